@@ -1,0 +1,1 @@
+"""Analyses of fine-tuned and pretrained encoders, layer by layer."""

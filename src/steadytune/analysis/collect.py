@@ -1,0 +1,95 @@
+"""Every record of a suite as one long table: a row for each cell x evaluation set x metric."""
+
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from steadytune.cell import Cell
+from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.transfer import headline_metric
+from steadytune.files import atomic_path
+from steadytune.layout import metrics_path, record_path
+from steadytune.record import Record, read_record
+from steadytune.suite import Suite
+from steadytune.tasks.table import parse_task
+
+log = logging.getLogger(__name__)
+
+COLUMNS = {
+    "suite": "string",
+    "encoder": "string",
+    "method": "string",
+    "task": "string",
+    "seed": "int64",
+    "status": "string",
+    "evaluation_set": "string",
+    "kind": "string",
+    "metric": "string",
+    "headline": "bool",
+    "value": "float64",
+    "n_examples": "Int64",
+    "majority_rate": "float64",
+    "majority_value": "float64",
+    "train_examples": "Int64",
+    "seconds": "float64",
+}
+
+
+def collect(suite: Suite) -> None:
+    """Write `metrics.parquet`.
+
+    Every planned cell has rows. A cell without scores has its status and NaN: `missing` where there is no record,
+    `quarantined` where the record is damaged. A damaged record is renamed, so that the next run trains the cell again.
+    """
+    rows = [row for cell in suite.cells for row in _rows(suite, cell, _read(record_path(suite, cell)))]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    with atomic_path(metrics_path(suite)) as temporary:
+        table.to_parquet(temporary, index=False)
+    states = table.drop_duplicates(["encoder", "method", "task", "seed"])["status"].value_counts()
+    log.info("%s: %d cells: %s", suite.name, len(suite.cells), ", ".join(f"{n} {s}" for s, n in states.items()))
+
+
+def _read(path: Path) -> Record | str:
+    """A cell's record, or the status of a cell that has none."""
+    if not path.exists():
+        return "missing"
+    try:
+        return read_record(path)
+    except SteadyTuneError as error:
+        aside = path.with_name(f"{path.name}.quarantined")
+        path.rename(aside)
+        log.warning("%s; kept as %s, and the next run trains the cell again", error, aside.name)
+        return "quarantined"
+
+
+def _rows(suite: Suite, cell: Cell, record: Record | str) -> Iterator[dict[str, Any]]:
+    identity = {"suite": suite.name, "encoder": cell.encoder, "method": cell.method, "task": cell.task}
+    identity |= {"seed": cell.seed}
+    if isinstance(record, str) or not record.evaluations:
+        status = record if isinstance(record, str) else record.status
+        seconds = math.nan if isinstance(record, str) else record.timing["total"]
+        for name in (cell.task, *suite.spec(cell).transfer):
+            kind = "in_domain" if name == cell.task else "transfer"
+            yield {**identity, "status": status, "evaluation_set": name, "kind": kind, "headline": True,
+                   "metric": headline_metric(parse_task(cell.task)[0], parse_task(name)[0]), "value": math.nan, "seconds": seconds}  # fmt: skip
+        return
+    for evaluation in record.evaluations:
+        for metric, value in evaluation.metrics.items():
+            yield {
+                **identity,
+                "status": record.status,
+                "evaluation_set": evaluation.set,
+                "kind": evaluation.kind,
+                "metric": metric,
+                "headline": metric == evaluation.headline,
+                "value": value,
+                "n_examples": evaluation.n,
+                "majority_rate": evaluation.majority_rate,
+                "majority_value": evaluation.majority[metric],
+                "train_examples": record.training.examples if record.training else None,
+                "seconds": record.timing["total"],
+            }

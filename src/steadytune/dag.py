@@ -1,0 +1,167 @@
+"""What the Snakefile asks: targets, the inputs of a job, and the digests that make one run again."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+
+from steadytune.cell import Cell, canonical_digest
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import (
+    LOCK,
+    RECEIPT,
+    dataset_folder,
+    metrics_path,
+    model_folder,
+    record_path,
+    results_folder,
+    variability_path,
+)
+from steadytune.record import HISTORY, PREDICTIONS, RECORD
+from steadytune.schema import read_yaml
+from steadytune.store.lock import Kind, entry_digest, load_lock
+from steadytune.suite import Suite, load_suite
+from steadytune.tasks.table import parse_task
+
+DEFAULT_SUITE = "config/mini.yaml"
+TABLE_FORMATS = ("csv", "tex", "md", "html")
+FIGURE_FORMATS = ("pdf", "svg", "png")
+
+
+class Dag:
+    """A suite as the Snakefile sees it. Paths are strings, as Snakemake wants them."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self.file = str(suite.path)
+        self.folder = str(results_folder(suite))
+        self.store = str(suite.file.store)
+        self.lock = load_lock(LOCK)
+
+    @classmethod
+    def load(cls, configfiles: Sequence[str], config: Mapping[str, Any]) -> "Dag":
+        """The suite of `--configfile`, by default the mini suite.
+
+        Raises:
+            SteadyTuneError: more than one file, or `--config` values, which no record could account for.
+        """
+        if len(configfiles) > 1:
+            raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")
+        if config and not configfiles:
+            raise SteadyTuneError(
+                f"--config {next(iter(config))}=…: a suite's settings stand in its file; use --configfile"
+            )
+        return cls(load_suite(Path(configfiles[0] if configfiles else DEFAULT_SUITE)))
+
+    @property
+    def records(self) -> list[str]:
+        """The record of every cell."""
+        return [str(record_path(self.suite, cell)) for cell in self.suite.cells]
+
+    @property
+    def layer_studies(self) -> list[str]:
+        """Every measurement of an encoder's layers."""
+        return [str(variability_path(self.suite, *pair)) for pair in self.suite.layer_studies()]
+
+    @property
+    def tables(self) -> list[str]:
+        """Every table in every format."""
+        return [f"{self.folder}/tables/{name}.{suffix}" for name in self.suite.file.tables for suffix in TABLE_FORMATS]
+
+    @property
+    def figures(self) -> list[str]:
+        """Every figure in every format."""
+        names = self.suite.file.figures
+        return [f"{self.folder}/figures/{name}.{suffix}" for name in names for suffix in FIGURE_FORMATS]
+
+    @property
+    def metrics(self) -> str:
+        """The long table."""
+        return str(metrics_path(self.suite))
+
+    @property
+    def report(self) -> str:
+        """The page."""
+        return f"{self.folder}/report.html"
+
+    def cell_outputs(self) -> dict[str, str]:
+        """The files of a cell by name, with wildcards."""
+        pattern = f"{self.folder}/cells/{{encoder}}/{{method}}/{{task}}/seed-{{seed}}"
+        names = {"record": RECORD, "predictions": PREDICTIONS, "history": HISTORY}
+        return {name: f"{pattern}/{file}" for name, file in names.items()}
+
+    @property
+    def pretrained_pattern(self) -> str:
+        """Matches the keys of those encoders that the project trains itself, and nothing where there is none."""
+        keys = [key for key in self.suite.models() if self._pretraining(key) is not None]
+        return "|".join(map(re.escape, keys)) or "(?!)"
+
+    def pretraining_inputs(self, wildcards: Any) -> list[str]:
+        """The staged text that an encoder is pretrained on."""
+        return [self.receipt("datasets", self._pretraining_settings(wildcards.key)["corpus"])]
+
+    def pretraining_digest(self, wildcards: Any) -> str:
+        """The digest of an encoder's pretraining settings: changed settings train it again."""
+        return canonical_digest(self._pretraining_settings(wildcards.key))
+
+    def pretraining_threads(self, wildcards: Any) -> int:
+        """Part of the settings, as a cell's."""
+        return self._pretraining_settings(wildcards.key)["threads"]
+
+    @property
+    def suite_digest(self) -> str:
+        """The digest of the grid: other cells make another table."""
+        return canonical_digest([str(cell) for cell in self.suite.cells])
+
+    def _pretraining(self, key: str) -> Path | None:
+        return self.lock.pretraining(key)
+
+    def _pretraining_settings(self, key: str) -> dict[str, Any]:
+        path = self._pretraining(key)
+        assert path is not None, "the rule's pattern admits pretrained encoders only"
+        return _said(lambda: read_yaml(path))
+
+    def receipt(self, kind: Kind, key: str) -> str:
+        """The file that says that a data set or an encoder is staged."""
+        folder = dataset_folder if kind == "datasets" else model_folder
+        return str(folder(self.suite.file.store, key) / RECEIPT)
+
+    def pin(self, kind: Kind, key: str) -> str:
+        """The digest of an entry of the lock: a changed pin stages again."""
+        return _said(lambda: entry_digest(self.lock, kind, key))
+
+    def cell_inputs(self, wildcards: Any) -> list[str]:
+        """What a cell reads; a cell outside the grid stops here with the nearest name."""
+        spec = _said(lambda: self.suite.spec(_cell(wildcards)))
+        datasets = {parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)}
+        return [self.receipt("models", spec.model), *(self.receipt("datasets", key) for key in sorted(datasets))]
+
+    def cell_digest(self, wildcards: Any) -> str:
+        """The digest of a cell's settings: changed settings train again."""
+        return _said(lambda: self.suite.spec(_cell(wildcards)).digest())
+
+    def cell_threads(self, wildcards: Any) -> int:
+        """A cell's threads are part of its settings, not of the machine."""
+        return _said(lambda: self.suite.spec(_cell(wildcards)).protocol.threads)
+
+    def layer_inputs(self, wildcards: Any) -> list[str]:
+        """What a measurement of layers reads."""
+        if wildcards.encoder not in self.suite.file.encoders:
+            raise WorkflowError(f"{self.file}: no encoder '{wildcards.encoder}'")
+        model = self.suite.file.encoders[wildcards.encoder].model
+        task, _ = _said(lambda: parse_task(wildcards.task))
+        return [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
+
+
+def _cell(wildcards: Any) -> Cell:
+    return Cell(wildcards.encoder, wildcards.method, wildcards.task, int(wildcards.seed))
+
+
+def _said(function: Callable[[], Any]) -> Any:
+    """Bad input as Snakemake's own kind of error, which it prints in one line."""
+    try:
+        return function()
+    except SteadyTuneError as error:
+        raise WorkflowError(str(error)) from None

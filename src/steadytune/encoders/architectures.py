@@ -1,0 +1,152 @@
+"""Where the parts of each supported architecture are: the only module that asks for a model type.
+
+Every entry describes the `...ForSequenceClassification` class of transformers, so that the head is the one the papers
+fine-tuned. A *layer* is one Transformer layer in the order of the calls; ALBERT calls the same module again and again.
+
+The pooler of BERT and ALBERT is pretrained (next sentence, sentence order) and lives inside the encoder. RoBERTa,
+ELECTRA, XLNet, DeBERTa and DistilBERT have no pretrained pooler: the dense layer under their output layer is part of
+the classification head.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from steadytune.errors import SteadyTuneError
+
+# `Any` stands for the model here: the eight classes share no typed interface beyond nn.Module.
+Model = Any
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The layout of one model type.
+
+    stack: path of the list of layers in the classification model.
+    head: the head as a function (model, last hidden state (batch, tokens, width)) -> logits (batch, num_labels).
+    output_layer: path of the linear layer that gives the logits.
+    pooler: path of a pooler that belongs to the pretrained encoder, or None.
+    hidden_dropout: the configuration key of the dropout on hidden states.
+    sequence_first: whether the layers work on (tokens, batch, width).
+    reads_last_token: whether the sentence is read off its last token, which padding must then stay clear of.
+    takes_segments: whether the forward pass has `token_type_ids` at all.
+    """
+
+    stack: str
+    head: Callable[[Model, Tensor], Tensor]
+    output_layer: str = "classifier"
+    pooler: str | None = None
+    hidden_dropout: str = "hidden_dropout_prob"
+    sequence_first: bool = False
+    reads_last_token: bool = False
+    takes_segments: bool = True
+
+    def layers(self, model: Model) -> list[nn.Module]:
+        """The layer modules in the order in which a forward pass calls them."""
+        return list(model.get_submodule(self.stack))
+
+    def truncate(self, model: Model, at: int) -> None:
+        """Drop the layers above `at`, in the model and in its configuration."""
+        parent, _, name = self.stack.rpartition(".")
+        setattr(model.get_submodule(parent), name, model.get_submodule(self.stack)[:at])
+        model.config.num_hidden_layers = at
+
+    def after_first_layer(self, model: Model) -> nn.Module | None:
+        """DeBERTa-v2's convolution between layer 0 and layer 1, which also reads the input of layer 0, or None."""
+        return getattr(model.get_submodule(self.stack.rpartition(".")[0]), "conv", None)
+
+    def batch_first(self, hidden: Tensor) -> Tensor:
+        """A hidden state as the layers have it -> (batch, tokens, width)."""
+        return hidden.transpose(0, 1) if self.sequence_first else hidden
+
+    def native(self, hidden: Tensor) -> Tensor:
+        """(batch, tokens, width) -> a hidden state as the layers take it.
+
+        Contiguous, because the memory layout decides which kernel runs, and with it the last bits.
+        """
+        return hidden.transpose(0, 1).contiguous() if self.sequence_first else hidden
+
+
+class Albert(Architecture):
+    """ALBERT shares its layers: the list of layers is the list of calls."""
+
+    def layers(self, model: Model) -> list[nn.Module]:
+        """One entry a call, the same module several times."""
+        groups = model.get_submodule(self.stack)
+        per_group = model.config.num_hidden_layers / len(groups)
+        order = [int(layer / per_group) for layer in range(model.config.num_hidden_layers)]
+        return [layer for group in order for layer in groups[group].albert_layers]
+
+    def truncate(self, model: Model, at: int) -> None:
+        """Call the shared layer `at` times."""
+        groups = model.get_submodule(self.stack)
+        if len(groups) > 1 or len(groups[0].albert_layers) > 1:
+            raise SteadyTuneError("an ALBERT with several layer groups, or several layers a group, cannot be truncated")
+        model.config.num_hidden_layers = at
+
+
+def _bert_head(model: Model, hidden: Tensor) -> Tensor:
+    return model.classifier(model.dropout(model.bert.pooler(hidden)))
+
+
+def _albert_head(model: Model, hidden: Tensor) -> Tensor:
+    pooled = model.albert.pooler_activation(model.albert.pooler(hidden[:, 0]))
+    return model.classifier(model.dropout(pooled))
+
+
+def _classifier_head(model: Model, hidden: Tensor) -> Tensor:
+    return model.classifier(hidden)
+
+
+def _xlnet_head(model: Model, hidden: Tensor) -> Tensor:
+    # XLNet drops out once more between its last layer and the summary.
+    return model.logits_proj(model.sequence_summary(model.transformer.dropout(hidden)))
+
+
+def _deberta_head(model: Model, hidden: Tensor) -> Tensor:
+    return model.classifier(model.dropout(model.pooler(hidden)))
+
+
+def _distilbert_head(model: Model, hidden: Tensor) -> Tensor:
+    return model.classifier(model.dropout(nn.functional.relu(model.pre_classifier(hidden[:, 0]))))
+
+
+_DEBERTA = Architecture(stack="deberta.encoder.layer", head=_deberta_head)
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "albert": Albert(stack="albert.encoder.albert_layer_groups", head=_albert_head, pooler="albert.pooler"),
+    "bert": Architecture(stack="bert.encoder.layer", head=_bert_head, pooler="bert.pooler"),
+    "deberta": _DEBERTA,
+    "deberta-v2": _DEBERTA,
+    "distilbert": Architecture(
+        stack="distilbert.transformer.layer",
+        head=_distilbert_head,
+        hidden_dropout="dropout",
+        takes_segments=False,
+    ),
+    "electra": Architecture(stack="electra.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
+    "roberta": Architecture(stack="roberta.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
+    "xlnet": Architecture(
+        stack="transformer.layer",
+        head=_xlnet_head,
+        output_layer="logits_proj",
+        # The one rate also governs XLNet's attention probabilities: it has no other.
+        hidden_dropout="dropout",
+        sequence_first=True,
+        reads_last_token=True,
+    ),
+}
+
+
+def find_architecture(model_type: str, where: str = "") -> Architecture:
+    """The layout of `model_type`; `where` names the file that asks for it.
+
+    Raises SteadyTuneError for a model type that is not supported.
+    """
+    if model_type not in ARCHITECTURES:
+        prefix = f"{where}: " if where else ""
+        supported = ", ".join(ARCHITECTURES)
+        raise SteadyTuneError(f"{prefix}model_type '{model_type}' is not supported; supported: {supported}")
+    return ARCHITECTURES[model_type]

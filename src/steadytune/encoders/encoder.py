@@ -1,0 +1,318 @@
+"""One fine-tunable model seen as embeddings, a row of layers and a head: the seam that methods and analyses build on.
+
+A model with L layers has `hidden[0..L]`, each (batch, tokens, width): hidden[0] is what enters layer 0 (the embedding
+output), hidden[l] what enters layer l, hidden[L] the last layer's output.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from steadytune.encoders.architectures import Architecture, find_architecture
+from steadytune.errors import SteadyTuneError, unknown
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LayerInput = Callable[[int, Tensor], Tensor]
+INPUTS = ("input_ids", "inputs_embeds", "attention_mask", "token_type_ids")
+
+
+@dataclass(frozen=True)
+class EncoderOutput:
+    """What a forward pass gives: logits (batch, num_labels) and, where asked for, the L + 1 hidden states."""
+
+    logits: Tensor
+    hidden: tuple[Tensor, ...] | None = None
+
+
+class Encoder:
+    """A sequence classification model of a supported architecture.
+
+    model: the transformers model; `model.train()`, `model.to(device)` and the like are called on it directly.
+    fresh: names of the parameters that do not come from the checkpoint.
+    """
+
+    def __init__(self, model: "PreTrainedModel", fresh: Sequence[str] = ()) -> None:
+        self.model = model
+        self.fresh = tuple(fresh)
+        self.architecture = find_architecture(model.config.model_type)
+        self._recording: _Recording | None = None
+
+    @property
+    def num_layers(self) -> int:
+        """L, the number of Transformer layers."""
+        return len(self.layers())
+
+    @property
+    def width(self) -> int:
+        """The size of a hidden state."""
+        return self.model.config.hidden_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def sentence_token(self) -> int:
+        """Index of the token that the head reads: 0, or -1 where it is the last one (XLNet)."""
+        return -1 if self.architecture.reads_last_token else 0
+
+    def layers(self) -> list[nn.Module]:
+        """The L layer modules in the order of their calls; ALBERT's are one module L times."""
+        return self.architecture.layers(self.model)
+
+    def __call__(
+        self,
+        inputs: dict[str, Tensor],
+        *,
+        on_layer_input: LayerInput | None = None,
+        keep_hidden: bool = False,
+        resumable_from: int | None = None,
+    ) -> EncoderOutput:
+        """One forward pass.
+
+        inputs: `input_ids` (batch, tokens) or `inputs_embeds` (batch, tokens, width), with `attention_mask` and
+            `token_type_ids`; the latter are left out where the architecture knows no segments.
+        on_layer_input: called for l = 0..L-1 with (l, hidden[l]); what it returns is what layer l gets.
+        keep_hidden: return the hidden states, each as it was before `on_layer_input` changed it.
+        resumable_from: remember what `resume` needs to run layers `resumable_from`..L-1 again.
+        """
+        self._recording = None
+        arguments = self._arguments(inputs)
+        if on_layer_input is None and not keep_hidden and resumable_from is None:
+            return EncoderOutput(self.model(**arguments, return_dict=True).logits)
+        if resumable_from is not None:
+            self._check_layer(resumable_from)
+        with _Pass(self, on_layer_input, keep_hidden, resumable_from) as layer_pass:
+            logits = self.model(**arguments, return_dict=True).logits
+        self._recording = layer_pass.recording
+        return EncoderOutput(logits, tuple(layer_pass.hidden) if keep_hidden else None)
+
+    def resume(self, start: int, hidden: Tensor, *, on_layer_input: LayerInput | None = None) -> tuple[Tensor, ...]:
+        """Run layers start..L-1 of the last forward pass again, on another input of layer `start`.
+
+        hidden: (batch, tokens, width), the shape of the last pass. Returns hidden[start + 1], ..., hidden[L].
+        Every layer gets the masks and positions of the last pass, and its dropout draws the same masks: the random
+        state at its entry is replayed and the caller's put back, so that only `on_layer_input` draws from the latter.
+        The last pass must have been called with `resumable_from` <= start, and in the same autocast context.
+        """
+        self._check_layer(start)
+        recording = self._recording
+        if recording is None or start < recording.start:
+            raise RuntimeError(f"resume({start}) needs a forward pass with resumable_from <= {start} right before it")
+        if hidden.shape != recording.shape:
+            raise ValueError(f"resume got a hidden state {tuple(hidden.shape)}, the pass had {tuple(recording.shape)}")
+        states = []
+        for layer, module in list(enumerate(self.layers()))[start:]:
+            if on_layer_input is not None:
+                hidden = on_layer_input(layer, hidden)
+            hidden = self._run_again(layer, module, hidden, recording)
+            states.append(hidden)
+        return tuple(states)
+
+    def classify(self, hidden_last: Tensor) -> Tensor:
+        """The head on a hidden state (batch, tokens, width) -> logits (batch, num_labels)."""
+        return self.architecture.head(self.model, hidden_last)
+
+    def word_embeddings(self, input_ids: Tensor) -> Tensor:
+        """`inputs_embeds` for `input_ids`: the rows of the word embedding table, before anything is added to them."""
+        return self.model.get_input_embeddings()(input_ids)
+
+    def head_parameters(self) -> dict[str, nn.Parameter]:
+        """The classification head, by name: all that lies outside the pretrained encoder.
+
+        A pooler inside the encoder (BERT, ALBERT) counts as encoder where the checkpoint brought it, and as head where
+        it had to be drawn.
+        """
+        inside = f"{self.model.base_model_prefix}."
+        fresh_pooler = {name for name in self.fresh if self._in_pooler(name)}
+        return {
+            name: parameter
+            for name, parameter in self.model.named_parameters()
+            if not name.startswith(inside) or name in fresh_pooler
+        }
+
+    def encoder_parameters(self) -> dict[str, nn.Parameter]:
+        """All parameters but those of the head, by name."""
+        head = self.head_parameters()
+        return {name: parameter for name, parameter in self.model.named_parameters() if name not in head}
+
+    def layer_parameters(self, layer: int) -> dict[str, nn.Parameter]:
+        """The parameters of layer `layer`, by name (for ALBERT they are every layer's)."""
+        modules = [self.layers()[layer]]
+        extra = self.architecture.after_first_layer(self.model)
+        if layer == 0 and extra is not None:
+            modules.append(extra)
+        wanted = {id(parameter) for module in modules for parameter in module.parameters()}
+        return {name: parameter for name, parameter in self.model.named_parameters() if id(parameter) in wanted}
+
+    def embedding_parameters(self) -> dict[str, nn.Parameter]:
+        """The encoder's parameters outside its layers and pooler, by name: embeddings, DeBERTa's relative ones too."""
+        layered = {name for layer in range(self.num_layers) for name in self.layer_parameters(layer)}
+        return {
+            name: parameter
+            for name, parameter in self.encoder_parameters().items()
+            if name not in layered and not self._in_pooler(name)
+        }
+
+    def set_hidden_dropout(self, p: float) -> None:
+        """Set the dropout on hidden states, embeddings and head as the configuration's own key would.
+
+        That is `hidden_dropout_prob`, or `dropout` for DistilBERT and XLNet: attention probabilities keep their rate
+        (in XLNet they share it), and so does a head that has a rate of its own in the configuration.
+        """
+        if not 0 <= p < 1:
+            raise SteadyTuneError(f"hidden dropout is {p}, expected a number in [0, 1)")
+        setattr(self.model.config, self.architecture.hidden_dropout, p)
+        # A model built from the changed configuration says which modules the key governs. On the meta device it has
+        # no weights and draws no numbers.
+        with torch.device("meta"):
+            reference = type(self.model)(copy.deepcopy(self.model.config))
+        for name, module in reference.named_modules():
+            if isinstance(module, nn.Dropout):
+                dropout = self.model.get_submodule(name)
+                assert isinstance(dropout, nn.Dropout), name
+                dropout.p = module.p
+
+    def truncate(self, at: int) -> None:
+        """Keep the lowest `at` layers, for training and inference; the head then reads hidden[at]."""
+        if not 1 <= at <= self.num_layers:
+            raise SteadyTuneError(f"cannot keep {at} layers: the encoder has {self.num_layers}, expected 1 to that")
+        self._recording = None
+        self.architecture.truncate(self.model, at)
+
+    def _arguments(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        for name in inputs:
+            if name not in INPUTS:
+                raise unknown("encoder input", name, INPUTS)
+        # A configuration without the key (XLNet) takes any segment; with fewer than two there is nothing to tell apart.
+        segments = getattr(self.model.config, "type_vocab_size", None)
+        if self.architecture.takes_segments and (segments is None or segments > 1):
+            return inputs
+        return {name: value for name, value in inputs.items() if name != "token_type_ids"}
+
+    def _check_layer(self, layer: int) -> None:
+        if not 0 <= layer < self.num_layers:
+            raise ValueError(f"there is no layer {layer}: the encoder has layers 0 to {self.num_layers - 1}")
+
+    def _in_pooler(self, name: str) -> bool:
+        pooler = self.architecture.pooler
+        return pooler is not None and name.startswith(f"{pooler}.")
+
+    def _run_again(self, layer: int, module: nn.Module, hidden: Tensor, recording: "_Recording") -> Tensor:
+        call = recording.calls[layer - recording.start]
+        native = self.architecture.native(hidden)
+        generator = _generator(hidden.device)
+        outer = generator.get_state()
+        generator.set_state(call.random_state)
+        try:
+            output = _hidden_of(module(native, *call.arguments, **call.keywords))
+            extra = self.architecture.after_first_layer(self.model)
+            if layer == 0 and extra is not None:
+                output = extra(native, output, *recording.extra_arguments)
+        finally:
+            generator.set_state(outer)
+        return self.architecture.batch_first(output)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What one layer got besides its hidden state, and the random state at its entry."""
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    random_state: Tensor
+
+
+@dataclass
+class _Recording:
+    """What `resume` needs of the last forward pass: the calls of layers start..L-1."""
+
+    start: int
+    shape: torch.Size = field(default_factory=torch.Size)
+    calls: list[_Call] = field(default_factory=list)
+    extra_arguments: tuple[Any, ...] = ()
+
+
+class _Pass:
+    """Hooks on the layers for the length of one forward pass."""
+
+    def __init__(
+        self, encoder: Encoder, on_layer_input: LayerInput | None, keep_hidden: bool, resumable_from: int | None
+    ) -> None:
+        self.hidden: list[Tensor] = []
+        self.recording = None if resumable_from is None else _Recording(resumable_from)
+        self._architecture: Architecture = encoder.architecture
+        self._layers = encoder.layers()
+        self._extra = encoder.architecture.after_first_layer(encoder.model)
+        self._on_layer_input = on_layer_input
+        self._keep_hidden = keep_hidden
+        self._entered = 0
+        self._first_input: Tensor | None = None
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> "_Pass":
+        last = self._extra if self._extra is not None and len(self._layers) == 1 else self._layers[-1]
+        modules = dict.fromkeys(self._layers)  # ALBERT: the same module many times, one hook
+        for module in modules:
+            self._handles.append(module.register_forward_pre_hook(self._enter_layer, with_kwargs=True))
+        if self._extra is not None:
+            self._handles.append(self._extra.register_forward_pre_hook(self._enter_extra))
+        if self._keep_hidden:
+            self._handles.append(last.register_forward_hook(self._leave))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _enter_layer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        layer = self._entered
+        self._entered += 1
+        hidden = self._architecture.batch_first(args[0])
+        if self._keep_hidden:
+            self.hidden.append(hidden)
+        if self._on_layer_input is not None:
+            hidden = self._on_layer_input(layer, hidden)
+        # The layer goes on from the tensor that was kept, so that gradients with respect to it exist.
+        native = self._architecture.native(hidden)
+        if layer == 0:
+            self._first_input = native
+        if self.recording is not None and layer >= self.recording.start:
+            self.recording.shape = hidden.shape
+            self.recording.calls.append(_Call(args[1:], kwargs, _generator(hidden.device).get_state()))
+        return (native, *args[1:]), kwargs
+
+    def _enter_extra(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self.recording is not None:
+            self.recording.extra_arguments = args[2:]
+        # The convolution reads the input of layer 0 a second time: the changed one, for it is part of that layer.
+        return (self._first_input, *args[1:])
+
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if self._entered < len(self._layers):
+            return None
+        hidden = self._architecture.batch_first(_hidden_of(output))
+        self.hidden.append(hidden)
+        if not self._architecture.sequence_first:
+            return None
+        return (self._architecture.native(hidden), *output[1:])
+
+
+def _hidden_of(output: Any) -> Tensor:
+    """The hidden state in what a layer returns: the state alone, or a tuple that begins with it."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    """The generator that dropout on `device` draws from."""
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0]
+    return torch.default_generator

@@ -1,0 +1,174 @@
+"""Checkpoint folders (Hugging Face layout) -> `Encoder` and tokenizer, from safetensors files, always in fp32."""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+from steadytune.encoders.architectures import Architecture, find_architecture
+from steadytune.encoders.encoder import Encoder
+from steadytune.errors import SteadyTuneError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
+
+Weights = Literal["pretrained", "random"]
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
+
+
+def load_encoder(folder: Path, num_labels: int, init_seed: int, weights: Weights = "pretrained") -> Encoder:
+    """The checkpoint in `folder` with a head of `num_labels` outputs (1 = regression), on the CPU, in eval mode.
+
+    The head's weights depend on `init_seed` alone, whatever state the global generators are in, and leave that state
+    as it was. The output layer is always drawn, even where the checkpoint has one: its classes mean something else.
+    A dense layer below it that the checkpoint brings (an MNLI-tuned DeBERTa) is kept. `weights="random"` draws every
+    weight by the architecture's own initialisation and reads only config.json.
+
+    Raises SteadyTuneError for a folder, model type or weight file that cannot be used, and for a checkpoint that lacks
+    encoder weights or disagrees with its config.json.
+    """
+    architecture, config = _read_config(folder)
+    config.num_labels = num_labels
+    if weights == "random":
+        with _seeded(init_seed):
+            model = _auto_model().from_config(config, dtype=torch.float32, trust_remote_code=False)
+        return Encoder(model.eval(), [name for name, _ in model.named_parameters()])
+    _check_weight_files(folder)
+    model, missing = _read_weights(folder, config)
+    _check_missing(folder, model, architecture, missing)
+    fresh = _draw(model, architecture, missing, init_seed)
+    logger.info("%s: drawn from init seed %d: %s", folder, init_seed, ", ".join(fresh))
+    return Encoder(model.eval(), fresh)
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """The tokenizer in `folder`.
+
+    Raises SteadyTuneError for a folder that is no encoder's or has no vocabulary.
+    """
+    _read_config(folder)
+    # Without a vocabulary transformers would make a tokenizer to which every word is unknown, and say nothing.
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise SteadyTuneError(f"{folder}: no tokenizer; expected one of {', '.join(VOCABULARIES)}")
+
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def _auto_model() -> Any:
+    # Inside a function: it takes seconds to import, and methods import the encoder without ever loading one.
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification
+
+
+def _read_config(folder: Path) -> "tuple[Architecture, PreTrainedConfig]":
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise SteadyTuneError(f"{folder}: no such encoder folder")
+    if not path.is_file():
+        raise SteadyTuneError(f"{folder}: no config.json, so this is no encoder folder")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SteadyTuneError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(values, dict) or "model_type" not in values:
+        raise SteadyTuneError(f"{path}: no model_type")
+    architecture = find_architecture(values["model_type"], str(path))
+
+    from transformers import AutoConfig
+
+    return architecture, AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def _check_weight_files(folder: Path) -> None:
+    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
+        return
+    pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern))
+    if pickles:
+        raise SteadyTuneError(
+            f"{folder}: only pickle weights ({', '.join(pickles)}), which are not read; expected model.safetensors"
+        )
+    raise SteadyTuneError(f"{folder}: no weights; expected model.safetensors")
+
+
+def _read_weights(folder: Path, config: "PreTrainedConfig") -> "tuple[PreTrainedModel, set[str]]":
+    """The model, and the names of the parameters that the checkpoint does not have in the right shape."""
+    with torch.random.fork_rng(devices=[]), _quiet():
+        model, info = _auto_model().from_pretrained(
+            str(folder),
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    if info["unexpected_keys"]:
+        logger.info("%s: not used: %s", folder, ", ".join(sorted(info["unexpected_keys"])))
+    return model, set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
+
+
+def _check_missing(folder: Path, model: "PreTrainedModel", architecture: Architecture, missing: Iterable[str]) -> None:
+    pooler = architecture.pooler
+    lacking = sorted(
+        name
+        for name in missing
+        if name.startswith(f"{model.base_model_prefix}.") and not (pooler and name.startswith(f"{pooler}."))
+    )
+    if lacking:
+        shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+        raise SteadyTuneError(
+            f"{folder}: the weights lack {len(lacking)} encoder parameters that config.json asks for, "
+            f"or have them in another shape: {shown}"
+        )
+
+
+def _draw(model: "PreTrainedModel", architecture: Architecture, missing: Iterable[str], seed: int) -> list[str]:
+    """Draw the output layer and every other layer with missing weights; return the names of the drawn parameters."""
+    modules = {name.rpartition(".")[0] for name in missing} | {architecture.output_layer}
+    drawn = [name for name, _ in model.named_parameters() if name.rpartition(".")[0] in modules]
+    with _seeded(seed):
+        for path in dict.fromkeys(name.rpartition(".")[0] for name in drawn):
+            old = model.get_submodule(path)
+            assert isinstance(old, nn.Linear), f"{path} is no linear layer"
+            # A new module, because transformers marks the loaded one as not to be initialised again.
+            new = nn.Linear(old.in_features, old.out_features, bias=old.bias is not None)
+            model._init_weights(new)
+            model.set_submodule(path, new)
+    return drawn
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draws on the CPU come from `seed` inside the block; outside nothing changes, on any device."""
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed the accelerators too.
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' loading report and progress bar off the terminal: what matters of them is logged here."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity = transformers_logging.get_verbosity()
+    bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,25 @@
+"""The one exception that a user is meant to read, and the nearest-name hint inside its message."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SteadyTuneError(Exception):
+    """Bad input, said in one line: which file, which key, which value, what was expected, the nearest name.
+
+    The command line prints the message alone, without a traceback.
+    """
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the closest of `names`, or an empty string where none is close."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def unknown(kind: str, name: str, names: Iterable[str], where: str = "") -> SteadyTuneError:
+    """The error for a name that is not in a table: `kind` 'task', say, and the table's `names`."""
+    names = sorted(names)
+    prefix = f"{where}: " if where else ""
+    hint = nearest(name, names) or f"; known: {', '.join(names)}"
+    return SteadyTuneError(f"{prefix}unknown {kind} '{name}'{hint}")

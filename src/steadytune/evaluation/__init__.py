@@ -1,0 +1,1 @@
+"""Evaluation: metrics, prediction, and transfer to sets with other label spaces."""

@@ -1,0 +1,73 @@
+"""The metrics' formulas over predictions and gold labels, both of shape (n,).
+
+Where a formula is undefined the value is 0: F1 without a positive, predicted or gold; Matthews with one class only;
+a correlation with a constant on either side (scikit-learn does the same for the first two). Whether such predictions
+make a cell degenerate is the record's to say.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Formula = Callable[[np.ndarray, np.ndarray], float]
+
+
+def accuracy(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Share of equal class indices."""
+    return float(np.mean(predictions == references))
+
+
+def f1(predictions: np.ndarray, references: np.ndarray) -> float:
+    """F1 of class 1, as GLUE scores MRPC and QQP: 2 TP / (2 TP + FP + FN)."""
+    hits = np.sum((predictions == 1) & (references == 1))
+    total = np.sum(predictions == 1) + np.sum(references == 1)
+    return float(2 * hits / total) if total else 0.0
+
+
+def accuracy_f1(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Mean of accuracy and F1, GLUE's one number for MRPC and QQP."""
+    return (accuracy(predictions, references) + f1(predictions, references)) / 2
+
+
+def matthews(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Matthews correlation coefficient, for two classes or more."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(references, predictions))
+
+
+def pearson(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Pearson correlation."""
+    if np.ptp(predictions) == 0 or np.ptp(references) == 0:
+        return 0.0
+    return float(np.corrcoef(predictions, references)[0, 1])
+
+
+def spearman(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Spearman correlation: Pearson's over ranks, ties sharing their mean rank."""
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(predictions), rankdata(references))
+
+
+def pearson_spearman(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Mean of both correlations, GLUE's one number for STS-B."""
+    return (pearson(predictions, references) + spearman(predictions, references)) / 2
+
+
+CLASS_METRICS: dict[str, Formula] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "accuracy_f1": accuracy_f1,
+    "matthews": matthews,
+}
+"""Over class indices, int64."""
+
+SCORE_METRICS: dict[str, Formula] = {
+    "pearson": pearson,
+    "spearman": spearman,
+    "pearson_spearman": pearson_spearman,
+}
+"""Over numbers, float64."""
+
+METRICS = CLASS_METRICS | SCORE_METRICS

@@ -1,0 +1,61 @@
+"""What a task's scores are worth: its metrics, and the same metrics of a predictor that knows nothing."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from steadytune.errors import unknown
+from steadytune.evaluation.formulas import METRICS, SCORE_METRICS
+from steadytune.tasks.table import Task
+
+
+def compute(task: Task, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """All metrics that the task logs, of a model's outputs `scores` (n, C) against the gold `labels` (n,).
+
+    The prediction is the arg-max over the C classes (the first of equals), or the one output itself for regression.
+    Scores that are not all finite, a diverged model's, have no metrics: every value is NaN.
+    """
+    if scores.shape != (len(labels), task.num_labels):
+        raise ValueError(f"scores of shape {scores.shape} for {len(labels)} examples of task '{task.name}'")
+    if not np.isfinite(scores).all():
+        return dict.fromkeys(task.metrics, math.nan)
+    return score(task.metrics, scores[:, 0] if task.regression else scores.argmax(axis=1), labels)
+
+
+def score(metrics: Sequence[str], predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The named metrics of predictions (n,) against gold labels (n,), through `evaluate`.
+
+    Raises:
+        SteadyTuneError: a metric that there is not.
+    """
+    for name in metrics:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+    from steadytune.evaluation.glue_metrics import load_metric
+
+    values: dict[str, float] = {}
+    for name in metrics:
+        kind = np.float64 if name in SCORE_METRICS else np.int64
+        inputs = {"predictions": predictions.astype(kind), "references": labels.astype(kind)}
+        values |= load_metric(name).compute(**inputs) or {}
+    return values
+
+
+def majority_value(metric: str, labels: np.ndarray) -> float:
+    """The metric of a predictor that always says the most frequent of the gold labels (n,), the lowest of equals.
+
+    For a correlation the predictor says the mean, a constant: 0.
+    """
+    if metric in SCORE_METRICS:
+        predictions = np.full(len(labels), labels.mean())
+    else:
+        predictions = np.full(len(labels), np.bincount(labels).argmax())
+    return METRICS[metric](predictions, labels)
+
+
+def majority_rate(labels: np.ndarray) -> float:
+    """The share of the most frequent class among gold labels (n,); NaN for regression, whose labels are floats."""
+    if np.issubdtype(labels.dtype, np.floating):
+        return math.nan
+    return float(np.bincount(labels).max() / len(labels))

@@ -1,0 +1,107 @@
+"""A model on a set that it was not trained on, compared on the labels that both know.
+
+The same functions score a model in domain: there the two label spaces are one.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.metrics import compute, majority_rate, majority_value
+from steadytune.tasks.labels import TWO_WAY, coarsening, collapse_gold, project, shared_space
+from steadytune.tasks.table import Task
+
+TWO_WAY_METRIC = "accuracy_two_way"
+"""Accuracy on (entailment, not_entailment) of a comparison that has three labels: the reading of HyPe's Table 7."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A model's outputs and a set's gold labels in one label space; n examples."""
+
+    labels: tuple[str, ...]
+    """The names of the C classes; none for regression."""
+    scores: np.ndarray
+    """(n, C) float64: probabilities, or the output itself for regression; NaN where the model gave no finite logits."""
+    gold: np.ndarray
+    """(n,): class indices into `labels`, or numbers."""
+
+
+def align(source: Task, target: Task, logits: np.ndarray, labels: np.ndarray, rule: str = "sum") -> Alignment:
+    """Bring the logits (n, C_source) of a model of `source` and the gold labels (n,) of `target` into one space.
+
+    The space is the coarser of the two (`tasks/labels.py`); `rule` says how finer classes become a coarser one.
+
+    Raises:
+        SteadyTuneError: the two tasks' labels have no common reading, or an unknown rule.
+    """
+    try:
+        space = shared_space(source.labels, target.labels)
+    except SteadyTuneError as error:
+        raise SteadyTuneError(f"transfer from '{source.name}' to '{target.name}': {error}") from error
+    logits = np.asarray(logits, dtype=np.float64)
+    if target.regression:
+        return Alignment(space, logits, labels)
+    scores = project(_softmax(logits), source.labels, space, rule)
+    return Alignment(space, scores, collapse_gold(labels, target.labels, space))
+
+
+def evaluate_transfer(
+    source: Task, target: Task, logits: np.ndarray, labels: np.ndarray, rule: str = "sum"
+) -> dict[str, Any]:
+    """Every metric of a model of `source`, with logits (n, C_source), on a split of `target` with gold labels (n,).
+
+    The headline is the target's own metric where source and target name the same labels (a task in domain, its shifted
+    and adversarial sets), and accuracy where names had to be translated or collapsed, as in HyPe's Tables 6 and 7. In
+    the target's own space all the target's metrics are given besides, in a coarser one accuracy alone; three-way
+    entailment also gives `accuracy_two_way`.
+
+    Returns:
+        `labels` (names of the space), `n_examples`, `headline` (metric name), `metrics` and `majority_values` (by
+        metric; the latter of a predictor that always says the most frequent gold label), `majority_rate`.
+
+    Raises:
+        SteadyTuneError: as `align`.
+    """
+    aligned = align(source, target, logits, labels, rule)
+    headline = headline_metric(source, target)
+    logged = tuple(dict.fromkeys((headline, *target.metrics))) if aligned.labels == target.labels else (headline,)
+    metrics, majority = _score(aligned, replace(target, metrics=logged))
+    if len(aligned.labels) > len(TWO_WAY) and coarsening(aligned.labels, TWO_WAY) is not None:
+        coarse = Alignment(
+            TWO_WAY,
+            project(aligned.scores, aligned.labels, TWO_WAY, rule),
+            collapse_gold(aligned.gold, aligned.labels, TWO_WAY),
+        )
+        values, majority_values = _score(coarse, replace(target, metrics=("accuracy",)))
+        metrics[TWO_WAY_METRIC] = values["accuracy"]
+        majority[TWO_WAY_METRIC] = majority_values["accuracy"]
+    return {
+        "labels": list(aligned.labels),
+        "n_examples": len(aligned.gold),
+        "headline": headline,
+        "metrics": metrics,
+        "majority_rate": majority_rate(aligned.gold),
+        "majority_values": majority,
+    }
+
+
+def headline_metric(source: Task, target: Task) -> str:
+    """The metric that tables print for a model of `source` on `target`; see `evaluate_transfer`."""
+    return target.metric if set(source.labels) == set(target.labels) else "accuracy"
+
+
+def _score(aligned: Alignment, target: Task) -> tuple[dict[str, float], dict[str, float]]:
+    """The target's metrics in the shared space: the model's values and the majority predictor's."""
+    task = replace(target, labels=aligned.labels, values=())
+    majority = {name: majority_value(name, aligned.gold) for name in task.metrics}
+    return compute(task, aligned.scores, aligned.gold), majority
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    powers[~np.isfinite(logits).all(axis=1)] = np.nan
+    return powers / powers.sum(axis=1, keepdims=True)

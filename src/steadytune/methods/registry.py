@@ -1,0 +1,113 @@
+"""Every method by name, found by looking through this package; names, variants and compositions are read here.
+
+Nothing here imports torch: the Snakefile and `steadytune plan` validate methods in milliseconds.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from steadytune.errors import SteadyTuneError, nearest, unknown
+from steadytune.methods.base import Method, overrides
+
+
+@dataclass(frozen=True)
+class Part:
+    """One method of a composition: its name and its settings after defaults."""
+
+    name: str
+    settings: dict[str, Any]
+
+    def build(self) -> Method:
+        """The method itself."""
+        cls, _ = methods()[self.name]
+        return cls(cls.Settings(**self.settings))
+
+
+@cache
+def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
+    """Name -> (class, the settings that the name stands for), sorted by name."""
+    import steadytune.methods as package
+
+    found: dict[str, tuple[type[Method], dict[str, Any]]] = {}
+    for module_info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{module_info.name}")
+        for cls in vars(module).values():
+            if isinstance(cls, type) and issubclass(cls, Method) and cls.__module__ == module.__name__:
+                found |= {name: (cls, settings) for name, settings in cls.names.items()}
+    return dict(sorted(found.items()))
+
+
+def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[tuple[Part, ...], dict[str, Any]]:
+    """Read a method's name: `hype-n`, `hype-n+r-drop`, `hype-n~sigma=1e-04`.
+
+    Args:
+        name: method names joined by `+`, then the values that differ, each as `~key=value`.
+        changes: settings by method name that replace the defaults (a suite's `methods:`).
+
+    Returns:
+        The parts in the order of the name, and those `~` values that no part has as a setting: the protocol's.
+
+    Raises:
+        SteadyTuneError: an unknown method or setting, a value out of bounds, or a senseless composition.
+    """
+    composition, *pairs = name.split("~")
+    variant = dict(_pair(name, pair) for pair in pairs)
+    taken: set[str] = set()
+    parts = []
+    for part_name in composition.split("+"):
+        if part_name not in methods():
+            raise unknown("method", part_name, methods())
+        cls, named = methods()[part_name]
+        settings = {**named, **(changes or {}).get(part_name, {})}
+        own = {field.name for field in fields(cls.Settings)} & variant.keys()
+        parts.append(Part(part_name, resolve(part_name, {**settings, **{key: variant[key] for key in own}})))
+        taken |= own
+    _check_composition(name, parts)
+    return tuple(parts), {key: value for key, value in variant.items() if key not in taken}
+
+
+def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
+    """Forward and backward passes a step of a composition: the dearest part's, since one part owns the loss."""
+    each = [methods()[part.name][0].passes for part in parts]
+    return max(forward for forward, _ in each), max(backward for _, backward in each)
+
+
+def resolve(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """All settings of method `name` after defaults, checked: types, bounds and unknown keys."""
+    from pydantic import TypeAdapter, ValidationError
+
+    cls, _ = methods()[name]
+    known = [field.name for field in fields(cls.Settings)]
+    for key in settings:
+        if key not in known:
+            expected = nearest(key, known) or f"; known: {', '.join(known) or 'none'}"
+            raise SteadyTuneError(f"method {name}: unknown setting '{key}'{expected}")
+    try:
+        checked = TypeAdapter(cls.Settings).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        value = f" (got {first['input']!r})" if key else ""
+        raise SteadyTuneError(f"method {name}: {key}{': ' if key else ''}{first['msg']}{value}") from None
+    return {key: getattr(checked, key) for key in known}
+
+
+def _pair(name: str, pair: str) -> tuple[str, str]:
+    key, equals, value = pair.partition("=")
+    if not (key and equals and value):
+        raise SteadyTuneError(f"method '{name}': '~{pair}' is not of the form ~key=value")
+    return key, value
+
+
+def _check_composition(name: str, parts: list[Part]) -> None:
+    """Refuse what has no meaning: the same method twice, or two methods that own the same hook."""
+    classes = [methods()[part.name][0] for part in parts]
+    if len(set(classes)) < len(classes):
+        raise SteadyTuneError(f"method '{name}': the same method stands twice in the composition")
+    for hook, what in (("loss", "the loss"), ("step", "the optimiser's step")):
+        owners = [part.name for part, cls in zip(parts, classes, strict=True) if overrides(cls, hook)]
+        if len(owners) > 1:
+            raise SteadyTuneError(f"method '{name}': {' and '.join(owners)} both own {what}; keep one of them")

@@ -1,0 +1,48 @@
+"""What a suite will run, and what methods there are: text for the terminal."""
+
+from collections import Counter
+from dataclasses import fields
+
+from steadytune.layout import record_path
+from steadytune.methods.registry import methods
+from steadytune.suite import Suite
+
+
+def describe(suite: Suite) -> str:
+    """The cells of a suite, a line for each encoder x method x task, and how many have a record."""
+    seeds: dict[tuple[str, str, str], list[int]] = {}
+    for cell in suite.cells:
+        seeds.setdefault((cell.encoder, cell.method, cell.task), []).append(cell.seed)
+    done = Counter((c.encoder, c.method, c.task) for c in suite.cells if record_path(suite, c).exists())
+    widths = [max(len(names[i]) for names in seeds) for i in range(3)]
+    lines = [f"{suite.name}: {suite.file.title}", ""]
+    for names, numbers in seeds.items():
+        columns = "  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True))
+        lines.append(f"  {columns}  seeds {_ranges(numbers)}  ({done[names]}/{len(numbers)} recorded)")
+    total = len(suite.cells)
+    lines += ["", f"{total} cells, {total - done.total()} to run"]
+    lines.append(f"data sets: {', '.join(suite.datasets())}")
+    lines.append(f"encoders: {', '.join(suite.models())}")
+    return "\n".join(lines)
+
+
+def describe_methods() -> str:
+    """Every method: name, source, passes a step, and its settings with their defaults."""
+    lines = []
+    for name, (cls, named) in methods().items():
+        forward, backward = cls.passes
+        lines.append(f"{name}: {cls.source} ({forward:g} forward and {backward:g} backward passes a step)")
+        for field in fields(cls.Settings):
+            lines.append(f"    {field.name} = {named.get(field.name, field.default)}")
+    return "\n".join(lines)
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`0-4, 7` for 0, 1, 2, 3, 4, 7."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in spans)

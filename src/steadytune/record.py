@@ -1,0 +1,144 @@
+"""What one cell leaves behind: everything needed to judge it and to repeat it.
+
+Plain dataclasses, so that a training machine needs nothing else to write one; reading checks the schema.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from steadytune.cell import Cell
+from steadytune.errors import SteadyTuneError
+from steadytune.files import write_text
+
+Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
+RECORD = "record.json"
+PREDICTIONS = "predictions.parquet"
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a cell ran."""
+
+    python: str
+    torch: str
+    transformers: str
+    platform: str
+    device: str
+    """`cpu` or `cuda`."""
+    device_name: str
+    threads: int
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A staged folder that a cell read, every file of it checked by hash."""
+
+    kind: Literal["datasets", "models"]
+    key: str
+    source: str
+    revision: str | None
+    pinned_by: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The scores on one evaluation set."""
+
+    set: str
+    kind: Literal["in_domain", "transfer"]
+    headline: str
+    """The metric that tables print."""
+    metrics: dict[str, float]
+    majority: dict[str, float | None]
+    """Each metric's value for a predictor that always says the most frequent class; None where undefined."""
+    n: int
+    """Examples."""
+    majority_rate: float | None
+    """Share of the most frequent gold class; None for regression."""
+    truncated: int
+    """Examples cut to the longest length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What the training did."""
+
+    examples: int
+    truncated: int
+    subset_digest: str | None
+    """Hash of the training rows of a fixed subset."""
+    steps: int
+    tokens: int
+    """Positions computed on in training, padding included."""
+    real_tokens: int
+    flops: float
+    """Forward and backward FLOPs: those of one forward pass over the first batch (torch's FlopCounterMode), a token,
+    times tokens, times forward passes plus two for each backward pass."""
+    trainable_parameters: int
+    total_parameters: int
+    initial_weights: str
+    """Hash of the trainable parameters before the first step."""
+    first_order: str
+    """Hash of the first epoch's batches."""
+    resumed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """`record.json`."""
+
+    status: Status
+    reason: str | None
+    """Why it is not ok, in a line."""
+    spec: dict[str, Any]
+    fingerprint: str
+    inputs: list[Input]
+    streams: dict[str, int]
+    environment: Environment
+    training: Training | None
+    evaluations: list[Evaluation]
+    timing: dict[str, float]
+    """Seconds by phase: load, train, evaluate, total."""
+    memory: dict[str, int]
+    """Peak bytes: host, and device where there is one."""
+    version: str = field(default="1")
+
+    @property
+    def cell(self) -> Cell:
+        """Whose record it is."""
+        return Cell(*(self.spec[key] for key in ("encoder", "method", "task", "seed")))
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Write `record.json` atomically; numbers that JSON does not have (NaN, infinity) are written as null."""
+    write_text(folder / RECORD, json.dumps(_finite(asdict(record)), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """Read and check a `record.json`.
+
+    Raises:
+        SteadyTuneError: no such file, not JSON (a truncated file, say), or not a record; one line.
+    """
+    from steadytune.schema import check, read_json
+
+    record = check(Record, read_json(path), path)
+    expected = str(record.cell)
+    if not path.parent.as_posix().endswith(expected):
+        raise SteadyTuneError(f"{path}: holds the record of another cell, '{expected}'")
+    return record
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,83 @@
+"""What the tables share: scores as entries, who leads, and the notes below."""
+
+import math
+from collections.abc import Mapping
+
+from steadytune.rendering.results import Results
+from steadytune.rendering.scores import STATUSES, Score
+from steadytune.rendering.table import NOTHING, Entry, number
+
+SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
+COUNTS = (
+    "k/n beside a score: k of n planned seeds ended ok. A degenerate seed (one class for every example) keeps its "
+    "score in the mean; a diverged, out-of-memory, failed or missing seed has none."
+)
+BOLD = "Bold: highest mean as printed, among the methods with a score for every planned seed; equal means share it."
+MAJORITY = "Majority class: what a predictor scores that always gives the evaluation set's most frequent class."
+
+
+def scored(score: Score | None, *, best: bool = False) -> Entry:
+    """A score as printed: never without a word on the seeds that are not behind it."""
+    if score is None:
+        return Entry(NOTHING)
+    count = "" if score.ok == score.planned else f"{score.ok}/{score.planned}"
+    if not score.points:
+        return Entry("no score", count=f"{score.ok}/{score.planned}")
+    spread = number(score.std) if len(score.points) > 1 else ""
+    return Entry(number(score.mean), spread=spread, count=count, best=best)
+
+
+def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:
+    """The csv row of a score."""
+    counts = {"n_planned": score.planned, "n_ok": score.ok, "n_scored": len(score.points)}
+    return (
+        dict(key)
+        | {"metric": score.metric}
+        | counts
+        | {"mean": score.mean, "std": score.std, "majority": score.majority}
+    )
+
+
+def leaders(means: dict[str, float]) -> set[str]:
+    """Who has the highest mean as printed; nobody where fewer than two compete."""
+    printed = {name: round(mean, 1) for name, mean in means.items() if math.isfinite(mean)}
+    return {name for name, mean in printed.items() if mean == max(printed.values())} if len(printed) > 1 else set()
+
+
+def plain_mean(values: list[float]) -> float:
+    """Plain mean: NaN as soon as one value is."""
+    return sum(values) / len(values) if values else math.nan
+
+
+def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
+    """What the counts in the table mean, then one note a status, naming the seeds."""
+    notes = []
+    for status in STATUSES[1:]:
+        places = []
+        for place, score in shown:
+            seeds = [seed for seed, found in score.statuses.items() if found == status]
+            if seeds:
+                places.append(f"{place} (seed{'s' if len(seeds) > 1 else ''} {_ranges(seeds)})")
+        if places:
+            notes.append(f"{status.replace('_', ' ').capitalize()}: {'; '.join(places)}.")
+    return [COUNTS, *notes] if notes else []
+
+
+def _ranges(seeds: list[int]) -> str:
+    """Sorted numbers, runs of three and more drawn together: `0, 2, 4–7`."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def scope(results: Results, what: str) -> str:
+    """What a table covers: `Encoder mini, 3 seeds a cell, <what>.`"""
+    encoders = f"Encoder {results.encoders[0]}, " if len(results.encoders) == 1 else ""
+    counts = sorted({len(statuses) for statuses in results.cells.values()})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    text = f"{encoders}{seeds} seed{'' if counts == [1] else 's'} a cell, {what}."
+    return text[0].upper() + text[1:]

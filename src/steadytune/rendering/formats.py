@@ -1,0 +1,75 @@
+"""The four forms of a table: csv, tex, md, html. Equal tables give equal bytes."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from steadytune.files import write_text
+from steadytune.rendering.latex import to_tex
+from steadytune.rendering.table import Entry, Table, Value, heading
+from steadytune.rendering.web import to_page
+
+
+def write_table(table: Table, stem: Path) -> list[Path]:
+    """Write `stem`.csv, .tex, .md and .html; returns the four paths."""
+    texts = {".csv": to_csv(table), ".tex": to_tex(table), ".md": to_markdown(table), ".html": to_page(table)}
+    paths = []
+    for suffix, text in texts.items():
+        path = stem.with_name(stem.name + suffix)
+        write_text(path, text)
+        paths.append(path)
+    return paths
+
+
+def to_csv(table: Table) -> str:
+    """The numbers behind the table to six significant digits, an empty field for NaN."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    if table.data:
+        writer.writerow(table.data[0])
+        writer.writerows([_field(value) for value in row.values()] for row in table.data)
+    else:
+        writer.writerow([" ".join(heading(column)).strip() for column in table.columns])
+        writer.writerows([str(value) for value in line] for line in table.lines)
+    return output.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """A GitHub-flavoured Markdown table with its caption above and its notes below."""
+    width = len(table.columns)
+    rule = {"l": ":--", "r": "--:", "c": ":-:"}
+    lines = [f"**{_md(table.lead)}** {_md(table.caption)}", ""]
+    lines.append(_md_row(_md(name) + (f"<br>{_md(sub)}" if sub else "") for name, sub in map(heading, table.columns)))
+    lines.append(_md_row(rule[letter] for letter in table.alignment))
+    for block in table.blocks:
+        if block.title:
+            lines.append(_md_row([f"**{_md(block.title)}**"] + [""] * (width - 1)))
+        lines += [_md_row(_md_entry(value) for value in line) for line in block.rows]
+        lines += [_md_row(f"*{_md(str(value))}*" if str(value) else "" for value in line) for line in block.reference]
+    lines += ["", *(f"- {_md(note)}" for note in table.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _md_entry(value: Value) -> str:
+    if not isinstance(value, Entry) or not value.best:
+        return _md(str(value))
+    return f"**{_md(value.main)}**{_md(str(value).removeprefix(value.main))}"
+
+
+def _md(text: str) -> str:
+    # A pair of tildes, as in a variant's name, would strike the text between them out.
+    return re.sub(r"([\\`*_~|<\[\]])", r"\\\1", text)
+
+
+def _md_row(values: Iterable[str]) -> str:
+    return "| " + " | ".join(values) + " |"
+
+
+def _field(value: object) -> object:
+    """A csv field: floats in one fixed form."""
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else ""
+    return value

@@ -1,0 +1,82 @@
+"""What the figures share: limits, reference lines, legends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from steadytune.rendering import style
+from steadytune.rendering.table import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+FAR = 1.0
+"""A majority line further off than this many times the scores' range is named above the panel instead of drawn."""
+
+
+def limits(setter: Callable[..., object], values: list[float]) -> None:
+    """Set an axis to its values and a margin, two points wide at the least."""
+    if not values:
+        setter(0, 100)
+        return
+    low, high = min(values), max(values)
+    margin = max(0.08 * (high - low), (2 - (high - low)) / 2)
+    setter(low - margin, high + margin)
+
+
+def majority_line(axes: Axes, side: str, values: list[float], majority: float) -> dict[str, Any]:
+    """A dotted line at the majority class's score, or its value above; returns what the legend explains."""
+    if not math.isfinite(majority):
+        return {}
+    setter, getter = (axes.set_xlim, axes.get_xlim) if side == "x" else (axes.set_ylim, axes.get_ylim)
+    low, high = getter()
+    reach = FAR * max(high - low, 4.0)
+    colour = style.theme().muted
+    if values and not low - reach <= majority <= high + reach:
+        arrow = {"x": "◂▸", "y": "▾▴"}[side][int(majority > high)]
+        axes.set_title(
+            f"{arrow} majority {number(majority)}", loc="right", fontsize=6, fontweight="normal", color=colour
+        )
+        return {}
+    room = 0.04 * (max(high, majority) - min(low, majority))
+    setter(min(low, majority - room), max(high, majority + room))
+    (axes.axvline if side == "x" else axes.axhline)(majority, color=colour, linewidth=1.0, linestyle=":", zorder=2)
+    return {"majority class": line(colour, ":")}
+
+
+def marker(shape: str = "o", face: str | None = None, edge: str | None = None, size: float = 4) -> Line2D:
+    """A legend's marker."""
+    from matplotlib.lines import Line2D
+
+    face = face or style.theme().muted
+    edge = edge or (style.theme().muted if face == "none" else face)
+    return Line2D([], [], linestyle="", marker=shape, markersize=size, markerfacecolor=face, markeredgecolor=edge)
+
+
+def line(colour: str, dashes: Any = "-") -> Line2D:
+    """A legend's line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, linestyle=dashes, linewidth=1.2)
+
+
+def legend(plot: Figure, handles: dict[str, Any]) -> None:
+    """One legend for all panels, below them, in as many columns as the width holds."""
+    if not handles:
+        return
+    # In inches, at the legend's size: a letter's mean width, and a handle with the gap after it.
+    widest = 0.5 + 0.065 * max(map(len, handles))
+    columns = max(1, min(len(handles), int(plot.get_figwidth() / widest)))
+    plot.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handletextpad=0.5)
+
+
+def message(text: str) -> Figure:
+    """A figure that says why there is nothing to see."""
+    plot, (axes,) = style.canvas(1, columns=1, height=0.7)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=style.theme().muted)
+    return plot

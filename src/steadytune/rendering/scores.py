@@ -1,0 +1,87 @@
+"""The numbers that tables and figures print: a method on an evaluation set, over its planned seeds, in points."""
+
+import math
+import statistics
+from dataclasses import dataclass
+
+STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "failed", "missing")
+"""How a cell can end, from good to absent."""
+
+METRIC_NAMES = {
+    "f1": "F1",
+    "matthews": "Matthews corr.",
+    "pearson": "Pearson corr.",
+    "spearman": "Spearman corr.",
+    "pearson_spearman": "Pearson/Spearman",
+}
+
+
+def metric_name(metric: str) -> str:
+    """A metric as printed: `accuracy`, `F1`, `Matthews corr.`."""
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+@dataclass(frozen=True)
+class Score:
+    """One encoder and method, trained on one task, on one evaluation set: every planned seed."""
+
+    metric: str
+    majority: float
+    """Points of a predictor that always says the most frequent class; NaN where undefined."""
+    statuses: dict[int, str]
+    """Seed -> status, all planned seeds."""
+    points: dict[int, float]
+    """Seed -> points, only the seeds that have a score. A degenerate run has one; a failed or missing run has none."""
+
+    @property
+    def planned(self) -> int:
+        """How many seeds the suite asks for."""
+        return len(self.statuses)
+
+    @property
+    def ok(self) -> int:
+        """How many seeds ended `ok`."""
+        return sum(status == "ok" for status in self.statuses.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned seed has a score."""
+        return len(self.points) == self.planned
+
+    @property
+    def mean(self) -> float:
+        """Mean over the scored seeds, NaN without any."""
+        return statistics.fmean(self.points.values()) if self.points else math.nan
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation (divisor n - 1) over the scored seeds, NaN under two of them."""
+        return statistics.stdev(self.points.values()) if len(self.points) > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Differences first - second over the seeds that both sides have."""
+
+    differences: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean difference in points, NaN without a pair."""
+        return statistics.fmean(self.differences) if self.differences else math.nan
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean difference, std(d) / sqrt(n); NaN under two pairs."""
+        return (
+            statistics.stdev(self.differences) / math.sqrt(len(self.differences))
+            if len(self.differences) > 1
+            else math.nan
+        )
+
+
+def paired(first: Score, second: Score) -> Paired:
+    """Seed by seed, `first` minus `second`: equal seeds share the order of the data, so they are compared as pairs."""
+    return Paired(
+        tuple(first.points[seed] - second.points[seed] for seed in sorted(first.points) if seed in second.points)
+    )

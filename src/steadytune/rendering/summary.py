@@ -1,0 +1,113 @@
+"""What a suite's numbers say, in sentences: counts and differences, no verdict that the numbers do not carry."""
+
+import math
+import statistics
+
+from steadytune.rendering.results import Results
+from steadytune.rendering.scores import STATUSES, Score, paired
+from steadytune.rendering.table import number
+
+
+def sentences(results: Results) -> list[str]:
+    """Coverage, the majority class, every method against the baseline, pretraining, transfer, and a caution."""
+    methods = [method for method in results.methods_of(results.primary) if method != results.baseline]
+    found = [_coverage(results), _above_majority(results), *(_against_baseline(results, method) for method in methods)]
+    found += [_pretraining(results, comparison) for comparison in results.suite.get("comparisons", ())]
+    return [sentence for sentence in (*found, _transfer(results), _caution(results)) if sentence]
+
+
+def _coverage(results: Results) -> str:
+    ends = [status for statuses in results.cells.values() for status in statuses.values()]
+    ok = ends.count("ok")
+    if ok == len(ends):
+        return f"All {ok} planned cells ended ok."
+    others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in STATUSES[1:] if status in ends]
+    provisional = " What follows is provisional until the missing ones have run." if "missing" in ends else ""
+    return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}"
+
+
+def _above_majority(results: Results) -> str:
+    """By how much the best mean of each task exceeds the majority class."""
+    margins = {}
+    for task in results.tasks_of(results.primary):
+        scores = [results.score(results.primary, method, task) for method in results.methods_of(results.primary)]
+        means = [
+            score.mean - score.majority for score in scores if score and math.isfinite(score.mean - score.majority)
+        ]
+        if means:
+            margins[task] = max(means)
+    if not margins:
+        return ""
+    below = [task for task, margin in margins.items() if margin <= 0]
+    if below:
+        return f"With {results.primary}, no method's mean is above the majority class on {_listed(below)}."
+    least, most = min(margins, key=lambda task: margins[task]), max(margins, key=lambda task: margins[task])
+    gap = f"by {number(margins[least])} points on {least}"
+    gap += f" to {number(margins[most])} on {most}" if len(margins) > 1 else ""
+    return f"With {results.primary}, the best mean is above the majority class on every scored task, {gap}."
+
+
+def _against_baseline(results: Results, method: str) -> str:
+    pairs = _pairs(results, (results.primary, method), (results.primary, results.baseline))
+    if not pairs:
+        return f"{method} and {results.baseline} have no task on which both have a score."
+    spread = [(first.std, second.std) for first, second in pairs if math.isfinite(first.std + second.std)]
+    tighter = sum(first < second for first, second in spread)
+    stability = f"; smaller standard deviation on {tighter} of {len(spread)}" if spread else ""
+    return f"{method} against {results.baseline}: {_compared(pairs)}{stability}."
+
+
+def _pretraining(results: Results, comparison: dict[str, str]) -> str:
+    method = comparison.get("method", results.baseline)
+    pairs = _pairs(results, (comparison["pretrained"], method), (comparison["random"], method))
+    sides = f"{comparison['pretrained']} (pretrained) against {comparison['random']} (random weights), {method}"
+    return f"{sides}: {_compared(pairs)}." if pairs else f"{sides}: no task on which both have a score."
+
+
+def _transfer(results: Results) -> str:
+    """The range of the baseline's drops away from its own task."""
+    drops = []
+    for task in results.tasks_of(results.primary):
+        own = results.score(results.primary, results.baseline, task)
+        for evaluation_set in results.transfer_sets(results.primary, task):
+            far = results.score(results.primary, results.baseline, task, evaluation_set)
+            if own and far and own.metric == far.metric and math.isfinite(drop := paired(own, far).mean):
+                drops.append(drop)
+    if not drops:
+        return ""
+    extent = f"{number(min(drops))} to {number(max(drops))} points over {len(drops)} sets"
+    return (
+        f"Away from its own task {results.baseline} loses {extent if len(drops) > 1 else number(drops[0]) + ' points'}."
+    )
+
+
+def _caution(results: Results) -> str:
+    """The relative standard error of a standard deviation from n normal draws: about 1 / sqrt(2 (n - 1))."""
+    seeds = min(len(statuses) for statuses in results.cells.values())
+    if seeds < 2:
+        return "One seed a cell says nothing about the spread over seeds: no difference here can be told from chance."
+    share = round(100 / math.sqrt(2 * (seeds - 1)))
+    return (
+        f"These are descriptions of {seeds} seeds a cell, not tests: a standard deviation from {seeds} seeds "
+        f"is itself uncertain by about {share} %."
+    )
+
+
+def _pairs(results: Results, first: tuple[str, str], second: tuple[str, str]) -> list[tuple[Score, Score]]:
+    """Scores of two (encoder, method), task by task, where both have one."""
+    both = [(results.score(*first, task), results.score(*second, task)) for task in results.tasks]
+    return [(one, other) for one, other in both if one and other and one.points and other.points]
+
+
+def _compared(pairs: list[tuple[Score, Score]]) -> str:
+    """`higher mean on 2 of 3 tasks, +0.4 points on average; higher on 5 of 9 shared seeds`."""
+    gaps = [one.mean - other.mean for one, other in pairs]
+    seeds = [difference for one, other in pairs for difference in paired(one, other).differences]
+    tasks = f"{sum(gap > 0 for gap in gaps)} of {len(gaps)} task{'s' if len(gaps) > 1 else ''}"
+    shared = f"; higher on {sum(gap > 0 for gap in seeds)} of {len(seeds)} pairs of equal seed" if seeds else ""
+    return f"higher mean on {tasks}, {number(statistics.fmean(gaps), sign=True)} points on average{shared}"
+
+
+def _listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

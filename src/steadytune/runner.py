@@ -1,0 +1,45 @@
+"""`steadytune run`: Snakemake with a progress line, that may be killed and started again at any moment."""
+
+import fcntl
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from steadytune.suite import Suite
+
+log = logging.getLogger(__name__)
+
+# Snakemake's folder in the working folder, and inside it the locks that a killed run leaves behind.
+STATE = Path(".snakemake")
+LOCKS = STATE / "locks"
+
+
+def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
+    """Run a suite; Snakemake's exit status.
+
+    One `steadytune run` at a time works in a folder, which the kernel sees to: its lock ends with the process, however
+    that ends. Whoever holds it may clear what a killed run left of Snakemake's own locks.
+
+    Args:
+        suite: the suite.
+        cores: `all` or a number.
+        arguments: further arguments for Snakemake.
+    """
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "steadytune.lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another run works in this folder; waiting for its end")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        source = str(Path(__file__).resolve().parents[1])
+        paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-m", "snakemake", "--cores", cores, "--configfile", str(suite.path)]
+        environment = os.environ | {"PYTHONPATH": paths}
+        if LOCKS.is_dir() and any(LOCKS.iterdir()):
+            log.info("clearing the locks of a run that was killed")
+            subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
+        return subprocess.run([*command, "--logger", "steadytune", *arguments], env=environment, check=False).returncode

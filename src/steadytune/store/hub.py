@@ -1,0 +1,125 @@
+"""The hub as a source: exactly the files that the lock names, at one commit."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from steadytune.errors import SteadyTuneError
+from steadytune.store.lock import HubPin, Kind
+from steadytune.store.receipt import Receipt
+from steadytune.store.sources import Source
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+logger = logging.getLogger(__name__)
+
+OFFLINE = "HF_HUB_OFFLINE forbids the download: unset it, or take another of sources.order"
+
+
+class HubSource(Source):
+    """Files of a repository on the hub, through `huggingface_hub`; HF_ENDPOINT and HF_TOKEN count.
+
+    A data set's files lose their folder on the hub, because the store has one of its own: `rte/train-….parquet` of
+    `nyu-mll/glue` becomes `datasets/nyu-mll/glue/rte/train-….parquet`.
+    """
+
+    kind = "hub"
+
+    def __init__(self, where: str, pin: HubPin, kind: Kind) -> None:
+        self.paths = {PurePosixPath(path).name if kind == "datasets" else path: path for path in pin.files}
+        files = {name: pin.files[path] for name, path in self.paths.items()}
+        super().__init__(where, pin.repo, "stage" if pin.unpinned else "lock", files)
+        self.pin = pin
+        self.repo_type = {"datasets": "dataset", "models": "model"}[kind]
+
+    @cached_property
+    def _api(self) -> "HfApi":
+        from huggingface_hub import HfApi
+
+        return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="steadytune")
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of the lock; of an unpinned entry the current one, asked for once."""
+        return self.pin.revision or self._current_revision
+
+    @cached_property
+    def _current_revision(self) -> str | None:
+        with self._one_line(self.pin.repo):
+            revision = self._api.repo_info(self.pin.repo, repo_type=self.repo_type).sha
+        logger.warning(
+            "%s: unpinned in the lock: staging %s at its current commit %s", self.where, self.pin.repo, revision
+        )
+        return revision
+
+    def accepts(self, receipt: Receipt) -> bool:
+        """Whether a folder with this receipt is what the pin names, at its revision where it has one."""
+        return super().accepts(receipt) and self.pin.revision in (None, receipt.revision)
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Download a file; one that an interrupted run brought whole is not asked for again."""
+        path = self.paths[name]
+        with self._one_line(f"{path} of {self.pin.repo}"):
+            # A folder per commit: after a lost connection the library would fall back on another commit's file.
+            folder = downloads / str(self.revision)
+            return Path(
+                self._api.hf_hub_download(
+                    self.pin.repo,
+                    path,
+                    repo_type=self.repo_type,
+                    revision=self.revision,
+                    local_dir=folder,
+                    cache_dir=folder,
+                )
+            )
+
+    @contextmanager
+    def _one_line(self, wanted: str) -> Iterator[None]:
+        """Say in one line what went wrong. The library's own text stays out: it can carry signed addresses."""
+        from huggingface_hub import errors
+
+        revision = f"at revision {self.pin.revision}" if self.pin.revision else "at its current commit"
+        endpoint = f" (HF_ENDPOINT={os.environ['HF_ENDPOINT']})" if os.environ.get("HF_ENDPOINT") else ""
+        try:
+            yield
+            return
+        except errors.GatedRepoError:
+            reason = f"gated: accept the terms of {self.pin.repo} on the hub, then log in or set HF_TOKEN"
+        except errors.RevisionNotFoundError:
+            reason = f"the hub has no revision {self.pin.revision} of {self.pin.repo}: correct the lock"
+        except errors.RemoteEntryNotFoundError:
+            reason = f"no such file on the hub {revision}"
+        except errors.RepositoryNotFoundError:
+            reason = f"no such {self.repo_type} on the hub, or it is private: log in or set HF_TOKEN"
+        except errors.OfflineModeIsEnabled:
+            reason = OFFLINE
+        except errors.HfHubHTTPError as error:
+            reason = f"the hub answered {error.response.status_code}{endpoint}"
+        except errors.LocalEntryNotFoundError as error:
+            # How the library says that asking for the file's size and hash failed; the cause tells why.
+            reason = self._why_unreachable(error.__cause__) + endpoint
+        except (errors.HTTPError, OSError, RuntimeError) as error:  # pyright: ignore[reportPrivateImportUsage]
+            # HTTPError is httpx's or its successor's, as the library has it; RuntimeError its compiled downloader's.
+            if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+                raise
+            reason = f"connection lost{endpoint}: run again to go on with the files that are missing"
+        raise SteadyTuneError(f"{self.where}: {wanted}: {reason}") from None
+
+    @staticmethod
+    def _why_unreachable(cause: BaseException | None) -> str:
+        from huggingface_hub import errors
+
+        match cause:
+            case errors.OfflineModeIsEnabled():
+                return OFFLINE
+            case errors.HfHubHTTPError():
+                return f"the hub answered {cause.response.status_code}"
+            case errors.FileMetadataError():
+                return "what answered is not a hub"
+            case _:
+                return "no connection to the hub"

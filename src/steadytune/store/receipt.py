@@ -1,0 +1,116 @@
+"""What staging leaves beside a folder's files, and the check of those files before every use.
+
+Standard library only, because it runs wherever training runs.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256, write_text
+
+RECEIPT = "receipt.json"
+HOW_TO_STAGE = "`steadytune stage SUITE` stages it (the workflow makes an encoder that the project trains itself)"
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One file as it lies in the store."""
+
+    sha256: str
+    bytes: int
+    rows_sha256: str | None = None
+    """Hash of the rows of a generated parquet file, which do not depend on the version that wrote it."""
+
+    @property
+    def content(self) -> str:
+        """The hash that says what the file means."""
+        return self.rows_sha256 or self.sha256
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Where a folder of the store comes from and what is in it."""
+
+    source: str
+    """Kind of source: hub, url, local, generated or pretrained."""
+    origin: str
+    """The repository on the hub, or the origin in words."""
+    revision: str | None
+    """40-hex commit on the hub."""
+    pinned_by: str
+    """Who fixed the hashes: `lock`, or `stage` at the first download, or `generated` where the lock has none."""
+    files: Mapping[str, StagedFile]
+
+
+def measure(path: Path) -> StagedFile:
+    """Hash and size of a file."""
+    return StagedFile(sha256=sha256(path), bytes=path.stat().st_size)
+
+
+def measure_all(folder: Path, names: Iterable[str]) -> dict[str, StagedFile]:
+    """Hash and size of the files of a folder, by name."""
+    return {name: measure(folder / name) for name in names}
+
+
+def write_receipt(folder: Path, receipt: Receipt) -> None:
+    """Write a folder's receipt: the last thing that staging does, because a receipt means that all is there."""
+    value = asdict(receipt)
+    for entry in value["files"].values():
+        if entry["rows_sha256"] is None:
+            del entry["rows_sha256"]
+    write_text(folder / RECEIPT, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_receipt(folder: Path) -> Receipt:
+    """A folder's receipt, its files unchecked.
+
+    Raises:
+        SteadyTuneError: no receipt, or a damaged one; the line says which command stages the folder.
+    """
+    path = folder / RECEIPT
+    try:
+        value: Any = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: StagedFile(**entry) for name, entry in value.pop("files").items()}
+        return Receipt(files=files, **value)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SteadyTuneError(f"{folder}: not staged, for it has no {RECEIPT}: {HOW_TO_STAGE}") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise SteadyTuneError(f"{path}: damaged receipt: {HOW_TO_STAGE}") from None
+
+
+def verify(folder: Path) -> Receipt:
+    """Check every file that a folder's receipt names by size and SHA-256: called before every use of the folder.
+
+    Raises:
+        SteadyTuneError: no receipt; a file that is missing or differs (its name, both sizes or both hashes).
+    """
+    receipt = read_receipt(folder)
+    for name, expected in receipt.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise SteadyTuneError(f"{path}: in the receipt but not in the folder: {HOW_TO_STAGE}")
+        size = path.stat().st_size
+        if size != expected.bytes:
+            raise SteadyTuneError(
+                f"{path}: corrupted: {size} bytes where the receipt says {expected.bytes}: {HOW_TO_STAGE}"
+            )
+        found = sha256(path)
+        if found != expected.sha256:
+            raise SteadyTuneError(
+                f"{path}: corrupted: SHA-256 {found} where the receipt says {expected.sha256}: {HOW_TO_STAGE}"
+            )
+    return receipt
+
+
+def receipt_digest(receipt: Receipt) -> str:
+    """Hex SHA-256 over the names and content hashes of a folder's files: what a cell's fingerprint takes of its inputs.
+
+    Where the files came from has no part in it, and neither has the version that wrote a generated parquet file.
+    """
+    content = {name: entry.content for name, entry in receipt.files.items()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

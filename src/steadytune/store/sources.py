@@ -1,0 +1,139 @@
+"""The kinds of source that a folder of the store can come from, each a small class that brings one file at a time."""
+
+import hashlib
+import importlib
+import json
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from steadytune.errors import SteadyTuneError
+from steadytune.store.lock import FilePin, GeneratedFile, GeneratedPin, LocalPin
+from steadytune.store.receipt import Receipt, StagedFile, measure
+
+# The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.
+GENERATORS = {"mini": "steadytune.tasks.mini"}
+
+
+class Source(ABC):
+    """Where the files of one entry of the lock come from.
+
+    Args:
+        where: the entry, `datasets/<key>` or `models/<key>`, for messages.
+        origin: the receipt's `origin`.
+        pinned_by: the receipt's `pinned_by`.
+        files: what each file must be, by its name in the store.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self, where: str, origin: str, pinned_by: str, files: Mapping[str, FilePin] | Mapping[str, GeneratedFile]
+    ) -> None:
+        self.where = where
+        self.origin = origin
+        self.pinned_by = pinned_by
+        self.files = files
+
+    @property
+    def revision(self) -> str | None:
+        """40-hex commit that the files are brought at; only the hub has one."""
+        return None
+
+    def accepts(self, receipt: Receipt) -> bool:
+        """Whether a folder with this receipt is what this source would bring."""
+        return (
+            (receipt.source, receipt.origin, receipt.pinned_by) == (self.kind, self.origin, self.pinned_by)
+            and receipt.files.keys() == self.files.keys()
+            and all(pin.fits(receipt.files[name]) for name, pin in self.files.items())
+        )
+
+    def measure(self, path: Path) -> StagedFile:
+        """What the receipt keeps of a file."""
+        return measure(path)
+
+    @abstractmethod
+    def get(self, name: str, downloads: Path) -> Path:
+        """Bring one file into the private folder `downloads`, unchecked.
+
+        Raises:
+            SteadyTuneError: in one line why it cannot be had.
+        """
+
+
+class LocalSource(Source):
+    """A store that was staged elsewhere, copied."""
+
+    kind = "local"
+
+    def __init__(self, where: str, pin: LocalPin, root: Path | None) -> None:
+        super().__init__(where, pin.origin, "lock", pin.files)
+        self.root = root
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Copy a file of the other store."""
+        cure = "set the suite's sources.local, or the environment variable STEADYTUNE_STORE, to a staged store"
+        if self.root is None:
+            raise SteadyTuneError(f"{self.where}: the source 'local' has no folder: {cure}")
+        if not self.root.is_dir():
+            raise SteadyTuneError(f"{self.where}: {self.root}: no such folder: {cure}")
+        path = self.root / self.where / name
+        if not path.is_file():
+            raise SteadyTuneError(f"{path}: not in the local store {self.root}: {cure}")
+        target = downloads / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The bytes alone: a store shared read-only would hand on its modes.
+        shutil.copyfile(path, target)
+        return target
+
+
+class GeneratedSource(Source):
+    """Data that the project makes itself, from a fixed seed."""
+
+    kind = "generated"
+
+    def __init__(self, where: str, pin: GeneratedPin) -> None:
+        super().__init__(where, GENERATORS[pin.generator], "generated" if pin.unpinned else "lock", pin.files)
+        self.generator = pin.generator
+
+    @cached_property
+    def _files(self) -> dict[str, list[dict[str, Any]]]:
+        files = generate_files(self.generator, self.where.rsplit("/", 1)[-1])
+        if files.keys() != self.files.keys():
+            made, pinned = ", ".join(sorted(files)), ", ".join(sorted(self.files))
+            raise SteadyTuneError(f"{self.where}: the generator '{self.generator}' makes {made}; the lock has {pinned}")
+        return files
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Write the rows of a file as parquet."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = downloads / name
+        pq.write_table(pa.Table.from_pylist(self._files[name]), path)
+        return path
+
+    def measure(self, path: Path) -> StagedFile:
+        """Hash and size of the file, and the hash of the rows that a reader gets from it."""
+        import pyarrow.parquet as pq
+
+        return replace(measure(path), rows_sha256=hash_rows(pq.read_table(path).to_pylist()))
+
+
+def generate_files(generator: str, config: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every file of a generated data set, by file name."""
+    splits = importlib.import_module(GENERATORS[generator]).generate(config, seed=0)
+    return {f"{split}-00000-of-00001.parquet": rows for split, rows in splits.items()}
+
+
+def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Hex SHA-256 over rows as JSON lines: sorted keys, no spaces, UTF-8, a newline after each."""
+    digest = hashlib.sha256()
+    for row in rows:
+        line = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()

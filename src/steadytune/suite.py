@@ -1,0 +1,237 @@
+"""A suite's file: its schema, its checks, and the cells that its grid spans. Pure, and free of torch."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from steadytune.cell import Cell, Spec
+from steadytune.errors import SteadyTuneError, nearest, unknown
+from steadytune.methods import registry
+from steadytune.protocol import Protocol
+from steadytune.schema import Checked, check, explain, read_yaml
+from steadytune.tasks.labels import shared_space
+from steadytune.tasks.table import parse_task
+
+STORE_VARIABLE = "STEADYTUNE_STORE"
+# Short names of protocol settings in a variant's name: hype-n~lr=2e-05.
+SHORT_NAMES = {"lr": "learning_rate"}
+
+
+class Sources(Checked):
+    """Where staged data and encoders come from."""
+
+    order: tuple[Literal["local", "hub", "url"], ...] = ("hub", "url")
+    """Kinds of source in order of preference: the first for which the lock has a pin is used."""
+    local: Path | None = None
+    """The folder of a store staged elsewhere; the environment variable STEADYTUNE_STORE replaces it."""
+
+
+class EncoderEntry(Checked):
+    """An encoder of a suite."""
+
+    model: str
+    """Key of its weights in the lock: `<owner>/<name>`."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """`random` draws every weight anew from the cell's seed: what pretraining is worth."""
+
+
+class Grid(Checked):
+    """A block of cells: every encoder x method x task x seed of its lists."""
+
+    encoders: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_of_seeds(cls, value: Any) -> Any:
+        """`seeds: 3` stands for the seeds 0, 1, 2."""
+        if isinstance(value, Mapping) and isinstance(value.get("seeds"), int):
+            return {**value, "seeds": tuple(range(value["seeds"]))}
+        return value
+
+
+class Override(Checked):
+    """Settings for some of the cells; a later override wins."""
+
+    encoder: str = "*"
+    method: str = "*"
+    task: str = "*"
+    """Shell patterns that a cell's names must match."""
+    protocol: dict[str, Any] = {}
+    """Protocol settings to replace."""
+
+    def matches(self, cell: Cell) -> bool:
+        """Whether it is for this cell."""
+        pairs = ((cell.encoder, self.encoder), (cell.method, self.method), (cell.task, self.task))
+        return all(fnmatchcase(name, pattern) for name, pattern in pairs)
+
+
+class SuiteFile(Checked):
+    """The keys of a file under `config/`."""
+
+    suite: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    description: str = ""
+    notes: tuple[str, ...] = ()
+    """Sentences that the report prints wherever this suite's numbers are shown."""
+    store: Path = Path("store")
+    sources: Sources = Sources()
+    protocol: dict[str, Any] = {}
+    encoders: dict[str, EncoderEntry]
+    methods: dict[str, dict[str, Any]] = {}
+    """Settings by method name that replace the method's defaults."""
+    grid: tuple[Grid, ...] = Field(min_length=1)
+    overrides: tuple[Override, ...] = ()
+    transfer: dict[str, tuple[str, ...]] = {}
+    """Evaluation sets by trained task, where they are not those of the task table."""
+    variability: tuple[str, ...] = ()
+    """Encoders whose layers' variability is measured on every task that they are fine-tuned on."""
+    tables: tuple[str, ...] = ("main",)
+    figures: tuple[str, ...] = ()
+
+
+class Suite:
+    """A checked suite: every name in it is known and every cell resolves."""
+
+    def __init__(self, file: SuiteFile, path: Path) -> None:
+        self.file = file
+        self.path = path
+        self.name = file.suite
+        local = os.environ.get(STORE_VARIABLE)
+        self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
+        for cell in self.cells:
+            self.spec(cell)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell of the grid once, in the order of the file."""
+        found = (
+            Cell(*names)
+            for block in self.file.grid
+            for names in product(block.encoders, block.methods, block.tasks, block.seeds)
+        )
+        return tuple(dict.fromkeys(found))
+
+    def spec(self, cell: Cell) -> Spec:
+        """Everything of a cell after defaults.
+
+        Raises:
+            SteadyTuneError: a cell outside the grid, or a name or value in it that does not hold.
+        """
+        if cell not in self._members:
+            raise SteadyTuneError(f"{self.path}: no cell '{cell}' in suite '{self.name}'{self._nearest_cell(cell)}")
+        if cell.encoder not in self.file.encoders:
+            raise unknown("encoder", cell.encoder, self.file.encoders, f"{self.path}: grid")
+        try:
+            parts, rest = registry.parse(cell.method, self.file.methods)
+            task, _ = parse_task(cell.task)
+            transfer = self.file.transfer.get(cell.task, task.transfer)
+            for name in transfer:
+                shared_space(task.labels, parse_task(name)[0].labels)
+        except SteadyTuneError as error:
+            raise SteadyTuneError(f"{self.path}: {error}") from None
+        if task.train is None:
+            raise SteadyTuneError(f"{self.path}: grid: task '{cell.task}' is for evaluation only")
+        encoder = self.file.encoders[cell.encoder]
+        return Spec(
+            suite=self.name,
+            encoder=cell.encoder,
+            model=encoder.model,
+            weights=encoder.weights,
+            method=cell.method,
+            parts=parts,
+            task=cell.task,
+            transfer=transfer,
+            seed=cell.seed,
+            protocol=self._protocol(cell, rest),
+        )
+
+    def datasets(self) -> list[str]:
+        """Keys in the lock of every data set that a cell reads, each once."""
+        names = {name for cell in self.cells for name in (cell.task, *self.spec(cell).transfer)}
+        return sorted({parse_task(name)[0].dataset_key for name in names})
+
+    def models(self) -> list[str]:
+        """Keys in the lock of every encoder's weights, each once."""
+        return sorted({self.file.encoders[cell.encoder].model for cell in self.cells})
+
+    def layer_studies(self) -> list[tuple[str, str]]:
+        """(encoder, task) pairs whose layers' variability is measured, in the order of the file."""
+        pairs = ((cell.encoder, cell.task) for cell in self.cells if cell.encoder in self.file.variability)
+        return list(dict.fromkeys(pairs))
+
+    @cached_property
+    def base_protocol(self) -> Protocol:
+        """The protocol before overrides: what measurements that belong to no cell go by."""
+        return self._check_protocol(dict(self.file.protocol))
+
+    @cached_property
+    def _members(self) -> frozenset[Cell]:
+        return frozenset(self.cells)
+
+    def _protocol(self, cell: Cell, variant: Mapping[str, str]) -> Protocol:
+        """The file's protocol, then the overrides that match, then what the variant's name says."""
+        settings = dict(self.file.protocol)
+        for override in self.file.overrides:
+            if override.matches(cell):
+                settings |= override.protocol
+        settings |= {SHORT_NAMES.get(key, key): value for key, value in variant.items()}
+        return self._check_protocol(settings)
+
+    def _check_protocol(self, settings: dict[str, Any]) -> Protocol:
+        known = [field.name for field in fields(Protocol)]
+        for key in settings:
+            if key not in known:
+                raise SteadyTuneError(f"{self.path}: protocol: unknown key '{key}'{nearest(key, known)}")
+        try:
+            return TypeAdapter(Protocol).validate_python(settings)
+        except ValidationError as error:
+            raise SteadyTuneError(f"{self.path}: protocol: {explain(error, Protocol)}") from None
+
+    def _nearest_cell(self, cell: Cell) -> str:
+        """The valid name nearest to the first part of a cell that the grid does not have."""
+        for part in ("encoder", "method", "task"):
+            names = {getattr(known, part) for known in self.cells}
+            if getattr(cell, part) not in names:
+                return f": unknown {part} '{getattr(cell, part)}'{nearest(getattr(cell, part), names)}"
+        seeds = sorted(
+            known.seed
+            for known in self.cells
+            if (known.encoder, known.method, known.task) == (cell.encoder, cell.method, cell.task)
+        )
+        if seeds:
+            return f": seed {cell.seed} is not among its seeds {seeds}"
+        return f"; the nearest is {nearest(str(cell), map(str, self.cells)) or 'none'}"
+
+
+def load_suite(path: Path) -> Suite:
+    """Read and check a suite's file.
+
+    Raises:
+        SteadyTuneError: one line naming the file, the key, the value, what was expected and the nearest valid name.
+    """
+    return Suite(check(SuiteFile, read_yaml(path), path), path)
+
+
+def find_suite(name: str) -> Path:
+    """The file of a suite given by path (`config/mini.yaml`) or by name (`mini`)."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        return path
+    known = {file.stem: file for file in _suite_files()}
+    if name not in known:
+        raise unknown("suite", name, known, "config/")
+    return known[name]
+
+
+def _suite_files() -> Iterator[Path]:
+    return (path for path in sorted(Path("config").glob("*.yaml")) if path.name != "lock.yaml")

@@ -1,0 +1,191 @@
+"""Sentence-pair tasks of the mini language: entailment in two and three classes, paraphrase, graded similarity."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+from steadytune.tasks.mini import syntax as t
+from steadytune.tasks.mini.edits import edit
+from steadytune.tasks.mini.sampling import BASIC, SHIFTED, Sampler, constructions_of, reflexive, sample_topic
+from steadytune.tasks.mini.semantics import Judgement, UndecidedError, judge
+
+MAX_TOKENS = 24
+"""Longest pair kept, in words of both sentences together."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences, their strings, how they came about and what the semantics says of them."""
+
+    first: str
+    second: str
+    construction: str
+    origin: str
+    judgement: Judgement
+
+    @property
+    def overlap(self) -> float:
+        """Share of the second sentence's words that occur in the first."""
+        return overlap(self.first, self.second)
+
+
+def overlap(first: str, second: str) -> float:
+    """Share of the second string's words that occur in the first, counted with repetition."""
+    have, want = Counter(first.split()), Counter(second.split())
+    return sum((have & want).values()) / sum(want.values())
+
+
+def stream(rng: Random, half: str | None, shifted: bool) -> Iterator[Pair]:
+    """Endless random pairs; `shifted` pairs show at least one of the constructions held out of training."""
+    while True:
+        topic = sample_topic(rng, half)
+        sampler = Sampler(rng, topic, BASIC | SHIFTED if shifted else BASIC)
+        first = sampler.sentence()
+        if rng.random() < 0.15:
+            second, origin = sampler.sentence(), "independent"
+        else:
+            edited = edit(first, sampler, 1 + int(rng.random() * 2))
+            if edited is None:
+                continue
+            second, origin = edited
+        if rng.random() < 0.5:
+            first, second = second, first
+        pair = make_pair(first, second, origin)
+        if pair is not None and (pair.construction != "basic") == shifted:
+            yield pair
+
+
+def make_pair(first: t.Sentence, second: t.Sentence, origin: str) -> Pair | None:
+    """The judged pair, or None where it is undecided, trivial, reflexive, too long, or one string twice."""
+    if first == second or reflexive(first) or reflexive(second):
+        return None
+    texts = t.realise(first), t.realise(second)
+    if texts[0] == texts[1] or sum(len(text.split()) for text in texts) > MAX_TOKENS:
+        return None
+    try:
+        judgement = judge(first, second)
+    except UndecidedError:
+        return None
+    if not judgement.contingent:
+        return None
+    constructions = sorted(constructions_of(first) | constructions_of(second))
+    return Pair(*texts, "+".join(constructions) or "basic", origin, judgement)
+
+
+@dataclass(frozen=True)
+class Design:
+    """One task: what a pair's row looks like and which shares of rows go to which stratum."""
+
+    label: Callable[[Pair], int | float]
+    stratum: Callable[[Pair], str]
+    shares: dict[str, float]
+    """Stratum -> share of the rows; pairs of other strata are passed over."""
+    columns: tuple[str, str] = ("sentence1", "sentence2")
+
+
+def _two_way(pair: Pair) -> int:
+    return 0 if pair.judgement.entails else 1
+
+
+def _three_way(pair: Pair) -> int:
+    return ("entailment", "neutral", "contradiction").index(pair.judgement.label)
+
+
+def _biased(name: Callable[[Pair], str]) -> Callable[[Pair], str]:
+    """Strata that also tell whether every word of the hypothesis is in the premise."""
+    return lambda pair: f"{name(pair)}/{'full' if pair.overlap == 1 else 'part'}"
+
+
+def _entailed(pair: Pair) -> str:
+    return "yes" if pair.judgement.entails else "no"
+
+
+def _equivalent(pair: Pair) -> bool:
+    return pair.judgement.entails and pair.judgement.entailed
+
+
+def similarity(judgement: Judgement) -> float:
+    """Graded similarity from 0 to 5: the mean of agreement and shared topic, times 5.
+
+    Agreement is the Jaccard index of the two sets of verifying worlds (1 for paraphrases, 0 for contraries); shared
+    topic is the Dice coefficient of the entities and predicates that the two sentences' truth turns on.
+    """
+    either = judgement.first + judgement.second - judgement.both
+    return round(2.5 * (judgement.both / either + judgement.shared), 3)
+
+
+DESIGNS = {
+    "rte": Design(
+        _two_way,
+        _biased(_entailed),
+        {"yes/full": 0.35, "yes/part": 0.15, "no/full": 0.12, "no/part": 0.38},
+    ),
+    "mnli": Design(
+        _three_way,
+        _biased(lambda pair: pair.judgement.label),
+        {
+            "entailment/full": 0.23,
+            "entailment/part": 0.11,
+            "neutral/full": 0.08,
+            "neutral/part": 0.25,
+            "contradiction/full": 0.03,
+            "contradiction/part": 0.3,
+        },
+        ("premise", "hypothesis"),
+    ),
+    "mrpc": Design(
+        lambda pair: int(_equivalent(pair)),
+        lambda pair: "yes" if _equivalent(pair) else "no",
+        {"yes": 0.6, "no": 0.4},
+    ),
+    "stsb": Design(
+        lambda pair: similarity(pair.judgement),
+        lambda pair: str(min(4, int(similarity(pair.judgement)))),
+        {"0": 0.14, "1": 0.2, "2": 0.22, "3": 0.22, "4": 0.22},
+    ),
+}
+
+
+def quotas(shares: dict[str, float], size: int) -> dict[str, int]:
+    """Whole numbers that sum to `size`, in proportion to the shares (largest remainder)."""
+    whole = {name: int(share * size) for name, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda name: (whole[name] - shares[name] * size, name))
+    for name in by_remainder[: size - sum(whole.values())]:
+        whole[name] += 1
+    return whole
+
+
+def rows(config: str, rng: Random, size: int, half: str | None, shifted: bool, taken: set) -> list[dict]:
+    """`size` rows of a task by its quotas; `taken` holds the text pairs used so far and is added to."""
+    design = DESIGNS[config]
+    left = quotas(design.shares, size)
+    found = []
+    for pair in stream(rng, half, shifted):
+        key, stratum = (pair.first, pair.second), design.stratum(pair)
+        if left.get(stratum, 0) == 0 or key in taken:
+            continue
+        taken.add(key)
+        left[stratum] -= 1
+        first, second = design.columns
+        found.append(
+            {
+                first: pair.first,
+                second: pair.second,
+                "label": design.label(pair),
+                "construction": pair.construction,
+                "heuristic": pair.origin,
+            }
+        )
+        if len(found) == size:
+            return shuffled(rng, found)
+    raise AssertionError("the stream of pairs is endless")
+
+
+def shuffled(rng: Random, items: list[dict]) -> list[dict]:
+    """A Fisher-Yates shuffle on `random()` alone: the same on every Python version."""
+    items = list(items)
+    for i in range(len(items) - 1, 0, -1):
+        j = int(rng.random() * (i + 1))
+        items[i], items[j] = items[j], items[i]
+    return items

@@ -1,0 +1,1 @@
+"""Fine-tuning one cell: the loop, its batches, precision, determinism and checkpoints."""

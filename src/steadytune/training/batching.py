@@ -1,0 +1,104 @@
+"""Batches of near-equal length, padded to their own longest example and no further."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from steadytune.encoders.encoder import Encoder
+    from steadytune.tasks.data import Encoded
+
+# Examples are sorted by length within a pool of this many batches, and the pools follow the epoch's random order:
+# large enough that little is padded, small enough that an epoch's order stays random.
+POOL_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples as tensors on the training device."""
+
+    inputs: dict[str, Tensor]
+    """What the encoder is called with: `input_ids`, `attention_mask`, perhaps `token_type_ids`, each (B, T) int64."""
+    labels: Tensor
+    """(B,): int64 class indices, or floating-point scores for regression."""
+    real_tokens: int
+    """The positions that are not padding."""
+
+    @property
+    def tokens(self) -> int:
+        """The positions computed on, padding included: B x T."""
+        return self.inputs["input_ids"].numel()
+
+
+class Batcher:
+    """Cuts an encoded split into batches, for training in a seeded order or for evaluation in a fixed one."""
+
+    def __init__(self, encoded: "Encoded", encoder: "Encoder", batch_size: int) -> None:
+        self.encoded = encoded
+        self.encoder = encoder
+        self.batch_size = batch_size
+        self.lengths = encoded.lengths
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def order(self, generator: np.random.Generator) -> list[np.ndarray]:
+        """The rows of each batch of one epoch, shapes (B,): every row once, in batches of similar length."""
+        rows = generator.permutation(len(self.lengths))
+        pool = self.batch_size * POOL_BATCHES
+        batches: list[np.ndarray] = []
+        for start in range(0, len(rows), pool):
+            chunk = rows[start : start + pool]
+            chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
+            batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
+        return [batches[i] for i in generator.permutation(len(batches))]
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
+        """The training batches of one epoch."""
+        return map(self.batch, self.order(generator))
+
+    def evaluation(self) -> Iterator[tuple[np.ndarray, Batch]]:
+        """Batches of a fixed size in order of length, longest first, each with the rows that it holds.
+
+        Longest first, so that a lack of memory shows at once.
+        """
+        rows = np.argsort(-self.lengths, kind="stable")
+        for start in range(0, len(rows), self.batch_size):
+            chunk = rows[start : start + self.batch_size]
+            yield chunk, self.batch(chunk)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The examples of `rows` (B,), padded to the longest of them, on the encoder's device."""
+        encoded, pad = self.encoded, self.encoder.model.config.pad_token_id
+        inputs = {
+            "input_ids": self._padded([encoded.input_ids[row] for row in rows], 0 if pad is None else pad),
+            "attention_mask": self._padded([np.ones(length) for length in self.lengths[rows]], 0),
+        }
+        if encoded.token_type_ids is not None:
+            inputs["token_type_ids"] = self._padded([encoded.token_type_ids[row] for row in rows], 0)
+        # Scores in the model's own precision: a float64 label would turn the whole loss into float64.
+        labels = torch.from_numpy(encoded.labels[rows])
+        labels = labels.float() if labels.is_floating_point() else labels
+        return Batch(inputs, labels.to(self.encoder.device), int(self.lengths[rows].sum()))
+
+    def _padded(self, sequences: list[np.ndarray], value: int) -> Tensor:
+        """Sequences (T_i,) as one tensor (B, max T_i), padded where the head does not read."""
+        width = max(map(len, sequences))
+        table = np.full((len(sequences), width), value, dtype=np.int64)
+        for target, sequence in zip(table, sequences, strict=True):
+            start = width - len(sequence) if self.encoder.sentence_token == -1 else 0
+            target[start : start + len(sequence)] = sequence
+        return torch.from_numpy(table).to(self.encoder.device)
+
+
+def order_digest(batches: list[np.ndarray]) -> str:
+    """The SHA-256 of an epoch's batches, for the record: rows as int64, batches apart by -1."""
+    digest = hashlib.sha256()
+    for rows in batches:
+        digest.update(np.append(rows, -1).astype(np.int64).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,77 @@
+"""Epoch-end checkpoints: an interrupted cell continues from the last one to the same bits.
+
+One safetensors file (no pickle) holds the parameters and the optimiser's state; its header holds the numbers. Random
+streams are functions of the seed and the step (`streams`), so no generator state is kept.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim import Optimizer
+
+from steadytune.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
+    """Write `path` atomically.
+
+    Args:
+        path: a `.safetensors` file.
+        model: all of its parameters and buffers are kept.
+        optimizer: its state tensors are kept by parameter number.
+        progress: JSON values to return from `load_checkpoint`: epoch, step, history, fingerprint.
+    """
+    tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in _own_tensors(model).items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(
+            {name: tensor.cpu() for name, tensor in tensors.items()}, temporary, {"progress": json.dumps(progress)}
+        )
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, fingerprint: str) -> dict[str, Any] | None:
+    """Restore model and optimiser; the progress saved with them, or None where there is nothing to continue.
+
+    A checkpoint of another fingerprint or one that cannot be read is set aside with a warning: the cell starts anew.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = json.loads((file.metadata() or {}).get("progress", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, ValueError) as error:
+        log.warning("%s: unreadable checkpoint, starting anew (%s)", path, error)
+        return None
+    if progress.get("fingerprint") != fingerprint:
+        log.warning("%s: a checkpoint of other settings, inputs or code, starting anew", path)
+        return None
+    own = _own_tensors(model)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[f"model.{name}"])
+    _restore(optimizer, tensors)
+    return progress
+
+
+def _own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers, shared ones once."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _restore(optimizer: Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, key = name.split(".", 2)
+            state.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

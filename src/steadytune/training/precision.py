@@ -1,0 +1,53 @@
+"""Compute precision: autocast regions, and loss scaling where fp16 gradients would vanish."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+FIRST_SCALE = 2.0**14
+# Steps without overflow after which the scale is doubled, as torch's GradScaler does.
+GROWTH_INTERVAL = 2000
+
+
+class Precision:
+    """Runs forward passes in `name` (fp32, bf16 or fp16) and keeps fp16 gradients in range.
+
+    Unlike torch's GradScaler the scale is a plain number on the host: the gradient's norm, which clipping needs
+    anyway, tells an overflow, and methods keep the right to own the optimiser's step.
+    """
+
+    def __init__(self, name: Literal["fp32", "bf16", "fp16"], device: str) -> None:
+        self.name = name
+        self.device = device
+        self.scale = FIRST_SCALE if name == "fp16" else 1.0
+        self.good_steps = 0
+
+    def autocast(self) -> AbstractContextManager:
+        """The region of a forward pass and its loss."""
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device, dtype=TYPES[self.name])
+
+    def backward(self, loss: Tensor) -> None:
+        """Back-propagate the scaled loss."""
+        (loss * self.scale if self.scale != 1 else loss).backward()
+
+    def unscale(self, parameters: list[nn.Parameter]) -> None:
+        """Bring the gradients back to their true size, before methods, clipping and the step see them."""
+        if self.scale != 1:
+            torch._foreach_div_([p.grad for p in parameters if p.grad is not None], self.scale)
+
+    def accept(self, norm: Tensor) -> bool:
+        """Whether a step with this gradient norm is to be taken; in fp16, adapt the scale by the answer."""
+        if self.name != "fp16":
+            return True
+        if not torch.isfinite(norm):
+            self.scale, self.good_steps = max(self.scale / 2, 1.0), 0
+            return False
+        self.good_steps += 1
+        if self.good_steps % GROWTH_INTERVAL == 0:
+            self.scale *= 2
+        return True

@@ -1,0 +1,193 @@
+"""One cell from its staged inputs to its record: load, fit, evaluate, write.
+
+A bad outcome that fine-tuning is known for is a result: NaN loss, majority-class collapse and lack of memory end in a
+record with their status. Only what is wrong with the inputs or the machine is raised.
+"""
+
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from steadytune import record as records
+from steadytune.cell import Cell, Spec, fingerprint
+from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.flops import forward_flops_per_token
+from steadytune.evaluation.outputs import write_history, write_predictions
+from steadytune.evaluation.predict import predict
+from steadytune.evaluation.transfer import evaluate_transfer
+from steadytune.layout import cell_folder, checkpoint_path
+from steadytune.methods.base import Composition
+from steadytune.methods.registry import passes
+from steadytune.suite import Suite
+from steadytune.training.batching import order_digest
+from steadytune.training.determinism import pick_device, set_determinism
+from steadytune.training.environment import Clock, environment, peak_memory
+from steadytune.training.loop import Diverged, Fit, fit
+from steadytune.training.material import Material, verified_inputs, weights_digest
+from steadytune.training.precision import Precision
+from steadytune.training.streams import Streams
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What a cell has come to: filled as far as it got."""
+
+    status: records.Status = "failed"
+    reason: str | None = None
+    training: records.Training | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    logits: dict[str, np.ndarray] = field(default_factory=dict)
+    """(n, C) by evaluation set."""
+    evaluations: list[records.Evaluation] = field(default_factory=list)
+
+
+def run_cell(suite: Suite, cell: Cell) -> None:
+    """Train and evaluate a cell and write its record, predictions and history.
+
+    Raises:
+        SteadyTuneError: inputs that are missing, corrupted or do not fit.
+    """
+    clock = Clock()
+    spec = suite.spec(cell)
+    set_determinism(spec.protocol.determinism, spec.protocol.threads)
+    device = pick_device()
+    outcome = Outcome()
+    with clock.phase("load"):
+        inputs = verified_inputs(spec, suite.file.store)
+        mark = fingerprint(spec, {item.key: item.digest for item in inputs})
+        material = Material.load(spec, suite.file.store, device)
+    checkpoint = checkpoint_path(suite, cell)
+    try:
+        _train_and_evaluate(spec, material, outcome, clock, checkpoint, mark)
+    except Diverged as error:
+        outcome.status, outcome.reason = "diverged", str(error)
+    except (SteadyTuneError, OSError):
+        raise
+    except Exception as error:
+        outcome.status = "out_of_memory" if _is_out_of_memory(error) else "failed"
+        outcome.reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        log.exception("the cell ends as %s", outcome.status)
+    _write(suite, spec, outcome, material, inputs, mark, clock)
+    checkpoint.unlink(missing_ok=True)
+    log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
+
+
+def _train_and_evaluate(
+    spec: Spec, material: Material, outcome: Outcome, clock: Clock, checkpoint: Path, mark: str
+) -> None:
+    """Fill `outcome` as far as the cell gets."""
+    encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
+    method = Composition([part.build() for part in spec.parts])
+    method.prepare(encoder, streams)
+    precision = Precision(spec.protocol.precision, material.device)
+    initial_weights = weights_digest(encoder)
+    flops = forward_flops_per_token(encoder, material.train)
+    own = material.evaluations[spec.task][1]
+
+    def on_epoch() -> dict[str, float]:
+        if not spec.protocol.evaluate_epochs:
+            return {}
+        with clock.phase("evaluate"):
+            scores = evaluate_transfer(task, task, predict(encoder, own, precision), own.encoded.labels)
+        return {task.metric: scores["metrics"][task.metric]}
+
+    with clock.phase("train"):
+        fitted = fit(
+            encoder,
+            method,
+            material.train,
+            spec.protocol,
+            streams,
+            regression=task.regression,
+            checkpoint=checkpoint,
+            fingerprint=mark,
+            on_epoch=on_epoch,
+        )
+    outcome.history = fitted.history
+    outcome.training = _training(spec, material, fitted, initial_weights, flops)
+    with clock.phase("evaluate"):
+        for name, (target, batcher) in material.evaluations.items():
+            logits = predict(encoder, batcher, precision)
+            outcome.logits[name] = logits
+            scores = evaluate_transfer(task, target, logits, batcher.encoded.labels, spec.protocol.collapse)
+            outcome.evaluations.append(_evaluation(name, spec.task, scores, batcher.encoded.truncated))
+    outcome.status = "ok"
+    if _is_constant(outcome.logits[spec.task]):
+        outcome.status, outcome.reason = "degenerate", "one answer for every development example"
+
+
+def _evaluation(name: str, task: str, scores: dict[str, Any], truncated: int) -> records.Evaluation:
+    rate = scores["majority_rate"]
+    return records.Evaluation(
+        set=name,
+        kind="in_domain" if name == task else "transfer",
+        headline=scores["headline"],
+        metrics=scores["metrics"],
+        majority=scores["majority_values"],
+        n=scores["n_examples"],
+        majority_rate=None if math.isnan(rate) else rate,
+        truncated=truncated,
+    )
+
+
+def _training(spec: Spec, material: Material, fitted: Fit, initial_weights: str, flops: float) -> records.Training:
+    parameters = list(material.encoder.model.parameters())
+    forward, backward = passes(spec.parts)
+    return records.Training(
+        examples=len(material.train.encoded),
+        truncated=material.train.encoded.truncated,
+        subset_digest=material.subset_digest,
+        steps=fitted.steps,
+        tokens=fitted.tokens,
+        real_tokens=fitted.real_tokens,
+        flops=flops * fitted.tokens * (forward + 2 * backward),
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        total_parameters=sum(p.numel() for p in parameters),
+        initial_weights=initial_weights,
+        first_order=order_digest(material.train.order(Streams(spec.seed).order(0))),
+        resumed=fitted.resumed,
+    )
+
+
+def _write(
+    suite: Suite, spec: Spec, outcome: Outcome, material: Material, inputs: list[records.Input], mark: str, clock: Clock
+) -> None:
+    """Predictions and history first, the record last: where there is a record, the cell is whole."""
+    folder = cell_folder(suite, spec.cell)
+    labels = {
+        name: (batcher.encoded.rows, batcher.encoded.labels) for name, (_, batcher) in material.evaluations.items()
+    }
+    write_predictions(folder / records.PREDICTIONS, outcome.logits, labels)
+    write_history(folder / records.HISTORY, outcome.history)
+    record = records.Record(
+        status=outcome.status,
+        reason=outcome.reason,
+        spec=spec.to_dict(),
+        fingerprint=mark,
+        inputs=inputs,
+        streams=Streams.seeds(spec.seed),
+        environment=environment(material.device),
+        training=outcome.training,
+        evaluations=outcome.evaluations,
+        timing=clock.timing(),
+        memory=peak_memory(material.device),
+    )
+    records.write_record(record, folder)
+
+
+def _is_constant(logits: np.ndarray) -> bool:
+    """Whether a model gives every example the same answer: one class, or one number to six digits."""
+    answers = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0].round(6)
+    return bool((answers == answers[0]).all())
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # The CPU's allocator raises a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,57 @@
+"""Named streams of randomness, each a pure function of the cell's seed, the stream's name and a counter.
+
+Nothing is drawn from a generator that something else also draws from. A method that draws more noise, or runs the
+model twice in a step, therefore changes neither the data order nor the next step's dropout, so two methods at one seed
+differ by the method alone (common random numbers); and a resumed cell needs no saved generator state.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+STREAMS = ("init", "order", "dropout", "noise", "subsample")
+
+
+def derive(seed: int, name: str, *counters: int) -> int:
+    """A 63-bit seed for stream `name` at `counters` (an epoch, a step): the head of SHA-256 of all of them."""
+    text = "/".join([str(seed), name, *map(str, counters)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass
+class Streams:
+    """The streams of one cell.
+
+    `noise` is the generator that methods draw from: on the training device, re-seeded at every step by `at_step`,
+    which re-seeds the default generators (where dropout draws) as well.
+    """
+
+    seed: int
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        import torch
+
+        self.noise = torch.Generator(device=self.device)
+        self.at_step(0)
+
+    def at_step(self, step: int) -> None:
+        """Start step `step` (0-based, counted over the whole training)."""
+        import torch
+
+        torch.manual_seed(derive(self.seed, "dropout", step))
+        self.noise.manual_seed(derive(self.seed, "noise", step))
+
+    def order(self, epoch: int) -> np.random.Generator:
+        """The generator of epoch `epoch`'s data order."""
+        return np.random.Generator(np.random.Philox(derive(self.seed, "order", epoch)))
+
+    def prepare(self, name: str) -> "np.random.Generator":
+        """The generator for what method `name` draws once, before training."""
+        return np.random.Generator(np.random.Philox(derive(self.seed, f"prepare/{name}")))
+
+    @staticmethod
+    def seeds(seed: int) -> dict[str, int]:
+        """The first seed of every stream, for the record."""
+        return {name: derive(seed, name) for name in STREAMS}

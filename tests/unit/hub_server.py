@@ -1,0 +1,167 @@
+"""A hub in this process: what `huggingface_hub` and a plain download ask of a server, and the faults of real ones."""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+_RESOLVE = re.compile(r"/(?P<kind>datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+_INFO = re.compile(r"/api/(?P<kind>datasets|models)/(?P<repo>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?")
+
+
+@dataclass
+class Repo:
+    """A repository: its commits in order, each a set of files."""
+
+    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    gated: bool = False
+
+    @property
+    def head(self) -> str:
+        """The current commit."""
+        return list(self.commits)[-1]
+
+
+class HubServer:
+    """A hub on 127.0.0.1 at a free port, for the length of a `with` block.
+
+    Attributes:
+        requests: (method, path, Range header or None) of everything asked for.
+        tokens: every Authorization header received.
+        plain: bodies of plain addresses by path: `{"/file.txt": b"..."}`.
+        drops: path -> list of byte counts: each download of a file breaks off after the next of these counts.
+        delay: seconds that each download of a file takes.
+    """
+
+    def __init__(self) -> None:
+        self.repos: dict[tuple[str, str], Repo] = {}
+        self.requests: list[tuple[str, str, str | None]] = []
+        self.tokens: list[str] = []
+        self.plain: dict[str, bytes] = {}
+        self.drops: dict[str, list[int]] = {}
+        self.ranges = True
+        self.delay = 0.0
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+
+    @property
+    def endpoint(self) -> str:
+        """What HF_ENDPOINT must say."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def commit(self, kind: str, repo: str, files: dict[str, bytes]) -> str:
+        """Add a commit with these files to `datasets` or `models` and return its 40-hex name."""
+        known = self.repos.setdefault((kind, repo), Repo())
+        digest = hashlib.sha1(repr((len(known.commits), sorted(files.items()))).encode()).hexdigest()
+        known.commits[digest] = dict(files)
+        return digest
+
+    def downloads(self) -> list[str]:
+        """Paths of the files that were asked for by GET, in order."""
+        return [path for method, path, _ in self.requests if method == "GET" and not path.startswith("/api/")]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer()
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep standard error quiet."""
+
+        def _answer(self) -> None:
+            path = unquote(urlsplit(self.path).path)
+            hub.requests.append((self.command, path, self.headers.get("Range")))
+            if token := self.headers.get("Authorization"):
+                hub.tokens.append(token)
+            if path in hub.plain:
+                self._file(path, hub.plain[path], {})
+            elif match := _INFO.fullmatch(path):
+                self._info(match["kind"], match["repo"], match["revision"])
+            elif match := _RESOLVE.fullmatch(path):
+                kind = "datasets" if match["kind"] else "models"
+                self._resolve(path, kind, match["repo"], match["revision"], match["path"])
+            else:
+                self._refuse(404, "NotFound")
+
+        def _commit(self, kind: str, name: str, revision: str | None) -> str | None:
+            """The commit that a request names; None where it was refused."""
+            repo = hub.repos.get((kind, name))
+            if repo is None:
+                self._refuse(401, "RepoNotFound")
+            elif repo.gated:
+                self._refuse(403, "GatedRepo")
+            elif revision in (None, "main"):
+                return repo.head
+            elif revision in repo.commits:
+                return revision
+            else:
+                self._refuse(404, "RevisionNotFound")
+            return None
+
+        def _info(self, kind: str, name: str, revision: str | None) -> None:
+            commit = self._commit(kind, name, revision)
+            if commit is not None:
+                files = [{"rfilename": path} for path in hub.repos[kind, name].commits[commit]]
+                self._send(200, json.dumps({"id": name, "sha": commit, "siblings": files}).encode(), {})
+
+        def _resolve(self, path: str, kind: str, name: str, revision: str, file: str) -> None:
+            commit = self._commit(kind, name, revision)
+            if commit is None:
+                return
+            headers = {"X-Repo-Commit": commit}
+            content = hub.repos[kind, name].commits[commit].get(file)
+            if content is None:
+                self._refuse(404, "EntryNotFound", headers)
+            else:
+                linked = {
+                    "X-Linked-Size": str(len(content)),
+                    "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
+                }
+                self._file(path, content, headers | linked)
+
+        def _file(self, path: str, content: bytes, headers: dict[str, str]) -> None:
+            headers |= {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+            start, status = 0, 200
+            if hub.ranges and (asked := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))):
+                start, status = int(asked[1]), 206
+                headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            if self.command == "GET":
+                time.sleep(hub.delay)
+            cut = hub.drops[path].pop(0) if self.command == "GET" and hub.drops.get(path) else None
+            self._send(status, content[start:], headers, cut)
+
+        def _refuse(self, status: int, code: str, headers: dict[str, str] | None = None) -> None:
+            self._send(status, b"", {"X-Error-Code": code} | (headers or {}))
+
+        def _send(self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                with suppress(ConnectionError):  # a client that was killed
+                    self.wfile.write(body[:cut])
+            if cut is not None:
+                self.close_connection = True
+
+    return Handler

@@ -1,0 +1,101 @@
+"""Plain computations that tests hold the package against: BERT, AdamW and the schedule, written from their formulas.
+
+Nothing here calls the package or transformers' modelling code; parameters go by the names of transformers' BERT.
+"""
+
+import math
+
+import torch
+
+
+def tiny_bert(**changes):
+    """A two-layer float64 BERT classifier without dropout, weights drawn wide enough to be far from linear."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    values = {
+        "vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
+        "max_position_embeddings": 16, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 3,
+    } | changes  # fmt: skip
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(**values)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+class PlainBert:
+    """BERT's forward pass over a dictionary of parameters."""
+
+    def __init__(self, parameters: dict[str, torch.Tensor], layers: int, heads: int) -> None:
+        self.p, self.layers, self.heads = parameters, layers, heads
+
+    def linear(self, name, x):
+        return x @ self.p[f"{name}.weight"].T + self.p[f"{name}.bias"]
+
+    def norm(self, name, x):
+        centred = x - x.mean(-1, keepdim=True)
+        scaled = centred / (centred.square().mean(-1, keepdim=True) + 1e-12).sqrt()
+        return scaled * self.p[f"{name}.weight"] + self.p[f"{name}.bias"]
+
+    def embed(self, input_ids):
+        prefix = "bert.embeddings"
+        positions = torch.arange(input_ids.shape[1])
+        total = self.p[f"{prefix}.word_embeddings.weight"][input_ids]
+        total = total + self.p[f"{prefix}.position_embeddings.weight"][positions]
+        total = total + self.p[f"{prefix}.token_type_embeddings.weight"][0]
+        return self.norm(f"{prefix}.LayerNorm", total)
+
+    def layer(self, number, x, mask):
+        prefix = f"bert.encoder.layer.{number}"
+        size = x.shape[-1] // self.heads
+
+        def split(name):
+            projected = self.linear(f"{prefix}.attention.self.{name}", x)
+            return projected.reshape(*x.shape[:2], self.heads, size).transpose(1, 2)
+
+        scores = split("query") @ split("key").transpose(-1, -2) / math.sqrt(size)
+        scores = scores.masked_fill(mask[:, None, None, :] == 0, -math.inf)
+        attended = (scores.softmax(-1) @ split("value")).transpose(1, 2).reshape(x.shape)
+        x = self.norm(f"{prefix}.attention.output.LayerNorm", x + self.linear(f"{prefix}.attention.output.dense", attended))
+        inner = self.linear(f"{prefix}.intermediate.dense", x)
+        inner = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
+        return self.norm(f"{prefix}.output.LayerNorm", x + self.linear(f"{prefix}.output.dense", inner))
+
+    def head(self, x):
+        return self.linear("classifier", self.linear("bert.pooler.dense", x[:, 0]).tanh())
+
+    def forward(self, input_ids, mask, noise=None):
+        """Logits (B, C) and the L + 1 hidden states, with `noise[l]` added to what enters layer l."""
+        hidden = [self.embed(input_ids)]
+        for number in range(self.layers):
+            entering = hidden[-1] if noise is None else hidden[-1] + noise[number]
+            hidden.append(self.layer(number, entering, mask))
+        return self.head(hidden[-1]), hidden
+
+
+def cross_entropy(logits, labels):
+    return -(logits - logits.logsumexp(-1, keepdim=True))[torch.arange(len(labels)), labels].mean()
+
+
+class PlainAdamW:
+    """AdamW with bias correction, decoupled decay on matrices, gradient clipping, and a rate given at each step."""
+
+    def __init__(self, parameters, protocol) -> None:
+        self.parameters, self.protocol, self.t = parameters, protocol, 0
+        self.m = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        self.v = {name: torch.zeros_like(p) for name, p in parameters.items()}
+
+    def step(self, gradients, rate):
+        q = self.protocol
+        self.t += 1
+        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients.values()))
+        scale = min(1.0, q.gradient_clip / (norm + 1e-6)) if q.gradient_clip else 1.0
+        for name, p in self.parameters.items():
+            g = gradients[name] * scale
+            self.m[name] = q.beta1 * self.m[name] + (1 - q.beta1) * g
+            self.v[name] = q.beta2 * self.v[name] + (1 - q.beta2) * g * g
+            m = self.m[name] / (1 - q.beta1**self.t)
+            v = self.v[name] / (1 - q.beta2**self.t)
+            decay = q.weight_decay if p.ndim >= 2 else 0.0
+            self.parameters[name] = (p - rate * decay * p - rate * m / (v.sqrt() + q.epsilon)).detach()

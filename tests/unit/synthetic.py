@@ -1,0 +1,144 @@
+"""Results of a suite that never ran: files as the stages before rendering leave them, from a table of scores."""
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Key = tuple[str, str, str, int]
+UNSCORED = ("diverged", "out_of_memory", "failed", "missing")
+
+
+@dataclass
+class Grid:
+    """A grid of cells, with what to make of each."""
+
+    name: str = "demo"
+    encoders: tuple[str, ...] = ("mini",)
+    methods: tuple[str, ...] = ("vanilla", "hype-n")
+    tasks: tuple[str, ...] = ("mini-rte",)
+    seeds: int = 3
+    transfer: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    methods_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Encoder -> methods, where it does not take them all."""
+    statuses: dict[Key, str] = field(default_factory=dict)
+    """Cells that did not end ok."""
+    values: dict[Key, float] = field(default_factory=dict)
+    """Headline values in domain; drawn from the cell's name where absent."""
+    metrics: dict[str, str] = field(default_factory=dict)
+    """Task or set -> headline metric, accuracy unless named."""
+    layers: int = 4
+    epochs: int = 3
+
+    @property
+    def suite(self) -> dict[str, Any]:
+        """The description that rendering takes."""
+        description: dict[str, Any] = {"name": self.name, "title": "A demonstration suite", "encoders": self.encoders}
+        description |= {"methods": self.methods, "tasks": self.tasks, "primary": self.encoders[0]}
+        if "mini-random" in self.encoders:
+            description["comparisons"] = [{"pretrained": "mini", "random": "mini-random", "method": "vanilla"}]
+        return description
+
+    def cells(self) -> list[Key]:
+        """Every planned cell."""
+        return [
+            (encoder, method, task, seed)
+            for encoder in self.encoders
+            for method in self.methods_of.get(encoder, self.methods)
+            for task in self.tasks
+            for seed in range(self.seeds)
+        ]
+
+    def write(self, root: Path) -> Path:
+        """Write everything under `root`/<name>; returns that folder."""
+        folder = root / self.name
+        folder.mkdir(parents=True)
+        rows = [row for cell in self.cells() for row in self._rows(cell)]
+        pd.DataFrame(rows).to_parquet(folder / "metrics.parquet")
+        for cell in self.cells():
+            if self.statuses.get(cell) != "missing":
+                self._write_cell(folder, cell)
+        for encoder in self.encoders:
+            for task in self.tasks:
+                self._write_variability(folder, encoder, task)
+        return folder
+
+    def value(self, cell: Key, evaluation_set: str) -> float:
+        """The headline value of a cell on a set: NaN where the cell has none."""
+        status = self.statuses.get(cell, "ok")
+        if status in UNSCORED:
+            return float("nan")
+        if status == "degenerate":
+            return 0.53
+        encoder, method, task, _ = cell
+        if evaluation_set == task and cell in self.values:
+            return self.values[cell]
+        level = 0.55 if encoder.endswith("random") else 0.68 + 0.2 * _uniform(task)
+        level += 0.02 * _uniform(method, task) - (0.12 if evaluation_set != task else 0)
+        return level + 0.02 * _normal(*map(str, cell), evaluation_set)
+
+    def _rows(self, cell: Key) -> list[dict[str, Any]]:
+        encoder, method, task, seed = cell
+        status = self.statuses.get(cell, "ok")
+        rows = []
+        for evaluation_set in (task, *self.transfer.get(task, ())):
+            metric = self.metrics.get(evaluation_set, "accuracy")
+            value = self.value(cell, evaluation_set)
+            for name, headline in ((metric, True), ("f1", False)) if metric != "f1" else ((metric, True),):
+                row = {"suite": self.name, "encoder": encoder, "method": method, "task": task, "seed": seed}
+                row |= {"status": status, "evaluation_set": evaluation_set, "metric": name, "headline": headline}
+                row |= {"kind": "in_domain" if evaluation_set == task else "transfer", "value": value}
+                known = status not in UNSCORED
+                row |= {"majority_rate": 0.53 if known else np.nan, "majority_value": 0.53 if known else np.nan}
+                rows.append(row | {"n_examples": 400, "train_examples": 2000, "seconds": 12.5 if known else np.nan})
+        return rows
+
+    def _write_cell(self, folder: Path, cell: Key) -> None:
+        encoder, method, task, seed = cell
+        status = self.statuses.get(cell, "ok")
+        path = folder / "cells" / encoder / method / task / f"seed-{seed}"
+        path.mkdir(parents=True)
+        environment = {"python": "3.11.2", "torch": "2.9.0+cpu", "transformers": "5.0.0", "device": "cpu", "threads": 1}
+        environment |= {"device_name": "A processor", "precision": "fp32", "determinism": "exact", "platform": "Linux"}
+        environment |= {"git_commit": "0123456789abcdef0123456789abcdef01234567", "git_dirty": False}
+        source = {"kind": "datasets", "key": f"steadytune/mini/{task}", "source": "generated", "revision": None}
+        model = {"kind": "models", "key": f"steadytune/{encoder}", "source": "pretrained", "revision": None}
+        pins = {"pinned_by": "generated", "digest": "ab" * 32}
+        record = {"status": status, "reason": "loss is NaN at step 7" if status == "diverged" else None}
+        record |= {"encoder": encoder, "method": method, "task": task, "seed": seed, "environment": environment}
+        record |= {"inputs": [source | pins, model | pins], "timing": {"total_s": 12.5, "train_s": 9.0}}
+        record |= {"memory": {"peak_host_bytes": 700 * 2**20}, "resumed": False}
+        (path / "record.json").write_text(json.dumps(record))
+        if status in ("failed", "out_of_memory"):
+            return
+        metric = self.metrics.get(task, "accuracy")
+        lines = [f"epoch,step,train_loss,learning_rate,{metric}"]
+        for epoch in range(1, self.epochs + 1):
+            noise = 0.03 * _normal(*map(str, cell), str(epoch))
+            score = self.value(cell, task) * (1 - 0.4 * 0.5**epoch) + 0.3 * noise
+            loss = 0.2 + 0.6 * 0.6**epoch * (1 + noise)
+            lines.append(f"{epoch},{epoch * 63},{loss:.6f},{2e-5 * (1 - epoch / self.epochs):.3e},{score:.6f}")
+        (path / "history.csv").write_text("\n".join(lines) + "\n")
+
+    def _write_variability(self, folder: Path, encoder: str, task: str) -> None:
+        best = 1 + zlib.crc32(task.encode()) % self.layers
+        nu = [20 + 30 * _uniform(task, encoder) + 12 * abs(layer - best) ** 1.5 for layer in range(self.layers + 1)]
+        path = folder / "variability" / encoder
+        path.mkdir(parents=True, exist_ok=True)
+        content = {"encoder": encoder, "task": task, "nu": nu, "best_layer": best, "tokens": "non-cls"}
+        content |= {"classes": ["a", "b"], "counts": [200, 200], "examples": 400}
+        (path / f"{task}.json").write_text(json.dumps(content))
+
+
+def _uniform(*names: str) -> float:
+    """A number in [0, 1) that depends on the names only."""
+    return zlib.crc32("/".join(names).encode()) / 2**32
+
+
+def _normal(*names: str) -> float:
+    """A standard normal number that depends on the names only."""
+    return float(np.random.default_rng(zlib.crc32("/".join(names).encode())).standard_normal())

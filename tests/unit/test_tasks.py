@@ -1,0 +1,105 @@
+"""The task table and task names."""
+
+import subprocess
+import sys
+
+import pytest
+
+from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.formulas import METRICS
+from steadytune.tasks.labels import shared_space
+from steadytune.tasks.table import TASKS, Task, parse_task
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_entry_is_consistent(task: Task) -> None:
+    assert len(task.text) in (1, 2)
+    assert len(task.values) == len(task.labels) == len(set(task.values))
+    assert task.num_labels == (1 if task.regression else len(task.labels))
+    assert task.metric in task.metrics
+    assert set(task.metrics) <= set(METRICS)
+    assert task.metric in ({"pearson_spearman"} if task.regression else {"accuracy", "f1", "matthews"})
+    if "f1" in task.metrics:
+        # F1 is that of class 1.
+        assert len(task.labels) == 2 and task.labels[1] in ("equivalent", "duplicate")
+    assert all((task.citation, task.licence, task.description, task.dataset, task.config))
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_transfer_sets_exist_and_share_labels(task: Task) -> None:
+    assert task.name not in task.transfer
+    assert len(set(task.transfer)) == len(task.transfer)
+    for name in task.transfer:
+        shared_space(task.labels, TASKS[name].labels)
+        # A set must never be the data that the model was trained on.
+        assert (TASKS[name].dataset_key, TASKS[name].evaluation) != (task.dataset_key, task.train)
+
+
+def test_headline_metrics_are_those_of_hype_table_10() -> None:
+    expected = {
+        "mrpc": "f1",
+        "rte": "accuracy",
+        "stsb": "pearson_spearman",
+        "cola": "matthews",
+        "qnli": "accuracy",
+        "qqp": "f1",
+        "sst2": "accuracy",
+        "mnli": "accuracy",
+    }
+    assert {name: TASKS[name].metric for name in expected} == expected
+    assert {"accuracy", "f1"} <= set(TASKS["mrpc"].metrics) & set(TASKS["qqp"].metrics)
+
+
+def test_mini_tasks_copy_their_originals() -> None:
+    for base in ("rte", "mnli", "mrpc", "stsb", "cola", "sst2"):
+        mini, real = TASKS[f"mini-{base}"], TASKS[base]
+        assert (mini.text, mini.labels, mini.values, mini.metrics) == (
+            real.text,
+            real.labels,
+            real.values,
+            real.metrics,
+        )
+        assert (mini.dataset_key, mini.train, mini.evaluation) == (f"steadytune/mini/{base}", "train", "validation")
+        shifted = TASKS[f"mini-{base}-vocabulary"]
+        assert (shifted.dataset_key, shifted.train, shifted.evaluation) == (mini.dataset_key, None, "vocabulary")
+    assert TASKS["mini-mnli-overlap"].labels == ("entailment", "not_entailment")
+    assert TASKS["mini-mnli-overlap"].values == (0, 1)
+    assert "mini-sst2-overlap" not in TASKS
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "size"),
+    [("rte", "rte", None), ("rte@1k", "rte", 1000), ("mnli-mm@50", "mnli-mm", 50), ("snli@12k", "snli", 12000)],
+)
+def test_parse_task(name: str, base: str, size: int | None) -> None:
+    assert parse_task(name) == (TASKS[base], size)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("rtee", "unknown task 'rtee' (did you mean 'rte'?)"),
+        ("mini-rt@1k", "unknown task 'mini-rt' (did you mean 'mini-rte'?)"),
+        ("rte@", "task 'rte@': expected a number of examples after '@', such as rte@500 or rte@1k"),
+        ("rte@0", "task 'rte@0': expected a number of examples after '@', such as rte@500 or rte@1k"),
+        ("rte@-5", "task 'rte@-5': expected a number of examples after '@', such as rte@500 or rte@1k"),
+        ("rte@1m", "task 'rte@1m': expected a number of examples after '@', such as rte@500 or rte@1k"),
+        ("rte@1000", "task 'rte@1000': write rte@1k"),
+        ("rte@0500", "task 'rte@0500': write rte@500"),
+    ],
+)
+def test_parse_task_refuses(name: str, message: str) -> None:
+    with pytest.raises(SteadyTuneError) as error:
+        parse_task(name)
+    assert str(error.value) == message
+
+
+def test_table_labels_and_metrics_import_nothing_heavy() -> None:
+    code = (
+        "import sys, steadytune.tasks.table, steadytune.tasks.labels, steadytune.tasks.data, "
+        "steadytune.evaluation.transfer\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'pandas', 'pyarrow', 'sklearn', 'scipy'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,233 @@
+"""nu against its definition written out, and its behaviour at the edges."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from steadytune.analysis.variability import (
+    VariabilityAccumulator,
+    class_indices,
+    pool_tokens,
+    special_token_ids,
+    variability,
+)
+from steadytune.encoders.encoder import Encoder
+from steadytune.errors import SteadyTuneError
+from steadytune.tasks.data import Encoded
+from steadytune.training.batching import Batcher
+
+
+def definition(features, labels):
+    """Xie et al., section 3.1, as written: (n, width), (n,) -> nu."""
+    classes = np.unique(labels)
+    means = np.stack([features[labels == y].mean(axis=0) for y in classes])
+    centre = means.mean(axis=0)
+    width = features.shape[1]
+    within, between = np.zeros((width, width)), np.zeros((width, width))
+    for y, mean in zip(classes, means, strict=True):
+        group = features[labels == y]
+        for h in group:
+            within += np.outer(h - mean, h - mean) / len(group) / len(classes)
+        between += np.outer(mean - centre, mean - centre) / len(classes)
+    inverse = np.linalg.pinv(between, rcond=width * np.finfo(float).eps, hermitian=True)
+    return np.trace(within @ inverse) / len(classes)
+
+
+def accumulate(features, labels, batch=7):
+    """nu of `features` (layers, n, width) given in batches."""
+    features, labels = torch.as_tensor(features), torch.as_tensor(labels)
+    accumulator = VariabilityAccumulator(np.bincount(labels.numpy()).tolist())
+    for start in range(0, len(labels), batch):
+        accumulator.update(features[:, start : start + batch], labels[start : start + batch])
+    return accumulator.result()
+
+
+def sample(sizes, width=12, layers=3, offset=0.0, seed=0):
+    """Imbalanced classes in shuffled order: features (layers, n, width) float64, labels (n,)."""
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    centres = generator.normal(size=(layers, len(sizes), width))
+    mixing = generator.normal(size=(layers, width, width))
+    noise = generator.normal(size=(layers, len(labels), width)) @ mixing
+    return centres[:, labels] + 0.3 * noise + offset, labels
+
+
+@pytest.mark.parametrize("sizes", [(40, 11), (5, 30, 18), (9, 1, 14, 2, 6, 20)])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_streamed_value_is_the_definition(sizes, offset):
+    features, labels = sample(sizes, offset=offset)
+    expected = [definition(layer, labels) for layer in features]
+    assert accumulate(features, labels) == pytest.approx(expected, rel=1e-9)
+
+
+def test_value_does_not_depend_on_batches_order_or_axes():
+    features, labels = sample((20, 13, 8))
+    expected = accumulate(features, labels)
+    assert accumulate(features, labels, batch=41) == pytest.approx(expected, rel=1e-9)
+    assert accumulate(features[:, ::-1].copy(), labels[::-1].copy(), batch=3) == pytest.approx(expected, rel=1e-9)
+    rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))
+    assert accumulate(features @ rotation + 2.0, labels) == pytest.approx(expected, rel=1e-9)
+    assert accumulate(1e-3 * features, labels) == pytest.approx(expected, rel=1e-9)
+
+
+def test_two_classes_have_a_closed_form():
+    # Means (+-2, 0), one unit of scatter along each axis: nu = d' Sigma_w d / (2 |d|^4) = 4 / (2 * 16).
+    cross = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    mean = np.array([2.0, 0.0])
+    features = np.concatenate([cross + mean, cross - mean])[None]
+    assert accumulate(features, np.repeat([0, 1], 4)) == pytest.approx((1 / 8,), rel=1e-12)
+
+
+def test_a_class_weighs_the_same_whatever_its_size():
+    features, labels = sample((10, 10))
+    repeated = np.concatenate([np.arange(20), *[np.flatnonzero(labels == 1)] * 5])
+    expected = accumulate(features, labels)
+    assert accumulate(features[:, repeated], labels[repeated]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_single_precision_features_are_accumulated_in_double_precision():
+    features, labels = sample((4000, 3000), width=6, layers=1, offset=30.0)
+    single = features.astype(np.float32)
+    assert accumulate(single, labels, 64) == pytest.approx((definition(single[0].astype(float), labels),), rel=1e-9)
+
+
+def test_a_single_example_adds_no_scatter_and_an_empty_class_is_no_class():
+    features = np.array([[[0.0], [2.0], [5.0]]])
+    # Means 1 and 5, Sigma_w = (1 + 0) / 2, Sigma_b = 4.
+    assert accumulate(features, [0, 0, 1]) == pytest.approx((0.5 / 4 / 2,), rel=1e-12)
+    assert accumulate(features, [0, 0, 2]) == accumulate(features, [0, 0, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layers_that_do_not_tell_classes_apart_are_infinitely_variable(dtype):
+    labels = np.array([0, 1, 0, 1, 0, 1])
+    constant = np.full((6, 4), 0.1)
+    same_means = np.random.default_rng(0).normal(size=(3, 4)).repeat(2, axis=0) + 9
+    rounding = constant * (1 + np.finfo(dtype).eps / 4 * np.array([[1], [-1]] * 3))
+    features = np.stack([constant, same_means, rounding]).astype(dtype)
+    assert accumulate(features, labels, batch=2) == (math.inf,) * 3
+
+
+def test_collapsed_classes_have_no_variability():
+    centres = np.random.default_rng(0).normal(size=(20, 4, 6))
+    assert all(0 <= value < 1e-12 for value in accumulate(centres[:, np.arange(40) % 4], np.arange(40) % 4))
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-9])
+def test_two_equal_classes_of_three_leave_one_direction(gap):
+    features, labels = sample((6, 6, 6), layers=1)
+    features[0, labels == 2] = features[0, labels == 1] + gap
+    assert accumulate(features, labels) == pytest.approx((definition(features[0], labels),), rel=1e-9)
+
+
+def test_what_has_no_value_is_refused():
+    for counts, message in [([5], "at least 2 classes, got 1"), ([3, 0], "got 1"), ([1, 1], "one example a class")]:
+        with pytest.raises(SteadyTuneError, match=message):
+            VariabilityAccumulator(counts)
+    features, labels = sample((5, 5))
+    features[1, 3, 2] = np.nan
+    with pytest.raises(SteadyTuneError, match="layer 1 are not finite"):
+        accumulate(features, labels)
+    accumulator = VariabilityAccumulator([5, 5])
+    accumulator.update(torch.zeros(1, 2, 3), torch.tensor([0, 1]))
+    with pytest.raises(SteadyTuneError, match=r"given \[1, 1\] .* announced were \[5, 5\]"):
+        accumulator.result()
+
+
+HIDDEN = torch.tensor([[[1.0], [2.0], [4.0], [8.0], [math.nan]], [[3.0], [5.0], [7.0], [9.0], [11.0]]])
+INPUTS = {"attention_mask": torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]])}
+SPECIAL = torch.tensor([[1, 0, 0, 1, 1], [1, 0, 1, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence_token", "expected"),
+    [
+        ("mean_without_special", 0, [3.0, 7.0]),
+        ("mean_without_cls", 0, [14 / 3, 8.0]),
+        ("mean", 0, [3.75, 7.0]),
+        ("cls", 0, [1.0, 3.0]),
+        ("cls", -2, [8.0, 9.0]),
+    ],
+)
+def test_token_choices(tokens, sentence_token, expected):
+    pooled = pool_tokens(HIDDEN, INPUTS, SPECIAL, tokens, sentence_token)
+    assert pooled.tolist() == [[pytest.approx(value)] for value in expected]
+    both_layers = pool_tokens(torch.stack([HIDDEN, 2 * HIDDEN]), INPUTS, SPECIAL, tokens, sentence_token)
+    assert torch.equal(both_layers, torch.stack([pooled, 2 * pooled]))
+
+
+def test_token_choices_that_cannot_be():
+    with pytest.raises(SteadyTuneError, match=r"token choice 'cl' .*'cls'"):
+        pool_tokens(HIDDEN, INPUTS, SPECIAL, "cl")
+    with pytest.raises(SteadyTuneError, match="no token left"):
+        pool_tokens(HIDDEN, INPUTS, torch.ones_like(SPECIAL))
+
+
+def test_regression_targets_become_classes():
+    scores = np.array([0.0, 0.5, 1.49, 4.8, 2.5])
+    classes, indices = class_indices(scores)
+    assert classes.tolist() == [0, 1, 3, 5]
+    assert indices.tolist() == [0, 1, 1, 3, 2]
+    assert class_indices(scores, "exact")[0].tolist() == sorted(scores.tolist())
+    assert class_indices(np.array([2, 0, 2]))[1].tolist() == [1, 0, 1]
+    with pytest.raises(SteadyTuneError, match=r"regression rule 'rounded'.*'round'"):
+        class_indices(scores, "rounded")
+
+
+def test_special_tokens_are_those_that_frame_a_text():
+    class Tokenizer:
+        cls_token_id, sep_token_id, pad_token_id, unk_token_id, mask_token_id = 2, 3, 0, 1, 4
+        bos_token_id = eos_token_id = None
+
+    assert special_token_ids(Tokenizer()) == {0, 2, 3}
+
+
+def tiny_encoder():
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=40, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
+    return Encoder(BertForSequenceClassification(config))
+
+
+def tiny_data(labels):
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 9, size=len(labels))
+    ids = [np.concatenate([[2], generator.integers(5, 40, size=length), [3]]) for length in lengths]
+    return Encoded(input_ids=ids, token_type_ids=None, labels=labels, rows=np.arange(len(ids)), truncated=0)
+
+
+def test_variability_of_an_encoder_is_the_definition_on_its_hidden_states():
+    encoder, labels = tiny_encoder(), np.array([0, 1, 2, 2, 0, 1, 0, 0, 2, 1, 0])
+    encoder.model.train()
+    encoded = tiny_data(labels)
+    result = variability(encoder, Batcher(encoded, encoder, 4), {0, 2, 3})
+    features = [[], [], []]
+    for ids in encoded.input_ids:
+        states = encoder.model(torch.from_numpy(ids)[None], output_hidden_states=True).hidden_states
+        for layer, state in enumerate(states):
+            features[layer].append(state[0, 1:-1].mean(dim=0).double().detach().numpy())
+    expected = [definition(np.stack(layer), labels) for layer in features]
+    assert result.nu == pytest.approx(expected, rel=1e-4)
+    assert result.best_layer == 1 + int(np.argmin(expected[1:]))
+    assert result.classes == (0, 1, 2)
+    assert result.counts == (5, 3, 3)
+
+
+def test_the_sentence_token_of_the_embedding_layer_tells_nothing_apart(caplog):
+    encoder = tiny_encoder()
+    batcher = Batcher(tiny_data(np.array([0, 1] * 6)), encoder, 4)
+    result = variability(encoder, batcher, {0, 2, 3}, tokens="cls")
+    assert math.isinf(result.nu[0])
+    assert all(math.isfinite(value) for value in result.nu[1:])
+    assert result.best_layer > 0
+    assert "layers [0]" in caplog.text
+
+
+def test_an_encoder_without_any_separating_layer_is_refused():
+    encoded = tiny_data(np.array([0, 1, 0, 1]))
+    encoded.input_ids[:] = [encoded.input_ids[0]] * 4
+    encoder = tiny_encoder()
+    with pytest.raises(SteadyTuneError, match="no layer tells the classes apart"):
+        variability(encoder, Batcher(encoded, encoder, 4), {0, 2, 3})

@@ -1,0 +1,16 @@
+# Every record into one long table: a row for each cell x evaluation set x metric.
+
+
+rule collect:
+    input:
+        dag.records,
+    output:
+        dag.metrics,
+    log:
+        f"{dag.folder}/logs/collect.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        cells=dag.suite_digest,
+    shell:
+        "python -m steadytune collect {dag.file} >{log} 2>&1"

@@ -1,0 +1,18 @@
+# How much a task's classes vary within and between themselves, at every layer of an encoder.
+
+
+rule variability:
+    input:
+        lambda wildcards: ancient(dag.layer_inputs(wildcards)),
+    output:
+        f"{dag.folder}/variability/{{encoder}}/{{task}}.json",
+    log:
+        f"{dag.folder}/logs/variability/{{encoder}}/{{task}}.log",
+    conda:
+        "../envs/train.yaml"
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "python -m steadytune variability {dag.file} {wildcards.encoder} {wildcards.task} >{log} 2>&1"
