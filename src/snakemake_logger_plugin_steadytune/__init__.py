@@ -5,7 +5,7 @@ Snakemake finds it by its name: `snakemake --logger steadytune`. Warnings and er
 
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from logging import WARNING, LogRecord
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -22,7 +22,7 @@ class LogHandler(LogHandlerBase):
         """Start with no jobs."""
         self.planned: Counter[str] = Counter()
         self.finished: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.names: dict[int, tuple[str, str]] = {}
         self.started: dict[int, float] = {}
         self.begin = time.monotonic()

@@ -12,12 +12,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.registry import Part, methods
 from steadytune.protocol import Protocol
 from steadytune.tasks.table import parse_task
+
+Weights = Literal["pretrained", "random"]
 
 # What a cell runs through, besides its methods' own files: a change of meaning here makes records stale.
 TRAINING_CODE = (
@@ -69,7 +71,7 @@ class Spec:
     encoder: str
     model: str
     """Key of the encoder's weights in the lock: `<owner>/<name>`."""
-    weights: str
+    weights: Weights
     """`pretrained`, or `random` for the same architecture drawn anew."""
     method: str
     parts: tuple[Part, ...]
@@ -134,7 +136,7 @@ def meaning(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = list(_without_strings(node.body))
+            node.body = list(_without_strings(node.body)) or [ast.Pass()]
     return ast.unparse(tree)
 
 

@@ -13,6 +13,7 @@ from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
 
+Kind = Literal["datasets", "models"]
 Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
@@ -39,7 +40,7 @@ class Environment:
 class Input:
     """A staged folder that a cell read, every file of it checked by hash."""
 
-    kind: Literal["datasets", "models"]
+    kind: Kind
     key: str
     source: str
     revision: str | None

@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from steadytune.cell import Cell, Spec
+from steadytune.cell import Cell, Spec, Weights
 from steadytune.errors import SteadyTuneError, nearest, unknown
 from steadytune.methods import registry
 from steadytune.protocol import Protocol
+from steadytune.rendering.figures import FIGURES
+from steadytune.rendering.tables import TABLES
 from steadytune.schema import Checked, check, explain, read_yaml
 from steadytune.tasks.labels import shared_space
 from steadytune.tasks.table import parse_task
@@ -38,7 +40,7 @@ class EncoderEntry(Checked):
 
     model: str
     """Key of its weights in the lock: `<owner>/<name>`."""
-    weights: Literal["pretrained", "random"] = "pretrained"
+    weights: Weights = "pretrained"
     """`random` draws every weight anew from the cell's seed: what pretraining is worth."""
 
 
@@ -110,6 +112,10 @@ class Suite:
         self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
         for cell in self.cells:
             self.spec(cell)
+        for kind, names, known in (("table", file.tables, TABLES), ("figure", file.figures, FIGURES)):
+            for name in names:
+                if name not in known:
+                    raise unknown(kind, name, known, f"{path}: {kind}s")
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

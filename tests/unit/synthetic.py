@@ -24,7 +24,7 @@ class Grid:
     seeds: int = 3
     transfer: dict[str, tuple[str, ...]] = field(default_factory=dict)
     methods_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Encoder -> methods, where it does not take them all."""
+    """Encoder or task -> methods, where it does not take them all."""
     statuses: dict[Key, str] = field(default_factory=dict)
     """Cells that did not end ok."""
     values: dict[Key, float] = field(default_factory=dict)
@@ -48,8 +48,10 @@ class Grid:
         return [
             (encoder, method, task, seed)
             for encoder in self.encoders
-            for method in self.methods_of.get(encoder, self.methods)
             for task in self.tasks
+            for method in self.methods
+            if method in self.methods_of.get(encoder, self.methods)
+            and method in self.methods_of.get(task, self.methods)
             for seed in range(self.seeds)
         ]
 
@@ -103,7 +105,7 @@ class Grid:
         path = folder / "cells" / encoder / method / task / f"seed-{seed}"
         path.mkdir(parents=True)
         environment = {"python": "3.11.2", "torch": "2.9.0+cpu", "transformers": "5.0.0", "device": "cpu", "threads": 1}
-        environment |= {"device_name": "A processor", "precision": "fp32", "determinism": "exact", "platform": "Linux"}
+        environment |= {"device_name": "A processor", "platform": "Linux"}
         environment |= {"git_commit": "0123456789abcdef0123456789abcdef01234567", "git_dirty": False}
         source = {"kind": "datasets", "key": f"steadytune/mini/{task}", "source": "generated", "revision": None}
         model = {"kind": "models", "key": f"steadytune/{encoder}", "source": "pretrained", "revision": None}
@@ -111,7 +113,7 @@ class Grid:
         record = {"status": status, "reason": "loss is NaN at step 7" if status == "diverged" else None}
         record |= {"encoder": encoder, "method": method, "task": task, "seed": seed, "environment": environment}
         record |= {"inputs": [source | pins, model | pins], "timing": {"total_s": 12.5, "train_s": 9.0}}
-        record |= {"memory": {"peak_host_bytes": 700 * 2**20}, "resumed": False}
+        record |= {"memory": {"host": 700 * 2**20}, "training": {"resumed": False}}
         (path / "record.json").write_text(json.dumps(record))
         if status in ("failed", "out_of_memory"):
             return

@@ -73,9 +73,16 @@ def _rows(suite: Suite, cell: Cell, record: Record | str) -> Iterator[dict[str, 
         status = record if isinstance(record, str) else record.status
         seconds = math.nan if isinstance(record, str) else record.timing["total"]
         for name in (cell.task, *suite.spec(cell).transfer):
-            kind = "in_domain" if name == cell.task else "transfer"
-            yield {**identity, "status": status, "evaluation_set": name, "kind": kind, "headline": True,
-                   "metric": headline_metric(parse_task(cell.task)[0], parse_task(name)[0]), "value": math.nan, "seconds": seconds}  # fmt: skip
+            yield {
+                **identity,
+                "status": status,
+                "evaluation_set": name,
+                "kind": "in_domain" if name == cell.task else "transfer",
+                "metric": headline_metric(parse_task(cell.task)[0], parse_task(name)[0]),
+                "headline": True,
+                "value": math.nan,
+                "seconds": seconds,
+            }
         return
     for evaluation in record.evaluations:
         for metric, value in evaluation.metrics.items():

@@ -1,6 +1,7 @@
 """The variability stage: an encoder's layers measured on the training split of a task, as a file."""
 
 import json
+import math
 from dataclasses import asdict
 
 from steadytune.analysis.variability import special_token_ids, variability
@@ -32,8 +33,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     verify(dataset_folder(suite.file.store, task.dataset_key))
     tokenizer = load_tokenizer(folder)
     # Weights drawn anew have no cell's seed here: one fixed draw.
-    encoder = load_encoder(folder, task.num_labels, 0, entry.weights)
-    encoder.model.to(pick_device())
+    encoder = load_encoder(folder, task.num_labels, 0, entry.weights).to(pick_device())
     encoded = encode(
         load_split(task, task.train or task.evaluation, suite.file.store, size), tokenizer, protocol.max_length
     )
@@ -41,4 +41,6 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     batcher = Batcher(encoded, encoder, protocol.evaluation_batch_size)
     result = variability(encoder, batcher, special_token_ids(tokenizer), tokens)
     value = {"encoder": encoder_name, "task": task_name, "tokens": tokens, "examples": len(encoded), **asdict(result)}
+    # JSON has no infinity, which is the nu of a layer that does not tell the classes apart.
+    value["nu"] = [nu if math.isfinite(nu) else None for nu in result.nu]
     write_text(variability_path(suite, encoder_name, task_name), json.dumps(value, indent=1) + "\n")

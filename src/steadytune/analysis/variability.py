@@ -235,7 +235,6 @@ def variability(
     encoder.model.eval()
     for rows, batch in batcher.evaluation():
         hidden = encoder(batch.inputs, keep_hidden=True).hidden
-        assert hidden is not None
         mask = torch.isin(batch.inputs["input_ids"], special)
         pooled = [pool_tokens(state, batch.inputs, mask, tokens, encoder.sentence_token) for state in hidden]
         accumulator.update(torch.stack(pooled), torch.from_numpy(indices[rows]))

@@ -5,21 +5,20 @@ output), hidden[l] what enters layer l, hidden[L] the last layer's output.
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
-from steadytune.encoders.architectures import Architecture, find_architecture
+from steadytune.encoders.architectures import find_architecture
+from steadytune.encoders.passes import LayerInput, Pass, Recording, generator_of, hidden_of
 from steadytune.errors import SteadyTuneError, unknown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LayerInput = Callable[[int, Tensor], Tensor]
 INPUTS = ("input_ids", "inputs_embeds", "attention_mask", "token_type_ids")
 
 
@@ -28,7 +27,7 @@ class EncoderOutput:
     """What a forward pass gives: logits (batch, num_labels) and, where asked for, the L + 1 hidden states."""
 
     logits: Tensor
-    hidden: tuple[Tensor, ...] | None = None
+    hidden: tuple[Tensor, ...] = ()
 
 
 class Encoder:
@@ -42,12 +41,17 @@ class Encoder:
         self.model = model
         self.fresh = tuple(fresh)
         self.architecture = find_architecture(model.config.model_type)
-        self._recording: _Recording | None = None
+        self._recording: Recording | None = None
 
     @property
     def num_layers(self) -> int:
         """L, the number of Transformer layers."""
         return len(self.layers())
+
+    @property
+    def num_labels(self) -> int:
+        """C, the outputs of the head."""
+        return int(self.model.config.num_labels or 1)
 
     @property
     def width(self) -> int:
@@ -63,6 +67,11 @@ class Encoder:
     def sentence_token(self) -> int:
         """Index of the token that the head reads: 0, or -1 where it is the last one (XLNet)."""
         return -1 if self.architecture.reads_last_token else 0
+
+    def to(self, device: str) -> "Encoder":
+        """Move the model to a device (`cpu`, `cuda`)."""
+        nn.Module.to(self.model, torch.device(device))
+        return self
 
     def layers(self) -> list[nn.Module]:
         """The L layer modules in the order of their calls; ALBERT's are one module L times."""
@@ -90,10 +99,10 @@ class Encoder:
             return EncoderOutput(self.model(**arguments, return_dict=True).logits)
         if resumable_from is not None:
             self._check_layer(resumable_from)
-        with _Pass(self, on_layer_input, keep_hidden, resumable_from) as layer_pass:
+        with Pass(self, on_layer_input, keep_hidden, resumable_from) as layer_pass:
             logits = self.model(**arguments, return_dict=True).logits
         self._recording = layer_pass.recording
-        return EncoderOutput(logits, tuple(layer_pass.hidden) if keep_hidden else None)
+        return EncoderOutput(logits, tuple(layer_pass.hidden))
 
     def resume(self, start: int, hidden: Tensor, *, on_layer_input: LayerInput | None = None) -> tuple[Tensor, ...]:
         """Run layers start..L-1 of the last forward pass again, on another input of layer `start`.
@@ -206,113 +215,17 @@ class Encoder:
         pooler = self.architecture.pooler
         return pooler is not None and name.startswith(f"{pooler}.")
 
-    def _run_again(self, layer: int, module: nn.Module, hidden: Tensor, recording: "_Recording") -> Tensor:
+    def _run_again(self, layer: int, module: nn.Module, hidden: Tensor, recording: Recording) -> Tensor:
         call = recording.calls[layer - recording.start]
         native = self.architecture.native(hidden)
-        generator = _generator(hidden.device)
+        generator = generator_of(hidden.device)
         outer = generator.get_state()
         generator.set_state(call.random_state)
         try:
-            output = _hidden_of(module(native, *call.arguments, **call.keywords))
+            output = hidden_of(module(native, *call.arguments, **call.keywords))
             extra = self.architecture.after_first_layer(self.model)
             if layer == 0 and extra is not None:
                 output = extra(native, output, *recording.extra_arguments)
         finally:
             generator.set_state(outer)
         return self.architecture.batch_first(output)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What one layer got besides its hidden state, and the random state at its entry."""
-
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
-    random_state: Tensor
-
-
-@dataclass
-class _Recording:
-    """What `resume` needs of the last forward pass: the calls of layers start..L-1."""
-
-    start: int
-    shape: torch.Size = field(default_factory=torch.Size)
-    calls: list[_Call] = field(default_factory=list)
-    extra_arguments: tuple[Any, ...] = ()
-
-
-class _Pass:
-    """Hooks on the layers for the length of one forward pass."""
-
-    def __init__(
-        self, encoder: Encoder, on_layer_input: LayerInput | None, keep_hidden: bool, resumable_from: int | None
-    ) -> None:
-        self.hidden: list[Tensor] = []
-        self.recording = None if resumable_from is None else _Recording(resumable_from)
-        self._architecture: Architecture = encoder.architecture
-        self._layers = encoder.layers()
-        self._extra = encoder.architecture.after_first_layer(encoder.model)
-        self._on_layer_input = on_layer_input
-        self._keep_hidden = keep_hidden
-        self._entered = 0
-        self._first_input: Tensor | None = None
-        self._handles: list[RemovableHandle] = []
-
-    def __enter__(self) -> "_Pass":
-        last = self._extra if self._extra is not None and len(self._layers) == 1 else self._layers[-1]
-        modules = dict.fromkeys(self._layers)  # ALBERT: the same module many times, one hook
-        for module in modules:
-            self._handles.append(module.register_forward_pre_hook(self._enter_layer, with_kwargs=True))
-        if self._extra is not None:
-            self._handles.append(self._extra.register_forward_pre_hook(self._enter_extra))
-        if self._keep_hidden:
-            self._handles.append(last.register_forward_hook(self._leave))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-    def _enter_layer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        layer = self._entered
-        self._entered += 1
-        hidden = self._architecture.batch_first(args[0])
-        if self._keep_hidden:
-            self.hidden.append(hidden)
-        if self._on_layer_input is not None:
-            hidden = self._on_layer_input(layer, hidden)
-        # The layer goes on from the tensor that was kept, so that gradients with respect to it exist.
-        native = self._architecture.native(hidden)
-        if layer == 0:
-            self._first_input = native
-        if self.recording is not None and layer >= self.recording.start:
-            self.recording.shape = hidden.shape
-            self.recording.calls.append(_Call(args[1:], kwargs, _generator(hidden.device).get_state()))
-        return (native, *args[1:]), kwargs
-
-    def _enter_extra(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self.recording is not None:
-            self.recording.extra_arguments = args[2:]
-        # The convolution reads the input of layer 0 a second time: the changed one, for it is part of that layer.
-        return (self._first_input, *args[1:])
-
-    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        if self._entered < len(self._layers):
-            return None
-        hidden = self._architecture.batch_first(_hidden_of(output))
-        self.hidden.append(hidden)
-        if not self._architecture.sequence_first:
-            return None
-        return (self._architecture.native(hidden), *output[1:])
-
-
-def _hidden_of(output: Any) -> Tensor:
-    """The hidden state in what a layer returns: the state alone, or a tuple that begins with it."""
-    return output if isinstance(output, Tensor) else output[0]
-
-
-def _generator(device: torch.device) -> torch.Generator:
-    """The generator that dropout on `device` draws from."""
-    if device.type == "cuda":
-        return torch.cuda.default_generators[device.index or 0]
-    return torch.default_generator

@@ -1,8 +1,8 @@
 """Pretraining of an encoder from a config file: masked language modelling and judging the next sentence.
 
 Two objectives share each batch. Half of the examples are neighbouring sentences of one document with masked tokens
-(Devlin et al. 2019). The other half are unmasked: [CLS] says whether the second sentence is true, false or garbled given
-the first, which is what trains the pooler and the segment embeddings, as next-sentence prediction does in BERT.
+(Devlin et al. 2019). The other half are unmasked: [CLS] says whether the second sentence is true, false or garbled,
+given the first, which is what trains the pooler and the segment embeddings, as next-sentence prediction does in BERT.
 The result is one folder in the hub's layout, bitwise the same for the same config, corpus, versions and machine.
 """
 
@@ -47,7 +47,9 @@ class Settings:
     heads: int
     feed_forward: int
     dropout: float
-    """Dropout that the encoder's config.json asks of fine-tuning; pretraining sees each example about once and has none."""
+    """What the encoder's config.json asks of fine-tuning; pretraining sees each example about once and has none."""
+    initializer_range: float
+    """Standard deviation of the initial weights; BERT's 0.02 suits a width of 768 and starts a narrow model slowly."""
     max_tokens: int
     vocabulary: int
     """Largest number of word pieces."""
@@ -108,6 +110,7 @@ def build_model(settings: Settings, vocabulary: int) -> "BertForPreTraining":
         max_position_embeddings=settings.max_tokens,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
+        initializer_range=settings.initializer_range,
         pad_token_id=0,
     )
     model = BertForPreTraining(config)
@@ -119,18 +122,20 @@ def _fit(model: nn.Module, batches: Batches, settings: Settings, checkpoint: Pat
     """Train to the end, from the checkpoint if it is of the same settings and corpus; the training record."""
     optimizer = _optimizer(model, settings)
     progress = load_checkpoint(checkpoint, model, optimizer, fingerprint)
-    progress = progress or {"fingerprint": fingerprint, "step": 0, "tokens": 0, "curve": []}
+    progress = progress or {"fingerprint": fingerprint, "step": 0, "tokens": 0, "curve": [], "window": []}
     for step in range(progress["step"], settings.steps):
         rate = _learning_rate(step, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = batches.at(step)
-        values = _step(model, optimizer, batch, settings)
+        progress["window"].append(_step(model, optimizer, batch, settings))
         progress["step"] = step + 1
         progress["tokens"] += int(batch.attention_mask.sum())
-        if step % settings.log_every == 0 or step + 1 == settings.steps:
-            progress["curve"].append([step, rate, *values])
-            log.info("step %d: masked loss %.3f, judgement loss %.3f, accuracy %.2f", step, *values)
+        if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
+            means = [sum(values) / len(values) for values in zip(*progress["window"], strict=True)]
+            progress["window"] = []
+            progress["curve"].append([step + 1, rate, *means])
+            log.info("step %d: masked loss %.3f, judgement loss %.3f, accuracy %.3f", step + 1, *means)
         if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
             save_checkpoint(checkpoint, model, optimizer, progress)
     return progress

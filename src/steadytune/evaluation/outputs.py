@@ -14,9 +14,9 @@ def write_predictions(
 ) -> None:
     """Write `predictions.parquet`: a row for each example of each evaluation set.
 
-    Columns: `evaluation_set`; `row`, its number in the set's file; `label`, the gold label (class index in the set's own
-    label space, or score); `prediction`, the model's class in the space it was trained on, or its score; and `logit_0`
-    to `logit_<C-1>`.
+    Columns: `evaluation_set`; `row`, its number in the set's file; `label`, the gold label (class index in the set's
+    own label space, or score); `prediction`, the model's class in the space it was trained on, or its score; and
+    `logit_0` to `logit_<C-1>`.
 
     Args:
         path: the file.

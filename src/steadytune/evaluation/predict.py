@@ -17,7 +17,7 @@ def predict(encoder: Encoder, batcher: Batcher, precision: Precision) -> np.ndar
         precision: the compute precision.
     """
     encoder.model.eval()
-    logits = np.empty((len(batcher.lengths), encoder.model.config.num_labels), dtype=np.float32)
+    logits = np.empty((len(batcher.lengths), encoder.num_labels), dtype=np.float32)
     with torch.inference_mode(), precision.autocast():
         for rows, batch in batcher.evaluation():
             logits[rows] = encoder(batch.inputs).logits.float().cpu().numpy()

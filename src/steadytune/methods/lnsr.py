@@ -62,8 +62,8 @@ class LNSR(Method):
         self.regularised = self.settings.layers or tuple(range(self.start + 1, depth + 1))
         if not (self.start < depth and all(self.start < layer <= depth for layer in self.regularised)):
             raise SteadyTuneError(
-                f"method lnsr: layer {self.start} and layers {self.regularised} do not fit an encoder of {depth} layers;"
-                f" expected layer below {depth} and layers in layer + 1 .. {depth}"
+                f"method lnsr: layer {self.start} and layers {self.regularised} do not fit an encoder of {depth} "
+                f"layers; expected layer below {depth} and layers in layer + 1 .. {depth}"
             )
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":

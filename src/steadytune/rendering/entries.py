@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from steadytune.rendering.results import Results
-from steadytune.rendering.scores import STATUSES, Score
+from steadytune.rendering.scores import Score, in_order
 from steadytune.rendering.table import NOTHING, Entry, number
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
@@ -13,7 +13,7 @@ COUNTS = (
     "score in the mean; a diverged, out-of-memory, failed or missing seed has none."
 )
 BOLD = "Bold: highest mean as printed, among the methods with a score for every planned seed; equal means share it."
-MAJORITY = "Majority class: what a predictor scores that always gives the evaluation set's most frequent class."
+MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
 
 
 def scored(score: Score | None, *, best: bool = False) -> Entry:
@@ -52,7 +52,8 @@ def plain_mean(values: list[float]) -> float:
 def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
     """What the counts in the table mean, then one note a status, naming the seeds."""
     notes = []
-    for status in STATUSES[1:]:
+    ends = {status for _, score in shown for status in score.statuses.values()}
+    for status in in_order(ends - {"ok"}):
         places = []
         for place, score in shown:
             seeds = [seed for seed, found in score.statuses.items() if found == status]
@@ -64,7 +65,7 @@ def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
 
 
 def _ranges(seeds: list[int]) -> str:
-    """Sorted numbers, runs of three and more drawn together: `0, 2, 4–7`."""
+    """Sorted numbers, runs of three and more drawn together: `0, 2` and `4` to `7`."""
     runs: list[list[int]] = []
     for seed in seeds:
         if runs and seed == runs[-1][-1] + 1:
@@ -75,7 +76,7 @@ def _ranges(seeds: list[int]) -> str:
 
 
 def scope(results: Results, what: str) -> str:
-    """What a table covers: `Encoder mini, 3 seeds a cell, <what>.`"""
+    """What a table covers, as in `Encoder mini, 3 seeds a cell, <what>`."""
     encoders = f"Encoder {results.encoders[0]}, " if len(results.encoders) == 1 else ""
     counts = sorted({len(statuses) for statuses in results.cells.values()})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

@@ -69,6 +69,8 @@ def seed_spread(results: Results) -> Figure:
         for row, (method, score) in enumerate(scores.items()):
             if score:
                 handles |= _seed_row(axes, row, results.methods.index(method), score)
+            else:
+                _row_text(axes, row, "not planned")
         values = [value for score in scores.values() if score for value in _reach(score)]
         limits(axes.set_xlim, values)
         handles |= majority_line(
@@ -78,7 +80,7 @@ def seed_spread(results: Results) -> Figure:
         axes.set_yticks(range(len(methods)), methods)
         axes.set_ylim(len(methods) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x")
+        axes.grid(True, axis="x")
     order = ("seed", "degenerate seed", "mean", "mean ± std", "majority class")
     legend(plot, {label: handles[label] for label in order if label in handles})
     return plot
@@ -102,12 +104,18 @@ def _seed_row(axes: Axes, row: int, position: int, score: Score) -> dict[str, An
         axes.errorbar(score.mean, row + 0.27, xerr=spread, color=ink, label="mean", zorder=4, **bar)
         handles["mean ± std" if spread is not None else "mean"] = marker(shape="D", face=ink, edge=ink, size=3.4)
     else:
-        axes.text(0.5, row, "no score", transform=axes.get_yaxis_transform(), ha="center", va="center", style="italic")
+        _row_text(axes, row, "no score")
     if score.ok < score.planned:
         text = f"{score.ok}/{score.planned} ok"
         place = {"transform": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 6}
         axes.text(1.01, row, text, color=style.theme().muted, **place)
     return handles
+
+
+def _row_text(axes: Axes, row: int, text: str) -> None:
+    """What stands where a row has no points."""
+    place = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center"}
+    axes.text(0.5, row, text, color=style.theme().muted, style="italic", **place)
 
 
 def _reach(score: Score) -> list[float]:
@@ -156,7 +164,7 @@ def transfer(results: Results) -> Figure:
             guides["no drop"] = line(style.theme().muted, (0, (4, 3)))
         handles |= guides
         axes.set(xlabel=f"{task} (points)", ylabel=f"{other} (points)")
-        axes.grid()
+        axes.grid(True)
     clouds = {}
     for method in methods:
         position = results.methods.index(method)
@@ -204,7 +212,7 @@ def variability(results: Results) -> Figure:
         _plain_log(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(title=encoder, xlabel="layer")
-        axes.grid(axis="y")
+        axes.grid(True, axis="y")
         _name_ends(axes, ends)
     panels[0].set_ylabel("ν (log scale)")
     legend(plot, {"l*, the layer of least ν": marker(face="none", size=5.5)})
@@ -259,6 +267,9 @@ def learning_curves(results: Results) -> Figure:
             planned[method] += score.planned
             for axes, column, scale in zip(pair, ("train_loss", metric), (1, 100), strict=True):
                 _band(axes, results.methods.index(method), [history.get(column, []) for history in histories], scale)
+        for axes in pair:
+            if not axes.lines:
+                axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", style="italic")
         pair[0].set(title=task, ylabel="training loss")
         pair[1].set(xlabel="epoch", ylabel=f"{metric_name(metric)}\n(points)")
     plot.align_ylabels()
@@ -282,6 +293,8 @@ def _band(axes: Axes, position: int, curves: list[list[tuple[float, float]]], sc
     for curve in curves:
         for epoch, value in curve:
             by_epoch.setdefault(epoch, []).append(scale * value)
+    if not by_epoch:
+        return
     epochs = sorted(by_epoch)
     means = [statistics.fmean(by_epoch[epoch]) for epoch in epochs]
     spread = [statistics.stdev(by_epoch[epoch]) if len(by_epoch[epoch]) > 1 else 0.0 for epoch in epochs]
@@ -291,4 +304,4 @@ def _band(axes: Axes, position: int, curves: list[list[tuple[float, float]]], sc
     low, high = ([mean + side * std for mean, std in zip(means, spread, strict=True)] for side in (-1, 1))
     axes.fill_between(epochs, low, high, color=colour, alpha=0.14, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axes.grid(axis="y")
+    axes.grid(True, axis="y")

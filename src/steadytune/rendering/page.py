@@ -11,7 +11,7 @@ from typing import Any
 from steadytune.rendering import style, summary
 from steadytune.rendering.figures import FIGURES, draw
 from steadytune.rendering.results import Results
-from steadytune.rendering.scores import STATUSES, Score
+from steadytune.rendering.scores import Score, in_order
 from steadytune.rendering.table import NOTHING, number
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import to_html
@@ -34,8 +34,7 @@ def header(results: Results) -> str:
     cells = sum(map(len, results.cells.values()))
     parts = [f"<h1>{html.escape(suite.get('title') or results.name)}</h1>"]
     parts.append(f'<p class="lead">Suite <code>{html.escape(results.name)}</code>: {grid}; {cells} cells.</p>')
-    if suite.get("description"):
-        parts.append(f"<p>{html.escape(suite['description'])}</p>")
+    parts += [f"<p>{html.escape(text)}</p>" for text in (suite.get("description"), *suite.get("notes", ())) if text]
     names = (("Encoders", results.encoders), ("Methods", results.methods), ("Tasks", results.tasks))
     items = "".join(
         f"<li>{title}: {', '.join(f'<code>{html.escape(n)}</code>' for n in named)}</li>" for title, named in names
@@ -95,7 +94,7 @@ def cells(results: Results) -> str:
         parts.append(f"<h3>Not ok</h3>{_listing(head, failures, 'llrlrrl')}<h3>All</h3>")
     unfold = " open" if sum(map(len, groups.values())) <= FEW_CELLS else ""
     for group, rows in groups.items():
-        counts = ", ".join(f"{ends[group][s]} {s.replace('_', ' ')}" for s in STATUSES if s in ends[group])
+        counts = ", ".join(f"{ends[group][s]} {s.replace('_', ' ')}" for s in in_order(ends[group]))
         body = _listing(("Task", "Seed", *CELL_COLUMNS), rows, "lrlrrl")
         title = f"<code>{html.escape(group)}</code>: {counts}"
         parts.append(f"<details{unfold}><summary>{title}</summary>{body}</details>")
@@ -108,7 +107,7 @@ def _cell_row(
     """Status, score, seconds and command."""
     record = results.record(*cell)
     end = f'<span class="status-{status}">{status.replace("_", " ")}</span>'
-    if record.get("resumed"):
+    if (record.get("training") or {}).get("resumed"):
         end += " (resumed)"
     if record.get("reason"):
         end += f'<small class="reason">{html.escape(str(record["reason"]))}</small>'
@@ -137,10 +136,12 @@ def environment(results: Results) -> str:
         )
         rows.append((key.replace("_", " "), text))
     seconds = [value for value in results.seconds.values() if math.isfinite(value)]
-    peaks = [record.get("memory", {}).get("peak_host_bytes") for record in records]
-    peak = max((value for value in peaks if value), default=0)
+    peaks: dict[str, int] = {}
+    for record in records:
+        for where, peak in record.get("memory", {}).items():
+            peaks[where] = max(peak, peaks.get(where, 0))
     rows.append(("cells' time, summed", f"{number(sum(seconds) / 60)} minutes" if seconds else NOTHING))
-    rows.append(("peak host memory", f"{number(peak / 2**20, 0)} MiB" if peak else NOTHING))
+    rows += [(f"peak memory, {where}", f"{number(peak / 2**20, 0)} MiB") for where, peak in sorted(peaks.items())]
     return _listing(("", "Value"), [tuple(map(html.escape, row)) for row in rows], "lw")
 
 

@@ -2,10 +2,11 @@
 
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "failed", "missing")
-"""How a cell can end, from good to absent."""
+STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "failed", "missing", "quarantined")
+"""How a cell can end, from good to absent; quarantined: its record is damaged."""
 
 METRIC_NAMES = {
     "f1": "F1",
@@ -14,6 +15,12 @@ METRIC_NAMES = {
     "spearman": "Spearman corr.",
     "pearson_spearman": "Pearson/Spearman",
 }
+
+
+def in_order(statuses: Iterable[str]) -> list[str]:
+    """Statuses, each once, from good to absent; one that this module does not know comes last."""
+    found = set(statuses)
+    return [*(status for status in STATUSES if status in found), *sorted(found - set(STATUSES))]
 
 
 def metric_name(metric: str) -> str:

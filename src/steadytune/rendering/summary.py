@@ -4,7 +4,7 @@ import math
 import statistics
 
 from steadytune.rendering.results import Results
-from steadytune.rendering.scores import STATUSES, Score, paired
+from steadytune.rendering.scores import Score, in_order, paired
 from steadytune.rendering.table import number
 
 
@@ -21,7 +21,7 @@ def _coverage(results: Results) -> str:
     ok = ends.count("ok")
     if ok == len(ends):
         return f"All {ok} planned cells ended ok."
-    others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in STATUSES[1:] if status in ends]
+    others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in in_order(ends) if status != "ok"]
     provisional = " What follows is provisional until the missing ones have run." if "missing" in ends else ""
     return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}"
 

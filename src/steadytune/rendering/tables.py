@@ -1,7 +1,9 @@
 """The tables. A new one is one function under `@table("name")`; a suite's `tables` names those it wants."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from steadytune.errors import unknown
 from steadytune.rendering.entries import (
@@ -16,7 +18,7 @@ from steadytune.rendering.entries import (
     status_notes,
 )
 from steadytune.rendering.results import Results
-from steadytune.rendering.scores import STATUSES, Score, metric_name, paired
+from steadytune.rendering.scores import Score, in_order, metric_name, paired
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, Value, number
 
 Maker = Callable[[Results], Table]
@@ -37,14 +39,15 @@ def table(name: str) -> Callable[[Maker], Maker]:
 
 
 def make_table(name: str, results: Results) -> Table:
-    """The table `name` of a suite's results.
+    """The table `name` of a suite's results, the suite's own notes below its own.
 
     Raises:
         SteadyTuneError: no table has that name.
     """
     if name not in TABLES:
         raise unknown("table", name, TABLES, where=f"suite '{results.name}'")
-    return TABLES[name](results)
+    made = TABLES[name](results)
+    return replace(made, notes=(*made.notes, *results.suite.get("notes", ())))
 
 
 @table("main")
@@ -57,42 +60,46 @@ def main(results: Results) -> Table:
             shown.append((f"{encoder}, {method}, {task}", score))
             data.append(numbers({"encoder": encoder, "method": method, "task": task}, score))
     average = [("Average", "of tasks")] if len(tasks) > 1 else []
-    of = "Average: unweighted mean of the task means, only where every task of the encoder has one."
+    of = "Average: unweighted mean of the task means, over the tasks planned for every method of the encoder"
+    shared = {encoder: _shared_tasks(results, encoder) for encoder in results.encoders}
+    if any(len(found) < len(tasks) for found in shared.values()):
+        spelled = [f"{encoder}: {', '.join(found) or 'none'}" for encoder, found in shared.items()]
+        of += f" ({'; '.join(spelled)})"
     return Table(
         name="main",
         title="Fine-tuning results",
         caption=scope(results, "evaluation split of each task"),
         columns=("Method", *((task, metric_name(results.metric(task))) for task in tasks), *average),
         blocks=tuple(_main_block(results, encoder) for encoder in results.encoders),
-        notes=(SPREAD, MAJORITY, BOLD, *([of] if average else []), *status_notes(shown)),
+        notes=(SPREAD, MAJORITY, BOLD, *([f"{of}."] if average else []), *status_notes(shown)),
         data=tuple(data),
     )
 
 
 def _main_block(results: Results, encoder: str) -> Block:
     """One encoder: a row for each method, and the majority class."""
-    methods, planned = results.methods_of(encoder), results.tasks_of(encoder)
-    scores = {(method, task): results.score(encoder, method, task) for method in methods for task in results.tasks}
-    complete = {key for key, score in scores.items() if score and score.complete}
-    best = {
-        task: leaders({m: s.mean for (m, t), s in scores.items() if s and t == task and s.complete}) for task in planned
-    }
-    averages = {m: plain_mean([s.mean if (s := scores[m, task]) else math.nan for task in planned]) for m in methods}
-    best_average = leaders({m: averages[m] for m in methods if all((m, task) in complete for task in planned)})
+    tasks, methods, shared = results.tasks, results.methods_of(encoder), _shared_tasks(results, encoder)
+    scores = {(method, task): results.score(encoder, method, task) for method in methods for task in tasks}
+    complete = {key: score.mean for key, score in scores.items() if score and score.complete}
+    best = {task: leaders({m: mean for (m, t), mean in complete.items() if t == task}) for task in tasks}
+    averages = {m: plain_mean([s.mean if (s := scores[m, task]) else math.nan for task in shared]) for m in methods}
+    leading = leaders({m: averages[m] for m in methods if all((m, task) in complete for task in shared)})
+    majority = {t: next((s.majority for m in methods if (s := scores[m, t])), math.nan) for t in tasks}
     rows = []
     for method in methods:
-        line = [scored(scores[method, task], best=method in best.get(task, ())) for task in results.tasks]
-        if len(results.tasks) > 1:
-            line.append(Entry(number(averages[method]), best=method in best_average))
+        line = [scored(scores[method, task], best=method in best[task]) for task in tasks]
+        if len(tasks) > 1:
+            line.append(Entry(number(averages[method]), best=method in leading))
         rows.append((method, *line))
-    majority = [
-        next((s.majority for (_, t), s in scores.items() if s and t == task), math.nan) for task in results.tasks
-    ]
-    if len(results.tasks) > 1:
-        majority.append(
-            plain_mean([value for task, value in zip(results.tasks, majority, strict=True) if task in planned])
-        )
-    return Block(tuple(rows), title=_title(encoder, results), reference=(("majority class", *map(number, majority)),))
+    last = [plain_mean([majority[task] for task in shared])] if len(tasks) > 1 else []
+    reference = ("majority class", *map(number, (*majority.values(), *last)))
+    return Block(tuple(rows), title=_title(encoder, results), reference=(reference,))
+
+
+def _shared_tasks(results: Results, encoder: str) -> list[str]:
+    """The tasks that the suite plans for every method of an encoder: what an average can be compared over."""
+    methods = results.methods_of(encoder)
+    return [task for task in results.tasks if all((encoder, method, task) in results.cells for method in methods)]
 
 
 @table("transfer")
@@ -238,22 +245,20 @@ def variability(results: Results) -> Table:
 @table("coverage")
 def coverage(results: Results) -> Table:
     """How many planned cells ended how."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for (encoder, method, _), statuses in results.planned():
+        counts.setdefault((encoder, method), Counter()).update(statuses.values())
+    ends = in_order({"ok", *(status for count in counts.values() for status in count)})
     blocks = []
     for encoder in results.encoders:
-        rows: list[Line] = []
-        for method in results.methods_of(encoder):
-            ends = [
-                status for task in results.tasks for status in results.cells.get((encoder, method, task), {}).values()
-            ]
-            rows.append(
-                (method, str(len(ends)), *(str(ends.count(status)) if status in ends else "·" for status in STATUSES))
-            )
+        found = [(method, counts[encoder, method]) for method in results.methods_of(encoder)]
+        rows = [(method, str(count.total()), *(str(count[end] or "·") for end in ends)) for method, count in found]
         blocks.append(Block(tuple(rows), title=_title(encoder, results)))
     return Table(
         name="coverage",
         title="Coverage",
         caption="Planned cells (encoder × method × task × seed) and how they ended.",
-        columns=("Method", "Planned", *(status.replace("_", " ") for status in STATUSES)),
+        columns=("Method", "Planned", *(end.replace("_", " ") for end in ends)),
         blocks=tuple(blocks),
     )
 

@@ -10,7 +10,7 @@ from steadytune.cell import Spec
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.layout import dataset_folder, model_folder
-from steadytune.record import Input
+from steadytune.record import Input, Kind
 from steadytune.store.receipt import receipt_digest, verify
 from steadytune.tasks.data import encode, load_split
 from steadytune.tasks.table import Task, parse_task
@@ -21,10 +21,11 @@ from steadytune.training.streams import Streams
 def verified_inputs(spec: Spec, store: Path) -> list[Input]:
     """Every staged folder that a cell reads, all files checked by hash."""
     datasets = sorted({parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)})
-    folders = [("models", spec.model, model_folder(store, spec.model))]
-    folders += [("datasets", key, dataset_folder(store, key)) for key in datasets]
+    folders: dict[tuple[Kind, str], Path] = {("models", spec.model): model_folder(store, spec.model)}
+    for key in datasets:
+        folders["datasets", key] = dataset_folder(store, key)
     found = []
-    for kind, key, folder in folders:
+    for (kind, key), folder in folders.items():
         receipt = verify(folder)
         digest = receipt_digest(receipt)
         found.append(Input(kind=kind, key=key, source=receipt.source, revision=receipt.revision,
@@ -50,8 +51,7 @@ class Material:
         folder = model_folder(store, spec.model)
         tokenizer = load_tokenizer(folder)
         task, size = parse_task(spec.task)
-        encoder = load_encoder(folder, task.num_labels, Streams.seeds(spec.seed)["init"], spec.weights)
-        encoder.model.to(device)
+        encoder = load_encoder(folder, task.num_labels, Streams.seeds(spec.seed)["init"], spec.weights).to(device)
         protocol = spec.protocol
 
         def read(of: Task, split: str, subset: int | None, batch_size: int) -> Batcher:

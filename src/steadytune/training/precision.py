@@ -38,7 +38,9 @@ class Precision:
     def unscale(self, parameters: list[nn.Parameter]) -> None:
         """Bring the gradients back to their true size, before methods, clipping and the step see them."""
         if self.scale != 1:
-            torch._foreach_div_([p.grad for p in parameters if p.grad is not None], self.scale)
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad /= self.scale
 
     def accept(self, norm: Tensor) -> bool:
         """Whether a step with this gradient norm is to be taken; in fp16, adapt the scale by the answer."""

@@ -11,41 +11,53 @@ from steadytune.tasks.mini.semantics import Atom, Model, evaluate, referent
 SENTENCES = 6
 MAX_TOKENS = 13
 _ANONYMOUS = 3
+_ALTERNATIVES = 15
+_COHESION = 0.75
+_TRIES = 30
 
 
-class World:
-    """A finite world about a topic: constants and a few anonymous entities, each with a state per dimension."""
+class Worlds:
+    """One actual world about a topic (bit 0 of every proposition) and some alternatives to it (the other bits).
+
+    Constants and a few anonymous entities, each with a random state per dimension. The alternatives tell what a sentence
+    leaves open: a sentence that follows from another is true wherever that one is.
+    """
 
     def __init__(self, rng: Random, topic: Topic) -> None:
-        """Draw every fact; the meaning postulates hold by construction."""
+        """Draw every fact; the meaning postulates hold by construction, and every noun of the topic is inhabited."""
+        self._rng = rng
         self.constants = {referent(np): i for i, np in enumerate(topic.constants)}
         self.size = len(self.constants) + _ANONYMOUS
-        self.facts: set[Atom] = set()
-        named = {i: np.noun for i, np in enumerate(topic.constants) if isinstance(np, t.The)}
-        properties = topic.adjectives + topic.intransitives + topic.places
-        states = _states(properties)
-        kinds = sorted({lexicon.predicate_of(noun) for noun in topic.nouns})
-        for entity in range(self.size):
-            self._add(lexicon.predicate_of(named.get(entity) or pick(rng, kinds)), entity, -1)
-            for options in states:
-                if rng.random() < 0.75:
-                    self._add(pick(rng, options), entity, -1)
+        self.full = (1 << (1 + _ALTERNATIVES)) - 1
+        self.facts: dict[Atom, int] = {}
+        named = {i: lexicon.predicate_of(np.noun) for i, np in enumerate(topic.constants) if isinstance(np, t.The)}
+        properties = _states(topic.adjectives + topic.intransitives + topic.places)
         verbs = [*_states(topic.transitives), ("near",)]
-        for subject in range(self.size):
+        kinds = tuple(dict.fromkeys(map(lexicon.predicate_of, topic.nouns)))
+        leaves = [k for k in kinds if not any(lexicon.PREDICATES[other].parent == k for other in kinds)]
+        for entity in range(self.size):
+            seated = entity - len(self.constants)
+            fixed = named.get(entity) or (leaves[seated] if 0 <= seated < len(leaves) else None)
+            self._draw(kinds if fixed is None else (fixed,), entity, -1, 1.0)
+            for options in properties:
+                self._draw(options, entity, -1, 0.75)
             for obj in range(self.size):
-                for options in verbs:
-                    if subject != obj and rng.random() < 0.6:
-                        self._add(pick(rng, options), subject, obj)
+                for options in verbs if obj != entity else ():
+                    self._draw(options, entity, obj, 0.6)
 
-    def _add(self, predicate: str, subject: int, obj: int) -> None:
-        if predicate in lexicon.SYMMETRIC and subject > obj:
-            return
-        self.facts.update((above, subject, obj) for above in lexicon.ancestors(predicate))
+    def _draw(self, options: tuple[str, ...], subject: int, obj: int, probability: float) -> None:
+        """Give each world one of the options or, with the rest of the probability, none."""
+        many = len(options) / probability
+        for world in range(1 + _ALTERNATIVES):
+            choice = int(self._rng.random() * many)
+            if choice < len(options):
+                for above in lexicon.ancestors(options[choice]):
+                    atom = (above, subject, obj)
+                    self.facts[atom] = self.facts.get(atom, 0) | 1 << world
 
-    def verifies(self, sentence: t.Sentence) -> bool:
-        """Whether the sentence is true here."""
-        model = Model(self.constants, self.size, 1, lambda atom: int(atom in self.facts))
-        return bool(evaluate(sentence, model))
+    def evaluate(self, sentence: t.Sentence) -> int:
+        """The proposition of the sentence; bit 0 is its truth."""
+        return evaluate(sentence, Model(self.constants, self.size, self.full, lambda atom: self.facts.get(atom, 0)))
 
 
 def _states(words: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -61,29 +73,37 @@ def _sound(sentence: t.Sentence) -> bool:
 
 
 def _story(rng: Random) -> tuple[list[str], list[str]]:
-    """Sentences of the language of facts: (true ones, false ones); each changes the true one before it."""
+    """Sentences of the language of facts: (true ones, false ones); each takes up the true one before it.
+
+    Mostly a sentence restates or follows from what was said, and its foil contradicts it, as far as the alternative
+    worlds tell; the rest adds what only the world decides.
+    """
     topic = sample_topic(rng, None)
-    world = World(rng, topic)
+    worlds = Worlds(rng, topic)
     sampler = Sampler(rng, topic, BASIC | SHIFTED)
-    told: list[t.Sentence] = []
-    foils: list[t.Sentence] = []
+    told, foils = [], []
+    said = 0
     while len(told) < SENTENCES:
+        cohesive = bool(told) and rng.random() < _COHESION
         true, false = None, None
-        for _ in range(40):
-            fresh = not told or rng.random() < 0.15
-            changed = (sampler.sentence(), "") if fresh else edit(told[-1], sampler, 1 + int(rng.random() * 2))
-            if changed is None or not _sound(changed[0]) or changed[0] in told:
+        for _ in range(_TRIES):
+            fresh = not told or rng.random() < 0.1
+            changed = (sampler.sentence(), "") if fresh else edit(told[-1], sampler, 1 + int(rng.random() * 1.5))
+            if changed is None or changed[0] in told or not _sound(changed[0]):
                 continue
-            if world.verifies(changed[0]):
-                true = true or changed[0]
-            else:
-                false = false or changed[0]
+            proposition = worlds.evaluate(changed[0])
+            if proposition & 1:
+                if true is None and not (cohesive and said & ~proposition):
+                    true = changed[0], proposition
+            elif false is None and not (cohesive and said & proposition):
+                false = changed[0]
             if true and false:
                 break
         if true is None or false is None:
             return _story(rng)
-        told.append(true)
+        told.append(true[0])
         foils.append(false)
+        said = true[1]
     return [t.realise(s) for s in told], [t.realise(s) for s in foils]
 
 

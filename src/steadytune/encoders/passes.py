@@ -1,0 +1,112 @@
+"""One forward pass seen layer by layer: hooks that show, change and remember what the layers get."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from steadytune.encoders.architectures import Architecture
+
+if TYPE_CHECKING:
+    from steadytune.encoders.encoder import Encoder
+
+LayerInput = Callable[[int, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one layer got besides its hidden state, and the random state at its entry."""
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    random_state: Tensor
+
+
+@dataclass
+class Recording:
+    """What `resume` needs of the last forward pass: the calls of layers start..L-1."""
+
+    start: int
+    shape: torch.Size = field(default_factory=torch.Size)
+    calls: list[Call] = field(default_factory=list)
+    extra_arguments: tuple[Any, ...] = ()
+
+
+class Pass:
+    """Hooks on the layers for the length of one forward pass."""
+
+    def __init__(
+        self, encoder: "Encoder", on_layer_input: LayerInput | None, keep_hidden: bool, resumable_from: int | None
+    ) -> None:
+        self.hidden: list[Tensor] = []
+        self.recording = None if resumable_from is None else Recording(resumable_from)
+        self._architecture: Architecture = encoder.architecture
+        self._layers = encoder.layers()
+        self._extra = encoder.architecture.after_first_layer(encoder.model)
+        self._on_layer_input = on_layer_input
+        self._keep_hidden = keep_hidden
+        self._entered = 0
+        self._first_input: Tensor | None = None
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> "Pass":
+        last = self._extra if self._extra is not None and len(self._layers) == 1 else self._layers[-1]
+        modules = dict.fromkeys(self._layers)  # ALBERT: the same module many times, one hook
+        for module in modules:
+            self._handles.append(module.register_forward_pre_hook(self._enter_layer, with_kwargs=True))
+        if self._extra is not None:
+            self._handles.append(self._extra.register_forward_pre_hook(self._enter_extra))
+        if self._keep_hidden:
+            self._handles.append(last.register_forward_hook(self._leave))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _enter_layer(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        layer = self._entered
+        self._entered += 1
+        hidden = self._architecture.batch_first(args[0])
+        if self._keep_hidden:
+            self.hidden.append(hidden)
+        if self._on_layer_input is not None:
+            hidden = self._on_layer_input(layer, hidden)
+        # The layer goes on from the tensor that was kept, so that gradients with respect to it exist.
+        native = self._architecture.native(hidden)
+        if layer == 0:
+            self._first_input = native
+        if self.recording is not None and layer >= self.recording.start:
+            self.recording.shape = hidden.shape
+            self.recording.calls.append(Call(args[1:], kwargs, generator_of(hidden.device).get_state()))
+        return (native, *args[1:]), kwargs
+
+    def _enter_extra(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self.recording is not None:
+            self.recording.extra_arguments = args[2:]
+        # The convolution reads the input of layer 0 a second time: the changed one, for it is part of that layer.
+        return (self._first_input, *args[1:])
+
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if self._entered < len(self._layers):
+            return None
+        hidden = self._architecture.batch_first(hidden_of(output))
+        self.hidden.append(hidden)
+        if not self._architecture.sequence_first:
+            return None
+        return (self._architecture.native(hidden), *output[1:])
+
+
+def hidden_of(output: Any) -> Tensor:
+    """The hidden state in what a layer returns: the state alone, or a tuple that begins with it."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def generator_of(device: torch.device) -> torch.Generator:
+    """The generator that dropout on `device` draws from."""
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0]
+    return torch.default_generator

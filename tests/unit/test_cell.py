@@ -1,0 +1,66 @@
+"""A fingerprint follows what a cell depends on: settings, inputs, code's meaning; not comments, not other methods."""
+
+from dataclasses import replace
+
+import pytest
+
+from steadytune import cell as cells
+from steadytune.cell import Spec, code_digest, fingerprint, meaning
+from steadytune.methods.registry import parse
+from steadytune.protocol import Protocol
+
+SPEC = Spec(suite="demo", encoder="mini", model="steadytune/mini", weights="pretrained", method="hype-n",
+            parts=parse("hype-n")[0], task="rte", transfer=("hans",), seed=0, protocol=Protocol())  # fmt: skip
+
+
+def test_comments_docstrings_and_layout_mean_nothing():
+    plain = "def f(x):\n    return x + 1\n"
+    dressed = '"""Module."""\n\n\ndef f(x):\n    """Docstring."""\n    # why\n    return (x +\n            1)\n'
+    assert meaning(plain) == meaning(dressed)
+    assert meaning(plain) != meaning(plain.replace("+", "-"))
+    assert meaning("x = 'text'\n") != meaning("x = 'other'\n")
+
+
+def test_a_function_of_only_a_docstring_stays_valid():
+    assert meaning('def f():\n    """Nothing."""\n') == meaning("def f():\n    pass\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"protocol": Protocol(learning_rate=1e-5)}, {"parts": parse("hype-n~sigma=1e-03")[0]},
+     {"transfer": ()}, {"task": "rte@1k"}, {"weights": "random"}],
+)  # fmt: skip
+def test_every_setting_counts(change):
+    assert fingerprint(SPEC, {"a": "1"}) != fingerprint(replace(SPEC, **change), {"a": "1"})
+
+
+def test_inputs_and_the_task_table_count(monkeypatch):
+    before = fingerprint(SPEC, {"a": "1"})
+    assert before == fingerprint(SPEC, {"a": "1"})
+    assert before != fingerprint(SPEC, {"a": "2"})
+    task, size = cells.parse_task("rte")
+    monkeypatch.setattr(cells, "parse_task", lambda name: (replace(task, description="another"), size))
+    assert fingerprint(replace(SPEC, transfer=()), {}) == fingerprint(replace(SPEC, transfer=()), {})
+    monkeypatch.setattr(cells, "parse_task", lambda name: (replace(task, labels=task.labels[::-1]), size))
+    assert before != fingerprint(SPEC, {"a": "1"})
+
+
+def test_code_counts_by_its_meaning(tmp_path, monkeypatch):
+    (tmp_path / "training").mkdir()
+    file = tmp_path / "training" / "loop.py"
+    monkeypatch.setattr(cells, "__file__", str(tmp_path / "cell.py"))
+    digests = []
+    for text in ("a = 1\n", "a = 1  # why\n", "a = 2\n"):
+        file.write_text(text)
+        code_digest.cache_clear()
+        digests.append(code_digest(("training",)))
+    code_digest.cache_clear()
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_code_of_another_method_does_not_count(monkeypatch):
+    seen = []
+    monkeypatch.setattr(cells, "code_digest", lambda paths: seen.append(paths) or "digest")
+    fingerprint(SPEC, {})
+    assert "methods/hype.py" in seen[0]
+    assert not any("lnsr" in path for path in seen[0])

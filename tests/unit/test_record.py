@@ -1,0 +1,107 @@
+"""Records: whole or absent, checked on reading, and gathered into the long table without losing a cell."""
+
+import json
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import yaml
+from test_suite import SUITE
+
+from steadytune.analysis.collect import collect
+from steadytune.cell import Cell
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import cell_folder, metrics_path, record_path
+from steadytune.record import Environment, Evaluation, Record, Training, read_record, write_record
+from steadytune.suite import load_suite
+
+
+def make_record(suite, cell, value=0.75):
+    spec = suite.spec(cell)
+    sets = [(cell.task, "in_domain"), *((name, "transfer") for name in spec.transfer)]
+    return Record(
+        status="ok", reason=None, spec=spec.to_dict(), fingerprint="f", inputs=[], streams={"init": 1},
+        environment=Environment(python="3", torch="2", transformers="5", platform="p", device="cpu", device_name="c",
+                                threads=1, git_commit=None, git_dirty=None),
+        training=Training(examples=10, truncated=0, subset_digest=None, steps=1, tokens=1, real_tokens=1, flops=1.0,
+                          trainable_parameters=1, total_parameters=1, initial_weights="w", first_order="o",
+                          resumed=False),
+        evaluations=[Evaluation(set=name, kind=kind, headline="accuracy", metrics={"accuracy": value},
+                                majority={"accuracy": 0.5}, n=4, majority_rate=0.5, truncated=0)
+                     for name, kind in sets],
+        timing={"total": 1.5}, memory={"host": 1},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def suite(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE))
+    return load_suite(tmp_path / "demo.yaml")
+
+
+def written(suite, cell, **changes):
+    write_record(replace(make_record(suite, cell), **changes), cell_folder(suite, cell))
+    return record_path(suite, cell)
+
+
+def test_a_record_reads_as_it_was_written(suite):
+    cell = suite.cells[0]
+    assert read_record(written(suite, cell)) == make_record(suite, cell)
+    assert read_record(record_path(suite, cell)).cell == cell
+
+
+def test_numbers_that_json_lacks_become_null(suite):
+    path = written(suite, suite.cells[0], timing={"total": math.nan, "load": math.inf})
+    assert json.loads(path.read_text())["timing"] == {"total": None, "load": None}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda text: text[: len(text) // 2], "not valid JSON"),
+        (lambda text: text.replace('"ok"', '"fine"'), "status: 'fine': expected 'ok', 'degenerate'"),
+        (lambda text: text.replace('"fingerprint"', '"fingreprint"'), "finger?print|fingreprint"),
+        (lambda text: text.replace('"seed": 0', '"seed": 1'), "the record of another cell, 'mini/vanilla/mini-rte/seed-1'"),
+        (lambda text: "", "not valid JSON"),
+    ],
+)
+def test_a_damaged_record_is_refused_in_one_line(spoil, expected, suite):
+    path = written(suite, suite.cells[0])
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(SteadyTuneError, match=expected) as error:
+        read_record(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_collect_loses_no_cell(suite, caplog):
+    ok, degenerate, diverged, damaged, *missing = suite.cells
+    written(suite, ok)
+    written(suite, degenerate, status="degenerate", reason="one answer")
+    written(suite, diverged, status="diverged", reason="NaN", evaluations=[], training=None)
+    broken = written(suite, damaged)
+    broken.write_text(broken.read_text()[:100])
+    collect(suite)
+    table = pd.read_parquet(metrics_path(suite))
+    own = table[table["kind"] == "in_domain"]
+    status = {Cell(r.encoder, r.method, r.task, r.seed): r.status for r in own.itertuples()}
+    assert status == {ok: "ok", degenerate: "degenerate", diverged: "diverged", damaged: "quarantined",
+                      **dict.fromkeys(missing, "missing")}  # fmt: skip
+    assert own["value"].notna().tolist() == [True, True, False, False, False, False]
+    # Each cell has its task and every transfer set, one headline row each.
+    sets = 1 + len(suite.spec(ok).transfer)
+    assert len(table[table["headline"]]) == sets * len(suite.cells)
+    assert not broken.exists(), "the next run has to train the cell again"
+    assert broken.with_name("record.json.quarantined").exists()
+    assert "not valid JSON" in caplog.text
+
+
+def test_the_table_is_the_same_bytes_again(suite):
+    for cell in suite.cells:
+        written(suite, cell)
+    collect(suite)
+    first = metrics_path(suite).read_bytes()
+    collect(suite)
+    assert metrics_path(suite).read_bytes() == first

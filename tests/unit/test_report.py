@@ -1,0 +1,190 @@
+"""The report: executed once, then read: all sections, every cell with its command, nothing from outside."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from synthetic import Grid
+
+from steadytune.errors import SteadyTuneError
+from steadytune.rendering import summary
+from steadytune.rendering.report import NOTEBOOK, build_report
+from steadytune.rendering.results import load_results
+
+SECTIONS = [
+    "In short",
+    "Coverage",
+    "Results",
+    "Does pretraining help?",
+    "Beyond the training task",
+    "Hidden-state variability",
+    "Learning curves",
+    "Further tables and figures",
+    "Cells",
+    "Environment",
+    "Inputs",
+]
+
+
+def demo() -> Grid:
+    """Two encoders, two methods (one of them a variant), a failed cell and a diverged one."""
+    variant = "hype-n~lr=2e-05"
+    statuses = {("mini", variant, "mini-rte", 0): "diverged", ("mini", variant, "mini-rte", 1): "missing"}
+    return Grid(
+        encoders=("mini", "mini-random"),
+        methods=("vanilla", variant),
+        methods_of={"mini-random": ("vanilla",)},
+        transfer={"mini-rte": ("mini-hans",)},
+        statuses=statuses,
+        seeds=2,
+    )
+
+
+class Page(HTMLParser):
+    """Headings, identifiers and everything that a page refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.headings: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "srcset", "href", "poster", "data", "action"):
+                self.references.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "h2" and data.strip():
+            self.headings.append(data)
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory) -> str:
+    """The report of the demo suite, built once."""
+    root, grid = tmp_path_factory.mktemp("report"), demo()
+    suite = grid.suite | {"tables": ["main", "cells"], "figures": ["seed-spread"], "configfile": "config/demo.yaml"}
+    suite |= {"description": "Made up <for> a test.", "notes": ["Handle with care."], "tables": ["main", "cells"]}
+    build_report(grid.write(root), suite, root / "report.html")
+    return (root / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html) -> Page:
+    """The report, parsed."""
+    return Page(html)
+
+
+def test_all_sections_are_there_and_listed(page):
+    assert [name for name in SECTIONS if name in page.headings] == [name for name in SECTIONS if "Further" not in name]
+    anchors = [reference[1:] for reference in page.references if reference.startswith("#")]
+    assert len(anchors) == len(SECTIONS) - 1
+    assert set(anchors) <= set(page.ids)
+
+
+def test_nothing_comes_from_outside(html, page):
+    assert {"script", "link", "iframe", "object"}.isdisjoint(page.tags)
+    assert all(reference.startswith(("#", "data:image/svg+xml;base64,")) for reference in page.references)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_every_figure_loads_in_light_and_dark(page):
+    images = [reference for reference in page.references if reference.startswith("data:")]
+    assert len(images) == 8
+    assert page.tags.count("img") == 4
+    drawn = [ElementTree.fromstring(base64.b64decode(image.partition("base64,")[2])) for image in images]
+    assert {element.tag for element in drawn} == {"{http://www.w3.org/2000/svg}svg"}
+    assert all(len(list(element.iter())) > 100 for element in drawn)
+
+
+def test_tables_notes_and_description_are_shown(html, page):
+    for name in ("main", "pretraining", "transfer", "variability", "coverage"):
+        assert f"table-{name}" in page.ids
+    assert "Made up &lt;for&gt; a test." in html
+    assert html.count("Handle with care.") >= 6
+
+
+def test_every_cell_has_its_status_and_its_command(html):
+    command = "snakemake --cores 1 --force --configfile config/demo.yaml -- "
+    found = re.findall(re.escape(command) + r"(\S+?record\.json)", html)
+    assert len({path.rpartition("/cells/")[2] for path in found}) == 6
+    # The shell would take an unquoted tilde for a home directory in some places: such paths come quoted.
+    assert re.search(r"-- (?:'|&#x27;|&#39;)[^<]*/cells/mini/hype-n~lr=2e-05/mini-rte/seed-0/record\.json", html)
+    assert "loss is NaN at step 7" in html
+    assert "1 of 6" not in html
+    assert "4 of 6 planned cells ended ok; 1 diverged, 1 missing." in html
+
+
+def test_environment_and_inputs_come_from_the_records(html):
+    assert "2.9.0+cpu" in html
+    assert "0123456789abcdef0123456789abcdef01234567" in html
+    assert "steadytune/mini/mini-rte" in html
+    assert "ab" * 32 in html
+
+
+def test_no_code_and_no_prompt_is_shown(html):
+    assert "load_results" not in html
+    assert "In [" not in html
+
+
+def test_sentences_of_a_hand_computed_case(tmp_path):
+    values = {("mini", "vanilla", "mini-rte", seed): value for seed, value in enumerate((0.60, 0.64))}
+    values |= {("mini", "hype-n", "mini-rte", seed): value for seed, value in enumerate((0.63, 0.63))}
+    grid = Grid(values=values, seeds=2)
+    found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
+    assert found == [
+        "All 4 planned cells ended ok.",
+        "With mini, the best mean is above the majority class on every scored task, by 10.0 points on mini-rte.",
+        "hype-n against vanilla: higher mean on 1 of 1 task, +1.0 points on average; "
+        "higher on 1 of 2 pairs of equal seed; smaller standard deviation on 1 of 1.",
+        "These are descriptions of 2 seeds a cell, not tests: a standard deviation from 2 seeds "
+        "is itself uncertain by about 71 %.",
+    ]
+
+
+def test_sentences_own_up_to_a_task_at_the_majority(tmp_path):
+    grid = Grid(seeds=1, values={("mini", m, "mini-rte", 0): 0.53 for m in ("vanilla", "hype-n")})
+    found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
+    assert "With mini, no method's mean is above the majority class on mini-rte." in found
+    assert found[-1].startswith("One seed a cell says nothing about the spread")
+
+
+def test_the_committed_notebook_is_clean():
+    node = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(node)
+    code = [cell for cell in node.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert max(len(cell.source.splitlines()) for cell in code) <= 10
+
+
+def write_notebook(path: Path, source: str, tags: list[str]) -> None:
+    """A notebook of one code cell tagged `tags` and one cell of `source`."""
+    first = nbformat.v4.new_code_cell("", metadata={"tags": tags})
+    nbformat.write(nbformat.v4.new_notebook(cells=[first, nbformat.v4.new_code_cell(source)]), path)
+
+
+def test_a_failing_cell_is_one_line_and_leaves_no_page(tmp_path):
+    write_notebook(tmp_path / "bad.ipynb", "raise ValueError(suite['name'] + folder)", ["parameters"])
+    with pytest.raises(SteadyTuneError, match=r"bad\.ipynb: a cell failed with ValueError: demo/here"):
+        build_report(Path("/here"), {"name": "demo"}, tmp_path / "report.html", tmp_path / "bad.ipynb")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_notebook_without_parameters_is_refused(tmp_path):
+    write_notebook(tmp_path / "bad.ipynb", "1", [])
+    with pytest.raises(SteadyTuneError, match="0 cells tagged 'parameters', expected one"):
+        build_report(tmp_path, {"name": "demo"}, tmp_path / "report.html", tmp_path / "bad.ipynb")
+    with pytest.raises(SteadyTuneError, match="no such notebook"):
+        build_report(tmp_path, {"name": "demo"}, tmp_path / "report.html", tmp_path / "absent.ipynb")
+    assert json.loads((tmp_path / "bad.ipynb").read_text())["cells"]

@@ -1,0 +1,86 @@
+"""Seed streams are independent of each other; batches hold every example once, in near-equal lengths, unpadded beyond need."""
+
+import numpy as np
+import pytest
+import torch
+from oracle import tiny_bert
+
+from steadytune.encoders.encoder import Encoder
+from steadytune.tasks.data import Encoded
+from steadytune.training.batching import Batcher, order_digest
+from steadytune.training.streams import Streams, derive
+
+
+def batcher(lengths, batch_size):
+    ids = [np.full(length, 5 + i % 30) for i, length in enumerate(lengths)]
+    encoded = Encoded(ids, None, np.arange(len(lengths)) % 3, np.arange(len(lengths)), 0)
+    return Batcher(encoded, Encoder(tiny_bert(max_position_embeddings=64)), batch_size)
+
+
+def test_seed_zero_is_a_seed_like_any_other_and_streams_differ():
+    seeds = {derive(seed, name, step) for seed in (0, 1) for name in ("dropout", "noise") for step in range(3)}
+    assert len(seeds) == 12
+    assert derive(0, "noise", 1) == derive(0, "noise", 1)
+
+
+def test_drawing_noise_does_not_change_dropout_nor_the_next_step():
+    def dropout_after(noise_draws):
+        streams = Streams(0)
+        masks = []
+        for step in range(2):
+            streams.at_step(step)
+            torch.empty(noise_draws).normal_(generator=streams.noise)
+            masks.append(torch.nn.functional.dropout(torch.ones(50), 0.5))
+        return masks
+
+    for one, other in zip(dropout_after(1), dropout_after(999), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_an_epoch_holds_every_example_once_and_epochs_differ():
+    data = batcher(np.random.Generator(np.random.Philox(0)).integers(3, 60, 101), 8)
+    orders = [data.order(Streams(seed).order(epoch)) for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0))]
+    for order in orders:
+        assert sorted(np.concatenate(order)) == list(range(101))
+    assert len(orders[0]) == len(data) == 13
+    digests = [order_digest(order) for order in orders]
+    assert digests[0] == digests[3]
+    assert len(set(digests)) == 3
+
+
+def test_padding_is_a_fraction_of_what_random_batches_need():
+    lengths = np.random.Generator(np.random.Philox(1)).integers(5, 60, 512)
+    data = batcher(lengths, 8)
+
+    def padding(order):
+        return sum(len(rows) * lengths[rows].max() - lengths[rows].sum() for rows in order)
+
+    random_order = np.random.Generator(np.random.Philox(2)).permutation(512).reshape(-1, 8)
+    assert padding(data.order(Streams(0).order(0))) < 0.25 * padding(random_order)
+
+
+def test_a_batch_is_padded_to_its_own_longest_example():
+    data = batcher([3, 9, 5], 2)
+    batch = data.batch(np.array([0, 2]))
+    assert batch.inputs["input_ids"].tolist() == [[5, 5, 5, 0, 0], [7, 7, 7, 7, 7]]
+    assert batch.inputs["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert (batch.tokens, batch.real_tokens) == (10, 8)
+    assert batch.labels.tolist() == [0, 2]
+
+
+def test_padding_goes_to_the_left_where_the_head_reads_the_last_token(monkeypatch):
+    data = batcher([2, 3], 2)
+    monkeypatch.setattr(Encoder, "sentence_token", property(lambda self: -1))
+    assert data.batch(np.array([0, 1])).inputs["attention_mask"].tolist() == [[0, 1, 1], [1, 1, 1]]
+
+
+def test_evaluation_batches_are_of_a_fixed_size_longest_first():
+    data = batcher([3, 9, 5, 7, 4], 2)
+    assert [rows.tolist() for rows, _ in data.evaluation()] == [[1, 3], [2, 4], [0]]
+
+
+@pytest.mark.parametrize("labels", [np.array([1.5, 2.0]), np.array([1, 0])])
+def test_labels_keep_their_kind(labels):
+    encoded = Encoded([np.array([5])] * 2, None, labels, np.arange(2), 0)
+    found = Batcher(encoded, Encoder(tiny_bert()), 2).batch(np.array([0, 1])).labels
+    assert found.dtype == (torch.float32 if labels.dtype.kind == "f" else torch.int64)

@@ -1,0 +1,302 @@
+"""Tables: what they print of hand-computed scores, what they never hide, and that equal results give equal bytes."""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic import Grid
+
+from steadytune.errors import SteadyTuneError
+from steadytune.rendering import tables
+from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
+from steadytune.rendering.report import write_tables
+from steadytune.rendering.results import load_results
+from steadytune.rendering.table import Block, Table, number
+from steadytune.rendering.tables import TABLES, make_table, table
+
+VARIANT = "hype-n~lr=2e-05"
+
+
+def scores(method: str, task: str, *values: float, encoder: str = "mini") -> dict:
+    """Headline values by cell."""
+    return {(encoder, method, task, seed): value for seed, value in enumerate(values)}
+
+
+@pytest.fixture
+def small() -> Grid:
+    """Three methods, two tasks, three seeds; one failed cell, one degenerate one (which scores 0.53)."""
+    values = scores("vanilla", "mini-rte", 0.60, 0.62, 0.64) | scores("hype-n", "mini-rte", 0.61, 0.62, 0.63)
+    values |= scores("lnsr", "mini-rte", 0.70, 0.72) | scores("vanilla", "mini-mrpc", 0.70, 0.70, 0.76)
+    values |= scores("hype-n", "mini-mrpc", 0.70, 0.74) | scores("lnsr", "mini-mrpc", 0.71, 0.72, 0.76)
+    statuses = {("mini", "lnsr", "mini-rte", 2): "failed", ("mini", "hype-n", "mini-mrpc", 2): "degenerate"}
+    methods, tasks = ("vanilla", "hype-n", "lnsr"), ("mini-rte", "mini-mrpc")
+    return Grid(methods=methods, tasks=tasks, values=values, statuses=statuses)
+
+
+def made(grid: Grid, root: Path, name: str = "main", **suite) -> Table:
+    """One table of a grid's results."""
+    return make_table(name, load_results(grid.write(root), grid.suite | suite))
+
+
+def printed(result: Table, block: int = 0) -> dict[str, list[str]]:
+    """First cell of a row -> the rest as text."""
+    lines = (*result.blocks[block].rows, *result.blocks[block].reference)
+    return {str(line[0]): [str(value) for value in line[1:]] for line in lines}
+
+
+def bold(result: Table, block: int = 0) -> set[tuple[str, int]]:
+    """(row, column) of what is marked as best."""
+    rows = result.blocks[block].rows
+    return {(str(row[0]), at) for row in rows for at, value in enumerate(row) if getattr(value, "best", False)}
+
+
+def test_main_prints_mean_deviation_and_counts(small, tmp_path):
+    rows = printed(made(small, tmp_path))
+    # Deviations by hand with divisor 2: {60, 62, 64} -> 2, {61, 62, 63} -> 1, {70, 72} -> sqrt 2 (divisor 1),
+    # {70, 70, 76} -> sqrt 12, {70, 74, 53} -> sqrt(373/3), {71, 72, 76} -> sqrt 7. Averages: of the means.
+    assert rows["vanilla"] == ["62.0 ± 2.0", "72.0 ± 3.5", "67.0"]
+    assert rows["hype-n"] == ["62.0 ± 1.0", "65.7 ± 11.2 (2/3)", "63.8"]
+    assert rows["lnsr"] == ["71.0 ± 1.4 (2/3)", "73.0 ± 2.6", "72.0"]
+    assert rows["majority class"] == ["53.0", "53.0", "53.0"]
+
+
+def test_main_marks_ties_and_leaves_incomplete_methods_out_of_the_race(small, tmp_path):
+    # On mini-rte lnsr lacks a seed, so the equal means of the other two win; its average is out for the same reason.
+    # On mini-mrpc lnsr wins; the degenerate seed of hype-n has a score, so hype-n competes and loses.
+    assert bold(made(small, tmp_path)) == {("vanilla", 1), ("hype-n", 1), ("lnsr", 2), ("vanilla", 3)}
+
+
+def test_a_lone_method_is_not_best(tmp_path):
+    assert bold(made(Grid(methods=("vanilla",)), tmp_path)) == set()
+
+
+def test_notes_name_every_seed_that_is_not_ok(small, tmp_path):
+    notes = made(small, tmp_path).notes
+    assert "Failed: mini, lnsr, mini-rte (seed 2)." in notes
+    assert "Degenerate: mini, hype-n, mini-mrpc (seed 2)." in notes
+
+
+def test_runs_of_seeds_and_unheard_of_statuses_are_named(tmp_path):
+    gone = {("mini", "vanilla", "mini-rte", seed): "vanished" for seed in (0, 2, 3, 4, 6)}
+    grid = Grid(seeds=8, statuses=gone)
+    assert "Vanished: mini, vanilla, mini-rte (seeds 0, 2–4, 6)." in made(grid, tmp_path).notes
+    coverage = make_table("coverage", load_results(tmp_path / "demo", grid.suite))
+    assert [str(column) for column in coverage.columns] == ["Method", "Planned", "ok", "vanished"]
+    assert printed(coverage) == {"vanilla": ["8", "3", "5"], "hype-n": ["8", "8", "·"]}
+
+
+def test_a_method_without_any_score_stays_in_every_format(tmp_path):
+    grid = Grid(statuses={("mini", "hype-n", "mini-rte", seed): "missing" for seed in range(3)})
+    result = made(grid, tmp_path)
+    assert printed(result)["hype-n"] == ["no score (0/3)"]
+    assert bold(result) == set()
+    for path in write_table(result, tmp_path / "main"):
+        assert re.search(r"hype-n", path.read_text()), path
+        assert "nan" not in path.read_text().lower()
+    with (tmp_path / "main.csv").open() as handle:
+        row = next(row for row in csv.DictReader(handle) if row["method"] == "hype-n")
+    assert (row["n_planned"], row["n_ok"], row["n_scored"], row["mean"], row["std"]) == ("3", "0", "0", "", "")
+
+
+def test_one_seed_has_no_deviation(tmp_path):
+    grid = Grid(seeds=1, values=scores("vanilla", "mini-rte", 0.6) | scores("hype-n", "mini-rte", 0.7))
+    assert printed(made(grid, tmp_path))["vanilla"] == ["60.0"]
+
+
+def test_average_covers_the_tasks_that_all_methods_share(tmp_path):
+    values = (
+        scores("vanilla", "mini-rte", 0.6) | scores("hype-n", "mini-rte", 0.7) | scores("vanilla", "mini-mnli", 0.8)
+    )
+    tasks, only = ("mini-rte", "mini-mnli"), {"mini-mnli": ("vanilla",)}
+    result = made(Grid(seeds=1, tasks=tasks, methods_of=only, values=values), tmp_path)
+    assert printed(result)["vanilla"] == ["60.0", "80.0", "60.0"]
+    assert printed(result)["hype-n"] == ["70.0", "–", "70.0"]
+    assert any("(mini: mini-rte)" in note for note in result.notes)
+
+
+def test_transfer_drop_is_paired_and_needs_one_metric(small, tmp_path):
+    grid = replace(small, transfer={"mini-rte": ("mini-hans", "mini-cola")}, metrics={"mini-cola": "matthews"})
+    result = made(grid, tmp_path, "transfer")
+    assert [block.title for block in result.blocks] == [
+        "trained on mini-rte, tested on mini-cola (Matthews corr.)",
+        "trained on mini-rte, tested on mini-hans (accuracy)",
+    ]
+    assert printed(result)["vanilla"][0] == "62.0 ± 2.0"
+    assert printed(result)["vanilla"][2] == "–"
+    # Only the seeds that scored on both sides make the drop.
+    cells = [("mini", "lnsr", "mini-rte", seed) for seed in (0, 1)]
+    gaps = [100 * (grid.value(cell, "mini-rte") - grid.value(cell, "mini-hans")) for cell in cells]
+    assert printed(result, 1)["lnsr"][2] == number(sum(gaps) / 2, sign=True)
+    assert "(2/3)" in printed(result, 1)["lnsr"][1]
+
+
+def test_pretraining_difference_and_its_error(tmp_path):
+    # Differences 20, 22, 27: mean 23, standard deviation sqrt 13, its error sqrt(13 / 3) = 2.08.
+    values = scores("vanilla", "mini-rte", 0.7, 0.74, 0.8)
+    values |= scores("vanilla", "mini-rte", 0.5, 0.52, 0.53, encoder="mini-random")
+    result = made(Grid(encoders=("mini", "mini-random"), methods=("vanilla",), values=values), tmp_path, "pretraining")
+    row = printed(result)["mini-rte (accuracy)"]
+    assert row == ["53.0", "74.7 ± 5.0", "51.7 ± 1.5", "+23.0", "2.1", "3"]
+
+
+def test_variability_marks_the_best_layer(tmp_path):
+    grid = Grid(layers=3)
+    folder = grid.write(tmp_path)
+    path = folder / "variability" / "mini" / "mini-rte.json"
+    path.write_text('{"encoder": "mini", "task": "mini-rte", "nu": [12.345, 7, 0.125, null], "best_layer": 2}')
+    result = make_table("variability", load_results(folder, grid.suite))
+    assert printed(result) == {"0": ["12.3"], "1": ["7.00"], "2": ["0.125"], "3": ["–"], "l*": ["2"]}
+    assert bold(result) == {("2", 1)}
+
+
+def test_cells_lists_every_planned_cell_and_no_seconds(small, tmp_path):
+    result = made(small, tmp_path, "cells")
+    assert len(result.lines) == 18
+    assert ("mini", "lnsr", "mini-rte", "2", "failed", "accuracy", "–") in result.lines
+    assert "second" not in to_csv(result).lower()
+
+
+@pytest.mark.parametrize("name", ["transfer", "pretraining", "variability"])
+def test_what_a_suite_does_not_have_is_said(name, tmp_path):
+    grid = Grid()
+    shutil.rmtree(grid.write(tmp_path) / "variability")
+    result = make_table(name, load_results(tmp_path / "demo", grid.suite))
+    assert not result.blocks
+    assert result.notes[0].startswith("This suite ")
+    assert result.notes[0] in write_table(result, tmp_path / name)[2].read_text()
+
+
+def test_notes_of_the_suite_stand_below_every_table(tmp_path):
+    assert made(Grid(), tmp_path, notes=["Handle with care."]).notes[-1] == "Handle with care."
+
+
+def test_equal_results_give_equal_bytes_whatever_the_order_of_rows(small, tmp_path):
+    grid = replace(small, transfer={"mini-rte": ("mini-hans",)})
+    folder = grid.write(tmp_path / "a")
+    shutil.copytree(folder, tmp_path / "b" / "demo")
+    frame = pd.read_parquet(folder / "metrics.parquet")
+    frame.assign(seconds=99.0).sample(frac=1, random_state=1).to_parquet(tmp_path / "b" / "demo" / "metrics.parquet")
+    for side in "ab":
+        write_tables(load_results(tmp_path / side / "demo", grid.suite), TABLES, tmp_path / side / "tables")
+    first = {path.name: path.read_bytes() for path in (tmp_path / "a" / "tables").iterdir()}
+    assert len(first) == 4 * len(TABLES)
+    assert first == {path.name: path.read_bytes() for path in (tmp_path / "b" / "tables").iterdir()}
+
+
+def test_a_new_table_is_one_function(monkeypatch, tmp_path):
+    monkeypatch.setattr(tables, "TABLES", dict(TABLES))
+
+    @table("seeds")
+    def seeds(results):
+        return Table("seeds", "Seeds", "How many.", ("Suite", "Seeds"), (Block(((results.name, len(results.seeds)),)),))
+
+    grid = Grid()
+    paths = write_tables(load_results(grid.write(tmp_path), grid.suite), ["seeds"], tmp_path / "tables")
+    assert [path.name for path in paths] == ["seeds.csv", "seeds.tex", "seeds.md", "seeds.html"]
+    assert paths[0].read_text() == "Suite,Seeds\ndemo,3\n"
+    assert "| demo | 3 |" in paths[2].read_text()
+
+
+def test_an_unknown_table_is_named_with_the_nearest(tmp_path):
+    with pytest.raises(SteadyTuneError, match=r"suite 'demo': unknown table 'mian' \(did you mean 'main'\?\)"):
+        made(Grid(), tmp_path, "mian")
+
+
+def test_bad_metrics_are_refused_in_one_line(tmp_path):
+    grid = Grid()
+    path = grid.write(tmp_path) / "metrics.parquet"
+    frame = pd.read_parquet(path)
+    frame.drop(columns="headline").to_parquet(path)
+    with pytest.raises(SteadyTuneError, match="no column 'headline'"):
+        load_results(path.parent, grid.suite)
+    pd.concat([frame, frame.iloc[:1]]).to_parquet(path)
+    with pytest.raises(SteadyTuneError, match="two headline rows for mini/vanilla/mini-rte/seed-0 on mini-rte"):
+        load_results(path.parent, grid.suite)
+    path.unlink()
+    with pytest.raises(SteadyTuneError, match=r"metrics\.parquet: not found"):
+        load_results(path.parent, grid.suite)
+
+
+AWKWARD = Table(
+    "awkward",
+    "50 % & more_of #1",
+    "A {set} of \\ and ~ and ^ and $.",
+    ("Method", ("rte_a", "100 %")),
+    (Block(((VARIANT, "−1.0"), ("[x]", "*"), ("a|b", "<1")), title="block_1"),),
+    notes=("a ± b × c",),
+)
+
+
+def test_tex_escapes_every_special_character():
+    text = to_tex(AWKWARD)
+    assert r"hype-n\textasciitilde{}lr=2e-05 & $-$1.0 \\" in text
+    assert r"\textbf{50 \% \& more\_of \#1.}" in text
+    assert r"A \{set\} of \textbackslash{} and \textasciitilde{} and \textasciicircum{} and \$." in text
+    assert "{[}x] & {*} \\\\" in text
+    assert r"a\textbar{}b & \textless{}1" in text
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tex_is_well_formed(name, small, tmp_path):
+    grid = replace(small, methods=("vanilla", VARIANT, "lnsr"), transfer={"mini-rte": ("mini-hans",)}, seeds=9)
+    result = made(grid, tmp_path, name)
+    check_tex(to_tex(result), len(result.columns))
+
+
+def check_tex(text: str, columns: int) -> None:
+    """Braces and environments close in order, every row has its columns, and nothing is outside ASCII."""
+    assert text.isascii(), sorted(set(filter(lambda character: not character.isascii(), text)))
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", text):
+        depth += 1 if brace == "{" else -1
+        assert depth >= 0
+    assert depth == 0
+    opened = []
+    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        opened.append(name) if kind == "begin" else None
+        assert kind == "begin" or opened.pop() == name
+    assert opened == []
+    assert text.count(r"$") % 2 == 0
+    rows = [line for line in text.splitlines() if line.endswith(r"\\") and "\\caption" not in line]
+    assert rows
+    for row in rows:
+        assert "multicolumn" in row or len(re.findall(r"(?<!\\)&", row)) == columns - 1, row
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs LaTeX")
+def test_tex_compiles(small, tmp_path):
+    results = load_results(replace(small, seeds=9).write(tmp_path), small.suite)
+    body = "".join(to_tex(result) for result in (AWKWARD, *(make_table(name, results) for name in TABLES)))
+    (tmp_path / "all.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}" + body + r"\end{document}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_markdown_escapes_what_would_be_markup():
+    text = to_markdown(AWKWARD)
+    # Two variants in a row would otherwise strike the text between their tildes out.
+    assert r"| hype-n\~lr=2e-05 | −1.0 |" in text
+    assert r"| a\|b | \<1 |" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.04, "0.0"), (-1.25, "−1.2"), (float("nan"), "–"), (3.0, "+3.0"), (0.0, "0.0")]
+)
+def test_number(value, text):
+    assert number(value, sign=text.startswith("+")) == text
+
+
+def test_names_are_known_without_heavy_imports():
+    code = "import sys, steadytune.rendering.tables, steadytune.rendering.figures\n"
+    code += "print(*({'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
