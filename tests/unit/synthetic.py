@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 Key = tuple[str, str, str, int]
-UNSCORED = ("diverged", "out_of_memory", "failed", "missing")
+UNSCORED = ("diverged", "out_of_memory", "failed", "missing", "quarantined")
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,17 +22,22 @@ def loaded(grid: Grid, root: Path) -> Results:
     return load_results(grid.write(root), grid.suite)
 
 
-def clouds(axes) -> list[PathCollection]:
+def drawn(name: str, results: Results) -> Any:
+    """A figure; untyped, because matplotlib's stubs do not know what its artists can be asked."""
+    return draw(name, results)
+
+
+def clouds(axes: Any) -> list[Any]:
     """The scatters of a panel."""
     return [item for item in axes.collections if isinstance(item, PathCollection)]
 
 
-def positions(cloud: PathCollection) -> np.ndarray:
+def positions(cloud: Any) -> np.ndarray:
     """Where the points of a scatter are, (points, 2)."""
     return np.asarray(cloud.get_offsets())
 
 
-def texts(axes) -> list[str]:
+def texts(axes: Any) -> list[str]:
     """What is written inside a panel."""
     return [text.get_text() for text in axes.texts]
 
@@ -40,10 +46,10 @@ def texts(axes) -> list[str]:
 def test_seed_spread_has_a_point_for_every_seed_and_a_mean_for_every_method(seeds, tmp_path):
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=("mini-rte", "mini-mrpc"), seeds=seeds)
     results = loaded(grid, tmp_path)
-    plot = draw("seed-spread", results)
+    plot = drawn("seed-spread", results)
     assert [axes.get_title(loc="left") for axes in plot.axes] == ["mini-rte", "mini-mrpc"]
+    assert [label.get_text() for label in plot.axes[0].get_yticklabels()] == list(grid.methods)
     for axes, task in zip(plot.axes, grid.tasks, strict=True):
-        assert [label.get_text() for label in axes.get_yticklabels()] == list(grid.methods)
         for row, (method, cloud) in enumerate(zip(grid.methods, clouds(axes), strict=True)):
             points = positions(cloud)
             expected = [100 * grid.value(("mini", method, task, seed), task) for seed in range(seeds)]
@@ -53,7 +59,7 @@ def test_seed_spread_has_a_point_for_every_seed_and_a_mean_for_every_method(seed
             assert bar.lines[0].get_xdata() == pytest.approx([statistics.fmean(expected)])
             assert bar.has_xerr == (seeds > 1)
             if seeds > 1:
-                low, high = bar.lines[2][0].get_segments()[0][:, 0]
+                low, high = np.asarray(bar.lines[2][0].get_segments()[0])[:, 0]
                 assert high - low == pytest.approx(2 * statistics.stdev(expected))
                 assert axes.get_xlim()[0] < low < high < axes.get_xlim()[1]
 
@@ -66,7 +72,7 @@ def test_seed_spread_shows_what_did_not_end_ok(tmp_path):
         statuses=statuses,
         methods_of={"mini": ("vanilla", "hype-n", "lnsr")},
     )
-    (axes,) = draw("seed-spread", loaded(grid, tmp_path)).axes
+    (axes,) = drawn("seed-spread", loaded(grid, tmp_path)).axes
     assert texts(axes) == ["no score", "0/3 ok", "2/3 ok"]
     assert [len(positions(cloud)) for cloud in clouds(axes)] == [3, 2, 1]
     # The degenerate seed is hollow.
@@ -75,18 +81,18 @@ def test_seed_spread_shows_what_did_not_end_ok(tmp_path):
 
 def test_seed_spread_says_what_was_not_planned(tmp_path):
     grid = Grid(tasks=("mini-rte", "mini-mnli"), methods_of={"mini-mnli": ("vanilla",)})
-    assert texts(draw("seed-spread", loaded(grid, tmp_path)).axes[1]) == ["not planned"]
+    assert texts(drawn("seed-spread", loaded(grid, tmp_path)).axes[1]) == ["not planned"]
 
 
-@pytest.mark.parametrize(("level", "drawn"), [(0.56, True), (0.9, False)])
-def test_majority_is_a_line_when_near_and_a_number_when_far(level, drawn, tmp_path):
+@pytest.mark.parametrize(("level", "near"), [(0.56, True), (0.9, False)])
+def test_majority_is_a_line_when_near_and_a_number_when_far(level, near, tmp_path):
     values = {
         ("mini", method, "mini-rte", seed): level + 0.01 * seed for method in ("vanilla", "hype-n") for seed in range(3)
     }
-    (axes,) = draw("seed-spread", loaded(Grid(values=values), tmp_path)).axes
+    (axes,) = drawn("seed-spread", loaded(Grid(values=values), tmp_path)).axes
     dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
-    assert [list(line.get_xdata()) for line in dotted] == ([[53, 53]] if drawn else [])
-    assert axes.get_title(loc="right") == ("" if drawn else "◂ majority 53.0")
+    assert [list(line.get_xdata()) for line in dotted] == ([[53, 53]] if near else [])
+    assert axes.get_title(loc="right") == ("" if near else "◂ majority 53.0")
 
 
 def test_transfer_has_seeds_and_means_by_method(tmp_path):
@@ -94,7 +100,7 @@ def test_transfer_has_seeds_and_means_by_method(tmp_path):
     grid = Grid(
         methods=("vanilla", "hype-n", "lnsr"), transfer={"mini-rte": ("mini-hans", "mini-snli")}, statuses=statuses
     )
-    plot = draw("transfer", loaded(grid, tmp_path))
+    plot = drawn("transfer", loaded(grid, tmp_path))
     assert [axes.get_ylabel() for axes in plot.axes] == ["mini-hans (points)", "mini-snli (points)"]
     for axes, other in zip(plot.axes, ("mini-hans", "mini-snli"), strict=True):
         seeds, mean = clouds(axes)[:2]
@@ -109,7 +115,7 @@ def test_transfer_has_seeds_and_means_by_method(tmp_path):
 def test_variability_has_a_line_for_every_task_and_rings_the_best_layer(tmp_path):
     grid = Grid(encoders=("mini", "mini-random"), tasks=("mini-rte", "mini-mrpc"), layers=4)
     results = loaded(grid, tmp_path)
-    plot = draw("variability", results)
+    plot = drawn("variability", results)
     assert [axes.get_title(loc="left") for axes in plot.axes] == ["mini", "mini-random"]
     for axes, encoder in zip(plot.axes, grid.encoders, strict=True):
         assert axes.get_yscale() == "log"
@@ -124,7 +130,7 @@ def test_variability_has_a_line_for_every_task_and_rings_the_best_layer(tmp_path
 def test_learning_curves_are_means_and_bands_over_scored_seeds(tmp_path):
     grid = Grid(seeds=3, epochs=2, statuses={("mini", "hype-n", "mini-rte", 0): "failed"})
     results = loaded(grid, tmp_path)
-    plot = draw("learning-curves", results)
+    plot = drawn("learning-curves", results)
     loss, score = plot.axes
     for axes, column, scale in ((loss, "train_loss", 1), (score, "accuracy", 100)):
         for line, band, seeds in zip(axes.lines, axes.collections, ((0, 1, 2), (1, 2)), strict=True):
@@ -134,7 +140,7 @@ def test_learning_curves_are_means_and_bands_over_scored_seeds(tmp_path):
             epochs = [[scale * value for _, value in at] for at in zip(*curves, strict=True)]
             assert line.get_ydata() == pytest.approx([statistics.fmean(values) for values in epochs])
             assert isinstance(band, PolyCollection)
-            heights = band.get_paths()[0].vertices[:, 1]
+            heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
             edges = [statistics.fmean(values) + statistics.stdev(values) for values in epochs]
             assert max(heights) == pytest.approx(max(edges))
     assert [text.get_text() for text in plot.legends[0].get_texts()] == ["vanilla", "hype-n (2/3 curves)"]
@@ -144,7 +150,7 @@ def test_learning_curves_say_where_no_score_was_logged(tmp_path):
     results = loaded(Grid(metrics={"mini-rte": "matthews"}), tmp_path)
     for path in results.folder.rglob("history.csv"):
         path.write_text(path.read_text().replace("matthews", "other"))
-    assert [texts(axes) for axes in draw("learning-curves", results).axes] == [[], ["not logged"]]
+    assert [texts(axes) for axes in drawn("learning-curves", results).axes] == [[], ["not logged"]]
 
 
 def test_a_method_keeps_its_colour_in_every_figure_and_panel(tmp_path):
@@ -155,9 +161,9 @@ def test_a_method_keeps_its_colour_in_every_figure_and_panel(tmp_path):
     )
     results = loaded(grid, tmp_path)
     third = style.LIGHT.methods[2]
-    assert to_hex(clouds(draw("seed-spread", results).axes[0])[1].get_edgecolors()[0]) == third
-    assert to_hex(clouds(draw("transfer", results).axes[0])[2].get_facecolors()[0]) == third
-    assert to_hex(draw("learning-curves", results).axes[0].lines[1].get_color()) == third
+    assert to_hex(clouds(drawn("seed-spread", results).axes[0])[1].get_edgecolors()[0]) == third
+    assert to_hex(clouds(drawn("transfer", results).axes[0])[2].get_facecolors()[0]) == third
+    assert to_hex(drawn("learning-curves", results).axes[0].lines[1].get_color()) == third
 
 
 def test_more_methods_than_colours_differ_by_marker():
@@ -171,13 +177,12 @@ def test_what_a_suite_does_not_have_is_said(name, tmp_path):
     folder = grid.write(tmp_path)
     for path in (folder / "variability").rglob("*.json"):
         path.unlink()
-    (axes,) = draw(name, load_results(folder, grid.suite)).axes
+    (axes,) = drawn(name, load_results(folder, grid.suite)).axes
     assert texts(axes)[0].endswith("in this suite")
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_every_figure_survives_a_grid_without_any_score(seeds, tmp_path):
-    grid = Grid(seeds=seeds, transfer={"mini-rte": ("mini-hans",)})
+def test_every_figure_survives_a_grid_without_any_score(tmp_path):
+    grid = Grid(seeds=2, transfer={"mini-rte": ("mini-hans",)})
     grid.statuses = dict.fromkeys(grid.cells(), "missing")
     assert len(write_figures(loaded(grid, tmp_path), FIGURES, tmp_path / "figures")) == 3 * len(FIGURES)
 

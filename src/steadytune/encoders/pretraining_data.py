@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TRUE, FALSE, GARBLED = range(3)
 """Classes of the judgement objective: what the last sentence is, given the one before it."""
+_POOL = 4
+"""Batches drawn for each one kept: the kept examples are neighbours in length, so that little of a batch is padding."""
 Sentences = list[np.ndarray]
 
 
@@ -63,6 +65,10 @@ def tokenize(tokenizer: "PreTrainedTokenizerFast", told: list[list[str]], foils:
     return Corpus(encode(told), encode(foils))
 
 
+def _length(row: Sentences) -> int:
+    return sum(map(len, row)) + len(row)
+
+
 class Batches:
     """Draws the examples of any step."""
 
@@ -79,17 +85,20 @@ class Batches:
     def at(self, step: int) -> Batch:
         """The batch of step `step`."""
         rng = np.random.Generator(np.random.Philox(derive(self.seed, "batch", step)))
-        rows = [self._told(rng) for _ in range(self.masked)]
-        judged = [self._judged(rng) for _ in range(self.judged)]
+        stratum = int(rng.integers(_POOL))
+        told = sorted((self._told(rng) for _ in range(_POOL * self.masked)), key=_length)
+        rows = told[stratum * self.masked : (stratum + 1) * self.masked]
+        judged = sorted((self._judged(rng) for _ in range(_POOL * self.judged)), key=lambda item: _length(item[0]))
+        judged = judged[stratum * self.judged : (stratum + 1) * self.judged]
         rows += [row for row, _ in judged]
-        shape = len(rows), max(sum(map(len, row)) + len(row) + 1 for row in rows)
+        shape = len(rows), 1 + max(map(_length, rows))
         ids, types, attention = np.full(shape, self.pad), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for i, row in enumerate(rows):
             tokens = np.concatenate([[self.cls], *(part for s in row for part in (s, [self.sep]))])
             ids[i, : len(tokens)], attention[i, : len(tokens)] = tokens, 1
             if len(row) == 2:
                 types[i, len(row[0]) + 2 : len(tokens)] = 1
-        targets = self._mask(rng, ids)
+        targets = self._mask(rng, ids, types)
         return Batch(ids, types, attention, targets, np.array([label for _, label in judged]), self.masked)
 
     def _pick(self, rng: np.random.Generator) -> tuple[int, int]:
@@ -128,11 +137,16 @@ class Batches:
         garbled[i] = other[int(rng.integers(len(other)))]
         return garbled
 
-    def _mask(self, rng: np.random.Generator, ids: np.ndarray) -> np.ndarray:
-        """Mask tokens of the first rows in place (80 % [MASK], 10 % random, 10 % kept) and return the targets."""
+    def _mask(self, rng: np.random.Generator, ids: np.ndarray, types: np.ndarray) -> np.ndarray:
+        """Mask tokens of the first rows in place (80 % [MASK], 10 % random, 10 % kept) and return the targets.
+
+        Only one sentence of a pair has masks, so that the other one tells in full what they stand for.
+        """
         targets = np.full(ids.shape, -100)
         part = ids[: self.masked]
         words = ~np.isin(part, (self.pad, self.cls, self.sep))
+        second = types[: self.masked].any(axis=1) & (rng.random(self.masked) < 0.5)
+        words &= types[: self.masked] == second[:, None]
         chosen = words & (rng.random(part.shape) < self.mask_rate)
         targets[: self.masked][chosen] = part[chosen]
         how = rng.random(part.shape)

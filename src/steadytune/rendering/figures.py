@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steadytune.errors import unknown
 from steadytune.rendering import style
-from steadytune.rendering.marks import legend, limits, line, majority_line, marker, message
+from steadytune.rendering.marks import (
+    legend,
+    limits,
+    line,
+    majority_line,
+    marker,
+    message,
+    name_ends,
+    plain_log,
+    row_text,
+)
 from steadytune.rendering.results import Results
 from steadytune.rendering.scores import Score, metric_name
 
@@ -70,7 +80,7 @@ def seed_spread(results: Results) -> Figure:
             if score:
                 handles |= _seed_row(axes, row, results.methods.index(method), score)
             else:
-                _row_text(axes, row, "not planned")
+                row_text(axes, row, "not planned")
         values = [value for score in scores.values() if score for value in _reach(score)]
         limits(axes.set_xlim, values)
         handles |= majority_line(
@@ -104,18 +114,12 @@ def _seed_row(axes: Axes, row: int, position: int, score: Score) -> dict[str, An
         axes.errorbar(score.mean, row + 0.27, xerr=spread, color=ink, label="mean", zorder=4, **bar)
         handles["mean ± std" if spread is not None else "mean"] = marker(shape="D", face=ink, edge=ink, size=3.4)
     else:
-        _row_text(axes, row, "no score")
+        row_text(axes, row, "no score")
     if score.ok < score.planned:
         text = f"{score.ok}/{score.planned} ok"
         place = {"transform": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 6}
         axes.text(1.01, row, text, color=style.theme().muted, **place)
     return handles
-
-
-def _row_text(axes: Axes, row: int, text: str) -> None:
-    """What stands where a row has no points."""
-    place = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center"}
-    axes.text(0.5, row, text, color=style.theme().muted, style="italic", **place)
 
 
 def _reach(score: Score) -> list[float]:
@@ -209,35 +213,14 @@ def variability(results: Results) -> Figure:
                 ring = {"facecolors": style.theme().paper, "edgecolors": [colour], "linewidths": 1.4, "zorder": 4}
                 axes.scatter(item.best_layer, item.nu[item.best_layer], s=34, **ring)
             ends.append((nu[-1], layers[-1], item.task, colour))
-        _plain_log(axes)
+        plain_log(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(title=encoder, xlabel="layer")
         axes.grid(True, axis="y")
-        _name_ends(axes, ends)
+        name_ends(axes, ends)
     panels[0].set_ylabel("ν (log scale)")
     legend(plot, {"l*, the layer of least ν": marker(face="none", size=5.5)})
     return plot
-
-
-def _plain_log(axes: Axes) -> None:
-    """A logarithmic y axis with ticks as plain numbers: 1, 2, 5, 10 over few decades, 1, 10, 100 over many."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _name_ends(axes: Axes, ends: list[tuple[float, int, str, Any]]) -> None:
-    """Names at the lines' ends, from the lowest up, each at least a line's height above the last."""
-    low, high = (math.log(limit) for limit in axes.get_ylim())
-    floor = -math.inf
-    for value, _, name, colour in sorted(ends, key=lambda end: (end[0], end[2])):
-        floor = max((math.log(value) - low) / (high - low), floor + 0.058)
-        place = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
-        axes.annotate(name, (1.02, floor), color=colour, **place)
 
 
 @figure(

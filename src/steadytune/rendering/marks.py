@@ -80,3 +80,30 @@ def message(text: str) -> Figure:
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=style.theme().muted)
     return plot
+
+
+def row_text(axes: Axes, row: int, text: str) -> None:
+    """What stands where a row has no points."""
+    place = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center"}
+    axes.text(0.5, row, text, color=style.theme().muted, style="italic", **place)
+
+
+def plain_log(axes: Axes) -> None:
+    """A logarithmic y axis with ticks as plain numbers: 1, 2, 5, 10 over few decades, 1, 10, 100 over many."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def name_ends(axes: Axes, ends: list[tuple[float, int, str, Any]]) -> None:
+    """Names at the lines' ends, from the lowest up, each at least a line's height above the last."""
+    low, high = (math.log(limit) for limit in axes.get_ylim())
+    floor = -math.inf
+    for value, _, name, colour in sorted(ends, key=lambda end: (end[0], end[2])):
+        floor = max((math.log(value) - low) / (high - low), floor + 0.058)
+        place = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
+        axes.annotate(name, (1.02, floor), color=colour, **place)

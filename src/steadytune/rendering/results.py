@@ -22,7 +22,6 @@ COLUMNS = (
     "seed",
     "status",
     "evaluation_set",
-    "kind",
     "metric",
     "headline",
     "value",
@@ -203,7 +202,7 @@ def _scores(
 
 
 def _read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of `metrics.parquet`, in an order that depends on their content only."""
+    """The rows of `metrics.parquet`."""
     import pandas as pd
 
     if not path.is_file():
@@ -212,7 +211,6 @@ def _read_metrics(path: Path) -> list[dict[str, Any]]:
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise SteadyTuneError(f"{path}: no column '{missing[0]}'; expected {', '.join(COLUMNS)}")
-    frame = frame.loc[:, list(COLUMNS)].sort_values(list(COLUMNS[:9]), kind="stable")
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 

@@ -22,7 +22,9 @@ def _coverage(results: Results) -> str:
     if ok == len(ends):
         return f"All {ok} planned cells ended ok."
     others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in in_order(ends) if status != "ok"]
-    provisional = " What follows is provisional until the missing ones have run." if "missing" in ends else ""
+    provisional = (
+        " What follows is provisional until they all have run." if {"missing", "quarantined"} & set(ends) else ""
+    )
     return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}"
 
 

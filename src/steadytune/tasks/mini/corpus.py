@@ -11,16 +11,16 @@ from steadytune.tasks.mini.semantics import Atom, Model, evaluate, referent
 SENTENCES = 6
 MAX_TOKENS = 13
 _ANONYMOUS = 3
-_ALTERNATIVES = 15
-_COHESION = 0.75
-_TRIES = 30
+_ALTERNATIVES = 11
+_COHESION = 0.8
+_TRIES = 22
 
 
 class Worlds:
     """One actual world about a topic (bit 0 of every proposition) and some alternatives to it (the other bits).
 
-    Constants and a few anonymous entities, each with a random state per dimension. The alternatives tell what a sentence
-    leaves open: a sentence that follows from another is true wherever that one is.
+    Constants and a few anonymous entities, each with a random state per dimension. The alternatives tell what a
+    sentence leaves open: what follows from it is true wherever it is.
     """
 
     def __init__(self, rng: Random, topic: Topic) -> None:
@@ -81,10 +81,12 @@ def _story(rng: Random) -> tuple[list[str], list[str]]:
     topic = sample_topic(rng, None)
     worlds = Worlds(rng, topic)
     sampler = Sampler(rng, topic, BASIC | SHIFTED)
-    told, foils = [], []
+    told: list[t.Sentence] = []
+    foils: list[t.Sentence] = []
     said = 0
     while len(told) < SENTENCES:
         cohesive = bool(told) and rng.random() < _COHESION
+        # The best so far: a candidate that coheres, else any; None until there is one.
         true, false = None, None
         for _ in range(_TRIES):
             fresh = not told or rng.random() < 0.1
@@ -92,25 +94,32 @@ def _story(rng: Random) -> tuple[list[str], list[str]]:
             if changed is None or changed[0] in told or not _sound(changed[0]):
                 continue
             proposition = worlds.evaluate(changed[0])
+            if proposition in (0, worlds.full):
+                continue
             if proposition & 1:
-                if true is None and not (cohesive and said & ~proposition):
-                    true = changed[0], proposition
-            elif false is None and not (cohesive and said & proposition):
-                false = changed[0]
-            if true and false:
+                true = _better(true, (changed[0], proposition, not said & ~proposition))
+            else:
+                false = _better(false, (changed[0], proposition, not said & proposition))
+            if true and false and (not cohesive or (true[2] and false[2])):
                 break
-        if true is None or false is None:
-            return _story(rng)
-        told.append(true[0])
-        foils.append(false)
-        said = true[1]
+        if true is not None and false is not None:
+            told.append(true[0])
+            foils.append(false[0])
+            said = true[1]
     return [t.realise(s) for s in told], [t.realise(s) for s in foils]
+
+
+_Candidate = tuple[t.Sentence, int, bool]
+
+
+def _better(old: _Candidate | None, new: _Candidate) -> _Candidate:
+    return new if old is None or (new[2] and not old[2]) else old
 
 
 def _criticism(rng: Random) -> tuple[list[str], list[str]]:
     """Sentences of the language of opinions about things of fixed quality."""
     pool = valence.things(None)
-    about = tuple(dict.fromkeys(pick(rng, pool) for _ in range(2)))
+    about = tuple(dict.fromkeys(pick(rng, pool) for _ in range(pick(rng, (1, 1, 2)))))
     qualities = {thing: pick(rng, valence.QUALITIES) for thing in about}
     told: list[str] = []
     foils: list[str] = []
