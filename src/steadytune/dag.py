@@ -22,10 +22,9 @@ from steadytune.layout import (
 from steadytune.record import HISTORY, PREDICTIONS, RECORD
 from steadytune.schema import read_yaml
 from steadytune.store.lock import Kind, entry_digest, load_lock
-from steadytune.suite import Suite, load_suite
+from steadytune.suite import DEFAULT_SUITE, Suite, load_suite
 from steadytune.tasks.table import parse_task
 
-DEFAULT_SUITE = "config/mini.yaml"
 TABLE_FORMATS = ("csv", "tex", "md", "html")
 FIGURE_FORMATS = ("pdf", "svg", "png")
 
@@ -53,7 +52,9 @@ class Dag:
             raise SteadyTuneError(
                 f"--config {next(iter(config))}=…: a suite's settings stand in its file; use --configfile"
             )
-        return cls(load_suite(Path(configfiles[0] if configfiles else DEFAULT_SUITE)))
+        path = Path(configfiles[0] if configfiles else DEFAULT_SUITE).absolute()
+        # One spelling however Snakemake was called, on a cluster's nodes too, because the path is a job's parameter.
+        return cls(load_suite(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
     @property
     def records(self) -> list[str]:
@@ -85,6 +86,17 @@ class Dag:
     def report(self) -> str:
         """The page."""
         return f"{self.folder}/report.html"
+
+    @staticmethod
+    def caption(kind: str, path: str) -> str:
+        """The caption of a table or figure in Snakemake's report, as a path from the rules: its own or the general one."""
+        own = f"report/{kind}-{Path(path).stem}.rst"
+        return f"../{own}" if Path("workflow", own).exists() else f"../report/{kind}.rst"
+
+    @staticmethod
+    def label(kind: str, path: str) -> dict[str, str]:
+        """What tells a table or figure from the others of its category."""
+        return {kind: Path(path).stem}
 
     def cell_outputs(self) -> dict[str, str]:
         """The files of a cell by name, with wildcards."""

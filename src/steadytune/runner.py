@@ -8,6 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import record_path
+from steadytune.record import read_record
 from steadytune.suite import Suite
 
 log = logging.getLogger(__name__)
@@ -39,7 +42,21 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
         paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-m", "snakemake", "--cores", cores, "--configfile", str(suite.path)]
         environment = os.environ | {"PYTHONPATH": paths}
+        _set_damaged_aside(suite)
         if LOCKS.is_dir() and any(LOCKS.iterdir()):
             log.info("clearing the locks of a run that was killed")
             subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
         return subprocess.run([*command, "--logger", "steadytune", *arguments], env=environment, check=False).returncode
+
+
+def _set_damaged_aside(suite: Suite) -> None:
+    """Rename records that cannot be read, so that their cells are trained again."""
+    for cell in suite.cells:
+        path = record_path(suite, cell)
+        if path.exists():
+            try:
+                read_record(path)
+            except SteadyTuneError as error:
+                aside = path.with_name(f"{path.name}.quarantined")
+                path.rename(aside)
+                log.warning("%s; kept as %s, and the cell is trained again", error, aside.name)

@@ -21,6 +21,7 @@ from steadytune.schema import Checked, check, explain, read_yaml
 from steadytune.tasks.labels import shared_space
 from steadytune.tasks.table import parse_task
 
+DEFAULT_SUITE = Path("config/mini.yaml")
 STORE_VARIABLE = "STEADYTUNE_STORE"
 # Short names of protocol settings in a variant's name: hype-n~lr=2e-05.
 SHORT_NAMES = {"lr": "learning_rate"}

@@ -11,6 +11,7 @@ rule collect:
     conda:
         "../envs/analysis.yaml"
     params:
+        suite=dag.file,
         cells=dag.suite_digest,
     shell:
-        "python -m steadytune collect {dag.file} >{log} 2>&1"
+        "python -m steadytune collect {params.suite} >{log} 2>&1"

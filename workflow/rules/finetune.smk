@@ -10,13 +10,14 @@ rule finetune:
         f"{dag.folder}/logs/finetune/{{encoder}}/{{method}}/{{task}}/seed-{{seed}}.log",
     conda:
         "../envs/train.yaml"
-    params:
-        settings=dag.cell_digest,
-        cell="{encoder}/{method}/{task}/seed-{seed}",
     threads: dag.cell_threads
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=240,
+    params:
+        suite=dag.file,
+        settings=dag.cell_digest,
+        cell="{encoder}/{method}/{task}/seed-{seed}",
     shell:
-        "python -m steadytune finetune {dag.file} {params.cell} >{log} 2>&1"
+        "python -m steadytune finetune {params.suite} {params.cell} >{log} 2>&1"

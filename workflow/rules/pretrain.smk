@@ -8,19 +8,20 @@ rule pretrain:
         dag.receipt("models", "{key}"),
     log:
         f"{dag.folder}/logs/pretrain/{{key}}.log",
-    conda:
-        "../envs/train.yaml"
-    params:
-        settings=dag.pretraining_digest,
     wildcard_constraints:
         key=dag.pretrained_pattern,
+    conda:
+        "../envs/train.yaml"
     threads: dag.pretraining_threads
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=240,
+    params:
+        suite=dag.file,
+        settings=dag.pretraining_digest,
     shell:
-        "python -m steadytune pretrain {dag.file} {wildcards.key} >{log} 2>&1"
+        "python -m steadytune pretrain {params.suite} {wildcards.key} >{log} 2>&1"
 
 
 ruleorder: pretrain > stage_encoder

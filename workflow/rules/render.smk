@@ -6,13 +6,20 @@ rule tables:
         dag.metrics,
         dag.layer_studies,
     output:
-        report(dag.tables, category="Tables"),
+        [path for path in dag.tables if not path.endswith(".html")],
+        [
+            report(path, caption=dag.caption("table", path), category="Tables", labels=dag.label("table", path))
+            for path in dag.tables
+            if path.endswith(".html")
+        ],
     log:
         f"{dag.folder}/logs/tables.log",
     conda:
         "../envs/analysis.yaml"
+    params:
+        suite=dag.file,
     shell:
-        "python -m steadytune render {dag.file} tables >{log} 2>&1"
+        "python -m steadytune render {params.suite} tables >{log} 2>&1"
 
 
 rule figures:
@@ -20,13 +27,20 @@ rule figures:
         dag.metrics,
         dag.layer_studies,
     output:
-        report(dag.figures, category="Figures"),
+        [path for path in dag.figures if not path.endswith(".svg")],
+        [
+            report(path, caption=dag.caption("figure", path), category="Figures", labels=dag.label("figure", path))
+            for path in dag.figures
+            if path.endswith(".svg")
+        ],
     log:
         f"{dag.folder}/logs/figures.log",
     conda:
         "../envs/analysis.yaml"
+    params:
+        suite=dag.file,
     shell:
-        "python -m steadytune render {dag.file} figures >{log} 2>&1"
+        "python -m steadytune render {params.suite} figures >{log} 2>&1"
 
 
 rule report:
@@ -42,5 +56,7 @@ rule report:
         f"{dag.folder}/logs/report.log",
     conda:
         "../envs/analysis.yaml"
+    params:
+        suite=dag.file,
     shell:
-        "python -m steadytune render {dag.file} report >{log} 2>&1"
+        "python -m steadytune render {params.suite} report >{log} 2>&1"

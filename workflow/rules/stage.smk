@@ -6,15 +6,16 @@ rule stage_dataset:
         dag.receipt("datasets", "{key}"),
     log:
         f"{dag.folder}/logs/stage/datasets/{{key}}.log",
-    conda:
-        "../envs/train.yaml"
-    params:
-        pin=lambda wildcards: dag.pin("datasets", wildcards.key),
     wildcard_constraints:
         key=r"[^/]+/[^/]+/[^/]+",
     retries: 1
+    conda:
+        "../envs/train.yaml"
+    params:
+        suite=dag.file,
+        pin=lambda wildcards: dag.pin("datasets", wildcards.key),
     shell:
-        "python -m steadytune stage {dag.file} datasets {wildcards.key} >{log} 2>&1"
+        "python -m steadytune stage {params.suite} datasets {wildcards.key} >{log} 2>&1"
 
 
 rule stage_encoder:
@@ -22,12 +23,13 @@ rule stage_encoder:
         dag.receipt("models", "{key}"),
     log:
         f"{dag.folder}/logs/stage/models/{{key}}.log",
-    conda:
-        "../envs/train.yaml"
-    params:
-        pin=lambda wildcards: dag.pin("models", wildcards.key),
     wildcard_constraints:
         key=r"[^/]+/[^/]+",
     retries: 1
+    conda:
+        "../envs/train.yaml"
+    params:
+        suite=dag.file,
+        pin=lambda wildcards: dag.pin("models", wildcards.key),
     shell:
-        "python -m steadytune stage {dag.file} models {wildcards.key} >{log} 2>&1"
+        "python -m steadytune stage {params.suite} models {wildcards.key} >{log} 2>&1"

@@ -14,5 +14,7 @@ rule variability:
         gpu=1,
         mem_mb=8000,
         runtime=60,
+    params:
+        suite=dag.file,
     shell:
-        "python -m steadytune variability {dag.file} {wildcards.encoder} {wildcards.task} >{log} 2>&1"
+        "python -m steadytune variability {params.suite} {wildcards.encoder} {wildcards.task} >{log} 2>&1"

@@ -43,7 +43,7 @@ def collect(suite: Suite) -> None:
     """Write `metrics.parquet`.
 
     Every planned cell has rows. A cell without scores has its status and NaN: `missing` where there is no record,
-    `quarantined` where the record is damaged. A damaged record is renamed, so that the next run trains the cell again.
+    `quarantined` where the record is damaged, which the log says together with the command that trains it again.
     """
     rows = [row for cell in suite.cells for row in _rows(suite, cell, _read(record_path(suite, cell)))]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -60,9 +60,7 @@ def _read(path: Path) -> Record | str:
     try:
         return read_record(path)
     except SteadyTuneError as error:
-        aside = path.with_name(f"{path.name}.quarantined")
-        path.rename(aside)
-        log.warning("%s; kept as %s, and the next run trains the cell again", error, aside.name)
+        log.warning("%s; train the cell again: snakemake --cores 1 --force -- %s", error, path)
         return "quarantined"
 
 

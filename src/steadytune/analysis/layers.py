@@ -27,13 +27,14 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
         raise unknown("encoder", encoder_name, suite.file.encoders, str(suite.path))
     entry, protocol = suite.file.encoders[encoder_name], suite.base_protocol
     task, size = parse_task(task_name)
-    set_determinism(protocol.determinism, protocol.threads)
+    device = pick_device()
+    set_determinism(protocol.determinism, protocol.threads, device)
     folder = model_folder(suite.file.store, entry.model)
     verify(folder)
     verify(dataset_folder(suite.file.store, task.dataset_key))
     tokenizer = load_tokenizer(folder)
     # Weights drawn anew have no cell's seed here: one fixed draw.
-    encoder = load_encoder(folder, task.num_labels, 0, entry.weights).to(pick_device())
+    encoder = load_encoder(folder, task.num_labels, 0, entry.weights).to(device)
     encoded = encode(
         load_split(task, task.train or task.evaluation, suite.file.store, size), tokenizer, protocol.max_length
     )

@@ -1,7 +1,7 @@
 """Pretraining of an encoder from a config file: masked language modelling and judging the next sentence.
 
-Two objectives share each batch. Half of the examples are neighbouring sentences of one document with masked tokens
-(Devlin et al. 2019). The other half are unmasked: [CLS] says whether the second sentence is true, false or garbled,
+Two objectives share each batch. Some examples are neighbouring sentences of one document with masked tokens
+(Devlin et al. 2019). The others are unmasked: [CLS] says whether the second sentence is true, false or garbled,
 given the first, which is what trains the pooler and the segment embeddings, as next-sentence prediction does in BERT.
 The result is one folder in the hub's layout, bitwise the same for the same config, corpus, versions and machine.
 """
@@ -54,8 +54,10 @@ class Settings:
     vocabulary: int
     """Largest number of word pieces."""
     steps: int
-    batch: int
-    """Examples a step, half of them masked, half judged."""
+    masked: int
+    """Examples a step for masked language modelling."""
+    judged: int
+    """Examples a step for judging the last sentence."""
     learning_rate: float
     warmup: float
     """Share of the steps with rising learning rate; then it falls along a cosine to nought."""
@@ -63,6 +65,7 @@ class Settings:
     clip: float
     """Largest norm of the gradient."""
     mask_rate: float
+    """Share of the words of one sentence that are masked."""
     seed: int
     threads: int
     """Threads of PyTorch: sums are ordered by it, so that another number gives other bits."""
@@ -82,14 +85,21 @@ def pretrain(config_path: Path, store: Path, output: Path) -> None:
 
     settings = check(Settings, read_yaml(config_path), config_path)
     started = time.monotonic()
-    set_determinism("bitwise", settings.threads)
+    set_determinism("bitwise", settings.threads, "cpu")
     # Nothing here reads memory before writing it, and filling it first would take a tenth of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False
     source = store / "datasets" / settings.corpus / "train-00000-of-00001.parquet"
     told, foils = read_texts(source)
     vocabulary = build_vocabulary((s for documents in (told, foils) for d in documents for s in d), settings.vocabulary)
     tokenizer = build_tokenizer(vocabulary, settings.max_tokens)
-    batches = Batches(tokenize(tokenizer, told, foils), tokenizer, settings.seed, settings.batch, settings.mask_rate)
+    batches = Batches(
+        tokenize(tokenizer, told, foils),
+        tokenizer,
+        seed=settings.seed,
+        masked=settings.masked,
+        judged=settings.judged,
+        mask_rate=settings.mask_rate,
+    )
     model = build_model(settings, len(tokenizer))
     fingerprint = f"{json.dumps(asdict(settings), sort_keys=True)} {sha256(source)}"
     work = output.with_name(f".{output.name}.partial")

@@ -73,12 +73,17 @@ class Batches:
     """Draws the examples of any step."""
 
     def __init__(
-        self, corpus: Corpus, tokenizer: "PreTrainedTokenizerFast", seed: int, batch: int, mask_rate: float
+        self,
+        corpus: Corpus,
+        tokenizer: "PreTrainedTokenizerFast",
+        *,
+        seed: int,
+        masked: int,
+        judged: int,
+        mask_rate: float,
     ) -> None:
-        """Half of each `batch` is masked, the other half judged."""
-        self.corpus, self.seed, self.mask_rate = corpus, seed, mask_rate
-        self.masked = batch // 2
-        self.judged = batch - self.masked
+        """Each batch has `masked` and `judged` examples."""
+        self.corpus, self.seed, self.masked, self.judged, self.mask_rate = corpus, seed, masked, judged, mask_rate
         self.pad, self.cls, self.sep, self.mask = tokenizer.convert_tokens_to_ids(["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
         self.vocabulary = len(tokenizer)
 

@@ -111,9 +111,12 @@ class Results:
         return self.folder / "cells" / encoder / method / task / f"seed-{seed}"
 
     def record(self, encoder: str, method: str, task: str, seed: int) -> dict[str, Any]:
-        """A cell's record, empty where there is none."""
+        """A cell's record, empty where there is none or a damaged one (its status says which)."""
         path = self.cell_path(encoder, method, task, seed) / "record.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
 
     def history(self, encoder: str, method: str, task: str, seed: int) -> dict[str, list[tuple[float, float]]]:
         """A cell's curves: column of `history.csv` -> (epoch, finite value), the last one logged in each epoch."""

@@ -5,7 +5,7 @@ from typing import Any
 from steadytune.layout import results_folder
 from steadytune.rendering.report import build_report, write_figures, write_tables
 from steadytune.rendering.results import load_results
-from steadytune.suite import Suite
+from steadytune.suite import DEFAULT_SUITE, Suite
 
 
 def render(suite: Suite, what: str) -> None:
@@ -38,5 +38,5 @@ def describe(suite: Suite) -> dict[str, Any]:
         ],
         "tables": list(file.tables),
         "figures": list(file.figures),
-        "configfile": str(suite.path),
+        "configfile": None if suite.path == DEFAULT_SUITE else str(suite.path),
     }

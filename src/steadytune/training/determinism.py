@@ -8,8 +8,8 @@ import torch
 Level = Literal["bitwise", "seeded", "fast"]
 
 
-def set_determinism(level: Level, threads: int) -> None:
-    """Fix the process's numerics before the model is built.
+def set_determinism(level: Level, threads: int, device: str) -> None:
+    """Fix the process's numerics before the model is built on `device`.
 
     `bitwise` allows deterministic kernels only: one machine gives the same bits again. `seeded` keeps every seed but
     lets kernels order their sums freely. `fast` also allows TF32 and kernel autotuning. On a CPU the three agree once
@@ -19,7 +19,9 @@ def set_determinism(level: Level, threads: int) -> None:
     if level == "bitwise":
         # cuBLAS needs a fixed workspace, read when its handle is made.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(level == "bitwise")
+    # On one CPU thread every kernel is deterministic, and torch's own switch imports its compiler: a second a cell.
+    if level == "bitwise" and (threads > 1 or device != "cpu"):
+        torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = level == "fast"
     torch.set_float32_matmul_precision("high" if level == "fast" else "highest")
 

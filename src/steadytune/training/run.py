@@ -56,8 +56,8 @@ def run_cell(suite: Suite, cell: Cell) -> None:
     """
     clock = Clock()
     spec = suite.spec(cell)
-    set_determinism(spec.protocol.determinism, spec.protocol.threads)
     device = pick_device()
+    set_determinism(spec.protocol.determinism, spec.protocol.threads, device)
     outcome = Outcome()
     with clock.phase("load"):
         inputs = verified_inputs(spec, suite.file.store)

@@ -12,8 +12,8 @@ SENTENCES = 6
 MAX_TOKENS = 13
 _ANONYMOUS = 3
 _ALTERNATIVES = 11
-_COHESION = 0.8
-_TRIES = 22
+_COHESION = 0.9
+_TRIES = 40
 
 
 class Worlds:
@@ -89,8 +89,8 @@ def _story(rng: Random) -> tuple[list[str], list[str]]:
         # The best so far: a candidate that coheres, else any; None until there is one.
         true, false = None, None
         for _ in range(_TRIES):
-            fresh = not told or rng.random() < 0.1
-            changed = (sampler.sentence(), "") if fresh else edit(told[-1], sampler, 1 + int(rng.random() * 1.5))
+            fresh = not told or rng.random() < 0.05
+            changed = (sampler.sentence(), "") if fresh else edit(told[-1], sampler, 1 + int(rng.random() * 1.2))
             if changed is None or changed[0] in told or not _sound(changed[0]):
                 continue
             proposition = worlds.evaluate(changed[0])
@@ -119,12 +119,12 @@ def _better(old: _Candidate | None, new: _Candidate) -> _Candidate:
 def _criticism(rng: Random) -> tuple[list[str], list[str]]:
     """Sentences of the language of opinions about things of fixed quality."""
     pool = valence.things(None)
-    about = tuple(dict.fromkeys(pick(rng, pool) for _ in range(pick(rng, (1, 1, 2)))))
+    about = tuple(dict.fromkeys(pick(rng, pool) for _ in range(pick(rng, (1, 1, 1, 2)))))
     qualities = {thing: pick(rng, valence.QUALITIES) for thing in about}
     told: list[str] = []
     foils: list[str] = []
     while min(len(told), len(foils)) < SENTENCES:
-        review = valence.review(rng, None, True, about)
+        review = valence.verdict(rng, about) if rng.random() < 0.35 else valence.review(rng, None, True, about)
         kept = told if valence.true_of(review, qualities) else foils
         text = valence.realise(review)
         if len(kept) < SENTENCES and text not in kept:
@@ -136,6 +136,6 @@ def rows(rng: Random, size: int) -> list[dict]:
     """`size` documents: `text`, the true sentences one a line, and `foils`, as many false of the same world."""
     found = []
     for _ in range(size):
-        told, foils = _criticism(rng) if rng.random() < 0.25 else _story(rng)
+        told, foils = _criticism(rng) if rng.random() < 0.3 else _story(rng)
         found.append({"text": "\n".join(told), "foils": "\n".join(foils)})
     return found

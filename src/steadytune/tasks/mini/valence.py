@@ -34,6 +34,7 @@ VERBS: dict[str, dict[str, tuple[int, ...]]] = {
     CORE: {"enjoy": _GOOD, "praise": _GOOD, "adore": _SUPERB, "dislike": _BAD, "criticize": _BAD, "detest": _AWFUL},
     HELD: {"recommend": _GOOD, "value": _GOOD, "cherish": _SUPERB, "avoid": _BAD, "regret": _BAD, "loathe": _AWFUL},
 }
+VERDICTS = {"success": _GOOD, "failure": _BAD}
 THINGS = {
     CORE: ("film", "soup", "song", "hotel", "plot", "music"),
     HELD: ("novel", "cake", "concert", "museum", "story", "dinner"),
@@ -63,6 +64,15 @@ class Attitude:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """`the film is [not] a success`: how texts, and no fine-tuning set, sum an opinion up."""
+
+    thing: str
+    word: str
+    negated: bool = False
+
+
+@dataclass(frozen=True)
 class Two:
     """Two clauses about two things, joined by `and`, `but` or `although` (which stands first)."""
 
@@ -71,7 +81,7 @@ class Two:
     right: "Quality | Attitude"
 
 
-Opinion = Quality | Attitude
+Opinion = Quality | Attitude | Verdict
 Review = Opinion | Two
 
 
@@ -81,7 +91,9 @@ def _allowed_by(table: dict[str, dict[str, tuple[int, ...]]], word: str) -> tupl
 
 def allowed(opinion: Opinion) -> frozenset[int]:
     """The qualities that the thing may have if the clause is true."""
-    if isinstance(opinion, Attitude):
+    if isinstance(opinion, Verdict):
+        kept, turned = set(VERDICTS[opinion.word]), opinion.negated
+    elif isinstance(opinion, Attitude):
         # Tastes agree in this world: who enjoys a thing enjoys it for its quality.
         kept = set(_allowed_by(VERBS, opinion.verb))
         turned = opinion.negated != (opinion.holder == "nobody")
@@ -127,6 +139,8 @@ def _tokens(review: Review) -> list[str]:
         case Quality(thing, adjective, degree, negated, framed):
             middle = ["not"] * negated + ["a"] * framed + [degree] * bool(degree) + [adjective]
             return ["it", "is", *middle, thing] if framed else ["the", thing, "is", *middle]
+        case Verdict(thing, word, negated):
+            return ["the", thing, "is", *["not"] * negated, "a", word]
         case Attitude(holder, verb, thing, negated, True):
             return ["the", thing, "is", *["not"] * negated, participle(verb), "by", holder]
         case Attitude(holder, verb, thing, negated, False):
@@ -139,7 +153,7 @@ def _halves(half: str | None) -> tuple[str, ...]:
 
 def _opinion(rng: Random, half: str | None, thing: str, shifted: bool) -> Opinion:
     halves = _halves(half)
-    negated = rng.random() < 0.35
+    negated = rng.random() < 0.45
     if rng.random() < 0.6:
         table = ADJECTIVES[pick(rng, halves)]
         adjective = pick(rng, list(table))
@@ -149,6 +163,11 @@ def _opinion(rng: Random, half: str | None, thing: str, shifted: bool) -> Opinio
     verb = pick(rng, list(VERBS[pick(rng, halves)]))
     negated = negated and holder not in ("nobody", "everybody")
     return Attitude(holder, verb, thing, negated, shifted and holder != "nobody" and rng.random() < 0.6)
+
+
+def verdict(rng: Random, about: tuple[str, ...]) -> Verdict:
+    """One random verdict."""
+    return Verdict(pick(rng, about), pick(rng, list(VERDICTS)), rng.random() < 0.2)
 
 
 def things(half: str | None) -> tuple[str, ...]:
@@ -161,7 +180,7 @@ def review(rng: Random, half: str | None, shifted: bool, about: tuple[str, ...] 
     pool = list(about or things(half))
     first = pool.pop(int(rng.random() * len(pool)))
     left = _opinion(rng, half, first, shifted)
-    if rng.random() < 0.55 or not pool:
+    if not pool or rng.random() < 0.4:
         return left
     word = pick(rng, ("and", "but", "but", "although") if shifted else ("and", "but", "but"))
     return Two(left, word, _opinion(rng, half, pick(rng, pool), shifted))
