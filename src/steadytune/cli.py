@@ -88,6 +88,14 @@ def _render(options: argparse.Namespace) -> None:
     render(_suite(options), options.what)
 
 
+def _lock(_: argparse.Namespace) -> None:
+    from steadytune.layout import LOCK
+    from steadytune.store.pinning import pin_generated
+
+    changed = pin_generated(LOCK)
+    sys.stdout.write(f"{LOCK}: {', '.join(changed) or 'nothing'} changed\n")
+
+
 def _methods(_: argparse.Namespace) -> None:
     from steadytune.plan import describe_methods
 
@@ -120,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     stage = command("stage", _stage, "fetch and verify a suite's data sets and encoders")
     stage.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only one entry of the lock: its kind")
     stage.add_argument("key", nargs="?", help="... and its key")
+
+    command("lock", _lock, "write the hashes of generated data into the lock", suite=False)
 
     # What the DAG's jobs call; each is also usable by hand.
     command("pretrain", _pretrain, "pretrain an encoder that the project makes itself").add_argument("key")

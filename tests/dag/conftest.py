@@ -70,8 +70,13 @@ def copy_project(root: Path, folder: Path) -> Project:
 def staged(root, tmp_path_factory) -> Project:
     """A project whose mini encoder is pretrained; copied by tests that must not disturb each other."""
     project = copy_project(root, tmp_path_factory.mktemp("staged"))
-    done = project.snakemake("--", "store/models/steadytune/mini/receipt.json", "store/datasets/steadytune/mini/rte/receipt.json",
-                             "store/datasets/steadytune/mini/mnli/receipt.json", "store/datasets/steadytune/mini/mrpc/receipt.json")
+    done = project.snakemake(
+        "--",
+        "store/models/steadytune/mini/receipt.json",
+        "store/datasets/steadytune/mini/rte/receipt.json",
+        "store/datasets/steadytune/mini/mnli/receipt.json",
+        "store/datasets/steadytune/mini/mrpc/receipt.json",
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     return project
 

@@ -1,6 +1,5 @@
 """What goes wrong in a run: bad input is one clear line, a bad outcome is a result, and nothing is lost."""
 
-
 import pytest
 
 from steadytune.record import read_record
@@ -73,5 +72,3 @@ def test_a_truncated_record_is_shown_and_the_next_run_trains_its_cell_again(proj
     assert record.with_name("record.json.quarantined").exists()
     assert read_record(record).status == "ok"
     assert project.tables() == before
-
-

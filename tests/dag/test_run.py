@@ -63,7 +63,9 @@ def test_every_cell_has_its_record_and_scores(finished):
 
 
 def test_methods_share_data_order_and_the_heads_first_weights(finished):
-    cells = [finished.results / "cells/mini" / method / "mini-rte/seed-0/record.json" for method in ("vanilla", "hype-n")]
+    cells = [
+        finished.results / "cells/mini" / method / "mini-rte/seed-0/record.json" for method in ("vanilla", "hype-n")
+    ]
     one, other = (read_record(path).training for path in cells)
     assert one.first_order == other.first_order
     assert one.initial_weights == other.initial_weights

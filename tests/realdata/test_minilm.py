@@ -1,20 +1,18 @@
 """The encoder seam and the variability metric on a real checkpoint: all-MiniLM-L6-v2, a BERT stored in fp16."""
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from staged_store import STORE
 
 from steadytune.analysis.variability import special_token_ids, variability
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.tasks.data import Encoded
 from steadytune.training.batching import Batcher
 
-STORE = Path(os.environ.get("STEADYTUNE_STORE") or Path(__file__).parents[3] / "shared/store")
 FOLDER = STORE / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
 
 PREMISES = [
@@ -24,13 +22,6 @@ PREMISES = [
     "The company moved its headquarters to {city} in {year} and hired 300 people.",
 ]
 CITIES = ["Oslo", "Lisbon", "Nairobi", "Lima"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _checkpoint():
-    if not FOLDER.is_dir():
-        reason = f"no checkpoint at {FOLDER}: stage it, or point STEADYTUNE_STORE at a store that has it"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,9 @@ class PlainBert:
         scores = split("query") @ split("key").transpose(-1, -2) / math.sqrt(size)
         scores = scores.masked_fill(mask[:, None, None, :] == 0, -math.inf)
         attended = (scores.softmax(-1) @ split("value")).transpose(1, 2).reshape(x.shape)
-        x = self.norm(f"{prefix}.attention.output.LayerNorm", x + self.linear(f"{prefix}.attention.output.dense", attended))
+        x = self.norm(
+            f"{prefix}.attention.output.LayerNorm", x + self.linear(f"{prefix}.attention.output.dense", attended)
+        )
         inner = self.linear(f"{prefix}.intermediate.dense", x)
         inner = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
         return self.norm(f"{prefix}.output.LayerNorm", x + self.linear(f"{prefix}.output.dense", inner))

@@ -99,7 +99,9 @@ def test_half_precision_trains_close_to_single(precision, tmp_path):
     assert np.isfinite(fitted.history[-1]["train_loss"])
     assert all(p.dtype == torch.float32 for p in half.parameters())
     assert not same(single, half)
-    distance = max(float((a - b).detach().abs().max()) for a, b in zip(single.parameters(), half.parameters(), strict=True))
+    distance = max(
+        float((a - b).detach().abs().max()) for a, b in zip(single.parameters(), half.parameters(), strict=True)
+    )
     assert distance < 9 * 1e-3
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from steadytune.tasks.mini import syntax as t
-from steadytune.tasks.mini.edits import edit
-from steadytune.tasks.mini.sampling import BASIC, SHIFTED, Sampler, constructions_of, reflexive, sample_topic
+from steadytune.tasks.mini.edits import EDITS, edit
+from steadytune.tasks.mini.sampling import BASIC, SHIFTED, Sampler, constructions_of, pick, reflexive, sample_topic
 from steadytune.tasks.mini.semantics import Judgement, UndecidedError, judge
 
 MAX_TOKENS = 24
@@ -36,41 +36,62 @@ def overlap(first: str, second: str) -> float:
     return sum((have & want).values()) / sum(want.values())
 
 
-def stream(rng: Random, half: str | None, shifted: bool) -> Iterator[Pair]:
-    """Endless random pairs; `shifted` pairs show at least one of the constructions held out of training."""
+def stream(
+    rng: Random,
+    half: str | None,
+    shifted: bool,
+    favoured: tuple[str, ...] = (),
+    wanted: Callable[[str, str], bool] = lambda first, second: True,
+) -> Iterator[Pair]:
+    """Endless random pairs; `shifted` pairs show at least one of the constructions held out of training.
+
+    `favoured` edits make half of the pairs, so that rare labels come up; texts that are not `wanted` are passed over
+    before the costly part, judging them.
+    """
     while True:
-        topic = sample_topic(rng, half)
-        sampler = Sampler(rng, topic, BASIC | SHIFTED if shifted else BASIC)
-        first = sampler.sentence()
-        if rng.random() < 0.15:
-            second, origin = sampler.sentence(), "independent"
-        else:
-            edited = edit(first, sampler, 1 + int(rng.random() * 2))
-            if edited is None:
+        sampler = Sampler(rng, sample_topic(rng, half), BASIC | SHIFTED if shifted else BASIC)
+        sentence = sampler.sentence()
+        for _ in range(3):
+            if rng.random() < 0.1:
+                second, origin = sampler.sentence(), "independent"
+            elif favoured and rng.random() < 0.5:
+                origin = pick(rng, favoured)
+                second = EDITS[origin](sentence, sampler)
+            else:
+                second, origin = edit(sentence, sampler, 1 + int(rng.random() * 2)) or (None, "")
+            if second is None:
                 continue
-            second, origin = edited
-        if rng.random() < 0.5:
-            first, second = second, first
-        pair = make_pair(first, second, origin)
-        if pair is not None and (pair.construction != "basic") == shifted:
-            yield pair
+            # Most edits weaken a sentence about as often as they strengthen it, but taking away mostly weakens.
+            turned = rng.random() < (0.2 if origin in favoured else 0.5)
+            pair = make_pair(*((second, sentence) if turned else (sentence, second)), origin, shifted, wanted)
+            if pair is not None:
+                yield pair
 
 
-def make_pair(first: t.Sentence, second: t.Sentence, origin: str) -> Pair | None:
-    """The judged pair, or None where it is undecided, trivial, reflexive, too long, or one string twice."""
+def make_pair(
+    first: t.Sentence,
+    second: t.Sentence,
+    origin: str,
+    shifted: bool | None = None,
+    wanted: Callable[[str, str], bool] = lambda first, second: True,
+) -> Pair | None:
+    """The judged pair, or None where it is undecided, trivial, reflexive, too long, one string twice or not wanted.
+
+    `shifted` says whether it has to show held-out constructions (True), must not (False), or may (None).
+    """
     if first == second or reflexive(first) or reflexive(second):
         return None
+    construction = "+".join(sorted(constructions_of(first) | constructions_of(second))) or "basic"
+    if shifted is not None and (construction != "basic") != shifted:
+        return None
     texts = t.realise(first), t.realise(second)
-    if texts[0] == texts[1] or sum(len(text.split()) for text in texts) > MAX_TOKENS:
+    if texts[0] == texts[1] or sum(len(text.split()) for text in texts) > MAX_TOKENS or not wanted(*texts):
         return None
     try:
         judgement = judge(first, second)
     except UndecidedError:
         return None
-    if not judgement.contingent:
-        return None
-    constructions = sorted(constructions_of(first) | constructions_of(second))
-    return Pair(*texts, "+".join(constructions) or "basic", origin, judgement)
+    return Pair(*texts, construction, origin, judgement) if judgement.contingent else None
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,8 @@ class Design:
     stratum: Callable[[Pair], str]
     shares: dict[str, float]
     """Stratum -> share of the rows; pairs of other strata are passed over."""
+    favoured: tuple[str, ...] = ()
+    """Edits that bring forth the rare strata."""
     columns: tuple[str, str] = ("sentence1", "sentence2")
 
 
@@ -115,11 +138,14 @@ def similarity(judgement: Judgement) -> float:
     return round(2.5 * (judgement.both / either + judgement.shared), 3)
 
 
+_WEAKENING = ("drop-modifier", "split", "broader")
+
 DESIGNS = {
     "rte": Design(
         _two_way,
         _biased(_entailed),
         {"yes/full": 0.35, "yes/part": 0.15, "no/full": 0.12, "no/part": 0.38},
+        _WEAKENING,
     ),
     "mnli": Design(
         _three_way,
@@ -132,17 +158,20 @@ DESIGNS = {
             "contradiction/full": 0.03,
             "contradiction/part": 0.3,
         },
+        (*_WEAKENING, "negate", "contrary", "change-determiner"),
         ("premise", "hypothesis"),
     ),
     "mrpc": Design(
         lambda pair: int(_equivalent(pair)),
         lambda pair: "yes" if _equivalent(pair) else "no",
         {"yes": 0.6, "no": 0.4},
+        ("synonym", "change-voice", "exchange", "reframe"),
     ),
     "stsb": Design(
         lambda pair: similarity(pair.judgement),
         lambda pair: str(min(4, int(similarity(pair.judgement)))),
         {"0": 0.14, "1": 0.2, "2": 0.22, "3": 0.22, "4": 0.22},
+        ("contrary", "synonym", "exchange", "reframe"),
     ),
 }
 
@@ -161,7 +190,12 @@ def rows(config: str, rng: Random, size: int, half: str | None, shifted: bool, t
     design = DESIGNS[config]
     left = quotas(design.shares, size)
     found = []
-    for pair in stream(rng, half, shifted):
+
+    def wanted(first: str, second: str) -> bool:
+        end = "full" if overlap(first, second) == 1 else "part"
+        return any(count for stratum, count in left.items() if "/" not in stratum or stratum.endswith(end))
+
+    for pair in stream(rng, half, shifted, design.favoured, wanted):
         key, stratum = (pair.first, pair.second), design.stratum(pair)
         if left.get(stratum, 0) == 0 or key in taken:
             continue

@@ -10,6 +10,7 @@ from steadytune.tasks.mini import syntax as t
 from steadytune.tasks.mini.semantics import referent
 
 T = TypeVar("T")
+_NESTED = ("inside", "around")
 
 BASIC = frozenset({"active", "copula", "negation", "adjective", "quantifier", "coordination"})
 """The constructions of fine-tuning data."""
@@ -59,10 +60,10 @@ def sample_topic(rng: Random, half: str | None, constants: int = 2) -> Topic:
     for name, noun in zip(draw(rng, names, constants), draw(rng, nouns, constants), strict=True):
         pool.append(t.Name(name) if rng.random() < 0.5 else t.The(noun))
     kind = lexicon.predicate_of(pick(rng, nouns))
-    related = {n for n in lexicon.PREDICATES if lexicon.relation(n, kind) in ("inside", "around")}
+    related = [n for n in lexicon.words("noun", half) if lexicon.relation(lexicon.predicate_of(n), kind) in _NESTED]
     return Topic(
         constants=tuple(pool),
-        nouns=tuple(n for n in lexicon.words("noun", half) if lexicon.predicate_of(n) in related),
+        nouns=tuple(related),
         adjectives=_words_of_dimensions(rng, "adjective", half, 1),
         intransitives=_words_of_dimensions(rng, "intransitive", half, 1),
         transitives=_words_of_dimensions(rng, "transitive", half, 1),

@@ -1,0 +1,8 @@
+"""The staged store that these tests read: the folder that STEADYTUNE_STORE names, or `../shared/store`."""
+
+import os
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STORE = Path(os.environ.get("STEADYTUNE_STORE") or REPOSITORY.parent / "shared/store").resolve()
+MANIFEST = STORE / "MANIFEST.csv"

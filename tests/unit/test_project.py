@@ -1,0 +1,77 @@
+"""The project's own promises: pins that agree, no pickle, no heavy imports where there must be none."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"blocked: {{name}}")
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def pins(lines):
+    """name -> version; names differ in case, hyphens and underscores between tools."""
+    found = (re.fullmatch(r"([\w.-]+)==([\w.+!-]+)", line.strip()) for line in lines)
+    return {re.sub(r"[-_.]+", "-", match[1]).lower(): match[2] for match in found if match}
+
+
+@pytest.fixture(scope="module")
+def lock(root):
+    return pins((root / "requirements.lock").read_text().splitlines())
+
+
+@pytest.mark.parametrize("name", ["train", "analysis"])
+def test_conda_environments_have_the_locks_pins(name, root, lock):
+    environment = yaml.safe_load((root / f"workflow/envs/{name}.yaml").read_text())
+    (packages,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    found = pins(packages)
+    assert len(found) == len(packages)
+    assert found.items() <= lock.items()
+
+
+def test_the_lock_pins_everything_that_the_project_asks_for(root, lock):
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[<>=\[ ]", entry)[0]).lower() for entry in asked}
+    assert names <= lock.keys()
+    assert not any("cuda" in name or "nvidia" in name for name in lock), "the lock must not force a device"
+
+
+def test_the_package_neither_pickles_nor_trusts_remote_code(root):
+    forbidden = re.compile(r"^\s*(import|from) pickle|torch\.(save|load)\(|trust_remote_code=True|read_pickle")
+    for path in (root / "src").rglob("*.py"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            assert not forbidden.search(line), f"{path}:{number}: {line.strip()}"
+
+
+def test_training_imports_where_datasets_evaluate_pydantic_and_snakemake_are_missing(root):
+    code = BLOCKER.format(blocked={"datasets", "evaluate", "pydantic", "snakemake", "seaborn", "yaml"}) + (
+        "import steadytune.training.loop, steadytune.training.checkpoints, steadytune.encoders.loading\n"
+        "import steadytune.evaluation.predict, steadytune.methods.hype, steadytune.methods.lnsr\n"
+        "import steadytune.record, steadytune.cell, steadytune.store.receipt\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_answers_without_heavy_imports(root):
+    code = (
+        "import sys; from steadytune.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(str({'torch', 'transformers', 'pandas', 'pydantic'} & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+    assert "finetune" in done.stdout
+    assert not done.stderr.strip()
