@@ -89,7 +89,7 @@ class Dag:
 
     @staticmethod
     def caption(kind: str, path: str) -> str:
-        """The caption of a table or figure in Snakemake's report, as a path from the rules: its own or the general one."""
+        """The caption of a table or figure in Snakemake's report, as a path from the rules: its own or the kind's."""
         own = f"report/{kind}-{Path(path).stem}.rst"
         return f"../{own}" if Path("workflow", own).exists() else f"../report/{kind}.rst"
 

@@ -56,7 +56,8 @@ class Evaluation:
     kind: Literal["in_domain", "transfer"]
     headline: str
     """The metric that tables print."""
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
+    """None where the model's outputs were no numbers."""
     majority: dict[str, float | None]
     """Each metric's value for a predictor that always says the most frequent class; None where undefined."""
     n: int

@@ -1,4 +1,4 @@
-"""The loop: an interrupted cell ends in the same bits, divergence is noticed, precision and schedule do what they say."""
+"""The loop: an interrupted cell ends in the same bits, divergence is noticed, precision and schedule hold."""
 
 import numpy as np
 import pytest

@@ -167,7 +167,7 @@ def test_lnsr_shares_the_dropout_of_both_passes(batcher):
 
 def test_lnsr_refuses_a_layer_that_the_encoder_lacks():
     method = registry.parse("lnsr", {"lnsr": {"layer": 2}})[0][0].build()
-    with pytest.raises(SteadyTuneError, match="layer 2 .* do not fit an encoder of 2 layers"):
+    with pytest.raises(SteadyTuneError, match=r"layer 2 .* do not fit an encoder of 2 layers"):
         method.prepare(Encoder(tiny_bert()), Streams(SEED))
 
 

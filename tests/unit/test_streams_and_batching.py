@@ -1,4 +1,4 @@
-"""Seed streams are independent of each other; batches hold every example once, in near-equal lengths, unpadded beyond need."""
+"""Seed streams are independent of each other; batches hold every example once, in near-equal lengths."""
 
 import numpy as np
 import pytest

@@ -38,10 +38,7 @@ class Method:
         self.settings = settings
 
     def prepare(self, encoder: "Encoder", streams: "Streams") -> None:
-        """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters.
-
-        What it draws comes from `streams.prepare(<name>)`.
-        """
+        """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""
 
     def perturb(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
         """What enters layer `layer` (0-based) instead of `hidden` (B, T, d); in training only.

@@ -118,9 +118,7 @@ def _train_and_evaluate(
             outcome.logits[name] = logits
             scores = evaluate_transfer(task, target, logits, batcher.encoded.labels, spec.protocol.collapse)
             outcome.evaluations.append(_evaluation(name, spec.task, scores, batcher.encoded.truncated))
-    outcome.status = "ok"
-    if _is_constant(outcome.logits[spec.task]):
-        outcome.status, outcome.reason = "degenerate", "one answer for every development example"
+    outcome.status, outcome.reason = _judge(outcome.logits[spec.task])
 
 
 def _evaluation(name: str, task: str, scores: dict[str, Any], truncated: int) -> records.Evaluation:
@@ -182,10 +180,17 @@ def _write(
     records.write_record(record, folder)
 
 
-def _is_constant(logits: np.ndarray) -> bool:
-    """Whether a model gives every example the same answer: one class, or one number to six digits."""
+def _judge(logits: np.ndarray) -> tuple[records.Status, str | None]:
+    """Status and reason of a trained model by its outputs (n, C) on the development set.
+
+    Degenerate: every example gets the same answer, one class or one number to six digits.
+    """
+    if not np.isfinite(logits).all():
+        return "diverged", "the outputs on the development set are not all finite"
     answers = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0].round(6)
-    return bool((answers == answers[0]).all())
+    if (answers == answers[0]).all():
+        return "degenerate", "one answer for every development example"
+    return "ok", None
 
 
 def _is_out_of_memory(error: Exception) -> bool:

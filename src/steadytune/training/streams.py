@@ -9,8 +9,9 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-STREAMS = ("init", "order", "dropout", "noise", "subsample")
+STREAMS = ("init", "order", "dropout", "noise")
 
 
 def derive(seed: int, name: str, *counters: int) -> int:
@@ -31,25 +32,17 @@ class Streams:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        import torch
-
         self.noise = torch.Generator(device=self.device)
         self.at_step(0)
 
     def at_step(self, step: int) -> None:
         """Start step `step` (0-based, counted over the whole training)."""
-        import torch
-
         torch.manual_seed(derive(self.seed, "dropout", step))
         self.noise.manual_seed(derive(self.seed, "noise", step))
 
     def order(self, epoch: int) -> np.random.Generator:
         """The generator of epoch `epoch`'s data order."""
         return np.random.Generator(np.random.Philox(derive(self.seed, "order", epoch)))
-
-    def prepare(self, name: str) -> "np.random.Generator":
-        """The generator for what method `name` draws once, before training."""
-        return np.random.Generator(np.random.Philox(derive(self.seed, f"prepare/{name}")))
 
     @staticmethod
     def seeds(seed: int) -> dict[str, int]:

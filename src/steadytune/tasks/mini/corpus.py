@@ -14,6 +14,8 @@ _ANONYMOUS = 3
 _ALTERNATIVES = 11
 _COHESION = 0.9
 _TRIES = 40
+_QUALITIES = (-2, -2, -1, 0, 1, 2, 2)
+"""What things in reviews are like: mostly something that is worth a word."""
 
 
 class Worlds:
@@ -120,11 +122,11 @@ def _criticism(rng: Random) -> tuple[list[str], list[str]]:
     """Sentences of the language of opinions about things of fixed quality."""
     pool = valence.things(None)
     about = tuple(dict.fromkeys(pick(rng, pool) for _ in range(pick(rng, (1, 1, 1, 2)))))
-    qualities = {thing: pick(rng, valence.QUALITIES) for thing in about}
+    qualities = {thing: pick(rng, _QUALITIES) for thing in about}
     told: list[str] = []
     foils: list[str] = []
     while min(len(told), len(foils)) < SENTENCES:
-        review = valence.verdict(rng, about) if rng.random() < 0.35 else valence.review(rng, None, True, about)
+        review = valence.verdict(rng, about) if rng.random() < 0.3 else valence.review(rng, None, True, about, 0.2)
         kept = told if valence.true_of(review, qualities) else foils
         text = valence.realise(review)
         if len(kept) < SENTENCES and text not in kept:

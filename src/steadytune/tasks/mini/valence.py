@@ -151,15 +151,16 @@ def _halves(half: str | None) -> tuple[str, ...]:
     return (CORE, HELD) if half in (None, BOTH) else (half,)
 
 
-def _opinion(rng: Random, half: str | None, thing: str, shifted: bool) -> Opinion:
+def _opinion(rng: Random, half: str | None, thing: str, shifted: bool, negation: float) -> Opinion:
     halves = _halves(half)
-    negated = rng.random() < 0.45
+    negated = rng.random() < negation
     if rng.random() < 0.6:
         table = ADJECTIVES[pick(rng, halves)]
         adjective = pick(rng, list(table))
         degree = pick(rng, ("", "", "very", "somewhat")) if len(table[adjective]) == 2 else ""
         return Quality(thing, adjective, degree, negated and degree != "somewhat", shifted and rng.random() < 0.5)
-    holder = pick(rng, ("everybody", "nobody", pick(rng, NAMES[CORE] if half == CORE else NAMES[pick(rng, halves)])))
+    universal = "nobody" if rng.random() < negation else "everybody"
+    holder = pick(rng, (universal, pick(rng, NAMES[CORE] if half == CORE else NAMES[pick(rng, halves)])))
     verb = pick(rng, list(VERBS[pick(rng, halves)]))
     negated = negated and holder not in ("nobody", "everybody")
     return Attitude(holder, verb, thing, negated, shifted and holder != "nobody" and rng.random() < 0.6)
@@ -167,7 +168,7 @@ def _opinion(rng: Random, half: str | None, thing: str, shifted: bool) -> Opinio
 
 def verdict(rng: Random, about: tuple[str, ...]) -> Verdict:
     """One random verdict."""
-    return Verdict(pick(rng, about), pick(rng, list(VERDICTS)), rng.random() < 0.2)
+    return Verdict(pick(rng, about), pick(rng, list(VERDICTS)), rng.random() < 0.1)
 
 
 def things(half: str | None) -> tuple[str, ...]:
@@ -175,15 +176,18 @@ def things(half: str | None) -> tuple[str, ...]:
     return tuple(thing for h in _halves(half) for thing in THINGS[h])
 
 
-def review(rng: Random, half: str | None, shifted: bool, about: tuple[str, ...] = ()) -> Review:
-    """One random review of one or two things; `shifted` allows `although`, passives and `it is a ...`."""
+def review(rng: Random, half: str | None, shifted: bool, about: tuple[str, ...] = (), negation: float = 0.45) -> Review:
+    """One random review of one or two things; `shifted` allows `although`, passives and `it is a ...`.
+
+    `negation` is the share of negated clauses: less in texts, which have to say what words mean before it is turned.
+    """
     pool = list(about or things(half))
     first = pool.pop(int(rng.random() * len(pool)))
-    left = _opinion(rng, half, first, shifted)
+    left = _opinion(rng, half, first, shifted, negation)
     if not pool or rng.random() < 0.4:
         return left
     word = pick(rng, ("and", "but", "but", "although") if shifted else ("and", "but", "but"))
-    return Two(left, word, _opinion(rng, half, pick(rng, pool), shifted))
+    return Two(left, word, _opinion(rng, half, pick(rng, pool), shifted, negation))
 
 
 def is_shifted(review: Review) -> bool:

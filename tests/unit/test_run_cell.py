@@ -1,0 +1,166 @@
+"""One cell from staged inputs to its record: statuses, resumption, and what it refuses to start with."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import cell_folder, checkpoint_path
+from steadytune.record import read_record
+from steadytune.store.receipt import Receipt, measure_all, write_receipt
+from steadytune.suite import load_suite
+from steadytune.training import run
+from steadytune.training.loop import fit
+
+WORDS = ["the", "dog", "cat", "sleeps", "runs", "not", "a"]
+SUITE = {
+    "suite": "demo",
+    "title": "Demonstration",
+    "encoders": {"tiny": {"model": "a/tiny"}},
+    "protocol": {"epochs": 6, "batch_size": 8, "learning_rate": 5e-3, "max_length": 16},
+    "grid": [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 1}],
+    "transfer": {"cola": ["mini-cola"]},
+}
+
+
+def write_split(folder, split, size, seed):
+    generator = np.random.Generator(np.random.Philox(seed))
+    sentences = [" ".join(generator.choice(WORDS, size=generator.integers(2, 6))) for _ in range(size)]
+    labels = [int("not" in sentence) for sentence in sentences]
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"sentence": sentences, "label": labels}), folder / f"{split}-00000-of-00001.parquet")
+
+
+def write_encoder(folder):
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=16, **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+                         intermediate_size=32, max_position_embeddings=16, initializer_range=0.2)).save_pretrained(folder)  # fmt: skip
+
+
+@pytest.fixture
+def suite(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for key in ("nyu-mll/glue/cola", "steadytune/mini/cola"):
+        folder = tmp_path / "store/datasets" / key
+        write_split(folder, "train", 64, 0)
+        write_split(folder, "validation", 40, 1)
+    write_encoder(tmp_path / "store/models/a/tiny")
+    for folder in (*(tmp_path / "store/datasets").glob("*/*/*"), tmp_path / "store/models/a/tiny"):
+        names = [path.name for path in folder.iterdir() if path.name != ".cache"]
+        write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE))
+    return load_suite(tmp_path / "demo.yaml")
+
+
+def outcome(suite):
+    (cell,) = suite.cells
+    run.run_cell(suite, cell)
+    return read_record(cell_folder(suite, cell) / "record.json")
+
+
+def test_an_ok_cell(suite):
+    record = outcome(suite)
+    assert record.status == "ok"
+    assert [evaluation.set for evaluation in record.evaluations] == ["cola", "mini-cola"]
+    own = record.evaluations[0]
+    assert set(own.metrics) == {"matthews", "accuracy"}
+    assert own.majority["matthews"] == 0
+    assert own.majority["accuracy"] == own.majority_rate
+    assert record.training.steps == 48
+    assert {item.key for item in record.inputs} == {"a/tiny", "nyu-mll/glue/cola", "steadytune/mini/cola"}
+    assert {"load", "train", "evaluate", "total"} == set(record.timing)
+    assert record.memory["host"] > 1e7
+    history = pd.read_csv(cell_folder(suite, suite.cells[0]) / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert history["matthews"].iloc[-1] == pytest.approx(own.metrics["matthews"])
+
+
+def raising(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
+        (ValueError("a bug\nin two lines"), "failed"),
+    ],
+)
+def test_what_goes_wrong_in_training_is_a_result(error, status, suite, monkeypatch):
+    monkeypatch.setattr(run, "fit", raising(error))
+    record = outcome(suite)
+    assert record.status == status
+    assert "\n" not in record.reason
+    assert record.evaluations == []
+    folder = cell_folder(suite, suite.cells[0])
+    assert len(pd.read_parquet(folder / "predictions.parquet")) == 0
+    assert (folder / "history.csv").read_text() == "epoch,step,train_loss,learning_rate\n"
+
+
+@pytest.mark.parametrize(("bias", "status"), [(100.0, "degenerate"), (float("nan"), "diverged")])
+def test_a_model_is_judged_by_its_outputs(bias, status, suite, monkeypatch):
+    def spoil(encoder, *arguments, **keywords):
+        fitted = fit(encoder, *arguments, **keywords)
+        with torch.no_grad():
+            encoder.model.classifier.bias[0] = bias
+        return fitted
+
+    monkeypatch.setattr(run, "fit", spoil)
+    record = outcome(suite)
+    assert record.status == status
+    assert len(record.evaluations) == 2
+
+
+def test_wrong_inputs_and_a_broken_disk_are_raised(suite, monkeypatch):
+    monkeypatch.setattr(run, "fit", raising(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        outcome(suite)
+    path = suite.file.store / "datasets/nyu-mll/glue/cola/train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(SteadyTuneError, match=r"train-00000-of-00001.parquet: corrupted"):
+        outcome(suite)
+    assert not (cell_folder(suite, suite.cells[0]) / "record.json").exists()
+
+
+def test_a_killed_cell_goes_on_to_the_same_predictions(suite, monkeypatch):
+    whole = outcome(suite)
+    predictions = cell_folder(suite, suite.cells[0]) / "predictions.parquet"
+    before = predictions.read_bytes()
+
+    def killed(*arguments, on_epoch, **keywords):
+        calls = []
+
+        def die():
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return on_epoch()
+
+        return fit(*arguments, on_epoch=die, **keywords)
+
+    monkeypatch.setattr(run, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        outcome(suite)
+    assert checkpoint_path(suite, suite.cells[0]).exists()
+    monkeypatch.setattr(run, "fit", fit)
+    again = outcome(suite)
+    assert again.training.resumed
+    assert again.evaluations == whole.evaluations
+    assert predictions.read_bytes() == before
+    assert not checkpoint_path(suite, suite.cells[0]).exists()
