@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from logging import WARNING, LogRecord
+from pathlib import Path
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -60,15 +61,19 @@ class LogHandler(LogHandlerBase):
             case LogEvent.RUN_INFO:
                 self.planned = Counter({rule: n for rule, n in record.__dict__["stats"].items() if rule != "total"})
             case LogEvent.JOB_INFO:
+                # Comes right after the job's start; only now is there a name to show.
                 self.names[record.__dict__["jobid"]] = (record.__dict__["rule_name"], _subject(record))
+                self._show(self._line())
             case LogEvent.JOB_STARTED:
                 self.started |= dict.fromkeys(record.__dict__["jobs"], time.monotonic())
-                self._show(self._line())
             case LogEvent.JOB_FINISHED:
                 self._finish(record.__dict__["job_id"])
             case LogEvent.JOB_ERROR:
-                self.started.pop(record.__dict__.get("jobid", -1), None)
-                self._show(self.format(record), keep=True)
+                self.started.pop(record.__dict__["jobid"], None)
+                self._show(self._failure(record), keep=True)
+            case LogEvent.ERROR if record.__dict__.get("exception") == "RuleException":
+                # The same failure in Snakemake's longer words.
+                pass
             case _ if record.levelno >= WARNING:
                 self._show(self.format(record), keep=True)
 
@@ -80,6 +85,16 @@ class LogHandler(LogHandlerBase):
             self._show(f"[{self._count()}] done in {_span(time.monotonic() - self.begin)}", keep=True)
         else:
             self._show(self._line())
+
+    def _failure(self, record: LogRecord) -> str:
+        """A failed job in a line: what it was about, the last line that it logged, and where the rest is."""
+        about = " ".join(self.names.get(record.__dict__["jobid"], ("?", ""))).strip()
+        for path in map(Path, record.__dict__.get("log") or ()):
+            if path.is_file():
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                last = next((line for line in reversed(lines) if line.strip()), "nothing logged")
+                return f"failed: {about}: {last} (see {path})"
+        return f"failed: {about}"
 
     def _count(self) -> str:
         total = str(sum(self.planned.values()))

@@ -38,15 +38,22 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
         except BlockingIOError:
             log.info("another run works in this folder; waiting for its end")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        source = str(Path(__file__).resolve().parents[1])
-        paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-m", "snakemake", "--cores", cores, "--configfile", str(suite.path)]
-        environment = os.environ | {"PYTHONPATH": paths}
+        environment = os.environ | {
+            # Jobs call `python`, which has to be this one, in an activated environment or not.
+            "PATH": _first(str(Path(sys.executable).parent), "PATH"),
+            "PYTHONPATH": _first(str(Path(__file__).resolve().parents[1]), "PYTHONPATH"),
+        }
         _set_damaged_aside(suite)
         if LOCKS.is_dir() and any(LOCKS.iterdir()):
             log.info("clearing the locks of a run that was killed")
             subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
         return subprocess.run([*command, "--logger", "steadytune", *arguments], env=environment, check=False).returncode
+
+
+def _first(folder: str, variable: str) -> str:
+    """A path variable with `folder` before what it holds."""
+    return os.pathsep.join(filter(None, (folder, os.environ.get(variable))))
 
 
 def _set_damaged_aside(suite: Suite) -> None:

@@ -44,9 +44,11 @@ def test_a_corrupted_parquet_file_stops_the_cell_with_both_hashes(project):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    done = project.snakemake("--", CELL)
+    done = project.run("steadytune", "run", "mini", "--", CELL)
     assert done.returncode != 0
-    assert f"{file.relative_to(project.folder)}: corrupted: SHA-256" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if "corrupted" in line]
+    assert line.startswith("failed: finetune mini/vanilla/mini-rte/0: ")
+    assert f"{file.relative_to(project.folder)}: corrupted: SHA-256" in line
     assert not (project.folder / CELL).exists()
 
 

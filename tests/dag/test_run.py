@@ -46,7 +46,7 @@ def test_a_run_ends_in_a_report_with_every_table_and_figure(finished):
 
 def test_the_progress_says_what_runs_and_how_far_it_is(finished):
     lines = finished.log.splitlines()
-    assert re.search(r"\[ *\d+/\d+\] \w+", lines[0])
+    assert any(re.match(r"\[ *\d+/\d+\] .*finetune mini/\S+, about \d+ (min|s)", line) for line in lines)
     assert re.search(r"\[(\d+)/\1\] done in", lines[-1])
 
 

@@ -1,0 +1,78 @@
+"""The progress line: what runs, how far it is, how long is left; failures in one line."""
+
+import logging
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+import snakemake_logger_plugin_steadytune as progress
+
+
+@pytest.fixture
+def handler(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "QUIET_INTERVAL", -1)
+    made = progress.LogHandler(None, None)
+    made.pass_time = lambda seconds: now.__setitem__(0, now[0] + seconds)
+    return made
+
+
+def tell(handler, event, level=logging.INFO, message="", **fields):
+    record = logging.makeLogRecord({"event": event, "levelno": level, "msg": message, **fields})
+    handler.emit(record)
+
+
+def start(handler, job, rule, **wildcards):
+    tell(handler, LogEvent.JOB_STARTED, jobs=[job])
+    tell(handler, LogEvent.JOB_INFO, jobid=job, rule_name=rule, wildcards=wildcards)
+
+
+def last_line(capsys):
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_line_names_what_runs_and_estimates_the_rest(handler, capsys):
+    tell(handler, LogEvent.RUN_INFO, stats={"finetune": 4, "collect": 1, "total": 5})
+    start(handler, 1, "finetune", encoder="mini", seed="0")
+    assert last_line(capsys) == "[0/5] finetune mini/0"
+    handler.pass_time(30)
+    tell(handler, LogEvent.JOB_FINISHED, job_id=1)
+    start(handler, 2, "finetune", encoder="mini", seed="1")
+    # One of four took 30 s, one after another; collect has never run and is taken for short.
+    assert last_line(capsys) == "[1/5] finetune mini/1, about 1 min 30 s left"
+
+
+def test_two_at_a_time_take_half_as_long(handler, capsys):
+    tell(handler, LogEvent.RUN_INFO, stats={"finetune": 6, "total": 6})
+    start(handler, 1, "finetune")
+    start(handler, 2, "finetune")
+    handler.pass_time(30)
+    tell(handler, LogEvent.JOB_FINISHED, job_id=1)
+    tell(handler, LogEvent.JOB_FINISHED, job_id=2)
+    assert last_line(capsys).endswith("about 1 min 0 s left")
+
+
+def test_the_end_says_how_long_it_took(handler, capsys):
+    tell(handler, LogEvent.RUN_INFO, stats={"collect": 1, "total": 1})
+    start(handler, 1, "collect")
+    handler.pass_time(3700)
+    tell(handler, LogEvent.JOB_FINISHED, job_id=1)
+    assert last_line(capsys) == "[1/1] done in 1 h 1 min"
+
+
+def test_a_failure_is_one_line_with_the_logs_last_words(handler, capsys, tmp_path):
+    log = tmp_path / "cell.log"
+    log.write_text("Traceback\n  …\nsteadytune: store/x: corrupted\n\n")
+    start(handler, 7, "finetune", encoder="mini", seed="0")
+    tell(handler, LogEvent.JOB_ERROR, logging.ERROR, jobid=7, rule_name="finetune", log=[str(log)])
+    tell(handler, LogEvent.ERROR, logging.ERROR, "the same in many words", exception="RuleException")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == f"failed: finetune mini/0: steadytune: store/x: corrupted (see {log})"
+
+
+def test_other_errors_and_warnings_are_shown(handler, capsys):
+    tell(handler, LogEvent.ERROR, logging.ERROR, "WorkflowError: bad suite", exception="WorkflowError")
+    assert last_line(capsys) == "WorkflowError: bad suite"
+    tell(handler, None, logging.INFO, "chatter")
+    assert capsys.readouterr().err == ""
