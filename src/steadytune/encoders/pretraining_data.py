@@ -69,6 +69,13 @@ def _length(row: Sentences) -> int:
     return sum(map(len, row)) + len(row)
 
 
+def _rates(corpus: Corpus, vocabulary: int, mean: float) -> np.ndarray:
+    """The masking rate of each token, `mean` at the mean frequency: rare words, which carry meaning, are asked more."""
+    counts = np.bincount(np.concatenate([s for document in corpus.told for s in document]), minlength=vocabulary)
+    typical = counts.sum() / np.count_nonzero(counts)
+    return mean * np.clip(np.sqrt(typical / np.maximum(counts, 1)), 0.4, 1.5)
+
+
 class Batches:
     """Draws the examples of any step."""
 
@@ -83,9 +90,9 @@ class Batches:
         mask_rate: float,
     ) -> None:
         """Each batch has `masked` and `judged` examples."""
-        self.corpus, self.seed, self.masked, self.judged, self.mask_rate = corpus, seed, masked, judged, mask_rate
+        self.corpus, self.seed, self.masked, self.judged = corpus, seed, masked, judged
         self.pad, self.cls, self.sep, self.mask = tokenizer.convert_tokens_to_ids(["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
-        self.vocabulary = len(tokenizer)
+        self.rates = _rates(corpus, len(tokenizer), mask_rate)
 
     def at(self, step: int) -> Batch:
         """The batch of step `step`."""
@@ -120,11 +127,11 @@ class Batches:
         document, i = self._pick(rng)
         told, foils = self.corpus.told[document], self.corpus.foils[document]
         roll = rng.random()
-        if roll < 0.4:
+        if roll < 0.44:
             return [told[i - 1], told[i]], TRUE
-        if roll < 0.8:
+        if roll < 0.88:
             return [told[i - 1], foils[i]], FALSE
-        if roll < 0.9:
+        if roll < 0.94:
             return [told[i]], TRUE
         return [self._garble(rng, told[i])], GARBLED
 
@@ -152,11 +159,11 @@ class Batches:
         words = ~np.isin(part, (self.pad, self.cls, self.sep))
         second = types[: self.masked].any(axis=1) & (rng.random(self.masked) < 0.5)
         words &= types[: self.masked] == second[:, None]
-        chosen = words & (rng.random(part.shape) < self.mask_rate)
+        chosen = words & (rng.random(part.shape) < self.rates[part])
         targets[: self.masked][chosen] = part[chosen]
         how = rng.random(part.shape)
         part[chosen & (how < 0.8)] = self.mask
-        random = rng.integers(self.mask + 1, self.vocabulary, part.shape)
+        random = rng.integers(self.mask + 1, len(self.rates), part.shape)
         replaced = chosen & (how >= 0.9)
         part[replaced] = random[replaced]
         return targets

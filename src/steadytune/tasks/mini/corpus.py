@@ -9,11 +9,12 @@ from steadytune.tasks.mini.sampling import BASIC, SHIFTED, Sampler, Topic, pick,
 from steadytune.tasks.mini.semantics import Atom, Model, evaluate, referent
 
 SENTENCES = 6
-MAX_TOKENS = 13
+MAX_TOKENS = 11
 _ANONYMOUS = 3
 _ALTERNATIVES = 11
 _COHESION = 0.9
 _TRIES = 40
+_REVIEWS = 0.4
 _QUALITIES = (-2, -2, -1, 0, 1, 2, 2)
 """What things in reviews are like: mostly something that is worth a word."""
 
@@ -126,7 +127,9 @@ def _criticism(rng: Random) -> tuple[list[str], list[str]]:
     told: list[str] = []
     foils: list[str] = []
     while min(len(told), len(foils)) < SENTENCES:
-        review = valence.verdict(rng, about) if rng.random() < 0.3 else valence.review(rng, None, True, about, 0.2)
+        review = valence.verdict(rng, about) if rng.random() < 0.4 else valence.review(rng, None, True, about, 0.2)
+        if not isinstance(review, valence.Two) and not getattr(review, "framed", False) and rng.random() < 0.8:
+            review = valence.attribute(rng, valence.attribute(rng, review))
         kept = told if valence.true_of(review, qualities) else foils
         text = valence.realise(review)
         if len(kept) < SENTENCES and text not in kept:
@@ -138,6 +141,6 @@ def rows(rng: Random, size: int) -> list[dict]:
     """`size` documents: `text`, the true sentences one a line, and `foils`, as many false of the same world."""
     found = []
     for _ in range(size):
-        told, foils = _criticism(rng) if rng.random() < 0.3 else _story(rng)
+        told, foils = _criticism(rng) if rng.random() < _REVIEWS else _story(rng)
         found.append({"text": "\n".join(told), "foils": "\n".join(foils)})
     return found

@@ -35,29 +35,39 @@ _DIMENSIONS: tuple[tuple[str, str, str, Forest], ...] = (
         "noun",
         "kind",
         {
-            "person": {"doctor=physician": {"surgeon": {}}, "teacher": {}, "musician": {"violinist": {}}, "farmer": {}},
-            "animal": {"dog": {"poodle": {}}, "cat": {"kitten": {}}, "horse": {"pony": {}}, "bird": {"sparrow": {}}},
+            "person": {
+                "doctor=physician": {"surgeon": {}},
+                "teacher=tutor": {},
+                "musician": {"violinist=fiddler": {}},
+                "farmer": {},
+            },
+            "animal": {
+                "dog=hound": {"poodle": {}},
+                "cat": {"kitten": {}},
+                "horse=steed": {"pony": {}},
+                "bird": {"sparrow": {}},
+            },
         },
     ),
-    (CORE, "adjective", "mood", {"happy=glad": {}, "sad": {}}),
-    (CORE, "adjective", "temper", {"angry": {"furious": {}}, "calm": {}}),
+    (CORE, "adjective", "mood", {"happy=glad": {}, "sad=unhappy": {}}),
+    (CORE, "adjective", "temper", {"angry": {"furious=enraged": {}}, "calm": {}}),
     (CORE, "adjective", "height", {"tall": {}, "short": {}}),
-    (HELD, "adjective", "wealth", {"rich=wealthy": {}, "poor": {}}),
-    (HELD, "adjective", "energy", {"tired": {"exhausted": {}}, "fresh": {}}),
+    (HELD, "adjective", "wealth", {"rich=wealthy": {}, "poor=needy": {}}),
+    (HELD, "adjective", "energy", {"tired=weary": {"exhausted": {}}, "fresh": {}}),
     (HELD, "adjective", "mind", {"clever=smart": {}, "foolish": {}}),
-    (CORE, "intransitive", "motion", {"move": {"run": {"sprint": {}}}, "sleep": {"doze": {}}}),
-    (CORE, "intransitive", "voice", {"speak=talk": {"shout": {}}, "listen": {}}),
-    (HELD, "intransitive", "journey", {"travel": {"walk": {"march": {}}}, "wait": {}}),
-    (HELD, "intransitive", "feeling", {"laugh": {"giggle": {}}, "cry=weep": {}}),
-    (CORE, "transitive", "attitude", {"like": {"love": {}}, "hate": {}}),
-    (CORE, "transitive", "pursuit", {"follow": {"chase": {}}}),
+    (CORE, "intransitive", "motion", {"move": {"run=jog": {"sprint": {}}}, "sleep": {"doze": {}}}),
+    (CORE, "intransitive", "voice", {"speak=talk": {"shout=yell": {}}, "listen": {}}),
+    (HELD, "intransitive", "journey", {"travel": {"walk=stroll": {"march": {}}}, "wait=linger": {}}),
+    (HELD, "intransitive", "feeling", {"laugh=chuckle": {"giggle": {}}, "cry=weep": {}}),
+    (CORE, "transitive", "attitude", {"like": {"love": {}}, "hate=abhor": {}}),
+    (CORE, "transitive", "pursuit", {"follow": {"chase=pursue": {}}}),
     (CORE, "transitive", "sight", {"see=spot": {}}),
-    (HELD, "transitive", "esteem", {"admire": {"worship": {}}, "despise": {}}),
-    (HELD, "transitive", "contact", {"touch": {"hug": {}}}),
+    (HELD, "transitive", "esteem", {"admire": {"worship": {}}, "despise=scorn": {}}),
+    (HELD, "transitive", "contact", {"touch": {"hug=embrace": {}}}),
     (HELD, "transitive", "service", {"help=assist": {}, "hinder": {}}),
     (BOTH, "near", "nearness", {"near": {}}),
-    (CORE, "place", "spot", {"house": {"kitchen": {}}, "park": {}}),
-    (HELD, "place", "site", {"farm": {"stable": {}}, "forest": {}, "library": {}}),
+    (CORE, "place", "spot", {"house=home": {"kitchen": {}}, "park": {}}),
+    (HELD, "place", "site", {"farm": {"stable=barn": {}}, "forest": {}, "library": {}}),
 )
 _HELD_NOUNS = {"musician", "violinist", "farmer", "horse", "pony", "bird", "sparrow"}
 _SHARED_NOUNS = {"person", "animal"}
@@ -73,7 +83,8 @@ DETERMINERS = SINGULAR_DETERMINERS | PLURAL_DETERMINERS
 """Determiner -> quantifier: `all` means `every`, `a` means `some`, `two` means at least two."""
 
 _PLURALS = {"person": "people"}
-_PARTICIPLES = {"see": "seen", "spot": "spotted", "lead": "led", "hug": "hugged"}
+_PARTICIPLES = {"see": "seen", "lead": "led"}
+_DOUBLED = {"spot", "hug", "abhor", "regret"}
 
 
 def _walk(forest: Forest, parent: str | None) -> Iterator[tuple[tuple[str, ...], str | None]]:
@@ -159,7 +170,8 @@ def third_person(verb: str) -> str:
 
 def participle(verb: str) -> str:
     """`chase` -> `chased`, `see` -> `seen`."""
-    return _PARTICIPLES.get(verb) or (verb + ("d" if verb.endswith("e") else "ed"))
+    stem = verb + verb[-1] if verb in _DOUBLED else verb
+    return _PARTICIPLES.get(verb) or (stem + ("d" if stem.endswith("e") else "ed"))
 
 
 def plural(noun: str) -> str:

@@ -10,7 +10,7 @@ from steadytune.tasks.mini.edits import EDITS, edit
 from steadytune.tasks.mini.sampling import BASIC, SHIFTED, Sampler, constructions_of, pick, reflexive, sample_topic
 from steadytune.tasks.mini.semantics import Judgement, UndecidedError, judge
 
-MAX_TOKENS = 24
+MAX_TOKENS = 20
 """Longest pair kept, in words of both sentences together."""
 
 
@@ -57,12 +57,16 @@ def stream(
             elif favoured and rng.random() < 0.6:
                 origin = pick(rng, favoured)
                 second = EDITS[origin](sentence, sampler)
+                if second is not None and rng.random() < 0.5:
+                    # The same edit with and without a second one, lest the traces of the edit tell the label.
+                    more = edit(second, sampler)
+                    second, origin = (more[0], f"{origin}+{more[1]}") if more else (None, "")
             else:
                 second, origin = edit(sentence, sampler, 1 + int(rng.random() * 2)) or (None, "")
             if second is None:
                 continue
             # Most edits weaken a sentence about as often as they strengthen it, but taking away mostly weakens.
-            turned = rng.random() < (0.2 if origin in favoured else 0.5)
+            turned = rng.random() < (0.2 if origin.split("+")[0] in favoured else 0.5)
             pair = make_pair(*((second, sentence) if turned else (sentence, second)), origin, shifted, wanted)
             if pair is not None:
                 yield pair

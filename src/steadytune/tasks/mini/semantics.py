@@ -116,7 +116,7 @@ def _mods(mods: tuple[t.Mod, ...], x: int, m: Model) -> int:
             case t.Adj(word):
                 holds &= m.has(lexicon.predicate_of(word), x)
             case t.In(place):
-                holds &= m.has(place, x)
+                holds &= m.has(lexicon.predicate_of(place), x)
             case t.Near(np):
                 holds &= _vp(t.IsNear(np), x, m)
             case t.Rel(vp):
@@ -131,7 +131,7 @@ def _vp(vp: t.VP, x: int, m: Model) -> int:
         case t.Iv(word) | t.IsAdj(word) | t.IsNoun(word) | t.IsIn(word):
             return m.has(lexicon.predicate_of(word), x)
         case t.IvIn(verb, place):
-            return m.has(lexicon.predicate_of(verb), x) & m.has(place, x)
+            return m.has(lexicon.predicate_of(verb), x) & m.has(lexicon.predicate_of(place), x)
         case t.Tv(verb, np):
             return _np(np, lambda y: m.relates(verb, x, y), m)
         case t.Passive(verb, np):

@@ -7,7 +7,7 @@ quality among those it allows; so `not good` (-2, -1, 0) is negative and `not aw
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from steadytune.tasks.mini.lexicon import BOTH, CORE, HELD, NAMES, participle, third_person
@@ -50,6 +50,7 @@ class Quality:
     degree: str = ""
     negated: bool = False
     framed: bool = False
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,17 @@ class Attitude:
     thing: str
     negated: bool = False
     passive: bool = False
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`the film is [not] a success`: how texts, and no fine-tuning set, sum an opinion up."""
+    """`the film is [not] a success`: how texts, and no fine-tuning set, sum opinions up."""
 
     thing: str
     word: str
     negated: bool = False
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ def allowed(opinion: Opinion) -> frozenset[int]:
         if opinion.degree:
             kept = {(max if opinion.degree == "very" else min)(kept, key=abs)}
         turned = opinion.negated
-    return frozenset(q for q in QUALITIES if (q in kept) != turned)
+    said = frozenset(q for q in QUALITIES if (q in kept) != turned)
+    # `the dull film is not good` also says that it is dull, and not that it is not.
+    return said.intersection(*(_allowed_by(ADJECTIVES, word) for word in opinion.attributes))
 
 
 def valence(review: Review) -> float:
@@ -136,15 +141,20 @@ def _tokens(review: Review) -> list[str]:
             return ["although", *_tokens(left), *_tokens(right)]
         case Two(left, word, right):
             return [*_tokens(left), word, *_tokens(right)]
-        case Quality(thing, adjective, degree, negated, framed):
-            middle = ["not"] * negated + ["a"] * framed + [degree] * bool(degree) + [adjective]
-            return ["it", "is", *middle, thing] if framed else ["the", thing, "is", *middle]
-        case Verdict(thing, word, negated):
-            return ["the", thing, "is", *["not"] * negated, "a", word]
-        case Attitude(holder, verb, thing, negated, True):
-            return ["the", thing, "is", *["not"] * negated, participle(verb), "by", holder]
-        case Attitude(holder, verb, thing, negated, False):
-            return [holder, *(["does", "not", verb] if negated else [third_person(verb)]), "the", thing]
+        case Quality(thing, adjective, degree, negated, True):
+            return ["it", "is", *["not"] * negated, "a", *[degree] * bool(degree), adjective, thing]
+        case Quality(_, adjective, degree, negated):
+            return [*_thing(review), "is", *["not"] * negated, *[degree] * bool(degree), adjective]
+        case Verdict(_, word, negated):
+            return [*_thing(review), "is", *["not"] * negated, "a", word]
+        case Attitude(holder, verb, _, negated, True):
+            return [*_thing(review), "is", *["not"] * negated, participle(verb), "by", holder]
+        case Attitude(holder, verb, _, negated):
+            return [holder, *(["does", "not", verb] if negated else [third_person(verb)]), *_thing(review)]
+
+
+def _thing(opinion: Opinion) -> list[str]:
+    return ["the", *opinion.attributes, opinion.thing]
 
 
 def _halves(half: str | None) -> tuple[str, ...]:
@@ -169,6 +179,13 @@ def _opinion(rng: Random, half: str | None, thing: str, shifted: bool, negation:
 def verdict(rng: Random, about: tuple[str, ...]) -> Verdict:
     """One random verdict."""
     return Verdict(pick(rng, about), pick(rng, list(VERDICTS)), rng.random() < 0.1)
+
+
+def attribute(rng: Random, opinion: Opinion) -> Opinion:
+    """The opinion with one more adjective before its thing that goes with it: `the dull film is a failure`."""
+    known = {word: kept for table in ADJECTIVES.values() for word, kept in table.items()}
+    fitting = [w for w, kept in known.items() if allowed(opinion) & frozenset(kept) and w not in opinion.attributes]
+    return replace(opinion, attributes=(*opinion.attributes, pick(rng, fitting))) if fitting else opinion
 
 
 def things(half: str | None) -> tuple[str, ...]:
