@@ -62,8 +62,10 @@ class LogHandler(LogHandlerBase):
                 self.planned = Counter({rule: n for rule, n in record.__dict__["stats"].items() if rule != "total"})
             case LogEvent.JOB_INFO:
                 # Comes right after the job's start; only now is there a name to show.
-                self.names[record.__dict__["jobid"]] = (record.__dict__["rule_name"], _subject(record))
-                self._show(self._line())
+                rule = record.__dict__["rule_name"]
+                new = all(rule != known for known, _ in self.names.values())
+                self.names[record.__dict__["jobid"]] = (rule, _subject(record))
+                self._show(self._line(), now=new)
             case LogEvent.JOB_STARTED:
                 self.started |= dict.fromkeys(record.__dict__["jobs"], time.monotonic())
             case LogEvent.JOB_FINISHED:
@@ -121,16 +123,15 @@ class LogHandler(LogHandlerBase):
             rest += waiting * self.seconds[rule] / max(1, self.finished[rule])
         return rest * elapsed / busy if busy else None
 
-    def _show(self, text: str, *, keep: bool = False) -> None:
-        """Rewrite the line on a terminal; elsewhere write one now and then, and every one that is to be kept."""
-        now = time.monotonic()
+    def _show(self, text: str, *, keep: bool = False, now: bool = False) -> None:
+        """Rewrite the line on a terminal, where a line to `keep` stays; elsewhere write one at times, or `now`."""
         if sys.stderr.isatty():
             line = text if keep else text[: max(20, _columns() - 1)]
             sys.stderr.write("\r" + line.ljust(self.width) + ("\n" if keep else ""))
             self.width = 0 if keep else len(line)
-        elif keep or now - self.written > QUIET_INTERVAL:
+        elif keep or now or time.monotonic() - self.written > QUIET_INTERVAL:
             sys.stderr.write(text + "\n")
-            self.written = now
+            self.written = time.monotonic()
         sys.stderr.flush()
 
 

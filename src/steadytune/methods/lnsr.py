@@ -32,7 +32,7 @@ class LNSRSettings:
     token of another example of the batch, which keeps the noise among differences of real representations."""
     sigma: float = 0.01
     """Scale of the noise."""
-    weight: float = 1.0
+    weight: float = 0.1
     """Weight of the penalty."""
     layer: int | None = None
     """Layer b (0-based) whose input is noised; None is the middle one, L // 2."""

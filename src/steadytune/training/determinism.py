@@ -19,8 +19,9 @@ def set_determinism(level: Level, threads: int, device: str) -> None:
     if level == "bitwise":
         # cuBLAS needs a fixed workspace, read when its handle is made.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # On one CPU thread every kernel is deterministic, and torch's own switch imports its compiler: a second a cell.
-    if level == "bitwise" and (threads > 1 or device != "cpu"):
+    # A CPU's kernels give the same bits for the same number of threads; there, torch's own switch would only import its
+    # compiler (a second a cell) and put slow kernels in the place of some.
+    if level == "bitwise" and device != "cpu":
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = level == "fast"
     torch.set_float32_matmul_precision("high" if level == "fast" else "highest")
