@@ -86,8 +86,6 @@ def pretrain(config_path: Path, store: Path, output: Path) -> None:
     settings = check(Settings, read_yaml(config_path), config_path)
     started = time.monotonic()
     set_determinism("bitwise", settings.threads, "cpu")
-    # Nothing here reads memory before writing it, and filling it first would take a tenth of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
     source = store / "datasets" / settings.corpus / "train-00000-of-00001.parquet"
     told, foils = read_texts(source)
     vocabulary = build_vocabulary((s for documents in (told, foils) for d in documents for s in d), settings.vocabulary)

@@ -91,7 +91,8 @@ class Batches:
     ) -> None:
         """Each batch has `masked` and `judged` examples."""
         self.corpus, self.seed, self.masked, self.judged = corpus, seed, masked, judged
-        self.pad, self.cls, self.sep, self.mask = tokenizer.convert_tokens_to_ids(["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
+        special = (tokenizer.convert_tokens_to_ids(token) for token in ("[PAD]", "[CLS]", "[SEP]", "[MASK]"))
+        self.pad, self.cls, self.sep, self.mask = (int(str(number)) for number in special)
         self.rates = _rates(corpus, len(tokenizer), mask_rate)
 
     def at(self, step: int) -> Batch:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from steadytune.tasks.mini import lexicon
 from steadytune.tasks.mini import syntax as t
@@ -11,7 +12,7 @@ from steadytune.tasks.mini.sampling import Sampler, pick
 Edit = Callable[[t.Sentence, Sampler], t.Sentence | None]
 
 
-def rewrite_one(node: t.Node, rng: Random, change: Callable[[t.Node], t.Node | None]) -> t.Node | None:
+def rewrite_one(node: t.Node, rng: Random, change: Callable[[t.Node], t.Node | None]) -> Any:
     """The tree with one randomly chosen node changed, among those that `change` has an answer for."""
     options = [(target, changed) for target in t.nodes(node) if (changed := change(target)) is not None]
     if not options:

@@ -79,9 +79,9 @@ class Verdict:
 class Two:
     """Two clauses about two things, joined by `and`, `but` or `although` (which stands first)."""
 
-    left: "Quality | Attitude"
+    left: "Opinion"
     word: str
-    right: "Quality | Attitude"
+    right: "Opinion"
 
 
 Opinion = Quality | Attitude | Verdict
