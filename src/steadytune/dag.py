@@ -124,8 +124,8 @@ class Dag:
 
     @property
     def suite_digest(self) -> str:
-        """The digest of the grid: other cells make another table."""
-        return canonical_digest([str(cell) for cell in self.suite.cells])
+        """The digest of the suite's file: other cells, titles or tables make other pages."""
+        return canonical_digest(self.suite.file.model_dump(mode="json"))
 
     def _pretraining(self, key: str) -> Path | None:
         return self.lock.pretraining(key)
@@ -148,7 +148,8 @@ class Dag:
         """What a cell reads; a cell outside the grid stops here with the nearest name."""
         spec = _said(lambda: self.suite.spec(_cell(wildcards)))
         datasets = {parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)}
-        return [self.receipt("models", spec.model), *(self.receipt("datasets", key) for key in sorted(datasets))]
+        receipts = [self.receipt("models", spec.model), *(self.receipt("datasets", key) for key in sorted(datasets))]
+        return self._needed(receipts, record_path(self.suite, spec.cell))
 
     def cell_digest(self, wildcards: Any) -> str:
         """The digest of a cell's settings: changed settings train again."""
@@ -164,7 +165,18 @@ class Dag:
             raise WorkflowError(f"{self.file}: no encoder '{wildcards.encoder}'")
         model = self.suite.file.encoders[wildcards.encoder].model
         task, _ = _said(lambda: parse_task(wildcards.task))
-        return [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
+        receipts = [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
+        return self._needed(receipts, variability_path(self.suite, wildcards.encoder, wildcards.task))
+
+    @staticmethod
+    def _needed(receipts: list[str], output: Path) -> list[str]:
+        """The receipts that a job asks for: where its output is there, those that are there too.
+
+        An input that was cleared away after a cell was finished would otherwise be staged for the next cell that needs
+        it, and every finished cell trained again because its input is new. (`ancient` is no way out: Snakemake 9.27
+        then leaves out jobs with missing output when the job that makes their input runs again.)
+        """
+        return [receipt for receipt in receipts if Path(receipt).exists()] if output.exists() else receipts
 
 
 def _cell(wildcards: Any) -> Cell:

@@ -250,12 +250,42 @@ def test_layers_get_contiguous_states_whatever_they_are_given():
     assert seen == [True]
 
 
-def test_inputs_may_be_word_embeddings():
-    for layout in ("bert", "deberta-v3", "xlnet"):
-        encoder, inputs = make(layout), make_inputs(layout)
-        expected = encoder(inputs).logits
-        inputs["inputs_embeds"] = encoder.word_embeddings(inputs.pop("input_ids"))
-        assert torch.equal(encoder(inputs).logits, expected)
+@every_layout
+def test_word_embeddings_can_be_replaced(layout):
+    encoder, inputs = make(layout), make_inputs(layout)
+    expected = encoder(inputs).logits
+    seen = []
+
+    def keep(words):
+        seen.append(words)
+        return words
+
+    assert torch.equal(encoder(inputs, on_embeddings=keep).logits, expected)
+    (words,) = seen
+    assert torch.equal(words, encoder.model.get_input_embeddings().weight[inputs["input_ids"]])
+    assert not torch.equal(encoder(inputs, on_embeddings=lambda words: words + 0.1).logits, expected)
+    assert torch.equal(encoder(inputs).logits, expected), "the change outlived its pass"
+
+
+@every_layout
+def test_attention_outputs_can_be_changed_layer_by_layer(layout):
+    encoder, inputs = make(layout), make_inputs(layout)
+    plain = encoder(inputs, keep_hidden=True, resumable_from=0)
+    seen = []
+
+    def change(layer, hidden):
+        seen.append((layer, tuple(hidden.shape)))
+        return hidden + 0.5 if layer == 1 else hidden
+
+    changed = encoder(inputs, on_attention_output=change, keep_hidden=True)
+    shape = (*inputs["input_ids"].shape, encoder.width)
+    assert seen == [(layer, shape) for layer in range(encoder.num_layers)]
+    assert torch.equal(changed.hidden[1], plain.hidden[1])
+    assert not torch.allclose(changed.hidden[2], plain.hidden[2])
+    encoder(inputs, keep_hidden=True, resumable_from=0)
+    again = encoder.resume(0, plain.hidden[0], on_attention_output=change)
+    for one, other in zip(again, changed.hidden[1:], strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_segments_are_left_out_where_the_architecture_has_none():

@@ -1,174 +1,172 @@
-"""HyPe and LNSR against their formulas, in float64, through the real loop: loss, gradients and two updates."""
+"""Every method of the registry: against its formula in float64, through the real loop, and what all must keep."""
 
 import numpy as np
 import pytest
 import torch
-from oracle import PlainAdamW, PlainBert, cross_entropy, tiny_bert
+from oracles import all_cases
+from oracles.case import SEED, run
+from oracles.plain import tiny_bert
 
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
-from steadytune.methods.base import Composition, Forward
+from steadytune.methods.base import Composition, Setup
 from steadytune.protocol import Protocol
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
+from steadytune.training.batching import Batcher, order_digest
 from steadytune.training.loop import fit
-from steadytune.training.streams import Streams, derive
+from steadytune.training.objective import Classification, Regression
+from steadytune.training.streams import Streams
 
-SEED = 7
 PROTOCOL = Protocol(epochs=1, batch_size=3, learning_rate=1e-2, warmup=0, gradient_clip=0.7)
+CASES = all_cases()
+DROPOUT = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
+NAMES = sorted(registry.methods())
 
 
-@pytest.fixture
-def batcher():
-    generator = np.random.Generator(np.random.Philox(3))
-    ids = [generator.integers(5, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
-    encoded = Encoded(ids, None, np.array([0, 1, 2, 1, 0, 2]), np.arange(6), 0)
-    return lambda model: Batcher(encoded, Encoder(model), PROTOCOL.batch_size)
+def method_of(label):
+    return label.partition("/")[0]
 
 
-def train(model, batcher, name, changes, tmp_path, protocol=PROTOCOL):
-    parts, _ = registry.parse(name, {name: changes})
-    method, streams = Composition([part.build() for part in parts]), Streams(SEED)
-    data = batcher(model)
-    method.prepare(data.encoder, streams)
-    fitted = fit(data.encoder, method, data, protocol, streams, regression=False, checkpoint=tmp_path / "c.safetensors",
-                 fingerprint="f", on_epoch=dict)  # fmt: skip
-    return fitted, data
+class Run:
+    """Two steps of a method on a tiny BERT, through the package."""
+
+    def __init__(self, tmp_path, label, settings, *, regression=False, dtype=torch.float64, model=None, **protocol):
+        name = method_of(label)
+        generator = np.random.Generator(np.random.Philox(3))
+        ids = [generator.integers(5, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
+        labels = np.array([0.5, 1.0, 2.5, 1.5, 0.0, 2.0]) if regression else np.array([0, 1, 2, 1, 0, 2])
+        self.model = model if model is not None else tiny_bert(num_labels=1 if regression else 3).to(dtype)
+        self.data = Batcher(Encoded(ids, None, labels, np.arange(6), 0), Encoder(self.model), PROTOCOL.batch_size)
+        self.before = {key: p.detach().clone() for key, p in self.model.named_parameters()}
+        parts, _ = registry.parse(name, {name.partition("+")[0]: settings})
+        self.streams, self.objective = Streams(SEED), Regression() if regression else Classification()
+        self.method = Composition([part.build() for part in parts])
+        self.method.prepare(Setup(self.data.encoder, self.streams, self.objective, self.data))
+        self.prepared = {key: p.detach().clone() for key, p in self.model.named_parameters()}
+        self.order = order_digest(self.data.order(self.streams.order(0)))
+        self.tmp_path, self.protocol = tmp_path, Protocol(**{**vars(PROTOCOL), **protocol})
+
+    def fit(self):
+        self.fitted = fit(self.data.encoder, self.method, self.data, self.protocol, self.streams,
+                          objective=self.objective, checkpoint=self.tmp_path / "c.safetensors", fingerprint="f",
+                          on_epoch=dict)  # fmt: skip
+        return self
+
+    def batches(self):
+        """(ids, mask, labels) of each step, labels in float64."""
+        made = [self.data.batch(rows) for rows in self.data.order(Streams(SEED).order(0))]
+        return [(b.inputs["input_ids"], b.inputs["attention_mask"],
+                 b.labels.double() if b.labels.is_floating_point() else b.labels) for b in made]  # fmt: skip
+
+    @property
+    def trained(self):
+        return {key for key, p in self.model.named_parameters() if p.requires_grad}
+
+    @property
+    def after(self):
+        return {key: p.detach() for key, p in self.model.named_parameters()}
 
 
-def noise_of(step, shape, noise, sigma):
-    generator = torch.Generator().manual_seed(derive(SEED, "noise", step))
-    draws = {"normal": lambda t: t.normal_(0, sigma, generator=generator),
-             "uniform": lambda t: t.uniform_(-sigma, sigma, generator=generator),
-             "uniform-released": lambda t: t.uniform_(0, sigma, generator=generator)}  # fmt: skip
-    return lambda: draws[noise](torch.empty(shape, dtype=torch.float64))
+def test_every_method_has_a_case():
+    assert {method_of(label) for label in CASES if "+" not in method_of(label)} == set(NAMES)
 
 
-def hype_loss(bert, batch, step, noise, sigma):
-    shape = (*batch.inputs["input_ids"].shape, 8)
-    draw = noise_of(step, shape, noise, sigma)
-    logits, _ = bert.forward(batch.inputs["input_ids"], batch.inputs["attention_mask"], [draw() for _ in range(2)])
-    return cross_entropy(logits, batch.labels)
+@pytest.mark.parametrize("label", CASES)
+def test_two_updates_equal_the_formula(label, tmp_path):
+    case = CASES[label]
+    ours = Run(tmp_path, label, case.settings, regression=case.regression)
+    added = {name: value for name, value in ours.prepared.items() if name not in ours.before}
+    assert bool(added) == case.adds_parameters
+    expected, losses = run(case, {**ours.before, **added}, ours.batches(), PROTOCOL)
+    ours.fit()
+    assert ours.fitted.steps == 2
+    assert ours.fitted.history[0]["train_loss"] == pytest.approx(np.mean(losses), abs=1e-10)
+    assert ours.trained == {name for name in expected if case.trained(name)}
+    deviation = max(float((value - expected[name]).abs().max()) for name, value in ours.after.items())
+    assert deviation < 1e-10
 
 
-def lnsr_loss(bert, batch, step, noise, sigma, weight, start):
-    ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    logits, hidden = bert.forward(ids, mask)
-    x = hidden[start]
-    generator = torch.Generator().manual_seed(derive(SEED, "noise", step))
-    if noise == "gaussian":
-        eps = torch.empty(x.shape, dtype=torch.float64).normal_(0, sigma, generator=generator)
-    else:
-        z = torch.empty(len(x), 1, 1, dtype=torch.float64).normal_(0, sigma, generator=generator)
-        others = [(i - 1) % len(x) for i in range(len(x))]
-        eps = z * (x[others] - x).detach() * mask[others][..., None]
-    noised, penalty = x + eps * mask[..., None], 0.0
-    for layer in range(start, 2):
-        noised = bert.layer(layer, noised, mask)
-        for b, t in mask.nonzero().tolist():
-            penalty = penalty + (noised[b, t] - hidden[layer + 1][b, t]).square().sum()
-    return cross_entropy(logits, batch.labels) + weight * penalty / mask.sum()
+@pytest.mark.parametrize("label", [label for label in CASES if method_of(label) != "vanilla"])
+def test_a_case_differs_from_plain_fine_tuning(label, tmp_path):
+    case = CASES[label]
+    ours = Run(tmp_path / "ours", label, case.settings, regression=case.regression).fit().after
+    plain = Run(tmp_path / "plain", "vanilla", {}, regression=case.regression).fit().after
+    assert max(float((ours[name] - plain[name]).abs().max()) for name in plain if name in ours) > 1e-6
 
 
-CASES = {
-    "hype-n": ({"sigma": 0.1}, lambda *a: hype_loss(*a, "normal", 0.1)),
-    "hype-u": ({"sigma": 0.1}, lambda *a: hype_loss(*a, "uniform", 0.1)),
-    "hype-u-released": ({"sigma": 0.1}, lambda *a: hype_loss(*a, "uniform-released", 0.1)),
-    "lnsr": ({"sigma": 0.2, "weight": 0.5, "layer": 0}, lambda *a: lnsr_loss(*a, "gaussian", 0.2, 0.5, 0)),
-    "lnsr-in-manifold": ({"sigma": 0.9, "weight": 2.0}, lambda *a: lnsr_loss(*a, "in-manifold", 0.9, 2.0, 1)),
-    "vanilla": ({}, lambda bert, batch, step: hype_loss(bert, batch, step, "normal", 0.0)),
-}
+@pytest.mark.parametrize("label", [label for label, case in CASES.items() if case.off is not None])
+def test_switched_off_is_vanilla_bit_for_bit(label, tmp_path):
+    settings = {**CASES[label].settings, **CASES[label].off}
+    models = [tiny_bert(**DROPOUT).float() for _ in range(2)]
+    off = Run(tmp_path / "off", label, settings, model=models[0]).fit().after
+    plain = Run(tmp_path / "plain", "vanilla", {}, model=models[1]).fit().after
+    assert off.keys() == plain.keys()
+    for name in plain:
+        assert torch.equal(off[name], plain[name]), name
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_two_updates_equal_the_formula(name, batcher, tmp_path):
-    changes, loss_of = CASES[name]
-    model = tiny_bert()
-    parameters = {key: p.detach().clone() for key, p in model.named_parameters()}
-    plain = PlainAdamW(parameters, PROTOCOL)
-    data = batcher(model)
-    losses = []
-    for step, rows in enumerate(data.order(Streams(SEED).order(0))):
-        leaves = {key: p.clone().requires_grad_() for key, p in plain.parameters.items()}
-        loss = loss_of(PlainBert(leaves, 2, 2), data.batch(rows), step)
-        gradients = dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
-        # Two steps of linear decay without warm-up: the peak, then half of it.
-        plain.step(gradients, rate=PROTOCOL.learning_rate * (1 - step / 2))
-        losses.append(loss.item())
-    fitted, _ = train(model, batcher, name, changes, tmp_path)
-    assert fitted.steps == 2
-    assert fitted.history[0]["train_loss"] == pytest.approx(np.mean(losses), abs=1e-10)
-    worst = max(float((p - plain.parameters[key]).detach().abs().max()) for key, p in model.named_parameters())
-    assert worst < 1e-10
+@pytest.mark.parametrize("label", CASES)
+def test_evaluation_adds_nothing(label, tmp_path):
+    """In evaluation mode two passes agree to the bit, and draw neither from the method's noise nor from dropout's."""
+    case = CASES[label]
+    ours = Run(tmp_path, label, case.settings, regression=case.regression, dtype=torch.float32).fit()
+    batch = ours.data.batch(np.arange(3))
+    states = ours.streams.noise.get_state(), torch.get_rng_state()
+    first, second = (ours.data.encoder(batch.inputs).logits for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(states[0], ours.streams.noise.get_state())
+    assert torch.equal(states[1], torch.get_rng_state())
+    if not case.adds_parameters:
+        assert torch.equal(first, ours.model(**batch.inputs).logits)
 
 
-@pytest.mark.parametrize(
-    ("name", "off"),
-    [("hype-n", {"sigma": 0.0, "hidden_dropout": None}), ("hype-u", {"sigma": 0.0, "hidden_dropout": None}),
-     ("hype-u-released", {"sigma": 0.0, "hidden_dropout": None}), ("lnsr", {"weight": 0.0}), ("lnsr", {"sigma": 0.0}),
-     ("lnsr-in-manifold", {"sigma": 0.0})],
-)  # fmt: skip
-def test_switched_off_is_vanilla_bit_for_bit(name, off, batcher, tmp_path):
-    dropout = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
-    models = [tiny_bert(**dropout).float() for _ in range(2)]
-    for model, (method, changes) in zip(models, [("vanilla", {}), (name, off)], strict=True):
-        train(model, batcher, method, changes, tmp_path)
-    for (key, one), (_, other) in zip(models[0].named_parameters(), models[1].named_parameters(), strict=True):
-        assert torch.equal(one, other), key
+@pytest.mark.parametrize("label", CASES)
+def test_order_and_the_heads_first_weights_are_vanillas(label, tmp_path):
+    case = CASES[label]
+    ours = Run(tmp_path, label, case.settings, regression=case.regression)
+    plain = Run(tmp_path, "vanilla", {}, regression=case.regression)
+    assert ours.order == plain.order
+    head = {name: ours.prepared[name] for name in ours.data.encoder.head_parameters() if name in plain.prepared}
+    assert head
+    if not case.perturbs_head:
+        assert all(torch.equal(value, plain.prepared[name]) for name, value in head.items())
 
 
-@pytest.mark.parametrize("name", ["hype-n", "hype-u", "hype-u-released", "lnsr", "lnsr-in-manifold"])
-def test_switched_on_differs_and_evaluation_adds_nothing(name, batcher, tmp_path):
-    model, plain = tiny_bert().float(), tiny_bert().float()
-    _, data = train(model, batcher, name, {"sigma": 0.1}, tmp_path)
-    train(plain, batcher, "vanilla", {}, tmp_path)
-    assert not torch.equal(model.classifier.weight, plain.classifier.weight)
-    batch = data.batch(np.arange(3))
-    assert torch.equal(data.encoder(batch.inputs).logits, model(**batch.inputs).logits)
+@pytest.mark.parametrize("label", CASES)
+def test_interrupted_and_resumed_is_the_same_bits(label, tmp_path):
+    case = CASES[label]
+
+    def start(folder):
+        model = tiny_bert(num_labels=1 if case.regression else 3, **DROPOUT).float()
+        return Run(tmp_path / folder, label, case.settings, regression=case.regression, model=model, epochs=3)
+
+    whole = start("whole").fit()
+    cut, epochs = start("cut"), 0
+
+    def dies():
+        nonlocal epochs
+        epochs += 1
+        if epochs == 3:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(cut.data.encoder, cut.method, cut.data, cut.protocol, cut.streams, objective=cut.objective,
+            checkpoint=cut.tmp_path / "c.safetensors", fingerprint="f", on_epoch=dies)  # fmt: skip
+    resumed = start("cut").fit()
+    assert resumed.fitted.resumed
+    assert resumed.fitted.history == whole.fitted.history
+    for name, value in whole.after.items():
+        assert torch.equal(value, resumed.after[name]), name
 
 
-def test_noise_is_fresh_for_every_layer_and_step_and_within_bounds():
-    method = registry.parse("hype-u", {"hype-u": {"sigma": 0.5}})[0][0].build()
-    streams = Streams(SEED)
-    hidden = torch.zeros(4, 50, 8)
-    draws = []
-    for step in range(2):
-        streams.at_step(step)
-        draws += [method.perturb(layer, hidden, streams) for layer in range(2)]
-    assert all(not torch.equal(a, b) for i, a in enumerate(draws) for b in draws[:i])
-    values = torch.cat(draws).flatten()
-    assert values.min() < -0.45
-    assert values.max() > 0.45
-    assert abs(values.mean()) < 0.02
-
-
-def test_hype_turns_hidden_dropout_off_and_keeps_attention_dropout():
-    model = tiny_bert(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
-    registry.parse("hype-n")[0][0].build().prepare(Encoder(model), Streams(SEED))
-    rates = {name: m.p for name, m in model.named_modules() if isinstance(m, torch.nn.Dropout)}
-    assert rates
-    assert all((p == 0.1) == name.endswith("attention.self.dropout") for name, p in rates.items())
-
-
-def test_lnsr_shares_the_dropout_of_both_passes(batcher):
-    model = tiny_bert(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5).train()
-    data = batcher(model)
-    method = registry.parse("lnsr", {"lnsr": {"sigma": 0.0, "layer": 0}})[0][0].build()
-    streams = Streams(SEED)
-    method.prepare(data.encoder, streams)
-    batch = data.batch(np.arange(3))
-    streams.at_step(0)
-    with_penalty = method.loss(Forward(data.encoder, [method], streams, False), batch)
-    streams.at_step(0)
-    without = Forward(data.encoder, [], streams, False)
-    assert torch.equal(with_penalty, without.task_loss(without(batch), batch))
-
-
-def test_lnsr_refuses_a_layer_that_the_encoder_lacks():
-    method = registry.parse("lnsr", {"lnsr": {"layer": 2}})[0][0].build()
-    with pytest.raises(SteadyTuneError, match=r"layer 2 .* do not fit an encoder of 2 layers"):
-        method.prepare(Encoder(tiny_bert()), Streams(SEED))
+@pytest.mark.parametrize("label", CASES)
+def test_bf16_runs(label, tmp_path):
+    case = CASES[label]
+    ours = Run(tmp_path, label, case.settings, regression=case.regression, dtype=torch.float32, precision="bf16").fit()
+    assert np.isfinite(ours.fitted.history[0]["train_loss"])
+    assert all(torch.isfinite(value).all() for value in ours.after.values())
 
 
 @pytest.mark.parametrize(

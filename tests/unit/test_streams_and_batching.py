@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from oracle import tiny_bert
+from oracles.plain import tiny_bert
 
 from steadytune.encoders.encoder import Encoder
 from steadytune.tasks.data import Encoded

@@ -12,6 +12,6 @@ rule collect:
         "../envs/analysis.yaml"
     params:
         suite=dag.file,
-        cells=dag.suite_digest,
+        settings=dag.suite_digest,
     shell:
         "python -m steadytune collect {params.suite} >{log} 2>&1"

@@ -3,7 +3,7 @@
 
 rule finetune:
     input:
-        lambda wildcards: ancient(dag.cell_inputs(wildcards)),
+        dag.cell_inputs,
     output:
         **dag.cell_outputs(),
     log:

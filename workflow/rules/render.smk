@@ -18,6 +18,7 @@ rule tables:
         "../envs/analysis.yaml"
     params:
         suite=dag.file,
+        settings=dag.suite_digest,
     shell:
         "python -m steadytune render {params.suite} tables >{log} 2>&1"
 
@@ -39,6 +40,7 @@ rule figures:
         "../envs/analysis.yaml"
     params:
         suite=dag.file,
+        settings=dag.suite_digest,
     shell:
         "python -m steadytune render {params.suite} figures >{log} 2>&1"
 
@@ -58,5 +60,6 @@ rule report:
         "../envs/analysis.yaml"
     params:
         suite=dag.file,
+        settings=dag.suite_digest,
     shell:
         "python -m steadytune render {params.suite} report >{log} 2>&1"

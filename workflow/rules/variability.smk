@@ -3,7 +3,7 @@
 
 rule variability:
     input:
-        lambda wildcards: ancient(dag.layer_inputs(wildcards)),
+        dag.layer_inputs,
     output:
         f"{dag.folder}/variability/{{encoder}}/{{task}}.json",
     log:

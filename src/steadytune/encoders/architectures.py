@@ -32,6 +32,11 @@ class Architecture:
     sequence_first: whether the layers work on (tokens, batch, width).
     reads_last_token: whether the sentence is read off its last token, which padding must then stay clear of.
     takes_segments: whether the forward pass has `token_type_ids` at all.
+    attention_block: path, inside a layer, of the module that gives the self-attention block's output, its residual
+        and LayerNorm included.
+    sublayers: paths, inside a layer, of the modules that give the self-attention's and the feed-forward's output
+        right before each residual is added; empty where the layout has no such module.
+    projections: paths, inside a layer, of the linear layers that make queries and values (or both and the keys).
     """
 
     stack: str
@@ -42,6 +47,9 @@ class Architecture:
     sequence_first: bool = False
     reads_last_token: bool = False
     takes_segments: bool = True
+    attention_block: str = "attention"
+    sublayers: tuple[str, ...] = ("attention.output.dropout", "output.dropout")
+    projections: tuple[str, ...] = ("attention.self.query", "attention.self.value")
 
     def layers(self, model: Model) -> list[nn.Module]:
         """The layer modules in the order in which a forward pass calls them."""
@@ -113,18 +121,33 @@ def _distilbert_head(model: Model, hidden: Tensor) -> Tensor:
     return model.classifier(model.dropout(nn.functional.relu(model.pre_classifier(hidden[:, 0]))))
 
 
-_DEBERTA = Architecture(stack="deberta.encoder.layer", head=_deberta_head)
-
 ARCHITECTURES: dict[str, Architecture] = {
-    "albert": Albert(stack="albert.encoder.albert_layer_groups", head=_albert_head, pooler="albert.pooler"),
+    "albert": Albert(
+        stack="albert.encoder.albert_layer_groups",
+        head=_albert_head,
+        pooler="albert.pooler",
+        sublayers=("attention.output_dropout", "ffn_output"),
+        projections=("attention.query", "attention.value"),
+    ),
     "bert": Architecture(stack="bert.encoder.layer", head=_bert_head, pooler="bert.pooler"),
-    "deberta": _DEBERTA,
-    "deberta-v2": _DEBERTA,
+    "deberta": Architecture(
+        stack="deberta.encoder.layer",
+        head=_deberta_head,
+        projections=("attention.self.in_proj",),
+    ),
+    "deberta-v2": Architecture(
+        stack="deberta.encoder.layer",
+        head=_deberta_head,
+        projections=("attention.self.query_proj", "attention.self.value_proj"),
+    ),
     "distilbert": Architecture(
         stack="distilbert.transformer.layer",
         head=_distilbert_head,
         hidden_dropout="dropout",
         takes_segments=False,
+        attention_block="sa_layer_norm",
+        sublayers=("attention.out_lin", "ffn"),
+        projections=("attention.q_lin", "attention.v_lin"),
     ),
     "electra": Architecture(stack="electra.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
     "roberta": Architecture(stack="roberta.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
@@ -136,6 +159,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         hidden_dropout="dropout",
         sequence_first=True,
         reads_last_token=True,
+        attention_block="rel_attn",
+        # The attention's projections are bare parameters inside one module, which no other module can follow.
+        sublayers=(),
+        projections=(),
     ),
 }
 

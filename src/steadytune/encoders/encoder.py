@@ -5,21 +5,23 @@ output), hidden[l] what enters layer l, hidden[L] the last layer's output.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from steadytune.encoders.architectures import find_architecture
-from steadytune.encoders.passes import LayerInput, Pass, Recording, generator_of, hidden_of
+from steadytune.encoders.passes import LayerInput, Pass, Recording, change_attention, generator_of, hidden_of
 from steadytune.errors import SteadyTuneError, unknown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-INPUTS = ("input_ids", "inputs_embeds", "attention_mask", "token_type_ids")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True)
@@ -81,35 +83,53 @@ class Encoder:
         self,
         inputs: dict[str, Tensor],
         *,
+        on_embeddings: Callable[[Tensor], Tensor] | None = None,
         on_layer_input: LayerInput | None = None,
+        on_attention_output: LayerInput | None = None,
         keep_hidden: bool = False,
         resumable_from: int | None = None,
     ) -> EncoderOutput:
         """One forward pass.
 
-        inputs: `input_ids` (batch, tokens) or `inputs_embeds` (batch, tokens, width), with `attention_mask` and
-            `token_type_ids`; the latter are left out where the architecture knows no segments.
+        inputs: `input_ids`, `attention_mask` and `token_type_ids`, each (batch, tokens); the latter are left out where
+            the architecture knows no segments.
+        on_embeddings: called with the rows of the word embedding table (batch, tokens, width of the table); what it
+            returns is what positions are added to.
         on_layer_input: called for l = 0..L-1 with (l, hidden[l]); what it returns is what layer l gets.
+        on_attention_output: the same for what leaves the self-attention block of layer l.
         keep_hidden: return the hidden states, each as it was before `on_layer_input` changed it.
         resumable_from: remember what `resume` needs to run layers `resumable_from`..L-1 again.
         """
         self._recording = None
         arguments = self._arguments(inputs)
-        if on_layer_input is None and not keep_hidden and resumable_from is None:
-            return EncoderOutput(self.model(**arguments, return_dict=True).logits)
         if resumable_from is not None:
             self._check_layer(resumable_from)
-        with Pass(self, on_layer_input, keep_hidden, resumable_from) as layer_pass:
+
+        def change_words(output: Tensor) -> Tensor:
+            assert on_embeddings is not None
+            return self.architecture.native(on_embeddings(self.architecture.batch_first(output)))
+
+        with (
+            _changed(self.model.get_input_embeddings(), change_words if on_embeddings else None),
+            Pass(self, on_layer_input, on_attention_output, keep_hidden, resumable_from) as layer_pass,
+        ):
             logits = self.model(**arguments, return_dict=True).logits
         self._recording = layer_pass.recording
         return EncoderOutput(logits, tuple(layer_pass.hidden))
 
-    def resume(self, start: int, hidden: Tensor, *, on_layer_input: LayerInput | None = None) -> tuple[Tensor, ...]:
+    def resume(
+        self,
+        start: int,
+        hidden: Tensor,
+        *,
+        on_layer_input: LayerInput | None = None,
+        on_attention_output: LayerInput | None = None,
+    ) -> tuple[Tensor, ...]:
         """Run layers start..L-1 of the last forward pass again, on another input of layer `start`.
 
         hidden: (batch, tokens, width), the shape of the last pass. Returns hidden[start + 1], ..., hidden[L].
         Every layer gets the masks and positions of the last pass, and its dropout draws the same masks: the random
-        state at its entry is replayed and the caller's put back, so that only `on_layer_input` draws from the latter.
+        state at its entry is replayed and the caller's put back.
         The last pass must have been called with `resumable_from` <= start, and in the same autocast context.
         """
         self._check_layer(start)
@@ -122,17 +142,16 @@ class Encoder:
         for layer, module in list(enumerate(self.layers()))[start:]:
             if on_layer_input is not None:
                 hidden = on_layer_input(layer, hidden)
-            hidden = self._run_again(layer, module, hidden, recording)
+            block = module.get_submodule(self.architecture.attention_block)
+            change = on_attention_output and partial(change_attention, self.architecture, on_attention_output, layer)
+            with _changed(block, change):
+                hidden = self._run_again(layer, module, hidden, recording)
             states.append(hidden)
         return tuple(states)
 
     def classify(self, hidden_last: Tensor) -> Tensor:
         """The head on a hidden state (batch, tokens, width) -> logits (batch, num_labels)."""
         return self.architecture.head(self.model, hidden_last)
-
-    def word_embeddings(self, input_ids: Tensor) -> Tensor:
-        """`inputs_embeds` for `input_ids`: the rows of the word embedding table, before anything is added to them."""
-        return self.model.get_input_embeddings()(input_ids)
 
     def head_parameters(self) -> dict[str, nn.Parameter]:
         """The classification head, by name: all that lies outside the pretrained encoder.
@@ -229,3 +248,16 @@ class Encoder:
         finally:
             generator.set_state(outer)
         return self.architecture.batch_first(output)
+
+
+@contextmanager
+def _changed(module: nn.Module, change: Callable[[Any], Any] | None) -> Iterator[None]:
+    """Let `change` replace what `module` returns."""
+    if change is None:
+        yield
+        return
+    handle = module.register_forward_hook(lambda _module, _inputs, output: change(output))
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -39,7 +39,12 @@ class Pass:
     """Hooks on the layers for the length of one forward pass."""
 
     def __init__(
-        self, encoder: "Encoder", on_layer_input: LayerInput | None, keep_hidden: bool, resumable_from: int | None
+        self,
+        encoder: "Encoder",
+        on_layer_input: LayerInput | None,
+        on_attention_output: LayerInput | None,
+        keep_hidden: bool,
+        resumable_from: int | None,
     ) -> None:
         self.hidden: list[Tensor] = []
         self.recording = None if resumable_from is None else Recording(resumable_from)
@@ -47,16 +52,22 @@ class Pass:
         self._layers = encoder.layers()
         self._extra = encoder.architecture.after_first_layer(encoder.model)
         self._on_layer_input = on_layer_input
+        self._on_attention_output = on_attention_output
         self._keep_hidden = keep_hidden
         self._entered = 0
         self._first_input: Tensor | None = None
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> "Pass":
+        if not (self._on_layer_input or self._on_attention_output or self._keep_hidden or self.recording):
+            return self
         last = self._extra if self._extra is not None and len(self._layers) == 1 else self._layers[-1]
         modules = dict.fromkeys(self._layers)  # ALBERT: the same module many times, one hook
         for module in modules:
             self._handles.append(module.register_forward_pre_hook(self._enter_layer, with_kwargs=True))
+            if self._on_attention_output is not None:
+                block = module.get_submodule(self._architecture.attention_block)
+                self._handles.append(block.register_forward_hook(self._leave_attention))
         if self._extra is not None:
             self._handles.append(self._extra.register_forward_pre_hook(self._enter_extra))
         if self._keep_hidden:
@@ -84,6 +95,10 @@ class Pass:
             self.recording.calls.append(Call(args[1:], kwargs, generator_of(hidden.device).get_state()))
         return (native, *args[1:]), kwargs
 
+    def _leave_attention(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        assert self._on_attention_output is not None
+        return change_attention(self._architecture, self._on_attention_output, self._entered - 1, output)
+
     def _enter_extra(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if self.recording is not None:
             self.recording.extra_arguments = args[2:]
@@ -103,6 +118,12 @@ class Pass:
 def hidden_of(output: Any) -> Tensor:
     """The hidden state in what a layer returns: the state alone, or a tuple that begins with it."""
     return output if isinstance(output, Tensor) else output[0]
+
+
+def change_attention(architecture: Architecture, change: LayerInput, layer: int, output: Any) -> Any:
+    """What a self-attention block returns, its hidden state replaced by what `change` makes of it."""
+    hidden = architecture.native(change(layer, architecture.batch_first(hidden_of(output))))
+    return hidden if isinstance(output, Tensor) else (hidden, *output[1:])
 
 
 def generator_of(device: torch.device) -> torch.Generator:

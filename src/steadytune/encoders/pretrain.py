@@ -22,6 +22,7 @@ from torch.nn import functional
 from steadytune.encoders.pretraining_data import GARBLED, Batch, Batches, read_texts, tokenize
 from steadytune.encoders.tokenizer import build_tokenizer, build_vocabulary
 from steadytune.files import sha256, write_text
+from steadytune.methods.base import Composition
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
 from steadytune.training.determinism import set_determinism
 from steadytune.training.streams import derive
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NO_METHOD = Composition(())
 CURVE = ("step", "learning_rate", "masked_loss", "judgement_loss", "judgement_accuracy")
 
 
@@ -131,7 +133,7 @@ def build_model(settings: Settings, vocabulary: int) -> "BertForPreTraining":
 def _fit(model: nn.Module, batches: Batches, settings: Settings, checkpoint: Path, fingerprint: str) -> dict[str, Any]:
     """Train to the end, from the checkpoint if it is of the same settings and corpus; the training record."""
     optimizer = _optimizer(model, settings)
-    progress = load_checkpoint(checkpoint, model, optimizer, fingerprint)
+    progress = load_checkpoint(checkpoint, model, optimizer, NO_METHOD, fingerprint)
     progress = progress or {"fingerprint": fingerprint, "step": 0, "tokens": 0, "curve": [], "window": []}
     for step in range(progress["step"], settings.steps):
         rate = _learning_rate(step, settings)
@@ -147,7 +149,7 @@ def _fit(model: nn.Module, batches: Batches, settings: Settings, checkpoint: Pat
             progress["curve"].append([step + 1, rate, *means])
             log.info("step %d: masked loss %.3f, judgement loss %.3f, accuracy %.3f", step + 1, *means)
         if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
-            save_checkpoint(checkpoint, model, optimizer, progress)
+            save_checkpoint(checkpoint, model, optimizer, NO_METHOD, progress)
     return progress
 
 

@@ -1,10 +1,11 @@
-"""What a method may do: the hooks, the forward pass it is handed, and how several methods compose.
+"""What a method may do: its hooks, and how several methods compose.
 
 A method overrides the hooks it needs and nothing else in the project knows its name. In a composition `a+b`, `prepare`,
-`perturb` and `gradients` of a run before those of b; `loss` and `step` belong to the one method that overrides them.
+`perturb`, `perturb_attention` and `gradients` of a run before those of b; `loss` and `step` belong to the one method
+that overrides them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,14 +13,39 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from steadytune.encoders.encoder import Encoder, EncoderOutput
-    from steadytune.training.batching import Batch
+    from steadytune.encoders.encoder import Encoder
+    from steadytune.training.batching import Batch, Batcher
+    from steadytune.training.forward import Forward
+    from steadytune.training.objective import Objective
     from steadytune.training.streams import Streams
 
 
 @dataclass(frozen=True)
 class NoSettings:
     """The settings of a method that has none."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a method prepares from: the cell before its first step."""
+
+    encoder: "Encoder"
+    streams: "Streams"
+    """Draw from `streams.noise`; what it gives here is no step's draw."""
+    objective: "Objective"
+    train: "Batcher"
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update of the parameters, as `Method.step` sees it."""
+
+    parameters: "dict[str, nn.Parameter]"
+    """The trainable parameters by name, gradients clipped."""
+    number: int
+    """0-based, counted over the whole training."""
+    learning_rate: float
+    """This step's, as the schedule says."""
 
 
 class Method:
@@ -32,12 +58,18 @@ class Method:
     source: ClassVar[str] = ""
     """Paper and section."""
     passes: ClassVar[tuple[float, float]] = (1, 1)
-    """Forward and backward passes a step, counted in whole passes of the encoder."""
+    """Forward and backward passes a step, counted in whole passes of the encoder, at the default settings."""
+    selects_parameters: ClassVar[bool] = False
+    """Whether it chooses which parameters are trained: two such methods contradict each other."""
+    freezes_weights: ClassVar[bool] = False
+    """Whether it keeps the encoder's weight matrices as they are."""
+    needs_weights: ClassVar[bool] = False
+    """Whether it acts on the training of the encoder's weight matrices, and means nothing where they are frozen."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
-    def prepare(self, encoder: "Encoder", streams: "Streams") -> None:
+    def prepare(self, setup: Setup) -> None:
         """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""
 
     def perturb(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
@@ -47,59 +79,27 @@ class Method:
         """
         return hidden
 
+    def perturb_attention(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
+        """What leaves the self-attention block of layer `layer` instead of `hidden` (B, T, d); in training only."""
+        return hidden
+
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
         """The scalar that is minimised; by default the task loss of one forward pass."""
         return forward.task_loss(forward(batch), batch)
 
-    def gradients(self, parameters: dict[str, "nn.Parameter"]) -> None:
-        """Change the gradients in place, before clipping and the optimiser's step."""
+    def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
+        """Change the gradients in place, before clipping and the optimiser's step; one without a gradient has None."""
 
-    def step(self, optimizer: "Optimizer") -> None:
+    def step(self, optimizer: "Optimizer", update: Update) -> None:
         """Update the parameters; by default the optimiser does."""
         optimizer.step()
 
+    def state(self) -> dict[str, "Tensor"]:
+        """What must survive an interruption besides what `prepare` makes again: it goes into every checkpoint."""
+        return {}
 
-@dataclass
-class Forward:
-    """The training forward pass of one cell, as handed to `Method.loss`: perturbed by every method of the cell."""
-
-    encoder: "Encoder"
-    methods: Sequence[Method]
-    streams: "Streams"
-    regression: bool
-
-    def __call__(
-        self, batch: "Batch", *, keep_hidden: bool = False, resumable_from: int | None = None
-    ) -> "EncoderOutput":
-        """Run the encoder on a batch; `keep_hidden` and `resumable_from` as in `Encoder`."""
-        return self.encoder(
-            batch.inputs, on_layer_input=self._perturb(), keep_hidden=keep_hidden, resumable_from=resumable_from
-        )
-
-    def resume(self, start: int, hidden: "Tensor") -> tuple["Tensor", ...]:
-        """Run layers `start`.. of the last batch again, on `hidden` (B, T, d): their outputs, with the same dropout."""
-        return self.encoder.resume(start, hidden, on_layer_input=self._perturb())
-
-    def task_loss(self, output: "EncoderOutput", batch: "Batch") -> "Tensor":
-        """Cross-entropy of the labels, or mean squared error for regression, averaged over the batch."""
-        from torch.nn import functional
-
-        logits = at_least_single(output.logits)
-        if self.regression:
-            return functional.mse_loss(logits.squeeze(-1), batch.labels.to(logits.dtype))
-        return functional.cross_entropy(logits, batch.labels)
-
-    def _perturb(self) -> Callable[[int, "Tensor"], "Tensor"] | None:
-        active = [method for method in self.methods if overrides(type(method), "perturb")]
-        if not active:
-            return None
-
-        def perturb(layer: int, hidden: "Tensor") -> "Tensor":
-            for method in active:
-                hidden = method.perturb(layer, hidden, self.streams)
-            return hidden
-
-        return perturb
+    def restore(self, state: dict[str, "Tensor"]) -> None:
+        """Take up the state that `state` gave; called after `prepare`."""
 
 
 class Composition:
@@ -108,34 +108,46 @@ class Composition:
     def __init__(self, methods: Sequence[Method]) -> None:
         self.methods = methods
 
-    def prepare(self, encoder: "Encoder", streams: "Streams") -> None:
+    def prepare(self, setup: Setup) -> None:
         """Every method's, in the order of the name."""
         for method in self.methods:
-            method.prepare(encoder, streams)
+            method.prepare(setup)
 
-    def loss(self, forward: Forward, batch: "Batch") -> "Tensor":
+    def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
         """The owner's."""
         return self._owner("loss").loss(forward, batch)
 
-    def gradients(self, parameters: dict[str, "nn.Parameter"]) -> None:
+    def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
         """Every method's, in the order of the name."""
         for method in self.methods:
-            method.gradients(parameters)
+            method.gradients(parameters, streams)
 
-    def step(self, optimizer: "Optimizer") -> None:
+    def step(self, optimizer: "Optimizer", update: Update) -> None:
         """The owner's."""
-        self._owner("step").step(optimizer)
+        self._owner("step").step(optimizer, update)
+
+    def state(self) -> dict[str, "Tensor"]:
+        """Every method's, by its place in the name."""
+        return {f"{place}.{key}": value for place, m in enumerate(self.methods) for key, value in m.state().items()}
+
+    def restore(self, state: dict[str, "Tensor"]) -> None:
+        """Hand every method its own again."""
+        for place, method in enumerate(self.methods):
+            prefix = f"{place}."
+            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            if own:
+                method.restore(own)
 
     def _owner(self, hook: str) -> Method:
         overriding = (method for method in self.methods if overrides(type(method), hook))
         return next(overriding, self.methods[0])
 
 
-def at_least_single(tensor: "Tensor") -> "Tensor":
-    """Half-precision values as fp32, in which losses and penalties are summed; others as they are."""
-    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
-
-
 def overrides(cls: type[Method], hook: str) -> bool:
     """Whether a method has a hook of its own."""
     return getattr(cls, hook) is not getattr(Method, hook)
+
+
+def at_least_single(tensor: "Tensor") -> "Tensor":
+    """Half-precision values as fp32, in which losses and penalties are summed; others as they are."""
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor

@@ -2,18 +2,18 @@
 
 Sec. 3, Alg. 1: with h^1 the embedding output and g_i the i-th Transformer layer, every step draws a fresh eps^i for
 each layer and computes h^{i+1} = g_i(h^i + eps^i). The loss is the task loss of that one noised pass; evaluation has no
-noise.
+noise. Tables 17 and 18 also put the noise after the self-attention inside the layer, and on some layers only.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from steadytune.methods.base import Method
+from steadytune.errors import SteadyTuneError
+from steadytune.methods.base import Method, Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from steadytune.encoders.encoder import Encoder
     from steadytune.training.streams import Streams
 
 
@@ -27,6 +27,10 @@ class HyPeSettings:
     """Scale of the noise, in units of the hidden states."""
     hidden_dropout: float | None = 0.0
     """Hidden dropout while fine-tuning (sec. 4.1 turns it off); None keeps the checkpoint's own."""
+    where: Literal["input", "attention", "both"] = "input"
+    """On the input of a layer, on the output of its self-attention block, or on both (Table 17)."""
+    layers: Literal["all", "lower", "upper"] | tuple[int, ...] = "all"
+    """All layers, the lower or the upper half (Table 18), or these (0-based)."""
 
     def __post_init__(self) -> None:
         if self.sigma < 0:
@@ -46,18 +50,31 @@ class HyPe(Method):
     }
     source = "arXiv 2212.08853, sec. 3, Alg. 1"
 
-    def prepare(self, encoder: "Encoder", streams: "Streams") -> None:
-        """Set the hidden dropout; attention dropout stays, as in the released code."""
+    def prepare(self, setup: Setup) -> None:
+        """Set the hidden dropout; attention dropout stays, as in the released code. Resolve the layers."""
         if self.settings.hidden_dropout is not None:
-            encoder.set_hidden_dropout(self.settings.hidden_dropout)
+            setup.encoder.set_hidden_dropout(self.settings.hidden_dropout)
+        depth, named = setup.encoder.num_layers, self.settings.layers
+        halves = {"all": range(depth), "lower": range(depth // 2), "upper": range(depth // 2, depth)}
+        self.layers = frozenset(halves[named] if isinstance(named, str) else named)
+        if not self.layers <= set(range(depth)):
+            raise SteadyTuneError(
+                f"method hype: layers {named} do not fit an encoder of {depth}, expected 0 to {depth - 1}"
+            )
 
     def perturb(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
         """`hidden` (B, T, d) + eps, entries independent."""
-        sigma = self.settings.sigma
-        noise = hidden.new_empty(hidden.shape)
+        noised = self.settings.where != "attention" and layer in self.layers
+        return hidden + self._noise(hidden, streams) if noised else hidden
+
+    def perturb_attention(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
+        """The same on the output of the layer's self-attention block."""
+        noised = self.settings.where != "input" and layer in self.layers
+        return hidden + self._noise(hidden, streams) if noised else hidden
+
+    def _noise(self, hidden: "Tensor", streams: "Streams") -> "Tensor":
+        sigma, noise = self.settings.sigma, hidden.new_empty(hidden.shape)
         if self.settings.noise == "normal":
-            noise.normal_(0, sigma, generator=streams.noise)
-        else:
-            low = 0 if self.settings.noise == "uniform-released" else -sigma
-            noise.uniform_(low, sigma, generator=streams.noise)
-        return hidden + noise
+            return noise.normal_(0, sigma, generator=streams.noise)
+        low = 0 if self.settings.noise == "uniform-released" else -sigma
+        return noise.uniform_(low, sigma, generator=streams.noise)

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from steadytune.errors import SteadyTuneError
-from steadytune.methods.base import Forward, Method, at_least_single
+from steadytune.methods.base import Method, Setup, at_least_single
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from steadytune.encoders.encoder import Encoder
     from steadytune.training.batching import Batch
-    from steadytune.training.streams import Streams
+    from steadytune.training.forward import Forward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +54,9 @@ class LNSR(Method):
     source = "arXiv 2107.04835; arXiv 2206.05658"
     passes = (1.5, 1.5)
 
-    def prepare(self, encoder: "Encoder", streams: "Streams") -> None:
+    def prepare(self, setup: Setup) -> None:
         """Resolve and check the layers against the encoder's depth."""
-        depth = encoder.num_layers
+        depth = setup.encoder.num_layers
         self.start = depth // 2 if self.settings.layer is None else self.settings.layer
         self.regularised = self.settings.layers or tuple(range(self.start + 1, depth + 1))
         if not (self.start < depth and all(self.start < layer <= depth for layer in self.regularised)):

@@ -5,6 +5,7 @@ Nothing here imports torch: the Snakefile and `steadytune plan` validate methods
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -107,7 +108,19 @@ def _check_composition(name: str, parts: list[Part]) -> None:
     classes = [methods()[part.name][0] for part in parts]
     if len(set(classes)) < len(classes):
         raise SteadyTuneError(f"method '{name}': the same method stands twice in the composition")
-    for hook, what in (("loss", "the loss"), ("step", "the optimiser's step")):
-        owners = [part.name for part, cls in zip(parts, classes, strict=True) if overrides(cls, hook)]
+
+    def having(trait: Callable[[type[Method]], bool]) -> list[str]:
+        return [part.name for part, cls in zip(parts, classes, strict=True) if trait(cls)]
+
+    for owners, what in (
+        (having(lambda cls: overrides(cls, "loss")), "own the loss"),
+        (having(lambda cls: overrides(cls, "step")), "own the optimiser's step"),
+        (having(lambda cls: cls.selects_parameters), "choose what is trained"),
+    ):
         if len(owners) > 1:
-            raise SteadyTuneError(f"method '{name}': {' and '.join(owners)} both own {what}; keep one of them")
+            raise SteadyTuneError(f"method '{name}': {' and '.join(owners)} both {what}; keep one of them")
+    freezing, needing = having(lambda cls: cls.freezes_weights), having(lambda cls: cls.needs_weights)
+    if freezing and needing:
+        raise SteadyTuneError(
+            f"method '{name}': {needing[0]} acts on the training of the encoder's weights, which {freezing[0]} freezes"
+        )

@@ -16,30 +16,37 @@ from torch import nn
 from torch.optim import Optimizer
 
 from steadytune.files import atomic_path
+from steadytune.methods.base import Composition
 
 log = logging.getLogger(__name__)
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: Optimizer, method: Composition, progress: dict[str, Any]
+) -> None:
     """Write `path` atomically.
 
     Args:
         path: a `.safetensors` file.
         model: all of its parameters and buffers are kept.
         optimizer: its state tensors are kept by parameter number.
+        method: its state is kept.
         progress: JSON values to return from `load_checkpoint`: epoch, step, history, fingerprint.
     """
     tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in _own_tensors(model).items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
+    tensors |= {f"method.{name}": tensor for name, tensor in method.state().items()}
     with atomic_path(path) as temporary:
         save_file(
             {name: tensor.cpu() for name, tensor in tensors.items()}, temporary, {"progress": json.dumps(progress)}
         )
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, fingerprint: str) -> dict[str, Any] | None:
-    """Restore model and optimiser; the progress saved with them, or None where there is nothing to continue.
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizer: Optimizer, method: Composition, fingerprint: str
+) -> dict[str, Any] | None:
+    """Restore model, optimiser and method; the progress saved with them, or None where there is nothing to continue.
 
     A checkpoint of another fingerprint or one that cannot be read is set aside with a warning: the cell starts anew.
     """
@@ -60,6 +67,14 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, fingerpr
         for name, tensor in own.items():
             tensor.copy_(tensors[f"model.{name}"])
     _restore(optimizer, tensors)
+    device = next(model.parameters()).device
+    method.restore(
+        {
+            name.removeprefix("method."): tensor.to(device)
+            for name, tensor in tensors.items()
+            if name.startswith("method.")
+        }
+    )
     return progress
 
 

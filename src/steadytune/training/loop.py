@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from steadytune.encoders.encoder import Encoder
-from steadytune.methods.base import Composition, Forward
+from steadytune.methods.base import Composition, Update
 from steadytune.protocol import Protocol
 from steadytune.training.batching import Batch, Batcher
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
+from steadytune.training.forward import Forward
+from steadytune.training.objective import Objective
 from steadytune.training.optimisation import build_optimizer, learning_rate, set_learning_rate
 from steadytune.training.precision import Precision
 from steadytune.training.streams import Streams
@@ -48,7 +50,7 @@ def fit(
     protocol: Protocol,
     streams: Streams,
     *,
-    regression: bool,
+    objective: Objective,
     checkpoint: Path,
     fingerprint: str,
     on_epoch: Callable[[], dict[str, float]],
@@ -61,7 +63,7 @@ def fit(
         batcher: the training split.
         protocol: optimiser, schedule, precision.
         streams: the cell's randomness.
-        regression: whether the task loss is a mean squared error.
+        objective: the task's loss.
         checkpoint: written after every epoch but the last; continued from where it is present.
         fingerprint: the cell's; a checkpoint of another one is not continued.
         on_epoch: called after each epoch, with the encoder in evaluation mode; its values join the history.
@@ -73,10 +75,10 @@ def fit(
     parameters = {name: p for name, p in encoder.model.named_parameters() if p.requires_grad}
     optimizer = build_optimizer(parameters, protocol)
     precision = Precision(protocol.precision, streams.device)
-    forward = Forward(encoder, method.methods, streams, regression)
+    forward = Forward(encoder, method.methods, streams, objective, precision.backward)
     total = protocol.steps or protocol.epochs * len(batcher)
     epochs = math.ceil(total / len(batcher))
-    start = load_checkpoint(checkpoint, encoder.model, optimizer, fingerprint)
+    start = load_checkpoint(checkpoint, encoder.model, optimizer, method, fingerprint)
     progress: dict[str, Any] = start or {"epoch": 0, "step": 0, "tokens": 0, "real_tokens": 0, "history": []}
     precision.scale = progress.get("loss_scale", precision.scale)
 
@@ -90,7 +92,8 @@ def fit(
             rate = learning_rate(protocol, progress["step"], total)
             set_learning_rate(optimizer, rate)
             streams.at_step(progress["step"])
-            losses += _step(batch, method, forward, optimizer, precision, parameters, protocol.gradient_clip)
+            update = Update(parameters, progress["step"], rate)
+            losses += _step(batch, method, forward, optimizer, precision, update, protocol.gradient_clip)
             progress["step"] += 1
             progress["tokens"] += batch.tokens
             progress["real_tokens"] += batch.real_tokens
@@ -104,7 +107,7 @@ def fit(
         log.info("%s", ", ".join(f"{key} {value:.5g}" for key, value in entry.items()))
         progress |= {"epoch": epoch + 1, "fingerprint": fingerprint, "loss_scale": precision.scale}
         if epoch + 1 < epochs:
-            save_checkpoint(checkpoint, encoder.model, optimizer, progress)
+            save_checkpoint(checkpoint, encoder.model, optimizer, method, progress)
     return Fit(progress["step"], progress["tokens"], progress["real_tokens"], progress["history"], start is not None)
 
 
@@ -114,18 +117,18 @@ def _step(
     forward: Forward,
     optimizer: torch.optim.Optimizer,
     precision: Precision,
-    parameters: dict[str, nn.Parameter],
+    update: Update,
     clip: float,
 ) -> torch.Tensor:
     """One update of the parameters; the detached loss."""
     with precision.autocast():
         loss = method.loss(forward, batch)
     precision.backward(loss)
-    precision.unscale(list(parameters.values()))
-    method.gradients(parameters)
-    norm = nn.utils.clip_grad_norm_(parameters.values(), clip or math.inf)
+    precision.unscale(list(update.parameters.values()))
+    method.gradients(update.parameters, forward.streams)
+    norm = nn.utils.clip_grad_norm_(update.parameters.values(), clip or math.inf)
     if precision.accept(norm):
-        method.step(optimizer)
+        method.step(optimizer, update)
     optimizer.zero_grad(set_to_none=True)
     return loss.detach()
 

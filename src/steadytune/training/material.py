@@ -15,6 +15,7 @@ from steadytune.store.receipt import receipt_digest, verify
 from steadytune.tasks.data import encode, load_split
 from steadytune.tasks.table import Task, parse_task
 from steadytune.training.batching import Batcher
+from steadytune.training.objective import Classification, Objective, Regression
 from steadytune.training.streams import Streams
 
 
@@ -44,6 +45,11 @@ class Material:
     evaluations: dict[str, tuple[Task, Batcher]]
     """By name: the task's own evaluation split first, then the transfer sets."""
     subset_digest: str | None
+
+    @property
+    def objective(self) -> Objective:
+        """What the task's outputs are held against."""
+        return Regression() if self.task.regression else Classification()
 
     @classmethod
     def load(cls, spec: Spec, store: Path, device: str) -> "Material":

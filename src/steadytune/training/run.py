@@ -21,7 +21,7 @@ from steadytune.evaluation.outputs import write_history, write_predictions
 from steadytune.evaluation.predict import predict
 from steadytune.evaluation.transfer import evaluate_transfer
 from steadytune.layout import cell_folder, checkpoint_path
-from steadytune.methods.base import Composition
+from steadytune.methods.base import Composition, Setup
 from steadytune.methods.registry import passes
 from steadytune.suite import Suite
 from steadytune.training.batching import order_digest
@@ -85,7 +85,7 @@ def _train_and_evaluate(
     """Fill `outcome` as far as the cell gets."""
     encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
     method = Composition([part.build() for part in spec.parts])
-    method.prepare(encoder, streams)
+    method.prepare(Setup(encoder, streams, material.objective, material.train))
     precision = Precision(spec.protocol.precision, material.device)
     initial_weights = weights_digest(encoder)
     flops = forward_flops_per_token(encoder, material.train)
@@ -105,7 +105,7 @@ def _train_and_evaluate(
             material.train,
             spec.protocol,
             streams,
-            regression=task.regression,
+            objective=material.objective,
             checkpoint=checkpoint,
             fingerprint=mark,
             on_epoch=on_epoch,

@@ -38,15 +38,22 @@ class PlainBert:
         scaled = centred / (centred.square().mean(-1, keepdim=True) + 1e-12).sqrt()
         return scaled * self.p[f"{name}.weight"] + self.p[f"{name}.bias"]
 
-    def embed(self, input_ids):
+    def words(self, input_ids):
+        return self.p["bert.embeddings.word_embeddings.weight"][input_ids]
+
+    def embed(self, input_ids, words=None):
+        """Embedding output, of the word embeddings `words` (B, T, d) where given."""
         prefix = "bert.embeddings"
         positions = torch.arange(input_ids.shape[1])
-        total = self.p[f"{prefix}.word_embeddings.weight"][input_ids]
+        total = self.words(input_ids) if words is None else words
         total = total + self.p[f"{prefix}.position_embeddings.weight"][positions]
         total = total + self.p[f"{prefix}.token_type_embeddings.weight"][0]
         return self.norm(f"{prefix}.LayerNorm", total)
 
     def layer(self, number, x, mask):
+        return self.feed_forward(number, self.attention(number, x, mask))
+
+    def attention(self, number, x, mask):
         prefix = f"bert.encoder.layer.{number}"
         size = x.shape[-1] // self.heads
 
@@ -57,9 +64,11 @@ class PlainBert:
         scores = split("query") @ split("key").transpose(-1, -2) / math.sqrt(size)
         scores = scores.masked_fill(mask[:, None, None, :] == 0, -math.inf)
         attended = (scores.softmax(-1) @ split("value")).transpose(1, 2).reshape(x.shape)
-        x = self.norm(
-            f"{prefix}.attention.output.LayerNorm", x + self.linear(f"{prefix}.attention.output.dense", attended)
-        )
+        projected = self.linear(f"{prefix}.attention.output.dense", attended)
+        return self.norm(f"{prefix}.attention.output.LayerNorm", x + projected)
+
+    def feed_forward(self, number, x):
+        prefix = f"bert.encoder.layer.{number}"
         inner = self.linear(f"{prefix}.intermediate.dense", x)
         inner = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
         return self.norm(f"{prefix}.output.LayerNorm", x + self.linear(f"{prefix}.output.dense", inner))
@@ -67,9 +76,9 @@ class PlainBert:
     def head(self, x):
         return self.linear("classifier", self.linear("bert.pooler.dense", x[:, 0]).tanh())
 
-    def forward(self, input_ids, mask, noise=None):
+    def forward(self, input_ids, mask, noise=None, words=None):
         """Logits (B, C) and the L + 1 hidden states, with `noise[l]` added to what enters layer l."""
-        hidden = [self.embed(input_ids)]
+        hidden = [self.embed(input_ids, words)]
         for number in range(self.layers):
             entering = hidden[-1] if noise is None else hidden[-1] + noise[number]
             hidden.append(self.layer(number, entering, mask))
@@ -80,6 +89,10 @@ def cross_entropy(logits, labels):
     return -(logits - logits.logsumexp(-1, keepdim=True))[torch.arange(len(labels)), labels].mean()
 
 
+def mean_squared_error(logits, labels):
+    return (logits[:, 0] - labels).square().mean()
+
+
 class PlainAdamW:
     """AdamW with bias correction, decoupled decay on matrices, gradient clipping, and a rate given at each step."""
 
@@ -88,13 +101,17 @@ class PlainAdamW:
         self.m = {name: torch.zeros_like(p) for name, p in parameters.items()}
         self.v = {name: torch.zeros_like(p) for name, p in parameters.items()}
 
+    def clipped(self, gradients):
+        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients.values()))
+        scale = min(1.0, self.protocol.gradient_clip / (norm + 1e-6)) if self.protocol.gradient_clip else 1.0
+        return {name: g * scale for name, g in gradients.items()}
+
     def step(self, gradients, rate):
         q = self.protocol
         self.t += 1
-        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients.values()))
-        scale = min(1.0, q.gradient_clip / (norm + 1e-6)) if q.gradient_clip else 1.0
+        gradients = self.clipped(gradients)
         for name, p in self.parameters.items():
-            g = gradients[name] * scale
+            g = gradients[name]
             self.m[name] = q.beta1 * self.m[name] + (1 - q.beta1) * g
             self.v[name] = q.beta2 * self.v[name] + (1 - q.beta2) * g * g
             m = self.m[name] / (1 - q.beta1**self.t)

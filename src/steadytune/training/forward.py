@@ -1,0 +1,98 @@
+"""The training forward pass of a cell, as methods call it from their `loss`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from steadytune.encoders.passes import generator_of
+from steadytune.methods.base import Method, overrides
+from steadytune.training.objective import Objective
+
+if TYPE_CHECKING:
+    from steadytune.encoders.encoder import Encoder, EncoderOutput
+    from steadytune.encoders.passes import LayerInput
+    from steadytune.training.batching import Batch
+    from steadytune.training.streams import Streams
+
+
+@dataclass
+class Forward:
+    """The encoder in training, perturbed by every method of the cell.
+
+    A method may call it several times a step. Every pass draws dropout masks of its own unless it is given the
+    `dropout_state` of an earlier one.
+    """
+
+    encoder: "Encoder"
+    methods: Sequence[Method]
+    streams: "Streams"
+    objective: Objective
+    backward: Callable[[Tensor], None] = field(default=torch.Tensor.backward)
+    """Back-propagates a loss as the loop will the one that `Method.loss` returns: for a method that accumulates
+    gradients over several passes."""
+
+    def __call__(
+        self,
+        batch: "Batch",
+        *,
+        perturb: bool = True,
+        on_embeddings: Callable[[Tensor], Tensor] | None = None,
+        dropout_state: Tensor | None = None,
+        keep_hidden: bool = False,
+        resumable_from: int | None = None,
+    ) -> "EncoderOutput":
+        """Run the encoder on a batch.
+
+        Args:
+            batch: B examples of T tokens.
+            perturb: whether the methods' `perturb` hooks act on this pass.
+            on_embeddings: what replaces the word embeddings (B, T, width), before positions are added to them.
+            dropout_state: from `dropout_state()`, to draw an earlier pass's dropout masks again.
+            keep_hidden: as in `Encoder`.
+            resumable_from: as in `Encoder`.
+        """
+        if dropout_state is not None:
+            generator_of(self.encoder.device).set_state(dropout_state)
+        return self.encoder(
+            batch.inputs,
+            on_embeddings=on_embeddings,
+            on_layer_input=self._perturb("perturb") if perturb else None,
+            on_attention_output=self._perturb("perturb_attention") if perturb else None,
+            keep_hidden=keep_hidden,
+            resumable_from=resumable_from,
+        )
+
+    def resume(self, start: int, hidden: Tensor) -> tuple[Tensor, ...]:
+        """Run layers `start`.. of the last batch again, on `hidden` (B, T, d): their outputs, with the same dropout."""
+        return self.encoder.resume(
+            start,
+            hidden,
+            on_layer_input=self._perturb("perturb"),
+            on_attention_output=self._perturb("perturb_attention"),
+        )
+
+    def dropout_state(self) -> Tensor:
+        """The state that the next pass draws its dropout masks from."""
+        return generator_of(self.encoder.device).get_state()
+
+    def task_loss(self, output: "EncoderOutput", batch: "Batch") -> Tensor:
+        """The task's loss, averaged over the batch."""
+        return self.objective.loss(output.logits, batch.labels)
+
+    @property
+    def perturbed(self) -> bool:
+        """Whether a method of the cell perturbs hidden states."""
+        return self._perturb("perturb") is not None or self._perturb("perturb_attention") is not None
+
+    def _perturb(self, hook: str) -> "LayerInput | None":
+        active = [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
+        return partial(self._all, active) if active else None
+
+    def _all(self, hooks: Sequence[Callable[..., Tensor]], layer: int, hidden: Tensor) -> Tensor:
+        for hook in hooks:
+            hidden = hook(layer, hidden, self.streams)
+        return hidden

@@ -1,0 +1,114 @@
+"""Whole runs of a cut-down mini suite: from nothing to the report, interrupted, repeated, cell by cell."""
+
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+
+from steadytune.record import read_record
+
+CELL = "mini/hype-n/mini-rte/seed-0"
+RECORD = f"results/mini/cells/{CELL}/record.json"
+
+pytestmark = pytest.mark.xdist_group("runs")
+
+
+@pytest.fixture(scope="module")
+def finished(root, staged, tmp_path_factory):
+    """A project that was run once to its end, through the command of `make run`."""
+    import shutil
+
+    from conftest import copy_project
+
+    project = copy_project(root, tmp_path_factory.mktemp("finished"))
+    shutil.copytree(staged.folder / "store", project.folder / "store")
+    done = project.run("steadytune", "run", "mini", "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    project.log = done.stdout
+    return project
+
+
+def test_a_run_ends_in_a_report_with_every_table_and_figure(finished):
+    assert (finished.results / "report.html").stat().st_size > 50_000
+    for folder, names, suffixes in (("tables", ("main", "transfer", "pretraining", "variability"), "csv tex md html"),
+                                    ("figures", ("seed-spread", "transfer", "variability", "learning-curves"),
+                                     "pdf svg png")):  # fmt: skip
+        for name in names:
+            for suffix in suffixes.split():
+                assert (finished.results / folder / f"{name}.{suffix}").stat().st_size > 0
+
+
+def test_the_progress_says_what_runs_and_how_far_it_is(finished):
+    lines = finished.log.splitlines()
+    assert any(re.match(r"\[ *\d+/\d+\] .*finetune mini/\S+, about \d+ (min|s)", line) for line in lines)
+    assert re.search(r"\[(\d+)/\1\] done in", lines[-1])
+
+
+def test_every_cell_has_its_record_and_scores(finished):
+    table = pd.read_parquet(finished.results / "metrics.parquet")
+    assert len(table.drop_duplicates(["encoder", "method", "task", "seed"])) == 6
+    shifts = {f"mini-rte-{shift}" for shift in ("constructions", "vocabulary", "overlap")}
+    assert set(table["evaluation_set"]) == {"mini-rte", "mini-mnli", "mini-mrpc"} | shifts
+    record = read_record(finished.folder / RECORD)
+    assert record.inputs
+    assert record.training.initial_weights
+    assert record.environment.threads == 1
+    assert {evaluation.set for evaluation in record.evaluations} == set(table["evaluation_set"])
+
+
+def test_methods_share_data_order_and_the_heads_first_weights(finished):
+    cells = [
+        finished.results / "cells/mini" / method / "mini-rte/seed-0/record.json" for method in ("vanilla", "hype-n")
+    ]
+    one, other = (read_record(path).training for path in cells)
+    assert one.first_order == other.first_order
+    assert one.initial_weights == other.initial_weights
+
+
+def test_nothing_is_left_to_do(finished):
+    done = finished.snakemake("--dry-run")
+    assert "Nothing to be done" in done.stdout
+
+
+def test_a_cell_again_gives_the_same_bits(finished):
+    folder = (finished.folder / RECORD).parent
+    before = (folder / "predictions.parquet").read_bytes(), read_record(finished.folder / RECORD)
+    done = finished.snakemake("--force", "--", RECORD)
+    assert done.returncode == 0, done.stdout
+    again = read_record(finished.folder / RECORD)
+    assert (folder / "predictions.parquet").read_bytes() == before[0]
+    assert again.evaluations == before[1].evaluations
+    assert again.timing != before[1].timing, "the cell was not trained again"
+    finished.snakemake("--touch")
+
+
+def test_killed_at_three_moments_the_tables_are_the_same_bytes(finished, project):
+    clock = random.Random(1)
+    command = ["steadytune", "run", "mini", "--cores", "2"]
+    for _ in range(3):
+        process = subprocess.Popen(command, cwd=project.folder, env=project.environment(), start_new_session=True,
+                                   stderr=subprocess.DEVNULL)  # fmt: skip
+        time.sleep(clock.uniform(6, 16))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = project.run(*command)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert project.tables() == finished.tables()
+
+
+def test_the_commands_of_the_readme_run(finished, root):
+    readme = (root / "README.md").read_text()
+    blocks = re.findall(r"^```(?:console|sh|bash)\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
+    commands = [line.removeprefix("$ ").partition("  #")[0] for block in blocks for line in block.splitlines() if line]
+    skipped = ("git clone", "cd ", "make test", "make check", "conda ", "export ")
+    run = [command for command in commands if not command.startswith(skipped) and "--use-conda" not in command]
+    assert len(run) >= 6
+    for command in run:
+        done = finished.run(*shlex.split(command))
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}"

@@ -1,0 +1,18 @@
+"""One module a family of methods, each with `CASES`: what the method's formula gives, written out plainly.
+
+A case computes with numpy or naive torch on dictionaries of float64 tensors and shares no code with the package but the
+seeds of the named streams, so that both sides draw the same noise.
+"""
+
+import importlib
+import pkgutil
+
+
+def all_cases() -> dict:
+    """Every case by its label: a method's name, or name/what for more cases of one method."""
+    found = {}
+    for info in pkgutil.iter_modules(__path__):
+        cases = getattr(importlib.import_module(f"{__name__}.{info.name}"), "CASES", {})
+        assert not found.keys() & cases.keys(), f"{info.name}: a case of this label stands in two modules"
+        found |= cases
+    return found

@@ -1,0 +1,68 @@
+"""What HyPe's noise and LNSR's penalty must keep beyond their formulas."""
+
+import numpy as np
+import pytest
+import torch
+from oracles.case import SEED
+from oracles.plain import tiny_bert
+
+from steadytune.encoders.encoder import Encoder
+from steadytune.errors import SteadyTuneError
+from steadytune.methods import registry
+from steadytune.methods.base import Setup
+from steadytune.tasks.data import Encoded
+from steadytune.training.batching import Batcher
+from steadytune.training.forward import Forward
+from steadytune.training.objective import Classification
+from steadytune.training.streams import Streams
+
+
+def prepared(name, changes, model):
+    """A method, prepared on a model with three short examples."""
+    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), Encoder(model), 3)
+    setup = Setup(data.encoder, Streams(SEED), Classification(), data)
+    method = registry.parse(name, {name: changes})[0][0].build()
+    method.prepare(setup)
+    return method, setup
+
+
+def test_noise_is_fresh_for_every_layer_and_step_and_within_bounds():
+    method, setup = prepared("hype-u", {"sigma": 0.5}, tiny_bert())
+    hidden = torch.zeros(4, 50, 8)
+    draws = []
+    for step in range(2):
+        setup.streams.at_step(step)
+        draws += [method.perturb(layer, hidden, setup.streams) for layer in range(2)]
+    assert all(not torch.equal(a, b) for i, a in enumerate(draws) for b in draws[:i])
+    values = torch.cat(draws).flatten()
+    assert values.min() < -0.45
+    assert values.max() > 0.45
+    assert abs(values.mean()) < 0.02
+
+
+def test_hype_turns_hidden_dropout_off_and_keeps_attention_dropout():
+    _, setup = prepared("hype-n", {}, tiny_bert(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1))
+    rates = {name: m.p for name, m in setup.encoder.model.named_modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates
+    assert all((p == 0.1) == name.endswith("attention.self.dropout") for name, p in rates.items())
+
+
+def test_hype_refuses_layers_that_the_encoder_lacks():
+    with pytest.raises(SteadyTuneError, match=r"layers \(1, 2\) do not fit an encoder of 2"):
+        prepared("hype-n", {"layers": [1, 2]}, tiny_bert())
+
+
+def test_lnsr_shares_the_dropout_of_both_passes():
+    model = tiny_bert(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5).train()
+    method, setup = prepared("lnsr", {"sigma": 0.0, "layer": 0}, model)
+    batch = setup.train.batch(np.arange(3))
+    setup.streams.at_step(0)
+    with_penalty = method.loss(Forward(setup.encoder, [method], setup.streams, setup.objective), batch)
+    setup.streams.at_step(0)
+    without = Forward(setup.encoder, [], setup.streams, setup.objective)
+    assert torch.equal(with_penalty, without.task_loss(without(batch), batch))
+
+
+def test_lnsr_refuses_a_layer_that_the_encoder_lacks():
+    with pytest.raises(SteadyTuneError, match=r"layer 2 .* do not fit an encoder of 2 layers"):
+        prepared("lnsr", {"layer": 2}, tiny_bert())
