@@ -59,8 +59,13 @@ class LogHandler(LogHandlerBase):
         """Take note of an event; show it where it says something new."""
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
+                first = not self.planned
                 self.planned = Counter({rule: n for rule, n in record.__dict__["stats"].items() if rule != "total"})
-            case LogEvent.JOB_INFO:
+                # Snakemake says it at the head and at the foot of a dry run.
+                if self.common_settings.dryrun and first:
+                    jobs = ", ".join(f"{rule} {n}" for rule, n in self.planned.items())
+                    self._show(f"{self.planned.total()} jobs to run: {jobs}", keep=True)
+            case LogEvent.JOB_INFO if not self.common_settings.dryrun:
                 # Comes right after the job's start; only now is there a name to show.
                 rule = record.__dict__["rule_name"]
                 new = all(rule != known for known, _ in self.names.values())

@@ -32,6 +32,8 @@ class Protocol:
     """Decoupled weight decay, on matrices only (biases and LayerNorm weights are left out, as in run_glue)."""
     gradient_clip: float = 1.0
     """Largest L2 norm of the whole gradient; 0 leaves gradients as they are."""
+    holdout: float = 0.0
+    """Share of the training split that is kept from training and scored at the end: what nested selection looks at."""
     max_length: int = 128
     """Tokens an input keeps, special tokens included."""
     evaluation_batch_size: int = 64
@@ -63,7 +65,7 @@ class Protocol:
         _expect(self, "steps", self.steps is None or self.steps > 0, "above 0")
         for name in ("warmup", "weight_decay", "gradient_clip"):
             _expect(self, name, getattr(self, name) >= 0, "0 or more")
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "holdout"):
             _expect(self, name, 0 <= getattr(self, name) < 1, "in [0, 1)")
 
     def warmup_steps(self, total: int) -> int:

@@ -14,6 +14,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
 
 Kind = Literal["datasets", "models"]
+EvaluationKind = Literal["in_domain", "transfer", "held_out"]
 Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
@@ -53,7 +54,8 @@ class Evaluation:
     """The scores on one evaluation set."""
 
     set: str
-    kind: Literal["in_domain", "transfer"]
+    kind: EvaluationKind
+    """The task's own evaluation split, another task's, or the share of the training split kept from training."""
     headline: str
     """The metric that tables print."""
     metrics: dict[str, float | None]

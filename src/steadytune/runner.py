@@ -38,7 +38,9 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
         except BlockingIOError:
             log.info("another run works in this folder; waiting for its end")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        command = [sys.executable, "-m", "snakemake", "--cores", cores, "--configfile", str(suite.path)]
+        command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--logger", "steadytune"]
+        # Last, because it takes one value and the options before it any number: targets may follow.
+        command += ["--cores", cores]
         environment = os.environ | {
             # Jobs call `python`, which has to be this one, in an activated environment or not.
             "PATH": _first(str(Path(sys.executable).parent), "PATH"),
@@ -48,7 +50,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
         if LOCKS.is_dir() and any(LOCKS.iterdir()):
             log.info("clearing the locks of a run that was killed")
             subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
-        return subprocess.run([*command, "--logger", "steadytune", *arguments], env=environment, check=False).returncode
+        return subprocess.run([*command, *arguments], env=environment, check=False).returncode
 
 
 def _first(folder: str, variable: str) -> str:

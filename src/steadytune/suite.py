@@ -20,6 +20,7 @@ from steadytune.rendering.tables import TABLES
 from steadytune.schema import Checked, check, explain, read_yaml
 from steadytune.tasks.labels import shared_space
 from steadytune.tasks.table import parse_task
+from steadytune.variants import expand
 
 DEFAULT_SUITE = Path("config/mini.yaml")
 STORE_VARIABLE = "STEADYTUNE_STORE"
@@ -78,6 +79,18 @@ class Override(Checked):
         return all(fnmatchcase(name, pattern) for name, pattern in pairs)
 
 
+class MethodEntry(Checked, extra="allow"):
+    """Settings of a method that replace its defaults, and a grid of others."""
+
+    grid: dict[str, tuple[Any, ...]] = {}
+    """Values by setting, its own or the protocol's: cells multiply, each a variant named by its values."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All but the grid."""
+        return dict(self.model_extra or {})
+
+
 class SuiteFile(Checked):
     """The keys of a file under `config/`."""
 
@@ -88,10 +101,13 @@ class SuiteFile(Checked):
     """Sentences that the report prints wherever this suite's numbers are shown."""
     store: Path = Path("store")
     sources: Sources = Sources()
-    protocol: dict[str, Any] = {}
+    protocol: MethodEntry = MethodEntry()
+    """Training settings of every cell, and a grid that every method has."""
     encoders: dict[str, EncoderEntry]
-    methods: dict[str, dict[str, Any]] = {}
-    """Settings by method name that replace the method's defaults."""
+    methods: dict[str, MethodEntry] = {}
+    """Settings by method name."""
+    selection: Literal["fixed", "published", "nested"] = "fixed"
+    """Which variant of a grid stands for its method in tables and figures: `rendering/selection.py`."""
     grid: tuple[Grid, ...] = Field(min_length=1)
     overrides: tuple[Override, ...] = ()
     transfer: dict[str, tuple[str, ...]] = {}
@@ -113,6 +129,7 @@ class Suite:
         self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
         for cell in self.cells:
             self.spec(cell)
+        self._check_selection()
         for kind, names, known in (("table", file.tables, TABLES), ("figure", file.figures, FIGURES)):
             for name in names:
                 if name not in known:
@@ -124,7 +141,8 @@ class Suite:
         found = (
             Cell(*names)
             for block in self.file.grid
-            for names in product(block.encoders, block.methods, block.tasks, block.seeds)
+            for method in block.methods
+            for names in product(block.encoders, self._variants(method), block.tasks, block.seeds)
         )
         return tuple(dict.fromkeys(found))
 
@@ -139,7 +157,7 @@ class Suite:
         if cell.encoder not in self.file.encoders:
             raise unknown("encoder", cell.encoder, self.file.encoders, f"{self.path}: grid")
         try:
-            parts, rest = registry.parse(cell.method, self.file.methods)
+            parts, rest = registry.parse(cell.method, self._settings)
             task, _ = parse_task(cell.task)
             transfer = self.file.transfer.get(cell.task, task.transfer)
             for name in transfer:
@@ -179,7 +197,27 @@ class Suite:
     @cached_property
     def base_protocol(self) -> Protocol:
         """The protocol before overrides: what measurements that belong to no cell go by."""
-        return self._check_protocol(dict(self.file.protocol))
+        return self._check_protocol(self.file.protocol.settings)
+
+    @cached_property
+    def _settings(self) -> dict[str, dict[str, Any]]:
+        """Settings by method name."""
+        return {name: entry.settings for name, entry in self.file.methods.items()}
+
+    def _variants(self, method: str) -> list[str]:
+        """The points of a method's grid, or the method itself."""
+        grids = {name: entry.grid for name, entry in self.file.methods.items()}
+        return expand(method, grids, self.file.protocol.grid)
+
+    def _check_selection(self) -> None:
+        """Nested selection needs something to look at."""
+        wanted = "selection: nested" if self.file.selection == "nested" else "tables: selection"
+        if "selection" in self.file.tables or self.file.selection == "nested":
+            for cell in self.cells:
+                if not self.spec(cell).protocol.holdout:
+                    raise SteadyTuneError(
+                        f"{self.path}: {wanted}: expected `protocol.holdout` above 0, but {cell} has 0"
+                    )
 
     @cached_property
     def _members(self) -> frozenset[Cell]:
@@ -187,7 +225,7 @@ class Suite:
 
     def _protocol(self, cell: Cell, variant: Mapping[str, str]) -> Protocol:
         """The file's protocol, then the overrides that match, then what the variant's name says."""
-        settings = dict(self.file.protocol)
+        settings = self.file.protocol.settings
         for override in self.file.overrides:
             if override.matches(cell):
                 settings |= override.protocol

@@ -44,9 +44,11 @@ def test_a_corrupted_parquet_file_stops_the_cell_with_both_hashes(project):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    done = project.snakemake("--", CELL)
+    done = project.run("steadytune", "run", "mini", "--", CELL)
     assert done.returncode != 0
-    assert f"{file.relative_to(project.folder)}: corrupted: SHA-256" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if "corrupted" in line]
+    assert line.startswith("failed: finetune mini/vanilla/mini-rte/0: ")
+    assert f"{file.relative_to(project.folder)}: corrupted: SHA-256" in line
     assert not (project.folder / CELL).exists()
 
 
@@ -58,3 +60,17 @@ def test_a_loss_that_is_no_number_is_a_result(project):
     assert record.status == "diverged"
     assert "not finite" in record.reason
     assert record.evaluations == []
+
+
+def test_a_truncated_record_is_shown_and_the_next_run_trains_its_cell_again(project):
+    assert project.snakemake().returncode == 0
+    before, record = project.tables(), project.folder / CELL
+    record.write_text(record.read_text()[:200])
+    assert project.snakemake().returncode == 0
+    main = (project.results / "tables" / "main.md").read_text()
+    assert "1/2" in main, "the tables do not say that a planned seed is missing"
+    done = project.run("steadytune", "run", "mini")
+    assert done.returncode == 0, done.stdout
+    assert record.with_name("record.json.quarantined").exists()
+    assert read_record(record).status == "ok"
+    assert project.tables() == before

@@ -29,6 +29,8 @@ class Grid:
     """Cells that did not end ok."""
     values: dict[Key, float] = field(default_factory=dict)
     """Headline values in domain; drawn from the cell's name where absent."""
+    held_out: dict[Key, float] = field(default_factory=dict)
+    """Headline values on the share of the training split that was kept from training."""
     metrics: dict[str, str] = field(default_factory=dict)
     """Task or set -> headline metric, accuracy unless named."""
     layers: int = 4
@@ -97,6 +99,9 @@ class Grid:
                 known = status not in UNSCORED
                 row |= {"majority_rate": 0.53 if known else np.nan, "majority_value": 0.53 if known else np.nan}
                 rows.append(row | {"n_examples": 400, "train_examples": 2000, "seconds": 12.5 if known else np.nan})
+        if cell in self.held_out:
+            first = {**rows[0], "kind": "held_out", "evaluation_set": task, "value": self.held_out[cell]}
+            rows.append(first)
         return rows
 
     def _write_cell(self, folder: Path, cell: Key) -> None:

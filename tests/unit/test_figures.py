@@ -80,8 +80,18 @@ def test_seed_spread_shows_what_did_not_end_ok(tmp_path):
 
 
 def test_seed_spread_says_what_was_not_planned(tmp_path):
-    grid = Grid(tasks=("mini-rte", "mini-mnli"), methods_of={"mini-mnli": ("vanilla",)})
+    grid = Grid(
+        methods=("vanilla", "hype-n", "lnsr"),
+        tasks=("mini-rte", "mini-mnli"),
+        methods_of={"mini-mnli": ("vanilla", "lnsr")},
+    )
     assert texts(drawn("seed-spread", loaded(grid, tmp_path)).axes[1]) == ["not planned"]
+
+
+def test_seed_spread_leaves_out_a_task_with_nothing_to_compare(tmp_path):
+    grid = Grid(tasks=("mini-rte", "mini-mnli"), methods_of={"mini-mnli": ("vanilla",)})
+    (axes,) = drawn("seed-spread", loaded(grid, tmp_path)).axes
+    assert axes.get_title(loc="left") == "mini-rte"
 
 
 @pytest.mark.parametrize(("level", "near"), [(0.56, True), (0.9, False)])

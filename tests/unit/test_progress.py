@@ -1,6 +1,7 @@
 """The progress line: what runs, how far it is, how long is left; failures in one line."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -13,7 +14,7 @@ def handler(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(progress, "QUIET_INTERVAL", -1)
-    made = progress.LogHandler(None, None)
+    made = progress.LogHandler(SimpleNamespace(dryrun=False), None)
     made.pass_time = lambda seconds: now.__setitem__(0, now[0] + seconds)
     return made
 
@@ -76,3 +77,11 @@ def test_other_errors_and_warnings_are_shown(handler, capsys):
     assert last_line(capsys) == "WorkflowError: bad suite"
     tell(handler, None, logging.INFO, "chatter")
     assert capsys.readouterr().err == ""
+
+
+def test_a_dry_run_says_once_how_many_jobs_there_are(handler, capsys):
+    handler.common_settings.dryrun = True
+    tell(handler, LogEvent.RUN_INFO, stats={"finetune": 4, "collect": 1, "total": 5})
+    start(handler, 1, "finetune", encoder="mini", seed="0")
+    tell(handler, LogEvent.RUN_INFO, stats={"finetune": 4, "collect": 1, "total": 5})
+    assert capsys.readouterr().err == "5 jobs to run: finetune 4, collect 1\n"

@@ -13,12 +13,12 @@ import pytest
 from synthetic import Grid
 
 from steadytune.errors import SteadyTuneError
-from steadytune.rendering import tables
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.report import write_tables
 from steadytune.rendering.results import load_results
 from steadytune.rendering.table import Block, Table, number
-from steadytune.rendering.tables import TABLES, make_table, table
+from steadytune.rendering.tables import TABLES, make_table, registry
+from steadytune.rendering.tables.registry import table
 
 VARIANT = "hype-n~lr=2e-05"
 
@@ -190,7 +190,7 @@ def test_equal_results_give_equal_bytes_whatever_the_order_of_rows(small, tmp_pa
 
 
 def test_a_new_table_is_one_function(monkeypatch, tmp_path):
-    monkeypatch.setattr(tables, "TABLES", dict(TABLES))
+    monkeypatch.setattr(registry, "TABLES", dict(TABLES))
 
     @table("seeds")
     def seeds(results):

@@ -82,3 +82,8 @@ def scope(results: Results, what: str) -> str:
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     text = f"{encoders}{seeds} seed{'' if counts == [1] else 's'} a cell, {what}."
     return text[0].upper() + text[1:]
+
+
+def block_title(encoder: str, results: Results) -> str:
+    """An encoder's heading, needed only beside another's."""
+    return encoder if len(results.encoders) > 1 else ""

@@ -22,6 +22,7 @@ from steadytune.rendering.marks import (
 )
 from steadytune.rendering.results import Results
 from steadytune.rendering.scores import Score, metric_name
+from steadytune.rendering.selection import select
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def draw(name: str, results: Results, page: style.Theme = style.LIGHT) -> Figure
     if name not in FIGURES:
         raise unknown("figure", name, FIGURES, where=f"suite '{results.name}'")
     with style.drawing(page):
-        return FIGURES[name].draw(results)
+        return FIGURES[name].draw(select(results))
 
 
 @figure(
@@ -70,8 +71,12 @@ def draw(name: str, results: Results, page: style.Theme = style.LIGHT) -> Figure
     "Beside a row, how many of the planned seeds ended ok where some did not.",
 )
 def seed_spread(results: Results) -> Figure:
-    """A panel for each task, a row for each method, a point for each seed."""
+    """A panel for each task that methods can be compared on, a row for each method, a point for each seed."""
     methods, tasks = results.methods_of(results.primary), results.tasks_of(results.primary)
+    # A task planned for one method alone shows no comparison, and its panel would be empty rows.
+    tasks = [
+        task for task in tasks if sum(bool(results.score(results.primary, method, task)) for method in methods) > 1
+    ] or tasks
     plot, panels = style.canvas(len(tasks), columns=3, height=0.34 * len(methods) + 0.72, sharey=True)
     handles: dict[str, Any] = {}
     for axes, task in zip(panels, tasks, strict=True):

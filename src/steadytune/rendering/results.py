@@ -22,6 +22,7 @@ COLUMNS = (
     "seed",
     "status",
     "evaluation_set",
+    "kind",
     "metric",
     "headline",
     "value",
@@ -32,6 +33,10 @@ COLUMNS = (
 
 HISTORY_COLUMNS = ("epoch", "step", "train_loss", "learning_rate")
 """The columns of `history.csv` that are no evaluation metric."""
+
+
+Key = tuple[str, str, str]
+"""(encoder, method, task)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Results:
 
     folder: Path
     suite: dict[str, Any]
-    cells: dict[tuple[str, str, str], dict[int, str]]
+    cells: dict[Key, dict[int, str]]
     """(encoder, method, task) -> seed -> status."""
     seconds: dict[tuple[str, str, str, int], float]
     scores: dict[tuple[str, str, str, str], Score] = field(repr=False)
@@ -59,6 +64,14 @@ class Results:
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
     variability: tuple[Variability, ...]
+    held_out: dict[Key, Score] = field(default_factory=dict, repr=False)
+    """Scores on the share of the training split that was kept from training."""
+    variants: dict[Key, str] = field(default_factory=dict, repr=False)
+    """The variant that stands for (encoder, method, task), where `selection.select` has chosen among several."""
+    choices: dict[Key, int] = field(default_factory=dict, repr=False)
+    """How many variants it was chosen among."""
+    rule: str = ""
+    """How it was chosen."""
 
     @property
     def name(self) -> str:
@@ -97,7 +110,7 @@ class Results:
         found = {key[3] for key in self.scores if key[0] == encoder and key[2] == task and key[3] != task}
         return list(_ordered(self.tasks, found, only_found=True))
 
-    def planned(self) -> list[tuple[tuple[str, str, str], dict[int, str]]]:
+    def planned(self) -> list[tuple[Key, dict[int, str]]]:
         """(encoder, method, task) and its seeds' statuses, in the suite's order."""
         keys = [(e, m, t) for e in self.encoders for m in self.methods for t in self.tasks]
         return [(key, self.cells[key]) for key in keys if key in self.cells]
@@ -108,7 +121,8 @@ class Results:
 
     def cell_path(self, encoder: str, method: str, task: str, seed: int) -> Path:
         """A cell's folder under the results' folder."""
-        return self.folder / "cells" / encoder / method / task / f"seed-{seed}"
+        variant = self.variants.get((encoder, method, task), method)
+        return self.folder / "cells" / encoder / variant / task / f"seed-{seed}"
 
     def record(self, encoder: str, method: str, task: str, seed: int) -> dict[str, Any]:
         """A cell's record, empty where there is none or a damaged one (its status says which)."""
@@ -144,9 +158,10 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
     """
     path = folder / "metrics.parquet"
     rows = _read_metrics(path)
-    cells: dict[tuple[str, str, str], dict[int, str]] = {}
+    cells: dict[Key, dict[int, str]] = {}
     seconds: dict[tuple[str, str, str, int], float] = {}
     points: dict[tuple[str, str, str, str], dict[int, float]] = {}
+    held_out: dict[tuple[str, str, str, str], dict[int, float]] = {}
     described: dict[tuple[str, str], tuple[str, float]] = {}
     for row in rows:
         cell = (row["encoder"], row["method"], row["task"])
@@ -155,7 +170,7 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
         seconds.setdefault((*cell, seed), _number(row["seconds"]))
         if not row["headline"]:
             continue
-        values = points.setdefault((*cell, row["evaluation_set"]), {})
+        values = (held_out if row["kind"] == "held_out" else points).setdefault((*cell, row["evaluation_set"]), {})
         if seed in values:
             raise SteadyTuneError(
                 f"{path}: two headline rows for {'/'.join(cell)}/seed-{seed} on {row['evaluation_set']}, expected one"
@@ -174,6 +189,7 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
         cells={cell: dict(sorted(seeds.items())) for cell, seeds in sorted(cells.items())},
         seconds=seconds,
         scores=_scores(cells, points, described),
+        held_out={key[:3]: score for key, score in _scores(cells, held_out, described).items()},
         encoders=encoders,
         methods=_ordered(suite.get("methods", ()), {cell[1] for cell in cells}),
         tasks=tasks,
@@ -182,7 +198,7 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
 
 
 def _scores(
-    cells: dict[tuple[str, str, str], dict[int, str]],
+    cells: dict[Key, dict[int, str]],
     points: dict[tuple[str, str, str, str], dict[int, float]],
     described: dict[tuple[str, str], tuple[str, float]],
 ) -> dict[tuple[str, str, str, str], Score]:

@@ -36,6 +36,7 @@ def describe(suite: Suite) -> dict[str, Any]:
             for other, drawn in file.encoders.items()
             if entry.weights == "pretrained" and drawn.weights == "random" and entry.model == drawn.model
         ],
+        "selection": file.selection,
         "tables": list(file.tables),
         "figures": list(file.figures),
         "configfile": None if suite.path == DEFAULT_SUITE else str(suite.path),

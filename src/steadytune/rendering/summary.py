@@ -5,13 +5,15 @@ import statistics
 
 from steadytune.rendering.results import Results
 from steadytune.rendering.scores import Score, in_order, paired
+from steadytune.rendering.selection import select
 from steadytune.rendering.table import number
 
 
 def sentences(results: Results) -> list[str]:
     """Coverage, the majority class, every method against the baseline, pretraining, transfer, and a caution."""
+    coverage, results = _coverage(results), select(results)
     methods = [method for method in results.methods_of(results.primary) if method != results.baseline]
-    found = [_coverage(results), _above_majority(results), *(_against_baseline(results, method) for method in methods)]
+    found = [coverage, _above_majority(results), *(_against_baseline(results, method) for method in methods)]
     found += [_pretraining(results, comparison) for comparison in results.suite.get("comparisons", ())]
     return [sentence for sentence in (*found, _transfer(results), _caution(results)) if sentence]
 

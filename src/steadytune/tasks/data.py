@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NO_GOLD = (None, -1, "-", "")
 # The fixed subsets: changing this string draws other ones.
 SUBSET_STREAM = "steadytune subset"
+HOLDOUT_STREAM = "steadytune holdout"
 ENCODE_BATCH = 1000
 
 
@@ -59,19 +60,34 @@ def load_split(task: Task, split: str, store: Path, subset: int | None = None) -
     return datasets.Dataset(pa.table(columns).take(pa.array(rows)))
 
 
-def subset_rows(labels: np.ndarray, size: int) -> np.ndarray:
+def split_off(dataset: "Dataset", share: float) -> "tuple[Dataset, Dataset]":
+    """What is trained on and what is held out: a fixed stratified `share` of the examples, the same for every cell.
+
+    Raises:
+        SteadyTuneError: a share that leaves one of the two empty.
+    """
+    labels = np.array(dataset["label"][:])
+    size = round(share * len(labels))
+    if not 0 < size < len(labels):
+        raise SteadyTuneError(f"holdout {share} of {len(labels)} examples leaves nothing on one side")
+    held_out = subset_rows(labels, size, HOLDOUT_STREAM)
+    return dataset.select(np.setdiff1d(np.arange(len(labels)), held_out)), dataset.select(held_out)
+
+
+def subset_rows(labels: np.ndarray, size: int, stream: str = SUBSET_STREAM) -> np.ndarray:
     """The fixed stratified subset of `size` of the rows with the labels (n,): sorted indices into them, shape (size,).
 
     Each class has its share of the subset, rounded by largest remainder; regression is stratified by the rounded label.
     Within a class every row has a fixed random key and the smallest are taken, so that smaller subsets lie inside
-    larger ones but for a row or so of rounding. The keys are raw output of Philox, which numpy never changes.
+    larger ones but for a row or so of rounding. The keys are raw output of Philox, which numpy never changes; another
+    `stream` gives other keys.
 
     Raises:
         SteadyTuneError: more rows asked for than there are.
     """
     if not 0 < size <= len(labels):
         raise SteadyTuneError(f"a subset of {size} examples, but there are {len(labels)}")
-    key = int.from_bytes(hashlib.sha256(SUBSET_STREAM.encode()).digest()[:16], "little")
+    key = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:16], "little")
     keys = np.random.Philox(key=key).random_raw(len(labels))
     _, strata, counts = np.unique(np.rint(labels), return_inverse=True, return_counts=True)
     # In whole numbers, so that no rounding of a quotient can decide a tie.

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +13,14 @@ from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.layout import dataset_folder, model_folder
 from steadytune.record import Input, Kind
 from steadytune.store.receipt import receipt_digest, verify
-from steadytune.tasks.data import encode, load_split
+from steadytune.tasks.data import encode, load_split, split_off
 from steadytune.tasks.table import Task, parse_task
 from steadytune.training.batching import Batcher
 from steadytune.training.objective import Classification, Objective, Regression
 from steadytune.training.streams import Streams
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def verified_inputs(spec: Spec, store: Path) -> list[Input]:
@@ -44,6 +48,8 @@ class Material:
     train: Batcher
     evaluations: dict[str, tuple[Task, Batcher]]
     """By name: the task's own evaluation split first, then the transfer sets."""
+    held_out: Batcher | None
+    """The share of the training split that is kept from training."""
     subset_digest: str | None
 
     @property
@@ -60,18 +66,21 @@ class Material:
         encoder = load_encoder(folder, task.num_labels, Streams.seeds(spec.seed)["init"], spec.weights).to(device)
         protocol = spec.protocol
 
-        def read(of: Task, split: str, subset: int | None, batch_size: int) -> Batcher:
-            return Batcher(
-                encode(load_split(of, split, store, subset), tokenizer, protocol.max_length), encoder, batch_size
-            )
+        def batcher(dataset: "Dataset", batch_size: int) -> Batcher:
+            return Batcher(encode(dataset, tokenizer, protocol.max_length), encoder, batch_size)
 
         sets = {spec.task: (task, None)} | {name: parse_task(name) for name in spec.transfer}
         evaluations = {
-            name: (of, read(of, of.evaluation, subset, protocol.evaluation_batch_size))
+            name: (of, batcher(load_split(of, of.evaluation, store, subset), protocol.evaluation_batch_size))
             for name, (of, subset) in sets.items()
         }
-        train = read(task, task.train or "", size, protocol.batch_size)
-        return cls(encoder, task, device, train, evaluations, _rows_digest(train.encoded.rows) if size else None)
+        data, held_out = load_split(task, task.train or "", store, size), None
+        if protocol.holdout:
+            data, apart = split_off(data, protocol.holdout)
+            held_out = batcher(apart, protocol.evaluation_batch_size)
+        train = batcher(data, protocol.batch_size)
+        chosen = _rows_digest(train.encoded.rows) if size or protocol.holdout else None
+        return cls(encoder, task, device, train, evaluations, held_out, chosen)
 
 
 def weights_digest(encoder: Encoder) -> str:

@@ -117,15 +117,19 @@ def _train_and_evaluate(
             logits = predict(encoder, batcher, precision)
             outcome.logits[name] = logits
             scores = evaluate_transfer(task, target, logits, batcher.encoded.labels, spec.protocol.collapse)
-            outcome.evaluations.append(_evaluation(name, spec.task, scores, batcher.encoded.truncated))
+            kind = "in_domain" if name == spec.task else "transfer"
+            outcome.evaluations.append(_evaluation(name, kind, scores, batcher.encoded.truncated))
+        if held_out := material.held_out:
+            scores = evaluate_transfer(task, task, predict(encoder, held_out, precision), held_out.encoded.labels)
+            outcome.evaluations.append(_evaluation(spec.task, "held_out", scores, held_out.encoded.truncated))
     outcome.status, outcome.reason = _judge(outcome.logits[spec.task])
 
 
-def _evaluation(name: str, task: str, scores: dict[str, Any], truncated: int) -> records.Evaluation:
+def _evaluation(name: str, kind: records.EvaluationKind, scores: dict[str, Any], truncated: int) -> records.Evaluation:
     rate = scores["majority_rate"]
     return records.Evaluation(
         set=name,
-        kind="in_domain" if name == task else "transfer",
+        kind=kind,
         headline=scores["headline"],
         metrics=scores["metrics"],
         majority=scores["majority_values"],

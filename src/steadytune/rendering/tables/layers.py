@@ -1,0 +1,49 @@
+"""What was measured layer by layer."""
+
+import math
+
+from steadytune.rendering.entries import block_title
+from steadytune.rendering.results import Results
+from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, Value, number
+from steadytune.rendering.tables.registry import table
+
+
+@table("variability")
+def variability(results: Results) -> Table:
+    """Hidden-state variability by layer, a column for each task, l* in bold."""
+    blocks, data = [], []
+    tasks = [task for task in results.tasks if any(item.task == task for item in results.variability)]
+    for encoder in results.encoders:
+        found = {item.task: item for item in results.variability if item.encoder == encoder}
+        if not found:
+            continue
+        rows: list[Line] = []
+        for layer in range(max(len(item.nu) for item in found.values())):
+            line: list[Value] = [str(layer)]
+            for task in tasks:
+                item = found.get(task)
+                value = item.nu[layer] if item and layer < len(item.nu) else math.nan
+                line.append(Entry(_significant(value), best=item is not None and layer == item.best_layer))
+                if item and layer < len(item.nu):
+                    best = layer == item.best_layer
+                    data.append({"encoder": encoder, "task": task, "layer": layer, "nu": value, "best_layer": best})
+            rows.append(tuple(line))
+        chosen: Line = ("l*", *(str(found[task].best_layer) if task in found else NOTHING for task in tasks))
+        blocks.append(Block(tuple(rows), title=block_title(encoder, results), reference=(chosen,)))
+    note = "Layer 0: embedding output; layer l: output of the l-th Transformer layer. Bold: l*, the layer of least ν."
+    return Table(
+        name="variability",
+        title="Hidden-state variability",
+        caption="ν(l) of the encoder before fine-tuning: variability within classes over variability between them.",
+        columns=("Layer", *tasks),
+        blocks=tuple(blocks),
+        notes=(note,) if blocks else ("This suite measures no variability.",),
+        data=tuple(data),
+    )
+
+
+def _significant(value: float) -> str:
+    """Three significant digits, and no exponent over the range that variability has."""
+    if abs(value) >= 100:
+        return number(value, 0)
+    return f"{value:#.3g}" if math.isfinite(value) else NOTHING

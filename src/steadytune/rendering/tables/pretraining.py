@@ -1,0 +1,60 @@
+"""What pretraining is worth."""
+
+from steadytune.rendering.entries import MAJORITY, SPREAD, scored, status_notes
+from steadytune.rendering.results import Results
+from steadytune.rendering.scores import metric_name, paired
+from steadytune.rendering.table import Block, Line, Table, number
+from steadytune.rendering.tables.registry import table
+
+
+@table("pretraining")
+def pretraining(results: Results) -> Table:
+    """Pretrained against random encoder weights, the same method, task by task."""
+    blocks, data, shown = [], [], []
+    for comparison in results.suite.get("comparisons", ()):
+        names = comparison["pretrained"], comparison["random"]
+        method = comparison.get("method", results.baseline)
+        rows: list[Line] = []
+        for task in results.tasks:
+            first, second = (results.score(encoder, method, task) for encoder in names)
+            if not first or not second:
+                continue
+            gap = paired(first, second)
+            numbers = number(gap.mean, sign=True), number(gap.error), str(len(gap.differences))
+            rows.append(
+                (
+                    f"{task} ({metric_name(first.metric)})",
+                    number(first.majority),
+                    scored(first),
+                    scored(second),
+                    *numbers,
+                )
+            )
+            key = {"pretrained": names[0], "random": names[1], "method": method, "task": task}
+            means = {"pretrained_mean": first.mean, "random_mean": second.mean}
+            gaps = {"difference": gap.mean, "standard_error": gap.error, "pairs": len(gap.differences)}
+            data.append(key | {"metric": first.metric, "majority": first.majority} | means | gaps)
+            shown += [
+                (f"{encoder}, {method}, {task}", score) for encoder, score in zip(names, (first, second), strict=True)
+            ]
+        if rows:
+            blocks.append(
+                Block(tuple(rows), title=f"{method}: {names[0]} (pretrained) against {names[1]} (random weights)")
+            )
+    note = (
+        "Difference: pretrained minus random, seed by seed; s.e.: its standard error, std / √n over n pairs of seeds."
+    )
+    notes = (
+        (SPREAD, note, MAJORITY, *status_notes(shown))
+        if blocks
+        else ("This suite compares no pretrained encoder with random weights.",)
+    )
+    return Table(
+        name="pretraining",
+        title="Does pretraining help?",
+        caption="The same architecture, method and protocol, from pretrained and from random encoder weights.",
+        columns=("Task", "Majority", "Pretrained", "Random", "Difference", "s.e.", "n"),
+        blocks=tuple(blocks),
+        notes=notes,
+        data=tuple(data),
+    )

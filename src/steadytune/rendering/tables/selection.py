@@ -1,0 +1,48 @@
+"""How much of a score is the choice of hyper-parameters on the reported set."""
+
+from steadytune.rendering.entries import COUNTS, SPREAD, block_title, plain_mean, scored
+from steadytune.rendering.results import Results
+from steadytune.rendering.scores import Score, paired
+from steadytune.rendering.selection import RULES, select, selection_notes
+from steadytune.rendering.table import NOTHING, Block, Line, Table, number
+from steadytune.rendering.tables.registry import table
+
+
+@table("selection", every_variant=True)
+def selection(results: Results) -> Table:
+    """Each method with its variant chosen as published, chosen nested, and the difference."""
+    published, nested = select(results, "published"), select(results, "nested")
+    blocks, data = [], []
+    for encoder in published.encoders:
+        rows: list[Line] = []
+        for method in published.methods_of(encoder):
+            gains = []
+            for task in published.tasks:
+                first, second = (side.score(encoder, method, task) for side in (published, nested))
+                if first and second:
+                    gains.append(_gain(first, second))
+                    variants = [side.variants.get((encoder, method, task), method) for side in (published, nested)]
+                    rows.append((method, task, scored(first), scored(second), number(gains[-1], sign=True)))
+                    key = {"encoder": encoder, "method": method, "task": task}
+                    chosen = dict(zip(("published_variant", "nested_variant"), variants, strict=True))
+                    means = {"published_mean": first.mean, "nested_mean": second.mean, "gain": gains[-1]}
+                    data.append(key | chosen | means)
+            if len(gains) > 1:
+                rows.append((method, "average", NOTHING, NOTHING, number(plain_mean(gains), sign=True)))
+        blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
+    rules = [f"{rule.capitalize()}: {RULES[rule]}." for rule in ("published", "nested")]
+    gain = "Gain: published minus nested, the part of a score that is selection on the reported set."
+    return Table(
+        name="selection",
+        title="What selection is worth",
+        caption="The same cells, the variant of each method chosen in two ways.",
+        columns=("Method", "Task", "Published", "Nested", "Gain"),
+        blocks=tuple(blocks),
+        align="llrrr",
+        notes=(SPREAD, COUNTS, *rules, gain, *selection_notes(published), *selection_notes(nested)),
+        data=tuple(data),
+    )
+
+
+def _gain(first: Score, second: Score) -> float:
+    return paired(first, second).mean

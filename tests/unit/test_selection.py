@@ -1,0 +1,122 @@
+"""Grids become variants; the one that stands for its method is chosen on the right scores, and the choice is said."""
+
+import numpy as np
+import pytest
+from synthetic import Grid
+from test_suite import load, message
+
+from steadytune.errors import SteadyTuneError
+from steadytune.methods.registry import parse
+from steadytune.rendering.results import load_results
+from steadytune.rendering.selection import select
+from steadytune.rendering.tables import make_table
+from steadytune.tasks.data import split_off
+from steadytune.variants import base, expand, point, spell
+
+WEAK, STRONG = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2e-5, "2e-05"), (1e-4, "1e-04"), (2.5e-5, "2.5e-05"), (0.1, "0.1"), (0.001, "0.001"), (5000.0, "5000"),
+     (0.0, "0"), (3, "3"), (True, "true"), ("upper", "upper"), (-1e-4, "-1e-04"), (2e6, "2e+06")],
+)  # fmt: skip
+def test_values_are_spelled_shortly_and_read_back(value, text):
+    assert spell(value) == text
+    if isinstance(value, float):
+        assert float(text) == value
+
+
+def test_a_grid_multiplies_in_the_order_of_its_values():
+    grids = {"hype-n": {"sigma": [1e-5, 1e-4]}, "lnsr": {"weight": [0.1]}}
+    assert expand("vanilla", grids, {}) == ["vanilla"]
+    assert expand("hype-n", grids, {"lr": [2e-5]}) == ["hype-n~lr=2e-05~sigma=1e-05", "hype-n~lr=2e-05~sigma=1e-04"]
+    assert expand("hype-n+lnsr", grids, {}) == [
+        "hype-n+lnsr~sigma=1e-05~weight=0.1",
+        "hype-n+lnsr~sigma=1e-04~weight=0.1",
+    ]
+    assert expand("hype-n~sigma=1e-03", grids, {}) == ["hype-n~sigma=1e-03"]
+    assert base("hype-n+lnsr~sigma=1e-05") == "hype-n+lnsr"
+    assert point("hype-n~lr=2e-05~sigma=1e-05") == "lr=2e-05, sigma=1e-05"
+
+
+def test_a_suite_spans_the_grids_of_methods_and_protocol(tmp_path):
+    suite = load(tmp_path, methods={"hype-n": {"sigma": 0.01, "grid": {"sigma": [0.001, 0.0001]}}},
+                 protocol={"epochs": 2, "grid": {"lr": [2e-5, 3e-5]}})  # fmt: skip
+    methods = list(dict.fromkeys(cell.method for cell in suite.cells))
+    hype = [f"hype-n~lr={lr}~sigma={sigma}" for lr in ("2e-05", "3e-05") for sigma in ("0.001", "1e-04")]
+    assert methods == ["vanilla~lr=2e-05", "vanilla~lr=3e-05", *hype]
+    spec = suite.spec(suite.cells[-1])
+    assert spec.protocol.learning_rate == 3e-5
+    assert spec.parts[0].settings["sigma"] == 1e-4
+    assert parse(spec.method)[0][0].settings["sigma"] == 1e-4
+
+
+def test_grids_that_make_no_sense_are_refused(tmp_path):
+    assert "unknown key 'sigam'" in message(tmp_path, methods={"hype-n": {"grid": {"sigam": [1.0]}}})
+    assert "sigma is -1" in message(tmp_path, methods={"hype-n": {"grid": {"sigma": [-1.0]}}})
+    assert "`protocol.holdout` above 0" in message(tmp_path, selection="nested")
+    assert "`protocol.holdout` above 0" in message(tmp_path, tables=["selection"])
+
+
+def results(tmp_path, **suite):
+    """The weak variant looks better on the reported set, the strong one on held-out data."""
+    methods = ("vanilla", WEAK, STRONG)
+    reported = {"vanilla": 0.60, WEAK: 0.70, STRONG: 0.66}
+    held_out = {"vanilla": 0.60, WEAK: 0.61, STRONG: 0.64}
+    cells = [(method, seed) for method in methods for seed in range(3)]
+    grid = Grid(
+        methods=methods,
+        tasks=("mini-rte",),
+        values={("mini", method, "mini-rte", seed): reported[method] + 0.01 * seed for method, seed in cells},
+        held_out={("mini", method, "mini-rte", seed): held_out[method] for method, seed in cells},
+    )
+    return load_results(grid.write(tmp_path), {**grid.suite, "encoders": ("mini",), **suite})
+
+
+@pytest.mark.parametrize(
+    ("rule", "variant", "mean"), [("published", WEAK, 71.0), ("nested", STRONG, 67.0), ("fixed", WEAK, 71.0)]
+)
+def test_the_rule_decides_which_variant_stands_for_its_method(rule, variant, mean, tmp_path):
+    chosen = select(results(tmp_path, selection=rule))
+    assert chosen.methods == ("vanilla", "hype-n")
+    assert chosen.score("mini", "hype-n", "mini-rte").mean == pytest.approx(mean)
+    assert chosen.variants["mini", "hype-n", "mini-rte"] == variant
+    assert chosen.cell_path("mini", "hype-n", "mini-rte", 1).parts[-3] == variant
+    assert chosen.score("mini", "vanilla", "mini-rte").mean == pytest.approx(61.0)
+
+
+def test_the_table_shows_both_and_what_selection_gained(tmp_path):
+    table = make_table("selection", results(tmp_path))
+    gains = {line["method"]: line["gain"] for line in table.data}
+    assert gains == {"vanilla": pytest.approx(0.0), "hype-n": pytest.approx(4.0)}
+    assert any(("sigma=1e-05" in note and "published" in note.lower()) or "reported" in note for note in table.notes)
+
+
+def test_tables_and_figures_show_the_chosen_variant_and_say_so(tmp_path):
+    table = make_table("main", results(tmp_path, selection="nested"))
+    assert [row[0] for row in table.blocks[0].rows] == ["vanilla", "hype-n"]
+    assert any(
+        "held-out training data" in note and "hype-n on mini-rte (mini): sigma=1e-04" in note for note in table.notes
+    )
+    coverage = make_table("coverage", results(tmp_path / "again", selection="nested"))
+    assert [row[0] for row in coverage.blocks[0].rows] == ["vanilla", WEAK, STRONG]
+
+
+def test_without_a_grid_nothing_changes(tmp_path):
+    grid = Grid()
+    loaded = load_results(grid.write(tmp_path), grid.suite)
+    assert select(loaded, "published") is loaded
+
+
+def test_the_held_out_share_is_stratified_fixed_and_apart():
+    import datasets
+
+    data = datasets.Dataset.from_dict({"label": [0] * 60 + [1] * 40, "row": list(range(100))})
+    rest, apart = split_off(data, 0.1)
+    again, _ = split_off(data, 0.1)
+    assert sorted([*rest["row"], *apart["row"]]) == list(range(100))
+    assert rest["row"][:] == again["row"][:]
+    assert list(np.bincount(apart["label"][:])) == [6, 4]
+    with pytest.raises(SteadyTuneError, match="leaves nothing on one side"):
+        split_off(data, 0.001)
