@@ -174,7 +174,7 @@ def test_bf16_runs(label, tmp_path):
     [
         ("hipe-n", {}, "unknown method 'hipe-n' (did you mean 'hype-n'?)"),
         ("hype-n", {"sigam": 1}, "method hype-n: unknown setting 'sigam' (did you mean 'sigma'?)"),
-        ("hype-n", {"sigma": -1.0}, "sigma is -1.0, expected 0 or more"),
+        ("hype-n", {"sigma": -1.0}, "sigma is -1.0, expected at least 0"),
         ("hype-n", {"sigma": "much"}, "sigma"),
         ("hype-n+hype-u", {}, "the same method stands twice"),
         ("hype-n~sigma", {}, "'~sigma' is not of the form ~key=value"),

@@ -5,8 +5,9 @@ A method overrides the hooks it needs and nothing else in the project knows its 
 that overrides them.
 """
 
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -20,9 +21,43 @@ if TYPE_CHECKING:
     from steadytune.training.streams import Streams
 
 
-@dataclass(frozen=True)
-class NoSettings:
-    """The settings of a method that has none."""
+def setting(
+    default: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field of a method's settings with bounds, which `Hyperparameters` checks and `steadytune methods` lists."""
+    words = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    bounds = {word: bound for word, bound in words.items() if bound is not None}
+    return field(default=default, metadata={"bounds": bounds})
+
+
+HOLDS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "below": operator.lt}
+
+
+def bounds_of(declared: Field) -> str:
+    """A field's bounds in words: `at least 0, below 1`; empty without any."""
+    return ", ".join(f"{word} {bound:g}" for word, bound in declared.metadata.get("bounds", {}).items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """The hyper-parameters of a method: the parent of each method's own, and the settings of one that has none.
+
+    Raises:
+        ValueError: a number, or one of a tuple's, out of its bounds; None is in bounds.
+    """
+
+    def __post_init__(self) -> None:
+        for declared in fields(self):
+            value = getattr(self, declared.name)
+            for word, bound in declared.metadata.get("bounds", {}).items():
+                numbers = value if isinstance(value, tuple) else (value,)
+                if not all(number is None or HOLDS[word](number, bound) for number in numbers):
+                    raise ValueError(f"{declared.name} is {value}, expected {bounds_of(declared)}")
 
 
 @dataclass(frozen=True)
@@ -51,8 +86,8 @@ class Update:
 class Method:
     """Plain fine-tuning: the parent of every method, whose hooks change nothing."""
 
-    Settings: ClassVar[type] = NoSettings
-    """A frozen dataclass: hyper-parameters with defaults, documented, checked in `__post_init__` (ValueError)."""
+    Settings: ClassVar[type[Hyperparameters]] = Hyperparameters
+    """Hyper-parameters with defaults and bounds, each with a docstring."""
     names: ClassVar[dict[str, dict[str, Any]]] = {}
     """The names it goes by, each with the settings that the name stands for."""
     source: ClassVar[str] = ""

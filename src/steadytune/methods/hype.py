@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from steadytune.errors import SteadyTuneError
-from steadytune.methods.base import Method, Setup
+from steadytune.methods.base import Hyperparameters, Method, Setup, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,25 +18,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HyPeSettings:
+class HyPeSettings(Hyperparameters):
     """HyPe's hyper-parameters (App. A); main results take the better of sigma 1e-4 and 1e-5."""
 
     noise: Literal["normal", "uniform", "uniform-released"] = "normal"
     """N(0, sigma^2); U(-sigma, sigma) as the paper says; or U(0, sigma) as the released code draws it."""
-    sigma: float = 1e-5
+    sigma: float = setting(1e-5, at_least=0)
     """Scale of the noise, in units of the hidden states."""
-    hidden_dropout: float | None = 0.0
+    hidden_dropout: float | None = setting(0.0, at_least=0, below=1)
     """Hidden dropout while fine-tuning (sec. 4.1 turns it off); None keeps the checkpoint's own."""
     where: Literal["input", "attention", "both"] = "input"
     """On the input of a layer, on the output of its self-attention block, or on both (Table 17)."""
     layers: Literal["all", "lower", "upper"] | tuple[int, ...] = "all"
     """All layers, the lower or the upper half (Table 18), or these (0-based)."""
-
-    def __post_init__(self) -> None:
-        if self.sigma < 0:
-            raise ValueError(f"sigma is {self.sigma}, expected 0 or more")
-        if self.hidden_dropout is not None and not 0 <= self.hidden_dropout < 1:
-            raise ValueError(f"hidden_dropout is {self.hidden_dropout}, expected a rate in [0, 1) or null")
 
 
 class HyPe(Method):

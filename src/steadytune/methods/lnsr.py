@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from steadytune.errors import SteadyTuneError
-from steadytune.methods.base import Method, Setup, at_least_single
+from steadytune.methods.base import Hyperparameters, Method, Setup, at_least_single, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,27 +23,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LNSRSettings:
+class LNSRSettings(Hyperparameters):
     """LNSR's hyper-parameters; all defaults are ours."""
 
     noise: Literal["gaussian", "in-manifold"] = "gaussian"
     """N(0, sigma^2) on every entry; or sigma * z * (x' - x), a step of length z ~ N(0, 1) an example towards the same
     token of another example of the batch, which keeps the noise among differences of real representations."""
-    sigma: float = 0.01
+    sigma: float = setting(0.01, at_least=0)
     """Scale of the noise."""
-    weight: float = 0.1
+    weight: float = setting(0.1, at_least=0)
     """Weight of the penalty."""
-    layer: int | None = None
+    layer: int | None = setting(None, at_least=0)
     """Layer b (0-based) whose input is noised; None is the middle one, L // 2."""
-    layers: tuple[int, ...] | None = None
+    layers: tuple[int, ...] | None = setting(None, at_least=1)
     """Layers r (1-based: r is the output of the r-th layer) that are regularised; None is every one above b."""
-
-    def __post_init__(self) -> None:
-        for name in ("sigma", "weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        if self.layer is not None and self.layer < 0:
-            raise ValueError(f"layer is {self.layer}, expected 0 or more")
 
 
 class LNSR(Method):
