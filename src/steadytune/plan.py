@@ -1,10 +1,12 @@
 """What a suite will run, and what methods there are: text for the terminal."""
 
+import textwrap
 from collections import Counter
 from dataclasses import fields
 
 from steadytune.layout import record_path
-from steadytune.methods.registry import methods
+from steadytune.methods.base import bounds_of
+from steadytune.methods.registry import composes, field_docs, methods
 from steadytune.suite import Suite
 
 
@@ -27,14 +29,24 @@ def describe(suite: Suite) -> str:
 
 
 def describe_methods() -> str:
-    """Every method: name, source, passes a step, and its settings with their defaults."""
+    """Every method: name, source, passes a step, what it does not compose with, and its settings."""
     lines = []
     for name, (cls, named) in methods().items():
         forward, backward = cls.passes
-        lines.append(f"{name}: {cls.source} ({forward:g} forward and {backward:g} backward passes a step)")
+        lines.append(f"{name}: {cls.source}")
+        lines.append(f"    {forward:g} forward and {backward:g} backward passes a step")
+        refused = [other for other in methods() if other != name and not composes(name, other)]
+        if refused:
+            lines.append(f"    not with {', '.join(refused)}")
         for field in fields(cls.Settings):
-            lines.append(f"    {field.name} = {named.get(field.name, field.default)}")
-    return "\n".join(lines)
+            bounds = bounds_of(field)
+            value = named.get(field.name, field.default)
+            lines.append(f"    {field.name} = {'null' if value is None else value}{f' ({bounds})' if bounds else ''}")
+            lines += textwrap.wrap(
+                field_docs(cls.Settings).get(field.name, ""), 112, initial_indent=" " * 8, subsequent_indent=" " * 8
+            )
+        lines.append("")
+    return "\n".join(lines).rstrip()
 
 
 def _ranges(numbers: list[int]) -> str:

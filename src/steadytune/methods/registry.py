@@ -3,11 +3,15 @@
 Nothing here imports torch: the Snakefile and `steadytune plan` validate methods in milliseconds.
 """
 
+import ast
 import importlib
+import inspect
 import pkgutil
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, nearest, unknown
@@ -68,6 +72,28 @@ def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[
         taken |= own
     _check_composition(name, parts)
     return tuple(parts), {key: value for key, value in variant.items() if key not in taken}
+
+
+def composes(first: str, second: str) -> bool:
+    """Whether two methods may stand in one composition."""
+    try:
+        parse(f"{first}+{second}")
+    except SteadyTuneError:
+        return False
+    return True
+
+
+def field_docs(settings: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass, on one line."""
+    (cls,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
+    assert isinstance(cls, ast.ClassDef)
+    found = {}
+    for declared, text in pairwise(cls.body):
+        if isinstance(declared, ast.AnnAssign) and isinstance(declared.target, ast.Name):
+            match text:
+                case ast.Expr(value=ast.Constant(value=str(words))):
+                    found[declared.target.id] = " ".join(words.split())
+    return found
 
 
 def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
