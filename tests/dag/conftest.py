@@ -81,9 +81,15 @@ def staged(root, tmp_path_factory) -> Project:
     return project
 
 
+def copy_staged(root: Path, staged: Project, folder: Path) -> Project:
+    """A fresh copy with the staged store, and with what Snakemake knows of it."""
+    copy = copy_project(root, folder)
+    for name in ("store", ".snakemake"):
+        shutil.copytree(staged.folder / name, copy.folder / name)
+    return copy
+
+
 @pytest.fixture
 def project(root, staged, tmp_path) -> Project:
     """A fresh copy with the staged store."""
-    copy = copy_project(root, tmp_path)
-    shutil.copytree(staged.folder / "store", copy.folder / "store")
-    return copy
+    return copy_staged(root, staged, tmp_path)

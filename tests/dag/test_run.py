@@ -27,12 +27,9 @@ def jobs(text):
 @pytest.fixture(scope="module")
 def finished(root, staged, tmp_path_factory):
     """A project that was run once to its end, through the command of `make run`."""
-    import shutil
+    from conftest import copy_staged
 
-    from conftest import copy_project
-
-    project = copy_project(root, tmp_path_factory.mktemp("finished"))
-    shutil.copytree(staged.folder / "store", project.folder / "store")
+    project = copy_staged(root, staged, tmp_path_factory.mktemp("finished"))
     done = project.run("steadytune", "run", "mini", "--cores", "2")
     assert done.returncode == 0, done.stdout[-3000:]
     project.log = done.stdout
