@@ -114,6 +114,11 @@ def test_what_goes_wrong_in_training_is_a_result(error, status, suite, monkeypat
     assert (folder / "history.csv").read_text() == "epoch,step,train_loss,learning_rate\n"
 
 
+def test_a_lack_of_memory_for_the_model_itself_is_a_result(suite, monkeypatch):
+    monkeypatch.setattr(run.Material, "load", raising(torch.OutOfMemoryError("CUDA out of memory")))
+    assert outcome(suite).status == "out_of_memory"
+
+
 @pytest.mark.parametrize(("bias", "status"), [(100.0, "degenerate"), (float("nan"), "diverged")])
 def test_a_model_is_judged_by_its_outputs(bias, status, suite, monkeypatch):
     def spoil(encoder, *arguments, **keywords):

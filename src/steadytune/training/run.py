@@ -45,6 +45,8 @@ class Outcome:
     history: list[dict[str, float]] = field(default_factory=list)
     logits: dict[str, np.ndarray] = field(default_factory=dict)
     """(n, C) by evaluation set."""
+    labels: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Rows and gold labels, (n,) each, by evaluation set."""
     evaluations: list[records.Evaluation] = field(default_factory=list)
 
 
@@ -62,9 +64,10 @@ def run_cell(suite: Suite, cell: Cell) -> None:
     with clock.phase("load"):
         inputs = verified_inputs(spec, suite.file.store)
         mark = fingerprint(spec, {item.key: item.digest for item in inputs})
-        material = Material.load(spec, suite.file.store, device)
     checkpoint = checkpoint_path(suite, cell)
     try:
+        with clock.phase("load"):
+            material = Material.load(spec, suite.file.store, device)
         _train_and_evaluate(spec, material, outcome, clock, checkpoint, mark)
     except Diverged as error:
         outcome.status, outcome.reason = "diverged", str(error)
@@ -74,7 +77,7 @@ def run_cell(suite: Suite, cell: Cell) -> None:
         outcome.status = "out_of_memory" if _is_out_of_memory(error) else "failed"
         outcome.reason = f"{type(error).__name__}: {error}".splitlines()[0]
         log.exception("the cell ends as %s", outcome.status)
-    _write(suite, spec, outcome, material, inputs, mark, clock)
+    _write(suite, spec, outcome, device, inputs, mark, clock)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
 
@@ -115,7 +118,7 @@ def _train_and_evaluate(
     with clock.phase("evaluate"):
         for name, (target, batcher) in material.evaluations.items():
             logits = predict(encoder, batcher, precision)
-            outcome.logits[name] = logits
+            outcome.logits[name], outcome.labels[name] = logits, (batcher.encoded.rows, batcher.encoded.labels)
             scores = evaluate_transfer(task, target, logits, batcher.encoded.labels, spec.protocol.collapse)
             kind = "in_domain" if name == spec.task else "transfer"
             outcome.evaluations.append(_evaluation(name, kind, scores, batcher.encoded.truncated))
@@ -159,14 +162,11 @@ def _training(spec: Spec, material: Material, fitted: Fit, initial_weights: str,
 
 
 def _write(
-    suite: Suite, spec: Spec, outcome: Outcome, material: Material, inputs: list[records.Input], mark: str, clock: Clock
+    suite: Suite, spec: Spec, outcome: Outcome, device: str, inputs: list[records.Input], mark: str, clock: Clock
 ) -> None:
     """Predictions and history first, the record last: where there is a record, the cell is whole."""
     folder = cell_folder(suite, spec.cell)
-    labels = {
-        name: (batcher.encoded.rows, batcher.encoded.labels) for name, (_, batcher) in material.evaluations.items()
-    }
-    write_predictions(folder / records.PREDICTIONS, outcome.logits, labels)
+    write_predictions(folder / records.PREDICTIONS, outcome.logits, outcome.labels)
     write_history(folder / records.HISTORY, outcome.history)
     record = records.Record(
         status=outcome.status,
@@ -175,11 +175,11 @@ def _write(
         fingerprint=mark,
         inputs=inputs,
         streams=Streams.seeds(spec.seed),
-        environment=environment(material.device),
+        environment=environment(device),
         training=outcome.training,
         evaluations=outcome.evaluations,
         timing=clock.timing(),
-        memory=peak_memory(material.device),
+        memory=peak_memory(device),
     )
     records.write_record(record, folder)
 
