@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from steadytune.layout import record_path
 from steadytune.methods.base import bounds_of
-from steadytune.methods.registry import composes, field_docs, methods
+from steadytune.methods.registry import composes, field_docs, methods, parse, passes
 from steadytune.suite import Suite
 
 
@@ -32,7 +32,7 @@ def describe_methods() -> str:
     """Every method: name, source, passes a step, what it does not compose with, and its settings."""
     lines = []
     for name, (cls, named) in methods().items():
-        forward, backward = cls.passes
+        forward, backward = passes(parse(name)[0])
         lines.append(f"{name}: {cls.source}")
         lines.append(f"    {forward:g} forward and {backward:g} backward passes a step")
         refused = [other for other in methods() if other != name and not composes(name, other)]

@@ -117,8 +117,11 @@ class Grid:
         pins = {"pinned_by": "generated", "digest": "ab" * 32}
         record = {"status": status, "reason": "loss is NaN at step 7" if status == "diverged" else None}
         record |= {"encoder": encoder, "method": method, "task": task, "seed": seed, "environment": environment}
-        record |= {"inputs": [source | pins, model | pins], "timing": {"total_s": 12.5, "train_s": 9.0}}
-        record |= {"memory": {"host": 700 * 2**20}, "training": {"resumed": False}}
+        record |= {"inputs": [source | pins, model | pins], "timing": {"total": 12.5, "train": 9.0}}
+        record |= {"memory": {"host": 700 * 2**20}, "training": None}
+        if status not in UNSCORED:
+            counts = {"trainable_parameters": 100 if method == "vanilla" else 50, "total_parameters": 200}
+            record["training"] = {"resumed": False, "flops": 1e9 if method == "vanilla" else 2e9} | counts
         (path / "record.json").write_text(json.dumps(record))
         if status in ("failed", "out_of_memory"):
             return

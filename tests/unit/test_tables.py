@@ -300,3 +300,12 @@ def test_names_are_known_without_heavy_imports():
     code += "print(*({'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_cost_is_a_multiple_of_the_baselines(tmp_path):
+    result = made(Grid(), tmp_path, "cost")
+    rows = {(line["encoder"], line["method"], line["task"]): line for line in result.data}
+    assert rows["mini", "hype-n", "mini-rte"]["flops_ratio"] == 2
+    assert rows["mini", "vanilla", "mini-rte"]["seconds_ratio"] == 1
+    line = next(row for row in result.blocks[0].rows if row[:2] == ("hype-n", "mini-rte"))
+    assert line[2:] == ("25.0", "9.0", "1.00", "2.00", "700")

@@ -92,8 +92,6 @@ class Method:
     """The names it goes by, each with the settings that the name stands for."""
     source: ClassVar[str] = ""
     """Paper and section."""
-    passes: ClassVar[tuple[float, float]] = (1, 1)
-    """Forward and backward passes a step, counted in whole passes of the encoder, at the default settings."""
     selects_parameters: ClassVar[bool] = False
     """Whether it chooses which parameters are trained: two such methods contradict each other."""
     freezes_weights: ClassVar[bool] = False
@@ -103,6 +101,11 @@ class Method:
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+
+    @property
+    def passes(self) -> tuple[float, float]:
+        """Forward and backward passes a step, counted in whole passes of the encoder."""
+        return 1, 1
 
     def prepare(self, setup: Setup) -> None:
         """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""

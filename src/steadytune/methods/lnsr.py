@@ -45,7 +45,11 @@ class LNSR(Method):
     Settings = LNSRSettings
     names = {"lnsr": {"noise": "gaussian"}, "lnsr-in-manifold": {"noise": "in-manifold"}}
     source = "arXiv 2107.04835; arXiv 2206.05658"
-    passes = (1.5, 1.5)
+
+    @property
+    def passes(self) -> tuple[float, float]:
+        """Half of the layers twice, at the default layer."""
+        return 1.5, 1.5
 
     def prepare(self, setup: Setup) -> None:
         """Resolve and check the layers against the encoder's depth."""

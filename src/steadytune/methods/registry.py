@@ -98,7 +98,7 @@ def field_docs(settings: type) -> dict[str, str]:
 
 def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
     """Forward and backward passes a step of a composition: the dearest part's, since one part owns the loss."""
-    each = [methods()[part.name][0].passes for part in parts]
+    each = [part.build().passes for part in parts]
     return max(forward for forward, _ in each), max(backward for _, backward in each)
 
 

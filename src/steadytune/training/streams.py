@@ -7,6 +7,7 @@ differ by the method alone (common random numbers); and a resumed cell needs no 
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch
 STREAMS = ("init", "order", "dropout", "noise")
 
 
-def derive(seed: int, name: str, *counters: int) -> int:
+def derive(seed: int, name: str, *counters: int | str) -> int:
     """A 63-bit seed for stream `name` at `counters` (an epoch, a step): the head of SHA-256 of all of them."""
     text = "/".join([str(seed), name, *map(str, counters)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -33,10 +34,10 @@ class Streams:
 
     def __post_init__(self) -> None:
         self.noise = torch.Generator(device=self.device)
-        self.at_step(0)
+        self.at_step("prepare")
 
-    def at_step(self, step: int) -> None:
-        """Start step `step` (0-based, counted over the whole training)."""
+    def at_step(self, step: int | Literal["prepare"]) -> None:
+        """Start step `step` (0-based, counted over the whole training), or what comes before the first."""
         torch.manual_seed(derive(self.seed, "dropout", step))
         self.noise.manual_seed(derive(self.seed, "noise", step))
 

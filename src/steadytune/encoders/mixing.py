@@ -1,0 +1,89 @@
+"""Linear layers whose weights are mixed with fixed ones in training, and dropout set throughout a model: for Mixout."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from steadytune.encoders.encoder import Encoder
+    from steadytune.training.streams import Streams
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A random mixture of a parameter w and its anchor w0, fresh at every call.
+
+        w~ = ((1 - m) w0 + m w - p w0) / (1 - p) = w0 + m (w - w0) / (1 - p),   m ~ Bernoulli(1 - p)
+
+    p: the probability of an anchor's entry.
+    columns: draw m once an input column and repeat it over the output dimension, instead of for every entry.
+    unscaled_gradient: leave the factor 1 / (1 - p) out of the gradient.
+    streams: m is drawn from `streams.noise`.
+    """
+
+    p: float
+    columns: bool
+    unscaled_gradient: bool
+    streams: "Streams"
+
+    def __call__(self, value: Tensor, anchor: Tensor) -> Tensor:
+        """w~ of `value` and `anchor`, each (out, in) or (out,)."""
+        mask = torch.empty(value.shape[-1:] if self.columns else value.shape, dtype=torch.bool, device=value.device)
+        change = (value - anchor) * mask.bernoulli_(1 - self.p, generator=self.streams.noise)
+        if self.unscaled_gradient:
+            return anchor + change + change.detach() * (self.p / (1 - self.p))
+        return anchor + change / (1 - self.p)
+
+
+class MixedLinear(nn.Linear):
+    """A linear layer that computes with mixed parameters in training, and with its own ones in evaluation.
+
+    A pretrained layer becomes one by `mix_linears`. Its parameters stay the same objects under the same names; what it
+    is mixed with is a plain attribute and no part of the state dict.
+    """
+
+    mix: Mix
+    anchors: dict[str, Tensor]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in) -> (..., out)."""
+        # Frozen weights are their anchors.
+        if not self.training or not self.weight.requires_grad:
+            return super().forward(input)
+        weight, bias = self.mix(self.weight, self.anchors["weight"]), self.bias
+        if bias is not None and "bias" in self.anchors:
+            bias = self.mix(bias, self.anchors["bias"])
+        return functional.linear(input, weight, bias)
+
+
+def mix_linears(encoder: "Encoder", mix: Mix, *, head: bool, biases: bool) -> None:
+    """Let every linear layer of the pretrained encoder, in training, mix its weights with those that it has now.
+
+    head: those of the head, too.
+    biases: mix the biases, too.
+    """
+    wanted = encoder.encoder_parameters() | (encoder.head_parameters() if head else {})
+    for name, module in encoder.model.named_modules():
+        if type(module) is nn.Linear and f"{name}.weight" in wanted:
+            mixed = ["weight"] + ["bias"] * (biases and module.bias is not None)
+            module.__class__ = MixedLinear
+            assert isinstance(module, MixedLinear)
+            module.mix = mix
+            module.anchors = {part: getattr(module, part).detach().clone() for part in mixed}
+
+
+def set_dropout(encoder: "Encoder", p: float) -> None:
+    """Set every dropout rate of the model: hidden states, attention probabilities, embeddings and head.
+
+    The configuration's rates are set as well, since `Encoder.set_hidden_dropout` reads the others from there.
+    """
+    config = encoder.model.config
+    for key, value in config.to_dict().items():
+        if "dropout" in key and isinstance(value, int | float) and not isinstance(value, bool):
+            setattr(config, key, p)
+    for module in encoder.model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = p

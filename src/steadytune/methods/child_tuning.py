@@ -1,0 +1,139 @@
+"""Raise a Child in Large Language Model: Towards Effective and Generalizable Fine-tuning (arXiv 2109.05687).
+
+Child-Tuning. Only a part of the parameters, the child network, is updated: the others' gradients are masked.
+
+    F:  g <- g * m / p,   m ~ Bernoulli(p) for every entry, fresh at every step
+    D:  g <- g * m,       m = 1 for the fraction p of the entries with the largest Fisher information, fixed
+
+The diagonal of the (empirical) Fisher information is the mean over the training examples of the squared gradient of an
+example's loss, at the pretrained weights. AdamW then treats masked entries as having no gradient: weight decay still
+acts on them, and in F their momentum moves them on.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from steadytune.methods.base import Hyperparameters, Method, Setup, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from steadytune.training.batching import Batch
+    from steadytune.training.streams import Streams
+
+# What the released code clips each tensor's gradient to before it is squared: the trainer's default.
+RELEASED_CLIP = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildTuningFSettings(Hyperparameters):
+    """Child-Tuning-F's hyper-parameters."""
+
+    p: float = setting(0.3, above=0, at_most=1)
+    """Share of the gradient's entries that are kept; HyPe's grid is 0.2, 0.3, 0.4."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildTuningDSettings(Hyperparameters):
+    """Child-Tuning-D's hyper-parameters."""
+
+    p: float = setting(0.3, above=0, at_most=1)
+    """Share of the entries that are trained; HyPe's grid is 0.1, 0.2, 0.3."""
+    fisher: Literal["examples", "batches"] = "examples"
+    """Mean of the squared gradients of single examples, without dropout (ours); or, as the released code has it, of
+    batches, with dropout, each tensor's gradient first clipped to norm 1."""
+    scope: Literal["encoder", "layers"] = "encoder"
+    """What is masked, the rest being trained freely: every parameter of the pretrained encoder (ours); or those with
+    "layer" in their name, as in the released code, which leaves out embeddings and pooler."""
+    fisher_examples: int | None = setting(None, at_least=1)
+    """Training examples that the Fisher information is estimated on: the first ones of the first epoch's order,
+    rounded up to whole batches where those count; None is all of them, as in the released code."""
+
+
+class ChildTuningF(Method):
+    """A fresh random mask on the whole gradient at every step."""
+
+    Settings = ChildTuningFSettings
+    names = {"child-tuning-f": {}}
+    source = "arXiv 2109.05687"
+
+    def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
+        """Mask and rescale."""
+        import torch
+
+        p = self.settings.p
+        if p == 1:
+            return
+        for parameter in parameters.values():
+            if parameter.grad is not None:
+                mask = torch.empty_like(parameter.grad, dtype=torch.bool)
+                parameter.grad.mul_(mask.bernoulli_(p, generator=streams.noise)).div_(p)
+
+
+class ChildTuningD(Method):
+    """A fixed mask that keeps the entries with the most Fisher information."""
+
+    Settings = ChildTuningDSettings
+    names = {"child-tuning-d": {}, "child-tuning-d-released": {"fisher": "batches", "scope": "layers"}}
+    source = "arXiv 2109.05687"
+    needs_weights = True
+
+    def prepare(self, setup: Setup) -> None:
+        """Estimate the Fisher information and choose the entries; the same again for the same cell."""
+        self.masks: dict[str, Tensor] = {}
+        if self.settings.p < 1:
+            parameters = {
+                name: p
+                for name, p in setup.encoder.encoder_parameters().items()
+                if p.requires_grad and (self.settings.scope == "encoder" or "layer" in name)
+            }
+            self.masks = _largest(self._fisher(setup, parameters), self.settings.p)
+
+    def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
+        """Mask."""
+        for name, mask in self.masks.items():
+            if name in parameters and (gradient := parameters[name].grad) is not None:
+                gradient.mul_(mask)
+
+    def _fisher(self, setup: Setup, parameters: "dict[str, nn.Parameter]") -> "dict[str, Tensor]":
+        """The sum of squared gradients of each parameter, in its shape: the Fisher diagonal but for a factor."""
+        import torch
+
+        model, released = setup.encoder.model, self.settings.fisher == "batches"
+        training = model.training
+        model.train(released)
+        if released:
+            # Dropout draws from the default generators.
+            noise = setup.streams.noise
+            torch.manual_seed(int(torch.randint(2**62, (1,), generator=noise, device=noise.device)))
+        totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        for batch in self._batches(setup):
+            loss = setup.objective.loss(setup.encoder(batch.inputs).logits, batch.labels)
+            found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+            for total, gradient in zip(totals.values(), found, strict=True):
+                if gradient is not None:
+                    scale = (RELEASED_CLIP / (gradient.norm() + 1e-6)).clamp(max=1) if released else 1
+                    total += (gradient * scale).square_()
+        model.train(training)
+        return totals
+
+    def _batches(self, setup: Setup) -> "Iterator[Batch]":
+        """The training split in the first epoch's order, by batches or by single examples."""
+        order, limit = setup.train.order(setup.streams.order(0)), self.settings.fisher_examples
+        if self.settings.fisher == "examples":
+            order = [rows[i : i + 1] for rows in order for i in range(len(rows))]
+        elif limit is not None:
+            limit = math.ceil(limit / setup.train.batch_size)
+        return map(setup.train.batch, order[:limit])
+
+
+def _largest(fisher: "dict[str, Tensor]", p: float) -> "dict[str, Tensor]":
+    """Where the values of all tensors together are among the largest fraction `p`, and above 0: a mask for each."""
+    import torch
+
+    values = torch.cat([tensor.flatten() for tensor in fisher.values()])
+    threshold = values.topk(max(1, round(p * len(values))), sorted=False).values.amin()
+    # Words that no example has carry no information; where the threshold is 0 they would otherwise all be in.
+    return {name: (tensor >= threshold) & (tensor > 0) for name, tensor in fisher.items()}

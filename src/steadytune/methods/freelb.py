@@ -1,0 +1,94 @@
+"""FreeLB: Enhanced Adversarial Training for Natural Language Understanding (arXiv 1909.11764).
+
+A perturbation delta of the word embeddings e climbs the task loss for K passes, and every pass gives the parameters its
+share of the gradient. With T_i the tokens of example i, d the width, and norms over one example's tokens and width,
+
+    delta_0 = init_magnitude / sqrt(T_i * d) * U(-1, 1)
+    loss = (1/K) * sum over k < K of L(f(e + delta_k))
+    delta_{k+1} = project( delta_k + adv_lr * g_k / ||g_k|| ),    g_k the gradient of the loss with respect to delta_k
+
+where project scales a delta of a norm above max_norm back to it. Padding is not perturbed, and the K passes of a step
+have the same dropout masks.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from steadytune.methods.base import Hyperparameters, Method, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from steadytune.training.batching import Batch
+    from steadytune.training.forward import Forward
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeLBSettings(Hyperparameters):
+    """FreeLB's hyper-parameters; the defaults are the released RoBERTa script's for MRPC, for all tasks: ours."""
+
+    steps: int = setting(3, at_least=0)
+    """K, the passes of a step; 0 is plain fine-tuning."""
+    init_magnitude: float = setting(0.64, at_least=0)
+    """Size of the first perturbation: its norm is about init_magnitude / sqrt(3)."""
+    adv_lr: float = setting(0.04, at_least=0)
+    """Norm of one ascent step."""
+    max_norm: float = setting(0.4, at_least=0)
+    """Largest norm that an ascent step leaves, for each example; 0 is no bound."""
+
+
+class FreeLB(Method):
+    """The mean task loss along an ascent over the word embeddings, its gradient accumulated on the way."""
+
+    Settings = FreeLBSettings
+    names = {"freelb": {}}
+    source = "arXiv 1909.11764"
+
+    @property
+    def passes(self) -> tuple[float, float]:
+        """K of each."""
+        return max(1, self.settings.steps), max(1, self.settings.steps)
+
+    def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
+        """The last pass's share of the loss, to which the others, already back-propagated, add their value only."""
+        import torch
+
+        steps = self.settings.steps
+        if steps == 0:
+            return super().loss(forward, batch)
+        masks, delta, mean = forward.dropout_state(), self._start(forward, batch), 0.0
+        for _ in range(steps - 1):
+            share = self._loss_at(delta.requires_grad_(), forward, batch, masks) / steps
+            # As in the loop, gradients are computed outside the region of the forward pass.
+            with torch.autocast(share.device.type, enabled=False):
+                forward.backward(share)
+            mean = mean + share.detach()
+            delta = self._climb(delta)
+        return self._loss_at(delta, forward, batch, masks) / steps + mean
+
+    @staticmethod
+    def _loss_at(delta: "Tensor", forward: "Forward", batch: "Batch", masks: "Tensor") -> "Tensor":
+        return forward.task_loss(forward(batch, on_embeddings=delta.add, dropout_state=masks), batch)
+
+    def _start(self, forward: "Forward", batch: "Batch") -> "Tensor":
+        """The first perturbation (B, T, width of the word embeddings)."""
+        table = cast("nn.Embedding", forward.encoder.model.get_input_embeddings()).weight
+        real = batch.inputs["attention_mask"][..., None]
+        drawn = table.new_empty(*real.shape[:2], table.shape[1]).uniform_(-1, 1, generator=forward.streams.noise)
+        entries = (real.sum(1, keepdim=True) * table.shape[1]).to(drawn.dtype)
+        return drawn * real * (self.settings.init_magnitude / entries.sqrt())
+
+    def _climb(self, delta: "Tensor") -> "Tensor":
+        """One normalised step along the gradient of `delta` (B, T, width), whose scale (fp16) does not matter."""
+        import torch
+
+        assert delta.grad is not None
+        # No direction where the gradient vanishes, or overflows (the step is then not taken).
+        direction = torch.nan_to_num(delta.grad / _norm(delta.grad), nan=0.0)
+        moved = delta.detach() + self.settings.adv_lr * direction
+        return moved * (self.settings.max_norm / _norm(moved)).clamp(max=1) if self.settings.max_norm else moved
+
+
+def _norm(tensor: "Tensor") -> "Tensor":
+    """The Frobenius norm of each example of (B, T, width), as (B, 1, 1)."""
+    return tensor.flatten(1).norm(dim=1)[:, None, None]

@@ -1,0 +1,66 @@
+"""L2-SP: Explicit Inductive Bias for Transfer Learning with Convolutional Networks (arXiv 1802.01483).
+
+With theta the parameters of the pretrained encoder, theta0 their values before training and w those of the new head:
+
+    loss = task loss + (alpha / 2) ||theta - theta0||^2 + (beta / 2) ||w||^2
+
+The penalty's gradient, alpha (theta - theta0) and beta w, is known in closed form and added to the task's; the sum is
+clipped. The training loss that is reported is the task's alone.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from steadytune.methods.base import Hyperparameters, Method, Setup, setting
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from steadytune.training.streams import Streams
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2SPSettings(Hyperparameters):
+    """L2-SP's hyper-parameters; the defaults are the released training script's, for image classifiers and SGD."""
+
+    weight: float = setting(0.1, at_least=0)
+    """alpha: weight of the squared distance from the pretrained weights."""
+    head_weight: float = setting(0.01, at_least=0)
+    """beta: weight of the head's squared norm."""
+    covers: Literal["all", "weights"] = "all"
+    """Every parameter (ours), or only the matrices, without biases and LayerNorms; the released code offers both."""
+
+
+class L2SP(Method):
+    """A quadratic pull towards the pretrained weights, inside the gradient."""
+
+    Settings = L2SPSettings
+    names = {"l2-sp": {}}
+    source = "arXiv 1802.01483"
+    needs_weights = True
+
+    def prepare(self, setup: Setup) -> None:
+        """Keep theta0: the encoder's weights as they are now."""
+        encoder, settings = setup.encoder, self.settings
+        everything = settings.covers == "all"
+        self.anchors = {
+            name: p.detach().clone()
+            for name, p in encoder.encoder_parameters().items()
+            if settings.weight and p.requires_grad and (everything or p.ndim >= 2)
+        }
+        self.head = frozenset(
+            name
+            for name, p in encoder.head_parameters().items()
+            if settings.head_weight and (everything or p.ndim >= 2)
+        )
+
+    def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
+        """Add the penalty's gradient."""
+        for name, parameter in parameters.items():
+            if parameter.grad is None:
+                continue
+            if name in self.anchors:
+                # The difference first: it is small against either term, which rounding would otherwise show.
+                parameter.grad.add_(parameter.detach() - self.anchors[name], alpha=self.settings.weight)
+            elif name in self.head:
+                parameter.grad.add_(parameter.detach(), alpha=self.settings.head_weight)

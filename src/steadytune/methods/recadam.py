@@ -1,0 +1,81 @@
+"""RecAdam: Recall and Learn: Fine-tuning Deep Pretrained Language Models with Less Forgetting (arXiv 2004.12651).
+
+The weight of the task grows from 0 to 1 along a sigmoid, that of a quadratic pull towards the pretrained weights theta0
+falls from 1 to 0, and the pull is kept out of Adam's moments. For the parameters theta of the encoder, at step t (from
+1 on):
+
+    lambda(t) = 1 / (1 + exp(-k (t - t0)))
+    theta <- theta - lr * lambda(t) * adam(g) - lr * (1 - lambda(t)) * gamma * (theta - theta0)
+
+with every theta on the right from before the step. The head is updated by Adam alone. The protocol's decay towards zero
+is added to both as AdamW does, not scaled by lambda.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from steadytune.errors import SteadyTuneError
+from steadytune.methods.base import Hyperparameters, Method, Setup, Update, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecAdamSettings(Hyperparameters):
+    """RecAdam's hyper-parameters; the defaults are those of the released training script."""
+
+    gamma: float = setting(5000.0, at_least=0)
+    """Strength of the pull; the learning rate times gamma must stay below 1."""
+    k: float = setting(0.5, at_least=0)
+    """Slope of the sigmoid, per step; the released README's grid is 0.05, 0.1, 0.2, 0.5, 1."""
+    t0: float = 250.0
+    """The step at which task and pull weigh the same; the released README's grid is 100, 250, 500, 1000."""
+
+
+class RecAdam(Method):
+    """AdamW whose update grows as a pull towards the pretrained weights fades."""
+
+    Settings = RecAdamSettings
+    names = {"recadam": {}}
+    source = "arXiv 2004.12651"
+    needs_weights = True
+
+    def prepare(self, setup: Setup) -> None:
+        """Keep theta0: the encoder's weights as they are now."""
+        self.anchors = {
+            name: p.detach().clone() for name, p in setup.encoder.encoder_parameters().items() if p.requires_grad
+        }
+
+    def step(self, optimizer: "Optimizer", update: Update) -> None:
+        """The optimiser's step, then, for the encoder, its mean with the pull's, in the ratio of lambda."""
+        import torch
+
+        # As tanh the sigmoid cannot overflow; once lambda has rounded to 1 the step is AdamW's.
+        pull = 1 - (1 + math.tanh(self.settings.k * (update.number + 1 - self.settings.t0) / 2)) / 2
+        if pull == 0:
+            optimizer.step()
+            return
+        # The peak: the rate that the optimiser was made with, where the schedule may still be in its warm-up.
+        if (reach := optimizer.defaults["lr"] * self.settings.gamma) >= 1:
+            raise SteadyTuneError(
+                f"method recadam: learning rate {optimizer.defaults['lr']:g} times gamma {self.settings.gamma:g} is "
+                f"{reach:g}, expected below 1, where the pull ends at the pretrained weights"
+            )
+        with torch.no_grad():
+            targets = self._targets(optimizer, update)
+            optimizer.step()
+            for name, target in targets.items():
+                update.parameters[name].lerp_(target, pull)
+
+    def _targets(self, optimizer: "Optimizer", update: Update) -> "dict[str, Tensor]":
+        """Where the pull alone would take the encoder's parameters, weight decay included."""
+        rate, targets = update.learning_rate, {}
+        decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+        for name, parameter in update.parameters.items():
+            if name in self.anchors and parameter.grad is not None:
+                target = parameter * (1 - rate * decay[id(parameter)])
+                targets[name] = target.add_(parameter - self.anchors[name], alpha=-rate * self.settings.gamma)
+        return targets

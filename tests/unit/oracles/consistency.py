@@ -1,0 +1,231 @@
+"""R3F, R-Drop, SMART and FreeLB: what several passes over one batch add to its loss."""
+
+import math
+
+import torch
+
+from oracles.case import SEED, Case
+from oracles.plain import PlainBert, cross_entropy, mean_squared_error
+from steadytune.training.streams import derive
+
+
+def kl(p_logits, q_logits):
+    """KL(p || q) of each example, from logits."""
+    p, q = (x - x.logsumexp(-1, keepdim=True) for x in (p_logits, q_logits))
+    return (p.exp() * (p - q)).sum(-1)
+
+
+def symmetric(case, first, second):
+    """Of each example."""
+    if case.regression:
+        return (first - second)[:, 0].square()
+    return kl(first, second) + kl(second, first)
+
+
+def hype_noise(case, generator, ids):
+    """What HyPe-N at sigma 0.1 adds in one pass, layer after layer."""
+    return [torch.empty(*ids.shape, 8, dtype=torch.float64).normal_(0, 0.1, generator=generator) for _ in range(2)]
+
+
+class R3F(Case):
+    def __init__(self, noise, settings, off=None, regression=False, detach=False):
+        super().__init__(settings, off, regression)
+        self.kind, self.detach = noise, detach
+
+    def loss(self, bert, ids, mask, labels, step):
+        sigma, words = self.settings["sigma"], bert.words(ids)
+        clean, _ = bert.forward(ids, mask)
+        z = torch.empty(words.shape, dtype=torch.float64)
+        z = z.normal_(0, sigma, generator=self.noise(step)) if self.kind == "normal" else (
+            z.uniform_(-sigma, sigma, generator=self.noise(step)))  # fmt: skip
+        noised, _ = bert.forward(ids, mask, words=(words.detach() if self.detach else words) + z)
+        divergence = symmetric(self, noised, clean).mean()
+        return self.task_loss(clean, labels) + self.settings["weight"] * divergence
+
+
+class HyPeR3F(Case):
+    """HyPe's noise in the place of R3F's: on the layers of the second pass alone."""
+
+    settings = {"sigma": 0.1}
+
+    def loss(self, bert, ids, mask, labels, step):
+        clean, _ = bert.forward(ids, mask)
+        noised, _ = bert.forward(ids, mask, noise=hype_noise(self, self.noise(step), ids))
+        return self.task_loss(clean, labels) + symmetric(self, noised, clean).mean()
+
+
+class DropoutBert(PlainBert):
+    """Hidden dropout as BERT has it: on the embeddings, before each residual is added, and before the classifier."""
+
+    rate = 0.2
+
+    def dropped(self, x):
+        kept = torch.empty_like(x).bernoulli_(1 - self.rate)
+        return x * (kept / (1 - self.rate))
+
+    def embed(self, input_ids, words=None):
+        return self.dropped(super().embed(input_ids, words))
+
+    def linear(self, name, x):
+        if name == "classifier":
+            return super().linear(name, self.dropped(x))
+        projected = super().linear(name, x)
+        return self.dropped(projected) if name.endswith("output.dense") else projected
+
+
+class RDrop(Case):
+    def __init__(self, settings, released=False, regression=False):
+        super().__init__({"hidden_dropout": DropoutBert.rate, **settings}, None, regression)
+        self.released = released
+
+    def bert(self, leaves):
+        return DropoutBert(leaves, 2, 2)
+
+    def loss(self, bert, ids, mask, labels, step):
+        torch.manual_seed(derive(SEED, "dropout", step))
+        a, b = (bert.forward(ids, mask)[0] for _ in range(2))
+        alpha, task = self.settings["alpha"], self.task_loss(a, labels) + self.task_loss(b, labels)
+        if self.regression:
+            apart = mean_squared_error(a, b[:, 0])
+            return task + 2 * alpha * apart if self.released else task / 2 + alpha * apart
+        apart = (kl(a, b) + kl(b, a)) / 2
+        return task + alpha * apart.sum() if self.released else task / 2 + alpha * apart.mean()
+
+
+class HyPeRDrop(Case):
+    """HyPe in both passes: R-Drop without dropout."""
+
+    settings = {"sigma": 0.1}
+
+    def loss(self, bert, ids, mask, labels, step):
+        generator = self.noise(step)
+        a, b = (bert.forward(ids, mask, noise=hype_noise(self, generator, ids))[0] for _ in range(2))
+        return (cross_entropy(a, labels) + cross_entropy(b, labels) + (kl(a, b) + kl(b, a)).mean()) / 2
+
+
+class SMART(Case):
+    def __init__(self, settings, off=None, regression=False):
+        super().__init__(settings, off, regression)
+        self.released = "proximal_weight" not in settings
+        self.average = {}
+
+    def loss(self, bert, ids, mask, labels, step):
+        s, words, real = self.settings, bert.words(ids), mask[..., None]
+        proximal = 0.0 if self.released else self.proximal(bert, ids, mask, step)
+        clean, _ = bert.forward(ids, mask)
+        total = self.task_loss(clean, labels) + s.get("proximal_weight", 0.0) * proximal
+        delta = torch.empty(words.shape, dtype=torch.float64).normal_(0, s["sigma"], generator=self.noise(step)) * real
+        for _ in range(s.get("steps", 1) if s["weight"] else 0):
+            delta.requires_grad_()
+            moved, _ = bert.forward(ids, mask, words=words.detach() + delta)
+            (g,) = torch.autograd.grad(self.height(moved, clean.detach()), delta)
+            delta = torch.stack([self.climbed(d, h) for d, h in zip(delta.detach(), g, strict=True)]) * real
+        moved, _ = bert.forward(ids, mask, words=words + delta)
+        if self.released and not self.regression:
+            return total + s["weight"] * (kl(clean.detach(), moved) + kl(moved.detach(), clean)).mean()
+        return total + s["weight"] * symmetric(self, moved, clean).mean()
+
+    def proximal(self, bert, ids, mask, step):
+        """How far the outputs are from those of the weights' average, which starts at the first weights."""
+        beta, now = self.settings["momentum"], {name: value.detach() for name, value in bert.p.items()}
+        before = self.average if step else now
+        self.average = {name: beta * before[name] + (1 - beta) * now[name] for name in now}
+        then, _ = PlainBert(self.average, 2, 2).forward(ids, mask)
+        return symmetric(self, bert.forward(ids, mask)[0], then).mean()
+
+    def height(self, moved, clean):
+        if not self.released or self.regression:
+            return symmetric(self, moved, clean).sum()
+        p, q = moved.softmax(-1), clean.softmax(-1)
+        log_odds = [-(1 / (x.detach() + 1e-6) - 1 + 1e-6).log() for x in (p, q)]
+        return (2 * p * (log_odds[0] - log_odds[1])).sum()
+
+    def climbed(self, delta, g):
+        """One example's (T, d)."""
+        eta, epsilon = self.settings["eta"], self.settings["epsilon"]
+        if not self.released:
+            return (delta + eta * g / g.abs().max()).clamp(-epsilon, epsilon)
+        rows = delta + eta * g
+        return torch.stack([row / (row.abs().max() + epsilon) for row in rows])
+
+
+class HyPeSMART(Case):
+    """The average's pass has the noise of the clean one; every other pass draws its own."""
+
+    settings = {"sigma": 0.1}
+
+    def __init__(self):
+        super().__init__()
+        self.smart = SMART({"momentum": 0.99, "proximal_weight": 1.0, "weight": 1.0})
+
+    def loss(self, bert, ids, mask, labels, step):
+        generator, words, real = self.noise(step), bert.words(ids), mask[..., None]
+        first = hype_noise(self, generator, ids)
+        smart, now = self.smart, {name: value.detach() for name, value in bert.p.items()}
+        before = smart.average if step else now
+        smart.average = {name: 0.99 * before[name] + 0.01 * now[name] for name in now}
+        then, _ = PlainBert(smart.average, 2, 2).forward(ids, mask, noise=first)
+        clean, _ = bert.forward(ids, mask, noise=first)
+        delta = torch.empty(words.shape, dtype=torch.float64).normal_(0, 1e-5, generator=generator) * real
+        delta.requires_grad_()
+        moved, _ = bert.forward(ids, mask, hype_noise(self, generator, ids), words.detach() + delta)
+        (g,) = torch.autograd.grad(symmetric(self, moved, clean.detach()).sum(), delta)
+        delta = (delta + 1e-3 * g / g.abs().amax((1, 2), keepdim=True)).clamp(-1e-5, 1e-5).detach() * real
+        moved, _ = bert.forward(ids, mask, hype_noise(self, generator, ids), words + delta)
+        terms = symmetric(self, clean, then).mean() + symmetric(self, moved, clean).mean()
+        return self.task_loss(clean, labels) + terms
+
+
+class FreeLB(Case):
+    def loss(self, bert, ids, mask, labels, step):
+        s, words = self.settings, bert.words(ids)
+        delta = torch.empty(words.shape, dtype=torch.float64).uniform_(-1, 1, generator=self.noise(step))
+        sizes = [s["init_magnitude"] / math.sqrt(int(row.sum()) * 8) for row in mask]
+        delta = delta * mask[..., None] * torch.tensor(sizes, dtype=torch.float64)[:, None, None]
+        losses = []
+        for _ in range(s["steps"]):
+            delta = delta.detach().requires_grad_()
+            losses.append(self.task_loss(bert.forward(ids, mask, words=words + delta)[0], labels))
+            (g,) = torch.autograd.grad(losses[-1], delta, retain_graph=True)
+            delta = torch.stack([self.climbed(d, h) for d, h in zip(delta, g, strict=True)])
+        return sum(losses) / len(losses)
+
+    def climbed(self, delta, g):
+        """One example's (T, d)."""
+        delta = delta + self.settings["adv_lr"] * g / g.square().sum().sqrt()
+        size, bound = delta.square().sum().sqrt(), self.settings["max_norm"]
+        return delta * bound / size if bound and size > bound else delta
+
+
+OFF = {"weight": 0.0}
+NOISED = {"sigma": 0.2, "weight": 0.7}
+ASCENT = {"sigma": 0.05, "eta": 0.1, "epsilon": 0.08, "steps": 2, "weight": 2.0}
+PROXIMAL = {"proximal_weight": 3.0, "momentum": 0.6}
+SMART_OFF = {"weight": 0.0, "proximal_weight": 0.0}
+RELEASED = {"sigma": 0.05, "eta": 0.5, "epsilon": 0.01, "weight": 2.0}
+FREELB = {"steps": 3, "init_magnitude": 0.5, "adv_lr": 0.2, "max_norm": 0.3}
+
+CASES = {
+    "r3f": R3F("normal", NOISED, OFF),
+    "r3f-u": R3F("uniform", NOISED, OFF),
+    "r3f-released": R3F("uniform", NOISED, OFF, detach=True),
+    "r3f/regression": R3F("normal", NOISED, regression=True),
+    "hype-n+r3f": HyPeR3F(),
+    "r-drop": RDrop({"alpha": 0.7}),
+    "r-drop/regression": RDrop({"alpha": 0.7}, regression=True),
+    "r-drop-released": RDrop({"alpha": 0.7}, released=True),
+    "r-drop-released/regression": RDrop({"alpha": 0.7}, released=True, regression=True),
+    "hype-n+r-drop": HyPeRDrop(),
+    "smart": SMART({**ASCENT, **PROXIMAL}, SMART_OFF),
+    "smart/smoothness": SMART({**ASCENT, **PROXIMAL, "proximal_weight": 0.0}, SMART_OFF),
+    "smart/proximal": SMART({**ASCENT, **PROXIMAL, "weight": 0.0}, SMART_OFF),
+    "smart/regression": SMART({**ASCENT, **PROXIMAL}, regression=True),
+    "smart-released": SMART(RELEASED, OFF),
+    "smart-released/two steps": SMART({**RELEASED, "steps": 2}),
+    "smart-released/regression": SMART(RELEASED, regression=True),
+    "hype-n+smart": HyPeSMART(),
+    "freelb": FreeLB(FREELB, {"steps": 0}),
+    "freelb/one pass": FreeLB({**FREELB, "steps": 1}),
+    "freelb/no bound": FreeLB({**FREELB, "max_norm": 0.0}),
+    "freelb/regression": FreeLB(FREELB, regression=True),
+}

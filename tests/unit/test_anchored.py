@@ -1,0 +1,280 @@
+"""What the methods that stay near the pretrained weights must keep beyond their formulas."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from oracles.case import SEED
+from oracles.plain import tiny_bert
+from test_encoders import every_layout, make
+
+from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.mixing import Mix, MixedLinear, set_dropout
+from steadytune.errors import SteadyTuneError
+from steadytune.methods import registry
+from steadytune.methods.base import Composition, Setup
+from steadytune.protocol import Protocol
+from steadytune.tasks.data import Encoded
+from steadytune.training.batching import Batcher
+from steadytune.training.loop import fit
+from steadytune.training.objective import Classification
+from steadytune.training.streams import Streams
+
+NAMES = ["l2-sp", "prior-decay", "prior-decay-released", "recadam", "mixout", "mixout-released",
+         "child-tuning-f", "child-tuning-d", "child-tuning-d-released"]  # fmt: skip
+DROPOUT = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
+
+
+class Training:
+    """A method on four examples of an encoder with two labels, prepared."""
+
+    def __init__(self, name, changes, encoder):
+        generator = np.random.Generator(np.random.Philox(3))
+        ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6)]
+        self.data = Batcher(Encoded(ids, None, np.array([0, 1, 1, 0]), np.arange(4), 0), encoder, 2)
+        self.setup = Setup(encoder, Streams(SEED), Classification(), self.data)
+        parts, _ = registry.parse(name, {name.partition("+")[0]: changes})
+        self.encoder, self.method = encoder, Composition([part.build() for part in parts])
+        self.method.prepare(self.setup)
+        self.first = {key: p.detach().clone() for key, p in encoder.model.named_parameters()}
+
+    def fit(self, tmp_path, **protocol):
+        defaults = {"epochs": 1, "learning_rate": 1e-3, "warmup": 0}
+        return fit(self.encoder, self.method, self.data, Protocol(**defaults | protocol), self.setup.streams,
+                   objective=self.setup.objective, checkpoint=tmp_path / "c.safetensors", fingerprint="f",
+                   on_epoch=dict)  # fmt: skip
+
+    @property
+    def moved(self):
+        """The parameters that differ from their first values."""
+        return {key for key, p in self.encoder.model.named_parameters() if not torch.equal(p, self.first[key])}
+
+
+def bert(**changes):
+    return Encoder(tiny_bert(**{"num_labels": 2, **changes}).float())
+
+
+@every_layout
+@pytest.mark.parametrize("name", NAMES)
+def test_every_architecture_trains(layout, name, tmp_path):
+    training = Training(name, {"gamma": 100.0} if name == "recadam" else {}, make(layout))
+    assert np.isfinite(training.fit(tmp_path).history[0]["train_loss"])
+    assert training.moved & set(training.encoder.head_parameters())
+    assert training.moved & set(training.encoder.encoder_parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("l2-sp", {"weight": -1.0}, "weight is -1.0, expected at least 0"),
+        ("l2-sp", {"head_weight": -1.0}, "head_weight is -1.0, expected at least 0"),
+        ("prior-decay", {"weight": -1.0}, "weight is -1.0, expected at least 0"),
+        ("recadam", {"gamma": -1.0}, "gamma is -1.0, expected at least 0"),
+        ("recadam", {"k": -1.0}, "k is -1.0, expected at least 0"),
+        ("mixout", {"p": 1.0}, "p is 1.0, expected at least 0, below 1"),
+        ("mixout", {"dropout": 1.0}, "dropout is 1.0, expected at least 0, below 1"),
+        ("child-tuning-f", {"p": 0.0}, "p is 0.0, expected above 0, at most 1"),
+        ("child-tuning-d", {"p": 1.5}, "p is 1.5, expected above 0, at most 1"),
+        ("child-tuning-d", {"fisher_examples": 0}, "fisher_examples is 0, expected at least 1"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(name, changes, message):
+    with pytest.raises(SteadyTuneError) as error:
+        registry.parse(name, {name: changes})
+    assert message in str(error.value)
+
+
+# --- the pull towards the pretrained weights
+
+
+def test_the_pull_of_recadam_must_not_overshoot(tmp_path):
+    training = Training("recadam", {}, bert())
+    with pytest.raises(SteadyTuneError, match="times gamma 5000 is 5, expected below 1"):
+        # A warm-up: the rate of the first step is 0.
+        training.fit(tmp_path, warmup=0.5)
+    assert not training.moved
+
+
+def test_recadam_starts_at_the_pretrained_weights_and_ends_in_adamw(tmp_path):
+    """Long before t0 the encoder does not move but by weight decay; far from t0 nothing overflows."""
+    training = Training("recadam", {"gamma": 10.0, "k": 1.0, "t0": 2000.0}, bert())
+    training.fit(tmp_path, warmup=1, weight_decay=0.0, epochs=2)
+    assert training.moved == set(training.encoder.head_parameters())
+
+
+def test_weight_decay_is_not_scaled_by_recadams_lambda(tmp_path):
+    training = Training("recadam", {"gamma": 10.0, "k": 1.0, "t0": 2000.0}, bert())
+    training.fit(tmp_path, steps=1, weight_decay=0.5)
+    for name, p in training.encoder.encoder_parameters().items():
+        decayed = training.first[name] * (1 - 1e-3 * 0.5 * (p.ndim == 2))
+        torch.testing.assert_close(p.detach(), decayed, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("replaces", "pooler"), [(True, set()), (False, {"bert.pooler.dense.weight"})])
+def test_prior_decay_takes_the_place_of_weight_decay_but_in_the_head(replaces, pooler, tmp_path):
+    """With the encoder frozen by a vanishing gradient (no step of Adam's), only decay moves the weights."""
+    training = Training("prior-decay", {"replaces_decay": replaces}, bert())
+    training.setup.objective.loss = lambda logits, labels: (logits * 0).sum()
+    training.fit(tmp_path, weight_decay=0.5)
+    assert training.moved & {"bert.pooler.dense.weight", "classifier.weight"} == {"classifier.weight"} | pooler
+
+
+@pytest.mark.parametrize(("name", "pulled"), [("prior-decay", False), ("prior-decay-released", True)])
+def test_only_the_released_prior_decay_pulls_the_head(name, pulled, tmp_path):
+    training = Training(name, {"weight": 500.0}, bert())
+    training.fit(tmp_path, epochs=3)
+    free = Training("prior-decay", {"weight": 0.0}, bert())
+    free.fit(tmp_path, epochs=3)
+
+    def distance(run):
+        return float((run.encoder.model.classifier.weight.detach() - run.first["classifier.weight"]).norm())
+
+    assert (distance(training) < 0.9 * distance(free)) is pulled
+
+
+def test_a_pooler_that_was_drawn_is_no_pretrained_one():
+    encoder = Encoder(tiny_bert(num_labels=2).float(), ["bert.pooler.dense.weight", "bert.pooler.dense.bias"])
+    for name in ("l2-sp", "recadam", "prior-decay"):
+        assert not any("pooler" in key for key in Training(name, {}, encoder).method.methods[0].anchors)
+    training = Training("mixout", {}, encoder)
+    mixed = {key for key, module in training.encoder.model.named_modules() if isinstance(module, MixedLinear)}
+    assert mixed
+    assert not any("pooler" in key or "classifier" in key for key in mixed)
+
+
+# --- Mixout
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_a_mixture_is_right_on_the_mean_and_masks_entries_or_columns(columns):
+    generator = torch.Generator().manual_seed(0)
+    value, anchor = torch.randn(2, 50, 40, generator=generator, dtype=torch.float64)
+    mix = Mix(0.75, columns, False, Streams(SEED))
+    mixed = [mix(value, anchor) for _ in range(2000)]
+    assert (sum(mixed) / 2000 - value).abs().mean() < 0.1
+    kept = mixed[0] != anchor
+    assert (kept == kept[0]).all() == columns
+    assert torch.stack([m != anchor for m in mixed]).float().mean() == pytest.approx(0.25, abs=0.01)
+    torch.testing.assert_close(mixed[0][kept], (anchor + (value - anchor) / 0.25)[kept])
+
+
+@pytest.mark.parametrize(("unscaled", "factor"), [(False, 4.0), (True, 1.0)])
+def test_a_mixtures_gradient(unscaled, factor):
+    value, anchor = torch.ones(3, 4, requires_grad=True), torch.zeros(3, 4)
+    mixed = Mix(0.75, False, unscaled, Streams(SEED))(value, anchor)
+    mixed.sum().backward()
+    assert torch.equal(mixed.detach(), 4 * (mixed.detach() != 0))
+    assert torch.equal(value.grad, factor * (mixed.detach() != 0))
+
+
+# Six a layer, and an embedding projection or pooler; an XLNet's attention has bare parameters, which are not mixed.
+MIXED = {"bert": 19, "roberta": 18, "electra": 19, "albert": 8, "distilbert": 18, "xlnet": 6, "deberta": 18,
+         "deberta-v3": 18, "deberta-v2-xlarge": 24}  # fmt: skip
+
+
+@every_layout
+def test_mixing_keeps_names_and_objects_and_every_mixed_layer_is_used(layout):
+    encoder = make(layout)
+    before, keys = dict(encoder.model.named_parameters()), list(encoder.model.state_dict())
+    training = Training("mixout", {}, encoder)
+    assert list(encoder.model.state_dict()) == keys
+    assert all(p is before[name] for name, p in encoder.model.named_parameters())
+    mixed = [module for module in encoder.model.modules() if isinstance(module, MixedLinear)]
+    called = set()
+    for module in mixed:
+        module.register_forward_hook(lambda module, *_: called.add(id(module)))
+    encoder.model.train()(**training.data.batch(np.arange(4)).inputs)
+    assert len(called) == len(mixed) == MIXED[layout]
+    linears = [m for name, m in encoder.model.named_modules() if isinstance(m, torch.nn.Linear)]
+    head = {id(p) for p in encoder.head_parameters().values()}
+    assert len(mixed) == sum(id(m.weight) not in head for m in linears)
+
+
+@every_layout
+def test_dropout_is_off_throughout(layout):
+    """A training pass draws nothing, and HyPe, which sets hidden dropout after it, brings none back."""
+    encoder = make(layout)
+    set_dropout(encoder, 0.0)
+    encoder.set_hidden_dropout(0.0)
+    inputs = Training("vanilla", {}, encoder).data.batch(np.arange(4)).inputs
+    encoder.model.train()
+    state = torch.get_rng_state()
+    assert torch.equal(encoder(inputs).logits, encoder(inputs).logits)
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(module.p == 0 for module in encoder.model.modules() if isinstance(module, torch.nn.Dropout))
+
+
+def test_a_mixed_model_can_be_copied_and_dropout_kept():
+    encoder = bert(**DROPOUT)
+    encoder.model.eval()
+    training = Training("mixout", {"dropout": None}, encoder)
+    assert {m.p for m in encoder.model.modules() if isinstance(m, torch.nn.Dropout)} == {0.2}
+    inputs = training.data.batch(np.arange(4)).inputs
+    assert torch.equal(copy.deepcopy(encoder.model)(**inputs).logits, encoder.model(**inputs).logits)
+
+
+# --- Child-Tuning
+
+
+def test_f_keeps_its_share_of_the_gradient_and_rescales_it():
+    training = Training("child-tuning-f", {"p": 0.25}, bert())
+    parameters = {"w": torch.nn.Parameter(torch.zeros(200, 100)), "unused": torch.nn.Parameter(torch.zeros(2))}
+    masks = []
+    for step in range(2):
+        training.setup.streams.at_step(step)
+        parameters["w"].grad = torch.ones(200, 100)
+        training.method.gradients(parameters, training.setup.streams)
+        assert set(parameters["w"].grad.unique().tolist()) == {0.0, 4.0}
+        masks.append(parameters["w"].grad.clone())
+    assert all(mask.mean() == pytest.approx(1, abs=0.05) for mask in masks)
+    assert not torch.equal(*masks)
+
+
+@pytest.mark.parametrize("name", ["child-tuning-d", "child-tuning-d-released"])
+@pytest.mark.parametrize("p", [0.1, 0.6])
+def test_d_chooses_its_share_and_leaves_the_model_as_it_was(name, p):
+    encoder = bert(**DROPOUT)
+    before = copy.deepcopy(encoder.model.state_dict())
+    for mode in (True, False):
+        encoder.model.train(mode)
+        training = Training(name, {"p": p}, encoder)
+        assert all(module.training is mode for module in encoder.model.modules())
+    assert all(parameter.grad is None for parameter in encoder.model.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in encoder.model.state_dict().items())
+    (masks,) = (method.masks for method in training.method.methods)
+    expected = set(encoder.encoder_parameters())
+    if name == "child-tuning-d-released":
+        expected = {key for key in expected if key.startswith("bert.encoder.layer.")}
+    assert set(masks) == expected
+    total = sum(mask.numel() for mask in masks.values())
+    # A word and the position that it alone stands at have the same gradient: ties are kept.
+    assert 0 <= sum(int(mask.sum()) for mask in masks.values()) - round(p * total) <= 8
+
+
+@pytest.mark.parametrize("name", ["child-tuning-d", "child-tuning-d-released"])
+def test_the_mask_is_the_same_again_whatever_the_global_generator(name):
+    masks = []
+    for seed in (1, 2):
+        encoder = bert(**DROPOUT)
+        torch.manual_seed(seed)
+        masks.append(Training(name, {}, encoder).method.methods[0].masks)
+    assert all(torch.equal(mask, masks[1][key]) for key, mask in masks[0].items())
+
+
+def test_words_that_no_example_has_are_masked():
+    encoder = bert()
+    training = Training("child-tuning-d", {"p": 0.99}, encoder)
+    mask = training.method.methods[0].masks["bert.embeddings.word_embeddings.weight"]
+    seen = torch.zeros(40, dtype=torch.bool)
+    seen[torch.from_numpy(np.concatenate(training.data.encoded.input_ids))] = True
+    assert not mask[~seen].any()
+    assert mask[seen].all()
+
+
+def test_masked_entries_stay_where_they_are_without_weight_decay(tmp_path):
+    training = Training("child-tuning-d", {"p": 0.2}, bert())
+    training.fit(tmp_path, weight_decay=0.0, epochs=2)
+    for name, mask in training.method.methods[0].masks.items():
+        value = dict(training.encoder.model.named_parameters())[name]
+        assert torch.equal(value[~mask], training.first[name][~mask]), name
