@@ -10,6 +10,7 @@ import time
 
 import pandas as pd
 import pytest
+from dag_project import copy_staged
 
 from steadytune.record import read_record
 
@@ -27,8 +28,6 @@ def jobs(text):
 @pytest.fixture(scope="module")
 def finished(root, staged, tmp_path_factory):
     """A project that was run once to its end, through the command of `make run`."""
-    from conftest import copy_staged
-
     project = copy_staged(root, staged, tmp_path_factory.mktemp("finished"))
     done = project.run("steadytune", "run", "mini", "--cores", "2")
     assert done.returncode == 0, done.stdout[-3000:]

@@ -1,0 +1,73 @@
+"""A copy of the project with a mini suite cut down to seconds: what the DAG's tests run in."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import yaml
+
+# Enough for the DAG to be whole: pretraining, two methods, a degenerate-prone random encoder, transfer, layers.
+GRID = [
+    {"encoders": ["mini"], "methods": ["vanilla", "hype-n"], "tasks": ["mini-rte"], "seeds": 2},
+    {"encoders": ["mini-random"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 2},
+]
+PRETRAINING = {"steps": 40, "checkpoint_every": 20, "log_every": 10, "threads": 1}
+
+
+class Project:
+    """The copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results = folder / "results" / "mini"
+
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the copy, as a user would in the project; both its outputs are in `stdout`."""
+        return subprocess.run(command, cwd=self.folder, env=self.environment(**variables), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, timeout=900)  # fmt: skip
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """The environment of an activated .venv, without what the tests' own process adds."""
+        paths = f"{self.folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "OMP_NUM_THREADS")}
+        return kept | {"PATH": paths, **variables}
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on two cores."""
+        return self.run("snakemake", "--cores", "2", *arguments)
+
+    def edit(self, path: str, change) -> None:
+        """Change a YAML file by a function."""
+        file = self.folder / path
+        value = yaml.safe_load(file.read_text())
+        change(value)
+        file.write_text(yaml.safe_dump(value, sort_keys=False))
+
+    def tables(self) -> dict[str, bytes]:
+        """Every table's bytes by file name."""
+        return {path.name: path.read_bytes() for path in sorted((self.results / "tables").iterdir())}
+
+
+def copy_project(root: Path, folder: Path) -> Project:
+    """The files that git knows or would add, and the environment by a link."""
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=root,
+                            capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
+    for name in listed:
+        if (root / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, folder / name)
+    (folder / ".venv").symlink_to(root / ".venv")
+    project = Project(folder)
+    project.edit("config/mini.yaml", lambda value: value.update(grid=GRID))
+    project.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=2))
+    project.edit("config/encoders/mini.yaml", lambda value: value.update(PRETRAINING))
+    return project
+
+
+def copy_staged(root: Path, staged: Project, folder: Path) -> Project:
+    """A fresh copy with the staged store, and with what Snakemake knows of it."""
+    copy = copy_project(root, folder)
+    for name in ("store", ".snakemake"):
+        shutil.copytree(staged.folder / name, copy.folder / name)
+    return copy
