@@ -11,11 +11,17 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from steadytune.dag import Dag
 from steadytune.errors import SteadyTuneError
+from steadytune.leases import gpu_slots
 
 try:
     dag = Dag.load(workflow.configfiles, config)
+    gpus = gpu_slots()
 except SteadyTuneError as error:
     raise WorkflowError(str(error)) from None
+
+# Nothing else limits GPU jobs on one machine; a value on the command line wins, and a cluster counts for itself.
+if workflow.resource_settings.nodes is None and gpus:
+    workflow.global_resources.setdefault("gpu", gpus)
 
 # Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src; ")
@@ -32,13 +38,21 @@ include: "workflow/rules/stage.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/variability.smk"
 include: "workflow/rules/finetune.smk"
+include: "workflow/rules/inside.smk"
 include: "workflow/rules/collect.smk"
+include: "workflow/rules/predictions.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/render.smk"
 
 
 localrules:
     all,
+    stage_dataset,
+    stage_encoder,
+    inside_table,
     collect,
+    predictions,
+    claims,
     tables,
     figures,
     report,
@@ -48,6 +62,7 @@ rule all:
     default_target: True
     input:
         dag.records,
+        dag.claims,
         dag.tables,
         dag.figures,
         dag.report,

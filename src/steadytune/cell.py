@@ -27,15 +27,24 @@ TRAINING_CODE = (
     "training",
     "evaluation",
     "tasks/data.py",
+    "tasks/duplicates.py",
     "tasks/labels.py",
+    "tasks/parts.py",
+    "tasks/spans.py",
+    "tasks/subsets.py",
     "methods/base.py",
     "protocol.py",
 )
 # Inside those folders, what a cell does not run through.
-NOT_TRAINING_CODE = ("encoders/pretrain.py", "encoders/tokenizer.py")
+NOT_TRAINING_CODE = (
+    "encoders/pretrain.py",
+    "encoders/tokenizer.py",
+    "evaluation/calibration.py",
+    "training/keeping.py",
+)
 
 # What of a task's entry changes no number.
-PROSE = ("citation", "licence", "description")
+PROSE = ("citation", "licence", "description", "slices")
 
 
 @dataclass(frozen=True, order=True)
@@ -85,6 +94,11 @@ class Spec:
     def cell(self) -> Cell:
         """The identity alone."""
         return Cell(self.encoder, self.method, self.task, self.seed)
+
+    @property
+    def reads_selection(self) -> bool:
+        """Whether a method of it tunes by the variability of the encoder's layers."""
+        return any(part.build().reads_selection for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

@@ -4,18 +4,27 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 from steadytune import __version__
 from steadytune.errors import SteadyTuneError
+from steadytune.leases import leased_gpu
+from steadytune.offline import go_offline
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 for success, 2 for bad input, said in one line."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "httpx2"):
+        # At INFO every address that is asked for would be shown, signed ones too.
+        logging.getLogger(library).setLevel(logging.WARNING)
+    if options.offline:
+        go_offline()
     try:
-        return options.run(options) or 0
+        with leased_gpu() if options.device else nullcontext():
+            return options.run(options) or 0
     except SteadyTuneError as error:
         sys.stderr.write(f"steadytune: {error}\n")
         return 2
@@ -33,21 +42,58 @@ def _plan(options: argparse.Namespace) -> None:
     sys.stdout.write(describe(_suite(options)) + "\n")
 
 
-def _stage(options: argparse.Namespace) -> None:
+def _status(options: argparse.Namespace) -> None:
+    from steadytune.status import describe
+
+    sys.stdout.write(describe(_suite(options)) + "\n")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from steadytune.analysis.verify import recorded_cells, sample_cells, verify_cell
+    from steadytune.cell import Cell
+
+    suite = _suite(options)
+    recorded = recorded_cells(suite, options.recorded)
+    cells = [Cell.parse(text) for text in options.cells]
+    cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
+    if not cells:
+        raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
+    verdicts = [verify_cell(suite, cell, recorded) for cell in cells]
+    sys.stdout.write("".join(f"{verdict}\n" for verdict in verdicts))
+    return int(any(verdict.level == "different" for verdict in verdicts))
+
+
+def _stage(options: argparse.Namespace) -> int:
     from steadytune.layout import LOCK
+    from steadytune.store.bundle import pack, unpack
+    from steadytune.store.imports import Imports
+    from steadytune.store.inventory import Item, inspect, inventory
     from steadytune.store.lock import load_lock
     from steadytune.store.staging import stage
 
     suite, lock = _suite(options), load_lock(LOCK)
     if options.key:
-        stage(options.kind, options.key, lock, suite.sources, suite.file.store)
-        return
-    for key in suite.datasets():
-        stage("datasets", key, lock, suite.sources, suite.file.store)
-    for key in suite.models():
+        items = [Item(options.kind, options.key)]
+    else:
+        items = [item for item in inventory(suite, lock) if not options.kind or item.kind == options.kind]
+    if (options.source or options.check) and (options.glue or options.encoders):
+        raise SteadyTuneError("--check and --from bring nothing from --glue or --encoders: stage with those first")
+    if options.source:
+        unpack(options.source, suite, lock)
+    if options.source or options.check:
+        findings = []
+        for finding in inspect(items, suite, lock):
+            sys.stdout.write(f"{finding}\n")
+            findings.append(finding)
+        return 0 if all(finding.good for finding in findings) else 2
+    imports = Imports(options.glue, options.encoders)
+    for item in items:
         # An encoder that the project trains itself is the pretrain stage's.
-        if lock.pretraining(key) is None:
-            stage("models", key, lock, suite.sources, suite.file.store)
+        if not item.pretrained:
+            stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
+    if options.bundle:
+        pack(items, suite.file.store, options.bundle)
+    return 0
 
 
 def _pretrain(options: argparse.Namespace) -> None:
@@ -71,15 +117,58 @@ def _variability(options: argparse.Namespace) -> None:
 
 def _finetune(options: argparse.Namespace) -> None:
     from steadytune.cell import Cell
+    from steadytune.layout import running_path
+    from steadytune.status import running
     from steadytune.training.run import run_cell
 
-    run_cell(_suite(options), Cell.parse(options.cell))
+    suite, cell = _suite(options), Cell.parse(options.cell)
+    with running(running_path(suite, cell)):
+        run_cell(suite, cell, keep_model=options.keep_model)
+
+
+def _inside(options: argparse.Namespace) -> None:
+    from steadytune.analysis.inside.stage import write_inside
+    from steadytune.cell import Cell
+
+    write_inside(_suite(options), Cell.parse(options.cell))
+
+
+def _inside_before(options: argparse.Namespace) -> None:
+    from steadytune.analysis.inside.stage import write_inside_before
+
+    write_inside_before(_suite(options), options.encoder, options.task)
+
+
+def _inside_table(options: argparse.Namespace) -> None:
+    from steadytune.analysis.inside.collect import collect_inside
+
+    collect_inside(_suite(options))
 
 
 def _collect(options: argparse.Namespace) -> None:
     from steadytune.analysis.collect import collect
 
     collect(_suite(options))
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from steadytune.analysis.verdicts import judge, load_or_none, missing_of, write_claims
+    from steadytune.rendering.claims import to_text
+
+    suite = _suite(options)
+    if options.missing:
+        sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
+        return
+    judged = judge(suite, load_or_none(suite))
+    if options.write:
+        write_claims(suite, judged)
+    sys.stdout.write(to_text(suite.name, judged) + "\n")
+
+
+def _predictions(options: argparse.Namespace) -> None:
+    from steadytune.analysis.predictions import analyse_predictions
+
+    analyse_predictions(_suite(options))
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -94,6 +183,12 @@ def _lock(_: argparse.Namespace) -> None:
 
     changed = pin_generated(LOCK)
     sys.stdout.write(f"{LOCK}: {', '.join(changed) or 'nothing'} changed\n")
+
+
+def _subsets(options: argparse.Namespace) -> None:
+    from steadytune.tasks.subsets import publish
+
+    sys.stdout.write("".join(f"{path}\n" for path in publish(options.store)))
 
 
 def _methods(_: argparse.Namespace) -> None:
@@ -113,9 +208,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, function, summary: str, *, suite: bool = True) -> argparse.ArgumentParser:
+    def command(
+        name: str, function, summary: str, *, suite: bool = True, device: bool = False
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=summary)
-        added.set_defaults(run=function)
+        # Staging reaches out, and a run starts its jobs, staging among them; every other command is a job itself.
+        added.set_defaults(run=function, device=device, offline=name not in ("run", "stage"))
         if suite:
             added.add_argument("suite", metavar="SUITE", help="a file under config/ or its name")
         return added
@@ -124,21 +222,51 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--cores", default="all", help="cores to use (default: all)")
     run.add_argument("snakemake", nargs="*", metavar="-- ARGUMENT", help="further arguments for snakemake, after --")
     command("plan", _plan, "print a suite's cells and what they need")
+    command("status", _status, "say which cells are fresh, missing, running, stale or quarantined, and why")
+    verify = command(
+        "verify",
+        _verify,
+        "run recorded cells again and say how closely they agree (exit 1: one differs)",
+        device=True,
+    )
+    verify.add_argument("cells", nargs="*", metavar="ENCODER/METHOD/TASK/seed-N")
+    verify.add_argument("--sample", type=int, default=0, metavar="N", help="draw N recorded cells at random")
+    verify.add_argument("--seed", type=int, default=None, help="draw the same ones again")
+    verify.add_argument("--recorded", type=Path, help="a folder with the records, in place of results/<suite>")
+    claims = command("claims", _claims, "print the verdict on every claim that a suite names")
+    claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
+    claims.add_argument("--write", action="store_true", help="write claims.json too")
     command("methods", _methods, "list the methods, their sources and hyper-parameters", suite=False)
     stage = command("stage", _stage, "fetch and verify a suite's data sets and encoders")
-    stage.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only one entry of the lock: its kind")
-    stage.add_argument("key", nargs="?", help="... and its key")
+    stage.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
+    stage.add_argument("key", nargs="?", help="of these only one: its key in the lock")
+    stage.add_argument("--glue", type=Path, metavar="FOLDER", help="import GLUE's tasks from its classic folder")
+    stage.add_argument("--encoders", type=Path, metavar="FOLDER", help="import encoders from FOLDER/<owner>/<name>/")
+    instead = stage.add_mutually_exclusive_group()
+    instead.add_argument("--check", action="store_true", help="only check what is staged; 2 where something is wrong")
+    instead.add_argument("--bundle", type=Path, metavar="FILE", help="then write everything to one tar file")
+    instead.add_argument("--from", dest="source", type=Path, metavar="FILE", help="unpack such a file, then check")
 
     command("lock", _lock, "write the hashes of generated data into the lock", suite=False)
+    subsets = command("subsets", _subsets, "write the index lists of the fixed training subsets", suite=False)
+    subsets.add_argument("--store", type=Path, default=Path("store"), help="where the data sets are staged")
 
     # What the DAG's jobs call; each is also usable by hand.
-    command("pretrain", _pretrain, "pretrain an encoder that the project makes itself").add_argument("key")
-    finetune = command("finetune", _finetune, "fine-tune and evaluate one cell")
+    command("pretrain", _pretrain, "pretrain an encoder that the project makes itself", device=True).add_argument("key")
+    finetune = command("finetune", _finetune, "fine-tune and evaluate one cell", device=True)
     finetune.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
-    variability = command("variability", _variability, "measure the layers of an encoder on a task")
+    finetune.add_argument("--keep-model", action="store_true", help="keep the fine-tuned weights beside the record")
+    variability = command("variability", _variability, "measure the layers of an encoder on a task", device=True)
     variability.add_argument("encoder")
     variability.add_argument("task")
+    inside = command("inside", _inside, "look into the encoder of a cell whose model was kept", device=True)
+    inside.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
+    inside_before = command("inside-before", _inside_before, "look into an encoder before fine-tuning", device=True)
+    inside_before.add_argument("encoder")
+    inside_before.add_argument("task")
+    command("inside-table", _inside_table, "gather what was measured inside into inside.parquet")
     command("collect", _collect, "gather a suite's records into metrics.parquet")
+    command("predictions", _predictions, "break scores down by slices and measure calibration, from predictions")
     render = command("render", _render, "write tables, figures or the report from metrics.parquet")
     render.add_argument("what", choices=("tables", "figures", "report"))
     return parser

@@ -7,19 +7,30 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
+from steadytune.analysis.claims import CLAIMS
 from steadytune.cell import Cell, canonical_digest
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import (
     LOCK,
     RECEIPT,
+    calibration_path,
+    cell_folder,
+    claims_path,
     dataset_folder,
+    inside_before_path,
+    inside_path,
+    inside_table_path,
     metrics_path,
     model_folder,
+    model_path,
     record_path,
     results_folder,
+    slices_path,
     variability_path,
 )
-from steadytune.record import HISTORY, PREDICTIONS, RECORD
+from steadytune.published import PUBLISHED
+from steadytune.record import HISTORY, MODEL, PREDICTIONS, RECORD
+from steadytune.rendering.predictions import TABLES_OF_PREDICTIONS
 from steadytune.schema import read_yaml
 from steadytune.store.lock import Kind, entry_digest, load_lock
 from steadytune.suite import DEFAULT_SUITE, Suite, load_suite
@@ -27,6 +38,9 @@ from steadytune.tasks.table import parse_task
 
 TABLE_FORMATS = ("csv", "tex", "md", "html")
 FIGURE_FORMATS = ("pdf", "svg", "png")
+
+LAYER_PROTOCOL = ("max_length", "evaluation_batch_size", "determinism", "threads")
+"""What a measurement of layers takes of the suite's protocol."""
 
 
 class Dag:
@@ -83,6 +97,26 @@ class Dag:
         return str(metrics_path(self.suite))
 
     @property
+    def prediction_studies(self) -> list[str]:
+        """What is computed from single predictions, where a table of the suite shows it."""
+        wanted = not set(TABLES_OF_PREDICTIONS).isdisjoint(self.suite.file.tables)
+        return [str(path(self.suite)) for path in (slices_path, calibration_path)] if wanted else []
+
+    @property
+    def claims(self) -> list[str]:
+        """The verdicts, where the suite names claims."""
+        return [str(claims_path(self.suite))] if self.suite.claims else []
+
+    @property
+    def claim_files(self) -> list[str]:
+        """What the verdicts are about: the claims' files and the printed numbers."""
+        return [
+            str(path)
+            for folder, ending in ((CLAIMS, "yaml"), (PUBLISHED, "csv"))
+            for path in sorted(folder.glob(f"*.{ending}"))
+        ]
+
+    @property
     def report(self) -> str:
         """The page."""
         return f"{self.folder}/report.html"
@@ -98,11 +132,62 @@ class Dag:
         """What tells a table or figure from the others of its category."""
         return {kind: Path(path).stem}
 
-    def cell_outputs(self) -> dict[str, str]:
+    def cell_outputs(self, cell: str = "{encoder}/{method}/{task}/seed-{seed}") -> dict[str, str]:
         """The files of a cell by name, with wildcards."""
-        pattern = f"{self.folder}/cells/{{encoder}}/{{method}}/{{task}}/seed-{{seed}}"
         names = {"record": RECORD, "predictions": PREDICTIONS, "history": HISTORY}
-        return {name: f"{pattern}/{file}" for name, file in names.items()}
+        return {name: f"{self.folder}/cells/{cell}/{file}" for name, file in names.items()}
+
+    @property
+    def kept_model(self) -> str:
+        """The fine-tuned weights of a cell that is looked into, with one wildcard for the cell."""
+        return f"{self.folder}/cells/{{cell}}/{MODEL}"
+
+    @property
+    def inside_pattern(self) -> str:
+        """Matches the cells whose fine-tuned encoder is looked into, and nothing where there is none."""
+        return "|".join(re.escape(str(cell)) for cell in self.suite.inside_cells) or "(?!)"
+
+    @property
+    def inside_table(self) -> list[str]:
+        """The table of what is measured inside, where the suite asks for it."""
+        return [str(inside_table_path(self.suite))] if self.suite.inside_cells else []
+
+    @property
+    def inside_studies(self) -> list[str]:
+        """Every measurement inside an encoder, after fine-tuning and before, and the predictions of those cells."""
+        cells = self.suite.inside_cells
+        after = [
+            str(inside_path(self.suite, cell).with_suffix(suffix)) for cell in cells for suffix in (".json", ".npz")
+        ]
+        before = [str(inside_before_path(self.suite, *pair)) for pair in self.suite.inside_pairs()]
+        return [*after, *before, *(str(cell_folder(self.suite, cell) / PREDICTIONS) for cell in cells)]
+
+    def inside_inputs(self, wildcards: Any) -> list[str]:
+        """What a measurement inside a fine-tuned encoder reads."""
+        cell = _cell(wildcards)
+        spec, output = _said(lambda: self.suite.spec(cell)), inside_path(self.suite, cell)
+        kept = [str(model_path(self.suite, cell)), str(record_path(self.suite, cell))]
+        return kept + self._needed(self._inside_receipts(spec.model, spec.task), output)
+
+    def inside_before_inputs(self, wildcards: Any) -> list[str]:
+        """What a measurement inside an encoder before fine-tuning reads."""
+        if (wildcards.encoder, wildcards.task) not in self.suite.inside_pairs():
+            raise WorkflowError(f"{self.file}: inside: no cell of '{wildcards.encoder}' on '{wildcards.task}'")
+        model = self.suite.file.encoders[wildcards.encoder].model
+        output = inside_before_path(self.suite, wildcards.encoder, wildcards.task)
+        return self._needed(self._inside_receipts(model, wildcards.task), output)
+
+    @property
+    def inside_digest(self) -> str:
+        """The digest of how cells are looked into."""
+        block = self.suite.file.inside
+        return canonical_digest(block.model_dump(mode="json", include={"probes", "examples"}) if block else None)
+
+    def _inside_receipts(self, model: str, task: str) -> list[str]:
+        """The encoder, the task and the tasks of the probes."""
+        probes = self.suite.file.inside.probes if self.suite.file.inside else ()
+        keys = {parse_task(name)[0].dataset_key for name in (task, *probes)}
+        return [self.receipt("models", model), *(self.receipt("datasets", key) for key in sorted(keys))]
 
     @property
     def pretrained_pattern(self) -> str:
@@ -149,11 +234,26 @@ class Dag:
         spec = _said(lambda: self.suite.spec(_cell(wildcards)))
         datasets = {parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)}
         receipts = [self.receipt("models", spec.model), *(self.receipt("datasets", key) for key in sorted(datasets))]
-        return self._needed(receipts, record_path(self.suite, spec.cell))
+        studies = [str(variability_path(self.suite, spec.encoder, spec.task))] if spec.reads_selection else []
+        return self._needed([*receipts, *studies], record_path(self.suite, spec.cell))
 
     def cell_digest(self, wildcards: Any) -> str:
         """The digest of a cell's settings: changed settings train again."""
         return _said(lambda: self.suite.spec(_cell(wildcards)).digest())
+
+    @staticmethod
+    def cell_name(wildcards: Any) -> str:
+        """A cell as the command line takes it."""
+        return str(_cell(wildcards))
+
+    @staticmethod
+    def keep_option(wildcards: Any, output: Any) -> str:
+        """The option that keeps a cell's model, where the rule's output has one.
+
+        Snakemake leaves a parameter that follows from the output out of what makes a job run again, so that no finished
+        cell is trained anew because its model is no longer asked for.
+        """
+        return "--keep-model" if "model" in output.keys() else ""  # noqa: SIM118 (not a mapping)
 
     def cell_threads(self, wildcards: Any) -> int:
         """A cell's threads are part of its settings, not of the machine."""
@@ -168,6 +268,13 @@ class Dag:
         receipts = [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
         return self._needed(receipts, variability_path(self.suite, wildcards.encoder, wildcards.task))
 
+    def layer_digest(self, wildcards: Any) -> str:
+        """The digest of all that a measurement of layers goes by: changed settings measure again."""
+        entry, protocol = self.suite.file.encoders[wildcards.encoder], self.suite.base_protocol
+        used = {name: getattr(protocol, name) for name in LAYER_PROTOCOL}
+        settings = self.suite.file.variability.measured()
+        return canonical_digest({"encoder": entry.model_dump(mode="json"), "protocol": used, "settings": settings})
+
     @staticmethod
     def _needed(receipts: list[str], output: Path) -> list[str]:
         """The receipts that a job asks for: where its output is there, those that are there too.
@@ -180,6 +287,9 @@ class Dag:
 
 
 def _cell(wildcards: Any) -> Cell:
+    """The cell of a path that has one wildcard for each part of it, or one for all."""
+    if "cell" in wildcards.keys():  # noqa: SIM118 (not a mapping)
+        return Cell.parse(wildcards.cell)
     return Cell(wildcards.encoder, wildcards.method, wildcards.task, int(wildcards.seed))
 
 

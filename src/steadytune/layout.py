@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from steadytune.cell import Cell
-from steadytune.record import RECORD
+from steadytune.record import MODEL, RECORD
 from steadytune.suite import Suite
 
 RESULTS = Path("results")
@@ -36,6 +36,11 @@ def record_path(suite: Suite, cell: Cell) -> Path:
     return cell_folder(suite, cell) / RECORD
 
 
+def model_path(suite: Suite, cell: Cell) -> Path:
+    """A cell's fine-tuned weights, where they are kept for a while."""
+    return cell_folder(suite, cell) / MODEL
+
+
 def metrics_path(suite: Suite) -> Path:
     """The long table of every score."""
     return results_folder(suite) / "metrics.parquet"
@@ -44,6 +49,46 @@ def metrics_path(suite: Suite) -> Path:
 def variability_path(suite: Suite, encoder: str, task: str) -> Path:
     """An encoder's variability per layer on a task."""
     return results_folder(suite) / "variability" / encoder / f"{task}.json"
+
+
+def inside_path(suite: Suite, cell: Cell) -> Path:
+    """What is measured inside a cell's fine-tuned encoder; beside it, as `.npz`, what is compared between seeds."""
+    return results_folder(suite) / "inside" / f"{cell}.json"
+
+
+def inside_before_path(suite: Suite, encoder: str, task: str) -> Path:
+    """The same of an encoder before fine-tuning, on the examples of a task."""
+    return results_folder(suite) / "inside" / encoder / "before" / f"{task}.json"
+
+
+def claims_path(suite: Suite) -> Path:
+    """The verdict on every claim that the suite names."""
+    return results_folder(suite) / "analysis" / "claims.json"
+
+
+def inside_table_path(suite: Suite) -> Path:
+    """All of it as one long table."""
+    return results_folder(suite) / "inside.parquet"
+
+
+def slices_path(suite: Suite) -> Path:
+    """Scores on parts of evaluation sets."""
+    return results_folder(suite) / "analysis" / "slices.parquet"
+
+
+def calibration_path(suite: Suite) -> Path:
+    """Calibration of every cell, and churn between seeds."""
+    return results_folder(suite) / "analysis" / "calibration.parquet"
+
+
+def verification_folder(suite: Suite, cell: Cell) -> Path:
+    """Where a recorded cell is run again to be compared with its record."""
+    return results_folder(suite) / "verify" / str(cell)
+
+
+def running_path(suite: Suite, cell: Cell) -> Path:
+    """What a process that trains a cell holds locked meanwhile."""
+    return results_folder(suite) / "running" / f"{cell}.lock"
 
 
 def checkpoint_path(suite: Suite, cell: Cell) -> Path:

@@ -25,7 +25,7 @@ def describe(suite: Suite) -> str:
     lines += ["", f"{total} cells, {total - done.total()} to run"]
     lines.append(f"data sets: {', '.join(suite.datasets())}")
     lines.append(f"encoders: {', '.join(suite.models())}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_shown({names: len(numbers) for names, numbers in seeds.items()})])
 
 
 def describe_methods() -> str:
@@ -47,6 +47,29 @@ def describe_methods() -> str:
             )
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
+    """What each number of seeds can show of two methods, on one task and on as many as a method has with it.
+
+    counts: seeds by (encoder, method, task).
+    """
+    from steadytune.analysis.claims import ALPHA
+    from steadytune.analysis.power import detectable_effect, detectable_ratio, smallest_p
+
+    lines = ["", "what the seeds can show of two methods (p < 0.05, chance 80 %; sd: of a pair's difference):"]
+    for seeds in sorted(set(counts.values())):
+        tasks = max(Counter(names[:2] for names, count in counts.items() if count == seeds).values())
+        for together in sorted({1, tasks}):
+            effect = detectable_effect(1, seeds, together, ALPHA)
+            least = f"differences from {effect:.2g} sd" if smallest_p(seeds, together) <= ALPHA else "no difference"
+            ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
+            spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"
+            place = f"{together} task{'s together' if together > 1 else ''}"
+            lines.append(
+                f"  {seeds} seeds, {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}"
+            )
+    return lines
 
 
 def _ranges(numbers: list[int]) -> str:

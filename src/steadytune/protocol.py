@@ -36,6 +36,8 @@ class Protocol:
     """Share of the training split that is kept from training and scored at the end: what nested selection looks at."""
     max_length: int = 128
     """Tokens an input keeps, special tokens included."""
+    doc_stride: int = 128
+    """Question answering: tokens by which one window of a long text follows the other (BERT's run_squad)."""
     evaluation_batch_size: int = 64
     """Examples an evaluation batch: fixed, so that scores do not depend on the training batch."""
     evaluate_epochs: bool = True
@@ -57,6 +59,7 @@ class Protocol:
             "learning_rate",
             "epsilon",
             "max_length",
+            "doc_stride",
             "evaluation_batch_size",
             "threads",
         )

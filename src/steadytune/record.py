@@ -19,6 +19,7 @@ Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
 HISTORY = "history.csv"
+MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ class Evaluation:
     """Share of the most frequent gold class; None for regression."""
     truncated: int
     """Examples cut to the longest length."""
+    seen_in_training: int
+    """Examples whose texts are in the training set too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +86,15 @@ class Training:
     """Positions computed on in training, padding included."""
     real_tokens: int
     flops: float
-    """Forward and backward FLOPs: those of one forward pass over the first batch (torch's FlopCounterMode), a token,
-    times tokens, times forward passes plus two for each backward pass."""
+    """Forward and backward FLOPs: those of the first step (torch's FlopCounterMode), a position, times `tokens`."""
+    micro_batches: int
+    """Parts that a batch was cut into for lack of memory, their gradients accumulated; 1 where it fitted."""
+    inference_flops: float
+    """FLOPs of one forward pass over an example of median length."""
+    layers: int
+    """Layers of the fine-tuned model, where a method may have dropped some."""
+    selected_layer: int | None
+    """l*, where a method of the cell reads it."""
     trainable_parameters: int
     total_parameters: int
     initial_weights: str

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from steadytune.analysis.claims import find_claims
+from steadytune.analysis.settings import VariabilitySettings
 from steadytune.cell import Cell, Spec, Weights
 from steadytune.errors import SteadyTuneError, nearest, unknown
 from steadytune.methods import registry
@@ -63,6 +65,15 @@ class Grid(Checked):
         return value
 
 
+class Inside(Grid):
+    """Cells whose fine-tuned encoder is looked into: those of the block that the suite has."""
+
+    probes: tuple[str, ...] = ()
+    """Tasks on which a fresh linear head is trained at every layer; a cell leaves out its own."""
+    examples: int = Field(256, ge=8)
+    """Of the task's evaluation split, at most so many are measured on: a fixed stratified subset."""
+
+
 class Override(Checked):
     """Settings for some of the cells; a later override wins."""
 
@@ -112,8 +123,12 @@ class SuiteFile(Checked):
     overrides: tuple[Override, ...] = ()
     transfer: dict[str, tuple[str, ...]] = {}
     """Evaluation sets by trained task, where they are not those of the task table."""
-    variability: tuple[str, ...] = ()
-    """Encoders whose layers' variability is measured on every task that they are fine-tuned on."""
+    variability: VariabilitySettings = VariabilitySettings()
+    """Encoders whose layers are measured on every task that they are fine-tuned on, and how."""
+    inside: Inside | None = None
+    """What fine-tuning does inside: which cells are looked into, and how."""
+    claims: tuple[str, ...] = ()
+    """Claims to judge: names of files under `config/claims`, or ids of claims in them."""
     tables: tuple[str, ...] = ("main",)
     figures: tuple[str, ...] = ()
 
@@ -129,7 +144,12 @@ class Suite:
         self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
         for cell in self.cells:
             self.spec(cell)
+        for name in file.variability.encoders:
+            if name not in file.encoders:
+                raise unknown("encoder", name, file.encoders, f"{path}: variability")
         self._check_selection()
+        self._check_inside()
+        self.claims = find_claims(file.claims, f"{path}: claims")
         for kind, names, known in (("table", file.tables, TABLES), ("figure", file.figures, FIGURES)):
             for name in names:
                 if name not in known:
@@ -138,13 +158,13 @@ class Suite:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell of the grid once, in the order of the file."""
-        found = (
-            Cell(*names)
-            for block in self.file.grid
-            for method in block.methods
-            for names in product(block.encoders, self._variants(method), block.tasks, block.seeds)
-        )
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(cell for block in self.file.grid for cell in self._span(block)))
+
+    @cached_property
+    def inside_cells(self) -> tuple[Cell, ...]:
+        """The cells whose fine-tuned encoder is looked into."""
+        block = self.file.inside
+        return tuple(cell for cell in self._span(block) if cell in self._members) if block else ()
 
     def spec(self, cell: Cell) -> Spec:
         """Everything of a cell after defaults.
@@ -162,6 +182,10 @@ class Suite:
             transfer = self.file.transfer.get(cell.task, task.transfer)
             for name in transfer:
                 shared_space(task.labels, parse_task(name)[0].labels)
+            if task.span and any(part.build().reads_selection for part in parts):
+                raise SteadyTuneError(
+                    f"method '{cell.method}' reads the variability of classes: '{cell.task}' has none"
+                )
         except SteadyTuneError as error:
             raise SteadyTuneError(f"{self.path}: {error}") from None
         if task.train is None:
@@ -183,6 +207,7 @@ class Suite:
     def datasets(self) -> list[str]:
         """Keys in the lock of every data set that a cell reads, each once."""
         names = {name for cell in self.cells for name in (cell.task, *self.spec(cell).transfer)}
+        names |= set(self.file.inside.probes if self.file.inside else ())
         return sorted({parse_task(name)[0].dataset_key for name in names})
 
     def models(self) -> list[str]:
@@ -191,8 +216,17 @@ class Suite:
 
     def layer_studies(self) -> list[tuple[str, str]]:
         """(encoder, task) pairs whose layers' variability is measured, in the order of the file."""
-        pairs = ((cell.encoder, cell.task) for cell in self.cells if cell.encoder in self.file.variability)
+        pairs = (
+            (cell.encoder, cell.task)
+            for cell in self.cells
+            if cell.encoder in self.file.variability.encoders or self.spec(cell).reads_selection
+            if not parse_task(cell.task)[0].span
+        )
         return list(dict.fromkeys(pairs))
+
+    def inside_pairs(self) -> list[tuple[str, str]]:
+        """(encoder, task) pairs of the cells that are looked into."""
+        return list(dict.fromkeys((cell.encoder, cell.task) for cell in self.inside_cells))
 
     @cached_property
     def base_protocol(self) -> Protocol:
@@ -208,6 +242,34 @@ class Suite:
         """The points of a method's grid, or the method itself."""
         grids = {name: entry.grid for name, entry in self.file.methods.items()}
         return expand(method, grids, self.file.protocol.grid)
+
+    def _span(self, block: Grid) -> Iterator[Cell]:
+        """The cells of a block, in its order."""
+        for method in block.methods:
+            for names in product(block.encoders, self._variants(method), block.tasks, block.seeds):
+                yield Cell(*names)
+
+    def _check_inside(self) -> None:
+        """Names that cells of the suite have, and tasks that a probe can be trained on."""
+        block = self.file.inside
+        if block is None:
+            return
+        for kind, names in (("encoder", block.encoders), ("method", block.methods), ("task", block.tasks)):
+            known = {getattr(cell, kind) for cell in self.cells}
+            for name in names:
+                if known.isdisjoint(self._variants(name) if kind == "method" else [name]):
+                    raise unknown(kind, name, known, f"{self.path}: inside.{kind}s")
+        if not self.inside_cells:
+            raise SteadyTuneError(f"{self.path}: inside: no cell of the suite has these names and seeds together")
+        for name in (*block.tasks, *block.probes):
+            try:
+                task, _ = parse_task(name)
+            except SteadyTuneError as error:
+                raise SteadyTuneError(f"{self.path}: inside.probes: {error}") from None
+            if task.span:
+                raise SteadyTuneError(f"{self.path}: inside: '{name}' has spans for answers, and no classes")
+            if task.train is None:
+                raise SteadyTuneError(f"{self.path}: inside.probes: task '{name}' is for evaluation only")
 
     def _check_selection(self) -> None:
         """Nested selection needs something to look at."""

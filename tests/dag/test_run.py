@@ -10,6 +10,7 @@ import time
 
 import pandas as pd
 import pytest
+import yaml
 from dag_project import copy_staged
 
 from steadytune.record import read_record
@@ -110,6 +111,14 @@ def test_a_cleared_store_trains_no_finished_cell_again(finished):
     assert jobs(planned)["finetune"] == 1
     assert jobs(planned)["pretrain"] == 1
     assert "variability" not in jobs(planned)
+
+
+def test_another_suite_shares_the_store(finished):
+    other = yaml.safe_load((finished.folder / "config/mini.yaml").read_text()) | {"suite": "other"}
+    (finished.folder / "config/other.yaml").write_text(yaml.safe_dump(other))
+    planned = jobs(finished.snakemake("--dry-run", "--configfile", "config/other.yaml").stdout)
+    assert planned["finetune"] == 6
+    assert not {"stage_dataset", "stage_encoder", "pretrain"} & set(planned)
 
 
 def test_a_changed_title_renders_again_and_trains_nothing(finished):

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 from staged_store import STORE
 
-from steadytune.analysis.variability import special_token_ids, variability
+from steadytune.analysis.pooling import special_token_ids
+from steadytune.analysis.variability import variability
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.tasks.data import Encoded
 from steadytune.training.batching import Batcher

@@ -1,7 +1,11 @@
-"""Every file of a staged store's manifest is pinned in the lock and stages through the `local` source."""
+"""Every file of a staged store's manifest is pinned in the lock, stages through the `local` source, and is read.
+
+What the project's own loader gives has the manifest's rows and labels, for every data set that the store holds.
+"""
 
 import csv
-from collections import defaultdict
+import json
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,6 +17,8 @@ from steadytune.store.lock import Kind, load_lock
 from steadytune.store.receipt import RECEIPT, verify
 from steadytune.store.staging import stage
 from steadytune.suite import Sources
+from steadytune.tasks.data import load_split
+from steadytune.tasks.table import TASKS, Task
 
 LOCK = load_lock(REPOSITORY / "config/lock.yaml")
 
@@ -55,5 +61,20 @@ def test_files_stage_with_the_manifests_hashes_and_rows(kind: Kind, key: str, tm
     assert {path.name for path in folder.iterdir()} == {*rows, RECEIPT}
     for name, row in rows.items():
         if name.endswith(".parquet"):
-            assert pq.read_metadata(folder / name).num_rows == int(row["rows"])
             assert pq.read_table(folder / name).num_rows == int(row["rows"])
+    tasks = [task for task in TASKS.values() if kind == "datasets" and task.dataset_key == key]
+    assert tasks or kind == "models"
+    for task in tasks:
+        for name, row in rows.items():
+            labels = load_split(task, name.partition("-")[0], tmp_path)["label"][:]
+            assert len(labels) == int(row["rows"])
+            assert label_counts(task, labels) == json.loads(row["labels"])
+
+
+def label_counts(task: Task, labels: list[float]) -> dict[str, int]:
+    """Rows by label as the manifest writes it: a file's value, a rounded score, and nothing where answers are spans."""
+    if task.span:
+        return {}
+    if task.regression:
+        return Counter(str(float(round(label))) for label in labels)
+    return Counter(str(task.values[int(label)]) for label in labels)

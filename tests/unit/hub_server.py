@@ -13,6 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 _RESOLVE = re.compile(r"/(?P<kind>datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 _INFO = re.compile(r"/api/(?P<kind>datasets|models)/(?P<repo>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?")
+_TREE = re.compile(r"/api/(?P<kind>datasets|models)/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)")
+# Small texts are kept by git itself, whose names for contents are the ETags; the rest is in large-file storage.
+_BY_GIT = (".json", ".txt", ".md")
 
 
 @dataclass
@@ -36,7 +39,10 @@ class HubServer:
         tokens: every Authorization header received.
         plain: bodies of plain addresses by path: `{"/file.txt": b"..."}`.
         drops: path -> list of byte counts: each download of a file breaks off after the next of these counts.
+        spoils: path -> bytes that each download of it gives in place of its content.
         delay: seconds that each download of a file takes.
+        cdn: where large files really lie: their addresses answer with a signed redirect to this server.
+        xet: whether large files say that they are in Xet storage too (whose services are not served).
     """
 
     def __init__(self) -> None:
@@ -45,8 +51,11 @@ class HubServer:
         self.tokens: list[str] = []
         self.plain: dict[str, bytes] = {}
         self.drops: dict[str, list[int]] = {}
+        self.spoils: dict[str, bytes] = {}
         self.ranges = True
         self.delay = 0.0
+        self.cdn: HubServer | None = None
+        self.xet = False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
     @property
@@ -57,7 +66,8 @@ class HubServer:
     def commit(self, kind: str, repo: str, files: dict[str, bytes]) -> str:
         """Add a commit with these files to `datasets` or `models` and return its 40-hex name."""
         known = self.repos.setdefault((kind, repo), Repo())
-        digest = hashlib.sha1(repr((len(known.commits), sorted(files.items()))).encode()).hexdigest()
+        content = sorted((path, hashlib.sha256(file).hexdigest()) for path, file in files.items())
+        digest = hashlib.sha1(repr((len(known.commits), content)).encode()).hexdigest()
         known.commits[digest] = dict(files)
         return digest
 
@@ -72,6 +82,11 @@ class HubServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def git_sha1(content: bytes) -> str:
+    """The name that git gives a content."""
+    return hashlib.sha1(f"blob {len(content)}".encode() + b"\0" + content).hexdigest()
 
 
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
@@ -96,6 +111,8 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self._file(path, hub.plain[path], {})
             elif match := _INFO.fullmatch(path):
                 self._info(match["kind"], match["repo"], match["revision"])
+            elif match := _TREE.fullmatch(path):
+                self._tree(match["kind"], match["repo"], match["revision"])
             elif match := _RESOLVE.fullmatch(path):
                 kind = "datasets" if match["kind"] else "models"
                 self._resolve(path, kind, match["repo"], match["revision"], match["path"])
@@ -123,6 +140,13 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 files = [{"rfilename": path} for path in hub.repos[kind, name].commits[commit]]
                 self._send(200, json.dumps({"id": name, "sha": commit, "siblings": files}).encode(), {})
 
+        def _tree(self, kind: str, name: str, revision: str) -> None:
+            commit = self._commit(kind, name, revision)
+            if commit is not None:
+                files = hub.repos[kind, name].commits[commit].items()
+                entries = [{"type": "file", "path": p, "size": len(c), "oid": git_sha1(c)} for p, c in files]
+                self._send(200, json.dumps(entries).encode(), {})
+
         def _resolve(self, path: str, kind: str, name: str, revision: str, file: str) -> None:
             commit = self._commit(kind, name, revision)
             if commit is None:
@@ -131,21 +155,31 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             content = hub.repos[kind, name].commits[commit].get(file)
             if content is None:
                 self._refuse(404, "EntryNotFound", headers)
+            elif file.endswith(_BY_GIT):
+                self._file(path, content, headers | {"ETag": f'"{git_sha1(content)}"'})
             else:
-                linked = {
-                    "X-Linked-Size": str(len(content)),
-                    "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
-                }
-                self._file(path, content, headers | linked)
+                digest = hashlib.sha256(content).hexdigest()
+                headers |= {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{digest}"'}
+                if hub.xet:
+                    token = f"{hub.endpoint}/api/{kind}/{name}/xet-read-token/{commit}"
+                    headers |= {"X-Xet-Hash": digest, "Link": f'<{token}>; rel="xet-auth"'}
+                if hub.cdn is not None:
+                    hub.cdn.plain[f"/{digest}"] = content
+                    # Another host than the hub's, as on the real one.
+                    there = hub.cdn.endpoint.replace("127.0.0.1", "localhost")
+                    self._send(302, b"", headers | {"Location": f"{there}/{digest}?Signature=signed"})
+                else:
+                    self._file(path, content, headers)
 
         def _file(self, path: str, content: bytes, headers: dict[str, str]) -> None:
-            headers |= {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+            headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"} | headers
             start, status = 0, 200
             if hub.ranges and (asked := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))):
                 start, status = int(asked[1]), 206
                 headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
             if self.command == "GET":
                 time.sleep(hub.delay)
+                content = hub.spoils.get(path, content)
             cut = hub.drops[path].pop(0) if self.command == "GET" and hub.drops.get(path) else None
             self._send(status, content[start:], headers, cut)
 

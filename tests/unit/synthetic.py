@@ -31,6 +31,8 @@ class Grid:
     """Headline values in domain; drawn from the cell's name where absent."""
     held_out: dict[Key, float] = field(default_factory=dict)
     """Headline values on the share of the training split that was kept from training."""
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Task or set -> those of `results.COUNTS` that are not as usual."""
     metrics: dict[str, str] = field(default_factory=dict)
     """Task or set -> headline metric, accuracy unless named."""
     layers: int = 4
@@ -98,11 +100,18 @@ class Grid:
                 row |= {"kind": "in_domain" if evaluation_set == task else "transfer", "value": value}
                 known = status not in UNSCORED
                 row |= {"majority_rate": 0.53 if known else np.nan, "majority_value": 0.53 if known else np.nan}
-                rows.append(row | {"n_examples": 400, "train_examples": 2000, "seconds": 12.5 if known else np.nan})
+                counts = self._counts(task, evaluation_set) | {"seconds": 12.5}
+                rows.append(row | (counts if known else dict.fromkeys(counts, np.nan)))
         if cell in self.held_out:
             first = {**rows[0], "kind": "held_out", "evaluation_set": task, "value": self.held_out[cell]}
             rows.append(first)
         return rows
+
+    def _counts(self, task: str, evaluation_set: str) -> dict[str, float]:
+        """What the scores of a model of `task` on a set were measured on."""
+        usual = {"n_examples": 400, "truncated": 0, "seen_in_training": 0, "train_examples": 2000, "train_truncated": 0}
+        training = {name: n for name, n in self.counts.get(task, {}).items() if name.startswith("train_")}
+        return usual | training | self.counts.get(evaluation_set, {})
 
     def _write_cell(self, folder: Path, cell: Key) -> None:
         encoder, method, task, seed = cell
@@ -121,7 +130,11 @@ class Grid:
         record |= {"memory": {"host": 700 * 2**20}, "training": None}
         if status not in UNSCORED:
             counts = {"trainable_parameters": 100 if method == "vanilla" else 50, "total_parameters": 200}
-            record["training"] = {"resumed": False, "flops": 1e9 if method == "vanilla" else 2e9} | counts
+            record["training"] = {
+                "resumed": False,
+                "flops": 1e9 if method == "vanilla" else 2e9,
+                "inference_flops": 1e6,
+            } | counts
         (path / "record.json").write_text(json.dumps(record))
         if status in ("failed", "out_of_memory"):
             return
@@ -141,7 +154,23 @@ class Grid:
         path.mkdir(parents=True, exist_ok=True)
         content = {"encoder": encoder, "task": task, "nu": nu, "best_layer": best, "tokens": "non-cls"}
         content |= {"classes": ["a", "b"], "counts": [200, 200], "examples": 400}
+        share = [0.0, *(0.6 if layer == best else 0.4 / (self.layers - 1) for layer in range(1, self.layers + 1))]
+        content["bands"] = {"low": [0.8 * value for value in nu], "high": [1.3 * value for value in nu], "share": share}
+        content["bands"]["high"][-1] = None
+        level = 0.5 + 0.5 * _uniform(task, encoder)
+        draws = [(300, share, level * (1.5 - share)) for share in (0.5, 0.7, 0.9)]
+        content["robustness"] = {"draws": 20, "imbalance": [_draws(*point) for point in draws]}
+        draws = [(size, 0.5, level * (1 - 2 / size)) for size in (10, 100, 1000)]
+        content["robustness"]["scarcity"] = [_draws(*point) for point in draws]
+        scores = [None, *(1 / (1 + abs(layer - best % self.layers - 1)) for layer in range(1, self.layers + 1))]
+        content["selectors"] = {
+            name: {"scores": scores, "layer": best % self.layers + 1} for name in ("cka", "probe", "h_score")
+        }
         (path / f"{task}.json").write_text(json.dumps(content))
+
+
+def _draws(examples: int, share: float, agreement: float) -> dict[str, float]:
+    return {"examples": examples, "share": share, "agreement": agreement, "distance": 1 - agreement}
 
 
 def _uniform(*names: str) -> float:

@@ -96,7 +96,7 @@ def test_every_architecture_is_trained_and_padding_does_not_count(name, layout):
         method = registry.parse(name)[0][0].build()
         forward = Forward(encoder, [method], Streams(SEED), Classification())
         encoder.model.zero_grad(set_to_none=True)
-        loss = method.loss(forward, Batch({**inputs, "input_ids": ids}, torch.tensor([0, 1, 1]), 19))
+        loss = method.loss(forward, Batch({**inputs, "input_ids": ids}, torch.tensor([0, 1, 1]), np.arange(3), 19))
         loss.backward()
         losses.append(loss.detach())
     assert torch.isfinite(losses[0])

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from steadytune.errors import SteadyTuneError
-from steadytune.tasks.data import encode, load_split, subset_rows
+from steadytune.tasks.data import encode, load_split
+from steadytune.tasks.subsets import subset_rows
 from steadytune.tasks.table import TASKS, Task
 
 RTE = TASKS["rte"]

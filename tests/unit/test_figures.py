@@ -1,6 +1,7 @@
 """Figures: what is drawn where, in which colour, and that equal results give equal bytes."""
 
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from matplotlib.colors import to_hex
 from synthetic import Grid
 
 from steadytune.errors import SteadyTuneError
-from steadytune.rendering import figures, style
-from steadytune.rendering.figures import FIGURES, draw, figure
+from steadytune.rendering import style
+from steadytune.rendering.figures import FIGURES, draw, figure, registry
 from steadytune.rendering.report import write_figures
 from steadytune.rendering.results import Results, load_results
 
@@ -105,36 +106,49 @@ def test_majority_is_a_line_when_near_and_a_number_when_far(level, near, tmp_pat
     assert axes.get_title(loc="right") == ("" if near else "◂ majority 53.0")
 
 
-def test_transfer_has_seeds_and_means_by_method(tmp_path):
-    statuses = {("mini", "lnsr", "mini-rte", seed): "failed" for seed in range(3)}
-    grid = Grid(
-        methods=("vanilla", "hype-n", "lnsr"), transfer={"mini-rte": ("mini-hans", "mini-snli")}, statuses=statuses
-    )
-    plot = drawn("transfer", loaded(grid, tmp_path))
-    assert [axes.get_ylabel() for axes in plot.axes] == ["mini-hans (points)", "mini-snli (points)"]
-    for axes, other in zip(plot.axes, ("mini-hans", "mini-snli"), strict=True):
-        seeds, mean = clouds(axes)[:2]
-        cells = [("mini", "vanilla", "mini-rte", seed) for seed in range(3)]
-        expected = [[100 * grid.value(cell, name) for name in ("mini-rte", other)] for cell in cells]
-        assert positions(seeds) == pytest.approx(np.array(expected))
-        assert positions(mean)[0] == pytest.approx([statistics.fmean(column) for column in zip(*expected, strict=True)])
-        assert len(clouds(axes)) == 4
-    assert [text.get_text() for text in plot.legends[0].get_texts()][:3] == ["vanilla", "hype-n", "lnsr (no score)"]
-
-
-def test_variability_has_a_line_for_every_task_and_rings_the_best_layer(tmp_path):
+def test_variability_has_a_panel_for_every_task_with_its_band_and_rings_the_best_layer(tmp_path):
     grid = Grid(encoders=("mini", "mini-random"), tasks=("mini-rte", "mini-mrpc"), layers=4)
     results = loaded(grid, tmp_path)
     plot = drawn("variability", results)
-    assert [axes.get_title(loc="left") for axes in plot.axes] == ["mini", "mini-random"]
-    for axes, encoder in zip(plot.axes, grid.encoders, strict=True):
+    assert [axes.get_title(loc="left") for axes in plot.axes] == [
+        f"{encoder}, {task}" for encoder in grid.encoders for task in grid.tasks
+    ]
+    for axes, item in zip(plot.axes, results.variability, strict=True):
         assert axes.get_yscale() == "log"
-        measured = [item for item in results.variability if item.encoder == encoder]
-        assert [line.get_label() for line in axes.lines] == ["mini-rte", "mini-mrpc"]
-        for line, ring, item in zip(axes.lines, clouds(axes), measured, strict=True):
-            assert line.get_ydata() == pytest.approx(item.nu)
-            assert positions(ring).tolist() == [[item.best_layer, min(item.nu)]]
-        assert sorted(texts(axes)) == ["mini-mrpc", "mini-rte"]
+        assert axes.lines[0].get_ydata() == pytest.approx(item.nu)
+        assert positions(clouds(axes)[0]).tolist() == [[item.best_layer, min(item.nu)]]
+        assert axes.get_title(loc="right") == f"l* = {item.best_layer} (60 %)"
+        (band,) = [found for found in axes.collections if isinstance(found, PolyCollection)]
+        corners = np.asarray(band.get_paths()[0].vertices)
+        for layer, value in enumerate(item.nu):
+            # The last layer's interval has no upper end: it is cut at the panel's top.
+            high = 1.3 * value if layer < 4 else axes.get_ylim()[1]
+            at = corners[corners[:, 0] == layer][:, 1]
+            assert (min(at), max(at)) == pytest.approx((0.8 * value, high))
+
+
+def test_variability_without_bands_is_a_line(tmp_path):
+    results = loaded(Grid(), tmp_path)
+    bare = replace(results, variability=tuple(replace(item, bands=None) for item in results.variability))
+    (axes,) = drawn("variability", bare).axes
+    assert len(axes.lines) == 1
+    assert not [found for found in axes.collections if isinstance(found, PolyCollection)]
+    assert axes.get_title(loc="right") == ""
+
+
+def test_robustness_has_a_panel_for_imbalance_and_one_for_scarcity(tmp_path):
+    grid = Grid(tasks=("mini-rte", "mini-mrpc"), layers=4)
+    results = loaded(grid, tmp_path)
+    plot = drawn("variability-robustness", results)
+    left, right = plot.axes
+    assert (left.get_xlabel(), right.get_xlabel()) == ("share of the most frequent class (%)", "examples (log scale)")
+    for axes, xs, name in ((left, [50, 70, 90], "imbalance"), (right, [10, 100, 1000], "scarcity")):
+        *lines, chance = axes.lines
+        for line, item in zip(lines, results.variability, strict=True):
+            assert line.get_xdata() == pytest.approx(xs)
+            assert line.get_ydata() == pytest.approx([100 * point.agreement for point in getattr(item, name)])
+        assert chance.get_ydata() == pytest.approx([25, 25])
+    assert [text.get_text() for text in plot.legends[0].get_texts()] == ["mini-rte", "mini-mrpc", "blind choice"]
 
 
 def test_learning_curves_are_means_and_bands_over_scored_seeds(tmp_path):
@@ -181,7 +195,7 @@ def test_more_methods_than_colours_differ_by_marker():
     assert len(looks) == 30
 
 
-@pytest.mark.parametrize("name", ["transfer", "variability"])
+@pytest.mark.parametrize("name", ["transfer", "variability", "variability-robustness"])
 def test_what_a_suite_does_not_have_is_said(name, tmp_path):
     grid = Grid()
     folder = grid.write(tmp_path)
@@ -209,7 +223,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
 
 
 def test_a_new_figure_is_one_function_and_an_unknown_one_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(figures, "FIGURES", dict(FIGURES))
+    monkeypatch.setattr(registry, "FIGURES", dict(FIGURES))
 
     @figure("blank")
     def blank(results):

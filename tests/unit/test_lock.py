@@ -15,7 +15,8 @@ from steadytune.store.sources import hash_rows
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHA = "a" * 64
 COMMIT = "b" * 40
-LOCAL = {"origin": "somewhere", "licence": "MIT", "files": {"train.parquet": {"sha256": SHA, "bytes": 3}}}
+FILE = {"sha256": SHA, "bytes": 3}
+LOCAL = {"origin": "somewhere", "licence": "MIT", "files": {"train.parquet": FILE}}
 
 
 def write_lock(folder: Path, **pins: object) -> Path:
@@ -77,6 +78,10 @@ def test_a_misspelt_field_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         ({"generated": {"generator": "maxi", "unpinned": True, "files": {"a.parquet": {}}}}, "'mini'"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "ftp://h/a", "sha256": SHA, "bytes": 1}}}}, "http"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://u:p@h/a", "sha256": SHA, "bytes": 1}}}}, "password"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a"}}}}, "or unpinned: true"),
+        ({"url": {**LOCAL, "unpinned": True, "files": {"a.txt": {"url": "https://h/a", **FILE}}}}, "no hashes"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a", **FILE, "member": "b.txt"}}}}, "a parser beside"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a", **FILE, "parser": "snil"}}}}, "mean 'snli'"),
         ({}, "a pin for one of"),
     ],
 )

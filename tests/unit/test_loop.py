@@ -1,5 +1,9 @@
 """The loop: an interrupted cell ends in the same bits, divergence is noticed, precision and schedule hold."""
 
+import os
+import signal
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +12,12 @@ from oracles.plain import tiny_bert
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Method, Setup
+from steadytune.methods.smart import SMART
 from steadytune.protocol import Protocol
 from steadytune.tasks.data import Encoded
+from steadytune.training import step
 from steadytune.training.batching import Batcher
+from steadytune.training.interruption import Interrupted, termination
 from steadytune.training.loop import Diverged, fit
 from steadytune.training.objective import Classification
 from steadytune.training.optimisation import build_optimizer, learning_rate
@@ -22,11 +29,12 @@ class Killed(Exception):
     pass
 
 
-def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", **protocol):
+def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", model=None, interrupted=lambda: False,
+             **protocol):  # fmt: skip
     """Three epochs of three steps with dropout and noise; `kill_after` epochs the process dies."""
     generator = np.random.Generator(np.random.Philox(3))
     encoded = Encoded([generator.integers(5, 40, 6) for _ in range(9)], None, np.arange(9) % 3, np.arange(9), 0)
-    model = tiny_bert(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2).float()
+    model = tiny_bert(**(model or {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2})).float()
     data = Batcher(encoded, Encoder(model), 3)
     composition = Composition([part.build() for part in registry.parse(method)[0]])
     streams = Streams(1)
@@ -42,7 +50,8 @@ def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", **prot
 
     settings = Protocol(**{"epochs": 3, "batch_size": 3, "learning_rate": 1e-3} | protocol)
     fitted = fit(data.encoder, composition, data, settings, streams, objective=Classification(),
-                 checkpoint=tmp_path / "c.safetensors", fingerprint=fingerprint, on_epoch=on_epoch)  # fmt: skip
+                 checkpoint=tmp_path / "c.safetensors", fingerprint=fingerprint, on_epoch=on_epoch,
+                 interrupted=interrupted)  # fmt: skip
     return model, fitted
 
 
@@ -60,6 +69,29 @@ def test_an_interrupted_cell_ends_in_the_same_bits(kill_after, tmp_path):
     assert same(whole, resumed)
     assert history.history == rest.history
     assert (history.steps, history.tokens) == (rest.steps, rest.tokens) == (9, 9 * 18)
+
+
+@pytest.mark.parametrize("after", [1, 4, 6])
+@pytest.mark.parametrize("method", ["hype-n", "smart"])
+def test_asked_to_end_it_does_so_within_a_step_and_goes_on_to_the_same_bits(after, method, tmp_path):
+    whole, history = fit_tiny(tmp_path / "whole", method)
+    steps = iter(range(1, 10))
+    with pytest.raises(Interrupted) as ended:
+        fit_tiny(tmp_path / "cut", method, interrupted=lambda: next(steps) == after)
+    assert ended.value.code == 143
+    resumed, rest = fit_tiny(tmp_path / "cut", method)
+    assert same(whole, resumed)
+    assert rest.resumed
+    assert rest.history == history.history
+    assert (rest.steps, rest.tokens, rest.flops) == (history.steps, history.tokens, history.flops)
+
+
+def test_sigterm_only_sets_a_mark():
+    with termination() as asked:
+        assert not asked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_continued(tmp_path, caplog):
@@ -84,6 +116,84 @@ def test_a_loss_that_is_no_number_diverges(tmp_path, monkeypatch):
     monkeypatch.setattr(Method, "loss", lambda self, forward, batch: forward(batch).logits.sum() * float("nan"))
     with pytest.raises(Diverged, match="not finite by step 3"):
         fit_tiny(tmp_path, "vanilla")
+
+
+def test_flops_are_counted_as_they_happen(tmp_path):
+    """Over one step: the matrix products of a pass, twice as many backward, and a second pass for R-Drop."""
+    counted = {name: fit_tiny(tmp_path / name, name, steps=1)[1].flops for name in ("vanilla", "r-drop", "top-k~k=1")}
+    tokens, d, inner, layers = 18, 8, 16, 2
+    linear = 2 * tokens * layers * (4 * d * d + 2 * d * inner) + 2 * 3 * (d * d + 3 * d)
+    # Attention's two products, 3 examples of 6 tokens.
+    attention = 2 * layers * 2 * 3 * 6 * 6 * d
+    # The embeddings' output needs a gradient, so every product has both of its backward ones.
+    assert counted["vanilla"] == pytest.approx(3 * (linear + attention))
+    assert counted["r-drop"] == pytest.approx(2 * counted["vanilla"])
+    assert counted["top-k~k=1"] < 0.75 * counted["vanilla"]
+
+
+def test_counting_changes_no_bit_and_a_resumed_cell_counts_the_same(tmp_path, monkeypatch):
+    counted, first = fit_tiny(tmp_path / "counted", "vanilla")
+    with pytest.raises(Killed):
+        fit_tiny(tmp_path / "cut", "vanilla", kill_after=2)
+    assert fit_tiny(tmp_path / "cut", "vanilla")[1].flops == first.flops
+    monkeypatch.setattr(step.Step, "_counted", lambda self, batch: nullcontext())
+    assert same(counted, fit_tiny(tmp_path / "plain", "vanilla")[0])
+
+
+class Small:
+    """A device that holds so many examples at a time."""
+
+    def __init__(self, monkeypatch, size):
+        loss = Method.loss
+        self.seen = []
+
+        def limited(method, forward, batch):
+            self.seen.append(len(batch.rows))
+            if len(batch.rows) > size:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return loss(method, forward, batch)
+
+        monkeypatch.setattr(Method, "loss", limited)
+
+
+@pytest.mark.parametrize("size", [2, 1])
+def test_out_of_memory_is_met_by_smaller_parts_with_the_same_update(size, tmp_path, monkeypatch):
+    """Without dropout the accumulated gradient is the whole batch's, to rounding."""
+    options = {"model": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    whole, expected = fit_tiny(tmp_path / "whole", "vanilla", **options)
+    small = Small(monkeypatch, size)
+    parts, fitted = fit_tiny(tmp_path / "parts", "vanilla", **options)
+    assert small.seen[: 4 - size] == ([3, 2, 1][: 4 - size] if size == 2 else [3, 2, 1])
+    assert fitted.parts == {2: 2, 1: 4}[size]
+    assert fitted.history[-1]["train_loss"] == pytest.approx(expected.history[-1]["train_loss"], abs=1e-6)
+    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_a_single_example_that_does_not_fit_is_out_of_memory(tmp_path, monkeypatch):
+    Small(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        fit_tiny(tmp_path, "vanilla")
+
+
+def test_an_averaging_methods_state_is_as_if_nothing_had_failed(tmp_path, monkeypatch):
+    """SMART averages its weights in the loss; a failed attempt must not count."""
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    whole, _ = fit_tiny(tmp_path / "whole", "smart~weight=0~momentum=0.5", model=no_dropout)
+    original, failed = SMART.loss, []
+
+    def fails_once(method, forward, batch):
+        loss = original(method, forward, batch)
+        if not failed:
+            failed.append(True)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss
+
+    monkeypatch.setattr(SMART, "loss", fails_once)
+    again, fitted = fit_tiny(tmp_path / "again", "smart~weight=0~momentum=0.5", model=no_dropout)
+    assert fitted.parts == 2
+    for one, other in zip(whole.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
 def test_steps_replace_epochs(tmp_path):

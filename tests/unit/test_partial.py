@@ -287,13 +287,15 @@ def test_first_weights_of_adapters():
 
 
 def test_adapters_in_some_layers_only():
-    encoder = prepare("adapter-sequential", make("bert"), layers=[2, 0])
+    encoder = prepare("adapter-sequential", make("bert"), layer=2, count=1, head="top")
     inside = trained(encoder) - set(encoder.head_parameters())
-    assert {name.split(".")[3] for name in inside} == {"0", "2"}
-    with pytest.raises(SteadyTuneError, match=r"layers \(1, 3\) do not fit an encoder of 3, expected 0 to 2"):
-        prepare("adapter-sequential", make("bert"), layers=[1, 3])
+    assert {name.split(".")[3] for name in inside} == {"1"}
+    assert encoder.num_layers == 3
+    assert prepare("adapter-sequential", make("bert"), layer=2).num_layers == 2
+    with pytest.raises(SteadyTuneError, match="4 layers up to layer 4 do not fit an encoder of 3"):
+        prepare("adapter-sequential", make("bert"), layer=4)
     with pytest.raises(SteadyTuneError, match="share their parameters"):
-        prepare("adapter-sequential", make("albert"), layers=[1])
+        prepare("adapter-sequential", make("albert"), layer=2, count=1, head="top")
 
 
 # LoRA
@@ -332,8 +334,8 @@ def test_lora_can_draw_a_from_a_normal_distribution():
         ("bitfit", {"subset": "query"}, "subset"),
         ("houlsby", {"size": 0}, "size is 0, expected at least 1"),
         ("houlsby", {"initial_std": 0.0}, "initial_std is 0.0, expected above 0"),
-        ("adapter-sequential", {"layers": []}, "layers is empty"),
-        ("adapter-sequential", {"layers": [-1]}, "layers is (-1,), expected at least 0"),
+        ("adapter-sequential", {"layer": 0}, "layer is 0, expected at least 1, 'selected' or 'top'"),
+        ("adapter-sequential", {"count": -1}, "count is -1, expected at least 0"),
         ("lora", {"rank": 0}, "rank is 0, expected at least 1"),
         ("lora", {"alpha": 0.0}, "alpha is 0.0, expected above 0"),
         ("lora", {"dropout": 1.0}, "dropout is 1.0, expected at least 0, below 1"),

@@ -25,10 +25,12 @@ def make_record(suite, cell, value=0.75):
         environment=Environment(python="3", torch="2", transformers="5", platform="p", device="cpu", device_name="c",
                                 threads=1, git_commit=None, git_dirty=None),
         training=Training(examples=10, truncated=0, subset_digest=None, steps=1, tokens=1, real_tokens=1, flops=1.0,
+                          micro_batches=1, inference_flops=1.0, layers=2, selected_layer=None,
                           trainable_parameters=1, total_parameters=1, initial_weights="w", first_order="o",
                           resumed=False),
         evaluations=[Evaluation(set=name, kind=kind, headline="accuracy", metrics={"accuracy": value},
-                                majority={"accuracy": 0.5}, n=4, majority_rate=0.5, truncated=0)
+                                majority={"accuracy": 0.5}, n=4, majority_rate=0.5, truncated=0,
+                                seen_in_training=0)
                      for name, kind in sets],
         timing={"total": 1.5}, memory={"host": 1},
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """One cell from staged inputs to its record: statuses, resumption, and what it refuses to start with."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +13,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import cell_folder, checkpoint_path
+from steadytune.files import write_text
+from steadytune.layout import cell_folder, checkpoint_path, variability_path
 from steadytune.record import read_record
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite import load_suite
@@ -80,12 +83,46 @@ def test_an_ok_cell(suite):
     assert own.majority["matthews"] == 0
     assert own.majority["accuracy"] == own.majority_rate
     assert record.training.steps == 48
+    # Sentences of two to five of seven words: some come again, and the shifted set is the same file.
+    train, validation = (
+        pd.read_parquet(suite.file.store / f"datasets/nyu-mll/glue/cola/{split}-00000-of-00001.parquet")["sentence"]
+        for split in ("train", "validation")
+    )
+    assert [evaluation.seen_in_training for evaluation in record.evaluations] == [validation.isin(train).sum()] * 2
+    assert 0 < own.seen_in_training < 40
     assert {item.key for item in record.inputs} == {"a/tiny", "nyu-mll/glue/cola", "steadytune/mini/cola"}
     assert {"load", "train", "evaluate", "total"} == set(record.timing)
     assert record.memory["host"] > 1e7
     history = pd.read_csv(cell_folder(suite, suite.cells[0]) / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert history["matthews"].iloc[-1] == pytest.approx(own.metrics["matthews"])
+
+
+def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_it(suite, tmp_path):
+    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
+    value["grid"][0]["methods"] = ["variability-tune"]
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+    suite = load_suite(tmp_path / "demo.yaml")
+    assert suite.layer_studies() == [("tiny", "cola")]
+    with pytest.raises(SteadyTuneError, match=r"variability/tiny/cola.json: not found"):
+        outcome(suite)
+    found = []
+    for layer in (1, 2):
+        write_text(variability_path(suite, "tiny", "cola"), json.dumps({"best_layer": layer}))
+        found.append(outcome(suite))
+    assert [record.training.selected_layer for record in found] == [1, 2]
+    assert [record.training.layers for record in found] == [1, 2]
+    assert found[0].training.inference_flops < found[1].training.inference_flops
+    assert found[0].fingerprint != found[1].fingerprint
+
+
+def test_what_trains_on_held_out_data_is_scored_there(suite, tmp_path):
+    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
+    value["protocol"] |= {"holdout": 0.25, "epochs": 1}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+    record = outcome(load_suite(tmp_path / "demo.yaml"))
+    assert record.training.examples == 48
+    assert [(e.set, e.kind, e.n) for e in record.evaluations][-1] == ("cola", "held_out", 16)
 
 
 def raising(error):

@@ -120,22 +120,6 @@ def test_average_covers_the_tasks_that_all_methods_share(tmp_path):
     assert any("(mini: mini-rte)" in note for note in result.notes)
 
 
-def test_transfer_drop_is_paired_and_needs_one_metric(small, tmp_path):
-    grid = replace(small, transfer={"mini-rte": ("mini-hans", "mini-cola")}, metrics={"mini-cola": "matthews"})
-    result = made(grid, tmp_path, "transfer")
-    assert [block.title for block in result.blocks] == [
-        "trained on mini-rte, tested on mini-cola (Matthews corr.)",
-        "trained on mini-rte, tested on mini-hans (accuracy)",
-    ]
-    assert printed(result)["vanilla"][0] == "62.0 ± 2.0"
-    assert printed(result)["vanilla"][2] == "–"
-    # Only the seeds that scored on both sides make the drop.
-    cells = [("mini", "lnsr", "mini-rte", seed) for seed in (0, 1)]
-    gaps = [100 * (grid.value(cell, "mini-rte") - grid.value(cell, "mini-hans")) for cell in cells]
-    assert printed(result, 1)["lnsr"][2] == number(sum(gaps) / 2, sign=True)
-    assert "(2/3)" in printed(result, 1)["lnsr"][1]
-
-
 def test_pretraining_difference_and_its_error(tmp_path):
     # Differences 20, 22, 27: mean 23, standard deviation sqrt 13, its error sqrt(13 / 3) = 2.08.
     values = scores("vanilla", "mini-rte", 0.7, 0.74, 0.8)
@@ -155,6 +139,23 @@ def test_variability_marks_the_best_layer(tmp_path):
     assert bold(result) == {("2", 1)}
 
 
+def test_selectors_name_the_layer_that_each_chooses(tmp_path):
+    grid = Grid(layers=3, tasks=("mini-rte", "mini-cola"))
+    folder = grid.write(tmp_path)
+    path = folder / "variability" / "mini" / "mini-rte.json"
+    path.write_text('{"encoder": "mini", "task": "mini-rte", "nu": [3, 2, 1], "best_layer": 2}')
+    results = load_results(folder, grid.suite)
+    best = results.variability[1].best_layer
+    other = best % 3 + 1
+    result = make_table("selectors", results)
+    assert printed(result) == {
+        "mini-rte": ["2", "2", "–", "–", "–", "–"],
+        "mini-cola": ["3", str(best), "60", str(other), str(other), str(other)],
+    }
+    row = next(row for row in result.data if row["task"] == "mini-cola" and row["layer"] == other)
+    assert (row["cka"], row["cka_chooses"], row["nu_chooses"], row["share"]) == (1, True, False, pytest.approx(0.2))
+
+
 def test_cells_lists_every_planned_cell_and_no_seconds(small, tmp_path):
     result = made(small, tmp_path, "cells")
     assert len(result.lines) == 18
@@ -162,7 +163,7 @@ def test_cells_lists_every_planned_cell_and_no_seconds(small, tmp_path):
     assert "second" not in to_csv(result).lower()
 
 
-@pytest.mark.parametrize("name", ["transfer", "pretraining", "variability"])
+@pytest.mark.parametrize("name", ["transfer", "pretraining", "variability", "selectors"])
 def test_what_a_suite_does_not_have_is_said(name, tmp_path):
     grid = Grid()
     shutil.rmtree(grid.write(tmp_path) / "variability")
@@ -308,4 +309,4 @@ def test_cost_is_a_multiple_of_the_baselines(tmp_path):
     assert rows["mini", "hype-n", "mini-rte"]["flops_ratio"] == 2
     assert rows["mini", "vanilla", "mini-rte"]["seconds_ratio"] == 1
     line = next(row for row in result.blocks[0].rows if row[:2] == ("hype-n", "mini-rte"))
-    assert line[2:] == ("25.0", "9.0", "1.00", "2.00", "700")
+    assert line[2:] == ("25.0", "9.0", "1.00", "2.00", "1.00", "700")

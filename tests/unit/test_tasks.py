@@ -8,6 +8,7 @@ import pytest
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.formulas import METRICS
 from steadytune.tasks.labels import shared_space
+from steadytune.tasks.parts import PARTS, split_name
 from steadytune.tasks.table import TASKS, Task, parse_task
 
 
@@ -18,7 +19,13 @@ def test_entry_is_consistent(task: Task) -> None:
     assert task.num_labels == (1 if task.regression else len(task.labels))
     assert task.metric in task.metrics
     assert set(task.metrics) <= set(METRICS)
-    assert task.metric in ({"pearson_spearman"} if task.regression else {"accuracy", "f1", "matthews"})
+    kinds = {"pearson_spearman"} if task.regression else {"accuracy", "f1", "matthews"}
+    assert task.metric in ({"span_f1"} if task.span else kinds)
+    if task.span:
+        assert (task.text, task.label, task.num_labels) == (("question", "context"), "answers", 2)
+    for split in (task.train, task.evaluation):
+        _, part = split_name(split or "")
+        assert not part or (part in PARTS and task.group)
     if "f1" in task.metrics:
         # F1 is that of class 1.
         assert len(task.labels) == 2 and task.labels[1] in ("equivalent", "duplicate")

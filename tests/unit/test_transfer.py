@@ -79,6 +79,41 @@ def test_headline_is_the_targets_own_only_where_names_agree() -> None:
     assert (cola["headline"], cola["metrics"]) == ("matthews", {"matthews": 1.0, "accuracy": 1.0})
 
 
+# Of each set of HyPe's Table 7, files' label numbers for: entailed, not entailed, and the other kind of not entailed.
+TABLE_7 = {
+    "snli": (0, 1, 2),
+    "sick": (0, 1, 2),
+    "mnli": (0, 1, 2),
+    "mnli-mm": (0, 1, 2),
+    "scitail": (0, 1, 1),
+    "qqp": (1, 0, 0),
+    "hans": (0, 1, 1),
+}
+
+
+@pytest.mark.parametrize("rule", ["sum", "argmax"])
+@pytest.mark.parametrize("name", TABLE_7)
+def test_the_two_labels_of_hype_table_7(name: str, rule: str) -> None:
+    # Contradiction is read as neutral, duplicate as entailment. A model of three labels says, in turn: entailed where
+    # it is; contradiction where it is neutral; neutral where it is contradiction; entailed where it is neutral.
+    scores = logits([0.8, 0.1, 0.1], [0.1, 0.2, 0.7], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1])
+    entailed, neutral, contradiction = TABLE_7[name]
+    gold = np.array([entailed, neutral, contradiction, neutral])
+    metrics = evaluate_transfer(SNLI if name != "snli" else MNLI, TASKS[name], scores, gold, rule)["metrics"]
+    assert metrics.get("accuracy_two_way", metrics["accuracy"]) == 0.75
+    # The last of three, sums and arg-maxima apart: 0.4 entailed against 0.6 in two parts.
+    close = evaluate_transfer(SNLI, TASKS[name], logits([0.4, 0.3, 0.3]), np.array([entailed]), rule)["metrics"]
+    assert close.get("accuracy_two_way", close["accuracy"]) == (1.0 if rule == "argmax" else 0.0)
+
+
+def test_hans_gold_has_two_labels_and_a_model_three() -> None:
+    # A model that follows the heuristics says entailment throughout: right where it is gold, never elsewhere.
+    scores = logits(*[[0.9, 0.05, 0.05]] * 4)
+    result = evaluate_transfer(MNLI, TASKS["hans"], scores, np.array([0, 0, 1, 1]))
+    assert (result["labels"], result["headline"]) == (["entailment", "not_entailment"], "accuracy")
+    assert (result["metrics"]["accuracy"], result["majority_values"]["accuracy"]) == (0.5, 0.5)
+
+
 def test_label_order_follows_names() -> None:
     # WNLI's class 1 is entailment, RTE's class 0.
     result = evaluate_transfer(TASKS["wnli"], RTE, logits([0.1, 0.9], [0.8, 0.2]), np.array([0, 1]))

@@ -5,41 +5,22 @@ import math
 import numpy as np
 import pytest
 import torch
+from oracles.variability import VARIANTS, definition
 from transformers import BertConfig, BertForSequenceClassification
 
-from steadytune.analysis.variability import (
-    VariabilityAccumulator,
-    class_indices,
-    pool_tokens,
-    special_token_ids,
-    variability,
-)
+from steadytune.analysis.pooling import pool_tokens, special_token_ids
+from steadytune.analysis.settings import NuSettings
+from steadytune.analysis.variability import VariabilityAccumulator, class_indices, variability
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.tasks.data import Encoded
 from steadytune.training.batching import Batcher
 
 
-def definition(features, labels):
-    """Xie et al., section 3.1, as written: (n, width), (n,) -> nu."""
-    classes = np.unique(labels)
-    means = np.stack([features[labels == y].mean(axis=0) for y in classes])
-    centre = means.mean(axis=0)
-    width = features.shape[1]
-    within, between = np.zeros((width, width)), np.zeros((width, width))
-    for y, mean in zip(classes, means, strict=True):
-        group = features[labels == y]
-        for h in group:
-            within += np.outer(h - mean, h - mean) / len(group) / len(classes)
-        between += np.outer(mean - centre, mean - centre) / len(classes)
-    inverse = np.linalg.pinv(between, rcond=width * np.finfo(float).eps, hermitian=True)
-    return np.trace(within @ inverse) / len(classes)
-
-
-def accumulate(features, labels, batch=7):
+def accumulate(features, labels, batch=7, **settings):
     """nu of `features` (layers, n, width) given in batches."""
     features, labels = torch.as_tensor(features), torch.as_tensor(labels)
-    accumulator = VariabilityAccumulator(np.bincount(labels.numpy()).tolist())
+    accumulator = VariabilityAccumulator(np.bincount(labels.numpy()).tolist(), NuSettings(**settings))
     for start in range(0, len(labels), batch):
         accumulator.update(features[:, start : start + batch], labels[start : start + batch])
     return accumulator.result()
@@ -73,7 +54,25 @@ def test_value_does_not_depend_on_batches_order_or_axes():
     assert accumulate(1e-3 * features, labels) == pytest.approx(expected, rel=1e-9)
 
 
-def test_two_classes_have_a_closed_form():
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_are_their_definitions(variant):
+    features, labels = sample((5, 30, 18, 1))
+    expected = [definition(layer, labels, **variant) for layer in features]
+    assert accumulate(features, labels, **variant) == pytest.approx(expected, rel=1e-9)
+
+
+def test_two_classes_are_the_closed_form_whatever_their_sizes():
+    features, labels = sample((31, 9), width=40, layers=2)
+    closed = []
+    for layer in features:
+        first, second = layer[labels == 0], layer[labels == 1]
+        d = (first.mean(axis=0) - second.mean(axis=0)) / 2
+        within = (np.cov(first.T, bias=True) + np.cov(second.T, bias=True)) / 2
+        closed.append(d @ within @ d / (2 * (d @ d) ** 2))
+    assert accumulate(features, labels) == pytest.approx(closed, rel=1e-9)
+
+
+def test_two_classes_by_hand():
     # Means (+-2, 0), one unit of scatter along each axis: nu = d' Sigma_w d / (2 |d|^4) = 4 / (2 * 16).
     cross = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     mean = np.array([2.0, 0.0])
@@ -150,6 +149,7 @@ SPECIAL = torch.tensor([[1, 0, 0, 1, 1], [1, 0, 1, 0, 1]])
         ("mean", 0, [3.75, 7.0]),
         ("cls", 0, [1.0, 3.0]),
         ("cls", -2, [8.0, 9.0]),
+        ("last", 0, [8.0, 11.0]),
     ],
 )
 def test_token_choices(tokens, sentence_token, expected):
@@ -157,6 +157,11 @@ def test_token_choices(tokens, sentence_token, expected):
     assert pooled.tolist() == [[pytest.approx(value)] for value in expected]
     both_layers = pool_tokens(torch.stack([HIDDEN, 2 * HIDDEN]), INPUTS, SPECIAL, tokens, sentence_token)
     assert torch.equal(both_layers, torch.stack([pooled, 2 * pooled]))
+
+
+def test_the_last_token_of_a_text_padded_at_its_head():
+    hidden, mask = HIDDEN.flip(1), {"attention_mask": INPUTS["attention_mask"].flip(1)}
+    assert pool_tokens(hidden, mask, SPECIAL, "last", -1).tolist() == [[1.0], [3.0]]
 
 
 def test_token_choices_that_cannot_be():
@@ -218,7 +223,7 @@ def test_variability_of_an_encoder_is_the_definition_on_its_hidden_states():
 def test_the_sentence_token_of_the_embedding_layer_tells_nothing_apart(caplog):
     encoder = tiny_encoder()
     batcher = Batcher(tiny_data(np.array([0, 1] * 6)), encoder, 4)
-    result = variability(encoder, batcher, {0, 2, 3}, tokens="cls")
+    result = variability(encoder, batcher, {0, 2, 3}, NuSettings(tokens="cls"))
     assert math.isinf(result.nu[0])
     assert all(math.isfinite(value) for value in result.nu[1:])
     assert result.best_layer > 0

@@ -18,6 +18,7 @@ rule finetune:
     params:
         suite=dag.file,
         settings=dag.cell_digest,
-        cell="{encoder}/{method}/{task}/seed-{seed}",
+        cell=dag.cell_name,
+        keep=dag.keep_option,
     shell:
-        "python -m steadytune finetune {params.suite} {params.cell} >{log} 2>&1"
+        "python -m steadytune finetune {params.suite} {params.cell} {params.keep} >{log} 2>&1"

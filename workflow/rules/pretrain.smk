@@ -18,10 +18,9 @@ rule pretrain:
         mem_mb=8000,
         runtime=240,
     params:
-        suite=dag.file,
         settings=dag.pretraining_digest,
     shell:
-        "python -m steadytune pretrain {params.suite} {wildcards.key} >{log} 2>&1"
+        f"python -m steadytune pretrain {dag.file} {{wildcards.key}} >{{log}} 2>&1"
 
 
 ruleorder: pretrain > stage_encoder

@@ -5,6 +5,9 @@ rule tables:
     input:
         dag.metrics,
         dag.layer_studies,
+        dag.inside_table,
+        dag.prediction_studies,
+        dag.claims,
     output:
         [path for path in dag.tables if not path.endswith(".html")],
         [
@@ -27,6 +30,7 @@ rule figures:
     input:
         dag.metrics,
         dag.layer_studies,
+        dag.inside_table,
     output:
         [path for path in dag.figures if not path.endswith(".svg")],
         [
@@ -49,6 +53,9 @@ rule report:
     input:
         dag.metrics,
         dag.layer_studies,
+        dag.inside_table,
+        dag.prediction_studies,
+        dag.claims,
         dag.tables,
         dag.figures,
         "notebooks/report.ipynb",

@@ -1,4 +1,5 @@
-# Data sets and encoders into the store, verified against config/lock.yaml.
+# Data sets and encoders into the store, verified against config/lock.yaml. The suite is no param of these rules: suites
+# share the store, and another one must not stage again what is there.
 
 
 rule stage_dataset:
@@ -12,10 +13,9 @@ rule stage_dataset:
     conda:
         "../envs/train.yaml"
     params:
-        suite=dag.file,
         pin=lambda wildcards: dag.pin("datasets", wildcards.key),
     shell:
-        "python -m steadytune stage {params.suite} datasets {wildcards.key} >{log} 2>&1"
+        f"python -m steadytune stage {dag.file} datasets {{wildcards.key}} >{{log}} 2>&1"
 
 
 rule stage_encoder:
@@ -29,7 +29,6 @@ rule stage_encoder:
     conda:
         "../envs/train.yaml"
     params:
-        suite=dag.file,
         pin=lambda wildcards: dag.pin("models", wildcards.key),
     shell:
-        "python -m steadytune stage {params.suite} models {wildcards.key} >{log} 2>&1"
+        f"python -m steadytune stage {dag.file} models {{wildcards.key}} >{{log}} 2>&1"

@@ -10,11 +10,13 @@ rule variability:
         f"{dag.folder}/logs/variability/{{encoder}}/{{task}}.log",
     conda:
         "../envs/train.yaml"
+    threads: dag.suite.base_protocol.threads
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=60,
     params:
         suite=dag.file,
+        settings=dag.layer_digest,
     shell:
         "python -m steadytune variability {params.suite} {wildcards.encoder} {wildcards.task} >{log} 2>&1"

@@ -1,10 +1,21 @@
 """The variability stage: an encoder's layers measured on the training split of a task, as a file."""
 
 import json
+import logging
 import math
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
+from typing import Any
 
-from steadytune.analysis.variability import special_token_ids, variability
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from steadytune.analysis.bands import confidence_bands
+from steadytune.analysis.pooling import special_token_ids
+from steadytune.analysis.resampling import Sample
+from steadytune.analysis.robustness import imbalance, scarcity
+from steadytune.analysis.selectors import choose_layers
+from steadytune.analysis.settings import VariabilitySettings
+from steadytune.analysis.variability import VariabilityResult, class_indices, variability
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.errors import unknown
 from steadytune.files import write_text
@@ -15,17 +26,22 @@ from steadytune.tasks.data import encode, load_split
 from steadytune.tasks.table import parse_task
 from steadytune.training.batching import Batcher
 from steadytune.training.determinism import pick_device, set_determinism
+from steadytune.training.streams import derive
+
+log = logging.getLogger(__name__)
 
 
 def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
-    """Measure nu of every layer of a suite's encoder, before any fine-tuning, and write it as JSON.
+    """Measure the layers of a suite's encoder, before any fine-tuning, and write what was found as JSON.
 
-    The file holds `nu` (L + 1 values, the embedding output first), `best_layer` (l*, among 1..L), `classes`, their
-    `counts`, the number of `examples` and which `tokens` were averaged.
+    `nu` (L + 1 values, the embedding output first), `best_layer` (l*, among 1..L), `classes`, their `counts`, the
+    number of `examples` and the `settings`; then `bands` (`Bands`), `robustness` (a list of `Point` for `imbalance` and
+    for `scarcity`) and `selectors` (a `Choice` by name). Null is what was not asked for, and a number that is infinite
+    or undefined.
     """
     if encoder_name not in suite.file.encoders:
         raise unknown("encoder", encoder_name, suite.file.encoders, str(suite.path))
-    entry, protocol = suite.file.encoders[encoder_name], suite.base_protocol
+    entry, protocol, settings = suite.file.encoders[encoder_name], suite.base_protocol, suite.file.variability
     task, size = parse_task(task_name)
     device = pick_device()
     set_determinism(protocol.determinism, protocol.threads, device)
@@ -35,13 +51,58 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     tokenizer = load_tokenizer(folder)
     # Weights drawn anew have no cell's seed here: one fixed draw.
     encoder = load_encoder(folder, task.num_labels, 0, entry.weights).to(device)
-    encoded = encode(
-        load_split(task, task.train or task.evaluation, suite.file.store, size), tokenizer, protocol.max_length
-    )
-    tokens = "mean_without_special"
+    data = load_split(task, task.train or task.evaluation, suite.file.store, size)
+    encoded = encode(data, tokenizer, protocol.max_length)
+    _, indices = class_indices(encoded.labels, settings.regression)
+    sample = Sample(indices, settings.kept_examples)
     batcher = Batcher(encoded, encoder, protocol.evaluation_batch_size)
-    result = variability(encoder, batcher, special_token_ids(tokenizer), tokens)
-    value = {"encoder": encoder_name, "task": task_name, "tokens": tokens, "examples": len(encoded), **asdict(result)}
-    # JSON has no infinity, which is the nu of a layer that does not tell the classes apart.
-    value["nu"] = [nu if math.isfinite(nu) else None for nu in result.nu]
-    write_text(variability_path(suite, encoder_name, task_name), json.dumps(value, indent=1) + "\n")
+    result = variability(encoder, batcher, special_token_ids(tokenizer), settings, sample.add)
+    # The protocol's threads for scikit-learn too: sums depend on them, and many on a busy machine stand in line.
+    with threadpool_limits(protocol.threads):
+        found = studies(sample, result, encoded.labels[sample.rows], settings)
+    value = {"encoder": encoder_name, "task": task_name, "settings": settings.measured(), "examples": len(encoded)}
+    value |= asdict(result) | found
+    write_text(variability_path(suite, encoder_name, task_name), json.dumps(_plain(value), indent=1) + "\n")
+
+
+def studies(
+    sample: Sample, result: VariabilityResult, labels: np.ndarray, settings: VariabilitySettings
+) -> dict[str, Any]:
+    """What the kept examples say of nu's choice: `bands`, `robustness` and `selectors`, each None where not asked for.
+
+    labels: those of the kept examples (n,), scores where the task is a regression.
+    """
+    found: dict[str, Any] = dict.fromkeys(("bands", "robustness", "selectors"))
+    if len(sample.counts) < 2 or sample.counts.max() < 2:
+        log.warning("the %d kept examples are no two classes with scatter: nu alone is measured", len(sample))
+        return found
+    if settings.resamples:
+        found["bands"] = confidence_bands(sample, result.nu, sum(result.counts), settings, _generator("bands"))
+    if settings.draws:
+        # One stream for both: draws of equal sizes are then equal.
+        common = {"sample": sample, "best": result.best_layer, "settings": settings, "draws": settings.draws}
+        found["robustness"] = {
+            "draws": settings.draws,
+            "imbalance": imbalance(shares=settings.majority_shares, generator=_generator("draws"), **common),
+            "scarcity": scarcity(sizes=settings.sizes, generator=_generator("draws"), **common),
+        }
+    if settings.selectors:
+        seed = derive(0, "variability", "folds") % 2**32
+        found["selectors"] = choose_layers(sample.features.float().numpy(), labels, sample.classes, seed)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: dataclasses as mappings, and null for numbers that are infinite or undefined."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _generator(name: str) -> np.random.Generator:
+    """The stream of one experiment, the same for every encoder and task."""
+    return np.random.Generator(np.random.Philox(derive(0, "variability", name)))

@@ -9,40 +9,28 @@ and hbar the unweighted mean of the class means,
     nu(l)   = 1/|Y| trace(Sigma_w Sigma_b^+)
 
 Lower is better specialised; the selected layer is the argmin over l = 1..L. Y is the set of classes with examples.
+`NuSettings` has the variants: classes weighted by size, and the mean of all examples as hbar.
 """
 
 import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from steadytune.analysis.pooling import pooled_states
+from steadytune.analysis.settings import PAPER, NuSettings, Regression
 from steadytune.errors import SteadyTuneError, unknown
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from steadytune.encoders.encoder import Encoder
     from steadytune.training.batching import Batcher
 
 logger = logging.getLogger(__name__)
-
-# The paper speaks of "non-CLS tokens"; the code that made its numbers leaves out `<s>`, `</s>` and padding, and that
-# is the default here. Padding never counts.
-TOKENS = {
-    "mean_without_special": "mean over the tokens that are not special",
-    "mean_without_cls": "mean over all tokens but the one that the head reads",
-    "mean": "mean over all tokens",
-    "cls": "the token that the head reads",
-}
-
-# A regression target has no classes. Rounding to the nearest integer (halves up) is this project's rule; the paper's
-# code groups by the exact value.
-REGRESSION_CLASSES = ("round", "exact")
 
 
 @dataclass(frozen=True)
@@ -75,21 +63,22 @@ class _Sums:
 class VariabilityAccumulator:
     """The nu of every layer in one pass, in float64, with memory that does not grow with the number of examples.
 
-    The class sizes are known beforehand, so the weight 1/(|Y| |G_y|) of every example is too, and one weighted second
-    moment (width, width) a layer serves all classes.
+    The class sizes are known beforehand, so the weight of every example is too, and one weighted second moment
+    (width, width) a layer serves all classes.
 
     counts: examples of each class index; classes without any are left out of Y.
     """
 
-    def __init__(self, counts: Sequence[int]) -> None:
+    def __init__(self, counts: Sequence[int], settings: NuSettings = PAPER) -> None:
         self._counts = torch.tensor(counts, dtype=torch.float64)
-        present = self._counts > 0
-        if int(present.sum()) < 2:
-            raise SteadyTuneError(f"variability needs examples of at least 2 classes, got {int(present.sum())}")
+        self._settings = settings
+        present = int((self._counts > 0).sum())
+        if present < 2:
+            raise SteadyTuneError(f"variability needs examples of at least 2 classes, got {present}")
         if int(self._counts.max()) < 2:
             raise SteadyTuneError("variability needs a class with at least 2 examples, got one example a class")
         self._seen = torch.zeros_like(self._counts)
-        self._weights = torch.where(present, 1 / (present.sum() * self._counts.clamp(min=1)), 0)
+        self._weights = class_weights(self._counts, settings) / self._counts.clamp(min=1)
         self._sums: _Sums | None = None
 
     def update(self, hidden_means: Tensor, labels: Tensor) -> None:
@@ -119,13 +108,14 @@ class VariabilityAccumulator:
                 f"announced were {self._counts.int().tolist()}"
             )
         present = self._counts > 0
-        means = (self._sums.by_class.cpu() / self._counts.clamp(min=1)[:, None])[:, present]
+        counts = self._counts[present]
+        means = self._sums.by_class.cpu()[:, present] / counts[:, None]
         moments, scales = self._sums.moments.cpu(), self._sums.squares.sqrt().tolist()
         for layer, moment in enumerate(moments):
             if not moment.isfinite().all():
                 raise SteadyTuneError(f"variability: the hidden states of layer {layer} are not finite")
         return tuple(
-            _ratio(moment, mean, self._sums.epsilon * scale)
+            self._ratio(moment, mean, counts, self._sums.epsilon * scale)
             for moment, mean, scale in zip(moments, means, scales, strict=True)
         )
 
@@ -140,104 +130,90 @@ class VariabilityAccumulator:
             epsilon=epsilon,
         )
 
+    def _ratio(self, moment: Tensor, means: Tensor, counts: Tensor, resolution: float) -> float:
+        """The nu of one layer from its weighted second moment (width, width) and its class means (classes, width)."""
+        within = moment - means.T @ (class_weights(counts, self._settings)[:, None] * means)
+        axes, inverse = separating_axes(means, counts, self._settings, resolution)
+        spread = torch.einsum("kd,de,ke->k", axes, within, axes)
+        return float(ratio(spread, inverse, len(counts)))
 
-def _ratio(moment: Tensor, means: Tensor, resolution: float) -> float:
-    """The nu of one layer from its weighted second moment (width, width) and its class means (classes, width).
 
-    `resolution` is the distance below which two class means cannot be told apart in the precision of the features.
-    The pseudo-inverse comes from the singular values of the class means, at torch.linalg.pinv's default tolerance.
+def class_weights(counts: Tensor, settings: NuSettings) -> Tensor:
+    """What each class weighs, (..., classes), adding up to 1; a class without examples weighs nothing."""
+    shares = counts if settings.weighting == "size" else (counts > 0).double()
+    return shares / shares.sum(dim=-1, keepdim=True)
+
+
+def separating_axes(means: Tensor, counts: Tensor, settings: NuSettings, resolution: float) -> tuple[Tensor, Tensor]:
+    """The principal axes of Sigma_b and the diagonal of its pseudo-inverse on them.
+
+    They come from the singular values of the class means, and no matrix (width, width) is made: whatever the weighting
+    and the centre, the deviations of the class means are linearly dependent, so the rank is at most |Y| - 1. Singular
+    values below torch.linalg.pinv's default tolerance for Sigma_b count as 0.
+
+    Args:
+        means: class means (..., classes, width), float64.
+        counts: examples of each class (..., classes), all above 0.
+        settings: weighting and centre.
+        resolution: the distance below which class means cannot be told apart in the precision of the features.
+
+    Returns:
+        Unit axes (..., r, width), and for each the inverse of its variance in Sigma_b (..., r), 0 for an axis along
+        which the classes do not differ.
     """
-    classes, width = means.shape
-    within = moment - means.T @ means / classes
-    between = (means - means.mean(dim=0)) / math.sqrt(classes)
-    _, scales, directions = torch.linalg.svd(between, full_matrices=False)
-    tolerance = math.sqrt(width * torch.finfo(torch.float64).eps) * float(scales.max())
-    kept = scales > max(tolerance, resolution)
-    if not kept.any():
-        return math.inf
-    directions, scales = directions[kept], scales[kept]
-    spread = torch.einsum("kd,de,ke->k", directions, within, directions).clamp(min=0)
-    return float((spread / scales**2).sum()) / classes
+    shares = counts if settings.centre == "global_mean" else torch.ones_like(counts)
+    shares = shares / shares.sum(dim=-1, keepdim=True)
+    deviations = means - (shares[..., None, :] @ means)
+    between = class_weights(counts, settings).sqrt()[..., None] * deviations
+    _, scales, axes = torch.linalg.svd(between, full_matrices=False)
+    tolerance = math.sqrt(means.shape[-1] * torch.finfo(torch.float64).eps) * scales.amax(dim=-1, keepdim=True)
+    kept = scales > tolerance.clamp(min=resolution)
+    return axes, torch.where(kept, scales.clamp(min=torch.finfo(torch.float64).tiny) ** -2, 0)
 
 
-def pool_tokens(
-    hidden: Tensor,
-    inputs: dict[str, Tensor],
-    special_tokens_mask: Tensor,
-    tokens: str = "mean_without_special",
-    sentence_token: int = 0,
-) -> Tensor:
-    """One vector an example: `hidden` (..., batch, tokens, width) -> (..., batch, width), in the type of `hidden`.
+def ratio(spread: Tensor, inverse: Tensor, classes: int) -> Tensor:
+    """Nu (...) from the variance within classes along each axis and the inverse of that between them, both (..., r).
 
-    inputs: has `attention_mask` (batch, tokens). special_tokens_mask: (batch, tokens), true at special tokens.
-    tokens: a key of `TOKENS`. sentence_token: index of the token that the head reads (`Encoder.sentence_token`).
-    Raises SteadyTuneError for an unknown key and for an example without a token to average.
+    inf where the classes differ along no axis.
     """
-    if tokens not in TOKENS:
-        raise unknown("token choice", tokens, TOKENS)
-    if tokens == "cls":
-        return hidden[..., sentence_token, :]
-    keep = inputs["attention_mask"].bool()
-    if tokens == "mean_without_special":
-        keep = keep & ~special_tokens_mask.bool()
-    elif tokens == "mean_without_cls":
-        keep = keep.clone()
-        keep[:, sentence_token] = False
-    numbers = keep.sum(dim=1)
-    if not numbers.all():
-        raise SteadyTuneError(f"an example has no token left to average with tokens = '{tokens}'")
-    # where, not a product: a padded position may hold anything, NaN included.
-    return torch.where(keep[..., None], hidden, 0).sum(dim=-2) / numbers[:, None]
+    nu = (spread.clamp(min=0) * inverse).sum(dim=-1) / classes
+    return torch.where((inverse > 0).any(dim=-1), nu, math.inf)
 
 
-def special_token_ids(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    """The ids of the tokens that frame a text: not those of unknown or masked words, which stand for content."""
-    framing = (
-        tokenizer.cls_token_id,
-        tokenizer.sep_token_id,
-        tokenizer.bos_token_id,
-        tokenizer.eos_token_id,
-        tokenizer.pad_token_id,
-    )
-    return frozenset(value for value in framing if isinstance(value, int))
-
-
-def class_indices(labels: np.ndarray, regression: str = "round") -> tuple[np.ndarray, np.ndarray]:
+def class_indices(labels: np.ndarray, regression: Regression = "round") -> tuple[np.ndarray, np.ndarray]:
     """Labels (n,) -> the classes that occur, ascending (k,), and the class index of every example (n,).
 
     Integer labels are classes as they are; float labels (regression) become classes by the rule `regression`.
     """
-    if regression not in REGRESSION_CLASSES:
-        raise unknown("regression rule", regression, REGRESSION_CLASSES)
+    if regression not in get_args(Regression):
+        raise unknown("regression rule", regression, get_args(Regression))
     if np.issubdtype(labels.dtype, np.floating) and regression == "round":
         labels = np.floor(labels + 0.5)
     return np.unique(labels, return_inverse=True)
 
 
-@torch.inference_mode()
 def variability(
     encoder: "Encoder",
     batcher: "Batcher",
     special_ids: Collection[int],
-    tokens: str = "mean_without_special",
-    regression: str = "round",
+    settings: NuSettings = PAPER,
+    on_batch: Callable[[np.ndarray, Tensor], None] | None = None,
 ) -> VariabilityResult:
     """The nu of every layer of `encoder`, from one forward pass over the examples of `batcher`, without dropout.
 
-    The encoder is left in evaluation mode. special_ids: what `special_token_ids` says of the tokenizer.
+    special_ids: what `special_token_ids` says of the tokenizer. on_batch: shown every batch of the pass, its rows (B,)
+    and pooled hidden states (L + 1, B, width).
+
     Raises SteadyTuneError for fewer than two classes, for classes of one example each, for examples without a token to
     average and where no layer tells the classes apart.
     """
-    classes, indices = class_indices(batcher.encoded.labels, regression)
+    classes, indices = class_indices(batcher.encoded.labels, settings.regression)
     counts = tuple(int(count) for count in np.bincount(indices))
-    accumulator = VariabilityAccumulator(counts)
-    special = torch.tensor(sorted(special_ids), dtype=torch.int64, device=encoder.device)
-    encoder.model.eval()
-    for rows, batch in batcher.evaluation():
-        hidden = encoder(batch.inputs, keep_hidden=True).hidden
-        mask = torch.isin(batch.inputs["input_ids"], special)
-        pooled = [pool_tokens(state, batch.inputs, mask, tokens, encoder.sentence_token) for state in hidden]
-        accumulator.update(torch.stack(pooled), torch.from_numpy(indices[rows]))
+    accumulator = VariabilityAccumulator(counts, settings)
+    for rows, pooled in pooled_states(encoder, batcher, special_ids, settings.tokens):
+        accumulator.update(pooled, torch.from_numpy(indices[rows]))
+        if on_batch is not None:
+            on_batch(rows, pooled)
     nu = accumulator.result()
     blind = [layer for layer, value in enumerate(nu) if math.isinf(value)]
     if blind:

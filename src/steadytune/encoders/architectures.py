@@ -1,7 +1,8 @@
 """Where the parts of each supported architecture are: the only module that asks for a model type.
 
 Every entry describes the `...ForSequenceClassification` class of transformers, so that the head is the one the papers
-fine-tuned. A *layer* is one Transformer layer in the order of the calls; ALBERT calls the same module again and again.
+fine-tuned; `spans` makes of it the layout of the `...ForQuestionAnswering` class, whose head is one linear layer on
+every token. A *layer* is one Transformer layer in the order of the calls; ALBERT calls the same module again and again.
 
 The pooler of BERT and ALBERT is pretrained (next sentence, sentence order) and lives inside the encoder. RoBERTa,
 ELECTRA, XLNet, DeBERTa and DistilBERT have no pretrained pooler: the dense layer under their output layer is part of
@@ -9,15 +10,25 @@ the classification head.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from steadytune.errors import SteadyTuneError
 
-# `Any` stands for the model here: the eight classes share no typed interface beyond nn.Module.
+# `Any` stands for the model here: the classes share no typed interface beyond nn.Module.
 Model = Any
+
+Head = Literal["sentence", "span"]
+"""A class or score for the whole input; or, for every token, whether an answer starts there and whether it ends."""
+
+SPAN_LAYER = "qa_outputs"
+"""Path of the linear layer that is a span head; no model without that head has it."""
+
+NO_TOKEN = -1e4
+"""The logits of padding, as a start or end of an answer: its probability is 0 in every precision."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,8 @@ class Architecture:
     """The layout of one model type.
 
     stack: path of the list of layers in the classification model.
-    head: the head as a function (model, last hidden state (batch, tokens, width)) -> logits (batch, num_labels).
+    head: the head as a function (model, last hidden state (batch, tokens, width)) -> logits: (batch, num_labels), or
+        (batch, 2, tokens) of a span head.
     output_layer: path of the linear layer that gives the logits.
     pooler: path of a pooler that belongs to the pretrained encoder, or None.
     hidden_dropout: the configuration key of the dropout on hidden states.
@@ -37,6 +49,7 @@ class Architecture:
     sublayers: paths, inside a layer, of the modules that give the self-attention's and the feed-forward's output
         right before each residual is added; empty where the layout has no such module.
     projections: paths, inside a layer, of the linear layers that make queries and values (or both and the keys).
+    span_dropout: path of the dropout that a span head has below its linear layer, or None.
     """
 
     stack: str
@@ -50,6 +63,23 @@ class Architecture:
     attention_block: str = "attention"
     sublayers: tuple[str, ...] = ("attention.output.dropout", "output.dropout")
     projections: tuple[str, ...] = ("attention.self.query", "attention.self.value")
+    span_dropout: str | None = None
+
+    def spans(self) -> "Architecture":
+        """The layout of the same model type with a span head: no pooler, and every token is read."""
+        return replace(self, head=self._span_head, output_layer=SPAN_LAYER, pooler=None, reads_last_token=False)
+
+    def logits(self, output: Any, attention_mask: Tensor | None) -> Tensor:
+        """The logits in what the model's forward pass returns; those of padding are `NO_TOKEN` under a span head."""
+        if self.output_layer != SPAN_LAYER:
+            return output.logits
+        logits = torch.stack((output.start_logits, output.end_logits), dim=1)
+        return logits if attention_mask is None else logits.masked_fill(attention_mask[:, None] == 0, NO_TOKEN)
+
+    def _span_head(self, model: Model, hidden: Tensor) -> Tensor:
+        if self.span_dropout is not None:
+            hidden = model.get_submodule(self.span_dropout)(hidden)
+        return model.get_submodule(SPAN_LAYER)(hidden).transpose(1, 2)
 
     def layers(self, model: Model) -> list[nn.Module]:
         """The layer modules in the order in which a forward pass calls them."""
@@ -148,6 +178,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         attention_block="sa_layer_norm",
         sublayers=("attention.out_lin", "ffn"),
         projections=("attention.q_lin", "attention.v_lin"),
+        span_dropout="dropout",
     ),
     "electra": Architecture(stack="electra.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
     "roberta": Architecture(stack="roberta.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
@@ -163,12 +194,19 @@ ARCHITECTURES: dict[str, Architecture] = {
         # The attention's projections are bare parameters inside one module, which no other module can follow.
         sublayers=(),
         projections=(),
+        # As under the sentence's head: between the last layer and what reads it.
+        span_dropout="transformer.dropout",
     ),
 }
 
 
-def find_architecture(model_type: str, where: str = "") -> Architecture:
-    """The layout of `model_type`; `where` names the file that asks for it.
+def head_of(model: Model) -> Head:
+    """Which head a model has."""
+    return "span" if hasattr(model, SPAN_LAYER) else "sentence"
+
+
+def find_architecture(model_type: str, where: str = "", head: Head = "sentence") -> Architecture:
+    """The layout of `model_type` with a head; `where` names the file that asks for it.
 
     Raises SteadyTuneError for a model type that is not supported.
     """
@@ -176,4 +214,5 @@ def find_architecture(model_type: str, where: str = "") -> Architecture:
         prefix = f"{where}: " if where else ""
         supported = ", ".join(ARCHITECTURES)
         raise SteadyTuneError(f"{prefix}model_type '{model_type}' is not supported; supported: {supported}")
-    return ARCHITECTURES[model_type]
+    architecture = ARCHITECTURES[model_type]
+    return architecture.spans() if head == "span" else architecture

@@ -14,35 +14,42 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from steadytune.encoders.architectures import find_architecture
+from steadytune.encoders.architectures import find_architecture, head_of
 from steadytune.encoders.passes import LayerInput, Pass, Recording, change_attention, generator_of, hidden_of
 from steadytune.errors import SteadyTuneError, unknown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from steadytune.encoders.prefix import FrozenPrefix
+
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """What a forward pass gives: logits (batch, num_labels) and, where asked for, the L + 1 hidden states."""
+    """What a forward pass gives: logits (batch, num_labels) and, where asked for, the L + 1 hidden states.
+
+    Under a span head logits are (batch, 2, tokens): of an answer's start and of its end, at every token.
+    """
 
     logits: Tensor
     hidden: tuple[Tensor, ...] = ()
 
 
 class Encoder:
-    """A sequence classification model of a supported architecture.
+    """A sequence classification or question answering model of a supported architecture.
 
     model: the transformers model; `model.train()`, `model.to(device)` and the like are called on it directly.
     fresh: names of the parameters that do not come from the checkpoint.
+    prefix: the cached output of frozen lower layers, which training then starts from.
     """
 
     def __init__(self, model: "PreTrainedModel", fresh: Sequence[str] = ()) -> None:
         self.model = model
         self.fresh = tuple(fresh)
-        self.architecture = find_architecture(model.config.model_type)
+        self.architecture = find_architecture(model.config.model_type, head=head_of(model))
+        self.prefix: FrozenPrefix | None = None
         self._recording: Recording | None = None
 
     @property
@@ -52,7 +59,7 @@ class Encoder:
 
     @property
     def num_labels(self) -> int:
-        """C, the outputs of the head."""
+        """C, the outputs of the head; those at one token under a span head."""
         return int(self.model.config.num_labels or 1)
 
     @property
@@ -113,7 +120,8 @@ class Encoder:
             _changed(self.model.get_input_embeddings(), change_words if on_embeddings else None),
             Pass(self, on_layer_input, on_attention_output, keep_hidden, resumable_from) as layer_pass,
         ):
-            logits = self.model(**arguments, return_dict=True).logits
+            output = self.model(**arguments, return_dict=True)
+            logits = self.architecture.logits(output, arguments.get("attention_mask"))
         self._recording = layer_pass.recording
         return EncoderOutput(logits, tuple(layer_pass.hidden))
 
@@ -150,11 +158,14 @@ class Encoder:
         return tuple(states)
 
     def classify(self, hidden_last: Tensor) -> Tensor:
-        """The head on a hidden state (batch, tokens, width) -> logits (batch, num_labels)."""
+        """The head on a hidden state (batch, tokens, width) -> logits (batch, num_labels).
+
+        A span head's are (batch, 2, tokens), and padding is no exception.
+        """
         return self.architecture.head(self.model, hidden_last)
 
     def head_parameters(self) -> dict[str, nn.Parameter]:
-        """The classification head, by name: all that lies outside the pretrained encoder.
+        """The head, by name: all that lies outside the pretrained encoder.
 
         A pooler inside the encoder (BERT, ALBERT) counts as encoder where the checkpoint brought it, and as head where
         it had to be drawn.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from steadytune.encoders.architectures import Architecture, find_architecture
+from steadytune.encoders.architectures import Architecture, Head, find_architecture
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 
@@ -23,8 +23,12 @@ Weights = Literal["pretrained", "random"]
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
 
 
-def load_encoder(folder: Path, num_labels: int, init_seed: int, weights: Weights = "pretrained") -> Encoder:
+def load_encoder(
+    folder: Path, num_labels: int, init_seed: int, weights: Weights = "pretrained", head: Head = "sentence"
+) -> Encoder:
     """The checkpoint in `folder` with a head of `num_labels` outputs (1 = regression), on the CPU, in eval mode.
+
+    A span head has two outputs a token.
 
     The head's weights depend on `init_seed` alone, whatever state the global generators are in, and leave that state
     as it was. The output layer is always drawn, even where the checkpoint has one: its classes mean something else.
@@ -34,14 +38,14 @@ def load_encoder(folder: Path, num_labels: int, init_seed: int, weights: Weights
     Raises SteadyTuneError for a folder, model type or weight file that cannot be used, and for a checkpoint that lacks
     encoder weights or disagrees with its config.json.
     """
-    architecture, config = _read_config(folder)
+    architecture, config = _read_config(folder, head)
     config.num_labels = num_labels
     if weights == "random":
         with _seeded(init_seed):
-            model = _auto_model().from_config(config, dtype=torch.float32, trust_remote_code=False)
+            model = _auto_model(head).from_config(config, dtype=torch.float32, trust_remote_code=False)
         return Encoder(model.eval(), [name for name, _ in model.named_parameters()])
     _check_weight_files(folder)
-    model, missing = _read_weights(folder, config)
+    model, missing = _read_weights(folder, config, head)
     _check_missing(folder, model, architecture, missing)
     fresh = _draw(model, architecture, missing, init_seed)
     logger.info("%s: drawn from init seed %d: %s", folder, init_seed, ", ".join(fresh))
@@ -63,14 +67,14 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
-def _auto_model() -> Any:
+def _auto_model(head: Head) -> Any:
     # Inside a function: it takes seconds to import, and methods import the encoder without ever loading one.
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
-    return AutoModelForSequenceClassification
+    return AutoModelForQuestionAnswering if head == "span" else AutoModelForSequenceClassification
 
 
-def _read_config(folder: Path) -> "tuple[Architecture, PreTrainedConfig]":
+def _read_config(folder: Path, head: Head = "sentence") -> "tuple[Architecture, PreTrainedConfig]":
     path = folder / "config.json"
     if not folder.is_dir():
         raise SteadyTuneError(f"{folder}: no such encoder folder")
@@ -82,7 +86,7 @@ def _read_config(folder: Path) -> "tuple[Architecture, PreTrainedConfig]":
         raise SteadyTuneError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(values, dict) or "model_type" not in values:
         raise SteadyTuneError(f"{path}: no model_type")
-    architecture = find_architecture(values["model_type"], str(path))
+    architecture = find_architecture(values["model_type"], str(path), head)
 
     from transformers import AutoConfig
 
@@ -100,10 +104,10 @@ def _check_weight_files(folder: Path) -> None:
     raise SteadyTuneError(f"{folder}: no weights; expected model.safetensors")
 
 
-def _read_weights(folder: Path, config: "PreTrainedConfig") -> "tuple[PreTrainedModel, set[str]]":
+def _read_weights(folder: Path, config: "PreTrainedConfig", head: Head) -> "tuple[PreTrainedModel, set[str]]":
     """The model, and the names of the parameters that the checkpoint does not have in the right shape."""
     with torch.random.fork_rng(devices=[]), _quiet():
-        model, info = _auto_model().from_pretrained(
+        model, info = _auto_model(head).from_pretrained(
             str(folder),
             config=config,
             dtype=torch.float32,

@@ -1,4 +1,4 @@
-"""The metrics' formulas over predictions and gold labels, both of shape (n,).
+"""The metrics' formulas over predictions and gold labels, both of shape (n,); those of texts are in `answers.py`.
 
 Where a formula is undefined the value is 0: F1 without a positive, predicted or gold; Matthews with one class only;
 a correlation with a constant on either side (scikit-learn does the same for the first two). Whether such predictions
@@ -6,10 +6,13 @@ make a cell degenerate is the record's to say.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-Formula = Callable[[np.ndarray, np.ndarray], float]
+from steadytune.evaluation.answers import exact_match, span_f1
+
+Formula = Callable[[Any, Any], float]
 
 
 def accuracy(predictions: np.ndarray, references: np.ndarray) -> float:
@@ -70,4 +73,10 @@ SCORE_METRICS: dict[str, Formula] = {
 }
 """Over numbers, float64."""
 
-METRICS = CLASS_METRICS | SCORE_METRICS
+TEXT_METRICS: dict[str, Formula] = {
+    "span_f1": span_f1,
+    "exact_match": exact_match,
+}
+"""Over texts, and the gold answers of each."""
+
+METRICS = CLASS_METRICS | SCORE_METRICS | TEXT_METRICS

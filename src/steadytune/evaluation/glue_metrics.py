@@ -11,25 +11,34 @@ import datasets
 import evaluate
 import numpy as np
 
-from steadytune.evaluation.formulas import METRICS, SCORE_METRICS
+from steadytune.evaluation.formulas import METRICS, SCORE_METRICS, TEXT_METRICS
 
 
 class TaskMetric(evaluate.Metric):
     """One metric of the task table; the configuration name says which."""
 
     def _info(self) -> evaluate.MetricInfo:
-        value = datasets.Value("float64" if self.config_name in SCORE_METRICS else "int64")
+        name = str(self.config_name)
+        if name in TEXT_METRICS:
+            prediction = datasets.Value("string")
+            reference, citation = datasets.List(prediction), "Rajpurkar et al. 2016 (SQuAD)"
+        else:
+            prediction = datasets.Value("float64" if name in SCORE_METRICS else "int64")
+            reference, citation = prediction, "Wang et al. 2018 (GLUE)"
         return evaluate.MetricInfo(
-            description=METRICS[str(self.config_name)].__doc__ or "",
-            citation="Wang et al. 2018 (GLUE)",
-            inputs_description="predictions and references: class indices, or numbers for a correlation.",
+            description=METRICS[name].__doc__ or "",
+            citation=citation,
+            inputs_description="predictions and references: class indices; numbers for a correlation; or texts, and "
+            "lists of the texts that are right.",
             # Given back as lists: the numpy format of `datasets` would round to 32 bits.
-            features=datasets.Features({"predictions": value, "references": value}),
+            features=datasets.Features({"predictions": prediction, "references": reference}),
         )
 
     def _compute(self, *, predictions: Any = None, references: Any = None, **_: Any) -> dict[str, float]:
         name = str(self.config_name)
-        return {name: METRICS[name](np.array(predictions), np.array(references))}
+        if name not in TEXT_METRICS:
+            predictions, references = np.array(predictions), np.array(references)
+        return {name: METRICS[name](predictions, references)}
 
 
 @cache

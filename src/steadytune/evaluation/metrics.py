@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from steadytune.errors import unknown
-from steadytune.evaluation.formulas import METRICS, SCORE_METRICS
+from steadytune.evaluation.formulas import METRICS, SCORE_METRICS, TEXT_METRICS
 from steadytune.tasks.table import Task
 
 
@@ -23,8 +24,10 @@ def compute(task: Task, scores: np.ndarray, labels: np.ndarray) -> dict[str, flo
     return score(task.metrics, scores[:, 0] if task.regression else scores.argmax(axis=1), labels)
 
 
-def score(metrics: Sequence[str], predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The named metrics of predictions (n,) against gold labels (n,), through `evaluate`.
+def score(metrics: Sequence[str], predictions: Any, labels: Any) -> dict[str, float]:
+    """The named metrics of predictions against gold labels, arrays (n,), or of texts against lists of texts.
+
+    They are computed through `evaluate`.
 
     Raises:
         SteadyTuneError: a metric that there is not.
@@ -36,8 +39,10 @@ def score(metrics: Sequence[str], predictions: np.ndarray, labels: np.ndarray) -
 
     values: dict[str, float] = {}
     for name in metrics:
-        kind = np.float64 if name in SCORE_METRICS else np.int64
-        inputs = {"predictions": predictions.astype(kind), "references": labels.astype(kind)}
+        inputs = {"predictions": predictions, "references": labels}
+        if name not in TEXT_METRICS:
+            kind = np.float64 if name in SCORE_METRICS else np.int64
+            inputs = {key: values.astype(kind) for key, values in inputs.items()}
         values |= load_metric(name).compute(**inputs) or {}
     return values
 

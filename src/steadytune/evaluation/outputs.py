@@ -3,42 +3,35 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from steadytune.files import atomic_path
 
+if TYPE_CHECKING:
+    from steadytune.evaluation.predict import Predictions
 
-def write_predictions(
-    path: Path, logits: Mapping[str, np.ndarray], examples: Mapping[str, tuple[np.ndarray, np.ndarray]]
-) -> None:
-    """Write `predictions.parquet`: a row for each example of each evaluation set.
 
-    Columns: `evaluation_set`; `row`, its number in the set's file; `label`, the gold label (class index in the set's
-    own label space, or score); `prediction`, the model's class in the space it was trained on, or its score; and
-    `logit_0` to `logit_<C-1>`.
+def write_predictions(path: Path, predictions: Mapping[str, "Predictions"]) -> None:
+    """Write `predictions.parquet`: a row for each example of each evaluation set; none for a cell that came to no end.
 
-    Args:
-        path: the file.
-        logits: (n, C) float32 by evaluation set; empty for a cell that came to no end.
-        examples: (rows (n,), labels (n,)) by evaluation set.
+    Columns: `evaluation_set`; `row`, the example's number in the set's file; and, of classes and scores, `label`, the
+    gold label (class index in the set's own label space, or score), `prediction`, the model's class in the space it was
+    trained on, or its score, and `logit_0` to `logit_<C-1>`. Of answers to questions instead: `text`, the answer;
+    `start` and `end`, its first character in the context and the one past its last (-1 and -1 for none); `exact_match`
+    and `span_f1`, what it is worth; `logit_start` and `logit_end` (-inf for none).
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = [name for name, values in logits.items() for _ in range(len(values))]
-    rows = [examples[name][0] for name in logits]
-    labels = [examples[name][1] for name in logits]
-    stacked = np.concatenate([*logits.values()]) if logits else np.empty((0, 0), dtype=np.float32)
-    columns = {
-        "evaluation_set": pa.array(names, pa.string()),
-        "row": pa.array(np.concatenate([np.empty(0, np.int64), *rows]).astype(np.int64)),
-        "label": pa.array(np.concatenate([np.empty(0), *labels]).astype(np.float64)),
-        "prediction": pa.array((stacked.argmax(1) if stacked.shape[1] > 1 else stacked.sum(1)).astype(np.float64)),
-    }
-    columns |= {f"logit_{i}": pa.array(stacked[:, i]) for i in range(stacked.shape[1])}
+    tables = [
+        pa.table({"evaluation_set": [name] * len(columns["row"]), **columns})
+        for name, columns in ((name, found.columns()) for name, found in predictions.items())
+    ]
+    nothing = pa.schema(
+        [("evaluation_set", pa.string()), ("row", pa.int64()), ("label", pa.float64()), ("prediction", pa.float64())]
+    )
     with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+        pq.write_table(pa.concat_tables(tables) if tables else nothing.empty_table(), temporary, compression="zstd")
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:

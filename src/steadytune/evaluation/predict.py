@@ -1,24 +1,83 @@
-"""The model's outputs on a split, in fixed-size batches."""
+"""What a model says about a split, in fixed-size batches, and what that is worth."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from steadytune.encoders.encoder import Encoder
+from steadytune.evaluation.spans import answer
+from steadytune.evaluation.transfer import evaluate_transfer
+from steadytune.record import Status
+from steadytune.tasks.spans import Windows
+from steadytune.tasks.table import Task
 from steadytune.training.batching import Batcher
 from steadytune.training.precision import Precision
 
 
-def predict(encoder: Encoder, batcher: Batcher, precision: Precision) -> np.ndarray:
-    """Logits (n, C) float32 in the split's own order, dropout and noise off.
+class Predictions(Protocol):
+    """What a model says about every example of a split: `Outputs`, or the `Answers` to questions."""
+
+    def evaluate(self, source: Task, target: Task, rule: str = "sum") -> dict[str, Any]:
+        """The metrics of a model of `source` on a split of `target`; see `evaluate_transfer`."""
+        ...
+
+    def judge(self) -> tuple[Status, str | None]:
+        """Status and reason of a trained model by what it says about the development set."""
+        ...
+
+    def columns(self) -> dict[str, Any]:
+        """The columns that `predictions.parquet` keeps of it, n values each."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A model's outputs on n examples of a task of C classes, or of one score."""
+
+    logits: np.ndarray
+    """(n, C) float32."""
+    rows: np.ndarray
+    """(n,) int64, as in `Encoded`."""
+    labels: np.ndarray
+    """(n,), as in `Encoded`."""
+
+    def evaluate(self, source: Task, target: Task, rule: str = "sum") -> dict[str, Any]:
+        """As `evaluate_transfer`."""
+        return evaluate_transfer(source, target, self.logits, self.labels, rule)
+
+    def judge(self) -> tuple[Status, str | None]:
+        """Degenerate: every example gets the same answer, one class or one number to six digits."""
+        if not np.isfinite(self.logits).all():
+            return "diverged", "the outputs on the development set are not all finite"
+        answers = self.logits.argmax(axis=1) if self.logits.shape[1] > 1 else self.logits[:, 0].round(6)
+        if (answers == answers[0]).all():
+            return "degenerate", "one answer for every development example"
+        return "ok", None
+
+    def columns(self) -> dict[str, Any]:
+        """Row, gold label, class or score, and every logit."""
+        prediction = self.logits.argmax(1) if self.logits.shape[1] > 1 else self.logits[:, 0]
+        named = {f"logit_{i}": values for i, values in enumerate(self.logits.T)}
+        kept = {"row": self.rows.astype(np.int64), "label": self.labels.astype(np.float64)}
+        return {**kept, "prediction": prediction.astype(np.float64), **named}
+
+
+def predict(encoder: Encoder, batcher: Batcher, precision: Precision) -> Predictions:
+    """What a model says about a split, in the split's own order, dropout and noise off.
 
     Args:
         encoder: left in evaluation mode.
         batcher: the split; its batch size is fixed by the protocol, so scores do not depend on the training batch.
         precision: the compute precision.
     """
+    encoded = batcher.encoded
+    if isinstance(encoded, Windows):
+        return answer(encoder, batcher, precision)
     encoder.model.eval()
     logits = np.empty((len(batcher.lengths), encoder.num_labels), dtype=np.float32)
     with torch.inference_mode(), precision.autocast():
         for rows, batch in batcher.evaluation():
             logits[rows] = encoder(batch.inputs).logits.float().cpu().numpy()
-    return logits
+    return Outputs(logits, encoded.rows, encoded.labels)

@@ -5,19 +5,19 @@ A bottleneck stands behind each of a layer's two sublayers, right before the res
     LayerNorm(x + A(sublayer(x)))   with   A(h) = h + W_up f(W_down h + b_down) + b_up
 
 Trained are the adapters, the LayerNorms of the layers that have adapters, and the head; all else is frozen. The
-variability paper (2210.10041) puts wider ones with a ReLU into some layers only.
+variability paper (2210.10041) puts wider ones with a ReLU into a block of layers.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 from steadytune.errors import SteadyTuneError
-from steadytune.methods.base import Hyperparameters, Method, Setup, setting
-from steadytune.methods.top_k import check_separable
+from steadytune.methods.base import Method, Setup, setting
+from steadytune.methods.layer_tuning import BlockSettings, take_block
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdapterSettings(Hyperparameters):
+class AdapterSettings(BlockSettings):
     """The adapters' hyper-parameters, as in adapter-bert, the code of Houlsby et al."""
 
     size: int = setting(64, at_least=1)
@@ -28,13 +28,8 @@ class AdapterSettings(Hyperparameters):
     """How the projections' weights are drawn around 0: cut at two standard deviations, or not; biases start at 0."""
     initial_std: float = setting(1e-3, above=0)
     """Their standard deviation (before the cut): small, so that an adapter starts near the identity."""
-    layers: tuple[int, ...] | None = setting(None, at_least=0)
-    """The layers (0-based) that have adapters; None is all."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.layers == ():
-            raise ValueError("layers is empty, expected at least one layer, or null for all")
+    layer: int | Literal["selected", "top"] = setting("top")
+    """The last layer that has adapters, 1 to L; `selected` is l*, as the variability stage measured it; `top` is L."""
 
 
 class Adapters(Method):
@@ -54,23 +49,22 @@ class Adapters(Method):
         """Half of a backward pass: gradients of activations, next to none of weight matrices."""
         return 1, 0.5
 
+    @property
+    def reads_selection(self) -> bool:
+        """Whether l* is needed."""
+        return self.settings.layer == "selected"
+
     def prepare(self, setup: Setup) -> None:
         """Freeze the encoder, put the adapters in, and draw their weights in the order of layers and sublayers."""
         from steadytune.encoders.adapters import insert_adapters, norm_parameters
 
         encoder, settings = setup.encoder, self.settings
-        depth = encoder.num_layers
-        layers = range(depth) if settings.layers is None else sorted(set(settings.layers))
-        if not set(layers) <= set(range(depth)):
-            raise SteadyTuneError(
-                f"method adapters: layers {settings.layers} do not fit an encoder of {depth}, expected 0 to {depth - 1}"
-            )
         if not encoder.architecture.sublayers:
             raise SteadyTuneError(
                 f"method adapters: {encoder.model.config.model_type} adds the residual inside its attention module, "
                 "so no adapter fits before it"
             )
-        check_separable("adapters", encoder, layers)
+        layers = take_block("adapters", setup, settings)
         encoder.model.requires_grad_(False)
         for parameter in (*norm_parameters(encoder, layers), *encoder.head_parameters().values()):
             parameter.requires_grad_(True)

@@ -69,6 +69,8 @@ class Setup:
     """Draw from `streams.noise`; what it gives here is no step's draw."""
     objective: "Objective"
     train: "Batcher"
+    selected_layer: int | None = None
+    """l*, 1 to L: the layer that the variability stage selects, where a method of the cell reads it."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class Method:
     def passes(self) -> tuple[float, float]:
         """Forward and backward passes a step, counted in whole passes of the encoder."""
         return 1, 1
+
+    @property
+    def reads_selection(self) -> bool:
+        """Whether `prepare` reads `Setup.selected_layer`: the workflow then measures the layers before the cell."""
+        return False
 
     def prepare(self, setup: Setup) -> None:
         """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""

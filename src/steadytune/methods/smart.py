@@ -110,8 +110,9 @@ class SMART(Method):
         with torch.no_grad():
             if not self._average:
                 self._average = {name: p.detach().clone() for name, p in parameters.items() if p.requires_grad}
-            for name, average in self._average.items():
-                average.lerp_(parameters[name], 1 - self.settings.momentum)
+            if forward.first_part:
+                for name, average in self._average.items():
+                    average.lerp_(parameters[name], 1 - self.settings.momentum)
             with _exchanged({name: parameters[name] for name in self._average}, self._average):
                 logits = forward(batch).logits
         forward.streams.noise.set_state(noise)

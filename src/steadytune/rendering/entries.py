@@ -1,9 +1,9 @@
 """What the tables share: scores as entries, who leads, and the notes below."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from steadytune.rendering.results import Results
+from steadytune.rendering.results import Key, Results
 from steadytune.rendering.scores import Score, in_order
 from steadytune.rendering.table import NOTHING, Entry, number
 
@@ -14,6 +14,9 @@ COUNTS = (
 )
 BOLD = "Bold: highest mean as printed, among the methods with a score for every planned seed; equal means share it."
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
+
+CUT_SHARE = 0.01
+"""A share of examples cut to the maximum length that is worth a note."""
 
 
 def scored(score: Score | None, *, best: bool = False) -> Entry:
@@ -73,6 +76,35 @@ def _ranges(seeds: list[int]) -> str:
         else:
             runs.append([seed])
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
+    """What is to be known of the examples behind the scores of (encoder, task, evaluation set).
+
+    The share that was cut to the maximum length, where it is above `CUT_SHARE`, and how many have the texts of a
+    training example.
+    """
+    cut: dict[str, float] = {}
+    seen: dict[str, str] = {}
+    for encoder, task, evaluation_set in keys:
+        counts = results.examples.get((encoder, task, evaluation_set))
+        if counts is None:
+            continue
+        prefix = f"{encoder}, " if len(results.encoders) > 1 else ""
+        place = f"{prefix}{evaluation_set}"
+        cut[f"{prefix}{task} in training"] = counts.train_truncated / counts.train
+        cut[place] = counts.truncated / counts.n
+        if counts.seen:
+            trained = "" if task == evaluation_set else f", trained on {task}"
+            seen[f"{place}{trained}"] = f"{counts.seen} of {counts.n}"
+    notes = []
+    long = [f"{place} {number(100 * share)} %" for place, share in cut.items() if share > CUT_SHARE]
+    if long:
+        notes.append(f"Cut to the maximum length, where it is more than {100 * CUT_SHARE:g} %: {'; '.join(long)}.")
+    if seen:
+        spelled = "; ".join(f"{place}: {count}" for place, count in seen.items())
+        notes.append(f"Examples whose texts are in the training set too, case and punctuation aside: {spelled}.")
+    return notes
 
 
 def scope(results: Results, what: str) -> str:

@@ -40,7 +40,7 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """A GitHub-flavoured Markdown table with its caption above and its notes below."""
     width = len(table.columns)
-    rule = {"l": ":--", "r": "--:", "c": ":-:"}
+    rule = {"l": ":--", "w": ":--", "r": "--:", "c": ":-:"}
     lines = [f"**{_md(table.lead)}** {_md(table.caption)}", ""]
     lines.append(_md_row(_md(name) + (f"<br>{_md(sub)}" if sub else "") for name, sub in map(heading, table.columns)))
     lines.append(_md_row(rule[letter] for letter in table.alignment))

@@ -1,6 +1,6 @@
 """A table as LaTeX: booktabs, and longtable for what fits no page."""
 
-from steadytune.rendering.table import Entry, Table, Value, heading
+from steadytune.rendering.table import Entry, Line, Table, Value, heading
 
 LONG_TABLE = 45
 """Rows above which the tex form becomes a longtable, because a float no longer fits a page."""
@@ -35,7 +35,9 @@ def to_tex(table: Table) -> str:
     head = [r"\toprule", *_tex_head(table), r"\midrule"]
     body = _tex_body(table)
     spacing = r"\setlength{\tabcolsep}{4pt}" if len(table.columns) > 6 else ""
-    columns = rf"{{@{{}}{table.alignment}@{{}}}}"
+    # The columns of text share half a line.
+    text = rf"p{{{0.5 / max(table.alignment.count('w'), 1):.3g}\linewidth}}"
+    columns = rf"{{@{{}}{table.alignment.replace('w', text)}@{{}}}}"
     if long:
         lines = [r"\begingroup\small" + spacing, rf"\begin{{longtable}}{columns}", caption + r" \\"]
         lines += [*head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot", *body, r"\end{longtable}"]
@@ -76,9 +78,15 @@ def _tex_body(table: Table) -> list[str]:
             lines.append(r"\addlinespace" if block.title else r"\midrule")
         if block.title:
             lines.append(rf"\multicolumn{{{len(table.columns)}}}{{@{{}}l}}{{\textit{{{tex(block.title)}}}}} \\")
-        lines += [" & ".join(_tex_entry(value) for value in line) + r" \\" for line in block.rows]
+        lines += [_tex_row(line, table.alignment) for line in block.rows]
         lines += [" & ".join(rf"\textit{{{tex(str(value))}}}" for value in line) + r" \\" for line in block.reference]
     return lines
+
+
+def _tex_row(line: Line, alignment: str) -> str:
+    cells = [_tex_entry(value) for value in line]
+    ragged = [rf"{{\raggedright {cell}\par}}" if a == "w" else cell for a, cell in zip(alignment, cells, strict=True)]
+    return " & ".join(ragged) + r" \\"
 
 
 def _tex_entry(value: Value) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
 FAR = 1.0
 """A majority line further off than this many times the scores' range is named above the panel instead of drawn."""
@@ -57,11 +59,18 @@ def marker(shape: str = "o", face: str | None = None, edge: str | None = None, s
     return Line2D([], [], linestyle="", marker=shape, markersize=size, markerfacecolor=face, markeredgecolor=edge)
 
 
-def line(colour: str, dashes: Any = "-") -> Line2D:
+def line(colour: Any, dashes: Any = "-", marker: str = "") -> Line2D:
     """A legend's line."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, linestyle=dashes, linewidth=1.2)
+    return Line2D([], [], color=colour, linestyle=dashes, linewidth=1.2, marker=marker, markersize=3)
+
+
+def patch() -> Patch:
+    """A legend's band."""
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=style.theme().muted, alpha=0.25, linewidth=0)
 
 
 def legend(plot: Figure, handles: dict[str, Any]) -> None:
@@ -72,6 +81,26 @@ def legend(plot: Figure, handles: dict[str, Any]) -> None:
     widest = 0.5 + 0.065 * max(map(len, handles))
     columns = max(1, min(len(handles), int(plot.get_figwidth() / widest)))
     plot.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handletextpad=0.5)
+
+
+def band(axes: Axes, position: int, values: dict[float, list[float]]) -> list[float]:
+    """A method's mean by x, and one sample standard deviation to either side; returns the band's edges.
+
+    Args:
+        axes: the panel.
+        position: the method's among the suite's, which gives its colour, dashes and marker.
+        values: x -> one value a seed; nothing is drawn where it is empty.
+    """
+    if not values:
+        return []
+    xs = sorted(values)
+    means = [statistics.fmean(values[x]) for x in xs]
+    spread = [statistics.stdev(values[x]) if len(values[x]) > 1 else 0.0 for x in xs]
+    colour, shape = style.method_colour(position), style.method_marker(position) if len(xs) <= 12 else ""
+    axes.plot(xs, means, color=colour, linestyle=style.method_dashes(position), marker=shape, markersize=2.4)
+    low, high = ([mean + side * std for mean, std in zip(means, spread, strict=True)] for side in (-1, 1))
+    axes.fill_between(xs, low, high, color=colour, alpha=0.14, linewidth=0)
+    return [*low, *high]
 
 
 def message(text: str) -> Figure:
@@ -89,21 +118,15 @@ def row_text(axes: Axes, row: int, text: str) -> None:
 
 
 def plain_log(axes: Axes) -> None:
-    """A logarithmic y axis with ticks as plain numbers: 1, 2, 5, 10 over few decades, 1, 10, 100 over many."""
+    """A logarithmic y axis with ticks as plain numbers: 1, 2, 5, 10 over few decades, 1, 10, 100 over many.
+
+    Over a small part of a decade every digit has one.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    subs = (1, 1.2, 1.5, *range(2, 10)) if high / low < 4 else (1, 2, 5) if high / low < 300 else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def name_ends(axes: Axes, ends: list[tuple[float, int, str, Any]]) -> None:
-    """Names at the lines' ends, from the lowest up, each at least a line's height above the last."""
-    low, high = (math.log(limit) for limit in axes.get_ylim())
-    floor = -math.inf
-    for value, _, name, colour in sorted(ends, key=lambda end: (end[0], end[2])):
-        floor = max((math.log(value) - low) / (high - low), floor + 0.058)
-        place = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
-        axes.annotate(name, (1.02, floor), color=colour, **place)

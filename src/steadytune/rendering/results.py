@@ -14,7 +14,9 @@ from typing import Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering.scores import Score
+from steadytune.rendering.variability import Variability, load_variability
 
+COUNTS = ("n_examples", "truncated", "seen_in_training", "train_examples", "train_truncated")
 COLUMNS = (
     "encoder",
     "method",
@@ -27,6 +29,7 @@ COLUMNS = (
     "headline",
     "value",
     "majority_value",
+    *COUNTS,
     "seconds",
 )
 """What is read of `metrics.parquet`."""
@@ -40,13 +43,17 @@ Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Variability:
-    """Hidden-state variability of one encoder on one task: nu of hidden[0..L] and its arg-min l*."""
+class Examples:
+    """What the scores of an encoder, trained on one task, on one evaluation set were measured on: `COUNTS`."""
 
-    encoder: str
-    task: str
-    nu: tuple[float, ...]
-    best_layer: int
+    n: int
+    truncated: int
+    """Cut to the maximum length."""
+    seen: int
+    """With the texts of a training example."""
+    train: int
+    """Training examples."""
+    train_truncated: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ class Results:
     """Scores on the share of the training split that was kept from training."""
     variants: dict[Key, str] = field(default_factory=dict, repr=False)
     """The variant that stands for (encoder, method, task), where `selection.select` has chosen among several."""
+    examples: dict[Key, Examples] = field(default_factory=dict, repr=False)
+    """(encoder, task, evaluation set) -> counts, where a cell came to its end."""
     choices: dict[Key, int] = field(default_factory=dict, repr=False)
     """How many variants it was chosen among."""
     rule: str = ""
@@ -163,6 +172,7 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
     points: dict[tuple[str, str, str, str], dict[int, float]] = {}
     held_out: dict[tuple[str, str, str, str], dict[int, float]] = {}
     described: dict[tuple[str, str], tuple[str, float]] = {}
+    examples: dict[Key, Examples] = {}
     for row in rows:
         cell = (row["encoder"], row["method"], row["task"])
         seed = int(row["seed"])
@@ -176,6 +186,9 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
                 f"{path}: two headline rows for {'/'.join(cell)}/seed-{seed} on {row['evaluation_set']}, expected one"
             )
         values[seed] = 100 * _number(row["value"])
+        if row["kind"] != "held_out" and math.isfinite(_number(row["n_examples"])):
+            measured_on = row["encoder"], row["task"], row["evaluation_set"]
+            examples[measured_on] = Examples(*(int(row[name]) for name in COUNTS))
         majority = 100 * _number(row["majority_value"])
         known = described.setdefault((row["task"], row["evaluation_set"]), (row["metric"], majority))
         # A cell that never ran cannot know the majority rate, so the first that does speaks for the set.
@@ -193,7 +206,8 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
         encoders=encoders,
         methods=_ordered(suite.get("methods", ()), {cell[1] for cell in cells}),
         tasks=tasks,
-        variability=tuple(_load_variability(folder, encoders, tasks)),
+        examples=examples,
+        variability=tuple(load_variability(folder, encoders, tasks)),
     )
 
 
@@ -231,19 +245,6 @@ def _read_metrics(path: Path) -> list[dict[str, Any]]:
     if missing:
         raise SteadyTuneError(f"{path}: no column '{missing[0]}'; expected {', '.join(COLUMNS)}")
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _load_variability(folder: Path, encoders: tuple[str, ...], tasks: tuple[str, ...]) -> list[Variability]:
-    """Every `variability/<encoder>/<task>.json` of the suite's encoders and tasks."""
-    found = []
-    for encoder in encoders:
-        for task in tasks:
-            path = folder / "variability" / encoder / f"{task}.json"
-            if path.is_file():
-                content = json.loads(path.read_text(encoding="utf-8"))
-                nu = tuple(_number(value) for value in content["nu"])
-                found.append(Variability(encoder, task, nu, int(content["best_layer"])))
-    return found
 
 
 def _ordered(listed: Any, found: set[str], *, only_found: bool = False) -> tuple[str, ...]:

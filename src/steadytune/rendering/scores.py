@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "failed", "missing", "quarantined")
@@ -14,6 +14,7 @@ METRIC_NAMES = {
     "pearson": "Pearson corr.",
     "spearman": "Spearman corr.",
     "pearson_spearman": "Pearson/Spearman",
+    "span_f1": "F1 of words",
 }
 
 
@@ -91,4 +92,19 @@ def paired(first: Score, second: Score) -> Paired:
     """Seed by seed, `first` minus `second`: equal seeds share the order of the data, so they are compared as pairs."""
     return Paired(
         tuple(first.points[seed] - second.points[seed] for seed in sorted(first.points) if seed in second.points)
+    )
+
+
+def mean_over(scores: Sequence[Score]) -> Score:
+    """The unweighted mean of one model's scores on several sets, for every seed that has them all.
+
+    Its metric is theirs, or empty where they differ.
+    """
+    seeds = set.intersection(*(set(score.points) for score in scores))
+    metrics = {score.metric for score in scores}
+    return Score(
+        metric=metrics.pop() if len(metrics) == 1 else "",
+        majority=statistics.fmean(score.majority for score in scores),
+        statuses=scores[0].statuses,
+        points={seed: statistics.fmean(score.points[seed] for score in scores) for seed in sorted(seeds)},
     )

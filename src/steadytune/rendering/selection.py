@@ -59,7 +59,8 @@ def selection_notes(results: Results) -> list[str]:
     if not picked:
         return []
     spelled = "; ".join(
-        f"{method} on {task} ({encoder}): {point(variant)}" for (encoder, method, task), variant in picked.items()
+        f"{method} on {task} ({encoder}): {point(variant) or 'as it stands'}"
+        for (encoder, method, task), variant in picked.items()
     )
     counts = sorted({results.choices[key] for key in picked})
     return [f"Variant of {' or '.join(map(str, counts))}, chosen {RULES[results.rule]}. Chosen: {spelled}."]

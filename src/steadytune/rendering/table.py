@@ -47,7 +47,7 @@ class Table:
     """Headings; a pair has a second line, a metric say."""
     blocks: tuple[Block, ...]
     align: str = ""
-    """One of `l`, `r`, `c` a column; default: the first column left, the rest right."""
+    """One of `l`, `r`, `c`, or `w` for text in several lines, a column; default: the first left, the rest right."""
     notes: tuple[str, ...] = ()
     data: tuple[dict[str, object], ...] = ()
     """The numbers behind the table, one dict a row: the csv. Without them the csv holds the printed text."""

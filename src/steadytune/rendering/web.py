@@ -8,7 +8,7 @@ from steadytune.rendering.table import Entry, Table, Value, heading
 
 def to_html(table: Table) -> str:
     """The table as one `<figure>`, for a page that brings its own style sheet."""
-    classes = {"l": "", "r": ' class="num"', "c": ' class="mid"'}
+    classes = {"l": "", "w": ' class="text"', "r": ' class="num"', "c": ' class="mid"'}
     align = [classes[letter] for letter in table.alignment]
     head = "".join(
         f'<th scope="col"{kind}>{html.escape(name)}{f"<small>{html.escape(sub)}</small>" if sub else ""}</th>'

@@ -1,5 +1,6 @@
 """The hub as a source: exactly the files that the lock names, at one commit."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
-from steadytune.store.lock import HubPin, Kind
+from steadytune.files import sha256
+from steadytune.store.lock import Kind
+from steadytune.store.pins import HubPin
 from steadytune.store.receipt import Receipt
 from steadytune.store.sources import Source
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OFFLINE = "HF_HUB_OFFLINE forbids the download: unset it, or take another of sources.order"
+PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".h5")
 
 
 class HubSource(Source):
@@ -39,8 +43,14 @@ class HubSource(Source):
 
     @cached_property
     def _api(self) -> "HfApi":
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, constants
 
+        # Files that the hub keeps in Xet storage come over plain HTTP as well, from the hub itself and in ranges. The
+        # Xet client asks two more services, has no way back to HTTP when one of them is out of reach (a mirror, a
+        # firewall), and then tries for minutes without a word.
+        constants.HF_HUB_DISABLE_XET = True
+        # What is asked for is what the lock names, and nothing besides.
+        constants.HF_HUB_DISABLE_TELEMETRY = True
         return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="steadytune")
 
     @property
@@ -64,10 +74,10 @@ class HubSource(Source):
     def get(self, name: str, downloads: Path) -> Path:
         """Download a file; one that an interrupted run brought whole is not asked for again."""
         path = self.paths[name]
-        with self._one_line(f"{path} of {self.pin.repo}"):
+        with self._one_line(f"{path} of {self.pin.repo}", path):
             # A folder per commit: after a lost connection the library would fall back on another commit's file.
             folder = downloads / str(self.revision)
-            return Path(
+            got = Path(
                 self._api.hf_hub_download(
                     self.pin.repo,
                     path,
@@ -77,9 +87,29 @@ class HubSource(Source):
                     cache_dir=folder,
                 )
             )
+            if self.pin.unpinned:
+                self._check_against_hub(path, got)
+        return got
+
+    def _check_against_hub(self, path: str, got: Path) -> None:
+        """Compare a file of which the lock says nothing with the hash that the hub gives as its ETag."""
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+        url = hf_hub_url(
+            self.pin.repo, path, repo_type=self.repo_type, revision=self.revision, endpoint=self._api.endpoint
+        )
+        etag = get_hf_file_metadata(url, endpoint=self._api.endpoint).etag or ""
+        # The hub's are SHA-256 for files in large-file storage and git's SHA-1 for others; a mirror's may be neither.
+        found = {64: sha256, 40: _git_sha1}.get(len(etag))
+        if found and found(got) != etag:
+            got.unlink()
+            raise SteadyTuneError(
+                f"{self.where}: {path} of {self.pin.repo}: damaged on its way: not of the hash that the hub has for it"
+                f" ({etag}): run again"
+            )
 
     @contextmanager
-    def _one_line(self, wanted: str) -> Iterator[None]:
+    def _one_line(self, wanted: str, path: str = "") -> Iterator[None]:
         """Say in one line what went wrong. The library's own text stays out: it can carry signed addresses."""
         from huggingface_hub import errors
 
@@ -93,7 +123,7 @@ class HubSource(Source):
         except errors.RevisionNotFoundError:
             reason = f"the hub has no revision {self.pin.revision} of {self.pin.repo}: correct the lock"
         except errors.RemoteEntryNotFoundError:
-            reason = f"no such file on the hub {revision}"
+            reason = f"no such file on the hub {revision}{self._only_pickles(path)}"
         except errors.RepositoryNotFoundError:
             reason = f"no such {self.repo_type} on the hub, or it is private: log in or set HF_TOKEN"
         except errors.OfflineModeIsEnabled:
@@ -103,12 +133,26 @@ class HubSource(Source):
         except errors.LocalEntryNotFoundError as error:
             # How the library says that asking for the file's size and hash failed; the cause tells why.
             reason = self._why_unreachable(error.__cause__) + endpoint
-        except (errors.HTTPError, OSError, RuntimeError) as error:  # pyright: ignore[reportPrivateImportUsage]
-            # HTTPError is httpx's or its successor's, as the library has it; RuntimeError its compiled downloader's.
+        except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
+            # HTTPError is httpx's or its successor's, as the library has it.
             if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
                 raise
             reason = f"connection lost{endpoint}: run again to go on with the files that are missing"
         raise SteadyTuneError(f"{self.where}: {wanted}: {reason}") from None
+
+    def _only_pickles(self, path: str) -> str:
+        """What to do about an encoder whose weights the hub has in no format that can be read here."""
+        if not path.endswith(".safetensors"):
+            return ""
+        with self._one_line(self.pin.repo):
+            files = self._api.list_repo_files(self.pin.repo, repo_type=self.repo_type, revision=self.revision)
+        pickles = [file for file in files if file.endswith(PICKLES)]
+        if not pickles:
+            return ""
+        return (
+            f": its weights are there as {', '.join(pickles)} alone, and pickles are not read; docs/data.md says how to"
+            " convert them, and `steadytune stage SUITE --encoders FOLDER` takes the result"
+        )
 
     @staticmethod
     def _why_unreachable(cause: BaseException | None) -> str:
@@ -123,3 +167,9 @@ class HubSource(Source):
                 return "what answered is not a hub"
             case _:
                 return "no connection to the hub"
+
+
+def _git_sha1(path: Path) -> str:
+    """The name that git gives a file's content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

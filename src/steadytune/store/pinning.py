@@ -47,7 +47,7 @@ def pin_generated(path: Path) -> list[str]:
 def to_yaml(value: Any) -> str:
     """YAML in the lock's style: keys in their order, one line a file."""
     buffer = io.StringIO()
-    yaml.safe_dump(value, buffer, sort_keys=False, default_flow_style=None, allow_unicode=True, width=250)
+    yaml.safe_dump(value, buffer, sort_keys=False, default_flow_style=None, allow_unicode=True, width=1000)
     return buffer.getvalue()
 
 

@@ -24,7 +24,10 @@ class StagedFile:
     sha256: str
     bytes: int
     rows_sha256: str | None = None
-    """Hash of the rows of a generated parquet file, which do not depend on the version that wrote it."""
+    """Hash of the rows of a parquet file that was written here, which do not depend on the version that wrote it."""
+    raw_sha256: str | None = None
+    """Hash of the download that the rows were read from."""
+    raw_bytes: int | None = None
 
     @property
     def content(self) -> str:
@@ -37,14 +40,20 @@ class Receipt:
     """Where a folder of the store comes from and what is in it."""
 
     source: str
-    """Kind of source: hub, url, local, generated or pretrained."""
+    """Kind of source: hub, url, local, generated, imported or pretrained."""
     origin: str
     """The repository on the hub, or the origin in words."""
     revision: str | None
     """40-hex commit on the hub."""
     pinned_by: str
-    """Who fixed the hashes: `lock`, or `stage` at the first download, or `generated` where the lock has none."""
+    """Who fixed the hashes: `lock`, `stage` at the first download, `import` where the user brought the files himself,
+    or `generated` where the lock has no hash of what the project makes."""
     files: Mapping[str, StagedFile]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.bytes for file in self.files.values())
 
 
 def measure(path: Path) -> StagedFile:
@@ -60,9 +69,9 @@ def measure_all(folder: Path, names: Iterable[str]) -> dict[str, StagedFile]:
 def write_receipt(folder: Path, receipt: Receipt) -> None:
     """Write a folder's receipt: the last thing that staging does, because a receipt means that all is there."""
     value = asdict(receipt)
-    for entry in value["files"].values():
-        if entry["rows_sha256"] is None:
-            del entry["rows_sha256"]
+    value["files"] = {
+        name: {key: item for key, item in entry.items() if item is not None} for name, entry in value["files"].items()
+    }
     write_text(folder / RECEIPT, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 

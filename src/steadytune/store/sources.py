@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from steadytune.errors import SteadyTuneError
-from steadytune.store.lock import FilePin, GeneratedFile, GeneratedPin, LocalPin
+from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, LocalPin
 from steadytune.store.receipt import Receipt, StagedFile, measure
 
 # The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.
@@ -52,8 +52,8 @@ class Source(ABC):
             and all(pin.fits(receipt.files[name]) for name, pin in self.files.items())
         )
 
-    def measure(self, path: Path) -> StagedFile:
-        """What the receipt keeps of a file."""
+    def measure(self, name: str, path: Path) -> StagedFile:
+        """What the receipt keeps of the file `name` that lies at `path`."""
         return measure(path)
 
     @abstractmethod
@@ -84,11 +84,7 @@ class LocalSource(Source):
         path = self.root / self.where / name
         if not path.is_file():
             raise SteadyTuneError(f"{path}: not in the local store {self.root}: {cure}")
-        target = downloads / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # The bytes alone: a store shared read-only would hand on its modes.
-        shutil.copyfile(path, target)
-        return target
+        return copy_file(path, downloads / name)
 
 
 class GeneratedSource(Source):
@@ -110,24 +106,45 @@ class GeneratedSource(Source):
 
     def get(self, name: str, downloads: Path) -> Path:
         """Write the rows of a file as parquet."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        return write_rows(downloads / name, self._files[name])
 
-        path = downloads / name
-        pq.write_table(pa.Table.from_pylist(self._files[name]), path)
-        return path
-
-    def measure(self, path: Path) -> StagedFile:
-        """Hash and size of the file, and the hash of the rows that a reader gets from it."""
-        import pyarrow.parquet as pq
-
-        return replace(measure(path), rows_sha256=hash_rows(pq.read_table(path).to_pylist()))
+    def measure(self, name: str, path: Path) -> StagedFile:
+        """Hash and size of the file, and the hash of its rows."""
+        return measure_rows(path)
 
 
 def generate_files(generator: str, config: str) -> dict[str, list[dict[str, Any]]]:
     """The rows of every file of a generated data set, by file name."""
     splits = importlib.import_module(GENERATORS[generator]).generate(config, seed=0)
     return {f"{split}-00000-of-00001.parquet": rows for split, rows in splits.items()}
+
+
+def copy_file(path: Path, target: Path) -> Path:
+    """Copy a file's bytes alone: a store that is shared read-only would hand on its modes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
+    return target
+
+
+def split_of(name: str) -> str:
+    """The split of a parquet file of the store: `train` of `train-00000-of-00001.parquet`."""
+    return name.partition("-")[0]
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write rows as a parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def measure_rows(path: Path) -> StagedFile:
+    """Hash and size of a parquet file, and the hash of the rows that a reader gets from it."""
+    import pyarrow.parquet as pq
+
+    return replace(measure(path), rows_sha256=hash_rows(pq.read_table(path).to_pylist()))
 
 
 def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:

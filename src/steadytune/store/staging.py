@@ -3,25 +3,17 @@
 import fcntl
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path
+from steadytune.files import atomic_path, sha256
 from steadytune.store.hub import HubSource
-from steadytune.store.lock import (
-    FilePin,
-    GeneratedFile,
-    GeneratedPin,
-    HubPin,
-    Kind,
-    LocalPin,
-    Lock,
-    PretrainedPin,
-    UrlPin,
-)
+from steadytune.store.imports import IMPORTED, Imports
+from steadytune.store.lock import Kind, Lock
+from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, HubPin, LocalPin, PretrainedPin, UrlPin
 from steadytune.store.receipt import RECEIPT, Receipt, StagedFile, read_receipt, verify, write_receipt
 from steadytune.store.sources import GeneratedSource, LocalSource, Source
 from steadytune.store.url import UrlSource
@@ -32,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path) -> Receipt:
+def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imports: Imports | None = None) -> Receipt:
     """Bring a data set's or model's files into `store/<kind>/<key>/`, each checked against the lock.
 
     Nothing is done where the folder already holds what the lock and the suite ask for. Files are moved into place
@@ -44,28 +36,43 @@ def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path) -> 
         lock: what the files must be.
         sources: the kinds of source to choose from, in order; generated data need no mention.
         store: the store's root.
+        imports: folders of the user's that come first.
 
     Raises:
         SteadyTuneError: one line: no source has it, it cannot be had, or it is not what the lock says.
     """
-    source = _choose(kind, key, lock, sources)
+    source = (_imported(kind, key, lock, imports) if imports else None) or choose(kind, key, lock, sources)
     folder = store / kind / key
     label = f"{kind}--{key.replace('/', '--')}"
-    try:
+    with disk_errors(f"{source.where}: {store}"):
         # Before the lock, because the user of a shared store may only read it.
-        receipt, _ = _current(folder, source)
-        if receipt is not None:
-            return receipt
-        with _alone(store / ".locks" / f"{label}.lock", source.where):
-            receipt, reason = _current(folder, source)
-            if reason:
-                logger.warning("%s: staging it again: %s", source.where, reason)
-            return receipt or _fetch(source, folder, store / ".downloads" / label)
-    except OSError as error:
-        raise SteadyTuneError(f"{source.where}: {error.filename or store}: {error.strerror}") from None
+        receipt, _ = current(folder, source)
+        if receipt is None:
+            with alone(store, label, source.where):
+                receipt, reason = current(folder, source)
+                if reason:
+                    logger.warning("%s: staging it again: %s", source.where, reason)
+                if receipt is None:
+                    receipt = _fetch(source, folder, store / ".downloads" / label)
+                    logger.info("%s: %s", source.where, describe(receipt))
+                    return receipt
+    logger.info("%s: in place: %s", source.where, describe(receipt))
+    return receipt
 
 
-def _choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
+def describe(receipt: Receipt) -> str:
+    """What a folder holds and whose word that is, in one line."""
+    commit = f" at {receipt.revision}" if receipt.revision else ""
+    files = f"{len(receipt.files)} file{'s' * (len(receipt.files) != 1)}, {receipt.bytes:,} bytes"
+    return f"{files}, {receipt.source} ({receipt.origin}{commit}), pinned by {receipt.pinned_by}"
+
+
+def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
+    """The source of an entry: the first of the suite's order for which the lock has a pin.
+
+    Raises:
+        SteadyTuneError: the lock has none of them.
+    """
     where = f"{kind}/{key}"
     pins = lock.entry(kind, key).pins()
     for name in (*sources.order, "generated"):
@@ -86,9 +93,26 @@ def _choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
     )
 
 
+def _imported(kind: Kind, key: str, lock: Lock, imports: Imports) -> Source | None:
+    """The source of an entry that one of the user's folders has, with the files of the entry's first pin."""
+    files = (pin.files for pin in lock.entry(kind, key).pins().values() if not isinstance(pin, PretrainedPin))
+    return imports.source(kind, key, next(files, {}))
+
+
 @contextmanager
-def _alone(path: Path, where: str) -> Iterator[None]:
-    """Hold a lock file, which the kernel frees however this process ends."""
+def disk_errors(where: str) -> Iterator[None]:
+    """Say in one line what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        named = f": {error.filename}" if error.filename and str(error.filename) not in where else ""
+        raise SteadyTuneError(f"{where}{named}: {error.strerror or error}") from None
+
+
+@contextmanager
+def alone(store: Path, label: str, where: str) -> Iterator[None]:
+    """Hold the lock file of an entry, which the kernel frees however this process ends."""
+    path = store / ".locks" / f"{label}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         try:
@@ -99,7 +123,7 @@ def _alone(path: Path, where: str) -> Iterator[None]:
         yield
 
 
-def _current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
+def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
     """The receipt of a folder that already is what `source` would bring, or why a staged one is not."""
     if not (folder / RECEIPT).exists():
         return None, ""
@@ -107,23 +131,22 @@ def _current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
         receipt = verify(folder)
     except SteadyTuneError as error:
         return None, str(error)
-    if source.accepts(receipt):
-        return receipt, ""
-    return None, f"it came from {receipt.source} ({receipt.origin}), and the lock or sources.order has changed since"
+    reason = objection(receipt, source)
+    return (None, reason) if reason else (receipt, "")
+
+
+def objection(receipt: Receipt, source: Source) -> str:
+    """Why a folder with this receipt is not what `source` would bring; empty where it is."""
+    # What the user brought himself stays until he brings something else, or takes it away.
+    if source.accepts(receipt) or (receipt.source == IMPORTED and source.kind != IMPORTED):
+        return ""
+    return f"it came from {receipt.source} ({receipt.origin}), and the lock or sources.order has changed since"
 
 
 def _fetch(source: Source, folder: Path, downloads: Path) -> Receipt:
-    """Bring and check every file in a private folder, then move them into place, then write the receipt."""
+    """Bring and check every file in a private folder, then put them in place."""
     downloads.mkdir(parents=True, exist_ok=True)
     obtained = {name: _obtain(source, name, pin, folder, downloads) for name, pin in source.files.items()}
-    stale = _named_by_receipt(folder) - obtained.keys()
-    (folder / RECEIPT).unlink(missing_ok=True)
-    for name in stale:
-        (folder / name).unlink(missing_ok=True)
-    for name, (path, _) in obtained.items():
-        if path != folder / name:
-            with atomic_path(folder / name) as temporary:
-                path.replace(temporary)
     receipt = Receipt(
         source=source.kind,
         origin=source.origin,
@@ -131,39 +154,50 @@ def _fetch(source: Source, folder: Path, downloads: Path) -> Receipt:
         pinned_by=source.pinned_by,
         files={name: found for name, (_, found) in obtained.items()},
     )
-    write_receipt(folder, receipt)
+    install(folder, receipt, {name: path for name, (path, _) in obtained.items()})
     shutil.rmtree(downloads, ignore_errors=True)
-    logger.info("%s: staged from %s (%s), pinned by %s", source.where, source.kind, source.origin, source.pinned_by)
     return receipt
+
+
+def install(folder: Path, receipt: Receipt, paths: Mapping[str, Path]) -> None:
+    """Move checked files into a folder, drop what an earlier receipt named beside them, and write the receipt last."""
+    stale = _files_by_receipt(folder).keys() - paths.keys()
+    (folder / RECEIPT).unlink(missing_ok=True)
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    for name, path in paths.items():
+        if path != folder / name:
+            with atomic_path(folder / name) as temporary:
+                path.replace(temporary)
+    write_receipt(folder, receipt)
 
 
 def _obtain(
     source: Source, name: str, pin: FilePin | GeneratedFile, folder: Path, downloads: Path
 ) -> tuple[Path, StagedFile]:
     """A file that is what the lock says, and its hashes: one that is already there, or a new one."""
-    # A generated file is made anew: of a damaged one the rows cannot be read.
-    if isinstance(pin, FilePin) and pin.known:
+    path = folder / name
+    earlier = _files_by_receipt(folder).get(name)
+    if earlier and pin.known and pin.fits(earlier) and path.is_file() and sha256(path) == earlier.sha256:
+        return path, earlier
+    if pin.reusable:
         for path in (folder / name, downloads / name):
-            if path.is_file() and pin.fits(found := source.measure(path)):
+            if path.is_file() and pin.fits(found := source.measure(name, path)):
                 return path, found
     path = source.get(name, downloads)
-    found = source.measure(path)
+    found = source.measure(name, path)
     if not pin.fits(found):
         path.unlink()
         raise SteadyTuneError(
             f"{source.where}: {name} from {source.kind} ({source.origin}) is not what the lock says:"
-            f" expected {pin.describe()}, found {_found(pin, found)}"
+            f" expected {pin.describe()}, found {pin.describe(found)}"
         )
     return path, found
 
 
-def _found(pin: FilePin | GeneratedFile, found: StagedFile) -> str:
-    actual = pin.model_copy(update={name: getattr(found, name) for name in type(pin).model_fields if name != "url"})
-    return actual.describe()
-
-
-def _named_by_receipt(folder: Path) -> set[str]:
+def _files_by_receipt(folder: Path) -> Mapping[str, StagedFile]:
+    """What an earlier receipt says of the folder's files; nothing where there is none."""
     try:
-        return set(read_receipt(folder).files)
+        return read_receipt(folder).files
     except SteadyTuneError:
-        return set()
+        return {}

@@ -1,25 +1,19 @@
-"""Plain addresses as a source: a streamed download that goes on where it stopped."""
+"""Plain addresses as a source: files as they are, or rows that a parser reads from what an address gives."""
 
-import http.client
+import hashlib
 import logging
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
-from typing import IO
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from steadytune import __version__
 from steadytune.errors import SteadyTuneError
-from steadytune.store.lock import UrlPin
-from steadytune.store.sources import Source
+from steadytune.store.download import download, shown
+from steadytune.store.parsers import parse_file
+from steadytune.store.pins import UrlFile, UrlPin
+from steadytune.store.receipt import StagedFile, measure
+from steadytune.store.sources import Source, measure_rows, split_of, write_rows
 
 logger = logging.getLogger(__name__)
-
-ATTEMPTS = 4
-TIMEOUT_SECONDS = 30
-CHUNK_BYTES = 1 << 20
-TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 
 class UrlSource(Source):
@@ -28,78 +22,55 @@ class UrlSource(Source):
     kind = "url"
 
     def __init__(self, where: str, pin: UrlPin) -> None:
-        super().__init__(where, pin.origin, "lock", pin.files)
+        super().__init__(where, pin.origin, "stage" if pin.unpinned else "lock", pin.files)
         self.pin = pin
+        self._raw: dict[str, StagedFile] = {}
+        """What the addresses gave, checked: several files can be read from one archive."""
 
     def get(self, name: str, downloads: Path) -> Path:
-        """Download a file; what an interrupted run left of it is kept and only the rest is asked for."""
+        """Download a file as it is, or what its rows are read from."""
         file = self.pin.files[name]
-        size = file.bytes or 0
-        path = downloads / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(2**attempt)
-            reason = self._append(file.url, name, part, size)
-            have = _size(part)
-            if have >= size:
-                part.replace(path)
-                return path
-            logger.warning("%s: %s after %d of %d bytes", self._at(name), reason, have, size)
-        raise SteadyTuneError(
-            f"{self._at(name)}: no whole file in {ATTEMPTS} attempts: {_size(part)} of {size} bytes are kept,"
-            " and another run goes on from there"
-        )
-
-    def _append(self, url: str, name: str, part: Path, size: int) -> str:
-        """Append what is missing of a file of `size` bytes; where it stays incomplete, the reason is returned."""
+        if file.parser is None:
+            download(file.url, downloads / name, file.bytes, f"{self.where}: {name}")
+            self._say_pin(name, file, downloads / name)
+            return downloads / name
+        raw = self._get_raw(name, file, downloads / "raw")
         try:
-            self._stream(url, name, part, size)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code == 416:
-                part.unlink()
-            if error.code not in TRANSIENT:
-                raise SteadyTuneError(f"{self._at(name)}: the server answered {error.code}") from None
-            return f"the server answered {error.code}"
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
-            pass
-        return "connection lost"
+            rows = parse_file(file.parser, raw, file.member, split_of(name))
+        except SteadyTuneError as error:
+            raise SteadyTuneError(f"{self.where}: {name} from {shown(file.url)}: {error}") from None
+        return write_rows(downloads / name, rows)
 
-    def _stream(self, url: str, name: str, part: Path, size: int) -> None:
-        """Append what the server sends; start again with a server that knows no ranges."""
-        have = _size(part)
-        if have >= size:
-            return
-        headers = {"User-Agent": f"steadytune/{__version__}", "Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS) as response:
-            if response.status != 206:
-                have = 0
-            length = response.headers.get("Content-Length")
-            if length is not None and have + int(length) != size:
-                part.unlink(missing_ok=True)
-                raise SteadyTuneError(
-                    f"{self._at(name)}: the server has {have + int(length)} bytes where the lock says {size}"
-                )
-            with part.open("ab" if have else "wb") as handle:
-                _copy(response, handle, size - have)
+    def measure(self, name: str, path: Path) -> StagedFile:
+        """Hash and size of a file; of rows also theirs, and those of what they were read from."""
+        file = self.pin.files[name]
+        if file.parser is None:
+            return measure(path)
+        raw = self._raw[file.url]
+        return replace(measure_rows(path), raw_sha256=raw.sha256, raw_bytes=raw.bytes)
 
-    def _at(self, name: str) -> str:
-        # Without the query, which can hold a key.
-        parts = urlsplit(self.pin.files[name].url)
-        return f"{self.where}: {name} from {parts.scheme}://{parts.netloc}{parts.path}"
+    def _get_raw(self, name: str, file: UrlFile, folder: Path) -> Path:
+        """What the address of a file gives, checked: nothing else is parsed."""
+        path = folder / hashlib.sha256(file.url.encode()).hexdigest() / PurePosixPath(urlsplit(file.url).path).name
+        if file.url in self._raw:
+            return path
+        what = f"{self.where}: {path.name}"
+        # Of a pinned one, what an interrupted run has brought whole is taken.
+        if not (file.known and path.is_file() and file.download.fits(measure(path))):
+            download(file.url, path, file.bytes, what)
+        found = measure(path)
+        if not file.download.fits(found):
+            path.unlink()
+            raise SteadyTuneError(
+                f"{what} from {shown(file.url)} is not what the lock says:"
+                f" expected {file.download.describe()}, found {file.download.describe(found)}"
+            )
+        self._say_pin(path.name, file, path)
+        self._raw[file.url] = found
+        return path
 
-
-def _copy(response: http.client.HTTPResponse, handle: IO[bytes], limit: int) -> None:
-    """At most `limit` bytes and one more: enough to see that there are too many."""
-    left = limit + 1
-    while left and (chunk := response.read(min(CHUNK_BYTES, left))):
-        handle.write(chunk)
-        left -= len(chunk)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    def _say_pin(self, name: str, file: UrlFile, path: Path) -> None:
+        if not file.known:
+            logger.warning(
+                "%s: unpinned in the lock: staging %s with %s", self.where, name, file.download.describe(measure(path))
+            )

@@ -4,7 +4,6 @@ A cell is a process of its own and there are thousands, so nothing here writes a
 split takes well under a second.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steadytune.errors import SteadyTuneError, nearest
+from steadytune.tasks.parts import part_rows, rows_between, split_name
+from steadytune.tasks.subsets import check_published, subset_rows
 from steadytune.tasks.table import Task
 
 if TYPE_CHECKING:
@@ -23,18 +24,17 @@ if TYPE_CHECKING:
 
 # What stands where a row has no gold label: GLUE's hidden test labels and SNLI's rows without a majority.
 NO_GOLD = (None, -1, "-", "")
-# The fixed subsets: changing this string draws other ones.
-SUBSET_STREAM = "steadytune subset"
+# Changing this string holds out other examples.
 HOLDOUT_STREAM = "steadytune holdout"
 ENCODE_BATCH = 1000
 
 
 def load_split(task: Task, split: str, store: Path, subset: int | None = None) -> "Dataset":
-    """A split of a task, rows without a gold label dropped, perhaps only its fixed subset of that size.
+    """A split of a task or a part of one, rows without a gold label dropped, perhaps only its fixed subset of a size.
 
-    Columns: `text_a` (str), `text_b` (str, for pairs), `label` (int index into `task.labels`, or float), `row` (int,
-    number of the row in the split's files) and the file's other columns under their own names, except those that would
-    take one of these four.
+    Columns: `text_a` (str), `text_b` (str, for pairs), `label` (int index into `task.labels`, or float; 0 where the
+    answer is a span, whose column stays), `row` (int, number of the row in the split's files) and the file's other
+    columns under their own names, except those that would take one of these four.
 
     Raises:
         SteadyTuneError: missing files or columns, unknown labels, missing texts, or a subset larger than the split.
@@ -42,62 +42,51 @@ def load_split(task: Task, split: str, store: Path, subset: int | None = None) -
     import datasets
     import pyarrow as pa
 
+    asked, (split, part) = split, split_name(split)
     files = _split_files(task, split, store)
     table = _read(files, task)
-    labels, kept = _labels(table.column(task.label), task, files)
     columns: dict[str, Any] = {
         name: _text(table.column(column), column, files)
         for name, column in zip(("text_a", "text_b"), task.text, strict=False)
     }
+    if task.span:
+        labels, kept = _answers(table.column(task.label), columns["text_b"], files)
+    else:
+        labels, kept = _labels(table.column(task.label), task, files)
     columns |= {"label": pa.array(labels), "row": pa.array(np.arange(table.num_rows))}
-    used = {*columns, *task.text, task.label}
+    used = {*columns, *task.text, *(() if task.span else (task.label,))}
     columns |= {name: table.column(name) for name in table.column_names if name not in used}
     rows = np.flatnonzero(kept)
-    if subset is not None:
-        if subset > len(rows):
-            raise SteadyTuneError(f"{files[0]}: a subset of {subset} examples, but the split has {len(rows)}")
-        rows = rows[subset_rows(labels[rows], subset)]
-    return datasets.Dataset(pa.table(columns).take(pa.array(rows)))
+    if part:
+        rows = np.intersect1d(rows, part_rows(table.column(task.group).to_pylist(), part))
+    whole = datasets.Dataset(pa.table(columns).take(pa.array(rows)))
+    if subset is None:
+        return whole
+    if subset > len(rows):
+        raise SteadyTuneError(f"{files[0]}: a subset of {subset} examples, but the split has {len(rows)}")
+    chosen = subset_rows(labels[rows], subset)
+    if asked == task.train:
+        check_published(task, rows[chosen], whole)
+    return whole.select(chosen)
 
 
 def split_off(dataset: "Dataset", share: float) -> "tuple[Dataset, Dataset]":
     """What is trained on and what is held out: a fixed stratified `share` of the examples, the same for every cell.
 
+    Of questions it is a share of the texts that they are about, each with all of its questions.
+
     Raises:
         SteadyTuneError: a share that leaves one of the two empty.
     """
     labels = np.array(dataset["label"][:])
-    size = round(share * len(labels))
-    if not 0 < size < len(labels):
+    if "answers" in dataset.column_names:
+        held_out = rows_between(dataset["text_b"][:], 0, share, HOLDOUT_STREAM)
+    else:
+        size = round(share * len(labels))
+        held_out = subset_rows(labels, size, HOLDOUT_STREAM) if size else np.empty(0, np.int64)
+    if not 0 < len(held_out) < len(labels):
         raise SteadyTuneError(f"holdout {share} of {len(labels)} examples leaves nothing on one side")
-    held_out = subset_rows(labels, size, HOLDOUT_STREAM)
     return dataset.select(np.setdiff1d(np.arange(len(labels)), held_out)), dataset.select(held_out)
-
-
-def subset_rows(labels: np.ndarray, size: int, stream: str = SUBSET_STREAM) -> np.ndarray:
-    """The fixed stratified subset of `size` of the rows with the labels (n,): sorted indices into them, shape (size,).
-
-    Each class has its share of the subset, rounded by largest remainder; regression is stratified by the rounded label.
-    Within a class every row has a fixed random key and the smallest are taken, so that smaller subsets lie inside
-    larger ones but for a row or so of rounding. The keys are raw output of Philox, which numpy never changes; another
-    `stream` gives other keys.
-
-    Raises:
-        SteadyTuneError: more rows asked for than there are.
-    """
-    if not 0 < size <= len(labels):
-        raise SteadyTuneError(f"a subset of {size} examples, but there are {len(labels)}")
-    key = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:16], "little")
-    keys = np.random.Philox(key=key).random_raw(len(labels))
-    _, strata, counts = np.unique(np.rint(labels), return_inverse=True, return_counts=True)
-    # In whole numbers, so that no rounding of a quotient can decide a tie.
-    quotas, remainders = np.divmod(counts * size, len(labels))
-    quotas[np.argsort(-remainders, kind="stable")[: size - quotas.sum()]] += 1
-    chosen = []
-    for stratum, quota in enumerate(quotas):
-        rows = np.flatnonzero(strata == stratum)
-        chosen.append(rows[np.argsort(keys[rows], kind="stable")[:quota]])
-    return np.sort(np.concatenate(chosen))
 
 
 @dataclass(frozen=True)
@@ -109,7 +98,7 @@ class Encoded:
     token_type_ids: list[np.ndarray] | None
     """Segments, as `input_ids`; None for encoders that have none."""
     labels: np.ndarray
-    """(n,): int64 class indices, or float64 scores."""
+    """(n,): int64 class indices, or float64 scores; of another shape in `spans.Windows`."""
     rows: np.ndarray
     """(n,) int64: each example's row number in the split's files."""
     truncated: int
@@ -117,6 +106,11 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    @property
+    def size(self) -> int:
+        """Rows of the data set."""
+        return len(self)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -130,8 +124,7 @@ def encode(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", max_length:
     Raises:
         SteadyTuneError: a maximum length beyond what the tokenizer's encoder can read.
     """
-    if max_length > tokenizer.model_max_length:
-        raise SteadyTuneError(f"max_length {max_length}: the encoder reads {tokenizer.model_max_length} tokens at most")
+    check_length(tokenizer, max_length)
     pairs = "text_b" in dataset.column_names
     only_texts = dataset.select_columns(["text_a", "text_b"] if pairs else ["text_a"])
     segmented = "token_type_ids" in tokenizer.model_input_names
@@ -157,6 +150,12 @@ def encode(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", max_length:
     # Through lists, because the numpy format of `datasets` would round scores to 32 bits.
     labels, rows = np.array(dataset["label"][:]), np.array(dataset["row"][:], dtype=np.int64)
     return Encoded(input_ids, token_type_ids if segmented else None, labels, rows, truncated)
+
+
+def check_length(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
+    """Refuse a maximum length beyond what the tokenizer's encoder can read."""
+    if max_length > tokenizer.model_max_length:
+        raise SteadyTuneError(f"max_length {max_length}: the encoder reads {tokenizer.model_max_length} tokens at most")
 
 
 def _arrays(lists: list[list[int]]) -> list[np.ndarray]:
@@ -188,7 +187,7 @@ def _read(files: list[Path], task: Task) -> Any:
             table = pq.read_table(path)
         except pa.ArrowInvalid as error:
             raise SteadyTuneError(f"{path}: not a parquet file") from error
-        for column in (*task.text, task.label):
+        for column in (*task.text, task.label, *((task.group,) if task.group else ())):
             if column not in table.column_names:
                 raise SteadyTuneError(
                     f"{path}: task '{task.name}' needs column '{column}'; it has {', '.join(table.column_names)}"
@@ -214,6 +213,20 @@ def _labels(column: Any, task: Task, files: list[Path]) -> tuple[np.ndarray, np.
             raise SteadyTuneError(f"{files[0]}: row {row}: label {value!r} of task '{task.name}' is none of {known}")
         labels[row] = value if task.regression else index[value]
     return labels, kept
+
+
+def _answers(column: Any, contexts: Any, files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Zeros (n,) int64, for the gold of a question is no number, and which questions have an answer, bool (n,)."""
+    kept = np.zeros(len(contexts), dtype=bool)
+    for row, (answers, context) in enumerate(zip(column.to_pylist(), contexts.to_pylist(), strict=True)):
+        texts, starts = (answers.get(key) if isinstance(answers, dict) else None for key in ("text", "answer_start"))
+        if not (isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts)):
+            raise SteadyTuneError(f"{files[0]}: row {row}: expected lists text and answer_start, found {answers!r}")
+        # The first is learned, so it has to be where it is said to be.
+        if texts and context[starts[0] : starts[0] + len(texts[0])] != texts[0]:
+            raise SteadyTuneError(f"{files[0]}: row {row}: the answer {texts[0]!r} is not at character {starts[0]}")
+        kept[row] = bool(texts)
+    return np.zeros(len(contexts), dtype=np.int64), kept
 
 
 def _missing(value: Any) -> bool:

@@ -25,7 +25,9 @@ class Batch:
     inputs: dict[str, Tensor]
     """What the encoder is called with: `input_ids`, `attention_mask`, perhaps `token_type_ids`, each (B, T) int64."""
     labels: Tensor
-    """(B,): int64 class indices, or floating-point scores for regression."""
+    """(B,): int64 class indices, or floating-point scores for regression; (B, 2): first and last token of a span."""
+    rows: np.ndarray
+    """(B,): the examples' places in the split."""
     real_tokens: int
     """The positions that are not padding."""
 
@@ -33,6 +35,17 @@ class Batch:
     def tokens(self) -> int:
         """The positions computed on, padding included: B x T."""
         return self.inputs["input_ids"].numel()
+
+    def split(self, parts: int) -> "list[Batch]":
+        """The batch in at most `parts` pieces of near-equal size, in order; itself for one."""
+        if parts == 1:
+            return [self]
+        cuts = [chunk for chunk in np.array_split(np.arange(len(self.rows)), parts) if len(chunk)]
+        return [self._piece(slice(chunk[0], chunk[-1] + 1)) for chunk in cuts]
+
+    def _piece(self, rows: slice) -> "Batch":
+        inputs = {name: tensor[rows] for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.labels[rows], self.rows[rows], 0)
 
 
 class Batcher:
@@ -48,7 +61,10 @@ class Batcher:
         return -(-len(self.lengths) // self.batch_size)
 
     def order(self, generator: np.random.Generator) -> list[np.ndarray]:
-        """The rows of each batch of one epoch, shapes (B,): every row once, in batches of similar length."""
+        """The rows of each batch of one epoch, shapes (B,): every row once, in batches of similar length.
+
+        The largest batch comes first, so that a lack of memory shows in the first seconds.
+        """
         rows = generator.permutation(len(self.lengths))
         pool = self.batch_size * POOL_BATCHES
         batches: list[np.ndarray] = []
@@ -56,11 +72,14 @@ class Batcher:
             chunk = rows[start : start + pool]
             chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
             batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
-        return [batches[i] for i in generator.permutation(len(batches))]
+        order = [batches[i] for i in generator.permutation(len(batches))]
+        largest = max(range(len(order)), key=lambda i: len(order[i]) * self.lengths[order[i]].max())
+        order[0], order[largest] = order[largest], order[0]
+        return order
 
-    def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
-        """The training batches of one epoch."""
-        return map(self.batch, self.order(generator))
+    def epoch(self, generator: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The training batches of one epoch, without the first `skip`."""
+        return map(self.batch, self.order(generator)[skip:])
 
     def evaluation(self) -> Iterator[tuple[np.ndarray, Batch]]:
         """Batches of a fixed size in order of length, longest first, each with the rows that it holds.
@@ -84,7 +103,7 @@ class Batcher:
         # Scores in the model's own precision: a float64 label would turn the whole loss into float64.
         labels = torch.from_numpy(encoded.labels[rows])
         labels = labels.float() if labels.is_floating_point() else labels
-        return Batch(inputs, labels.to(self.encoder.device), int(self.lengths[rows].sum()))
+        return Batch(inputs, labels.to(self.encoder.device), rows, int(self.lengths[rows].sum()))
 
     def _padded(self, sequences: list[np.ndarray], value: int) -> Tensor:
         """Sequences (T_i,) as one tensor (B, max T_i), padded where the head does not read."""

@@ -16,20 +16,31 @@ from steadytune.record import Environment
 
 
 class Clock:
-    """Seconds by phase; phases may overlap (evaluation after an epoch is part of training too)."""
+    """Seconds by phase. A phase inside another (evaluation after an epoch of training) interrupts the outer one."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.seconds: dict[str, float] = {}
+        self._open: list[str] = []
+        self._since = self.started
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Add the block's wall time to phase `name`."""
-        start = time.monotonic()
+        self._charge()
+        self._open.append(name)
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+            self._charge()
+            self._open.pop()
+
+    def _charge(self) -> None:
+        """Add the time since the last call to the innermost open phase."""
+        now = time.monotonic()
+        if self._open:
+            self.seconds[self._open[-1]] = self.seconds.get(self._open[-1], 0.0) + now - self._since
+        self._since = now
 
     def timing(self) -> dict[str, float]:
         """Every phase and the total so far."""

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from steadytune.encoders.passes import generator_of
+from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import Method, overrides
 from steadytune.training.objective import Objective
 
 if TYPE_CHECKING:
     from steadytune.encoders.encoder import Encoder, EncoderOutput
     from steadytune.encoders.passes import LayerInput
+    from steadytune.encoders.prefix import FrozenPrefix
     from steadytune.training.batching import Batch
     from steadytune.training.streams import Streams
 
@@ -32,8 +34,10 @@ class Forward:
     streams: "Streams"
     objective: Objective
     backward: Callable[[Tensor], None] = field(default=torch.Tensor.backward)
-    """Back-propagates a loss as the loop will the one that `Method.loss` returns: for a method that accumulates
+    """Back-propagates a loss as the step will the one that `Method.loss` returns: for a method that accumulates
     gradients over several passes."""
+    first_part: bool = True
+    """Whether this is the first, mostly the only, part of a batch: for a method that counts steps in its loss."""
 
     def __call__(
         self,
@@ -57,6 +61,8 @@ class Forward:
         """
         if dropout_state is not None:
             generator_of(self.encoder.device).set_state(dropout_state)
+        if self.encoder.prefix is not None:
+            return self._above_prefix(self.encoder.prefix, batch, keep_hidden or on_embeddings is not None)
         return self.encoder(
             batch.inputs,
             on_embeddings=on_embeddings,
@@ -87,6 +93,17 @@ class Forward:
     def perturbed(self) -> bool:
         """Whether a method of the cell perturbs hidden states."""
         return self._perturb("perturb") is not None or self._perturb("perturb_attention") is not None
+
+    def _above_prefix(self, prefix: "FrozenPrefix", batch: "Batch", looks_below: bool) -> "EncoderOutput":
+        """Run the layers above a cached prefix."""
+        if looks_below or self.perturbed:
+            raise SteadyTuneError(
+                "a cached prefix is not run again, so no other method of the cell may look at its layers or change "
+                "what enters them; set `cache` to false"
+            )
+        states = prefix(batch)
+        with prefix.skipped(self.encoder):
+            return self.encoder(batch.inputs, on_layer_input=lambda layer, hidden: hidden if layer else states)
 
     def _perturb(self, hook: str) -> "LayerInput | None":
         active = [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods.base import Composition, Update
 from steadytune.protocol import Protocol
-from steadytune.training.batching import Batch, Batcher
+from steadytune.training.batching import Batcher
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
 from steadytune.training.forward import Forward
+from steadytune.training.interruption import Interrupted
 from steadytune.training.objective import Objective
 from steadytune.training.optimisation import build_optimizer, learning_rate, set_learning_rate
 from steadytune.training.precision import Precision
+from steadytune.training.step import Step
 from steadytune.training.streams import Streams
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ class Fit:
     steps: int
     tokens: int
     real_tokens: int
+    flops: float
+    """Forward and backward, all passes: those of the first step, a position, times the positions."""
+    parts: int
+    """What a batch was cut into at the end, for lack of memory; 1 where it fitted."""
     history: list[dict[str, float]]
     """One entry an epoch: epoch, step, train_loss, learning_rate, and what `on_epoch` returned."""
     resumed: bool
@@ -54,6 +59,7 @@ def fit(
     checkpoint: Path,
     fingerprint: str,
     on_epoch: Callable[[], dict[str, float]],
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """Fine-tune `encoder` in place.
 
@@ -67,70 +73,67 @@ def fit(
         checkpoint: written after every epoch but the last; continued from where it is present.
         fingerprint: the cell's; a checkpoint of another one is not continued.
         on_epoch: called after each epoch, with the encoder in evaluation mode; its values join the history.
+        interrupted: asked after each step whether to end here, with a checkpoint.
 
     Raises:
+        Interrupted: `interrupted` said so.
         Diverged: the loss became NaN or infinite.
         torch.OutOfMemoryError: the device's memory does not hold a step.
     """
     parameters = {name: p for name, p in encoder.model.named_parameters() if p.requires_grad}
     optimizer = build_optimizer(parameters, protocol)
     precision = Precision(protocol.precision, streams.device)
-    forward = Forward(encoder, method.methods, streams, objective, precision.backward)
+    forward = Forward(encoder, method.methods, streams, objective)
+    take_step = Step(method, forward, optimizer, precision, protocol.gradient_clip)
     total = protocol.steps or protocol.epochs * len(batcher)
     epochs = math.ceil(total / len(batcher))
     start = load_checkpoint(checkpoint, encoder.model, optimizer, method, fingerprint)
     progress: dict[str, Any] = start or {"epoch": 0, "step": 0, "tokens": 0, "real_tokens": 0, "history": []}
     precision.scale = progress.get("loss_scale", precision.scale)
+    take_step.parts, take_step.flops = progress.get("parts", 1), progress.get("step_flops")
+
+    def save(**more: float) -> None:
+        state = {"fingerprint": fingerprint, "loss_scale": precision.scale}
+        state |= {"parts": take_step.parts, "step_flops": take_step.flops}
+        save_checkpoint(checkpoint, encoder.model, optimizer, method, progress | state | more)
 
     for epoch in range(progress["epoch"], epochs):
         encoder.model.train()
-        losses = torch.zeros((), dtype=torch.float64, device=streams.device)
-        first = progress["step"]
-        for batch in batcher.epoch(streams.order(epoch)):
+        first = epoch * len(batcher)
+        losses = torch.tensor(progress.pop("epoch_loss", 0.0), dtype=torch.float64, device=streams.device)
+        for batch in batcher.epoch(streams.order(epoch), skip=progress["step"] - first):
             if progress["step"] == total:
                 break
             rate = learning_rate(protocol, progress["step"], total)
             set_learning_rate(optimizer, rate)
-            streams.at_step(progress["step"])
-            update = Update(parameters, progress["step"], rate)
-            losses += _step(batch, method, forward, optimizer, precision, update, protocol.gradient_clip)
+            losses += take_step(batch, Update(parameters, progress["step"], rate))
             progress["step"] += 1
             progress["tokens"] += batch.tokens
             progress["real_tokens"] += batch.real_tokens
             if progress["step"] % CHECK_EVERY == 0:
                 _check_finite(losses, progress["step"])
+            if interrupted():
+                save(epoch_loss=losses.item())
+                raise Interrupted
         _check_finite(losses, progress["step"])
         encoder.model.eval()
         mean = losses.item() / (progress["step"] - first)
+        rate = learning_rate(protocol, progress["step"] - 1, total)
         entry = {"epoch": epoch + 1, "step": progress["step"], "train_loss": mean, "learning_rate": rate, **on_epoch()}
         progress["history"].append(entry)
         log.info("%s", ", ".join(f"{key} {value:.5g}" for key, value in entry.items()))
-        progress |= {"epoch": epoch + 1, "fingerprint": fingerprint, "loss_scale": precision.scale}
+        progress["epoch"] = epoch + 1
         if epoch + 1 < epochs:
-            save_checkpoint(checkpoint, encoder.model, optimizer, method, progress)
-    return Fit(progress["step"], progress["tokens"], progress["real_tokens"], progress["history"], start is not None)
-
-
-def _step(
-    batch: Batch,
-    method: Composition,
-    forward: Forward,
-    optimizer: torch.optim.Optimizer,
-    precision: Precision,
-    update: Update,
-    clip: float,
-) -> torch.Tensor:
-    """One update of the parameters; the detached loss."""
-    with precision.autocast():
-        loss = method.loss(forward, batch)
-    precision.backward(loss)
-    precision.unscale(list(update.parameters.values()))
-    method.gradients(update.parameters, forward.streams)
-    norm = nn.utils.clip_grad_norm_(update.parameters.values(), clip or math.inf)
-    if precision.accept(norm):
-        method.step(optimizer, update)
-    optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
+            save()
+    return Fit(
+        steps=progress["step"],
+        tokens=progress["tokens"],
+        real_tokens=progress["real_tokens"],
+        flops=(take_step.flops or 0.0) * progress["tokens"],
+        parts=take_step.parts,
+        history=progress["history"],
+        resumed=start is not None,
+    )
 
 
 def _check_finite(losses: torch.Tensor, step: int) -> None:

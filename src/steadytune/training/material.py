@@ -10,13 +10,16 @@ import numpy as np
 from steadytune.cell import Spec
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
-from steadytune.layout import dataset_folder, model_folder
-from steadytune.record import Input, Kind
+from steadytune.inputs import input_folders
+from steadytune.layout import model_folder
+from steadytune.record import Input
 from steadytune.store.receipt import receipt_digest, verify
 from steadytune.tasks.data import encode, load_split, split_off
+from steadytune.tasks.duplicates import count_seen, text_keys
+from steadytune.tasks.spans import encode_windows
 from steadytune.tasks.table import Task, parse_task
 from steadytune.training.batching import Batcher
-from steadytune.training.objective import Classification, Objective, Regression
+from steadytune.training.objective import Classification, Objective, Regression, Spans
 from steadytune.training.streams import Streams
 
 if TYPE_CHECKING:
@@ -25,17 +28,23 @@ if TYPE_CHECKING:
 
 def verified_inputs(spec: Spec, store: Path) -> list[Input]:
     """Every staged folder that a cell reads, all files checked by hash."""
-    datasets = sorted({parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)})
-    folders: dict[tuple[Kind, str], Path] = {("models", spec.model): model_folder(store, spec.model)}
-    for key in datasets:
-        folders["datasets", key] = dataset_folder(store, key)
     found = []
-    for (kind, key), folder in folders.items():
+    for (kind, key), folder in input_folders(spec, store).items():
         receipt = verify(folder)
         digest = receipt_digest(receipt)
         found.append(Input(kind=kind, key=key, source=receipt.source, revision=receipt.revision,
                                    pinned_by=receipt.pinned_by, digest=digest))  # fmt: skip
     return found
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A split that a model is scored on."""
+
+    task: Task
+    batcher: Batcher
+    seen: int
+    """Examples whose texts are in the training set too: `tasks/duplicates.py`."""
 
 
 @dataclass
@@ -46,41 +55,53 @@ class Material:
     task: Task
     device: str
     train: Batcher
-    evaluations: dict[str, tuple[Task, Batcher]]
+    evaluations: dict[str, EvaluationSet]
     """By name: the task's own evaluation split first, then the transfer sets."""
-    held_out: Batcher | None
+    held_out: EvaluationSet | None
     """The share of the training split that is kept from training."""
     subset_digest: str | None
+    selected_layer: int | None
+    """l*, where a method of the cell reads it."""
 
     @property
     def objective(self) -> Objective:
         """What the task's outputs are held against."""
+        if self.task.span:
+            return Spans()
         return Regression() if self.task.regression else Classification()
 
     @classmethod
-    def load(cls, spec: Spec, store: Path, device: str) -> "Material":
+    def load(cls, spec: Spec, store: Path, device: str, selected_layer: int | None) -> "Material":
         """Read, tokenize and build; inputs must have been verified."""
         folder = model_folder(store, spec.model)
         tokenizer = load_tokenizer(folder)
         task, size = parse_task(spec.task)
-        encoder = load_encoder(folder, task.num_labels, Streams.seeds(spec.seed)["init"], spec.weights).to(device)
-        protocol = spec.protocol
+        head = "span" if task.span else "sentence"
+        seed, protocol = Streams.seeds(spec.seed)["init"], spec.protocol
+        encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
 
         def batcher(dataset: "Dataset", batch_size: int) -> Batcher:
-            return Batcher(encode(dataset, tokenizer, protocol.max_length), encoder, batch_size)
+            if task.span:
+                encoded = encode_windows(dataset, tokenizer, protocol.max_length, protocol.doc_stride)
+            else:
+                encoded = encode(dataset, tokenizer, protocol.max_length)
+            return Batcher(encoded, encoder, batch_size)
+
+        data, apart = load_split(task, task.train or "", store, size), None
+        if protocol.holdout:
+            data, apart = split_off(data, protocol.holdout)
+        train, trained_on = batcher(data, protocol.batch_size), frozenset(text_keys(data))
+
+        def evaluation(of: Task, dataset: "Dataset") -> EvaluationSet:
+            return EvaluationSet(of, batcher(dataset, protocol.evaluation_batch_size), count_seen(dataset, trained_on))
 
         sets = {spec.task: (task, None)} | {name: parse_task(name) for name in spec.transfer}
         evaluations = {
-            name: (of, batcher(load_split(of, of.evaluation, store, subset), protocol.evaluation_batch_size))
-            for name, (of, subset) in sets.items()
+            name: evaluation(of, load_split(of, of.evaluation, store, subset)) for name, (of, subset) in sets.items()
         }
-        data, held_out = load_split(task, task.train or "", store, size), None
-        if protocol.holdout:
-            data, apart = split_off(data, protocol.holdout)
-            held_out = batcher(apart, protocol.evaluation_batch_size)
-        train = batcher(data, protocol.batch_size)
+        held_out = evaluation(task, apart) if apart is not None else None
         chosen = _rows_digest(train.encoded.rows) if size or protocol.holdout else None
-        return cls(encoder, task, device, train, evaluations, held_out, chosen)
+        return cls(encoder, task, device, train, evaluations, held_out, chosen, selected_layer)
 
 
 def weights_digest(encoder: Encoder) -> str:
@@ -94,4 +115,5 @@ def weights_digest(encoder: Encoder) -> str:
 
 
 def _rows_digest(rows: np.ndarray) -> str:
-    return hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()
+    # Each once: a question has a row for every window.
+    return hashlib.sha256(np.unique(rows).astype(np.int64).tobytes()).hexdigest()

@@ -12,7 +12,7 @@ from steadytune.methods.base import at_least_single
 
 
 class Objective(Protocol):
-    """The loss of a kind of task."""
+    """The loss of a kind of task. Outputs are (B, C), and labels (B,), but for `Spans`."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The task loss of outputs (B, C), averaged over the batch."""
@@ -42,6 +42,22 @@ class Classification:
     def symmetric(self, first: Tensor, second: Tensor) -> Tensor:
         """KL both ways, added."""
         return self.divergence(first, second) + self.divergence(second, first)
+
+
+class Spans(Classification):
+    """Start and end of an answer, each a class among T tokens: the mean of both, averaged over the batch.
+
+    Outputs are (B, 2, T), labels (B, 2). At padding all outputs are one number far below the others: it has no
+    probability, and adds nothing to a divergence.
+    """
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy."""
+        return super().loss(logits.flatten(0, 1), labels.flatten())
+
+    def divergence(self, logits: Tensor, target: Tensor) -> Tensor:
+        """KL(target || logits), in nats."""
+        return super().divergence(logits.flatten(0, 1), target.flatten(0, 1))
 
 
 class Regression:

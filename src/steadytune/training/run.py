@@ -10,26 +10,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from steadytune import record as records
-from steadytune.cell import Cell, Spec, fingerprint
+from steadytune.cell import Cell, Spec
 from steadytune.errors import SteadyTuneError
-from steadytune.evaluation.flops import forward_flops_per_token
+from steadytune.evaluation.flops import inference_flops
 from steadytune.evaluation.outputs import write_history, write_predictions
-from steadytune.evaluation.predict import predict
-from steadytune.evaluation.transfer import evaluate_transfer
-from steadytune.layout import cell_folder, checkpoint_path
+from steadytune.evaluation.predict import Predictions, predict
+from steadytune.inputs import cell_fingerprint, selected_layer
+from steadytune.layout import cell_folder, checkpoint_path, verification_folder
 from steadytune.methods.base import Composition, Setup
-from steadytune.methods.registry import passes
 from steadytune.suite import Suite
 from steadytune.training.batching import order_digest
 from steadytune.training.determinism import pick_device, set_determinism
 from steadytune.training.environment import Clock, environment, peak_memory
+from steadytune.training.interruption import termination
+from steadytune.training.keeping import keep
 from steadytune.training.loop import Diverged, Fit, fit
-from steadytune.training.material import Material, verified_inputs, weights_digest
+from steadytune.training.material import EvaluationSet, Material, verified_inputs, weights_digest
 from steadytune.training.precision import Precision
+from steadytune.training.step import is_out_of_memory
 from steadytune.training.streams import Streams
 
 log = logging.getLogger(__name__)
@@ -43,15 +42,16 @@ class Outcome:
     reason: str | None = None
     training: records.Training | None = None
     history: list[dict[str, float]] = field(default_factory=list)
-    logits: dict[str, np.ndarray] = field(default_factory=dict)
-    """(n, C) by evaluation set."""
-    labels: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    """Rows and gold labels, (n,) each, by evaluation set."""
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+    """By evaluation set."""
     evaluations: list[records.Evaluation] = field(default_factory=list)
 
 
-def run_cell(suite: Suite, cell: Cell) -> None:
+def run_cell(suite: Suite, cell: Cell, *, keep_model: bool = False, again: bool = False) -> None:
     """Train and evaluate a cell and write its record, predictions and history.
+
+    keep_model: write the fine-tuned model beside them, too.
+    again: leave the cell's own files alone, and write to the folder of its verification.
 
     Raises:
         SteadyTuneError: inputs that are missing, corrupted or do not fit.
@@ -63,21 +63,25 @@ def run_cell(suite: Suite, cell: Cell) -> None:
     outcome = Outcome()
     with clock.phase("load"):
         inputs = verified_inputs(spec, suite.file.store)
-        mark = fingerprint(spec, {item.key: item.digest for item in inputs})
-    checkpoint = checkpoint_path(suite, cell)
+        layer = selected_layer(suite, spec)
+        mark = cell_fingerprint(spec, {item.key: item.digest for item in inputs}, layer)
+    folder = verification_folder(suite, cell) if again else cell_folder(suite, cell)
+    checkpoint, material = (folder / "checkpoint.safetensors" if again else checkpoint_path(suite, cell)), None
     try:
         with clock.phase("load"):
-            material = Material.load(spec, suite.file.store, device)
+            material = Material.load(spec, suite.file.store, device, layer)
         _train_and_evaluate(spec, material, outcome, clock, checkpoint, mark)
     except Diverged as error:
         outcome.status, outcome.reason = "diverged", str(error)
     except (SteadyTuneError, OSError):
         raise
     except Exception as error:
-        outcome.status = "out_of_memory" if _is_out_of_memory(error) else "failed"
+        outcome.status = "out_of_memory" if is_out_of_memory(error) else "failed"
         outcome.reason = f"{type(error).__name__}: {error}".splitlines()[0]
         log.exception("the cell ends as %s", outcome.status)
-    _write(suite, spec, outcome, device, inputs, mark, clock)
+    if keep_model:
+        keep(material.encoder if material and outcome.training else None, folder / records.MODEL)
+    _write(folder, spec, outcome, device, inputs, mark, clock)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
 
@@ -88,20 +92,19 @@ def _train_and_evaluate(
     """Fill `outcome` as far as the cell gets."""
     encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
     method = Composition([part.build() for part in spec.parts])
-    method.prepare(Setup(encoder, streams, material.objective, material.train))
+    method.prepare(Setup(encoder, streams, material.objective, material.train, material.selected_layer))
     precision = Precision(spec.protocol.precision, material.device)
     initial_weights = weights_digest(encoder)
-    flops = forward_flops_per_token(encoder, material.train)
-    own = material.evaluations[spec.task][1]
+    own = material.evaluations[spec.task].batcher
 
     def on_epoch() -> dict[str, float]:
         if not spec.protocol.evaluate_epochs:
             return {}
         with clock.phase("evaluate"):
-            scores = evaluate_transfer(task, task, predict(encoder, own, precision), own.encoded.labels)
+            scores = predict(encoder, own, precision).evaluate(task, task)
         return {task.metric: scores["metrics"][task.metric]}
 
-    with clock.phase("train"):
+    with clock.phase("train"), termination() as interrupted:
         fitted = fit(
             encoder,
             method,
@@ -112,23 +115,26 @@ def _train_and_evaluate(
             checkpoint=checkpoint,
             fingerprint=mark,
             on_epoch=on_epoch,
+            interrupted=interrupted,
         )
     outcome.history = fitted.history
-    outcome.training = _training(spec, material, fitted, initial_weights, flops)
+    first_order = order_digest(material.train.order(streams.order(0)))
+    outcome.training = _training(material, fitted, initial_weights, first_order)
     with clock.phase("evaluate"):
-        for name, (target, batcher) in material.evaluations.items():
-            logits = predict(encoder, batcher, precision)
-            outcome.logits[name], outcome.labels[name] = logits, (batcher.encoded.rows, batcher.encoded.labels)
-            scores = evaluate_transfer(task, target, logits, batcher.encoded.labels, spec.protocol.collapse)
+        for name, found in material.evaluations.items():
+            outcome.predictions[name] = predict(encoder, found.batcher, precision)
+            scores = outcome.predictions[name].evaluate(task, found.task, spec.protocol.collapse)
             kind = "in_domain" if name == spec.task else "transfer"
-            outcome.evaluations.append(_evaluation(name, kind, scores, batcher.encoded.truncated))
+            outcome.evaluations.append(_evaluation(name, kind, scores, found))
         if held_out := material.held_out:
-            scores = evaluate_transfer(task, task, predict(encoder, held_out, precision), held_out.encoded.labels)
-            outcome.evaluations.append(_evaluation(spec.task, "held_out", scores, held_out.encoded.truncated))
-    outcome.status, outcome.reason = _judge(outcome.logits[spec.task])
+            scores = predict(encoder, held_out.batcher, precision).evaluate(task, task)
+            outcome.evaluations.append(_evaluation(spec.task, "held_out", scores, held_out))
+    outcome.status, outcome.reason = outcome.predictions[spec.task].judge()
 
 
-def _evaluation(name: str, kind: records.EvaluationKind, scores: dict[str, Any], truncated: int) -> records.Evaluation:
+def _evaluation(
+    name: str, kind: records.EvaluationKind, scores: dict[str, Any], found: EvaluationSet
+) -> records.Evaluation:
     rate = scores["majority_rate"]
     return records.Evaluation(
         set=name,
@@ -138,35 +144,38 @@ def _evaluation(name: str, kind: records.EvaluationKind, scores: dict[str, Any],
         majority=scores["majority_values"],
         n=scores["n_examples"],
         majority_rate=None if math.isnan(rate) else rate,
-        truncated=truncated,
+        truncated=found.batcher.encoded.truncated,
+        seen_in_training=found.seen,
     )
 
 
-def _training(spec: Spec, material: Material, fitted: Fit, initial_weights: str, flops: float) -> records.Training:
+def _training(material: Material, fitted: Fit, initial_weights: str, first_order: str) -> records.Training:
     parameters = list(material.encoder.model.parameters())
-    forward, backward = passes(spec.parts)
     return records.Training(
-        examples=len(material.train.encoded),
+        examples=material.train.encoded.size,
         truncated=material.train.encoded.truncated,
         subset_digest=material.subset_digest,
         steps=fitted.steps,
         tokens=fitted.tokens,
         real_tokens=fitted.real_tokens,
-        flops=flops * fitted.tokens * (forward + 2 * backward),
+        flops=fitted.flops,
+        micro_batches=fitted.parts,
+        inference_flops=inference_flops(material.encoder, material.train),
+        layers=material.encoder.num_layers,
+        selected_layer=material.selected_layer,
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         total_parameters=sum(p.numel() for p in parameters),
         initial_weights=initial_weights,
-        first_order=order_digest(material.train.order(Streams(spec.seed).order(0))),
+        first_order=first_order,
         resumed=fitted.resumed,
     )
 
 
 def _write(
-    suite: Suite, spec: Spec, outcome: Outcome, device: str, inputs: list[records.Input], mark: str, clock: Clock
+    folder: Path, spec: Spec, outcome: Outcome, device: str, inputs: list[records.Input], mark: str, clock: Clock
 ) -> None:
     """Predictions and history first, the record last: where there is a record, the cell is whole."""
-    folder = cell_folder(suite, spec.cell)
-    write_predictions(folder / records.PREDICTIONS, outcome.logits, outcome.labels)
+    write_predictions(folder / records.PREDICTIONS, outcome.predictions)
     write_history(folder / records.HISTORY, outcome.history)
     record = records.Record(
         status=outcome.status,
@@ -182,21 +191,3 @@ def _write(
         memory=peak_memory(device),
     )
     records.write_record(record, folder)
-
-
-def _judge(logits: np.ndarray) -> tuple[records.Status, str | None]:
-    """Status and reason of a trained model by its outputs (n, C) on the development set.
-
-    Degenerate: every example gets the same answer, one class or one number to six digits.
-    """
-    if not np.isfinite(logits).all():
-        return "diverged", "the outputs on the development set are not all finite"
-    answers = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0].round(6)
-    if (answers == answers[0]).all():
-        return "degenerate", "one answer for every development example"
-    return "ok", None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # The CPU's allocator raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -154,7 +154,7 @@ CASES = {
     "bitfit/subset": BitFit({"subset": "query-and-feedforward"}, ("query.bias", "intermediate.dense.bias")),
     "houlsby": Adapters({"size": 3, **WIDE}, gelu),
     "houlsby/small": Adapters({}, gelu),
-    "adapter-sequential": Adapters({"size": 4, "layers": [1], **WIDE}, relu, layers=(1,)),
+    "adapter-sequential": Adapters({"size": 4, "layer": 2, "count": 1, **WIDE}, relu, layers=(1,)),
     "adapter-sequential/all layers": Adapters({"size": 4, **WIDE}, relu),
     "houlsby+hype-n": AdaptersAndHyPe({"size": 3, **WIDE}, gelu),
     "lora": LoRA({"rank": 3, "alpha": 12.0}),

@@ -1,6 +1,36 @@
 """The tables, one module a subject; `registry` finds them by name."""
 
-from steadytune.rendering.tables import cost, coverage, layers, main, pretraining, selection
+from steadytune.rendering.tables import (
+    calibration,
+    claims,
+    cost,
+    coverage,
+    inside,
+    layers,
+    main,
+    pretraining,
+    selection,
+    selectors,
+    slices,
+    transfer,
+    variants,
+)
 from steadytune.rendering.tables.registry import TABLES, make_table
 
-__all__ = ["TABLES", "cost", "coverage", "layers", "main", "make_table", "pretraining", "selection"]
+__all__ = [
+    "TABLES",
+    "calibration",
+    "claims",
+    "cost",
+    "coverage",
+    "inside",
+    "layers",
+    "main",
+    "make_table",
+    "pretraining",
+    "selection",
+    "selectors",
+    "slices",
+    "transfer",
+    "variants",
+]

@@ -1,4 +1,4 @@
-"""Method x task, and what the trained models do elsewhere."""
+"""Method x task."""
 
 import math
 
@@ -7,6 +7,7 @@ from steadytune.rendering.entries import (
     MAJORITY,
     SPREAD,
     block_title,
+    data_notes,
     leaders,
     numbers,
     plain_mean,
@@ -15,8 +16,8 @@ from steadytune.rendering.entries import (
     status_notes,
 )
 from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, metric_name, paired
-from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
+from steadytune.rendering.scores import metric_name
+from steadytune.rendering.table import Block, Entry, Table, number
 from steadytune.rendering.tables.registry import table
 
 
@@ -29,6 +30,7 @@ def main(results: Results) -> Table:
         if score := results.score(encoder, method, task):
             shown.append((f"{encoder}, {method}, {task}", score))
             data.append(numbers({"encoder": encoder, "method": method, "task": task}, score))
+    about_data = data_notes(results, ((e, t, t) for e in results.encoders for t in results.tasks_of(e)))
     average = [("Average", "of tasks")] if len(tasks) > 1 else []
     of = "Average: unweighted mean of the task means, over the tasks planned for every method of the encoder"
     shared = {encoder: _shared_tasks(results, encoder) for encoder in results.encoders}
@@ -41,7 +43,7 @@ def main(results: Results) -> Table:
         caption=scope(results, "evaluation split of each task"),
         columns=("Method", *((task, metric_name(results.metric(task))) for task in tasks), *average),
         blocks=tuple(_main_block(results, encoder) for encoder in results.encoders),
-        notes=(SPREAD, MAJORITY, BOLD, *([f"{of}."] if average else []), *status_notes(shown)),
+        notes=(SPREAD, MAJORITY, BOLD, *([f"{of}."] if average else []), *status_notes(shown), *about_data),
         data=tuple(data),
     )
 
@@ -70,56 +72,3 @@ def _shared_tasks(results: Results, encoder: str) -> list[str]:
     """The tasks that the suite plans for every method of an encoder: what an average can be compared over."""
     methods = results.methods_of(encoder)
     return [task for task in results.tasks if all((encoder, method, task) in results.cells for method in methods)]
-
-
-@table("transfer")
-def transfer(results: Results) -> Table:
-    """Every method on the sets that it was not trained on, beside its score on its own task."""
-    blocks, data, shown = [], [], []
-    for encoder in results.encoders:
-        for task in results.tasks_of(encoder):
-            for evaluation_set in results.transfer_sets(encoder, task):
-                block, rows, scores = _transfer_block(results, encoder, task, evaluation_set)
-                blocks.append(block)
-                data += rows
-                shown += scores
-    drop = "Drop: own task minus other set, seed by seed, in points; a dash where the two have different metrics."
-    notes = (
-        (SPREAD, drop, MAJORITY, BOLD, *status_notes(shown))
-        if blocks
-        else ("This suite names no other evaluation sets.",)
-    )
-    return Table(
-        name="transfer",
-        title="Beyond the training task",
-        caption=scope(results, "own task and sets never trained on"),
-        columns=("Method", "Own task", "Other set", "Drop"),
-        blocks=tuple(blocks),
-        notes=notes,
-        data=tuple(data),
-    )
-
-
-def _transfer_block(
-    results: Results, encoder: str, task: str, evaluation_set: str
-) -> tuple[Block, list[dict[str, object]], list[tuple[str, Score]]]:
-    """One trained task on one other set: its rows, the numbers behind them, and the scores for the notes."""
-    both: dict[str, tuple[Score, Score]] = {}
-    for method in results.methods_of(encoder):
-        own, other = results.score(encoder, method, task), results.score(encoder, method, task, evaluation_set)
-        if own and other:
-            both[method] = (own, other)
-    best = leaders({method: other.mean for method, (_, other) in both.items() if other.complete})
-    rows: list[Line] = []
-    data, shown = [], []
-    for method, (own, other) in both.items():
-        drop = paired(own, other).mean if own.metric == other.metric else math.nan
-        rows.append((method, scored(own), scored(other, best=method in best), number(drop, sign=True)))
-        key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": evaluation_set}
-        data.append(numbers(key, other) | {"own_mean": own.mean, "drop": drop})
-        shown.append((f"{encoder}, {method}, {task} on {evaluation_set}", other))
-    own, other = next(iter(both.values()))
-    prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
-    title = f"{prefix}trained on {task}, tested on {evaluation_set} ({metric_name(other.metric)})"
-    reference = ("majority class", number(own.majority), number(other.majority), NOTHING)
-    return Block(tuple(rows), title=title, reference=(reference,)), data, shown

@@ -1,0 +1,205 @@
+"""From the paired runs of a claim to an effect, its interval, p-values for and against, and what the seeds could show.
+
+All p-values are on one scale: at most alpha speaks for, or against, the claim. Tests of a difference are two-sided, so
+that each side's is twice the one-sided value; tests against a bound are one-sided.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from steadytune.analysis import power
+from steadytune.analysis.claims import (
+    Claim,
+    Comparison,
+    Cost,
+    Difference,
+    Equivalent,
+    Gain,
+    LayerStability,
+    NotWorse,
+    Spread,
+)
+from steadytune.analysis.evidence import Evidence
+from steadytune.analysis.significance import above, brown_forsythe, sign_flip, tost, wilcoxon
+from steadytune.analysis.statistics import (
+    Centre,
+    bootstrap_interval,
+    mean_of_tasks,
+    spread_interval,
+    spread_ratio,
+    stratified_mean,
+)
+
+Interval = tuple[float, float]
+UNITS = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the runs say of a claim; effects in its unit: points, a ratio, or a share."""
+
+    effect: float
+    interval: Interval
+    favours: bool
+    """Whether the effect is on the claimed side of 0, of 1, or of the bound."""
+    p: float
+    """That speaks for the claim."""
+    p_against: float
+    """That speaks for its contrary."""
+    powered: bool
+    """Whether an effect of the claim's size had a chance of 80 % to be shown."""
+    needs: int | None
+    """Seeds (draws, for layers) with which it has; None above what `power` looks at."""
+    detectable: float
+    """The effect, or bound, that had this chance; NaN where it is not known."""
+    smallest_p: float
+    """The smallest p-value that these seeds could give; 0 where there is no such limit."""
+    against: str = ""
+    """The baseline that this is about: the least favourable one."""
+    bootstrap: Interval | None = None
+    """The stratified bootstrap's interval, of a mean difference."""
+
+
+def find(claim: Claim, evidence: Evidence, alpha: float, centre: Centre = "mean") -> Finding:
+    """The finding of a claim whose evidence lacks nothing.
+
+    Args:
+        claim: what is claimed.
+        evidence: its runs.
+        alpha: the claim's share of its family's error, which decides what the seeds could show.
+        centre: what stands for a task's runs.
+    """
+    if isinstance(claim, LayerStability):
+        return _layers(claim, evidence, alpha)
+    each = [
+        replace(_compare(claim, first, second, alpha, centre), against=name)
+        for name, (first, second) in evidence.pairs.items()
+    ]
+    weakest = min(each, key=lambda found: (found.favours, -found.p if found.favours else found.p_against))
+    needs = [found.needs for found in each]
+    most = None if None in needs else max(count for count in needs if count is not None)
+    return replace(weakest, powered=all(found.powered for found in each), needs=most)
+
+
+def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, alpha: float, centre: Centre) -> Finding:
+    """One baseline; both arrays (strata, seeds)."""
+    if isinstance(claim, Spread):
+        return _spread(claim, first, second, alpha)
+    if isinstance(claim, Cost):
+        return _cost(claim, first - second, alpha)
+    if isinstance(claim, NotWorse | Equivalent):
+        return _bounded(claim, first - second, alpha, centre)
+    assert isinstance(claim, Difference | Gain)
+    return _difference(claim, first - second, alpha, centre)
+
+
+def _difference(claim: Difference | Gain, differences: np.ndarray, alpha: float, centre: Centre) -> Finding:
+    """differences: first - second in points, (strata, seeds)."""
+    strata, seeds = differences.shape
+    sign = 1 if claim.direction == "higher" else -1
+    test: Callable[..., float] = wilcoxon if claim.test == "wilcoxon" else sign_flip
+    options = {} if claim.test == "wilcoxon" else {"centre": centre}
+    effect, smallest = mean_of_tasks(differences, centre), power.smallest_p(seeds, strata)
+    powered, needs, detectable = _mean_design(differences, abs(claim.size()), alpha, "difference")
+    return Finding(
+        effect=effect,
+        interval=stratified_mean(differences).interval(),
+        bootstrap=bootstrap_interval(differences, centre),
+        favours=sign * effect > 0,
+        p=min(1.0, 2 * test(sign * differences, "greater", **options)),
+        p_against=min(1.0, 2 * test(sign * differences, "less", **options)),
+        powered=powered and smallest <= alpha,
+        needs=needs,
+        detectable=detectable,
+        smallest_p=smallest,
+    )
+
+
+def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, alpha: float, centre: Centre) -> Finding:
+    """Not worse than -margin, or between -margin and margin; differences in points, (strata, seeds)."""
+    margin, both = claim.size(), isinstance(claim, Equivalent)
+    goal: power.Goal = "equivalence" if both else "bound"
+    powered, needs, detectable = _mean_design(differences, margin, alpha, goal)
+    too_low, too_high = above(-differences, margin, centre), above(differences, margin, centre)
+    effect = mean_of_tasks(differences, centre)
+    return Finding(
+        effect=effect,
+        interval=stratified_mean(differences).interval(),
+        bootstrap=bootstrap_interval(differences, centre),
+        favours=abs(effect) < margin if both else effect > -margin,
+        p=tost(differences, margin, centre) if both else above(differences, -margin, centre),
+        p_against=min(too_low, too_high) if both else too_low,
+        powered=powered,
+        needs=needs,
+        detectable=detectable,
+        smallest_p=0.0,
+    )
+
+
+def _cost(claim: Cost, logs: np.ndarray, alpha: float) -> Finding:
+    """logs: of first / second, (strata, seeds)."""
+    bound = math.log(claim.size())
+    powered, needs, detectable = _mean_design(logs, abs(bound), alpha, "bound")
+    estimate = stratified_mean(logs)
+    low, high = estimate.interval()
+    return Finding(
+        effect=math.exp(estimate.mean),
+        interval=(math.exp(low), math.exp(high)),
+        favours=estimate.mean <= bound,
+        p=above(-logs, -bound),
+        p_against=above(logs, bound),
+        powered=powered,
+        needs=needs,
+        detectable=math.exp(detectable),
+        smallest_p=0.0,
+    )
+
+
+def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, alpha: float) -> Finding:
+    strata, seeds = first.shape
+    ratio = spread_ratio(first, second)
+    return Finding(
+        effect=ratio,
+        interval=spread_interval(ratio, strata, seeds),
+        favours=ratio < 1,
+        p=min(1.0, 2 * float(brown_forsythe(first, second, "less"))),
+        p_against=min(1.0, 2 * float(brown_forsythe(first, second, "greater"))),
+        powered=power.power_of_ratio(claim.size(), seeds, strata, alpha) >= power.POWER,
+        needs=power.seeds_for_ratio(claim.size(), strata, alpha),
+        detectable=power.detectable_ratio(seeds, strata, alpha),
+        smallest_p=0.0,
+    )
+
+
+def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
+    """The share of draws that agree, all strata together."""
+    hits, draws = (sum(column) for column in zip(*evidence.draws, strict=True))
+    share, smallest = claim.size(), claim.size() ** draws
+    found = stats.binomtest(hits, draws, share, "greater")
+    low, high = stats.binomtest(hits, draws, share).proportion_ci(0.95)
+    return Finding(
+        effect=hits / draws,
+        interval=(float(low), float(high)),
+        favours=hits / draws >= share,
+        p=float(found.pvalue),
+        p_against=float(stats.binomtest(hits, draws, share, "less").pvalue),
+        powered=smallest <= alpha,
+        needs=math.ceil(math.log(alpha) / math.log(share)),
+        detectable=float("nan"),
+        smallest_p=smallest,
+    )
+
+
+def _mean_design(
+    differences: np.ndarray, size: float, alpha: float, goal: power.Goal
+) -> tuple[bool, int | None, float]:
+    """Whether `size` had a chance of 80 %, the seeds with which it has, and what had it with these."""
+    strata, seeds = differences.shape
+    sd = float(np.sqrt(differences.var(axis=1, ddof=1).mean()))
+    powered = power.power_of_mean(size, sd, seeds, strata, alpha, goal) >= power.POWER
+    needs = power.seeds_for_mean(size, sd, strata, alpha, goal)
+    return powered, needs, power.detectable_effect(sd, seeds, strata, alpha, goal)

@@ -1,0 +1,120 @@
+"""One GPU for one process: a lease that the kernel holds, and takes back however the process ends.
+
+Plain Snakemake counts GPUs at best and never says which one a job should take, and memory use does not show it either:
+imports take longer than the choice. A lock on a file for each GPU does, between suites started by hand as well.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from steadytune.errors import SteadyTuneError
+
+log = logging.getLogger(__name__)
+
+SLOTS_VARIABLE = "STEADYTUNE_SLOTS_PER_GPU"
+"""How many cells one GPU takes at a time; 1 where it is not set."""
+# A scheduler that assigns GPUs to jobs has already done what a lease does.
+SCHEDULED = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
+POLL_SECONDS = 0.5
+
+
+def visible_gpus() -> list[str]:
+    """UUIDs of the GPUs that this process may use, without torch: those of nvidia-smi, narrowed as CUDA would.
+
+    Empty where there is no NVIDIA driver, and on a node where a scheduler hides them.
+    """
+    if not shutil.which("nvidia-smi"):
+        return []
+    query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return []
+    by_index = dict(line.split(", ") for line in done.stdout.splitlines() if ", " in line)
+    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if wanted is None:
+        return list(by_index.values())
+    names = [by_index.get(name.strip(), name.strip()) for name in wanted.split(",") if name.strip()]
+    return [name for name in names if name in by_index.values()]
+
+
+def slots_per_gpu() -> int:
+    """The machine's setting.
+
+    Raises:
+        SteadyTuneError: no whole number above 0.
+    """
+    text = os.environ.get(SLOTS_VARIABLE, "1")
+    if not text.isdigit() or int(text) < 1:
+        raise SteadyTuneError(f"{SLOTS_VARIABLE} is '{text}', expected a whole number above 0")
+    return int(text)
+
+
+def gpu_slots() -> int:
+    """How many cells the machine's GPUs take at a time; 0 without a GPU."""
+    return len(visible_gpus()) * slots_per_gpu()
+
+
+@contextmanager
+def leased_gpu() -> Iterator[str | None]:
+    """Hold a GPU, the only one that CUDA shows this process from then on; its UUID, or None where nothing is leased.
+
+    To be entered before CUDA starts. Waits while every slot of every GPU is taken. Nothing is leased on a machine
+    without GPUs, and in a scheduler's job, which has its GPU already.
+    """
+    gpus = [] if any(os.environ.get(name) for name in SCHEDULED) else visible_gpus()
+    if not gpus:
+        yield None
+        return
+    with _lock(gpus, slots_per_gpu()) as gpu:
+        before = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        log.info("leased %s", gpu)
+        try:
+            yield gpu
+        finally:
+            if before is None:
+                del os.environ["CUDA_VISIBLE_DEVICES"]
+            else:
+                os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+@contextmanager
+def _lock(gpus: Sequence[str], slots: int) -> Iterator[str]:
+    """Lock the first free slot: a second cell joins a GPU only when every GPU has one."""
+    folder = Path(tempfile.gettempdir()) / "steadytune-leases"
+    folder.mkdir(exist_ok=True)
+    # Several users of a machine share the folder, as they share its GPUs.
+    if folder.stat().st_uid == os.getuid():
+        folder.chmod(0o1777)
+    said = False
+    while True:
+        for slot in range(slots):
+            for gpu in gpus:
+                with _open(folder / f"{gpu}-{slot}.lock") as handle:
+                    try:
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        continue
+                    yield gpu
+                    return
+        if not said:
+            log.info("every GPU is taken: waiting for one of %d slots", len(gpus) * slots)
+            said = True
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

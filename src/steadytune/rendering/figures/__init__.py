@@ -1,0 +1,29 @@
+"""The figures, one module a subject; `registry` finds them by name."""
+
+from steadytune.rendering.figures import (
+    cost,
+    curves,
+    inside,
+    layers,
+    registry,
+    robustness,
+    scores,
+    sizes,
+    transfer,
+)
+from steadytune.rendering.figures.registry import FIGURES, draw, figure
+
+__all__ = [
+    "FIGURES",
+    "cost",
+    "curves",
+    "draw",
+    "figure",
+    "inside",
+    "layers",
+    "registry",
+    "robustness",
+    "scores",
+    "sizes",
+    "transfer",
+]

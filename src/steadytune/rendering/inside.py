@@ -1,0 +1,98 @@
+"""What was measured inside encoders, as figures and tables read it: `inside.parquet` of a suite, by method and task."""
+
+import math
+import statistics
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from steadytune.rendering.results import Results
+
+BEFORE = "before"
+"""Stands for the encoder before fine-tuning where a method's name would."""
+
+Row = dict[str, Any]
+
+
+class Point(NamedTuple):
+    """One layer of a curve over the seeds; the spread is the sample standard deviation, 0 for one seed."""
+
+    layer: int
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One encoder's measurements; methods and tasks in the suite's order."""
+
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    rows: dict[tuple[str, str, str], list[Row]] = field(repr=False)
+    """(measure, method, task) -> rows of the table."""
+
+    def curve(self, measure: str, method: str, task: str, probe: str | None = None) -> list[Point]:
+        """A measure by layer over the seeds; layers at which no seed has a number are left out."""
+        rows = self.rows.get((measure, method, task), [])
+        layers = _by(["layer"], [row for row in rows if probe is None or row["probe"] == probe])
+        return [
+            Point(int(layer), statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
+            for (layer,), values in layers.items()
+        ]
+
+    def matrix(self, method: str, task: str) -> list[tuple[int, int, float]]:
+        """Noise propagation: (layer that the noise enters, layer, mean relative change over the seeds)."""
+        cells = _by(["layer", "to_layer"], self.rows.get(("noise_propagation", method, task), []))
+        return [(int(layer), int(other), statistics.fmean(values)) for (layer, other), values in cells.items()]
+
+    def probes(self, task: str) -> dict[str, str]:
+        """The probes of encoders fine-tuned on a task, and each one's metric."""
+        names = (BEFORE, *self.methods)
+        return {row["probe"]: row["metric"] for name in names for row in self.rows.get(("probe", name, task), [])}
+
+    def values(self, measure: str, method: str, task: str) -> list[float]:
+        """The numbers of a measure that has no layers."""
+        return [row["value"] for row in self.rows.get((measure, method, task), [])]
+
+    def label(self, method: str) -> str:
+        """A method's name, and how many of the planned models there were to look into where some were not."""
+        found = [value for task in self.tasks for value in self.values("looked_into", method, task)]
+        return method if all(found) else f"{method} ({int(sum(found))}/{len(found)} models)"
+
+
+def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
+    """What was measured inside an encoder (by default the first one that has something); None where nothing was.
+
+    Of a method with several variants it is the one that `results` shows.
+    """
+    import pandas as pd
+
+    path = results.folder / "inside.parquet"
+    if not path.is_file():
+        return None
+    records: list[Row] = [dict(row) for row in pd.read_parquet(path).to_dict("records")]
+    there = {row["encoder"] for row in records}
+    ordered = [results.primary, *results.encoders] if encoder is None else [encoder]
+    shown = next((name for name in ordered if name in there), None)
+    if shown is None:
+        return None
+    names = {(variant, task): method for (of, method, task), variant in results.variants.items() if of == shown}
+    rows: dict[tuple[str, str, str], list[Row]] = {}
+    for row in records:
+        method = names.get((row["method"], row["task"])) if names and row["method"] != BEFORE else row["method"]
+        if row["encoder"] == shown and method is not None:
+            rows.setdefault((row["measure"], method, row["task"]), []).append(row)
+    methods, tasks = {key[1] for key in rows}, {key[2] for key in rows}
+    return Inside(
+        tuple(method for method in results.methods if method in methods),
+        tuple(task for task in results.tasks if task in tasks),
+        rows,
+    )
+
+
+def _by(columns: list[str], rows: list[Row]) -> dict[tuple[Any, ...], list[float]]:
+    """Finite values grouped by columns, in ascending order of these."""
+    groups: dict[tuple[Any, ...], list[float]] = {}
+    for row in rows:
+        if math.isfinite(row["value"]):
+            groups.setdefault(tuple(row[column] for column in columns), []).append(row["value"])
+    return dict(sorted(groups.items()))

@@ -1,0 +1,85 @@
+"""What was computed from single predictions, as tables read it: slices of evaluation sets, calibration, churn.
+
+Of a method with several variants it is the one that the results show, under the method's name.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from steadytune.rendering.results import Key, Results
+from steadytune.rendering.scores import Score
+
+TABLES_OF_PREDICTIONS = ("hans", "advglue", "calibration")
+"""The tables that need it."""
+
+ALL = ""
+"""Stands for the gold label where a slice has every gold label."""
+
+
+class Slice(NamedTuple):
+    """Some examples of an evaluation set: those with one value in a column, and perhaps one gold label."""
+
+    evaluation_set: str
+    column: str
+    value: str
+    gold: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Accuracies on slices."""
+
+    scores: dict[Slice, dict[Key, Score]]
+    """Slices in the order of their files; by (encoder, method, task) what each scored, in points."""
+
+    def of(self, column: str) -> dict[str, list[Slice]]:
+        """The slices by a column, by evaluation set."""
+        found: dict[str, list[Slice]] = {}
+        for part in self.scores:
+            if part.column == column:
+                found.setdefault(part.evaluation_set, []).append(part)
+        return found
+
+
+def load_slices(results: Results) -> Slices:
+    """What `analysis/slices.parquet` holds of the cells that the results show; nothing where there is no such file."""
+    points: dict[Slice, dict[Key, dict[int, float]]] = {}
+    for key, row in _rows(results, "slices"):
+        part = Slice(row["evaluation_set"], row["column"], row["slice"], row["gold"], row["n"])
+        points.setdefault(part, {}).setdefault(key, {})[row["seed"]] = 100 * row["accuracy"]
+    return Slices(
+        {
+            part: {
+                key: Score("accuracy", float("nan"), results.cells[key], dict(sorted(values.items())))
+                for key, values in by_cell.items()
+            }
+            for part, by_cell in points.items()
+        }
+    )
+
+
+def load_calibration(results: Results) -> dict[tuple[str, str, str, str], dict[str, list[float]]]:
+    """(encoder, method, task, evaluation set) -> `ece`, `brier` or `churn` -> values of the seeds or pairs of seeds."""
+    found: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
+    for key, row in _rows(results, "calibration"):
+        measures = found.setdefault((*key, row["evaluation_set"]), {})
+        measures.setdefault(row["measure"], []).append(row["value"])
+    return found
+
+
+def _rows(results: Results, name: str) -> list[tuple[Key, dict[str, Any]]]:
+    """The rows of a file under `analysis/`, each with the cells that it belongs to."""
+    import pandas as pd
+
+    path = results.folder / "analysis" / f"{name}.parquet"
+    if not path.is_file():
+        return []
+    shown = {(encoder, variant, task): method for (encoder, method, task), variant in results.variants.items()}
+    rows = []
+    for row in pd.read_parquet(path).to_dict("records"):
+        variant = (row["encoder"], row["method"], row["task"])
+        key = (row["encoder"], shown.get(variant, "") if shown else row["method"], row["task"])
+        if key in results.cells:
+            rows.append((key, {str(column): value for column, value in row.items()}))
+    return rows

@@ -1,0 +1,58 @@
+"""Which layer each way of choosing one chooses."""
+
+import math
+
+from steadytune.rendering.entries import block_title
+from steadytune.rendering.results import Results
+from steadytune.rendering.table import NOTHING, Block, Line, Table, number
+from steadytune.rendering.tables.registry import table
+from steadytune.rendering.variability import Variability
+
+NAMES = {"cka": "CKA", "probe": "Probe", "h_score": "H-score"}
+
+
+@table("selectors")
+def selectors(results: Results) -> Table:
+    """Encoder x task: the layer chosen by nu, and how sure that is, by CKA with the labels, a probe and the H-score."""
+    blocks, data = [], []
+    for encoder in results.encoders:
+        found = [item for item in results.variability if item.encoder == encoder]
+        rows: list[Line] = [(item.task, str(len(item.nu) - 1), *_chosen(item)) for item in found]
+        if rows:
+            blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
+        data += [row for item in found for row in _numbers(item)]
+    notes = (
+        "Layers 1 to L, before fine-tuning. ν: that of least ν; share: of all resamples of the examples, corrected "
+        "for ν's bias, those that choose it.",
+        "CKA: linear centred kernel alignment with the labels. Probe: cross-validated accuracy of a linear classifier, "
+        "explained variance of a ridge regression for scores. H-score: with shrunk covariance. Each takes its highest.",
+    )
+    return Table(
+        name="selectors",
+        title="Which layer?",
+        caption="The layer that hidden-state variability chooses, and those that other scores of the same features do.",
+        columns=("Task", "L", "ν", ("ν", "share, %"), *NAMES.values()),
+        blocks=tuple(blocks),
+        notes=notes if blocks else ("This suite measures no variability.",),
+        data=tuple(data),
+    )
+
+
+def _chosen(item: Variability) -> list[str]:
+    """The layer by nu and its share, then by every other selector."""
+    share = number(100 * item.bands.share[item.best_layer], 0) if item.bands else NOTHING
+    others = (item.selectors.get(name) for name in NAMES)
+    return [str(item.best_layer), share, *(str(o.layer) if o and o.layer is not None else NOTHING for o in others)]
+
+
+def _numbers(item: Variability) -> list[dict[str, object]]:
+    """Every score of every layer."""
+    rows = []
+    for layer, nu in enumerate(item.nu):
+        row: dict[str, object] = {"encoder": item.encoder, "task": item.task, "layer": layer, "nu": nu}
+        bands = item.bands
+        row |= {name: getattr(bands, name)[layer] if bands else math.nan for name in ("low", "high", "share")}
+        row |= {name: item.selectors[name].scores[layer] if name in item.selectors else math.nan for name in NAMES}
+        chosen = {name: item.selectors[name].layer == layer if name in item.selectors else None for name in NAMES}
+        rows.append(row | {"nu_chooses": layer == item.best_layer} | {f"{k}_chooses": v for k, v in chosen.items()})
+    return rows

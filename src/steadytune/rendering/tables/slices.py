@@ -1,0 +1,115 @@
+"""Accuracy on parts of adversarial sets: the heuristics and subcases of HANS, the constructions of AdvGLUE."""
+
+from collections.abc import Iterable, Sequence
+
+from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
+from steadytune.rendering.predictions import ALL, Slice, Slices, load_slices
+from steadytune.rendering.results import Results
+from steadytune.rendering.scores import Score
+from steadytune.rendering.table import Block, Line, Table
+from steadytune.rendering.tables.registry import table
+
+GOLD = (
+    "The heuristics say entailment throughout: a model that follows one is right where that is the gold label, and "
+    "wrong elsewhere."
+)
+
+
+@table("hans")
+def hans(results: Results) -> Table:
+    """Accuracy by heuristic and by subcase, apart for each gold label."""
+    return _table(
+        results,
+        name="hans",
+        title="HANS, by heuristic and subcase",
+        columns=("heuristic", "subcase"),
+        caption=scope(results, "accuracy where word overlap misleads"),
+        note=GOLD,
+        by_gold=True,
+    )
+
+
+@table("advglue")
+def advglue(results: Results) -> Table:
+    """Accuracy by how an adversarial example was made: a word changed, the sentence changed, written by a person."""
+    return _table(
+        results,
+        name="advglue",
+        title="AdvGLUE, by construction",
+        columns=("data_construction",),
+        caption=scope(results, "accuracy on adversarial examples by how they were made"),
+        note="Slices of few examples move by whole points for each of them.",
+        by_gold=False,
+    )
+
+
+def _table(
+    results: Results, *, name: str, title: str, columns: Sequence[str], caption: str, note: str, by_gold: bool
+) -> Table:
+    """A block for each trained task, evaluation set and column; a row for each slice, a column for each method."""
+    slices = load_slices(results)
+    blocks: list[Block] = []
+    data: list[dict[str, object]] = []
+    shown: dict[str, Score] = {}
+    for encoder in results.encoders:
+        for task in results.tasks_of(encoder):
+            for column in columns:
+                for evaluation_set, found in slices.of(column).items():
+                    rows = _rows(results, slices, (encoder, task), _chosen(found, by_gold=by_gold))
+                    if not rows:
+                        continue
+                    blocks.append(_block(results, (encoder, task), evaluation_set, column, rows))
+                    for part, scores in rows:
+                        for method, score in scores.items():
+                            data.append(_numbers((encoder, method, task), part, score))
+                            shown[f"{encoder}, {method}, {task}"] = score
+    return Table(
+        name=name,
+        title=title,
+        caption=caption,
+        columns=("Slice", "Gold", "n", *results.methods),
+        blocks=tuple(blocks),
+        align="ll" + "r" * (1 + len(results.methods)),
+        notes=(SPREAD, note, BOLD, *status_notes(list(shown.items())))
+        if blocks
+        else ("This suite evaluates on no such set.",),
+        data=tuple(data),
+    )
+
+
+def _chosen(slices: Iterable[Slice], *, by_gold: bool) -> list[Slice]:
+    """Either the slices with one gold label, or those with all."""
+    return [part for part in slices if (part.gold != ALL) == by_gold]
+
+
+Row = tuple[Slice, dict[str, Score]]
+
+
+def _rows(results: Results, slices: Slices, trained: tuple[str, str], parts: Iterable[Slice]) -> list[Row]:
+    """The scores of every method of (encoder, task) on each slice, slices on which there are none left out."""
+    encoder, task = trained
+    rows = []
+    for part in parts:
+        scores = slices.scores[part]
+        found = {m: scores[encoder, m, task] for m in results.methods_of(encoder) if (encoder, m, task) in scores}
+        if found:
+            rows.append((part, found))
+    return rows
+
+
+def _block(results: Results, trained: tuple[str, str], evaluation_set: str, column: str, rows: list[Row]) -> Block:
+    encoder, task = trained
+    lines: list[Line] = []
+    for part, scores in rows:
+        best = leaders({method: score.mean for method, score in scores.items() if score.complete})
+        entries = [scored(scores.get(method), best=method in best) for method in results.methods]
+        lines.append((part.value, part.gold.replace("_", " ") or "all", part.n, *entries))
+    prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
+    by = column.removeprefix("data_").replace("_", " ")
+    return Block(tuple(lines), title=f"{prefix}trained on {task}, {evaluation_set} by {by}")
+
+
+def _numbers(key: tuple[str, str, str], part: Slice, score: Score) -> dict[str, object]:
+    """The csv row of a slice."""
+    names = dict(zip(("encoder", "method", "task"), key, strict=True))
+    return numbers({**names, **part._asdict()}, score)

@@ -1,0 +1,50 @@
+"""Every variant of a method beside the others: what each of its choices is worth."""
+
+from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
+from steadytune.rendering.results import Results
+from steadytune.rendering.scores import metric_name
+from steadytune.rendering.table import Block, Line, Table
+from steadytune.rendering.tables.registry import table
+from steadytune.variants import base, point
+
+
+@table("variants", every_variant=True)
+def variants(results: Results) -> Table:
+    """Variant x task, a block for each encoder and method that stands in the grid more than once."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for encoder in results.encoders:
+        for variant in results.methods_of(encoder):
+            groups.setdefault((encoder, base(variant)), []).append(variant)
+    groups = {key: found for key, found in groups.items() if len(found) > 1}
+    tasks = [
+        task
+        for task in results.tasks
+        if any(
+            sum((encoder, name, task) in results.cells for name in found) > 1 for (encoder, _), found in groups.items()
+        )
+    ]
+    shown, data, blocks = [], [], []
+    for (encoder, method), found in groups.items():
+        scores = {(variant, task): results.score(encoder, variant, task) for variant in found for task in tasks}
+        complete = {key: score.mean for key, score in scores.items() if score and score.complete}
+        best = {task: leaders({name: mean for (name, of), mean in complete.items() if of == task}) for task in tasks}
+        rows: list[Line] = []
+        for variant in found:
+            entries = [scored(scores[variant, task], best=variant in best[task]) for task in tasks]
+            rows.append((point(variant) or f"{method} as it stands", *entries))
+        for (variant, task), score in scores.items():
+            if score:
+                shown.append((f"{encoder}, {variant}, {task}", score))
+                data.append(numbers({"encoder": encoder, "method": method, "variant": variant, "task": task}, score))
+        title = method if len(results.encoders) == 1 else f"{encoder}, {method}"
+        blocks.append(Block(tuple(rows), title=title))
+    stands = "As it stands: with the suite's settings; every other row names what differs."
+    return Table(
+        name="variants",
+        title="Variants",
+        caption=scope(results, "evaluation split of each task"),
+        columns=("Variant", *((task, metric_name(results.metric(task))) for task in tasks)),
+        blocks=tuple(blocks),
+        notes=(SPREAD, BOLD, stands, *status_notes(shown)) if data else ("No method of this suite has variants.",),
+        data=tuple(data),
+    )

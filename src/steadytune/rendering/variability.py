@@ -1,0 +1,87 @@
+"""What the variability stage left, as tables and figures read it."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Bands:
+    """The 95 % interval of nu, NaN where it has no end, and how often a layer is l* among resamples, by layer 0..L."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    share: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of a few examples: how many, the most frequent class's share, and their l* beside that of all data."""
+
+    examples: int
+    share: float
+    agreement: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Another selector's score of every layer 0..L, NaN where it has none, and the layer that it chooses."""
+
+    scores: tuple[float, ...]
+    layer: int | None
+
+
+@dataclass(frozen=True)
+class Variability:
+    """Hidden-state variability of one encoder on one task: nu of hidden[0..L], its arg-min l*, and how sure that is."""
+
+    encoder: str
+    task: str
+    nu: tuple[float, ...]
+    best_layer: int
+    bands: Bands | None = None
+    imbalance: tuple[Draws, ...] = ()
+    scarcity: tuple[Draws, ...] = ()
+    selectors: dict[str, Choice] = field(default_factory=dict)
+
+
+def load_variability(folder: Path, encoders: Sequence[str], tasks: Sequence[str]) -> list[Variability]:
+    """Every `variability/<encoder>/<task>.json` under a suite's results, in the suite's order."""
+    found = []
+    for encoder in encoders:
+        for task in tasks:
+            path = folder / "variability" / encoder / f"{task}.json"
+            if path.is_file():
+                found.append(_read(json.loads(path.read_text(encoding="utf-8")), encoder, task))
+    return found
+
+
+def _read(content: dict[str, Any], encoder: str, task: str) -> Variability:
+    bands, robustness = content.get("bands"), content.get("robustness") or {}
+    selectors = content.get("selectors") or {}
+    return Variability(
+        encoder=encoder,
+        task=task,
+        nu=_numbers(content["nu"]),
+        best_layer=int(content["best_layer"]),
+        bands=Bands(*(_numbers(bands[name]) for name in ("low", "high", "share"))) if bands else None,
+        imbalance=_draws(robustness.get("imbalance", ())),
+        scarcity=_draws(robustness.get("scarcity", ())),
+        selectors={name: Choice(_numbers(found["scores"]), found["layer"]) for name, found in selectors.items()},
+    )
+
+
+def _draws(points: Iterable[dict[str, Any]]) -> tuple[Draws, ...]:
+    return tuple(
+        Draws(int(point["examples"]), *_numbers(point[name] for name in ("share", "agreement", "distance")))
+        for point in points
+    )
+
+
+def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
+    """JSON's null, for what is infinite or undefined, is NaN."""
+    return tuple(math.nan if value is None else float(value) for value in values)

@@ -1,0 +1,180 @@
+"""Bundles: what a suite reads as one tar file, for machines without a network.
+
+Of the same files the same bytes: members in the order of their names, without times and owners. The first member is
+the manifest, a JSON object with SHA-256 and size of every other one.
+"""
+
+import io
+import json
+import logging
+import shutil
+import tarfile
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from steadytune.errors import SteadyTuneError
+from steadytune.files import atomic_path, sha256
+from steadytune.store.inventory import Item
+from steadytune.store.lock import Kind, Lock
+from steadytune.store.pins import check_file_name
+from steadytune.store.receipt import RECEIPT, measure, read_receipt, verify
+from steadytune.store.staging import alone, choose, describe, disk_errors, install, objection
+
+if TYPE_CHECKING:
+    from steadytune.suite import Suite
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+MANIFEST_BYTES = 1 << 24
+# Parts of a key below `datasets` and `models`.
+KEY_PARTS = {"datasets": 3, "models": 2}
+Manifest = Mapping[str, Mapping[str, Any]]
+
+
+def pack(items: Iterable[Item], store: Path, path: Path) -> None:
+    """Write a bundle of staged items; one that the workflow trains is left out where it has not.
+
+    Raises:
+        SteadyTuneError: an item that is not staged, or damaged.
+    """
+    files: dict[str, Path] = {}
+    for item in items:
+        folder = store / item.where
+        if item.pretrained and not (folder / RECEIPT).is_file():
+            continue
+        receipt = verify(folder)
+        files |= {f"{item.where}/{name}": folder / name for name in (*receipt.files, RECEIPT)}
+        logger.info("%s: bundled: %s", item.where, describe(receipt))
+    found = {name: measure(file) for name, file in sorted(files.items())}
+    manifest = {name: {"sha256": file.sha256, "bytes": file.bytes} for name, file in found.items()}
+    with disk_errors(str(path)), atomic_path(path) as temporary, tarfile.open(temporary, "w") as tar:
+        text = (json.dumps({"files": manifest}, indent=2) + "\n").encode()
+        tar.addfile(_member(MANIFEST, len(text)), io.BytesIO(text))
+        for name, file in found.items():
+            with files[name].open("rb") as handle:
+                tar.addfile(_member(name, file.bytes), handle)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mode = 0o644
+    return member
+
+
+def unpack(path: Path, suite: "Suite", lock: Lock) -> None:
+    """Put a bundle's items into the suite's store.
+
+    Everything is unpacked into a private folder and checked there, against the bundle's manifest, the receipts and the
+    lock, before the first file is moved into place.
+
+    Raises:
+        SteadyTuneError: no bundle, a damaged one, one with members that it must not have, or an item that is not what
+            the lock says.
+    """
+    store = suite.file.store
+    with disk_errors(str(path)):
+        (store / ".downloads").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="bundle-", dir=store / ".downloads") as name:
+            private = Path(name)
+            try:
+                folders = _extract(path, private)
+            except (tarfile.TarError, EOFError) as error:
+                raise SteadyTuneError(f"{path}: not a whole bundle: {error}") from None
+            for where in folders:
+                _check(private / where, where, path, suite, lock)
+            for where in folders:
+                _put(private / where, store, where)
+
+
+def _extract(path: Path, private: Path) -> list[str]:
+    """Unpack every member under `private`, checked against the manifest; the folders below the store."""
+    with tarfile.open(path, "r:") as tar:
+        manifest, seen = _read_manifest(tar, path), set()
+        folders = _folders(manifest, path)
+        while (member := tar.next()) is not None:
+            expected = manifest.get(member.name)
+            handle = tar.extractfile(member) if member.isreg() else None
+            if expected is None or handle is None or member.name in seen:
+                raise SteadyTuneError(f"{path}: {member.name!r}: a member that is no file of the manifest")
+            seen.add(member.name)
+            if member.size != expected["bytes"] or _copy(handle, private / member.name) != expected["sha256"]:
+                raise SteadyTuneError(f"{path}: {member.name}: damaged: not what the bundle's manifest says")
+    if missing := sorted(manifest.keys() - seen):
+        raise SteadyTuneError(f"{path}: not a whole bundle: no {missing[0]}")
+    return folders
+
+
+def _read_manifest(tar: tarfile.TarFile, path: Path) -> Manifest:
+    member = tar.next()
+    if member is None or member.name != MANIFEST or not member.isreg() or member.size > MANIFEST_BYTES:
+        raise SteadyTuneError(
+            f"{path}: no bundle of `steadytune stage SUITE --bundle FILE`: it does not begin with {MANIFEST}"
+        )
+    handle = tar.extractfile(member)
+    try:
+        files = json.load(handle or io.BytesIO())["files"]
+        return {str(name): {"sha256": str(file["sha256"]), "bytes": int(file["bytes"])} for name, file in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SteadyTuneError(f"{path}: {MANIFEST} is damaged") from None
+
+
+def _folders(manifest: Manifest, path: Path) -> list[str]:
+    """The folders of a manifest's files, after a check that every name stays inside its own and each has a receipt."""
+    folders: dict[str, set[str]] = defaultdict(set)
+    for name in manifest:
+        kind, *parts = name.split("/")
+        size = KEY_PARTS.get(kind, len(parts))
+        where, file = "/".join((kind, *parts[:size])), "/".join(parts[size:])
+        try:
+            # A key is no file, but its parts may hold as little.
+            check_file_name(f"{'/'.join(parts[:size])}/{'receipt.txt' if file == RECEIPT else file}")
+        except ValueError:
+            raise SteadyTuneError(f"{path}: {name!r}: a name that no file of the store has") from None
+        folders[where].add(file)
+    for where, files in folders.items():
+        if RECEIPT not in files:
+            raise SteadyTuneError(f"{path}: {where}: no {RECEIPT}")
+    return sorted(folders)
+
+
+def _copy(handle: IO[bytes], target: Path) -> str:
+    """Write a member; its SHA-256."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as output:
+        shutil.copyfileobj(handle, output)
+    return sha256(target)
+
+
+def _check(folder: Path, where: str, path: Path, suite: "Suite", lock: Lock) -> None:
+    """Check an unpacked folder against its receipt and the lock."""
+    receipt = verify(folder)
+    kind: Kind = "datasets" if where.startswith("datasets/") else "models"
+    key = where.removeprefix(f"{kind}/")
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    if there != {*receipt.files, RECEIPT}:
+        raise SteadyTuneError(f"{path}: {where}: its files are not those of its receipt")
+    if kind == "models" and lock.pretraining(key) is not None:
+        reason = "" if receipt.source == "pretrained" else f"it came from {receipt.source}"
+    else:
+        reason = objection(receipt, choose(kind, key, lock, suite.sources))
+    if reason:
+        raise SteadyTuneError(f"{path}: {where}: not what the lock says: {reason}")
+
+
+def _put(folder: Path, store: Path, where: str) -> None:
+    """Move a checked folder into the store, unless the same is there."""
+    receipt = read_receipt(folder)
+    with alone(store, where.replace("/", "--"), where):
+        try:
+            if verify(store / where) == receipt:
+                logger.info("%s: in place: %s", where, describe(receipt))
+                return
+        except SteadyTuneError:
+            pass
+        install(store / where, receipt, {name: folder / name for name in receipt.files})
+    logger.info("%s: %s", where, describe(receipt))

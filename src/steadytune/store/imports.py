@@ -1,0 +1,98 @@
+"""What a user brings himself: the classic GLUE folder, and encoders whose weights he has converted."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from steadytune.errors import SteadyTuneError
+from steadytune.store.classic_glue import LAYOUTS, read_splits
+from steadytune.store.parsers import Row
+from steadytune.store.pins import FilePin, GeneratedFile
+from steadytune.store.receipt import Receipt, StagedFile, measure
+from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, write_rows
+
+IMPORTED = "imported"
+GLUE = "nyu-mll/glue/"
+
+
+@dataclass(frozen=True)
+class Imports:
+    """Folders that come before the lock's sources, for what they have."""
+
+    glue: Path | None = None
+    """The classic GLUE folder."""
+    encoders: Path | None = None
+    """Encoders as `<owner>/<name>/`."""
+
+    def __post_init__(self) -> None:
+        expected = [layout.folder for layout in LAYOUTS.values()]
+        if self.glue and not any((self.glue / folder).is_dir() for folder in expected):
+            raise SteadyTuneError(f"{self.glue}: no GLUE folder: expected one of {', '.join(expected)} in it")
+        if self.encoders and not self.encoders.is_dir():
+            raise SteadyTuneError(f"{self.encoders}: no such folder")
+
+    def source(self, kind: str, key: str, names: Iterable[str]) -> Source | None:
+        """The source of an entry whose files have these names, where one of the folders has it."""
+        config = key.removeprefix(GLUE)
+        if self.glue and kind == "datasets" and key.startswith(GLUE) and config in LAYOUTS:
+            if (self.glue / LAYOUTS[config].folder).is_dir():
+                return GlueFolder(key, self.glue)
+        elif self.encoders and kind == "models" and (self.encoders / key).is_dir():
+            return EncoderFolder(key, self.encoders / key, names)
+        return None
+
+
+class GlueFolder(Source):
+    """A task of the classic GLUE folder."""
+
+    kind = IMPORTED
+
+    def __init__(self, key: str, root: Path) -> None:
+        self.config = key.removeprefix(GLUE)
+        self.root = root
+        folder = LAYOUTS[self.config].folder
+        super().__init__(f"datasets/{key}", f"the classic GLUE folder, {folder}", "import", {})
+        self.files = dict.fromkeys(self._rows, GeneratedFile())
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Row]]:
+        """Rows by file name."""
+        splits = read_splits(self.root, self.config)
+        return {f"{split}-00000-of-00001.parquet": rows for split, rows in splits.items()}
+
+    def accepts(self, receipt: Receipt) -> bool:
+        """Whether the folder was imported from the same rows."""
+        found = {name: file.rows_sha256 for name, file in receipt.files.items()}
+        return super().accepts(receipt) and found == {name: hash_rows(rows) for name, rows in self._rows.items()}
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Write the rows of a split as parquet."""
+        return write_rows(downloads / name, self._rows[name])
+
+    def measure(self, name: str, path: Path) -> StagedFile:
+        """Hash and size of the file, and the hash of its rows."""
+        return measure_rows(path)
+
+
+class EncoderFolder(Source):
+    """An encoder in a folder of the user's."""
+
+    kind = IMPORTED
+
+    def __init__(self, key: str, folder: Path, names: Iterable[str]) -> None:
+        self.folder = folder
+        super().__init__(f"models/{key}", "a folder of the user's", "import", dict.fromkeys(names, FilePin()))
+        for name in self.files:
+            if not (folder / name).is_file():
+                raise SteadyTuneError(f"{folder / name}: not there; the lock's files of {key}: {', '.join(self.files)}")
+
+    def accepts(self, receipt: Receipt) -> bool:
+        """Whether the folder was imported from the same files."""
+        return super().accepts(receipt) and all(
+            receipt.files[name].sha256 == measure(self.folder / name).sha256 for name in self.files
+        )
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Copy a file."""
+        return copy_file(self.folder / name, downloads / name)

@@ -1,0 +1,224 @@
+"""Parsers: rows in the hub's columns and label numbers, from the files in which data sets were published.
+
+Standard library only: the lock is checked wherever the Snakefile is read. No format here has quoting; a quotation mark
+is a character of a sentence. (Read with quoting, SciTail's training set loses 499 of its 23,596 rows.)
+"""
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from steadytune.errors import SteadyTuneError, nearest
+
+Row = dict[str, Any]
+Lines = Iterable[str]
+Parser = Callable[[Lines, str], Iterator[Row]]
+
+_THREE_WAY = {"entailment": 0, "neutral": 1, "contradiction": 2}
+_SICK_SPLITS = {"train": "TRAIN", "validation": "TRIAL", "test": "TEST"}
+
+
+def parse_file(name: str, path: Path, member: str | None, split: str) -> list[Row]:
+    """The rows of one split, by the parser `name`, from a file or from a member of a zip archive.
+
+    Raises:
+        SteadyTuneError: not an archive, no such member, no rows, or a line that is not of the format (its number).
+    """
+    with open_text(path, member) as handle:
+        lines = _Numbered(handle)
+        try:
+            rows = list(PARSERS[name](lines, split))
+        except (KeyError, ValueError, TypeError) as error:
+            raise SteadyTuneError(f"line {lines.number}: not in the format of '{name}': {error!r}") from None
+    if not rows:
+        raise SteadyTuneError(f"no rows of split '{split}' in the format of '{name}'")
+    return rows
+
+
+@contextmanager
+def open_text(path: Path, member: str | None = None) -> Iterator[IO[str]]:
+    """A UTF-8 text, unpacked where it is gzip or a member of a zip archive.
+
+    Raises:
+        SteadyTuneError: not such an archive, or no such member.
+    """
+    try:
+        if member is not None:
+            with zipfile.ZipFile(path) as archive:
+                if member not in archive.namelist():
+                    raise SteadyTuneError(f"no {member} in the archive{nearest(member, archive.namelist())}")
+                with archive.open(member) as handle, _text(handle) as text:
+                    yield text
+        elif _is_gzip(path):
+            with gzip.open(path) as handle, _text(handle) as text:
+                yield text
+        else:
+            with path.open("rb") as handle, _text(handle) as text:
+                yield text
+    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:
+        raise SteadyTuneError(f"not a whole archive: {error}") from None
+
+
+def _is_gzip(path: Path) -> bool:
+    # By its first bytes, because not every address ends in .gz.
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+def _text(handle: Any) -> io.TextIOWrapper:
+    # With a byte order mark or without, and with the line ends of Python's text mode: so the hub's copies were made.
+    return io.TextIOWrapper(handle, encoding="utf-8-sig")
+
+
+class _Numbered:
+    """Lines without their ends, and the number of the last one."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = iter(lines)
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self.lines)
+        self.number += 1
+        return line.rstrip("\n")
+
+
+def read_tsv(lines: Lines) -> Iterator[dict[str, str]]:
+    """The lines of a table under its header, as column -> field; a short line lacks its last columns."""
+    rows = iter(lines)
+    header = next(rows, "").rstrip("\n").split("\t")
+    for line in rows:
+        yield dict(zip(header, line.rstrip("\n").split("\t"), strict=False))
+
+
+def read_jsonl(lines: Lines) -> Iterator[Row]:
+    """The objects of JSON lines, empty lines left out."""
+    return (json.loads(line) for line in lines if line.strip())
+
+
+def _pair(row: Mapping[str, Any], label: int) -> Row:
+    """A premise and a hypothesis as the SNLI family names them."""
+    return {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": label}
+
+
+def _snli(lines: Lines, split: str) -> Iterator[Row]:
+    """`snli_1.0_*.txt`; -1 where the annotators found no majority."""
+    for row in read_tsv(lines):
+        yield _pair(row, (_THREE_WAY | {"-": -1})[row["gold_label"]])
+
+
+def _hans(lines: Lines, split: str) -> Iterator[Row]:
+    """`heuristics_evaluation_set.txt`."""
+    for row in read_tsv(lines):
+        label = {"entailment": 0, "non-entailment": 1}[row["gold_label"]]
+        yield _pair(row, label) | {name: row[name] for name in ("heuristic", "subcase", "template")}
+
+
+def _sick(lines: Lines, split: str) -> Iterator[Row]:
+    """`SICK.txt`, which holds all splits."""
+    for row in read_tsv(lines):
+        if row["SemEval_set"] == _SICK_SPLITS[split]:
+            yield {
+                "id": row["pair_ID"],
+                "sentence_A": row["sentence_A"],
+                "sentence_B": row["sentence_B"],
+                "label": _THREE_WAY[row["entailment_label"].lower()],
+                "relatedness_score": float(row["relatedness_score"]),
+            }
+
+
+def _scitail(lines: Lines, split: str) -> Iterator[Row]:
+    """`tsv_format/scitail_1.0_*.tsv`, without a header."""
+    for line in lines:
+        premise, hypothesis, label = line.split("\t")
+        if label not in ("entails", "neutral"):
+            raise ValueError(f"label {label!r}")
+        yield {"premise": premise, "hypothesis": hypothesis, "label": label}
+
+
+def _anli(lines: Lines, split: str) -> Iterator[Row]:
+    """`R1/dev.jsonl` and the like."""
+    for row in read_jsonl(lines):
+        yield {
+            "uid": row["uid"],
+            "premise": row["context"],
+            "hypothesis": row["hypothesis"],
+            "label": {"e": 0, "n": 1, "c": 2}[row["label"]],
+            "reason": row.get("reason", ""),
+        }
+
+
+def _cb(lines: Lines, split: str) -> Iterator[Row]:
+    """SuperGLUE's `CB/*.jsonl`; contradiction is class 1 there, as on the hub."""
+    for row in read_jsonl(lines):
+        label = {"entailment": 0, "contradiction": 1, "neutral": 2}[row["label"]]
+        yield {"premise": row["premise"], "hypothesis": row["hypothesis"], "idx": row["idx"], "label": label}
+
+
+def _breaking_nli(lines: Lines, split: str) -> Iterator[Row]:
+    """`dataset.jsonl`."""
+    for row in read_jsonl(lines):
+        yield _pair(row, _THREE_WAY[row["gold_label"]]) | {"category": row["category"]}
+
+
+def _squad(lines: Lines, split: str) -> Iterator[Row]:
+    """A JSON file in the schema of SQuAD 1.1."""
+    for article in json.loads("\n".join(lines))["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                answers = question["answers"]
+                yield _question(
+                    question["id"],
+                    article.get("title", ""),
+                    paragraph["context"],
+                    question["question"],
+                    [(answer["text"], answer["answer_start"]) for answer in answers],
+                )
+
+
+def _mrqa(lines: Lines, split: str) -> Iterator[Row]:
+    """MRQA's JSON lines, of which the first is a header; every detected span of an answer is one of the answers."""
+    title = ""
+    for paragraph in read_jsonl(lines):
+        if "header" in paragraph:
+            title = paragraph["header"]["dataset"]
+            continue
+        context = paragraph["context"]
+        for question in paragraph["qas"]:
+            # Both ends of a span belong to it.
+            spans = [span for answer in question["detected_answers"] for span in answer["char_spans"]]
+            answers = [(context[first : last + 1], first) for first, last in spans]
+            yield _question(question["qid"], title, context, question["question"], answers)
+
+
+def _question(key: str, title: str, context: str, question: str, answers: list[tuple[str, int]]) -> Row:
+    """A row in SQuAD's columns; answers are (text, first character)."""
+    return {
+        "id": key,
+        "title": title,
+        "context": context,
+        "question": question,
+        "answers": {"text": [text for text, _ in answers], "answer_start": [start for _, start in answers]},
+    }
+
+
+PARSERS: dict[str, Parser] = {
+    "anli": _anli,
+    "breaking-nli": _breaking_nli,
+    "cb": _cb,
+    "hans": _hans,
+    "mrqa": _mrqa,
+    "scitail": _scitail,
+    "sick": _sick,
+    "snli": _snli,
+    "squad": _squad,
+}
+"""By the name that the lock gives them."""

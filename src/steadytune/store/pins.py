@@ -1,0 +1,242 @@
+"""Pins: what each kind of source must bring of a data set or an encoder, as `config/lock.yaml` says it."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from steadytune.errors import nearest
+from steadytune.schema import Checked
+from steadytune.store.parsers import PARSERS
+from steadytune.store.receipt import RECEIPT, StagedFile
+
+# Formats that carry data alone. Pickles (.bin, .pt, .ckpt, .pkl) run code when they are loaded.
+ALLOWED_SUFFIXES = (".csv", ".json", ".jsonl", ".model", ".parquet", ".safetensors", ".tsv", ".txt")
+
+
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """A check of a text by a regular expression."""
+
+    def check_text(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(expected)
+        return value
+
+    return AfterValidator(check_text)
+
+
+def check_file_name(value: str) -> str:
+    """A name that a file of the store may have.
+
+    Raises:
+        ValueError: a name that leaves its folder, hides, stands for the receipt, or can hold code.
+    """
+    parts = value.split("/")
+    if "\\" in value or any(not part or part.startswith(".") for part in parts) or parts[-1] == RECEIPT:
+        raise ValueError("a relative path without '..', hidden parts or backslashes")
+    if PurePosixPath(value).suffix not in ALLOWED_SUFFIXES:
+        raise ValueError(f"a file that cannot run code when loaded: one of {' '.join(ALLOWED_SUFFIXES)}")
+    return value
+
+
+def _check_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+        raise ValueError("an http(s) address without user name and password")
+    return value
+
+
+def _check_parser(value: str) -> str:
+    if value not in PARSERS:
+        raise ValueError(f"one of {', '.join(sorted(PARSERS))}{nearest(value, PARSERS)}")
+    return value
+
+
+Sha256 = Annotated[str, matching("[0-9a-f]{64}", "64 lower-case hex digits")]
+Revision = Annotated[str, matching("[0-9a-f]{40}", "a commit: 40 lower-case hex digits")]
+Repo = Annotated[str, matching(r"\w[\w.-]*/\w[\w.-]*", "<owner>/<name>")]
+FileName = Annotated[str, AfterValidator(check_file_name)]
+Address = Annotated[str, AfterValidator(_check_url)]
+ParserName = Annotated[str, AfterValidator(_check_parser)]
+
+
+def _require(condition: bool, expected: str) -> None:
+    if not condition:
+        raise ValueError(expected)
+
+
+class FilePin(Checked):
+    """What a file must be; nothing, inside a pin that says `unpinned: true`."""
+
+    sha256: Sha256 | None = None
+    bytes: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        _require((self.sha256 is None) == (self.bytes is None), "both sha256 and bytes")
+        return self
+
+    @property
+    def known(self) -> bool:
+        """Whether the lock says what the file must be."""
+        return self.sha256 is not None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the hash of a file at hand tells that it need not be brought again."""
+        return self.known
+
+    def fits(self, found: StagedFile) -> bool:
+        """Whether a file is what the lock says, or the lock does not say."""
+        return not self.known or (self.sha256, self.bytes) == (found.sha256, found.bytes)
+
+    def describe(self, found: StagedFile | None = None) -> str:
+        """What the lock says, or what was found in its place, for a message."""
+        what = found or self
+        return f"SHA-256 {what.sha256} and {what.bytes} bytes"
+
+
+class UrlFile(FilePin):
+    """A file at an address of its own, or a file of rows that are read from what the address gives.
+
+    `sha256` and `bytes` are those of the download.
+    """
+
+    url: Address
+    parser: ParserName | None = None
+    """What reads the rows, by its name in `store/parsers.py`; without one the file is kept as it is."""
+    member: str | None = None
+    """The file in the zip archive that the parser reads."""
+    rows_sha256: Sha256 | None = None
+    """SHA-256 of the rows as JSON lines, where it is known."""
+
+    @model_validator(mode="after")
+    def _only_rows_come_from_archives(self) -> Self:
+        _require(self.parser is not None or (self.member or self.rows_sha256) is None, "a parser beside these")
+        return self
+
+    @property
+    def download(self) -> FilePin:
+        """What the address must give."""
+        return FilePin(sha256=self.sha256, bytes=self.bytes)
+
+    @property
+    def reusable(self) -> bool:
+        """Rows are read anew: no hash of their parquet file is pinned."""
+        return self.known and self.parser is None
+
+    def fits(self, found: StagedFile) -> bool:
+        """Whether a file, or the download that it was read from and its rows, are what the lock says."""
+        if self.parser is None:
+            return super().fits(found)
+        came_from = not self.known or (self.sha256, self.bytes) == (found.raw_sha256, found.raw_bytes)
+        return came_from and self.rows_sha256 in (None, found.rows_sha256)
+
+    def describe(self, found: StagedFile | None = None) -> str:
+        """What the lock says, or what was found in its place, for a message."""
+        return super().describe(found) if self.parser is None else f"rows of SHA-256 {(found or self).rows_sha256}"
+
+
+class GeneratedFile(Checked):
+    """What the rows of a file that a generator of the project makes must be."""
+
+    rows_sha256: Sha256 | None = None
+    """SHA-256 of the rows as JSON lines, each with sorted keys: parquet's bytes depend on the version that writes."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the lock says what the rows must be."""
+        return self.rows_sha256 is not None
+
+    @property
+    def reusable(self) -> bool:
+        """Made anew, because of a damaged file the rows cannot be read."""
+        return False
+
+    def fits(self, found: StagedFile) -> bool:
+        """Whether the rows are what the lock says, or the lock does not say."""
+        return self.rows_sha256 in (None, found.rows_sha256)
+
+    def describe(self, found: StagedFile | None = None) -> str:
+        """What the lock says, or what was found in its place, for a message."""
+        return f"rows of SHA-256 {(found or self).rows_sha256}"
+
+
+class HubPin(Checked):
+    """Files of a repository on the hub, by their paths in it."""
+
+    repo: Repo
+    revision: Revision | None = None
+    unpinned: bool = False
+    """No revision and no hash are known: the first download finds them and its receipt keeps them."""
+    files: dict[FileName, FilePin] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _all_or_nothing(self) -> Self:
+        known = [file.known for file in self.files.values()]
+        if self.unpinned:
+            _require(self.revision is None and not any(known), "no revision and no hashes beside unpinned: true")
+        else:
+            _require(self.revision is not None and all(known), "a revision and every file's sha256, or unpinned: true")
+        return self
+
+
+class UrlPin(Checked):
+    """Files at addresses of their own, by their names in the store."""
+
+    origin: str
+    licence: str
+    unpinned: bool = False
+    """No hash is known: the first download finds them and its receipt keeps them."""
+    files: dict[FileName, UrlFile] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _all_or_nothing(self) -> Self:
+        files = self.files.values()
+        if self.unpinned:
+            _require(not any(file.known or file.rows_sha256 for file in files), "no hashes beside unpinned: true")
+        else:
+            _require(all(file.known for file in files), "every file's sha256 and bytes, or unpinned: true")
+        return self
+
+
+class LocalPin(Checked):
+    """Files of a store staged elsewhere, by their names in the store."""
+
+    origin: str
+    licence: str
+    files: dict[FileName, FilePin] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _all_known(self) -> Self:
+        _require(all(file.known for file in self.files.values()), "every file's sha256 and bytes")
+        return self
+
+
+class GeneratedPin(Checked):
+    """Files that a generator of the project makes, by their names in the store."""
+
+    generator: Literal["mini"]
+    unpinned: bool = False
+    files: dict[FileName, GeneratedFile] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _all_or_nothing(self) -> Self:
+        known = [file.known for file in self.files.values()]
+        if self.unpinned:
+            _require(not any(known), "no hashes beside unpinned: true")
+        else:
+            _require(all(known), "every file's rows_sha256, or unpinned: true")
+        return self
+
+
+class PretrainedPin(Checked):
+    """An encoder that the project trains itself."""
+
+    config: str
+    """The file that says how."""
+
+
+Pin = HubPin | UrlPin | LocalPin | GeneratedPin | PretrainedPin

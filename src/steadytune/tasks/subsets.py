@@ -1,0 +1,150 @@
+"""The fixed subsets `@n`: the rule that draws them, and the index lists that the project publishes.
+
+`published/subsets/<task>@<n>.txt` lists the rows of a training subset, so that others can take the same examples
+without this project's code. The rule is what training goes by; a published list is held against it whenever its subset
+is used, and a list for other rows (a copy of the data set in another order) says nothing and is named in the log.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from steadytune.errors import SteadyTuneError
+from steadytune.files import write_text
+from steadytune.tasks.table import TASKS, Task, spell_size
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+log = logging.getLogger(__name__)
+
+SUBSETS = Path("published/subsets")
+SIZES = (1000, 5000)
+"""The sizes that lists are published for."""
+# Changing this string draws other subsets.
+SUBSET_STREAM = "steadytune subset"
+
+
+def subset_rows(labels: np.ndarray, size: int, stream: str = SUBSET_STREAM) -> np.ndarray:
+    """The fixed stratified subset of `size` of the rows with the labels (n,): sorted indices into them, shape (size,).
+
+    Each class has its share of the subset, rounded by largest remainder; regression is stratified by the rounded label.
+    Within a class every row has a fixed random key and the smallest are taken, so that smaller subsets lie inside
+    larger ones but for a row or so of rounding. The keys are raw output of Philox, which numpy never changes; another
+    `stream` gives other keys.
+
+    Raises:
+        SteadyTuneError: more rows asked for than there are.
+    """
+    if not 0 < size <= len(labels):
+        raise SteadyTuneError(f"a subset of {size} examples, but there are {len(labels)}")
+    key = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:16], "little")
+    keys = np.random.Philox(key=key).random_raw(len(labels))
+    _, strata, counts = np.unique(np.rint(labels), return_inverse=True, return_counts=True)
+    # In whole numbers, so that no rounding of a quotient can decide a tie.
+    quotas, remainders = np.divmod(counts * size, len(labels))
+    quotas[np.argsort(-remainders, kind="stable")[: size - quotas.sum()]] += 1
+    chosen = []
+    for stratum, quota in enumerate(quotas):
+        rows = np.flatnonzero(strata == stratum)
+        chosen.append(rows[np.argsort(keys[rows], kind="stable")[:quota]])
+    return np.sort(np.concatenate(chosen))
+
+
+@dataclass(frozen=True)
+class IndexList:
+    """A published subset."""
+
+    of: str
+    """`content_digest` of the split that the rows are of."""
+    rows: np.ndarray
+    """(size,) int64: sorted row numbers in the split's files, from 0."""
+
+
+def list_path(task: Task, size: int) -> Path:
+    """Where the list of a subset is published."""
+    return SUBSETS / f"{task.name}@{spell_size(size)}.txt"
+
+
+def content_digest(columns: Iterable[Iterable[object]]) -> str:
+    """The SHA-256 of a split's texts and labels, given as columns, in their order: of the rows, not of their file."""
+    digest = hashlib.sha256()
+    for values in columns:
+        for value in values:
+            digest.update(f"{value}\x1f".encode())
+        digest.update(b"\x1e")
+    return digest.hexdigest()
+
+
+def read_list(path: Path) -> IndexList:
+    """Read a published list.
+
+    Raises:
+        SteadyTuneError: a file that is no such list.
+    """
+    header, *lines = path.read_text(encoding="utf-8").split("\n")
+    _, mark, digest = header.rpartition("SHA-256 ")
+    try:
+        rows = np.array([int(line) for line in lines if line], dtype=np.int64)
+    except ValueError as error:
+        raise SteadyTuneError(f"{path}: expected a row number in every line after the first ({error})") from None
+    if not header.startswith("#") or not mark or (np.diff(rows) <= 0).any():
+        raise SteadyTuneError(f"{path}: expected a header '# … SHA-256 <digest>' and ascending row numbers")
+    return IndexList(digest, rows)
+
+
+def check_published(task: Task, rows: np.ndarray, whole: "Dataset") -> None:
+    """Hold the row numbers (n,) of a training subset against the published list, where there is one.
+
+    `whole` is the split that they were drawn from, with the columns of `load_split`.
+
+    Raises:
+        SteadyTuneError: the list is of these very rows and names others: the rule no longer draws what was published.
+    """
+    path = list_path(task, len(rows))
+    if not path.is_file():
+        return
+    published = read_list(path)
+    if published.of != _digest(whole):
+        log.warning("%s is for rows in another order or of another copy: the same rule draws from those here", path)
+    elif not np.array_equal(published.rows, rows):
+        raise SteadyTuneError(f"{path}: the rule draws other rows; `steadytune subsets` would write them anew")
+
+
+def publish(store: Path) -> list[Path]:
+    """Write the list of every training subset of `SIZES` that is smaller than its split, of the sets in `store`.
+
+    Generated data have none: their rows are pinned by the lock and are made anew everywhere.
+    """
+    from steadytune.tasks.data import load_split
+
+    written = []
+    for task in TASKS.values():
+        if task.train is None or task.dataset == "steadytune/mini" or not _is_staged(task, store):
+            continue
+        whole = load_split(task, task.train, store)
+        labels, numbers = np.array(whole["label"][:]), np.array(whole["row"][:])
+        for size in SIZES:
+            if size < len(whole):
+                rows = numbers[subset_rows(labels, size)]
+                about = f"{task.name}@{spell_size(size)}: {size} of the {len(whole)} rows of {task.dataset_key}"
+                header = f"# {about}, split {task.train}, numbered from 0; rows of SHA-256 {_digest(whole)}"
+                path = list_path(task, size)
+                write_text(path, "\n".join([header, *map(str, rows)]) + "\n")
+                written.append(path)
+    return written
+
+
+def _is_staged(task: Task, store: Path) -> bool:
+    split = (task.train or "").partition("[")[0]
+    return any((store / "datasets" / task.dataset_key).glob(f"{split}-*-of-*.parquet"))
+
+
+def _digest(whole: "Dataset") -> str:
+    columns = [name for name in ("text_a", "text_b", "label") if name in whole.column_names]
+    return content_digest(whole[name][:] for name in columns)

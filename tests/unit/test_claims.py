@@ -1,0 +1,145 @@
+"""Claims as files: what they may say, what is refused in one line, and that the papers' hold together."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from steadytune.analysis.claims import Difference, find_claims, load_claims
+from steadytune.errors import SteadyTuneError
+from steadytune.suite import load_suite
+
+CLAIM = {
+    "id": "hype-wins",
+    "sentence": "HyPe-N scores higher than vanilla.",
+    "where": "Table 1",
+    "statistic": "difference",
+    "encoders": ["mini"],
+    "method": "hype-n",
+    "against": ["vanilla"],
+    "tasks": ["mini-rte"],
+    "margin": 1.0,
+}
+STABILITY = {key: CLAIM[key] for key in ("id", "sentence", "where", "encoders", "tasks")} | {
+    "statistic": "layer-stability",
+    "margin": 0.8,
+}
+
+
+def write(folder: Path, *claims, name: str = "papers", **top) -> Path:
+    """A file of claims."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"paper": name, "source": "A paper", **top, "claims": list(claims)}))
+    return path
+
+
+@pytest.fixture
+def project(root, monkeypatch):
+    """Names of files are those of the project."""
+    monkeypatch.chdir(root)
+
+
+def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
+    other = CLAIM | {"id": "other", "family": "its-own"}
+    first, second = load_claims(write(tmp_path, CLAIM, other, suite="mini"))
+    assert isinstance(first, Difference)
+    assert (first.paper, first.suite, first.family, second.family) == ("papers", "mini", "papers", "its-own")
+    assert (first.test, first.direction, first.size(), first.effect()) == ("sign-flip", "higher", 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "hype-nn"}, "claim 'hype-wins': unknown method 'hype-nn' (did you mean 'hype-n'?)"),
+        ({"method": "hype-n~sigma=-1"}, "sigma"),
+        ({"tasks": ["mini-rt"]}, "unknown task 'mini-rt' (did you mean 'mini-rte'?)"),
+        ({"sets": ["snly"]}, "unknown task 'snly'"),
+        ({"sets": {"mini-cola": ["mini-rte"]}}, "an entry for each of its tasks"),
+        ({"marg": 2}, "unknown key 'claims.0.difference.marg' (did you mean 'margin'?)"),
+        ({"statistic": "spread"}, "margin: 1.0: expected less than 1"),
+        ({"statistic": "differ"}, "claims.0"),
+        ({"margin": None}, "a `margin`, or `published` numbers"),
+        ({"margin": -1.0}, "an effect of -1 points is none that could be higher"),
+        ({"test": "tost"}, "claims.0.difference.test: 'tost': expected"),
+        ({"baseline_encoders": ["a", "b"]}, "as many `baseline_encoders` as `encoders`"),
+        ({"statistic": "gain", "reference": ["mini-rte", "mini-cola"]}, "as many `reference` tasks"),
+        ({"seeds": 1}, "claims.0.difference.seeds: 1"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(tmp_path, changes, said):
+    with pytest.raises(SteadyTuneError) as error:
+        load_claims(write(tmp_path, CLAIM | changes))
+    assert said in str(error.value)
+    assert str(error.value).startswith(str(tmp_path / "papers.yaml"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("changes", [{}, {"examples": 100, "majority": 0.9}])
+def test_a_claim_about_layers_has_one_condition(tmp_path, changes):
+    with pytest.raises(SteadyTuneError, match="`examples` or `majority`"):
+        load_claims(write(tmp_path, STABILITY | changes))
+
+
+def test_names_stand_for_a_file_or_a_claim(tmp_path):
+    write(tmp_path, CLAIM, CLAIM | {"id": "second"})
+    write(tmp_path, CLAIM | {"id": "third"}, name="others")
+    assert [claim.id for claim in find_claims(["papers"], "here", tmp_path)] == ["hype-wins", "second"]
+    assert [claim.id for claim in find_claims(["third", "second", "papers"], "here", tmp_path)] == [
+        "third",
+        "second",
+        "hype-wins",
+    ]
+    assert find_claims([], "here", tmp_path / "absent") == ()
+    with pytest.raises(SteadyTuneError, match=r"here: unknown claim 'secnd' \(did you mean 'second'\?\)"):
+        find_claims(["secnd"], "here", tmp_path)
+    with pytest.raises(SteadyTuneError, match="claim 'hype-wins': stands twice"):
+        load_claims(write(tmp_path, CLAIM, CLAIM, name="twice"))
+    write(tmp_path, CLAIM, name="twice")
+    with pytest.raises(SteadyTuneError, match="'hype-wins': the name stands for another"):
+        find_claims(["third"], "here", tmp_path)
+
+
+def test_the_papers_claims_hold_together(project):
+    claims = {name: find_claims([name], "here") for name in ("hype", "variability", "lnsr", "mini")}
+    assert sum(len(claims[name]) for name in ("hype", "variability", "lnsr")) > 48
+    assert len(claims["mini"]) >= 10
+    # Loading all of them together also refuses an id that stands in two files.
+    assert len(find_claims([*claims, "hype-n-time"], "here")) == sum(map(len, claims.values()))
+    sizes = {claim.id: claim.size() for name in claims for claim in claims[name] if claim.published}
+    # 80.75 - 79.15; mean of 34.45, 32.51, 27.78, 48.56, 47.97, 40.17 minus 33.03, 28.72, 27.05, 40.46, 39.77, 37.91.
+    assert sizes["hype-n-average-bert"] == pytest.approx(1.60)
+    assert sizes["hype-n-adversarial"] == pytest.approx(24.5 / 6)
+    assert sizes["hype-n-low-resource"] == pytest.approx(5.99, abs=0.005)
+    assert min(sizes.values()) > 0
+
+
+def test_what_the_papers_claims_take_as_published_is_about_their_methods(project):
+    rows = {"hype-n": "HyPe-N", "hype-u": "HyPe-U"}
+    for claim in find_claims(["hype"], "here"):
+        if claim.published:
+            assert claim.published.row == rows[claim.method]
+            assert claim.published.model in claim.encoders
+            assert claim.published.against == "Vanilla"
+            assert claim.against == ("vanilla",)
+
+
+def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
+    path = tmp_path / "demo.yaml"
+    value = yaml.safe_load(Path("config/mini.yaml").read_text()) | {"claims": ["mini-hype-n-averag"]}
+    path.write_text(yaml.safe_dump(value))
+    with pytest.raises(SteadyTuneError, match=r"claims: unknown claim 'mini-hype-n-averag' \(did you mean"):
+        load_suite(path)
+
+
+def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
+    code = (
+        "import sys, pathlib; from steadytune.suite import load_suite\n"
+        "assert load_suite(pathlib.Path('config/mini.yaml')).claims\n"
+        "sys.exit(str({'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+    assert not done.stderr.strip()

@@ -1,0 +1,319 @@
+"""The hub as a source, against a local server that speaks the hub's HTTP."""
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hub_server import HubServer
+from locks import FILES, KEY, REPO, TRAIN, TRAIN_PATH, hub_pin, lock_of, pins, refused, stage_hub
+
+from steadytune.errors import SteadyTuneError
+from steadytune.store.lock import Lock
+from steadytune.store.receipt import RECEIPT, verify
+from steadytune.store.staging import stage
+from steadytune.suite import Sources
+
+
+def test_the_hub_gives_exactly_the_pinned_files_at_the_pinned_revision(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, {**FILES, "rte/test.parquet": b"more", "README.md": b"card"})
+    hub.commit("datasets", REPO, {"rte/train.parquet": b"newer", "rte/validation.parquet": b"newer"})
+    receipt = stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert (receipt.source, receipt.origin, receipt.revision, receipt.pinned_by) == ("hub", REPO, commit, "lock")
+    assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN
+    assert hub.downloads() == [f"/datasets/{REPO}/resolve/{commit}/{name}" for name in FILES]
+
+    asked = len(hub.requests)
+    assert stage_hub(lock_of(hub=hub_pin(commit)), tmp_path) == receipt
+    assert len(hub.requests) == asked
+
+
+def test_a_model_keeps_its_folders(hub: HubServer, tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "1_Pooling/config.json": b"{ }"}
+    commit = hub.commit("models", "owner/model", files)
+    pin = {"repo": "owner/model", "revision": commit, "files": pins(files)}
+    receipt = stage("models", "owner/model", lock_of("owner/model", "models", hub=pin), Sources(), tmp_path)
+    assert receipt.files.keys() == files.keys()
+    assert (tmp_path / "models/owner/model/1_Pooling/config.json").read_bytes() == b"{ }"
+
+
+def test_an_unpinned_entry_is_pinned_at_its_first_download(
+    hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = hub.commit("datasets", REPO, FILES)
+    receipt = stage_hub(lock_of(hub=hub_pin(None)), tmp_path)
+    assert (receipt.revision, receipt.pinned_by) == (first, "stage")
+    assert any(first in message and "unpinned" in message for message in caplog.messages)
+
+    hub.commit("datasets", REPO, dict.fromkeys(FILES, b"newer"))
+    assert stage_hub(lock_of(hub=hub_pin(None)), tmp_path) == receipt
+
+
+def test_pinning_an_entry_as_it_was_staged_downloads_nothing(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    unpinned = stage_hub(lock_of(hub=hub_pin(None)), tmp_path)
+    asked = len(hub.requests)
+    pinned = stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert (pinned.pinned_by, pinned.files) == ("lock", unpinned.files) and len(hub.requests) == asked
+
+
+def test_another_revision_of_the_same_files_is_written_down(hub: HubServer, tmp_path: Path) -> None:
+    first, second = (hub.commit("datasets", REPO, {**FILES, "README.md": card}) for card in (b"one", b"two"))
+    stage_hub(lock_of(hub=hub_pin(first)), tmp_path)
+    assert stage_hub(lock_of(hub=hub_pin(second)), tmp_path).revision == second
+
+
+def test_wrong_content_from_the_hub_stays_out_and_is_not_kept_for_the_next_run(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    right, wrong = TRAIN, TRAIN[:-1] + b"!"
+    files = hub.repos["datasets", REPO].commits[commit]
+    files["rte/train.parquet"] = wrong
+    message = refused(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert "train.parquet" in message and REPO in message
+    assert hashlib.sha256(right).hexdigest() in message and hashlib.sha256(wrong).hexdigest() in message
+
+    files["rte/train.parquet"] = right
+    stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == right
+
+
+def test_a_dropped_connection_is_taken_up_where_it_broke(
+    hub: HubServer, tmp_path: Path, no_waiting: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)  # what it keeps is whole chunks
+    commit = hub.commit("datasets", REPO, FILES)
+    path = TRAIN_PATH.format(commit)
+    hub.drops[path] = [4000]
+    stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert [entry for entry in hub.requests if entry[:2] == ("GET", path)] == [
+        ("GET", path, None),
+        ("GET", path, "bytes=4000-"),
+    ]
+
+
+def test_after_a_lost_connection_only_the_missing_files_are_asked_for(
+    hub: HubServer, tmp_path: Path, no_waiting: None
+) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    path = f"/datasets/{REPO}/resolve/{commit}/rte/validation.parquet"
+    hub.drops[path] = [0] * 10
+    message = refused(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert "rte/validation.parquet" in message and "connection lost" in message
+
+    hub.drops.clear()
+    hub.requests.clear()
+    stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert hub.downloads() == [path]
+
+
+def test_what_the_hub_refuses_is_said_in_one_line(
+    hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    commit = hub.commit("datasets", REPO, {"rte/train.parquet": TRAIN})
+    gone = "0" * 40
+    assert f"no revision {gone}" in refused(lock_of(hub=hub_pin(gone)), tmp_path)
+    assert "rte/validation.parquet of owner/glue: no such file" in refused(lock_of(hub=hub_pin(commit)), tmp_path)
+    for revision in (None, commit):
+        missing = {**hub_pin(revision), "repo": "owner/none"}
+        assert "no such dataset on the hub" in refused(lock_of(hub=missing), tmp_path)
+    hub.repos["datasets", REPO].gated = True
+    for revision in (None, commit):
+        message = refused(lock_of(hub=hub_pin(revision)), tmp_path)
+        assert "gated" in message and "HF_TOKEN" in message
+    assert set(hub.tokens) == {"Bearer hf_secret"}
+    assert "hf_secret" not in caplog.text
+
+
+def test_no_hub_and_offline_mode_are_said_in_one_line(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waiting: None
+) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.__exit__()
+    for revision in (None, commit):
+        message = refused(lock_of(hub=hub_pin(revision)), tmp_path)
+        assert "connection" in message and hub.endpoint in message
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE" in refused(lock_of(hub=hub_pin(commit)), tmp_path)
+
+
+STAGE_IN_ANOTHER_PROCESS = f"""
+import logging, sys
+from pathlib import Path
+from steadytune.store.lock import Lock
+from steadytune.store.staging import stage
+from steadytune.suite import Sources
+
+logging.basicConfig(level=sys.argv[3])
+lock = Lock.model_validate_json(sys.argv[1])
+stage("datasets", "{KEY}", lock, Sources(order=("hub",)), Path(sys.argv[2]))
+"""
+
+
+def start(lock: Lock, store: Path, level: str = "INFO") -> subprocess.Popen[str]:
+    """Begin to stage the data set in another process."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            STAGE_IN_ANOTHER_PROCESS,
+            lock.model_dump_json(exclude_defaults=True),
+            str(store),
+            level,
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until something is true, for half a minute at most."""
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_two_processes_at_once_download_each_file_once(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.delay = 1.0
+    processes = [start(lock_of(hub=hub_pin(commit)), tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert hub.downloads() == [f"/datasets/{REPO}/resolve/{commit}/{name}" for name in FILES]
+    assert sum("waiting for another process" in text for text in said) == 1
+    verify(tmp_path / "datasets" / KEY)
+
+
+def test_a_killed_process_leaves_no_receipt_and_no_lock(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.delay = 30.0
+    lock = lock_of(hub=hub_pin(commit))
+    with start(lock, tmp_path) as process:
+        wait_for(hub.downloads)
+        process.kill()
+    assert hub.downloads()
+    assert not (tmp_path / "datasets" / KEY / RECEIPT).exists()
+    hub.delay = 0.0
+    stage_hub(lock, tmp_path)
+    verify(tmp_path / "datasets" / KEY)
+
+
+def test_large_files_come_from_another_host_which_never_sees_the_token(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    with HubServer() as hub.cdn:
+        receipt = stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+        assert hub.cdn.downloads() == [f"/{file.sha256}" for file in receipt.files.values()]
+        assert hub.cdn.tokens == [] and set(hub.tokens) == {"Bearer hf_secret"}
+    assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN
+
+
+def test_a_dropped_connection_to_another_host_is_taken_up_there(
+    hub: HubServer, tmp_path: Path, no_waiting: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
+    commit = hub.commit("datasets", REPO, FILES)
+    with HubServer() as hub.cdn:
+        path = f"/{hashlib.sha256(TRAIN).hexdigest()}"
+        hub.cdn.drops[path] = [4000]
+        stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+        assert [entry for entry in hub.cdn.requests if entry[:2] == ("GET", path)] == [
+            ("GET", path, None),
+            ("GET", path, "bytes=4000-"),
+        ]
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_files_in_xet_storage_come_over_plain_http(hub: HubServer, tmp_path: Path, redirected: bool) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.xet = True
+    with HubServer() as cdn:
+        hub.cdn = cdn if redirected else None
+        stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN
+    assert not [path for _, path, _ in hub.requests if "xet" in path]
+
+
+def test_nothing_is_asked_for_but_the_files(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, {**FILES, "README.md": b"card"})
+    stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    wanted = {f"/datasets/{REPO}/resolve/{commit}/{name}" for name in FILES}
+    assert {path for _, path, _ in hub.requests} == wanted
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "model.safetensors"])  # kept by git, and in large-file storage
+def test_an_unpinned_file_must_have_the_hash_that_the_hub_gives_it(hub: HubServer, tmp_path: Path, name: str) -> None:
+    commit = hub.commit("models", "owner/model", {name: b"right"})
+    lock = lock_of("owner/model", "models", hub={"repo": "owner/model", "unpinned": True, "files": {name: {}}})
+    hub.spoils[f"/owner/model/resolve/{commit}/{name}"] = b"wrong"
+    with pytest.raises(SteadyTuneError, match=f"{name} of owner/model: damaged on its way"):
+        stage("models", "owner/model", lock, Sources(), tmp_path)
+    assert not (tmp_path / "models").exists()
+
+    hub.spoils.clear()
+    receipt = stage("models", "owner/model", lock, Sources(), tmp_path)
+    assert receipt.files[name].sha256 == hashlib.sha256(b"right").hexdigest()
+
+
+def test_what_is_left_of_a_killed_download_is_not_taken_for_the_file(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.delay = 30.0
+    lock = lock_of(hub=hub_pin(commit))
+    with start(lock, tmp_path) as process:
+        wait_for(hub.downloads)
+        process.kill()
+    hub.delay = 0.0
+    halves = list((tmp_path / ".downloads").rglob("*.incomplete"))
+    assert halves
+    for path in halves:
+        path.write_bytes(b"half of something else")
+    stage_hub(lock, tmp_path)
+    assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN
+    assert not list((tmp_path / ".downloads").iterdir())
+
+
+def test_a_whole_file_of_an_interrupted_run_is_checked_before_it_is_taken(
+    hub: HubServer, tmp_path: Path, no_waiting: None
+) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.drops[f"/datasets/{REPO}/resolve/{commit}/rte/validation.parquet"] = [0] * 10
+    refused(lock_of(hub=hub_pin(commit)), tmp_path)
+    (brought,) = (tmp_path / ".downloads").rglob("rte/train.parquet")
+    brought.write_bytes(TRAIN[:-1] + b"!")
+
+    hub.drops.clear()
+    refused(lock_of(hub=hub_pin(commit)), tmp_path)  # the library takes it for whole, its hash does not fit, it goes
+    stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN
+
+
+def test_pickled_weights_are_named_with_what_to_do_about_them(hub: HubServer, tmp_path: Path) -> None:
+    hub.commit("models", "owner/model", {"config.json": b"{}", "pytorch_model.bin": b"pickle", "vocab.txt": b"a"})
+    files = {"config.json": {}, "model.safetensors": {}}
+    lock = lock_of("owner/model", "models", hub={"repo": "owner/model", "unpinned": True, "files": files})
+    with pytest.raises(SteadyTuneError) as caught:
+        stage("models", "owner/model", lock, Sources(), tmp_path)
+    message = str(caught.value)
+    assert message.startswith("models/owner/model: model.safetensors of owner/model: no such file on the hub")
+    assert all(part in message for part in ("pytorch_model.bin", "pickles are not read", "docs/data.md", "--encoders"))
+    assert "\n" not in message and not [path for path in hub.downloads() if path.endswith(".bin")]
+
+
+def test_the_token_is_in_no_output(hub: HubServer, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.repos["datasets", REPO].gated = True
+    with start(lock_of(hub=hub_pin(commit)), tmp_path, level="DEBUG") as process:
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode != 0 and "gated: accept the terms of owner/glue" in said
+    hub.repos["datasets", REPO].gated = False
+    with start(lock_of(hub=hub_pin(commit)), tmp_path, level="DEBUG") as process:
+        said += process.communicate(timeout=60)[1]
+    assert process.returncode == 0 and "2 files" in said and "Bearer hf_secret" in hub.tokens
+    assert "hf_secret" not in said + "".join(capfd.readouterr())
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"hf_secret" not in path.read_bytes()

@@ -1,0 +1,227 @@
+"""Figures and tables of what was measured inside, and of variants, from a synthetic table."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import QuadMesh
+from snakemake.iocontainers import Wildcards
+from synthetic import Grid
+
+from steadytune.analysis.inside.collect import COLUMNS
+from steadytune.dag import Dag
+from steadytune.rendering import inside as data
+from steadytune.rendering import style
+from steadytune.rendering.figures import draw
+from steadytune.rendering.results import Results, load_results
+from steadytune.rendering.tables import make_table
+from steadytune.suite import load_suite
+
+LAYERS = 3
+FIGURES = ("task-generalisation", "token-similarity", "noise-propagation", "layer-drift", "variability-after")
+
+
+def value(*names: Any) -> float:
+    """A number in [0.02, 1) that depends on the names only."""
+    return 0.02 + 0.98 * np.random.default_rng(list("/".join(map(str, names)).encode())).random()
+
+
+def measurements(grid: Grid, lost: tuple[Any, ...] = ()) -> pd.DataFrame:
+    """Every measure of every cell of a grid; the cells of `lost` left no model."""
+    rows: list[dict[str, Any]] = []
+    for encoder in grid.encoders:
+        for task in grid.tasks:
+            rows += _numbers({"encoder": encoder, "method": "before", "task": task}, ("token_similarity", "nu"))
+    for cell in grid.cells():
+        key = dict(zip(("encoder", "method", "task", "seed"), cell, strict=True))
+        rows.append(key | {"measure": "looked_into", "value": float(cell not in lost)})
+        if cell in lost:
+            continue
+        rows += _numbers(key, ("token_similarity", "nu", "cka", "parameter_distance"))
+        for other in range(key["seed"] + 1, grid.seeds):
+            pair = key | {"other_seed": other}
+            for layer in range(LAYERS + 1):
+                found = value(*pair.values(), layer)
+                rows.append(pair | {"measure": "cka_between_seeds", "layer": layer, "value": found})
+            for measure in ("churn", "churn_one_right"):
+                rows.append(pair | {"measure": measure, "value": value(*pair.values(), measure)})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _numbers(key: dict[str, Any], measures: tuple[str, ...]) -> list[dict[str, Any]]:
+    layers = range(LAYERS + 1)
+    rows = [key | {"measure": m, "layer": at, "value": value(*key.values(), m, at)} for m in measures for at in layers]
+    for probe, metric in (("mini-sst2", "accuracy"), ("mini-cola", "matthews")):
+        for at in layers:
+            row = key | {"measure": "probe", "probe": probe, "metric": metric, "layer": at}
+            rows.append(row | {"value": value(*key.values(), probe, at)})
+    for at in layers:
+        for to in range(at, LAYERS + 1):
+            change = 0.05 if at == to else value(*key.values(), at, to)
+            rows.append(key | {"measure": "noise_propagation", "layer": at, "to_layer": to, "value": change})
+    return rows
+
+
+def loaded(grid: Grid, root: Path, lost: tuple[Any, ...] = ()) -> Results:
+    folder = grid.write(root)
+    measurements(grid, lost).to_parquet(folder / "inside.parquet")
+    return load_results(folder, grid.suite)
+
+
+def drawn(name: str, results: Results) -> Any:
+    """A figure; untyped, because matplotlib's stubs do not know what its artists can be asked."""
+    return draw(name, results)
+
+
+def titles(plot: Any) -> list[str]:
+    return [axes.get_title(loc="left") for axes in plot.axes]
+
+
+@pytest.fixture
+def grid() -> Grid:
+    return Grid(methods=("vanilla", "hype-n"), tasks=("mini-rte", "mini-mrpc"), seeds=2)
+
+
+def test_probes_have_a_panel_for_each_pair_and_a_line_before_and_for_each_method(grid, tmp_path):
+    plot = drawn("task-generalisation", loaded(grid, tmp_path))
+    assert titles(plot)[:2] == ["mini-rte → mini-sst2", "mini-rte → mini-cola"]
+    assert len(plot.axes) == 4
+    assert [axes.get_ylabel() for axes in plot.axes[:2]] == ["accuracy\n(points)", "Matthews corr.\n(points)"]
+    before, *methods = plot.axes[3].lines
+    key = ("mini", "before", "mini-mrpc")
+    assert before.get_ydata() == pytest.approx([100 * value(*key, "mini-cola", at) for at in range(4)])
+    assert before.get_color() == style.LIGHT.ink
+    for line, method in zip(methods, grid.methods, strict=True):
+        seeds = [
+            [100 * value("mini", method, "mini-mrpc", seed, "mini-cola", at) for at in range(4)] for seed in (0, 1)
+        ]
+        assert line.get_ydata() == pytest.approx(np.mean(seeds, axis=0))
+    band = np.asarray(plot.axes[3].collections[-1].get_paths()[0].vertices)[:, 1]
+    spreads = [statistics.fmean(pair) + statistics.stdev(pair) for pair in zip(*seeds, strict=True)]
+    assert max(band) == pytest.approx(max(spreads))
+    assert [text.get_text() for text in plot.legends[0].get_texts()] == ["before", "vanilla", "hype-n"]
+
+
+@pytest.mark.parametrize(("name", "measure"), [("token-similarity", "token_similarity"), ("variability-after", "nu")])
+def test_a_measure_by_layer_has_a_panel_for_each_task(name, measure, grid, tmp_path):
+    plot = drawn(name, loaded(grid, tmp_path))
+    assert titles(plot) == list(grid.tasks)
+    assert plot.axes[0].get_yscale() == ("log" if measure == "nu" else "linear")
+    for axes, task in zip(plot.axes, grid.tasks, strict=True):
+        expected = [np.mean([value("mini", "hype-n", task, seed, measure, at) for seed in (0, 1)]) for at in range(4)]
+        assert axes.lines[2].get_ydata() == pytest.approx(expected)
+
+
+def test_drift_shows_similarity_above_distance(grid, tmp_path):
+    plot = drawn("layer-drift", loaded(grid, tmp_path))
+    assert titles(plot) == [*grid.tasks, "", ""]
+    for axes, measure, scale in ((plot.axes[1], "cka", 1), (plot.axes[3], "parameter_distance", 100)):
+        found = [
+            scale * np.mean([value("mini", "vanilla", "mini-mrpc", s, measure, at) for s in (0, 1)]) for at in range(4)
+        ]
+        assert axes.lines[0].get_ydata() == pytest.approx(found)
+        assert len(axes.lines) == 2
+
+
+def test_noise_maps_share_one_scale_and_say_what_they_show(grid, tmp_path):
+    plot = drawn("noise-propagation", loaded(grid, tmp_path))
+    *panels, bar = plot.axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["before", "vanilla", "hype-n", "", "", ""]
+    assert [axes.get_ylabel().partition("\n")[0] for axes in panels] == ["mini-rte", "", "", "mini-mrpc", "", ""]
+    meshes = [next(item for item in axes.collections if isinstance(item, QuadMesh)) for axes in panels]
+    limits = {mesh.norm(np.array([0.0, 1.0])).tolist()[1] for mesh in meshes}
+    assert len(limits) == 1
+    assert meshes[0].norm(0.0) == 0.5, "5 % is the middle of the scale"
+    found = np.ma.filled(meshes[4].get_array(), np.nan).reshape(4, 4)
+    change = np.mean([value("mini", "vanilla", "mini-mrpc", seed, 1, 3) for seed in (0, 1)])
+    assert 0.05 * 2 ** found[1, 3] == pytest.approx(change)
+    assert found.diagonal() == pytest.approx(0)
+    assert np.isnan(found[3, :3]).all()
+    written = {(text.get_position(), text.get_text()) for text in panels[4].texts}
+    assert ((3, 1), f"{100 * change:.1f}") in written
+    assert bar.get_ylabel() == "relative change (%)"
+
+
+def test_models_that_are_missing_are_counted(grid, tmp_path):
+    lost = tuple(("mini", "hype-n", task, seed) for task, seed in (("mini-rte", 0), ("mini-mrpc", 0), ("mini-mrpc", 1)))
+    results = loaded(grid, tmp_path, lost)
+    plot = drawn("token-similarity", results)
+    assert [text.get_text() for text in plot.legends[0].get_texts()][2] == "hype-n (1/4 models)"
+    assert [len(axes.lines) for axes in plot.axes] == [3, 2]
+    assert [text.get_text() for text in drawn("noise-propagation", results).axes[5].texts] == ["not measured"]
+
+
+def test_churn_is_a_mean_over_pairs_of_seeds(grid, tmp_path):
+    grid.seeds = 3
+    table = make_table("churn", loaded(grid, tmp_path))
+    assert [row["method"] for row in table.data] == ["vanilla", "vanilla", "hype-n", "hype-n"]
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    row, line = table.data[3], table.lines[3]
+    key = ("mini", "hype-n", "mini-mrpc")
+    assert row["churn"] == pytest.approx(np.mean([value(*key, *pair, "churn") for pair in pairs]))
+    assert row["cka"] == pytest.approx(np.mean([value(*key, *pair, LAYERS) for pair in pairs]))
+    assert line[:3] == ("hype-n", "mini-mrpc", f"{100 * row['churn']:.1f}")
+    assert line[-1] == "3"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_suite_that_looks_nowhere_says_so(name, tmp_path):
+    grid = Grid()
+    results = load_results(grid.write(tmp_path), grid.suite)
+    (axes,) = drawn(name, results).axes
+    assert axes.texts[0].get_text().endswith("in this suite")
+    assert make_table("churn", results).notes == ("This suite compares no seeds.",)
+
+
+def test_of_a_methods_variants_the_one_shown_elsewhere_is_shown(tmp_path):
+    grid = Grid(methods=("hype-n", "hype-n~sigma=0.1"), tasks=("mini-rte",), seeds=2)
+    results = loaded(grid, tmp_path)
+    shown = data.load_inside(results)
+    assert shown is not None
+    assert shown.methods == grid.methods
+    (axes,) = drawn("token-similarity", results).axes
+    assert len(axes.lines) == 2
+    expected = [
+        np.mean([value("mini", "hype-n", "mini-rte", s, "token_similarity", at) for s in (0, 1)]) for at in range(4)
+    ]
+    assert axes.lines[1].get_ydata() == pytest.approx(expected)
+
+
+def test_variants_stand_side_by_side(tmp_path):
+    grid = Grid(
+        methods=("vanilla", "hype-n", "hype-n~sigma=0.1", "hype-n~layers=lower~where=both"),
+        tasks=("mini-rte", "mini-mrpc"),
+        methods_of={"mini-mrpc": ("vanilla", "hype-n")},
+        statuses={("mini", "hype-n~sigma=0.1", "mini-rte", 1): "diverged"},
+    )
+    table = make_table("variants", load_results(grid.write(tmp_path), grid.suite))
+    assert [heading[0] for heading in table.columns[1:]] == ["mini-rte"], "mini-mrpc has one variant alone"
+    (block,) = table.blocks
+    assert block.title == "hype-n"
+    assert [row[0] for row in block.rows] == ["hype-n as it stands", "sigma=0.1", "layers=lower, where=both"]
+    scores = [100 * grid.value(("mini", "hype-n", "mini-rte", seed), "mini-rte") for seed in range(3)]
+    assert str(block.rows[0][1]) == f"{statistics.fmean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+    assert str(block.rows[1][1]).endswith("(2/3)")
+    note = make_table("main", load_results(tmp_path / grid.name, grid.suite)).notes[-1]
+    assert "hype-n on mini-rte (mini): as it stands" in note
+    assert make_table("variants", load_results(Grid(name="b").write(tmp_path), Grid(name="b").suite)).data == ()
+
+
+def test_the_shipped_suite_keeps_the_models_that_it_looks_into(root, monkeypatch):
+    monkeypatch.chdir(root)
+    dag = Dag(load_suite(Path("config/mini-layers.yaml")))
+    assert len(dag.suite.inside_cells) == 24
+    assert len(dag.inside_pattern.split("|")) == 24
+    cell = "mini/hype-n/mini-stsb/seed-1"
+    parts = dict(zip(("encoder", "method", "task", "seed"), ("mini", "hype-n", "mini-stsb", "1"), strict=True))
+    whole, split = Wildcards(fromdict={"cell": cell}), Wildcards(fromdict=parts)
+    for asked in (dag.cell_name, dag.cell_digest, dag.cell_inputs, dag.cell_threads, dag.inside_inputs):
+        assert asked(whole) == asked(split)
+    assert dag.keep_option(whole, {"model": "a"}) == "--keep-model"
+    assert dag.keep_option(whole, {"record": "a"}) == ""
+    assert dag.inside_inputs(whole)[0] == f"results/mini-layers/cells/{cell}/model.safetensors"
+    assert len(dag.inside_studies) == 24 * 3 + 2
+    assert Dag(load_suite(Path("config/real-small.yaml"))).inside_pattern == "(?!)"

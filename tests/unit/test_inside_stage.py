@@ -1,0 +1,171 @@
+"""From a kept model to the table: the commands of the inside stage on a tiny suite."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from test_run_cell import SUITE, raising, suite  # noqa: F401 (a fixture)
+
+from steadytune.analysis.inside import stage
+from steadytune.analysis.inside.cka import cka
+from steadytune.cell import Cell
+from steadytune.cli import main
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import cell_folder, inside_before_path, inside_path, inside_table_path, model_path
+from steadytune.suite import load_suite
+from steadytune.training import keeping, run
+
+METHODS = ["vanilla", "lora", "houlsby", "layer-tune~layer=1"]
+INSIDE = {"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 3, "probes": ["mini-cola", "cola"]}
+GRID = {"encoders": ["tiny"], "methods": METHODS, "tasks": ["cola"], "seeds": 2}
+
+
+@pytest.fixture
+def demo(suite, tmp_path):  # noqa: F811
+    """The tiny suite with some of its cells looked into."""
+    value = SUITE | {"grid": [GRID], "inside": INSIDE | {"examples": 24}}
+    value["protocol"] = SUITE["protocol"] | {"epochs": 1}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+    return load_suite(tmp_path / "demo.yaml")
+
+
+def message(suite, tmp_path, **changes):  # noqa: F811
+    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
+    value["inside"] |= changes
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+    with pytest.raises(SteadyTuneError) as error:
+        load_suite(tmp_path / "demo.yaml")
+    return str(error.value).partition("demo.yaml: ")[2]
+
+
+def test_the_block_means_cells_that_the_suite_has(demo):
+    assert [str(cell) for cell in demo.inside_cells] == ["tiny/vanilla/cola/seed-0", "tiny/vanilla/cola/seed-1"]
+    assert demo.inside_pairs() == [("tiny", "cola")]
+    assert "steadytune/mini/cola" in demo.datasets()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods": ["vanila"]}, "inside.methods: unknown method 'vanila' (did you mean 'vanilla'?)"),
+        ({"probes": ["col"]}, "inside.probes: unknown task 'col' (did you mean 'cola'?)"),
+        ({"probes": ["hans"]}, "inside.probes: task 'hans' is for evaluation only"),
+        ({"seeds": [5]}, "inside: no cell of the suite has these names and seeds together"),
+        ({"examples": 2}, "inside.examples: 2: expected greater than or equal to 8"),
+        ({"probe": []}, "unknown key 'inside.probe' (did you mean 'probes'?)"),
+    ],
+)
+def test_a_block_that_cannot_be_is_told_in_a_line(changes, words, demo, tmp_path):
+    assert message(demo, tmp_path, **changes) == words
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_kept_model_is_the_fine_tuned_one(method, demo):
+    cell = Cell("tiny", method, "cola", 0)
+    run.run_cell(demo, cell, keep_model=True)
+    material = keeping.load_kept(demo, cell, "cpu")
+    assert not material.encoder.model.training
+    assert list(material.evaluations) == ["cola"]
+    batcher = material.evaluations["cola"].batcher
+    predictions = pd.read_parquet(cell_folder(demo, cell) / "predictions.parquet")
+    expected = predictions[predictions["evaluation_set"] == "cola"][["logit_0", "logit_1"]].to_numpy()
+    with torch.no_grad():
+        for rows, batch in batcher.evaluation():
+            assert material.encoder(batch.inputs).logits.numpy() == pytest.approx(expected[rows], abs=1e-5)
+
+
+def test_keeping_changes_nothing_of_the_cell_and_is_off_unless_asked_for(demo):
+    cell = demo.cells[0]
+    run.run_cell(demo, cell)
+    assert not model_path(demo, cell).exists()
+    before = (cell_folder(demo, cell) / "predictions.parquet").read_bytes()
+    assert main(["finetune", "demo.yaml", str(cell), "--keep-model"]) == 0
+    assert model_path(demo, cell).exists()
+    assert (cell_folder(demo, cell) / "predictions.parquet").read_bytes() == before
+
+
+def look_inside(demo):
+    """Every command of the stage; the table."""
+    for cell in demo.inside_cells:
+        run.run_cell(demo, cell, keep_model=True)
+        assert main(["inside", "demo.yaml", str(cell)]) == 0
+    assert main(["inside-before", "demo.yaml", "tiny", "cola"]) == 0
+    assert main(["inside-table", "demo.yaml"]) == 0
+    return pd.read_parquet(inside_table_path(demo))
+
+
+def test_the_commands_end_in_a_table(demo):
+    table = look_inside(demo)
+    cell = demo.inside_cells[0]
+    after = json.loads(inside_path(demo, cell).read_text())
+    before = json.loads(inside_before_path(demo, "tiny", "cola").read_text())
+    assert {len(after[name]) for name in ("token_similarity", "nu", "cka", "parameter_distance")} == {3}
+    assert list(after["probes"]) == ["mini-cola"], "no probe of the cell's own task"
+    assert after["probes"]["mini-cola"]["metric"] == "matthews"
+    assert "cka" not in before
+    assert after["cka"][0] > after["cka"][2]
+    assert min(after["parameter_distance"][1:]) > 0
+
+    def rows(**values):
+        found = table
+        for column, value in values.items():
+            found = found[found[column] == value]
+        return found
+
+    assert rows(method="vanilla", measure="nu", seed=0)["value"].tolist() == after["nu"]
+    assert rows(method="before", measure="nu")["value"].tolist() == before["nu"]
+    assert rows(method="before")["seed"].isna().all()
+    noise = rows(method="vanilla", measure="noise_propagation", seed=1)
+    assert list(zip(noise["layer"], noise["to_layer"], strict=True)) == [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    assert noise["value"].notna().all()
+    probes = rows(measure="probe", probe="mini-cola", metric="matthews")
+    assert probes["method"].value_counts().to_dict() == {"vanilla": 6, "before": 3}
+
+    paths = [inside_path(demo, cell).with_suffix(".npz") for cell in demo.inside_cells]
+    grams = [np.load(path)["gram"] for path in paths]
+    assert grams[0].shape == (3, 24, 24)
+    between = rows(measure="cka_between_seeds", seed=0, other_seed=1)["value"].tolist()
+    assert between == pytest.approx([cka(one, other) for one, other in zip(*grams, strict=True)])
+    frames = [pd.read_parquet(cell_folder(demo, cell) / "predictions.parquet") for cell in demo.inside_cells]
+    answers = [frame[frame["evaluation_set"] == "cola"]["prediction"].to_numpy() for frame in frames]
+    assert rows(measure="churn")["value"].tolist() == [np.mean(answers[0] != answers[1])]
+
+
+def test_a_method_that_adds_modules_or_drops_layers_is_looked_into_as_it_is(demo, tmp_path):
+    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
+    value["inside"] |= {"methods": METHODS[1:], "seeds": 1, "probes": []}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+    table = look_inside(load_suite(tmp_path / "demo.yaml"))
+    layers = table[table["measure"] == "cka"].groupby("method")["layer"].max()
+    assert layers.to_dict() == {"lora": 2, "houlsby": 2, "layer-tune~layer=1": 1}
+    moved = table[(table["measure"] == "parameter_distance") & (table["method"] == "lora")]["value"].tolist()
+    assert moved[0] == 0
+    assert min(moved[1:]) > 0
+
+
+def test_a_cell_without_a_model_has_a_file_that_says_so_and_no_rows(demo, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "fit", raising(torch.OutOfMemoryError("CUDA out of memory")))
+        run.run_cell(demo, demo.inside_cells[0], keep_model=True)
+    assert model_path(demo, demo.inside_cells[0]).stat().st_size < 100
+    stage.write_inside(demo, demo.inside_cells[0])
+    assert json.loads(inside_path(demo, demo.inside_cells[0]).read_text())["status"] == "out_of_memory"
+    run.run_cell(demo, demo.inside_cells[1], keep_model=True)
+    stage.write_inside(demo, demo.inside_cells[1])
+    stage.write_inside_before(demo, "tiny", "cola")
+    assert main(["inside-table", "demo.yaml"]) == 0
+    table = pd.read_parquet(inside_table_path(demo))
+    looked = table[table["measure"] == "looked_into"]
+    assert dict(zip(looked["seed"], looked["value"], strict=True)) == {0: 0, 1: 1}
+    assert set(table[table["measure"] == "nu"]["seed"].dropna()) == {1}
+    assert table["other_seed"].isna().all()
+
+
+def test_what_is_not_looked_into_is_refused(demo):
+    with pytest.raises(SteadyTuneError, match="'tiny/lora/cola/seed-0' is not among its cells"):
+        stage.write_inside(demo, Cell("tiny", "lora", "cola", 0))
+    with pytest.raises(SteadyTuneError, match=r"unknown pair 'tiny col' \(did you mean 'tiny cola'"):
+        stage.write_inside_before(demo, "tiny", "col")

@@ -1,0 +1,71 @@
+"""Layer tuning on every architecture, and the cached prefix: the same numbers, less work."""
+
+import numpy as np
+import pytest
+import torch
+from test_encoders import CONFIGS, make
+
+from steadytune.errors import SteadyTuneError
+from steadytune.methods.base import Composition, Setup
+from steadytune.methods.registry import parse
+from steadytune.protocol import Protocol
+from steadytune.tasks.data import Encoded
+from steadytune.training.batching import Batcher
+from steadytune.training.forward import Forward
+from steadytune.training.loop import fit
+from steadytune.training.objective import Classification
+from steadytune.training.streams import Streams
+
+SHARED = {"albert"}
+READS_TWICE = {"deberta-v2-xlarge"}
+
+
+def trained(layout, tmp_path, name, epochs=3, selected=None, **settings):
+    """A model after some epochs, its FLOPs, and what was trained."""
+    generator = np.random.Generator(np.random.Philox(3))
+    ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
+    encoder = make(layout)
+    data = Batcher(Encoded(ids, None, np.arange(6) % 2, np.arange(6), 0), encoder, 3)
+    method = Composition([part.build() for part in parse(name, {name.partition("+")[0]: settings})[0]])
+    streams, objective = Streams(0), Classification()
+    method.prepare(Setup(encoder, streams, objective, data, selected))
+    protocol = Protocol(epochs=epochs, batch_size=3, learning_rate=1e-3)
+    fitted = fit(encoder, method, data, protocol, streams, objective=objective, checkpoint=tmp_path / "c.safetensors",
+                 fingerprint="f", on_epoch=dict)  # fmt: skip
+    return encoder, fitted
+
+
+@pytest.mark.parametrize("layout", CONFIGS)
+def test_the_selected_layer_ends_the_model_and_what_is_below_is_trained(layout, tmp_path):
+    encoder, fitted = trained(layout, tmp_path, "variability-tune", selected=2)
+    assert encoder.num_layers == 2
+    frozen = {name for name, p in encoder.model.named_parameters() if not p.requires_grad}
+    assert frozen == set(encoder.embedding_parameters())
+    assert np.isfinite(fitted.history[-1]["train_loss"])
+
+
+@pytest.mark.parametrize("layout", sorted(CONFIGS.keys() - SHARED - READS_TWICE))
+def test_a_cached_prefix_gives_the_same_numbers_for_less_work(layout, tmp_path):
+    """Dropout below the block is off with a cache, so the uncached model has it off by hand; above it stays on."""
+    settings = {"layer": 3, "count": 1, "cache": True}
+    cached, fitted = trained(layout, tmp_path / "cached", "layer-tune", **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        # The same preparation, but every pass runs the whole model.
+        patch.setattr(Forward, "_above_prefix", lambda self, prefix, batch, _: self.encoder(batch.inputs))
+        whole, reference = trained(layout, tmp_path / "whole", "layer-tune", **settings)
+    assert fitted.history[-1]["train_loss"] == pytest.approx(reference.history[-1]["train_loss"], abs=1e-6)
+    for (name, one), (_, other) in zip(cached.model.named_parameters(), whole.model.named_parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0, msg=name)
+    assert fitted.flops < 0.7 * reference.flops
+    assert cached.num_layers == 3
+
+
+def test_what_cannot_be_cached_is_refused(tmp_path):
+    with pytest.raises(SteadyTuneError, match="cache needs frozen embeddings"):
+        trained("bert", tmp_path, "layer-tune", cache=True)
+    with pytest.raises(SteadyTuneError, match="no other method of the cell"):
+        trained("bert", tmp_path, "layer-tune+hype-n", layer=3, count=1, cache=True)
+    with pytest.raises(SteadyTuneError, match="reads its embedding output twice"):
+        trained("deberta-v2-xlarge", tmp_path, "layer-tune", layer=3, count=1, cache=True)
+    with pytest.raises(SteadyTuneError, match="share their parameters"):
+        trained("albert", tmp_path, "layer-tune", layer=3, count=1)

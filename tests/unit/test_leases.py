@@ -1,0 +1,118 @@
+"""GPU leases, with pretend devices: an nvidia-smi on the path that lists two."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from steadytune import leases
+from steadytune.errors import SteadyTuneError
+from steadytune.leases import gpu_slots, leased_gpu, visible_gpus
+
+HOLD = """
+import sys, time
+from steadytune.leases import leased_gpu
+with leased_gpu() as gpu:
+    import os
+    print(gpu, os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Two GPUs, and leases of this test alone."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '0, GPU-aaa'\necho '1, GPU-bbb'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(leases.tempfile, "tempdir", None)
+    for name in ("CUDA_VISIBLE_DEVICES", leases.SLOTS_VARIABLE, *leases.SCHEDULED):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+class Holder:
+    """A process that holds a lease until it is told to end."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)  # fmt: skip
+
+    def gpu(self):
+        return self.process.stdout.readline().split()
+
+    def end(self):
+        self.process.communicate("\n", timeout=20)
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate(timeout=20)
+
+
+def test_gpus_are_told_by_uuid_and_narrowed_as_cuda_would(machine):
+    assert visible_gpus() == ["GPU-aaa", "GPU-bbb"]
+    machine.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert visible_gpus() == ["GPU-bbb"]
+    machine.setenv("CUDA_VISIBLE_DEVICES", "GPU-bbb,GPU-aaa")
+    assert visible_gpus() == ["GPU-bbb", "GPU-aaa"]
+    machine.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
+
+
+def test_a_machine_without_gpus_needs_no_setting(machine, tmp_path):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    assert gpu_slots() == 0
+    with leased_gpu() as gpu:
+        assert gpu is None
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_two_processes_get_two_gpus_and_a_third_waits_for_the_first_to_end(machine):
+    first, second = Holder(), Holder()
+    held = [first.gpu(), second.gpu()]
+    assert sorted(held) == [["GPU-aaa", "GPU-aaa"], ["GPU-bbb", "GPU-bbb"]]
+    third = Holder()
+    second.end()
+    assert third.gpu() == held[1]
+    third.end()
+    first.end()
+
+
+def test_a_killed_process_frees_its_gpu(machine):
+    machine.setenv("CUDA_VISIBLE_DEVICES", "0")
+    first = Holder()
+    assert first.gpu() == ["GPU-aaa", "GPU-aaa"]
+    first.kill()
+    second = Holder()
+    assert second.gpu() == ["GPU-aaa", "GPU-aaa"]
+    second.end()
+
+
+def test_slots_fill_every_gpu_before_one_is_shared(machine):
+    machine.setenv(leases.SLOTS_VARIABLE, "2")
+    assert gpu_slots() == 4
+    holders = [Holder()]
+    found = [holders[0].gpu()[0]]
+    for _ in range(3):
+        holders.append(Holder())
+        found.append(holders[-1].gpu()[0])
+    assert found == ["GPU-aaa", "GPU-bbb", "GPU-aaa", "GPU-bbb"]
+    for holder in holders:
+        holder.end()
+
+
+def test_a_schedulers_job_keeps_what_it_was_given(machine):
+    machine.setenv("SLURM_JOB_ID", "7")
+    machine.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with leased_gpu() as gpu:
+        assert gpu is None
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_the_setting_is_a_number(machine):
+    machine.setenv(leases.SLOTS_VARIABLE, "many")
+    with pytest.raises(SteadyTuneError, match="'many', expected a whole number above 0"):
+        gpu_slots()

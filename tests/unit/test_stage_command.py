@@ -1,0 +1,398 @@
+"""`steadytune stage`: what a suite needs, checked, bundled, and unpacked where there is no network."""
+
+import io
+import json
+import logging
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from locks import pins
+
+from steadytune.cli import main
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import LOCK
+from steadytune.store.bundle import MANIFEST, unpack
+from steadytune.store.lock import load_lock
+from steadytune.store.receipt import RECEIPT, Receipt, measure_all, read_receipt, verify, write_receipt
+from steadytune.suite import load_suite
+
+FILES = {
+    "datasets/nyu-mll/glue/rte": {"train-00000-of-00001.parquet": b"rows" * 1000, "validation.parquet": b"more"},
+    "datasets/nyu-mll/glue/qnli": {"train-00000-of-00001.parquet": b"sentences"},
+    "models/a/tiny": {"config.json": b"{}", "model.safetensors": b"weights", "part/vocab.txt": b"words"},
+}
+SUITE = {
+    "suite": "demo",
+    "title": "Demonstration",
+    "sources": {"order": ["local"], "local": "elsewhere"},
+    "encoders": {"tiny": {"model": "a/tiny"}},
+    "grid": [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}],
+    "transfer": {"rte": ["qnli"]},
+}
+
+
+def write_project(folder: Path) -> None:
+    """A suite, its lock and a store elsewhere that has everything."""
+    lock: dict = {"datasets": {}, "models": {}}
+    for where, files in FILES.items():
+        kind, _, key = where.partition("/")
+        lock[kind][key] = {"local": {"origin": "a copy", "licence": "MIT", "files": pins(files)}}
+        for name, content in files.items():
+            path = folder / "elsewhere" / where / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    (folder / "config").mkdir()
+    (folder / LOCK).write_text(yaml.safe_dump(lock))
+    (folder / "demo.yaml").write_text(yaml.safe_dump(SUITE))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's folder, worked in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    write_project(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("STEADYTUNE_STORE", raising=False)
+    return folder
+
+
+@pytest.fixture
+def other(tmp_path: Path, project: Path) -> Path:
+    """The same project on a machine where nothing can be had."""
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "config").symlink_to(project / "config")
+    (folder / "demo.yaml").symlink_to(project / "demo.yaml")
+    return folder
+
+
+def store_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file of the store by its name, without what staging works with."""
+    root = folder / "store"
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.relative_to(root).parts[0].startswith(".")
+    }
+
+
+def test_every_entry_has_a_line_with_its_bytes(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert main(["stage", "demo.yaml"]) == 0
+    lines = [message for message in caplog.messages if "bytes" in message]
+    assert len(lines) == 3
+    assert lines[1] == "datasets/nyu-mll/glue/rte: 2 files, 4,004 bytes, local (a copy), pinned by lock"
+    caplog.clear()
+    assert main(["stage", "demo.yaml"]) == 0
+    assert [": in place: " in message for message in caplog.messages] == [True] * 3
+
+
+def test_one_entry_alone(project: Path) -> None:
+    assert main(["stage", "demo.yaml", "models", "a/tiny"]) == 0
+    assert store_bytes(project).keys() == {f"models/a/tiny/{name}" for name in (*FILES["models/a/tiny"], RECEIPT)}
+
+
+def test_one_kind_alone(project: Path) -> None:
+    assert main(["stage", "demo.yaml", "datasets"]) == 0
+    assert {name.split("/")[0] for name in store_bytes(project)} == {"datasets"}
+
+
+# --check
+
+
+def check(capsys: pytest.CaptureFixture) -> tuple[int, list[str]]:
+    """Exit status and lines."""
+    capsys.readouterr()
+    status = main(["stage", "demo.yaml", "--check"])
+    return status, capsys.readouterr().out.splitlines()
+
+
+def test_the_check_of_a_whole_store(project: Path, capsys: pytest.CaptureFixture) -> None:
+    main(["stage", "demo.yaml"])
+    before = store_bytes(project)
+    status, lines = check(capsys)
+    assert status == 0
+    assert [line.split(":")[0].split() for line in lines] == [["ok", where] for where in sorted(FILES)]
+    assert store_bytes(project) == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged", "outdated", "receipt"])
+def test_the_check_finds_what_is_wrong_and_changes_nothing(
+    project: Path, capsys: pytest.CaptureFixture, damage: str
+) -> None:
+    main(["stage", "demo.yaml"])
+    folder = Path("store/datasets/nyu-mll/glue/rte")
+    match damage:
+        case "missing":
+            (folder / RECEIPT).unlink()
+        case "damaged":
+            (folder / "validation.parquet").write_bytes(b"mOre")
+        case "receipt":
+            (folder / RECEIPT).write_text("{")
+        case _:
+            lock = yaml.safe_load(LOCK.read_text())
+            lock["datasets"]["nyu-mll/glue/rte"]["local"]["files"]["validation.parquet"]["sha256"] = "a" * 64
+            LOCK.write_text(yaml.safe_dump(lock))
+    before = store_bytes(project)
+    status, lines = check(capsys)
+    assert status == 2
+    assert lines[1].split(":")[0].split() == [{"receipt": "damaged"}.get(damage, damage), "datasets/nyu-mll/glue/rte"]
+    assert [line.split()[0] for line in lines[::2]] == ["ok", "ok"]
+    assert store_bytes(project) == before
+
+
+def test_the_text_that_an_encoder_is_pretrained_on_is_needed_and_the_encoder_is_the_workflows(
+    root: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").symlink_to(root / "config")
+    monkeypatch.chdir(tmp_path)
+    status, lines = main(["stage", "mini", "--check"]), capsys.readouterr().out.splitlines()
+    assert status == 2
+    states = {line.split(":")[0].split()[1]: line.split()[0] for line in lines}
+    assert states["datasets/steadytune/mini/corpus"] == "missing"
+    assert states["models/steadytune/mini"] == "later"
+
+
+def test_a_check_brings_nothing_and_says_so(project: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["stage", "demo.yaml", "--check", "--glue", "."]) == 2
+    assert "stage with those first" in capsys.readouterr().err
+
+
+# --bundle and --from
+
+
+def bundle(project: Path, name: str = "suite.tar") -> Path:
+    """A bundle of the demo suite."""
+    assert main(["stage", "demo.yaml", "--bundle", name]) == 0
+    return project / name
+
+
+def test_a_bundle_brings_the_same_store_to_a_machine_without_a_network(
+    project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    path = bundle(project)
+    monkeypatch.chdir(other)
+    assert main(["stage", "demo.yaml", "--from", str(path)]) == 0
+    assert store_bytes(other) == store_bytes(project)
+    for where in FILES:
+        assert verify(other / "store" / where) == read_receipt(project / "store" / where)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["stage", "demo.yaml"]) == 0  # nothing is left to fetch
+    assert not list((other / "store/.downloads").iterdir())
+
+
+def test_a_bundles_bytes_depend_on_its_files_alone(project: Path) -> None:
+    first = bundle(project, "one.tar").read_bytes()
+    for path in Path("store").rglob("*"):
+        os.utime(path, (1, 1))
+        if path.is_file():
+            path.chmod(0o600)
+    assert bundle(project, "two.tar").read_bytes() == first
+    with tarfile.open("one.tar") as tar:
+        names = tar.getnames()
+        assert names[0] == MANIFEST and names[1:] == sorted(names[1:])
+        assert {(member.mtime, member.uid, member.gid, member.uname) for member in tar} == {(0, 0, 0, "")}
+
+
+def test_unpacking_again_changes_nothing(project: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = bundle(project)
+    monkeypatch.chdir(other)
+
+    def run() -> dict[Path, int]:
+        assert main(["stage", "demo.yaml", "--from", str(path)]) == 0
+        return {file: file.stat().st_mtime_ns for file in sorted((other / "store/models").rglob("*"))}
+
+    assert run() == run()
+
+
+def test_a_bundle_that_lacks_something_of_the_suite_ends_with_2(
+    project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    value = SUITE | {"transfer": {"rte": []}}
+    (project / "less.yaml").write_text(yaml.safe_dump(value))
+    assert main(["stage", "less.yaml", "--bundle", "less.tar"]) == 0
+    monkeypatch.chdir(other)
+    capsys.readouterr()
+    assert main(["stage", "demo.yaml", "--from", str(project / "less.tar")]) == 2
+    assert "missing   datasets/nyu-mll/glue/qnli" in capsys.readouterr().out
+    assert (other / "store/datasets/nyu-mll/glue/rte" / RECEIPT).is_file()
+
+
+@pytest.fixture
+def trained(project: Path) -> Path:
+    """The demo suite with an encoder that the workflow has trained, from text that no cell reads."""
+    lock = yaml.safe_load(LOCK.read_text())
+    lock["models"]["own/mini"] = {"pretrained": {"config": "config/own.yaml"}}
+    LOCK.write_text(yaml.safe_dump(lock))
+    (project / "config/own.yaml").write_text("corpus: nyu-mll/glue/qnli\n")
+    value = SUITE | {"encoders": {"tiny": {"model": "own/mini"}}, "transfer": {"rte": []}}
+    (project / "demo.yaml").write_text(yaml.safe_dump(value))
+    folder = project / "store/models/own/mini"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"trained")
+    write_receipt(folder, Receipt("pretrained", "text", None, "generated", measure_all(folder, ["model.safetensors"])))
+    return folder
+
+
+def test_an_encoder_that_the_workflow_trained_is_bundled_with_the_text_that_it_needs(
+    project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bundle(project)
+    monkeypatch.chdir(other)
+    assert main(["stage", "demo.yaml", "--from", str(path)]) == 0
+    assert verify(other / "store/models/own/mini") == read_receipt(trained)
+    assert (other / "store/datasets/nyu-mll/glue/qnli" / RECEIPT).is_file()
+
+
+def test_an_encoder_from_elsewhere_is_not_taken_for_one_that_the_workflow_trained(
+    project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_receipt(trained, Receipt("hub", "some/where", None, "stage", measure_all(trained, ["model.safetensors"])))
+    path = bundle(project)
+    monkeypatch.chdir(other)
+    assert "models/own/mini: not what the lock says" in refused_bundle(path)
+
+
+def test_a_damaged_store_is_mended_before_it_is_bundled(project: Path) -> None:
+    first = bundle(project, "one.tar").read_bytes()
+    (project / "store/models/a/tiny/config.json").write_bytes(b"[]")
+    assert bundle(project, "two.tar").read_bytes() == first
+
+
+Change = Callable[[str, tarfile.TarInfo, bytes], list[tuple[tarfile.TarInfo, bytes]]]
+
+
+def rewrite(path: Path, change: Change, manifest: Callable[[dict], object] = lambda value: value) -> Path:
+    """The bundle with other members, and another manifest."""
+    target = path.with_name("evil.tar")
+    with tarfile.open(path) as source, tarfile.open(target, "w") as tar:
+        for member in source:
+            handle = source.extractfile(member)
+            content = handle.read() if handle else b""
+            if member.name == MANIFEST:
+                content = json.dumps(manifest(json.loads(content))).encode()
+                members = [(member, content)]
+            else:
+                members = change(member.name, member, content)
+            for info, data in members:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return target
+
+
+def keep(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
+    return [(member, content)]
+
+
+def refused_bundle(path: Path) -> str:
+    """The one line that a bundle is refused with; nothing may then lie in the store."""
+    with pytest.raises(SteadyTuneError) as caught:
+        unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK))
+    message = str(caught.value)
+    assert "\n" not in message and str(path) in message
+    assert store_bytes(Path()) == {} and not list(Path("store/.downloads").iterdir())
+    return message
+
+
+RTE = "datasets/nyu-mll/glue/rte"
+TRAIN = f"{RTE}/train-00000-of-00001.parquet"
+
+
+def spoil(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
+    return [(member, content[:-1] + b"!" if name == TRAIN else content)]
+
+
+def lose(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
+    return [] if name == TRAIN else [(member, content)]
+
+
+def repeat(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
+    return [(member, content)] * (2 if name == TRAIN else 1)
+
+
+def link(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
+    if name == TRAIN:
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        return [(member, b"")]
+    return [(member, content)]
+
+
+def climb(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:
+    return (
+        [(tarfile.TarInfo("../../outside.txt"), b"evil"), (member, content)] if name == TRAIN else [(member, content)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (spoil, f"{TRAIN}: damaged"),
+        (lose, f"not a whole bundle: no {TRAIN}"),
+        (repeat, f"'{TRAIN}': a member that is no file of the manifest"),
+        (link, f"'{TRAIN}': a member that is no file of the manifest"),
+        (climb, "'../../outside.txt': a member that is no file of the manifest"),
+    ],
+)
+def test_a_bundle_with_other_members_is_refused_before_anything_is_moved(
+    project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, change: Change, said: str
+) -> None:
+    path = rewrite(bundle(project), change)
+    monkeypatch.chdir(other)
+    assert said in refused_bundle(path)
+    assert not list(other.parent.glob("**/outside.txt"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../outside.txt", "/outside.txt", "datasets/../../../outside.txt", "datasets/a/b/c/../../../../x.txt",
+        "config/lock.yaml", "outside.txt", "datasets/a/b/x.txt", "models/a/b/.hidden.txt", "models/a/b/run.py",
+        "models/a/b/c/receipt.json", "",
+    ],
+)  # fmt: skip
+def test_a_manifest_that_names_a_file_elsewhere_is_refused(
+    project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def add(value: dict) -> dict:
+        return {"files": value["files"] | {name: {"sha256": "a" * 64, "bytes": 4}}}
+
+    path = rewrite(bundle(project), keep, add)
+    monkeypatch.chdir(other)
+    assert f"{name!r}: a name that no file of the store has" in refused_bundle(path)
+
+
+def test_what_is_no_bundle_is_said_so(project: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bundle(project)
+    broken = [rewrite(whole, keep, manifest).read_bytes() for manifest in (lambda _: [], lambda _: {"files": {"a": 1}})]
+    monkeypatch.chdir(other)
+    path = other / "broken.tar"
+    content = whole.read_bytes()
+    empty = io.BytesIO()
+    tarfile.open(fileobj=empty, mode="w").close()
+    cases = (
+        (b"text" * 200, "not a whole bundle"),
+        (b"", "not a whole bundle"),
+        (content[:3000], "not a whole bundle"),
+        (content[: len(content) // 2], "not a whole bundle"),
+        (empty.getvalue(), "no bundle of `steadytune stage"),
+        *((case, "manifest.json is damaged") for case in broken),
+    )
+    for case, said in cases:
+        path.write_bytes(case)
+        assert refused_bundle(path).removeprefix(f"{path}: ").startswith(said)
+    path.unlink()
+    assert refused_bundle(path) == f"{path}: No such file or directory"
+
+
+def test_a_bundle_of_another_lock_is_refused(project: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = bundle(project)
+    lock = yaml.safe_load(LOCK.read_text())
+    lock["datasets"]["nyu-mll/glue/rte"]["local"]["files"]["validation.parquet"]["sha256"] = "a" * 64
+    LOCK.write_text(yaml.safe_dump(lock))
+    monkeypatch.chdir(other)
+    assert f"{RTE}: not what the lock says" in refused_bundle(path)

@@ -1,0 +1,101 @@
+"""The status of cells: fresh as long as what a record depends on is the same, and the first reason where it is not."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
+
+from steadytune import cell as cells
+from steadytune.layout import record_path, running_path
+from steadytune.status import describe, differences, is_running, running, statuses
+from steadytune.store.receipt import Receipt, measure_all, write_receipt
+from steadytune.suite import load_suite
+
+
+def states(of):
+    return [(status.state, status.why) for status in statuses(of)]
+
+
+def changed(tmp_path, **keys):
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | keys))
+    return load_suite(tmp_path / "demo.yaml")
+
+
+@pytest.fixture
+def finished(suite):  # noqa: F811
+    outcome(suite)
+    return suite
+
+
+def test_missing_then_fresh(suite):  # noqa: F811
+    assert states(suite) == [("missing", "no record")]
+    outcome(suite)
+    assert states(suite) == [("fresh", "")]
+    assert describe(suite) == "1 fresh"
+
+
+def test_other_settings_are_named(finished, tmp_path):
+    other = changed(tmp_path, protocol=SUITE["protocol"] | {"epochs": 7})
+    assert states(other) == [("stale", "protocol.epochs is 7, was 6")]
+
+
+def test_a_title_changes_nothing(finished, tmp_path):
+    assert states(changed(tmp_path, title="Another")) == [("fresh", "")]
+
+
+def test_other_data_is_named(finished, tmp_path):
+    folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
+    (folder / "more.txt").write_text("x")
+    names = [path.name for path in folder.iterdir() if path.name != "receipt.json"]
+    write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
+    assert states(finished) == [("stale", "input nyu-mll/glue/cola has other content")]
+    (folder / "receipt.json").unlink()
+    ((state, why),) = states(finished)
+    assert state == "stale"
+    assert "not there to compare" in why
+
+
+def test_other_code_is_told(finished, monkeypatch):
+    monkeypatch.setattr(cells, "code_digest", lambda paths: "another")
+    ((state, why),) = states(finished)
+    assert (state, "code" in why) == ("stale", True)
+
+
+def test_damaged_and_set_aside_records_are_quarantined(finished):
+    path = record_path(finished, finished.cells[0])
+    path.write_text(path.read_text()[:100])
+    assert states(finished) == [("quarantined", "a damaged record")]
+    path.rename(path.with_name("record.json.quarantined"))
+    assert states(finished) == [("quarantined", "a damaged record was set aside")]
+
+
+def test_running_ends_with_the_process(finished, tmp_path):
+    path = running_path(finished, finished.cells[0])
+    code = "import time\nfrom pathlib import Path\nfrom steadytune.status import running\n"
+    code += f"with running(Path({str(path)!r})):\n print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        assert states(finished) == [("running", "")]
+        process.kill()
+    assert path.exists()
+    assert states(finished) == [("fresh", "")]
+    with running(path):
+        assert is_running(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "said"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 1}}, None),
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b is 1, was 2"),
+        ({"a": [1, {"b": None}]}, {"a": [1, {"b": 3}]}, "a.1.b is null, was 3"),
+        ({"a": 1, "b": 2}, {"a": 1}, "b is new"),
+        ({"a": 1}, {"a": 1, "b": 2}, "b is gone"),
+        ({"a": [1]}, {"a": [1, 2]}, "a is [1], was [1, 2]"),
+    ],
+)
+def test_differences_name_the_place(now, then, said):
+    assert list(differences(now, then)) == ([] if said is None else [said])

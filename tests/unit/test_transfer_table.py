@@ -1,0 +1,128 @@
+"""The transfer table, and what tables say about the examples behind a score."""
+
+import math
+from pathlib import Path
+
+import pytest
+from synthetic import Grid
+
+from steadytune.rendering.results import load_results
+from steadytune.rendering.scores import Score, mean_over
+from steadytune.rendering.table import Table
+from steadytune.rendering.tables import make_table
+from steadytune.rendering.tables.transfer import drops, retained
+
+SETS = ("hans", "snli")
+
+
+class Fixed(Grid):
+    """A grid whose scores on other sets are given, too."""
+
+    far: dict
+
+    def value(self, cell, evaluation_set):
+        return (
+            self.far[cell[1], evaluation_set][cell[3]]
+            if evaluation_set in SETS
+            else super().value(cell, evaluation_set)
+        )
+
+
+@pytest.fixture
+def grid() -> Fixed:
+    own = {"vanilla": (0.60, 0.62, 0.64), "hype-n": (0.63, 0.63, 0.60)}
+    made = Fixed(
+        tasks=("mini-rte",),
+        transfer={"mini-rte": SETS},
+        values={("mini", method, "mini-rte", seed): v for method, vs in own.items() for seed, v in enumerate(vs)},
+    )
+    made.far = {
+        ("vanilla", "hans"): (0.50, 0.56, 0.56),
+        ("vanilla", "snli"): (0.58, 0.58, 0.64),
+        ("hype-n", "hans"): (0.53, 0.53, 0.53),
+        ("hype-n", "snli"): (0.60, 0.60, 0.60),
+    }
+    return made
+
+
+def made(grid: Grid, root: Path, name: str = "transfer") -> Table:
+    return make_table(name, load_results(grid.write(root), grid.suite))
+
+
+def rows(table: Table, block: int) -> dict[str, list[str]]:
+    lines = (*table.blocks[block].rows, *table.blocks[block].reference)
+    return {str(line[0]): [str(value) for value in line[1:]] for line in lines}
+
+
+def test_the_mean_of_sets_comes_first_then_each_set(grid, tmp_path):
+    table = made(grid, tmp_path)
+    assert [block.title for block in table.blocks] == [
+        "trained on mini-rte, mean of 2 sets (accuracy)",
+        "trained on mini-rte, tested on hans (accuracy)",
+        "trained on mini-rte, tested on snli (accuracy)",
+    ]
+    # hans: 50, 56, 56; drops 10, 6, 8; the majority class has 53 everywhere: (-3, 3, 3) of (7, 9, 11) points retained.
+    assert rows(table, 1)["vanilla"] == ["62.0 ± 2.0", "54.0 ± 3.5", "+8.0 ± 2.0", "5.9 ± 42.3"]
+    # Means over both sets by seed: 54, 57, 60; drops 6, 5, 4; (1, 4, 7) of (7, 9, 11) points.
+    assert rows(table, 0)["vanilla"] == ["62.0 ± 2.0", "57.0 ± 3.0", "+5.0 ± 1.0", "40.8 ± 24.9"]
+    assert rows(table, 0)["majority class"] == ["53.0", "53.0", "–", "–"]
+    assert rows(table, 2)["hype-n"] == ["62.0 ± 1.7", "60.0 ± 0.0", "+2.0 ± 1.7", "80.0 ± 17.3"]
+
+
+def test_the_numbers_behind_it(grid, tmp_path):
+    data = {(row["evaluation_set"], row["method"]): row for row in made(grid, tmp_path).data}
+    assert set(data) == {(name, method) for name in ("mean", *SETS) for method in ("vanilla", "hype-n")}
+    row = data["hans", "vanilla"]
+    assert (row["mean"], row["own_mean"], row["drop"]) == pytest.approx((54, 62, 8))
+    assert row["retained"] == pytest.approx(100 * (-3 / 7 + 3 / 9 + 3 / 11) / 3)
+
+
+def test_one_set_needs_no_mean(grid, tmp_path):
+    grid.transfer = {"mini-rte": ("hans",)}
+    assert [block.title for block in made(grid, tmp_path).blocks] == ["trained on mini-rte, tested on hans (accuracy)"]
+
+
+def test_a_drop_needs_one_metric_and_pairs_of_seeds(grid, tmp_path):
+    grid.metrics = {"snli": "matthews"}
+    grid.statuses = {("mini", "hype-n", "mini-rte", 2): "failed"}
+    grid.far |= {("hype-n", name): (*values[:2], math.nan) for (m, name), values in grid.far.items() if m == "hype-n"}
+    table = made(grid, tmp_path)
+    assert table.blocks[0].title == "trained on mini-rte, mean of 2 sets"
+    assert rows(table, 0)["vanilla"][2] == rows(table, 2)["vanilla"][2] == "–"
+    assert rows(table, 1)["hype-n"] == ["63.0 ± 0.0 (2/3)", "53.0 ± 0.0 (2/3)", "+10.0 ± 0.0", "0.0 ± 0.0"]
+
+
+def score(points: dict[int, float], majority: float = 50.0, metric: str = "accuracy") -> Score:
+    return Score(metric, majority, dict.fromkeys(range(3), "ok"), points)
+
+
+def test_a_share_of_next_to_nothing_is_not_printed():
+    far = score({0: 60.0, 1: 60.0})
+    assert retained(score({0: 70.0, 1: 51.0}), far) == [50.0, 1000.0]
+    assert retained(score({0: 70.0, 1: 50.9}), far) == []
+    assert retained(score({0: 70.0}, majority=math.nan), far) == []
+
+
+def test_a_mean_over_sets_has_the_seeds_that_have_them_all():
+    mean = mean_over([score({0: 60.0, 1: 70.0, 2: 80.0}), score({0: 40.0, 2: 60.0}, majority=30.0)])
+    assert (mean.points, mean.majority, mean.metric, mean.complete) == ({0: 50.0, 2: 70.0}, 40.0, "accuracy", False)
+    assert drops(score({0: 75.0, 1: 75.0, 2: 75.0}), mean) == (25.0, 5.0)
+
+
+def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
+    grid.counts = {
+        "mini-rte": {"n_examples": 1000, "truncated": 10, "train_truncated": 300, "seen_in_training": 2},
+        "hans": {"truncated": 5},
+        "snli": {"seen_in_training": 7},
+    }
+    folder = tmp_path / "both"
+    transfer, main = made(grid, folder), make_table("main", load_results(folder / "demo", grid.suite))
+    cut = "Cut to the maximum length, where it is more than 1 %: mini-rte in training 15.0 %"
+    seen = "Examples whose texts are in the training set too, case and punctuation aside: mini-rte: 2 of 1000"
+    assert main.notes[-2:] == (f"{cut}.", f"{seen}.")
+    assert transfer.notes[-2:] == (f"{cut}; hans 1.2 %.", f"{seen}; snli, trained on mini-rte: 7 of 400.")
+
+
+def test_a_suite_without_other_sets_says_so(grid, tmp_path):
+    grid.transfer = {}
+    assert made(grid, tmp_path).notes[0] == "This suite names no other evaluation sets."

@@ -1,0 +1,552 @@
+"""Verdicts: every rule, and claims judged on made-up results whose answer is known by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from scipy import stats
+from synthetic import Grid
+
+from steadytune import cli
+from steadytune.analysis.findings import Finding
+from steadytune.analysis.verdicts import VERDICTS, decide, judge, load_or_none, write_claims
+from steadytune.layout import claims_path
+from steadytune.rendering.claims import to_text
+from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
+from steadytune.rendering.results import load_results
+from steadytune.rendering.stage import describe
+from steadytune.rendering.tables import make_table
+from steadytune.suite import Suite, load_suite
+
+TASKS = ("mini-rte", "mini-cola", "mini-mrpc", "mini-sst2")
+FINDING = Finding(
+    effect=1.0,
+    interval=(0.5, 1.5),
+    favours=True,
+    p=0.01,
+    p_against=1.0,
+    powered=True,
+    needs=3,
+    detectable=0.5,
+    smallest_p=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("finding", "adjusted", "verdict"),
+    [
+        # No evidence.
+        (None, float("nan"), "not evaluated"),
+        # Significant and on the claimed side: whatever the power.
+        (FINDING, 0.05, "reproduced"),
+        (replace(FINDING, powered=False), 0.02, "reproduced"),
+        # Not significant, though the seeds would have shown it.
+        (FINDING, 0.051, "direction only"),
+        (replace(FINDING, favours=False), 0.6, "not reproduced"),
+        # Not significant, and the seeds could not have shown it: on either side.
+        (replace(FINDING, powered=False), 0.051, "inconclusive"),
+        (replace(FINDING, powered=False, favours=False), 0.6, "inconclusive"),
+        # The contrary is significant: whatever the power.
+        (replace(FINDING, favours=False, p_against=0.025), 1.0, "not reproduced"),
+        (replace(FINDING, favours=False, p_against=0.025, powered=False), 1.0, "not reproduced"),
+        (replace(FINDING, favours=False, p_against=0.026, powered=False), 1.0, "inconclusive"),
+        # An effect on the other side is never a reproduction.
+        (replace(FINDING, favours=False), 0.01, "not reproduced"),
+    ],
+)
+def test_the_rules_of_a_verdict(finding, adjusted, verdict):
+    assert decide(finding, adjusted, alpha=0.025) == verdict
+
+
+def values(method: str, task: str, *points: float, encoder: str = "mini") -> dict:
+    """Headline scores in points by cell."""
+    return {(encoder, method, task, seed): value / 100 for seed, value in enumerate(points)}
+
+
+def noise(*key: int, size: int, sd: float = 1.0) -> np.ndarray:
+    """Reproducible normal noise."""
+    return sd * np.random.default_rng(key).standard_normal(size)
+
+
+def claim(name: str, **settings) -> dict[str, Any]:
+    """A claim of hype-n against vanilla on all tasks."""
+    common = {"id": name, "sentence": f"{name} holds.", "where": "Table 1", "statistic": "difference", "margin": 2.0}
+    sides = {"encoders": ["mini"], "method": "hype-n", "against": ["vanilla"], "tasks": "*", "family": name}
+    return common | sides | settings
+
+
+class World:
+    """A suite of its own in an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def build(self, grid: Grid, *claims: dict[str, Any], **top) -> Suite:
+        """Write the suite, its claims and its results."""
+        (self.folder / "config/claims").mkdir(parents=True)
+        content = {"paper": "demo", "source": "A demonstration", "suite": "demo", "claims": list(claims)}
+        (self.folder / "config/claims/demo.yaml").write_text(yaml.safe_dump(content))
+        blocks = {}
+        for encoder, method, task, seed in grid.cells():
+            blocks.setdefault((encoder, method, task), []).append(seed)
+        value = {
+            "suite": "demo",
+            "title": "A demonstration",
+            "encoders": {encoder: {"model": "steadytune/mini"} for encoder in grid.encoders},
+            "grid": [
+                {"encoders": [encoder], "methods": [method], "tasks": [task], "seeds": seeds}
+                for (encoder, method, task), seeds in blocks.items()
+            ],
+            "claims": ["demo"],
+            "tables": ["main", "claims"],
+        }
+        (self.folder / "config/demo.yaml").write_text(yaml.safe_dump(value | top))
+        self.results = grid.write(self.folder / "results")
+        return load_suite(Path("config/demo.yaml"))
+
+    def judge(self, grid: Grid, *claims: dict[str, Any], **top) -> dict[str, dict[str, Any]]:
+        """The judged claims by id."""
+        suite = self.build(grid, *claims, **top)
+        return {entry["id"]: entry for entry in judge(suite, load_or_none(suite))}
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return World(tmp_path)
+
+
+def shifted(shift: float, sd: float = 0.5, seeds: int = 3, tasks: tuple[str, ...] = TASKS, **settings) -> Grid:
+    """hype-n is `shift` points above vanilla, give or take `sd`, pair by pair."""
+    scores = {}
+    for place, task in enumerate(tasks):
+        base = 70 + 5 * place + noise(place, 1, size=seeds, sd=2)
+        scores |= values("vanilla", task, *base)
+        scores |= values("hype-n", task, *(base + shift + noise(place, 2, size=seeds, sd=sd)))
+    return Grid(tasks=tasks, seeds=seeds, values=scores, **settings)
+
+
+def test_a_clear_difference_is_reproduced(world):
+    grid = shifted(3.0)
+    found = world.judge(grid, claim("wins"))["wins"]
+    assert found["verdict"] == "reproduced"
+    # All of 12 pairs are above: 2 of 2^12 sign patterns.
+    assert found["p"] == found["p_adjusted"] == found["smallest_p"] == pytest.approx(2 / 4096)
+    pairs = [[grid.values["mini", m, t, s] for m in ("hype-n", "vanilla")] for t in TASKS for s in range(3)]
+    assert found["effect"] == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
+    low, high = found["interval"]
+    assert low < found["effect"] < high
+    assert (found["seeds"], found["left_out"], found["missing"], found["command"]) == ([0, 1, 2], [], [], None)
+    assert found["cost"] == 24
+    details = {entry["stratum"]: entry for entry in found["details"]}
+    assert details["mini, mini-rte"]["improvement"] > 0.5
+    assert details["mini, mini-rte"]["second"]["runs"] == 3
+
+
+def test_three_pairs_on_one_task_are_inconclusive_however_large_the_effect(world):
+    found = world.judge(shifted(9.0, tasks=("mini-rte",)), claim("alone"))["alone"]
+    assert found["verdict"] == "inconclusive"
+    assert found["p"] == found["smallest_p"] == 0.25
+    # The noise is small beside the margin: six pairs, for 2^-5 below 0.05, are all that is needed.
+    assert found["needs"] == 6
+    assert found["reason"] == "No outcome of 3 seeds could have a p-value below 0.25; 0.05 is asked."
+
+
+def test_a_small_effect_where_the_claimed_one_would_have_shown_is_its_direction_only(world):
+    scores = {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 70.4, 71.8, 74.1)
+    found = world.judge(Grid(tasks=TASKS, values=scores), claim("wins"))["wins"]
+    # Differences 0.4, -0.2, 0.1 on every task.
+    assert found["effect"] == pytest.approx(0.1)
+    assert found["verdict"] == "direction only"
+    assert found["detectable"] < 2.0
+
+
+def test_no_effect_and_a_contrary_one_are_not_reproduced(world):
+    scores = {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 70.4, 71.8, 73.6)
+        scores |= values("lnsr", task, 67, 69.5, 70.5)
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=TASKS, values=scores)
+    found = world.judge(
+        grid, claim("none"), claim("worse", method="lnsr"), claim("lower", method="lnsr", direction="lower")
+    )
+    assert [found[name]["verdict"] for name in ("none", "worse", "lower")] == ["not reproduced"] * 2 + ["reproduced"]
+    assert found["none"]["p_against"] > 0.05
+    assert found["worse"]["p_against"] == pytest.approx(2 / 4096)
+    assert found["lower"]["effect"] == found["worse"]["effect"] < 0
+
+
+def test_only_seeds_that_every_side_and_task_has_are_judged(world):
+    grid = shifted(3.0, seeds=5, statuses={("mini", "hype-n", "mini-cola", 1): "failed",
+                                           ("mini", "vanilla", "mini-rte", 3): "missing"})  # fmt: skip
+    found = world.judge(grid, claim("wins"))["wins"]
+    assert (found["seeds"], found["left_out"]) == ([0, 2, 4], [1, 3])
+    assert found["ends"] == {"ok": 38, "failed": 1, "missing": 1}
+    pairs = [[grid.values["mini", m, t, s] for m in ("hype-n", "vanilla")] for t in TASKS for s in (0, 2, 4)]
+    assert found["effect"] == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
+    # What failed has run; what is missing can be.
+    assert found["missing"] == ["results/demo/cells/mini/vanilla/mini-rte/seed-3/record.json"]
+    assert found["command"] == (
+        "snakemake --cores all --configfile config/demo.yaml -- $(steadytune claims demo --missing wins)"
+    )
+
+
+def test_what_has_not_run_is_named(world, capsys):
+    statuses = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (0, 1)}
+    grid = shifted(3.0, tasks=("mini-rte",), statuses=statuses)
+    away = claim("away", tasks=["mini-rte@100"], seeds=4)
+    never = claim("never", unreachable="nobody has the labels", margin=None)
+    found = world.judge(grid, claim("partly"), away, never)
+    assert {entry["verdict"] for entry in found.values()} == {"not evaluated"}
+    assert found["partly"]["reason"] == (
+        "Seeds with a score on every side and task: 1, and 2 are needed; cells that have not run: 2."
+    )
+    assert found["partly"]["command"].endswith("$(steadytune claims demo --missing partly)")
+    assert found["away"]["reason"] == "8 of its 8 cells are not in this suite."
+    assert found["away"]["outside"][:2] == [f"mini/hype-n/mini-rte@100/seed-{seed}" for seed in (0, 1)]
+    # The claim's own suite is this one, which does not plan them: no command would.
+    assert found["away"]["command"] is None
+    assert found["never"]["reason"] == "Nobody has the labels."
+    assert cli.main(["claims", "demo", "--missing", "partly"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"results/demo/cells/mini/hype-n/mini-rte/seed-{seed}/record.json" for seed in (0, 1)
+    ]
+
+
+def test_a_claim_of_another_suite_names_its_command(world):
+    suite = world.build(shifted(3.0), claim("away", tasks=["mini-rte@100"], suite="other"))
+    (found,) = judge(suite, load_or_none(suite))
+    assert found["command"] is None, "there is no such suite"
+    (world.folder / "config/other.yaml").write_text("")
+    (found,) = judge(suite, load_or_none(suite))
+    assert found["command"] == (
+        "snakemake --cores all --configfile config/other.yaml -- $(steadytune claims other --missing away)"
+    )
+
+
+def test_nothing_has_run_yet(world):
+    suite = world.build(shifted(3.0), claim("wins"))
+    (world.results / "metrics.parquet").unlink()
+    (found,) = judge(suite, load_or_none(suite))
+    assert (found["verdict"], len(found["missing"]), found["cost"]) == ("not evaluated", 24, 24)
+
+
+def test_against_several_the_least_favourable_speaks(world):
+    scores = {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 73, 75.5, 77.2)
+        scores |= values("lnsr", task, 72.9, 75.6, 77.1)
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=TASKS, values=scores)
+    found = world.judge(grid, claim("both", against=["vanilla", "lnsr"]), claim("one"))
+    assert found["one"]["verdict"] == "reproduced"
+    assert (found["both"]["verdict"], found["both"]["against"]) == ("direction only", "lnsr")
+    assert found["both"]["effect"] == pytest.approx(0.1 / 3)
+
+
+def test_a_gain_is_a_difference_of_differences(world):
+    # hype-n gains 5, 6, 7 points on the small task and 1, 1, 1 on the large one.
+    scores = values("vanilla", "mini-rte@100", 60, 61, 62) | values("hype-n", "mini-rte@100", 65, 67, 69)
+    scores |= values("vanilla", "mini-rte", 80, 81, 82) | values("hype-n", "mini-rte", 81, 82, 83)
+    grid = Grid(tasks=("mini-rte@100", "mini-rte"), values=scores)
+    found = world.judge(grid, claim("gain", statistic="gain", tasks=["mini-rte@100"], reference=["mini-rte"]))["gain"]
+    assert found["effect"] == pytest.approx(5)
+    assert found["interval"] == pytest.approx([5 - 4.3027 / 3**0.5, 5 + 4.3027 / 3**0.5], abs=1e-3)
+    assert (found["p"], found["verdict"]) == (0.25, "inconclusive")
+
+
+def test_a_run_is_the_unit_however_many_sets_it_is_evaluated_on(world):
+    grid = replace(shifted(3.0, tasks=("mini-rte",)), transfer={"mini-rte": ("mini-mnli", "mini-mrpc")})
+    found = world.judge(grid, claim("away", sets="*"), claim("named", sets=["mini-mrpc"]))
+    # Three runs a side: no p-value below 0.25, though there are six scores.
+    assert found["away"]["smallest_p"] == 0.25
+    cells = [[("mini", method, "mini-rte", seed) for method in ("hype-n", "vanilla")] for seed in range(3)]
+    gaps = {s: np.mean([grid.value(a, s) - grid.value(b, s) for a, b in cells]) for s in ("mini-mnli", "mini-mrpc")}
+    assert found["away"]["effect"] == pytest.approx(100 * np.mean(list(gaps.values())))
+    assert found["named"]["effect"] == pytest.approx(100 * gaps["mini-mrpc"])
+
+
+def test_spread_and_what_it_needs(world):
+    scores = {}
+    for place, task in enumerate(TASKS):
+        wide = noise(place, 5, size=12, sd=4)
+        scores |= values("vanilla", task, *(70 + wide)) | values("hype-n", task, *(70 + wide[::-1] / 4))
+    few = {cell: value for cell, value in scores.items() if cell[3] < 12}
+    spread = claim("steadier", statistic="spread", margin=0.5)
+    found = world.judge(Grid(tasks=TASKS, seeds=12, values=few), spread)["steadier"]
+    assert found["verdict"] == "reproduced"
+    assert (found["effect"], found["unit"]) == (pytest.approx(0.25), "ratio")
+    assert found["interval"][0] < 0.25 < found["interval"][1] < 1
+    assert "median" not in found["sensitivity"]
+
+
+def test_three_seeds_say_nothing_about_spread(world):
+    found = world.judge(shifted(0.0, sd=4), claim("steadier", statistic="spread", margin=0.5))["steadier"]
+    assert found["verdict"] == "inconclusive"
+    assert 3 < found["needs"] < 20
+
+
+def test_bounds_and_their_tests(world):
+    differences = [-0.4, 0.3, 0.2, -0.1, 0.3, 0.2]
+    base = [70, 71, 74, 69, 72, 73]
+    scores = values("vanilla", "mini-rte", *base)
+    scores |= values("hype-n", "mini-rte", *(b + d for b, d in zip(base, differences, strict=True)))
+    scores |= values("lnsr", "mini-rte", *(b - 3 + d for b, d in zip(base, differences, strict=True)))
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=("mini-rte",), seeds=6, values=scores)
+    no_worse = {"statistic": "not-worse", "margin": 0.5}
+    found = world.judge(
+        grid,
+        claim("no-worse", **no_worse),
+        claim("worse", method="lnsr", **no_worse),
+        claim("same", statistic="equivalent", margin=0.5),
+        claim("other", statistic="equivalent", margin=0.5, method="lnsr"),
+        claim("too-close", statistic="equivalent", margin=0.1),
+    )
+    above = stats.ttest_1samp(differences, -0.5, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, 0.5, alternative="less").pvalue
+    assert found["no-worse"]["p"] == pytest.approx(above)
+    assert found["same"]["p"] == pytest.approx(max(above, below))
+    verdicts = {name: entry["verdict"] for name, entry in found.items()}
+    assert verdicts == {
+        "no-worse": "reproduced",
+        "worse": "not reproduced",
+        "same": "reproduced",
+        "other": "not reproduced",
+        "too-close": "inconclusive",
+    }
+    assert found["too-close"]["needs"] > 6
+
+
+def test_costs_are_ratios_from_the_records(world):
+    # Records have 1e9 FLOPs for vanilla and 2e9 for the others, in 9 seconds each.
+    found = world.judge(
+        shifted(1.0),
+        claim("same-time", statistic="cost", measure="seconds", margin=1.05),
+        claim("same-work", statistic="cost", measure="flops", margin=1.05),
+        claim("half", statistic="cost", measure="trainable", margin=0.6),
+    )
+    assert {name: (entry["effect"], entry["verdict"]) for name, entry in found.items()} == {
+        "same-time": (pytest.approx(1), "reproduced"),
+        "same-work": (pytest.approx(2), "not reproduced"),
+        "half": (pytest.approx(0.5), "reproduced"),
+    }
+    assert found["half"]["sensitivity"] == {}
+
+
+def test_time_on_two_machines_is_not_compared(world):
+    suite = world.build(shifted(1.0), claim("same-time", statistic="cost", measure="seconds", margin=1.05))
+    path = world.results / "cells/mini/hype-n/mini-rte/seed-0/record.json"
+    record = json.loads(path.read_text())
+    record["environment"]["device_name"] = "Another"
+    path.write_text(json.dumps(record))
+    (found,) = judge(suite, load_or_none(suite))
+    assert found["reason"] == "Its cells ran on different devices: A processor, Another."
+
+
+def layer_claims() -> list[dict[str, Any]]:
+    common = {key: claim("x")[key] for key in ("sentence", "where", "encoders", "tasks")}
+    layers = common | {"statistic": "layer-stability", "margin": 0.6, "family": "layers"}
+    return [layers | {"id": "scarce", "examples": 100}, layers | {"id": "unequal", "majority": 0.9}]
+
+
+def test_stability_of_the_chosen_layer(world):
+    suite = world.build(Grid(tasks=("mini-rte", "mini-cola")), *layer_claims(), variability=["mini"])
+    for task, agreement in (("mini-rte", 0.95), ("mini-cola", 0.85)):
+        path = world.results / f"variability/mini/{task}.json"
+        content = json.loads(path.read_text())
+        point = {"examples": 100, "share": 0.5, "agreement": agreement, "distance": 0.1}
+        content["robustness"] = {"draws": 40, "scarcity": [point]}
+        path.write_text(json.dumps(content))
+    scarce, unequal = judge(suite, load_or_none(suite))
+    # 38 and 34 of 40 draws.
+    assert (scarce["effect"], scarce["draws"], scarce["verdict"]) == (pytest.approx(0.9), 80, "reproduced")
+    assert scarce["p"] == pytest.approx(stats.binomtest(72, 80, 0.6, "greater").pvalue)
+    assert unequal["verdict"] == "not evaluated"
+    assert unequal["reason"] == "Layer measurements without such draws: 2 of 2."
+    (world.results / "variability/mini/mini-rte.json").unlink()
+    scarce, _ = judge(suite, load_or_none(suite))
+    assert scarce["missing"] == ["results/demo/variability/mini/mini-rte.json"]
+    assert scarce["verdict"] == "not evaluated"
+
+
+def test_an_old_measurement_without_draws_is_no_error(world):
+    suite = world.build(Grid(tasks=("mini-rte",)), *layer_claims(), variability=["mini"])
+    path = world.results / "variability/mini/mini-rte.json"
+    content = json.loads(path.read_text())
+    for robustness in (None, {"draws": 20}, {"draws": 20, "scarcity": [], "imbalance": []}):
+        path.write_text(json.dumps(content | {"robustness": robustness}))
+        assert [entry["verdict"] for entry in judge(suite, load_or_none(suite))] == ["not evaluated"] * 2
+
+
+def test_p_values_are_corrected_within_a_family(world):
+    scores = {}
+    for task in TASKS[:2]:
+        scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 73, 75.5, 77.2)
+        scores |= values("lnsr", task, 73.1, 75.6, 77.1)
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=TASKS[:2], values=scores)
+    alone = world.judge(
+        grid,
+        claim("a", family="pair"),
+        claim("b", family="pair", method="lnsr"),
+        claim("c", family="single"),
+        # Not judged: it takes nothing from its family.
+        claim("d", family="single", tasks=["mini-stsb"]),
+    )
+    # All 6 pairs are above: 2 / 64 each.
+    assert {name: entry["p"] for name, entry in alone.items() if name != "d"} == dict.fromkeys("abc", 2 / 64)
+    assert [alone[name]["p_adjusted"] for name in "abcd"] == [4 / 64, 4 / 64, 2 / 64, None]
+    assert (alone["c"]["verdict"], alone["c"]["family_size"]) == ("reproduced", 1)
+    assert alone["a"]["verdict"] == "inconclusive"
+    assert alone["a"]["q"] == pytest.approx(2 / 64)
+
+
+def test_a_verdict_that_hangs_on_degenerate_runs(world):
+    # Two of vanilla's seeds give one answer for all (0.53, the majority); the others are equal.
+    degenerate = {("mini", "vanilla", task, seed): "degenerate" for task in TASKS for seed in (0, 1)}
+    scores = {}
+    for place, task in enumerate(TASKS):
+        base = 60 + noise(place, 7, size=6)
+        scores |= values("vanilla", task, *base) | values("hype-n", task, *(base + noise(place, 8, size=6, sd=0.2)))
+    found = world.judge(Grid(tasks=TASKS, seeds=6, values=scores, statuses=degenerate), claim("wins"))["wins"]
+    assert found["verdict"] == "reproduced"
+    without = found["sensitivity"]["without degenerate runs"]
+    assert not without["survives"]
+    assert without["verdict"] in {"direction only", "not reproduced"}
+    assert abs(without["effect"]) < 0.5 < found["effect"]
+    assert "diverged runs as majority class" not in found["sensitivity"]
+
+
+def test_a_verdict_that_hangs_on_leaving_diverged_runs_out(world):
+    diverged = {("mini", "hype-n", task, 5): "diverged" for task in TASKS}
+    found = world.judge(shifted(1.5, sd=0.3, seeds=6, statuses=diverged), claim("wins"))["wins"]
+    assert (found["verdict"], found["left_out"]) == ("reproduced", [5])
+    counted = found["sensitivity"]["diverged runs as majority class"]
+    assert counted["effect"] < found["effect"]
+    assert not counted["survives"]
+
+
+def test_a_verdict_that_hangs_on_one_run(world):
+    scores = {}
+    for place, task in enumerate(TASKS):
+        base, extra = 70 + noise(place, 9, size=7), noise(place, 10, size=7, sd=0.3)
+        extra[0] += 40
+        scores |= values("vanilla", task, *base) | values("hype-n", task, *(base + extra + 0.5))
+    found = world.judge(Grid(tasks=TASKS, seeds=7, values=scores), claim("wins", margin=0.5))["wins"]
+    median = found["sensitivity"]["median"]
+    assert abs(median["effect"] - 0.5) < 0.3 < 5 < found["effect"]
+
+
+def test_a_verdict_that_hangs_on_selection(world):
+    # sigma 0.1 is better on the reported set by 3 points and worse on held-out data.
+    scores, held_out = {}, {}
+    for place, task in enumerate(TASKS):
+        base = 70 + noise(place, 11, size=3)
+        scores |= values("vanilla", task, *base)
+        scores |= values("hype-n~sigma=0.1", task, *(base + 3 + noise(place, 12, size=3, sd=0.2)))
+        scores |= values("hype-n~sigma=0.2", task, *(base + noise(place, 13, size=3, sd=0.2)))
+        for method, level in (("vanilla", 70), ("hype-n~sigma=0.1", 60), ("hype-n~sigma=0.2", 71)):
+            held_out |= values(method, task, level, level, level)
+    methods = ("vanilla", "hype-n~sigma=0.1", "hype-n~sigma=0.2")
+    grid = Grid(methods=methods, tasks=TASKS, values=scores, held_out=held_out)
+    named = claim("variant", method="hype-n~sigma=0.2")
+    found = world.judge(grid, claim("wins"), named, selection="published", protocol={"holdout": 0.1})
+    assert found["wins"]["verdict"] == "reproduced"
+    assert found["wins"]["cost"] == 36, "every variant has to run"
+    nested = found["wins"]["sensitivity"]["nested selection"]
+    assert not nested["survives"]
+    assert abs(nested["effect"]) < 0.5
+    # A claim that names its variant has nothing to select.
+    assert "nested selection" not in found["variant"]["sensitivity"]
+    assert abs(found["variant"]["effect"]) < 0.5
+
+
+def test_another_encoder_can_be_the_baseline(world):
+    scores = {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 80, 82, 84) | values("vanilla", task, 60, 61, 65, encoder="mini-random")
+    grid = Grid(encoders=("mini", "mini-random"), methods=("vanilla",), tasks=TASKS, values=scores)
+    better = claim("pretraining", method="vanilla", baseline_encoders=["mini-random"], margin=5.0)
+    found = world.judge(grid, better)["pretraining"]
+    assert (found["verdict"], found["effect"]) == ("reproduced", pytest.approx(20))
+
+
+def test_wilcoxon_is_another_test_of_the_same(world):
+    found = world.judge(shifted(3.0), claim("ranks", test="wilcoxon"), claim("flips", family="other"))
+    assert found["ranks"]["p"] == found["flips"]["p"] == pytest.approx(2 / 4096)
+    assert found["ranks"]["effect"] == found["flips"]["effect"]
+
+
+@pytest.fixture
+def judged(world):
+    """A suite with every verdict but one, and its table."""
+    scores = {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 73, 75.5, 77.2)
+        scores |= values("lnsr", task, 70.4, 71.8, 74.1)
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=TASKS, values=scores)
+    suite = world.build(
+        grid,
+        claim("wins"),
+        claim("tie", method="lnsr"),
+        claim("alone", tasks=["mini-rte"]),
+        claim("reverse", direction="lower"),
+        claim("away", tasks=["mini-stsb"]),
+        claim("steady", statistic="spread", margin=0.5),
+    )
+    return suite, judge(suite, load_or_none(suite)), world
+
+
+def test_every_verdict_occurs_and_is_written(judged):
+    suite, claims, _ = judged
+    assert {entry["verdict"] for entry in claims} == set(VERDICTS)
+    write_claims(suite, claims)
+    written = json.loads(claims_path(suite).read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert written["claims"] == json.loads(json.dumps(claims))
+    first = claims_path(suite).read_bytes()
+    write_claims(suite, judge(suite, load_or_none(suite)))
+    assert claims_path(suite).read_bytes() == first
+
+
+def test_the_table_has_a_row_a_claim_in_every_format(judged, tmp_path):
+    suite, claims, world = judged
+    write_claims(suite, claims)
+    table = make_table("claims", load_results(world.results, describe(suite)))
+    rows = {line[0]: line for line in table.lines}
+    assert list(rows) == ["wins", "tie", "alone", "reverse", "away", "steady"]
+    assert rows["wins"][2] == "reproduced"
+    assert rows["alone"][-1] == "6 seeds"
+    assert rows["away"][3:] == ("–", "–", "–", "6 not in this suite")
+    # (3 + 3.5 + 3.2) / 3 on every task.
+    assert str(rows["wins"][3]).startswith("+3.2 [")
+    assert len(to_csv(table).splitlines()) == 7
+    assert "| wins | wins holds. | reproduced |" in to_markdown(table)
+    tex = to_tex(table)
+    assert r"{\raggedright wins holds.\par}" in tex
+    assert r"@{}p{0.25\linewidth}p{0.25\linewidth}lrrrl@{}" in tex
+    paths = write_table(table, tmp_path / "claims")
+    assert all(path.stat().st_size for path in paths)
+
+
+def test_a_table_without_claims_says_so(world):
+    world.build(Grid(), claim("wins"))
+    table = make_table("claims", load_results(world.results, {"name": "demo"}))
+    assert table.caption == "This suite judges no claims."
+    assert table.lines == []
+
+
+def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
+    suite, claims, _ = judged
+    text = to_text(suite.name, claims)
+    assert "wins: reproduced" in text
+    assert "effect +3.2 [" in text
+    assert "needs: 6 seeds" in text
+    assert cli.main(["claims", "demo", "--write"]) == 0
+    assert capsys.readouterr().out == text + "\n"
+    assert claims_path(suite).exists()
+    assert cli.main(["claims", "demo", "--missing", "win"]) == 2
+    assert "unknown claim 'win' (did you mean 'wins'?)" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""A cell run again: each rung of the ladder, and what is named as the cause."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
+
+from steadytune.analysis.verify import compare, recorded_cells, sample_cells, verify_cell
+from steadytune.cli import main
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import cell_folder
+
+
+@pytest.fixture
+def recorded(suite, tmp_path):  # noqa: F811
+    """A finished cell and a copy of it that tests may change."""
+    outcome(suite)
+    (cell,) = suite.cells
+    copy = tmp_path / "copy" / str(cell)
+    shutil.copytree(cell_folder(suite, cell), copy)
+    return cell_folder(suite, cell), copy
+
+
+def edit(folder, change):
+    frame = pd.read_parquet(folder / "predictions.parquet")
+    change(frame)
+    frame.to_parquet(folder / "predictions.parquet", index=False)
+
+
+def edit_record(folder, **changes):
+    record = json.loads((folder / "record.json").read_text())
+    for path, value in changes.items():
+        place = record
+        *parents, last = path.split("__")
+        for key in parents:
+            place = place[key]
+        place[last] = value
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recorded, suite):  # noqa: F811
+    folder, _ = recorded
+    before = (folder / "record.json").read_bytes()
+    verdict = verify_cell(suite, suite.cells[0], recorded_cells(suite, None))
+    assert (verdict.level, verdict.causes) == ("identical", ())
+    assert (folder / "record.json").read_bytes() == before
+    assert main(["verify", "demo.yaml", "--sample", "1"]) == 0
+
+
+def test_small_differences_of_logits(recorded):
+    folder, copy = recorded
+    edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-6))
+    edit_record(copy, environment__threads=8, environment__torch="2.0")
+    verdict = compare(folder, copy, [])
+    assert verdict.level == "same logits"
+    assert verdict.causes[0] == "threads is 8, was 1"
+    assert "likely cause: threads is 8, was 1 (also torch is 2.0" in str(verdict)
+
+
+def flip(folder, to_wrong, to_right):
+    """Turn right answers wrong and wrong ones right, with logits to match."""
+
+    def change(frame):
+        own = (frame["evaluation_set"] == "cola").to_numpy()
+        right = (frame["prediction"] == frame["label"]).to_numpy()
+        for rows in (np.flatnonzero(own & right)[:to_wrong], np.flatnonzero(own & ~right)[:to_right]):
+            frame.loc[rows, "prediction"] = 1 - frame.loc[rows, "prediction"]
+            frame.loc[rows, ["logit_0", "logit_1"]] = frame.loc[rows, ["logit_1", "logit_0"]].to_numpy()
+
+    edit(folder, change)
+
+
+def test_flips_that_chance_explains_and_those_that_it_does_not(recorded):
+    folder, copy = recorded
+    flip(copy, 3, 0)
+    verdict = compare(folder, copy, [])
+    assert verdict.level == "same metric"
+    assert verdict.detail == "3 of 40 answers flip, 3 to wrong"
+    flip(copy, 9, 0)
+    # All of 12 one way: p = 2 / 2^12.
+    assert stats.binomtest(12, 12).pvalue < 0.05
+    assert compare(folder, copy, []).level == "different"
+
+
+def test_the_recorded_seeds_give_the_last_interval(recorded):
+    folder, copy = recorded
+    flip(copy, 15, 0)
+    value = json.loads((copy / "record.json").read_text())["evaluations"][0]["metrics"]["matthews"]
+    assert compare(folder, copy, [value - 0.1, value + 0.1, value]).level == "same spread"
+    # mean v + 1, sd 0.1: half-width 4.303 * 0.1 * sqrt(4/3) = 0.497
+    verdict = compare(folder, copy, [value + 0.9, value + 1.1, value + 1.0])
+    assert verdict.level == "different"
+    assert "± 0.4968" in verdict.detail
+
+
+def test_other_settings_come_before_the_machine_as_the_cause(recorded):
+    folder, copy = recorded
+    edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-6))
+    edit_record(folder, spec__protocol__precision="bf16", environment__device_name="another")
+    assert compare(folder, copy, []).causes[0] == 'protocol.precision is "fp32", was "bf16"'
+
+
+def test_another_status_is_different(recorded):
+    folder, copy = recorded
+    edit_record(copy, status="diverged")
+    assert compare(folder, copy, []).detail == "ended diverged, the record says ok"
+
+
+def test_what_is_not_recorded_cannot_be_verified(suite, tmp_path):  # noqa: F811
+    with pytest.raises(SteadyTuneError, match="unknown recorded cell"):
+        verify_cell(suite, suite.cells[0], tmp_path)
+    with pytest.raises(SteadyTuneError, match="0 recorded cells of suite 'demo', 2 were asked for"):
+        sample_cells(suite, tmp_path, 2)
+    assert main(["verify", "demo.yaml"]) == 2

@@ -1,0 +1,19 @@
+# The verdict on every claim that the suite names.
+
+
+rule claims:
+    input:
+        dag.metrics,
+        dag.layer_studies,
+        dag.claim_files,
+    output:
+        f"{dag.folder}/analysis/claims.json",
+    log:
+        f"{dag.folder}/logs/claims.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        suite=dag.file,
+        settings=dag.suite_digest,
+    shell:
+        "python -m steadytune claims {params.suite} --write >{log} 2>&1"

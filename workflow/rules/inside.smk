@@ -1,0 +1,75 @@
+# What fine-tuning does inside: the fine-tuned weights are kept until they have been looked into.
+
+
+use rule finetune as finetune_kept with:
+    output:
+        **dag.cell_outputs("{cell}"),
+        model=temp(dag.kept_model),
+    log:
+        f"{dag.folder}/logs/finetune/{{cell}}.log",
+    wildcard_constraints:
+        cell=dag.inside_pattern,
+
+
+ruleorder: finetune_kept > finetune
+
+
+rule inside:
+    input:
+        dag.inside_inputs,
+    output:
+        f"{dag.folder}/inside/{{cell}}.json",
+        f"{dag.folder}/inside/{{cell}}.npz",
+    log:
+        f"{dag.folder}/logs/inside/{{cell}}.log",
+    wildcard_constraints:
+        cell=dag.inside_pattern,
+    conda:
+        "../envs/train.yaml"
+    threads: dag.cell_threads
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        suite=dag.file,
+        settings=dag.inside_digest,
+    shell:
+        "python -m steadytune inside {params.suite} {wildcards.cell} >{log} 2>&1"
+
+
+rule inside_before:
+    input:
+        dag.inside_before_inputs,
+    output:
+        f"{dag.folder}/inside/{{encoder}}/before/{{task}}.json",
+    log:
+        f"{dag.folder}/logs/inside/{{encoder}}/before/{{task}}.log",
+    conda:
+        "../envs/train.yaml"
+    threads: dag.suite.base_protocol.threads
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        suite=dag.file,
+        settings=dag.inside_digest,
+    shell:
+        "python -m steadytune inside-before {params.suite} {wildcards.encoder} {wildcards.task} >{log} 2>&1"
+
+
+rule inside_table:
+    input:
+        dag.inside_studies,
+    output:
+        f"{dag.folder}/inside.parquet",
+    log:
+        f"{dag.folder}/logs/inside.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        suite=dag.file,
+        settings=dag.suite_digest,
+    shell:
+        "python -m steadytune inside-table {params.suite} >{log} 2>&1"
