@@ -65,10 +65,8 @@ def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
             least = f"differences from {effect:.2g} sd" if smallest_p(seeds, together) <= ALPHA else "no difference"
             ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
             spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"
-            place = f"{together} task{'s together' if together > 1 else ''}"
-            lines.append(
-                f"  {seeds} seeds, {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}"
-            )
+            place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
+            lines.append(f"  {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}")
     return lines
 
 

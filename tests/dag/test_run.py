@@ -96,8 +96,8 @@ def test_changed_pretraining_settings_train_everything_again_in_one_pass(finishe
     finished.edit("config/encoders/mini.yaml", lambda value: value.update(steps=41))
     planned = finished.snakemake("--dry-run").stdout
     path.write_text(before)
-    assert jobs(planned) == {"pretrain": 1, "finetune": 6, "variability": 1, "collect": 1, "tables": 1, "figures": 1,
-                             "report": 1, "all": 1}  # fmt: skip
+    assert jobs(planned) == {"pretrain": 1, "finetune": 6, "variability": 1, "collect": 1, "claims": 1, "tables": 1,
+                             "figures": 1, "report": 1, "all": 1}  # fmt: skip
 
 
 def test_a_cleared_store_trains_no_finished_cell_again(finished):
@@ -127,7 +127,7 @@ def test_a_changed_title_renders_again_and_trains_nothing(finished):
     finished.edit("config/mini.yaml", lambda value: value.update(title="Another title"))
     planned = finished.snakemake("--dry-run").stdout
     path.write_text(before)
-    assert set(jobs(planned)) == {"collect", "tables", "figures", "report", "all"}
+    assert set(jobs(planned)) == {"collect", "claims", "tables", "figures", "report", "all"}
 
 
 def test_killed_at_three_moments_the_tables_are_the_same_bytes(finished, project):

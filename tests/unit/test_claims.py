@@ -9,6 +9,7 @@ import yaml
 
 from steadytune.analysis.claims import Difference, find_claims, load_claims
 from steadytune.errors import SteadyTuneError
+from steadytune.plan import describe
 from steadytune.suite import load_suite
 
 CLAIM = {
@@ -22,6 +23,7 @@ CLAIM = {
     "tasks": ["mini-rte"],
     "margin": 1.0,
 }
+PRINTED = {"table": "1", "model": "bert-large", "row": "HyPe-N", "against": "Vanilla", "tasks": ["AVG4"]}
 STABILITY = {key: CLAIM[key] for key in ("id", "sentence", "where", "encoders", "tasks")} | {
     "statistic": "layer-stability",
     "margin": 0.8,
@@ -67,9 +69,11 @@ def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
         ({"baseline_encoders": ["a", "b"]}, "as many `baseline_encoders` as `encoders`"),
         ({"statistic": "gain", "reference": ["mini-rte", "mini-cola"]}, "as many `reference` tasks"),
         ({"seeds": 1}, "claims.0.difference.seeds: 1"),
+        ({"statistic": "not-worse", "margin": None, "published": PRINTED, "paper": "hype"}, "expected a `margin`"),
+        ({"published": PRINTED | {"row": "HyPe-M"}, "paper": "hype"}, "unknown printed row 'bert-large HyPe-M'"),
     ],
 )
-def test_mistakes_are_answered_in_one_line(tmp_path, changes, said):
+def test_mistakes_are_answered_in_one_line(project, tmp_path, changes, said):
     with pytest.raises(SteadyTuneError) as error:
         load_claims(write(tmp_path, CLAIM | changes))
     assert said in str(error.value)
@@ -132,6 +136,13 @@ def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
     path.write_text(yaml.safe_dump(value))
     with pytest.raises(SteadyTuneError, match=r"claims: unknown claim 'mini-hype-n-averag' \(did you mean"):
         load_suite(path)
+
+
+def test_a_plan_says_what_the_seeds_can_show(project):
+    text = describe(load_suite(Path("config/mini.yaml")))
+    assert "3 seeds, 1 task: p 0.25 at the least; no difference; no difference in spread" in text
+    # 18 pairs: more than are enumerated, so that 2 of 10,000 draws is the least.
+    assert "3 seeds, 6 tasks together: p 0.0002 at the least; differences from 0.7" in text
 
 
 def test_a_suite_with_claims_is_checked_without_heavy_imports(root):

@@ -178,7 +178,7 @@ def test_notes_of_the_suite_stand_below_every_table(tmp_path):
 
 
 def test_equal_results_give_equal_bytes_whatever_the_order_of_rows(small, tmp_path):
-    grid = replace(small, transfer={"mini-rte": ("mini-hans",)})
+    grid = replace(small, transfer={"mini-rte": ("mini-rte-overlap",)})
     folder = grid.write(tmp_path / "a")
     shutil.copytree(folder, tmp_path / "b" / "demo")
     frame = pd.read_parquet(folder / "metrics.parquet")
@@ -245,7 +245,7 @@ def test_tex_escapes_every_special_character():
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tex_is_well_formed(name, small, tmp_path):
-    grid = replace(small, methods=("vanilla", VARIANT, "lnsr"), transfer={"mini-rte": ("mini-hans",)}, seeds=9)
+    grid = replace(small, methods=("vanilla", VARIANT, "lnsr"), transfer={"mini-rte": ("mini-rte-overlap",)}, seeds=9)
     result = made(grid, tmp_path, name)
     check_tex(to_tex(result), len(result.columns))
 

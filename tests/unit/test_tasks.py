@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.formulas import METRICS
+from steadytune.store.lock import load_lock
 from steadytune.tasks.labels import shared_space
 from steadytune.tasks.parts import PARTS, split_name
 from steadytune.tasks.table import TASKS, Task, parse_task
+
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENTATION = REPOSITORY / "docs/tasks.md"
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -38,8 +43,34 @@ def test_transfer_sets_exist_and_share_labels(task: Task) -> None:
     assert len(set(task.transfer)) == len(task.transfer)
     for name in task.transfer:
         shared_space(task.labels, TASKS[name].labels)
-        # A set must never be the data that the model was trained on.
-        assert (TASKS[name].dataset_key, TASKS[name].evaluation) != (task.dataset_key, task.train)
+        # A set must never be the data that the model was trained on, or have a part of it.
+        other = TASKS[name]
+        trained_on = split_name(task.train or "")[0]
+        assert (other.dataset_key, split_name(other.evaluation)[0]) != (task.dataset_key, trained_on)
+
+
+@pytest.mark.parametrize(
+    "task", [task for task in TASKS.values() if task.dataset != "steadytune/mini"], ids=lambda task: task.name
+)
+def test_the_documentation_has_the_entry(task: Task) -> None:
+    splits = f"`{task.train}` / `{task.evaluation}`" if task.train else f"– / `{task.evaluation}`"
+    labels = ", ".join(task.labels) or "a number"
+    cells = (f"`{task.name}`", f"`{task.dataset_key}`", splits, ", ".join(task.text), labels, task.metric)
+    row = f"| {' | '.join((*cells, task.citation, task.licence))} |"
+    assert row in DOCUMENTATION.read_text(encoding="utf-8").split("\n")
+
+
+def test_every_task_of_the_field_is_there() -> None:
+    glue = {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "mnli-mm", "qnli", "rte", "wnli"}
+    inference = {"snli", "sick", "scitail", "hans", "anli-r1", "anli-r2", "anli-r3", "cb", "breaking-nli"}
+    adversarial = {f"adv-{name}" for name in ("sst2", "qqp", "mnli", "mnli-mm", "qnli", "rte")}
+    assert glue | inference | adversarial <= set(TASKS)
+
+
+def test_the_lock_has_every_data_set() -> None:
+    lock = load_lock(REPOSITORY / "config/lock.yaml")
+    for task in TASKS.values():
+        lock.entry("datasets", task.dataset_key)
 
 
 def test_headline_metrics_are_those_of_hype_table_10() -> None:

@@ -520,7 +520,7 @@ def test_the_table_has_a_row_a_claim_in_every_format(judged, tmp_path):
     assert list(rows) == ["wins", "tie", "alone", "reverse", "away", "steady"]
     assert rows["wins"][2] == "reproduced"
     assert rows["alone"][-1] == "6 seeds"
-    assert rows["away"][3:] == ("–", "–", "–", "6 not in this suite")
+    assert rows["away"][3:] == ("–", "–", "–", "6 unplanned")
     # (3 + 3.5 + 3.2) / 3 on every task.
     assert str(rows["wins"][3]).startswith("+3.2 [")
     assert len(to_csv(table).splitlines()) == 7

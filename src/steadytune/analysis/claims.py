@@ -281,4 +281,7 @@ def _check_names(claim: Claim) -> None:
         effect = claim.size() if claim.direction == "higher" or claim.margin is not None else -claim.size()
         if effect <= 0:
             raise SteadyTuneError(f"an effect of {effect:.3g} points is none that could be {claim.direction}")
+    elif claim.unreachable is None and claim.margin is None:
+        raise SteadyTuneError("expected a `margin`: a printed difference is no bound and no ratio")
+    # That the printed rows exist, also where a margin stands in place of their difference.
     claim.effect()

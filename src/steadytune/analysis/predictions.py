@@ -26,7 +26,7 @@ from steadytune.files import atomic_path
 from steadytune.layout import calibration_path, cell_folder, record_path, slices_path
 from steadytune.record import PREDICTIONS, read_record
 from steadytune.suite import Suite
-from steadytune.tasks.data import load_split
+from steadytune.tasks.data import read_columns
 from steadytune.tasks.table import parse_task
 
 log = logging.getLogger(__name__)
@@ -104,12 +104,8 @@ def _logits(cell: Cell, table: pd.DataFrame) -> np.ndarray:
 
 def _columns(name: str, store: Path) -> pd.DataFrame:
     """The columns that an evaluation set is sliced by, as far as its files have them, by row number."""
-    task, subset = parse_task(name)
-    if not task.slices:
-        return pd.DataFrame()
-    data = load_split(task, task.evaluation, store, subset)
-    there = [column for column in task.slices if column in data.column_names]
-    return pd.DataFrame({column: data[column][:] for column in there}, index=data["row"][:])
+    task, _ = parse_task(name)
+    return pd.DataFrame(read_columns(task, task.evaluation, store, task.slices) if task.slices else {})
 
 
 def _calibration(aligned: Alignment) -> Iterator[Row]:
@@ -123,7 +119,7 @@ def _slices(aligned: Alignment, columns: pd.DataFrame, rows: np.ndarray) -> Iter
     names = np.array(aligned.labels)[aligned.gold]
     for column in columns:
         values = columns[column].loc[rows].to_numpy()
-        for value in dict.fromkeys(columns[column]):
+        for value in dict.fromkeys(values[np.argsort(rows)]):
             inside = values == value
             for gold in ("", *aligned.labels):
                 chosen = inside & (names == gold) if gold else inside

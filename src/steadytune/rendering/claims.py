@@ -51,7 +51,7 @@ def needed_text(claim: dict[str, Any]) -> str:
         return f"{claim['needs']} {what}" if claim["needs"] else f"over 1,000 {what}"
     if claim["verdict"] != "not evaluated":
         return ""
-    counts = ((len(claim["missing"]), "to run"), (len(claim["outside"]), "not in this suite"))
+    counts = ((len(claim["missing"]), "to run"), (len(claim["outside"]), "unplanned"))
     return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 

@@ -4,6 +4,7 @@ Of a method with several variants it is the one that the results show, under the
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from steadytune.rendering.results import Key, Results
@@ -45,7 +46,7 @@ class Slices:
 def load_slices(results: Results) -> Slices:
     """What `analysis/slices.parquet` holds of the cells that the results show; nothing where there is no such file."""
     points: dict[Slice, dict[Key, dict[int, float]]] = {}
-    for key, row in _rows(results, "slices"):
+    for key, row in rows_of(results, results.folder / "analysis" / "slices.parquet"):
         part = Slice(row["evaluation_set"], row["column"], row["slice"], row["gold"], row["n"])
         points.setdefault(part, {}).setdefault(key, {})[row["seed"]] = 100 * row["accuracy"]
     return Slices(
@@ -62,17 +63,16 @@ def load_slices(results: Results) -> Slices:
 def load_calibration(results: Results) -> dict[tuple[str, str, str, str], dict[str, list[float]]]:
     """(encoder, method, task, evaluation set) -> `ece`, `brier` or `churn` -> values of the seeds or pairs of seeds."""
     found: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
-    for key, row in _rows(results, "calibration"):
+    for key, row in rows_of(results, results.folder / "analysis" / "calibration.parquet"):
         measures = found.setdefault((*key, row["evaluation_set"]), {})
         measures.setdefault(row["measure"], []).append(row["value"])
     return found
 
 
-def _rows(results: Results, name: str) -> list[tuple[Key, dict[str, Any]]]:
-    """The rows of a file under `analysis/`, each with the cells that it belongs to."""
+def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
+    """The rows of a table of cells, each with the cells that it belongs to; nothing where there is no such file."""
     import pandas as pd
 
-    path = results.folder / "analysis" / f"{name}.parquet"
     if not path.is_file():
         return []
     shown = {(encoder, variant, task): method for (encoder, method, task), variant in results.variants.items()}

@@ -70,6 +70,16 @@ def load_split(task: Task, split: str, store: Path, subset: int | None = None) -
     return whole.select(chosen)
 
 
+def read_columns(task: Task, split: str, store: Path, names: Sequence[str]) -> dict[str, list[Any]]:
+    """The named columns of a split's files, as far as they have them: a value for each row of the files.
+
+    Raises:
+        SteadyTuneError: missing files.
+    """
+    table = _read(_split_files(task, split_name(split)[0], store), task)
+    return {name: table.column(name).to_pylist() for name in names if name in table.column_names}
+
+
 def split_off(dataset: "Dataset", share: float) -> "tuple[Dataset, Dataset]":
     """What is trained on and what is held out: a fixed stratified `share` of the examples, the same for every cell.
 

@@ -13,6 +13,7 @@ from steadytune.rendering.tables import (
     selectors,
     slices,
     transfer,
+    two_way,
     variants,
 )
 from steadytune.rendering.tables.registry import TABLES, make_table
@@ -32,5 +33,6 @@ __all__ = [
     "selectors",
     "slices",
     "transfer",
+    "two_way",
     "variants",
 ]

@@ -21,7 +21,8 @@ NOTES = (
     "seeds would have shown an effect of the claim's size. Inconclusive: they would not. docs/claims.md has the rules.",
     "Effect: a difference in points, a ratio (×), or a share of draws (below 1), with the 95 % interval over other "
     "seeds on the same tasks.",
-    "Seeds: those that every side has a score for on every task; k of n: of n planned.",
+    "Seeds: those that every side has a score for on every task; k of n: of n planned. Needed: seeds for a chance of "
+    "80 %, or cells to run; unplanned: cells that this suite does not have.",
 )
 NUMBERS = ("effect", "low", "high", "bootstrap_low", "bootstrap_high", "p", "p_adjusted", "smallest_p", "detectable")
 

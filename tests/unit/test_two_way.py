@@ -1,0 +1,58 @@
+"""The table of HyPe's Table 7: two labels everywhere."""
+
+import pandas as pd
+from synthetic import Grid
+
+from steadytune.rendering.results import load_results
+from steadytune.rendering.tables import make_table
+
+THREE_WAY = ("mnli", "snli")
+
+
+def table(grid, root, seeds=(0.7, 0.8, 0.9)):
+    """The table where every cell has these accuracies on two labels, wherever it has three."""
+    folder = grid.write(root)
+    frame = pd.read_parquet(folder / "metrics.parquet")
+    rows = frame[frame["evaluation_set"].isin(THREE_WAY) & frame["headline"] & (frame["task"] != "qqp")].copy()
+    rows["value"] = rows["seed"].map(dict(enumerate(seeds)))
+    rows = rows.assign(metric="accuracy_two_way", headline=False, majority_value=0.66)
+    pd.concat([frame, rows]).to_parquet(folder / "metrics.parquet")
+    return make_table("two-way", load_results(folder, grid.suite))
+
+
+def printed(result, block=0):
+    return {str(row[0]): [str(value) for value in row[1:]] for row in result.blocks[block].rows}
+
+
+def test_three_labels_are_collapsed_and_two_are_as_they_are(tmp_path):
+    grid = Grid(methods=("vanilla",), tasks=("mnli",), transfer={"mnli": ("hans", "snli")})
+    result = table(grid, tmp_path)
+    assert [block.title for block in result.blocks] == ["trained on mnli"]
+    rows = printed(result)
+    assert list(rows) == ["mnli", "hans", "snli", "mean of the others"]
+    assert rows["mnli"] == rows["snli"] == ["66.0", "80.0 ± 10.0"]
+    hans = [100 * grid.value(("mini", "vanilla", "mnli", seed), "hans") for seed in range(3)]
+    assert rows["hans"][0] == "53.0"
+    assert rows["hans"][1].startswith(f"{sum(hans) / 3:.1f} ± ")
+    assert rows["mean of the others"] == ["–", f"{(80 + sum(hans) / 3) / 2:.1f}"]
+    assert {row["evaluation_set"] for row in result.data} == {"mnli", "hans", "snli"}
+
+
+def test_a_model_of_two_labels_needs_no_collapse_and_sentiment_has_no_part(tmp_path):
+    grid = Grid(methods=("vanilla",), tasks=("qqp", "sst2"), transfer={"qqp": ("snli",), "sst2": ("adv-sst2",)})
+    result = table(grid, tmp_path)
+    assert [block.title for block in result.blocks] == ["trained on qqp"]
+    values = [100 * grid.value(("mini", "vanilla", "qqp", seed), "snli") for seed in range(3)]
+    assert printed(result)["snli"][1].startswith(f"{sum(values) / 3:.1f} ± ")
+
+
+def test_a_suite_without_entailment_says_so(tmp_path):
+    assert table(Grid(tasks=("sst2",)), tmp_path).notes[0] == "This suite trains on no entailment task."
+
+
+def test_the_best_method_is_marked_only_among_complete_ones(tmp_path):
+    statuses = {("mini", "hype-n", "mnli", 2): "failed"}
+    grid = Grid(tasks=("mnli",), transfer={"mnli": ("snli",)}, statuses=statuses)
+    result = table(grid, tmp_path, seeds=(0.7, 0.8, float("nan")))
+    assert printed(result)["snli"][2] == "75.0 ± 7.1 (2/3)"
+    assert not any(getattr(value, "best", False) for row in result.blocks[0].rows for value in row)
