@@ -102,6 +102,6 @@ def _cloud(axes: Axes, position: int, both: list[tuple[float, float]]) -> None:
     """One method's seeds and, larger, their mean."""
     colour, shape, paper = style.method_colour(position), style.method_marker(position), style.theme().paper
     xs, ys = [x for x, _ in both], [y for _, y in both]
-    axes.scatter(xs, ys, s=10, color=colour, marker=shape, alpha=0.5, linewidths=0, zorder=3)
+    axes.scatter(xs, ys, s=12, color=colour, marker=shape, alpha=0.65, linewidths=0, zorder=3)
     mean = statistics.fmean(xs), statistics.fmean(ys)
     axes.scatter(*mean, s=42, color=colour, marker=shape, edgecolors=paper, linewidths=0.9, zorder=4)

@@ -2,17 +2,17 @@
 
 import math
 
-from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, plain_mean, scope, scored, status_notes
+from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
 from steadytune.rendering.predictions import rows_of
 from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score
-from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
+from steadytune.rendering.scores import Score, mean_over
+from steadytune.rendering.table import NOTHING, Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.tasks.table import parse_task
 
 COLLAPSED = (
     "Accuracy on two labels, as in HyPe's Table 7: contradiction is read as neutral, that is not entailed, and QQP's "
-    "duplicate as entailment. Mean: unweighted over the sets, the own one left out."
+    "duplicate as entailment. Mean: unweighted over the other sets, for every seed that has a score on all of them."
 )
 
 
@@ -91,7 +91,10 @@ def _block(results: Results, title: str, task: str, found: dict[str, dict[str, S
         majority = next((number(score.majority) for score in scores.values()), NOTHING)
         lines.append((name, majority, *(scored(scores.get(m), best=m in best) for m in results.methods)))
     others = [scores for name, scores in found.items() if name != task]
-    means = {m: plain_mean([s[m].mean if m in s else math.nan for s in others]) for m in results.methods}
-    best = leaders({m: mean for m, mean in means.items() if all(m in s and s[m].complete for s in others)})
-    averages = (Entry(number(means[m]), best=m in best) for m in results.methods)
-    return Block((*lines, ("mean of the others", NOTHING, *averages)) if len(others) > 1 else tuple(lines), title=title)
+    if len(others) > 1:
+        means = {m: mean_over([scores[m] for scores in others]) for m in others[0] if all(m in s for s in others)}
+        best = leaders({method: mean.mean for method, mean in means.items() if mean.complete})
+        majority = next((number(mean.majority) for mean in means.values()), NOTHING)
+        averages = (scored(means.get(m), best=m in best) for m in results.methods)
+        lines.append(("mean of the others", majority, *averages))
+    return Block(tuple(lines), title=title)
