@@ -23,8 +23,8 @@ FOLDER = STORE / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
 STEPS = 20
 PROTOCOL = Protocol(steps=STEPS, batch_size=4, learning_rate=2e-5, max_length=32)
 # What the papers' settings cannot be at this size: RecAdam's annealing is over in 20 steps, and the Fisher information
-# of a handful of examples is enough to choose a mask.
-SETTINGS = {"recadam": {"t0": 10.0}, "child-tuning-d": {"fisher_examples": 4}}
+# of a handful of examples is enough to choose a mask. All layers up to the top one would be plain fine-tuning.
+SETTINGS = {"recadam": {"t0": 10.0}, "child-tuning-d": {"fisher_examples": 4}, "layer-tune": {"count": 2}}
 SETTINGS["child-tuning-d-released"] = SETTINGS["child-tuning-d"]
 PAIRS = ("hype-n+r-drop", "hype-n+r3f", "hype-n+child-tuning-d", "noisytune+hype-n")
 NAMES = [name for name in registry.methods() if name != "vanilla"]
@@ -41,7 +41,7 @@ def trained(tmp_path_factory):
         encoder = Encoder(copy.deepcopy(fresh.model), fresh.fresh)
         data, streams, objective = Batcher(encoded, encoder, PROTOCOL.batch_size), Streams(0), Classification()
         method = Composition([part.build() for part in registry.parse(name, SETTINGS)[0]])
-        method.prepare(Setup(encoder, streams, objective, data))
+        method.prepare(Setup(encoder, streams, objective, data, selected_layer=4))
         path = tmp_path_factory.mktemp("fit") / "c.safetensors"
         fitted = fit(encoder, method, data, PROTOCOL, streams, objective=objective, checkpoint=path, fingerprint="f",
                      on_epoch=dict)  # fmt: skip
