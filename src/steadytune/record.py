@@ -132,7 +132,7 @@ class Record:
 
 def write_record(record: Record, folder: Path) -> None:
     """Write `record.json` atomically; numbers that JSON does not have (NaN, infinity) are written as null."""
-    write_text(folder / RECORD, json.dumps(_finite(asdict(record)), indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_text(folder / RECORD, json.dumps(finite(asdict(record)), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_record(path: Path) -> Record:
@@ -150,9 +150,10 @@ def read_record(path: Path) -> Record:
     return record
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON value with null for the numbers that JSON does not have: NaN and infinity."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,6 @@
 """The inside stage: a fine-tuned encoder, or one before fine-tuning, looked into and written as a file."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import atomic_path, write_text
 from steadytune.layout import dataset_folder, inside_before_path, inside_path, model_folder, record_path
 from steadytune.protocol import Protocol
-from steadytune.record import read_record
+from steadytune.record import finite, read_record
 from steadytune.store.receipt import verify
 from steadytune.suite import Inside, Suite
 from steadytune.tasks.data import Encoded, encode, load_split
@@ -173,12 +172,4 @@ def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, dev
 def _write(path: Path, encoder_name: str, task_name: str, found: dict[str, Any]) -> None:
     """As JSON, which has no NaN and no infinity: they become null."""
     value = {"encoder": encoder_name, "task": task_name, **found}
-    write_text(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
