@@ -3,13 +3,15 @@
 import base64
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from synthetic import Grid
+from synthetic import Grid, write_claims
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import summary
@@ -18,17 +20,20 @@ from steadytune.rendering.results import load_results
 
 SECTIONS = [
     "In short",
-    "Coverage",
+    "Does it hold?",
     "Results",
     "Does pretraining help?",
     "Beyond the training task",
-    "Hidden-state variability",
     "Learning curves",
-    "Further tables and figures",
-    "Cells",
+    "Hidden-state variability",
+    "Coverage",
+    "Cost",
     "Environment",
     "Inputs",
+    "Run it again",
 ]
+
+pytestmark = pytest.mark.xdist_group("report")
 
 
 def demo() -> Grid:
@@ -46,7 +51,7 @@ def demo() -> Grid:
 
 
 class Page(HTMLParser):
-    """Headings, identifiers and everything that a page refers to."""
+    """Headings, tables' heads, identifiers and everything that a page refers to."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,10 +59,18 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.references: list[str] = []
         self.headings: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.heads: list[dict[str, str | None]] = []
+        self.regions: list[dict[str, str | None]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        for kind, found in (("img", self.images), ("th", self.heads)):
+            if tag == kind:
+                found.append(dict(attrs))
+        if ("class", "scroll") in attrs:
+            self.regions.append(dict(attrs))
         for name, value in attrs:
             if name in ("src", "srcset", "href", "poster", "data", "action"):
                 self.references.append(value or "")
@@ -74,8 +87,10 @@ def html(tmp_path_factory) -> str:
     """The report of the demo suite, built once."""
     root, grid = tmp_path_factory.mktemp("report"), demo()
     suite = grid.suite | {"tables": ["main", "cells"], "figures": ["seed-spread"], "configfile": "config/demo.yaml"}
-    suite |= {"description": "Made up <for> a test.", "notes": ["Handle with care."], "tables": ["main", "cells"]}
-    build_report(grid.write(root), suite, root / "report.html")
+    suite |= {"description": "Made up <for> a test.", "notes": ["Handle with care."]}
+    folder = grid.write(root)
+    write_claims(folder)
+    build_report(folder, suite, root / "report.html")
     return (root / "report.html").read_text(encoding="utf-8")
 
 
@@ -85,11 +100,42 @@ def page(html) -> Page:
     return Page(html)
 
 
-def test_all_sections_are_there_and_listed(page):
-    assert [name for name in SECTIONS if name in page.headings] == [name for name in SECTIONS if "Further" not in name]
+def test_verdicts_come_first_and_every_section_is_listed(page):
+    assert page.headings == SECTIONS
     anchors = [reference[1:] for reference in page.references if reference.startswith("#")]
-    assert len(anchors) == len(SECTIONS) - 1
+    assert len(anchors) == len(SECTIONS)
     assert set(anchors) <= set(page.ids)
+
+
+def test_a_suite_has_no_section_for_what_it_lacks(tmp_path):
+    grid = Grid(methods=("vanilla",), seeds=1)
+    folder = grid.write(tmp_path)
+    shutil.rmtree(folder / "variability")
+    build_report(folder, grid.suite, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    absent = {"Does it hold?", "Does pretraining help?", "Beyond the training task", "Hidden-state variability"}
+    assert page.headings == [name for name in SECTIONS if name not in absent]
+
+
+def test_a_claim_has_its_verdict_effect_reason_and_command(html, page):
+    assert "2 claims:" in html
+    assert html.index("verdict-reproduced") < html.index("verdict-not-evaluated")
+    assert {"claim-mini-gain", "claim-mini-later"} <= set(page.ids)
+    text = re.sub(r"<[^>]+>", " ", html)
+    judged = ("+2.4 [1.0, 3.8] points", "p 0.01; 0.03 after Holm", "2 points (ours)", "the paper prints +1.85 points")
+    for said in (*judged, "after HyPe &lt;1&gt;", "inconclusive (median)", "3 unplanned", "steadytune run me"):
+        assert said in text
+
+
+def test_whoever_cannot_see_the_page_is_told_what_is_on_it(page):
+    levels = [int(tag[1]) for tag in page.tags if tag in ("h1", "h2", "h3", "h4")]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all(image["alt"] for image in page.images)
+    assert {head.get("scope") for head in page.heads} == {"col", "row", "rowgroup"}
+    assert all(region["tabindex"] == "0" and region["aria-label"] for region in page.regions)
+    assert page.tags.count("table") + len(page.images) == len(page.regions)
 
 
 def test_nothing_comes_from_outside(html, page):
@@ -122,8 +168,15 @@ def test_every_cell_has_its_status_and_its_command(html):
     # The shell would take an unquoted tilde for a home directory in some places: such paths come quoted.
     assert re.search(r"-- (?:'|&#x27;|&#39;)[^<]*/cells/mini/hype-n~lr=2e-05/mini-rte/seed-0/record\.json", html)
     assert "loss is NaN at step 7" in html
-    assert "1 of 6" not in html
     assert "4 of 6 planned cells ended ok; 1 diverged, 1 missing." in html
+    gaps = html.partition("Cells that did not end ok")[2].partition("</table>")[0]
+    assert re.findall(r"seed-\d(?=</code>)", gaps) == ["seed-0", "seed-1"]
+
+
+def test_the_commands_for_the_whole_suite_name_its_file(html):
+    for line in ("snakemake --cores all --configfile config/demo.yaml", "steadytune status demo",
+                 "steadytune verify demo --sample 2", "steadytune claims demo"):  # fmt: skip
+        assert f"<code>{line}</code>" in html
 
 
 def test_environment_and_inputs_come_from_the_records(html):

@@ -1,4 +1,4 @@
-# Tables, figures and the report, all from metrics.parquet and the layers' measurements.
+# Tables, numbers for running text, figures and the report, all from metrics.parquet and the layers' measurements.
 
 
 rule tables:
@@ -9,9 +9,15 @@ rule tables:
         dag.prediction_studies,
         dag.claims,
     output:
+        dag.latex,
         [path for path in dag.tables if not path.endswith(".html")],
         [
-            report(path, caption=dag.caption("table", path), category="Tables", labels=dag.label("table", path))
+            report(
+                path,
+                caption=dag.caption("table", path),
+                category=dag.category("table", path),
+                labels=dag.label("table", path),
+            )
             for path in dag.tables
             if path.endswith(".html")
         ],
@@ -34,7 +40,12 @@ rule figures:
     output:
         [path for path in dag.figures if not path.endswith(".svg")],
         [
-            report(path, caption=dag.caption("figure", path), category="Figures", labels=dag.label("figure", path))
+            report(
+                path,
+                caption=dag.caption("figure", path),
+                category=dag.category("figure", path),
+                labels=dag.label("figure", path),
+            )
             for path in dag.figures
             if path.endswith(".svg")
         ],
@@ -60,6 +71,7 @@ rule report:
         dag.figures,
         "notebooks/report.ipynb",
     output:
+        # Not marked for Snakemake's own report: browsers show nothing in its frame that has more than 2 MB.
         dag.report,
     log:
         f"{dag.folder}/logs/report.log",

@@ -1,8 +1,10 @@
-"""What a method costs, from the records of its cells: shared by the table and the figure."""
+"""What cells cost, from their records: a method's medians, and sums."""
 
 import math
 import statistics
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from steadytune.rendering.results import Results
@@ -30,6 +32,61 @@ def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, f
         return {}
     ratios = {f"{name}_ratio": found[name] / base[name] if base else math.nan for name in RATIOS}
     return found | ratios | {"trained_share": found["trainable"] / found["total"]}
+
+
+@dataclass(frozen=True)
+class Total:
+    """Sums over records; NaN for what some of them do not say."""
+
+    cells: int
+    timing: Counter[str]
+    """Seconds by phase."""
+    memory: dict[str, int]
+    """The highest peak in bytes, by place."""
+    joules: float
+    flops: float
+    """Of the trainings that came to their end."""
+    rate: float
+    """FLOP/s of these."""
+    utilisation: float
+
+    def seconds(self, *phases: str) -> float:
+        """Of some phases together."""
+        return sum(self.timing[phase] for phase in phases)
+
+    def data(self) -> dict[str, object]:
+        """Everything as one row of a table."""
+        phases = {f"seconds_{phase}": seconds for phase, seconds in sorted(self.timing.items())}
+        peaks = {f"{place}_bytes": size for place, size in self.memory.items()}
+        names = ("cells", "joules", "flops", "rate", "utilisation")
+        return {**{name: getattr(self, name) for name in names}, **phases, **peaks}
+
+
+def total(records: Iterable[dict[str, Any]]) -> Total:
+    """The sums of some cells, whatever their status."""
+    records = list(records)
+    timing: Counter[str] = Counter()
+    memory: dict[str, int] = {}
+    for record in records:
+        timing.update(record["timing"])
+        memory |= {place: max(size, memory.get(place, 0)) for place, size in record["memory"].items()}
+    whole = [record for record in records if record.get("training")]
+    flops = sum(record["training"]["flops"] for record in whole)
+    possible = sum(_or_nan(record["usage"]["peak_flops_per_second"]) * record["timing"]["train"] for record in whole)
+    train = sum(record["timing"]["train"] for record in whole)
+    return Total(
+        cells=len(records),
+        timing=timing,
+        memory=memory,
+        joules=sum(_or_nan(record["usage"]["joules"]) for record in records),
+        flops=flops,
+        rate=flops / train if train else math.nan,
+        utilisation=flops / possible if possible else math.nan,
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _medians(results: Results, encoder: str, method: str, task: str) -> dict[str, float]:

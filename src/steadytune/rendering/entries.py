@@ -1,16 +1,16 @@
 """What the tables share: scores as entries, who leads, and the notes below."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from steadytune.rendering.results import Key, Results
 from steadytune.rendering.scores import Score, in_order
-from steadytune.rendering.table import NOTHING, Entry, number
+from steadytune.rendering.table import NOTHING, Entry, Line, number
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
 COUNTS = (
-    "k/n beside a score: k of n planned seeds ended ok. A degenerate seed (one class for every example) keeps its "
-    "score in the mean; a diverged, out-of-memory, failed or missing seed has none."
+    "k/n beside a score: k of n planned seeds ended ok and have it. A degenerate seed (one class for every example) "
+    "keeps its score in the mean; a diverged, out-of-memory, failed or missing seed has none."
 )
 BOLD = "Bold: highest mean as printed, among the methods with a score for every planned seed; equal means share it."
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
@@ -23,11 +23,18 @@ def scored(score: Score | None, *, best: bool = False) -> Entry:
     """A score as printed: never without a word on the seeds that are not behind it."""
     if score is None:
         return Entry(NOTHING)
-    count = "" if score.ok == score.planned else f"{score.ok}/{score.planned}"
+    count = "" if score.sound == score.planned else f"{score.sound}/{score.planned}"
     if not score.points:
-        return Entry("no score", count=f"{score.ok}/{score.planned}")
+        return Entry("no score", count=count)
     spread = number(score.std) if len(score.points) > 1 else ""
     return Entry(number(score.mean), spread=spread, count=count, best=best)
+
+
+def set_line(names: Sequence[str], scores: Mapping[str, Score], methods: Sequence[str]) -> Line:
+    """What stands first, then what the majority class scores, then the score of each method, the best in bold."""
+    best = leaders({method: score.mean for method, score in scores.items() if score.complete})
+    majority = next((number(score.majority) for score in scores.values()), NOTHING)
+    return (*names, majority, *(scored(scores.get(method), best=method in best) for method in methods))
 
 
 def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:

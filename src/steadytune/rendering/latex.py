@@ -1,9 +1,17 @@
-"""A table as LaTeX: booktabs, and longtable for what fits no page."""
+"""A table as LaTeX: booktabs, scaled down where it is wider than the line, and longtable for what fits no page."""
+
+from collections.abc import Iterable
+from math import ceil
 
 from steadytune.rendering.table import Entry, Line, Table, Value, heading
 
-LONG_TABLE = 45
-"""Rows above which the tex form becomes a longtable, because a float no longer fits a page."""
+PACKAGES = ("booktabs", "longtable", "graphicx")
+PAGE = 52
+"""Rows, each line of a note being a little less than one, above which a float no longer fits a page."""
+LETTERS = 105
+"""About as many letters fill a line of the page."""
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""Makes a box no wider than the line."""
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -22,38 +30,80 @@ _TEX = {
     "ν": r"$\nu$",
     "–": "--",
     "·": r"$\cdot$",
+    "→": r"$\to$",
+    "√": r"$\surd$",
 } | {character: f"\\{character}" for character in "_%&#$"}
 _TEX |= {"{": r"\{", "}": r"\}"}
 
 
+def to_document(names: Iterable[str]) -> str:
+    """A document of all tables in the folder `tables/` beside it; pdflatex has to read it twice, for longtable."""
+    inputs = [rf"\input{{tables/{name}.tex}}\clearpage" for name in names]
+    packages = [rf"\usepackage{{{name}}}" for name in PACKAGES]
+    start = [r"\documentclass[a4paper]{article}", r"\usepackage[margin=2cm]{geometry}", *packages]
+    return "\n".join([*start, r"\begin{document}", *(inputs or ["No tables."]), r"\end{document}"]) + "\n"
+
+
 def to_tex(table: Table) -> str:
-    """A `table` (or, when long, a `longtable`) that needs booktabs (and longtable) and nothing else."""
-    long = len(table.lines) > LONG_TABLE
-    packages = r"\usepackage{booktabs,longtable}" if long else r"\usepackage{booktabs}"
-    caption = rf"\caption{{\textbf{{{tex(table.lead)}}} {tex(table.caption)}}}\label{{tab:{table.name}}}"
-    notes = [rf"{tex(note)}\par" for note in table.notes]
-    head = [r"\toprule", *_tex_head(table), r"\midrule"]
-    body = _tex_body(table)
-    spacing = r"\setlength{\tabcolsep}{4pt}" if len(table.columns) > 6 else ""
-    # The columns of text share half a line.
+    """A `table` no wider than the line, or, where that fits no page, a `longtable`; both need `PACKAGES` alone."""
+    lines = _long(table) if _height(table) > PAGE else _float(table)
+    return "\n".join([rf"% needs the packages {', '.join(PACKAGES)}", *lines]) + "\n"
+
+
+def _height(table: Table) -> float:
+    """About how many rows a table and its notes are high."""
+    text = (table.caption, *table.notes)
+    notes = sum(ceil(len(note) / (1.2 * LETTERS)) for note in text)
+    return sum(_row_height(table, line) for line in table.lines) + len(table.blocks) + 0.85 * notes
+
+
+def _row_height(table: Table, line: Line) -> int:
+    """Lines of the longest text in a row; the columns of text share half a line."""
+    letters = 0.5 * LETTERS / max(table.alignment.count("w"), 1)
+    texts = [str(value) for value, letter in zip(line, table.alignment, strict=True) if letter == "w"]
+    return max((ceil(len(text) / letters) for text in texts), default=1)
+
+
+def _float(table: Table) -> list[str]:
+    """A table that floats; a wide one is scaled down to the line."""
+    lines = [r"\begin{table}[tbp]", rf"\centering\small{_spacing(table, 4)}", _caption(table), FIT + "{%"]
+    lines += [rf"\begin{{tabular}}{_columns(table)}", *_head(table), *_body(table), r"\bottomrule", r"\end{tabular}}"]
+    if table.notes:
+        lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
+        lines += [*_notes(table), r"\end{minipage}"]
+    return [*lines, r"\end{table}"]
+
+
+def _long(table: Table) -> list[str]:
+    """A table over several pages, its heading on each."""
+    head = _head(table)
+    size = r"\footnotesize" if len(table.columns) > 6 else r"\small"
+    lines = [
+        rf"\begingroup{size}{_spacing(table, 3)}",
+        rf"\begin{{longtable}}{_columns(table)}",
+        _caption(table) + r" \\",
+    ]
+    lines += [*head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot", *_body(table)]
+    return [*lines, r"\end{longtable}", r"\footnotesize\raggedright", *_notes(table), r"\endgroup"]
+
+
+def _caption(table: Table) -> str:
+    return rf"\caption{{\textbf{{{tex(table.lead)}}} {tex(table.caption)}}}\label{{tab:{table.name}}}"
+
+
+def _notes(table: Table) -> list[str]:
+    return [rf"{tex(note)}\par" for note in table.notes]
+
+
+def _spacing(table: Table, points: int) -> str:
+    """Less room between many columns."""
+    return rf"\setlength{{\tabcolsep}}{{{points}pt}}" if len(table.columns) > 6 else ""
+
+
+def _columns(table: Table) -> str:
+    """The columns' letters; those of text share half a line."""
     text = rf"p{{{0.5 / max(table.alignment.count('w'), 1):.3g}\linewidth}}"
-    columns = rf"{{@{{}}{table.alignment.replace('w', text)}@{{}}}}"
-    if long:
-        lines = [r"\begingroup\small" + spacing, rf"\begin{{longtable}}{columns}", caption + r" \\"]
-        lines += [*head, r"\endfirsthead", *head, r"\endhead", r"\bottomrule", r"\endfoot", *body, r"\end{longtable}"]
-        lines += [r"\footnotesize", *notes, r"\endgroup"]
-    else:
-        lines = [r"\begin{table}[tbp]", r"\centering\small" + spacing, caption, rf"\begin{{tabular}}{columns}"]
-        lines += [*head, *body, r"\bottomrule", r"\end{tabular}"]
-        if notes:
-            lines += [
-                r"\par\smallskip",
-                r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
-                *notes,
-                r"\end{minipage}",
-            ]
-        lines += [r"\end{table}"]
-    return "\n".join([f"% {packages}", *lines]) + "\n"
+    return rf"{{@{{}}{table.alignment.replace('w', text)}@{{}}}}"
 
 
 def tex(text: str) -> str:
@@ -61,16 +111,16 @@ def tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in text)
 
 
-def _tex_head(table: Table) -> list[str]:
-    """One or two heading rows."""
+def _head(table: Table) -> list[str]:
+    """One or two heading rows between their rules."""
     headings = [heading(column) for column in table.columns]
     rows = [" & ".join(tex(name) for name, _ in headings) + r" \\"]
     if any(sub for _, sub in headings):
         rows.append(" & ".join(rf"{{\scriptsize {tex(sub)}}}" if sub else "" for _, sub in headings) + r" \\")
-    return rows
+    return [r"\toprule", *rows, r"\midrule"]
 
 
-def _tex_body(table: Table) -> list[str]:
+def _body(table: Table) -> list[str]:
     """The rows of every block, rules between the blocks."""
     lines = []
     for position, block in enumerate(table.blocks):

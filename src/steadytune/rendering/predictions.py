@@ -32,7 +32,7 @@ class Slices:
     """Accuracies on slices."""
 
     scores: dict[Slice, dict[Key, Score]]
-    """Slices in the order of their files; by (encoder, method, task) what each scored, in points."""
+    """Slices in the order of their files; by (encoder, method, task) what each planned one scored, in points."""
 
     def of(self, column: str) -> dict[str, list[Slice]]:
         """The slices by a column, by evaluation set."""
@@ -43,29 +43,41 @@ class Slices:
         return found
 
 
+class Calibration(NamedTuple):
+    """Expected calibration error and Brier score by seed, and the churn of every pair of seeds."""
+
+    ece: dict[int, float]
+    brier: dict[int, float]
+    churn: list[float]
+
+
 def load_slices(results: Results) -> Slices:
     """What `analysis/slices.parquet` holds of the cells that the results show; nothing where there is no such file."""
     points: dict[Slice, dict[Key, dict[int, float]]] = {}
     for key, row in rows_of(results, results.folder / "analysis" / "slices.parquet"):
         part = Slice(row["evaluation_set"], row["column"], row["slice"], row["gold"], row["n"])
         points.setdefault(part, {}).setdefault(key, {})[row["seed"]] = 100 * row["accuracy"]
-    return Slices(
-        {
-            part: {
-                key: Score("accuracy", float("nan"), results.cells[key], dict(sorted(values.items())))
-                for key, values in by_cell.items()
-            }
-            for part, by_cell in points.items()
+    scores: dict[Slice, dict[Key, Score]] = {}
+    for part, by_cell in points.items():
+        trained = {(encoder, task) for encoder, _, task in by_cell}
+        # A method none of whose cells came so far has its place beside the others, without points.
+        scores[part] = {
+            key: Score("accuracy", float("nan"), statuses, dict(sorted(by_cell.get(key, {}).items())))
+            for key, statuses in results.cells.items()
+            if (key[0], key[2]) in trained
         }
-    )
+    return Slices(scores)
 
 
-def load_calibration(results: Results) -> dict[tuple[str, str, str, str], dict[str, list[float]]]:
-    """(encoder, method, task, evaluation set) -> `ece`, `brier` or `churn` -> values of the seeds or pairs of seeds."""
-    found: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
+def load_calibration(results: Results) -> dict[tuple[str, str, str, str], Calibration]:
+    """(encoder, method, task, evaluation set) -> what was computed of its predictions."""
+    found: dict[tuple[str, str, str, str], Calibration] = {}
     for key, row in rows_of(results, results.folder / "analysis" / "calibration.parquet"):
-        measures = found.setdefault((*key, row["evaluation_set"]), {})
-        measures.setdefault(row["measure"], []).append(row["value"])
+        measured = found.setdefault((*key, row["evaluation_set"]), Calibration({}, {}, []))
+        if row["measure"] == "churn":
+            measured.churn.append(row["value"])
+        else:
+            getattr(measured, row["measure"])[row["seed"]] = row["value"]
     return found
 
 

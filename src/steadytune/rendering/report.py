@@ -67,6 +67,7 @@ def build_report(results_folder: Path, suite: dict[str, Any], output: Path, note
         raise SteadyTuneError(f"{notebook}: {len(tagged)} cells tagged 'parameters', expected one")
     tagged[0].source = f"folder = {str(results_folder)!r}\nsuite = {_literal(suite)!r}"
     _execute(node, notebook)
+    node.cells = _without_empty_sections(node.cells)
     exporter = HTMLExporter(
         template_name="basic", exclude_input=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
@@ -106,6 +107,24 @@ def _execute(node: Any, notebook: Path) -> None:
         except CellExecutionError as error:
             reason = f"{error.ename}: {error.evalue}"
             raise SteadyTuneError(f"{notebook}: a cell failed with {reason} (interpreter {sys.executable})") from error
+
+
+def _without_empty_sections(cells: list[Any]) -> list[Any]:
+    """The cells but for those from a heading to the next one where the code between shows nothing.
+
+    So the notebook holds every section's text, and a suite without transfer sets, say, has no section on them.
+    """
+    sections: list[list[Any]] = [[]]
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            sections.append([])
+        sections[-1].append(cell)
+    return [cell for section in sections if _shows_something(section) for cell in section]
+
+
+def _shows_something(cells: list[Any]) -> bool:
+    outputs = [cell.outputs for cell in cells if cell.cell_type == "code"]
+    return not outputs or any(output.get("data", {}).get("text/html") != "" for shown in outputs for output in shown)
 
 
 def _with_contents(body: str) -> str:

@@ -207,7 +207,7 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
         methods=_ordered(suite.get("methods", ()), {cell[1] for cell in cells}),
         tasks=tasks,
         examples=examples,
-        variability=tuple(load_variability(folder, encoders, tasks)),
+        variability=tuple(load_variability(folder, encoders, suite.get("measured_tasks", tasks))),
     )
 
 

@@ -52,6 +52,11 @@ class Score:
         return sum(status == "ok" for status in self.statuses.values())
 
     @property
+    def sound(self) -> int:
+        """How many seeds ended `ok` and have a score here: outputs that are not finite on one set have none on it."""
+        return sum(status == "ok" and seed in self.points for seed, status in self.statuses.items())
+
+    @property
     def complete(self) -> bool:
         """Whether every planned seed has a score."""
         return len(self.points) == self.planned

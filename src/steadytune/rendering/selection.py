@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from steadytune.rendering.results import Results
-from steadytune.variants import base, point
+from steadytune.rendering.results import Key, Results
+from steadytune.variants import point, stand_for
 
 RULES = {
     "published": "by the mean on the reported evaluation split itself, as HyPe did: the score is the best of several",
@@ -20,25 +20,32 @@ RULES = {
 }
 
 
-def select(results: Results, rule: str | None = None) -> Results:
+def select(results: Results, rule: str | None = None, *, every: bool = False) -> Results:
     """The same results with one variant for each encoder, method and task, under the method's plain name.
 
     Args:
         results: with every variant as a method of its own.
         rule: `published`, `nested` or `fixed`; by default the suite's.
+        every: whether variants that the suite's grid names (`hype-n~sigma=1e-05`) are there too, under their names.
     """
     rule = rule if rule is not None else str(results.suite.get("selection", "fixed"))
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for encoder, variant, task in sorted(results.cells, key=lambda cell: results.methods.index(cell[1])):
-        groups.setdefault((encoder, base(variant), task), []).append(variant)
-    if all(len(variants) == 1 and variants[0] == key[1] for key, variants in groups.items()):
+    names = stand_for(results.methods, results.suite.get("named", {}), every=every)
+    groups: dict[Key, list[str]] = {}
+    for method, variants in names.items():
+        for encoder in results.encoders:
+            for task in results.tasks:
+                if there := [variant for variant in variants if (encoder, variant, task) in results.cells]:
+                    groups[encoder, method, task] = there
+    if all(variants == [method] for (_, method, _), variants in groups.items()) and len(groups) == len(results.cells):
         return results
     chosen = {key: _choice(results, rule, key, variants) for key, variants in groups.items()}
-    names = {(encoder, variant, task): (encoder, method, task) for (encoder, method, task), variant in chosen.items()}
+    standing: dict[Key, list[Key]] = {}
+    for (encoder, method, task), variant in chosen.items():
+        standing.setdefault((encoder, variant, task), []).append((encoder, method, task))
 
     def kept(values: Mapping[tuple, Any]) -> dict[Any, Any]:
         """What belongs to a chosen variant, by (encoder, method, task, ...)."""
-        return {(*names[key[:3]], *key[3:]): value for key, value in values.items() if key[:3] in names}
+        return {(*to, *key[3:]): value for key, value in values.items() for to in standing.get(key[:3], ())}
 
     return replace(
         results,
@@ -46,7 +53,7 @@ def select(results: Results, rule: str | None = None) -> Results:
         seconds=kept(results.seconds),
         scores=kept(results.scores),
         held_out=kept(results.held_out),
-        methods=tuple(dict.fromkeys(base(variant) for variant in results.methods)),
+        methods=tuple(names),
         variants=chosen,
         choices={key: len(variants) for key, variants in groups.items()},
         rule=rule,

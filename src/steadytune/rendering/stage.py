@@ -1,8 +1,11 @@
-"""The render stage: a suite's tables, figures or report into its results folder."""
+"""The render stage: a suite's tables (and numbers for running text), figures or report into its results folder."""
 
 from typing import Any
 
+from steadytune.files import write_text
 from steadytune.layout import results_folder
+from steadytune.rendering.latex import to_document
+from steadytune.rendering.macros import to_macros
 from steadytune.rendering.report import build_report, write_figures, write_tables
 from steadytune.rendering.results import load_results
 from steadytune.suite import DEFAULT_SUITE, Suite
@@ -14,7 +17,10 @@ def render(suite: Suite, what: str) -> None:
     if what == "report":
         build_report(folder, described, folder / "report.html")
     elif what == "tables":
-        write_tables(load_results(folder, described), suite.file.tables, folder / "tables")
+        results = load_results(folder, described)
+        write_tables(results, suite.file.tables, folder / "tables")
+        write_text(folder / "tables.tex", to_document(suite.file.tables))
+        write_text(folder / "macros.tex", to_macros(results))
     else:
         write_figures(load_results(folder, described), suite.file.figures, folder / "figures")
 
@@ -29,7 +35,9 @@ def describe(suite: Suite) -> dict[str, Any]:
         "notes": list(file.notes),
         "encoders": list(dict.fromkeys(cell.encoder for cell in suite.cells)),
         "methods": list(dict.fromkeys(cell.method for cell in suite.cells)),
+        "named": {name: list(variants) for name, variants in suite.named.items()},
         "tasks": list(dict.fromkeys(cell.task for cell in suite.cells)),
+        "measured_tasks": list(dict.fromkeys(task for _, task in suite.layer_studies())),
         "comparisons": [
             {"pretrained": name, "random": other}
             for name, entry in file.encoders.items()

@@ -10,8 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Bands:
-    """The 95 % interval of nu, NaN where it has no end, and how often a layer is l* among resamples, by layer 0..L."""
+    """nu without its bias, its 95 % interval, NaN where it has no end, and each layer's share of l*, by layer 0..L."""
 
+    corrected: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     share: tuple[float, ...]
@@ -68,7 +69,7 @@ def _read(content: dict[str, Any], encoder: str, task: str) -> Variability:
         task=task,
         nu=_numbers(content["nu"]),
         best_layer=int(content["best_layer"]),
-        bands=Bands(*(_numbers(bands[name]) for name in ("low", "high", "share"))) if bands else None,
+        bands=Bands(*(_numbers(bands[name]) for name in ("corrected", "low", "high", "share"))) if bands else None,
         imbalance=_draws(robustness.get("imbalance", ())),
         scarcity=_draws(robustness.get("scarcity", ())),
         selectors={name: Choice(_numbers(found["scores"]), found["layer"]) for name, found in selectors.items()},

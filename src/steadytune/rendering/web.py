@@ -1,6 +1,7 @@
-"""A table as HTML, and the self-contained page around it."""
+"""Tables and lists as HTML, and the self-contained page around them."""
 
 import html
+from collections.abc import Iterable
 from pathlib import Path
 
 from steadytune.rendering.table import Entry, Table, Value, heading
@@ -32,11 +33,40 @@ def to_html(table: Table) -> str:
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
     parts = [f"<figcaption><b>{html.escape(table.lead)}</b> {html.escape(table.caption)}</figcaption>"]
     if table.blocks:
-        scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(table.title)}">'
-        parts += [f"{scroll}<table>", f"<thead><tr>{head}</tr></thead>", *body, "</table></div>"]
+        lines = "\n".join(["<table>", f"<thead><tr>{head}</tr></thead>", *body, "</table>"])
+        parts.append(scrollable(table.title, lines))
     if notes:
         parts.append(f'<ul class="notes">{notes}</ul>')
     return "\n".join([f'<figure class="table" id="table-{table.name}">', *parts, "</figure>"])
+
+
+def listing(name: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], align: str) -> str:
+    """A table of HTML fragments, of which the first in each row names it.
+
+    Args:
+        name: what it lists, for those who do not see it.
+        head: the columns' names.
+        rows: as long as `head` each.
+        align: a letter for each column: left, right, or wide, which may wrap.
+    """
+    kinds = [{"l": "", "r": ' class="num"', "w": ' class="wide"'}[letter] for letter in align]
+    columns = "".join(f'<th scope="col"{kind}>{title}</th>' for kind, title in zip(kinds, head, strict=True))
+    body = []
+    for first, *values in rows:
+        cells = (f"<td{kind}>{value}</td>" for kind, value in zip(kinds[1:], values, strict=True))
+        body.append(f'<tr><th scope="row"{kinds[0]}>{first}</th>{"".join(cells)}</tr>')
+    table = f"<table><thead><tr>{columns}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return scrollable(name, table)
+
+
+def scrollable(name: str, content: str) -> str:
+    """What may be wider than the page: it scrolls by itself, with the keyboard too."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(name)}">{content}</div>'
+
+
+def code(text: str) -> str:
+    """A name or a command, as typed."""
+    return f"<code>{html.escape(text)}</code>"
 
 
 def to_page(table: Table) -> str:
@@ -51,7 +81,8 @@ def page(title: str, body: str) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 

@@ -12,6 +12,7 @@ from steadytune.rendering.figures import (
     transfer,
 )
 from steadytune.rendering.figures.registry import FIGURES, draw, figure
+from steadytune.rendering.papers import figures as papers
 
 __all__ = [
     "FIGURES",
@@ -21,6 +22,7 @@ __all__ = [
     "figure",
     "inside",
     "layers",
+    "papers",
     "registry",
     "robustness",
     "scores",

@@ -47,10 +47,11 @@ def learning_curves(results: Results) -> Figure:
                 axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", style="italic")
         pair[0].set(title=task, ylabel="training loss")
         pair[1].set(xlabel="epoch", ylabel=f"{metric_name(metric)}\n(points)")
-    plot.align_ylabels()
     for axes in panels:
         if axes not in used:
             axes.remove()
+    # After that: it keeps the panels that it aligns, and those that are removed later cannot be drawn with the rest.
+    plot.align_ylabels()
     handles = {}
     for method, count in found.items():
         position = results.methods.index(method)

@@ -22,10 +22,10 @@ REACH = 4.0
 
 @figure(
     "variability",
-    "Hidden-state variability ν by layer, before fine-tuning; layer 0 is the embedding output. Ringed: l*, the layer "
-    "of least ν; above each panel, the share of resamples that choose it. Band: 95 % interval from a bootstrap over "
-    "examples. It may lie above the line, since few examples make ν too low; a band that reaches the top of its panel "
-    "may have no upper end.",
+    "Hidden-state variability ν by layer, before fine-tuning; layer 0 is the embedding output. Ringed: l*; above "
+    "each panel, the share of resamples whose least corrected ν is there. Dashed: ν corrected for its bias, since few "
+    "examples make it too low; band: the 95 % interval of that, from resamples of the examples. Where either reaches "
+    "the top of its panel, the examples may show no separation beyond chance.",
 )
 def variability(results: Results) -> Figure:
     """A panel for each encoder and task: nu by layer, its band, and l* marked."""
@@ -35,8 +35,9 @@ def variability(results: Results) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     plot, panels = style.canvas(len(measured), columns=3, height=1.9)
+    tasks = list(dict.fromkeys(item.task for item in measured))
     for axes, item in zip(panels, measured, strict=True):
-        colour = style.task_colour(results.tasks.index(item.task), len(results.tasks))
+        colour = style.task_colour(tasks.index(item.task), len(tasks))
         layers = [layer for layer, value in enumerate(item.nu) if _drawable(value)]
         axes.plot(layers, [item.nu[layer] for layer in layers], color=colour, marker="o", markersize=2)
         if item.best_layer in layers:
@@ -50,8 +51,9 @@ def variability(results: Results) -> Figure:
         axes.grid(True, axis="y")
     for axes in panels[::3]:
         axes.set_ylabel("ν (log scale)")
-    handles = {"ν": line(style.theme().muted), "l*, the layer of least ν": marker(face="none", size=5.5)}
-    bands = {"95 % interval": patch()} if any(item.bands for item in measured) else {}
+    handles = {"ν": line(style.theme().muted), "l*": marker(face="none", size=5.5)}
+    banded = any(item.bands for item in measured)
+    bands = {"ν corrected for its bias": line(style.theme().muted, "--"), "95 % interval": patch()} if banded else {}
     legend(plot, handles | bands)
     return plot
 
@@ -71,6 +73,8 @@ def _band(axes: Axes, item: Variability, layers: list[int], colour: object) -> N
     low = [min(bands.low[layer], top) for layer in there]
     high = [min(bands.high[layer], top) if _drawable(bands.high[layer]) else top for layer in there]
     axes.fill_between(there, low, high, color=colour, alpha=0.16, linewidth=0)
+    corrected = [min(value, top) if _drawable(value := bands.corrected[layer]) else top for layer in layers]
+    axes.plot(layers, corrected, color=colour, linestyle="--", linewidth=1)
     if max(high, default=0) == top:
         axes.set_ylim(top=top)
     text = f"l* = {item.best_layer} ({number(100 * bands.share[item.best_layer], 0)} %)"

@@ -30,15 +30,12 @@ def variability_robustness(results: Results) -> Figure:
         return message("no robustness of variability measured in this suite")
     encoders = [encoder for encoder in results.encoders if any(item.encoder == encoder for item in measured)]
     plot, panels = style.canvas(2 * len(encoders), columns=2, height=2.3, sharey=True)
-    handles = {}
+    handles, tasks = {}, list(dict.fromkeys(item.task for item in measured))
     for encoder, left, right in zip(encoders, panels[::2], panels[1::2], strict=True):
         shown = [item for item in measured if item.encoder == encoder]
         for item in shown:
-            position = results.tasks.index(item.task)
-            colour, shape = (
-                style.task_colour(position, len(results.tasks)),
-                style.MARKERS[position % len(style.MARKERS)],
-            )
+            position = tasks.index(item.task)
+            colour, shape = style.task_colour(position, len(tasks)), style.MARKERS[position % len(style.MARKERS)]
             look = {"color": colour, "marker": shape, "markersize": 3, "label": item.task}
             imbalance, scarcity = item.imbalance, item.scarcity
             left.plot([100 * at.share for at in imbalance], [100 * at.agreement for at in imbalance], **look)

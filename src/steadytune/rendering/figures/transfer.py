@@ -62,7 +62,7 @@ def transfer(results: Results) -> Figure:
         label = method if method in drawn else f"{method} (no score)"
         clouds[label] = marker(style.method_marker(position), style.method_colour(position), size=5)
     if left_out > 0:
-        handles[f"{left_out} more sets: table transfer"] = marker("none")
+        handles[f"{left_out} more sets: table transfer-sets"] = marker("none")
     legend(plot, clouds | handles)
     return plot
 

@@ -1,5 +1,6 @@
 """The tables, one module a subject; `registry` finds them by name."""
 
+from steadytune.rendering.papers import tables as papers
 from steadytune.rendering.tables import (
     calibration,
     claims,
@@ -9,6 +10,7 @@ from steadytune.rendering.tables import (
     layers,
     main,
     pretraining,
+    resources,
     selection,
     selectors,
     slices,
@@ -28,7 +30,9 @@ __all__ = [
     "layers",
     "main",
     "make_table",
+    "papers",
     "pretraining",
+    "resources",
     "selection",
     "selectors",
     "slices",

@@ -3,14 +3,15 @@
 import math
 import statistics
 
-from steadytune.rendering.entries import scope
-from steadytune.rendering.predictions import load_calibration
+from steadytune.rendering.entries import scope, status_notes
+from steadytune.rendering.predictions import Calibration, load_calibration
 from steadytune.rendering.results import Results
+from steadytune.rendering.scores import Score
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.rendering.tables.registry import table
 
-MEASURES = {"ece": 100.0, "brier": 1.0, "churn": 100.0}
-"""Measures, and what they are multiplied by as printed."""
+SCALES = {"ece": 100.0, "brier": 1.0, "churn": 100.0}
+"""What the measures are multiplied by as printed."""
 DECIMALS = {"ece": 1, "brier": 3, "churn": 1}
 
 NOTES = (
@@ -28,15 +29,22 @@ def calibration(results: Results) -> Table:
     found = load_calibration(results)
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
+    shown: dict[str, Score] = {}
     for encoder in results.encoders:
         for task in results.tasks_of(encoder):
             rows: list[Line] = []
             for evaluation_set in (task, *results.transfer_sets(encoder, task)):
-                for method in results.methods_of(encoder):
-                    if measures := found.get((encoder, method, task, evaluation_set)):
-                        rows.append((evaluation_set, method, *(_entry(name, measures) for name in MEASURES)))
-                        key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": evaluation_set}
-                        data.append(key | _numbers(measures))
+                if not any((encoder, method, task, evaluation_set) in found for method in results.methods):
+                    continue
+                for method in results.methods:
+                    if (encoder, method, task) not in results.cells:
+                        continue
+                    measured = found.get((encoder, method, task, evaluation_set), Calibration({}, {}, []))
+                    score = Score("ece", math.nan, results.cells[encoder, method, task], measured.ece)
+                    rows.append((evaluation_set, method, *_entries(measured, score)))
+                    shown[f"{encoder}, {method}, {task}"] = score
+                    key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": evaluation_set}
+                    data.append(key | _numbers(measured))
             if rows:
                 prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
                 blocks.append(Block(tuple(rows), title=f"{prefix}trained on {task}"))
@@ -47,23 +55,33 @@ def calibration(results: Results) -> Table:
         columns=("Set", "Method", ("ECE", "%"), "Brier", ("Churn", "% of examples")),
         blocks=tuple(blocks),
         align="llrrr",
-        notes=NOTES if blocks else ("This suite has no predictions of classes.",),
+        notes=(*NOTES, *status_notes(list(shown.items())))
+        if blocks
+        else ("No cell of this suite has predictions of classes.",),
         data=tuple(data),
     )
 
 
-def _entry(name: str, measures: dict[str, list[float]]) -> Entry:
-    values = [MEASURES[name] * value for value in measures.get(name, ())]
-    if not values:
-        return Entry(NOTHING)
-    spread = number(statistics.stdev(values), DECIMALS[name]) if len(values) > 1 else ""
-    return Entry(number(statistics.fmean(values), DECIMALS[name]), spread=spread)
+def _entries(measured: Calibration, score: Score) -> list[Entry]:
+    """The measures as printed, and how many of the planned seeds have them where not all do."""
+    count = "" if score.sound == score.planned else f"{score.sound}/{score.planned}"
+    entries = []
+    for name, values in _values(measured).items():
+        printed = [SCALES[name] * value for value in values]
+        spread = number(statistics.stdev(printed), DECIMALS[name]) if len(printed) > 1 else ""
+        mean = number(statistics.fmean(printed), DECIMALS[name]) if printed else NOTHING
+        entries.append(Entry(mean, spread=spread, count=count))
+    return entries
 
 
-def _numbers(measures: dict[str, list[float]]) -> dict[str, object]:
-    row: dict[str, object] = {"seeds": len(measures["ece"])}
-    for name in MEASURES:
-        values = measures.get(name, [])
+def _values(measured: Calibration) -> dict[str, list[float]]:
+    """Of the seeds, or for churn of the pairs of seeds."""
+    return {"ece": [*measured.ece.values()], "brier": [*measured.brier.values()], "churn": measured.churn}
+
+
+def _numbers(measured: Calibration) -> dict[str, object]:
+    row: dict[str, object] = {"seeds": len(measured.ece)}
+    for name, values in _values(measured).items():
         row[name] = statistics.fmean(values) if values else math.nan
         row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else math.nan
     return row

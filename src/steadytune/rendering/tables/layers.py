@@ -12,7 +12,7 @@ from steadytune.rendering.tables.registry import table
 def variability(results: Results) -> Table:
     """Hidden-state variability by layer, a column for each task, l* in bold."""
     blocks, data = [], []
-    tasks = [task for task in results.tasks if any(item.task == task for item in results.variability)]
+    tasks = list(dict.fromkeys(item.task for item in results.variability))
     for encoder in results.encoders:
         found = {item.task: item for item in results.variability if item.encoder == encoder}
         if not found:

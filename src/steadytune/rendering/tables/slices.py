@@ -72,7 +72,7 @@ def _table(
         align="ll" + "r" * (1 + len(results.methods)),
         notes=(SPREAD, note, BOLD, *status_notes(list(shown.items())))
         if blocks
-        else ("This suite evaluates on no such set.",),
+        else ("No cell of this suite has predictions on such a set.",),
         data=tuple(data),
     )
 

@@ -13,6 +13,7 @@ from steadytune.rendering.entries import (
     numbers,
     scope,
     scored,
+    set_line,
     status_notes,
 )
 from steadytune.rendering.results import Results
@@ -20,16 +21,16 @@ from steadytune.rendering.scores import Score, mean_over, metric_name, paired
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.rendering.tables.registry import table
 
-MEAN = "mean"
-"""Stands for the mean over the sets where the name of one would."""
-LEAST_MARGIN = 1.0
+LEAST_MARGIN = 5.0
 """Points above the majority class that a seed must have in domain, for a share of them to mean anything (ours)."""
 
 DROP = "Drop: in domain minus out of domain, seed by seed, in points; a dash where the two have different metrics."
 RETAINED = (
     "Retained: the score above the majority class out of domain as a share of that in domain, seed by seed, in %; a "
-    f"dash where a seed is less than {LEAST_MARGIN:g} point above it in domain. Below 0: worse than the majority class."
+    f"dash where a seed is less than {LEAST_MARGIN:g} points above it in domain. Below 0: worse than the majority "
+    "class."
 )
+NO_SETS = "This suite names no other evaluation sets."
 SUMMARY = (
     "Mean of sets: unweighted, whatever their metrics, for every seed that has a score on all of them; its spread is "
     "that of these means."
@@ -38,32 +39,75 @@ SUMMARY = (
 
 @table("transfer")
 def transfer(results: Results) -> Table:
-    """Every method on each set that it was not trained on, beside its own task; the mean of the sets comes first."""
+    """Every method on its own task, and on the mean of the sets that it was not trained on."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
-    shown: list[tuple[str, Score]] = []
-    keys = []
-    for encoder in results.encoders:
-        for task in results.tasks_of(encoder):
-            sets = results.transfer_sets(encoder, task)
-            for name in ([MEAN] if len(sets) > 1 else []) + sets:
-                both = _both(results, encoder, task, sets if name == MEAN else [name])
-                if both:
-                    blocks.append(_block(results, encoder, task, name, both, len(sets)))
-                    data += _data({"encoder": encoder, "task": task, "evaluation_set": name}, both)
-                if name != MEAN:
-                    shown += [(f"{encoder}, {method}, {task} on {name}", far) for method, (_, far) in both.items()]
-            keys += [(encoder, task, name) for name in (task, *sets)] if sets else []
-    notes = (SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, BOLD, *status_notes(shown), *data_notes(results, keys))
+    for encoder, task, sets in _trained(results):
+        if both := _both(results, encoder, task, sets):
+            blocks.append(_block(results, encoder, task, sets, both))
+            data += _data({"encoder": encoder, "task": task, "sets": " ".join(sets)}, both)
     return Table(
         name="transfer",
         title="Beyond the training task",
-        caption=scope(results, "own task and sets never trained on"),
+        caption=scope(results, "own task and the mean of the sets never trained on"),
         columns=("Method", "In domain", "Out of domain", "Drop", ("Retained", "% above majority")),
         blocks=tuple(blocks),
-        notes=notes if blocks else ("This suite names no other evaluation sets.",),
+        notes=(SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, BOLD, *_status(results)) if blocks else (NO_SETS,),
         data=tuple(data),
     )
+
+
+@table("transfer-sets")
+def transfer_sets(results: Results) -> Table:
+    """Every method on each set: a row for each set, the own one first, and a column for each method."""
+    blocks: list[Block] = []
+    data: list[dict[str, object]] = []
+    keys = []
+    for encoder, task, sets in _trained(results):
+        lines: list[Line] = []
+        for name in (task, *sets):
+            found = {m: s for m in results.methods if (s := results.score(encoder, m, task, name))}
+            metric = next((metric_name(score.metric) for score in found.values()), NOTHING)
+            lines.append(set_line((name, metric), found, results.methods))
+        blocks.append(Block(tuple(lines), title=_title(results, encoder, task)))
+        keys += [(encoder, task, name) for name in (task, *sets)]
+        for name in sets:
+            data += _data(
+                {"encoder": encoder, "task": task, "evaluation_set": name}, _both(results, encoder, task, [name])
+            )
+    return Table(
+        name="transfer-sets",
+        title="Set by set",
+        caption=scope(results, "each set that a model was not trained on, below its own"),
+        columns=("Set", "Metric", "Majority", *results.methods),
+        blocks=tuple(blocks),
+        align="llr" + "r" * len(results.methods),
+        notes=(SPREAD, MAJORITY, BOLD, *_status(results), *data_notes(results, keys)) if blocks else (NO_SETS,),
+        data=tuple(data),
+    )
+
+
+def _trained(results: Results) -> list[tuple[str, str, list[str]]]:
+    """Encoder, task and other evaluation sets, wherever there are such."""
+    pairs = [(encoder, task) for encoder in results.encoders for task in results.tasks_of(encoder)]
+    return [(*pair, sets) for pair in pairs if (sets := results.transfer_sets(*pair))]
+
+
+def _status(results: Results) -> list[str]:
+    """Notes on the runs behind every set's score."""
+    shown = [
+        (f"{encoder}, {method}, {task} on {name}", score)
+        for encoder, task, sets in _trained(results)
+        for name in sets
+        for method in results.methods_of(encoder)
+        if (score := results.score(encoder, method, task, name))
+    ]
+    return status_notes(shown)
+
+
+def _title(results: Results, encoder: str, task: str) -> str:
+    prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
+    return f"{prefix}trained on {task}"
 
 
 def retained(own: Score, far: Score) -> list[float]:
@@ -93,21 +137,18 @@ def _both(results: Results, encoder: str, task: str, sets: list[str]) -> dict[st
     return both
 
 
-def _block(
-    results: Results, encoder: str, task: str, name: str, both: dict[str, tuple[Score, Score]], sets: int
-) -> Block:
-    """One trained task on one other set, or on the mean of all."""
+def _block(results: Results, encoder: str, task: str, sets: list[str], both: dict[str, tuple[Score, Score]]) -> Block:
+    """One trained task."""
     best = leaders({method: far.mean for method, (_, far) in both.items() if far.complete})
     rows: list[Line] = []
     for method, (own, far) in both.items():
         lost = _spread(drops(own, far), sign=True)
         rows.append((method, scored(own), scored(far, best=method in best), lost, _spread(retained(own, far))))
     own, far = next(iter(both.values()))
-    prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
     metric = f" ({metric_name(far.metric)})" if far.metric else ""
-    where = f"mean of {sets} sets{metric}" if name == MEAN else f"tested on {name}{metric}"
+    where = f"mean of {len(sets)} sets{metric}" if len(sets) > 1 else f"tested on {sets[0]}{metric}"
     reference = ("majority class", number(own.majority), number(far.majority), NOTHING, NOTHING)
-    return Block(tuple(rows), title=f"{prefix}trained on {task}, {where}", reference=(reference,))
+    return Block(tuple(rows), title=f"{_title(results, encoder, task)}, {where}", reference=(reference,))
 
 
 def _data(key: dict[str, object], both: dict[str, tuple[Score, Score]]) -> list[dict[str, object]]:

@@ -2,11 +2,11 @@
 
 import math
 
-from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
+from steadytune.rendering.entries import BOLD, SPREAD, numbers, scope, set_line, status_notes
 from steadytune.rendering.predictions import rows_of
 from steadytune.rendering.results import Results
 from steadytune.rendering.scores import Score, mean_over
-from steadytune.rendering.table import NOTHING, Block, Line, Table, number
+from steadytune.rendering.table import Block, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.tasks.table import parse_task
 
@@ -19,7 +19,7 @@ COLLAPSED = (
 @table("two-way")
 def two_way(results: Results) -> Table:
     """Accuracy on entailment against the rest, a row for each set and a column for each method."""
-    scores = _scores(results)
+    scores = two_way_scores(results)
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
     shown: dict[str, Score] = {}
@@ -47,7 +47,7 @@ def two_way(results: Results) -> Table:
         blocks=tuple(blocks),
         notes=(SPREAD, COLLAPSED, BOLD, *status_notes(list(shown.items())))
         if blocks
-        else ("This suite trains on no entailment task.",),
+        else ("No cell of this suite has a score that can be read as entailment or not.",),
         data=tuple(data),
     )
 
@@ -60,8 +60,11 @@ def _has_reading(task: str, evaluation_set: str) -> bool:
     return coarsening(shared_space(model.labels, target.labels), TWO_WAY) is not None
 
 
-def _scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
-    """(encoder, method, task, evaluation set) -> accuracy on two labels: the collapsed one where there were three."""
+def two_way_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
+    """(encoder, method, task, evaluation set) -> accuracy on two labels: the collapsed one where there were three.
+
+    Every planned method is there, without points where none of its cells came so far.
+    """
     from steadytune.evaluation.transfer import TWO_WAY_METRIC
 
     points: dict[tuple[str, str, str, str], dict[str, dict[int, tuple[float, float]]]] = {}
@@ -70,31 +73,26 @@ def _scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
             by_metric = points.setdefault((*key, row["evaluation_set"]), {})
             values = 100 * row["value"], 100 * row["majority_value"]
             by_metric.setdefault(row["metric"], {})[int(row["seed"])] = values
-    scores = {}
-    for place, by_metric in points.items():
-        values = by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"]
-        seeds = dict(sorted(values.items()))
-        scores[place] = Score(
+    found = {place: by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"] for place, by_metric in points.items()}
+    majorities = {(e, task, name): next(iter(seeds.values()))[1] for (e, _, task, name), seeds in found.items()}
+    return {
+        (encoder, method, task, name): Score(
             metric="accuracy",
-            majority=next(iter(seeds.values()))[1],
-            statuses=results.cells[place[:3]],
-            points={seed: value for seed, (value, _) in seeds.items()},
+            majority=majority,
+            statuses=results.cells[encoder, method, task],
+            points={seed: value for seed, (value, _) in sorted(found.get((encoder, method, task, name), {}).items())},
         )
-    return scores
+        for (encoder, task, name), majority in majorities.items()
+        for method in results.methods
+        if (encoder, method, task) in results.cells
+    }
 
 
 def _block(results: Results, title: str, task: str, found: dict[str, dict[str, Score]]) -> Block:
     """One trained task: a row for each set, and the mean over the other sets."""
-    lines: list[Line] = []
-    for name, scores in found.items():
-        best = leaders({method: score.mean for method, score in scores.items() if score.complete})
-        majority = next((number(score.majority) for score in scores.values()), NOTHING)
-        lines.append((name, majority, *(scored(scores.get(m), best=m in best) for m in results.methods)))
+    lines = [set_line([name], scores, results.methods) for name, scores in found.items()]
     others = [scores for name, scores in found.items() if name != task]
     if len(others) > 1:
         means = {m: mean_over([scores[m] for scores in others]) for m in others[0] if all(m in s for s in others)}
-        best = leaders({method: mean.mean for method, mean in means.items() if mean.complete})
-        majority = next((number(mean.majority) for mean in means.values()), NOTHING)
-        averages = (scored(means.get(m), best=m in best) for m in results.methods)
-        lines.append(("mean of the others", majority, *averages))
+        lines.append(set_line(["mean of the others"], means, results.methods))
     return Block(tuple(lines), title=title)

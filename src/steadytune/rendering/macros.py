@@ -1,0 +1,107 @@
+r"""A suite's numbers for running text: one `\newcommand` each, so that no number is typed by hand.
+
+Names are made of letters alone, as TeX wants them: `\miniMiniHypeNMiniRteMean` is, in the suite mini, the mean of the
+encoder mini with hype-n on mini-rte. A suite of one encoder leaves its name out.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from steadytune.errors import SteadyTuneError
+from steadytune.rendering.claims import effect_text, load_judged
+from steadytune.rendering.entries import plain_mean
+from steadytune.rendering.latex import tex
+from steadytune.rendering.results import Results
+from steadytune.rendering.scores import Score
+from steadytune.rendering.selection import select
+from steadytune.rendering.table import number
+from steadytune.rendering.tables.main import shared_tasks
+
+DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+SIGNS = {"+": " plus ", "@": " at ", ".": " point ", "*": " star "}
+"""What stands for itself in names of methods and tasks; every other sign only parts words."""
+VERDICTS = ("reproduced", "direction only", "inconclusive", "not reproduced", "not evaluated")
+
+
+def to_macros(results: Results) -> str:
+    """The file `macros.tex`.
+
+    Raises:
+        SteadyTuneError: two numbers whose names are the same in letters.
+    """
+    lines = [f"% Numbers of the suite {results.name}, in points unless named otherwise; -- where there is none yet."]
+    seen: dict[str, str] = {}
+    for words, value in (*_counts(results), *_scores(results), *_averages(results), *_verdicts(results)):
+        name, spelled = macro_name(results.name, *words), " ".join(words)
+        if name in seen:
+            raise SteadyTuneError(f"macros.tex: '{seen[name]}' and '{spelled}' are both \\{name}; rename one of them")
+        seen[name] = spelled
+        lines.append(rf"\newcommand{{\{name}}}{{{tex(value)}}}")
+    return "\n".join(lines) + "\n"
+
+
+def macro_name(suite: str, *words: str) -> str:
+    """The letters that a number is called by: the suite's name, then each word with a capital, digits spelled out."""
+    name = "".join(_capitals(word) for word in (suite, *words))
+    return name[:1].lower() + name[1:]
+
+
+def _capitals(word: str) -> str:
+    text = re.sub(r"e-(?=\d)", "e minus ", word)
+    for sign, spoken in SIGNS.items():
+        text = text.replace(sign, spoken)
+    parts = re.findall(r"[A-Za-z]+|\d", text)
+    return "".join(DIGITS[int(part)] if part.isdigit() else part[0].upper() + part[1:] for part in parts)
+
+
+def _counts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Cells that the suite plans, and how many ended how."""
+    ends = Counter(status for statuses in results.cells.values() for status in statuses.values())
+    yield ("cells", "planned"), str(ends.total())
+    for status, count in sorted({"ok": 0, **ends}.items()):
+        yield ("cells", *status.split("_")), str(count)
+
+
+def _scores(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every method on every task, and on every other set that it is evaluated on."""
+    chosen = select(results, every=True)
+    for (encoder, method, task, evaluation_set), score in chosen.scores.items():
+        on = () if evaluation_set == task else ("on", evaluation_set)
+        yield from _score((*_of(results, encoder), method, task, *on), score)
+
+
+def _score(words: tuple[str, ...], score: Score) -> Iterator[tuple[tuple[str, ...], str]]:
+    yield (*words, "mean"), number(score.mean)
+    yield (*words, "std"), number(score.std)
+    yield (*words, "seeds"), str(len(score.points))
+
+
+def _averages(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every method's mean over the tasks that all methods of the encoder have, as the table `main` prints it."""
+    chosen = select(results)
+    for encoder in chosen.encoders:
+        tasks = shared_tasks(chosen, encoder)
+        for method in chosen.methods_of(encoder) if len(tasks) > 1 else ():
+            means = [score.mean for task in tasks if (score := chosen.score(encoder, method, task))]
+            average = plain_mean(means) if len(means) == len(tasks) else float("nan")
+            yield (*_of(results, encoder), method, "average"), number(average)
+
+
+def _verdicts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
+    """How many claims have which verdict, and each claim's own."""
+    judged = load_judged(results.folder)
+    if not judged:
+        return
+    counts = Counter(claim["verdict"] for claim in judged)
+    yield ("claims", "judged"), str(len(judged))
+    for verdict in VERDICTS:
+        yield ("claims", *verdict.split()), str(counts[verdict])
+    for claim in judged:
+        yield ("claim", claim["id"], "verdict"), claim["verdict"]
+        yield ("claim", claim["id"], "effect"), effect_text(claim)
+
+
+def _of(results: Results, encoder: str) -> tuple[str, ...]:
+    """An encoder's name, needed only beside another's."""
+    return (encoder,) if len(results.encoders) > 1 else ()

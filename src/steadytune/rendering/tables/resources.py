@@ -1,0 +1,82 @@
+"""What a suite took in all: the sums over its records, by phase."""
+
+import math
+from typing import Any
+
+from steadytune.rendering.costs import Total, total
+from steadytune.rendering.entries import block_title
+from steadytune.rendering.results import Results
+from steadytune.rendering.table import Block, Line, Table, number
+from steadytune.rendering.tables.registry import table
+
+
+@table("resources", every_variant=True)
+def resources(results: Results) -> Table:
+    """Hours by phase, peak memory, energy and FLOPs of every method's cells, and of all."""
+    blocks, data, records = [], [], []
+    for encoder in results.encoders:
+        rows: list[Line] = []
+        for method in results.methods_of(encoder):
+            found = [
+                record
+                for (of, by, task), seeds in results.planned()
+                if (of, by) == (encoder, method)
+                for seed in seeds
+                if (record := results.record(of, by, task, seed))
+            ]
+            records += found
+            if found:
+                rows.append(_line(method, total(found)))
+                data.append({"encoder": encoder, "method": method} | total(found).data())
+        blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
+    if records:
+        blocks.append(Block((_line("all cells", total(records)),)))
+        data.append({"encoder": "", "method": ""} | total(records).data())
+    return Table(
+        name="resources",
+        title="Resources",
+        caption="What the cells took in all, those that ended badly included.",
+        columns=(
+            "Method",
+            "Cells",
+            "Hours",
+            ("Hours", "before training"),
+            ("Hours", "training"),
+            ("Hours", "evaluation"),
+            ("GiB", "host"),
+            ("GiB", "device"),
+            "Wh",
+            "TFLOP",
+            "GFLOP/s",
+            ("% of peak", "FLOP/s"),
+        ),
+        blocks=tuple(blocks),
+        notes=_notes(records),
+        data=tuple(data),
+    )
+
+
+def _line(name: str, found: Total) -> Line:
+    hours = [found.seconds(*phases) / 3600 for phases in (("total",), ("start", "load", "tokenise"))]
+    hours += [found.seconds(phase) / 3600 for phase in ("train", "evaluate")]
+    return (
+        name,
+        str(found.cells),
+        *(number(value, 2) for value in hours),
+        *(number(found.memory.get(place, math.nan) / 2**30, 2) for place in ("host", "device")),
+        number(found.joules / 3600, 1),
+        number(found.flops / 1e12, 2),
+        number(found.rate / 1e9, 1),
+        number(100 * found.utilisation, 1),
+    )
+
+
+def _notes(records: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What the numbers are, and why some are not there."""
+    why = sorted({record["usage"]["without_joules"] for record in records} - {None})
+    return (
+        "Interrupted attempts count up to the checkpoint that the next one went on from. GiB: the highest peak of one "
+        "cell. GFLOP/s: counted FLOPs of training over its seconds, evaluations left out.",
+        f"Wh: of the whole device while a cell ran{', unknown: ' + '; '.join(why) if why else ''}. "
+        "% of peak: where the machine's STEADYTUNE_PEAK_FLOPS was set.",
+    )

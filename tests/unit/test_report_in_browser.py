@@ -1,0 +1,124 @@
+"""The report as a browser shows it: on a phone, in the dark, printed, and by keyboard alone."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from synthetic import Grid, write_claims
+
+from steadytune.rendering.formats import write_table
+from steadytune.rendering.report import build_report
+from steadytune.rendering.results import load_results
+from steadytune.rendering.tables import make_table
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+PHONE, DESKTOP, A4 = 390, 1280, 680
+"""Widths in CSS pixels; A4: between margins of 15 mm."""
+
+FAINTEST = 4.5
+"""The contrast that WCAG 2 asks of small text (level AA)."""
+
+CONTRASTS = """() => {
+  const rgb = text => text.match(/[\\d.]+/g).slice(0, 3).map(Number)
+  const light = text => rgb(text).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0)
+  const paper = light(getComputedStyle(document.body).backgroundColor)
+  const shown = [...document.querySelectorAll('main *')].filter(e => [...e.childNodes].some(n => n.data?.trim()))
+  return shown.map(element => {
+    const ink = light(getComputedStyle(element).color)
+    return [(Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05), element.className || element.tagName]
+  })
+}"""
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium as the system has it; in CI it must be there."""
+    program = shutil.which("chromium")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no chromium on this machine (Debian: chromium)")
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program, args=FLAGS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> str:
+    """A report with much on it: wide tables, long names, cells of every status, claims."""
+    tasks = tuple(f"mini-{name}" for name in ("rte", "stsb", "cola", "mnli", "mrpc", "sst2", "qnli", "qqp"))
+    statuses = {("mini", "hype-n", "mini-rte", 0): "diverged", ("mini", "hype-n", "mini-cola", 1): "degenerate",
+                ("mini", "vanilla", "mini-rte", 1): "missing"}  # fmt: skip
+    transfer = {"mini-rte": ("mini-hans", "mini-rte-constructions-of-a-long-name")}
+    grid = Grid(tasks=tasks, seeds=2, transfer=transfer, statuses=statuses)
+    root = tmp_path_factory.mktemp("report")
+    folder = grid.write(root)
+    write_claims(folder)
+    build_report(folder, grid.suite, root / "report.html")
+    return (root / "report.html").as_uri()
+
+
+def opened(browser: Browser, address: str, width: int = DESKTOP, **options) -> Page:
+    """The page, loaded without a word from the console."""
+    page = browser.new_page(viewport={"width": width, "height": 844}, **options)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.extend([] if request.url.startswith(("file:", "data:")) else [request.url]))
+    page.goto(address)
+    assert said == []
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_images_load_links_resolve_and_nothing_runs_over(browser, address, width, scheme):
+    page = opened(browser, address, width, color_scheme=scheme)
+    widths = page.evaluate("Promise.all([...document.images].map(async i => (await i.decode(), i.naturalWidth)))")
+    assert len(widths) >= 4
+    assert min(widths) > 0
+    targets = page.evaluate(
+        "[...document.links].map(a => [a.getAttribute('href'), a.hash && !!document.querySelector(a.hash)])"
+    )
+    assert targets
+    assert [target for target, there in targets if not there] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_and_figures_fit_the_page(browser, address, scheme):
+    page = opened(browser, address, color_scheme=scheme)
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 300
+    assert [entry for entry in contrasts if entry[0] < FAINTEST] == []
+    dark = page.evaluate("[...document.images].map(i => i.currentSrc !== i.src)")
+    assert set(dark) == {scheme == "dark"}
+
+
+def test_wide_tables_scroll_by_keyboard(browser, address):
+    page = opened(browser, address, PHONE)
+    main = page.locator("#table-main .scroll")
+    main.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#table-main .scroll').scrollLeft > 0")
+
+
+def test_in_print_nothing_is_folded_away_or_cut_off(browser, address):
+    page = opened(browser, address, A4, color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("[...document.querySelectorAll('details > :last-child')].filter(e => !e.offsetHeight)") == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not any(page.evaluate("[...document.images].map(i => i.currentSrc !== i.src)"))
+
+
+def test_a_table_alone_fits_a_phone(browser, tmp_path: Path):
+    grid = Grid(tasks=tuple(f"mini-task-{number}" for number in range(12)), seeds=1)
+    table = make_table("main", load_results(grid.write(tmp_path), grid.suite))
+    write_table(table, tmp_path / "main")
+    page = opened(browser, (tmp_path / "main.html").as_uri(), PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE

@@ -1,0 +1,18 @@
+"""Where tables and figures stand in the report."""
+
+from collections import Counter
+
+from steadytune.rendering.figures import FIGURES
+from steadytune.rendering.sections import ALWAYS, ELSEWHERE, SECTIONS, placed
+from steadytune.rendering.tables import TABLES
+
+
+def test_no_name_has_two_places_and_every_place_has_a_name_that_there_is():
+    known = {f"table {name}" for name in TABLES} | {f"figure {name}" for name in FIGURES}
+    items = Counter(item for items in (*SECTIONS.values(), ELSEWHERE) for item in items)
+    assert set(items.values()) == {1}
+    assert items.keys() <= known
+    assert placed("table cells") == "coverage"
+    assert placed("figure transfer") == "transfer"
+    assert placed("table of-somebody-else") == ""
+    assert items.keys() >= ALWAYS
