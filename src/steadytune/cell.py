@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,7 @@ NOT_TRAINING_CODE = (
     "encoders/tokenizer.py",
     "evaluation/calibration.py",
     "training/keeping.py",
+    "training/usage.py",
 )
 
 # What of a task's entry changes no number.
@@ -95,7 +96,7 @@ class Spec:
         """The identity alone."""
         return Cell(self.encoder, self.method, self.task, self.seed)
 
-    @property
+    @cached_property
     def reads_selection(self) -> bool:
         """Whether a method of it tunes by the variability of the encoder's layers."""
         return any(part.build().reads_selection for part in self.parts)
@@ -106,7 +107,8 @@ class Spec:
 
     def digest(self) -> str:
         """The SHA-256 of the spec."""
-        return canonical_digest(self.to_dict())
+        # As JSON has it: a tuple is a list there, so that the dictionary needs no detour.
+        return canonical_digest(asdict(self))
 
 
 def canonical_digest(value: Any) -> str:
@@ -125,9 +127,22 @@ def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
     tasks = {
         name: {key: value for key, value in asdict(task).items() if key not in PROSE} for name, task in named.items()
     }
-    files = {methods()[part.name][0].__module__.rsplit(".", 1)[1] for part in spec.parts}
-    code = code_digest((*TRAINING_CODE, *(f"methods/{name}.py" for name in sorted(files))))
+    files = method_files(frozenset(methods()[part.name][0].__module__ for part in spec.parts))
+    code = code_digest((*TRAINING_CODE, *files))
     return canonical_digest({"spec": spec.to_dict(), "tasks": tasks, "inputs": inputs, "code": code})
+
+
+@cache
+def method_files(modules: frozenset[str]) -> tuple[str, ...]:
+    """The files of methods, by their modules, and of the methods that they take something from."""
+    found, left = set(), set(modules)
+    while left:
+        name = left.pop()
+        found.add(name)
+        source = Path(__file__).parent / "methods" / f"{name.rpartition('.')[2]}.py"
+        imported = {node.module for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.ImportFrom)}
+        left |= {other for other in imported if other and other.startswith("steadytune.methods.")} - found
+    return tuple(sorted(f"methods/{name.rpartition('.')[2]}.py" for name in found))
 
 
 @cache

@@ -9,7 +9,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.store.lock import Kind, Lock
 from steadytune.store.receipt import Receipt
 from steadytune.store.staging import stage
-from steadytune.suite import Sources
+from steadytune.suite_file import Sources
 
 KEY = "owner/glue/rte"
 REPO = "owner/glue"

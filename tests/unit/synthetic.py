@@ -128,6 +128,7 @@ class Grid:
         record |= {"encoder": encoder, "method": method, "task": task, "seed": seed, "environment": environment}
         record |= {"inputs": [source | pins, model | pins], "timing": {"total": 12.5, "train": 9.0}}
         record |= {"memory": {"host": 700 * 2**20}, "training": None}
+        record |= {"usage": {"joules": None, "without_joules": "no GPU", "peak_flops_per_second": None}}
         if status not in UNSCORED:
             counts = {"trainable_parameters": 100 if method == "vanilla" else 50, "total_parameters": 200}
             record["training"] = {
@@ -155,7 +156,10 @@ class Grid:
         content = {"encoder": encoder, "task": task, "nu": nu, "best_layer": best, "tokens": "non-cls"}
         content |= {"classes": ["a", "b"], "counts": [200, 200], "examples": 400}
         share = [0.0, *(0.6 if layer == best else 0.4 / (self.layers - 1) for layer in range(1, self.layers + 1))]
-        content["bands"] = {"low": [0.8 * value for value in nu], "high": [1.3 * value for value in nu], "share": share}
+        around = {"corrected": 1.1, "low": 0.8, "high": 1.3}
+        content["bands"] = {name: [factor * value for value in nu] for name, factor in around.items()} | {
+            "share": share
+        }
         content["bands"]["high"][-1] = None
         level = 0.5 + 0.5 * _uniform(task, encoder)
         draws = [(300, share, level * (1.5 - share)) for share in (0.5, 0.7, 0.9)]
@@ -167,6 +171,22 @@ class Grid:
             name: {"scores": scores, "layer": best % self.layers + 1} for name in ("cka", "probe", "h_score")
         }
         (path / f"{task}.json").write_text(json.dumps(content))
+
+
+def write_claims(folder: Path) -> None:
+    """Two verdicts, as the claims stage leaves them: one reproduced, one whose cells the suite does not plan."""
+    common = {"source": "The mini suite", "where": "after HyPe <1>", "test": "sign-flip", "family": "mini", "draws": 0}
+    common |= {"unit": "points", "margin": 2.0, "margin_is": "ours", "left_out": [], "missing": [], "needs": None}
+    judged = {"effect": 2.4, "interval": [1.0, 3.8], "p": 0.01, "p_adjusted": 0.03, "published": 1.85}
+    views = {"median": {"verdict": "inconclusive", "survives": False}}
+    first = common | judged | {"seeds": [0, 1], "outside": [], "sensitivity": views, "command": None}
+    first |= {"id": "mini-gain", "sentence": "It gains.", "verdict": "reproduced", "reason": "Its p-value is small."}
+    other = common | dict.fromkeys(judged) | {"seeds": [], "sensitivity": {}, "command": "steadytune run me"}
+    other |= {"id": "mini-later", "sentence": "It lasts.", "verdict": "not evaluated", "reason": "3 cells are missing."}
+    other["outside"] = ["a", "b", "c"]
+    path = folder / "analysis" / "claims.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"suite": "demo", "alpha": 0.05, "claims": [first, other]}))
 
 
 def _draws(examples: int, share: float, agreement: float) -> dict[str, float]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from steadytune import cell as cells
-from steadytune.cell import Spec, code_digest, fingerprint, meaning
+from steadytune.cell import Spec, code_digest, fingerprint, meaning, method_files
 from steadytune.methods.registry import parse
 from steadytune.protocol import Protocol
 
@@ -64,3 +64,9 @@ def test_the_code_of_another_method_does_not_count(monkeypatch):
     fingerprint(SPEC, {})
     assert "methods/hype.py" in seen[0]
     assert not any("lnsr" in path for path in seen[0])
+
+
+def test_the_code_that_a_method_takes_from_others_counts():
+    files = method_files(frozenset({"steadytune.methods.adapters"}))
+    assert {f"methods/{name}.py" for name in ("adapters", "layer_tuning", "top_k")} <= set(files)
+    assert not any("lnsr" in path for path in files)

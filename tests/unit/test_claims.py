@@ -9,7 +9,7 @@ import yaml
 
 from steadytune.analysis.claims import Difference, find_claims, load_claims
 from steadytune.errors import SteadyTuneError
-from steadytune.plan import describe
+from steadytune.planning.plan import Plan, describe
 from steadytune.suite import load_suite
 
 CLAIM = {
@@ -139,7 +139,7 @@ def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
 
 
 def test_a_plan_says_what_the_seeds_can_show(project):
-    text = describe(load_suite(Path("config/mini.yaml")))
+    text = describe(Plan.make(load_suite(Path("config/mini.yaml"))))
     assert "3 seeds, 1 task: p 0.25 at the least; no difference; no difference in spread" in text
     # 18 pairs: more than are enumerated, so that 2 of 10,000 draws is the least.
     assert "3 seeds, 6 tasks together: p 0.0002 at the least; differences from 0.7" in text

@@ -1,5 +1,7 @@
 """What HyPe's noise and LNSR's penalty must keep beyond their formulas."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -66,3 +68,15 @@ def test_lnsr_shares_the_dropout_of_both_passes():
 def test_lnsr_refuses_a_layer_that_the_encoder_lacks():
     with pytest.raises(SteadyTuneError, match=r"layer 2 .* do not fit an encoder of 2 layers"):
         prepared("lnsr", {"layer": 2}, tiny_bert())
+
+
+@pytest.mark.parametrize(
+    ("named", "layers"),
+    [("all", range(24)), ("lower", range(12)), ("upper", range(12, 24)), ("lower-quarter", range(6)),
+     ("upper-quarter", range(18, 24))],
+)  # fmt: skip
+def test_hype_takes_the_layers_of_table_18(named, layers):
+    method = registry.parse(f"hype-n~layers={named}")[0][0].build()
+    encoder = SimpleNamespace(num_layers=24, set_hidden_dropout=lambda value: None)
+    method.prepare(SimpleNamespace(encoder=encoder))  # pyright: ignore[reportArgumentType]
+    assert vars(method)["layers"] == frozenset(layers)

@@ -1,6 +1,7 @@
 """The variability stage from a suite's settings to its file, and when it runs again."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,6 +63,17 @@ def test_a_study_repeats_and_its_parts_can_be_left_out(tmp_path):
     assert len({tuple(found["nu"]) for found in (whole, *others)}) == 4
     # Every text begins with the same token, whose embedding tells nothing apart.
     assert others[0]["nu"][0] is others[0]["bands"]["low"][0] is others[0]["bands"]["high"][0] is None
+
+
+@pytest.mark.usefixtures("suite")
+def test_the_corrected_choice_is_taken_where_asked_for(tmp_path):
+    settings = {"resamples": 40, "draws": 0, "selectors": False}
+    by_nu, corrected = (study(tmp_path, choose_by=name, **settings) for name in ("nu", "corrected"))
+    assert by_nu["bands"] == corrected["bands"]
+    rivals = [math.inf if value is None else value for value in corrected["bands"]["corrected"][1:]]
+    assert corrected["best_layer"] == 1 + int(np.argmin(rivals))
+    with pytest.raises(SteadyTuneError, match="choose_by is 'corrected', which needs resamples"):
+        study(tmp_path, choose_by="corrected", resamples=0)
 
 
 @pytest.mark.usefixtures("suite")

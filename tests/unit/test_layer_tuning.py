@@ -7,6 +7,7 @@ from test_encoders import CONFIGS, make
 
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import Composition, Setup
+from steadytune.methods.hype import HyPe
 from steadytune.methods.registry import parse
 from steadytune.protocol import Protocol
 from steadytune.tasks.data import Encoded
@@ -20,13 +21,13 @@ SHARED = {"albert"}
 READS_TWICE = {"deberta-v2-xlarge"}
 
 
-def trained(layout, tmp_path, name, epochs=3, selected=None, **settings):
+def trained(layout, tmp_path, name, epochs=3, selected=None, changes=None, **settings):
     """A model after some epochs, its FLOPs, and what was trained."""
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
     encoder = make(layout)
     data = Batcher(Encoded(ids, None, np.arange(6) % 2, np.arange(6), 0), encoder, 3)
-    method = Composition([part.build() for part in parse(name, {name.partition("+")[0]: settings})[0]])
+    method = Composition([part.build() for part in parse(name, changes or {name.partition("+")[0]: settings})[0]])
     streams, objective = Streams(0), Classification()
     method.prepare(Setup(encoder, streams, objective, data, selected))
     protocol = Protocol(epochs=epochs, batch_size=3, learning_rate=1e-3)
@@ -58,6 +59,23 @@ def test_a_cached_prefix_gives_the_same_numbers_for_less_work(layout, tmp_path):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0, msg=name)
     assert fitted.flops < 0.7 * reference.flops
     assert cached.num_layers == 3
+
+
+@pytest.mark.parametrize("name", ["hype-n+layer-tune", "layer-tune+hype-n"])
+def test_layers_are_dropped_before_other_methods_look_for_theirs(name, tmp_path, monkeypatch):
+    seen = set()
+    perturb = HyPe.perturb
+
+    def watched(method, layer, hidden, streams):
+        changed = perturb(method, layer, hidden, streams)
+        if not torch.equal(changed, hidden):
+            seen.add(layer)
+        return changed
+
+    monkeypatch.setattr(HyPe, "perturb", watched)
+    changes = {"layer-tune": {"layer": 2}, "hype-n": {"layers": "upper", "sigma": 0.1}}
+    trained("bert", tmp_path, name, epochs=1, changes=changes)
+    assert seen == {1}
 
 
 def test_what_cannot_be_cached_is_refused(tmp_path):

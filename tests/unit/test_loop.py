@@ -131,6 +131,33 @@ def test_flops_are_counted_as_they_happen(tmp_path):
     assert counted["top-k~k=1"] < 0.75 * counted["vanilla"]
 
 
+def test_attention_counts_whatever_kernel_it_takes(tmp_path):
+    """Without dropout torch takes its flash kernel: the products of a pass are the same, its backward one has three."""
+    rates = {"hidden_dropout_prob": 0.0}
+    with_dropout, without = (
+        fit_tiny(tmp_path / str(p), "vanilla", steps=1, model=rates | {"attention_probs_dropout_prob": p})[1].flops
+        for p in (0.1, 0.0)
+    )
+    product = 2 * 3 * 6 * 6 * 8
+    assert without - with_dropout == pytest.approx(2 * product, abs=1)
+
+
+def test_fp16_goes_on_with_its_scale_and_the_steps_behind_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("steadytune.training.precision.GROWTH_INTERVAL", 5)
+    scales = []
+    accept = Precision.accept
+    monkeypatch.setattr(Precision, "accept", lambda self, norm: (accept(self, norm), scales.append(self.scale))[0])
+    fit_tiny(tmp_path / "whole", precision="fp16")
+    whole = scales.copy()
+    scales.clear()
+    with pytest.raises(Killed):
+        fit_tiny(tmp_path / "cut", kill_after=2, precision="fp16")
+    del scales[3:]
+    fit_tiny(tmp_path / "cut", precision="fp16")
+    assert scales == whole
+    assert len(set(whole)) > 1
+
+
 def test_counting_changes_no_bit_and_a_resumed_cell_counts_the_same(tmp_path, monkeypatch):
     counted, first = fit_tiny(tmp_path / "counted", "vanilla")
     with pytest.raises(Killed):

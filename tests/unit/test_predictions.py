@@ -199,11 +199,11 @@ def test_tables_of_slices(cells):
     rows = [tuple(map(str, row)) for row in table.blocks[0].rows]
     # The third seed has a record but no finite output.
     assert rows[:2] == [
-        ("lexical_overlap", "entailment", "1", "100.0 ± 0.0"),
-        ("lexical_overlap", "not entailment", "2", "75.0 ± 35.4"),
+        ("lexical_overlap", "entailment", "1", "100.0 ± 0.0 (2/3)"),
+        ("lexical_overlap", "not entailment", "2", "75.0 ± 35.4 (2/3)"),
     ]
     assert {row["value"] for row in table.data if row["column"] == "subcase"} == {row[1] for row in HANS}
-    assert tables(cells, "advglue").notes[0] == "This suite evaluates on no such set."
+    assert tables(cells, "advglue").notes[0] == "No cell of this suite has predictions on such a set."
 
 
 def test_table_of_calibration(cells):
@@ -211,14 +211,14 @@ def test_table_of_calibration(cells):
     table = tables(cells, "calibration")
     (block,) = table.blocks
     assert [row[:2] for row in block.rows] == [("mnli", "vanilla"), ("hans", "vanilla")]
-    assert str(block.rows[0][4]) == "50.0"
+    assert str(block.rows[0][4]) == "50.0 (2/3)"
     row = table.data[0]
     assert row["seeds"] == 2 and math.isnan(row["churn_std"])
 
 
 def test_tables_say_where_nothing_was_computed(suite):
     for name in SUITE["tables"]:
-        assert tables(suite, name).notes[0].startswith("This suite ")
+        assert tables(suite, name).notes[0].startswith("No cell of this suite has predictions ")
 
 
 def test_the_dag_computes_it_where_a_table_shows_it(suite, tmp_path, monkeypatch):

@@ -79,6 +79,12 @@ def test_other_errors_and_warnings_are_shown(handler, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_files_that_another_run_makes_are_one_line(handler, capsys):
+    message = "Error: Directory cannot be locked. Please make sure that no other\nprocess …"
+    tell(handler, LogEvent.ERROR, logging.ERROR, message, exception="LockException")
+    assert capsys.readouterr().err == "another run works on files of this suite: wait for its end, or stop it\n"
+
+
 def test_a_dry_run_says_once_how_many_jobs_there_are(handler, capsys):
     handler.common_settings.dryrun = True
     tell(handler, LogEvent.RUN_INFO, stats={"finetune": 4, "collect": 1, "total": 5})

@@ -40,7 +40,8 @@ def test_conda_environments_have_the_locks_pins(name, root, lock):
 
 def test_the_lock_pins_everything_that_the_project_asks_for(root, lock):
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = [entry for entries in project["project"]["optional-dependencies"].values() for entry in entries]
+    asked = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]]
     names = {re.sub(r"[-_.]+", "-", re.split(r"[<>=\[ ]", entry)[0]).lower() for entry in asked}
     assert names <= lock.keys()
     assert not any("cuda" in name or "nvidia" in name for name in lock), "the lock must not force a device"

@@ -13,7 +13,7 @@ from steadytune.analysis.collect import collect
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder, metrics_path, record_path
-from steadytune.record import Environment, Evaluation, Record, Training, read_record, write_record
+from steadytune.record import Environment, Evaluation, Record, Training, Usage, read_record, write_record
 from steadytune.suite import load_suite
 
 
@@ -33,6 +33,9 @@ def make_record(suite, cell, value=0.75):
                                 seen_in_training=0)
                      for name, kind in sets],
         timing={"total": 1.5}, memory={"host": 1},
+        usage=Usage(joules=None, without_joules="no GPU", flops_per_second=1.0, peak_flops_per_second=None,
+                    utilisation=None),
+        files={},
     )  # fmt: skip
 
 

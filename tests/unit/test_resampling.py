@@ -7,7 +7,7 @@ import pytest
 import torch
 from oracles.variability import VARIANTS, definition
 
-from steadytune.analysis.bands import confidence_bands
+from steadytune.analysis.bands import confidence_bands, corrected_choice
 from steadytune.analysis.resampling import Sample, best_layers, bootstrap_draws, half_draws, nu_of_draws, subset_draws
 from steadytune.analysis.robustness import imbalance, quotas_of, scarcity
 from steadytune.analysis.settings import PAPER, NuSettings, VariabilitySettings
@@ -178,12 +178,15 @@ def bands_of(features, classes, examples=None, nu=None, resampling="half"):
 @pytest.mark.parametrize(("gap", "width"), [(1.0, 4), (0.5, 40)])
 def test_bands_hold_the_populations_nu_about_as_often_as_they_say(gap, width, resampling):
     # 0.5 along one of 40 axes: nu of 200 examples is 5 or so, far below the population's 8.
-    hits = []
+    hits, separations = [], []
     for seed in range(60):
         features, classes = two_classes(200, width, gap, seed)
         bands = bands_of(features[None].repeat(2, 0), classes, resampling=resampling)
         hits.append(bands.low[1] <= 2 / gap**2 <= bands.high[1])
+        separations.append(1 / bands.corrected[1])
     assert 0.85 <= np.mean(hits) <= 1
+    if resampling == "half":
+        assert np.mean(separations) == pytest.approx(gap**2 / 2, rel=0.12)
 
 
 def test_bands_of_a_sample_are_as_narrow_as_all_data_make_them():
@@ -201,7 +204,10 @@ def test_a_wide_layer_of_noise_does_not_win_by_its_width():
     wide, _ = two_classes(300, 200, 0.0, seed=3)
     features = np.stack([narrow, narrow, wide])
     assert definition(wide, classes) == pytest.approx(0.75, rel=0.1)
+    nu = tuple(definition(layer, classes) for layer in features)
+    assert np.argmin(nu) == 2
     bands = bands_of(features, classes)
+    assert corrected_choice(bands, nu) == 1
     assert bands.low[2] > 1
     assert bands.high[2] == math.inf
     assert bands.share[0] == 0

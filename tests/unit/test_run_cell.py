@@ -91,7 +91,7 @@ def test_an_ok_cell(suite):
     assert [evaluation.seen_in_training for evaluation in record.evaluations] == [validation.isin(train).sum()] * 2
     assert 0 < own.seen_in_training < 40
     assert {item.key for item in record.inputs} == {"a/tiny", "nyu-mll/glue/cola", "steadytune/mini/cola"}
-    assert {"load", "train", "evaluate", "total"} == set(record.timing)
+    assert {"load", "tokenise", "train", "evaluate", "write", "total"} == set(record.timing)
     assert record.memory["host"] > 1e7
     history = pd.read_csv(cell_folder(suite, suite.cells[0]) / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -149,6 +149,22 @@ def test_what_goes_wrong_in_training_is_a_result(error, status, suite, monkeypat
     folder = cell_folder(suite, suite.cells[0])
     assert len(pd.read_parquet(folder / "predictions.parquet")) == 0
     assert (folder / "history.csv").read_text() == "epoch,step,train_loss,learning_rate\n"
+
+
+def test_a_cell_that_breaks_in_evaluation_has_no_score(suite, monkeypatch):
+    predicted = []
+
+    def second_fails(*arguments):
+        predicted.append(1)
+        return predict(*arguments) if len(predicted) == 1 else raising(torch.OutOfMemoryError("CUDA out of memory"))()
+
+    predict = run.predict
+    monkeypatch.setattr(run, "fit", lambda *arguments, **options: fit(*arguments, **options | {"on_epoch": dict}))
+    monkeypatch.setattr(run, "predict", second_fails)
+    record = outcome(suite)
+    assert (record.status, record.evaluations, len(predicted)) == ("out_of_memory", [], 2)
+    assert record.training is not None
+    assert len(pd.read_parquet(cell_folder(suite, suite.cells[0]) / "predictions.parquet")) == 0
 
 
 def test_a_lack_of_memory_for_the_model_itself_is_a_result(suite, monkeypatch):

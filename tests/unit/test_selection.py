@@ -11,7 +11,7 @@ from steadytune.rendering.results import load_results
 from steadytune.rendering.selection import select
 from steadytune.rendering.tables import make_table
 from steadytune.tasks.data import split_off
-from steadytune.variants import base, expand, point, spell
+from steadytune.variants import base, expand, point, spell, stand_for
 
 WEAK, STRONG = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
 
@@ -19,6 +19,7 @@ WEAK, STRONG = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
 @pytest.mark.parametrize(
     ("value", "text"),
     [(2e-5, "2e-05"), (1e-4, "1e-04"), (2.5e-5, "2.5e-05"), (0.1, "0.1"), (0.001, "0.001"), (5000.0, "5000"),
+     (0.01234561, "0.01234561"), (2.34567891e-5, "2.34567891e-05"),
      (0.0, "0"), (3, "3"), (True, "true"), ("upper", "upper"), (-1e-4, "-1e-04"), (2e6, "2e+06")],
 )  # fmt: skip
 def test_values_are_spelled_shortly_and_read_back(value, text):
@@ -50,6 +51,47 @@ def test_a_suite_spans_the_grids_of_methods_and_protocol(tmp_path):
     assert spec.protocol.learning_rate == 3e-5
     assert spec.parts[0].settings["sigma"] == 1e-4
     assert parse(spec.method)[0][0].settings["sigma"] == 1e-4
+
+
+def test_a_variant_named_in_a_grid_keeps_its_values_and_has_the_protocols_grid():
+    grids, protocol = {"hype-n": {"sigma": [1e-5, 1e-4], "where": ["input", "both"]}}, {"lr": [2e-5, 3e-5]}
+    assert expand("hype-n~sigma=0.01", grids, protocol) == [
+        "hype-n~lr=2e-05~sigma=0.01",
+        "hype-n~lr=3e-05~sigma=0.01",
+    ]
+    assert expand("hype-n~sigma=0.01~lr=1e-05", grids, protocol) == ["hype-n~sigma=0.01~lr=1e-05"]
+
+
+def test_a_blocks_grid_replaces_the_others(tmp_path):
+    block = {"encoders": ["mini"], "tasks": ["mini-rte"], "seeds": 1}
+    suite = load(
+        tmp_path,
+        protocol={"epochs": 2, "grid": {"lr": [2e-5, 3e-5]}},
+        methods={"hype-n": {"grid": {"sigma": [0.001, 0.01]}}},
+        grid=[block | {"methods": ["vanilla", "hype-n"]},
+              block | {"methods": ["hype-n+r-drop"], "grid": {"sigma": [0.001], "lr": [1e-6]}},
+              block | {"methods": ["hype-n~sigma=0.001"]}],
+    )  # fmt: skip
+    assert suite.named == {
+        "vanilla": ("vanilla~lr=2e-05", "vanilla~lr=3e-05"),
+        "hype-n": ("hype-n~lr=2e-05~sigma=0.001", "hype-n~lr=2e-05~sigma=0.01",
+                   "hype-n~lr=3e-05~sigma=0.001", "hype-n~lr=3e-05~sigma=0.01"),
+        "hype-n+r-drop": ("hype-n+r-drop~lr=1e-06~sigma=0.001",),
+        "hype-n~sigma=0.001": ("hype-n~lr=2e-05~sigma=0.001", "hype-n~lr=3e-05~sigma=0.001"),
+    }  # fmt: skip
+    # The last block adds no cells: its variants are points of the first one's grid.
+    assert len(suite.cells) == 2 + 4 + 1
+
+
+def test_a_plain_name_stands_for_its_grid_and_not_for_what_is_named_beside_it():
+    variants = ["vanilla", WEAK, STRONG, "hype-n~sigma=0.01", "lnsr~weight=1"]
+    named = {"vanilla": ["vanilla"], "hype-n": [WEAK, STRONG], "hype-n~sigma=0.01": ["hype-n~sigma=0.01"],
+             WEAK: [WEAK], "lnsr~weight=1": ["lnsr~weight=1"]}  # fmt: skip
+    plain = {"vanilla": ["vanilla"], "hype-n": [WEAK, STRONG], "lnsr": ["lnsr~weight=1"]}
+    assert stand_for(variants, named) == plain
+    others = {"hype-n~sigma=0.01": ["hype-n~sigma=0.01"], WEAK: [WEAK], "lnsr~weight=1": ["lnsr~weight=1"]}
+    assert stand_for(variants, named, every=True) == plain | others
+    assert stand_for([WEAK, STRONG], {}) == {"hype-n": [WEAK, STRONG]}
 
 
 def test_grids_that_make_no_sense_are_refused(tmp_path):
@@ -101,6 +143,17 @@ def test_tables_and_figures_show_the_chosen_variant_and_say_so(tmp_path):
     )
     coverage = make_table("coverage", results(tmp_path / "again", selection="nested"))
     assert [row[0] for row in coverage.blocks[0].rows] == ["vanilla", WEAK, STRONG]
+
+
+def test_a_named_variant_is_there_beside_the_method_that_chose_it(tmp_path):
+    named = {"vanilla": ["vanilla"], "hype-n": [WEAK, STRONG], WEAK: [WEAK]}
+    found = results(tmp_path, selection="published", named=named)
+    every, plain = select(found, every=True), select(found)
+    assert every.methods == ("vanilla", "hype-n", WEAK)
+    assert plain.methods == ("vanilla", "hype-n")
+    means = [every.score("mini", method, "mini-rte").mean for method in ("hype-n", WEAK)]
+    assert means == pytest.approx([71.0, 71.0])
+    assert (every.choices["mini", "hype-n", "mini-rte"], every.choices["mini", WEAK, "mini-rte"]) == (2, 1)
 
 
 def test_without_a_grid_nothing_changes(tmp_path):

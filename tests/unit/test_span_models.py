@@ -303,7 +303,7 @@ def test_a_smaller_stride_makes_more_windows_and_no_other_questions(folder):
         ),
         (
             {"inside": SUITE["grid"][0]},
-            "inside: 'xquad-en-parts' has spans for answers, and no classes",
+            "inside.probes: 'xquad-en-parts' has spans for answers, and no classes",
         ),
         (
             {"protocol": {"doc_stride": 0}},

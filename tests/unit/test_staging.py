@@ -13,7 +13,7 @@ from steadytune.store.lock import Lock
 from steadytune.store.receipt import RECEIPT, Receipt, read_receipt, receipt_digest, verify
 from steadytune.store.sources import hash_rows
 from steadytune.store.staging import stage
-from steadytune.suite import Sources
+from steadytune.suite_file import Sources
 
 
 @pytest.fixture

@@ -82,11 +82,36 @@ def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path
         ({"transfer": {"mini-rte": ["snly"]}}, "unknown task 'snly' (did you mean 'snli'?)"),
         ({"transfer": {"mini-rte": ["sst2"]}}, "says nothing about a set of (negative, positive)"),
         ({"tables": ["mian"]}, "tables: unknown table 'mian' (did you mean 'main'?)"),
+        ({"methods": {"hype-m": {"sigma": 0.1}}}, "methods.hype-m: unknown method 'hype-m' (did you mean 'hype-"),
+        ({"methods": {"r-drop": {"alfa": 1}}}, "methods.r-drop: method r-drop: unknown setting 'alfa' (did you mean"),
+        ({"methods": {"r-drop": {"grid": {"wieght": [1]}}}}, "methods.r-drop: unknown key 'wieght' (did you mean"),
+        ({"methods": {"hype-n": {"grid": {"sigma": [None]}}}}, "expected a finite number, true, false or a word"),
+        ({"methods": {"hype-n": {"sigma": float("inf")}}}, "sigma is inf, expected a finite number"),
+        ({"protocol": {"warmup": -1.0}}, "demo.yaml: protocol: warmup is -1.0, expected 0 or more"),
+        ({"protocol": {"weight_decay": float("inf")}}, "protocol: weight_decay is inf, expected a finite number"),
+        ({"overrides": [{"method": "hypen-n"}]}, "overrides.0: unknown method 'hypen-n' (did you mean 'hype-n'?)"),
+        ({"overrides": [{"task": "mini-*", "protocol": {"epochz": 1}}]}, "overrides.0.protocol: unknown key 'epochz'"),
+        ({"overrides": [{"protocol": {"warmup": -1}}]}, "overrides.0.protocol: warmup is -1"),
+        ({"transfer": {"mini-rt": ["mini-rte"]}}, "transfer: unknown task 'mini-rt' (did you mean 'mini-rte'?)"),
+        ({"grid": grid(seeds=[-1])}, "grid.0.seeds.0: -1: expected greater than or equal to 0"),
+        ({"grid": grid(seeds=[0, 0])}, "grid.0.seeds: [0, 0]: expected each seed once"),
         ({"figures": ["seedspread"]}, "figures: unknown figure 'seedspread' (did you mean 'seed-spread'?)"),
     ],
 )
 def test_bad_input_is_said_in_one_line(changes, expected, tmp_path):
     assert expected in message(tmp_path, **changes)
+
+
+def test_an_encoder_starts_from_other_weights_on_some_tasks(tmp_path):
+    encoders = {"mini": {"model": "steadytune/mini", "models": {"mini-rte": "steadytune/tuned"}}}
+    suite = load(tmp_path, encoders=encoders, grid=grid(tasks=["mini-rte", "mini-cola"]))
+    assert {cell.task: suite.spec(cell).model for cell in suite.cells} == {
+        "mini-rte": "steadytune/tuned",
+        "mini-cola": "steadytune/mini",
+    }
+    assert suite.models() == ["steadytune/mini", "steadytune/tuned"]
+    assert "encoders.mini.models: unknown task 'mini-cola'" in message(tmp_path, encoders={
+        "mini": {"model": "steadytune/mini", "models": {"mini-cola": "steadytune/tuned"}}})  # fmt: skip
 
 
 def test_files_that_are_no_suite(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from synthetic import Grid
 
 from steadytune.errors import SteadyTuneError
+from steadytune.rendering.costs import total
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.report import write_tables
 from steadytune.rendering.results import load_results
@@ -270,18 +271,6 @@ def check_tex(text: str, columns: int) -> None:
         assert "multicolumn" in row or len(re.findall(r"(?<!\\)&", row)) == columns - 1, row
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs LaTeX")
-def test_tex_compiles(small, tmp_path):
-    results = load_results(replace(small, seeds=9).write(tmp_path), small.suite)
-    body = "".join(to_tex(result) for result in (AWKWARD, *(make_table(name, results) for name in TABLES)))
-    (tmp_path / "all.tex").write_text(
-        r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}" + body + r"\end{document}"
-    )
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:]
-
-
 def test_markdown_escapes_what_would_be_markup():
     text = to_markdown(AWKWARD)
     # Two variants in a row would otherwise strike the text between their tildes out.
@@ -310,3 +299,32 @@ def test_cost_is_a_multiple_of_the_baselines(tmp_path):
     assert rows["mini", "vanilla", "mini-rte"]["seconds_ratio"] == 1
     line = next(row for row in result.blocks[0].rows if row[:2] == ("hype-n", "mini-rte"))
     assert line[2:] == ("25.0", "9.0", "1.00", "2.00", "1.00", "700")
+
+
+def test_resources_are_sums_and_what_one_cell_does_not_know_no_sum_knows(tmp_path):
+    grid = Grid(
+        statuses={("mini", "vanilla", "mini-rte", 0): "diverged", ("mini", "vanilla", "mini-rte", 1): "missing"}
+    )
+    result = made(grid, tmp_path, "resources")
+    rows = {line[0]: line for line in result.lines}
+    # Of 3 seeds one has no record and one no training: 2 x 12.5 s in all; 1e9 FLOPs in 9 s.
+    assert rows["vanilla"][1:3] == ("2", "0.01")
+    assert rows["all cells"][1] == "5"
+    data = {line["method"]: line for line in result.data}
+    assert data["vanilla"]["seconds_total"] == 25.0
+    assert data["vanilla"]["rate"] == pytest.approx(1e9 / 9)
+    assert data["hype-n"]["flops"] == 6e9
+    assert data[""]["host_bytes"] == 700 * 2**20
+    assert rows["all cells"][8] == "–"
+    assert "unknown: no GPU" in result.notes[1]
+
+
+def test_energy_and_utilisation_add_up():
+    def record(joules, flops, seconds):
+        usage = {"joules": joules, "without_joules": None, "peak_flops_per_second": 100.0}
+        return {"usage": usage, "timing": {"train": seconds, "total": seconds + 1}, "memory": {"host": 5, "device": 7},
+                "training": {"flops": flops}}  # fmt: skip
+
+    found = total([record(10.0, 60.0, 2.0), record(5.0, 30.0, 1.0)])
+    assert (found.joules, found.flops, found.rate, found.utilisation) == (15.0, 90.0, 30.0, 0.3)
+    assert found.seconds("train", "total") == 8.0

@@ -35,7 +35,7 @@ def test_transfer_has_twelve_panels_at_most_and_says_how_many_more_sets_there_ar
     assert labels[:4] == [(f"{task} (points)", "mean of 4 sets (points)") for task in tasks]
     assert labels[4] == ("task-0 (points)", "task-0-set-0 (points)")
     assert len(labels) == 12
-    assert "8 more sets: table transfer" in [text.get_text() for text in plot.legends[0].get_texts()]
+    assert "8 more sets: table transfer-sets" in [text.get_text() for text in plot.legends[0].get_texts()]
 
 
 def test_size_curves_have_a_line_for_every_method_and_a_panel_for_every_task(tmp_path):

@@ -52,7 +52,16 @@ def test_a_model_of_two_labels_needs_no_collapse_and_sentiment_has_no_part(tmp_p
 
 
 def test_a_suite_without_entailment_says_so(tmp_path):
-    assert table(Grid(tasks=("sst2",)), tmp_path).notes[0] == "This suite trains on no entailment task."
+    assert table(Grid(tasks=("sst2",)), tmp_path).notes[0].startswith("No cell of this suite has a score")
+
+
+def test_a_method_whose_cells_all_failed_stands_there_without_a_score(tmp_path):
+    statuses = {("mini", "hype-n", "mnli", seed): "failed" for seed in range(3)}
+    grid = Grid(tasks=("mnli",), transfer={"mnli": ("snli",)}, statuses=statuses)
+    folder = grid.write(tmp_path)
+    result = make_table("two-way", load_results(folder, grid.suite))
+    assert printed(result)["snli"][2] == "no score (0/3)"
+    assert "Failed: mini, hype-n, mnli (seeds 0–2)." in result.notes
 
 
 def test_the_best_method_is_marked_only_among_complete_ones(tmp_path):

@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import yaml
 from scipy import stats
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
@@ -13,6 +15,7 @@ from steadytune.analysis.verify import compare, recorded_cells, sample_cells, ve
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder
+from steadytune.suite import load_suite
 
 
 @pytest.fixture
@@ -102,6 +105,54 @@ def test_other_settings_come_before_the_machine_as_the_cause(recorded):
     edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-6))
     edit_record(folder, spec__protocol__precision="bf16", environment__device_name="another")
     assert compare(folder, copy, []).causes[0] == 'protocol.precision is "fp32", was "bf16"'
+
+
+def again(suite, tmp_path, **protocol):  # noqa: F811
+    """The finished cell of the suite, run again under other settings."""
+    outcome(suite)
+    recorded = tmp_path / "recorded"
+    shutil.copytree("results/demo", recorded)
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": SUITE["protocol"] | protocol}))
+    changed = load_suite(tmp_path / "demo.yaml")
+    return verify_cell(changed, changed.cells[0], recorded_cells(changed, recorded))
+
+
+def test_another_precision_is_found_and_named(suite, tmp_path):  # noqa: F811
+    verdict = again(suite, tmp_path, precision="bf16")
+    assert verdict.level != "identical"
+    assert verdict.causes == ('protocol.precision is "bf16", was "fp32"',)
+    assert 'likely cause: protocol.precision is "bf16", was "fp32"' in str(verdict)
+
+
+def test_another_number_of_threads_is_named_once(suite, tmp_path):  # noqa: F811
+    threads = torch.get_num_threads()
+    try:
+        verdict = again(suite, tmp_path, threads=2)
+    finally:
+        torch.set_num_threads(threads)
+    # Sums of so small a model need not be split among threads.
+    assert verdict.level in ("identical", "same logits")
+    assert verdict.causes == ("protocol.threads is 2, was 1",)
+
+
+def test_the_first_thing_that_differs_is_named(recorded):
+    folder, copy = recorded
+    edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-6))
+    said = str(compare(folder, copy, []))
+    assert "same logits (first difference: bytes): logits differ by at most 1e-06" in said
+    assert said.endswith("; no setting and no environment differs")
+
+
+def test_a_damaged_record_verifies_nothing(recorded, suite):  # noqa: F811
+    folder, _ = recorded
+    with (folder / "predictions.parquet").open("ab") as handle:
+        handle.write(b"x")
+    with pytest.raises(SteadyTuneError, match=r"predictions.parquet: damaged: SHA-256"):
+        verify_cell(suite, suite.cells[0], recorded_cells(suite, None))
+
+
+def test_published_runs_are_looked_for_by_suite(suite):  # noqa: F811
+    assert recorded_cells(suite, None, published=True).as_posix() == "published/recorded/demo/cells"
 
 
 def test_another_status_is_different(recorded):

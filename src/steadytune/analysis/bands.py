@@ -16,11 +16,14 @@ LEAST = 1e-6
 
 @dataclass(frozen=True)
 class Bands:
-    """A 95 % confidence interval of nu for each layer, and how often each layer is l*, all (L + 1,).
+    """nu without bias, its 95 % confidence interval, and how often each layer is l*, all (L + 1,).
 
-    An upper end of inf: the data do not rule out that the layer tells the classes apart not at all.
+    An upper end of inf: the data do not rule out that the layer tells the classes apart not at all; a corrected nu of
+    inf: they show no more than chance would.
     """
 
+    corrected: tuple[float, ...]
+    """nu without its bias from few examples."""
     low: tuple[float, ...]
     high: tuple[float, ...]
     share: tuple[float, ...]
@@ -44,16 +47,24 @@ def confidence_bands(
     draws = RESAMPLING[settings.resampling](sample.classes, settings.resamples, generator)
     errors = _separation(np.maximum(sample.nu(draws, settings), LEAST * of_sample)) - _separation(of_sample)
     bias, share = errors.mean(axis=0), len(sample) / examples
-    corrected = _separation(np.array(nu)) - share * bias - math.sqrt(share) * (errors - bias)
-    low, high = np.quantile(corrected, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=0)
-    chosen = np.bincount(1 + corrected[:, 1:].argmax(axis=1), minlength=len(nu))
+    corrected = _separation(np.array(nu)) - share * bias
+    resampled = corrected - math.sqrt(share) * (errors - bias)
+    low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=0)
+    chosen = np.bincount(1 + resampled[:, 1:].argmax(axis=1), minlength=len(nu))
     return Bands(
+        corrected=_variability(corrected),
         low=_variability(high),
         high=_variability(low),
         share=tuple((chosen / settings.resamples).tolist()),
         examples=len(sample),
         resamples=settings.resamples,
     )
+
+
+def corrected_choice(bands: Bands, nu: tuple[float, ...]) -> int:
+    """The layer of least corrected nu, 1 to L; of least `nu` where no layer separates the classes more than chance."""
+    rivals = bands.corrected[1:] if math.isfinite(min(bands.corrected[1:])) else nu[1:]
+    return 1 + int(np.argmin(rivals))
 
 
 def _separation(nu: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from steadytune.rendering.costs import MEASURES
 from steadytune.rendering.results import Results
 from steadytune.rendering.selection import select
 from steadytune.suite import Suite
-from steadytune.variants import base
+from steadytune.variants import stand_for
 
 ON_ONE_MACHINE = ("seconds", "memory")
 """Costs that say nothing when the two sides ran on different devices."""
@@ -83,14 +83,19 @@ class Scene:
 
     def __init__(self, suite: Suite, results: Results, view: View) -> None:
         self.suite, self.results, self.view = suite, results, view
-        self.selected = select(results, view.rule)
+        self.selected = select(results, view.rule, every=True)
 
     @cached_property
     def planned(self) -> dict[tuple[str, str, str], list[Cell]]:
-        """(encoder, method, task) -> cells; a method has those of all its variants."""
+        """(encoder, method, task) -> cells; a method has those of all the variants that it stands for."""
         found: dict[tuple[str, str, str], list[Cell]] = {}
+        variants = dict.fromkeys(cell.method for cell in self.suite.cells)
+        standing: dict[str, set[str]] = {variant: {variant} for variant in variants}
+        for method, spanned in stand_for(variants, self.suite.named, every=True).items():
+            for variant in spanned:
+                standing[variant].add(method)
         for cell in self.suite.cells:
-            for method in {cell.method, base(cell.method)}:
+            for method in standing[cell.method]:
                 found.setdefault((cell.encoder, method, cell.task), []).append(cell)
         return found
 
@@ -135,8 +140,8 @@ class Scene:
                 yield from ((stratum.baseline_encoder, method, task) for method in claim.against)
 
     def side(self, method: str) -> Results:
-        """Where a method's cells are looked up: a variant that a claim names itself is not up for selection."""
-        return self.results if "~" in method else self.selected
+        """Where a method's cells are looked up: a variant that no block of the grid names stands alone."""
+        return self.selected if method in self.selected.methods else self.results
 
     def _ends(self, claim: Comparison, strata: Iterable[Stratum]) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from steadytune.analysis.bands import confidence_bands
+from steadytune.analysis.bands import confidence_bands, corrected_choice
 from steadytune.analysis.pooling import special_token_ids
 from steadytune.analysis.resampling import Sample
 from steadytune.analysis.robustness import imbalance, scarcity
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     """Measure the layers of a suite's encoder, before any fine-tuning, and write what was found as JSON.
 
-    `nu` (L + 1 values, the embedding output first), `best_layer` (l*, among 1..L), `classes`, their `counts`, the
-    number of `examples` and the `settings`; then `bands` (`Bands`), `robustness` (a list of `Point` for `imbalance` and
-    for `scarcity`) and `selectors` (a `Choice` by name). Null is what was not asked for, and a number that is infinite
-    or undefined.
+    `nu` (L + 1 values, the embedding output first), `best_layer` (l*, among 1..L, as `choose_by` says), `classes`,
+    their `counts`, the number of `examples` and the `settings`; then `bands` (`Bands`), `robustness` (a list of `Point`
+    for `imbalance` and for `scarcity`, both by plain nu) and `selectors` (a `Choice` by name). Null is what was not
+    asked for, and a number that is infinite or undefined.
     """
     if encoder_name not in suite.file.encoders:
         raise unknown("encoder", encoder_name, suite.file.encoders, str(suite.path))
@@ -45,7 +45,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     task, size = parse_task(task_name)
     device = pick_device()
     set_determinism(protocol.determinism, protocol.threads, device)
-    folder = model_folder(suite.file.store, entry.model)
+    folder = model_folder(suite.file.store, suite.model(encoder_name, task_name))
     verify(folder)
     verify(dataset_folder(suite.file.store, task.dataset_key))
     tokenizer = load_tokenizer(folder)
@@ -62,6 +62,8 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
         found = studies(sample, result, encoded.labels[sample.rows], settings)
     value = {"encoder": encoder_name, "task": task_name, "settings": settings.measured(), "examples": len(encoded)}
     value |= asdict(result) | found
+    if settings.choose_by == "corrected" and found["bands"]:
+        value["best_layer"] = corrected_choice(found["bands"], result.nu)
     write_text(variability_path(suite, encoder_name, task_name), json.dumps(_plain(value), indent=1) + "\n")
 
 

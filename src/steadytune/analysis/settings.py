@@ -48,6 +48,8 @@ class VariabilitySettings(NuSettings):
 
     encoders: tuple[str, ...] = ()
     """Encoders whose layers are measured on every task that they are fine-tuned on."""
+    tasks: tuple[str, ...] = ()
+    """Further tasks that they are measured on."""
     kept_examples: int = Field(default=2000, ge=2)
     """So many examples at most, a fixed stratified subset, are kept in memory for everything below."""
     resampling: Literal["half", "bootstrap"] = "half"
@@ -55,6 +57,9 @@ class VariabilitySettings(NuSettings):
     does not take away all bias where the width comes near the number of examples."""
     resamples: int = Field(default=200, ge=0)
     """Resamples behind the bands; 0 for no bands."""
+    choose_by: Literal["nu", "corrected"] = "nu"
+    """Whether l* is the layer of least nu, as in the paper, or of least nu without its bias from few examples, which
+    favours wide layers (ours; needs resamples)."""
     draws: int = Field(default=20, ge=0)
     """Draws at each point of the robustness experiments; 0 for no experiments."""
     majority_shares: Shares = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -64,11 +69,17 @@ class VariabilitySettings(NuSettings):
     selectors: bool = True
     """Whether CKA with the labels, a linear probe and the H-score choose a layer too."""
 
+    @model_validator(mode="after")
+    def _correction_has_resamples(self) -> "VariabilitySettings":
+        if self.choose_by == "corrected" and not self.resamples:
+            raise ValueError("choose_by is 'corrected', which needs resamples of at least 1")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _encoders_alone(cls, value: Any) -> Any:
         return {"encoders": value} if isinstance(value, list | tuple) else value
 
     def measured(self) -> dict[str, Any]:
-        """All that a measurement depends on, the encoders' names aside, as plain JSON values."""
-        return self.model_dump(mode="json", exclude={"encoders"})
+        """All that a measurement depends on, the names of encoders and tasks aside, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"encoders", "tasks"})

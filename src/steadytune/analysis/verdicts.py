@@ -102,6 +102,11 @@ def load_or_none(suite: Suite) -> Results:
     """A suite's results; those of a suite of which nothing has run are empty, and all its claims not evaluated."""
     if metrics_path(suite).exists():
         return load_results(results_folder(suite), describe(suite))
+    return empty_results(suite)
+
+
+def empty_results(suite: Suite) -> Results:
+    """The results of a suite of which nothing has run."""
     return Results(results_folder(suite), describe(suite), {}, {}, {}, (), (), (), ())
 
 
@@ -191,6 +196,8 @@ def reason(judged: Judgement) -> str:
     unit = UNITS.get(claim.statistic, "points")
     size = f"{claim.size():.3g} {unit}" if unit == "points" else f"a {unit} of {claim.size():.3g}"
     count = len(judged.evidence.seeds)
+    if claim.statistic == "layer-stability":
+        size = f"a share above {claim.size():.3g}, had all of them agreed"
     could = f"{count} seeds" if isinstance(claim, Comparison) else f"{judged.evidence.draws[0][1]} draws a task"
     level = f"{judged.alpha:.2g}" + (f" ({ALPHA} over {judged.family_size} tests)" if judged.family_size > 1 else "")
     match judged.verdict:

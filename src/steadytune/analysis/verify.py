@@ -24,12 +24,19 @@ from scipy import stats
 
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.layout import results_folder, verification_folder
-from steadytune.record import PREDICTIONS, RECORD, Record, read_record
+from steadytune.layout import recorded_folder, results_folder, verification_folder
+from steadytune.record import PREDICTIONS, RECORD, Record, damaged_file, read_record
 from steadytune.status import differences
 from steadytune.suite import Suite
 
 Level = Literal["identical", "same logits", "same metric", "same spread", "different"]
+# What a verdict's rung says to be the first thing that differs.
+DIFFERS: dict[Level, str] = {
+    "same logits": "bytes",
+    "same metric": "logits",
+    "same spread": "answers",
+    "different": "metric",
+}
 # Of the largest logit: differences between devices and kernels in fp32 stay well below it.
 TOLERANCE = 1e-3
 # Both tests' error rate: a run that agrees is called different this often.
@@ -49,9 +56,11 @@ class Verdict:
     causes: tuple[str, ...]
 
     def __str__(self) -> str:
-        causes = f"; likely cause: {self.causes[0]}" if self.causes and self.level != "identical" else ""
-        more = f" (also {', '.join(self.causes[1:])})" if causes and len(self.causes) > 1 else ""
-        return f"{self.cell}: {self.level}: {self.detail}{causes}{more}"
+        if self.level == "identical":
+            return f"{self.cell}: identical: {self.detail}"
+        causes = f"; likely cause: {self.causes[0]}" if self.causes else "; no setting and no environment differs"
+        more = f" (also {', '.join(self.causes[1:])})" if len(self.causes) > 1 else ""
+        return f"{self.cell}: {self.level} (first difference: {DIFFERS[self.level]}): {self.detail}{causes}{more}"
 
 
 def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = None) -> list[Cell]:
@@ -62,9 +71,11 @@ def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = Non
     return sorted(random.Random(seed).sample(found, size))
 
 
-def recorded_cells(suite: Suite, folder: Path | None) -> Path:
-    """The folder with the records to verify: the suite's own, or `folder`, laid out in the same way."""
-    return folder / "cells" if folder else results_folder(suite) / "cells"
+def recorded_cells(suite: Suite, folder: Path | None, *, published: bool = False) -> Path:
+    """The folder with the records to verify: the suite's own, the published ones, or `folder`, laid out alike."""
+    if published:
+        folder = recorded_folder(suite)
+    return (folder or results_folder(suite)) / "cells"
 
 
 def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
@@ -76,13 +87,15 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
         recorded: folder of `<cell>/record.json` and `predictions.parquet`.
 
     Raises:
-        SteadyTuneError: no such record.
+        SteadyTuneError: no such record, or one with damaged files.
     """
     from steadytune.training.run import run_cell
 
     if not (recorded / str(cell) / RECORD).is_file():
         names = [str(other) for other in suite.cells if (recorded / str(other) / RECORD).is_file()]
         raise unknown("recorded cell", str(cell), names, str(recorded))
+    if damage := damaged_file(read_record(recorded / str(cell) / RECORD), recorded / str(cell)):
+        raise SteadyTuneError(damage)
     run_cell(suite, cell, again=True)
     return compare(recorded / str(cell), verification_folder(suite, cell), _others(recorded, cell))
 
@@ -169,11 +182,15 @@ def _causes(then: Record, now: Record) -> Iterator[str]:
     yield from differences(now.spec, then.spec)
     inputs = {item.key: item.digest for item in then.inputs}
     yield from (f"input {item.key}" for item in now.inputs if inputs.get(item.key) != item.digest)
-    yield from _environment(vars(then.environment), vars(now.environment))
+    threads = [record.spec["protocol"]["threads"] for record in (then, now)]
+    for name, found in _environment(vars(then.environment), vars(now.environment)):
+        # Threads follow the protocol, which has been named.
+        if name != "threads" or threads[0] == threads[1]:
+            yield found
     commits = then.environment.git_commit, now.environment.git_commit
     if then.fingerprint != now.fingerprint and commits[0] != commits[1]:
         yield f"the code (commit {str(commits[0])[:10]}, now {str(commits[1])[:10]})"
 
 
-def _environment(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    return (f"{name} is {now[name]}, was {then[name]}" for name in ENVIRONMENT if now[name] != then[name])
+def _environment(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    return ((name, f"{name} is {now[name]}, was {then[name]}") for name in ENVIRONMENT if now[name] != then[name])

@@ -1,10 +1,32 @@
 """How much arithmetic the encoder does, counted by torch."""
 
+from typing import Any
+
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from steadytune.encoders.encoder import Encoder
 from steadytune.training.batching import Batcher
+
+
+def _forward(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _backward(gradient: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+# Attention without dropout takes these kernels on a CPU, for which torch has the formulas and no entry.
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
+}
+
+
+def flop_counter() -> FlopCounterMode:
+    """What counts the FLOPs of matrix products, attention included whatever kernel it takes, while it is entered."""
+    return FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
 
 
 def inference_flops(encoder: Encoder, batcher: Batcher) -> float:
@@ -12,6 +34,6 @@ def inference_flops(encoder: Encoder, batcher: Batcher) -> float:
     middle = batcher.lengths.argsort(kind="stable")[[len(batcher.lengths) // 2]]
     batch = batcher.batch(middle)
     encoder.model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), flop_counter() as counter:
         encoder(batch.inputs)
     return float(counter.get_total_flops())

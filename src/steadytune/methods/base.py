@@ -5,6 +5,7 @@ A method overrides the hooks it needs and nothing else in the project knows its 
 that overrides them.
 """
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -54,6 +55,8 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         for declared in fields(self):
             value = getattr(self, declared.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{declared.name} is {value}, expected a finite number")
             for word, bound in declared.metadata.get("bounds", {}).items():
                 numbers = value if isinstance(value, tuple) else (value,)
                 if not all(number is None or HOLDS[word](number, bound) for number in numbers):
@@ -114,6 +117,14 @@ class Method:
         """Whether `prepare` reads `Setup.selected_layer`: the workflow then measures the layers before the cell."""
         return False
 
+    @property
+    def moves_every_word(self) -> bool:
+        """Whether it moves, or looks at, word embeddings that have no gradient: those of words not trained on.
+
+        Where no method of a cell does, the table of words is trained without them (`training/words.py`).
+        """
+        return overrides(type(self), "gradients") or overrides(type(self), "step")
+
     def prepare(self, setup: Setup) -> None:
         """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""
 
@@ -154,8 +165,11 @@ class Composition:
         self.methods = methods
 
     def prepare(self, setup: Setup) -> None:
-        """Every method's, in the order of the name."""
-        for method in self.methods:
+        """Every method's: first those that choose layers and parameters, then the others, as the name has them.
+
+        A method that looks for its layers finds those that are left.
+        """
+        for method in sorted(self.methods, key=lambda method: not method.selects_parameters):
             method.prepare(setup)
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":

@@ -59,6 +59,11 @@ class ChildTuningF(Method):
     names = {"child-tuning-f": {}}
     source = "arXiv 2109.05687"
 
+    @property
+    def moves_every_word(self) -> bool:
+        """It has a mask for the whole table."""
+        return self.settings.p < 1
+
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
         """Mask and rescale."""
         import torch
@@ -79,6 +84,11 @@ class ChildTuningD(Method):
     names = {"child-tuning-d": {}, "child-tuning-d-released": {"fisher": "batches", "scope": "layers"}}
     source = "arXiv 2109.05687"
     needs_weights = True
+
+    @property
+    def moves_every_word(self) -> bool:
+        """It has a mask for the whole table."""
+        return self.settings.p < 1
 
     def prepare(self, setup: Setup) -> None:
         """Estimate the Fisher information and choose the entries; the same again for the same cell."""

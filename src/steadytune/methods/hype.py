@@ -29,8 +29,8 @@ class HyPeSettings(Hyperparameters):
     """Hidden dropout while fine-tuning (sec. 4.1 turns it off); None keeps the checkpoint's own."""
     where: Literal["input", "attention", "both"] = "input"
     """On the input of a layer, on the output of its self-attention block, or on both (Table 17)."""
-    layers: Literal["all", "lower", "upper"] | tuple[int, ...] = "all"
-    """All layers, the lower or the upper half (Table 18), or these (0-based)."""
+    layers: Literal["all", "lower", "upper", "lower-quarter", "upper-quarter"] | tuple[int, ...] = "all"
+    """All layers, the lower or the upper half or quarter (Table 18: 12 or 6 of 24), or these (0-based)."""
 
 
 class HyPe(Method):
@@ -49,8 +49,9 @@ class HyPe(Method):
         if self.settings.hidden_dropout is not None:
             setup.encoder.set_hidden_dropout(self.settings.hidden_dropout)
         depth, named = setup.encoder.num_layers, self.settings.layers
-        halves = {"all": range(depth), "lower": range(depth // 2), "upper": range(depth // 2, depth)}
-        self.layers = frozenset(halves[named] if isinstance(named, str) else named)
+        parts = {"all": range(depth), "lower": range(depth // 2), "upper": range(depth // 2, depth)}
+        parts |= {"lower-quarter": range(depth // 4), "upper-quarter": range(depth - depth // 4, depth)}
+        self.layers = frozenset(parts[named] if isinstance(named, str) else named)
         if not self.layers <= set(range(depth)):
             raise SteadyTuneError(
                 f"method hype: layers {named} do not fit an encoder of {depth}, expected 0 to {depth - 1}"

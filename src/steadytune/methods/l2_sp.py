@@ -39,6 +39,11 @@ class L2SP(Method):
     source = "arXiv 1802.01483"
     needs_weights = True
 
+    @property
+    def moves_every_word(self) -> bool:
+        """It pulls all of them, where it pulls."""
+        return bool(self.settings.weight)
+
     def prepare(self, setup: Setup) -> None:
         """Keep theta0: the encoder's weights as they are now."""
         encoder, settings = setup.encoder, self.settings

@@ -41,6 +41,11 @@ class PriorDecay(Method):
     source = "arXiv 2006.05987"
     needs_weights = True
 
+    @property
+    def moves_every_word(self) -> bool:
+        """It pulls all of them, or takes their decay away."""
+        return bool(self.settings.weight or self.settings.replaces_decay)
+
     def prepare(self, setup: Setup) -> None:
         """Keep theta0: the weights as they are now."""
         encoder, settings = setup.encoder, self.settings

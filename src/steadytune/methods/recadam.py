@@ -43,6 +43,11 @@ class RecAdam(Method):
     source = "arXiv 2004.12651"
     needs_weights = True
 
+    @property
+    def moves_every_word(self) -> bool:
+        """It pulls all of them, unless the pull has faded before the first step."""
+        return self._pull(0) > 0
+
     def prepare(self, setup: Setup) -> None:
         """Keep theta0: the encoder's weights as they are now."""
         self.anchors = {
@@ -53,8 +58,7 @@ class RecAdam(Method):
         """The optimiser's step, then, for the encoder, its mean with the pull's, in the ratio of lambda."""
         import torch
 
-        # As tanh the sigmoid cannot overflow; once lambda has rounded to 1 the step is AdamW's.
-        pull = 1 - (1 + math.tanh(self.settings.k * (update.number + 1 - self.settings.t0) / 2)) / 2
+        pull = self._pull(update.number)
         if pull == 0:
             optimizer.step()
             return
@@ -69,6 +73,11 @@ class RecAdam(Method):
             optimizer.step()
             for name, target in targets.items():
                 update.parameters[name].lerp_(target, pull)
+
+    def _pull(self, number: int) -> float:
+        """1 - lambda at step `number` (0-based)."""
+        # As tanh the sigmoid cannot overflow; once lambda has rounded to 1 the step is AdamW's.
+        return 1 - (1 + math.tanh(self.settings.k * (number + 1 - self.settings.t0) / 2)) / 2
 
     def _targets(self, optimizer: "Optimizer", update: Update) -> "dict[str, Tensor]":
         """Where the pull alone would take the encoder's parameters, weight decay included."""

@@ -104,7 +104,7 @@ def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
 
 def resolve(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """All settings of method `name` after defaults, checked: types, bounds and unknown keys."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     cls, _ = methods()[name]
     known = [field.name for field in fields(cls.Settings)]
@@ -113,13 +113,21 @@ def resolve(name: str, settings: dict[str, Any]) -> dict[str, Any]:
             expected = nearest(key, known) or f"; known: {', '.join(known) or 'none'}"
             raise SteadyTuneError(f"method {name}: unknown setting '{key}'{expected}")
     try:
-        checked = TypeAdapter(cls.Settings).validate_python(settings)
+        checked = _checker(cls.Settings).validate_python(settings)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         value = f" (got {first['input']!r})" if key else ""
         raise SteadyTuneError(f"method {name}: {key}{': ' if key else ''}{first['msg']}{value}") from None
     return {key: getattr(checked, key) for key in known}
+
+
+@cache
+def _checker(settings: type):
+    """What checks settings of a method: made once, because a grid of thousands of cells asks for it for each."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(settings)
 
 
 def _pair(name: str, pair: str) -> tuple[str, str]:

@@ -21,7 +21,8 @@ from steadytune.layout import dataset_folder, inside_before_path, inside_path, m
 from steadytune.protocol import Protocol
 from steadytune.record import finite, read_record
 from steadytune.store.receipt import verify
-from steadytune.suite import Inside, Suite
+from steadytune.suite import Suite
+from steadytune.suite_file import Inside
 from steadytune.tasks.data import Encoded, encode, load_split
 from steadytune.tasks.subsets import subset_rows
 from steadytune.tasks.table import Task, parse_task
@@ -144,7 +145,7 @@ def write_inside_before(suite: Suite, encoder_name: str, task_name: str) -> None
     protocol = suite.base_protocol
     device = _start(protocol)
     encoder = _load_before(suite, encoder_name, task_name, 0, device)
-    bench = Bench.load(suite, suite.file.encoders[encoder_name].model, task_name, protocol)
+    bench = Bench.load(suite, suite.model(encoder_name, task_name), task_name, protocol)
     found = bench.measure(encoder).numbers() | {"probes": bench.probe(encoder)}
     _write(inside_before_path(suite, encoder_name, task_name), encoder_name, task_name, found)
 
@@ -164,7 +165,7 @@ def _start(protocol: Protocol) -> str:
 def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, device: str) -> Encoder:
     """The encoder that cells of this seed start from, verified."""
     entry, (task, _) = suite.file.encoders[encoder_name], parse_task(task_name)
-    folder = model_folder(suite.file.store, entry.model)
+    folder = model_folder(suite.file.store, suite.model(encoder_name, task_name))
     verify(folder)
     return load_encoder(folder, task.num_labels, Streams.seeds(seed)["init"], entry.weights).to(device)
 

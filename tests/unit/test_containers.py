@@ -1,0 +1,82 @@
+"""Images hold what `make` installs: the lock, the package, a Python that the project admits."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+INSTALLS = ["--requirement requirements.lock", "--no-deps --no-build-isolation --editable ."]
+
+
+def installed(text):
+    """What pip is asked to install, in order, without the option of how much it says."""
+    return [match.replace("--quiet ", "") for match in re.findall(r"pip install (.+)$", text, re.MULTILINE)]
+
+
+@pytest.fixture(scope="module")
+def dockerfile(root):
+    return (root / "Dockerfile").read_text()
+
+
+@pytest.fixture(scope="module")
+def apptainer(root):
+    """The definition's sections by name; what stands before the first is its header."""
+    name, sections = "header", {"header": []}
+    for line in (root / "apptainer.def").read_text().splitlines():
+        if line.startswith("%"):
+            name = line[1:].strip()
+            sections[name] = []
+        elif line.strip() and not line.startswith("#"):
+            sections[name].append(line.strip())
+    return sections
+
+
+def test_images_install_the_lock_and_the_package_as_make_does(root, dockerfile, apptainer):
+    recipe = re.search(r"^\$\(READY\):.*\n((?:\t.*\n)+)", (root / "Makefile").read_text(), re.MULTILINE)
+    assert installed(recipe[1]) == INSTALLS
+    assert installed(dockerfile) == INSTALLS
+    assert installed("\n".join(apptainer["post"])) == INSTALLS
+    for words in (dockerfile, "\n".join(apptainer["post"])):
+        assert not re.search(r"\b(apt|apt-get|conda|mamba|uv|npm)\b", words), "installs what the lock does not name"
+
+
+def test_images_have_one_python_that_the_project_and_its_conda_environments_have(root, dockerfile, apptainer):
+    (base,) = re.findall(r"^FROM (\S+)$", dockerfile, re.MULTILINE)
+    assert f"From: {base}" in apptainer["header"]
+    version = re.fullmatch(r"python:(\d+\.\d+)-slim-\w+", base)[1]
+    wanted = tomllib.loads((root / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert tuple(map(int, version.split("."))) >= tuple(map(int, wanted.removeprefix(">=").split(".")))
+    for file in ("environment.yml", "workflow/envs/train.yaml", "workflow/envs/analysis.yaml"):
+        assert f"python={version}" in yaml.safe_load((root / file).read_text())["dependencies"], file
+
+
+def test_both_images_take_the_same_parts_of_the_project(root, apptainer):
+    let_through = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {line.split()[0] for line in apptainer["files"]}
+    assert copied == let_through
+    assert {line.split()[1] for line in apptainer["files"]} == {"/opt/steadytune/"}
+    assert all((root / name).exists() for name in copied)
+    package = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert {package["readme"], *package["license-files"], "pyproject.toml", "src"} <= copied, (
+        "the package would not build"
+    )
+
+
+def test_jobs_run_in_the_image_that_the_definition_builds(root):
+    (image,) = re.findall(r'^container: "(.+)"$', (root / "Snakefile").read_text(), re.MULTILINE)
+    comment = (root / "apptainer.def").read_text().splitlines()[0]
+    assert f"apptainer build {image} apptainer.def" in comment
+
+
+def test_every_profile_pins_what_its_group_asks_for(root):
+    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
+    for profile in sorted((root / "profiles").glob("*/config.yaml")):
+        executor = yaml.safe_load(profile.read_text())["executor"]
+        lock = profile.with_name("requirements.lock").read_text().splitlines()
+        pinned = dict(line.split("==") for line in lock if not line.startswith("#"))
+        asked = [re.split(r"[<>=]", entry)[0] for entry in groups[profile.parent.name]]
+        assert asked == [f"snakemake-executor-plugin-{executor}"]
+        assert set(asked) <= pinned.keys()
+        base = (root / "requirements.lock").read_text()
+        assert not any(f"\n{name}==" in base for name in pinned), "pinned twice"

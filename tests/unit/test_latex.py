@@ -1,0 +1,88 @@
+"""Every table as LaTeX: all of them, and the numbers for running text, in one document that fits its pages."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from synthetic import Grid
+
+from steadytune.rendering.formats import to_tex
+from steadytune.rendering.latex import PACKAGES, to_document
+from steadytune.rendering.macros import to_macros
+from steadytune.rendering.report import write_tables
+from steadytune.rendering.results import load_results
+from steadytune.rendering.table import Block, Table
+from steadytune.rendering.tables import TABLES
+
+# .ci/run installs LaTeX, so that there the test fails without it.
+needs_latex = pytest.mark.skipif(
+    not shutil.which("pdflatex") and "CI" not in os.environ, reason="no pdflatex on this machine"
+)
+AWKWARD = r"50 % & more_of #1 → 2 √ ν, a {set} of \ and ~ and ^ and $, [x] * a|b <1> \"±\" × – − ·"
+SMALL = ("stsb", "cola", "mrpc", "rte")
+
+
+def table(rows: int, columns: int, notes: int = 0) -> Table:
+    headings = tuple(f"column {at}" for at in range(columns))
+    block = Block(tuple(tuple("90.07 ± 0.67" for _ in headings) for _ in range(rows)))
+    return Table("made", "Made", "By hand.", headings, (block,), notes=("A note of some length. " * 20,) * notes)
+
+
+def test_a_table_floats_while_it_fits_a_page():
+    assert r"\begin{longtable}" not in to_tex(table(rows=40, columns=3))
+    assert r"\begin{longtable}" in to_tex(table(rows=60, columns=3))
+    # Text in several lines and notes take room, too.
+    long = Block((("a claim " * 30, "reproduced"),) * 15)
+    assert r"\begin{longtable}" in to_tex(Table("claims", "Claims", "", ("Claim", "Verdict"), (long,), align="wl"))
+    assert r"\begin{longtable}" in to_tex(table(rows=40, columns=3, notes=10))
+
+
+def test_the_document_has_every_table_and_package():
+    text = to_document(["main", "hype-table-1"])
+    assert re.findall(r"\\input\{tables/(.+?)\.tex\}", text) == ["main", "hype-table-1"]
+    assert all(rf"\usepackage{{{name}}}" in text for name in PACKAGES)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Every registered table of a suite with the papers' names, long variants, failures and nine seeds."""
+    methods = ("vanilla", "hype-n~lr=1e-05~sigma=1e-04", "hype-u", "r-drop", "hype-n+child-tuning-d", "lnsr")
+    statuses = {("bert-large", method, "rte", 1): "diverged" for method in methods}
+    statuses |= {("roberta-large", method, "cola", 3): "degenerate" for method in methods}
+    grid = Grid(
+        encoders=("bert-large", "roberta-large"),
+        methods=methods,
+        tasks=(*SMALL, "mnli@5k"),
+        transfer={"mnli@5k": ("snli", "sick", "scitail", "qqp", "mnli-mm"), "rte": ("adv-rte",)},
+        statuses=statuses,
+        metrics={"stsb": "pearson_spearman", "cola": "matthews", "mrpc": "f1"},
+        seeds=9,
+    )
+    folder = grid.write(tmp_path)
+    named = {"vanilla": ["vanilla"], "hype-n": [methods[1]], **{name: [name] for name in methods[2:]}}
+    results = load_results(folder, grid.suite | {"named": named, "notes": [AWKWARD]})
+    write_tables(results, TABLES, folder / "tables")
+    (folder / "macros.tex").write_text(to_macros(results))
+    return folder
+
+
+@needs_latex
+def test_all_tables_compile_into_one_document_that_fits_its_pages(folder):
+    text = to_document(TABLES).replace(
+        r"\begin{document}", "\\input{macros}\n\\begin{document}\nHyPe-U: \\demoBertLargeHypeURteMean.\\clearpage\n"
+    )
+    (folder / "tables.tex").write_text(text)
+    # The widths of a longtable's columns are known in the second run.
+    for _ in range(2):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+    log = (folder / "tables.log").read_text(errors="replace")
+    wide = [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\)", log)]
+    assert max(wide, default=0) < 3, wide
+    assert "Float too large" not in log
+    assert "undefined" not in log
+    pages = re.search(r"Output written on tables.pdf \((\d+) pages", log)
+    assert pages and int(pages[1]) > len(TABLES)

@@ -1,0 +1,94 @@
+"""Numbers for running text: right, under names that TeX takes, none twice."""
+
+import json
+import re
+
+import pytest
+from synthetic import Grid
+
+from steadytune.errors import SteadyTuneError
+from steadytune.rendering.macros import macro_name, to_macros
+from steadytune.rendering.results import load_results
+
+VALUES = {("mini", "vanilla", "mini-rte", seed): value for seed, value in enumerate((0.60, 0.62, 0.64))}
+VALUES |= {("mini", "vanilla", "mini-mrpc", seed): 0.70 for seed in range(3)}
+
+
+def macros(grid: Grid, root, **suite) -> dict[str, str]:
+    text = to_macros(load_results(grid.write(root), grid.suite | suite))
+    found = re.findall(r"^\\newcommand\{\\([A-Za-z]+)\}\{(.*)\}$", text, flags=re.MULTILINE)
+    assert len(found) == len(text.splitlines()) - 1
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def test_scores_averages_and_counts(tmp_path):
+    grid = Grid(
+        tasks=("mini-rte", "mini-mrpc"), values=VALUES, statuses={("mini", "hype-n", "mini-rte", 1): "diverged"}
+    )
+    found = macros(grid, tmp_path)
+    assert (found["demoVanillaMiniRteMean"], found["demoVanillaMiniRteStd"]) == ("62.0", "2.0")
+    assert found["demoHypeNMiniRteSeeds"] == "2"
+    # The mean of 62 and 70.
+    assert found["demoVanillaAverage"] == "66.0"
+    assert (found["demoCellsPlanned"], found["demoCellsOk"], found["demoCellsDiverged"]) == ("12", "11", "1")
+
+
+def test_what_has_no_score_is_a_dash_and_other_sets_are_named(tmp_path):
+    missing = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in range(3)}
+    grid = Grid(transfer={"mini-rte": ("mini-rte-overlap",)}, statuses=missing)
+    found = macros(grid, tmp_path)
+    assert (found["demoHypeNMiniRteMean"], found["demoHypeNMiniRteSeeds"]) == ("--", "0")
+    assert re.fullmatch(r"\d\d\.\d", found["demoVanillaMiniRteOnMiniRteOverlapMean"])
+
+
+def test_several_encoders_and_variants_have_names_of_their_own(tmp_path):
+    variants = ("hype-n~sigma=1e-05", "hype-n~sigma=1e-04")
+    grid = Grid(encoders=("mini", "bert-large"), methods=("vanilla", *variants))
+    named = {"vanilla": ["vanilla"], "hype-n": list(variants), variants[0]: [variants[0]]}
+    found = macros(grid, tmp_path, named=named)
+    assert "demoBertLargeVanillaMiniRteMean" in found
+    assert "demoMiniHypeNSigmaOneEMinusZeroFiveMiniRteMean" in found
+    assert "demoMiniHypeNSigmaOneEMinusZeroFourMiniRteMean" not in found
+    assert found["demoMiniHypeNMiniRteMean"] == found["demoMiniHypeNSigmaOneEMinusZeroFiveMiniRteMean"]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("paper-hype", "hype-n+r-drop", "rte"), "paperHypeHypeNPlusRDropRte"),
+        (("mini", "vanilla", "mnli@5k"), "miniVanillaMnliAtFiveK"),
+        (("mini", "hype-n~hidden_dropout=0.1"), "miniHypeNHiddenDropoutZeroPointOne"),
+    ],
+)
+def test_names_are_letters(words, name):
+    assert macro_name(*words) == name
+
+
+def test_verdicts_are_counted(tmp_path):
+    grid = Grid()
+    folder = grid.write(tmp_path)
+    shared = {"interval": [0.5, 2.0], "unit": "points"}
+    claims = [{"id": "wins", "verdict": "reproduced", "effect": 1.25, **shared}]
+    claims += [{"id": "loses-2", "verdict": "not evaluated", "effect": None, **shared}]
+    (folder / "analysis").mkdir()
+    (folder / "analysis" / "claims.json").write_text(json.dumps({"claims": claims}))
+    text = to_macros(load_results(folder, grid.suite))
+    for line in (
+        r"\newcommand{\demoClaimsJudged}{2}",
+        r"\newcommand{\demoClaimsReproduced}{1}",
+        r"\newcommand{\demoClaimsNotEvaluated}{1}",
+        r"\newcommand{\demoClaimsInconclusive}{0}",
+        r"\newcommand{\demoClaimWinsVerdict}{reproduced}",
+        r"\newcommand{\demoClaimWinsEffect}{+1.2 {[}0.5, 2.0]}",
+        r"\newcommand{\demoClaimLosesTwoEffect}{--}",
+    ):
+        assert line in text.splitlines()
+
+
+def test_two_numbers_of_one_name_are_refused(tmp_path):
+    grid = Grid(methods=("vanilla", "hype-n", "hype_n"))
+    with pytest.raises(
+        SteadyTuneError, match=r"'hype-n mini-rte mean' and 'hype_n mini-rte mean' are both \\demoHypeN"
+    ):
+        to_macros(load_results(grid.write(tmp_path), grid.suite))

@@ -1,0 +1,219 @@
+"""What a suite costs, from hand-made records; which claims a budget decides; and that planning stays light."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from steadytune.analysis.claims import Difference, Spread
+from steadytune.cell import Cell
+from steadytune.cli import main
+from steadytune.errors import SteadyTuneError
+from steadytune.planning.budget import Need, choose, fewest_seeds
+from steadytune.planning.device import Device, stated_device
+from steadytune.planning.estimates import Estimator
+from steadytune.planning.records import Run, read_runs
+from steadytune.planning.sizes import Shape
+from steadytune.suite import load_suite
+
+SUITE = {
+    "suite": "demo",
+    "title": "A demonstration",
+    "encoders": {"one": {"model": "a/one"}, "two": {"model": "a/two"}},
+    "protocol": {"epochs": 2, "batch_size": 10, "max_length": 50},
+    "grid": [{"encoders": ["one", "two"], "methods": ["vanilla", "r-drop"], "tasks": ["rte"], "seeds": 3}],
+    "transfer": {"rte": []},
+}
+SHAPE = Shape(layers=2, width=10, inner=20, vocabulary=100)
+HERE = Device("a processor", False, 2, 2)
+
+
+class Known:
+    """Sizes that are given."""
+
+    def shape(self, model):
+        return SHAPE
+
+    def rows(self, task, split):
+        return {"train": 100, "evaluation": 30}[split]
+
+
+@pytest.fixture
+def suite(tmp_path, monkeypatch, root):
+    monkeypatch.chdir(tmp_path)
+    for name in ("config/lock.yaml", "config/claims", "config/encoders", "published"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(root / name)
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE))
+    return load_suite(tmp_path / "demo.yaml")
+
+
+def run_of(suite, cell, **changes):
+    values = {
+        "model": suite.spec(cell).model, "method": cell.method, "task": cell.task,
+        "protocol": suite.spec(cell).to_dict()["protocol"], "device": "a processor", "seconds": 40.0, "aside": 7.0,
+        "train": 20.0, "flops": 2e9, "tokens": 1000, "steps": 20, "bytes": 600, "rows": 30,
+    }  # fmt: skip
+    return Run(**(values | changes))
+
+
+ONE, TWO = Cell("one", "vanilla", "rte", 0), Cell("two", "vanilla", "rte", 0)
+
+
+def estimate(suite, cell, *runs, device=HERE):
+    return Estimator(runs, device, Known()).estimate(suite.spec(cell))
+
+
+def test_the_same_cell_on_this_device_is_taken_as_recorded(suite):
+    runs = [run_of(suite, ONE, seconds=seconds) for seconds in (30.0, 50.0, 100.0)]
+    found = estimate(suite, Cell("one", "vanilla", "rte", 2), *runs, run_of(suite, ONE, device="other", seconds=1.0))
+    assert (found.seconds, found.basis) == (50.0, "recorded")
+
+
+def test_other_settings_scale_the_recorded_work(suite, tmp_path):
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": SUITE["protocol"] | {"epochs": 4}}))
+    longer = load_suite(tmp_path / "demo.yaml")
+    found = estimate(longer, ONE, run_of(suite, ONE))
+    # 4 epochs x 10 steps x 50 positions a step x 2e6 FLOPs each, at 1e8 FLOP/s; 30 examples scored 5 times.
+    forward = 2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2
+    assert found.flops == 4 * 10 * 50 * 2e6 + 30 * 5 * 50 * forward
+    assert found.seconds == pytest.approx(found.flops / 1e8 + 7)
+    assert found.basis == "scaled"
+
+
+def test_a_stated_rate_and_counted_flops_are_an_assumption(suite):
+    device = stated_device("H100=1e9", None)
+    found = estimate(suite, ONE, device=device)
+    forward = 2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2
+    # One forward and one backward pass, which is two; 2 epochs of 100 examples of 50 positions; 3 evaluations.
+    assert found.flops == 3 * forward * 2 * 100 * 50 + forward * 3 * 30 * 50
+    assert (found.seconds, found.basis) == (found.flops / 1e9, "assumed")
+    twice = estimate(suite, Cell("one", "r-drop", "rte", 0), device=device)
+    assert twice.flops == 6 * forward * 2 * 100 * 50 + forward * 3 * 30 * 50
+
+
+def test_a_stated_device_is_met_by_a_part_of_its_name(suite):
+    runs = [run_of(suite, ONE, device="NVIDIA H100 80GB HBM3", seconds=3.0), run_of(suite, ONE, seconds=9.0)]
+    assert estimate(suite, ONE, *runs, device=stated_device("h100=1e9", None)).seconds == 3.0
+
+
+def test_without_record_and_assumption_nothing_is_known(suite):
+    found = estimate(suite, ONE)
+    assert math.isnan(found.seconds)
+    assert found.basis == "unknown"
+
+
+@pytest.mark.parametrize("text", ["H100", "=1e9", "H100=fast", "H100=0", "H100=inf"])
+def test_a_device_without_a_rate_is_refused(text):
+    with pytest.raises(SteadyTuneError, match="expected NAME=FLOPS"):
+        stated_device(text, None)
+
+
+def test_records_are_read_and_damaged_ones_passed_over(suite, tmp_path):
+    spec = suite.spec(ONE).to_dict()
+    record = {"spec": spec, "timing": {"total": 9.0, "train": 4.0, "evaluate": 3.0}, "evaluations": [{"n": 30}]}
+    record |= {"environment": {"device_name": "d"}, "training": {"flops": 8.0, "tokens": 4, "steps": 2}}
+    for seed, text in enumerate((json.dumps(record), json.dumps(record | {"training": None}), "{")):
+        folder = tmp_path / f"results/demo/cells/one/vanilla/rte/seed-{seed}"
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(text)
+    (folder.parent / "seed-0/model.safetensors").write_bytes(b"x" * 5000)
+    (found,) = read_runs()
+    assert (found.seconds, found.aside, found.rows) == (9.0, 2.0, 30)
+    assert found.bytes == len(json.dumps(record))
+
+
+def claim(kind=Difference, **changes):
+    values = {"id": "c", "sentence": "", "where": "", "paper": "p", "source": "", "family": "f", "encoders": ("one",),
+              "tasks": ("rte",), "method": "hype-n", "against": ("vanilla",), "margin": 1.0, "statistic": "difference",
+              "seeds": 2}  # fmt: skip
+    return kind(**(values | changes))
+
+
+def test_sign_flips_need_pairs():
+    # 2^(1 - pairs) is at most 0.05 from 6 pairs on, and at most 0.01 from 8.
+    assert fewest_seeds(claim(), strata=1, planned=10, alpha=0.05) == 6
+    assert fewest_seeds(claim(), strata=2, planned=10, alpha=0.05) == 3
+    assert fewest_seeds(claim(seeds=5), strata=2, planned=10, alpha=0.05) == 5
+    assert fewest_seeds(claim(), strata=1, planned=7, alpha=0.01) is None
+
+
+def test_a_claim_of_spread_needs_the_chance_to_be_seen():
+    spread = claim(Spread, statistic="spread", margin=0.1)
+    assert fewest_seeds(spread, strata=1, planned=3, alpha=0.05) is None
+    few = fewest_seeds(spread, strata=1, planned=20, alpha=0.05)
+    assert few is not None
+    assert 3 < few <= 20
+
+
+def need(name, *seeds, methods=("vanilla",), lack=""):
+    cells = tuple(Cell("one", method, "rte", seed) for method in methods for seed in seeds)
+    return Need(claim(id=name), cells, cells, len(seeds), lack)
+
+
+def test_the_budget_takes_what_decides_most_for_an_hour(suite):
+    wide = need("wide", 0, 1, 2, methods=("vanilla", "r-drop"))
+    narrow, inner = need("narrow", 0, 1), need("inner", 1)
+    hopeless = need("hopeless", 0, lack="no")
+    choice = choose(suite, [wide, narrow, inner, hopeless], set(), lambda cell: 1.0, 3.0)
+    # Two hours decide two of them; the rest of the wide one would take four.
+    assert {need.claim.id for need in choice.decided} == {"inner", "narrow"}
+    assert choice.cells == (Cell("one", "vanilla", "rte", 0), Cell("one", "vanilla", "rte", 1))
+    assert choice.hours == 2.0
+    everything = choose(suite, [wide, narrow, inner], set(), lambda cell: 1.0, 6.0)
+    assert len(everything.decided) == 3
+    assert everything.hours == 6.0
+
+
+def test_what_has_run_costs_nothing_and_what_is_not_known_is_left_out(suite):
+    done = {Cell("one", "vanilla", "rte", 0)}
+    choice = choose(suite, [need("done", 0), need("unknown", 1)], done, lambda cell: math.nan, 100.0)
+    assert [need.claim.id for need in choice.decided] == ["done"]
+    assert choice.cells == ()
+
+
+def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
+    value = SUITE | {
+        "suite": "mini",
+        "encoders": {"mini": {"model": "steadytune/mini"}},
+        "claims": ["mini-lnsr-average"],
+    }
+    value["grid"] = [{"encoders": ["mini"], "methods": ["vanilla", "lnsr"], "seeds": 3,
+                      "tasks": ["mini-rte", "mini-stsb", "mini-cola"]}]  # fmt: skip
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(value | {"transfer": {}}))
+    command = ["plan", "m.yaml", "--device", "D=1e12", "--budget"]
+    # Sizes of the mini tasks are not known before they are staged: nothing is claimed of them.
+    assert main([*command, "1h"]) == 0
+    said = capsys.readouterr().out
+    assert "18 cells of which nothing is known" in said
+    assert "no claim fits" in said
+    for task in ("rte", "stsb", "cola", "mnli", "mrpc"):
+        folder = tmp_path / "store/datasets/steadytune/mini" / task
+        folder.mkdir(parents=True)
+        for split in ("train", "validation", "constructions", "vocabulary", "overlap"):
+            pq.write_table(pa.table({"label": [0] * 600}), folder / f"{split}-00000-of-00001.parquet")
+    assert main([*command, "1h"]) == 0
+    said = capsys.readouterr().out
+    assert "1e+12 FLOP/s each: an assumption of yours" in said
+    assert "steadytune run mini -- $(cat results/mini/plan.txt)" in said
+    targets = (tmp_path / "results/mini/plan.txt").read_text().split()
+    assert len(targets) == 18
+    assert "results/mini/cells/mini/lnsr/mini-cola/seed-2/record.json" in targets
+    assert main([*command, "0.00001h"]) == 0
+    assert "no claim fits" in capsys.readouterr().out
+
+
+def test_planning_imports_no_torch(root):
+    code = (
+        "import sys; from pathlib import Path; from steadytune.suite import load_suite\n"
+        "from steadytune.planning.plan import Plan, describe\n"
+        "describe(Plan.make(load_suite(Path('config/mini.yaml'))))\n"
+        "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
