@@ -6,7 +6,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check format lock clean
+.PHONY: run test drills check format lock slurm validator clean
 
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
@@ -17,6 +17,10 @@ run: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
+# Fifty runs of a small suite, killed at random moments: all must end in the same bytes. About half an hour.
+drills: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/dag/drills.py --kills 50
+
 # What a change must pass besides the tests: lint, format, types, the workflow's own lint.
 check: $(READY)
 	$(BIN)/ruff check
@@ -24,6 +28,10 @@ check: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/pyright
 	$(BIN)/snakemake --lint
+
+# Speed against transformers.Trainer, of methods, of the start, of a frozen prefix, of planning: docs/performance.md.
+bench: $(READY)
+	@$(BIN)/python benchmarks $(BENCH)
 
 format: $(READY)
 	$(BIN)/ruff check --fix
@@ -37,13 +45,26 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# A suite on a SLURM that Debian's packages bring up on this machine, as root; its logs are left in .make/slurm.
+slurm: $(READY)
+	@which slurmctld slurmd munged sbatch >/dev/null || { apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --quiet=2 --no-install-recommends --yes slurmctld slurmd slurm-client munge; }
+	@$(BIN)/pip install --quiet --no-deps --requirement profiles/slurm/requirements.lock
+	@STEADYTUNE_SLURM=1 $(BIN)/python -m pytest tests/cluster/test_slurm.py
+	@cat .make/slurm/drills.log
+
+# What checks RO-Crates in the tests, in an environment of its own: it asks for older packages than the project.
+validator:
+	$(PYTHON) -m venv $(VENV)/validator
+	$(VENV)/validator/bin/pip install --quiet --requirement tests/validator.lock
+
 # The newest versions that pyproject.toml admits, but for torch, which is chosen by hand.
 lock: TORCH ?= 2.13.0
 lock:
 	$(PYTHON) -m venv --clear .lock-env
 	.lock-env/bin/pip install --quiet --upgrade pip
 	.lock-env/bin/pip install --quiet torch==$(TORCH)
-	.lock-env/bin/pip install --quiet . --group dev
+	.lock-env/bin/pip install --quiet '.[export]' --group dev
 	(head -n 1 requirements.lock; .lock-env/bin/pip freeze --all --exclude pip --exclude steadytune \
 	    | sed 's/+cpu$$//') >requirements.new
 	mv requirements.new requirements.lock

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from steadytune.dag import Dag
 from steadytune.errors import SteadyTuneError
 from steadytune.leases import gpu_slots
+from steadytune.runner import share_folder
 
 try:
     dag = Dag.load(workflow.configfiles, config)
@@ -25,6 +26,13 @@ if workflow.resource_settings.nodes is None and gpus:
 
 # Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src; ")
+
+
+# Built from apptainer.def; only `--sdm apptainer` looks at it.
+container: "steadytune.sif"
+
+
+report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
@@ -58,11 +66,16 @@ localrules:
     report,
 
 
+onstart:
+    share_folder()
+
+
 rule all:
     default_target: True
     input:
         dag.records,
         dag.claims,
         dag.tables,
+        dag.latex,
         dag.figures,
         dag.report,

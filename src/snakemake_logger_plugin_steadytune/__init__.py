@@ -81,6 +81,8 @@ class LogHandler(LogHandlerBase):
             case LogEvent.ERROR if record.__dict__.get("exception") == "RuleException":
                 # The same failure in Snakemake's longer words.
                 pass
+            case LogEvent.ERROR if record.__dict__.get("exception") == "LockException":
+                self._show("another run works on files of this suite: wait for its end, or stop it", keep=True)
             case _ if record.levelno >= WARNING:
                 self._show(self.format(record), keep=True)
 

@@ -1,6 +1,7 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` and `plan` answer at once."""
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,10 +13,15 @@ from steadytune.errors import SteadyTuneError
 from steadytune.leases import leased_gpu
 from steadytune.offline import go_offline
 
+# A disk that is full, over its quota or read-only: no fault of the program, whose traceback would say nothing more.
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 for success, 2 for bad input, said in one line."""
-    options = _parser().parse_args(arguments)
+    own, passed = _split(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(own)
+    options.passed = passed
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     for library in ("httpx", "httpx2"):
         # At INFO every address that is asked for would be shown, signed ones too.
@@ -28,18 +34,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SteadyTuneError as error:
         sys.stderr.write(f"steadytune: {error}\n")
         return 2
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"steadytune: {where}{error.strerror or error}\n")
+        return 2
 
 
 def _run(options: argparse.Namespace) -> int:
     from steadytune.runner import run
 
-    return run(_suite(options), options.cores, options.snakemake)
+    return run(_suite(options), options.cores, options.passed)
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from steadytune.plan import describe
+    from steadytune.planning.plan import Plan, describe
 
-    sys.stdout.write(describe(_suite(options)) + "\n")
+    suite = _suite(options)
+    if options.probe:
+        from steadytune.planning.probe import probe
+
+        probe(suite)
+    plan = Plan.make(suite, options.device_stated, options.cells_at_once)
+    sys.stdout.write(describe(plan, options.budget) + "\n")
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -53,7 +71,7 @@ def _verify(options: argparse.Namespace) -> int:
     from steadytune.cell import Cell
 
     suite = _suite(options)
-    recorded = recorded_cells(suite, options.recorded)
+    recorded = recorded_cells(suite, options.recorded, published=options.published)
     cells = [Cell.parse(text) for text in options.cells]
     cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
     if not cells:
@@ -99,14 +117,32 @@ def _stage(options: argparse.Namespace) -> int:
 def _pretrain(options: argparse.Namespace) -> None:
     from steadytune.encoders.pretrain import pretrain
     from steadytune.layout import LOCK, model_folder
-    from steadytune.store.lock import load_lock
+    from steadytune.pretraining.train import pretrain_text
+    from steadytune.schema import read_yaml
+    from steadytune.store.lock import generated_corpus, load_lock
 
     suite, config = _suite(options), load_lock(LOCK).pretraining(options.key)
     if config is None:
         raise SteadyTuneError(
             f"{options.key}: the lock has no `pretrained` entry for it; `steadytune stage` fetches it"
         )
-    pretrain(config, suite.file.store, model_folder(suite.file.store, options.key))
+    output = model_folder(suite.file.store, options.key)
+    if generated_corpus(read_yaml(config)) is None:
+        pretrain_text(config, output)
+    else:
+        pretrain(config, suite.file.store, output)
+
+
+def _pretrain_text(options: argparse.Namespace) -> None:
+    from steadytune.pretraining.train import pretrain_text
+
+    pretrain_text(options.config, options.output, options.minutes)
+
+
+def _pretraining_curve(options: argparse.Namespace) -> None:
+    from steadytune.pretraining.figure import draw_curve
+
+    sys.stdout.write("".join(f"{path}\n" for path in draw_curve(options.curve, options.stem)))
 
 
 def _variability(options: argparse.Namespace) -> None:
@@ -119,11 +155,15 @@ def _finetune(options: argparse.Namespace) -> None:
     from steadytune.cell import Cell
     from steadytune.layout import running_path
     from steadytune.status import running
-    from steadytune.training.run import run_cell
+    from steadytune.training.usage import Meter
 
-    suite, cell = _suite(options), Cell.parse(options.cell)
+    meter = Meter()
+    with meter.phase("start"):
+        from steadytune.training.run import run_cell
+
+        suite, cell = _suite(options), Cell.parse(options.cell)
     with running(running_path(suite, cell)):
-        run_cell(suite, cell, keep_model=options.keep_model)
+        run_cell(suite, cell, meter, keep_model=options.keep_model)
 
 
 def _inside(options: argparse.Namespace) -> None:
@@ -177,6 +217,12 @@ def _render(options: argparse.Namespace) -> None:
     render(_suite(options), options.what)
 
 
+def _export(options: argparse.Namespace) -> None:
+    from steadytune.export import export
+
+    export(_suite(options), options.ro_crate)
+
+
 def _lock(_: argparse.Namespace) -> None:
     from steadytune.layout import LOCK
     from steadytune.store.pinning import pin_generated
@@ -192,7 +238,7 @@ def _subsets(options: argparse.Namespace) -> None:
 
 
 def _methods(_: argparse.Namespace) -> None:
-    from steadytune.plan import describe_methods
+    from steadytune.methods.listing import describe_methods
 
     sys.stdout.write(describe_methods() + "\n")
 
@@ -201,6 +247,22 @@ def _suite(options: argparse.Namespace):
     from steadytune.suite import find_suite, load_suite
 
     return load_suite(find_suite(options.suite))
+
+
+def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The arguments of `run`, and what is Snakemake's; argparse takes `--` only where no option stands before it."""
+    if arguments[:1] != ["run"] or "--" not in arguments:
+        return arguments, ()
+    at = list(arguments).index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _hours(text: str) -> float:
+    """Hours from `40h` or `40`."""
+    hours = float(text.removesuffix("h"))
+    if not 0 < hours < float("inf"):
+        raise ValueError(text)
+    return hours
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -220,8 +282,14 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "run a suite through Snakemake with a progress line")
     run.add_argument("--cores", default="all", help="cores to use (default: all)")
-    run.add_argument("snakemake", nargs="*", metavar="-- ARGUMENT", help="further arguments for snakemake, after --")
-    command("plan", _plan, "print a suite's cells and what they need")
+    run.epilog = "What follows -- goes to snakemake: targets, or more options."
+    plan = command("plan", _plan, "print what a suite still has to run, what that takes, and what it can show")
+    plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="for a device on which a cell is "
+                      "taken to reach so many FLOP/s (H100=2e14), in place of this machine")  # fmt: skip
+    plan.add_argument("--cells-at-once", type=int, metavar="N", help="on that device or devices (default: 1)")
+    plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims in so "
+                      "many hours of a device, and write them down as targets")  # fmt: skip
+    plan.add_argument("--probe", action="store_true", help="first run short cells here, to know what cells take")
     command("status", _status, "say which cells are fresh, missing, running, stale or quarantined, and why")
     verify = command(
         "verify",
@@ -232,10 +300,14 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("cells", nargs="*", metavar="ENCODER/METHOD/TASK/seed-N")
     verify.add_argument("--sample", type=int, default=0, metavar="N", help="draw N recorded cells at random")
     verify.add_argument("--seed", type=int, default=None, help="draw the same ones again")
-    verify.add_argument("--recorded", type=Path, help="a folder with the records, in place of results/<suite>")
+    against = verify.add_mutually_exclusive_group()
+    against.add_argument("--recorded", type=Path, metavar="FOLDER", help="its records, in place of results/<suite>")
+    against.add_argument("--published", action="store_true", help="those of published/recorded/<suite>")
     claims = command("claims", _claims, "print the verdict on every claim that a suite names")
     claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
     claims.add_argument("--write", action="store_true", help="write claims.json too")
+    exported = command("export", _export, "write a finished suite, its records and its report as an RO-Crate")
+    exported.add_argument("--ro-crate", type=Path, required=True, metavar="TARGET", help="a new folder, or a .zip file")
     command("methods", _methods, "list the methods, their sources and hyper-parameters", suite=False)
     stage = command("stage", _stage, "fetch and verify a suite's data sets and encoders")
     stage.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
@@ -250,6 +322,13 @@ def _parser() -> argparse.ArgumentParser:
     command("lock", _lock, "write the hashes of generated data into the lock", suite=False)
     subsets = command("subsets", _subsets, "write the index lists of the fixed training subsets", suite=False)
     subsets.add_argument("--store", type=Path, default=Path("store"), help="where the data sets are staged")
+    text = command("pretrain-text", _pretrain_text, "pretrain an encoder on plain text", suite=False, device=True)
+    text.add_argument("config", type=Path, help="a file of config/encoders/ that names a corpus file")
+    text.add_argument("output", type=Path, help="the encoder's folder; a run that was cut goes on beside it")
+    text.add_argument("--minutes", type=float, help="end the schedule by the clock if the tokens would take longer")
+    curve = command("pretraining-curve", _pretraining_curve, "draw the loss curve of a pretraining", suite=False)
+    curve.add_argument("curve", type=Path, metavar="CSV", help="the curve.csv in an encoder's folder")
+    curve.add_argument("stem", type=Path, help="where the figure goes, without .pdf, .svg and .png")
 
     # What the DAG's jobs call; each is also usable by hand.
     command("pretrain", _pretrain, "pretrain an encoder that the project makes itself", device=True).add_argument("key")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from steadytune.layout import (
 from steadytune.published import PUBLISHED
 from steadytune.record import HISTORY, MODEL, PREDICTIONS, RECORD
 from steadytune.rendering.predictions import TABLES_OF_PREDICTIONS
+from steadytune.rendering.sections import placed
 from steadytune.schema import read_yaml
-from steadytune.store.lock import Kind, entry_digest, load_lock
+from steadytune.store.lock import Kind, entry_digest, generated_corpus, load_lock
 from steadytune.suite import DEFAULT_SUITE, Suite, load_suite
 from steadytune.tasks.table import parse_task
 
@@ -70,12 +72,12 @@ class Dag:
         # One spelling however Snakemake was called, on a cluster's nodes too, because the path is a job's parameter.
         return cls(load_suite(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
-    @property
+    @cached_property
     def records(self) -> list[str]:
         """The record of every cell."""
         return [str(record_path(self.suite, cell)) for cell in self.suite.cells]
 
-    @property
+    @cached_property
     def layer_studies(self) -> list[str]:
         """Every measurement of an encoder's layers."""
         return [str(variability_path(self.suite, *pair)) for pair in self.suite.layer_studies()]
@@ -84,6 +86,11 @@ class Dag:
     def tables(self) -> list[str]:
         """Every table in every format."""
         return [f"{self.folder}/tables/{name}.{suffix}" for name in self.suite.file.tables for suffix in TABLE_FORMATS]
+
+    @property
+    def latex(self) -> list[str]:
+        """What running text needs: its numbers, and every table in one document."""
+        return [f"{self.folder}/{name}.tex" for name in ("macros", "tables")]
 
     @property
     def figures(self) -> list[str]:
@@ -128,9 +135,18 @@ class Dag:
         return f"../{own}" if Path("workflow", own).exists() else f"../report/{kind}.rst"
 
     @staticmethod
+    def category(kind: str, path: str) -> str:
+        """The section of a table or figure in Snakemake's report, named as in the suite's own."""
+        return (placed(f"{kind} {Path(path).stem}") or "further").capitalize()
+
+    @staticmethod
     def label(kind: str, path: str) -> dict[str, str]:
-        """What tells a table or figure from the others of its category."""
-        return {kind: Path(path).stem}
+        """What tells a table or figure from the others of its category.
+
+        One label only: where each of two has two values, Snakemake 9.27's report offers all four and breaks on the
+        combinations that are not there.
+        """
+        return {"shows": f"{kind} {Path(path).stem}"}
 
     def cell_outputs(self, cell: str = "{encoder}/{method}/{task}/seed-{seed}") -> dict[str, str]:
         """The files of a cell by name, with wildcards."""
@@ -173,15 +189,19 @@ class Dag:
         """What a measurement inside an encoder before fine-tuning reads."""
         if (wildcards.encoder, wildcards.task) not in self.suite.inside_pairs():
             raise WorkflowError(f"{self.file}: inside: no cell of '{wildcards.encoder}' on '{wildcards.task}'")
-        model = self.suite.file.encoders[wildcards.encoder].model
+        model = self.suite.model(wildcards.encoder, wildcards.task)
         output = inside_before_path(self.suite, wildcards.encoder, wildcards.task)
         return self._needed(self._inside_receipts(model, wildcards.task), output)
 
     @property
     def inside_digest(self) -> str:
         """The digest of how cells are looked into."""
-        block = self.suite.file.inside
-        return canonical_digest(block.model_dump(mode="json", include={"probes", "examples"}) if block else None)
+        file, block = self.suite.file, self.suite.file.inside
+        if block is None:
+            return ""
+        encoders = {name: file.encoders[name].model_dump(mode="json") for name in block.encoders}
+        asked = block.model_dump(mode="json", include={"probes", "examples"})
+        return canonical_digest({"encoders": encoders, "protocol": self._layer_protocol(), "asked": asked})
 
     def _inside_receipts(self, model: str, task: str) -> list[str]:
         """The encoder, the task and the tasks of the probes."""
@@ -196,8 +216,9 @@ class Dag:
         return "|".join(map(re.escape, keys)) or "(?!)"
 
     def pretraining_inputs(self, wildcards: Any) -> list[str]:
-        """The staged text that an encoder is pretrained on."""
-        return [self.receipt("datasets", self._pretraining_settings(wildcards.key)["corpus"])]
+        """The staged text that an encoder is pretrained on; none where it is a file outside the store."""
+        corpus = generated_corpus(self._pretraining_settings(wildcards.key))
+        return [self.receipt("datasets", corpus)] if corpus else []
 
     def pretraining_digest(self, wildcards: Any) -> str:
         """The digest of an encoder's pretraining settings: changed settings train it again."""
@@ -263,17 +284,21 @@ class Dag:
         """What a measurement of layers reads."""
         if wildcards.encoder not in self.suite.file.encoders:
             raise WorkflowError(f"{self.file}: no encoder '{wildcards.encoder}'")
-        model = self.suite.file.encoders[wildcards.encoder].model
+        model = self.suite.model(wildcards.encoder, wildcards.task)
         task, _ = _said(lambda: parse_task(wildcards.task))
         receipts = [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
         return self._needed(receipts, variability_path(self.suite, wildcards.encoder, wildcards.task))
 
     def layer_digest(self, wildcards: Any) -> str:
         """The digest of all that a measurement of layers goes by: changed settings measure again."""
-        entry, protocol = self.suite.file.encoders[wildcards.encoder], self.suite.base_protocol
-        used = {name: getattr(protocol, name) for name in LAYER_PROTOCOL}
+        model = self.suite.model(wildcards.encoder, wildcards.task)
+        encoder = {"model": model, "weights": self.suite.file.encoders[wildcards.encoder].weights}
         settings = self.suite.file.variability.measured()
-        return canonical_digest({"encoder": entry.model_dump(mode="json"), "protocol": used, "settings": settings})
+        return canonical_digest({"encoder": encoder, "protocol": self._layer_protocol(), "settings": settings})
+
+    def _layer_protocol(self) -> dict[str, Any]:
+        """What of the suite's protocol a measurement before fine-tuning goes by."""
+        return {name: getattr(self.suite.base_protocol, name) for name in LAYER_PROTOCOL}
 
     @staticmethod
     def _needed(receipts: list[str], output: Path) -> list[str]:

@@ -8,6 +8,7 @@ from steadytune.suite import Suite
 
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")
+RECORDED = Path("published/recorded")
 RECEIPT = "receipt.json"
 
 
@@ -79,6 +80,11 @@ def slices_path(suite: Suite) -> Path:
 def calibration_path(suite: Suite) -> Path:
     """Calibration of every cell, and churn between seeds."""
     return results_folder(suite) / "analysis" / "calibration.parquet"
+
+
+def recorded_folder(suite: Suite) -> Path:
+    """Runs of a suite that the project publishes, laid out as its results."""
+    return RECORDED / suite.name
 
 
 def verification_folder(suite: Suite, cell: Cell) -> Path:

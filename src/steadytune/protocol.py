@@ -1,6 +1,7 @@
 """How a cell is trained, whatever its method: the optimiser, the schedule, precision and determinism."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import Literal
 
 
@@ -63,6 +64,9 @@ class Protocol:
             "evaluation_batch_size",
             "threads",
         )
+        for declared in fields(self):
+            value = getattr(self, declared.name)
+            _expect(self, declared.name, not isinstance(value, float) or math.isfinite(value), "a finite number")
         for name in positive:
             _expect(self, name, getattr(self, name) > 0, "above 0")
         _expect(self, "steps", self.steps is None or self.steps > 0, "above 0")

@@ -5,13 +5,13 @@ Plain dataclasses, so that a training machine needs nothing else to write one; r
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
-from steadytune.files import write_text
+from steadytune.files import sha256, write_text
 
 Kind = Literal["datasets", "models"]
 EvaluationKind = Literal["in_domain", "transfer", "held_out"]
@@ -105,6 +105,22 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What the device did for the cell; an interrupted cell's earlier attempts count up to their checkpoints."""
+
+    joules: float | None
+    """Energy of the whole device meanwhile, other processes' part included; None where it cannot be read."""
+    without_joules: str | None
+    """Why not."""
+    flops_per_second: float | None
+    """`Training.flops` a second of the phase `train`; None where the training came to no end."""
+    peak_flops_per_second: float | None
+    """What the machine's owner says that the device can do at most; None where he does not."""
+    utilisation: float | None
+    """The one as a share of the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """`record.json`."""
 
@@ -119,10 +135,14 @@ class Record:
     training: Training | None
     evaluations: list[Evaluation]
     timing: dict[str, float]
-    """Seconds by phase: load, train, evaluate, total."""
+    """Seconds by phase: start (imports), load, tokenise, train, evaluate, write; and their total with what lies between.
+    """
     memory: dict[str, int]
     """Peak bytes: host, and device where there is one."""
-    version: str = field(default="1")
+    usage: Usage
+    files: dict[str, str]
+    """SHA-256 of the files beside it, by name."""
+    version: Literal["2"] = "2"
 
     @property
     def cell(self) -> Cell:
@@ -148,6 +168,16 @@ def read_record(path: Path) -> Record:
     if not path.parent.as_posix().endswith(expected):
         raise SteadyTuneError(f"{path}: holds the record of another cell, '{expected}'")
     return record
+
+
+def damaged_file(record: Record, folder: Path) -> str | None:
+    """Which of the files beside a record is missing or not what the record says, and how; None where all are."""
+    for name, expected in record.files.items():
+        if not (folder / name).is_file():
+            return f"{folder / name}: missing"
+        if (found := sha256(folder / name)) != expected:
+            return f"{folder / name}: damaged: SHA-256 {found} where the record says {expected}"
+    return None
 
 
 def finite(value: Any) -> Any:

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import record_path
-from steadytune.record import read_record
+from steadytune.record import damaged_file, read_record
 from steadytune.suite import Suite
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,11 @@ log = logging.getLogger(__name__)
 # Snakemake's folder in the working folder, and inside it the locks that a killed run leaves behind.
 STATE = Path(".snakemake")
 LOCKS = STATE / "locks"
+# Held by `steadytune run` alone, and by any number of runs that Snakemake itself was asked for.
+LOCK = STATE / "steadytune.lock"
+DRY_RUN = {"-n", "--dry-run", "--dryrun"}
+HELD = "STEADYTUNE_RUN"
+"""Set in the environment of a Snakemake that `steadytune run` has started."""
 
 
 def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
@@ -32,7 +38,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
         arguments: further arguments for Snakemake.
     """
     STATE.mkdir(exist_ok=True)
-    with (STATE / "steadytune.lock").open("a") as handle:
+    with LOCK.open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,12 +51,29 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
             # Jobs call `python`, which has to be this one, in an activated environment or not.
             "PATH": _first(str(Path(sys.executable).parent), "PATH"),
             "PYTHONPATH": _first(str(Path(__file__).resolve().parents[1]), "PYTHONPATH"),
+            HELD: "1",
         }
-        _set_damaged_aside(suite)
+        if not DRY_RUN.intersection(arguments):
+            _set_damaged_aside(suite)
         if LOCKS.is_dir() and any(LOCKS.iterdir()):
             log.info("clearing the locks of a run that was killed")
             subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
-        return subprocess.run([*command, *arguments], env=environment, check=False).returncode
+        # Snakemake holds the lock too: where this process alone is killed, it goes on, and the next run waits for it.
+        passed = (handle.fileno(),)
+        return subprocess.run([*command, *arguments], env=environment, pass_fds=passed, check=False).returncode
+
+
+def share_folder() -> None:
+    """For a Snakemake that was started by hand: keep `steadytune run` waiting until this process ends.
+
+    What the two would collide in is Snakemake's to find; its locks must not be taken for a killed run's.
+    """
+    if HELD in os.environ:
+        return
+    STATE.mkdir(exist_ok=True)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _first(folder: str, variable: str) -> str:
@@ -59,13 +82,15 @@ def _first(folder: str, variable: str) -> str:
 
 
 def _set_damaged_aside(suite: Suite) -> None:
-    """Rename records that cannot be read, so that their cells are trained again."""
+    """Rename records that cannot be read, or whose files are damaged, so that their cells are trained again."""
     for cell in suite.cells:
         path = record_path(suite, cell)
         if path.exists():
             try:
-                read_record(path)
+                damage = damaged_file(read_record(path), path.parent)
             except SteadyTuneError as error:
+                damage = str(error)
+            if damage:
                 aside = path.with_name(f"{path.name}.quarantined")
                 path.rename(aside)
-                log.warning("%s; kept as %s, and the cell is trained again", error, aside.name)
+                log.warning("%s; the record is kept as %s, and the cell is trained again", damage, aside.name)

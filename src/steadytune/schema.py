@@ -77,6 +77,9 @@ def explain(error: ValidationError, kind: Any) -> str:
             return f"unknown key '{key}'{nearest(str(first['loc'][-1]), _known_keys(kind))}"
         case "missing" | "missing_argument":
             return f"key '{key}' is missing"
+        case "value_error" if not first["loc"]:
+            # Of several values together: the message says all.
+            return first["msg"].removeprefix("Value error, ")
         case _:
             expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             return f"{key}: {_short(first['input'])}: expected {expected}"

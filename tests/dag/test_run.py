@@ -44,6 +44,8 @@ def test_a_run_ends_in_a_report_with_every_table_and_figure(finished):
         for name in names:
             for suffix in suffixes.split():
                 assert (finished.results / folder / f"{name}.{suffix}").stat().st_size > 0
+    assert r"\newcommand{\miniCellsPlanned}{6}" in (finished.results / "macros.tex").read_text()
+    assert r"\input{tables/main.tex}" in (finished.results / "tables.tex").read_text()
 
 
 def test_the_progress_says_what_runs_and_how_far_it_is(finished):
@@ -76,6 +78,15 @@ def test_methods_share_data_order_and_the_heads_first_weights(finished):
 def test_nothing_is_left_to_do(finished):
     done = finished.snakemake("--dry-run")
     assert "Nothing to be done" in done.stdout
+
+
+def test_snakemakes_own_report_has_the_tables_and_figures_with_captions(finished):
+    done = finished.snakemake("--report", "results/jobs.html")
+    assert done.returncode == 0, done.stdout[-3000:]
+    page = (finished.folder / "results/jobs.html").read_text()
+    for said in ("results/mini/tables/main.html", "results/mini/figures/seed-spread.svg", "figure learning-curves",
+                 "Every seed of every method as a point", '"Transfer": {'):  # fmt: skip
+        assert said in page
 
 
 def test_a_cell_again_gives_the_same_bits(finished):

@@ -16,7 +16,7 @@ from staged_store import REPOSITORY, STORE
 from steadytune.store.lock import Kind, load_lock
 from steadytune.store.receipt import RECEIPT, verify
 from steadytune.store.staging import stage
-from steadytune.suite import Sources
+from steadytune.suite_file import Sources
 from steadytune.tasks.data import load_split
 from steadytune.tasks.table import TASKS, Task
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from steadytune.encoders.architectures import Architecture, Head, find_architecture
+from steadytune.encoders.dropout import use_quick_dropout
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 
@@ -43,11 +44,13 @@ def load_encoder(
     if weights == "random":
         with _seeded(init_seed):
             model = _auto_model(head).from_config(config, dtype=torch.float32, trust_remote_code=False)
+        use_quick_dropout(model)
         return Encoder(model.eval(), [name for name, _ in model.named_parameters()])
     _check_weight_files(folder)
     model, missing = _read_weights(folder, config, head)
     _check_missing(folder, model, architecture, missing)
     fresh = _draw(model, architecture, missing, init_seed)
+    use_quick_dropout(model)
     logger.info("%s: drawn from init seed %d: %s", folder, init_seed, ", ".join(fresh))
     return Encoder(model.eval(), fresh)
 

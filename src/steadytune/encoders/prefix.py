@@ -35,9 +35,8 @@ class FrozenPrefix:
         states: dict[int, Tensor] = {}
         training = encoder.model.training
         encoder.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), _stack(encoder, slice(start)):
             for rows, batch in batcher.evaluation():
-                # The layers above run too: once over the split, which a second way to stop in the middle is not worth.
                 hidden = encoder(batch.inputs, keep_hidden=True).hidden[start]
                 real = batch.inputs["attention_mask"].bool()
                 states |= {int(row): state[keep].clone() for row, state, keep in zip(rows, hidden, real, strict=True)}
@@ -56,15 +55,22 @@ class FrozenPrefix:
     @contextmanager
     def skipped(self, encoder: "Encoder") -> Iterator[None]:
         """An encoder without the layers below `start`, for one forward pass."""
-        parent, _, name = encoder.architecture.stack.rpartition(".")
-        owner = encoder.model.get_submodule(parent)
-        stack = owner.get_submodule(name)
-        assert isinstance(stack, nn.ModuleList)
-        setattr(owner, name, stack[self.start :])
-        try:
+        with _stack(encoder, slice(self.start, None)):
             yield
-        finally:
-            setattr(owner, name, stack)
+
+
+@contextmanager
+def _stack(encoder: "Encoder", kept: slice) -> Iterator[None]:
+    """An encoder with some of its layers only, while the block runs."""
+    parent, _, name = encoder.architecture.stack.rpartition(".")
+    owner = encoder.model.get_submodule(parent)
+    stack = owner.get_submodule(name)
+    assert isinstance(stack, nn.ModuleList)
+    setattr(owner, name, stack[kept])
+    try:
+        yield
+    finally:
+        setattr(owner, name, stack)
 
 
 def _switch_dropout_off(encoder: "Encoder", start: int) -> None:

@@ -104,8 +104,9 @@ def pretrain(config_path: Path, store: Path, output: Path) -> None:
     fingerprint = f"{json.dumps(asdict(settings), sort_keys=True)} {sha256(source)}"
     work = output.with_name(f".{output.name}.partial")
     progress = _fit(model, batches, settings, work / "checkpoint.safetensors", fingerprint)
-    progress["seconds"] = round(time.monotonic() - started, 1)
     _write(work, output, model, tokenizer, settings, progress)
+    # Not in the folder, whose files' hashes are part of the fingerprint of every cell that reads it.
+    log.info("%s: pretrained in %.0f s", output, time.monotonic() - started)
 
 
 def build_model(settings: Settings, vocabulary: int) -> "BertForPreTraining":
@@ -220,7 +221,7 @@ def _write(
     record = {
         "settings": asdict(settings),
         "parameters": sum(p.numel() for p in weights.values()),
-        **{name: progress[name] for name in ("tokens", "seconds")},
+        "tokens": progress["tokens"],
         "final": dict(zip(CURVE, progress["curve"][-1], strict=True)),
         "torch": torch.__version__,
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -24,20 +25,27 @@ def build_vocabulary(texts: Iterable[str], size: int) -> list[str]:
     return vocabulary + [word for word in ranked if word not in letters][: size - len(vocabulary)]
 
 
-def build_tokenizer(vocabulary: list[str], max_length: int) -> "PreTrainedTokenizerFast":
-    """A fast tokenizer with BERT's normalisation, pre-tokenisation and pair template ([CLS] a [SEP] b [SEP])."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+def build_backend(vocabulary: list[str]) -> "Tokenizer":
+    """WordPiece with BERT's normalisation and pre-tokenisation, and no special tokens around a text."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    ids = {token: number for number, token in enumerate(vocabulary)}
-    backend = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    backend = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
+    return backend
+
+
+def build_tokenizer(vocabulary: list[str], max_length: int) -> "PreTrainedTokenizerFast":
+    """A fast tokenizer with BERT's normalisation, pre-tokenisation and pair template ([CLS] a [SEP] b [SEP])."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = build_backend(vocabulary)
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS]:0 $A:0 [SEP]:0",
         pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[(token, ids[token]) for token in ("[CLS]", "[SEP]")],
+        special_tokens=[(token, vocabulary.index(token)) for token in ("[CLS]", "[SEP]")],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,

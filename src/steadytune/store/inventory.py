@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.schema import read_yaml
-from steadytune.store.lock import Kind, Lock
+from steadytune.store.lock import Kind, Lock, generated_corpus
 from steadytune.store.receipt import RECEIPT, verify
 from steadytune.store.staging import choose, describe, objection
 
@@ -51,7 +51,7 @@ def inventory(suite: "Suite", lock: Lock) -> list[Item]:
     """Every entry that a run of the suite reads: data sets, the text that encoders are pretrained on, and encoders."""
     models = suite.models()
     trained = {key: config for key in models if (config := lock.pretraining(key)) is not None}
-    corpora = {read_yaml(config)["corpus"] for config in trained.values()}
+    corpora = {corpus for config in trained.values() if (corpus := generated_corpus(read_yaml(config)))}
     datasets = sorted({*suite.datasets(), *corpora})
     return [*(Item("datasets", key) for key in datasets), *(Item("models", key, key in trained) for key in models)]
 

@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from steadytune.errors import unknown
 from steadytune.schema import Checked, check, read_yaml
-from steadytune.store.pins import GeneratedPin, HubPin, LocalPin, Pin, PretrainedPin, Repo, UrlPin, matching
+from steadytune.store.pins import GeneratedPin, HubPin, LocalPin, Pin, PretrainedPin, Repo, ShippedPin, UrlPin, matching
 
 Kind = Literal["datasets", "models"]
 DatasetKey = Annotated[str, matching(r"\w[\w.-]*(/\w[\w.-]*){2}", "<owner>/<name>/<config>")]
@@ -51,6 +51,7 @@ class DatasetEntry(Entry):
 class ModelEntry(Entry):
     """One encoder."""
 
+    shipped: ShippedPin | None = None
     pretrained: PretrainedPin | None = None
 
 
@@ -73,9 +74,16 @@ class Lock(Checked):
         return entries[key]
 
     def pretraining(self, key: str) -> Path | None:
-        """The file that says how the project trains an encoder itself; None for one that is staged."""
-        pin = self.entry("models", key).pins().get("pretrained")
-        return Path(pin.config) if isinstance(pin, PretrainedPin) else None
+        """The file that says how the project trains an encoder itself; None for one that is staged or shipped."""
+        pins = self.entry("models", key).pins()
+        pin = pins.get("pretrained")
+        return Path(pin.config) if isinstance(pin, PretrainedPin) and "shipped" not in pins else None
+
+
+def generated_corpus(settings: Mapping[str, Any]) -> str | None:
+    """The data set that an encoder's pretraining settings name; None where they name a file of plain text instead."""
+    corpus = settings["corpus"]
+    return corpus if isinstance(corpus, str) else None
 
 
 def load_lock(path: Path) -> Lock:

@@ -232,6 +232,21 @@ class GeneratedPin(Checked):
         return self
 
 
+class ShippedPin(Checked):
+    """Files of this repository, by their names in the store."""
+
+    folder: str
+    """Where they lie, from the repository's root."""
+    origin: str
+    licence: str
+    files: dict[FileName, FilePin] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _all_known(self) -> Self:
+        _require(all(file.known for file in self.files.values()), "every file's sha256 and bytes")
+        return self
+
+
 class PretrainedPin(Checked):
     """An encoder that the project trains itself."""
 
@@ -239,4 +254,4 @@ class PretrainedPin(Checked):
     """The file that says how."""
 
 
-Pin = HubPin | UrlPin | LocalPin | GeneratedPin | PretrainedPin
+Pin = HubPin | UrlPin | LocalPin | GeneratedPin | ShippedPin | PretrainedPin

@@ -40,7 +40,7 @@ class Receipt:
     """Where a folder of the store comes from and what is in it."""
 
     source: str
-    """Kind of source: hub, url, local, generated, imported or pretrained."""
+    """Kind of source: hub, url, local, generated, shipped, imported or pretrained."""
     origin: str
     """The repository on the hub, or the origin in words."""
     revision: str | None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from steadytune.errors import SteadyTuneError
-from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, LocalPin
+from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, LocalPin, ShippedPin
 from steadytune.store.receipt import Receipt, StagedFile, measure
 
 # The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.
@@ -84,6 +84,23 @@ class LocalSource(Source):
         path = self.root / self.where / name
         if not path.is_file():
             raise SteadyTuneError(f"{path}: not in the local store {self.root}: {cure}")
+        return copy_file(path, downloads / name)
+
+
+class ShippedSource(Source):
+    """Files that lie in the repository, copied."""
+
+    kind = "shipped"
+
+    def __init__(self, where: str, pin: ShippedPin) -> None:
+        super().__init__(where, pin.origin, "lock", pin.files)
+        self.folder = Path(pin.folder)
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Copy a file of the repository."""
+        path = self.folder / name
+        if not path.is_file():
+            raise SteadyTuneError(f"{path}: not in this checkout of the repository, which should hold {self.where}")
         return copy_file(path, downloads / name)
 
 

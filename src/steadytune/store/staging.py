@@ -13,13 +13,22 @@ from steadytune.files import atomic_path, sha256
 from steadytune.store.hub import HubSource
 from steadytune.store.imports import IMPORTED, Imports
 from steadytune.store.lock import Kind, Lock
-from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, HubPin, LocalPin, PretrainedPin, UrlPin
+from steadytune.store.pins import (
+    FilePin,
+    GeneratedFile,
+    GeneratedPin,
+    HubPin,
+    LocalPin,
+    PretrainedPin,
+    ShippedPin,
+    UrlPin,
+)
 from steadytune.store.receipt import RECEIPT, Receipt, StagedFile, read_receipt, verify, write_receipt
-from steadytune.store.sources import GeneratedSource, LocalSource, Source
+from steadytune.store.sources import GeneratedSource, LocalSource, ShippedSource, Source
 from steadytune.store.url import UrlSource
 
 if TYPE_CHECKING:
-    from steadytune.suite import Sources
+    from steadytune.suite_file import Sources
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +43,7 @@ def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imp
         kind: `datasets` or `models`.
         key: `<owner>/<name>/<config>` or `<owner>/<name>`.
         lock: what the files must be.
-        sources: the kinds of source to choose from, in order; generated data need no mention.
+        sources: the kinds of source to choose from, in order; what is generated or shipped needs no mention.
         store: the store's root.
         imports: folders of the user's that come first.
 
@@ -75,7 +84,7 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
     """
     where = f"{kind}/{key}"
     pins = lock.entry(kind, key).pins()
-    for name in (*sources.order, "generated"):
+    for name in (*sources.order, "generated", "shipped"):
         match pins.get(name):
             case HubPin() as pin:
                 return HubSource(where, pin, kind)
@@ -85,6 +94,8 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
                 return LocalSource(where, pin, sources.local)
             case GeneratedPin() as pin:
                 return GeneratedSource(where, pin)
+            case ShippedPin() as pin:
+                return ShippedSource(where, pin)
     match pins.get("pretrained"):
         case PretrainedPin(config=config):
             raise SteadyTuneError(f"{where}: not staged: the workflow's pretrain rule trains it as {config} says")

@@ -4,8 +4,11 @@ One safetensors file (no pickle) holds the parameters and the optimiser's state;
 streams are functions of the seed and the step (`streams`), so no generator state is kept.
 """
 
+import errno
 import json
 import logging
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +40,15 @@ def save_checkpoint(
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
     tensors |= {f"method.{name}": tensor for name, tensor in method.state().items()}
+    tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
+    header = {"progress": json.dumps(progress), "checksum": str(_checksum(tensors))}
     with atomic_path(path) as temporary:
-        save_file(
-            {name: tensor.cpu() for name, tensor in tensors.items()}, temporary, {"progress": json.dumps(progress)}
-        )
+        try:
+            save_file(tensors, temporary, header)
+        except SafetensorError as error:
+            # A full disk is no outcome of the cell, as other errors in training are.
+            code = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from None
 
 
 def load_checkpoint(
@@ -54,8 +62,11 @@ def load_checkpoint(
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            progress = json.loads((file.metadata() or {}).get("progress", "{}"))
+            header = file.metadata() or {}
+            progress = json.loads(header.get("progress", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        if header.get("checksum") != str(_checksum(tensors)):
+            raise ValueError("its tensors are not those that were written")
     except (SafetensorError, ValueError) as error:
         log.warning("%s: unreadable checkpoint, starting anew (%s)", path, error)
         return None
@@ -76,6 +87,14 @@ def load_checkpoint(
         }
     )
     return progress
+
+
+def _checksum(tensors: dict[str, torch.Tensor]) -> int:
+    """CRC-32 over the bytes of tensors on the CPU, by name: safetensors itself would not notice a changed bit."""
+    found = 0
+    for _, tensor in sorted(tensors.items()):
+        found = zlib.crc32(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data, found)
+    return found
 
 
 def _own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -21,6 +21,8 @@ from steadytune.training.optimisation import build_optimizer, learning_rate, set
 from steadytune.training.precision import Precision
 from steadytune.training.step import Step
 from steadytune.training.streams import Streams
+from steadytune.training.usage import Meter
+from steadytune.training.words import train_words
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ def fit(
     checkpoint: Path,
     fingerprint: str,
     on_epoch: Callable[[], dict[str, float]],
+    meter: Meter | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """Fine-tune `encoder` in place.
@@ -73,6 +76,7 @@ def fit(
         checkpoint: written after every epoch but the last; continued from where it is present.
         fingerprint: the cell's; a checkpoint of another one is not continued.
         on_epoch: called after each epoch, with the encoder in evaluation mode; its values join the history.
+        meter: what the cell has taken so far; checkpoints hold it.
         interrupted: asked after each step whether to end here, with a checkpoint.
 
     Raises:
@@ -80,21 +84,26 @@ def fit(
         Diverged: the loss became NaN or infinite.
         torch.OutOfMemoryError: the device's memory does not hold a step.
     """
+    total = protocol.steps or protocol.epochs * len(batcher)
+    words = train_words(encoder, method, batcher, protocol, lambda step: learning_rate(protocol, step, total))
     parameters = {name: p for name, p in encoder.model.named_parameters() if p.requires_grad}
     optimizer = build_optimizer(parameters, protocol)
     precision = Precision(protocol.precision, streams.device)
     forward = Forward(encoder, method.methods, streams, objective)
     take_step = Step(method, forward, optimizer, precision, protocol.gradient_clip)
-    total = protocol.steps or protocol.epochs * len(batcher)
     epochs = math.ceil(total / len(batcher))
     start = load_checkpoint(checkpoint, encoder.model, optimizer, method, fingerprint)
+    meter = meter or Meter()
+    if start:
+        meter.resume(start["spent"])
     progress: dict[str, Any] = start or {"epoch": 0, "step": 0, "tokens": 0, "real_tokens": 0, "history": []}
     precision.scale = progress.get("loss_scale", precision.scale)
+    precision.good_steps = progress.get("good_steps", 0)
     take_step.parts, take_step.flops = progress.get("parts", 1), progress.get("step_flops")
 
     def save(**more: float) -> None:
-        state = {"fingerprint": fingerprint, "loss_scale": precision.scale}
-        state |= {"parts": take_step.parts, "step_flops": take_step.flops}
+        state = {"fingerprint": fingerprint, "loss_scale": precision.scale, "good_steps": precision.good_steps}
+        state |= {"parts": take_step.parts, "step_flops": take_step.flops, "spent": meter.spent(streams.device)}
         save_checkpoint(checkpoint, encoder.model, optimizer, method, progress | state | more)
 
     for epoch in range(progress["epoch"], epochs):
@@ -117,6 +126,8 @@ def fit(
                 raise Interrupted
         _check_finite(losses, progress["step"])
         encoder.model.eval()
+        if words:
+            words.widen(progress["step"])
         mean = losses.item() / (progress["step"] - first)
         rate = learning_rate(protocol, progress["step"] - 1, total)
         entry = {"epoch": epoch + 1, "step": progress["step"], "train_loss": mean, "learning_rate": rate, **on_epoch()}
@@ -124,6 +135,8 @@ def fit(
         log.info("%s", ", ".join(f"{key} {value:.5g}" for key, value in entry.items()))
         progress["epoch"] = epoch + 1
         if epoch + 1 < epochs:
+            if words:
+                words.narrow()
             save()
     return Fit(
         steps=progress["step"],

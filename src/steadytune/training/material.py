@@ -21,6 +21,7 @@ from steadytune.tasks.table import Task, parse_task
 from steadytune.training.batching import Batcher
 from steadytune.training.objective import Classification, Objective, Regression, Spans
 from steadytune.training.streams import Streams
+from steadytune.training.usage import Meter
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -71,8 +72,11 @@ class Material:
         return Regression() if self.task.regression else Classification()
 
     @classmethod
-    def load(cls, spec: Spec, store: Path, device: str, selected_layer: int | None) -> "Material":
-        """Read, tokenize and build; inputs must have been verified."""
+    def load(
+        cls, spec: Spec, store: Path, device: str, selected_layer: int | None, meter: Meter | None = None
+    ) -> "Material":
+        """Read, tokenize and build; inputs must have been verified. The `meter` has a phase of tokenization."""
+        meter = meter or Meter()
         folder = model_folder(store, spec.model)
         tokenizer = load_tokenizer(folder)
         task, size = parse_task(spec.task)
@@ -81,10 +85,11 @@ class Material:
         encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
 
         def batcher(dataset: "Dataset", batch_size: int) -> Batcher:
-            if task.span:
-                encoded = encode_windows(dataset, tokenizer, protocol.max_length, protocol.doc_stride)
-            else:
-                encoded = encode(dataset, tokenizer, protocol.max_length)
+            with meter.phase("tokenise"):
+                if task.span:
+                    encoded = encode_windows(dataset, tokenizer, protocol.max_length, protocol.doc_stride)
+                else:
+                    encoded = encode(dataset, tokenizer, protocol.max_length)
             return Batcher(encoded, encoder, batch_size)
 
         data, apart = load_split(task, task.train or "", store, size), None

@@ -16,20 +16,23 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.flops import inference_flops
 from steadytune.evaluation.outputs import write_history, write_predictions
 from steadytune.evaluation.predict import Predictions, predict
+from steadytune.files import sha256
 from steadytune.inputs import cell_fingerprint, selected_layer
 from steadytune.layout import cell_folder, checkpoint_path, verification_folder
 from steadytune.methods.base import Composition, Setup
 from steadytune.suite import Suite
 from steadytune.training.batching import order_digest
 from steadytune.training.determinism import pick_device, set_determinism
-from steadytune.training.environment import Clock, environment, peak_memory
+from steadytune.training.environment import environment
 from steadytune.training.interruption import termination
 from steadytune.training.keeping import keep
 from steadytune.training.loop import Diverged, Fit, fit
 from steadytune.training.material import EvaluationSet, Material, verified_inputs, weights_digest
+from steadytune.training.memory import keep_freed_memory
 from steadytune.training.precision import Precision
 from steadytune.training.step import is_out_of_memory
 from steadytune.training.streams import Streams
+from steadytune.training.usage import Meter
 
 log = logging.getLogger(__name__)
 
@@ -47,30 +50,35 @@ class Outcome:
     evaluations: list[records.Evaluation] = field(default_factory=list)
 
 
-def run_cell(suite: Suite, cell: Cell, *, keep_model: bool = False, again: bool = False) -> None:
+def run_cell(
+    suite: Suite, cell: Cell, meter: Meter | None = None, *, keep_model: bool = False, again: bool = False
+) -> None:
     """Train and evaluate a cell and write its record, predictions and history.
 
+    meter: what measures it already, from before the imports.
     keep_model: write the fine-tuned model beside them, too.
     again: leave the cell's own files alone, and write to the folder of its verification.
 
     Raises:
         SteadyTuneError: inputs that are missing, corrupted or do not fit.
     """
-    clock = Clock()
+    meter = meter or Meter()
     spec = suite.spec(cell)
     device = pick_device()
     set_determinism(spec.protocol.determinism, spec.protocol.threads, device)
+    keep_freed_memory()
+    meter.watch(device)
     outcome = Outcome()
-    with clock.phase("load"):
+    with meter.phase("load"):
         inputs = verified_inputs(spec, suite.file.store)
         layer = selected_layer(suite, spec)
         mark = cell_fingerprint(spec, {item.key: item.digest for item in inputs}, layer)
     folder = verification_folder(suite, cell) if again else cell_folder(suite, cell)
     checkpoint, material = (folder / "checkpoint.safetensors" if again else checkpoint_path(suite, cell)), None
     try:
-        with clock.phase("load"):
-            material = Material.load(spec, suite.file.store, device, layer)
-        _train_and_evaluate(spec, material, outcome, clock, checkpoint, mark)
+        with meter.phase("load"):
+            material = Material.load(spec, suite.file.store, device, layer, meter)
+        _train_and_evaluate(spec, material, outcome, meter, checkpoint, mark)
     except Diverged as error:
         outcome.status, outcome.reason = "diverged", str(error)
     except (SteadyTuneError, OSError):
@@ -78,21 +86,24 @@ def run_cell(suite: Suite, cell: Cell, *, keep_model: bool = False, again: bool 
     except Exception as error:
         outcome.status = "out_of_memory" if is_out_of_memory(error) else "failed"
         outcome.reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        # Scores of the sets that came before the error are no cell's: tables would count them in.
+        outcome.evaluations, outcome.predictions = [], {}
         log.exception("the cell ends as %s", outcome.status)
     if keep_model:
         keep(material.encoder if material and outcome.training else None, folder / records.MODEL)
-    _write(folder, spec, outcome, device, inputs, mark, clock)
+    _write(folder, spec, outcome, device, inputs, mark, meter)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
 
 
 def _train_and_evaluate(
-    spec: Spec, material: Material, outcome: Outcome, clock: Clock, checkpoint: Path, mark: str
+    spec: Spec, material: Material, outcome: Outcome, meter: Meter, checkpoint: Path, mark: str
 ) -> None:
     """Fill `outcome` as far as the cell gets."""
     encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
     method = Composition([part.build() for part in spec.parts])
-    method.prepare(Setup(encoder, streams, material.objective, material.train, material.selected_layer))
+    with meter.phase("train"):
+        method.prepare(Setup(encoder, streams, material.objective, material.train, material.selected_layer))
     precision = Precision(spec.protocol.precision, material.device)
     initial_weights = weights_digest(encoder)
     own = material.evaluations[spec.task].batcher
@@ -100,11 +111,11 @@ def _train_and_evaluate(
     def on_epoch() -> dict[str, float]:
         if not spec.protocol.evaluate_epochs:
             return {}
-        with clock.phase("evaluate"):
+        with meter.phase("evaluate"):
             scores = predict(encoder, own, precision).evaluate(task, task)
         return {task.metric: scores["metrics"][task.metric]}
 
-    with clock.phase("train"), termination() as interrupted:
+    with meter.phase("train"), termination() as interrupted:
         fitted = fit(
             encoder,
             method,
@@ -114,13 +125,14 @@ def _train_and_evaluate(
             objective=material.objective,
             checkpoint=checkpoint,
             fingerprint=mark,
+            meter=meter,
             on_epoch=on_epoch,
             interrupted=interrupted,
         )
     outcome.history = fitted.history
     first_order = order_digest(material.train.order(streams.order(0)))
     outcome.training = _training(material, fitted, initial_weights, first_order)
-    with clock.phase("evaluate"):
+    with meter.phase("evaluate"):
         for name, found in material.evaluations.items():
             outcome.predictions[name] = predict(encoder, found.batcher, precision)
             scores = outcome.predictions[name].evaluate(task, found.task, spec.protocol.collapse)
@@ -172,11 +184,12 @@ def _training(material: Material, fitted: Fit, initial_weights: str, first_order
 
 
 def _write(
-    folder: Path, spec: Spec, outcome: Outcome, device: str, inputs: list[records.Input], mark: str, clock: Clock
+    folder: Path, spec: Spec, outcome: Outcome, device: str, inputs: list[records.Input], mark: str, meter: Meter
 ) -> None:
     """Predictions and history first, the record last: where there is a record, the cell is whole."""
-    write_predictions(folder / records.PREDICTIONS, outcome.predictions)
-    write_history(folder / records.HISTORY, outcome.history)
+    with meter.phase("write"):
+        write_predictions(folder / records.PREDICTIONS, outcome.predictions)
+        write_history(folder / records.HISTORY, outcome.history)
     record = records.Record(
         status=outcome.status,
         reason=outcome.reason,
@@ -187,7 +200,9 @@ def _write(
         environment=environment(device),
         training=outcome.training,
         evaluations=outcome.evaluations,
-        timing=clock.timing(),
-        memory=peak_memory(device),
+        timing=meter.timing(),
+        memory=meter.memory(device),
+        usage=meter.usage(outcome.training.flops if outcome.training else None),
+        files={name: sha256(folder / name) for name in (records.PREDICTIONS, records.HISTORY)},
     )
     records.write_record(record, folder)

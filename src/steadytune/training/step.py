@@ -9,8 +9,8 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from steadytune.evaluation.flops import flop_counter
 from steadytune.methods.base import Composition, Update
 from steadytune.training.batching import Batch
 from steadytune.training.forward import Forward
@@ -96,7 +96,7 @@ class Step:
         if self.flops is not None:
             yield
             return
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             yield
         self.flops = counter.get_total_flops() / batch.tokens
 

@@ -1,0 +1,97 @@
+"""Planning thousands of cells: a dry run of 6,000, and a second run of 3,000 that has nothing to do.
+
+    python benchmarks/dag.py [--rounds R]
+
+In a copy of the project. The 3,000 cells are not trained: empty files stand for all outputs, and Snakemake is told that
+they are up to date.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+from measuring import Cost, Row, children_seconds, machine, median, write
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("Snakefile", "workflow", "config", "src", "profiles", "published", "notebooks")
+SUITE = {
+    "suite": "many",
+    "title": "Many cells",
+    "encoders": {"mini": {"model": "steadytune/mini"}},
+    "grid": [
+        {"encoders": ["mini"], "methods": ["vanilla", "hype-n", "hype-u", "lnsr", "r3f"],
+         "tasks": ["mini-rte", "mini-stsb", "mini-cola"], "seeds": 200}
+    ],
+    "tables": ["main"],
+}  # fmt: skip
+
+
+def measure(rounds: int) -> list[Row]:
+    """The table's rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            shutil.copytree(source, project / name) if source.is_dir() else shutil.copy2(source, project / name)
+        planned = [cost(project, "config/paper-hype.yaml", "--dry-run", "--quiet", "all") for _ in range(rounds)]
+        (project / "config/many.yaml").write_text(yaml.safe_dump(SUITE))
+        pretend(project, "config/many.yaml")
+        repeated = [cost(project, "config/many.yaml") for _ in range(rounds)]
+    found = {"dry run of 5,880 cells": planned, "second run of 3,000 cells, nothing to do": repeated}
+    rows = []
+    for name, costs in found.items():
+        processor = median(costs, "processor")
+        rows.append(Row(name, median(costs), 10, unit="s", note=f"processor {processor:.1f} s"))
+    return rows
+
+
+def pretend(project: Path, suite: str) -> None:
+    """Make every output of a suite there and up to date."""
+    listed = snakemake(project, suite, "--summary").stdout.splitlines()
+    for line in listed:
+        path = project / line.partition("\t")[0]
+        if "\t" in line and not line.startswith("output_file"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    snakemake(project, suite, "--touch", "--quiet", "all")
+    # What is still to be done would be work, and not a second run.
+    left = snakemake(project, suite, "--dry-run").stdout
+    if "Nothing to be done" not in left:
+        raise RuntimeError(f"the pretended outputs are not up to date:\n{left[-1500:]}")
+
+
+def cost(project: Path, suite: str, *arguments: str) -> Cost:
+    """Of one call of Snakemake."""
+    before, start = children_seconds(), time.perf_counter()
+    snakemake(project, suite, *arguments)
+    return Cost(time.perf_counter() - start, children_seconds() - before)
+
+
+def snakemake(project: Path, suite: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake on two cores; what it says is in `stdout`."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", suite, "--cores", "2", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(project / "src")}
+    done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, check=False)  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stdout[-1500:]}")
+    return done
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    write(machine())
+    for row in measure(parser.parse_args().rounds):
+        write(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What the benchmarks share: material from the store or drawn, fresh processes by turns, medians, one table."""
+
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from steadytune.encoders.dropout import use_quick_dropout
+from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.loading import load_encoder, load_tokenizer
+from steadytune.methods import registry
+from steadytune.methods.base import Composition, Setup
+from steadytune.protocol import Protocol
+from steadytune.suite import STORE_VARIABLE
+from steadytune.tasks.data import Encoded, encode, load_split
+from steadytune.tasks.table import Task, parse_task
+from steadytune.training.batching import Batcher
+from steadytune.training.determinism import set_determinism
+from steadytune.training.loop import Fit, fit
+from steadytune.training.memory import keep_freed_memory
+from steadytune.training.objective import Classification, Regression
+from steadytune.training.streams import Streams
+from steadytune.training.usage import processor_name
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+MAX_LENGTH, BATCH, SEED = 128, 16, 1
+# Mean tokens of an input, by which texts are drawn where no store has the task.
+TOKENS = {"rte": 64, "mrpc": 53, "stsb": 31, "cola": 11}
+TASKS = tuple(TOKENS)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run took."""
+
+    wall: float
+    """Seconds."""
+    processor: float
+    """Seconds of this process's threads: on a busy machine, with one thread, steadier than the wall's."""
+    score: float = float("nan")
+    """The task's metric on the development examples."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a ratio, or seconds, and what it is to be."""
+
+    name: str
+    value: float
+    target: float
+    at_least: bool = False
+    unit: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        met = self.value >= self.target if self.at_least else self.value <= self.target
+        bound = f"{'>=' if self.at_least else '<='} {self.target:g}{self.unit}"
+        return f"{self.name:58} {self.value:7.2f}{self.unit:2} {bound:9} {'met' if met else 'MISSED':7} {self.note}"
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[], Cost]]:
+    """Time a block; what is handed out gives the block's cost once it has ended."""
+    wall, processor = time.perf_counter(), time.process_time()
+    ends: list[float] = []
+    yield lambda: Cost(ends[0] - wall, ends[1] - processor)
+    ends += [time.perf_counter(), time.process_time()]
+
+
+def by_turns(ways: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
+    """Run every way once a round, each in a process of its own; ways must be importable, or partials of such."""
+    found: dict[str, list[Cost]] = {name: [] for name in ways}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        for _ in range(rounds):
+            for name, way in ways.items():
+                found[name].append(pool.submit(way).result())
+    return found
+
+
+def median(costs: list[Cost], field: str = "wall") -> float:
+    """The median over the rounds."""
+    return statistics.median(getattr(cost, field) for cost in costs)
+
+
+def ratio(one: list[Cost], other: list[Cost], field: str = "wall") -> float:
+    """The median over the rounds of one's cost over the other's: a round's runs share the machine's state."""
+    return statistics.median(getattr(a, field) / getattr(b, field) for a, b in zip(one, other, strict=True))
+
+
+@dataclass
+class Material:
+    """A task's examples and an encoder: of the store that STEADYTUNE_STORE names, or drawn in their shapes."""
+
+    task: Task
+    encoder: Encoder
+    train: Encoded
+    development: Encoded
+
+    @classmethod
+    def load(cls, name: str, examples: int, development: int) -> "Material":
+        """`examples` for training, as many as asked for development or all that there are."""
+        task = parse_task(name)[0]
+        store = Path(os.environ[STORE_VARIABLE]) if STORE_VARIABLE in os.environ else None
+        if store is None:
+            return cls(task, drawn_encoder(task.num_labels), _draw(task, examples, 0), _draw(task, development, 1))
+        folder = store / "models" / MODEL
+        tokenizer = load_tokenizer(folder)
+        train = encode(load_split(task, task.train or "", store, examples), tokenizer, MAX_LENGTH)
+        splits = load_split(task, task.evaluation, store)
+        kept = encode(splits.select(range(min(development, len(splits)))), tokenizer, MAX_LENGTH)
+        return cls(task, load_encoder(folder, task.num_labels, SEED), train, kept)
+
+
+def drawn_encoder(labels: int, layers: int = 6) -> Encoder:
+    """A BERT of MiniLM's width with drawn weights."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(SEED)
+    sizes = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": layers, "num_attention_heads": 12}
+    model = BertForSequenceClassification(BertConfig(**sizes, num_labels=labels))
+    use_quick_dropout(model)
+    return Encoder(model)
+
+
+def _draw(task: Task, size: int, seed: int) -> Encoded:
+    """Words with a Zipf law in texts of the task's mean length, a quarter of it their deviation."""
+    generator = np.random.Generator(np.random.Philox(seed))
+    lengths = generator.normal(TOKENS[task.name], TOKENS[task.name] / 4, size).clip(5, MAX_LENGTH).astype(int)
+    texts = [1000 + generator.zipf(1.2, length) % 29000 for length in lengths]
+    labels = 5 * generator.random(size) if task.regression else generator.integers(task.num_labels, size=size)
+    return Encoded(texts, [np.zeros_like(text) for text in texts], labels, np.arange(size), 0)
+
+
+def fine_tune(material: Material, protocol: Protocol, method: str = "vanilla") -> Fit:
+    """The project's training of one cell: without evaluation and record."""
+    set_determinism(protocol.determinism, protocol.threads, "cpu")
+    keep_freed_memory()
+    streams, task = Streams(SEED), material.task
+    batcher = Batcher(material.train, material.encoder, protocol.batch_size)
+    parts, _ = registry.parse(method)
+    composition = Composition([part.build() for part in parts])
+    objective = Regression() if task.regression else Classification()
+    composition.prepare(Setup(material.encoder, streams, objective, batcher))
+    with tempfile.TemporaryDirectory() as folder:
+        return fit(material.encoder, composition, batcher, protocol, streams, objective=objective,
+                   checkpoint=Path(folder) / "checkpoint.safetensors", fingerprint="", on_epoch=dict)  # fmt: skip
+
+
+def children_seconds() -> float:
+    """Processor time of the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def machine() -> str:
+    """Processor, cores and versions."""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return (
+        f"{processor_name()}, {os.cpu_count()} cores, load {load}; Python {platform.python_version()}, "
+        f"torch {torch.__version__}"
+    )
+
+
+def write(line: object = "") -> None:
+    """One line to standard output, at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,74 @@
+"""Time of a step of each method over plain fine-tuning's.
+
+    python benchmarks/methods.py [--steps N] [--rounds R] [--threads T] [--precision bf16|fp32]
+
+Each method trains on the same batches of RTE as vanilla, in a process of its own, by turns. Every run first takes a few
+steps that are not timed.
+"""
+
+import argparse
+from dataclasses import replace
+from functools import partial
+
+from measuring import BATCH, Cost, Material, Row, by_turns, fine_tune, machine, median, ratio, timed, write
+from training import PROTOCOL
+
+TASK = "rte"
+# Over vanilla, passes counted: HyPe adds noise alone; the others by the passes that they make.
+TARGETS = {
+    "hype-n": 1.03,
+    "hype-n~hidden_dropout=0.1": 1.03,
+    "lnsr": 1.6,
+    "r3f": 2.0,
+    "r-drop": 2.0,
+    "smart~proximal_weight=0": 3.3,
+    "freelb": 3.2,
+    "mixout": 1.25,
+    "child-tuning-f": 1.1,
+    "recadam~gamma=100": 1.1,
+}
+
+
+def train(method: str, steps: int, threads: int, precision: str) -> Cost:
+    """A cell of the method."""
+    protocol = replace(PROTOCOL, threads=threads, precision=precision)
+    fine_tune(Material.load(TASK, 4 * BATCH, 1), protocol)
+    material = Material.load(TASK, steps * BATCH, 1)
+    with timed() as cost:
+        fine_tune(material, protocol, method)
+    return cost()
+
+
+def measure(steps: int, rounds: int, threads: int, precision: str = "bf16") -> list[Row]:
+    """The table's rows."""
+    ways = {name: partial(train, name, steps, threads, precision) for name in ("vanilla", *TARGETS)}
+    costs = by_turns(ways, rounds)
+    write(f"\nmethods on {TASK}: {steps} steps of {BATCH} in {precision}, {threads} threads, {rounds} rounds")
+    for name, runs in costs.items():
+        write(f"{name:28} {1e3 * median(runs) / steps:6.0f} ms a step ({1e3 * median(runs, 'processor') / steps:.0f})")
+    return [
+        Row(
+            f"{name} over vanilla, a step",
+            ratio(costs[name], costs["vanilla"]),
+            target,
+            unit="x",
+            note=f"processor {ratio(costs[name], costs['vanilla'], 'processor'):.2f}",
+        )
+        for name, target in TARGETS.items()
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name, default in {"steps": 16, "rounds": 3, "threads": 2}.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="default bf16")
+    options = parser.parse_args()
+    write(machine())
+    for row in measure(options.steps, options.rounds, options.threads, options.precision):
+        write(row)
+
+
+if __name__ == "__main__":
+    main()

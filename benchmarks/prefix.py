@@ -1,0 +1,48 @@
+"""Frozen lower layers that are run once against full fine-tuning: eight layers, the lower six frozen, three epochs.
+
+python benchmarks/prefix.py [--steps N] [--rounds R] [--threads T]
+"""
+
+import argparse
+from dataclasses import replace
+from functools import partial
+
+from measuring import BATCH, Cost, Material, Row, by_turns, drawn_encoder, fine_tune, machine, ratio, timed, write
+from training import PROTOCOL
+
+LAYERS = 8
+PREFIX = f"layer-tune~count={LAYERS // 4}~cache=true"
+
+
+def train(method: str, steps: int, threads: int) -> Cost:
+    """Three epochs, the pass over the frozen layers included."""
+    material = Material.load("rte", steps * BATCH, 1)
+    material = replace(material, encoder=drawn_encoder(2, LAYERS))
+    with timed() as cost:
+        fine_tune(material, replace(PROTOCOL, epochs=3, threads=threads, precision="bf16"), method)
+    return cost()
+
+
+def measure(steps: int, rounds: int, threads: int) -> list[Row]:
+    """The table's row."""
+    costs = by_turns({name: partial(train, name, steps, threads) for name in ("vanilla", PREFIX)}, rounds)
+    processor = ratio(costs[PREFIX], costs["vanilla"], "processor")
+    found = ratio(costs[PREFIX], costs["vanilla"])
+    return [
+        Row("frozen prefix over full tuning, three epochs", found, 0.4, unit="x", note=f"processor {processor:.2f}")
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name, default in {"steps": 10, "rounds": 3, "threads": 2}.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    options = parser.parse_args()
+    write(machine())
+    for row in measure(options.steps, options.rounds, options.threads):
+        write(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""From the start of the process to the first training step: a cell against a script as run_glue is written.
+
+    python benchmarks/start.py [--rounds R]
+
+Both read the same staged split and encoder, train one step and end. Needs a store (STEADYTUNE_STORE); without one,
+nothing is measured.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measuring import MODEL, Cost, Row, children_seconds, machine, median, write
+
+from steadytune.suite import STORE_VARIABLE
+
+# What run_glue does, without its options: imports, load_dataset, tokenisation by map, model, Trainer, one step.
+PEER = """
+import sys, tempfile
+import evaluate
+from datasets import load_dataset
+from transformers import (AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments,
+                          default_data_collator, set_seed)
+from transformers.utils import logging
+logging.set_verbosity_error()
+store, model = sys.argv[1:]
+set_seed(1)
+folder = f"{store}/datasets/nyu-mll/glue/rte"
+with tempfile.TemporaryDirectory() as cache:
+    data = load_dataset("parquet", data_files={name: f"{folder}/{name}-00000-of-00001.parquet"
+                                               for name in ("train", "validation")}, cache_dir=cache)
+    path = f"{store}/models/{model}"
+    config = AutoConfig.from_pretrained(path, num_labels=2)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForSequenceClassification.from_pretrained(path, config=config)
+    data = data.map(lambda batch: tokenizer(batch["sentence1"], batch["sentence2"], padding="max_length",
+                                            max_length=128, truncation=True), batched=True)
+    arguments = TrainingArguments(cache, max_steps=1, per_device_train_batch_size=1, use_cpu=True, report_to="none",
+                                  save_strategy="no", disable_tqdm=True)
+    Trainer(model, arguments, train_dataset=data["train"], eval_dataset=data["validation"],
+            data_collator=default_data_collator, processing_class=tokenizer).train()
+"""
+# A job's command up to the end of its first step, which ends the process.
+OURS = """
+import os, sys
+from pathlib import Path
+from steadytune.offline import go_offline
+go_offline()
+from steadytune.cell import Cell
+from steadytune.suite import load_suite
+from steadytune.training import loop, run
+step = loop.Step.__call__
+def first(*arguments):
+    step(*arguments)
+    os._exit(0)
+loop.Step.__call__ = first
+suite = load_suite(Path(sys.argv[1]))
+run.run_cell(suite, suite.cells[0])
+"""
+SUITE = f"""
+suite: start
+title: Start
+encoders: {{minilm: {{model: {MODEL}}}}}
+protocol: {{batch_size: 1}}
+grid: [{{encoders: [minilm], methods: [vanilla], tasks: [rte], seeds: 1}}]
+transfer: {{rte: []}}
+"""
+
+
+def measure(rounds: int) -> list[Row]:
+    """The table's row; none without a store."""
+    if STORE_VARIABLE not in os.environ:
+        write("start of the process: not measured, STEADYTUNE_STORE names no store")
+        return []
+    store = str(Path(os.environ[STORE_VARIABLE]).resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        stage(Path(folder), Path(store))
+        ways = {"ours": (OURS, "start.yaml"), "peer": (PEER, store, MODEL)}
+        found: dict[str, list[Cost]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, (source, *arguments) in ways.items():
+                before, start = children_seconds(), time.perf_counter()
+                command = [sys.executable, "-c", source, *arguments]
+                subprocess.run(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, check=True)
+                found[name].append(Cost(time.perf_counter() - start, children_seconds() - before))
+    write("\nstart of the process to the end of the first step, s: wall (processor)")
+    for name, costs in found.items():
+        write(f"{name:6} {median(costs):6.1f} ({median(costs, 'processor'):.1f})")
+    processor = median(found["peer"], "processor") / median(found["ours"], "processor")
+    value = median(found["peer"]) / median(found["ours"])
+    return [
+        Row("start to first step: like run_glue over ours", value, 2, at_least=True, unit="x",
+            note=f"processor {processor:.2f}")
+    ]  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """One thread, and no suite's own store."""
+    kept = {key: value for key, value in os.environ.items() if key != STORE_VARIABLE}
+    return kept | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def stage(folder: Path, store: Path) -> None:
+    """A suite of one cell in `folder`, its store staged from `store` without the lock."""
+    from steadytune.store.receipt import Receipt, measure_all, write_receipt
+
+    (folder / "start.yaml").write_text(SUITE)
+    for kind, key in (("datasets", "nyu-mll/glue/rte"), ("models", MODEL)):
+        source, target = store / kind / key, folder / "store" / kind / key
+        target.mkdir(parents=True)
+        for path in source.iterdir():
+            (target / path.name).symlink_to(path)
+        names = [path.name for path in source.iterdir()]
+        write_receipt(target, Receipt("local", "the benchmark's store", None, "lock", measure_all(target, names)))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    write(machine())
+    for row in measure(parser.parse_args().rounds):
+        write(row)
+
+
+if __name__ == "__main__":
+    main()

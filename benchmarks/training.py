@@ -1,0 +1,139 @@
+"""Training time of a cell against transformers.Trainer, as run_glue sets it and tuned.
+
+    python benchmarks/training.py [--steps N] [--rounds R] [--threads T] [--tasks rte,mrpc,stsb,cola]
+
+Equal examples, steps, batch size, optimiser, schedule and threads; each run is a process of its own, by turns. What is
+timed is the training itself: models are loaded and texts are tokenised before. Scores are of models after one short
+epoch: they are there to be equal within the spread between seeds.
+"""
+
+import argparse
+import statistics
+import tempfile
+from dataclasses import replace
+from functools import partial
+
+import torch
+from measuring import BATCH, MAX_LENGTH, SEED, TASKS, Cost, Material, Row, by_turns, fine_tune, machine, median
+from measuring import ratio, timed, write
+
+from steadytune.encoders.encoder import Encoder
+from steadytune.evaluation.predict import predict
+from steadytune.protocol import Protocol
+from steadytune.tasks.data import Encoded
+from steadytune.training.batching import Batcher
+from steadytune.training.precision import Precision
+
+PROTOCOL = Protocol(epochs=1, batch_size=BATCH, learning_rate=1e-4, max_length=MAX_LENGTH)
+DEVELOPMENT = 256
+
+
+def ours(task: str, steps: int, threads: int, precision: str) -> Cost:
+    """A cell of this project."""
+    material = Material.load(task, steps * BATCH, DEVELOPMENT)
+    with timed() as cost:
+        fine_tune(material, replace(PROTOCOL, threads=threads, precision=precision))
+    return replace(cost(), score=score(material))
+
+
+def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
+    """The same training by transformers.Trainer."""
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, default_data_collator
+    from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    torch.set_num_threads(threads)
+    material = Material.load(task, steps * BATCH, DEVELOPMENT)
+    settings = {"bf16": True, "train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"}
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=SEED, use_cpu=True,
+            learning_rate=PROTOCOL.learning_rate, warmup_steps=PROTOCOL.warmup, weight_decay=PROTOCOL.weight_decay,
+            adam_beta1=PROTOCOL.beta1, adam_beta2=PROTOCOL.beta2, adam_epsilon=PROTOCOL.epsilon,
+            max_grad_norm=PROTOCOL.gradient_clip, report_to="none", save_strategy="no", disable_tqdm=True,
+            **(settings if tuned else {}),
+        )  # fmt: skip
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=_empty_tokenizer(), pad_token="[PAD]")
+        collator = DataCollatorWithPadding(tokenizer) if tuned else default_data_collator
+        data = examples(material.train, None if tuned else MAX_LENGTH)
+        made = Trainer(material.encoder.model, arguments, data_collator=collator, train_dataset=data)  # pyright: ignore
+        with timed() as cost:
+            made.train()
+    return replace(cost(), score=score(material))
+
+
+def _empty_tokenizer():  # noqa: ANN202 (of a package that is only needed here)
+    """What a collator that pads asks for; the padding's id is 0, as the encoder's."""
+    from tokenizers import Tokenizer, models
+
+    return Tokenizer(models.WordLevel({"[PAD]": 0}, "[PAD]"))
+
+
+def examples(encoded: Encoded, pad_to: int | None) -> "list[dict]":
+    """Encoded texts as a data set of transformers', perhaps padded."""
+    found = []
+    for number, ids in enumerate(encoded.input_ids):
+        segments = encoded.token_type_ids[number] if encoded.token_type_ids is not None else 0 * ids
+        padding = [0] * max(0, (pad_to or 0) - len(ids))
+        label = encoded.labels[number]
+        found.append({
+            "input_ids": [*ids.tolist(), *padding],
+            "attention_mask": [1] * len(ids) + padding,
+            "token_type_ids": [*segments.tolist(), *padding],
+            "labels": float(label) if label.dtype.kind == "f" else int(label),
+        })  # fmt: skip
+    return found
+
+
+def score(material: Material) -> float:
+    """The task's metric on the development examples."""
+    encoder = Encoder(material.encoder.model)
+    batcher = Batcher(material.development, encoder, 64)
+    found = predict(encoder, batcher, Precision("fp32", "cpu")).evaluate(material.task, material.task)
+    return found["metrics"][material.task.metric]
+
+
+def measure(steps: int, rounds: int, threads: int, tasks: tuple[str, ...] = TASKS) -> list[Row]:
+    """The table's rows; the details of every task are written on the way."""
+    found: dict[str, list[float]] = {"plain": [], "tuned": []}
+    write(f"\ntraining of a cell: {steps} steps of {BATCH}, {threads} threads, {rounds} rounds, medians of ms a step")
+    write(
+        f"{'':6} {'Trainer':>18} {'Trainer tuned':>18} {'ours, fp32':>18} {'ours, bf16':>18}   wall (processor), score"
+    )
+    for task in tasks:
+        ways = {name: partial(trainer, task, steps, threads, name == "tuned") for name in ("plain", "tuned")}
+        ways |= {name: partial(ours, task, steps, threads, name) for name in ("fp32", "bf16")}
+        costs = by_turns(ways, rounds)
+        cells = [
+            f"{1e3 * median(runs) / steps:5.0f} ({1e3 * median(runs, 'processor') / steps:3.0f}) {median(runs, 'score'):5.2f}"
+            for runs in costs.values()
+        ]
+        write(f"{task:6} " + " ".join(f"{cell:>18}" for cell in cells))
+        for peer, ratios in found.items():
+            ratios.append(ratio(costs[peer], costs["bf16"]))
+            write(
+                f"       over ours in bf16, {peer}: {ratios[-1]:.2f} "
+                f"(processor {ratio(costs[peer], costs['bf16'], 'processor'):.2f})"
+            )
+    names = {"plain": ("Trainer as run_glue sets it", 5.0), "tuned": ("Trainer tuned", 2.0)}
+    return [
+        Row(f"training time of a cell: {name} over ours", statistics.mean(found[key]), target, at_least=True, unit="x")
+        for key, (name, target) in names.items()
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name, default in {"steps": 24, "rounds": 3, "threads": 2}.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="default all four")
+    options = parser.parse_args()
+    write(machine())
+    for row in measure(options.steps, options.rounds, options.threads, tuple(options.tasks.split(","))):
+        write(row)
+
+
+if __name__ == "__main__":
+    main()

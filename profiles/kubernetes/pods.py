@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Snakemake's jobs as pods: `submit` prints a job's name, `status` says how it stands.
+
+STEADYTUNE_IMAGE is the image, STEADYTUNE_VOLUME the claim of the volume that holds the project, which must be mounted
+where Snakemake runs, at the same path.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# A pod's first process alone is told to end, and has to pass it on: training then leaves a checkpoint.
+COMMAND = """
+trap 'kill -TERM -1' TERM
+sh "$0" & job=$!
+wait $job; status=$?
+if [ $status -gt 128 ]; then wait $job; status=$?; fi
+exit $status
+"""
+GRACE_SECONDS = 60
+
+
+def manifest(options: argparse.Namespace, image: str, volume: str, folder: Path) -> dict:
+    """A Kubernetes job that runs one of Snakemake's scripts, once."""
+    requests = {"cpu": str(options.cpus), "memory": f"{options.memory}M"}
+    if options.gpus:
+        requests["nvidia.com/gpu"] = str(options.gpus)
+    container = {
+        "name": "job",
+        "image": image,
+        "command": ["bash", "-c", COMMAND, str(options.script.absolute())],
+        "workingDir": str(folder),
+        "resources": {"requests": requests, "limits": requests},
+        "volumeMounts": [{"name": "project", "mountPath": str(folder)}],
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": 60 * options.minutes,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "containers": [container],
+        "volumes": [{"name": "project", "persistentVolumeClaim": {"claimName": volume}}],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"generateName": "steadytune-", "labels": {"app": "steadytune"}},
+        "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": 86400, "template": {"spec": pod}},
+    }
+
+
+def submit(options: argparse.Namespace) -> None:
+    """Start a job and print its name."""
+    missing = [name for name in ("STEADYTUNE_IMAGE", "STEADYTUNE_VOLUME") if name not in os.environ]
+    if missing:
+        sys.exit(f"{missing[0]} is not set")
+    body = manifest(options, os.environ["STEADYTUNE_IMAGE"], os.environ["STEADYTUNE_VOLUME"], Path.cwd())
+    sys.stdout.write(kubectl("create", "-f", "-", "-o", "name", given=json.dumps(body)))
+
+
+def status(options: argparse.Namespace) -> None:
+    """Print running, success or failed."""
+    found = json.loads(kubectl("get", options.job, "-o", "json"))["status"]
+    word = "success" if found.get("succeeded") else "failed" if found.get("failed") else "running"
+    sys.stdout.write(f"{word}\n")
+
+
+def kubectl(*arguments: str, given: str | None = None) -> str:
+    """What kubectl prints; its own complaint goes to the terminal."""
+    return subprocess.run(["kubectl", *arguments], input=given, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def main() -> None:
+    """Run one command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    new = commands.add_parser("submit")
+    for name in ("cpus", "memory", "minutes", "gpus"):
+        new.add_argument(f"--{name}", type=int, required=True)
+    new.add_argument("script", type=Path)
+    new.set_defaults(run=submit)
+    one = commands.add_parser("status")
+    one.add_argument("job")
+    one.set_defaults(run=status)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

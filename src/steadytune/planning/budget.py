@@ -1,0 +1,129 @@
+"""Which claims a number of hours can decide, and the cells for them.
+
+A claim is decided by the same seeds on all of its sides: at least as many as its paper ran, and so many that its test
+can speak at all (`fewest_seeds`). Claims share cells, so they are taken one after the other, each time the one that
+adds the most decided claims for an hour, those included that its cells decide besides. Greedy: not always the best.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from steadytune.analysis.claims import ALPHA, Claim, Comparison, Difference, Gain, Spread
+from steadytune.analysis.evidence import Scene
+from steadytune.analysis.power import POWER, power_of_ratio, smallest_p
+from steadytune.analysis.verdicts import AS_RUN, empty_results
+from steadytune.cell import Cell
+from steadytune.layout import record_path
+from steadytune.suite import Suite
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a claim asks of a suite."""
+
+    claim: Claim
+    planned: tuple[Cell, ...]
+    """All its cells that the suite has."""
+    cells: tuple[Cell, ...]
+    """Those that decide it: of `seeds` only."""
+    seeds: int
+    lack: str = ""
+    """Why no run of the suite could decide it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be run."""
+
+    decided: tuple[Need, ...]
+    """In the order in which they were taken."""
+    cells: tuple[Cell, ...]
+    """Those that are missing, in the suite's order."""
+    hours: float
+    """Of device time, for `cells`."""
+
+
+def needs(suite: Suite) -> list[Need]:
+    """The cells of every claim of a suite."""
+    scene = Scene(suite, empty_results(suite), AS_RUN)
+    by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
+    families: dict[str, int] = {}
+    for claim in suite.claims:
+        families[claim.family] = families.get(claim.family, 0) + (claim.unreachable is None)
+    return [_need(claim, scene, by_path, ALPHA / max(families[claim.family], 1)) for claim in suite.claims]
+
+
+def choose(
+    suite: Suite, wanted: Sequence[Need], done: set[Cell], hours: Callable[[Cell], float], most: float
+) -> Choice:
+    """The claims that are decided within `most` hours of device time.
+
+    Args:
+        suite: gives the order of cells.
+        wanted: the claims' needs; those with a `lack` are left out.
+        done: cells that have a record.
+        hours: what a missing cell takes; NaN where that is not known, which leaves its claims out.
+        most: the budget.
+    """
+    cost = {cell: hours(cell) for need in wanted for cell in need.cells if cell not in done}
+    left = [need for need in wanted if not need.lack]
+    have, decided, spent = set(done), [], 0.0
+    while True:
+        for need in [need for need in left if have.issuperset(need.cells)]:
+            decided.append(need)
+            left.remove(need)
+        open_ = {need.claim.id: [cell for cell in need.cells if cell not in have] for need in left}
+        prices = {name: sum(cost[cell] for cell in cells) for name, cells in open_.items()}
+        # NaN is not within a budget.
+        affordable = [name for name, price in prices.items() if spent + price <= most]
+        if not affordable:
+            order = tuple(cell for cell in suite.cells if cell in have and cell not in done)
+            return Choice(tuple(decided), order, spent)
+
+        def worth(name: str, open_=open_, prices=prices) -> float:
+            gained = set(open_[name])
+            return sum(gained.issuperset(cells) for cells in open_.values()) / max(prices[name], 1e-9)
+
+        best = max(affordable, key=worth)
+        have.update(open_[best])
+        spent += prices[best]
+
+
+def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> int | None:
+    """With how many of the planned seeds a claim's test can speak; None where all of them are too few.
+
+    Sign flips need so many pairs that their smallest p-value is at most alpha; a claim about spread, that its own ratio
+    is found with a chance of 80 %. What other tests need depends on scores that are not there yet.
+    """
+    for seeds in range(min(claim.seeds, planned), planned + 1):
+        if isinstance(claim, Spread):
+            enough = seeds > 2 and power_of_ratio(claim.size(), seeds, strata, alpha) >= POWER
+        else:
+            enough = not isinstance(claim, Difference | Gain) or smallest_p(seeds, strata) <= alpha
+        if enough:
+            return seeds
+    return None
+
+
+def _need(claim: Claim, scene: Scene, by_path: dict[str, Cell], alpha: float) -> Need:
+    if claim.unreachable:
+        return Need(claim, (), (), 0, "unreachable")
+    if not isinstance(claim, Comparison):
+        return Need(claim, (), (), 0, "decided by measurements of layers, not by cells")
+    evidence = scene.gather(claim)
+    planned = tuple(by_path[path] for path in evidence.missing)
+    if evidence.outside or not planned:
+        return Need(claim, planned, (), 0, evidence.lack)
+    seeds = sorted(set.intersection(*_seeds_of_sides(planned)))
+    enough = fewest_seeds(claim, len(evidence.strata), len(seeds), alpha) if seeds else None
+    if enough is None:
+        return Need(claim, planned, (), 0, f"{len(seeds)} seeds are too few for its test")
+    kept = set(seeds[:enough])
+    return Need(claim, planned, tuple(cell for cell in planned if cell.seed in kept), enough)
+
+
+def _seeds_of_sides(cells: Sequence[Cell]) -> list[set[int]]:
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for cell in cells:
+        found.setdefault((cell.encoder, cell.method, cell.task), set()).add(cell.seed)
+    return list(found.values())

@@ -1,0 +1,249 @@
+"""`steadytune plan`: what a suite still has to run, what that takes, and what it can show. Text for the terminal."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from steadytune.cell import Cell
+from steadytune.files import write_text
+from steadytune.layout import LOCK, record_path, results_folder
+from steadytune.planning.budget import Choice, Need, choose, needs
+from steadytune.planning.device import Device, free_bytes, stated_device, this_device
+from steadytune.planning.estimates import BASES, Estimate, Estimator
+from steadytune.planning.records import read_runs
+from steadytune.planning.sizes import Sizes
+from steadytune.store.inventory import inventory
+from steadytune.store.lock import load_lock
+from steadytune.store.receipt import RECEIPT
+from steadytune.suite import Suite
+
+TARGETS = "plan.txt"
+"""The targets of a choice under a budget, in the suite's results."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite, what is known of its cells, and what they would take."""
+
+    suite: Suite
+    estimator: Estimator
+    done: frozenset[Cell]
+
+    @classmethod
+    def make(cls, suite: Suite, device: str | None = None, cells_at_once: int | None = None) -> "Plan":
+        """For this machine, or for `device` as `--device` spells it."""
+        of = stated_device(device, cells_at_once) if device else this_device(suite.base_protocol.threads)
+        done = frozenset(cell for cell in suite.cells if record_path(suite, cell).exists())
+        return cls(suite, Estimator(read_runs(), of, Sizes(suite.file.store)), done)
+
+    @property
+    def device(self) -> Device:
+        """Where the cells would run."""
+        return self.estimator.device
+
+    @property
+    def missing(self) -> list[Cell]:
+        """Cells without a record."""
+        return [cell for cell in self.suite.cells if cell not in self.done]
+
+    def estimate(self, cell: Cell) -> Estimate:
+        """What a cell takes."""
+        return self.estimator.estimate(self.suite.spec(cell))
+
+    def hours(self, cell: Cell) -> float:
+        """Of a device that a cell has to itself, or its share of one that several run on; NaN where not known."""
+        return self.estimate(cell).seconds / 3600 / self.device.cells_a_device
+
+
+def describe(plan: Plan, budget: float | None = None) -> str:
+    """The whole page; `budget` in hours of device time, for which a choice of cells is written down."""
+    suite = plan.suite
+    lines = [
+        f"{suite.name}: {suite.file.title}",
+        "",
+        *_cells(plan),
+        "",
+        *_cost(plan),
+        "",
+        *_disk(plan),
+        *_downloads(plan),
+    ]
+    seeds = Counter((cell.encoder, cell.method, cell.task) for cell in suite.cells)
+    lines += _shown(dict(seeds))
+    wanted = needs(suite)
+    lines += _claims(plan, wanted)
+    if budget is not None:
+        choice = choose(suite, wanted, set(plan.done), plan.hours, budget)
+        lines += _choice(plan, wanted, choice, budget)
+    return "\n".join(lines)
+
+
+def _cells(plan: Plan) -> list[str]:
+    """A line for each encoder x task: cells, those to run, their hours, and where these come from."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.suite.cells:
+        groups.setdefault((cell.encoder, cell.task), []).append(cell)
+    widths = [max(len(key[i]) for key in groups) for i in range(2)]
+    lines = []
+    for (encoder, task), cells in groups.items():
+        names = f"  {encoder.ljust(widths[0])}  {task.ljust(widths[1])}"
+        methods, seeds = len({cell.method for cell in cells}), _ranges(sorted({cell.seed for cell in cells}))
+        missing = [cell for cell in cells if cell not in plan.done]
+        said = f"{methods} method{'s' * (methods > 1)} x seeds {seeds}: {len(missing)}/{len(cells)} to run"
+        lines.append(f"{names}  {said}{_needed(plan, missing)}")
+    total, left = len(plan.suite.cells), len(plan.missing)
+    return [*lines, "", f"{total} cells, {total - left} recorded, {left} to run"]
+
+
+def _needed(plan: Plan, cells: Sequence[Cell]) -> str:
+    if not cells:
+        return ""
+    found = [plan.estimate(cell) for cell in cells]
+    bases = Counter(estimate.basis for estimate in found)
+    origin = ", ".join(f"{basis} {count}" if len(bases) > 1 else basis for basis, count in bases.items())
+    return f", {_span(sum(e.seconds for e in found if math.isfinite(e.seconds)))} ({origin})"
+
+
+def _cost(plan: Plan) -> list[str]:
+    """Hours in all, and what the words for their origin mean."""
+    device, found = plan.device, [plan.estimate(cell) for cell in plan.missing]
+    if not found:
+        return ["nothing is left to run"]
+    seconds = sum(estimate.seconds for estimate in found if math.isfinite(estimate.seconds))
+    unknown = sum(estimate.basis == "unknown" for estimate in found)
+    at_once = f"{device.cells_at_once} cell{'s' * (device.cells_at_once > 1)} at once"
+    if device.flops is not None:
+        at_once += f", {device.flops:.3g} FLOP/s each: an assumption of yours"
+    unit = "GPU-hours" if device.gpu else "hours of this machine"
+    lines = [f"on {device.name} ({at_once}):"]
+    lines.append(
+        f"  {_span(seconds / device.cells_at_once)} from start to end,"
+        f" {seconds / 3600 / device.cells_a_device:.3g} {unit}"
+    )
+    if unknown:
+        lines.append(f"  and {unknown} cells of which nothing is known")
+    if any(math.isfinite(estimate.flops) for estimate in found):
+        lines.append(f"  {sum(e.flops for e in found if math.isfinite(e.flops)):.3g} FLOPs in training and evaluation")
+    return [*lines, *(f"  {basis}: {BASES[basis]}" for basis in BASES if any(e.basis == basis for e in found))]
+
+
+def _disk(plan: Plan) -> list[str]:
+    """What the cells leave, and what lies there while they run."""
+    specs = {cell: plan.suite.spec(cell) for cell in plan.missing}
+    left = [plan.estimator.bytes(spec) for spec in specs.values()]
+    known = [size for size in left if math.isfinite(size)]
+    more = f" and {len(left) - len(known)} cells of unknown size" if len(known) < len(left) else ""
+    lines = [f"disk: {_size(sum(known))} of records and predictions{more}; {_size(free_bytes())} are free"]
+    weights = [4 * shape.parameters for spec in specs.values() if (shape := plan.estimator.sizes.shape(spec.model))]
+    if weights:
+        lines.append(
+            f"  meanwhile up to {_size(3 * max(weights) * plan.device.cells_at_once)} of checkpoints (weights and both"
+            " of AdamW's moments of the cells that run)"
+        )
+    inside = [plan.estimator.sizes.shape(specs[cell].model) for cell in plan.suite.inside_cells if cell in specs]
+    if inside:
+        kept = sum(4 * shape.parameters for shape in inside if shape)
+        lines.append(f"  and up to {_size(kept)} of fine-tuned weights, until they have been looked into")
+    return lines
+
+
+def _downloads(plan: Plan) -> list[str]:
+    """What staging still has to bring, as far as the lock knows."""
+    items = [
+        item
+        for item in inventory(plan.suite, load_lock(LOCK))
+        if not (plan.suite.file.store / item.where / RECEIPT).is_file()
+    ]
+    sizes = [plan.estimator.sizes.download(item.kind, item.key) for item in items]
+    if not any(size != 0 for size in sizes):
+        return ["downloads: none"]
+    unknown = [item.key for item, size in zip(items, sizes, strict=True) if size is None]
+    said = f"downloads: {_size(sum(filter(None, sizes)))} that the lock has the size of"
+    return [said + (f", {len(unknown)} without one: {_some(unknown)}" if unknown else "")]
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def _claims(plan: Plan, wanted: Sequence[Need]) -> list[str]:
+    """The cells of every claim."""
+    if not wanted:
+        return []
+    lines = ["", "claims: cells planned / to run, and what decides them"]
+    width = max(len(need.claim.id) for need in wanted)
+    for need in wanted:
+        missing = [cell for cell in need.planned if cell not in plan.done]
+        price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
+        said = need.lack or f"{need.seeds} seeds, {len(need.cells)} cells{_priced(price)}"
+        lines.append(f"  {need.claim.id.ljust(width)}  {len(need.planned)}/{len(missing)}: {said}")
+    return lines
+
+
+def _priced(hours: float) -> str:
+    return f", {_span(3600 * hours)} of a device" if math.isfinite(hours) and hours else ""
+
+
+def _choice(plan: Plan, wanted: Sequence[Need], choice: Choice, budget: float) -> list[str]:
+    """What a budget buys, and the commands that run it."""
+    path = results_folder(plan.suite) / TARGETS
+    could = sum(not need.lack for need in wanted)
+    lines = ["", f"with {budget:g} h of a device: {len(choice.decided)} of {could} claims that can be decided"]
+    lines += [f"  {need.claim.id}: {need.seeds} seeds, {len(need.cells)} cells" for need in choice.decided]
+    if not choice.cells:
+        return [*lines, "  no cell is left to run for them" if choice.decided else "  no claim fits"]
+    write_text(path, "".join(f"{record_path(plan.suite, cell)}\n" for cell in choice.cells))
+    name = plan.suite.name
+    return [
+        *lines,
+        f"  {len(choice.cells)} cells, {_span(3600 * choice.hours)} of a device; they stand in {path}:",
+        f"    steadytune run {name} -- $(cat {path})",
+        f"    steadytune collect {name} && steadytune claims {name}",
+    ]
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
+    """What each number of seeds can show of two methods, on one task and on as many as a method has with it.
+
+    counts: seeds by (encoder, method, task).
+    """
+    from steadytune.analysis.claims import ALPHA
+    from steadytune.analysis.power import detectable_effect, detectable_ratio, smallest_p
+
+    lines = ["", "what the seeds can show of two methods (p < 0.05, chance 80 %; sd: of a pair's difference):"]
+    for seeds in sorted(set(counts.values())):
+        tasks = max(Counter(names[:2] for names, count in counts.items() if count == seeds).values())
+        for together in sorted({1, tasks}):
+            effect = detectable_effect(1, seeds, together, ALPHA)
+            least = f"differences from {effect:.2g} sd" if smallest_p(seeds, together) <= ALPHA else "no difference"
+            ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
+            spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"
+            place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
+            lines.append(f"  {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}")
+    return lines
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`0-4, 7` for 0, 1, 2, 3, 4, 7."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in spans)

@@ -1,0 +1,73 @@
+"""What finished cells took, of every suite under `results/`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steadytune.layout import RESULTS
+from steadytune.record import RECORD
+from steadytune.variants import base
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished cell's cost, and what it depends on."""
+
+    model: str
+    method: str
+    """Without the values of a variant, which seldom change what it costs."""
+    task: str
+    protocol: dict[str, Any]
+    device: str
+    seconds: float
+    """Of the whole job, imports included."""
+    aside: float
+    """Of these, neither training nor evaluation."""
+    train: float
+    flops: float
+    tokens: int
+    steps: int
+    bytes: int
+    """Of the files that it left."""
+    rows: int
+    """Of predictions among these."""
+
+
+def read_runs(folder: Path = RESULTS) -> list[Run]:
+    """The records that came to the end of their training; damaged ones are passed over, `steadytune status` names them.
+
+    Records are read as plain JSON: 6,000 take a second or two.
+    """
+    return list(_runs(folder))
+
+
+def _runs(folder: Path) -> Iterator[Run]:
+    for path in sorted(folder.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            yield _run(record, path.parent)
+        except (ValueError, KeyError, TypeError):
+            continue
+
+
+def _run(record: dict[str, Any], folder: Path) -> Run:
+    """Raises TypeError for a cell whose training came to no end."""
+    spec, timing, training = record["spec"], record["timing"], record["training"]
+    return Run(
+        model=spec["model"],
+        method=base(spec["method"]),
+        task=spec["task"],
+        protocol=spec["protocol"],
+        device=record["environment"]["device_name"],
+        seconds=timing["total"],
+        aside=timing["total"] - timing["train"] - timing.get("evaluate", 0.0),
+        train=timing["train"],
+        flops=training["flops"],
+        tokens=training["tokens"],
+        steps=training["steps"],
+        # The fine-tuned weights of a cell that is looked into are gone soon.
+        bytes=sum(file.stat().st_size for file in folder.iterdir() if file.suffix != ".safetensors"),
+        rows=sum(evaluation["n"] for evaluation in record["evaluations"]),
+    )

@@ -1,0 +1,152 @@
+"""How large encoders and data sets are: from the staged store, else from what their cards say.
+
+The two tables below are used for planning alone, and only for what is neither staged nor recorded.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from steadytune.layout import LOCK, dataset_folder, model_folder
+from steadytune.schema import read_yaml
+from steadytune.store.lock import load_lock
+from steadytune.tasks.parts import PARTS, split_name
+from steadytune.tasks.table import parse_task
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An encoder's Transformer."""
+
+    layers: int
+    width: int
+    inner: int
+    """Width of the feed-forward blocks."""
+    vocabulary: int
+
+    @property
+    def matrices(self) -> int:
+        """Parameters in the layers' matrices: attention's four, and the feed-forward block's two."""
+        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner)
+
+    @property
+    def parameters(self) -> int:
+        """With the token embeddings; biases, normalisation and positions are left out."""
+        return self.matrices + self.vocabulary * self.width
+
+    def forward_flops(self, tokens: int) -> float:
+        """FLOPs a position of a forward pass over inputs of so many tokens: matrices, and attention's two products."""
+        return 2 * self.matrices + 4 * tokens * self.width * self.layers
+
+
+# By the model's name without its owner; a checkpoint tuned further (`-mnli`) has its base's.
+SHAPES = {
+    "bert-base": Shape(12, 768, 3072, 30522),
+    "bert-large": Shape(24, 1024, 4096, 30522),
+    "bert-base-cased": Shape(12, 768, 3072, 28996),
+    "bert-large-cased": Shape(24, 1024, 4096, 28996),
+    "roberta-base": Shape(12, 768, 3072, 50265),
+    "roberta-large": Shape(24, 1024, 4096, 50265),
+    "electra-base": Shape(12, 768, 3072, 30522),
+    "electra-large": Shape(24, 1024, 4096, 30522),
+    "xlnet-base": Shape(12, 768, 3072, 32000),
+    "xlnet-large": Shape(24, 1024, 4096, 32000),
+    "deberta-base": Shape(12, 768, 3072, 50265),
+    "deberta-large": Shape(24, 1024, 4096, 50265),
+    "deberta-v2-xlarge": Shape(24, 1536, 6144, 128100),
+    "deberta-v2-xxlarge": Shape(48, 1536, 6144, 128100),
+    "deberta-v3-base": Shape(12, 768, 3072, 128100),
+    "deberta-v3-large": Shape(24, 1024, 4096, 128100),
+    "bert_uncased_l-2_h-128": Shape(2, 128, 512, 30522),
+    "bert_uncased_l-4_h-256": Shape(4, 256, 1024, 30522),
+    "bert_uncased_l-4_h-512": Shape(4, 512, 2048, 30522),
+}
+
+# Rows by data set and split, as the data sets' cards count them.
+ROWS = {
+    "nyu-mll/glue/cola": {"train": 8551, "validation": 1043},
+    "nyu-mll/glue/sst2": {"train": 67349, "validation": 872},
+    "nyu-mll/glue/mrpc": {"train": 3668, "validation": 408},
+    "nyu-mll/glue/stsb": {"train": 5749, "validation": 1500},
+    "nyu-mll/glue/qqp": {"train": 363846, "validation": 40430},
+    "nyu-mll/glue/mnli": {"train": 392702, "validation_matched": 9815, "validation_mismatched": 9832},
+    "nyu-mll/glue/qnli": {"train": 104743, "validation": 5463},
+    "nyu-mll/glue/rte": {"train": 2490, "validation": 277},
+    "nyu-mll/glue/wnli": {"train": 635, "validation": 71},
+    "stanfordnlp/snli/plain_text": {"train": 550152, "validation": 10000, "test": 10000},
+    "RobZamp/sick/default": {"train": 4439, "validation": 495, "test": 4906},
+    "allenai/scitail/tsv_format": {"train": 23097, "validation": 1304, "test": 2126},
+    "jhu-cogsci/hans/plain_text": {"validation": 30000},
+    "rajpurkar/squad/plain_text": {"train": 87599, "validation": 10570},
+}
+
+# The same quantity has another name in some architectures' configurations.
+CONFIG_KEYS = {
+    "layers": ("num_hidden_layers", "n_layer", "n_layers"),
+    "width": ("hidden_size", "d_model", "dim"),
+    "inner": ("intermediate_size", "d_inner", "hidden_dim"),
+    "vocabulary": ("vocab_size",),
+}
+PRETRAINING_KEYS = {
+    "layers": ("layers",),
+    "width": ("width",),
+    "inner": ("feed_forward",),
+    "vocabulary": ("vocabulary",),
+}
+
+
+class Sizes:
+    """Sizes of what a suite reads, each looked up once."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._lock = load_lock(LOCK)
+        self.shape = cache(self._shape)
+        self.rows = cache(self._rows)
+
+    def _shape(self, model: str) -> Shape | None:
+        """The Transformer of a key in the lock; None where nothing says."""
+        config = model_folder(self._store, model) / "config.json"
+        if config.is_file():
+            return _read_shape(json.loads(config.read_text(encoding="utf-8")), CONFIG_KEYS)
+        if model in self._lock.models and (pretraining := self._lock.pretraining(model)):
+            return _read_shape(read_yaml(pretraining), PRETRAINING_KEYS)
+        name = model.rpartition("/")[2].lower()
+        known = [key for key in SHAPES if name == key or name.startswith((f"{key}-", f"{key}_"))]
+        return SHAPES[max(known, key=len)] if known else None
+
+    def _rows(self, task: str, split: str) -> int | None:
+        """Examples of a task's split, `train` or `evaluation`; None where nothing says."""
+        entry, size = parse_task(task)
+        name, part = split_name((entry.train or "") if split == "train" else entry.evaluation)
+        if size is not None:
+            return size
+        files = list(dataset_folder(self._store, entry.dataset_key).glob(f"{name}-*.parquet"))
+        if files:
+            from pyarrow.parquet import read_metadata
+
+            rows = sum(read_metadata(file).num_rows for file in files)
+        else:
+            rows = ROWS.get(entry.dataset_key, {}).get(name)
+        share = PARTS[part] if part else (0.0, 1.0)
+        return None if rows is None else round(rows * (share[1] - share[0]))
+
+    def download(self, kind: Any, key: str) -> int | None:
+        """Bytes that staging an entry of the lock brings; None where the lock does not say, 0 for what is made here."""
+        pins = self._lock.entry(kind, key).pins()
+        if {"generated", "pretrained"} & pins.keys():
+            return 0
+        for pin in (pin for name, pin in pins.items() if name != "local"):
+            sizes = [getattr(file, "bytes", None) for file in getattr(pin, "files", {}).values()]
+            if all(size is not None for size in sizes):
+                return sum(filter(None, sizes))
+        return None
+
+
+def _read_shape(config: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> Shape | None:
+    found = {field: next((config[name] for name in names if name in config), None) for field, names in keys.items()}
+    sizes = {field: value for field, value in found.items() if isinstance(value, int)}
+    return Shape(**sizes) if len(sizes) == len(keys) else None

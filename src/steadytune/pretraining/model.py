@@ -1,0 +1,148 @@
+"""BERT's forward pass for pretraining, written for speed: transformers' parameters, full rows, no mask, no dropout."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from steadytune.pretraining.examples import RESTATED
+from steadytune.training.streams import derive
+
+if TYPE_CHECKING:
+    from transformers import BertForPreTraining
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of the encoder."""
+
+    layers: int
+    width: int
+    heads: int
+    feed_forward: int
+
+
+def build_model(shape: Shape, vocabulary: int, positions: int, deviation: float, seed: int) -> "BertForPreTraining":
+    """A BERT with pooler, masked-token head and pair head, drawn from the seed.
+
+    Args:
+        shape: its size.
+        vocabulary: number of word pieces.
+        positions: length of the longest input.
+        deviation: standard deviation of the initial weights.
+        seed: of the initial weights.
+    """
+    from transformers import BertConfig, BertForPreTraining
+
+    torch.manual_seed(derive(seed, "init"))
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.feed_forward,
+        max_position_embeddings=positions,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=deviation,
+        pad_token_id=0,
+    )
+    model = BertForPreTraining(config)
+    model.cls.seq_relationship = nn.Linear(shape.width, RESTATED + 1)
+    with torch.no_grad():
+        # Waves in place of noise: neighbours look alike from the start, and "one to the left" is one linear map for all
+        # positions, which attention would otherwise have to find for each. They are trained like any weight.
+        model.bert.embeddings.position_embeddings.weight.copy_(deviation * math.sqrt(2) * waves(positions, shape.width))
+    return model
+
+
+def waves(positions: int, width: int) -> Tensor:
+    """(positions, width) sines and cosines of wavelengths from 2 pi to about 2 pi x 1000 (Vaswani et al. 2017)."""
+    frequency = 1000.0 ** (-torch.arange(0, width, 2) / width)
+    angle = torch.arange(positions)[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def hidden_states(model: Any, input_ids: Tensor, token_type_ids: Tensor, dtype: torch.dtype) -> Tensor:
+    """The last layer's output, (rows, length, width), computed in `dtype`."""
+    embeddings = model.bert.embeddings
+    positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]
+    hidden = (
+        functional.embedding(input_ids, embeddings.word_embeddings.weight)
+        + positions
+        + functional.embedding(token_type_ids, embeddings.token_type_embeddings.weight)
+    ).to(dtype)
+    hidden = _norm(hidden, embeddings.LayerNorm)
+    for layer in model.bert.encoder.layer:
+        attended = _linear(_attend(hidden, layer.attention.self), layer.attention.output.dense)
+        hidden = _norm(hidden + attended, layer.attention.output.LayerNorm)
+        inner = functional.gelu(_linear(hidden, layer.intermediate.dense))
+        hidden = _norm(hidden + _linear(inner, layer.output.dense), layer.output.LayerNorm)
+    return hidden
+
+
+def masked_logits(model: Any, hidden: Tensor, places: Tensor, candidates: Tensor | None = None) -> Tensor:
+    """Scores at the flattened positions `places`, (masked, candidates), in fp32; of every piece where none are named.
+
+    Only these positions go through the output layer, which is as wide as the vocabulary.
+    """
+    head, weight = model.cls.predictions, model.bert.embeddings.word_embeddings.weight
+    bias = head.bias
+    if candidates is not None:
+        weight, bias = functional.embedding(candidates, weight), bias[candidates]
+    chosen = hidden.reshape(-1, hidden.shape[-1])[places]
+    chosen = _norm(functional.gelu(_linear(chosen, head.transform.dense)), head.transform.LayerNorm)
+    return functional.linear(chosen, weight.to(chosen.dtype), bias.to(chosen.dtype)).float()
+
+
+def pair_logits(model: Any, hidden: Tensor) -> Tensor:
+    """Scores of what the second segment is, (rows, classes), in fp32."""
+    pooled = torch.tanh(_linear(hidden[:, 0], model.bert.pooler.dense))
+    return _linear(pooled, model.cls.seq_relationship).float()
+
+
+def losses(
+    model: Any,
+    input_ids: Tensor,
+    token_type_ids: Tensor,
+    places: Tensor,
+    judgements: Tensor,
+    candidates: Tensor,
+    log_weights: Tensor,
+    targets: Tensor,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropies of the masked tokens, among the candidates, and of the pairs.
+
+    Arguments are those of `Batch` and `Candidates`, `targets` the latter's.
+    """
+    hidden = hidden_states(model, input_ids, token_type_ids, dtype)
+    masked = functional.cross_entropy(masked_logits(model, hidden, places, candidates) + log_weights, targets)
+    return masked, functional.cross_entropy(pair_logits(model, hidden), judgements)
+
+
+def _attend(hidden: Tensor, attention: Any) -> Tensor:
+    """Every token attends to every token of its row."""
+    rows, length, width = hidden.shape
+    heads, size = attention.num_attention_heads, attention.attention_head_size
+    parts = (attention.query, attention.key, attention.value)
+    weight = torch.cat([part.weight for part in parts]).to(hidden.dtype)
+    bias = torch.cat([part.bias for part in parts]).to(hidden.dtype)
+    mixed = functional.linear(hidden, weight, bias).view(rows, length, 3, heads, size)
+    query, key, value = mixed.permute(2, 0, 3, 1, 4)
+    # Plain products: at these lengths the fused kernel's backward pass takes several times as long on a CPU.
+    weights = (query @ key.transpose(-1, -2) * size**-0.5).softmax(-1)
+    return (weights @ value).transpose(1, 2).reshape(rows, length, width)
+
+
+def _linear(hidden: Tensor, layer: nn.Linear) -> Tensor:
+    return functional.linear(hidden, layer.weight.to(hidden.dtype), layer.bias.to(hidden.dtype))
+
+
+def _norm(hidden: Tensor, layer: nn.LayerNorm) -> Tensor:
+    return functional.layer_norm(
+        hidden, layer.normalized_shape, layer.weight.to(hidden.dtype), layer.bias.to(hidden.dtype), layer.eps
+    )

@@ -1,0 +1,176 @@
+"""Plain text made ready for pretraining once: a WordPiece tokenizer and every token in one memory-mapped file."""
+
+import json
+import logging
+import lzma
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from steadytune.encoders.tokenizer import SPECIAL_TOKENS, build_backend, build_tokenizer
+from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256, write_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+log = logging.getLogger(__name__)
+
+CORPUS_VARIABLE = "STEADYTUNE_CORPUS"
+ARRAYS = ("tokens", "sentences", "documents")
+_LIMIT = np.iinfo(np.uint16).max + 1
+_ALPHABET = 120
+"""Characters with a piece of their own; rarer ones, most of foreign scripts, make their word unknown."""
+_PARAGRAPHS = 4096
+"""Paragraphs tokenized at a time."""
+# Punctuation ends a sentence where a capital, a digit or a quotation mark follows and no single initial comes before.
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?][\"')\]])|(?<=[\w)][\w)][.!?]))\s+(?=[\"'(\[]?[A-Z0-9])")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A tokenized corpus; sentences and documents are given by where they start."""
+
+    tokens: np.ndarray
+    """(tokens,) uint16, without special tokens; read from disk as needed."""
+    sentences: np.ndarray
+    """(sentences + 1,) int64: the first token of each sentence, and the number of tokens."""
+    documents: np.ndarray
+    """(documents + 1,) int64: the first sentence of each document, and the number of sentences."""
+
+
+def find_corpus(name: str) -> Path:
+    """The corpus file `name` in the folder that the environment variable STEADYTUNE_CORPUS names.
+
+    Raises:
+        SteadyTuneError: the variable is not set, or there is no such file.
+    """
+    folder = os.environ.get(CORPUS_VARIABLE)
+    if not folder:
+        raise SteadyTuneError(f"{name}: set the environment variable {CORPUS_VARIABLE} to the folder that holds it")
+    path = Path(folder) / name
+    if not path.is_file():
+        raise SteadyTuneError(f"{path}: no such corpus; {CORPUS_VARIABLE} names the folder that it was looked for in")
+    return path
+
+
+def prepare(
+    corpus: Path, vocabulary: int, max_tokens: int, cache: Path, word_pieces: Path | None = None
+) -> tuple[Text, "PreTrainedTokenizerFast"]:
+    """The tokens of a corpus and its tokenizer, from the folder `cache` where an earlier call left them.
+
+    Args:
+        corpus: UTF-8 text, a paragraph a line and an empty line between documents; `.xz` is unpacked on the way.
+        vocabulary: number of word pieces, special tokens included.
+        max_tokens: what the tokenizer says is the longest input.
+        cache: a folder of this function's own, one folder in it for each corpus and vocabulary.
+        word_pieces: a file of `vocabulary` pieces, one a line in the order of their numbers; without it they are
+            learned, which gives other pieces each time, because the trainer breaks ties by the order of a hash table.
+
+    Raises:
+        SteadyTuneError: no such corpus, one without two documents, or a vocabulary that 16 bits cannot hold.
+    """
+    if not len(SPECIAL_TOKENS) + _ALPHABET < vocabulary <= _LIMIT:
+        raise SteadyTuneError(f"vocabulary: {vocabulary}: expected a number from {_ALPHABET + 6} to {_LIMIT}")
+    if not corpus.is_file():
+        raise SteadyTuneError(f"{corpus}: no such corpus")
+    pieces = read_word_pieces(word_pieces, vocabulary) if word_pieces else None
+    given = f"-{sha256(word_pieces)[:16]}" if word_pieces else ""
+    folder = cache / f"{sha256(corpus)[:16]}-{vocabulary}{given}"
+    if not folder.is_dir():
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _fill(partial, corpus, vocabulary, pieces)
+        partial.rename(folder)
+    pieces = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    tokens, sentences, documents = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS)
+    return Text(tokens, np.asarray(sentences), np.asarray(documents)), build_tokenizer(pieces, max_tokens)
+
+
+def read_word_pieces(path: Path, vocabulary: int) -> list[str]:
+    """The pieces of a vocabulary's file.
+
+    Raises:
+        SteadyTuneError: no such file, or not `vocabulary` different pieces with the special tokens first.
+    """
+    if not path.is_file():
+        raise SteadyTuneError(f"{path}: no such file of word pieces")
+    pieces = path.read_text(encoding="utf-8").splitlines()
+    if len(pieces) != vocabulary or len(set(pieces)) != vocabulary or (*pieces[:5],) != SPECIAL_TOKENS:
+        raise SteadyTuneError(f"{path}: expected {vocabulary} different pieces, {' '.join(SPECIAL_TOKENS)} first")
+    return pieces
+
+
+def learn_vocabulary(paragraphs: Iterator[str], size: int) -> list[str]:
+    """The word pieces of a text by the library's trainer, in the order of their numbers."""
+    from tokenizers import trainers
+
+    tokenizer = build_backend(list(SPECIAL_TOKENS))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL_TOKENS), limit_alphabet=_ALPHABET, show_progress=False
+    )
+    tokenizer.train_from_iterator(paragraphs, trainer)
+    numbers = tokenizer.get_vocab()
+    return sorted(numbers, key=numbers.__getitem__)
+
+
+def read_documents(corpus: Path) -> Iterator[list[str]]:
+    """The paragraphs of each document."""
+    with (lzma.open if corpus.suffix == ".xz" else open)(corpus, "rt", encoding="utf-8") as lines:
+        document: list[str] = []
+        for line in lines:
+            if text := line.strip():
+                document.append(text)
+            elif document:
+                yield document
+                document = []
+        if document:
+            yield document
+
+
+def split_sentences(paragraph: str) -> list[str]:
+    """The sentences of a paragraph, by punctuation alone."""
+    return _SENTENCE_END.split(paragraph)
+
+
+def _fill(folder: Path, corpus: Path, vocabulary: int, pieces: list[str] | None) -> None:
+    if pieces is None:
+        log.info("%s: learning %d word pieces", corpus.name, vocabulary)
+        pieces = learn_vocabulary((text for document in read_documents(corpus) for text in document), vocabulary)
+    log.info("%s: tokenizing", corpus.name)
+    backend = build_backend(pieces)
+    with (folder / "tokens.raw").open("wb") as raw:
+        lengths: list[np.ndarray] = []
+        counts: list[int] = []
+        for sentences in _batches(read_documents(corpus), counts):
+            ids = [encoding.ids for encoding in backend.encode_batch_fast(sentences, add_special_tokens=False)]
+            lengths.append(np.fromiter(map(len, ids), np.int64, len(ids)))
+            raw.write(np.concatenate([np.asarray(part, np.uint16) for part in ids]).tobytes())
+    if len(counts) < 2:
+        raise SteadyTuneError(f"{corpus}: expected documents with an empty line between them, found {len(counts)}")
+    np.save(folder / "tokens.npy", np.fromfile(folder / "tokens.raw", np.uint16))
+    (folder / "tokens.raw").unlink()
+    np.save(folder / "sentences.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
+    np.save(folder / "documents.npy", np.concatenate([[0], np.cumsum(counts)]))
+    write_text(folder / "vocabulary.json", json.dumps(pieces, ensure_ascii=False))
+
+
+def _batches(documents: Iterator[list[str]], counts: list[int]) -> Iterator[list[str]]:
+    """Sentences in lists long enough to be tokenized at once; how many each document has is added to `counts`."""
+    batch: list[str] = []
+    for document in documents:
+        sentences = [sentence for paragraph in document for sentence in split_sentences(paragraph)]
+        counts.append(len(sentences))
+        batch += sentences
+        if len(batch) >= _PARAGRAPHS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

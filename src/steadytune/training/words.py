@@ -1,0 +1,86 @@
+"""Word embeddings of the words that a training split has, in the place of the whole table while it is trained on.
+
+A row of the table that no example reads gets no gradient: AdamW only decays it. Most rows of most cells are such rows,
+and their gradients of zeros, moments and updates are half of the work of an update of a small encoder. So the table is
+trained without them, and they get the product of their decays whenever it is wanted whole.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from steadytune.encoders.encoder import Encoder
+from steadytune.methods.base import Composition
+from steadytune.protocol import Protocol
+from steadytune.training.batching import Batcher
+
+
+class NarrowEmbedding(nn.Embedding):
+    """An embedding whose table has some rows only; it is called with the numbers of the whole table's rows."""
+
+    places: Tensor
+    """(V,): the row that a number of the whole table has here."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, T) -> (B, T, d)."""
+        return super().forward(self.places[input])
+
+
+class TrainedWords:
+    """The table of an encoder's word embeddings, narrow for training and whole for everything else."""
+
+    def __init__(self, encoder: Encoder, batcher: Batcher, kept: Callable[[int], float]) -> None:
+        """kept: what the decays of so many steps leave of a row without a gradient, as a factor."""
+        module = encoder.model.get_input_embeddings()
+        assert isinstance(module, nn.Embedding)
+        self._module, self._kept = module, kept
+        self._whole, self._padding = module.weight, module.padding_idx
+        self._first = module.weight.detach().clone()
+        pads = [encoder.model.config.pad_token_id or 0, module.padding_idx or 0]
+        rows = np.unique(np.concatenate([np.array(pads), *batcher.encoded.input_ids]))
+        self._rows = torch.from_numpy(rows).to(module.weight.device)
+        self._places = torch.zeros(len(module.weight), dtype=torch.int64, device=module.weight.device)
+        self._places[self._rows] = torch.arange(len(rows), device=module.weight.device)
+        self._narrow = nn.Parameter(self._first[self._rows])
+        self.narrow()
+
+    def narrow(self) -> None:
+        """Train the rows that examples read: the module's `weight` is a parameter of those alone."""
+        self._module.__class__ = NarrowEmbedding
+        self._module.places = self._places
+        self._module.weight = self._narrow
+        if self._padding is not None:
+            self._module.padding_idx = int(self._places[self._padding])
+
+    def widen(self, steps: int) -> None:
+        """Put the whole table back, as it is after `steps` updates."""
+        with torch.no_grad():
+            torch.mul(self._first, self._kept(steps), out=self._whole.data)
+            self._whole[self._rows] = self._narrow
+        self._module.__class__ = nn.Embedding
+        del self._module.places
+        self._module.weight, self._module.padding_idx = self._whole, self._padding
+
+
+def train_words(
+    encoder: Encoder, method: Composition, batcher: Batcher, protocol: Protocol, rate: Callable[[int], float]
+) -> TrainedWords | None:
+    """Make the table narrow, where that changes nothing but the time; None where it is left whole.
+
+    rate: the learning rate of a step.
+    """
+    table = encoder.model.get_input_embeddings()
+    if any(part.moves_every_word for part in method.methods) or type(table) is not nn.Embedding:
+        return None
+    # In fp16 steps are left out, which no formula foresees.
+    if not table.weight.requires_grad or protocol.precision == "fp16":
+        return None
+    shared = sum(p is table.weight for _, p in encoder.model.named_parameters(remove_duplicate=False)) > 1
+    if shared or table.max_norm is not None:
+        return None
+    return TrainedWords(
+        encoder, batcher, lambda steps: math.prod(1 - rate(step) * protocol.weight_decay for step in range(steps))
+    )

@@ -1,0 +1,94 @@
+"""Snakemake takes every cluster profile, with the executor that its lock pins, and plans the default suite with it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from dag_project import Project, copy_project
+
+# Runs what a pod would run, notes what it would get, and answers as Kubernetes does.
+KUBECTL = """#!/usr/bin/env python3
+import json, pathlib, subprocess, sys
+note = pathlib.Path("kubectl.json")
+if sys.argv[1] == "create":
+    note.write_text(sys.stdin.read())
+    (pod,) = json.loads(note.read_text())["spec"]["template"]["spec"]["containers"]
+    with open("pod.log", "w") as log:
+        done = subprocess.run(pod["command"], cwd=pod["workingDir"], stdout=log, stderr=log)
+    pathlib.Path("pod.status").write_text("failed" if done.returncode else "succeeded")
+    print("job.batch/steadytune-x")
+else:
+    assert sys.argv[1:3] == ["get", "job.batch/steadytune-x"], sys.argv
+    print(json.dumps({"status": {pathlib.Path("pod.status").read_text(): 1}}))
+"""
+
+PROFILES = ("generic", "kubernetes", "slurm")
+
+
+PRETRAINED = "store/models/steadytune/mini/receipt.json"
+
+
+@pytest.fixture(scope="module")
+def copied(root, tmp_path_factory) -> Project:
+    return copy_project(root, tmp_path_factory.mktemp("copied"))
+
+
+@pytest.fixture(params=PROFILES)
+def profile(request, root, tmp_path) -> tuple[str, str]:
+    """A profile's name, and a folder with its executor, apart from this environment."""
+    lock = root / "profiles" / request.param / "requirements.lock"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path, "-r", lock]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "CI" not in os.environ:
+        pytest.skip(f"pip finds no {lock.parent.name} executor: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    return request.param, str(tmp_path)
+
+
+def test_snakemake_plans_the_suite_with_the_profile(profile, copied):
+    name, site = profile
+    done = copied.run("snakemake", "--profile", f"profiles/{name}", "--dry-run", PYTHONPATH=site)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"^finetune +(\d+)$", done.stdout, re.MULTILINE)[1]) == 6
+    assert re.search(r"^rule finetune:.*?\n    resources: .*mem_mb=8000.*runtime=240, gpu=1", done.stdout,
+                     re.MULTILINE | re.DOTALL)  # fmt: skip
+
+
+@pytest.mark.parametrize("profile", ["kubernetes"], indirect=True)
+def test_a_job_runs_as_a_pod(profile, copied, tmp_path):
+    _, site = profile
+    (tmp_path / "kubectl").write_text(KUBECTL)
+    (tmp_path / "kubectl").chmod(0o755)
+    path = f"{tmp_path}:{copied.environment()['PATH']}"
+    done = copied.run("snakemake", "--profile", "profiles/kubernetes", "--", PRETRAINED, PYTHONPATH=site, PATH=path,
+                      STEADYTUNE_IMAGE="image:1", STEADYTUNE_VOLUME="claim")  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (copied.folder / PRETRAINED).exists()
+    pod = json.loads((copied.folder / "kubectl.json").read_text())["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == "image:1"
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "8000M", "nvidia.com/gpu": "1"}
+    assert pod["activeDeadlineSeconds"] == 240 * 60
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "claim"
+    assert container["volumeMounts"][0]["mountPath"] == container["workingDir"] == str(copied.folder)
+
+
+def test_a_pods_command_passes_the_signal_on_and_keeps_the_status(root, tmp_path):
+    sys.path.insert(0, str(root / "profiles" / "kubernetes"))
+    from pods import COMMAND
+
+    script = tmp_path / "script"
+    # Everything that the signal would reach: without a namespace of its own the test must not send it.
+    command = COMMAND.replace("kill -TERM -1", "kill -TERM $job")
+    script.write_text("trap 'echo asked to end; exit 7' TERM; echo up; while :; do sleep 0.1; done")
+    process = subprocess.Popen(["bash", "-c", command, script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.terminate()
+    assert process.communicate(timeout=10)[0] == "asked to end\n"
+    assert process.returncode == 7
+    script.write_text("exit 3")
+    assert subprocess.run(["bash", "-c", command, script], check=False).returncode == 3

@@ -1,0 +1,183 @@
+"""Fault drills: a small suite, disturbed, has to end in the same bytes as undisturbed, what was measured aside.
+
+`python tests/dag/drills.py --kills 50` kills as many runs at random moments and says what came of it.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+from dag_project import Project, copy_project
+
+COMMAND = ("python", "-m", "steadytune", "run", "mini", "--cores", "2")
+GRID = [{"encoders": ["mini"], "methods": ["vanilla", "hype-n"], "tasks": ["mini-rte@100"], "seeds": 1}]
+SUITE = {"transfer": {"mini-rte@100": []}, "variability": [], "claims": [], "tables": ["main"], "figures": []}
+# What says how a run went and not what came out of it.
+MEASURED = ("timing", "memory", "usage")
+MEASURED_TRAINING = ("resumed",)
+# Holds times of day and durations; all that it shows of results is in the tables.
+LEFT_OUT = ("report.html",)
+VICTIMS = ("everything", "the run", "snakemake", "a job")
+
+
+class Drill(Project):
+    """The copy of the project, with a suite that takes seconds."""
+
+    def __init__(self, folder: Path, targets: Sequence[str] = (), keep: Sequence[str] = ()) -> None:
+        """`targets` for a part of the suite; `keep` names what is there before any run."""
+        super().__init__(folder)
+        self.targets = ("--", *targets) if targets else ()
+        self.keep = keep
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """As a user's, with the copy's own code."""
+        return super().environment(PYTHONPATH=str(self.folder / "src"), **variables)
+
+    def finish(self) -> str:
+        """Run to the end, undisturbed; what it said."""
+        done = self.run(*COMMAND, *self.targets)
+        assert done.returncode == 0, done.stdout[-3000:]
+        return done.stdout
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """A run, or another command, in a process group of its own."""
+        return subprocess.Popen(command or (*COMMAND, *self.targets), cwd=self.folder, env=self.environment(),
+                                start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True)  # fmt: skip
+
+    def clear(self) -> None:
+        """Back to a fresh checkout; what a killed run has left running ends first."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cwd").readlink() == self.folder:
+                    os.kill(int(process.name), signal.SIGKILL)
+        for name in {"results", "store", ".snakemake"}.difference(self.keep):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def end_state(self) -> dict[str, object]:
+        """By path, all that a run leaves: bytes, and where these hold what was measured, the values without it."""
+        found: dict[str, object] = {}
+        for folder in (self.results, self.folder / "store"):
+            for path in sorted(folder.rglob("*")):
+                name = str(path.relative_to(self.folder))
+                scratch = {"logs", "running", ".locks", ".downloads"} & set(path.parts)
+                if path.is_file() and not scratch and path.name not in LEFT_OUT:
+                    found[name] = _without_measures(path)
+        return found
+
+
+def make_drill(root: Path, folder: Path) -> Drill:
+    """A copy with the small suite, from an empty store."""
+    copy_project(root, folder)
+    return shrunk(Drill(folder))
+
+
+def shrunk(drill: Drill) -> Drill:
+    """The same with the small suite."""
+    drill.edit("config/mini.yaml", lambda value: value.update(SUITE, grid=GRID))
+    drill.edit("config/mini.yaml", lambda value: value["encoders"].pop("mini-random", None))
+    return drill
+
+
+def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[str, object]:
+    """Kill runs at random moments, each going on where the last one was; start over whenever one has come to its end.
+
+    Args:
+        drill: its end state undisturbed is found first.
+        kills: how many.
+        seed: of moments and victims.
+        longest: seconds after its start within which a run is killed.
+    """
+    drill.clear()
+    drill.finish()
+    expected = drill.end_state()
+    drill.clear()
+    choice, victims, finished, differing = random.Random(seed), Counter(), 0, set()
+    while victims.total() < kills:
+        process = drill.start()
+        try:
+            process.wait(choice.uniform(0.2, longest))
+        except subprocess.TimeoutExpired:
+            victims[_kill(process, choice.choice(VICTIMS))] += 1
+        else:
+            assert process.returncode == 0, process.communicate()[0][-3000:]
+            finished += 1
+            differing |= _difference(expected, drill.end_state())
+            drill.clear()
+    drill.finish()
+    differing |= _difference(expected, drill.end_state())
+    return {"kills": victims.total(), "victims": dict(victims), "finished": finished + 1, "files": len(expected),
+            "differing": sorted(differing)}  # fmt: skip
+
+
+def _kill(process: subprocess.Popen, victim: str) -> str:
+    """Kill -9 one of a run's processes, or all of them; what was killed."""
+    group = _processes(process.pid)
+    of = {"snakemake": "-m snakemake", "a job": "-m steadytune finetune"}.get(victim)
+    found = [pid for pid, command in group.items() if of and of in command]
+    if victim == "the run" or found:
+        os.kill(found[0] if found else process.pid, signal.SIGKILL)
+        # What is left goes on by itself; the next run has to wait for it. A run whose job died ends by itself.
+        process.wait()
+        return victim
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return "everything"
+
+
+def _processes(group: int) -> dict[int, str]:
+    """The command lines of a process group."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(None, 2) for line in listed.splitlines())
+    return {int(row[0]): row[2] for row in rows if len(row) == 3 and int(row[1]) == group}
+
+
+def _difference(expected: dict[str, object], found: dict[str, object]) -> set[str]:
+    """Files that differ, are missing or should not be there."""
+    return {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)}
+
+
+def _without_measures(path: Path) -> object:
+    if path.name == "record.json":
+        record = json.loads(path.read_text())
+        assert record["training"], record["reason"]
+        for name in MEASURED:
+            del record[name]
+        for name in MEASURED_TRAINING:
+            record["training"].pop(name)
+        return json.dumps(record, sort_keys=True)
+    if path.name == "metrics.parquet":
+        return pd.read_parquet(path).drop(columns="seconds").to_csv()
+    return path.read_bytes()
+
+
+def main() -> None:
+    """Drill as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--longest", type=float, default=25, help="seconds after which a run is killed at the latest")
+    options = parser.parse_args()
+    root = Path(__file__).resolve().parents[2]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        found = kill_at_random(make_drill(root, Path(folder)), options.kills, options.seed, options.longest)
+        found["seconds"] = round(time.monotonic() - started)
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.exit(bool(found["differing"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""What may befall a run, a test each: it ends in the bytes of an undisturbed run, or says in a line why it does not."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from dag_project import copy_staged
+from drills import Drill, kill_at_random, shrunk
+
+CELL = "mini/hype-n/mini-rte@100/seed-0"
+TABLE = "results/mini/tables/main.csv"
+FINETUNE = ("python", "-m", "steadytune", "finetune", "mini", CELL)
+GRACE = 30
+"""Seconds that a scheduler gives between SIGTERM and SIGKILL."""
+
+pytestmark = pytest.mark.xdist_group("drills")
+
+
+def drill_of(folder: Path) -> Drill:
+    return Drill(folder, targets=(TABLE,), keep=("store", ".snakemake"))
+
+
+@pytest.fixture(scope="module")
+def finished(root, staged, tmp_path_factory) -> Drill:
+    """The small suite, run once to its tables, undisturbed."""
+    project = copy_staged(root, staged, tmp_path_factory.mktemp("finished"))
+    drill = shrunk(drill_of(project.folder))
+    drill.finish()
+    drill.expected = drill.end_state()
+    return drill
+
+
+@pytest.fixture
+def drill(finished, tmp_path) -> Drill:
+    """A copy that may be disturbed."""
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    return drill_of(tmp_path / "copy")
+
+
+def folder_of(drill: Drill) -> Path:
+    return drill.results / "cells" / CELL
+
+
+def cell_files(state):
+    return {name: value for name, value in state.items() if f"cells/{CELL}" in name}
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_bytes(drill):
+    found = kill_at_random(drill, kills=3, seed=5, longest=9)
+    assert found["kills"] == 3
+    assert found["files"] > 10
+    assert found["differing"] == []
+
+
+def test_sigterm_leaves_a_checkpoint_within_the_grace_and_the_cell_goes_on_from_it(drill):
+    # Long enough to be met in the middle.
+    settings = {"epochs": 120, "evaluate_epochs": False}
+    drill.edit("config/mini.yaml", lambda value: value["protocol"].update(settings))
+    assert drill.run(*FINETUNE).returncode == 0
+    expected = cell_files(drill.end_state())
+    shutil.rmtree(folder_of(drill))
+    checkpoint = drill.results / "checkpoints" / f"{CELL}.safetensors"
+    process = drill.start(*FINETUNE)
+    while not checkpoint.exists():
+        assert process.poll() is None, "the cell came to its end before its first checkpoint was seen"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(GRACE) == 128 + signal.SIGTERM
+    assert checkpoint.exists()
+    assert not (folder_of(drill) / "record.json").exists()
+    done = drill.run(*FINETUNE)
+    assert done.returncode == 0, done.stdout
+    assert '"resumed": true' in (folder_of(drill) / "record.json").read_text()
+    assert cell_files(drill.end_state()) == expected
+
+
+def test_a_full_disk_is_no_result_of_a_cell(drill, finished):
+    shutil.rmtree(folder_of(drill))
+
+    def quota() -> None:
+        # No file above 4 kB: predictions do not fit, and neither does a checkpoint.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = subprocess.run(FINETUNE, cwd=drill.folder, env=drill.environment(), stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, check=False, preexec_fn=quota)  # fmt: skip
+    assert done.returncode == 2, done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("steadytune: ")
+    assert "File too large" in last
+    assert not (folder_of(drill) / "record.json").exists()
+    drill.finish()
+    assert drill.end_state() == finished.expected
+
+
+@pytest.fixture
+def mount():
+    """Mount over a folder for the length of a test; skips where that is not allowed."""
+    mounted = []
+
+    def over(folder: Path, *options: str) -> None:
+        done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+
+    if not shutil.which("mount"):
+        pytest.skip("no `mount` on this machine")
+    yield over
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=False)
+
+
+def test_a_full_file_system_stops_the_run_and_the_next_one_goes_on(drill, finished, mount):
+    cells = drill.results / "cells"
+    shutil.rmtree(cells)
+    cells.mkdir()
+    mount(cells, "-t", "tmpfs", "-o", "size=16k", "tmpfs")
+    done = drill.run("python", "-m", "steadytune", "run", "mini", "--cores", "2", "--", TABLE)
+    assert done.returncode != 0
+    failed = [line for line in done.stdout.splitlines() if line.startswith("failed: finetune")]
+    assert failed
+    assert all("No space left on device" in line for line in failed), failed
+    assert not list(cells.rglob("record.json"))
+    subprocess.run(["umount", str(cells)], check=True)
+    drill.finish()
+    assert drill.end_state() == finished.expected
+
+
+def test_read_only_results_are_named_in_a_line(drill, finished, mount):
+    shutil.rmtree(folder_of(drill))
+    mount(drill.results, "--bind", str(drill.results))
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(drill.results)], check=True)
+    done = drill.run(*FINETUNE)
+    assert done.returncode == 2
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("steadytune: ")
+    assert "results/mini" in last
+    assert "Read-only file system" in last
+    subprocess.run(["umount", str(drill.results)], check=True)
+    drill.finish()
+    assert drill.end_state() == finished.expected
+
+
+@pytest.mark.parametrize("name", ["record.json", "predictions.parquet", "history.csv"])
+def test_a_damaged_file_of_a_finished_cell_is_found_and_the_cell_trained_again(name, drill, finished):
+    path = folder_of(drill) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content[:-20] if name == "record.json" else content)
+    said = drill.finish()
+    assert name in said
+    assert "the cell is trained again" in said
+    (folder_of(drill) / "record.json.quarantined").unlink()
+    assert drill.end_state() == finished.expected
+
+
+def test_a_damaged_checkpoint_is_not_gone_on_from(drill, finished):
+    drill.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=120, evaluate_epochs=False))
+    checkpoint = drill.results / "checkpoints" / f"{CELL}.safetensors"
+    shutil.rmtree(folder_of(drill))
+    process = drill.start(*FINETUNE)
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    done = drill.run(*FINETUNE)
+    assert done.returncode == 0, done.stdout
+    assert "unreadable checkpoint, starting anew" in done.stdout
+    assert '"resumed": false' in (folder_of(drill) / "record.json").read_text()
+
+
+@pytest.mark.parametrize("years", [-20, 20])
+def test_a_clock_that_jumps_changes_no_byte(years, drill, finished):
+    """As if the inputs, or every second file, had been written when the clock stood elsewhere."""
+    then = time.time() + years * 365 * 86400
+    for place, path in enumerate(sorted(drill.folder.glob("results/**/*"))):
+        if place % 2 and path.is_file():
+            os.utime(path, (then, then))
+    for path in drill.folder.glob("store/**/*"):
+        os.utime(path, (-years + time.time(), -years + time.time()))
+    drill.finish()
+    assert drill.end_state() == finished.expected
+
+
+def test_a_second_run_waits_for_the_first(drill, finished):
+    drill.clear()
+    first = drill.start()
+    time.sleep(1)
+    second = drill.start()
+    said = [process.communicate(timeout=300)[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), said
+    assert sum("another run works in this folder; waiting for its end" in text for text in said) == 1
+    assert drill.end_state() == finished.expected
+
+
+def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, finished):
+    drill.clear()
+    by_hand = drill.start("snakemake", "--cores", "2", "--", TABLE)
+    while not any((drill.folder / ".snakemake/locks").glob("*")):
+        assert by_hand.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    said = drill.finish()
+    assert "another run works in this folder; waiting for its end" in said
+    assert "clearing the locks" not in said
+    assert by_hand.wait(300) == 0, by_hand.communicate()[0]
+    assert drill.end_state() == finished.expected

@@ -1,0 +1,20 @@
+"""The suites of the papers, thousands of cells: Snakemake plans them in seconds."""
+
+import re
+import resource
+
+import pytest
+from dag_project import copy_project
+
+
+@pytest.mark.parametrize(("paper", "cells"), [("hype", 5880), ("variability", 770), ("lnsr", 750)])
+def test_a_dry_run_plans_every_cell_in_seconds(paper, cells, root, tmp_path):
+    project = copy_project(root, tmp_path)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = project.snakemake("--dry-run", "--quiet", "rules", "--configfile", f"config/paper-{paper}.yaml")
+    # Processor time, and several times what one free core needs: other tests run beside this one.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 60
+    assert done.returncode == 0, done.stdout[-2000:]
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)}
+    assert jobs["finetune"] + jobs.get("finetune_kept", 0) == cells
+    assert jobs["tables"] == jobs["figures"] == jobs["claims"] == 1
