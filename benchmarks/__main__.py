@@ -8,13 +8,13 @@ Texts and the encoder are those of the store that STEADYTUNE_STORE names, or dra
 import argparse
 import os
 
-import dag
 import methods
 import prefix
 import start
 import training
 from measuring import machine, write
 
+import dag
 from steadytune.suite import STORE_VARIABLE
 
 

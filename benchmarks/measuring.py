@@ -130,7 +130,7 @@ def drawn_encoder(labels: int, layers: int = 6) -> Encoder:
 
     torch.manual_seed(SEED)
     sizes = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": layers, "num_attention_heads": 12}
-    model = BertForSequenceClassification(BertConfig(**sizes, num_labels=labels))
+    model = BertForSequenceClassification(BertConfig(**sizes, num_labels=labels))  # pyright: ignore [reportCallIssue]
     use_quick_dropout(model)
     return Encoder(model)
 

@@ -12,10 +12,25 @@ import statistics
 import tempfile
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
-from measuring import BATCH, MAX_LENGTH, SEED, TASKS, Cost, Material, Row, by_turns, fine_tune, machine, median
-from measuring import ratio, timed, write
+from measuring import (
+    BATCH,
+    MAX_LENGTH,
+    SEED,
+    TASKS,
+    Cost,
+    Material,
+    Row,
+    by_turns,
+    fine_tune,
+    machine,
+    median,
+    ratio,
+    timed,
+    write,
+)
 
 from steadytune.encoders.encoder import Encoder
 from steadytune.evaluation.predict import predict
@@ -23,6 +38,9 @@ from steadytune.protocol import Protocol
 from steadytune.tasks.data import Encoded
 from steadytune.training.batching import Batcher
 from steadytune.training.precision import Precision
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PROTOCOL = Protocol(epochs=1, batch_size=BATCH, learning_rate=1e-4, max_length=MAX_LENGTH)
 DEVELOPMENT = 256
@@ -38,8 +56,13 @@ def ours(task: str, steps: int, threads: int, precision: str) -> Cost:
 
 def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
     """The same training by transformers.Trainer."""
-    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, default_data_collator
-    from transformers import PreTrainedTokenizerFast
+    from transformers import (
+        DataCollatorWithPadding,
+        PreTrainedTokenizerFast,
+        Trainer,
+        TrainingArguments,
+        default_data_collator,
+    )
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -63,7 +86,7 @@ def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
     return replace(cost(), score=score(material))
 
 
-def _empty_tokenizer():  # noqa: ANN202 (of a package that is only needed here)
+def _empty_tokenizer() -> "Tokenizer":
     """What a collator that pads asks for; the padding's id is 0, as the encoder's."""
     from tokenizers import Tokenizer, models
 
@@ -106,7 +129,8 @@ def measure(steps: int, rounds: int, threads: int, tasks: tuple[str, ...] = TASK
         ways |= {name: partial(ours, task, steps, threads, name) for name in ("fp32", "bf16")}
         costs = by_turns(ways, rounds)
         cells = [
-            f"{1e3 * median(runs) / steps:5.0f} ({1e3 * median(runs, 'processor') / steps:3.0f}) {median(runs, 'score'):5.2f}"
+            f"{1e3 * median(runs) / steps:5.0f} ({1e3 * median(runs, 'processor') / steps:.0f})"
+            f" {median(runs, 'score'):5.2f}"
             for runs in costs.values()
         ]
         write(f"{task:6} " + " ".join(f"{cell:>18}" for cell in cells))

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 SLOTS_VARIABLE = "STEADYTUNE_SLOTS_PER_GPU"
 """How many cells one GPU takes at a time; 1 where it is not set."""
-# A scheduler that assigns GPUs to jobs has already done what a lease does.
+# A scheduler that assigns one GPU to a job has already done what a lease does.
 SCHEDULED = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 POLL_SECONDS = 0.5
 
@@ -67,10 +67,10 @@ def leased_gpu() -> Iterator[str | None]:
     """Hold a GPU, the only one that CUDA shows this process from then on; its UUID, or None where nothing is leased.
 
     To be entered before CUDA starts. Waits while every slot of every GPU is taken. Nothing is leased on a machine
-    without GPUs, and in a scheduler's job, which has its GPU already.
+    without GPUs, and in a scheduler's job that has been given one; of several, each cell of the job leases one.
     """
-    gpus = [] if any(os.environ.get(name) for name in SCHEDULED) else visible_gpus()
-    if not gpus:
+    gpus = visible_gpus()
+    if not gpus or (len(gpus) == 1 and any(os.environ.get(name) for name in SCHEDULED)):
         yield None
         return
     with _lock(gpus, slots_per_gpu()) as gpu:

@@ -135,8 +135,8 @@ class Record:
     training: Training | None
     evaluations: list[Evaluation]
     timing: dict[str, float]
-    """Seconds by phase: start (imports), load, tokenise, train, evaluate, write; and their total with what lies between.
-    """
+    """Seconds by phase: start (imports), load, tokenise, train, evaluate, write; and their total, with what lies
+    between."""
     memory: dict[str, int]
     """Peak bytes: host, and device where there is one."""
     usage: Usage

@@ -51,11 +51,16 @@ class Drill(Project):
         assert done.returncode == 0, done.stdout[-3000:]
         return done.stdout
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """A run, or another command, in a process group of its own."""
-        return subprocess.Popen(command or (*COMMAND, *self.targets), cwd=self.folder, env=self.environment(),
-                                start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True)  # fmt: skip
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """A run, or another command, in a process group of its own; `said` has what it wrote."""
+        with self.said.open("ab") as file:
+            return subprocess.Popen(command or (*COMMAND, *self.targets), cwd=self.folder, env=self.environment(),
+                                    start_new_session=True, stdout=file, stderr=subprocess.STDOUT)  # fmt: skip
+
+    @property
+    def said(self) -> Path:
+        """What all started processes wrote."""
+        return self.folder / "drill.log"
 
     def clear(self) -> None:
         """Back to a fresh checkout; what a killed run has left running ends first."""
@@ -112,7 +117,7 @@ def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[
         except subprocess.TimeoutExpired:
             victims[_kill(process, choice.choice(VICTIMS))] += 1
         else:
-            assert process.returncode == 0, process.communicate()[0][-3000:]
+            assert process.returncode == 0, drill.said.read_text()[-3000:]
             finished += 1
             differing |= _difference(expected, drill.end_state())
             drill.clear()

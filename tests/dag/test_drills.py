@@ -14,6 +14,7 @@ from drills import Drill, kill_at_random, shrunk
 
 CELL = "mini/hype-n/mini-rte@100/seed-0"
 TABLE = "results/mini/tables/main.csv"
+RECORDS = tuple(f"results/mini/cells/mini/{method}/mini-rte@100/seed-0/record.json" for method in ("vanilla", "hype-n"))
 FINETUNE = ("python", "-m", "steadytune", "finetune", "mini", CELL)
 GRACE = 30
 """Seconds that a scheduler gives between SIGTERM and SIGKILL."""
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("drills")
 
 
 def drill_of(folder: Path) -> Drill:
-    return Drill(folder, targets=(TABLE,), keep=("store", ".snakemake"))
+    return Drill(folder, targets=(*RECORDS, TABLE), keep=("store", ".snakemake"))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_a_full_file_system_stops_the_run_and_the_next_one_goes_on(drill, finish
     shutil.rmtree(cells)
     cells.mkdir()
     mount(cells, "-t", "tmpfs", "-o", "size=16k", "tmpfs")
-    done = drill.run("python", "-m", "steadytune", "run", "mini", "--cores", "2", "--", TABLE)
+    done = drill.run("python", "-m", "steadytune", "run", "mini", "--cores", "2", *drill.targets)
     assert done.returncode != 0
     failed = [line for line in done.stdout.splitlines() if line.startswith("failed: finetune")]
     assert failed
@@ -196,15 +197,16 @@ def test_a_second_run_waits_for_the_first(drill, finished):
     first = drill.start()
     time.sleep(1)
     second = drill.start()
-    said = [process.communicate(timeout=300)[0] for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), said
-    assert sum("another run works in this folder; waiting for its end" in text for text in said) == 1
+    ends = first.wait(300), second.wait(300)
+    said = drill.said.read_text()
+    assert ends == (0, 0), said
+    assert said.count("another run works in this folder; waiting for its end") == 1
     assert drill.end_state() == finished.expected
 
 
 def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, finished):
     drill.clear()
-    by_hand = drill.start("snakemake", "--cores", "2", "--", TABLE)
+    by_hand = drill.start("snakemake", "--cores", "2", *drill.targets)
     while not any((drill.folder / ".snakemake/locks").glob("*")):
         assert by_hand.poll() is None
         time.sleep(0.05)
@@ -212,5 +214,5 @@ def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, f
     said = drill.finish()
     assert "another run works in this folder; waiting for its end" in said
     assert "clearing the locks" not in said
-    assert by_hand.wait(300) == 0, by_hand.communicate()[0]
+    assert by_hand.wait(300) == 0, drill.said.read_text()
     assert drill.end_state() == finished.expected

@@ -53,6 +53,8 @@ def build(folder, packages):
     """A Python that sees the files of `packages` and of what they depend on, and nothing else of this environment."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
+    # Templates of notebooks and the kernel's description: data that wheels install beside the packages.
+    (folder / "share").symlink_to(Path(sys.prefix) / "share")
     for distribution in closure(packages):
         for file in distribution.files or ():
             top = file.parts[0]
@@ -110,7 +112,7 @@ def test_the_whole_dag_runs_in_its_environments(project, commands):
 def test_a_job_runs_in_the_image_and_finds_the_package(project, commands):
     (project.folder / "steadytune.sif").touch()
     path, target = project.environment()["PATH"], "store/datasets/steadytune/mini/cola/receipt.json"
-    done = project.run("snakemake", "--cores", "1", "--sdm", "apptainer", "--apptainer-args", "--nv", "--", target,
+    done = project.run("snakemake", "--cores", "1", "--sdm", "apptainer", "--apptainer-args=--nv", "--", target,
                        PATH=f"{commands}:{path}")  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
     (call,) = (project.folder / "apptainer.log").read_text().splitlines()

@@ -127,12 +127,14 @@ class Grid:
         record = {"status": status, "reason": "loss is NaN at step 7" if status == "diverged" else None}
         record |= {"encoder": encoder, "method": method, "task": task, "seed": seed, "environment": environment}
         record |= {"inputs": [source | pins, model | pins], "timing": {"total": 12.5, "train": 9.0}}
-        record |= {"memory": {"host": 700 * 2**20}, "training": None}
+        record |= {"memory": {"host": 700 * 2**20}, "training": None, "spec": {"protocol": {"batch_size": 32}}}
         record |= {"usage": {"joules": None, "without_joules": "no GPU", "peak_flops_per_second": None}}
         if status not in UNSCORED:
             counts = {"trainable_parameters": 100 if method == "vanilla" else 50, "total_parameters": 200}
             record["training"] = {
                 "resumed": False,
+                "examples": 2000,
+                "steps": 63 * self.epochs,
                 "flops": 1e9 if method == "vanilla" else 2e9,
                 "inference_flops": 1e6,
             } | counts

@@ -112,6 +112,12 @@ def test_a_schedulers_job_keeps_what_it_was_given(machine):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 
 
+def test_the_cells_of_a_schedulers_job_share_the_gpus_that_it_was_given(machine):
+    machine.setenv("SLURM_JOB_ID", "7")
+    with leased_gpu() as gpu:
+        assert gpu == "GPU-aaa"
+
+
 def test_the_setting_is_a_number(machine):
     machine.setenv(leases.SLOTS_VARIABLE, "many")
     with pytest.raises(SteadyTuneError, match="'many', expected a whole number above 0"):

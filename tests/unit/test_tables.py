@@ -298,7 +298,14 @@ def test_cost_is_a_multiple_of_the_baselines(tmp_path):
     assert rows["mini", "hype-n", "mini-rte"]["flops_ratio"] == 2
     assert rows["mini", "vanilla", "mini-rte"]["seconds_ratio"] == 1
     line = next(row for row in result.blocks[0].rows if row[:2] == ("hype-n", "mini-rte"))
-    assert line[2:] == ("25.0", "9.0", "1.00", "2.00", "1.00", "700")
+    assert line[2:] == ("3", "25.0", "3.0", "1.00", "2.00", "1.00", "700")
+
+
+def test_cost_says_how_many_seeds_are_behind_it(tmp_path):
+    statuses = {("mini", "hype-n", "mini-rte", 1): "failed"}
+    result = made(Grid(statuses=statuses), tmp_path, "cost")
+    counts = {row[:2]: row[2] for row in result.blocks[0].rows}
+    assert (counts["hype-n", "mini-rte"], counts["vanilla", "mini-rte"]) == ("2/3", "3")
 
 
 def test_resources_are_sums_and_what_one_cell_does_not_know_no_sum_knows(tmp_path):

@@ -336,6 +336,8 @@ def test_costs_are_ratios_from_the_records(world):
         "half": (pytest.approx(0.5), "reproduced"),
     }
     assert found["half"]["sensitivity"] == {}
+    # Equal ratios have no spread: what would have been shown is the bound itself, from above and from below.
+    assert [found[name]["detectable"] for name in ("same-time", "half")] == pytest.approx([1, 0.6])
 
 
 def test_time_on_two_machines_is_not_compared(world):

@@ -141,7 +141,11 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, alpha: float
 
 
 def _cost(claim: Cost, logs: np.ndarray, alpha: float) -> Finding:
-    """logs: of first / second, (strata, seeds)."""
+    """logs: of first / second, (strata, seeds).
+
+    The power question: would the bound be shown if both cost the same, or, for a bound below 1, if the first cost the
+    bound's square of the second?
+    """
     bound = math.log(claim.size())
     powered, needs, detectable = _mean_design(logs, abs(bound), alpha, "bound")
     estimate = stratified_mean(logs)
@@ -154,7 +158,7 @@ def _cost(claim: Cost, logs: np.ndarray, alpha: float) -> Finding:
         p_against=above(logs, bound),
         powered=powered,
         needs=needs,
-        detectable=math.exp(detectable),
+        detectable=math.exp(detectable if bound > 0 else bound - detectable),
         smallest_p=0.0,
     )
 

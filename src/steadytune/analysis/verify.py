@@ -122,8 +122,8 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
     if list(first.columns) != list(second.columns) or not first["row"].equals(second["row"]):
         return verdict("different", "the predictions are of other examples")
     logits = [name for name in first.columns if name.startswith("logit_")]
-    gap = float(np.abs(first[logits].to_numpy() - second[logits].to_numpy()).max()) if logits and len(first) else 0.0
-    if gap <= TOLERANCE * float(np.abs(first[logits].to_numpy()).max(initial=0.0)):
+    gap, size = _gap(first[logits].to_numpy(), second[logits].to_numpy())
+    if gap <= TOLERANCE * size:
         return verdict("same logits", f"logits differ by at most {gap:.2g}")
     name = str(then.spec["task"])
     own, new = (pd.DataFrame(frame[frame["evaluation_set"] == name]) for frame in (first, second))
@@ -139,6 +139,18 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
 def _headline(record: Record) -> float | None:
     """The headline metric on the task's own evaluation split."""
     return next((e.metrics[e.headline] for e in record.evaluations if e.kind == "in_domain"), None)
+
+
+def _gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """The largest difference of two arrays, and the largest number in the first.
+
+    What is not finite (a question without a valid span has -inf) has to be the same in both: else the gap is infinite.
+    """
+    finite = np.isfinite(first)
+    if not np.array_equal(first[~finite], second[~finite], equal_nan=True) or not np.isfinite(second[finite]).all():
+        return math.inf, 0.0
+    difference = np.abs(first[finite] - second[finite])
+    return float(difference.max(initial=0.0)), float(np.abs(first[finite]).max(initial=0.0))
 
 
 def _flips(first: pd.DataFrame, second: pd.DataFrame) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "trainable": lambda record: float(record["training"]["trainable_parameters"]),
     "total": lambda record: float(record["training"]["total_parameters"]),
     "seconds": lambda record: float(record["timing"]["train"]),
+    "epoch_seconds": lambda record: record["timing"]["train"] / _epochs(record),
     "flops": lambda record: float(record["training"]["flops"]),
     "inference": lambda record: float(record["training"]["inference_flops"]),
     "memory": lambda record: float(record["memory"].get("device", record["memory"]["host"])),
@@ -24,7 +25,8 @@ RATIOS = ("seconds", "flops", "inference")
 def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, float]:
     """Each measure's median over the seeds whose training came to its end; empty where none did.
 
-    Units: parameters, seconds of training, FLOPs of training and of one example's inference, bytes.
+    Units: parameters, seconds of training and of an epoch of it, FLOPs of training and of one example's inference,
+    bytes.
     """
     found = _medians(results, encoder, method, task)
     base = _medians(results, encoder, results.baseline, task)
@@ -32,6 +34,12 @@ def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, f
         return {}
     ratios = {f"{name}_ratio": found[name] / base[name] if base else math.nan for name in RATIOS}
     return found | ratios | {"trained_share": found["trainable"] / found["total"]}
+
+
+def _epochs(record: dict[str, Any]) -> float:
+    """The passes over the training split, the last one perhaps in part."""
+    training = record["training"]
+    return training["steps"] / math.ceil(training["examples"] / record["spec"]["protocol"]["batch_size"])
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ def cost(results: Results) -> Table:
         for task in results.tasks_of(encoder):
             for method in results.methods_of(encoder):
                 if found := costs(results, encoder, method, task):
-                    rows.append((method, task, *_printed(found)))
+                    rows.append((method, task, _count(results, encoder, method, task), *_printed(found)))
                     data.append({"encoder": encoder, "method": method, "task": task, **found})
         blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
     notes = (
-        f"Medians over the seeds; × : as a multiple of {results.baseline}'s, in the same suite.",
-        "Seconds: of training, evaluations after an epoch left out, on a machine that may have run other jobs.",
+        "Medians over the seeds whose training came to its end (k/n: k of n planned); × : as a multiple of "
+        f"{results.baseline}'s, in the same suite.",
+        "Seconds and × time: of training, what a method prepares for it included and evaluations left out, on machines "
+        "that may have differed and run other jobs.",
         "FLOPs: of the first step's passes, forward and backward, as torch's FlopCounterMode counts them, a position "
         "times all positions; at inference: of one example of median length.",
         "MiB: peak memory of the device where there is one, else of the process.",
@@ -33,24 +35,32 @@ def cost(results: Results) -> Table:
         columns=(
             "Method",
             "Task",
+            "Seeds",
             ("Trained", "% of parameters"),
-            "Seconds",
+            ("Seconds", "an epoch"),
             "× time",
             "× FLOPs",
             ("× FLOPs", "inference"),
             "MiB",
         ),
         blocks=tuple(blocks),
-        align="llrrrrrr",
+        align="llrrrrrrr",
         notes=notes,
         data=tuple(data),
     )
 
 
+def _count(results: Results, encoder: str, method: str, task: str) -> str:
+    """How many of the planned seeds are behind the medians."""
+    seeds = results.cells[encoder, method, task]
+    trained = sum(bool(results.record(encoder, method, task, seed).get("training")) for seed in seeds)
+    return str(trained) if trained == len(seeds) else f"{trained}/{len(seeds)}"
+
+
 def _printed(found: dict[str, float]) -> tuple[str, ...]:
     return (
         number(100 * found["trained_share"]),
-        number(found["seconds"]),
+        number(found["epoch_seconds"]),
         *(number(found[f"{name}_ratio"], 2) for name in ("seconds", "flops", "inference")),
         number(found["memory"] / 2**20, 0),
     )
