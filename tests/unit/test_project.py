@@ -40,7 +40,9 @@ def test_conda_environments_have_the_locks_pins(name, root, lock):
 
 def test_the_lock_pins_everything_that_the_project_asks_for(root, lock):
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    extras = [entry for entries in project["project"]["optional-dependencies"].values() for entry in entries]
+    # The energy of a GPU is read where there is one: the lock is for every machine.
+    optional = project["project"]["optional-dependencies"]
+    extras = [entry for name, entries in optional.items() for entry in entries if name != "energy"]
     asked = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]]
     names = {re.sub(r"[-_.]+", "-", re.split(r"[<>=\[ ]", entry)[0]).lower() for entry in asked}
     assert names <= lock.keys()
