@@ -322,6 +322,17 @@ def test_bounds_and_their_tests(world):
     assert found["too-close"]["needs"] > 6
 
 
+def test_a_test_that_sees_what_the_interval_does_not_says_so(world):
+    """Two stable pairs of seeds and one far off on the claimed side: every sign agrees, and the t interval is wide."""
+    scores = {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 70, 70, 70) | values("hype-n", task, 70.2, 70.4, 79)
+    found = world.judge(Grid(tasks=TASKS, seeds=3, values=scores), claim("wins", margin=0.5))["wins"]
+    assert found["verdict"] == "reproduced"
+    assert found["interval"][0] < 0
+    assert found["reason"].endswith("; the interval, wide with so few seeds, does not exclude 0.")
+
+
 def test_costs_are_ratios_from_the_records(world):
     # Records have 1e9 FLOPs for vanilla and 2e9 for the others, in 9 seconds each.
     found = world.judge(

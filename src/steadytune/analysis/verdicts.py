@@ -202,7 +202,10 @@ def reason(judged: Judgement) -> str:
     level = f"{judged.alpha:.2g}" + (f" ({ALPHA} over {judged.family_size} tests)" if judged.family_size > 1 else "")
     match judged.verdict:
         case "reproduced":
-            return f"Its p-value after Holm's correction is at most {ALPHA}."
+            nothing = {"difference": 0, "gain": 0, "spread": 1}.get(claim.statistic)
+            within = nothing is not None and found.interval[0] <= nothing <= found.interval[1]
+            wide = f"; the interval, wide with so few seeds, does not exclude {nothing}" if within else ""
+            return f"Its p-value after Holm's correction is at most {ALPHA}{wide}."
         case "inconclusive" if found.smallest_p > judged.alpha:
             return f"No outcome of {could} could have a p-value below {found.smallest_p:.2g}; {level} is asked."
         case "inconclusive":
