@@ -202,8 +202,8 @@ class UrlPin(Checked):
         return self
 
 
-class LocalPin(Checked):
-    """Files of a store staged elsewhere, by their names in the store."""
+class KnownFiles(Checked):
+    """Files that are all pinned, by their names in the store."""
 
     origin: str
     licence: str
@@ -213,6 +213,10 @@ class LocalPin(Checked):
     def _all_known(self) -> Self:
         _require(all(file.known for file in self.files.values()), "every file's sha256 and bytes")
         return self
+
+
+class LocalPin(KnownFiles):
+    """Files of a store staged elsewhere."""
 
 
 class GeneratedPin(Checked):
@@ -232,19 +236,11 @@ class GeneratedPin(Checked):
         return self
 
 
-class ShippedPin(Checked):
-    """Files of this repository, by their names in the store."""
+class ShippedPin(KnownFiles):
+    """Files of this repository."""
 
     folder: str
     """Where they lie, from the repository's root."""
-    origin: str
-    licence: str
-    files: dict[FileName, FilePin] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _all_known(self) -> Self:
-        _require(all(file.known for file in self.files.values()), "every file's sha256 and bytes")
-        return self
 
 
 class PretrainedPin(Checked):

@@ -1,0 +1,234 @@
+"""What each command does with its options; its docstring is its help. What one needs it imports when it runs."""
+
+import argparse
+import sys
+
+from steadytune.errors import SteadyTuneError
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a suite through Snakemake with a progress line."""
+    from steadytune.runner import run
+
+    return run(_suite(options), options.cores, options.passed)
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Print what a suite still has to run, what that takes, and what it can show."""
+    from steadytune.planning.plan import Plan, describe
+
+    suite = _suite(options)
+    if options.probe:
+        from steadytune.planning.probe import probe
+
+        probe(suite)
+    plan = Plan.make(suite, options.device_stated, options.cells_at_once)
+    sys.stdout.write(describe(plan, options.budget) + "\n")
+
+
+def status(options: argparse.Namespace) -> None:
+    """Say which cells are fresh, missing, running, stale or quarantined, and why."""
+    from steadytune.status import describe
+
+    sys.stdout.write(describe(_suite(options)) + "\n")
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Run recorded cells again and say how closely they agree (exit 1: one differs)."""
+    from steadytune.analysis.verify import recorded_cells, sample_cells, verify_cell
+    from steadytune.cell import Cell
+
+    suite = _suite(options)
+    recorded = recorded_cells(suite, options.recorded, published=options.published)
+    cells = [Cell.parse(text) for text in options.cells]
+    cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
+    if not cells:
+        raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
+    verdicts = [verify_cell(suite, cell, recorded) for cell in cells]
+    sys.stdout.write("".join(f"{verdict}\n" for verdict in verdicts))
+    return int(any(verdict.level == "different" for verdict in verdicts))
+
+
+def stage(options: argparse.Namespace) -> int:
+    """Fetch and verify a suite's data sets and encoders."""
+    from steadytune.layout import LOCK
+    from steadytune.store.bundle import pack, unpack
+    from steadytune.store.imports import Imports
+    from steadytune.store.inventory import Item, inspect, inventory
+    from steadytune.store.lock import load_lock
+    from steadytune.store.staging import stage
+
+    suite, lock = _suite(options), load_lock(LOCK)
+    if options.key:
+        items = [Item(options.kind, options.key)]
+    else:
+        items = [item for item in inventory(suite, lock) if not options.kind or item.kind == options.kind]
+    if (options.source or options.check) and (options.glue or options.encoders):
+        raise SteadyTuneError("--check and --from bring nothing from --glue or --encoders: stage with those first")
+    if options.source:
+        unpack(options.source, suite, lock)
+    if options.source or options.check:
+        findings = []
+        for finding in inspect(items, suite, lock):
+            sys.stdout.write(f"{finding}\n")
+            findings.append(finding)
+        return 0 if all(finding.good for finding in findings) else 2
+    imports = Imports(options.glue, options.encoders)
+    for item in items:
+        # An encoder that the project trains itself is the pretrain stage's.
+        if not item.pretrained:
+            stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
+    if options.bundle:
+        pack(items, suite.file.store, options.bundle)
+    return 0
+
+
+def pretrain(options: argparse.Namespace) -> None:
+    """Pretrain an encoder that the project makes itself."""
+    from steadytune.encoders.pretrain import pretrain
+    from steadytune.layout import LOCK, model_folder
+    from steadytune.pretraining.train import pretrain_text
+    from steadytune.schema import read_yaml
+    from steadytune.store.lock import generated_corpus, load_lock
+
+    suite, config = _suite(options), load_lock(LOCK).pretraining(options.key)
+    if config is None:
+        raise SteadyTuneError(
+            f"{options.key}: the lock has no `pretrained` entry for it; `steadytune stage` fetches it"
+        )
+    output = model_folder(suite.file.store, options.key)
+    if generated_corpus(read_yaml(config)) is None:
+        pretrain_text(config, output)
+    else:
+        pretrain(config, suite.file.store, output)
+
+
+def pretrain_text(options: argparse.Namespace) -> None:
+    """Pretrain an encoder on plain text."""
+    from steadytune.pretraining.train import pretrain_text
+
+    pretrain_text(options.config, options.output, options.minutes)
+
+
+def pretraining_curve(options: argparse.Namespace) -> None:
+    """Draw the loss curve of a pretraining."""
+    from steadytune.pretraining.figure import draw_curve
+
+    sys.stdout.write("".join(f"{path}\n" for path in draw_curve(options.curve, options.stem)))
+
+
+def variability(options: argparse.Namespace) -> None:
+    """Measure the layers of an encoder on a task."""
+    from steadytune.analysis.layers import write_variability
+
+    write_variability(_suite(options), options.encoder, options.task)
+
+
+def finetune(options: argparse.Namespace) -> None:
+    """Fine-tune and evaluate one cell."""
+    from steadytune.cell import Cell
+    from steadytune.layout import running_path
+    from steadytune.status import running
+    from steadytune.training.usage import Meter
+
+    meter = Meter()
+    with meter.phase("start"):
+        from steadytune.training.run import run_cell
+
+        suite, cell = _suite(options), Cell.parse(options.cell)
+    with running(running_path(suite, cell)):
+        run_cell(suite, cell, meter, keep_model=options.keep_model)
+
+
+def inside(options: argparse.Namespace) -> None:
+    """Look into the encoder of a cell whose model was kept."""
+    from steadytune.analysis.inside.stage import write_inside
+    from steadytune.cell import Cell
+
+    write_inside(_suite(options), Cell.parse(options.cell))
+
+
+def inside_before(options: argparse.Namespace) -> None:
+    """Look into an encoder before fine-tuning."""
+    from steadytune.analysis.inside.stage import write_inside_before
+
+    write_inside_before(_suite(options), options.encoder, options.task)
+
+
+def inside_table(options: argparse.Namespace) -> None:
+    """Gather what was measured inside into inside.parquet."""
+    from steadytune.analysis.inside.collect import collect_inside
+
+    collect_inside(_suite(options))
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Gather a suite's records into metrics.parquet."""
+    from steadytune.analysis.collect import collect
+
+    collect(_suite(options))
+
+
+def claims(options: argparse.Namespace) -> None:
+    """Print the verdict on every claim that a suite names."""
+    from steadytune.analysis.verdicts import judge, load_or_none, missing_of, write_claims
+    from steadytune.rendering.claims import to_text
+
+    suite = _suite(options)
+    if options.missing:
+        sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
+        return
+    judged = judge(suite, load_or_none(suite))
+    if options.write:
+        write_claims(suite, judged)
+    sys.stdout.write(to_text(suite.name, judged) + "\n")
+
+
+def predictions(options: argparse.Namespace) -> None:
+    """Break scores down by slices and measure calibration, from predictions."""
+    from steadytune.analysis.predictions import analyse_predictions
+
+    analyse_predictions(_suite(options))
+
+
+def render(options: argparse.Namespace) -> None:
+    """Write tables, figures or the report from metrics.parquet."""
+    from steadytune.rendering.stage import render
+
+    render(_suite(options), options.what)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write a finished suite, its records and its report as an RO-Crate."""
+    from steadytune.export import export
+
+    export(_suite(options), options.ro_crate)
+
+
+def lock(_: argparse.Namespace) -> None:
+    """Write the hashes of generated data into the lock."""
+    from steadytune.layout import LOCK
+    from steadytune.store.pinning import pin_generated
+
+    changed = pin_generated(LOCK)
+    sys.stdout.write(f"{LOCK}: {', '.join(changed) or 'nothing'} changed\n")
+
+
+def subsets(options: argparse.Namespace) -> None:
+    """Write the index lists of the fixed training subsets."""
+    from steadytune.tasks.subsets import publish
+
+    sys.stdout.write("".join(f"{path}\n" for path in publish(options.store)))
+
+
+def methods(_: argparse.Namespace) -> None:
+    """List the methods, their sources and hyper-parameters."""
+    from steadytune.methods.listing import describe_methods
+
+    sys.stdout.write(describe_methods() + "\n")
+
+
+def _suite(options: argparse.Namespace):
+    from steadytune.suite import find_suite, load_suite
+
+    return load_suite(find_suite(options.suite))
