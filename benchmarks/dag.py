@@ -6,7 +6,6 @@ In a copy of the project. The 3,000 cells are not trained: empty files stand for
 they are up to date.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 
 import yaml
-from measuring import Cost, Row, children_seconds, machine, median, write
+from measuring import Cost, Row, by_rounds, children_seconds, median
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("Snakefile", "workflow", "config", "src", "profiles", "published", "notebooks")
@@ -84,14 +83,5 @@ def snakemake(project: Path, suite: str, *arguments: str) -> subprocess.Complete
     return done
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
-    write(machine())
-    for row in measure(parser.parse_args().rounds):
-        write(row)
-
-
 if __name__ == "__main__":
-    main()
+    by_rounds(__doc__ or "", measure)

@@ -1,5 +1,6 @@
 """What the benchmarks share: material from the store or drawn, fresh processes by turns, medians, one table."""
 
+import argparse
 import multiprocessing
 import os
 import platform
@@ -178,3 +179,13 @@ def write(line: object = "") -> None:
     """One line to standard output, at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def by_rounds(doc: str, measure: Callable[[int], list[Row]]) -> None:
+    """The command of a benchmark that has no setting but its rounds; `doc`, the module's, begins with what it is."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    rounds = parser.parse_args().rounds
+    write(machine())
+    for row in measure(rounds):
+        write(row)

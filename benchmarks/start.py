@@ -6,7 +6,6 @@ Both read the same staged split and encoder, train one step and end. Needs a sto
 nothing is measured.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import MODEL, Cost, Row, children_seconds, machine, median, write
+from measuring import MODEL, Cost, Row, by_rounds, children_seconds, median, write
 
 from steadytune.suite import STORE_VARIABLE
 
@@ -118,14 +117,5 @@ def stage(folder: Path, store: Path) -> None:
         write_receipt(target, Receipt("local", "the benchmark's store", None, "lock", measure_all(target, names)))
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
-    write(machine())
-    for row in measure(parser.parse_args().rounds):
-        write(row)
-
-
 if __name__ == "__main__":
-    main()
+    by_rounds(__doc__ or "", measure)

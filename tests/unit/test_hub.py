@@ -190,16 +190,21 @@ def test_two_processes_at_once_download_each_file_once(hub: HubServer, tmp_path:
     verify(tmp_path / "datasets" / KEY)
 
 
-def test_a_killed_process_leaves_no_receipt_and_no_lock(hub: HubServer, tmp_path: Path) -> None:
-    commit = hub.commit("datasets", REPO, FILES)
+def killed_in_a_download(hub: HubServer, folder: Path):
+    """The lock of a process that was killed in the midst of a download; the hub is fast again."""
     hub.delay = 30.0
-    lock = lock_of(hub=hub_pin(commit))
-    with start(lock, tmp_path) as process:
+    lock = lock_of(hub=hub_pin(hub.commit("datasets", REPO, FILES)))
+    with start(lock, folder) as process:
         wait_for(hub.downloads)
         process.kill()
+    hub.delay = 0.0
+    return lock
+
+
+def test_a_killed_process_leaves_no_receipt_and_no_lock(hub: HubServer, tmp_path: Path) -> None:
+    lock = killed_in_a_download(hub, tmp_path)
     assert hub.downloads()
     assert not (tmp_path / "datasets" / KEY / RECEIPT).exists()
-    hub.delay = 0.0
     stage_hub(lock, tmp_path)
     verify(tmp_path / "datasets" / KEY)
 
@@ -261,13 +266,7 @@ def test_an_unpinned_file_must_have_the_hash_that_the_hub_gives_it(hub: HubServe
 
 
 def test_what_is_left_of_a_killed_download_is_not_taken_for_the_file(hub: HubServer, tmp_path: Path) -> None:
-    commit = hub.commit("datasets", REPO, FILES)
-    hub.delay = 30.0
-    lock = lock_of(hub=hub_pin(commit))
-    with start(lock, tmp_path) as process:
-        wait_for(hub.downloads)
-        process.kill()
-    hub.delay = 0.0
+    lock = killed_in_a_download(hub, tmp_path)
     halves = list((tmp_path / ".downloads").rglob("*.incomplete"))
     assert halves
     for path in halves:
