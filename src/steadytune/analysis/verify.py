@@ -130,10 +130,7 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
     flips = _flips(own, new) if len(logits) > 1 else None
     if flips and stats.binomtest(flips[0], sum(flips)).pvalue >= ALPHA:
         return verdict("same metric", f"{sum(flips)} of {len(own)} answers flip, {flips[0]} to wrong")
-    values = [
-        next(e.metrics[e.headline] for e in record.evaluations if e.kind == "in_domain") for record in (then, now)
-    ]
-    return verdict(*_spread(values, others))
+    return verdict(*_spread([_headline(then), _headline(now)], others))
 
 
 def _headline(record: Record) -> float | None:
