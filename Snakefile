@@ -1,4 +1,5 @@
 # One suite, from its config file to its report. Parsing stays light (no torch): every cluster job parses this again.
+import gc
 import sys
 from pathlib import Path
 
@@ -6,6 +7,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
+
+# The plan of thousands of jobs is millions of objects that all stay: the collector need not go through them so often.
+gc.set_threshold(100_000, 50, 1000)
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
@@ -16,13 +20,12 @@ from steadytune.runner import share_folder
 
 try:
     dag = Dag.load(workflow.configfiles, config)
-    gpus = gpu_slots()
+    # Nothing else limits GPU jobs on one machine; a value on the command line wins. A cluster counts for itself, and
+    # what one of its jobs may use is settled before Snakemake starts there.
+    if workflow.is_main_process and workflow.resource_settings.nodes is None and (gpus := gpu_slots()):
+        workflow.global_resources.setdefault("gpu", gpus)
 except SteadyTuneError as error:
     raise WorkflowError(str(error)) from None
-
-# Nothing else limits GPU jobs on one machine; a value on the command line wins, and a cluster counts for itself.
-if workflow.resource_settings.nodes is None and gpus:
-    workflow.global_resources.setdefault("gpu", gpus)
 
 # Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src; ")
@@ -74,6 +77,9 @@ rule all:
     default_target: True
     input:
         dag.records,
+        dag.metrics,
+        dag.inside_table,
+        dag.prediction_studies,
         dag.claims,
         dag.tables,
         dag.latex,

@@ -5,7 +5,7 @@ import errno
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from steadytune import __version__, commands
@@ -53,16 +53,43 @@ def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 def _hours(text: str) -> float:
     """Hours from `40h` or `40`."""
-    hours = float(text.removesuffix("h"))
-    if not 0 < hours < float("inf"):
-        raise ValueError(text)
-    return hours
+    with suppress(ValueError):
+        if 0 < (hours := float(text.removesuffix("h"))) < float("inf"):
+            return hours
+    raise argparse.ArgumentTypeError(f"'{text}', expected hours, as 40h")
+
+
+def _count(text: str) -> int:
+    """A whole number above 0."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}', expected a whole number above 0")
+
+
+class _Command(argparse.ArgumentParser):
+    """A command whose options may stand anywhere among its names.
+
+    argparse alone takes the names that may be left out where the first option stands, and refuses those behind it.
+    """
+
+    _intermixed = False
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Options first, then the names, wherever they stood."""
+        if self._intermixed:
+            return super().parse_known_args(args, namespace)
+        # It comes back here twice: for the options, and for the names.
+        self._intermixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixed = False
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="steadytune", description=(sys.modules["steadytune"].__doc__ or ""))
     parser.add_argument("--version", action="version", version=__version__)
-    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
 
     def command(name: str, function: Command, *, suite: bool = True, device: bool = False) -> argparse.ArgumentParser:
         doc = function.__doc__ or ""
@@ -80,22 +107,20 @@ def _parser() -> argparse.ArgumentParser:
     plan = command("plan", commands.plan)
     plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="for a device on which a cell is "
                       "taken to reach so many FLOP/s (H100=2e14), in place of this machine")  # fmt: skip
-    plan.add_argument("--cells-at-once", type=int, metavar="N", help="on that device or devices (default: 1)")
+    plan.add_argument("--cells-at-once", type=_count, metavar="N", help="on that device or devices (default: 1)")
     plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims in so "
                       "many hours of a device, and write them down as targets")  # fmt: skip
     plan.add_argument("--probe", action="store_true", help="first run short cells here, to know what cells take")
     command("status", commands.status)
-    verify = command(
-        "verify",
-        commands.verify,
-        device=True,
-    )
-    verify.add_argument("cells", nargs="*", metavar="ENCODER/METHOD/TASK/seed-N")
-    verify.add_argument("--sample", type=int, default=0, metavar="N", help="draw N recorded cells at random")
-    verify.add_argument("--seed", type=int, default=None, help="draw the same ones again")
+    verify = command("verify", commands.verify, device=True)
+    verify.add_argument("cells", nargs="*", default=[], metavar="ENCODER/METHOD/TASK/seed-N", help="recorded cells")
+    verify.add_argument("--sample", type=_count, default=0, metavar="N", help="draw N recorded cells at random")
+    verify.add_argument("--seed", type=int, metavar="N", help="of that draw: the same number draws the same cells")
     against = verify.add_mutually_exclusive_group()
-    against.add_argument("--recorded", type=Path, metavar="FOLDER", help="its records, in place of results/<suite>")
-    against.add_argument("--published", action="store_true", help="those of published/recorded/<suite>")
+    against.add_argument("--recorded", type=Path, metavar="FOLDER", help="a results folder that holds the records, in "
+                         "place of results/<suite>")  # fmt: skip
+    against.add_argument("--published", action="store_true", help="the records of published/recorded/<suite>")
+    verify.epilog = "One line a cell, from identical, same logits, same metric and same spread to different."
     claims = command("claims", commands.claims)
     claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
     claims.add_argument("--write", action="store_true", help="write claims.json too")

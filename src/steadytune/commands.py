@@ -18,6 +18,8 @@ def plan(options: argparse.Namespace) -> None:
     from steadytune.planning.plan import Plan, describe
 
     suite = _suite(options)
+    if options.cells_at_once and not options.device_stated:
+        raise SteadyTuneError("--cells-at-once says how many a device of --device takes; of this machine it is known")
     if options.probe:
         from steadytune.planning.probe import probe
 
@@ -44,9 +46,14 @@ def verify(options: argparse.Namespace) -> int:
     cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
     if not cells:
         raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
-    verdicts = [verify_cell(suite, cell, recorded) for cell in cells]
-    sys.stdout.write("".join(f"{verdict}\n" for verdict in verdicts))
-    return int(any(verdict.level == "different" for verdict in verdicts))
+    levels = []
+    for cell in cells:
+        verdict = verify_cell(suite, cell, recorded)
+        levels.append(verdict.level)
+        # At once: what has been compared stays said when a later cell cannot be.
+        sys.stdout.write(f"{verdict}\n")
+        sys.stdout.flush()
+    return int("different" in levels)
 
 
 def stage(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and their hashes."""
+"""Files that are either whole or absent, their hashes, and tables that tell when they are damaged."""
 
 import hashlib
 import os
@@ -6,6 +6,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steadytune.errors import SteadyTuneError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -30,6 +36,34 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, in UTF-8."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_parquet(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table to `path` atomically, with the checksums that `read_parquet` goes by."""
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False, write_page_checksum=True)
+
+
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """A table that is gathered from a suite's records.
+
+    Raises:
+        SteadyTuneError: the file is damaged; one line.
+        OSError: it cannot be opened.
+    """
+    import pandas as pd
+    from pyarrow import ArrowException
+
+    try:
+        return pd.read_parquet(path, page_checksum_verification=True)
+    except (ArrowException, ValueError, KeyError, OSError) as error:
+        # pyarrow calls some damage an OSError too, one without the number that the system's own have.
+        if isinstance(error, OSError) and error.errno:
+            raise
+        reason = str(error).partition("\n")[0].removeprefix(f"Could not open Parquet input source '{path}': ")
+        raise SteadyTuneError(
+            f"{path}: damaged ({reason}); `steadytune run` of its suite makes it again from the records"
+        ) from None
 
 
 def sha256(path: Path) -> str:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import record_path
+from steadytune.files import read_parquet
+from steadytune.layout import calibration_path, inside_table_path, metrics_path, record_path, slices_path
 from steadytune.record import damaged_file, read_record
 from steadytune.suite import Suite
 
@@ -55,6 +56,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
         }
         if not DRY_RUN.intersection(arguments):
             _set_damaged_aside(suite)
+            _clear_damaged_tables(suite)
         if LOCKS.is_dir() and any(LOCKS.iterdir()):
             log.info("clearing the locks of a run that was killed")
             subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
@@ -94,3 +96,14 @@ def _set_damaged_aside(suite: Suite) -> None:
                 aside = path.with_name(f"{path.name}.quarantined")
                 path.rename(aside)
                 log.warning("%s; the record is kept as %s, and the cell is trained again", damage, aside.name)
+
+
+def _clear_damaged_tables(suite: Suite) -> None:
+    """Remove gathered tables that cannot be read: Snakemake takes a file for whole, and makes one that is missing."""
+    for path in (metrics_path(suite), inside_table_path(suite), slices_path(suite), calibration_path(suite)):
+        if path.exists():
+            try:
+                read_parquet(path)
+            except SteadyTuneError as error:
+                path.unlink()
+                log.warning("%s", error)

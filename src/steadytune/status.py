@@ -49,11 +49,21 @@ def statuses(suite: Suite) -> Iterator[CellStatus]:
 
 
 def describe(suite: Suite) -> str:
-    """A line for each cell that is not fresh, and the counts."""
+    """A line for each cell that is not fresh, the counts, and what brings the others up to date."""
     found = list(statuses(suite))
-    lines = [f"{status.state:<12}{status.cell}: {status.why}" for status in found if status.state != "fresh"]
+    lines = [
+        f"{status.state:<12}{status.cell}{f': {status.why}' if status.why else ''}"
+        for status in found
+        if status.state != "fresh"
+    ]
     counts = Counter(status.state for status in found)
-    return "\n".join([*lines, ", ".join(f"{count} {state}" for state, count in counts.items())])
+    lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
+    again = f"steadytune run {suite.name}"
+    if counts.keys() - {"fresh", "running"}:
+        lines.append(f"`{again}` trains all that is not fresh, but for what is stale by its code alone")
+    if stale := next((status.cell for status in found if status.state == "stale"), None):
+        lines.append(f"one cell again, whatever its state: `{again} -- --force {record_path(suite, stale)}`")
+    return "\n".join(lines)
 
 
 @contextmanager

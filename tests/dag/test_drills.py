@@ -161,6 +161,15 @@ def test_a_damaged_file_of_a_finished_cell_is_found_and_the_cell_trained_again(n
     assert drill.end_state() == finished.expected
 
 
+def test_a_damaged_table_is_made_again_from_the_records(drill, finished):
+    path = drill.results / "metrics.parquet"
+    drill.targets += (str(path.relative_to(drill.folder)),)
+    path.write_bytes(path.read_bytes()[:-20])
+    said = drill.finish()
+    assert "metrics.parquet: damaged" in said
+    assert drill.end_state() == finished.expected
+
+
 def test_a_damaged_checkpoint_is_not_gone_on_from(drill, finished):
     drill.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=120, evaluate_epochs=False))
     checkpoint = drill.results / "checkpoints" / f"{CELL}.safetensors"

@@ -128,6 +128,33 @@ def test_records_are_read_and_damaged_ones_passed_over(suite, tmp_path):
     assert found.bytes == len(json.dumps(record))
 
 
+def test_records_that_are_no_longer_fresh_are_counted(suite, tmp_path, capsys):
+    encoders = {"one": {"model": "microsoft/deberta-base"}, "two": {"model": "microsoft/deberta-large"}}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"encoders": encoders}))
+    other = suite.spec(ONE).to_dict()
+    for seed, text in enumerate((json.dumps({"fingerprint": "", "spec": other}), "{")):
+        folder = tmp_path / f"results/demo/cells/one/vanilla/rte/seed-{seed}"
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(text)
+    assert main(["plan", "demo.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert "12 cells, 2 recorded, 10 to run" in said
+    assert "  of the recorded, 2 are stale or damaged: `steadytune status demo` says why" in said
+
+
+@pytest.mark.parametrize("wrong", ["--budget=soon", "--budget=0h", "--budget=nan", "--cells-at-once=0"])
+def test_options_that_are_no_amounts_are_refused_in_a_line(wrong, capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "mini", wrong])
+    option, _, value = wrong.partition("=")
+    assert f"argument {option}: '{value}', expected " in capsys.readouterr().err
+
+
+def test_cells_at_once_are_those_of_a_stated_device(suite, capsys):
+    assert main(["plan", "demo.yaml", "--cells-at-once", "2"]) == 2
+    assert "--cells-at-once" in capsys.readouterr().err
+
+
 def claim(kind=Difference, **changes):
     values = {"id": "c", "sentence": "", "where": "", "paper": "p", "source": "", "family": "f", "encoders": ("one",),
               "tasks": ("rte",), "method": "hype-n", "against": ("vanilla",), "margin": 1.0, "statistic": "difference",

@@ -1,19 +1,26 @@
 """Records: whole or absent, checked on reading, and gathered into the long table without losing a cell."""
 
+import io
 import json
 import math
+import re
 from dataclasses import replace
+from subprocess import CompletedProcess
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from test_suite import SUITE
 
-from steadytune.analysis.collect import collect
+from steadytune import runner
+from steadytune.analysis.collect import COLUMNS, collect
+from steadytune.analysis.verdicts import load_or_none
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder, metrics_path, record_path
 from steadytune.record import Environment, Evaluation, Record, Training, Usage, read_record, write_record
+from steadytune.rendering.stage import render
 from steadytune.suite import load_suite
 
 
@@ -103,6 +110,49 @@ def test_collect_loses_no_cell(suite, caplog):
     assert len(table[table["headline"]]) == sets * len(suite.cells)
     assert "not valid JSON" in caplog.text
     assert f"snakemake --cores 1 --force -- {broken}" in caplog.text
+
+
+@pytest.fixture
+def collected(suite):
+    """A suite whose cells are recorded and gathered."""
+    for cell in suite.cells:
+        written(suite, cell)
+    collect(suite)
+    return suite
+
+
+def shortened(content):
+    return content[: len(content) // 2]
+
+
+def with_a_flipped_bit(content):
+    """As a disk would: in the last value of a column, which any bits could stand for."""
+    column = pq.read_metadata(io.BytesIO(content)).row_group(0).column(list(COLUMNS).index("value"))
+    at = column.dictionary_page_offset + column.total_compressed_size - 1
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize("spoil", [shortened, with_a_flipped_bit, lambda content: b""])
+def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoil, collected, caplog, monkeypatch):
+    path = metrics_path(collected)
+    whole, started = path.read_bytes(), []
+    path.write_bytes(spoil(whole))
+    said = rf"^{path}: damaged \(.+\); `steadytune run` of its suite makes it again from the records$"
+    with pytest.raises(SteadyTuneError, match=said):
+        render(collected, "tables")
+    with pytest.raises(SteadyTuneError, match=said):
+        load_or_none(collected)
+    monkeypatch.setattr(runner.subprocess, "run", lambda *_, **__: started.append(1) or CompletedProcess((), 0))
+    runner.run(collected, "1", ["--dry-run"])
+    assert path.exists()
+    runner.run(collected, "1", [])
+    assert len(started) == 2
+    assert not path.exists()
+    (line,) = caplog.messages[-1:]
+    assert re.search(said, line)
+    collect(collected)
+    runner.run(collected, "1", [])
+    assert path.read_bytes() == whole
 
 
 def test_the_table_is_the_same_bytes_again(suite):

@@ -97,9 +97,12 @@ def test_one_entry_alone(project: Path) -> None:
     assert store_bytes(project).keys() == {f"models/a/tiny/{name}" for name in (*FILES["models/a/tiny"], RECEIPT)}
 
 
-def test_one_kind_alone(project: Path) -> None:
+def test_one_kind_alone_wherever_it_stands(project: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["stage", "demo.yaml", "datasets"]) == 0
     assert {name.split("/")[0] for name in store_bytes(project)} == {"datasets"}
+    capsys.readouterr()
+    assert main(["stage", "demo.yaml", "--check", "datasets"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["ok", "ok"]
 
 
 # --check

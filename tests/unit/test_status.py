@@ -41,6 +41,16 @@ def test_other_settings_are_named(finished, tmp_path):
     assert states(other) == [("stale", "protocol.epochs is 7, was 6")]
 
 
+def test_the_page_ends_in_the_commands_that_train_again(finished, tmp_path):
+    assert describe(changed(tmp_path, protocol=SUITE["protocol"] | {"epochs": 7})).splitlines() == [
+        "stale       tiny/vanilla/cola/seed-0: protocol.epochs is 7, was 6",
+        "1 stale",
+        "`steadytune run demo` trains all that is not fresh, but for what is stale by its code alone",
+        "one cell again, whatever its state: "
+        "`steadytune run demo -- --force results/demo/cells/tiny/vanilla/cola/seed-0/record.json`",
+    ]
+
+
 def test_a_title_changes_nothing(finished, tmp_path):
     assert states(changed(tmp_path, title="Another")) == [("fresh", "")]
 

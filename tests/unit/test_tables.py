@@ -17,7 +17,7 @@ from steadytune.rendering.costs import total
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.report import write_tables
 from steadytune.rendering.results import load_results
-from steadytune.rendering.table import Block, Table, number
+from steadytune.rendering.table import Block, Table, number, ranges
 from steadytune.rendering.tables import TABLES, make_table, registry
 from steadytune.rendering.tables.registry import table
 
@@ -283,6 +283,14 @@ def test_markdown_escapes_what_would_be_markup():
 )
 def test_number(value, text):
     assert number(value, sign=text.startswith("+")) == text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [([], ""), ([3], "3"), ({1, 0}, "0, 1"), ([2, 0, 1], "0–2"), ([0, 1, 4, 5, 6, 9], "0, 1, 4–6, 9")],
+)
+def test_ranges(numbers, text):
+    assert ranges(numbers) == text
 
 
 def test_names_are_known_without_heavy_imports():

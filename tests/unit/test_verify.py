@@ -12,6 +12,7 @@ from scipy import stats
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.analysis.verify import compare, recorded_cells, sample_cells, verify_cell
+from steadytune.cell import Cell
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder
@@ -161,9 +162,29 @@ def test_another_status_is_different(recorded):
     assert compare(folder, copy, []).detail == "ended diverged, the record says ok"
 
 
-def test_what_is_not_recorded_cannot_be_verified(suite, tmp_path):  # noqa: F811
-    with pytest.raises(SteadyTuneError, match="unknown recorded cell"):
+def test_what_is_not_recorded_cannot_be_verified(recorded, suite, tmp_path):  # noqa: F811
+    with pytest.raises(SteadyTuneError, match=r"no recorded cell of suite 'demo'$"):
         verify_cell(suite, suite.cells[0], tmp_path)
+    with pytest.raises(SteadyTuneError, match=r"'tiny/vanilla/cola/seed-1'.*(did you mean|known:).*seed-0"):
+        verify_cell(suite, Cell("tiny", "vanilla", "cola", 1), recorded_cells(suite, None))
     with pytest.raises(SteadyTuneError, match="0 recorded cells of suite 'demo', 2 were asked for"):
         sample_cells(suite, tmp_path, 2)
     assert main(["verify", "demo.yaml"]) == 2
+
+
+def test_cells_and_options_stand_in_any_order_and_each_is_said_before_the_next(recorded, tmp_path, capsys):
+    copy = tmp_path / "theirs"
+    shutil.copytree("results/demo", copy)
+    cell, absent = "tiny/vanilla/cola/seed-0", "tiny/vanilla/cola/seed-1"
+    assert main(["verify", "demo.yaml", "--recorded", "theirs", cell]) == 0
+    assert main(["verify", cell, "--recorded", "theirs", "demo.yaml"]) == 2  # the suite is the first name
+    capsys.readouterr()
+    assert main(["verify", "demo.yaml", cell, "--recorded", "theirs", absent]) == 2
+    assert capsys.readouterr().out == f"{cell}: identical: the same predictions, byte for byte\n"
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two"])
+def test_a_sample_is_a_number_of_cells(wrong, capsys):
+    with pytest.raises(SystemExit):
+        main(["verify", "demo.yaml", "--sample", wrong])
+    assert f"argument --sample: '{wrong}', expected a whole number above 0" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pandas as pd
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.transfer import headline_metric
-from steadytune.files import atomic_path
+from steadytune.files import write_parquet
 from steadytune.layout import metrics_path, record_path
 from steadytune.record import Record, read_record
 from steadytune.suite import Suite
@@ -50,8 +50,7 @@ def collect(suite: Suite) -> None:
     """
     rows = [row for cell in suite.cells for row in _rows(suite, cell, _read(record_path(suite, cell)))]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    with atomic_path(metrics_path(suite)) as temporary:
-        table.to_parquet(temporary, index=False)
+    write_parquet(metrics_path(suite), table)
     states = table.drop_duplicates(["encoder", "method", "task", "seed"])["status"].value_counts()
     log.info("%s: %d cells: %s", suite.name, len(suite.cells), ", ".join(f"{n} {s}" for s, n in states.items()))
 

@@ -22,7 +22,7 @@ from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.calibration import brier_score, expected_calibration_error
 from steadytune.evaluation.transfer import Alignment, align
-from steadytune.files import atomic_path
+from steadytune.files import write_parquet
 from steadytune.layout import calibration_path, cell_folder, record_path, slices_path
 from steadytune.record import PREDICTIONS, read_record
 from steadytune.suite import Suite
@@ -139,6 +139,5 @@ def _churn(answers: dict[int, dict[str, Alignment]]) -> Iterator[Row]:
 
 def _write(rows: list[Row], columns: dict[str, str], path: Path) -> None:
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)
+    write_parquet(path, table)
     log.info("%s: %d rows", path, len(table))

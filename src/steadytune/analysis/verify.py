@@ -93,6 +93,8 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
 
     if not (recorded / str(cell) / RECORD).is_file():
         names = [str(other) for other in suite.cells if (recorded / str(other) / RECORD).is_file()]
+        if not names:
+            raise SteadyTuneError(f"{recorded}: no recorded cell of suite '{suite.name}'")
         raise unknown("recorded cell", str(cell), names, str(recorded))
     if damage := damaged_file(read_record(recorded / str(cell) / RECORD), recorded / str(cell)):
         raise SteadyTuneError(damage)

@@ -13,6 +13,8 @@ from steadytune.planning.device import Device, free_bytes, stated_device, this_d
 from steadytune.planning.estimates import BASES, Estimate, Estimator
 from steadytune.planning.records import read_runs
 from steadytune.planning.sizes import Sizes
+from steadytune.rendering.table import ranges
+from steadytune.status import statuses
 from steadytune.store.inventory import inventory
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import RECEIPT
@@ -88,12 +90,16 @@ def _cells(plan: Plan) -> list[str]:
     lines = []
     for (encoder, task), cells in groups.items():
         names = f"  {encoder.ljust(widths[0])}  {task.ljust(widths[1])}"
-        methods, seeds = len({cell.method for cell in cells}), _ranges(sorted({cell.seed for cell in cells}))
+        methods, seeds = len({cell.method for cell in cells}), ranges({cell.seed for cell in cells})
         missing = [cell for cell in cells if cell not in plan.done]
         said = f"{methods} method{'s' * (methods > 1)} x seeds {seeds}: {len(missing)}/{len(cells)} to run"
         lines.append(f"{names}  {said}{_needed(plan, missing)}")
     total, left = len(plan.suite.cells), len(plan.missing)
-    return [*lines, "", f"{total} cells, {total - left} recorded, {left} to run"]
+    lines += ["", f"{total} cells, {total - left} recorded, {left} to run"]
+    old = sum(status.state in ("stale", "quarantined") for status in statuses(plan.suite) if status.cell in plan.done)
+    if old:
+        lines.append(f"  of the recorded, {old} are stale or damaged: `steadytune status {plan.suite.name}` says why")
+    return lines
 
 
 def _needed(plan: Plan, cells: Sequence[Cell]) -> str:
@@ -171,13 +177,14 @@ def _claims(plan: Plan, wanted: Sequence[Need]) -> list[str]:
     """The cells of every claim."""
     if not wanted:
         return []
-    lines = ["", "claims: cells planned / to run, and what decides them"]
+    lines = ["", "claims: cells to run, and what decides them"]
     width = max(len(need.claim.id) for need in wanted)
     for need in wanted:
         missing = [cell for cell in need.planned if cell not in plan.done]
         price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
         said = need.lack or f"{need.seeds} seeds, {len(need.cells)} cells{_priced(price)}"
-        lines.append(f"  {need.claim.id.ljust(width)}  {len(need.planned)}/{len(missing)}: {said}")
+        counts = f"{len(missing)}/{len(need.planned)} to run: " if need.planned else ""
+        lines.append(f"  {need.claim.id.ljust(width)}  {counts}{said}")
     return lines
 
 
@@ -236,14 +243,3 @@ def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
             place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
             lines.append(f"  {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}")
     return lines
-
-
-def _ranges(numbers: list[int]) -> str:
-    """`0-4, 7` for 0, 1, 2, 3, 4, 7."""
-    spans: list[list[int]] = []
-    for number in sorted(numbers):
-        if spans and number == spans[-1][1] + 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in spans)

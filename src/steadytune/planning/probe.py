@@ -1,7 +1,9 @@
 """Short cells, run to know what cells take: ordinary records of a suite of their own, which planning reads like any."""
 
 import logging
+from collections.abc import Mapping
 
+from steadytune.cell import Cell
 from steadytune.layout import LOCK, record_path
 from steadytune.leases import leased_gpu
 from steadytune.store.inventory import inspect, inventory
@@ -9,33 +11,86 @@ from steadytune.store.lock import load_lock
 from steadytune.suite import Suite
 from steadytune.suite_file import Override
 from steadytune.tasks.table import parse_task
+from steadytune.variants import base
 
 log = logging.getLogger(__name__)
 
 STEPS = 20
 """Enough that the first, slow one counts little."""
 
+Pair = tuple[str, str]
+"""What a probe is of: a model, and a method without the values of a variant."""
+MEASURED = "measurement of layers"
+SAID = {"missing": "not staged", "later": "not trained yet", MEASURED: "waiting for the measurement of layers"}
+"""What a cell waits for, where its state is no plain word: a finding's, or that of a method that reads l*."""
+
 
 def probe(suite: Suite) -> None:
-    """Run the first seed of each encoder and method for a few steps, on the first task whose data are staged.
+    """Run one cell of each encoder and method for a few steps, on the first task whose data are staged.
 
-    What is not staged is left out. The records are those of the suite `<name>-probe`.
+    What is left out is logged, with what it waits for. The records are those of the suite `<name>-probe`.
     """
-    from steadytune.training.run import run_cell
-
     short = Override(protocol={"steps": STEPS, "evaluate_epochs": False})
     changes = {"suite": f"{suite.name}-probe", "overrides": (*suite.file.overrides, short)}
     probing = Suite(suite.file.model_copy(update=changes), suite.path)
     lock = load_lock(LOCK)
-    staged = {finding.item.key for finding in inspect(inventory(suite, lock), suite, lock) if finding.state == "ok"}
-    probed: set[tuple[str, str]] = set()
+    states = {finding.item.where: finding.state for finding in inspect(inventory(suite, lock), suite, lock)}
+    chosen, left = choose(probing, states)
+    _run(probing, list(chosen.values()))
+    if left:
+        log.warning("%s", _left_out(suite, chosen, left))
+
+
+def choose(suite: Suite, states: Mapping[str, str]) -> tuple[dict[Pair, Cell], dict[Pair, dict[str, str]]]:
+    """The first cell of each pair that can run, and what the first one of every other pair waits for.
+
+    Args:
+        suite: the suite of short cells.
+        states: of each folder below the store, `ok` or a word for what is wrong.
+
+    Returns:
+        Cells, and by pair what is lacking with its state.
+    """
+    chosen: dict[Pair, Cell] = {}
+    waiting: dict[Pair, dict[str, str]] = {}
+    for cell in suite.cells:
+        spec = suite.spec(cell)
+        pair = (spec.model, base(cell.method))
+        keys = {parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)}
+        needed = [f"models/{spec.model}", *(f"datasets/{key}" for key in sorted(keys))]
+        lacking = {where: states[where] for where in needed if states[where] != "ok"}
+        if spec.reads_selection:
+            lacking |= {cell.method: MEASURED}
+        if not lacking:
+            chosen.setdefault(pair, cell)
+        waiting.setdefault(pair, lacking)
+    return chosen, {pair: lacking for pair, lacking in waiting.items() if pair not in chosen}
+
+
+def _run(suite: Suite, cells: list[Cell]) -> None:
+    """Run those that have no record yet."""
+    from steadytune.training.run import run_cell
+
+    new = [cell for cell in cells if not record_path(suite, cell).exists()]
+    if len(new) < len(cells):
+        log.info("%d of %d cells were probed before: results/%s", len(cells) - len(new), len(cells), suite.name)
     with leased_gpu():
-        for cell in probing.cells:
-            spec = probing.spec(cell)
-            keys = {spec.model, *(parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer))}
-            if (cell.encoder, cell.method) in probed or not keys <= staged or spec.reads_selection:
-                continue
-            probed.add((cell.encoder, cell.method))
-            if not record_path(probing, cell).exists():
-                log.info("probing %s", cell)
-                run_cell(probing, cell)
+        for cell in new:
+            log.info("probing %s", cell)
+            run_cell(suite, cell)
+
+
+def _left_out(suite: Suite, chosen: Mapping[Pair, Cell], left: Mapping[Pair, Mapping[str, str]]) -> str:
+    """One line: what was not probed, what it waits for, and the command that brings it."""
+    what = f"not probed: {', '.join(f'{method} of {model}' for model, method in left)}" if chosen else "nothing probed"
+    by_state: dict[str, set[str]] = {}
+    for lacking in left.values():
+        for name, state in lacking.items():
+            by_state.setdefault(state, set()).add(name)
+    why = "; ".join(f"{SAID.get(state, state)}: {', '.join(sorted(names))}" for state, names in by_state.items())
+    commands = []
+    if by_state.keys() - {"later", MEASURED}:
+        commands.append(f"`steadytune stage {suite.name}` fetches them")
+    if "later" in by_state:
+        commands.append(f"`steadytune run {suite.name}` trains its encoders")
+    return "; ".join([f"{what}: {why}", *commands])

@@ -1,6 +1,5 @@
 """Verdicts as text: what the table, the terminal and running text share."""
 
-import json
 import math
 import textwrap
 from collections import Counter
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.rendering.table import NOTHING, number
+from steadytune.schema import read_json
 
 CLAIMS_FILE = Path("analysis", "claims.json")
 DECIMALS = {"points": 1, "ratio": 2, "share": 2}
@@ -17,7 +17,7 @@ DECIMALS = {"points": 1, "ratio": 2, "share": 2}
 def load_judged(folder: Path) -> list[dict[str, Any]]:
     """The verdicts under a suite's results; none where they have not been written."""
     path = folder / CLAIMS_FILE
-    return json.loads(path.read_text(encoding="utf-8"))["claims"] if path.is_file() else []
+    return read_json(path)["claims"] if path.is_file() else []
 
 
 def effect_text(claim: dict[str, Any]) -> str:

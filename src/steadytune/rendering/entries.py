@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from steadytune.rendering.results import Key, Results
 from steadytune.rendering.scores import Score, in_order
-from steadytune.rendering.table import NOTHING, Entry, Line, number
+from steadytune.rendering.table import NOTHING, Entry, Line, number, ranges
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
 COUNTS = (
@@ -68,21 +68,10 @@ def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
         for place, score in shown:
             seeds = [seed for seed, found in score.statuses.items() if found == status]
             if seeds:
-                places.append(f"{place} (seed{'s' if len(seeds) > 1 else ''} {_ranges(seeds)})")
+                places.append(f"{place} (seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)})")
         if places:
             notes.append(f"{status.replace('_', ' ').capitalize()}: {'; '.join(places)}.")
     return [COUNTS, *notes] if notes else []
-
-
-def _ranges(seeds: list[int]) -> str:
-    """Sorted numbers, runs of three and more drawn together: `0, 2` and `4` to `7`."""
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:

@@ -5,6 +5,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from steadytune.files import read_parquet
 from steadytune.rendering.results import Results
 
 BEFORE = "before"
@@ -64,12 +65,10 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
 
     Of a method with several variants it is the one that `results` shows.
     """
-    import pandas as pd
-
     path = results.folder / "inside.parquet"
     if not path.is_file():
         return None
-    records: list[Row] = [dict(row) for row in pd.read_parquet(path).to_dict("records")]
+    records: list[Row] = [dict(row) for row in read_parquet(path).to_dict("records")]
     there = {row["encoder"] for row in records}
     ordered = [results.primary, *results.encoders] if encoder is None else [encoder]
     shown = next((name for name in ordered if name in there), None)

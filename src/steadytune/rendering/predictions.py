@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from steadytune.files import read_parquet
 from steadytune.rendering.results import Key, Results
 from steadytune.rendering.scores import Score
 
@@ -83,13 +84,11 @@ def load_calibration(results: Results) -> dict[tuple[str, str, str, str], Calibr
 
 def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
     """The rows of a table of cells, each with the cells that it belongs to; nothing where there is no such file."""
-    import pandas as pd
-
     if not path.is_file():
         return []
     shown = {(encoder, variant, task): method for (encoder, method, task), variant in results.variants.items()}
     rows = []
-    for row in pd.read_parquet(path).to_dict("records"):
+    for row in read_parquet(path).to_dict("records"):
         variant = (row["encoder"], row["method"], row["task"])
         key = (row["encoder"], shown.get(variant, "") if shown else row["method"], row["task"])
         if key in results.cells:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError
+from steadytune.files import read_parquet
 from steadytune.rendering.scores import Score
 from steadytune.rendering.variability import Variability, load_variability
 
@@ -236,11 +237,9 @@ def _scores(
 
 def _read_metrics(path: Path) -> list[dict[str, Any]]:
     """The rows of `metrics.parquet`."""
-    import pandas as pd
-
     if not path.is_file():
         raise SteadyTuneError(f"{path}: not found; the suite's cells have to be collected before they are rendered")
-    frame = pd.read_parquet(path)
+    frame = read_parquet(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise SteadyTuneError(f"{path}: no column '{missing[0]}'; expected {', '.join(COLUMNS)}")

@@ -1,11 +1,12 @@
 """What the variability stage left, as tables and figures read it."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from steadytune.schema import read_json
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def load_variability(folder: Path, encoders: Sequence[str], tasks: Sequence[str]
         for task in tasks:
             path = folder / "variability" / encoder / f"{task}.json"
             if path.is_file():
-                found.append(_read(json.loads(path.read_text(encoding="utf-8")), encoder, task))
+                found.append(_read(read_json(path), encoder, task))
     return found
 
 

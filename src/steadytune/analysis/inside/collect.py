@@ -17,7 +17,7 @@ import pandas as pd
 from steadytune.analysis.inside.churn import churn
 from steadytune.analysis.inside.cka import cka
 from steadytune.cell import Cell
-from steadytune.files import atomic_path
+from steadytune.files import write_parquet
 from steadytune.layout import cell_folder, inside_before_path, inside_path, inside_table_path
 from steadytune.record import PREDICTIONS
 from steadytune.schema import read_json
@@ -67,8 +67,7 @@ def collect_inside(suite: Suite) -> None:
         key = {"encoder": encoder, "method": method, "task": task}
         rows += [key | row for row in _between_seeds(suite, cells)]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    with atomic_path(inside_table_path(suite)) as temporary:
-        table.to_parquet(temporary, index=False)
+    write_parquet(inside_table_path(suite), table)
 
 
 def _numbers(found: dict[str, Any]) -> Iterator[Row]:

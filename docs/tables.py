@@ -1,0 +1,69 @@
+"""Set the tables of the recorded runs into these pages: every table between two marks is made anew from its records.
+
+    python docs/tables.py [--check]
+
+A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`. The records are
+those of `published/recorded/`; what a suite planned and has no record of is missing in its tables, as in any suite that
+has not ended. With `--check` nothing is written; pages with other tables are named, and the exit status is 1.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = re.compile(r"(<!-- table (?P<suite>\S+) (?P<name>\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def tables(suite: str, folder: Path) -> Path:
+    """The folder of a recorded suite's tables, rendered under `folder` and not in the project's `results/`."""
+    place = folder / "results" / suite
+    if not place.exists():
+        for name in ("config", "published"):
+            if not (folder / name).exists():
+                (folder / name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / "published" / "recorded" / suite, place)
+        for command in (["collect", suite], ["claims", suite, "--write"], ["render", suite, "tables"]):
+            subprocess.run(
+                [sys.executable, "-m", "steadytune", *command],
+                cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.DEVNULL, check=True,
+            )  # fmt: skip
+    return place / "tables"
+
+
+def fill(page: str, folder: Path) -> str:
+    """A page's text with its tables made anew."""
+
+    def table(found: re.Match[str]) -> str:
+        text = (tables(found["suite"], folder) / f"{found['name']}.md").read_text(encoding="utf-8")
+        return f"{found[1]}\n{text.strip()}\n\n{found[4]}"
+
+    return TABLE.sub(table, page)
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 where a table is another")
+    check = parser.parse_args().check
+    others = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted((ROOT / "docs").glob("*.md")):
+            page = path.read_text(encoding="utf-8")
+            filled = fill(page, Path(folder))
+            if filled != page:
+                others.append(path.relative_to(ROOT))
+                if not check:
+                    path.write_text(filled, encoding="utf-8")
+    for path in others:
+        sys.stdout.write(f"{path}: {'has other tables than its records' if check else 'written'}\n")
+    sys.exit(1 if check and others else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The planner's table of encoders, against models that transformers builds of the architectures' published sizes."""
+
+import json
+
+import pytest
+import torch
+from transformers import (
+    AutoModel,
+    BertConfig,
+    DebertaConfig,
+    DebertaV2Config,
+    ElectraConfig,
+    RobertaConfig,
+    XLNetConfig,
+)
+
+from steadytune.planning.sizes import SHAPES, Sizes
+
+# What architectures have beside the sizes in the table, as their models were published. Heads are 64 wide in all.
+RELATIVE = {"relative_attention": True, "pos_att_type": "c2p|p2c", "position_biased_input": False, "type_vocab_size": 0}
+BUCKETS = RELATIVE | {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_buckets": 256}
+CONVOLUTION = BUCKETS | {"conv_kernel_size": 3, "conv_act": "gelu"}
+CONFIGS = {
+    "bert": (BertConfig, {}),
+    "roberta": (RobertaConfig, {"max_position_embeddings": 514, "type_vocab_size": 1}),
+    "electra": (ElectraConfig, {}),
+    "xlnet": (XLNetConfig, {}),
+    "deberta": (DebertaConfig, RELATIVE),
+    "deberta-v2": (DebertaV2Config, CONVOLUTION),
+    "deberta-v3": (DebertaV2Config, BUCKETS),
+    "bert_uncased": (BertConfig, {}),
+}
+
+
+def architecture(name):
+    return max((key for key in CONFIGS if name.startswith((f"{key}-", f"{key}_"))), key=len)
+
+
+def config_of(name):
+    """The configuration of an encoder of the table."""
+    shape = SHAPES[name]
+    kind, extra = CONFIGS[architecture(name)]
+    heads, own = shape.width // 64, dict(extra)
+    if kind is ElectraConfig:
+        own["embedding_size"] = shape.width
+    if kind is XLNetConfig:
+        sizes = {"n_layer": shape.layers, "d_model": shape.width, "d_inner": shape.inner, "n_head": heads}
+    else:
+        sizes = {"num_hidden_layers": shape.layers, "hidden_size": shape.width, "intermediate_size": shape.inner,
+                 "num_attention_heads": heads}  # fmt: skip
+    return kind(vocab_size=shape.vocabulary, **sizes, **own)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_parameters_are_those_of_the_model(name):
+    with torch.device("meta"):
+        model = AutoModel.from_config(config_of(name))
+    counted = sum(parameter.numel() for parameter in model.parameters())
+    assert 0.98 * counted < SHAPES[name].parameters < counted
+
+
+# In millions, without token embeddings: "Backbone #Params" on the cards of microsoft/deberta-v3-base and -large.
+BACKBONES = {"roberta-base": 86, "xlnet-base": 92, "electra-base": 86, "deberta-base": 100, "deberta-v3-base": 86,
+             "deberta-v3-large": 304}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "millions"), BACKBONES.items())
+def test_the_backbones_are_as_large_as_their_cards_say(name, millions):
+    shape = SHAPES[name]
+    assert shape.parameters - shape.vocabulary * shape.width == pytest.approx(1e6 * millions, rel=0.015)
+
+
+# Whose sizes are a configuration's defaults: the library's own word on them.
+DEFAULTS = {"bert-base": BertConfig, "roberta-base": RobertaConfig, "xlnet-large": XLNetConfig,
+            "deberta-base": DebertaConfig, "deberta-v2-xlarge": DebertaV2Config}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind"), DEFAULTS.items())
+def test_the_sizes_are_the_librarys_and_are_read_from_a_staged_configuration(name, kind, tmp_path, root, monkeypatch):
+    monkeypatch.chdir(root)
+    folder = tmp_path / "models/someone/else"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(kind().to_dict()))
+    assert Sizes(tmp_path).shape("someone/else") == SHAPES[name]
