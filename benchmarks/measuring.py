@@ -32,6 +32,7 @@ from steadytune.training.determinism import set_determinism
 from steadytune.training.loop import Fit, fit
 from steadytune.training.memory import keep_freed_memory
 from steadytune.training.objective import Classification, Regression
+from steadytune.training.precision import Precision
 from steadytune.training.streams import Streams
 from steadytune.training.usage import processor_name
 
@@ -154,7 +155,8 @@ def fine_tune(material: Material, protocol: Protocol, method: str = "vanilla") -
     parts, _ = registry.parse(method)
     composition = Composition([part.build() for part in parts])
     objective = Regression() if task.regression else Classification()
-    composition.prepare(Setup(material.encoder, streams, objective, batcher))
+    autocast = Precision(protocol.precision, "cpu").autocast
+    composition.prepare(Setup(material.encoder, streams, objective, batcher, autocast=autocast))
     with tempfile.TemporaryDirectory() as folder:
         return fit(material.encoder, composition, batcher, protocol, streams, objective=objective,
                    checkpoint=Path(folder) / "checkpoint.safetensors", fingerprint="", on_epoch=dict)  # fmt: skip

@@ -6,7 +6,6 @@ Both read the same staged split and encoder, train one step and end. Needs a sto
 nothing is measured.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,8 +13,7 @@ import time
 from pathlib import Path
 
 from measuring import MODEL, Cost, Row, by_rounds, children_seconds, median, write
-
-from steadytune.suite import STORE_VARIABLE
+from staging import environment, source_store, sources, stage
 
 # What run_glue does, without its options: imports, load_dataset, tokenisation by map, model, Trainer, one step.
 PEER = """
@@ -72,19 +70,19 @@ transfer: {{rte: []}}
 
 def measure(rounds: int) -> list[Row]:
     """The table's row; none without a store."""
-    if STORE_VARIABLE not in os.environ:
+    store = source_store()
+    if store is None:
         write("start of the process: not measured, STEADYTUNE_STORE names no store")
         return []
-    store = str(Path(os.environ[STORE_VARIABLE]).resolve())
     with tempfile.TemporaryDirectory() as folder:
-        stage(Path(folder), Path(store))
-        ways = {"ours": (OURS, "start.yaml"), "peer": (PEER, store, MODEL)}
+        stage(Path(folder), SUITE, sources(store, MODEL))
+        ways = {"ours": (OURS, "suite.yaml"), "peer": (PEER, "store", MODEL)}
         found: dict[str, list[Cost]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, (source, *arguments) in ways.items():
                 before, start = children_seconds(), time.perf_counter()
                 command = [sys.executable, "-c", source, *arguments]
-                subprocess.run(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, check=True)
+                subprocess.run(command, cwd=folder, env=environment(1), stdout=subprocess.DEVNULL, check=True)
                 found[name].append(Cost(time.perf_counter() - start, children_seconds() - before))
     write("\nstart of the process to the end of the first step, s: wall (processor)")
     for name, costs in found.items():
@@ -95,26 +93,6 @@ def measure(rounds: int) -> list[Row]:
         Row("start to first step: like run_glue over ours", value, 2, at_least=True, unit="x",
             note=f"processor {processor:.2f}")
     ]  # fmt: skip
-
-
-def environment() -> dict[str, str]:
-    """One thread, and no suite's own store."""
-    kept = {key: value for key, value in os.environ.items() if key != STORE_VARIABLE}
-    return kept | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-
-
-def stage(folder: Path, store: Path) -> None:
-    """A suite of one cell in `folder`, its store staged from `store` without the lock."""
-    from steadytune.store.receipt import Receipt, measure_all, write_receipt
-
-    (folder / "start.yaml").write_text(SUITE)
-    for kind, key in (("datasets", "nyu-mll/glue/rte"), ("models", MODEL)):
-        source, target = store / kind / key, folder / "store" / kind / key
-        target.mkdir(parents=True)
-        for path in source.iterdir():
-            (target / path.name).symlink_to(path)
-        names = [path.name for path in source.iterdir()]
-        write_receipt(target, Receipt("local", "the benchmark's store", None, "lock", measure_all(target, names)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from measuring import Row, write
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils import logging
 
@@ -28,6 +29,9 @@ from steadytune.training.batching import Batcher
 
 SPECIAL = frozenset({0, 1, 2})
 VOCABULARY, BATCH = 1000, 64
+SIZES = {"examples": 3000, "layers": 6, "width": 128, "tokens": 10, "classes": 3}
+# Of the depth of BERT-large, in a size that takes seconds.
+DEEP = {"examples": 64, "layers": 24, "width": 512, "tokens": 32, "classes": 3}
 
 
 def streaming(encoder: Encoder, batcher: Batcher) -> list[float]:
@@ -73,9 +77,10 @@ class Run(NamedTuple):
     nu: list[float]
 
 
-def measure(way: str, options: argparse.Namespace) -> Run:
+def run(way: str, options: argparse.Namespace) -> Run:
     """Run one way; meant for a fresh process."""
     torch.set_num_threads(1)
+    logging.set_verbosity_error()
     encoder, batcher = material(options)
     # The first pass allocates what every pass needs.
     with torch.inference_mode():
@@ -108,30 +113,48 @@ def peak() -> float:
     return found / 2**20 if sys.platform == "darwin" else found / 2**10
 
 
-def main() -> None:
-    """Measure by turns and print medians, ratios and the largest difference."""
-    logging.set_verbosity_error()
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    sizes = {"examples": 3000, "layers": 6, "width": 128, "tokens": 10, "classes": 3, "rounds": 3}
-    for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    options = parser.parse_args()
+def by_turns(options: argparse.Namespace) -> dict[str, list[Run]]:
+    """Every way, once a round, each in a process of its own."""
     found: dict[str, list[Run]] = {way: [] for way in WAYS}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         for _ in range(options.rounds):
             for way, runs in found.items():
-                runs.append(pool.submit(measure, way, options).result())
-    write = sys.stdout.write
-    write(", ".join(f"{name} {getattr(options, name)}" for name in sizes) + "\n")
+                runs.append(pool.submit(run, way, options).result())
+    return found
+
+
+def measure(rounds: int, **sizes: int) -> list[Row]:
+    """The table's row, of a 24-layer encoder; sizes: others than DEEP's."""
+    options = argparse.Namespace(**DEEP | sizes | {"rounds": rounds})
+    found = by_turns(options)
+    write(f"\nnu of every layer: {', '.join(f'{name} {value}' for name, value in vars(options).items())}")
+    report(found)
+    ratio = statistics.median(n.seconds / s.seconds for s, n in zip(found["streaming"], found["naive"], strict=True))
+    name = f"nu of {options.layers} layers: one pass a layer over ours"
+    return [Row(name, ratio, 10, at_least=True, unit="x")]
+
+
+def report(found: dict[str, list[Run]]) -> None:
+    """Medians, ratios and the largest difference."""
     seconds = {way: statistics.median(run.seconds for run in runs) for way, runs in found.items()}
     memory = {way: statistics.median(run.mebibytes for run in runs) for way, runs in found.items()}
     for way in WAYS:
-        write(f"{way:10} {seconds[way]:7.2f} s   peak + {memory[way]:6.1f} MiB\n")
-    write(f"naive / streaming: time {seconds['naive'] / seconds['streaming']:.2f}")
-    write(f", peak memory {memory['naive'] / memory['streaming']:.2f}\n" if memory["streaming"] else "\n")
+        write(f"{way:10} {seconds[way]:7.2f} s   peak + {memory[way]:6.1f} MiB")
+    saved = f", peak memory {memory['naive'] / memory['streaming']:.2f}" if memory["streaming"] else ""
+    write(f"naive / streaming: time {seconds['naive'] / seconds['streaming']:.2f}{saved}")
     pairs = zip(found["streaming"][0].nu, found["naive"][0].nu, strict=True)
-    write(f"largest relative difference of nu: {max(abs(one / other - 1) for one, other in pairs):.1e}\n")
+    write(f"largest relative difference of nu: {max(abs(one / other - 1) for one, other in pairs):.1e}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name, default in {**SIZES, "rounds": 3}.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    options = parser.parse_args()
+    write(", ".join(f"{name} {value}" for name, value in vars(options).items()))
+    report(by_turns(options))
 
 
 if __name__ == "__main__":

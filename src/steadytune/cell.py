@@ -9,7 +9,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -107,13 +107,18 @@ class Spec:
 
     def digest(self) -> str:
         """The SHA-256 of the spec."""
-        # As JSON has it: a tuple is a list there, so that the dictionary needs no detour.
-        return canonical_digest(asdict(self))
+        return canonical_digest(self)
 
 
 def canonical_digest(value: Any) -> str:
-    """The SHA-256 of a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """The SHA-256 of a JSON value, whatever the order of its keys; a dataclass is the object of its fields."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_fields)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    # asdict would copy all that is in it first, which thousands of cells would notice.
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:

@@ -54,6 +54,7 @@ class Dag:
         self.folder = str(results_folder(suite))
         self.store = str(suite.file.store)
         self.lock = load_lock(LOCK)
+        self._receipts: dict[tuple[str, ...], list[str]] = {}
 
     @classmethod
     def load(cls, configfiles: Sequence[str], config: Mapping[str, Any]) -> "Dag":
@@ -205,9 +206,7 @@ class Dag:
 
     def _inside_receipts(self, model: str, task: str) -> list[str]:
         """The encoder, the task and the tasks of the probes."""
-        probes = self.suite.file.inside.probes if self.suite.file.inside else ()
-        keys = {parse_task(name)[0].dataset_key for name in (task, *probes)}
-        return [self.receipt("models", model), *(self.receipt("datasets", key) for key in sorted(keys))]
+        return self._receipts_of(model, task, *(self.suite.file.inside.probes if self.suite.file.inside else ()))
 
     @property
     def pretrained_pattern(self) -> str:
@@ -253,10 +252,17 @@ class Dag:
     def cell_inputs(self, wildcards: Any) -> list[str]:
         """What a cell reads; a cell outside the grid stops here with the nearest name."""
         spec = _said(lambda: self.suite.spec(_cell(wildcards)))
-        datasets = {parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)}
-        receipts = [self.receipt("models", spec.model), *(self.receipt("datasets", key) for key in sorted(datasets))]
+        receipts = self._receipts_of(spec.model, spec.task, *spec.transfer)
         studies = [str(variability_path(self.suite, spec.encoder, spec.task))] if spec.reads_selection else []
         return self._needed([*receipts, *studies], record_path(self.suite, spec.cell))
+
+    def _receipts_of(self, model: str, *tasks: str) -> list[str]:
+        """Those of an encoder and of the data sets of tasks."""
+        if (model, *tasks) not in self._receipts:
+            keys = sorted({parse_task(name)[0].dataset_key for name in tasks})
+            found = [self.receipt("models", model), *(self.receipt("datasets", key) for key in keys)]
+            self._receipts[model, *tasks] = found
+        return self._receipts[model, *tasks]
 
     def cell_digest(self, wildcards: Any) -> str:
         """The digest of a cell's settings: changed settings train again."""

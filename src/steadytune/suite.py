@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -37,6 +37,7 @@ class Suite:
         self.path = path
         self.name = file.suite
         self._specs: dict[Cell, Spec] = {}
+        self._of_any_seed: dict[tuple[str, str, str], Spec] = {}
         local = os.environ.get(STORE_VARIABLE)
         self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
         check_settings(self)
@@ -83,6 +84,13 @@ class Suite:
     def _resolve(self, cell: Cell) -> Spec:
         if cell not in self._members:
             raise SteadyTuneError(f"{self.path}: no cell '{cell}' in suite '{self.name}'{self._nearest_cell(cell)}")
+        # Cells that differ in their seed alone share everything else.
+        key = (cell.encoder, cell.method, cell.task)
+        if key not in self._of_any_seed:
+            self._of_any_seed[key] = self._resolve_first(cell)
+        return replace(self._of_any_seed[key], seed=cell.seed)
+
+    def _resolve_first(self, cell: Cell) -> Spec:
         if cell.encoder not in self.file.encoders:
             raise unknown("encoder", cell.encoder, self.file.encoders, f"{self.path}: grid")
         try:

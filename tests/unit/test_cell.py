@@ -5,12 +5,19 @@ from dataclasses import replace
 import pytest
 
 from steadytune import cell as cells
-from steadytune.cell import Spec, code_digest, fingerprint, meaning, method_files
+from steadytune.cell import Spec, canonical_digest, code_digest, fingerprint, meaning, method_files
 from steadytune.methods.registry import parse
 from steadytune.protocol import Protocol
 
 SPEC = Spec(suite="demo", encoder="mini", model="steadytune/mini", weights="pretrained", method="hype-n",
             parts=parse("hype-n")[0], task="rte", transfer=("hans",), seed=0, protocol=Protocol())  # fmt: skip
+
+
+def test_a_specs_digest_is_that_of_its_json_and_follows_its_seed():
+    other = replace(SPEC, seed=1)
+    assert SPEC.reads_selection is False, "what is remembered beside the fields is no part of it"
+    assert SPEC.digest() == canonical_digest(SPEC.to_dict())
+    assert other.digest() == canonical_digest({**SPEC.to_dict(), "seed": 1}) != SPEC.digest()
 
 
 def test_comments_docstrings_and_layout_mean_nothing():

@@ -6,8 +6,9 @@ import torch
 from oracles.plain import tiny_bert
 from test_encoders import CONFIGS, make, make_inputs
 
-from steadytune.encoders.dropout import ATTENTION, Mask, QuickDropout, attention, use_quick_dropout
+from steadytune.encoders.dropout import ATTENTION, QuickDropout, attention, use_quick_dropout
 from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.masks import Mask, TorchMask, draw_mask
 from steadytune.methods import registry
 from steadytune.methods.base import Composition
 from steadytune.protocol import Protocol
@@ -36,6 +37,37 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean(dtype, p):
         assert abs(correlation) < 5 / size**0.5
 
 
+@pytest.mark.parametrize(("p", "drawn_by"), [(0.3, Mask), (0.001, TorchMask), (0.999, TorchMask)])
+def test_a_mask_follows_its_generator_alone_and_each_has_its_own(p, drawn_by):
+    tensor, generator = torch.ones(400, 500), torch.Generator().manual_seed(3)
+    state = generator.get_state()
+    torch.manual_seed(0)
+    first, second = (draw_mask(tensor, p, generator) for _ in range(2))
+    generator.set_state(state)
+    torch.manual_seed(1)
+    again = draw_mask(tensor, p, generator).select(tensor)
+    assert type(first) is drawn_by
+    assert torch.equal(again, first.select(tensor))
+    kept = torch.stack([mask.select(tensor).flatten() for mask in (first, second)]).double()
+    size = tensor.numel()
+    # Five standard deviations: of the rate, and of the correlation of two masks.
+    assert ((kept.mean(dim=1) - (1 - p)).abs() < 5 * (p * (1 - p) / size) ** 0.5).all()
+    assert abs(torch.corrcoef(kept)[0, 1]) < 5 / size**0.5
+    assert first.scale == pytest.approx(1 / (1 - p), rel=1e-6)
+    assert first.select_(tensor) is tensor
+    assert torch.equal(tensor, again)
+
+
+@pytest.mark.parametrize("p", [0.3, 0.001])
+def test_a_mask_of_a_row_is_every_rows(p):
+    tensor = torch.arange(1.0, 2001).view(2, 1000)
+    mask = draw_mask(tensor, p, None, tensor.shape[1:])
+    kept = mask.select(torch.ones(2, 1000))
+    assert torch.equal(kept[0], kept[1])
+    assert torch.equal(mask.select(tensor), tensor * kept)
+    assert torch.equal(mask.select_(tensor.clone()), tensor * kept)
+
+
 def test_the_gradient_passes_where_the_value_did():
     torch.manual_seed(1)
     layer, x = QuickDropout(0.3).train(), torch.ones(1000, requires_grad=True)
@@ -56,17 +88,19 @@ def test_a_state_of_torchs_generator_brings_the_masks_back_and_each_call_has_its
     assert torch.equal(layer.eval()(x), x)
 
 
+@pytest.mark.parametrize("p", [0.0, 0.4])
 @pytest.mark.parametrize("padded", [False, True])
-def test_attention_and_its_gradients_equal_the_formula(padded):
+def test_attention_and_its_gradients_equal_the_formula(padded, p, monkeypatch):
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)
     torch.manual_seed(3)
     query, key, value = (torch.randn(2, 5, 3, 4, dtype=torch.float64).transpose(1, 2).requires_grad_() for _ in "qkv")
     mask = torch.ones(2, 1, 5, 5, dtype=torch.bool)
     mask[1, ..., 3:] = False
     state = torch.get_rng_state()
-    output, _ = attention(torch.nn.Module(), query, key, value, mask if padded else None, 0.4, 0.7)
+    output, _ = attention(torch.nn.Module(), query, key, value, mask if padded else None, p, 0.7)
     torch.set_rng_state(state)
-    drawn = Mask((2, 3, 5, 5), torch.float64, 0.4)
-    factors = drawn.select(torch.ones(2, 3, 5, 5, dtype=torch.float64)) * drawn.scale
+    ones = torch.ones(2, 3, 5, 5, dtype=torch.float64)
+    factors = draw_mask(ones, p, None).select(ones) / (1 - p)
     scores = 0.7 * torch.einsum("bhid,bhjd->bhij", query, key)
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1) if padded else scores.softmax(-1)
     expected = torch.einsum("bhij,bhjd->bihd", weights * factors, value)
@@ -132,7 +166,7 @@ def test_the_trained_table_has_the_splits_words_and_padding_and_reads_the_same()
 
 @pytest.mark.parametrize(
     ("method", "changes"),
-    [("l2-sp", {}), ("recadam", {}), ("child-tuning-f", {}), ("prior-decay", {}), ("vanilla", {"precision": "fp16"})],
+    [("l2-sp", {}), ("recadam", {}), ("child-tuning-d", {}), ("prior-decay", {}), ("vanilla", {"precision": "fp16"})],
 )
 def test_what_moves_every_word_trains_the_whole_table(method, changes):
     encoder, _, table, _ = words(method, **changes)

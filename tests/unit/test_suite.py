@@ -60,6 +60,7 @@ def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path
     assert variant.protocol.learning_rate == 3e-5
     assert hype.transfer[0] == "mini-rte-constructions"
     assert len({spec.digest() for spec in (vanilla, hype, variant)}) == 3
+    assert all(suite.spec(cell).cell == cell for cell in suite.cells)
 
 
 @pytest.mark.parametrize(

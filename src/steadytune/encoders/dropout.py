@@ -1,30 +1,18 @@
-"""Dropout on a CPU, and attention with it: random bits by the word, and as few passes over memory as torch allows.
+"""Dropout on a CPU, and attention with it: masks by the word, and as few passes over memory as torch allows.
 
-torch draws a CPU's dropout masks one number at a time, which takes as long as the matrix products of a small encoder.
-Here a call takes one number from torch's default generator, as the seed of a NumPy SFC64 whose raw words give four
-entries (16-bit precision) or two (32-bit) each. So a pass that is repeated from a saved state of torch's generator has
-the same masks, as with torch's own dropout. Other devices have torch's.
+A call seeds its mask from torch's default generator (`masks.py`), so a pass that is repeated from a saved state of that
+generator has the same masks, as with torch's own dropout. Other devices have torch's.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steadytune.encoders.masks import Mask, applies, draw_mask
+
 ATTENTION = "steadytune"
 """The name of `attention` among transformers' implementations."""
-
-# The integers as wide as a floating-point type, and the highest bit that a number below 2 may have set.
-PATTERNS = {
-    torch.float16: (torch.int16, np.int16, 14),
-    torch.bfloat16: (torch.int16, np.int16, 14),
-    torch.float32: (torch.int32, np.int32, 30),
-    torch.float64: (torch.int64, np.int64, 62),
-}
-SMALLEST = 2.0**-7
-"""The smallest rate: below it, the threshold would be a subnormal number of some type, which processors may flush."""
 
 
 class QuickDropout(nn.Dropout):
@@ -65,7 +53,9 @@ def attention(
 
     attention_mask: bool, broadcastable to (B, H, T, T); false where nothing is to be read.
     """
-    if not applies(query, dropout):
+    # Without dropout, too, torch's own attention on a CPU takes several times as long for the backward pass.
+    trains = module.training and torch.is_grad_enabled() and query.device.type == "cpu"
+    if not (applies(query, dropout) or (trains and dropout == 0)):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(
@@ -77,35 +67,6 @@ def attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     output = _Attention.apply(query, key, value, attention_mask, scaling, dropout)
     return output.transpose(1, 2).contiguous(), None  # pyright: ignore [reportAttributeAccessIssue]
-
-
-def applies(tensor: Tensor, p: float) -> bool:
-    """Whether dropout of `tensor` at rate `p` is drawn here and not by torch."""
-    return tensor.device.type == "cpu" and SMALLEST <= p < 1 and tensor.dtype in PATTERNS
-
-
-class Mask:
-    """Which entries of a tensor are kept: independent draws, at the rate that is nearest to p among a type's steps."""
-
-    def __init__(self, shape: Sequence[int], dtype: torch.dtype, p: float) -> None:
-        """Draw from a stream of its own, whose seed is the next number of torch's default generator."""
-        integers, numpy_integers, bits = PATTERNS[dtype]
-        seed = int(torch.empty((), dtype=torch.int64).random_())
-        size = int(np.prod(shape))
-        words = np.random.SFC64(seed).random_raw(-(-size * numpy_integers().itemsize // 8))
-        drawn = torch.from_numpy(words.view(numpy_integers)[:size]).view(shape)
-        # Without its two highest bits a pattern is a number from 0 to below 2, and the order of the numbers is that of
-        # the patterns: a comparison of floating-point numbers, which torch has in one kernel with the selection, is one
-        # of uniform integers.
-        self.drawn = drawn.bitwise_and_(2**bits - 1).view(dtype)
-        dropped = round(p * 2**bits)
-        self.threshold = torch.tensor(dropped - 1, dtype=integers).view(dtype).item()
-        self.scale = 1 / (1 - dropped / 2**bits)
-        """One over the probability of being kept."""
-
-    def select(self, tensor: Tensor) -> Tensor:
-        """`tensor` with zeros where it is not kept; not yet scaled."""
-        return torch.ops.aten.threshold_backward(tensor, self.drawn, self.threshold)
 
 
 class _Dropout(torch.autograd.Function):
@@ -132,7 +93,7 @@ class _Attention(torch.autograd.Function):
             # Not infinity: where nothing may be read, as in no real batch, weights are then equal and not NaN.
             scores += torch.zeros(mask.shape, dtype=scores.dtype).masked_fill_(~mask, torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)
-        ctx.mask, ctx.scaling = Mask(weights.shape, weights.dtype, p), scaling
+        ctx.mask, ctx.scaling = draw_mask(weights, p, None), scaling
         kept = ctx.mask.select(weights)
         ctx.save_for_backward(query, key, value, weights, kept)
         return (kept @ value).mul_(ctx.mask.scale)

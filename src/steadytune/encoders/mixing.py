@@ -1,11 +1,13 @@
 """Linear layers whose weights are mixed with fixed ones in training, and dropout set throughout a model: for Mixout."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from steadytune.encoders.masks import Everything, Mask, TorchMask, draw_mask
 
 if TYPE_CHECKING:
     from steadytune.encoders.encoder import Encoder
@@ -31,11 +33,25 @@ class Mix:
 
     def __call__(self, value: Tensor, anchor: Tensor) -> Tensor:
         """w~ of `value` and `anchor`, each (out, in) or (out,)."""
-        mask = torch.empty(value.shape[-1:] if self.columns else value.shape, dtype=torch.bool, device=value.device)
-        change = (value - anchor) * mask.bernoulli_(1 - self.p, generator=self.streams.noise)
-        if self.unscaled_gradient:
-            return anchor + change + change.detach() * (self.p / (1 - self.p))
-        return anchor + change / (1 - self.p)
+        mask = draw_mask(value, self.p, self.streams.noise, value.shape[-1:] if self.columns else None)
+        return _Mixture.apply(value, anchor, mask, self.unscaled_gradient)  # pyright: ignore [reportReturnType]
+
+
+class _Mixture(torch.autograd.Function):
+    """w0 + m (w - w0) / (1 - p), in as few passes over memory as torch allows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, value: Tensor, anchor: Tensor, mask: Mask | TorchMask | Everything, unscaled_gradient: bool
+    ) -> Tensor:
+        ctx.mask, ctx.scale = mask, 1.0 if unscaled_gradient else mask.scale
+        change = mask.select_(value - anchor)
+        return torch.add(anchor, change, alpha=mask.scale, out=change)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = ctx.mask.select(gradients[0])
+        return gradient if ctx.scale == 1 else gradient.mul_(ctx.scale), None, None, None
 
 
 class MixedLinear(nn.Linear):

@@ -1,11 +1,12 @@
 """Frozen lower layers, run once: their output for every example of a split, reused in every epoch.
 
 Without dropout the output of frozen embeddings and layers is the same in every epoch, so it need not be computed again.
-It takes 4 bytes x width for every token of the split.
+The states are what a training pass would have computed, at its precision and in its type, but for the rounding of
+kernels that go by a batch's size. They take 4 bytes x width for every token of the split; 2 in half precision.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 class FrozenPrefix:
     """What enters layer `start` (0-based), for every example of a split."""
 
-    def __init__(self, encoder: "Encoder", batcher: "Batcher", start: int) -> None:
+    def __init__(
+        self,
+        encoder: "Encoder",
+        batcher: "Batcher",
+        start: int,
+        autocast: Callable[[], AbstractContextManager] = nullcontext,
+    ) -> None:
         """Switch the dropout of the embeddings and of the layers below `start` off, and run them over the split.
+
+        autocast: the region of a training pass.
 
         Raises:
             SteadyTuneError: an architecture that reads the embedding output again above the first layer.
@@ -35,7 +44,7 @@ class FrozenPrefix:
         states: dict[int, Tensor] = {}
         training = encoder.model.training
         encoder.model.eval()
-        with torch.no_grad(), _stack(encoder, slice(start)):
+        with torch.no_grad(), autocast(), _stack(encoder, slice(start)):
             for rows, batch in batcher.evaluation():
                 hidden = encoder(batch.inputs, keep_hidden=True).hidden[start]
                 real = batch.inputs["attention_mask"].bool()

@@ -7,7 +7,8 @@ that overrides them.
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,6 +75,8 @@ class Setup:
     train: "Batcher"
     selected_layer: int | None = None
     """l*, 1 to L: the layer that the variability stage selects, where a method of the cell reads it."""
+    autocast: Callable[[], AbstractContextManager] = nullcontext
+    """The region of a forward pass at the cell's precision, for one whose result stands in for a training pass's."""
 
 
 @dataclass(frozen=True)

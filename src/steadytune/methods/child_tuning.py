@@ -61,20 +61,19 @@ class ChildTuningF(Method):
 
     @property
     def moves_every_word(self) -> bool:
-        """It has a mask for the whole table."""
-        return self.settings.p < 1
+        """A gradient of zero is zero under every mask."""
+        return False
 
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
         """Mask and rescale."""
-        import torch
+        from steadytune.encoders.masks import draw_mask
 
-        p = self.settings.p
-        if p == 1:
+        if self.settings.p == 1:
             return
         for parameter in parameters.values():
-            if parameter.grad is not None:
-                mask = torch.empty_like(parameter.grad, dtype=torch.bool)
-                parameter.grad.mul_(mask.bernoulli_(p, generator=streams.noise)).div_(p)
+            if (gradient := parameter.grad) is not None:
+                mask = draw_mask(gradient, 1 - self.settings.p, streams.noise)
+                mask.select_(gradient).mul_(mask.scale)
 
 
 class ChildTuningD(Method):

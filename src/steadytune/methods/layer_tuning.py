@@ -41,7 +41,7 @@ class LayerTuningSettings(BlockSettings):
     is on top."""
     cache: bool = False
     """Whether the frozen layers below the block run without dropout, once, and their output is kept in memory: 4 bytes
-    x width for every token of the training split. Ours."""
+    x width for every token of the training split, or 2 where the precision has it so. Ours."""
 
 
 class LayerTuning(Method):
@@ -74,7 +74,7 @@ class LayerTuning(Method):
                 raise SteadyTuneError("method layer-tune: cache needs frozen embeddings and a frozen layer to keep")
             from steadytune.encoders.prefix import FrozenPrefix
 
-            encoder.prefix = FrozenPrefix(encoder, setup.train, block.start)
+            encoder.prefix = FrozenPrefix(encoder, setup.train, block.start, setup.autocast)
 
 
 def take_block(method: str, setup: Setup, settings: BlockSettings) -> range:

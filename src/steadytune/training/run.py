@@ -102,9 +102,12 @@ def _train_and_evaluate(
     """Fill `outcome` as far as the cell gets."""
     encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
     method = Composition([part.build() for part in spec.parts])
-    with meter.phase("train"):
-        method.prepare(Setup(encoder, streams, material.objective, material.train, material.selected_layer))
     precision = Precision(spec.protocol.precision, material.device)
+    setup = Setup(
+        encoder, streams, material.objective, material.train, material.selected_layer, autocast=precision.autocast
+    )
+    with meter.phase("train"):
+        method.prepare(setup)
     initial_weights = weights_digest(encoder)
     own = material.evaluations[spec.task].batcher
 

@@ -6,10 +6,17 @@ import torch
 
 from oracles.case import Case
 from oracles.plain import PlainBert
+from steadytune.encoders.masks import draw_mask
 
 
 def in_head(name):
     return name.startswith("classifier.")
+
+
+def kept(like, p, generator):
+    """What the package draws for a tensor of this shape: 0 with probability p, else 1. The formulas take it from there;
+    test_speed.py tests the draws."""
+    return draw_mask(like.detach(), p, generator).select(torch.ones_like(like))
 
 
 class Anchored(Case):
@@ -74,8 +81,7 @@ class MixedBert(PlainBert):
     def mixed(self, name):
         w, w0, p = self.p[name], self.case.first[name], self.case.settings["p"]
         columns = self.case.settings.get("mask") == "columns"
-        m = torch.empty(w.shape[-1] if columns else w.shape, dtype=torch.float64)
-        m = m.bernoulli_(1 - p, generator=self.generator).expand(w.shape)
+        m = kept(w[0] if columns and w.ndim == 2 else w, p, self.generator).expand(w.shape)
         value = ((1 - m) * w0 + m * w - p * w0) / (1 - p)
         if self.case.settings.get("unscaled_gradient"):
             return value.detach() + m * (w - w.detach())
@@ -107,9 +113,19 @@ class MixoutAndHyPe(Mixout):
 
 
 class ChildTuningF(Case):
+    """Words that no batch has have no gradient to mask, and nothing is drawn for them; padding is a word."""
+
+    def prepare(self, parameters, batches):
+        self.words = torch.cat([torch.zeros(1, dtype=torch.int64), *(ids.flatten() for ids, *_ in batches)]).unique()
+
     def gradients(self, gradients, parameters, step):
         p, generator = self.settings["p"], self.noise(step)
-        return {name: g * torch.empty_like(g).bernoulli_(p, generator=generator) / p for name, g in gradients.items()}
+        masked = {}
+        for name, g in gradients.items():
+            rows = self.words if "word_embeddings" in name else slice(None)
+            masked[name] = torch.zeros_like(g)
+            masked[name][rows] = g[rows] * kept(g[rows], 1 - p, generator) / p
+        return masked
 
 
 class ChildTuningD(Case):
