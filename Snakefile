@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from steadytune.dag import Dag
 from steadytune.errors import SteadyTuneError
 from steadytune.leases import gpu_slots
+from steadytune.rendering.sections import report_options
 from steadytune.runner import share_folder
 
 try:

@@ -32,7 +32,6 @@ from steadytune.layout import (
 from steadytune.published import PUBLISHED
 from steadytune.record import HISTORY, MODEL, PREDICTIONS, RECORD
 from steadytune.rendering.predictions import TABLES_OF_PREDICTIONS
-from steadytune.rendering.sections import placed
 from steadytune.schema import read_yaml
 from steadytune.store.lock import Kind, entry_digest, generated_corpus, load_lock
 from steadytune.suite import DEFAULT_SUITE, Suite, load_suite
@@ -128,26 +127,6 @@ class Dag:
     def report(self) -> str:
         """The page."""
         return f"{self.folder}/report.html"
-
-    @staticmethod
-    def caption(kind: str, path: str) -> str:
-        """The caption of a table or figure in Snakemake's report, as a path from the rules: its own or the kind's."""
-        own = f"report/{kind}-{Path(path).stem}.rst"
-        return f"../{own}" if Path("workflow", own).exists() else f"../report/{kind}.rst"
-
-    @staticmethod
-    def category(kind: str, path: str) -> str:
-        """The section of a table or figure in Snakemake's report, named as in the suite's own."""
-        return (placed(f"{kind} {Path(path).stem}") or "further").capitalize()
-
-    @staticmethod
-    def label(kind: str, path: str) -> dict[str, str]:
-        """What tells a table or figure from the others of its category.
-
-        One label only: where each of two has two values, Snakemake 9.27's report offers all four and breaks on the
-        combinations that are not there.
-        """
-        return {"shows": f"{kind} {Path(path).stem}"}
 
     def cell_outputs(self, cell: str = "{encoder}/{method}/{task}/seed-{seed}") -> dict[str, str]:
         """The files of a cell by name, with wildcards."""

@@ -11,16 +11,7 @@ rule tables:
     output:
         dag.latex,
         [path for path in dag.tables if not path.endswith(".html")],
-        [
-            report(
-                path,
-                caption=dag.caption("table", path),
-                category=dag.category("table", path),
-                labels=dag.label("table", path),
-            )
-            for path in dag.tables
-            if path.endswith(".html")
-        ],
+        [report(path, **report_options("table", path)) for path in dag.tables if path.endswith(".html")],
     log:
         f"{dag.folder}/logs/tables.log",
     conda:
@@ -39,16 +30,7 @@ rule figures:
         dag.inside_table,
     output:
         [path for path in dag.figures if not path.endswith(".svg")],
-        [
-            report(
-                path,
-                caption=dag.caption("figure", path),
-                category=dag.category("figure", path),
-                labels=dag.label("figure", path),
-            )
-            for path in dag.figures
-            if path.endswith(".svg")
-        ],
+        [report(path, **report_options("figure", path)) for path in dag.figures if path.endswith(".svg")],
     log:
         f"{dag.folder}/logs/figures.log",
     conda:
