@@ -1,4 +1,4 @@
-"""Set the tables of the recorded runs into these pages: every table between two marks is made anew from its records.
+"""Set the tables of the recorded runs into the pages: every table between two marks is made anew from its records.
 
     python docs/tables.py [--check]
 
@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("docs/*.md", "published/encoders/*/README.md")
 TABLE = re.compile(r"(<!-- table (?P<suite>\S+) (?P<name>\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -53,7 +54,7 @@ def main() -> None:
     check = parser.parse_args().check
     others = []
     with tempfile.TemporaryDirectory() as folder:
-        for path in sorted((ROOT / "docs").glob("*.md")):
+        for path in sorted(path for pattern in PAGES for path in ROOT.glob(pattern)):
             page = path.read_text(encoding="utf-8")
             filled = fill(page, Path(folder))
             if filled != page:
