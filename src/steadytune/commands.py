@@ -67,7 +67,8 @@ def stage(options: argparse.Namespace) -> int:
 
     suite, lock = _suite(options), load_lock(LOCK)
     if options.key:
-        items = [Item(options.kind, options.key)]
+        trained = options.kind == "models" and lock.pretraining(options.key) is not None
+        items = [Item(options.kind, options.key, trained)]
     else:
         items = [item for item in inventory(suite, lock) if not options.kind or item.kind == options.kind]
     if (options.source or options.check) and (options.glue or options.encoders):
@@ -82,8 +83,8 @@ def stage(options: argparse.Namespace) -> int:
         return 0 if all(finding.good for finding in findings) else 2
     imports = Imports(options.glue, options.encoders)
     for item in items:
-        # An encoder that the project trains itself is the pretrain stage's.
-        if not item.pretrained:
+        # An encoder that the project trains itself is the pretrain stage's; asked for by name, it is refused in words.
+        if options.key or not item.pretrained:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
     if options.bundle:
         pack(items, suite.file.store, options.bundle)

@@ -159,6 +159,8 @@ def test_the_text_that_an_encoder_is_pretrained_on_is_needed_and_the_encoder_is_
     states = {line.split(":")[0].split()[1]: line.split()[0] for line in lines}
     assert states["datasets/steadytune/mini/corpus"] == "missing"
     assert states["models/steadytune/mini"] == "later"
+    assert main(["stage", "mini", "models", "steadytune/mini", "--check"]) == 0
+    assert capsys.readouterr().out.startswith("later")
 
 
 def test_a_check_brings_nothing_and_says_so(project: Path, capsys: pytest.CaptureFixture) -> None:
