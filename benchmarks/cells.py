@@ -12,8 +12,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from measuring import Row, machine, write
-from staging import environment, source_store, sources, stage
+from staging import environment, python, source_store, sources, stage
 
 from steadytune.leases import SLOTS_VARIABLE, visible_gpus
 
@@ -76,7 +74,7 @@ def ours(folder: Path, cells: int, slots: int) -> list[float]:
 
     def run(seed: int) -> float:
         cell = f"tiny/vanilla/rte/seed-{seed}"
-        _call(["-m", "steadytune", "finetune", "suite.yaml", cell], folder, variables)
+        python(["-m", "steadytune", "finetune", "suite.yaml", cell], folder, variables)
         record = json.loads((folder / "results/cells/cells" / cell / "record.json").read_text())
         return record["evaluations"][0]["metrics"]["accuracy"]
 
@@ -87,17 +85,8 @@ def ours(folder: Path, cells: int, slots: int) -> list[float]:
 def peer(folder: Path, cells: int, steps: int) -> list[float]:
     """The scores of all cells, one after another."""
     variables = environment(os.cpu_count() or 1)
-    found = [_call(["-c", PEER, "store", MODEL, str(steps), str(seed)], folder, variables) for seed in range(cells)]
+    found = [python(["-c", PEER, "store", MODEL, str(steps), str(seed)], folder, variables) for seed in range(cells)]
     return [float(output.split()[-1]) for output in found]
-
-
-def _call(arguments: list[str], folder: Path, variables: dict[str, str]) -> str:
-    """Standard output of a Python process in `folder`."""
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=variables, capture_output=True, text=True,
-                          check=False)  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"{arguments[:2]}: {done.stderr[-1500:]}")
-    return done.stdout
 
 
 def measure(rounds: int, cells: int = 16, steps: int = STEPS, slots: int | None = None) -> list[Row]:

@@ -1,7 +1,9 @@
 """A suite with a store of its own, staged without the lock, for benchmarks that run whole processes."""
 
 import os
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from measuring import MODEL
@@ -44,3 +46,16 @@ def environment(threads: int) -> dict[str, str]:
     """A process's variables: so many threads, no network, this project's package, and no suite's own store."""
     kept = {key: value for key, value in os.environ.items() if key != STORE_VARIABLE}
     return kept | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT / "src")}
+
+
+def python(arguments: Sequence[str], folder: Path, variables: Mapping[str, str]) -> str:
+    """Standard output of a Python process in `folder`.
+
+    Raises:
+        RuntimeError: it failed; with the end of what it said.
+    """
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=dict(variables), capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{arguments[:2]}: {done.stderr[-1500:]}")
+    return done.stdout

@@ -6,14 +6,12 @@ Both read the same staged split and encoder, train one step and end. Needs a sto
 nothing is measured.
 """
 
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from measuring import MODEL, Cost, Row, by_rounds, children_seconds, median, write
-from staging import environment, source_store, sources, stage
+from staging import environment, python, source_store, sources, stage
 
 # What run_glue does, without its options: imports, load_dataset, tokenisation by map, model, Trainer, one step.
 PEER = """
@@ -81,8 +79,7 @@ def measure(rounds: int) -> list[Row]:
         for _ in range(rounds):
             for name, (source, *arguments) in ways.items():
                 before, start = children_seconds(), time.perf_counter()
-                command = [sys.executable, "-c", source, *arguments]
-                subprocess.run(command, cwd=folder, env=environment(1), stdout=subprocess.DEVNULL, check=True)
+                python(["-c", source, *arguments], Path(folder), environment(1))
                 found[name].append(Cost(time.perf_counter() - start, children_seconds() - before))
     write("\nstart of the process to the end of the first step, s: wall (processor)")
     for name, costs in found.items():

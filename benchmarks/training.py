@@ -59,6 +59,7 @@ def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
     from transformers import (
         DataCollatorWithPadding,
         PreTrainedTokenizerFast,
+        PrinterCallback,
         Trainer,
         TrainingArguments,
         default_data_collator,
@@ -81,6 +82,7 @@ def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
         collator = DataCollatorWithPadding(tokenizer) if tuned else default_data_collator
         data = examples(material.train, None if tuned else MAX_LENGTH)
         made = Trainer(material.encoder.model, arguments, data_collator=collator, train_dataset=data)  # pyright: ignore
+        made.remove_callback(PrinterCallback)
         with timed() as cost:
             made.train()
     return replace(cost(), score=score(material))
