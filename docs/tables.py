@@ -18,7 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("docs/*.md", "published/encoders/*/README.md")
-TABLE = re.compile(r"(<!-- table (?P<suite>\S+) (?P<name>\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+TABLE = re.compile(
+    r"(<!-- table (?P<suite>\S+) (?P<name>\S+) -->\n)(?:(?!<!-- table).)*?(<!-- end of table -->)", re.DOTALL
+)
 
 
 def tables(suite: str, folder: Path) -> Path:

@@ -58,11 +58,11 @@ def read_parquet(path: Path) -> "pd.DataFrame":
         return pd.read_parquet(path, page_checksum_verification=True)
     except (ArrowException, ValueError, KeyError, OSError) as error:
         # pyarrow calls some damage an OSError too, one without the number that the system's own have.
-        if isinstance(error, OSError) and error.errno:
+        if (isinstance(error, OSError) and error.errno) or isinstance(error, MemoryError | NotImplementedError):
             raise
         reason = str(error).partition("\n")[0].removeprefix(f"Could not open Parquet input source '{path}': ")
         raise SteadyTuneError(
-            f"{path}: damaged ({reason}); `steadytune run` of its suite makes it again from the records"
+            f"{path}: damaged ({reason}); a whole `steadytune run` of its suite makes it again from the records"
         ) from None
 
 

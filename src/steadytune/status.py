@@ -60,7 +60,7 @@ def describe(suite: Suite) -> str:
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
     again = f"steadytune run {suite.name}"
     if counts.keys() - {"fresh", "running"}:
-        lines.append(f"`{again}` trains all that is not fresh, but for what is stale by its code alone")
+        lines.append(f"`{again}` trains what is missing, damaged, or has other settings or inputs")
     if stale := next((status.cell for status in found if status.state == "stale"), None):
         lines.append(f"one cell again, whatever its state: `{again} -- --force {record_path(suite, stale)}`")
     return "\n".join(lines)

@@ -80,6 +80,15 @@ def test_nothing_is_left_to_do(finished):
     assert "Nothing to be done" in done.stdout
 
 
+def test_a_gathered_table_that_is_gone_is_made_again_though_what_follows_from_it_stands(finished):
+    table, aside = finished.folder / "results/mini/metrics.parquet", finished.folder / "results/metrics.aside"
+    table.rename(aside)
+    planned = jobs(finished.snakemake("--dry-run").stdout)
+    aside.rename(table)
+    assert planned["collect"] == 1
+    assert "finetune" not in planned
+
+
 def test_snakemakes_own_report_has_the_tables_and_figures_with_captions(finished):
     done = finished.snakemake("--report", "results/jobs.html")
     assert done.returncode == 0, done.stdout[-3000:]

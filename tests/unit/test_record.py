@@ -137,7 +137,7 @@ def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoi
     path = metrics_path(collected)
     whole, started = path.read_bytes(), []
     path.write_bytes(spoil(whole))
-    said = rf"^{path}: damaged \(.+\); `steadytune run` of its suite makes it again from the records$"
+    said = rf"^{path}: damaged \(.+\); a whole `steadytune run` of its suite makes it again from the records$"
     with pytest.raises(SteadyTuneError, match=said):
         render(collected, "tables")
     with pytest.raises(SteadyTuneError, match=said):

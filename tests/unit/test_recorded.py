@@ -10,14 +10,15 @@ from steadytune.layout import RECORDED
 from steadytune.record import RECORD, damaged_file, read_record
 from steadytune.suite import load_suite
 
-SUITES = ("mini", "tiny-check")
+CELLS = {"mini": 24, "tiny-check": 100}
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", CELLS)
 def test_recorded_cells_are_whole_and_have_the_settings_of_their_suite(root, name):
     suite = load_suite(root / f"config/{name}.yaml")
     folder = root / RECORDED / name
     recorded = {path.parent for path in folder.glob(f"cells/**/{RECORD}")}
+    assert len(recorded) == CELLS[name]
     for cell in suite.cells:
         place = folder / "cells" / str(cell)
         if (place / RECORD).exists():

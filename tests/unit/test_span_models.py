@@ -23,7 +23,7 @@ from steadytune.layout import cell_folder, verification_folder
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
 from steadytune.protocol import Protocol
-from steadytune.record import read_record
+from steadytune.record import RECORD, read_record
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite import load_suite
 from steadytune.tasks.data import Encoded
@@ -247,8 +247,8 @@ def test_a_verification_holds_answers_against_answers(folder):
     suite = load(folder, protocol=SUITE["protocol"] | {"epochs": 1})
     outcome(suite)
     (cell,) = suite.cells
-    running.run_cell(suite, cell, again=True)
     recorded, again = cell_folder(suite, cell), verification_folder(suite, cell)
+    running.run_cell(suite, cell, verified=read_record(recorded / RECORD))
     assert compare(recorded, again, []).level == "identical"
     table = pd.read_parquet(again / "predictions.parquet")
     table["logit_end"] += 1.0

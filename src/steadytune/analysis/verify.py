@@ -96,9 +96,10 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
         if not names:
             raise SteadyTuneError(f"{recorded}: no recorded cell of suite '{suite.name}'")
         raise unknown("recorded cell", str(cell), names, str(recorded))
-    if damage := damaged_file(read_record(recorded / str(cell) / RECORD), recorded / str(cell)):
+    record = read_record(recorded / str(cell) / RECORD)
+    if damage := damaged_file(record, recorded / str(cell)):
         raise SteadyTuneError(damage)
-    run_cell(suite, cell, again=True)
+    run_cell(suite, cell, verified=record)
     return compare(recorded / str(cell), verification_folder(suite, cell), _others(recorded, cell))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from steadytune.encoders.masks import Mask, applies, draw_mask
 
@@ -54,7 +55,7 @@ def attention(
     attention_mask: bool, broadcastable to (B, H, T, T); false where nothing is to be read.
     """
     # Without dropout, too, torch's own attention on a CPU takes several times as long for the backward pass.
-    trains = module.training and torch.is_grad_enabled() and query.device.type == "cpu"
+    trains = module.training and query.device.type == "cpu"
     if not (applies(query, dropout) or (trains and dropout == 0)):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -99,6 +100,7 @@ class _Attention(torch.autograd.Function):
         return (kept @ value).mul_(ctx.mask.scale)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, weights, kept = ctx.saved_tensors
         of_output = gradients[0] * ctx.mask.scale

@@ -20,7 +20,8 @@ PATTERNS = {
     torch.float64: (torch.int64, np.int64, 62),
 }
 SMALLEST = 2.0**-7
-"""The smallest rate: below it, the threshold would be a subnormal number of some type, which processors may flush."""
+"""How near to 0 and 1 rates may be: near 0 the threshold is a subnormal number of some type, which processors may
+flush; near 1 few entries are kept, and the rounding of the rate would tell."""
 
 
 def applies(tensor: Tensor, p: float) -> bool:

@@ -1,8 +1,9 @@
 """Frozen lower layers, run once: their output for every example of a split, reused in every epoch.
 
 Without dropout the output of frozen embeddings and layers is the same in every epoch, so it need not be computed again.
-The states are what a training pass would have computed, at its precision and in its type, but for the rounding of
-kernels that go by a batch's size. They take 4 bytes x width for every token of the split; 2 in half precision.
+The states are what a training pass would have computed, at its precision and in its type, but for the rounding of other
+kernels: those of evaluation, and of other batches. They take 4 bytes x width for every token of the split, or 2 in half
+precision.
 """
 
 from collections.abc import Callable, Iterator

@@ -21,14 +21,15 @@ STEPS = 20
 Pair = tuple[str, str]
 """What a probe is of: a model, and a method without the values of a variant."""
 MEASURED = "measurement of layers"
-SAID = {"missing": "not staged", "later": "not trained yet", MEASURED: "waiting for the measurement of layers"}
-"""What a cell waits for, where its state is no plain word: a finding's, or that of a method that reads l*."""
+SAID = {"missing": "not staged", "later": "not trained yet", MEASURED: "not probed where the layer is measured first"}
+"""Why a cell is left out, where its state is no plain word: a finding's, or that of a method that reads l*."""
 
 
 def probe(suite: Suite) -> None:
     """Run one cell of each encoder and method for a few steps, on the first task whose data are staged.
 
-    What is left out is logged, with what it waits for. The records are those of the suite `<name>-probe`.
+    What is left out is logged, with the reason; methods that read l* always are. The records are those of the suite
+    `<name>-probe`.
     """
     short = Override(protocol={"steps": STEPS, "evaluate_epochs": False})
     changes = {"suite": f"{suite.name}-probe", "overrides": (*suite.file.overrides, short)}
@@ -81,7 +82,7 @@ def _run(suite: Suite, cells: list[Cell]) -> None:
 
 
 def _left_out(suite: Suite, chosen: Mapping[Pair, Cell], left: Mapping[Pair, Mapping[str, str]]) -> str:
-    """One line: what was not probed, what it waits for, and the command that brings it."""
+    """One line: what was not probed, why, and the command that brings what is not there."""
     what = f"not probed: {', '.join(f'{method} of {model}' for model, method in left)}" if chosen else "nothing probed"
     by_state: dict[str, set[str]] = {}
     for lacking in left.values():

@@ -51,13 +51,19 @@ class Outcome:
 
 
 def run_cell(
-    suite: Suite, cell: Cell, meter: Meter | None = None, *, keep_model: bool = False, again: bool = False
+    suite: Suite,
+    cell: Cell,
+    meter: Meter | None = None,
+    *,
+    keep_model: bool = False,
+    verified: records.Record | None = None,
 ) -> None:
     """Train and evaluate a cell and write its record, predictions and history.
 
     meter: what measures it already, from before the imports.
     keep_model: write the fine-tuned model beside them, too.
-    again: leave the cell's own files alone, and write to the folder of its verification.
+    verified: the record that is held against this run, which then leaves the cell's own files alone and writes to the
+        folder of its verification; a method that reads l* gets the recorded one.
 
     Raises:
         SteadyTuneError: inputs that are missing, corrupted or do not fit.
@@ -71,10 +77,10 @@ def run_cell(
     outcome = Outcome()
     with meter.phase("load"):
         inputs = verified_inputs(spec, suite.file.store)
-        layer = selected_layer(suite, spec)
+        layer = verified.training.selected_layer if verified and verified.training else selected_layer(suite, spec)
         mark = cell_fingerprint(spec, {item.key: item.digest for item in inputs}, layer)
-    folder = verification_folder(suite, cell) if again else cell_folder(suite, cell)
-    checkpoint, material = (folder / "checkpoint.safetensors" if again else checkpoint_path(suite, cell)), None
+    folder = verification_folder(suite, cell) if verified else cell_folder(suite, cell)
+    checkpoint, material = (folder / "checkpoint.safetensors" if verified else checkpoint_path(suite, cell)), None
     try:
         with meter.phase("load"):
             material = Material.load(spec, suite.file.store, device, layer, meter)
