@@ -4,7 +4,8 @@
 
 A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`. The records are
 those of `published/recorded/`; what a suite planned and has no record of is missing in its tables, as in any suite that
-has not ended. With `--check` nothing is written; pages with other tables are named, and the exit status is 1.
+has not ended, and rows without any score are left out here. With `--check` nothing is written; pages with other tables
+are named, and the exit status is 1.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# A row of which nothing has run, and the note that lists every seed that has not.
+EMPTY = re.compile(r"\| (?!.*\d ±)(.*no score|.*average \| – \| – \| – )|- Missing: ")
 PAGES = ("docs/*.md", "published/encoders/*/README.md")
 TABLE = re.compile(
     r"(<!-- table (?P<suite>\S+) (?P<name>\S+) -->\n)(?:(?!<!-- table).)*?(<!-- end of table -->)", re.DOTALL
@@ -44,7 +47,8 @@ def fill(page: str, folder: Path) -> str:
 
     def table(found: re.Match[str]) -> str:
         text = (tables(found["suite"], folder) / f"{found['name']}.md").read_text(encoding="utf-8")
-        return f"{found[1]}\n{text.strip()}\n\n{found[4]}"
+        lines = [line for line in text.strip().splitlines() if not EMPTY.match(line)]
+        return "\n".join([found[1], *lines, "", found[4]])
 
     return TABLE.sub(table, page)
 
