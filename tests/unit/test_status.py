@@ -45,7 +45,7 @@ def test_the_page_ends_in_the_commands_that_train_again(finished, tmp_path):
     assert describe(changed(tmp_path, protocol=SUITE["protocol"] | {"epochs": 7})).splitlines() == [
         "stale       tiny/vanilla/cola/seed-0: protocol.epochs is 7, was 6",
         "1 stale",
-        "`steadytune run demo` trains all that is not fresh, but for what is stale by its code alone",
+        "`steadytune run demo` trains what is missing, damaged, or has other settings or inputs",
         "one cell again, whatever its state: "
         "`steadytune run demo -- --force results/demo/cells/tiny/vanilla/cola/seed-0/record.json`",
     ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from steadytune.encoders.encoder import Encoder
 from steadytune.training.batching import Batcher
@@ -13,9 +13,16 @@ def _forward(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **_
     return sdpa_flop_count(query, key, value)
 
 
-# Attention in evaluation takes this kernel on a CPU, for which torch has the formula and no entry; where it is trained
-# its products are counted as such (`encoders/dropout.py`).
-CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward}
+def _backward(gradient: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+# Torch's attention without dropout takes these kernels on a CPU, for which it has the formulas and no entry: in
+# evaluation, and in training where `encoders/dropout.py` does not stand in for it.
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
+}
 
 
 def flop_counter() -> FlopCounterMode:
