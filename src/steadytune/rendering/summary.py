@@ -14,6 +14,7 @@ def sentences(results: Results) -> list[str]:
     coverage, results = _coverage(results), select(results)
     methods = [method for method in results.methods_of(results.primary) if method != results.baseline]
     found = [coverage, _above_majority(results), *(_against_baseline(results, method) for method in methods)]
+    found.append(_without_pairs(results, methods))
     found += [_pretraining(results, comparison) for comparison in results.suite.get("comparisons", ())]
     return [sentence for sentence in (*found, _transfer(results), _caution(results)) if sentence]
 
@@ -54,11 +55,18 @@ def _above_majority(results: Results) -> str:
 def _against_baseline(results: Results, method: str) -> str:
     pairs = _pairs(results, (results.primary, method), (results.primary, results.baseline))
     if not pairs:
-        return f"{method} and {results.baseline} have no task on which both have a score."
+        return ""
     spread = [(first.std, second.std) for first, second in pairs if math.isfinite(first.std + second.std)]
     tighter = sum(first < second for first, second in spread)
     stability = f"; smaller standard deviation on {tighter} of {len(spread)}" if spread else ""
     return f"{method} against {results.baseline}: {_compared(pairs)}{stability}."
+
+
+def _without_pairs(results: Results, methods: list[str]) -> str:
+    """The methods that cannot be held against the baseline, in one sentence."""
+    baseline = (results.primary, results.baseline)
+    found = [method for method in methods if not _pairs(results, (results.primary, method), baseline)]
+    return f"Without a task on which {results.baseline} has a score too: {', '.join(found)}." if found else ""
 
 
 def _pretraining(results: Results, comparison: dict[str, str]) -> str:

@@ -46,7 +46,7 @@ def score_cost(results: Results) -> Figure:
         axes.set_xlim(0, 1.08 * max(xs))
         _draw(axes, points, results)
         axes.set(title=task, ylabel=f"{metric_name(results.metric(task))} (points)")
-        axes.set_xlabel(f"training FLOPs (multiple of {results.baseline}'s)")
+        axes.set_xlabel(f"training FLOPs\n(multiple of {results.baseline}'s)")
         axes.grid(True)
     legend(plot, handles)
     return plot
