@@ -8,7 +8,6 @@ tune tiny-en (2 layers x 128) on RTE with the same steps, batch size, optimiser 
 process to the score on the development set. Needs a store with RTE (STEADYTUNE_STORE).
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -19,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from measuring import Row, machine, write
+from measuring import Row, command, write
 from staging import environment, python, source_store, sources, stage
 
 from steadytune.leases import SLOTS_VARIABLE, visible_gpus
@@ -121,17 +120,5 @@ def measure(rounds: int, cells: int = 16, steps: int = STEPS, slots: int | None 
     return [Row(name, statistics.median(ratios), target, at_least=True, unit="x")]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for name, default in {"cells": 16, "steps": STEPS, "rounds": 1}.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    parser.add_argument("--slots", type=int, help="cells at a time; default: the cores, or 4 on a GPU")
-    options = parser.parse_args()
-    write(machine())
-    for row in measure(options.rounds, options.cells, options.steps, options.slots):
-        write(row)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__ or "", measure, cells=16, steps=STEPS, rounds=1, slots=None)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import yaml
-from measuring import Cost, Row, by_rounds, children_seconds, median
+from measuring import Cost, Row, children_seconds, command, median
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("Snakefile", "workflow", "config", "src", "profiles", "published", "notebooks")
@@ -84,4 +84,4 @@ def snakemake(project: Path, suite: str, *arguments: str) -> subprocess.Complete
 
 
 if __name__ == "__main__":
-    by_rounds(__doc__ or "", measure)
+    command(__doc__ or "", measure, rounds=3)

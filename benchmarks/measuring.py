@@ -183,11 +183,21 @@ def write(line: object = "") -> None:
     sys.stdout.flush()
 
 
-def by_rounds(doc: str, measure: Callable[[int], list[Row]]) -> None:
-    """The command of a benchmark that has no setting but its rounds; `doc`, the module's, begins with what it is."""
+def command(doc: str, measure: Callable[..., list[Row]], **defaults: int | str | tuple[str, ...] | None) -> None:
+    """The command of a benchmark: an option for each argument of `measure`, and its rows.
+
+    doc: the module's; it begins with what it is.
+    defaults: by option; None is a number that may be left out, a tuple is what may be chosen, the first by default.
+    """
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
-    rounds = parser.parse_args().rounds
+    for name, default in defaults.items():
+        choices = default if isinstance(default, tuple) else None
+        first = choices[0] if choices else default
+        said = None if first is None else f"default {first}"
+        parser.add_argument(
+            f"--{name}", type=str if isinstance(first, str) else int, default=first, choices=choices, help=said
+        )
+    options = vars(parser.parse_args())
     write(machine())
-    for row in measure(rounds):
+    for row in measure(**options):
         write(row)

@@ -6,11 +6,10 @@ Each method trains on the same batches of RTE as vanilla, in a process of its ow
 steps that are not timed.
 """
 
-import argparse
 from dataclasses import replace
 from functools import partial
 
-from measuring import BATCH, Cost, Material, Row, by_turns, fine_tune, machine, median, ratio, timed, write
+from measuring import BATCH, Cost, Material, Row, by_turns, command, fine_tune, median, ratio, timed, write
 from training import PROTOCOL
 
 TASK = "rte"
@@ -58,17 +57,5 @@ def measure(steps: int, rounds: int, threads: int, precision: str = "bf16") -> l
     ]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for name, default in {"steps": 16, "rounds": 3, "threads": 2}.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="default bf16")
-    options = parser.parse_args()
-    write(machine())
-    for row in measure(options.steps, options.rounds, options.threads, options.precision):
-        write(row)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__ or "", measure, steps=16, rounds=3, threads=2, precision=("bf16", "fp32"))

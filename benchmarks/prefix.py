@@ -3,11 +3,10 @@
 python benchmarks/prefix.py [--steps N] [--rounds R] [--threads T]
 """
 
-import argparse
 from dataclasses import replace
 from functools import partial
 
-from measuring import BATCH, Cost, Material, Row, by_turns, drawn_encoder, fine_tune, machine, ratio, timed, write
+from measuring import BATCH, Cost, Material, Row, by_turns, command, drawn_encoder, fine_tune, ratio, timed
 from training import PROTOCOL
 
 LAYERS = 8
@@ -33,16 +32,5 @@ def measure(steps: int, rounds: int, threads: int) -> list[Row]:
     ]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for name, default in {"steps": 10, "rounds": 3, "threads": 2}.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    options = parser.parse_args()
-    write(machine())
-    for row in measure(options.steps, options.rounds, options.threads):
-        write(row)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__ or "", measure, steps=10, rounds=3, threads=2)

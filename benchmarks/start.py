@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import MODEL, Cost, Row, by_rounds, children_seconds, median, write
+from measuring import MODEL, Cost, Row, children_seconds, command, median, write
 from staging import environment, python, source_store, sources, stage
 
 # What run_glue does, without its options: imports, load_dataset, tokenisation by map, model, Trainer, one step.
@@ -93,4 +93,4 @@ def measure(rounds: int) -> list[Row]:
 
 
 if __name__ == "__main__":
-    by_rounds(__doc__ or "", measure)
+    command(__doc__ or "", measure, rounds=3)

@@ -7,7 +7,6 @@ timed is the training itself: models are loaded and texts are tokenised before. 
 epoch: they are there to be equal within the spread between seeds.
 """
 
-import argparse
 import statistics
 import tempfile
 from dataclasses import replace
@@ -24,8 +23,8 @@ from measuring import (
     Material,
     Row,
     by_turns,
+    command,
     fine_tune,
-    machine,
     median,
     ratio,
     timed,
@@ -119,14 +118,14 @@ def score(material: Material) -> float:
     return found["metrics"][material.task.metric]
 
 
-def measure(steps: int, rounds: int, threads: int, tasks: tuple[str, ...] = TASKS) -> list[Row]:
+def measure(steps: int, rounds: int, threads: int, tasks: str = ",".join(TASKS)) -> list[Row]:
     """The table's rows; the details of every task are written on the way."""
     found: dict[str, list[float]] = {"plain": [], "tuned": []}
     write(f"\ntraining of a cell: {steps} steps of {BATCH}, {threads} threads, {rounds} rounds, medians of ms a step")
     write(
         f"{'':6} {'Trainer':>18} {'Trainer tuned':>18} {'ours, fp32':>18} {'ours, bf16':>18}   wall (processor), score"
     )
-    for task in tasks:
+    for task in tasks.split(","):
         ways = {name: partial(trainer, task, steps, threads, name == "tuned") for name in ("plain", "tuned")}
         ways |= {name: partial(ours, task, steps, threads, name) for name in ("fp32", "bf16")}
         costs = by_turns(ways, rounds)
@@ -149,17 +148,5 @@ def measure(steps: int, rounds: int, threads: int, tasks: tuple[str, ...] = TASK
     ]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for name, default in {"steps": 24, "rounds": 3, "threads": 2}.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    parser.add_argument("--tasks", default=",".join(TASKS), help="default all four")
-    options = parser.parse_args()
-    write(machine())
-    for row in measure(options.steps, options.rounds, options.threads, tuple(options.tasks.split(","))):
-        write(row)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__ or "", measure, steps=24, rounds=3, threads=2, tasks=",".join(TASKS))
