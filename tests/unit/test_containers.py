@@ -51,6 +51,15 @@ def test_images_have_one_python_that_the_project_and_its_conda_environments_have
         assert f"python={version}" in yaml.safe_load((root / file).read_text())["dependencies"], file
 
 
+@pytest.mark.parametrize("file", ["environment.yml", "workflow/envs/train.yaml", "workflow/envs/analysis.yaml"])
+def test_pip_accepts_what_conda_hands_to_it(root, file):
+    # conda writes the list into a file of requirements, and pip reads fewer options from a file than from its command.
+    entries = yaml.safe_load((root / file).read_text())["dependencies"]
+    (asked,) = [entry["pip"] for entry in entries if isinstance(entry, dict)]
+    options = {line.split()[0] for line in asked if line.startswith("-")}
+    assert options <= {"--requirement", "-r", "--editable", "-e", "--constraint", "-c"}, "refused in a file"
+
+
 def test_both_images_take_the_same_parts_of_the_project(root, apptainer):
     let_through = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {line.split()[0] for line in apptainer["files"]}

@@ -76,7 +76,10 @@ class LocalSource(Source):
 
     def get(self, name: str, downloads: Path) -> Path:
         """Copy a file of the other store."""
-        cure = "set the suite's sources.local, or the environment variable STEADYTUNE_STORE, to a staged store"
+        cure = (
+            "set the suite's sources.local, or the environment variable STEADYTUNE_STORE, to a staged store, or take"
+            " 'local' out of sources.order"
+        )
         if self.root is None:
             raise SteadyTuneError(f"{self.where}: the source 'local' has no folder: {cure}")
         if not self.root.is_dir():

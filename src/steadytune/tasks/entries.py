@@ -30,7 +30,7 @@ _METRICS = {
     "span_f1": ("span_f1", "exact_match"),
 }
 
-# Citation and licence by the task's name without what follows a hyphen.
+# Citation and licence by the task's name without what follows a hyphen; a task of another family has its own `source`.
 _SOURCES = {
     "cola": ("Warstadt et al. 2019", "CoLA (published linguistics examples)"),
     "sst2": ("Socher et al. 2013", "not stated"),
@@ -87,10 +87,15 @@ def _task(
     transfer: tuple[str, ...] = (),
     group: str = "",
     slices: tuple[str, ...] = (),
+    source: tuple[str, str] | None = None,
 ) -> Task:
-    """An entry; `at` is the dataset key, the GLUE configuration of the same name where nothing is said."""
+    """An entry.
+
+    at: the dataset key; where nothing is said, the GLUE configuration of the same name.
+    source: citation and licence; where nothing is said, those of the family.
+    """
     dataset, _, config = (at or f"nyu-mll/glue/{name}").rpartition("/")
-    citation, licence = _SOURCES[name.partition("-")[0]]
+    citation, licence = source or _SOURCES[name.partition("-")[0]]
     return Task(
         name=name,
         dataset=dataset,
