@@ -19,6 +19,10 @@ from steadytune.leases import gpu_slots
 from steadytune.rendering.sections import report_options
 from steadytune.runner import share_folder
 
+# `steadytune run` waits for a Snakemake that was started by hand before it clears up after a killed run.
+if workflow.is_main_process:
+    share_folder()
+
 try:
     dag = Dag.load(workflow.configfiles, config)
     # Nothing else limits GPU jobs on one machine; a value on the command line wins. A cluster counts for itself, and
@@ -68,10 +72,6 @@ localrules:
     tables,
     figures,
     report,
-
-
-onstart:
-    share_folder()
 
 
 rule all:

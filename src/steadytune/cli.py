@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from steadytune import __version__, commands
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, nearest, suggestion
 from steadytune.leases import leased_gpu
 from steadytune.offline import go_offline
 
@@ -66,7 +67,20 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"'{text}', expected a whole number above 0")
 
 
-class _Command(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Arguments of which what is wrong is said in one line, with the nearest name."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        # argparse's own message names every choice and none that is near, before Python 3.14.
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"unknown '{value}'{suggestion(str(value), action.choices)}")
+
+    def error(self, message: str) -> NoReturn:
+        """End with 2, and without the usage, which takes many lines."""
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
+
+
+class _Command(_Parser):
     """A command whose options may stand anywhere among its names.
 
     argparse alone takes the names that may be left out where the first option stands, and refuses those behind it.
@@ -81,13 +95,17 @@ class _Command(argparse.ArgumentParser):
         # It comes back here twice: for the options, and for the names.
         self._intermixed = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, left = self.parse_known_intermixed_args(args, namespace)
         finally:
             self._intermixed = False
+        if left:
+            name = left[0].partition("=")[0]
+            self.error(f"unknown argument '{name}'{nearest(name, self._option_string_actions)}")
+        return found, left
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="steadytune", description=(sys.modules["steadytune"].__doc__ or ""))
+    parser = _Parser(prog="steadytune", description=(sys.modules["steadytune"].__doc__ or ""))
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
 

@@ -98,24 +98,30 @@ def pretrain(options: argparse.Namespace) -> None:
     from steadytune.pretraining.train import pretrain_text
     from steadytune.schema import read_yaml
     from steadytune.store.lock import generated_corpus, load_lock
+    from steadytune.store.staging import alone
 
     suite, config = _suite(options), load_lock(LOCK).pretraining(options.key)
     if config is None:
         raise SteadyTuneError(
             f"{options.key}: the lock has no `pretrained` entry for it; `steadytune stage` fetches it"
         )
-    output = model_folder(suite.file.store, options.key)
-    if generated_corpus(read_yaml(config)) is None:
-        pretrain_text(config, output)
-    else:
-        pretrain(config, suite.file.store, output)
+    store = suite.file.store
+    output = model_folder(store, options.key)
+    with alone(store, f"models/{options.key}"):
+        if generated_corpus(read_yaml(config)) is None:
+            pretrain_text(config, output)
+        else:
+            pretrain(config, store, output)
 
 
 def pretrain_text(options: argparse.Namespace) -> None:
     """Pretrain an encoder on plain text."""
+    from steadytune.locks import hold
     from steadytune.pretraining.train import pretrain_text
 
-    pretrain_text(options.config, options.output, options.minutes)
+    lock = options.output.with_name(f".{options.output.name}.lock")
+    with hold(lock, said=f"{options.output}: waiting for another process that pretrains it"):
+        pretrain_text(options.config, options.output, options.minutes)
 
 
 def pretraining_curve(options: argparse.Namespace) -> None:
@@ -136,7 +142,7 @@ def finetune(options: argparse.Namespace) -> None:
     """Fine-tune and evaluate one cell."""
     from steadytune.cell import Cell
     from steadytune.layout import running_path
-    from steadytune.status import running
+    from steadytune.locks import hold
     from steadytune.training.usage import Meter
 
     meter = Meter()
@@ -144,7 +150,7 @@ def finetune(options: argparse.Namespace) -> None:
         from steadytune.training.run import run_cell
 
         suite, cell = _suite(options), Cell.parse(options.cell)
-    with running(running_path(suite, cell)):
+    with hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it"):
         run_cell(suite, cell, meter, keep_model=options.keep_model)
 
 
@@ -179,14 +185,15 @@ def collect(options: argparse.Namespace) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
-    from steadytune.analysis.verdicts import judge, load_or_none, missing_of, write_claims
+    from steadytune.analysis.verdicts import judge, missing_of, write_claims
     from steadytune.rendering.claims import to_text
+    from steadytune.results.describe import load_or_empty
 
     suite = _suite(options)
     if options.missing:
         sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
         return
-    judged = judge(suite, load_or_none(suite))
+    judged = judge(suite, load_or_empty(suite))
     if options.write:
         write_claims(suite, judged)
     sys.stdout.write(to_text(suite.name, judged) + "\n")
@@ -226,7 +233,13 @@ def subsets(options: argparse.Namespace) -> None:
     """Write the index lists of the fixed training subsets."""
     from steadytune.tasks.subsets import publish
 
-    sys.stdout.write("".join(f"{path}\n" for path in publish(options.store)))
+    if not options.store.is_dir():
+        raise SteadyTuneError(
+            f"--store: '{options.store}': expected a folder with data sets, as `steadytune stage` makes"
+        )
+    written = publish(options.store)
+    none = f"{options.store}: no list written: it has no data set that one is published for\n"
+    sys.stdout.write("".join(f"{path}\n" for path in written) or none)
 
 
 def methods(_: argparse.Namespace) -> None:

@@ -17,9 +17,13 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """What `nearest` says, or all `names` where none of them is close."""
+    names = sorted(names)
+    return nearest(name, names) or f"; known: {', '.join(names) or 'none'}"
+
+
 def unknown(kind: str, name: str, names: Iterable[str], where: str = "") -> SteadyTuneError:
     """The error for a name that is not in a table: `kind` 'task', say, and the table's `names`."""
-    names = sorted(names)
     prefix = f"{where}: " if where else ""
-    hint = nearest(name, names) or f"; known: {', '.join(names)}"
-    return SteadyTuneError(f"{prefix}unknown {kind} '{name}'{hint}")
+    return SteadyTuneError(f"{prefix}unknown {kind} '{name}'{suggestion(name, names)}")

@@ -15,8 +15,23 @@ from typing import TYPE_CHECKING, Any
 from steadytune import __version__
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
-from steadytune.layout import LOCK, cell_folder, record_path, results_folder
-from steadytune.record import HISTORY, PREDICTIONS, RECORD
+from steadytune.layout import (
+    LOCK,
+    all_tables_path,
+    analysis_folder,
+    figures_folder,
+    history_path,
+    inside_folder,
+    inside_table_path,
+    macros_path,
+    metrics_path,
+    predictions_path,
+    record_path,
+    report_path,
+    tables_folder,
+    variability_folder,
+)
+from steadytune.record import RECORD
 from steadytune.schema import read_json, read_yaml
 from steadytune.suite import Suite
 
@@ -27,8 +42,8 @@ CITATION = Path("CITATION.cff")
 SETTINGS = (LOCK, Path("requirements.lock"), Path("environment.yml"), Path("LICENSE"), CITATION)
 """What a run depends on besides the suite's own file, as far as the project has it."""
 
-RESULTS = ("report.html", "metrics.parquet", "inside.parquet")
-FOLDERS = ("tables", "figures", "analysis", "variability", "inside")
+FILES = (report_path, metrics_path, inside_table_path, macros_path, all_tables_path)
+FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder)
 """Of a suite's results: logs, checkpoints and weights stay behind."""
 
 CHECKSUMS = "SHA256SUMS"
@@ -82,12 +97,12 @@ def suite_files(suite: Suite) -> Iterator[Path]:
             f"{suite.name}: {len(missing)} of {len(suite.cells)} cells have no record, {missing[0]} first; "
             "an export is of a finished suite"
         )
-    folder = results_folder(suite)
-    if not (folder / RESULTS[0]).is_file():
-        raise SteadyTuneError(f"{folder / RESULTS[0]}: not found; an export is of a finished suite")
-    candidates = [suite.path, *SETTINGS, *(folder / name for name in RESULTS)]
-    candidates += [path for name in FOLDERS for path in sorted((folder / name).rglob("*"))]
-    candidates += [cell_folder(suite, cell) / name for cell in suite.cells for name in (RECORD, PREDICTIONS, HISTORY)]
+    report = report_path(suite)
+    if not report.is_file():
+        raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")
+    candidates = [suite.path, *SETTINGS, *(path(suite) for path in FILES)]
+    candidates += [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
+    candidates += [path(suite, cell) for cell in suite.cells for path in (record_path, predictions_path, history_path)]
     return (path for path in candidates if path.is_file())
 
 

@@ -1,12 +1,17 @@
 """Files that are either whole or absent, their hashes, and tables that tell when they are damaged."""
 
+import errno
 import hashlib
+import json
+import math
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 
@@ -32,10 +37,43 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def safetensors_errors(path: Path) -> Iterator[None]:
+    """Around safetensors' writing of `path`: what the disk refuses is raised as the system's error that it is.
+
+    Raises:
+        OSError: with the file; its number is EIO where the library does not tell the system's.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)", str(error))
+        number, said = (int(code[1]), os.strerror(int(code[1]))) if code else (errno.EIO, str(error))
+        raise OSError(number, said, str(path)) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, in UTF-8."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
+    """Write `plain(value)` to `path` atomically, a line for each entry."""
+    write_text(path, json.dumps(plain(value), indent=1, sort_keys=sort_keys, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: dataclasses as mappings, and null for numbers that are infinite or undefined."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_parquet(path: Path, table: "pd.DataFrame") -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from steadytune.cell import Spec, fingerprint
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import dataset_folder, model_folder, variability_path
-from steadytune.record import Kind
+from steadytune.layout import staged_folder, variability_path
 from steadytune.schema import read_json
+from steadytune.store.receipt import Kind
 from steadytune.suite import Suite
 from steadytune.tasks.table import parse_task
 
@@ -19,10 +19,8 @@ from steadytune.tasks.table import parse_task
 def input_folders(spec: Spec, store: Path) -> dict[tuple[Kind, str], Path]:
     """The staged folders that a cell reads, by kind and key: its encoder first, then its data sets."""
     datasets = sorted({parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)})
-    folders: dict[tuple[Kind, str], Path] = {("models", spec.model): model_folder(store, spec.model)}
-    for key in datasets:
-        folders["datasets", key] = dataset_folder(store, key)
-    return folders
+    entries: list[tuple[Kind, str]] = [("models", spec.model), *(("datasets", key) for key in datasets)]
+    return {(kind, key): staged_folder(store, kind, key) for kind, key in entries}
 
 
 def selected_layer(suite: Suite, spec: Spec) -> int | None:

@@ -1,102 +1,184 @@
-"""Where everything lies on disk: the one place that spells the DAG's paths."""
+"""Where everything lies on disk: the one place that spells the DAG's paths.
+
+What a suite leaves is asked for by the suite, or by the folder of its results where that lies elsewhere: recorded runs,
+results that are looked at without their suite. Parts of a path may be Snakemake's wildcards.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from steadytune.cell import Cell
-from steadytune.record import MODEL, RECORD
-from steadytune.suite import Suite
+from steadytune.record import HISTORY, MODEL, PREDICTIONS, RECORD
+from steadytune.store.receipt import Kind
+
+if TYPE_CHECKING:
+    from steadytune.suite import Suite
 
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")
 RECORDED = Path("published/recorded")
-RECEIPT = "receipt.json"
+
+Of: TypeAlias = "Suite | Path"
+"""A suite, or the folder of its results."""
+
+
+def staged_folder(store: Path, kind: Kind, key: str) -> Path:
+    """The staged entry of the lock of this kind and key."""
+    return store / kind / key
 
 
 def dataset_folder(store: Path, key: str) -> Path:
     """The staged data set of a lock key (`<owner>/<name>/<config>`)."""
-    return store / "datasets" / key
+    return staged_folder(store, "datasets", key)
 
 
 def model_folder(store: Path, key: str) -> Path:
     """The staged encoder of a lock key (`<owner>/<name>`)."""
-    return store / "models" / key
+    return staged_folder(store, "models", key)
 
 
-def results_folder(suite: Suite) -> Path:
+def results_folder(of: Of) -> Path:
     """Everything that a suite leaves."""
-    return RESULTS / suite.name
+    return of if isinstance(of, Path) else RESULTS / of.name
 
 
-def cell_folder(suite: Suite, cell: Cell) -> Path:
-    """The record of a cell and the files beside it."""
-    return results_folder(suite) / "cells" / str(cell)
-
-
-def record_path(suite: Suite, cell: Cell) -> Path:
-    """A cell's `record.json`."""
-    return cell_folder(suite, cell) / RECORD
-
-
-def model_path(suite: Suite, cell: Cell) -> Path:
-    """A cell's fine-tuned weights, where they are kept for a while."""
-    return cell_folder(suite, cell) / MODEL
-
-
-def metrics_path(suite: Suite) -> Path:
-    """The long table of every score."""
-    return results_folder(suite) / "metrics.parquet"
-
-
-def variability_path(suite: Suite, encoder: str, task: str) -> Path:
-    """An encoder's variability per layer on a task."""
-    return results_folder(suite) / "variability" / encoder / f"{task}.json"
-
-
-def inside_path(suite: Suite, cell: Cell) -> Path:
-    """What is measured inside a cell's fine-tuned encoder; beside it, as `.npz`, what is compared between seeds."""
-    return results_folder(suite) / "inside" / f"{cell}.json"
-
-
-def inside_before_path(suite: Suite, encoder: str, task: str) -> Path:
-    """The same of an encoder before fine-tuning, on the examples of a task."""
-    return results_folder(suite) / "inside" / encoder / "before" / f"{task}.json"
-
-
-def claims_path(suite: Suite) -> Path:
-    """The verdict on every claim that the suite names."""
-    return results_folder(suite) / "analysis" / "claims.json"
-
-
-def inside_table_path(suite: Suite) -> Path:
-    """All of it as one long table."""
-    return results_folder(suite) / "inside.parquet"
-
-
-def slices_path(suite: Suite) -> Path:
-    """Scores on parts of evaluation sets."""
-    return results_folder(suite) / "analysis" / "slices.parquet"
-
-
-def calibration_path(suite: Suite) -> Path:
-    """Calibration of every cell, and churn between seeds."""
-    return results_folder(suite) / "analysis" / "calibration.parquet"
-
-
-def recorded_folder(suite: Suite) -> Path:
+def recorded_folder(suite: "Suite") -> Path:
     """Runs of a suite that the project publishes, laid out as its results."""
     return RECORDED / suite.name
 
 
-def verification_folder(suite: Suite, cell: Cell) -> Path:
+# A cell.
+
+
+def cells_folder(of: Of) -> Path:
+    """The cells' folders."""
+    return results_folder(of) / "cells"
+
+
+def cell_folder(of: Of, cell: Cell | str) -> Path:
+    """The record of a cell and the files beside it."""
+    return cells_folder(of) / str(cell)
+
+
+def record_path(of: Of, cell: Cell | str) -> Path:
+    """A cell's `record.json`."""
+    return cell_folder(of, cell) / RECORD
+
+
+def predictions_path(of: Of, cell: Cell | str) -> Path:
+    """A cell's outputs on every example."""
+    return cell_folder(of, cell) / PREDICTIONS
+
+
+def history_path(of: Of, cell: Cell | str) -> Path:
+    """A cell's epochs."""
+    return cell_folder(of, cell) / HISTORY
+
+
+def model_path(of: Of, cell: Cell | str) -> Path:
+    """A cell's fine-tuned weights, where they are kept for a while."""
+    return cell_folder(of, cell) / MODEL
+
+
+def verification_folder(of: Of, cell: Cell) -> Path:
     """Where a recorded cell is run again to be compared with its record."""
-    return results_folder(suite) / "verify" / str(cell)
+    return results_folder(of) / "verify" / str(cell)
 
 
-def running_path(suite: Suite, cell: Cell) -> Path:
+def running_path(of: Of, cell: Cell) -> Path:
     """What a process that trains a cell holds locked meanwhile."""
-    return results_folder(suite) / "running" / f"{cell}.lock"
+    return results_folder(of) / "running" / f"{cell}.lock"
 
 
-def checkpoint_path(suite: Suite, cell: Cell) -> Path:
+def checkpoint_path(of: Of, cell: Cell) -> Path:
     """An unfinished cell's last epoch, outside of the cell's folder: Snakemake clears that before a job."""
-    return results_folder(suite) / "checkpoints" / f"{cell}.safetensors"
+    return results_folder(of) / "checkpoints" / f"{cell}.safetensors"
+
+
+# What is measured inside encoders, before fine-tuning and after.
+
+
+def variability_folder(of: Of) -> Path:
+    """The measurements of layers."""
+    return results_folder(of) / "variability"
+
+
+def variability_path(of: Of, encoder: str, task: str) -> Path:
+    """An encoder's variability per layer on a task."""
+    return variability_folder(of) / encoder / f"{task}.json"
+
+
+def inside_folder(of: Of) -> Path:
+    """What is measured inside encoders."""
+    return results_folder(of) / "inside"
+
+
+def inside_path(of: Of, cell: Cell | str) -> Path:
+    """What is measured inside a cell's fine-tuned encoder; beside it, as `.npz`, what is compared between seeds."""
+    return inside_folder(of) / f"{cell}.json"
+
+
+def inside_before_path(of: Of, encoder: str, task: str) -> Path:
+    """The same of an encoder before fine-tuning, on the examples of a task."""
+    return inside_folder(of) / encoder / "before" / f"{task}.json"
+
+
+# What is gathered from all cells.
+
+
+def metrics_path(of: Of) -> Path:
+    """The long table of every score."""
+    return results_folder(of) / "metrics.parquet"
+
+
+def inside_table_path(of: Of) -> Path:
+    """The long table of what is measured inside."""
+    return results_folder(of) / "inside.parquet"
+
+
+def analysis_folder(of: Of) -> Path:
+    """What is computed from predictions and scores."""
+    return results_folder(of) / "analysis"
+
+
+def slices_path(of: Of) -> Path:
+    """Scores on parts of evaluation sets."""
+    return analysis_folder(of) / "slices.parquet"
+
+
+def calibration_path(of: Of) -> Path:
+    """Calibration of every cell, and churn between seeds."""
+    return analysis_folder(of) / "calibration.parquet"
+
+
+def claims_path(of: Of) -> Path:
+    """The verdict on every claim that the suite names."""
+    return analysis_folder(of) / "claims.json"
+
+
+# What is rendered.
+
+
+def tables_folder(of: Of) -> Path:
+    """Every table in its formats."""
+    return results_folder(of) / "tables"
+
+
+def all_tables_path(of: Of) -> Path:
+    """Every table in one LaTeX document."""
+    return results_folder(of) / "tables.tex"
+
+
+def macros_path(of: Of) -> Path:
+    """The numbers as commands for running text."""
+    return results_folder(of) / "macros.tex"
+
+
+def figures_folder(of: Of) -> Path:
+    """Every figure in its formats."""
+    return results_folder(of) / "figures"
+
+
+def report_path(of: Of) -> Path:
+    """The page."""
+    return results_folder(of) / "report.html"

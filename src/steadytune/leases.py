@@ -4,7 +4,6 @@ Plain Snakemake counts GPUs at best and never says which one a job should take, 
 imports take longer than the choice. A lock on a file for each GPU does, between suites started by hand as well.
 """
 
-import fcntl
 import logging
 import os
 import shutil
@@ -12,10 +11,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
+from steadytune.locks import hold
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def leased_gpu() -> Iterator[str | None]:
     if not gpus or (len(gpus) == 1 and any(os.environ.get(name) for name in SCHEDULED)):
         yield None
         return
-    with _lock(gpus, slots_per_gpu()) as gpu:
+    with ExitStack() as held:
+        gpu = _lease(held, gpus, slots_per_gpu())
         before = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         log.info("leased %s", gpu)
@@ -86,25 +88,16 @@ def leased_gpu() -> Iterator[str | None]:
                 os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-@contextmanager
-def _lock(gpus: Sequence[str], slots: int) -> Iterator[str]:
+def _lease(held: ExitStack, gpus: Sequence[str], slots: int) -> str:
     """Lock the first free slot: a second cell joins a GPU only when every GPU has one."""
     folder = Path(tempfile.gettempdir()) / "steadytune-leases"
-    folder.mkdir(exist_ok=True)
-    # Several users of a machine share the folder, as they share its GPUs.
-    if folder.stat().st_uid == os.getuid():
-        folder.chmod(0o1777)
     said = False
     while True:
-        for slot in range(slots):
-            for gpu in gpus:
-                with _open(folder / f"{gpu}-{slot}.lock") as handle:
-                    try:
-                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        continue
-                    yield gpu
-                    return
+        for slot, gpu in product(range(slots), gpus):
+            with suppress(BlockingIOError), _made_for_every_user():
+                folder.mkdir(mode=0o1777, exist_ok=True)
+                held.enter_context(hold(folder / f"{gpu}-{slot}.lock", wait=False))
+                return gpu
         if not said:
             log.info("every GPU is taken: waiting for one of %d slots", len(gpus) * slots)
             said = True
@@ -112,9 +105,10 @@ def _lock(gpus: Sequence[str], slots: int) -> Iterator[str]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def _made_for_every_user() -> Iterator[None]:
+    """Files and folders that the block makes are open to all users: they share the leases, as they share the GPUs."""
+    before = os.umask(0)
     try:
-        yield descriptor
+        yield
     finally:
-        os.close(descriptor)
+        os.umask(before)

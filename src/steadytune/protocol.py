@@ -44,7 +44,10 @@ class Protocol:
     evaluate_epochs: bool = True
     """Whether the development set is scored after every epoch (for the learning curve) or only at the end."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Compute precision of forward and backward; weights and optimiser state stay in fp32."""
+    """Compute precision of forward and backward; weights and optimiser state stay in fp32.
+
+    The head's outputs are in it, too, in evaluation as well: scores in bf16 have 8 significant bits, so many are equal.
+    """
     determinism: Literal["bitwise", "seeded", "fast"] = "bitwise"
     """`bitwise`: the same bits again on the same machine; `seeded`: the same seeds, kernels free to differ in
     rounding; `fast`: also TF32 and kernel autotuning."""

@@ -1,4 +1,4 @@
-"""The numbers that the papers print (`published/`), and whether they add up.
+"""The numbers that the papers print (`published/`).
 
 Digits are kept as printed, as decimals, because rounding is what decides whether an average adds up.
 """
@@ -7,7 +7,6 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +39,6 @@ class Row:
     selection: str
     source: str
     note: str
-
-
-@dataclass(frozen=True)
-class Average:
-    """A printed average beside that of its scores, None where not all of them are at hand."""
-
-    table: str
-    model: str
-    row: str
-    task: str
-    printed: Decimal
-    recomputed: Decimal | None
-    tolerance: Decimal
-    """How far rounding alone can take the two apart: half a unit of the average's last digit and of the scores'."""
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether rounding explains the difference; also where there is nothing to check it with."""
-        return self.recomputed is None or abs(self.printed - self.recomputed) <= self.tolerance
 
 
 def load_published(paper: str, folder: Path = PUBLISHED) -> tuple[Row, ...]:
@@ -98,62 +78,26 @@ def printed_means(rows: Iterable[Row], *, table: str, model: str, row: str) -> d
 
 
 def printed_difference(
-    rows: Sequence[Row], *, table: str, model: str, row: str, against: str, tasks: Iterable[str]
+    rows: Sequence[Row], *, table: str, model: str, row: str, against: str, tasks: Iterable[str | Sequence[str]]
 ) -> Decimal:
-    """`row` minus `against`, averaged over tasks, in points.
+    """`row` minus `against`, averaged over tasks, in points; of several tasks in a group their mean counts as one.
 
     Raises:
         SteadyTuneError: the table lacks one of the numbers.
     """
     first, second = (printed_means(rows, table=table, model=model, row=name) for name in (row, against))
-    differences = []
-    for task in tasks:
+
+    def difference(task: str) -> Decimal:
         if task not in first or task not in second:
             raise unknown("printed task", task, first.keys() & second.keys(), f"published table {table}, {row}")
-        differences.append(first[task].mean - second[task].mean)
-    return sum(differences, Decimal()) / len(differences)
+        return first[task].mean - second[task].mean
+
+    groups = [[task] if isinstance(task, str) else task for task in tasks]
+    return _mean([_mean([difference(task) for task in group]) for group in groups])
 
 
-def recompute_averages(rows: Iterable[Row]) -> list[Average]:
-    """Every printed average beside the one that its scores give."""
-    found = []
-    for (table, model, row), entries in _groups(rows):
-        scores = {entry.task: entry.mean for entry in entries}
-        for task in AVERAGES.keys() & scores.keys():
-            parts = [scores[name] for name in AVERAGES[task] if name in scores]
-            whole = len(parts) == len(AVERAGES[task])
-            recomputed = sum(parts, Decimal()) / len(parts) if whole else None
-            tolerance = _half_unit(scores[task]) + (sum(map(_half_unit, parts), Decimal()) / len(parts) if whole else 0)
-            found.append(Average(table, model, row, task, scores[task], recomputed, tolerance))
-    return found
-
-
-def differing_repeats(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
-    """Pairs of rows of two tables that print one number differently: the mean, or a deviation that both print."""
-    first: dict[tuple[str, ...], Row] = {}
-    found = []
-    for entry in rows:
-        other = first.setdefault((entry.model, entry.row, entry.task, entry.metric, entry.split), entry)
-        deviates = entry.std is not None and other.std is not None and entry.std != other.std
-        if entry.mean != other.mean or deviates:
-            found.append((other, entry))
-    return found
-
-
-def _groups(rows: Iterable[Row]) -> Iterable[tuple[tuple[str, str, str], list[Row]]]:
-    """Rows by table, model and name."""
-
-    def key(entry: Row) -> tuple[str, str, str]:
-        return entry.table, entry.model, entry.row
-
-    return ((name, list(entries)) for name, entries in groupby(sorted(rows, key=key), key))
-
-
-def _half_unit(number: Decimal) -> Decimal:
-    """Half a unit of a number's last printed digit: 0.005 for 79.31."""
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int), "printed numbers are finite"
-    return Decimal(5).scaleb(exponent - 1)
+def _mean(numbers: Sequence[Decimal]) -> Decimal:
+    return sum(numbers, Decimal()) / len(numbers)
 
 
 def _row(path: Path, line: int, fields: dict[str, str]) -> Row:

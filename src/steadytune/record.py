@@ -3,17 +3,15 @@
 Plain dataclasses, so that a training machine needs nothing else to write one; reading checks the schema.
 """
 
-import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
-from steadytune.files import sha256, write_text
+from steadytune.files import sha256, write_json
+from steadytune.store.receipt import Kind
 
-Kind = Literal["datasets", "models"]
 EvaluationKind = Literal["in_domain", "transfer", "held_out"]
 Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
 RECORD = "record.json"
@@ -152,7 +150,7 @@ class Record:
 
 def write_record(record: Record, folder: Path) -> None:
     """Write `record.json` atomically; numbers that JSON does not have (NaN, infinity) are written as null."""
-    write_text(folder / RECORD, json.dumps(finite(asdict(record)), indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_json(folder / RECORD, record, sort_keys=True)
 
 
 def read_record(path: Path) -> Record:
@@ -178,12 +176,3 @@ def damaged_file(record: Record, folder: Path) -> str | None:
         if (found := sha256(folder / name)) != expected:
             return f"{folder / name}: damaged: SHA-256 {found} where the record says {expected}"
     return None
-
-
-def finite(value: Any) -> Any:
-    """A JSON value with null for the numbers that JSON does not have: NaN and infinity."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

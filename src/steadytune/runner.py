@@ -1,17 +1,16 @@
 """`steadytune run`: Snakemake with a progress line, that may be killed and started again at any moment."""
 
-import fcntl
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
 from steadytune.layout import calibration_path, inside_table_path, metrics_path, record_path, slices_path
+from steadytune.locks import hold, take
 from steadytune.record import damaged_file, read_record
 from steadytune.suite import Suite
 
@@ -20,8 +19,10 @@ log = logging.getLogger(__name__)
 # Snakemake's folder in the working folder, and inside it the locks that a killed run leaves behind.
 STATE = Path(".snakemake")
 LOCKS = STATE / "locks"
-# Held by `steadytune run` alone, and by any number of runs that Snakemake itself was asked for.
+# Held by one `steadytune run` and the Snakemake that it has started.
 LOCK = STATE / "steadytune.lock"
+# Shared by every Snakemake that was started by hand, which may be during a run.
+BY_HAND = STATE / "by-hand.lock"
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 HELD = "STEADYTUNE_RUN"
 """Set in the environment of a Snakemake that `steadytune run` has started."""
@@ -30,52 +31,43 @@ HELD = "STEADYTUNE_RUN"
 def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
     """Run a suite; Snakemake's exit status.
 
-    One `steadytune run` at a time works in a folder, which the kernel sees to: its lock ends with the process, however
-    that ends. Whoever holds it may clear what a killed run left of Snakemake's own locks.
+    One `steadytune run` at a time works in a folder. What a killed run left there is cleared while no Snakemake that
+    was started by hand works in it either: only then are Snakemake's own locks nobody's.
 
     Args:
         suite: the suite.
         cores: `all` or a number.
         arguments: further arguments for Snakemake.
     """
-    STATE.mkdir(exist_ok=True)
-    with LOCK.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another run works in this folder; waiting for its end")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--logger", "steadytune"]
-        # Last, because it takes one value and the options before it any number: targets may follow.
-        command += ["--cores", cores]
-        environment = os.environ | {
-            # Jobs call `python`, which has to be this one, in an activated environment or not.
-            "PATH": _first(str(Path(sys.executable).parent), "PATH"),
-            "PYTHONPATH": _first(str(Path(__file__).resolve().parents[1]), "PYTHONPATH"),
-            HELD: "1",
-        }
-        if not DRY_RUN.intersection(arguments):
-            _set_damaged_aside(suite)
-            _clear_damaged_tables(suite)
-        if LOCKS.is_dir() and any(LOCKS.iterdir()):
-            log.info("clearing the locks of a run that was killed")
-            subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
+    command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--logger", "steadytune"]
+    # Last, because it takes one value and the options before it any number: targets may follow.
+    command += ["--cores", cores]
+    environment = os.environ | {
+        # Jobs call `python`, which has to be this one, in an activated environment or not.
+        "PATH": _first(str(Path(sys.executable).parent), "PATH"),
+        "PYTHONPATH": _first(str(Path(__file__).resolve().parents[1]), "PYTHONPATH"),
+        HELD: "1",
+    }
+    with hold(LOCK, said="another run works in this folder; waiting for its end") as lock:
+        with hold(BY_HAND, said="a Snakemake that was started by hand works in this folder; waiting for its end"):
+            if not DRY_RUN.intersection(arguments):
+                _set_damaged_aside(suite)
+                _clear_damaged_tables(suite)
+            if LOCKS.is_dir() and any(LOCKS.iterdir()):
+                log.info("clearing the locks of a run that was killed")
+                subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
         # Snakemake holds the lock too: where this process alone is killed, it goes on, and the next run waits for it.
-        passed = (handle.fileno(),)
-        return subprocess.run([*command, *arguments], env=environment, pass_fds=passed, check=False).returncode
+        return subprocess.run([*command, *arguments], env=environment, pass_fds=(lock,), check=False).returncode
 
 
 def share_folder() -> None:
-    """For a Snakemake that was started by hand: keep `steadytune run` waiting until this process ends.
+    """For a Snakemake that was started by hand: keep the next `steadytune run` waiting until this process ends.
 
-    What the two would collide in is Snakemake's to find; its locks must not be taken for a killed run's.
+    To be called before Snakemake takes its own locks, which must not be taken for a killed run's. What it and a run
+    that is under way would collide in is Snakemake's to find.
     """
-    if HELD in os.environ:
-        return
-    STATE.mkdir(exist_ok=True)
-    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-    with suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    if HELD not in os.environ:
+        take(BY_HAND, shared=True)
 
 
 def _first(folder: str, variable: str) -> str:

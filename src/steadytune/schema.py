@@ -1,8 +1,10 @@
 """YAML and JSON files read into checked models, with one line for whatever is wrong in them."""
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +14,20 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from steadytune.errors import SteadyTuneError, nearest
 
 T = TypeVar("T")
+A_MAPPING = "a mapping of keys to values"
+EXPECTED = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "too_short": "{min_length} or more",
+    "dict_type": A_MAPPING,
+    "model_type": A_MAPPING,
+    "model_attributes_type": A_MAPPING,
+    "dataclass_type": A_MAPPING,
+    "invalid_key": "a word",
+    "path_type": "a path",
+    "string_pattern_mismatch": "text of the form {pattern}",
+}
+"""What pydantic calls by Python's names or in whole sentences, by its type of problem."""
 
 
 class Checked(BaseModel):
@@ -63,26 +79,61 @@ def check(kind: type[T], value: Any, path: Path) -> T:
         SteadyTuneError: the first thing wrong: file, key, value, what was expected, the nearest valid name.
     """
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return adapter(kind).validate_python(value)
     except ValidationError as error:
-        raise SteadyTuneError(f"{path}: {explain(error, kind)}") from None
+        raise SteadyTuneError(f"{path}: {explain(error, kind, value)}") from None
 
 
-def explain(error: ValidationError, kind: Any) -> str:
-    """The first problem of a validation error in one line."""
+@cache
+def adapter(kind: type[T]) -> TypeAdapter[T]:
+    """What checks values as a `kind`: made once, for it takes many times as long as the check of a value."""
+    return TypeAdapter(kind)
+
+
+def explain(error: ValidationError, kind: Any, value: Any) -> str:
+    """The first problem of a validation error of `value` as a `kind` in one line: key, value, what was expected."""
     first = error.errors()[0]
-    key = ".".join(map(str, first["loc"])) or "the file"
+    key, got, context = _key(first["loc"], value), first["input"], first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
             return f"unknown key '{key}'{nearest(str(first['loc'][-1]), _known_keys(kind))}"
         case "missing" | "missing_argument":
-            return f"key '{key}' is missing"
-        case "value_error" if not first["loc"]:
-            # Of several values together: the message says all.
-            return first["msg"].removeprefix("Value error, ")
+            return f"key '{_below(key, str(first['loc'][-1]))}' is missing"
+        case "union_tag_not_found":
+            return f"key '{_below(key, *_quoted(context['discriminator']))}' is missing"
+        case "union_tag_invalid":
+            key, got = _below(key, *_quoted(context["discriminator"])), context["tag"]
+            expected = _one_of(context["expected_tags"], got)
+        case "literal_error":
+            expected = _one_of(context["expected"], got)
+        case problem if problem in EXPECTED:
+            expected = EXPECTED[problem].format(**context)
         case _:
             expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            return f"{key}: {_short(first['input'])}: expected {expected}"
+            expected = expected.partition(", unable to parse")[0]
+    if first["type"] == "value_error" and not key:
+        # Of several values together: the message says all.
+        return expected
+    if first["type"] == "value_error" and isinstance(got, Mapping):
+        return f"{key}: expected {expected}"
+    return f"{key or 'the file'}: {_short(got)}: expected {expected}"
+
+
+def _key(loc: Sequence[int | str], value: Any) -> str:
+    """The place of a problem as the file has it: `claims.0.margin`.
+
+    pydantic's also names what it tried, `claims.0.difference.margin`, and keys for which the file has a shorter form.
+    """
+    key = ""
+    for part in loc:
+        entries: Any = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+        if isinstance(entries, Mapping) and part in entries:
+            key, value = _below(key, str(part)), entries[part]
+    return key
+
+
+def _below(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
 
 
 def _known_keys(kind: Any) -> Iterable[str]:
@@ -98,8 +149,17 @@ def _known_keys(kind: Any) -> Iterable[str]:
             yield from _known_keys(part)
 
 
+def _one_of(names: str, got: Any) -> str:
+    return f"{names}{nearest(str(got), _quoted(names))}"
+
+
+def _quoted(names: str) -> list[str]:
+    """The names in pydantic's `'fp32', 'bf16' or 'fp16'`."""
+    return re.findall(r"'([^']*)'", names)
+
+
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

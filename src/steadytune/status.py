@@ -1,10 +1,8 @@
 """Which cells of a suite are fresh, and why the others are not: by what a record depends on, never by a file's date."""
 
-import fcntl
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +12,7 @@ from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
 from steadytune.inputs import cell_fingerprint, input_folders, selected_layer
 from steadytune.layout import cell_folder, record_path, running_path
+from steadytune.locks import is_held
 from steadytune.record import RECORD
 from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite import Suite
@@ -38,7 +37,7 @@ def statuses(suite: Suite) -> Iterator[CellStatus]:
     digest = cache(lambda folder: receipt_digest(read_receipt(folder)))
     for cell in suite.cells:
         path = record_path(suite, cell)
-        if is_running(running_path(suite, cell)):
+        if is_held(running_path(suite, cell)):
             yield CellStatus(cell, "running")
         elif not path.exists():
             aside = (cell_folder(suite, cell) / f"{RECORD}.quarantined").exists()
@@ -64,30 +63,6 @@ def describe(suite: Suite) -> str:
     if stale := next((status.cell for status in found if status.state == "stale"), None):
         lines.append(f"one cell again, whatever its state: `{again} -- --force {record_path(suite, stale)}`")
     return "\n".join(lines)
-
-
-@contextmanager
-def running(path: Path) -> Iterator[None]:
-    """Hold a cell's mark for as long as the block runs; the kernel takes it back however the process ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def is_running(path: Path) -> bool:
-    """Whether a process holds the mark."""
-    try:
-        with path.open("a" if path.exists() else "r") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _judge(suite: Suite, cell: Cell, path: Path, digest: Any) -> CellStatus:

@@ -1,32 +1,29 @@
 """A suite: the cells that its file's grid spans, and everything of each after defaults. Pure, and free of torch."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from steadytune.analysis.claims import find_claims
+from steadytune.analysis.claim_files import find_claims
 from steadytune.cell import Cell, Spec
-from steadytune.errors import SteadyTuneError, nearest, unknown
+from steadytune.errors import SteadyTuneError, nearest, suggestion, unknown
 from steadytune.methods import registry
 from steadytune.protocol import Protocol
-from steadytune.schema import check, explain, read_yaml
+from steadytune.schema import adapter, check, explain, read_yaml
+from steadytune.spelling import read
 from steadytune.suite_checks import check_names, check_settings
 from steadytune.suite_file import Grid, SuiteFile
-from steadytune.tasks.labels import shared_space
 from steadytune.tasks.table import parse_task
-from steadytune.variants import expand
+from steadytune.variants import SHORT_NAMES, expand
 
 DEFAULT_SUITE = Path("config/mini.yaml")
 STORE_VARIABLE = "STEADYTUNE_STORE"
-PROTOCOL = TypeAdapter(Protocol)
-# Short names of protocol settings in a variant's name: hype-n~lr=2e-05.
-SHORT_NAMES = {"lr": "learning_rate"}
 
 
 class Suite:
@@ -91,23 +88,8 @@ class Suite:
         return replace(self._of_any_seed[key], seed=cell.seed)
 
     def _resolve_first(self, cell: Cell) -> Spec:
-        if cell.encoder not in self.file.encoders:
-            raise unknown("encoder", cell.encoder, self.file.encoders, f"{self.path}: grid")
-        try:
-            parts, rest = registry.parse(cell.method, self._settings)
-            task, _ = parse_task(cell.task)
-            transfer = self.file.transfer.get(cell.task, task.transfer)
-            for name in transfer:
-                shared_space(task.labels, parse_task(name)[0].labels)
-            if task.span and any(part.build().reads_selection for part in parts):
-                raise SteadyTuneError(
-                    f"method '{cell.method}' reads the variability of classes: '{cell.task}' has none"
-                )
-        except SteadyTuneError as error:
-            raise SteadyTuneError(f"{self.path}: {error}") from None
-        if task.train is None:
-            raise SteadyTuneError(f"{self.path}: grid: task '{cell.task}' is for evaluation only")
-        encoder = self.file.encoders[cell.encoder]
+        parts, rest = registry.parse(cell.method, self.settings)
+        encoder, task = self.file.encoders[cell.encoder], parse_task(cell.task)[0]
         return Spec(
             suite=self.name,
             encoder=cell.encoder,
@@ -116,7 +98,7 @@ class Suite:
             method=cell.method,
             parts=parts,
             task=cell.task,
-            transfer=transfer,
+            transfer=self.file.transfer.get(cell.task, task.transfer),
             seed=cell.seed,
             protocol=self._protocol(cell, rest),
         )
@@ -153,14 +135,14 @@ class Suite:
         return self.check_protocol(self.file.protocol.settings, f"{self.path}: protocol")
 
     @cached_property
-    def _settings(self) -> dict[str, dict[str, Any]]:
+    def settings(self) -> dict[str, dict[str, Any]]:
         """Settings by method name."""
         return {name: entry.settings for name, entry in self.file.methods.items()}
 
     def variants(self, method: str, block: Grid) -> list[str]:
         """The points of a method's grid in a block, or the method itself."""
-        grids = {name: {**entry.grid, **block.grid} for name, entry in self.file.methods.items()}
-        return expand(method, grids, {**self.file.protocol.grid, **block.grid})
+        grids = {name: entry.grid for name, entry in self.file.methods.items()}
+        return expand(method, grids, self.file.protocol.grid, block.grid)
 
     def _span(self, block: Grid) -> Iterator[Cell]:
         """The cells of a block, in its order."""
@@ -181,20 +163,29 @@ class Suite:
         return self.check_protocol(settings | self.spelled_out(variant), f"{self.path}: protocol")
 
     @staticmethod
-    def spelled_out(variant: Mapping[str, str]) -> dict[str, str]:
+    def spelled_out(variant: Mapping[str, str]) -> dict[str, Any]:
         """Settings of the protocol in a variant's name, under their full names."""
-        return {SHORT_NAMES.get(key, key): value for key, value in variant.items()}
+        kinds = {field.name: field.type for field in fields(Protocol)}
+        named = {SHORT_NAMES.get(key, key): value for key, value in variant.items()}
+        return {key: read(value, kinds.get(key)) for key, value in named.items()}
 
-    def check_protocol(self, settings: dict[str, Any], where: str) -> Protocol:
-        """Settings of the protocol, checked; `where` they stand begins the message of what is wrong in them."""
+    def check_protocol(self, settings: dict[str, Any], where: str, others: Iterable[str] = ()) -> Protocol:
+        """Settings of the protocol, checked.
+
+        Args:
+            settings: by name; a name that the protocol does not have is refused.
+            where: they stand; the message of what is wrong in them begins with it.
+            others: further names that may stand there, and so be meant by a wrong one.
+        """
         known = [field.name for field in fields(Protocol)]
         for key in settings:
             if key not in known:
-                raise SteadyTuneError(f"{where}: unknown key '{key}'{nearest(key, known)}")
+                hint = suggestion(SHORT_NAMES.get(key, key), {*known, *others})
+                raise SteadyTuneError(f"{where}: unknown key '{key}'{hint}")
         try:
-            return PROTOCOL.validate_python(settings)
+            return adapter(Protocol).validate_python(settings)
         except ValidationError as error:
-            raise SteadyTuneError(f"{where}: {explain(error, Protocol)}") from None
+            raise SteadyTuneError(f"{where}: {explain(error, Protocol, settings)}") from None
 
     def _nearest_cell(self, cell: Cell) -> str:
         """The valid name nearest to the first part of a cell that the grid does not have."""

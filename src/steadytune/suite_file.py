@@ -1,13 +1,13 @@
 """The schema of a suite's file. Free of torch."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from steadytune.analysis.settings import VariabilitySettings
 from steadytune.cell import Cell, Weights
@@ -20,14 +20,32 @@ def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
-def _scalar(value: Any) -> Any:
-    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError("a finite number, true, false or a word")
+def _count_of_seeds(value: Any) -> Any:
+    """`seeds: 3` stands for the seeds 0, 1, 2."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return tuple(range(value))
+    if not isinstance(value, list | tuple):
+        raise ValueError("a list of seeds, or their number: 1 or more")
     return value
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_each_once)]
-Axis = Annotated[tuple[Annotated[Any, AfterValidator(_scalar)], ...], Field(min_length=1)]
+def _value(value: Any) -> Any:
+    if isinstance(value, list) and value and all(type(number) is int for number in value):
+        return value
+    if not isinstance(value, bool | int | float | str | None) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
+        raise ValueError("a finite number, true, false, null, a word, or a list of whole numbers")
+    return value
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    Field(min_length=1),
+    AfterValidator(_each_once),
+    BeforeValidator(_count_of_seeds),
+]
+Axis = Annotated[tuple[Annotated[Any, AfterValidator(_value)], ...], Field(min_length=1)]
 """The values of one setting."""
 
 
@@ -60,14 +78,6 @@ class Grid(Checked):
     seeds: Seeds
     grid: dict[str, Axis] = {}
     """Values by setting for every method of the block, in place of the same setting's in the suite's other grids."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _count_of_seeds(cls, value: Any) -> Any:
-        """`seeds: 3` stands for the seeds 0, 1, 2."""
-        if isinstance(value, Mapping) and isinstance(value.get("seeds"), int):
-            return {**value, "seeds": tuple(range(value["seeds"]))}
-        return value
 
 
 class Inside(Grid):
@@ -126,7 +136,7 @@ class SuiteFile(Checked):
     methods: dict[str, MethodEntry] = {}
     """Settings by method name."""
     selection: Literal["fixed", "published", "nested"] = "fixed"
-    """Which variant of a grid stands for its method in tables and figures: `rendering/selection.py`."""
+    """Which variant of a grid stands for its method in tables and figures: `results/selection.py`."""
     grid: tuple[Grid, ...] = Field(min_length=1)
     overrides: tuple[Override, ...] = ()
     transfer: dict[str, tuple[str, ...]] = {}

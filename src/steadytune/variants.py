@@ -1,25 +1,31 @@
 """Grids of hyper-parameters: a method with a grid becomes variants, one a point, named by their values."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from itertools import product
 from typing import Any
 
+from steadytune.methods.registry import key_in_name
+from steadytune.spelling import spell
+
 Axes = Mapping[str, Sequence[Any]]
+SHORT_NAMES = {"lr": "learning_rate"}
+"""Short names of protocol settings in a variant's name: `hype-n~lr=2e-05`."""
 
 
-def expand(method: str, grids: Mapping[str, Axes], protocol: Axes) -> list[str]:
+def expand(method: str, grids: Mapping[str, Axes], protocol: Axes, block: Axes | None = None) -> list[str]:
     """The variants of a method: `hype-n~lr=2e-05~sigma=1e-04`, keys in alphabetical order, values in the grid's.
 
     Args:
         method: a method's or a composition's name; a variant's keeps its own values, and has no grid of its method.
-        grids: axes by method name; a composition has those of its parts.
+        grids: axes by method name; a composition has those of its parts, each for its own part.
         protocol: axes that every method has.
+        block: the same, in place of whatever has their name in the others.
     """
     name, *pairs = method.split("~")
     axes: dict[str, Sequence[Any]] = dict(protocol)
     for part in () if pairs else name.split("+"):
-        axes |= grids.get(part, {})
+        axes |= {key_in_name(name, part, key): values for key, values in grids.get(part, {}).items()}
+    axes |= block or {}
     given = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
     axes = {key: values for key, values in axes.items() if key not in given}
     if not axes:
@@ -68,16 +74,3 @@ def base(variant: str) -> str:
 def point(variant: str) -> str:
     """What tells a variant from the others of its method, as printed: `lr=2e-05, sigma=1e-04`; empty without a grid."""
     return variant.partition("~")[2].replace("~", ", ")
-
-
-def spell(value: Any) -> str:
-    """A value as it stands in a variant's name, all its digits, without a character that a path could not have.
-
-    Small and large numbers have an exponent of two digits: 1e-04, 2.5e-05.
-    """
-    if not isinstance(value, float):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    if value and not 1e-3 <= abs(value) < 1e6:
-        mantissa, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
-        return f"{mantissa}e{int(exponent):+03d}"
-    return repr(value).removesuffix(".0")

@@ -222,7 +222,7 @@ def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, f
         time.sleep(0.05)
     time.sleep(1)
     said = drill.finish()
-    assert "another run works in this folder; waiting for its end" in said
+    assert "a Snakemake that was started by hand works in this folder; waiting for its end" in said
     assert "clearing the locks" not in said
     assert by_hand.wait(300) == 0, drill.said.read_text()
     assert drill.end_state() == finished.expected

@@ -13,8 +13,8 @@ import pytest
 from staged_store import MANIFEST as MANIFEST_FILE
 from staged_store import REPOSITORY, STORE
 
-from steadytune.store.lock import Kind, load_lock
-from steadytune.store.receipt import RECEIPT, verify
+from steadytune.store.lock import load_lock
+from steadytune.store.receipt import RECEIPT, Kind, verify
 from steadytune.store.staging import stage
 from steadytune.suite_file import Sources
 from steadytune.tasks.data import load_split

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from steadytune.errors import SteadyTuneError
-from steadytune.store.lock import Kind, Lock
-from steadytune.store.receipt import Receipt
+from steadytune.store.lock import Lock
+from steadytune.store.receipt import Kind, Receipt
 from steadytune.store.staging import stage
 from steadytune.suite_file import Sources
 

@@ -1,6 +1,7 @@
 """What the methods that stay near the pretrained weights must keep beyond their formulas."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.mixing import Mix, MixedLinear, set_dropout
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
-from steadytune.methods.base import Composition, Setup
+from steadytune.methods.base import Composition, Setup, Update
 from steadytune.protocol import Protocol
 from steadytune.tasks.data import Encoded
 from steadytune.training.batching import Batcher
@@ -118,6 +119,26 @@ def test_prior_decay_takes_the_place_of_weight_decay_but_in_the_head(replaces, p
     training.setup.objective.loss = lambda logits, labels: (logits * 0).sum()
     training.fit(tmp_path, weight_decay=0.5)
     assert training.moved & {"bert.pooler.dense.weight", "classifier.weight"} == {"classifier.weight"} | pooler
+
+
+@every_layout
+@pytest.mark.parametrize("name", ["l2-sp", "prior-decay"])
+def test_weights_alone_are_pulled_where_they_are_meant(layout, name):
+    """From one unit away of where it was found, and without a gradient, what is pulled comes back a little."""
+    training = Training(name, {"covers": "weights", "weight": 0.5}, make(layout))
+    parameters = dict(training.encoder.model.named_parameters())
+    with torch.no_grad():
+        for parameter in parameters.values():
+            parameter.add_(1.0)
+            parameter.grad = torch.zeros_like(parameter)
+    training.method.gradients(parameters, training.setup.streams)
+    optimizer = torch.optim.SGD(parameters.values(), lr=0.1)
+    training.method.step(optimizer, Update(parameters, 0, 0.1))
+    head = training.encoder.head_parameters()
+    pulled = {key for key, p in parameters.items() if key not in head and (p - training.first[key] < 0.99).any()}
+    assert pulled == {
+        key for key in training.encoder.encoder_parameters() if not re.search(r"bias$|layer_?norm", key, re.IGNORECASE)
+    }
 
 
 @pytest.mark.parametrize(("name", "pulled"), [("prior-decay", False), ("prior-decay-released", True)])

@@ -15,7 +15,8 @@ from steadytune.errors import SteadyTuneError
 from steadytune.rendering import style
 from steadytune.rendering.figures import FIGURES, draw, figure, registry
 from steadytune.rendering.report import write_figures
-from steadytune.rendering.results import Results, load_results
+from steadytune.results.loading import load_results
+from steadytune.results.model import Results
 
 
 def loaded(grid: Grid, root: Path) -> Results:

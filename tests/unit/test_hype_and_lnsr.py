@@ -54,6 +54,13 @@ def test_hype_refuses_layers_that_the_encoder_lacks():
         prepared("hype-n", {"layers": [1, 2]}, tiny_bert())
 
 
+@pytest.mark.parametrize("layers", ["lower-quarter", "upper-quarter", ()])
+def test_hype_refuses_to_perturb_nothing(layers):
+    """A quarter of two layers is none."""
+    with pytest.raises(SteadyTuneError, match="are none of an encoder of 2, so nothing would be perturbed"):
+        prepared("hype-n", {"layers": layers}, tiny_bert())
+
+
 def test_lnsr_shares_the_dropout_of_both_passes():
     model = tiny_bert(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5).train()
     method, setup = prepared("lnsr", {"sigma": 0.0, "layer": 0}, model)
@@ -63,6 +70,22 @@ def test_lnsr_shares_the_dropout_of_both_passes():
     setup.streams.at_step(0)
     without = Forward(setup.encoder, [], setup.streams, setup.objective)
     assert torch.equal(with_penalty, without.task_loss(without(batch), batch))
+
+
+def test_in_manifold_noise_needs_a_second_example():
+    model = tiny_bert()
+    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), Encoder(model), 1)
+    method = registry.parse("lnsr-in-manifold")[0][0].build()
+    with pytest.raises(SteadyTuneError, match="batch_size is 1, expected 2"):
+        method.prepare(Setup(data.encoder, Streams(SEED), Classification(), data))
+
+
+def test_a_last_batch_of_one_example_is_said_where_noise_needs_two(caplog):
+    prepared("lnsr-in-manifold", {}, tiny_bert())
+    assert not caplog.records
+    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), Encoder(tiny_bert()), 2)
+    registry.parse("lnsr-in-manifold")[0][0].build().prepare(Setup(data.encoder, Streams(SEED), Classification(), data))
+    assert "a single example" in caplog.text
 
 
 def test_lnsr_refuses_a_layer_that_the_encoder_lacks():

@@ -13,11 +13,12 @@ from synthetic import Grid
 
 from steadytune.analysis.inside.collect import COLUMNS
 from steadytune.dag import Dag
-from steadytune.rendering import inside as data
 from steadytune.rendering import style
 from steadytune.rendering.figures import draw
-from steadytune.rendering.results import Results, load_results
 from steadytune.rendering.tables import make_table
+from steadytune.results import inside as data
+from steadytune.results.loading import load_results
+from steadytune.results.model import Results
 from steadytune.suite import load_suite
 
 LAYERS = 3

@@ -12,9 +12,9 @@ from steadytune.rendering.formats import to_tex
 from steadytune.rendering.latex import PACKAGES, to_document
 from steadytune.rendering.macros import to_macros
 from steadytune.rendering.report import write_tables
-from steadytune.rendering.results import load_results
 from steadytune.rendering.table import Block, Table
 from steadytune.rendering.tables import TABLES
+from steadytune.results.loading import load_results
 
 # .ci/run installs LaTeX, so that there the test fails without it.
 needs_latex = pytest.mark.skipif(

@@ -72,7 +72,7 @@ def test_the_corrected_choice_is_taken_where_asked_for(tmp_path):
     assert by_nu["bands"] == corrected["bands"]
     rivals = [math.inf if value is None else value for value in corrected["bands"]["corrected"][1:]]
     assert corrected["best_layer"] == 1 + int(np.argmin(rivals))
-    with pytest.raises(SteadyTuneError, match="choose_by is 'corrected', which needs resamples"):
+    with pytest.raises(SteadyTuneError, match="expected `resamples` of at least 1 where `choose_by` is 'corrected'"):
         study(tmp_path, choose_by="corrected", resamples=0)
 
 

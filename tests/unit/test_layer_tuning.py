@@ -83,6 +83,21 @@ def test_cached_states_are_those_of_a_training_pass_at_its_precision(precision):
     assert ((prefix(batch)[real] - whole[real]).abs().max() < 1e-6) == (precision == "fp32")
 
 
+@pytest.mark.parametrize("name", ["noisytune+layer-tune", "layer-tune+noisytune"])
+def test_a_cache_has_the_states_of_the_weights_that_are_trained_on(name, tmp_path):
+    """NoisyTune changes the frozen layers too: training and evaluation must run the same ones."""
+    settings = {"layer": 3, "count": 2, "cache": True}
+    encoder, _ = trained("bert", tmp_path, name, changes={"layer-tune": settings, "noisytune": {"intensity": 1.0}})
+    rows = np.arange(6)
+    generator = np.random.Generator(np.random.Philox(3))
+    ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
+    batch = Batcher(Encoded(ids, None, np.arange(6) % 2, rows, 0), encoder, 6).batch(rows)
+    real = batch.inputs["attention_mask"].bool()
+    assert encoder.prefix is not None
+    expected = encoder(batch.inputs, keep_hidden=True).hidden[1]
+    torch.testing.assert_close(encoder.prefix(batch)[real], expected[real], atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("name", ["hype-n+layer-tune", "layer-tune+hype-n"])
 def test_layers_are_dropped_before_other_methods_look_for_theirs(name, tmp_path, monkeypatch):
     seen = set()

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -37,9 +39,9 @@ def machine(tmp_path, monkeypatch):
 class Holder:
     """A process that holds a lease until it is told to end."""
 
-    def __init__(self):
-        self.process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)  # fmt: skip
+    def __init__(self, before=""):
+        self.process = subprocess.Popen([sys.executable, "-c", before + HOLD], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)  # fmt: skip
 
     def gpu(self):
         return self.process.stdout.readline().split()
@@ -89,6 +91,32 @@ def test_a_killed_process_frees_its_gpu(machine):
     second = Holder()
     assert second.gpu() == ["GPU-aaa", "GPU-aaa"]
     second.end()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as two users")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_users_of_a_machine_wait_for_each_other(mask, machine):
+    """Whatever they keep from others by default, and where the lock's file is the other's and closed to writing."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as shared:
+        (Path(shared) / "nvidia-smi").write_text("#!/bin/sh\necho '0, GPU-aaa'\n")
+        (Path(shared) / "nvidia-smi").chmod(0o755)
+        Path(shared).chmod(0o1777)
+        machine.setenv("PATH", f"{shared}{os.pathsep}{os.environ['PATH']}")
+        machine.setenv("TMPDIR", shared)
+        # What is imported is read before, as root: the checkout may be closed to others.
+        become = "import os; from steadytune.leases import leased_gpu; os.umask({}); os.setgid({}); os.setuid({})"
+        first = Holder(become.format(mask, 60001, 60001))
+        assert first.gpu() == ["GPU-aaa", "GPU-aaa"]
+        second = Holder(become.format(mask, 60002, 60002))
+        (file,) = (Path(shared) / "steadytune-leases").iterdir()
+        assert file.stat().st_uid == 60001
+        first.end()
+        assert second.gpu() == ["GPU-aaa", "GPU-aaa"]
+        second.end()
+        file.chmod(0o644)
+        third = Holder(become.format(mask, 60002, 60002))
+        assert third.gpu() == ["GPU-aaa", "GPU-aaa"]
+        third.end()
 
 
 def test_slots_fill_every_gpu_before_one_is_shared(machine):

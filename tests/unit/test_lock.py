@@ -19,6 +19,14 @@ FILE = {"sha256": SHA, "bytes": 3}
 LOCAL = {"origin": "somewhere", "licence": "MIT", "files": {"train.parquet": FILE}}
 
 
+def test_the_entry_that_the_page_shows_is_one(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/data.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^## Adding an encoder\n.*?^```yaml\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    path = tmp_path / "lock.yaml"
+    path.write_text(shown, encoding="utf-8")
+    assert load_lock(path).entry("models", "google-bert/bert-base-cased").pins().keys() == {"hub"}
+
+
 def write_lock(folder: Path, **pins: object) -> Path:
     """A lock with the one data set `o/n/c`."""
     path = folder / "lock.yaml"
@@ -64,7 +72,7 @@ def test_a_misspelt_field_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         ({"local": {**LOCAL, "files": {"train.parquet": {"sha256": "A" * 64, "bytes": 3}}}}, "64 lower-case hex"),
         ({"local": {**LOCAL, "files": {"train.parquet": {"sha256": SHA}}}}, "both sha256 and bytes"),
         ({"local": {**LOCAL, "files": {"train.parquet": {}}}}, "every file's sha256 and bytes"),
-        ({"local": {**LOCAL, "files": {}}}, "at least 1"),
+        ({"local": {**LOCAL, "files": {}}}, "files: {}: expected 1 or more"),
         (
             {"hub": {"repo": "o/n", "revision": "main", "files": {"a.txt": {"sha256": SHA, "bytes": 1}}}},
             "40 lower-case",

@@ -1,6 +1,7 @@
 """The loop: an interrupted cell ends in the same bits, divergence is noticed, precision and schedule hold."""
 
 import os
+import re
 import signal
 from contextlib import nullcontext
 
@@ -8,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 from oracles.plain import tiny_bert
+from test_encoders import every_layout, make
 
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods import registry
-from steadytune.methods.base import Composition, Method, Setup
+from steadytune.methods.base import Composition, Method, Setup, Update, overrides
 from steadytune.methods.smart import SMART
 from steadytune.protocol import Protocol
 from steadytune.tasks.data import Encoded
 from steadytune.training import step
 from steadytune.training.batching import Batcher
+from steadytune.training.forward import Forward
 from steadytune.training.interruption import Interrupted, termination
 from steadytune.training.loop import Diverged, fit
 from steadytune.training.objective import Classification
@@ -197,6 +200,75 @@ def test_out_of_memory_is_met_by_smaller_parts_with_the_same_update(size, tmp_pa
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
+class Shift(Method):
+    """Moves what enters layer 0 in every other pass: passes differ, each example alike in every part."""
+
+    calls = 0
+
+    def perturb(self, layer, hidden, streams):
+        if layer:
+            return hidden
+        self.calls += 1
+        return hidden + (self.calls % 2) * torch.linspace(-1, 1, hidden.shape[-1], dtype=hidden.dtype)
+
+
+class Watch(Method):
+    """Keeps the gradients of all parts together, as methods see them."""
+
+    def gradients(self, parameters, streams):
+        self.found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
+
+
+OWN_LOSS = {
+    "freelb": {"adv_lr": 0.5, "max_norm": 0.0},
+    "lnsr": {"sigma": 0.5, "weight": 1.0, "layer": 0},
+    "lnsr-in-manifold": {"sigma": 0.5, "weight": 1.0, "layer": 0},
+    "r-drop": {},
+    "r-drop-released": {},
+    "r3f": {"sigma": 0.5},
+    "r3f-u": {"sigma": 0.5},
+    "r3f-released": {"sigma": 0.5},
+    "smart": {"sigma": 0.5, "eta": 0.5, "epsilon": 0.5},
+    "smart-released": {},
+}
+
+
+def accumulated(name, parts):
+    """The loss of four examples of different lengths, and its gradient, from so many parts."""
+    generator = np.random.Generator(np.random.Philox(3))
+    ids = [generator.integers(5, 40, size) for size in (5, 8, 2, 6)]
+    data = Batcher(Encoded(ids, None, np.array([0, 2, 1, 0]), np.arange(4), 0), Encoder(tiny_bert().train()), 4)
+    watch = Watch({})
+    methods = [registry.parse(name, {name: OWN_LOSS.get(name, {})})[0][0].build(), watch]
+    methods += [Shift({})] if name.startswith("r-drop") else []
+    streams, composition = Streams(1), Composition(methods)
+    composition.prepare(Setup(data.encoder, streams, Classification(), data))
+    forward = Forward(data.encoder, methods, streams, Classification())
+    parameters = dict(data.encoder.model.named_parameters())
+    optimizer = build_optimizer(parameters, Protocol())
+    take_step = step.Step(composition, forward, optimizer, Precision("fp32", "cpu"), clip=0.0, parts=parts)
+    loss = take_step(data.batch(np.arange(4)), Update(parameters, 0, 0.0))
+    return loss.item(), watch.found
+
+
+def test_every_method_with_a_loss_of_its_own_is_cut_into_parts_here():
+    assert set(OWN_LOSS) == {name for name, (cls, _) in registry.methods().items() if overrides(cls, "loss")}
+
+
+@pytest.mark.parametrize("name", OWN_LOSS)
+def test_the_parts_of_a_batch_add_up_to_the_whole(name):
+    """Noise is drawn in the order of the examples, and no dropout is on: parts differ by their number alone."""
+    (loss, gradients), (plain, _) = accumulated(name, 1), accumulated("vanilla", 1)
+    assert abs(loss - plain) > 1e-3
+    for parts in (2, 3, 4):
+        in_parts, accumulated_gradients = accumulated(name, parts)
+        assert in_parts == pytest.approx(loss, abs=1e-10), parts
+        for key, gradient in gradients.items():
+            torch.testing.assert_close(
+                accumulated_gradients[key], gradient, atol=1e-10, rtol=0, msg=f"{key} of {parts}"
+            )
+
+
 def test_a_single_example_that_does_not_fit_is_out_of_memory(tmp_path, monkeypatch):
     Small(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
@@ -260,14 +332,13 @@ def test_learning_rate_rises_from_zero_to_the_peak_and_falls_to_zero():
     assert Protocol(warmup=100).warmup_steps(1000) == 100
 
 
-def test_biases_and_norms_are_not_decayed():
-    parameters = dict(tiny_bert().named_parameters())
+@every_layout
+def test_biases_and_norms_are_not_decayed(layout):
+    parameters = dict(make(layout).model.named_parameters())
     decayed, others = build_optimizer(parameters, Protocol(weight_decay=0.3)).param_groups
-    names = {id(p): name for name, p in parameters.items()}
-    assert decayed["weight_decay"] == 0.3
-    assert others["weight_decay"] == 0
-    assert all("LayerNorm" in names[id(p)] or names[id(p)].endswith("bias") for p in others["params"])
-    assert not any("LayerNorm" in names[id(p)] or names[id(p)].endswith("bias") for p in decayed["params"])
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.3, 0)
+    spared = {name for name, p in parameters.items() if any(p is other for other in others["params"])}
+    assert spared == {name for name in parameters if re.search(r"bias$|layer_?norm", name, re.IGNORECASE)}
 
 
 @pytest.mark.parametrize(("key", "value"), [("epochs", 0), ("batch_size", -1), ("beta1", 1.0), ("warmup", -0.1)])

@@ -8,7 +8,7 @@ from synthetic import Grid
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering.macros import macro_name, to_macros
-from steadytune.rendering.results import load_results
+from steadytune.results.loading import load_results
 
 VALUES = {("mini", "vanilla", "mini-rte", seed): value for seed, value in enumerate((0.60, 0.62, 0.64))}
 VALUES |= {("mini", "vanilla", "mini-mrpc", seed): 0.70 for seed in range(3)}

@@ -5,11 +5,12 @@ import time
 import pytest
 
 from steadytune.analysis.claims import Comparison
-from steadytune.analysis.verdicts import judge, load_or_none
+from steadytune.analysis.verdicts import judge
 from steadytune.cell import Cell
 from steadytune.cli import main
 from steadytune.rendering.papers.layout import Column
-from steadytune.rendering.papers.tables import LAYOUTS
+from steadytune.rendering.tables.papers import LAYOUTS
+from steadytune.results.describe import load_or_empty
 from steadytune.suite import Suite, find_suite, load_suite
 
 PAPERS = ("hype", "variability", "lnsr")
@@ -55,7 +56,7 @@ def test_every_table_of_a_paper_is_in_its_suite(suite):
 
 def test_every_claim_finds_its_cells(suite, root, monkeypatch):
     monkeypatch.chdir(root)
-    judged = {claim["id"]: claim for claim in judge(suite, load_or_none(suite))}
+    judged = {claim["id"]: claim for claim in judge(suite, load_or_empty(suite))}
     for claim in suite.claims:
         entry = judged[claim.id]
         assert entry["outside"] == [], claim.id

@@ -13,10 +13,10 @@ from steadytune.published import load_published
 from steadytune.rendering.figures import FIGURES, draw
 from steadytune.rendering.formats import to_csv, to_markdown
 from steadytune.rendering.papers.layout import Column
-from steadytune.rendering.papers.tables import LAYOUTS
-from steadytune.rendering.results import load_results
 from steadytune.rendering.table import Table
 from steadytune.rendering.tables import make_table
+from steadytune.rendering.tables.papers import LAYOUTS
+from steadytune.results.loading import load_results
 
 SMALL = ("stsb", "cola", "mrpc", "rte")
 METRICS = {"stsb": "pearson_spearman", "cola": "matthews", "mrpc": "f1"}

@@ -12,7 +12,7 @@ from steadytune.encoders.adapters import Adapter
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
-from steadytune.methods.base import Setup
+from steadytune.methods.base import Composition, Setup
 from steadytune.training.material import weights_digest
 from steadytune.training.objective import Classification
 from steadytune.training.streams import Streams
@@ -130,6 +130,23 @@ def test_noise_is_within_its_bounds_and_the_heads_only_where_released_code_has_i
         assert change.std().item() == pytest.approx(0.4 / math.sqrt(12), rel=0.1)
         assert abs(change.mean().item()) < 0.02
         assert trained(encoder) == set(before)
+
+
+@pytest.mark.parametrize("name", ADDING)
+@pytest.mark.parametrize("order", ["noisytune+{}", "{}+noisytune"])
+def test_what_another_method_adds_is_not_perturbed_wherever_noisytune_stands(order, name):
+    """The composition leaves the weights of one method prepared after the other, drawing on from the same stream."""
+    together, apart, streams = make("bert"), make("bert"), Streams(SEED)
+    parts, _ = registry.parse(order.format(name))
+    setup = Setup(together, Streams(SEED), Classification(), None)
+    Composition([part.build() for part in parts]).prepare(setup)
+    prepare("noisytune", apart, streams)
+    prepare(name, apart, streams)
+    found, expected = snapshot(together), snapshot(apart)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(value, expected[key]) for key, value in found.items())
+    biases = [value for key, value in found.items() if key.endswith(("_adapter.down.bias", "_adapter.up.bias"))]
+    assert not any(bias.any() for bias in biases)
 
 
 def key_of(encoder, parameter):

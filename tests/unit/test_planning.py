@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -95,6 +96,18 @@ def test_a_stated_rate_and_counted_flops_are_an_assumption(suite):
     assert (found.seconds, found.basis) == (found.flops / 1e9, "assumed")
     twice = estimate(suite, Cell("one", "r-drop", "rte", 0), device=device)
     assert twice.flops == 6 * forward * 2 * 100 * 50 + forward * 3 * 30 * 50
+
+
+def test_passes_are_those_of_the_cells_own_settings(suite, tmp_path):
+    """FreeLB takes K forward and backward passes a step; one estimator is asked for both values of K."""
+    grid = {"encoders": ["one"], "methods": ["freelb"], "tasks": ["rte"], "seeds": 1}
+    changed = SUITE | {"methods": {"freelb": {"grid": {"steps": [3, 8]}}}, "grid": [grid]}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(changed))
+    several = load_suite(tmp_path / "demo.yaml")
+    estimator = Estimator([], stated_device("H100=1e9", None), Known())
+    three, eight = (estimator.estimate(several.spec(cell)).flops for cell in several.cells)
+    one = 3 * (2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2) * 2 * 100 * 50
+    assert eight - three == 5 * one
 
 
 def test_a_stated_device_is_met_by_a_part_of_its_name(suite):
@@ -204,6 +217,14 @@ def test_what_has_run_costs_nothing_and_what_is_not_known_is_left_out(suite):
     assert choice.cells == ()
 
 
+def stage_rows(folder, task):
+    """Six hundred rows of every split of a mini task, where staging would put them."""
+    folder = folder / "store/datasets/steadytune/mini" / task
+    folder.mkdir(parents=True)
+    for split in ("train", "validation", "constructions", "vocabulary", "overlap"):
+        pq.write_table(pa.table({"label": [0] * 600}), folder / f"{split}-00000-of-00001.parquet")
+
+
 def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
     value = SUITE | {
         "suite": "mini",
@@ -217,13 +238,22 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
     # Sizes of the mini tasks are not known before they are staged: nothing is claimed of them.
     assert main([*command, "1h"]) == 0
     said = capsys.readouterr().out
-    assert "18 cells of which nothing is known" in said
+    assert "  mini  mini-rte   2 methods x seeds 0–2: 6/6 to run, ? (unknown)\n" in said
+    assert "assumption of yours):\n  time: unknown\n  unknown: neither" in said
+    assert "\ndisk: ? of records and predictions (18 cells of unknown size); " in said
     assert "no claim fits" in said
-    for task in ("rte", "stsb", "cola", "mnli", "mrpc"):
-        folder = tmp_path / "store/datasets/steadytune/mini" / task
-        folder.mkdir(parents=True)
-        for split in ("train", "validation", "constructions", "vocabulary", "overlap"):
-            pq.write_table(pa.table({"label": [0] * 600}), folder / f"{split}-00000-of-00001.parquet")
+    stage_rows(tmp_path, "rte")
+    assert main([*command, "1h"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"  mini  mini-rte   2 methods x seeds 0–2: 6/6 to run, \d+ s \(assumed\)\n", said)
+    assert "  mini  mini-cola  2 methods x seeds 0–2: 6/6 to run, ? (unknown)\n" in said
+    assert re.search(r"assumption of yours\):\n  at least \d+ s from start to end, ", said)
+    assert "\n  and 12 cells of which nothing is known\n  at least " in said
+    assert "\ndisk: at least " in said
+    assert " of records and predictions (12 cells of unknown size); " in said
+    assert "  no claim fits, as far as hours are known\n" in said
+    for task in ("stsb", "cola", "mnli", "mrpc"):
+        stage_rows(tmp_path, task)
     assert main([*command, "1h"]) == 0
     said = capsys.readouterr().out
     assert "1e+12 FLOP/s each: an assumption of yours" in said

@@ -19,9 +19,9 @@ from steadytune.evaluation.outputs import write_predictions
 from steadytune.evaluation.predict import Outputs
 from steadytune.layout import calibration_path, cell_folder, record_path, results_folder, slices_path
 from steadytune.record import PREDICTIONS, write_record
-from steadytune.rendering.results import load_results
-from steadytune.rendering.stage import describe
 from steadytune.rendering.tables import make_table
+from steadytune.results.describe import describe
+from steadytune.results.loading import load_results
 from steadytune.suite import load_suite
 
 E, N, C = [0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]

@@ -1,6 +1,7 @@
 """Pretraining of the mini encoder: same bits after an interruption, a folder that loads offline, no pickles."""
 
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -10,8 +11,10 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 import yaml
+from test_stage_command import project, trained  # noqa: F401 (fixtures)
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from steadytune.cli import main
 from steadytune.encoders import pretrain as module
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.encoders.pretrain import pretrain
@@ -19,6 +22,7 @@ from steadytune.encoders.pretraining_data import FALSE, GARBLED, TRUE, Batches, 
 from steadytune.encoders.tokenizer import build_tokenizer, build_vocabulary
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
+from steadytune.locks import is_held
 from steadytune.store.receipt import verify
 from steadytune.tasks.mini import corpus
 
@@ -167,3 +171,69 @@ def test_bad_input_is_said_in_one_line(config, store, tmp_path):
     with pytest.raises(SteadyTuneError, match="layres") as caught:
         pretrain(config, store, tmp_path / "out")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("steps", 0, "steps: 0: expected greater than 0"),
+        ("heads", 0, "heads: 0: expected greater than 0"),
+        ("heads", 3, "heads: 3: expected a divisor of width, 16"),
+        ("mask_rate", -1.0, "mask_rate: -1.0: expected greater than 0"),
+        ("warmup", 7.0, "warmup: 7.0: expected less than 1"),
+        ("clip", 0.0, "clip: 0.0: expected greater than 0"),
+        ("log_every", 0, "log_every: 0: expected greater than 0"),
+        ("learning_rate", float("nan"), "learning_rate: nan: expected a finite number"),
+        ("weight_decay", float("inf"), "weight_decay: inf: expected a finite number"),
+        ("vocabulary", 76, "vocabulary: 76: expected greater than or equal to 77"),
+        ("max_tokens", 8, "max_tokens: 8: expected at least "),
+    ],
+)
+def test_a_setting_without_meaning_is_refused_in_one_line(key, value, said, config, store, tmp_path):
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {key: value}))
+    with pytest.raises(SteadyTuneError) as caught:
+        pretrain(config, store, tmp_path / "out")
+    assert str(caught.value).startswith(f"{config}: {said}") and "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_longest_input_is_the_longest_pair_and_fits_exactly(config, store, tmp_path, rows):
+    """Every word of the corpus is a piece, so that words can be counted."""
+    pairs = [
+        (told[i - 1], second[i])
+        for told, foils in ((row["text"].split("\n"), row["foils"].split("\n")) for row in rows)
+        for second in (told, foils)
+        for i in range(1, len(told))
+    ]
+    count = lambda sentence: len(re.findall(r"\w+|[^\w\s]", sentence))  # noqa: E731
+    longest = max(count(a) + count(b) for a, b in pairs) + 3
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"steps": 1, "max_tokens": longest - 1}))
+    with pytest.raises(SteadyTuneError, match=f"max_tokens: {longest - 1}: expected at least {longest},"):
+        pretrain(config, store, tmp_path / "out")
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"max_tokens": longest}))
+    pretrain(config, store, tmp_path / "out")
+
+
+def test_the_smallest_vocabulary_is_that_of_letters_and_digits():
+    assert len(build_vocabulary(["many other words"], 77)) == 77 == len(build_vocabulary([], 1000))
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("arguments", "corpus_of_config", "function", "lock"),
+    [
+        (("demo.yaml", "own/mini"), "nyu-mll/glue/qnli", "steadytune.encoders.pretrain.pretrain",
+         "store/.locks/models--own--mini.lock"),
+        (("demo.yaml", "own/mini"), {"file": "text"}, "steadytune.pretraining.train.pretrain_text",
+         "store/.locks/models--own--mini.lock"),
+        (("config/own.yaml", "out/own"), {"file": "text"}, "steadytune.pretraining.train.pretrain_text",
+         "out/.own.lock"),
+    ],
+)  # fmt: skip
+def test_an_encoder_is_pretrained_by_one_process_at_a_time(arguments, corpus_of_config, function, lock, monkeypatch):
+    """For two work in the same folder beside it. What brings a bundle's encoder takes the same lock as the workflow."""
+    Path("config/own.yaml").write_text(yaml.safe_dump({"corpus": corpus_of_config}))
+    held = []
+    monkeypatch.setattr(function, lambda *_: held.append(is_held(Path(lock))))
+    assert main(["pretrain" if "demo.yaml" in arguments else "pretrain-text", *arguments]) == 0
+    assert held == [True] and not is_held(Path(lock))

@@ -249,6 +249,25 @@ def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkey
     assert [line[0] for line in whole] == ["step", "4", "8", "12"]
 
 
+def test_a_checkpoint_of_other_word_pieces_is_not_gone_on_with(config, tmp_path, monkeypatch):
+    """Two pieces change places in the file, whose name the settings have."""
+    step, calls = module.Training._step, []
+
+    def fail_at_eight(self, number, progress):
+        calls.append(number)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return step(self, number, progress)
+
+    monkeypatch.setattr(module.Training, "_step", fail_at_eight)
+    with pytest.raises(KeyboardInterrupt):
+        module.pretrain_text(config, tmp_path / "cut")
+    path = config.with_name("pieces.txt")
+    path.write_text(path.read_text().replace("dog\ncat", "cat\ndog"))
+    module.pretrain_text(config, tmp_path / "cut")
+    assert calls == [*range(8), *range(12)], "it starts anew, for the checkpoint of step 5 is of other pieces"
+
+
 def test_the_clock_ends_the_schedule_where_it_is_ahead(config, tmp_path, monkeypatch):
     now, step = [0.0], module.Training._step
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
@@ -301,6 +320,8 @@ def test_bad_input_is_said_in_one_line(config, corpus, tmp_path, monkeypatch):
         ("vocabulary: 300", "vocabulary: 301", "expected 301 different pieces"),
         ("held_out: 2", "held_out: 12", "held_out: 12"),
         ("warmup", "warmpu", "warmup"),
+        ("heads: 2", "heads: 3", "heads: 3: expected a divisor of width, 16"),
+        ("clip: 1.0", "clip: .inf", "clip: inf: expected a finite number"),
         (sha256(corpus), "a" * 64, "SHA-256 aaaa"),
     ):
         config.write_text(written.replace(old, new))

@@ -55,13 +55,13 @@ def probed(project):
 
 def test_after_a_probe_nothing_is_unknown(project, capsys, caplog):
     assert main(["plan", "demo.yaml"]) == 0
-    assert "6 cells of which nothing is known" in capsys.readouterr().out
+    assert "  time: unknown\n" in capsys.readouterr().out
     said, logged = plan(capsys, caplog)
     # One variant stands for its method, and one seed for all.
     assert probed(project) == ["tiny/hype-n~sigma=0.001/cola/seed-0", "tiny/vanilla/cola/seed-0"]
     assert "6 cells, 0 recorded, 6 to run" in said
     assert "(scaled)" in said
-    assert "nothing is known" not in said
+    assert "unknown" not in said
     assert not [line for line in logged if "not probed" in line or "nothing probed" in line]
     _, logged = plan(capsys, caplog)
     assert "2 of 2 cells were probed before: results/demo-probe" in logged

@@ -1,5 +1,6 @@
 """The project's own promises: pins that agree, no pickle, no heavy imports where there must be none."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,6 +17,10 @@ class Blocker:
             raise ModuleNotFoundError(f"blocked: {{name}}")
 sys.meta_path.insert(0, Blocker())
 """
+
+
+TRAINS = ("store", "tasks", "encoders", "methods", "training", "evaluation")
+READS_RESULTS = ("results", "analysis", "planning", "rendering")
 
 
 def pins(lines):
@@ -78,3 +83,32 @@ def test_help_answers_without_heavy_imports(root):
                           env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
     assert "finetune" in done.stdout
     assert not done.stderr.strip()
+
+
+def imported(folder):
+    """Every module that a file of a folder imports, wherever in it."""
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            elif isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("package", [*TRAINS, *READS_RESULTS])
+def test_packages_import_what_stands_before_them(root, package):
+    later = READS_RESULTS[READS_RESULTS.index(package) + 1 :] if package in READS_RESULTS else READS_RESULTS
+    found = set(imported(root / "src/steadytune" / package))
+    assert any(name.startswith("steadytune.") for name in found)
+    assert not {name for name in found if name.startswith(tuple(f"steadytune.{other}." for other in later))}
+
+
+def test_a_suite_is_read_without_what_renders(root):
+    code = (
+        "import sys, steadytune.suite\n"
+        "found = [n for n in sys.modules if n.startswith(('steadytune.rendering', 'steadytune.results'))]\n"
+        "sys.exit(', '.join(found) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+    assert done.returncode == 0, done.stderr

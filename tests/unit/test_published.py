@@ -3,18 +3,21 @@
 import csv
 import hashlib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 
 import pytest
 
 from steadytune.errors import SteadyTuneError
 from steadytune.published import (
-    differing_repeats,
+    AVERAGES,
+    Row,
     load_inconsistencies,
     load_published,
     printed_difference,
     printed_means,
-    recompute_averages,
 )
 
 # Of the rows that nobody read in a paper (recalled, or second hand), the digests of "row|task|mean|std": known here
@@ -30,6 +33,67 @@ UNVERIFIED = set(
     """,
     )
 )
+
+
+@dataclass(frozen=True)
+class Average:
+    """A printed average beside that of its scores, None where not all of them are at hand."""
+
+    table: str
+    model: str
+    row: str
+    task: str
+    printed: Decimal
+    recomputed: Decimal | None
+    tolerance: Decimal
+    """How far rounding alone can take the two apart: half a unit of the average's last digit and of the scores'."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether rounding explains the difference; also where there is nothing to check it with."""
+        return self.recomputed is None or abs(self.printed - self.recomputed) <= self.tolerance
+
+
+def recompute_averages(rows: Iterable[Row]) -> list[Average]:
+    """Every printed average beside the one that its scores give."""
+    found = []
+    for (table, model, row), entries in groups(rows):
+        scores = {entry.task: entry.mean for entry in entries}
+        for task in AVERAGES.keys() & scores.keys():
+            parts = [scores[name] for name in AVERAGES[task] if name in scores]
+            whole = len(parts) == len(AVERAGES[task])
+            recomputed = sum(parts) / len(parts) if whole else None
+            tolerance = half_unit(scores[task]) + (sum(map(half_unit, parts)) / len(parts) if whole else 0)
+            found.append(Average(table, model, row, task, scores[task], recomputed, tolerance))
+    return found
+
+
+def differing_repeats(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
+    """Pairs of rows of two tables that print one number differently: the mean, or a deviation that both print."""
+    first: dict[tuple[str, ...], Row] = {}
+    found = []
+    for entry in rows:
+        other = first.setdefault((entry.model, entry.row, entry.task, entry.metric, entry.split), entry)
+        deviates = entry.std is not None and other.std is not None and entry.std != other.std
+        if entry.mean != other.mean or deviates:
+            found.append((other, entry))
+    return found
+
+
+def groups(rows: Iterable[Row]) -> Iterable[tuple[tuple[str, str, str], list[Row]]]:
+    """Rows by table, model and name."""
+
+    def key(entry: Row) -> tuple[str, str, str]:
+        return entry.table, entry.model, entry.row
+
+    return ((name, list(entries)) for name, entries in groupby(sorted(rows, key=key), key))
+
+
+def half_unit(number: Decimal) -> Decimal:
+    """Half a unit of a number's last printed digit: 0.005 for 79.31."""
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int), "printed numbers are finite"
+    return Decimal(5).scaleb(exponent - 1)
 
 
 @pytest.fixture(scope="module")

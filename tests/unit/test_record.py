@@ -15,12 +15,12 @@ from test_suite import SUITE
 
 from steadytune import runner
 from steadytune.analysis.collect import COLUMNS, collect
-from steadytune.analysis.verdicts import load_or_none
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder, metrics_path, record_path
 from steadytune.record import Environment, Evaluation, Record, Training, Usage, read_record, write_record
 from steadytune.rendering.stage import render
+from steadytune.results.describe import load_or_empty
 from steadytune.suite import load_suite
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoi
     with pytest.raises(SteadyTuneError, match=said):
         render(collected, "tables")
     with pytest.raises(SteadyTuneError, match=said):
-        load_or_none(collected)
+        load_or_empty(collected)
     monkeypatch.setattr(runner.subprocess, "run", lambda *_, **__: started.append(1) or CompletedProcess((), 0))
     runner.run(collected, "1", ["--dry-run"])
     assert path.exists()

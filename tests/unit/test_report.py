@@ -16,7 +16,7 @@ from synthetic import Grid, write_claims
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import summary
 from steadytune.rendering.report import NOTEBOOK, build_report
-from steadytune.rendering.results import load_results
+from steadytune.results.loading import load_results
 
 SECTIONS = [
     "In short",
@@ -193,7 +193,7 @@ def test_no_code_and_no_prompt_is_shown(html):
 
 def test_sentences_of_a_hand_computed_case(tmp_path):
     values = {("mini", "vanilla", "mini-rte", seed): value for seed, value in enumerate((0.60, 0.64))}
-    values |= {("mini", "hype-n", "mini-rte", seed): value for seed, value in enumerate((0.63, 0.63))}
+    values |= {("mini", "hype-n", "mini-rte", seed): value for seed, value in enumerate((0.625, 0.635))}
     grid = Grid(values=values, seeds=2)
     found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
     assert found == [
@@ -204,6 +204,38 @@ def test_sentences_of_a_hand_computed_case(tmp_path):
         "These are descriptions of 2 seeds a cell, not tests: a standard deviation from 2 seeds "
         "is itself uncertain by about 71 %.",
     ]
+
+
+def test_runs_that_are_all_alike_have_no_small_deviation(tmp_path):
+    values = {("mini", "hype-n", "mini-rte", seed): 0.53 for seed in range(3)}
+    (found,) = [
+        sentence
+        for sentence in summary.sentences(load_results(Grid(values=values).write(tmp_path), Grid().suite))
+        if sentence.startswith("hype-n against vanilla")
+    ]
+    assert "deviation" not in found
+
+
+def test_sentences_of_an_unfinished_suite_compare_equal_seeds_and_count_those_that_ran(tmp_path):
+    tasks, scores = ("mini-rte", "mini-cola"), {}
+    for seed in range(4):
+        # hype-n is above by 1 point on the seeds that both have on both tasks, 0 to 2; by 21 on another one of a task.
+        for task in tasks:
+            scores["mini", "vanilla", task, seed] = 0.60 + 0.01 * seed
+            scores["mini", "hype-n", task, seed] = 0.61 + 0.01 * seed + (0.20 if seed == 3 else 0)
+    missing = {("mini", "vanilla", "mini-cola", 3): "missing", ("mini", "lnsr", "mini-cola", 0): "missing"}
+    missing |= {("mini", "lnsr", task, seed): "missing" for task in tasks for seed in (1, 2, 3)}
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=tasks, seeds=4, values=scores, statuses=missing)
+    found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
+    assert (
+        "hype-n against vanilla: higher mean on 2 of 2 tasks, +1.0 points on average; "
+        "higher on 6 of 6 pairs of equal seed; smaller standard deviation on 0 of 2." in found
+    )
+    # Of four planned seeds vanilla has three on a task, and lnsr one, which has no deviation: 1 / sqrt(2 * 2).
+    assert found[-1] == (
+        "These are descriptions of 1 to 4 seeds a cell, not tests: a standard deviation from 3 seeds "
+        "is itself uncertain by about 50 %."
+    )
 
 
 def test_sentences_own_up_to_a_task_at_the_majority(tmp_path):

@@ -11,8 +11,8 @@ from synthetic import Grid, write_claims
 
 from steadytune.rendering.formats import write_table
 from steadytune.rendering.report import build_report
-from steadytune.rendering.results import load_results
 from steadytune.rendering.tables import make_table
+from steadytune.results.loading import load_results
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip

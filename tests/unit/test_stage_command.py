@@ -4,10 +4,13 @@ import io
 import json
 import logging
 import os
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 import yaml
 from locks import pins
@@ -15,7 +18,8 @@ from locks import pins
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import LOCK
-from steadytune.store.bundle import MANIFEST, unpack
+from steadytune.store.bundle import MANIFEST, pack, unpack
+from steadytune.store.inventory import Item
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import RECEIPT, Receipt, measure_all, read_receipt, verify, write_receipt
 from steadytune.suite import load_suite
@@ -304,6 +308,16 @@ def refused_bundle(path: Path) -> str:
     return message
 
 
+@pytest.fixture
+def flat(project: Path) -> None:
+    """The demo's encoder without a file in a folder of its own."""
+    lock = yaml.safe_load(LOCK.read_text())
+    files = lock["models"]["a/tiny"]["local"]["files"]
+    files["vocab.txt"] = files.pop("part/vocab.txt")
+    (project / "elsewhere/models/a/tiny/part/vocab.txt").rename(project / "elsewhere/models/a/tiny/vocab.txt")
+    LOCK.write_text(yaml.safe_dump(lock))
+
+
 RTE = "datasets/nyu-mll/glue/rte"
 TRAIN = f"{RTE}/train-00000-of-00001.parquet"
 
@@ -401,3 +415,71 @@ def test_a_bundle_of_another_lock_is_refused(project: Path, other: Path, monkeyp
     LOCK.write_text(yaml.safe_dump(lock))
     monkeypatch.chdir(other)
     assert f"{RTE}: not what the lock says" in refused_bundle(path)
+
+
+def imported(project: Path, where: str, files: dict[str, bytes], pinned_by: str = "import") -> Path:
+    """A bundle in which an entry came from a user's own files, or says so."""
+    assert main(["stage", "demo.yaml"]) == 0
+    folder = project / "store" / where
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    write_receipt(folder, Receipt("imported", "somewhere", None, pinned_by, measure_all(folder, files)))
+    path = project / "imported.tar"
+    pack([Item("datasets", "nyu-mll/glue/rte"), Item("models", "a/tiny")], project / "store", path)
+    return path
+
+
+def rows(count: int) -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"sentence1": ["x"] * count, "label": [0] * count}), file)
+    return file.getvalue()
+
+
+GLUE_FILES = {"train-00000-of-00001.parquet": rows(2490), "validation-00000-of-00001.parquet": rows(277)}
+WEIGHTS = {"config.json": b"{}", "model.safetensors": b"other weights"}
+
+
+@pytest.mark.parametrize(
+    ("where", "files", "pinned_by", "said"),
+    [
+        (RTE, GLUE_FILES, "lock", "imported by its receipt, and pinned by lock"),
+        (RTE, {"train-00000-of-00001.parquet": rows(2490)}, "import", "it has train-00000-of-00001.parquet, not"),
+        (RTE, GLUE_FILES | {"test-00000-of-00001.parquet": rows(3)}, "import", "it has test-00000"),
+        (RTE, GLUE_FILES | {"train-00000-of-00001.parquet": rows(1)}, "import", "has 1 rows where GLUE has 2490"),
+        (RTE, GLUE_FILES | {"train-00000-of-00001.parquet": b"text"}, "import", "has no readable rows"),
+        ("models/a/tiny", WEIGHTS, "lock", "imported by its receipt, and pinned by lock"),
+        ("models/a/tiny", WEIGHTS, "import", "not config.json, model.safetensors, vocab.txt"),
+    ],
+)
+def test_what_a_bundle_calls_imported_is_held_to_what_an_import_could_bring(
+    project: Path, other: Path, flat: None, monkeypatch: pytest.MonkeyPatch, where: str, files: dict[str, bytes],
+    pinned_by: str, said: str,
+) -> None:  # fmt: skip
+    path = imported(project, where, files, pinned_by)
+    monkeypatch.chdir(other)
+    message = refused_bundle(path)
+    assert f"{where}: not what the lock says" in message and said in message
+
+
+@pytest.mark.parametrize(
+    ("where", "files"), [(RTE, GLUE_FILES), ("models/a/tiny", WEIGHTS | {"vocab.txt": b"other words"})]
+)
+def test_what_the_maker_of_a_bundle_imported_is_taken_with_a_warning(
+    project: Path, other: Path, flat: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    where: str, files: dict[str, bytes],
+) -> None:  # fmt: skip
+    path = imported(project, where, files)
+    monkeypatch.chdir(other)
+    unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK))
+    assert f"{where}: what the maker of {path} imported: the lock has no hash" in caplog.text
+    assert read_receipt(other / "store" / where).pinned_by == "import"
+
+
+def test_a_store_in_which_something_is_imported_and_pinned_by_the_lock_is_outdated(
+    project: Path, capsys: pytest.CaptureFixture
+) -> None:
+    imported(project, RTE, GLUE_FILES, "lock")
+    status, lines = check(capsys)
+    assert (status, lines[1].split()[0]) == (2, "outdated")

@@ -9,7 +9,8 @@ from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune import cell as cells
 from steadytune.layout import record_path, running_path
-from steadytune.status import describe, differences, is_running, running, statuses
+from steadytune.locks import hold
+from steadytune.status import describe, differences, statuses
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite import load_suite
 
@@ -81,18 +82,23 @@ def test_damaged_and_set_aside_records_are_quarantined(finished):
     assert states(finished) == [("quarantined", "a damaged record was set aside")]
 
 
-def test_running_ends_with_the_process(finished, tmp_path):
-    path = running_path(finished, finished.cells[0])
-    code = "import time\nfrom pathlib import Path\nfrom steadytune.status import running\n"
-    code += f"with running(Path({str(path)!r})):\n print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
+def test_a_cell_is_running_as_long_as_its_lock_is_held(finished):
+    with hold(running_path(finished, finished.cells[0])):
         assert states(finished) == [("running", "")]
-        process.kill()
-    assert path.exists()
     assert states(finished) == [("fresh", "")]
-    with running(path):
-        assert is_running(path)
+
+
+def test_a_cell_is_trained_by_one_process_at_a_time(finished):
+    """The command itself waits for whoever trains the cell."""
+    cell = finished.cells[0]
+    command = [sys.executable, "-m", "steadytune", "finetune", str(finished.path), str(cell)]
+    path = record_path(finished, cell)
+    path.unlink()
+    with hold(running_path(finished, cell)):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert any(f"{cell}: waiting for another process that trains it" in line for line in process.stderr)
+        process.kill()
+        process.communicate(timeout=20)
     assert not path.exists()
 
 

@@ -72,6 +72,15 @@ def test_the_command_writes_them(store, capsys):
     assert capsys.readouterr().out == "published/subsets/rte@5.txt\n"
 
 
+def test_the_command_says_that_there_is_nothing_to_write(tmp_path, capsys):
+    assert main(["subsets", "--store", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}: no list written: it has no data set that one is published for\n"
+    assert main(["subsets", "--store", f"{tmp_path}/nope"]) == 2
+    assert capsys.readouterr().err == (
+        f"steadytune: --store: '{tmp_path}/nope': expected a folder with data sets, as `steadytune stage` makes\n"
+    )
+
+
 def test_a_rule_that_draws_other_rows_is_noticed(store, monkeypatch):
     publish(store)
     monkeypatch.setattr(subsets.subset_rows, "__defaults__", ("another stream",))

@@ -9,7 +9,9 @@ import yaml
 
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
+from steadytune.store.lock import load_lock
 from steadytune.suite import find_suite, load_suite
+from steadytune.suite_checks import check_lock
 
 SUITE = {
     "suite": "demo",
@@ -22,18 +24,19 @@ SUITE = {
 }
 
 
-def load(tmp_path, **changes):
+def load(tmp_path, changes=None, **more):
     path = tmp_path / "demo.yaml"
-    path.write_text(yaml.safe_dump(SUITE | changes))
+    path.write_text(yaml.safe_dump(SUITE | (changes or {}) | more))
     return load_suite(path)
 
 
-def message(tmp_path, **changes):
+def message(tmp_path, changes=None, **more):
+    """What is said of a suite, without its path."""
     with pytest.raises(SteadyTuneError) as error:
-        load(tmp_path, **changes)
-    assert "\n" not in str(error.value)
-    assert "demo.yaml" in str(error.value)
-    return str(error.value)
+        load(tmp_path, changes, **more)
+    path, _, said = str(error.value).partition(": ")
+    assert path == str(tmp_path / "demo.yaml")
+    return said
 
 
 def grid(**changes):
@@ -67,40 +70,114 @@ def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path
     ("changes", "expected"),
     [
         ({"protocl": {}}, "unknown key 'protocl' (did you mean 'protocol'?)"),
+        ({3: 4}, "3: 3: expected a word"),
+        ({"suite": "My Suite"}, "suite: 'My Suite': expected text of the form ^[a-z0-9][a-z0-9-]*$"),
+        ({"store": 3}, "store: 3: expected a path"),
+        ({"encoders": {"mini": {}}}, "key 'encoders.mini.model' is missing"),
+        ({"encoders": {"mini": "a/b"}}, "encoders.mini: 'a/b': expected a mapping of keys to values"),
+        ({"encoders": {"mini": {"model": "a/b", "weights": "rand"}}},
+         "encoders.mini.weights: 'rand': expected 'pretrained' or 'random' (did you mean 'random'?)"),
         ({"protocol": {"epoch": 3}}, "protocol: unknown key 'epoch' (did you mean 'epochs'?)"),
+        ({"protocol": {"lr": 1e-5}}, "protocol: unknown key 'lr' (did you mean 'learning_rate'?)"),
         ({"protocol": {"epochs": "many"}}, "protocol: epochs: 'many': expected a valid integer"),
-        ({"protocol": {"epochs": 0}}, "epochs is 0, expected above 0"),
-        ({"protocol": {"precision": "fp8"}}, "precision: 'fp8': expected 'fp32', 'bf16' or 'fp16'"),
-        ({"grid": grid(tasks=["mini-rtee"])}, "unknown task 'mini-rtee' (did you mean 'mini-rte'?)"),
-        ({"grid": grid(methods=["hype"])}, "unknown method 'hype' (did you mean 'hype-"),
-        ({"grid": grid(encoders=["mino"])}, "grid: unknown encoder 'mino' (did you mean 'mini'?)"),
-        ({"grid": grid(tasks=["mini-rte-overlap"])}, "task 'mini-rte-overlap' is for evaluation only"),
-        ({"grid": grid(seeds=[])}, "grid.0.seeds"),
-        ({"grid": []}, "grid"),
-        ({"methods": {"hype-n": {"sgima": 1}}}, "method hype-n: unknown setting 'sgima' (did you mean 'sigma'?)"),
-        ({"suite": "My Suite"}, "suite: 'My Suite': expected String should match pattern"),
-        ({"encoders": {"mini": {"model": "a/b", "weights": "rand"}}}, "encoders.mini.weights: 'rand'"),
-        ({"transfer": {"mini-rte": ["snly"]}}, "unknown task 'snly' (did you mean 'snli'?)"),
-        ({"transfer": {"mini-rte": ["sst2"]}}, "says nothing about a set of (negative, positive)"),
-        ({"tables": ["mian"]}, "tables: unknown table 'mian' (did you mean 'main'?)"),
-        ({"methods": {"hype-m": {"sigma": 0.1}}}, "methods.hype-m: unknown method 'hype-m' (did you mean 'hype-"),
-        ({"methods": {"r-drop": {"alfa": 1}}}, "methods.r-drop: method r-drop: unknown setting 'alfa' (did you mean"),
-        ({"methods": {"r-drop": {"grid": {"wieght": [1]}}}}, "methods.r-drop: unknown key 'wieght' (did you mean"),
-        ({"methods": {"hype-n": {"grid": {"sigma": [None]}}}}, "expected a finite number, true, false or a word"),
-        ({"methods": {"hype-n": {"sigma": float("inf")}}}, "sigma is inf, expected a finite number"),
-        ({"protocol": {"warmup": -1.0}}, "demo.yaml: protocol: warmup is -1.0, expected 0 or more"),
+        ({"protocol": {"epochs": None}}, "protocol: epochs: nothing: expected a valid integer"),
+        ({"protocol": {"epochs": 0}}, "protocol: epochs is 0, expected above 0"),
+        ({"protocol": {"precision": "bf61"}},
+         "protocol: precision: 'bf61': expected 'fp32', 'bf16' or 'fp16' (did you mean 'bf16'?)"),
+        ({"protocol": {"warmup": -1.0}}, "protocol: warmup is -1.0, expected 0 or more"),
         ({"protocol": {"weight_decay": float("inf")}}, "protocol: weight_decay is inf, expected a finite number"),
-        ({"overrides": [{"method": "hypen-n"}]}, "overrides.0: unknown method 'hypen-n' (did you mean 'hype-n'?)"),
-        ({"overrides": [{"task": "mini-*", "protocol": {"epochz": 1}}]}, "overrides.0.protocol: unknown key 'epochz'"),
-        ({"overrides": [{"protocol": {"warmup": -1}}]}, "overrides.0.protocol: warmup is -1"),
-        ({"transfer": {"mini-rt": ["mini-rte"]}}, "transfer: unknown task 'mini-rt' (did you mean 'mini-rte'?)"),
+        ({"protocol": {"grid": {"lrr": [1.0]}}}, "protocol.grid: unknown key 'lrr' (did you mean 'lr'?)"),
+        ({"protocol": {"grid": {"lr": [-1.0]}}}, "grid.0: vanilla~lr=-1: learning_rate is -1.0, expected above 0"),
+        ({"methods": {"hype-n": {"sgima": 1}}},
+         "methods.hype-n: method hype-n: unknown setting 'sgima' (did you mean 'sigma'?)"),
+        ({"methods": {"hype-n": {"sigma": -1}}}, "methods.hype-n: method hype-n: sigma is -1.0, expected at least 0"),
+        ({"methods": {"hype-n": {"sigma": "wide"}}},
+         "methods.hype-n: method hype-n: sigma: 'wide': expected a valid number"),
+        ({"methods": {"hype-n": {"sigma": float("inf")}}},
+         "methods.hype-n: method hype-n: sigma is inf, expected a finite number"),
+        ({"methods": {"r-drop": {"alfa": 1}}},
+         "methods.r-drop: method r-drop: unknown setting 'alfa' (did you mean 'alpha'?)"),
+        ({"methods": {"r-drpo": {"alpha": 1}}}, "methods.r-drpo: unknown method 'r-drpo' (did you mean 'r-drop'?)"),
+        ({"methods": {"hype-n+r-drop": {"alpha": 1}}},
+         "methods.hype-n+r-drop: unknown method 'hype-n+r-drop' (did you mean 'r-drop'?)"),
+        ({"methods": {"hype-u": None}}, "methods.hype-u: nothing: expected a mapping of keys to values"),
+        ({"methods": {"r-drop": {"grid": {"alfa": [1]}}}},
+         "methods.r-drop.grid: r-drop~alfa=1: unknown key 'alfa' (did you mean 'alpha'?)"),
+        ({"methods": {"hype-n": {"grid": {"sigma": [[]]}}}},
+         "methods.hype-n.grid.sigma.0: []: expected a finite number, true, false, null, a word, or a list of whole "
+         "numbers"),
+        ({"methods": {"hype-n": {"grid": {"sigma": [None]}}}},
+         "methods.hype-n.grid: method hype-n: sigma: 'null': expected a valid number"),
+        ({"protocol": {"grid": {"steps": [100, 200]}}, "grid": grid(methods=["vanilla", "freelb"])},
+         "protocol.grid: 'steps' is a setting of method 'freelb' too, which would take it for its own; expected no "
+         "grid of it beside that method"),
+        ({"grid": grid(methods=["hype-n+smart", "vanilla"], grid={"epsilon": [1e-6]})},
+         "grid.0.grid: 'epsilon' is a setting of method 'smart' too, which would take it for its own; expected no "
+         "grid of it beside that method"),
+        ({"grid": grid(methods=["hype-n~r-drop.sigma=1"])},
+         "grid.0.methods: method 'hype-n~r-drop.sigma=1': '~r-drop.sigma=1': unknown part 'r-drop'; known: hype-n"),
+        ({"grid": grid(methods=["hype-n+r-drop~r-drop.sigma=1"])},
+         "grid.0.methods: method r-drop: unknown setting 'sigma'; known: alpha, form, hidden_dropout"),
+        ({"grid": grid(methods=["hype-n+r-drop~sigma=1~hype-n.sigma=2"])},
+         "grid.0.methods: method 'hype-n+r-drop~sigma=1~hype-n.sigma=2': 'sigma' stands twice"),
+        ({"methods": {"hype-n": {"grid": {"sigma": [-1]}}}},
+         "methods.hype-n.grid: method hype-n: sigma is -1.0, expected at least 0"),
+        ({"grid": []}, "grid: []: expected 1 or more"),
+        ({"grid": grid(encoders=["mino"])}, "grid.0.encoders: unknown encoder 'mino' (did you mean 'mini'?)"),
+        ({"grid": grid(tasks=["mini-rtee"])}, "grid.0.tasks: unknown task 'mini-rtee' (did you mean 'mini-rte'?)"),
+        ({"grid": grid(tasks=["mini-rte-overlap"])}, "grid.0.tasks: task 'mini-rte-overlap' is for evaluation only"),
+        ({"grid": grid(methods=["vanila"])}, "grid.0.methods: unknown method 'vanila' (did you mean 'vanilla'?)"),
+        ({"grid": grid(methods="vanilla")}, "grid.0.methods: 'vanilla': expected a list"),
+        ({"grid": grid(methods=["hype-n~sgma=1"])},
+         "grid.0.methods: hype-n~sgma=1: unknown key 'sgma' (did you mean 'sigma'?)"),
+        ({"grid": grid(methods=["variability-tune"], tasks=["squad"])},
+         "grid.0: method 'variability-tune' reads the variability of classes: 'squad' has none"),
+        ({"grid": grid(grid={"lrr": [1.0]})}, "grid.0.grid: unknown key 'lrr' (did you mean 'lr'?)"),
+        ({"grid": grid(seeds=[])}, "grid.0.seeds: []: expected 1 or more"),
+        ({"grid": grid(seeds=0)}, "grid.0.seeds: 0: expected a list of seeds, or their number: 1 or more"),
+        ({"grid": grid(seeds=-1)}, "grid.0.seeds: -1: expected a list of seeds, or their number: 1 or more"),
+        ({"grid": grid(seeds=True)}, "grid.0.seeds: True: expected a list of seeds, or their number: 1 or more"),
+        ({"grid": grid(seeds="three")}, "grid.0.seeds: 'three': expected a list of seeds, or their number: 1 or more"),
         ({"grid": grid(seeds=[-1])}, "grid.0.seeds.0: -1: expected greater than or equal to 0"),
         ({"grid": grid(seeds=[0, 0])}, "grid.0.seeds: [0, 0]: expected each seed once"),
+        ({"inside": grid(grid={"lrr": [1.0]})[0]}, "inside.grid: unknown key 'lrr' (did you mean 'lr'?)"),
+        ({"transfer": {"mini-rt": ["mini-rte"]}}, "transfer: unknown task 'mini-rt' (did you mean 'mini-rte'?)"),
+        ({"transfer": {"mini-rte": ["snly"]}}, "transfer.mini-rte: unknown task 'snly' (did you mean 'snli'?)"),
+        ({"transfer": {"mini-rte": ["sst2"]}},
+         "transfer.mini-rte: sst2: labels: a model of (entailment, not_entailment) says nothing about a set of "
+         "(negative, positive)"),
+        ({"overrides": [{"method": "hypen-n"}]}, "overrides.0: unknown method 'hypen-n' (did you mean 'hype-n'?)"),
+        ({"overrides": [{"task": "mini-*", "protocol": {"epochz": 1}}]},
+         "overrides.0.protocol: unknown key 'epochz' (did you mean 'epochs'?)"),
+        ({"overrides": [{"protocol": {"warmup": -1}}]}, "overrides.0.protocol: warmup is -1.0, expected 0 or more"),
+        ({"variability": [3]}, "variability.0: 3: expected a valid string"),
+        ({"variability": {"choose_by": "corrected", "resamples": 0}},
+         "variability: expected `resamples` of at least 1 where `choose_by` is 'corrected'"),
+        ({"tables": None}, "tables: nothing: expected a list"),
+        ({"tables": ["mian"]}, "tables: unknown table 'mian' (did you mean 'main'?)"),
         ({"figures": ["seedspread"]}, "figures: unknown figure 'seedspread' (did you mean 'seed-spread'?)"),
     ],
-)
+)  # fmt: skip
 def test_bad_input_is_said_in_one_line(changes, expected, tmp_path):
-    assert expected in message(tmp_path, **changes)
+    assert message(tmp_path, changes) == expected
+
+
+def test_a_setting_that_is_no_other_name_is_answered_with_all(tmp_path):
+    said = message(tmp_path, protocol={"zzz": 1})
+    assert said.startswith("protocol: unknown key 'zzz'; known: batch_size, beta1, ")
+    assert "learning_rate, max_length" in said
+
+
+def test_weights_that_the_lock_does_not_have_are_said_where_the_suite_names_them(tmp_path, root):
+    encoders = {"mini": {"model": "steadytune/mini", "models": {"mini-rte": "steadytune/minni"}}}
+    lock = load_lock(root / "config/lock.yaml")
+    check_lock(load(tmp_path), lock)
+    with pytest.raises(SteadyTuneError) as error:
+        check_lock(load(tmp_path, encoders=encoders), lock)
+    assert str(error.value).endswith(
+        "demo.yaml: encoders.mini.models.mini-rte: "
+        f"{root}/config/lock.yaml: models: unknown model 'steadytune/minni' (did you mean 'steadytune/mini'?)"
+    )
 
 
 def test_an_encoder_starts_from_other_weights_on_some_tasks(tmp_path):

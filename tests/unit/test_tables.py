@@ -13,13 +13,16 @@ import pytest
 from synthetic import Grid
 
 from steadytune.errors import SteadyTuneError
-from steadytune.rendering.costs import total
+from steadytune.rendering import tables
+from steadytune.rendering.discovery import import_modules
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.report import write_tables
-from steadytune.rendering.results import load_results
-from steadytune.rendering.table import Block, Table, number, ranges
+from steadytune.rendering.table import Block, Table, number
 from steadytune.rendering.tables import TABLES, make_table, registry
 from steadytune.rendering.tables.registry import table
+from steadytune.results.costs import total
+from steadytune.results.loading import load_results
+from steadytune.text import ranges
 
 VARIANT = "hype-n~lr=2e-05"
 
@@ -81,6 +84,16 @@ def test_notes_name_every_seed_that_is_not_ok(small, tmp_path):
     notes = made(small, tmp_path).notes
     assert "Failed: mini, lnsr, mini-rte (seed 2)." in notes
     assert "Degenerate: mini, hype-n, mini-mrpc (seed 2)." in notes
+
+
+def test_a_note_names_the_first_places_and_counts_the_others(tmp_path):
+    methods = ("vanilla", *(f"hype-n~sigma={n}" for n in range(2, 24)))
+    gone = {("mini", method, "mini-rte", 0): "failed" for method in methods}
+    notes = made(Grid(methods=methods, tasks=("mini-rte",), seeds=1, statuses=gone), tmp_path, "variants").notes
+    (note,) = [note for note in notes if note.startswith("Failed: ")]
+    assert note.count("(seed 0)") == 20
+    # Variants of hype-n are 22; the table has no row for a method that stands in the grid once.
+    assert note.endswith("; and in 2 more places, see the table cells.")
 
 
 def test_runs_of_seeds_and_unheard_of_statuses_are_named(tmp_path):
@@ -205,6 +218,22 @@ def test_a_new_table_is_one_function(monkeypatch, tmp_path):
     assert "| demo | 3 |" in paths[2].read_text()
 
 
+def test_a_module_with_a_new_table_is_found(monkeypatch, tmp_path):
+    (tmp_path / "ours.py").write_text(
+        "from steadytune.rendering.tables.registry import table\n"
+        "table('ours', reads_predictions=True)(lambda results: None)\n"
+    )
+    monkeypatch.setattr(registry, "TABLES", dict(TABLES))
+    monkeypatch.setattr(tables, "__path__", [*tables.__path__, str(tmp_path)])
+    try:
+        import_modules(tables.__name__)
+    finally:
+        sys.modules.pop("steadytune.rendering.tables.ours", None)
+        vars(tables).pop("ours", None)
+    assert registry.TABLES.keys() - TABLES.keys() == {"ours"}
+    assert registry.TABLES["ours"].reads_predictions
+
+
 def test_an_unknown_table_is_named_with_the_nearest(tmp_path):
     with pytest.raises(SteadyTuneError, match=r"suite 'demo': unknown table 'mian' \(did you mean 'main'\?\)"):
         made(Grid(), tmp_path, "mian")
@@ -307,6 +336,24 @@ def test_cost_is_a_multiple_of_the_baselines(tmp_path):
     assert rows["mini", "vanilla", "mini-rte"]["seconds_ratio"] == 1
     line = next(row for row in result.blocks[0].rows if row[:2] == ("hype-n", "mini-rte"))
     assert line[2:] == ("3", "25.0", "3.0", "1.00", "2.00", "1.00", "700")
+
+
+def test_the_record_of_a_quarantined_or_missing_cell_is_not_read(tmp_path):
+    grid = Grid(statuses={("mini", "vanilla", "mini-rte", 0): "quarantined"})
+    folder = grid.write(tmp_path)
+    found = load_results(folder, grid.suite)
+    assert (folder / "cells/mini/vanilla/mini-rte/seed-0/record.json").exists()
+    assert found.record("mini", "vanilla", "mini-rte", 0) == {}
+    assert found.record("mini", "vanilla", "mini-rte", 1)["seed"] == 1
+
+
+def test_the_caption_says_that_seeds_are_planned_until_all_have_run(tmp_path):
+    def caption(name: str, status: str) -> str:
+        grid = Grid(statuses={("mini", "vanilla", "mini-rte", 0): status})
+        return make_table("main", load_results(grid.write(tmp_path / name), grid.suite)).caption
+
+    assert caption("open", "missing").startswith("Encoder mini, 3 planned seeds a cell, ")
+    assert caption("ended", "failed").startswith("Encoder mini, 3 seeds a cell, ")
 
 
 def test_cost_says_how_many_seeds_are_behind_it(tmp_path):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from synthetic import Grid
 
-from steadytune.rendering.results import load_results
-from steadytune.rendering.scores import Score, mean_over
 from steadytune.rendering.table import Table
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.tables.transfer import drops, retained
+from steadytune.results.loading import load_results
+from steadytune.results.scores import Score, mean_over
 
 SETS = ("hans", "snli")
 

@@ -5,8 +5,8 @@ import statistics
 import pandas as pd
 from synthetic import Grid
 
-from steadytune.rendering.results import load_results
 from steadytune.rendering.tables import make_table
+from steadytune.results.loading import load_results
 
 THREE_WAY = ("mnli", "snli")
 

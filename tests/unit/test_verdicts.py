@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from scipy import stats
@@ -13,13 +14,14 @@ from synthetic import Grid
 
 from steadytune import cli
 from steadytune.analysis.findings import Finding
-from steadytune.analysis.verdicts import VERDICTS, decide, judge, load_or_none, write_claims
+from steadytune.analysis.verdicts import VERDICTS, decide, judge, write_claims
 from steadytune.layout import claims_path
+from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
-from steadytune.rendering.results import load_results
-from steadytune.rendering.stage import describe
 from steadytune.rendering.tables import make_table
+from steadytune.results.describe import describe, load_or_empty
+from steadytune.results.loading import load_results
 from steadytune.suite import Suite, load_suite
 
 TASKS = ("mini-rte", "mini-cola", "mini-mrpc", "mini-sst2")
@@ -111,7 +113,7 @@ class World:
     def judge(self, grid: Grid, *claims: dict[str, Any], **top) -> dict[str, dict[str, Any]]:
         """The judged claims by id."""
         suite = self.build(grid, *claims, **top)
-        return {entry["id"]: entry for entry in judge(suite, load_or_none(suite))}
+        return {entry["id"]: entry for entry in judge(suite, load_or_empty(suite))}
 
 
 @pytest.fixture
@@ -221,10 +223,10 @@ def test_what_has_not_run_is_named(world, capsys):
 
 def test_a_claim_of_another_suite_names_its_command(world):
     suite = world.build(shifted(3.0), claim("away", tasks=["mini-rte@100"], suite="other"))
-    (found,) = judge(suite, load_or_none(suite))
+    (found,) = judge(suite, load_or_empty(suite))
     assert found["command"] is None, "there is no such suite"
     (world.folder / "config/other.yaml").write_text("")
-    (found,) = judge(suite, load_or_none(suite))
+    (found,) = judge(suite, load_or_empty(suite))
     assert found["command"] == (
         "snakemake --cores all --configfile config/other.yaml -- $(steadytune claims other --missing away)"
     )
@@ -233,7 +235,7 @@ def test_a_claim_of_another_suite_names_its_command(world):
 def test_nothing_has_run_yet(world):
     suite = world.build(shifted(3.0), claim("wins"))
     (world.results / "metrics.parquet").unlink()
-    (found,) = judge(suite, load_or_none(suite))
+    (found,) = judge(suite, load_or_empty(suite))
     assert (found["verdict"], len(found["missing"]), found["cost"]) == ("not evaluated", 24, 24)
 
 
@@ -289,6 +291,35 @@ def test_three_seeds_say_nothing_about_spread(world):
     found = world.judge(shifted(0.0, sd=4), claim("steadier", statistic="spread", margin=0.5))["steadier"]
     assert found["verdict"] == "inconclusive"
     assert 3 < found["needs"] < 20
+
+
+def test_a_side_that_does_not_vary_has_no_spread_to_compare(world):
+    """One task on which all runs of a side collapse would make the ratio 0, infinite or undefined."""
+    scores = {}
+    for place, task in enumerate(TASKS):
+        for method in ("vanilla", "hype-n", "lnsr"):
+            scores |= values(method, task, *(70 + noise(place, len(method), size=10, sd=4)))
+    scores |= values("lnsr", "mini-cola", *[30.0] * 10)
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=TASKS, seeds=10, values=scores)
+    steady = {"statistic": "spread", "margin": 0.5}
+    suite = world.build(
+        grid,
+        claim("first", method="lnsr", **steady),
+        claim("second", against=["vanilla", "lnsr"], **steady),
+        claim("neither", **steady),
+    )
+    found = {entry["id"]: entry for entry in judge(suite, load_or_empty(suite))}
+    for name in ("first", "second"):
+        assert found[name]["verdict"] == "not evaluated"
+        assert found[name]["reason"] == "No spread over these seeds: mini/lnsr/mini-cola."
+    assert found["neither"]["effect"] > 0
+    # Always one class, though not always the same one: two scores, and nothing that was learned.
+    path = world.results / "metrics.parquet"
+    frame = pd.read_parquet(path)
+    frame.loc[(frame["method"] == "hype-n") & (frame["task"] == "mini-rte"), "status"] = "degenerate"
+    frame.to_parquet(path)
+    neither = judge(suite, load_or_empty(suite))[2]
+    assert neither["reason"] == "No spread over these seeds: mini/hype-n/mini-rte."
 
 
 def test_bounds_and_their_tests(world):
@@ -357,8 +388,21 @@ def test_time_on_two_machines_is_not_compared(world):
     record = json.loads(path.read_text())
     record["environment"]["device_name"] = "Another"
     path.write_text(json.dumps(record))
-    (found,) = judge(suite, load_or_none(suite))
+    (found,) = judge(suite, load_or_empty(suite))
     assert found["reason"] == "Its cells ran on different devices: A processor, Another."
+
+
+def test_a_quarantined_record_has_no_cost(world):
+    """It may be another cell's, or lack what a cost is read from: its seed is left out of all sides."""
+    cell = ("mini", "hype-n", "mini-rte", 1)
+    costly = claim("answers", statistic="cost", measure="inference", margin=1.05)
+    suite = world.build(shifted(1.0, statuses={cell: "quarantined"}), costly)
+    path = world.results / "cells/mini/hype-n/mini-rte/seed-1/record.json"
+    record = json.loads(path.read_text())
+    for training in ({"flops": 1e9}, {"flops": 1e9, "inference_flops": 9e6}):
+        path.write_text(json.dumps(record | {"training": training}))
+        (found,) = judge(suite, load_or_empty(suite))
+        assert (found["seeds"], found["left_out"], found["effect"]) == ([0, 2], [1], pytest.approx(1))
 
 
 def layer_claims() -> list[dict[str, Any]]:
@@ -375,14 +419,14 @@ def test_stability_of_the_chosen_layer(world):
         point = {"examples": 100, "share": 0.5, "agreement": agreement, "distance": 0.1}
         content["robustness"] = {"draws": 40, "scarcity": [point]}
         path.write_text(json.dumps(content))
-    scarce, unequal = judge(suite, load_or_none(suite))
+    scarce, unequal = judge(suite, load_or_empty(suite))
     # 38 and 34 of 40 draws.
     assert (scarce["effect"], scarce["draws"], scarce["verdict"]) == (pytest.approx(0.9), 80, "reproduced")
     assert scarce["p"] == pytest.approx(stats.binomtest(72, 80, 0.6, "greater").pvalue)
     assert unequal["verdict"] == "not evaluated"
     assert unequal["reason"] == "Layer measurements without such draws: 2 of 2."
     (world.results / "variability/mini/mini-rte.json").unlink()
-    scarce, _ = judge(suite, load_or_none(suite))
+    scarce, _ = judge(suite, load_or_empty(suite))
     assert scarce["missing"] == ["results/demo/variability/mini/mini-rte.json"]
     assert scarce["verdict"] == "not evaluated"
 
@@ -393,7 +437,7 @@ def test_an_old_measurement_without_draws_is_no_error(world):
     content = json.loads(path.read_text())
     for robustness in (None, {"draws": 20}, {"draws": 20, "scarcity": [], "imbalance": []}):
         path.write_text(json.dumps(content | {"robustness": robustness}))
-        assert [entry["verdict"] for entry in judge(suite, load_or_none(suite))] == ["not evaluated"] * 2
+        assert [entry["verdict"] for entry in judge(suite, load_or_empty(suite))] == ["not evaluated"] * 2
 
 
 def test_p_values_are_corrected_within_a_family(world):
@@ -416,6 +460,34 @@ def test_p_values_are_corrected_within_a_family(world):
     assert (alone["c"]["verdict"], alone["c"]["family_size"]) == ("reproduced", 1)
     assert alone["a"]["verdict"] == "inconclusive"
     assert alone["a"]["q"] == pytest.approx(2 / 64)
+
+
+def test_a_family_is_as_large_before_its_other_claims_have_run(world):
+    tasks, scores = TASKS[:2], {}
+    for task in tasks:
+        scores |= values("vanilla", task, 70, 72, 74, 71) | values("hype-n", task, 73, 75.5, 77.2, 74.1)
+    # hype-n has one degenerate run; all of lnsr's are, but one, and r-drop has not run.
+    statuses = {("mini", "hype-n", "mini-rte", 3): "degenerate"}
+    statuses |= {("mini", "lnsr", task, seed): "degenerate" for task in tasks for seed in range(3)}
+    statuses |= {("mini", "r-drop", task, seed): "missing" for task in tasks for seed in range(4)}
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr", "r-drop"), tasks=tasks, seeds=4, values=scores, statuses=statuses)
+    others = [claim(name, family="three", method=name) for name in ("lnsr", "r-drop")]
+    never = claim("never", family="three", unreachable="nobody has the labels", margin=None)
+    found = world.judge(grid, claim("wins", family="three"), *others, never)
+    assert [found[name]["family_size"] for name in ("wins", "lnsr", "r-drop", "never")] == [3] * 4
+    without = found["wins"]["sensitivity"]["without degenerate runs"]
+    # Six pairs, all above: 2 of 2^6, three times, although lnsr has too few runs left.
+    assert (without["p"], without["p_adjusted"]) == (2 / 64, 6 / 64)
+    assert without["verdict"] == "inconclusive"
+
+
+def test_a_plan_and_the_verdicts_have_the_same_families(world):
+    away = claim("away", family="pair", tasks=["mini-stsb"])
+    suite = world.build(shifted(3.0, seeds=5, tasks=TASKS[:2]), claim("wins", family="pair"), away)
+    (wins,) = [need for need in needs(suite) if need.claim.id == "wins"]
+    # Alone at 0.05: 2^(1 - 6) for three seeds on two tasks. Two tests would ask for seven pairs, and so four seeds.
+    assert wins.seeds == 3
+    assert judge(suite, load_or_empty(suite))[0]["family_size"] == 1
 
 
 def test_a_verdict_that_hangs_on_degenerate_runs(world):
@@ -478,6 +550,40 @@ def test_a_verdict_that_hangs_on_selection(world):
     assert abs(found["variant"]["effect"]) < 0.5
 
 
+def test_a_rule_that_is_the_suites_own_is_no_other_view(world):
+    """What selection on held-out data found is looked at by the reported set, where sigma 0.1 is better by 3 points."""
+    scores, held_out = {}, {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 70, 72, 74) | values("hype-n~sigma=0.1", task, 73.5, 75, 76.5)
+        scores |= values("hype-n~sigma=0.2", task, 70.5, 72, 73.5)
+        for method, level in (("vanilla", 70), ("hype-n~sigma=0.1", 60), ("hype-n~sigma=0.2", 71)):
+            held_out |= values(method, task, level, level, level)
+    methods = ("vanilla", "hype-n~sigma=0.1", "hype-n~sigma=0.2")
+    grid = Grid(methods=methods, tasks=TASKS, values=scores, held_out=held_out)
+    found = world.judge(grid, claim("wins"), selection="nested", protocol={"holdout": 0.1})["wins"]
+    assert found["effect"] == pytest.approx(0)
+    assert "nested selection" not in found["sensitivity"]
+    reported = found["sensitivity"]["selection on the reported set"]
+    assert (reported["effect"], reported["verdict"]) == (pytest.approx(3), "reproduced")
+
+
+def test_two_labels_are_read_where_a_claim_is_about_them(world):
+    """The headline, on three labels, says 1 point and chooses sigma 0.1; accuracy on two labels says 10 for it."""
+    variants = {"vanilla": (0.60, 0.70), "hype-n~sigma=0.1": (0.61, 0.80), "hype-n~sigma=0.2": (0.55, 0.95)}
+    scores = {("mini", m, "mini-mnli", seed): three for m, (three, _) in variants.items() for seed in range(3)}
+    grid = Grid(methods=tuple(variants), tasks=("mini-mnli",), values=scores)
+    read = claim("two", reading="two-way", tasks=["mini-mnli"])
+    suite = world.build(grid, read, claim("three", tasks=["mini-mnli"]), selection="published")
+    path = world.results / "metrics.parquet"
+    frame = pd.read_parquet(path)
+    rows = frame[frame["headline"]].assign(metric="accuracy_two_way", headline=False, majority_value=0.66)
+    rows["value"] = [variants[method][1] for method in rows["method"]]
+    pd.concat([frame, rows]).to_parquet(path)
+    two, three = judge(suite, load_or_empty(suite))
+    assert (two["effect"], three["effect"]) == (pytest.approx(10), pytest.approx(1))
+    assert [entry["mcnemar"] for entry in two["details"]] == [None]
+
+
 def test_another_encoder_can_be_the_baseline(world):
     scores = {}
     for task in TASKS:
@@ -511,7 +617,7 @@ def judged(world):
         claim("away", tasks=["mini-stsb"]),
         claim("steady", statistic="spread", margin=0.5),
     )
-    return suite, judge(suite, load_or_none(suite)), world
+    return suite, judge(suite, load_or_empty(suite)), world
 
 
 def test_every_verdict_occurs_and_is_written(judged):
@@ -521,7 +627,7 @@ def test_every_verdict_occurs_and_is_written(judged):
     written = json.loads(claims_path(suite).read_text(), parse_constant=lambda name: pytest.fail(name))
     assert written["claims"] == json.loads(json.dumps(claims))
     first = claims_path(suite).read_bytes()
-    write_claims(suite, judge(suite, load_or_none(suite)))
+    write_claims(suite, judge(suite, load_or_empty(suite)))
     assert claims_path(suite).read_bytes() == first
 
 

@@ -7,7 +7,7 @@ rule claims:
         dag.layer_studies,
         dag.claim_files,
     output:
-        f"{dag.folder}/analysis/claims.json",
+        dag.claims_path,
     log:
         f"{dag.folder}/logs/claims.log",
     conda:

@@ -18,8 +18,7 @@ rule inside:
     input:
         dag.inside_inputs,
     output:
-        f"{dag.folder}/inside/{{cell}}.json",
-        f"{dag.folder}/inside/{{cell}}.npz",
+        dag.inside_outputs(),
     log:
         f"{dag.folder}/logs/inside/{{cell}}.log",
     wildcard_constraints:
@@ -42,7 +41,7 @@ rule inside_before:
     input:
         dag.inside_before_inputs,
     output:
-        f"{dag.folder}/inside/{{encoder}}/before/{{task}}.json",
+        dag.inside_before,
     log:
         f"{dag.folder}/logs/inside/{{encoder}}/before/{{task}}.log",
     conda:
@@ -63,7 +62,7 @@ rule inside_table:
     input:
         dag.inside_studies,
     output:
-        f"{dag.folder}/inside.parquet",
+        dag.inside_table_path,
     log:
         f"{dag.folder}/logs/inside.log",
     conda:

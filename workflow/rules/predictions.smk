@@ -5,8 +5,7 @@ rule predictions:
     input:
         dag.records,
     output:
-        f"{dag.folder}/analysis/slices.parquet",
-        f"{dag.folder}/analysis/calibration.parquet",
+        dag.prediction_paths,
     log:
         f"{dag.folder}/logs/predictions.log",
     conda:

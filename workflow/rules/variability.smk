@@ -5,7 +5,7 @@ rule variability:
     input:
         dag.layer_inputs,
     output:
-        f"{dag.folder}/variability/{{encoder}}/{{task}}.json",
+        dag.layer_study,
     log:
         f"{dag.folder}/logs/variability/{{encoder}}/{{task}}.log",
     conda:

@@ -1,23 +1,17 @@
 """Claims: sentences of the papers as checkable statements, read from `config/claims/*.yaml`.
 
 A claim says which cells it is about, which statistic and test speak for it, in which family of tests it stands, and how
-large an effect it means. Nothing here imports numpy: a suite that names claims is checked with them.
+large an effect it means. A suite that names claims is checked with them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from steadytune.errors import SteadyTuneError, unknown
-from steadytune.methods.registry import parse
 from steadytune.published import Row, load_published, printed_difference
-from steadytune.schema import Checked, check, read_yaml
-from steadytune.tasks.table import parse_task
+from steadytune.schema import Checked
 
-CLAIMS = Path("config/claims")
 ALPHA = 0.05
 """The error that each family of claims may make, in all its tests together."""
 
@@ -32,7 +26,8 @@ class Printed(Checked):
     model: str
     row: str
     against: str
-    tasks: Names
+    tasks: Annotated[tuple[str | Names, ...], Field(min_length=1)]
+    """Printed columns; those in a group of their own are averaged first, as the claim averages a task's sets."""
 
 
 class Stated(Checked):
@@ -117,6 +112,8 @@ class Difference(Comparison):
     sets: dict[str, Names] | Names | Every | None = None
     """Other evaluation sets than the task's own, a mean over which is a cell's score: for all tasks, or by task; `*` is
     all that the suite has."""
+    reading: Literal["headline", "two-way"] = "headline"
+    """What is read on each set: its headline metric, or accuracy on entailment against the rest (HyPe's Table 7)."""
 
 
 class Gain(Comparison):
@@ -197,91 +194,6 @@ Claim = Annotated[
 ]
 
 
-class ClaimFile(Checked):
-    """A file of claims; `paper`, `source` and `suite` hold for all of them, `family` for those that name none."""
-
-    paper: str
-    source: str
-    suite: str | None = None
-    claims: tuple[Claim, ...] = Field(min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _share(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or not isinstance(value.get("claims"), list):
-            return value
-        shared = {key: value[key] for key in ("paper", "source", "suite") if key in value}
-        shared["family"] = value.get("paper")
-        each = [{**shared, **claim} if isinstance(claim, Mapping) else claim for claim in value["claims"]]
-        return {**value, "claims": each}
-
-
-def load_claims(path: Path) -> tuple[Claim, ...]:
-    """The claims of a file.
-
-    Raises:
-        SteadyTuneError: one line naming file, claim, key, value and what was expected.
-    """
-    claims = check(ClaimFile, read_yaml(path), path).claims
-    seen: set[str] = set()
-    for claim in claims:
-        try:
-            if claim.id in seen:
-                raise SteadyTuneError("stands twice")
-            _check_names(claim)
-        except SteadyTuneError as error:
-            raise SteadyTuneError(f"{path}: claim '{claim.id}': {error}") from None
-        seen.add(claim.id)
-    return claims
-
-
-def find_claims(names: Iterable[str], where: str, folder: Path = CLAIMS) -> tuple[Claim, ...]:
-    """The claims that a suite names, each once: all of a file by its name, or one by its id.
-
-    Raises:
-        SteadyTuneError: a name that is neither, or a file that does not hold.
-    """
-    names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    # An id may stand in any file.
-    wanted = names if paths.keys() >= set(names) else paths
-    files = {name: load_claims(paths[name]) for name in wanted}
-    known: dict[str, Sequence[Claim]] = dict(files)
-    for claim in (claim for claims in files.values() for claim in claims):
-        if claim.id in known:
-            raise SteadyTuneError(f"{folder}: claim '{claim.id}': the name stands for another claim or file too")
-        known[claim.id] = (claim,)
-    found: dict[str, Claim] = {}
-    for name in names:
-        if name not in known:
-            raise unknown("claim", name, known, where)
-        found |= {claim.id: claim for claim in known[name]}
-    return tuple(found.values())
-
-
 @cache
 def _printed(paper: str) -> tuple[Row, ...]:
     return load_published(paper)
-
-
-def _check_names(claim: Claim) -> None:
-    """Every name in a claim that this project knows of has to exist."""
-    for method in claim.methods:
-        parse(method)
-    names = [] if claim.tasks == "*" else [*claim.tasks]
-    if isinstance(claim, Gain):
-        names += claim.reference
-    if isinstance(claim, Difference) and claim.sets not in (None, "*"):
-        sets = claim.sets.values() if isinstance(claim.sets, dict) else [claim.sets]
-        names += [name for each in sets for name in each or ()]
-        if isinstance(claim.sets, dict) and set(claim.sets) != set(claim.tasks):
-            raise SteadyTuneError("sets: expected an entry for each of its tasks")
-    for name in names:
-        parse_task(name)
-    if claim.unreachable is None and isinstance(claim, Difference | Gain):
-        effect = claim.size() if claim.direction == "higher" or claim.margin is not None else -claim.size()
-        if effect <= 0:
-            raise SteadyTuneError(f"an effect of {effect:.3g} points is none that could be {claim.direction}")
-    elif claim.unreachable is None and claim.margin is None:
-        raise SteadyTuneError("expected a `margin`: a printed difference is no bound and no ratio")
-    # That the printed rows exist, also where a margin stands in place of their difference.
-    claim.effect()

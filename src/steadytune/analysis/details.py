@@ -1,15 +1,16 @@
 """Task by task, what stands behind a comparison of scores: both sides described, and how they differ there alone."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from steadytune.analysis.claims import Claim, Cost, Difference, Gain, LayerStability
-from steadytune.analysis.evidence import Evidence, Scene, Stratum
+from steadytune.analysis.evidence import Evidence, Stratum
+from steadytune.analysis.scene import Scene
 from steadytune.analysis.significance import mcnemar, permutation
 from steadytune.analysis.statistics import almost_stochastic_order, probability_of_improvement, summarise
-from steadytune.record import PREDICTIONS
+from steadytune.layout import predictions_path
+from steadytune.results.model import Results
 from steadytune.tasks.table import parse_task
 
 
@@ -37,7 +38,7 @@ def details(claim: Claim, evidence: Evidence, scene: Scene) -> list[dict[str, An
                     "eps_min": almost_stochastic_order(one, other),
                     "unpaired_p": permutation(one[None], other[None]),
                     "mcnemar": None
-                    if isinstance(claim, Difference) and claim.sets
+                    if isinstance(claim, Difference) and (claim.sets or claim.reading != "headline")
                     else _mcnemar(scene, stratum, (claim.method, baseline), evidence.seeds),
                 }
             )
@@ -52,7 +53,7 @@ def _mcnemar(scene: Scene, stratum: Stratum, methods: tuple[str, str], seeds: tu
     p_values = []
     for seed in seeds:
         sides = [
-            answered_rightly(scene.side(method).cell_path(encoder, method, stratum.task, seed), stratum.task)
+            answered_rightly(scene.side(method), (encoder, method, stratum.task, seed))
             for encoder, method in zip((stratum.encoder, stratum.baseline_encoder), methods, strict=True)
         ]
         if all(len(side) for side in sides) and len(sides[0]) == len(sides[1]):
@@ -60,13 +61,16 @@ def _mcnemar(scene: Scene, stratum: Stratum, methods: tuple[str, str], seeds: tu
     return {"pairs": len(p_values), "differ": sum(p <= 0.05 for p in p_values)}
 
 
-def answered_rightly(folder: Path, task: str) -> np.ndarray:
-    """Whether a cell answered each example of its own task rightly, in the order of the set; empty without its file."""
+def answered_rightly(results: Results, named: tuple[str, str, str, int]) -> np.ndarray:
+    """Whether a cell, `named` as `Results.cell` takes it, answered each example of its own task rightly.
+
+    Shape (examples,), in the order of the set; empty where the cell has left no predictions.
+    """
     import pandas as pd
 
-    path = folder / PREDICTIONS
+    path = predictions_path(results.folder, results.cell(*named))
     if not path.is_file():
         return np.empty(0, dtype=bool)
     columns = ["evaluation_set", "row", "label", "prediction"]
-    frame = pd.read_parquet(path, columns=columns, filters=[("evaluation_set", "==", task)]).sort_values("row")
+    frame = pd.read_parquet(path, columns=columns, filters=[("evaluation_set", "==", named[2])]).sort_values("row")
     return (frame["label"] == frame["prediction"]).to_numpy(dtype=bool)

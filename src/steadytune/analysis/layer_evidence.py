@@ -12,14 +12,19 @@ from steadytune.schema import read_json
 from steadytune.suite import Suite
 
 
-def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
-    """The draws of every encoder and task of the claim; with `*`, of those tasks that have any."""
+def pairs_of(claim: LayerStability, suite: Suite) -> list[tuple[str, str]]:
+    """(encoder, task) that the claim is about; a task `*` where it is about all and the suite measures none."""
     studies = suite.layer_studies()
-    pairs = [
+    return [
         (encoder, task)
         for encoder in claim.encoders
         for task in ([t for e, t in studies if e == encoder] or ["*"] if claim.tasks == "*" else claim.tasks)
     ]
+
+
+def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
+    """The draws of every encoder and task of the claim; with `*`, of those tasks that have any."""
+    studies, pairs = suite.layer_studies(), pairs_of(claim, suite)
     paths = {pair: variability_path(suite, *pair) for pair in pairs if pair in studies}
     facts: dict[str, Any] = {
         "strata": tuple(Stratum(encoder, encoder, task) for encoder, task in pairs),

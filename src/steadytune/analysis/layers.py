@@ -1,9 +1,7 @@
 """The variability stage: an encoder's layers measured on the training split of a task, as a file."""
 
-import json
 import logging
-import math
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from steadytune.analysis.settings import VariabilitySettings
 from steadytune.analysis.variability import VariabilityResult, class_indices, variability
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.errors import unknown
-from steadytune.files import write_text
+from steadytune.files import write_json
 from steadytune.layout import dataset_folder, model_folder, variability_path
 from steadytune.store.receipt import verify
 from steadytune.suite import Suite
@@ -64,7 +62,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     value |= asdict(result) | found
     if settings.choose_by == "corrected" and found["bands"]:
         value["best_layer"] = corrected_choice(found["bands"], result.nu)
-    write_text(variability_path(suite, encoder_name, task_name), json.dumps(_plain(value), indent=1) + "\n")
+    write_json(variability_path(suite, encoder_name, task_name), value)
 
 
 def studies(
@@ -92,17 +90,6 @@ def studies(
         seed = derive(0, "variability", "folds") % 2**32
         found["selectors"] = choose_layers(sample.features.float().numpy(), labels, sample.classes, seed)
     return found
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: dataclasses as mappings, and null for numbers that are infinite or undefined."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _generator(name: str) -> np.random.Generator:

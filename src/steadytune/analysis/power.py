@@ -6,6 +6,7 @@ smallest attainable p-value has to be small enough.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from typing import Literal
 
@@ -25,6 +26,14 @@ MOST_SEEDS = 1000
 SIMULATIONS = 2000
 SLICE = 200
 """Simulations at a time: what many strata of many seeds leave room for."""
+
+
+def chance_of_each(count: int) -> float:
+    """The chance that each of `count` effects needs, so that all of them are shown with a chance of `POWER` at least.
+
+    Whatever the tests have in common: the chances to miss one add up to no more than 1 - `POWER`.
+    """
+    return 1 - (1 - POWER) / count
 
 
 def smallest_p(seeds: int, tasks: int = 1) -> float:
@@ -57,15 +66,17 @@ def power_of_mean(effect: float, sd: float, seeds: int, tasks: int, alpha: float
     return max(0.0, 2 * chance - 1) if goal == "equivalence" else chance
 
 
-def detectable_effect(sd: float, seeds: int, tasks: int, alpha: float, goal: Goal = "difference") -> float:
-    """The smallest effect, or bound, for which the chance is 80 %; infinite for one run in all."""
+def detectable_effect(
+    sd: float, seeds: int, tasks: int, alpha: float, goal: Goal = "difference", *, chance: float = POWER
+) -> float:
+    """The smallest effect, or bound, that has such a chance; infinite for one run in all."""
     if tasks * (seeds - 1) < 1:
         return float("inf")
     if sd == 0:
         return 0.0
 
     def missing(effect: float) -> float:
-        return power_of_mean(effect, sd, seeds, tasks, alpha, goal) - POWER
+        return power_of_mean(effect, sd, seeds, tasks, alpha, goal) - chance
 
     high = sd
     while missing(high) < 0:
@@ -73,12 +84,24 @@ def detectable_effect(sd: float, seeds: int, tasks: int, alpha: float, goal: Goa
     return float(optimize.brentq(missing, 0, high))  # pyright: ignore[reportArgumentType]
 
 
-def seeds_for_mean(effect: float, sd: float, tasks: int, alpha: float, goal: Goal = "difference") -> int | None:
-    """The fewest seeds with which the chance is 80 %; None above 1,000."""
+def seeds_for_mean(
+    effect: float,
+    sd: float,
+    tasks: int,
+    alpha: float,
+    goal: Goal = "difference",
+    *,
+    chance: float = POWER,
+    unequal: Fraction = Fraction(1),
+) -> int | None:
+    """The fewest seeds with which the effect has such a chance; None above 1,000.
+
+    unequal: the share of pairs whose sides differ; the sign-flip test does without the others.
+    """
 
     def enough(seeds: int) -> bool:
-        attainable = goal != "difference" or smallest_p(seeds, tasks) <= alpha
-        return attainable and power_of_mean(effect, sd, seeds, tasks, alpha, goal) >= POWER
+        attainable = goal != "difference" or smallest_p(int(seeds * tasks * unequal)) <= alpha
+        return attainable and power_of_mean(effect, sd, seeds, tasks, alpha, goal) >= chance
 
     return _fewest(enough, 2)
 
@@ -97,15 +120,15 @@ def power_of_ratio(ratio: float, seeds: int, tasks: int, alpha: float) -> float:
     return float(np.mean(found))
 
 
-def detectable_ratio(seeds: int, tasks: int, alpha: float) -> float:
-    """The mildest ratio of deviations, in steps of 0.05, that is found with a chance of 80 %; 0 where none is."""
+def detectable_ratio(seeds: int, tasks: int, alpha: float, *, chance: float = POWER) -> float:
+    """The mildest ratio of deviations, in steps of 0.05, that is found with such a chance; 0 where none is."""
     ratios = np.arange(19, 0, -1) / 20
-    return next((float(ratio) for ratio in ratios if power_of_ratio(float(ratio), seeds, tasks, alpha) >= POWER), 0.0)
+    return next((float(ratio) for ratio in ratios if power_of_ratio(float(ratio), seeds, tasks, alpha) >= chance), 0.0)
 
 
-def seeds_for_ratio(ratio: float, tasks: int, alpha: float) -> int | None:
-    """The fewest seeds with which a ratio of deviations is found with a chance of 80 %; None above 1,000."""
-    return _fewest(lambda seeds: power_of_ratio(ratio, seeds, tasks, alpha) >= POWER, 3)
+def seeds_for_ratio(ratio: float, tasks: int, alpha: float, *, chance: float = POWER) -> int | None:
+    """The fewest seeds with which a ratio of deviations is found with such a chance; None above 1,000."""
+    return _fewest(lambda seeds: power_of_ratio(ratio, seeds, tasks, alpha) >= chance, 3)
 
 
 def _fewest(enough: Callable[[int], bool], least: int) -> int | None:

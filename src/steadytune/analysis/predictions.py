@@ -23,8 +23,8 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.calibration import brier_score, expected_calibration_error
 from steadytune.evaluation.transfer import Alignment, align
 from steadytune.files import write_parquet
-from steadytune.layout import calibration_path, cell_folder, record_path, slices_path
-from steadytune.record import PREDICTIONS, read_record
+from steadytune.layout import calibration_path, predictions_path, record_path, slices_path
+from steadytune.record import read_record
 from steadytune.suite import Suite
 from steadytune.tasks.data import read_columns
 from steadytune.tasks.table import parse_task
@@ -87,7 +87,7 @@ def _predictions(suite: Suite, cell: Cell) -> Iterator[tuple[str, pd.DataFrame]]
         return
     source, _ = parse_task(cell.task)
     if record.evaluations and not source.regression and not source.span:
-        table = pd.read_parquet(cell_folder(suite, cell) / PREDICTIONS)
+        table = pd.read_parquet(predictions_path(suite, cell))
         for name, rows in table.groupby("evaluation_set", sort=False):
             if np.isfinite(_logits(cell, rows)).all():
                 yield str(name), rows

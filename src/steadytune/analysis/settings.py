@@ -72,7 +72,7 @@ class VariabilitySettings(NuSettings):
     @model_validator(mode="after")
     def _correction_has_resamples(self) -> "VariabilitySettings":
         if self.choose_by == "corrected" and not self.resamples:
-            raise ValueError("choose_by is 'corrected', which needs resamples of at least 1")
+            raise ValueError("`resamples` of at least 1 where `choose_by` is 'corrected'")
         return self
 
     @model_validator(mode="before")

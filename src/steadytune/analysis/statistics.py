@@ -73,12 +73,16 @@ def stratified_mean(scores: np.ndarray) -> Estimate:
     With one task it is the usual mean with runs - 1 degrees of freedom.
     """
     tasks, runs = scores.shape
-    variances = scores.var(axis=1, ddof=1) / runs
-    # Runs that agree to the last digits of their numbers do not vary.
-    variances[variances <= (np.finfo(np.float64).eps * np.abs(scores).max(axis=1)) ** 2] = 0
+    variances = np.where(constant(scores), 0, scores.var(axis=1, ddof=1) / runs)
     total = variances.sum()
     df = total**2 / (variances**2).sum() * (runs - 1) if total > 0 else tasks * (runs - 1)
     return Estimate(float(scores.mean()), float(np.sqrt(total)) / tasks, float(df))
+
+
+def constant(scores: np.ndarray) -> np.ndarray:
+    """Where the runs of a task agree to the last digits of their numbers, (tasks,) bool; scores (tasks, runs)."""
+    rounding = np.finfo(np.float64).eps * np.abs(scores).max(axis=1)
+    return scores.var(axis=1, ddof=1) <= scores.shape[1] * rounding**2
 
 
 def bootstrap_interval(
@@ -114,10 +118,9 @@ def bootstrap_interval(
 def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
     """The ratio of standard deviations over runs, first / second, as a geometric mean over tasks.
 
-    Both (tasks, runs); 0 or infinite where one side does not vary on some task, NaN where both sides do not.
+    Both (tasks, runs), and neither `constant` on any task: a single one would make it 0 or infinite.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.log(first.std(axis=1, ddof=1)) - np.log(second.std(axis=1, ddof=1))
+    ratios = np.log(first.std(axis=1, ddof=1)) - np.log(second.std(axis=1, ddof=1))
     return float(np.exp(ratios.mean()))
 
 

@@ -1,9 +1,8 @@
 """The verdict on each claim that a suite names, by the rules of docs/claims.md, which stand in `decide` alone."""
 
-import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,15 +11,16 @@ import numpy as np
 
 from steadytune.analysis.claims import ALPHA, Claim, Comparison, LayerStability
 from steadytune.analysis.details import details
-from steadytune.analysis.evidence import Evidence, Scene, View
+from steadytune.analysis.evidence import Evidence, View
 from steadytune.analysis.findings import UNITS, Finding, find
-from steadytune.analysis.layer_evidence import gather_draws
+from steadytune.analysis.layer_evidence import gather_draws, pairs_of
+from steadytune.analysis.scene import Scene
 from steadytune.analysis.significance import benjamini_hochberg, holm
 from steadytune.errors import unknown
-from steadytune.files import write_text
-from steadytune.layout import claims_path, metrics_path, results_folder
-from steadytune.rendering.results import Results, load_results
-from steadytune.rendering.stage import describe
+from steadytune.files import plain, write_json
+from steadytune.layout import claims_path
+from steadytune.results.describe import empty_results, load_or_empty
+from steadytune.results.model import Results
 from steadytune.suite import DEFAULT_SUITE, Suite
 
 Verdict = Literal["reproduced", "direction only", "inconclusive", "not reproduced", "not evaluated"]
@@ -29,6 +29,7 @@ VERDICTS: tuple[Verdict, ...] = ("reproduced", "direction only", "inconclusive",
 AS_RUN = View("as run")
 VIEWS = (
     View("nested selection", rule="nested"),
+    View("selection on the reported set", rule="published"),
     View("without degenerate runs", without_degenerate=True),
     View("diverged runs as majority class", with_diverged=True),
     View("median", centre="median"),
@@ -42,7 +43,7 @@ def decide(finding: Finding | None, adjusted: float, alpha: float) -> Verdict:
     Args:
         finding: None where the claim's cells are not all there.
         adjusted: the finding's p-value after Holm's correction in its family.
-        alpha: ALPHA over the number of claims judged in the family.
+        alpha: ALPHA over the number of claims in the family.
     """
     if finding is None:
         return "not evaluated"
@@ -77,7 +78,8 @@ def judge(suite: Suite, results: Results) -> list[dict[str, Any]]:
     """Every claim of a suite as plain values, in the suite's order: `claims.json` and the table are made of them."""
     claims = suite.claims
     scene = Scene(suite, results, AS_RUN)
-    found, rates = _judge_view(claims, scene), {}
+    sizes = family_sizes(suite)
+    found, rates = _judge_view(claims, scene, sizes), {}
     if judged := [claim.id for claim in claims if found[claim.id].finding]:
         corrected = benjamini_hochberg(np.array([found[name].p for name in judged]))
         rates = dict(zip(judged, corrected.tolist(), strict=True))
@@ -85,7 +87,7 @@ def judge(suite: Suite, results: Results) -> list[dict[str, Any]]:
     for view in VIEWS:
         scene = Scene(suite, results, view)
         touched = [claim.id for claim in claims if found[claim.id].finding and scene.touches(claim)]
-        others = _judge_view(claims, scene) if touched else {}
+        others = _judge_view(claims, scene, sizes) if touched else {}
         for name in touched:
             verdict = others[name].verdict
             changed = {"verdict": verdict, "survives": verdict == found[name].verdict}
@@ -93,27 +95,15 @@ def judge(suite: Suite, results: Results) -> list[dict[str, Any]]:
     return [
         _entry(found[claim.id], suite)
         | {"q": rates.get(claim.id), "sensitivity": survives[claim.id]}
-        | {"details": _plain(details(claim, found[claim.id].evidence, scene))}
+        | {"details": plain(details(claim, found[claim.id].evidence, scene))}
         for claim in claims
     ]
-
-
-def load_or_none(suite: Suite) -> Results:
-    """A suite's results; those of a suite of which nothing has run are empty, and all its claims not evaluated."""
-    if metrics_path(suite).exists():
-        return load_results(results_folder(suite), describe(suite))
-    return empty_results(suite)
-
-
-def empty_results(suite: Suite) -> Results:
-    """The results of a suite of which nothing has run."""
-    return Results(results_folder(suite), describe(suite), {}, {}, {}, (), (), (), ())
 
 
 def write_claims(suite: Suite, judged: Sequence[dict[str, Any]]) -> None:
     """Write `claims.json`."""
     value = {"suite": suite.name, "alpha": ALPHA, "claims": judged}
-    write_text(claims_path(suite), json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_json(claims_path(suite), value)
 
 
 def missing_of(suite: Suite, name: str) -> tuple[str, ...]:
@@ -125,7 +115,22 @@ def missing_of(suite: Suite, name: str) -> tuple[str, ...]:
     claims = {claim.id: claim for claim in suite.claims}
     if name not in claims:
         raise unknown("claim", name, claims, f"{suite.path}: claims")
-    return _gather(claims[name], Scene(suite, load_or_none(suite), AS_RUN)).missing
+    return _gather(claims[name], Scene(suite, load_or_empty(suite), AS_RUN)).missing
+
+
+def family_sizes(suite: Suite) -> Counter[str]:
+    """The tests of each family: its claims of which the suite plans every cell, whether they have run or not.
+
+    It is the same whatever has run and under every view, so that no verdict hangs on which other claims were judged.
+    """
+    scene = Scene(suite, empty_results(suite), AS_RUN)
+    return Counter(claim.family for claim in suite.claims if not claim.unreachable and not _unplanned(claim, scene))
+
+
+def _unplanned(claim: Claim, scene: Scene) -> bool:
+    if isinstance(claim, LayerStability):
+        return any(pair not in scene.suite.layer_studies() for pair in pairs_of(claim, scene.suite))
+    return bool(scene.gather(claim).outside)
 
 
 def _gather(claim: Claim, scene: Scene) -> Evidence:
@@ -134,17 +139,16 @@ def _gather(claim: Claim, scene: Scene) -> Evidence:
     return gather_draws(claim, scene.suite) if isinstance(claim, LayerStability) else scene.gather(claim)
 
 
-def _judge_view(claims: Sequence[Claim], scene: Scene) -> dict[str, Judgement]:
-    """Each claim by id; the p-values of a family are corrected for the claims in it that can be judged."""
+def _judge_view(claims: Sequence[Claim], scene: Scene, sizes: Mapping[str, int]) -> dict[str, Judgement]:
+    """Each claim by id; the p-values of a family are corrected for all its claims, 1 for those not judged so far."""
     evidence = {claim.id: _gather(claim, scene) for claim in claims}
-    sizes = Counter(claim.family for claim in claims if not evidence[claim.id].lack)
     findings, adjusted = {}, {}
     for family, size in sizes.items():
         members = [claim for claim in claims if claim.family == family and not evidence[claim.id].lack]
         found = [find(claim, evidence[claim.id], ALPHA / size, scene.view.centre) for claim in members]
         findings |= {claim.id: finding for claim, finding in zip(members, found, strict=True)}
-        corrected = holm(np.array([finding.p for finding in found]))
-        adjusted |= {claim.id: float(p) for claim, p in zip(members, corrected, strict=True)}
+        corrected = holm(np.array([finding.p for finding in found] + [1.0] * (size - len(found))))
+        adjusted |= {claim.id: float(p) for claim, p in zip(members, corrected[: len(found)], strict=True)}
     judged = {}
     for claim in claims:
         finding, p, size = findings.get(claim.id), adjusted.get(claim.id, math.nan), sizes[claim.family]
@@ -185,7 +189,7 @@ def _numbers(judged: Judgement) -> dict[str, Any]:
     """The finding as JSON has it: null for what is undefined or infinite."""
     names = Finding.__dataclass_fields__
     found = asdict(judged.finding) if judged.finding else dict.fromkeys(names)
-    return _plain(found | {"p_adjusted": judged.adjusted})
+    return plain(found | {"p_adjusted": judged.adjusted})
 
 
 def reason(judged: Judgement) -> str:
@@ -230,11 +234,3 @@ def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
         return None
     file = "" if path == DEFAULT_SUITE else f" --configfile {path}"
     return f"snakemake --cores all{file} -- $(steadytune claims {name} --missing {claim.id})"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -24,7 +24,7 @@ from scipy import stats
 
 from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.layout import recorded_folder, results_folder, verification_folder
+from steadytune.layout import cells_folder, recorded_folder, verification_folder
 from steadytune.record import PREDICTIONS, RECORD, Record, damaged_file, read_record
 from steadytune.status import differences
 from steadytune.suite import Suite
@@ -75,7 +75,7 @@ def recorded_cells(suite: Suite, folder: Path | None, *, published: bool = False
     """The folder with the records to verify: the suite's own, the published ones, or `folder`, laid out alike."""
     if published:
         folder = recorded_folder(suite)
-    return (folder or results_folder(suite)) / "cells"
+    return cells_folder(folder or suite)
 
 
 def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:

@@ -9,7 +9,6 @@ ELECTRA, XLNet, DeBERTa and DistilBERT have no pretrained pooler: the dense laye
 the classification head.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -36,8 +35,6 @@ class Architecture:
     """The layout of one model type.
 
     stack: path of the list of layers in the classification model.
-    head: the head as a function (model, last hidden state (batch, tokens, width)) -> logits: (batch, num_labels), or
-        (batch, 2, tokens) of a span head.
     output_layer: path of the linear layer that gives the logits.
     pooler: path of a pooler that belongs to the pretrained encoder, or None.
     hidden_dropout: the configuration key of the dropout on hidden states.
@@ -49,11 +46,9 @@ class Architecture:
     sublayers: paths, inside a layer, of the modules that give the self-attention's and the feed-forward's output
         right before each residual is added; empty where the layout has no such module.
     projections: paths, inside a layer, of the linear layers that make queries and values (or both and the keys).
-    span_dropout: path of the dropout that a span head has below its linear layer, or None.
     """
 
     stack: str
-    head: Callable[[Model, Tensor], Tensor]
     output_layer: str = "classifier"
     pooler: str | None = None
     hidden_dropout: str = "hidden_dropout_prob"
@@ -63,11 +58,10 @@ class Architecture:
     attention_block: str = "attention"
     sublayers: tuple[str, ...] = ("attention.output.dropout", "output.dropout")
     projections: tuple[str, ...] = ("attention.self.query", "attention.self.value")
-    span_dropout: str | None = None
 
     def spans(self) -> "Architecture":
         """The layout of the same model type with a span head: no pooler, and every token is read."""
-        return replace(self, head=self._span_head, output_layer=SPAN_LAYER, pooler=None, reads_last_token=False)
+        return replace(self, output_layer=SPAN_LAYER, pooler=None, reads_last_token=False)
 
     def logits(self, output: Any, attention_mask: Tensor | None) -> Tensor:
         """The logits in what the model's forward pass returns; those of padding are `NO_TOKEN` under a span head."""
@@ -75,11 +69,6 @@ class Architecture:
             return output.logits
         logits = torch.stack((output.start_logits, output.end_logits), dim=1)
         return logits if attention_mask is None else logits.masked_fill(attention_mask[:, None] == 0, NO_TOKEN)
-
-    def _span_head(self, model: Model, hidden: Tensor) -> Tensor:
-        if self.span_dropout is not None:
-            hidden = model.get_submodule(self.span_dropout)(hidden)
-        return model.get_submodule(SPAN_LAYER)(hidden).transpose(1, 2)
 
     def layers(self, model: Model) -> list[nn.Module]:
         """The layer modules in the order in which a forward pass calls them."""
@@ -125,66 +114,34 @@ class Albert(Architecture):
         model.config.num_hidden_layers = at
 
 
-def _bert_head(model: Model, hidden: Tensor) -> Tensor:
-    return model.classifier(model.dropout(model.bert.pooler(hidden)))
-
-
-def _albert_head(model: Model, hidden: Tensor) -> Tensor:
-    pooled = model.albert.pooler_activation(model.albert.pooler(hidden[:, 0]))
-    return model.classifier(model.dropout(pooled))
-
-
-def _classifier_head(model: Model, hidden: Tensor) -> Tensor:
-    return model.classifier(hidden)
-
-
-def _xlnet_head(model: Model, hidden: Tensor) -> Tensor:
-    # XLNet drops out once more between its last layer and the summary.
-    return model.logits_proj(model.sequence_summary(model.transformer.dropout(hidden)))
-
-
-def _deberta_head(model: Model, hidden: Tensor) -> Tensor:
-    return model.classifier(model.dropout(model.pooler(hidden)))
-
-
-def _distilbert_head(model: Model, hidden: Tensor) -> Tensor:
-    return model.classifier(model.dropout(nn.functional.relu(model.pre_classifier(hidden[:, 0]))))
-
-
 ARCHITECTURES: dict[str, Architecture] = {
     "albert": Albert(
         stack="albert.encoder.albert_layer_groups",
-        head=_albert_head,
         pooler="albert.pooler",
         sublayers=("attention.output_dropout", "ffn_output"),
         projections=("attention.query", "attention.value"),
     ),
-    "bert": Architecture(stack="bert.encoder.layer", head=_bert_head, pooler="bert.pooler"),
+    "bert": Architecture(stack="bert.encoder.layer", pooler="bert.pooler"),
     "deberta": Architecture(
         stack="deberta.encoder.layer",
-        head=_deberta_head,
         projections=("attention.self.in_proj",),
     ),
     "deberta-v2": Architecture(
         stack="deberta.encoder.layer",
-        head=_deberta_head,
         projections=("attention.self.query_proj", "attention.self.value_proj"),
     ),
     "distilbert": Architecture(
         stack="distilbert.transformer.layer",
-        head=_distilbert_head,
         hidden_dropout="dropout",
         takes_segments=False,
         attention_block="sa_layer_norm",
         sublayers=("attention.out_lin", "ffn"),
         projections=("attention.q_lin", "attention.v_lin"),
-        span_dropout="dropout",
     ),
-    "electra": Architecture(stack="electra.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
-    "roberta": Architecture(stack="roberta.encoder.layer", head=_classifier_head, output_layer="classifier.out_proj"),
+    "electra": Architecture(stack="electra.encoder.layer", output_layer="classifier.out_proj"),
+    "roberta": Architecture(stack="roberta.encoder.layer", output_layer="classifier.out_proj"),
     "xlnet": Architecture(
         stack="transformer.layer",
-        head=_xlnet_head,
         output_layer="logits_proj",
         # The one rate also governs XLNet's attention probabilities: it has no other.
         hidden_dropout="dropout",
@@ -194,8 +151,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         # The attention's projections are bare parameters inside one module, which no other module can follow.
         sublayers=(),
         projections=(),
-        # As under the sentence's head: between the last layer and what reads it.
-        span_dropout="transformer.dropout",
     ),
 }
 

@@ -157,13 +157,6 @@ class Encoder:
             states.append(hidden)
         return tuple(states)
 
-    def classify(self, hidden_last: Tensor) -> Tensor:
-        """The head on a hidden state (batch, tokens, width) -> logits (batch, num_labels).
-
-        A span head's are (batch, 2, tokens), and padding is no exception.
-        """
-        return self.architecture.head(self.model, hidden_last)
-
     def head_parameters(self) -> dict[str, nn.Parameter]:
         """The head, by name: all that lies outside the pretrained encoder.
 

@@ -11,18 +11,21 @@ import logging
 import math
 import shutil
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 from torch import nn
 from torch.nn import functional
 
-from steadytune.encoders.pretraining_data import GARBLED, Batch, Batches, read_texts, tokenize
+from steadytune.encoders.pretraining_data import GARBLED, Batch, Batches, Corpus, read_texts, tokenize
 from steadytune.encoders.tokenizer import build_tokenizer, build_vocabulary
-from steadytune.files import sha256, write_text
+from steadytune.errors import SteadyTuneError
+from steadytune.files import safetensors_errors, sha256, write_text
 from steadytune.methods.base import Composition
+from steadytune.schema import Checked, check, read_yaml
+from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
 from steadytune.training.determinism import set_determinism
 from steadytune.training.streams import derive
@@ -36,43 +39,51 @@ NO_METHOD = Composition(())
 CURVE = ("step", "learning_rate", "masked_loss", "judgement_loss", "judgement_accuracy")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """`config/encoders/<name>.yaml`."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    model_config = ConfigDict(allow_inf_nan=False)
 
     corpus: str
     """Data set in the store, `<owner>/<name>/<config>`."""
-    layers: int
-    width: int
-    heads: int
-    feed_forward: int
-    dropout: float
+    layers: PositiveInt
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    dropout: float = Field(ge=0, lt=1)
     """What the encoder's config.json asks of fine-tuning; pretraining sees each example about once and has none."""
-    initializer_range: float
+    initializer_range: PositiveFloat
     """Standard deviation of the initial weights; BERT's 0.02 suits a width of 768 and starts a narrow model slowly."""
-    max_tokens: int
-    vocabulary: int
-    """Largest number of word pieces."""
-    steps: int
-    masked: int
+    max_tokens: PositiveInt
+    """Tokens of the longest input, special ones included."""
+    vocabulary: int = Field(ge=77)
+    """Largest number of word pieces, of which 77 are special tokens, letters and digits."""
+    steps: PositiveInt
+    masked: PositiveInt
     """Examples a step for masked language modelling."""
-    judged: int
+    judged: PositiveInt
     """Examples a step for judging the last sentence."""
-    learning_rate: float
-    warmup: float
+    learning_rate: PositiveFloat
+    warmup: float = Field(ge=0, lt=1)
     """Share of the steps with rising learning rate; then it falls along a cosine to nought."""
-    weight_decay: float
-    clip: float
+    weight_decay: float = Field(ge=0)
+    clip: PositiveFloat
     """Largest norm of the gradient."""
-    mask_rate: float
+    mask_rate: float = Field(gt=0, lt=1)
     """Share of the words of one sentence that are masked."""
     seed: int
-    threads: int
+    threads: PositiveInt
     """Threads of PyTorch: sums are ordered by it, so that another number gives other bits."""
-    checkpoint_every: int
-    log_every: int
+    checkpoint_every: PositiveInt
+    """Steps."""
+    log_every: PositiveInt
+    """Steps."""
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads: {self.heads}: expected a divisor of width, {self.width}")
+        return self
 
 
 def pretrain(config_path: Path, store: Path, output: Path) -> None:
@@ -83,8 +94,6 @@ def pretrain(config_path: Path, store: Path, output: Path) -> None:
     Raises:
         SteadyTuneError: a wrong config file, or no corpus in the store.
     """
-    from steadytune.schema import check, read_yaml
-
     settings = check(Settings, read_yaml(config_path), config_path)
     started = time.monotonic()
     set_determinism("bitwise", settings.threads, "cpu")
@@ -92,8 +101,13 @@ def pretrain(config_path: Path, store: Path, output: Path) -> None:
     told, foils = read_texts(source)
     vocabulary = build_vocabulary((s for documents in (told, foils) for d in documents for s in d), settings.vocabulary)
     tokenizer = build_tokenizer(vocabulary, settings.max_tokens)
+    corpus = tokenize(tokenizer, told, foils)
+    if (longest := _longest_input(corpus)) > settings.max_tokens:
+        raise SteadyTuneError(
+            f"{config_path}: max_tokens: {settings.max_tokens}: expected at least {longest}, which {source} has"
+        )
     batches = Batches(
-        tokenize(tokenizer, told, foils),
+        corpus,
         tokenizer,
         seed=settings.seed,
         masked=settings.masked,
@@ -101,12 +115,21 @@ def pretrain(config_path: Path, store: Path, output: Path) -> None:
         mask_rate=settings.mask_rate,
     )
     model = build_model(settings, len(tokenizer))
-    fingerprint = f"{json.dumps(asdict(settings), sort_keys=True)} {sha256(source)}"
+    fingerprint = f"{json.dumps(settings.model_dump(), sort_keys=True)} {sha256(source)}"
     work = output.with_name(f".{output.name}.partial")
     progress = _fit(model, batches, settings, work / "checkpoint.safetensors", fingerprint)
     _write(work, output, model, tokenizer, settings, progress)
     # Not in the folder, whose files' hashes are part of the fingerprint of every cell that reads it.
     log.info("%s: pretrained in %.0f s", output, time.monotonic() - started)
+
+
+def _longest_input(corpus: Corpus) -> int:
+    """Tokens of the longest pair of neighbouring sentences, the second one true or false, with [CLS] and two [SEP]."""
+    return 3 + max(
+        len(told[i - 1]) + max(len(told[i]), len(foils[i]))
+        for told, foils in zip(corpus.told, corpus.foils, strict=True)
+        for i in range(1, len(told))
+    )
 
 
 def build_model(settings: Settings, vocabulary: int) -> "BertForPreTraining":
@@ -201,14 +224,13 @@ def _write(
     """Fill a folder beside `output`, its receipt last, and move it there in one rename."""
     from safetensors.torch import save_file
 
-    from steadytune.store.receipt import Receipt, measure_all, write_receipt
-
     folder = work / "folder"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     # The judgement head is no part of the encoder: fine-tuning draws its own.
     weights = {n: p.detach() for n, p in model.named_parameters() if not n.startswith("cls.seq_relationship")}
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with safetensors_errors(folder / "model.safetensors"):
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = settings.dropout
     model.config.architectures = ["BertForMaskedLM"]
     model.config.save_pretrained(folder)
@@ -219,7 +241,7 @@ def _write(
     ]
     write_text(folder / "curve.csv", "\n".join(curve) + "\n")
     record = {
-        "settings": asdict(settings),
+        "settings": settings.model_dump(),
         "parameters": sum(p.numel() for p in weights.values()),
         "tokens": progress["tokens"],
         "final": dict(zip(CURVE, progress["curve"][-1], strict=True)),

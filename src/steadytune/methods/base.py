@@ -1,8 +1,8 @@
 """What a method may do: its hooks, and how several methods compose.
 
-A method overrides the hooks it needs and nothing else in the project knows its name. In a composition `a+b`, `prepare`,
-`perturb`, `perturb_attention` and `gradients` of a run before those of b; `loss` and `step` belong to the one method
-that overrides them.
+A method overrides the hooks it needs and nothing else in the project knows its name. In a composition `a+b`, `perturb`,
+`perturb_attention` and `gradients` of a run before those of b, and so does `prepare` among methods that change the
+encoder in the same way (`Composition.prepare`); `loss` and `step` belong to the one method that overrides them.
 """
 
 import math
@@ -100,6 +100,8 @@ class Method:
     """The names it goes by, each with the settings that the name stands for."""
     source: ClassVar[str] = ""
     """Paper and section."""
+    changes_pretrained: ClassVar[bool] = False
+    """Whether `prepare` changes the pretrained values, which other methods build on: freeze, cache, keep a copy of."""
     selects_parameters: ClassVar[bool] = False
     """Whether it chooses which parameters are trained: two such methods contradict each other."""
     freezes_weights: ClassVar[bool] = False
@@ -168,11 +170,12 @@ class Composition:
         self.methods = methods
 
     def prepare(self, setup: Setup) -> None:
-        """Every method's: first those that choose layers and parameters, then the others, as the name has them.
+        """Every method's: those that change pretrained values, then those that choose layers and parameters, the rest.
 
-        A method that looks for its layers finds those that are left.
+        So a method that adds parameters, or runs layers ahead, finds the values that training starts from, and one that
+        looks for its layers finds those that are left. Within each of the three the name's order counts.
         """
-        for method in sorted(self.methods, key=lambda method: not method.selects_parameters):
+        for method in sorted(self.methods, key=lambda m: (not m.changes_pretrained, not m.selects_parameters)):
             method.prepare(setup)
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
@@ -208,6 +211,11 @@ class Composition:
 def overrides(cls: type[Method], hook: str) -> bool:
     """Whether a method has a hook of its own."""
     return getattr(cls, hook) is not getattr(Method, hook)
+
+
+def is_weight(name: str, parameter: "nn.Parameter") -> bool:
+    """Whether a parameter is a weight: a matrix, and no bias, of which XLNet's queries have some of two dimensions."""
+    return parameter.ndim >= 2 and not name.endswith("bias")
 
 
 def at_least_single(tensor: "Tensor") -> "Tensor":

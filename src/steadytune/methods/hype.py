@@ -56,6 +56,10 @@ class HyPe(Method):
             raise SteadyTuneError(
                 f"method hype: layers {named} do not fit an encoder of {depth}, expected 0 to {depth - 1}"
             )
+        if not self.layers:
+            raise SteadyTuneError(
+                f"method hype: layers {named} are none of an encoder of {depth}, so nothing would be perturbed"
+            )
 
     def perturb(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
         """`hidden` (B, T, d) + eps, entries independent."""

@@ -11,7 +11,7 @@ clipped. The training loss that is reported is the task's alone.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from steadytune.methods.base import Hyperparameters, Method, Setup, setting
+from steadytune.methods.base import Hyperparameters, Method, Setup, is_weight, setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,12 +51,12 @@ class L2SP(Method):
         self.anchors = {
             name: p.detach().clone()
             for name, p in encoder.encoder_parameters().items()
-            if settings.weight and p.requires_grad and (everything or p.ndim >= 2)
+            if settings.weight and p.requires_grad and (everything or is_weight(name, p))
         }
         self.head = frozenset(
             name
             for name, p in encoder.head_parameters().items()
-            if settings.head_weight and (everything or p.ndim >= 2)
+            if settings.head_weight and (everything or is_weight(name, p))
         )
 
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:

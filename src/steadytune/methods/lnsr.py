@@ -9,6 +9,7 @@ with x_b the input of layer b, f_{b,r} the layers from b up to r, and n the numb
 constants of the papers are not established; every default here is this project's choice (docs/methods.md).
 """
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +19,10 @@ from steadytune.methods.base import Hyperparameters, Method, Setup, at_least_sin
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from steadytune.training.batching import Batch
+    from steadytune.training.batching import Batch, Batcher
     from steadytune.training.forward import Forward
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,10 @@ class LNSRSettings(Hyperparameters):
 
 
 class LNSR(Method):
-    """The task loss plus the layers' squared change under noise, both passes with the same dropout masks."""
+    """The task loss plus the layers' squared change under noise.
+
+    Both passes have the same dropout masks, and the same noise of other methods (HyPe).
+    """
 
     Settings = LNSRSettings
     names = {"lnsr": {"noise": "gaussian"}, "lnsr-in-manifold": {"noise": "in-manifold"}}
@@ -61,30 +67,60 @@ class LNSR(Method):
                 f"method lnsr: layer {self.start} and layers {self.regularised} do not fit an encoder of {depth} "
                 f"layers; expected layer below {depth} and layers in layer + 1 .. {depth}"
             )
+        if self.settings.noise == "in-manifold":
+            _check_pairs(setup.train)
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
         """Task loss plus penalty; only the layers from b upwards run twice."""
         if self.settings.weight == 0:
             return super().loss(forward, batch)
+        # First, because layers are run again on what the pass right before it leaves.
+        partner = self._partner(forward, batch)
         output = forward(batch, keep_hidden=True, resumable_from=self.start)
         clean, mask = output.hidden, batch.inputs["attention_mask"]
-        entering = clean[self.start] + self._noise(clean[self.start], mask, forward)
+        # A part of a batch is weighted by its examples: the parts then add up to the mean over the batch's tokens.
+        tokens = mask.sum() if batch.whole is None else batch.whole.real_tokens * batch.share
+        entering = clean[self.start] + self._noise(clean[self.start], mask, partner, forward)
         noised = (entering, *forward.resume(self.start, entering))
-        penalty = sum(self._change(noised[layer - self.start], clean[layer], mask) for layer in self.regularised)
-        return forward.task_loss(output, batch) + self.settings.weight * penalty
+        changes = (_squared(noised[layer - self.start], clean[layer], mask) / tokens for layer in self.regularised)
+        return forward.task_loss(output, batch) + self.settings.weight * sum(changes)
 
-    @staticmethod
-    def _change(noised: "Tensor", clean: "Tensor", mask: "Tensor") -> "Tensor":
-        """Squared L2 distance (B, T, d) -> scalar: the mean over the real tokens of `mask` (B, T)."""
-        return (at_least_single(noised - clean).square().sum(-1) * mask).sum() / mask.sum()
-
-    def _noise(self, hidden: "Tensor", mask: "Tensor", forward: "Forward") -> "Tensor":
-        """Noise of the shape of `hidden` (B, T, d); zero where `mask` (B, T) marks padding."""
-        generator = forward.streams.noise
-        real = mask[..., None]
+    def _noise(
+        self, hidden: "Tensor", mask: "Tensor", partner: "tuple[Tensor, Tensor] | None", forward: "Forward"
+    ) -> "Tensor":
+        """Noise of the shape of `hidden` (B, T, d); zero where `mask` (B, T) marks padding, of either example."""
+        generator, real, hidden = forward.streams.noise, mask[..., None], hidden.detach()
         if self.settings.noise == "gaussian":
             return hidden.new_empty(hidden.shape).normal_(0, self.settings.sigma, generator=generator) * real
         # A shift by one pairs every example with another one (in a random order, of similar length).
-        towards = hidden.detach().roll(1, 0) - hidden.detach()
+        others, others_real = hidden.roll(1, 0), real.roll(1, 0)
+        if partner is not None:
+            others[:1], others_real[:1] = partner[0], partner[1][..., None]
         step = hidden.new_empty(len(hidden), 1, 1).normal_(0, self.settings.sigma, generator=generator)
-        return step * towards * real * real.roll(1, 0)
+        return step * (others - hidden) * real * others_real
+
+    def _partner(self, forward: "Forward", batch: "Batch") -> "tuple[Tensor, Tensor] | None":
+        """What enters layer b, (1, T, d), and the mask (1, T), of the example that a part's first one is paired with.
+
+        It lies in another part of the batch, so it takes a pass of its own. None in a whole batch.
+        """
+        import torch
+
+        if self.settings.noise == "gaussian" or batch.whole is None:
+            return None
+        before = batch.before()
+        with torch.no_grad():
+            return forward(before, keep_hidden=True).hidden[self.start], before.inputs["attention_mask"]
+
+
+def _squared(noised: "Tensor", clean: "Tensor", mask: "Tensor") -> "Tensor":
+    """Squared L2 distance (B, T, d) -> scalar: the sum over the real tokens of `mask` (B, T)."""
+    return (at_least_single(noised - clean).square().sum(-1) * mask).sum()
+
+
+def _check_pairs(train: "Batcher") -> None:
+    """Refuse batches of one example, which leave it nothing to be paired with; say so where only a last one is."""
+    if train.batch_size == 1:
+        raise SteadyTuneError("method lnsr: in-manifold noise pairs examples of a batch: batch_size is 1, expected 2")
+    if len(train.lengths) % train.batch_size == 1:
+        log.warning("a batch of each epoch has a single example, which gets no in-manifold noise")

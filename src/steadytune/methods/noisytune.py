@@ -29,6 +29,7 @@ class NoisyTune(Method):
     Settings = NoisyTuneSettings
     names = {"noisytune": {"head": False}, "noisytune-released": {"head": True}}
     source = "arXiv 2202.12024"
+    changes_pretrained = True
 
     def prepare(self, setup: Setup) -> None:
         """Add the noise, in the order of the model's parameters; single numbers have no spread and stay."""

@@ -11,7 +11,7 @@ The released code has the same order, and takes the decay towards zero away, too
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from steadytune.methods.base import Hyperparameters, Method, Setup, Update, setting
+from steadytune.methods.base import Hyperparameters, Method, Setup, Update, is_weight, setting
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -53,7 +53,7 @@ class PriorDecay(Method):
         self.anchors = {
             name: p.detach().clone()
             for name, p in pulled.items()
-            if p.requires_grad and (settings.covers == "all" or p.ndim >= 2)
+            if p.requires_grad and (settings.covers == "all" or is_weight(name, p))
         }
 
     def step(self, optimizer: "Optimizer", update: Update) -> None:

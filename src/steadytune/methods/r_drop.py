@@ -60,5 +60,6 @@ class RDrop(Method):
         apart = divergence(first.logits, second.logits) + divergence(second.logits, first.logits)
         if self.settings.form == "paper":
             return (task + alpha * apart) / 2
-        examples = 1 if batch.labels.is_floating_point() else len(batch.labels) / 2
+        # The sum over a batch, whose parts each have a mean that is weighted by their share of it.
+        examples = 1 if batch.labels.is_floating_point() else len((batch.whole or batch).labels) / 2
         return task + alpha * examples * apart

@@ -14,8 +14,9 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, nearest, unknown
+from steadytune.errors import SteadyTuneError, suggestion, unknown
 from steadytune.methods.base import Method, overrides
+from steadytune.spelling import read
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
 
 
 def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[tuple[Part, ...], dict[str, Any]]:
-    """Read a method's name: `hype-n`, `hype-n+r-drop`, `hype-n~sigma=1e-04`.
+    """Read a method's name: `hype-n`, `hype-n+r-drop`, `hype-n~sigma=1e-04`, `hype-n+lnsr~lnsr.sigma=0.05`.
 
     Args:
-        name: method names joined by `+`, then the values that differ, each as `~key=value`.
+        name: method names joined by `+`, then the values that differ, each as `~key=value`, which is of the first part
+            that has such a setting, or as `~part.key=value`.
         changes: settings by method name that replace the defaults (a suite's `methods:`).
 
     Returns:
@@ -59,19 +61,28 @@ def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[
         SteadyTuneError: an unknown method or setting, a value out of bounds, or a senseless composition.
     """
     composition, *pairs = name.split("~")
-    variant = dict(_pair(name, pair) for pair in pairs)
-    taken: set[str] = set()
+    names = composition.split("+")
+    for part in names:
+        if part not in methods():
+            raise unknown("method", part, methods())
+    variant = _variant(name, names, pairs)
     parts = []
-    for part_name in composition.split("+"):
-        if part_name not in methods():
-            raise unknown("method", part_name, methods())
-        cls, named = methods()[part_name]
-        settings = {**named, **(changes or {}).get(part_name, {})}
-        own = {field.name for field in fields(cls.Settings)} & variant.keys()
-        parts.append(Part(part_name, resolve(part_name, {**settings, **{key: variant[key] for key in own}})))
-        taken |= own
+    for part in names:
+        kinds = _kinds(part)
+        own = {key: read(value, kinds.get(key)) for key, value in variant.pop(part, {}).items()}
+        parts.append(Part(part, resolve(part, {**methods()[part][1], **(changes or {}).get(part, {}), **own})))
     _check_composition(name, parts)
-    return tuple(parts), {key: value for key, value in variant.items() if key not in taken}
+    return tuple(parts), variant.get(None, {})
+
+
+def owner(composition: str, key: str) -> str | None:
+    """The part of `a+b` that a bare `~key=value` belongs to: the first with such a setting; None for the protocol's."""
+    return next((part for part in composition.split("+") if key in _kinds(part)), None)
+
+
+def key_in_name(composition: str, part: str, key: str) -> str:
+    """How a name says the setting `key` of `part`: by itself, or as `part.key` where it would be an earlier part's."""
+    return key if owner(composition, key) in (part, None) else f"{part}.{key}"
 
 
 def composes(first: str, second: str) -> bool:
@@ -106,35 +117,41 @@ def resolve(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """All settings of method `name` after defaults, checked: types, bounds and unknown keys."""
     from pydantic import ValidationError
 
+    from steadytune.schema import adapter, explain
+
     cls, _ = methods()[name]
     known = [field.name for field in fields(cls.Settings)]
     for key in settings:
         if key not in known:
-            expected = nearest(key, known) or f"; known: {', '.join(known) or 'none'}"
-            raise SteadyTuneError(f"method {name}: unknown setting '{key}'{expected}")
+            raise SteadyTuneError(f"method {name}: unknown setting '{key}'{suggestion(key, known)}")
     try:
-        checked = _checker(cls.Settings).validate_python(settings)
+        checked = adapter(cls.Settings).validate_python(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        value = f" (got {first['input']!r})" if key else ""
-        raise SteadyTuneError(f"method {name}: {key}{': ' if key else ''}{first['msg']}{value}") from None
+        raise SteadyTuneError(f"method {name}: {explain(error, cls.Settings, settings)}") from None
     return {key: getattr(checked, key) for key in known}
 
 
-@cache
-def _checker(settings: type):
-    """What checks settings of a method: made once, because a grid of thousands of cells asks for it for each."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(settings)
+def _kinds(part: str) -> dict[str, Any]:
+    """The settings of a method by name, each with its annotation; none where there is no such method."""
+    cls, _ = methods().get(part, (Method, {}))
+    return {field.name: field.type for field in fields(cls.Settings)}
 
 
-def _pair(name: str, pair: str) -> tuple[str, str]:
-    key, equals, value = pair.partition("=")
-    if not (key and equals and value):
-        raise SteadyTuneError(f"method '{name}': '~{pair}' is not of the form ~key=value")
-    return key, value
+def _variant(name: str, names: list[str], pairs: list[str]) -> dict[str | None, dict[str, str]]:
+    """The values in a name by the part that they are of; those of the protocol under None."""
+    found: dict[str | None, dict[str, str]] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals and value):
+            raise SteadyTuneError(f"method '{name}': '~{pair}' is not of the form ~key=value")
+        part, dot, setting = key.rpartition(".")
+        of = part if dot else owner("+".join(names), key)
+        if dot and part not in names:
+            raise unknown("part", part, names, f"method '{name}': '~{pair}'")
+        if setting in found.setdefault(of, {}):
+            raise SteadyTuneError(f"method '{name}': '{setting}' stands twice")
+        found[of][setting] = value
+    return found
 
 
 def _check_composition(name: str, parts: list[Part]) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from steadytune.analysis.claims import ALPHA, Claim, Comparison, Difference, Gain, Spread
-from steadytune.analysis.evidence import Scene
-from steadytune.analysis.power import POWER, power_of_ratio, smallest_p
-from steadytune.analysis.verdicts import AS_RUN, empty_results
+from steadytune.analysis.power import chance_of_each, power_of_ratio, smallest_p
+from steadytune.analysis.scene import Scene
+from steadytune.analysis.verdicts import AS_RUN, family_sizes
 from steadytune.cell import Cell
 from steadytune.layout import record_path
+from steadytune.results.describe import empty_results
 from steadytune.suite import Suite
 
 
@@ -47,10 +48,8 @@ def needs(suite: Suite) -> list[Need]:
     """The cells of every claim of a suite."""
     scene = Scene(suite, empty_results(suite), AS_RUN)
     by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
-    families: dict[str, int] = {}
-    for claim in suite.claims:
-        families[claim.family] = families.get(claim.family, 0) + (claim.unreachable is None)
-    return [_need(claim, scene, by_path, ALPHA / max(families[claim.family], 1)) for claim in suite.claims]
+    sizes = family_sizes(suite)
+    return [_need(claim, scene, by_path, ALPHA / max(sizes[claim.family], 1)) for claim in suite.claims]
 
 
 def choose(
@@ -93,11 +92,13 @@ def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> 
     """With how many of the planned seeds a claim's test can speak; None where all of them are too few.
 
     Sign flips need so many pairs that their smallest p-value is at most alpha; a claim about spread, that its own ratio
-    is found with a chance of 80 %. What other tests need depends on scores that are not there yet.
+    is found against all its baselines with a chance of 80 %. What other tests need depends on scores that are not there
+    yet.
     """
+    chance = chance_of_each(len(claim.against))
     for seeds in range(min(claim.seeds, planned), planned + 1):
         if isinstance(claim, Spread):
-            enough = seeds > 2 and power_of_ratio(claim.size(), seeds, strata, alpha) >= POWER
+            enough = seeds > 2 and power_of_ratio(claim.size(), seeds, strata, alpha) >= chance
         else:
             enough = not isinstance(claim, Difference | Gain) or smallest_p(seeds, strata) <= alpha
         if enough:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from steadytune.cell import Spec
-from steadytune.methods.registry import parse, passes
+from steadytune.methods.registry import passes
 from steadytune.planning.device import Device
 from steadytune.planning.records import Run
 from steadytune.planning.sizes import Sizes
@@ -49,7 +49,7 @@ class Estimator:
 
     def estimate(self, spec: Spec) -> Estimate:
         """What one more cell of a spec takes."""
-        key = (spec.model, base(spec.method), spec.task, spec.transfer, spec.protocol)
+        key = (spec.model, spec.method, spec.task, spec.transfer, spec.protocol)
         return self._once(key, lambda: self._estimate(spec))
 
     def bytes(self, spec: Spec) -> float:
@@ -110,7 +110,7 @@ class Estimator:
         method, length = base(spec.method), spec.protocol.max_length
         like = [run for run in self.runs if run.model == spec.model and run.method == method and run.tokens]
         shape = self.sizes.shape(spec.model)
-        forward, backward = passes(parse(method)[0])
+        forward, backward = passes(spec.parts)
         if like:
             each = statistics.median(run.flops / run.tokens for run in like)
         elif shape:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from steadytune.cell import Cell
@@ -13,12 +13,12 @@ from steadytune.planning.device import Device, free_bytes, stated_device, this_d
 from steadytune.planning.estimates import BASES, Estimate, Estimator
 from steadytune.planning.records import read_runs
 from steadytune.planning.sizes import Sizes
-from steadytune.rendering.table import ranges
 from steadytune.status import statuses
 from steadytune.store.inventory import inventory
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import RECEIPT
 from steadytune.suite import Suite
+from steadytune.text import ranges
 
 TARGETS = "plan.txt"
 """The targets of a choice under a budget, in the suite's results."""
@@ -108,7 +108,7 @@ def _needed(plan: Plan, cells: Sequence[Cell]) -> str:
     found = [plan.estimate(cell) for cell in cells]
     bases = Counter(estimate.basis for estimate in found)
     origin = ", ".join(f"{basis} {count}" if len(bases) > 1 else basis for basis, count in bases.items())
-    return f", {_span(sum(e.seconds for e in found if math.isfinite(e.seconds)))} ({origin})"
+    return f", {_total([estimate.seconds for estimate in found], _span)} ({origin})"
 
 
 def _cost(plan: Plan) -> list[str]:
@@ -116,21 +116,23 @@ def _cost(plan: Plan) -> list[str]:
     device, found = plan.device, [plan.estimate(cell) for cell in plan.missing]
     if not found:
         return ["nothing is left to run"]
-    seconds = sum(estimate.seconds for estimate in found if math.isfinite(estimate.seconds))
     unknown = sum(estimate.basis == "unknown" for estimate in found)
     at_once = f"{device.cells_at_once} cell{'s' * (device.cells_at_once > 1)} at once"
     if device.flops is not None:
         at_once += f", {device.flops:.3g} FLOP/s each: an assumption of yours"
     unit = "GPU-hours" if device.gpu else "hours of this machine"
-    lines = [f"on {device.name} ({at_once}):"]
-    lines.append(
-        f"  {_span(seconds / device.cells_at_once)} from start to end,"
-        f" {seconds / 3600 / device.cells_a_device:.3g} {unit}"
-    )
-    if unknown:
+
+    def spelled(seconds: float) -> str:
+        start_to_end, hours = seconds / device.cells_at_once, seconds / 3600 / device.cells_a_device
+        return f"{_span(start_to_end)} from start to end, {hours:.3g} {unit}"
+
+    time = _total([estimate.seconds for estimate in found], spelled)
+    lines = [f"on {device.name} ({at_once}):", "  time: unknown" if unknown == len(found) else f"  {time}"]
+    if 0 < unknown < len(found):
         lines.append(f"  and {unknown} cells of which nothing is known")
     if any(math.isfinite(estimate.flops) for estimate in found):
-        lines.append(f"  {sum(e.flops for e in found if math.isfinite(e.flops)):.3g} FLOPs in training and evaluation")
+        flops = _total([estimate.flops for estimate in found], "{:.3g}".format)
+        lines.append(f"  {flops} FLOPs in training and evaluation")
     return [*lines, *(f"  {basis}: {BASES[basis]}" for basis in BASES if any(e.basis == basis for e in found))]
 
 
@@ -138,35 +140,42 @@ def _disk(plan: Plan) -> list[str]:
     """What the cells leave, and what lies there while they run."""
     specs = {cell: plan.suite.spec(cell) for cell in plan.missing}
     left = [plan.estimator.bytes(spec) for spec in specs.values()]
-    known = [size for size in left if math.isfinite(size)]
-    more = f" and {len(left) - len(known)} cells of unknown size" if len(known) < len(left) else ""
-    lines = [f"disk: {_size(sum(known))} of records and predictions{more}; {_size(free_bytes())} are free"]
-    weights = [4 * shape.parameters for spec in specs.values() if (shape := plan.estimator.sizes.shape(spec.model))]
-    if weights:
+    unknown = sum(map(math.isnan, left))
+    more = f" ({unknown} cells of unknown size)" if unknown else ""
+    lines = [f"disk: {_total(left, _size)} of records and predictions{more}; {_size(free_bytes())} are free"]
+    weights = {cell: _weights(plan, spec.model) for cell, spec in specs.items()}
+    largest = max(filter(math.isfinite, weights.values()), default=None)
+    if largest is not None:
+        several = " where an encoder's size is known" if any(map(math.isnan, weights.values())) else ""
         lines.append(
-            f"  meanwhile up to {_size(3 * max(weights) * plan.device.cells_at_once)} of checkpoints (weights and both"
-            " of AdamW's moments of the cells that run)"
+            f"  meanwhile up to {_size(3 * largest * plan.device.cells_at_once)} of checkpoints (weights and both"
+            f" of AdamW's moments of the cells that run){several}"
         )
-    inside = [plan.estimator.sizes.shape(specs[cell].model) for cell in plan.suite.inside_cells if cell in specs]
-    if inside:
-        kept = sum(4 * shape.parameters for shape in inside if shape)
-        lines.append(f"  and up to {_size(kept)} of fine-tuned weights, until they have been looked into")
+    if inside := [weights[cell] for cell in plan.suite.inside_cells if cell in weights]:
+        lines.append(f"  and {_total(inside, _size)} of fine-tuned weights, until they have been looked into")
     return lines
 
 
+def _weights(plan: Plan, model: str) -> float:
+    """Bytes of an encoder in fp32; NaN where its size is not known."""
+    shape = plan.estimator.sizes.shape(model)
+    return 4 * shape.parameters if shape else math.nan
+
+
 def _downloads(plan: Plan) -> list[str]:
-    """What staging still has to bring, as far as the lock knows."""
+    """What staging still has to bring, as far as the lock knows its size."""
     items = [
         item
         for item in inventory(plan.suite, load_lock(LOCK))
         if not (plan.suite.file.store / item.where / RECEIPT).is_file()
     ]
-    sizes = [plan.estimator.sizes.download(item.kind, item.key) for item in items]
-    if not any(size != 0 for size in sizes):
+    # What is generated or shipped is brought too, and takes nothing.
+    sizes = {item.key: size for item in items if (size := plan.estimator.sizes.download(item.kind, item.key)) != 0}
+    if not sizes:
         return ["downloads: none"]
-    unknown = [item.key for item, size in zip(items, sizes, strict=True) if size is None]
-    said = f"downloads: {_size(sum(filter(None, sizes)))} that the lock has the size of"
-    return [said + (f", {len(unknown)} without one: {_some(unknown)}" if unknown else "")]
+    unknown = [key for key, size in sizes.items() if size is None]
+    more = f" ({len(unknown)} of unknown size: {_some(unknown)})" if unknown else ""
+    return [f"downloads: {_total([size or math.nan for size in sizes.values()], _size)}{more}"]
 
 
 def _some(names: Sequence[str], most: int = 4) -> str:
@@ -199,7 +208,9 @@ def _choice(plan: Plan, wanted: Sequence[Need], choice: Choice, budget: float) -
     lines = ["", f"with {budget:g} h of a device: {len(choice.decided)} of {could} claims that can be decided"]
     lines += [f"  {need.claim.id}: {need.seeds} seeds, {len(need.cells)} cells" for need in choice.decided]
     if not choice.cells:
-        return [*lines, "  no cell is left to run for them" if choice.decided else "  no claim fits"]
+        known = all(math.isfinite(plan.hours(cell)) for cell in plan.missing)
+        none_fits = "  no claim fits" if known else "  no claim fits, as far as hours are known"
+        return [*lines, "  no cell is left to run for them" if choice.decided else none_fits]
     write_text(path, "".join(f"{record_path(plan.suite, cell)}\n" for cell in choice.cells))
     name = plan.suite.name
     return [
@@ -208,6 +219,14 @@ def _choice(plan: Plan, wanted: Sequence[Need], choice: Choice, budget: float) -
         f"    steadytune run {name} -- $(cat {path})",
         f"    steadytune collect {name} && steadytune claims {name}",
     ]
+
+
+def _total(values: Sequence[float], spell: Callable[[float], str]) -> str:
+    """The sum of what is known, not of NaN: `at least 5 min` where that is not all, `?` where it is nothing."""
+    known = [value for value in values if math.isfinite(value)]
+    if values and not known:
+        return "?"
+    return f"{'at least ' if len(known) < len(values) else ''}{spell(sum(known))}"
 
 
 def _span(seconds: float) -> str:

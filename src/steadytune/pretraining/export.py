@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from steadytune.files import write_text
+from steadytune.files import safetensors_errors, write_text
 from steadytune.pretraining.settings import Settings
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 
@@ -48,7 +48,8 @@ def export(
         for name, parameter in model.named_parameters()
         if not name.startswith("cls.seq_relationship")
     }
-    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    with safetensors_errors(folder / WEIGHTS):
+        save_file(weights, folder / WEIGHTS, {"format": "pt"})
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = settings.dropout
     model.config.architectures = ["BertForMaskedLM"]
     model.config.dtype = "float16"

@@ -1,8 +1,8 @@
 """How an encoder is pretrained on text: `config/encoders/<name>.yaml`."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from steadytune.schema import Checked
 
@@ -29,6 +29,8 @@ class Stretch(Checked):
 
 class Settings(Checked):
     """The whole file."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     corpus: Corpus
     vocabulary: PositiveInt
@@ -74,7 +76,9 @@ class Settings(Checked):
     """Steps."""
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> "Settings":
+    def _parts_fit(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads: {self.heads}: expected a divisor of width, {self.width}")
         ends = [stretch.until for stretch in self.stretches]
         if ends != sorted(set(ends)) or ends[-1] != 1:
             raise ValueError("stretches whose `until` rises to 1")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steadytune.cell import canonical_digest
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.methods.base import Composition
@@ -73,7 +74,8 @@ def pretrain_text(config: Path, output: Path, minutes: float | None = None) -> N
     word_pieces = config.with_name(settings.word_pieces) if settings.word_pieces else None
     text, tokenizer = prepare(corpus, settings.vocabulary, settings.max_tokens, work / "corpus", word_pieces)
     numbers = tokenizer.get_vocab()
-    pieces = Pieces.of(sorted(numbers, key=numbers.__getitem__))
+    vocabulary = sorted(numbers, key=numbers.__getitem__)
+    pieces = Pieces.of(vocabulary)
     shape = Shape(settings.layers, settings.width, settings.heads, settings.feed_forward)
     model = build_model(shape, len(numbers), settings.max_tokens, settings.initializer_range, settings.seed)
     documents = len(text.documents) - 1 - settings.corpus.held_out
@@ -81,7 +83,8 @@ def pretrain_text(config: Path, output: Path, minutes: float | None = None) -> N
         raise SteadyTuneError(f"{config}: corpus.held_out: {settings.corpus.held_out}: {corpus} has no more documents")
     train = Examples(text, pieces, seed=settings.seed, documents=slice(0, documents))
     held_out = Examples(text, pieces, seed=derive(settings.seed, "held-out"), documents=slice(documents, None))
-    state = Training(model, train, held_out, settings, minutes, device).fit(work / "checkpoint.safetensors")
+    training = Training(model, train, held_out, settings, minutes, device)
+    state = training.fit(work / "checkpoint.safetensors", canonical_digest(vocabulary))
     export(work, output, model, tokenizer, settings, COLUMNS, state)
 
 
@@ -103,13 +106,17 @@ class Training:
         self.dtype = TYPES.get(settings.precision, torch.float32)
         self.losses = torch.compile(losses, dynamic=False) if settings.compile else losses
 
-    def fit(self, checkpoint: Path) -> dict[str, Any]:
-        """Train to the end, from the checkpoint if it is of the same settings; the record of the training.
+    def fit(self, checkpoint: Path, vocabulary: str) -> dict[str, Any]:
+        """Train to the end, from the checkpoint if it is of the same settings and pieces; the record of the training.
+
+        Args:
+            checkpoint: its file.
+            vocabulary: digest of the word pieces, of which the settings have the file's name at most.
 
         Raises:
             Interrupted: SIGTERM came; the checkpoint is written.
         """
-        settings, fingerprint = self.settings, self.settings.model_dump_json(exclude_none=True)
+        settings, fingerprint = self.settings, f"{self.settings.model_dump_json(exclude_none=True)} {vocabulary}"
         state = load_checkpoint(checkpoint, self.model, self.optimisers, NO_METHOD, fingerprint) or {
             "fingerprint": fingerprint, "step": 0, "seconds": 0.0, "progress": 0.0, "window": [], "curve": [],
         }  # fmt: skip

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from steadytune.layout import claims_path
 from steadytune.rendering.table import NOTHING, number
 from steadytune.schema import read_json
 
-CLAIMS_FILE = Path("analysis", "claims.json")
 DECIMALS = {"points": 1, "ratio": 2, "share": 2}
 
 
 def load_judged(folder: Path) -> list[dict[str, Any]]:
     """The verdicts under a suite's results; none where they have not been written."""
-    path = folder / CLAIMS_FILE
+    path = claims_path(folder)
     return read_json(path)["claims"] if path.is_file() else []
 
 

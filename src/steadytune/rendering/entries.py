@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from steadytune.rendering.results import Key, Results
-from steadytune.rendering.scores import Score, in_order
-from steadytune.rendering.table import NOTHING, Entry, Line, number, ranges
+from steadytune.rendering.table import NOTHING, Entry, Line, number
+from steadytune.results.model import Key, Results
+from steadytune.results.scores import ABSENT, Score, in_order
+from steadytune.text import extent, ranges
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
 COUNTS = (
@@ -17,6 +18,9 @@ MAJORITY = "Majority class: what always giving the evaluation set's most frequen
 
 CUT_SHARE = 0.01
 """A share of examples cut to the maximum length that is worth a note."""
+
+NAMED_PLACES = 20
+"""Cells of a table whose seeds a note names, for each way to end; a suite that has just begun has hundreds."""
 
 
 def scored(score: Score | None, *, best: bool = False) -> Entry:
@@ -60,7 +64,7 @@ def plain_mean(values: list[float]) -> float:
 
 
 def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
-    """What the counts in the table mean, then one note a status, naming the seeds."""
+    """What the counts in the table mean, then one note a status, naming the seeds of the first places."""
     notes = []
     ends = {status for _, score in shown for status in score.statuses.values()}
     for status in in_order(ends - {"ok"}):
@@ -70,7 +74,9 @@ def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
             if seeds:
                 places.append(f"{place} (seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)})")
         if places:
-            notes.append(f"{status.replace('_', ' ').capitalize()}: {'; '.join(places)}.")
+            named, more = places[:NAMED_PLACES], len(places) - NAMED_PLACES
+            rest = f"; and in {more} more places, see the table cells" if more > 0 else ""
+            notes.append(f"{status.replace('_', ' ').capitalize()}: {'; '.join(named)}{rest}.")
     return [COUNTS, *notes] if notes else []
 
 
@@ -104,11 +110,11 @@ def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
 
 
 def scope(results: Results, what: str) -> str:
-    """What a table covers, as in `Encoder mini, 3 seeds a cell, <what>`."""
+    """What a table covers, as in `Encoder mini, 3 seeds a cell, <what>`; seeds are planned ones until all have run."""
     encoders = f"Encoder {results.encoders[0]}, " if len(results.encoders) == 1 else ""
-    counts = sorted({len(statuses) for statuses in results.cells.values()})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    text = f"{encoders}{seeds} seed{'' if counts == [1] else 's'} a cell, {what}."
+    counts = {len(statuses) for statuses in results.cells.values()}
+    ended = all(ABSENT.isdisjoint(statuses.values()) for statuses in results.cells.values())
+    text = f"{encoders}{extent(counts)} {'' if ended else 'planned '}seed{'' if counts == {1} else 's'} a cell, {what}."
     return text[0].upper() + text[1:]
 
 

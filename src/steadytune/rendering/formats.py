@@ -13,17 +13,6 @@ from steadytune.rendering.table import Entry, Table, Value, heading
 from steadytune.rendering.web import to_page
 
 
-def write_table(table: Table, stem: Path) -> list[Path]:
-    """Write `stem`.csv, .tex, .md and .html; returns the four paths."""
-    texts = {".csv": to_csv(table), ".tex": to_tex(table), ".md": to_markdown(table), ".html": to_page(table)}
-    paths = []
-    for suffix, text in texts.items():
-        path = stem.with_name(stem.name + suffix)
-        write_text(path, text)
-        paths.append(path)
-    return paths
-
-
 def to_csv(table: Table) -> str:
     """The numbers behind the table to six significant digits, an empty field for NaN."""
     output = io.StringIO()
@@ -51,6 +40,18 @@ def to_markdown(table: Table) -> str:
         lines += [_md_row(f"*{_md(str(value))}*" if str(value) else "" for value in line) for line in block.reference]
     lines += ["", *(f"- {_md(note)}" for note in table.notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+FORMATS = {".csv": to_csv, ".tex": to_tex, ".md": to_markdown, ".html": to_page}
+"""What makes the text of a table, by the ending of its file."""
+
+
+def write_table(table: Table, stem: Path) -> list[Path]:
+    """Write a table in every format; returns the paths, `stem`.csv and the others."""
+    paths = [stem.with_name(stem.name + suffix) for suffix in FORMATS]
+    for path, text in zip(paths, FORMATS.values(), strict=True):
+        write_text(path, text(table))
+    return paths
 
 
 def _md_entry(value: Value) -> str:

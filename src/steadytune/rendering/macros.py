@@ -12,11 +12,11 @@ from steadytune.errors import SteadyTuneError
 from steadytune.rendering.claims import effect_text, load_judged
 from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.latex import tex
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score
-from steadytune.rendering.selection import select
 from steadytune.rendering.table import number
 from steadytune.rendering.tables.main import shared_tasks
+from steadytune.results.model import Results
+from steadytune.results.scores import Score
+from steadytune.results.selection import select
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 SIGNS = {"+": " plus ", "@": " at ", ".": " point ", "*": " star "}

@@ -5,10 +5,10 @@ import html
 
 from steadytune.rendering import style, summary
 from steadytune.rendering.figures import FIGURES, draw
-from steadytune.rendering.results import Results
 from steadytune.rendering.sections import ALWAYS, SECTIONS, placed
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import scrollable, to_html
+from steadytune.results.model import Results
 
 
 def header(results: Results) -> str:

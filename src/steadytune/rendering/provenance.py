@@ -8,10 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, in_order
+from steadytune.layout import record_path
 from steadytune.rendering.table import NOTHING, number
 from steadytune.rendering.web import code, listing
+from steadytune.results.model import Results
+from steadytune.results.scores import Score, in_order
 
 CELL_COLUMNS = ("Status", "Score", "Seconds", "Run it again")
 
@@ -76,7 +77,7 @@ def commands(results: Results) -> str:
 
 def command(results: Results, cell: tuple[str, str, str, int]) -> str:
     """The command that runs one cell again."""
-    target = shlex.quote(f"{results.cell_path(*cell).as_posix()}/record.json")
+    target = shlex.quote(record_path(results.folder, results.cell(*cell)).as_posix())
     return f"snakemake --cores 1 --force{_configfile(results)} -- {target}"
 
 
@@ -86,7 +87,7 @@ def environment(results: Results) -> str:
     keys = dict.fromkeys(key for record in records for key in record.get("environment", {}))
     rows = []
     for key in keys:
-        values = Counter(_plain(record.get("environment", {}).get(key)) for record in records)
+        values = Counter(_as_text(record.get("environment", {}).get(key)) for record in records)
         text = "; ".join(
             f"{value} ({count} cells)" if len(values) > 1 else value for value, count in sorted(values.items())
         )
@@ -116,7 +117,7 @@ def inputs(results: Results) -> str:
     """Every data set and encoder that a cell read: where it came from and what pins it."""
     fields = ("key", "kind", "source", "revision", "pinned_by", "digest")
     found = {
-        tuple(_plain(item.get(field)) for field in fields) for r in _records(results) for item in r.get("inputs", ())
+        tuple(_as_text(item.get(field)) for field in fields) for r in _records(results) for item in r.get("inputs", ())
     }
     rows = [
         (code(key), kind, source, code(revision), by, code(digest))
@@ -179,5 +180,5 @@ def _records(results: Results) -> list[dict[str, Any]]:
     return [results.record(*key, seed) for key, statuses in results.planned() for seed in statuses]
 
 
-def _plain(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return NOTHING if value is None else str(value)

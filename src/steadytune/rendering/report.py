@@ -13,10 +13,10 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
 from steadytune.rendering.figures import draw
 from steadytune.rendering.formats import write_table
-from steadytune.rendering.results import Results
 from steadytune.rendering.style import write_figure
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import page
+from steadytune.results.model import Results
 
 NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "report.ipynb"
 

@@ -3,10 +3,11 @@
 import math
 import statistics
 
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, in_order, paired
-from steadytune.rendering.selection import select
 from steadytune.rendering.table import number
+from steadytune.results.model import Results
+from steadytune.results.scores import ABSENT, Score, in_order, paired
+from steadytune.results.selection import select
+from steadytune.text import extent
 
 
 def sentences(results: Results) -> list[str]:
@@ -25,9 +26,7 @@ def _coverage(results: Results) -> str:
     if ok == len(ends):
         return f"All {ok} planned cells ended ok."
     others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in in_order(ends) if status != "ok"]
-    provisional = (
-        " What follows is provisional until they all have run." if {"missing", "quarantined"} & set(ends) else ""
-    )
+    provisional = " What follows is provisional until they all have run." if ABSENT & set(ends) else ""
     return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}"
 
 
@@ -56,7 +55,8 @@ def _against_baseline(results: Results, method: str) -> str:
     pairs = _pairs(results, (results.primary, method), (results.primary, results.baseline))
     if not pairs:
         return ""
-    spread = [(first.std, second.std) for first, second in pairs if math.isfinite(first.std + second.std)]
+    # Runs that are all alike have collapsed on one answer, which is no small spread; one run has none (NaN).
+    spread = [(first.std, second.std) for first, second in pairs if first.std > 0 and second.std > 0]
     tighter = sum(first < second for first, second in spread)
     stability = f"; smaller standard deviation on {tighter} of {len(spread)}" if spread else ""
     return f"{method} against {results.baseline}: {_compared(pairs)}{stability}."
@@ -66,14 +66,14 @@ def _without_pairs(results: Results, methods: list[str]) -> str:
     """The methods that cannot be held against the baseline, in one sentence."""
     baseline = (results.primary, results.baseline)
     found = [method for method in methods if not _pairs(results, (results.primary, method), baseline)]
-    return f"Without a task on which {results.baseline} has a score too: {', '.join(found)}." if found else ""
+    return f"Without a task and seed on which {results.baseline} has a score too: {', '.join(found)}." if found else ""
 
 
 def _pretraining(results: Results, comparison: dict[str, str]) -> str:
     method = comparison.get("method", results.baseline)
     pairs = _pairs(results, (comparison["pretrained"], method), (comparison["random"], method))
     sides = f"{comparison['pretrained']} (pretrained) against {comparison['random']} (random weights), {method}"
-    return f"{sides}: {_compared(pairs)}." if pairs else f"{sides}: no task on which both have a score."
+    return f"{sides}: {_compared(pairs)}." if pairs else f"{sides}: no task and seed for which both have a score."
 
 
 def _transfer(results: Results) -> str:
@@ -87,28 +87,40 @@ def _transfer(results: Results) -> str:
                 drops.append(drop)
     if not drops:
         return ""
-    extent = f"{number(min(drops))} to {number(max(drops))} points over {len(drops)} sets"
-    return (
-        f"Away from its own task {results.baseline} loses {extent if len(drops) > 1 else number(drops[0]) + ' points'}."
-    )
+    lost = f"{number(drops[0])} points"
+    if len(drops) > 1:
+        lost = f"{number(min(drops))} to {number(max(drops))} points over {len(drops)} sets"
+    return f"Away from its own task {results.baseline} loses {lost}."
 
 
 def _caution(results: Results) -> str:
-    """The relative standard error of a standard deviation from n normal draws: about 1 / sqrt(2 (n - 1))."""
-    seeds = min(len(statuses) for statuses in results.cells.values())
-    if seeds < 2:
+    """The relative standard error of a standard deviation from n normal draws: about 1 / sqrt(2 (n - 1)).
+
+    Of the fewest seeds behind a deviation that there are: those with a score, however many are planned.
+    """
+    counts = {len(score.points) for key, score in results.scores.items() if key[2] == key[3]} - {0}
+    if not counts:
+        return ""
+    if counts == {1}:
         return "One seed a cell says nothing about the spread over seeds: no difference here can be told from chance."
-    share = round(100 / math.sqrt(2 * (seeds - 1)))
+    fewest = min(counts - {1})
+    share = round(100 / math.sqrt(2 * (fewest - 1)))
     return (
-        f"These are descriptions of {seeds} seeds a cell, not tests: a standard deviation from {seeds} seeds "
+        f"These are descriptions of {extent(counts)} seeds a cell, not tests: a standard deviation from {fewest} seeds "
         f"is itself uncertain by about {share} %."
     )
 
 
 def _pairs(results: Results, first: tuple[str, str], second: tuple[str, str]) -> list[tuple[Score, Score]]:
-    """Scores of two (encoder, method), task by task, where both have one."""
+    """Scores of two (encoder, method), task by task, on equal seeds: those that both have on all tasks that share any.
+
+    Where no seed is shared by all of these tasks, each task has its own.
+    """
     both = [(results.score(*first, task), results.score(*second, task)) for task in results.tasks]
-    return [(one, other) for one, other in both if one and other and one.points and other.points]
+    found = [(one, other, one.points.keys() & other.points.keys()) for one, other in both if one and other]
+    found = [(one, other, seeds) for one, other, seeds in found if seeds]
+    everywhere = set.intersection(*(seeds for *_, seeds in found)) if found else set()
+    return [(one.on(everywhere or seeds), other.on(everywhere or seeds)) for one, other, seeds in found]
 
 
 def _compared(pairs: list[tuple[Score, Score]]) -> str:
@@ -116,8 +128,8 @@ def _compared(pairs: list[tuple[Score, Score]]) -> str:
     gaps = [one.mean - other.mean for one, other in pairs]
     seeds = [difference for one, other in pairs for difference in paired(one, other).differences]
     tasks = f"{sum(gap > 0 for gap in gaps)} of {len(gaps)} task{'s' if len(gaps) > 1 else ''}"
-    shared = f"; higher on {sum(gap > 0 for gap in seeds)} of {len(seeds)} pairs of equal seed" if seeds else ""
-    return f"higher mean on {tasks}, {number(statistics.fmean(gaps), sign=True)} points on average{shared}"
+    shared = f"higher on {sum(gap > 0 for gap in seeds)} of {len(seeds)} pairs of equal seed"
+    return f"higher mean on {tasks}, {number(statistics.fmean(gaps), sign=True)} points on average; {shared}"
 
 
 def _listed(names: list[str]) -> str:

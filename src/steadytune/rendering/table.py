@@ -1,7 +1,6 @@
 """A table as data, whatever the format."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 NOTHING = "–"
@@ -77,17 +76,6 @@ def number(value: float, decimals: int = 1, *, sign: bool = False) -> str:
     if float(text) == 0:
         text = f"{0:.{decimals}f}"
     return text.replace("-", "−")
-
-
-def ranges(numbers: Iterable[int]) -> str:
-    """Whole numbers in order, runs of three and more drawn together: `0, 1, 4–7`."""
-    runs: list[list[int]] = []
-    for i in sorted(numbers):
-        if runs and i == runs[-1][-1] + 1:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def heading(column: str | tuple[str, str]) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from collections import Counter
 from typing import Any
 
 from steadytune.rendering.claims import effect_text, load_judged, needed_text, p_text, seeds_text, stands_text
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import number
 from steadytune.rendering.web import code
+from steadytune.results.model import Results
 
 ORDER = ("reproduced", "direction only", "inconclusive", "not reproduced", "not evaluated")
 

@@ -17,11 +17,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
+from steadytune.store.imports import IMPORTED, objection_to_import
 from steadytune.store.inventory import Item
-from steadytune.store.lock import Kind, Lock
+from steadytune.store.lock import Lock
 from steadytune.store.pins import check_file_name
-from steadytune.store.receipt import RECEIPT, measure, read_receipt, verify
-from steadytune.store.staging import alone, choose, describe, disk_errors, install, objection
+from steadytune.store.receipt import RECEIPT, Kind, measure, read_receipt, verify
+from steadytune.store.staging import alone, choose, describe, disk_errors, install, names_to_import, objection
 
 if TYPE_CHECKING:
     from steadytune.suite import Suite
@@ -151,7 +152,7 @@ def _copy(handle: IO[bytes], target: Path) -> str:
 
 
 def _check(folder: Path, where: str, path: Path, suite: "Suite", lock: Lock) -> None:
-    """Check an unpacked folder against its receipt and the lock."""
+    """Check an unpacked folder against its receipt and the lock, which has nothing on what users import but names."""
     receipt = verify(folder)
     kind: Kind = "datasets" if where.startswith("datasets/") else "models"
     key = where.removeprefix(f"{kind}/")
@@ -160,6 +161,10 @@ def _check(folder: Path, where: str, path: Path, suite: "Suite", lock: Lock) -> 
         raise SteadyTuneError(f"{path}: {where}: its files are not those of its receipt")
     if kind == "models" and lock.pretraining(key) is not None:
         reason = "" if receipt.source == "pretrained" else f"it came from {receipt.source}"
+    elif receipt.source == IMPORTED:
+        reason = objection_to_import(receipt, folder, kind, key, names_to_import(kind, key, lock))
+        if not reason:
+            logger.warning("%s: what the maker of %s imported: the lock has no hash to hold it against", where, path)
     else:
         reason = objection(receipt, choose(kind, key, lock, suite.sources))
     if reason:
@@ -169,7 +174,7 @@ def _check(folder: Path, where: str, path: Path, suite: "Suite", lock: Lock) -> 
 def _put(folder: Path, store: Path, where: str) -> None:
     """Move a checked folder into the store, unless the same is there."""
     receipt = read_receipt(folder)
-    with alone(store, where.replace("/", "--"), where):
+    with alone(store, where):
         try:
             if verify(store / where) == receipt:
                 logger.info("%s: in place: %s", where, describe(receipt))

@@ -81,6 +81,12 @@ MRPC_WHOLE = "msr_paraphrase_train.txt"
 MRPC_TEST = ("msr_paraphrase_test.txt", 1725)
 
 
+def row_counts(config: str) -> dict[str, int]:
+    """GLUE's number of rows by split, of every split that `read_splits` can give; `test` may be missing."""
+    counts = {split: rows for split, (_, rows) in LAYOUTS[config].files.items()}
+    return counts | {"test": MRPC_TEST[1]} if config == "mrpc" else counts
+
+
 def read_splits(root: Path, config: str) -> dict[str, list[Row]]:
     """The splits of a task that has a folder in `root`.
 

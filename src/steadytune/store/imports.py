@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
-from steadytune.store.classic_glue import LAYOUTS, read_splits
+from steadytune.store.classic_glue import LAYOUTS, read_splits, row_counts
 from steadytune.store.parsers import Row
 from steadytune.store.pins import FilePin, GeneratedFile
-from steadytune.store.receipt import Receipt, StagedFile, measure
-from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, write_rows
+from steadytune.store.receipt import Kind, Receipt, StagedFile, measure
+from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name, write_rows
 
 IMPORTED = "imported"
 GLUE = "nyu-mll/glue/"
@@ -32,7 +32,7 @@ class Imports:
         if self.encoders and not self.encoders.is_dir():
             raise SteadyTuneError(f"{self.encoders}: no such folder")
 
-    def source(self, kind: str, key: str, names: Iterable[str]) -> Source | None:
+    def source(self, kind: Kind, key: str, names: Iterable[str]) -> Source | None:
         """The source of an entry whose files have these names, where one of the folders has it."""
         config = key.removeprefix(GLUE)
         if self.glue and kind == "datasets" and key.startswith(GLUE) and config in LAYOUTS:
@@ -59,7 +59,7 @@ class GlueFolder(Source):
     def _rows(self) -> dict[str, list[Row]]:
         """Rows by file name."""
         splits = read_splits(self.root, self.config)
-        return {f"{split}-00000-of-00001.parquet": rows for split, rows in splits.items()}
+        return {parquet_name(split): rows for split, rows in splits.items()}
 
     def accepts(self, receipt: Receipt) -> bool:
         """Whether the folder was imported from the same rows."""
@@ -96,3 +96,49 @@ class EncoderFolder(Source):
     def get(self, name: str, downloads: Path) -> Path:
         """Copy a file."""
         return copy_file(self.folder / name, downloads / name)
+
+
+def objection_to_import(receipt: Receipt, folder: Path, kind: Kind, key: str, names: Iterable[str]) -> str:
+    """Why what somebody else has imported is not what an import here could bring; empty where it may be.
+
+    Whose rows or weights they are nobody can tell: the lock has no hash of what users bring.
+
+    Args:
+        receipt: of the folder, its files checked.
+        folder: the files.
+        kind: of the entry.
+        key: of the entry.
+        names: the lock's names of an encoder's files.
+    """
+    if receipt.pinned_by != "import":
+        return f"it is imported by its receipt, and pinned by {receipt.pinned_by}"
+    if kind == "models":
+        expected = sorted(names)
+        return "" if sorted(receipt.files) == expected else f"it has {_listed(receipt.files)}, not {_listed(expected)}"
+    config = key.removeprefix(GLUE)
+    if not key.startswith(GLUE) or config not in LAYOUTS:
+        return "it is imported by its receipt, and of data sets GLUE's tasks alone can be"
+    counts = {parquet_name(split): rows for split, rows in row_counts(config).items()}
+    needed = {parquet_name(split) for split in LAYOUTS[config].files}
+    if not needed <= receipt.files.keys() <= counts.keys():
+        return f"it has {_listed(receipt.files)}, not {_listed(needed)}"
+    for name in receipt.files:
+        if (found := _count_rows(folder / name)) != counts[name]:
+            said = "no readable" if found is None else found
+            return f"{name} has {said} rows where GLUE has {counts[name]}"
+    return ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _count_rows(path: Path) -> int | None:
+    """The number of rows of a parquet file; None for another file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError):
+        return None

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
+from steadytune.layout import staged_folder
 from steadytune.schema import read_yaml
-from steadytune.store.lock import Kind, Lock, generated_corpus
-from steadytune.store.receipt import RECEIPT, verify
+from steadytune.store.lock import Lock, generated_corpus
+from steadytune.store.receipt import RECEIPT, Kind, verify
 from steadytune.store.staging import choose, describe, objection
+from steadytune.suite_checks import check_lock
 
 if TYPE_CHECKING:
     from steadytune.suite import Suite
@@ -48,7 +50,12 @@ class Finding:
 
 
 def inventory(suite: "Suite", lock: Lock) -> list[Item]:
-    """Every entry that a run of the suite reads: data sets, the text that encoders are pretrained on, and encoders."""
+    """Every entry that a run of the suite reads: data sets, the text that encoders are pretrained on, and encoders.
+
+    Raises:
+        SteadyTuneError: one that the lock does not have.
+    """
+    check_lock(suite, lock)
     models = suite.models()
     trained = {key: config for key in models if (config := lock.pretraining(key)) is not None}
     corpora = {corpus for config in trained.values() if (corpus := generated_corpus(read_yaml(config)))}
@@ -63,7 +70,7 @@ def inspect(items: list[Item], suite: "Suite", lock: Lock) -> Iterator[Finding]:
 
 
 def _inspect(item: Item, suite: "Suite", lock: Lock) -> Finding:
-    folder = suite.file.store / item.kind / item.key
+    folder = staged_folder(suite.file.store, item.kind, item.key)
     if not (folder / RECEIPT).is_file():
         return (
             Finding(item, "later", "the workflow trains it")

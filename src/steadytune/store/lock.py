@@ -4,15 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from steadytune.errors import unknown
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.store.pins import GeneratedPin, HubPin, LocalPin, Pin, PretrainedPin, Repo, ShippedPin, UrlPin, matching
+from steadytune.store.receipt import Kind
 
-Kind = Literal["datasets", "models"]
 DatasetKey = Annotated[str, matching(r"\w[\w.-]*(/\w[\w.-]*){2}", "<owner>/<name>/<config>")]
 ModelKey = Repo
 
@@ -82,7 +82,7 @@ class Lock(Checked):
 
 def generated_corpus(settings: Mapping[str, Any]) -> str | None:
     """The data set that an encoder's pretraining settings name; None where they name a file of plain text instead."""
-    corpus = settings["corpus"]
+    corpus = settings.get("corpus")
     return corpus if isinstance(corpus, str) else None
 
 

@@ -136,7 +136,7 @@ class GeneratedSource(Source):
 def generate_files(generator: str, config: str) -> dict[str, list[dict[str, Any]]]:
     """The rows of every file of a generated data set, by file name."""
     splits = importlib.import_module(GENERATORS[generator]).generate(config, seed=0)
-    return {f"{split}-00000-of-00001.parquet": rows for split, rows in splits.items()}
+    return {parquet_name(split): rows for split, rows in splits.items()}
 
 
 def copy_file(path: Path, target: Path) -> Path:
@@ -144,6 +144,11 @@ def copy_file(path: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, target)
     return target
+
+
+def parquet_name(split: str) -> str:
+    """The file of a split whose rows are written here."""
+    return f"{split}-00000-of-00001.parquet"
 
 
 def split_of(name: str) -> str:

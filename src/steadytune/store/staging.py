@@ -1,18 +1,19 @@
 """Staging: bring what the lock names into the store, checked, once."""
 
-import fcntl
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
+from steadytune.layout import staged_folder
+from steadytune.locks import hold
 from steadytune.store.hub import HubSource
 from steadytune.store.imports import IMPORTED, Imports
-from steadytune.store.lock import Kind, Lock
+from steadytune.store.lock import Lock
 from steadytune.store.pins import (
     FilePin,
     GeneratedFile,
@@ -23,7 +24,7 @@ from steadytune.store.pins import (
     ShippedPin,
     UrlPin,
 )
-from steadytune.store.receipt import RECEIPT, Receipt, StagedFile, read_receipt, verify, write_receipt
+from steadytune.store.receipt import RECEIPT, Kind, Receipt, StagedFile, read_receipt, verify, write_receipt
 from steadytune.store.sources import GeneratedSource, LocalSource, ShippedSource, Source
 from steadytune.store.url import UrlSource
 
@@ -51,13 +52,13 @@ def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imp
         SteadyTuneError: one line: no source has it, it cannot be had, or it is not what the lock says.
     """
     source = (_imported(kind, key, lock, imports) if imports else None) or choose(kind, key, lock, sources)
-    folder = store / kind / key
+    folder = staged_folder(store, kind, key)
     label = f"{kind}--{key.replace('/', '--')}"
     with disk_errors(f"{source.where}: {store}"):
         # Before the lock, because the user of a shared store may only read it.
         receipt, _ = current(folder, source)
         if receipt is None:
-            with alone(store, label, source.where):
+            with alone(store, source.where):
                 receipt, reason = current(folder, source)
                 if reason:
                     logger.warning("%s: staging it again: %s", source.where, reason)
@@ -105,9 +106,14 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
 
 
 def _imported(kind: Kind, key: str, lock: Lock, imports: Imports) -> Source | None:
-    """The source of an entry that one of the user's folders has, with the files of the entry's first pin."""
+    """The source of an entry that one of the user's folders has."""
+    return imports.source(kind, key, names_to_import(kind, key, lock))
+
+
+def names_to_import(kind: Kind, key: str, lock: Lock) -> Iterable[str]:
+    """The files of an entry's first pin, which an imported encoder has too."""
     files = (pin.files for pin in lock.entry(kind, key).pins().values() if not isinstance(pin, PretrainedPin))
-    return imports.source(kind, key, next(files, {}))
+    return next(files, {})
 
 
 @contextmanager
@@ -120,18 +126,10 @@ def disk_errors(where: str) -> Iterator[None]:
         raise SteadyTuneError(f"{where}{named}: {error.strerror or error}") from None
 
 
-@contextmanager
-def alone(store: Path, label: str, where: str) -> Iterator[None]:
-    """Hold the lock file of an entry, which the kernel frees however this process ends."""
-    path = store / ".locks" / f"{label}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("%s: waiting for another process that stages it", where)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def alone(store: Path, where: str) -> AbstractContextManager[object]:
+    """Be the one process that writes the folder of an entry, `<kind>/<key>`; another one waits."""
+    path = store / ".locks" / f"{where.replace('/', '--')}.lock"
+    return hold(path, said=f"{where}: waiting for another process that writes it")
 
 
 def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
@@ -149,7 +147,8 @@ def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
 def objection(receipt: Receipt, source: Source) -> str:
     """Why a folder with this receipt is not what `source` would bring; empty where it is."""
     # What the user brought himself stays until he brings something else, or takes it away.
-    if source.accepts(receipt) or (receipt.source == IMPORTED and source.kind != IMPORTED):
+    brought = (receipt.source, receipt.pinned_by) == (IMPORTED, "import")
+    if source.accepts(receipt) or (brought and source.kind != IMPORTED):
         return ""
     return f"it came from {receipt.source} ({receipt.origin}), and the lock or sources.order has changed since"
 

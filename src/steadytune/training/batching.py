@@ -30,11 +30,25 @@ class Batch:
     """(B,): the examples' places in the split."""
     real_tokens: int
     """The positions that are not padding."""
+    whole: "Batch | None" = None
+    """The batch that this one is a part of, where memory did not hold it; else None."""
+    start: int = 0
+    """Where in it this part begins."""
 
     @property
     def tokens(self) -> int:
         """The positions computed on, padding included: B x T."""
         return self.inputs["input_ids"].numel()
+
+    @property
+    def share(self) -> float:
+        """The part's examples over those of the whole batch: what its loss is weighted by."""
+        return len(self.rows) / len((self.whole or self).rows)
+
+    def before(self) -> "Batch":
+        """The example before a part's first one, as a part: for a method that looks at its neighbours."""
+        whole, place = self.whole or self, self.start - 1
+        return whole._piece(slice(place, place + 1 or None))
 
     def split(self, parts: int) -> "list[Batch]":
         """The batch in at most `parts` pieces of near-equal size, in order; itself for one."""
@@ -45,7 +59,8 @@ class Batch:
 
     def _piece(self, rows: slice) -> "Batch":
         inputs = {name: tensor[rows] for name, tensor in self.inputs.items()}
-        return Batch(inputs, self.labels[rows], self.rows[rows], 0)
+        real = int(self.inputs["attention_mask"][rows].sum())
+        return Batch(inputs, self.labels[rows], self.rows[rows], real, self, rows.start % len(self.rows))
 
 
 class Batcher:

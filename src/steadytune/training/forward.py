@@ -38,6 +38,8 @@ class Forward:
     gradients over several passes."""
     first_part: bool = True
     """Whether this is the first, mostly the only, part of a batch: for a method that counts steps in its loss."""
+    _noise: dict[tuple[str, int], Tensor] = field(default_factory=dict, init=False)
+    """The state of the noise stream at the hooks of the last pass, by hook and layer, where that can be resumed."""
 
     def __call__(
         self,
@@ -59,6 +61,8 @@ class Forward:
             keep_hidden: as in `Encoder`.
             resumable_from: as in `Encoder`.
         """
+        self._noise.clear()
+        draw = self._draw if resumable_from is None else self._draw_and_remember
         if dropout_state is not None:
             generator_of(self.encoder.device).set_state(dropout_state)
         if self.encoder.prefix is not None:
@@ -66,19 +70,22 @@ class Forward:
         return self.encoder(
             batch.inputs,
             on_embeddings=on_embeddings,
-            on_layer_input=self._perturb("perturb") if perturb else None,
-            on_attention_output=self._perturb("perturb_attention") if perturb else None,
+            on_layer_input=self._perturb("perturb", draw) if perturb else None,
+            on_attention_output=self._perturb("perturb_attention", draw) if perturb else None,
             keep_hidden=keep_hidden,
             resumable_from=resumable_from,
         )
 
     def resume(self, start: int, hidden: Tensor) -> tuple[Tensor, ...]:
-        """Run layers `start`.. of the last batch again, on `hidden` (B, T, d): their outputs, with the same dropout."""
+        """Run layers `start`.. of the last batch again, on `hidden` (B, T, d): their outputs.
+
+        With the last pass's dropout, and perturbed as it was: by the same noise.
+        """
         return self.encoder.resume(
             start,
             hidden,
-            on_layer_input=self._perturb("perturb"),
-            on_attention_output=self._perturb("perturb_attention"),
+            on_layer_input=self._perturb("perturb", self._draw_again) if self._noise else None,
+            on_attention_output=self._perturb("perturb_attention", self._draw_again) if self._noise else None,
         )
 
     def dropout_state(self) -> Tensor:
@@ -92,7 +99,7 @@ class Forward:
     @property
     def perturbed(self) -> bool:
         """Whether a method of the cell perturbs hidden states."""
-        return self._perturb("perturb") is not None or self._perturb("perturb_attention") is not None
+        return bool(self._active("perturb") or self._active("perturb_attention"))
 
     def _above_prefix(self, prefix: "FrozenPrefix", batch: "Batch", looks_below: bool) -> "EncoderOutput":
         """Run the layers above a cached prefix."""
@@ -105,11 +112,25 @@ class Forward:
         with prefix.skipped(self.encoder):
             return self.encoder(batch.inputs, on_layer_input=lambda layer, hidden: hidden if layer else states)
 
-    def _perturb(self, hook: str) -> "LayerInput | None":
-        active = [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
-        return partial(self._all, active) if active else None
+    def _active(self, hook: str) -> list[Callable[..., Tensor]]:
+        return [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
 
-    def _all(self, hooks: Sequence[Callable[..., Tensor]], layer: int, hidden: Tensor) -> Tensor:
-        for hook in hooks:
-            hidden = hook(layer, hidden, self.streams)
+    def _perturb(self, hook: str, draw: Callable[[str, int, Tensor], Tensor]) -> "LayerInput | None":
+        return partial(draw, hook) if self._active(hook) else None
+
+    def _draw(self, hook: str, layer: int, hidden: Tensor) -> Tensor:
+        for change in self._active(hook):
+            hidden = change(layer, hidden, self.streams)
         return hidden
+
+    def _draw_and_remember(self, hook: str, layer: int, hidden: Tensor) -> Tensor:
+        self._noise[hook, layer] = self.streams.noise.get_state()
+        return self._draw(hook, layer, hidden)
+
+    def _draw_again(self, hook: str, layer: int, hidden: Tensor) -> Tensor:
+        outer = self.streams.noise.get_state()
+        self.streams.noise.set_state(self._noise[hook, layer])
+        try:
+            return self._draw(hook, layer, hidden)
+        finally:
+            self.streams.noise.set_state(outer)

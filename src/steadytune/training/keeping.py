@@ -7,7 +7,7 @@ from safetensors.torch import load_model, save_file, save_model
 
 from steadytune.cell import Cell
 from steadytune.encoders.encoder import Encoder
-from steadytune.files import atomic_path
+from steadytune.files import atomic_path, safetensors_errors
 from steadytune.inputs import selected_layer
 from steadytune.layout import model_path
 from steadytune.methods.base import Composition, Setup
@@ -21,7 +21,7 @@ def keep(encoder: Encoder | None, path: Path) -> None:
 
     Without an encoder, for a cell that came to no end, the file is there and empty: the workflow waits for it.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, safetensors_errors(path):
         if encoder is None:
             save_file({}, temporary)
         else:

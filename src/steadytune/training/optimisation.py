@@ -3,13 +3,14 @@
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from steadytune.methods.base import is_weight
 from steadytune.protocol import Protocol
 
 
 def build_optimizer(parameters: dict[str, nn.Parameter], protocol: Protocol) -> AdamW:
     """AdamW over the trainable parameters; matrices are decayed, biases and LayerNorm weights are not."""
-    decayed = [p for p in parameters.values() if p.ndim >= 2]
-    others = [p for p in parameters.values() if p.ndim < 2]
+    decayed = [p for name, p in parameters.items() if is_weight(name, p)]
+    others = [p for name, p in parameters.items() if not is_weight(name, p)]
     groups = [{"params": decayed, "weight_decay": protocol.weight_decay}, {"params": others, "weight_decay": 0.0}]
     betas = (protocol.beta1, protocol.beta2)
     return AdamW(groups, lr=protocol.learning_rate, betas=betas, eps=protocol.epsilon, fused=True)

@@ -70,7 +70,7 @@ class Step:
         losses = []
         for place, part in enumerate(batch.split(self.parts)):
             self.forward.first_part = place == 0
-            weight = len(part.rows) / len(batch.rows)
+            weight = part.share
             self.forward.backward = partial(self._backward, weight=weight)
             with self.precision.autocast():
                 loss = self.method.loss(self.forward, part)

@@ -18,15 +18,14 @@ from steadytune.analysis.inside.churn import churn
 from steadytune.analysis.inside.cka import cka
 from steadytune.cell import Cell
 from steadytune.files import write_parquet
-from steadytune.layout import cell_folder, inside_before_path, inside_path, inside_table_path
-from steadytune.record import PREDICTIONS
+from steadytune.layout import inside_before_path, inside_path, inside_table_path, predictions_path
+from steadytune.results.inside import BEFORE
 from steadytune.schema import read_json
 from steadytune.suite import Suite
 from steadytune.tasks.table import parse_task
 
 log = logging.getLogger(__name__)
 
-BEFORE = "before"
 BY_LAYER = ("token_similarity", "nu", "cka", "parameter_distance")
 COLUMNS = {
     "encoder": "string",
@@ -107,7 +106,7 @@ def _gram(path: Path) -> np.ndarray:
 
 def _answers(suite: Suite, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """A cell's answers to its own evaluation split, and the gold labels, (n,) each."""
-    path = cell_folder(suite, cell) / PREDICTIONS
+    path = predictions_path(suite, cell)
     table = pd.read_parquet(path, filters=[("evaluation_set", "==", cell.task)]).sort_values("row")
     return table["prediction"].to_numpy(), table["label"].to_numpy()
 

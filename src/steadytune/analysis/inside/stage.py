@@ -1,6 +1,5 @@
 """The inside stage: a fine-tuned encoder, or one before fine-tuning, looked into and written as a file."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from steadytune.cell import Cell
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.files import atomic_path, write_text
+from steadytune.files import atomic_path, write_json
 from steadytune.layout import dataset_folder, inside_before_path, inside_path, model_folder, record_path
 from steadytune.protocol import Protocol
-from steadytune.record import finite, read_record
+from steadytune.record import read_record
 from steadytune.store.receipt import verify
 from steadytune.suite import Suite
 from steadytune.suite_file import Inside
@@ -172,5 +171,4 @@ def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, dev
 
 def _write(path: Path, encoder_name: str, task_name: str, found: dict[str, Any]) -> None:
     """As JSON, which has no NaN and no infinity: they become null."""
-    value = {"encoder": encoder_name, "task": task_name, **found}
-    write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
+    write_json(path, {"encoder": encoder_name, "task": task_name, **found})

@@ -1,31 +1,8 @@
-"""The figures, one module a subject; `registry` finds them by name."""
+"""The figures, one module a subject: every module of this package is imported, and registers what it has."""
 
-from steadytune.rendering.figures import (
-    cost,
-    curves,
-    inside,
-    layers,
-    registry,
-    robustness,
-    scores,
-    sizes,
-    transfer,
-)
+from steadytune.rendering.discovery import import_modules
 from steadytune.rendering.figures.registry import FIGURES, draw, figure
-from steadytune.rendering.papers import figures as papers
 
-__all__ = [
-    "FIGURES",
-    "cost",
-    "curves",
-    "draw",
-    "figure",
-    "inside",
-    "layers",
-    "papers",
-    "registry",
-    "robustness",
-    "scores",
-    "sizes",
-    "transfer",
-]
+import_modules(__name__)
+
+__all__ = ["FIGURES", "draw", "figure"]

@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
-from steadytune.rendering.costs import costs
 from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import legend, limits, majority_line, message
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name
+from steadytune.results.costs import costs
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

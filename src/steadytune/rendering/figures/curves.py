@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from steadytune.rendering import style
 from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import band, legend, line
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

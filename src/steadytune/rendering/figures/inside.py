@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
 from steadytune.rendering.figures.registry import figure
-from steadytune.rendering.inside import BEFORE, Inside, Point, load_inside
 from steadytune.rendering.marks import legend, line, message, plain_log
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name
 from steadytune.rendering.table import number
+from steadytune.results.inside import BEFORE, Inside, Point, load_inside
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

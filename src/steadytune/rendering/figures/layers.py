@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from steadytune.rendering import style
 from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import legend, line, marker, message, patch, plain_log
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import number
-from steadytune.rendering.variability import Variability
+from steadytune.results.model import Results
+from steadytune.results.variability import Variability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from steadytune.errors import unknown
 from steadytune.rendering import style
-from steadytune.rendering.results import Results
-from steadytune.rendering.selection import select
+from steadytune.results.model import Results
+from steadytune.results.selection import select
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from steadytune.rendering import style
 from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import legend, line, message
-from steadytune.rendering.results import Results
+from steadytune.results.model import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from steadytune.rendering import style
 from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import legend, limits, majority_line, marker, row_text
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, metric_name
+from steadytune.results.model import Results
+from steadytune.results.scores import Score, metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

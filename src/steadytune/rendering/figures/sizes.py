@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from steadytune.rendering import style
 from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import band, legend, limits, line, majority_line, message
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name
 from steadytune.tasks.table import parse_task
 
 if TYPE_CHECKING:

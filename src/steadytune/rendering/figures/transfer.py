@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from steadytune.rendering import style
 from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import legend, limits, line, majority_line, marker, message
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, mean_over
+from steadytune.results.model import Results
+from steadytune.results.scores import Score, mean_over
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from steadytune.published import load_inconsistencies
 from steadytune.rendering.entries import COUNTS, status_notes
 from steadytune.rendering.papers.filled import ABSENT, Filled, Place
 from steadytune.rendering.papers.layout import Average, Column, Layout, Row
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name
-from steadytune.rendering.selection import RULES
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name
+from steadytune.results.selection import RULES
 from steadytune.tasks.table import parse_task
 
 PAPERS = {

@@ -8,11 +8,11 @@ from steadytune.published import Row as Printed
 from steadytune.published import load_published
 from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.papers.layout import Average, Column, Group, Layout, Row
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score
-from steadytune.rendering.selection import select
+from steadytune.results.model import Results
+from steadytune.results.scores import ABSENT, Score
+from steadytune.results.selection import select
+from steadytune.results.two_way import two_way_scores
 
-ABSENT = {"missing", "quarantined"}
 """How a cell without a record ends."""
 
 
@@ -54,7 +54,7 @@ class Filled:
         # On two labels scores are looked up by single variants, of which each must stand for one method.
         self.results = select(results, every=not layout.two_labels)
         self._printed = _printed(layout)
-        self._scores = _two_labels(self.results) if layout.two_labels else self.results.scores
+        self._scores = two_way_scores(self.results) if layout.two_labels else self.results.scores
         self.lines = [(group, [(row, self._line(group, row)) for row in group.rows]) for group in layout.groups]
 
     @property
@@ -107,9 +107,3 @@ def _printed(layout: Layout) -> dict[tuple[str, str, str], Printed]:
     """(model, row, task) -> what the paper prints in this table."""
     rows = load_published(layout.paper) if layout.number else ()
     return {(row.model, row.row, row.task): row for row in rows if row.table == layout.number}
-
-
-def _two_labels(results: Results) -> dict[tuple[str, str, str, str], Score]:
-    from steadytune.rendering.tables.two_way import two_way_scores
-
-    return two_way_scores(results)

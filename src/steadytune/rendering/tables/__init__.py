@@ -1,42 +1,8 @@
-"""The tables, one module a subject; `registry` finds them by name."""
+"""The tables, one module a subject: every module of this package is imported, and registers what it has."""
 
-from steadytune.rendering.papers import tables as papers
-from steadytune.rendering.tables import (
-    calibration,
-    claims,
-    cost,
-    coverage,
-    inside,
-    layers,
-    main,
-    pretraining,
-    resources,
-    selection,
-    selectors,
-    slices,
-    transfer,
-    two_way,
-    variants,
-)
+from steadytune.rendering.discovery import import_modules
 from steadytune.rendering.tables.registry import TABLES, make_table
 
-__all__ = [
-    "TABLES",
-    "calibration",
-    "claims",
-    "cost",
-    "coverage",
-    "inside",
-    "layers",
-    "main",
-    "make_table",
-    "papers",
-    "pretraining",
-    "resources",
-    "selection",
-    "selectors",
-    "slices",
-    "transfer",
-    "two_way",
-    "variants",
-]
+import_modules(__name__)
+
+__all__ = ["TABLES", "make_table"]

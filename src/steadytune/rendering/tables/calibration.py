@@ -4,11 +4,11 @@ import math
 import statistics
 
 from steadytune.rendering.entries import scope, status_notes
-from steadytune.rendering.predictions import Calibration, load_calibration
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.predictions import Calibration, load_calibration
+from steadytune.results.scores import Score
 
 SCALES = {"ece": 100.0, "brier": 1.0, "churn": 100.0}
 """What the measures are multiplied by as printed."""
@@ -23,7 +23,7 @@ NOTES = (
 )
 
 
-@table("calibration")
+@table("calibration", reads_predictions=True)
 def calibration(results: Results) -> Table:
     """ECE, Brier score and churn of every method, on its own task and on every other set."""
     found = load_calibration(results)

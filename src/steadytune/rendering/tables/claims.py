@@ -12,9 +12,9 @@ from steadytune.rendering.claims import (
     p_text,
     seeds_text,
 )
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import NOTHING, Block, Table
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
 
 NOTES = (
     "Reproduced: p at most 0.05 after Holm's correction in the claim's family. Direction only and not reproduced: the "

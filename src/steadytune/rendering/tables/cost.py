@@ -1,10 +1,10 @@
 """What a method costs, from the records of its cells."""
 
-from steadytune.rendering.costs import costs
 from steadytune.rendering.entries import block_title
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.costs import costs
+from steadytune.results.model import Results
 
 
 @table("cost", every_variant=True)

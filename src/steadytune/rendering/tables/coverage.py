@@ -4,10 +4,10 @@ import math
 from collections import Counter
 
 from steadytune.rendering.entries import block_title
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import in_order, metric_name
 from steadytune.rendering.table import Block, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.scores import in_order, metric_name
 
 
 @table("coverage", every_variant=True)

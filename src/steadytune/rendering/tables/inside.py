@@ -5,10 +5,10 @@ import statistics
 from typing import Any
 
 from steadytune.rendering.entries import block_title
-from steadytune.rendering.inside import Inside, load_inside
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.inside import Inside, load_inside
+from steadytune.results.model import Results
 
 
 @table("churn")

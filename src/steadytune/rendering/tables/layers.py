@@ -3,9 +3,9 @@
 import math
 
 from steadytune.rendering.entries import block_title
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, Value, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
 
 
 @table("variability")

@@ -15,10 +15,10 @@ from steadytune.rendering.entries import (
     scored,
     status_notes,
 )
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name
 from steadytune.rendering.table import Block, Entry, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name
 
 
 @table("main")

@@ -1,10 +1,10 @@
 """What pretraining is worth."""
 
 from steadytune.rendering.entries import MAJORITY, SPREAD, scored, status_notes
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name, paired
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name, paired
 
 
 @table("pretraining")

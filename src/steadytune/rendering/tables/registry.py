@@ -2,29 +2,41 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from steadytune.errors import unknown
-from steadytune.rendering.results import Results
-from steadytune.rendering.selection import select, selection_notes
 from steadytune.rendering.table import Table
+from steadytune.results.model import Results
+from steadytune.results.selection import select, selection_notes
 
 Maker = Callable[[Results], Table]
 
-TABLES: dict[str, Maker] = {}
+
+class Listed(NamedTuple):
+    """A registered table."""
+
+    make: Maker
+    every_variant: bool
+    reads_predictions: bool
 
 
-def table(name: str, *, every_variant: bool = False) -> Callable[[Maker], Maker]:
+TABLES: dict[str, Listed] = {}
+
+
+def table(name: str, *, every_variant: bool = False, reads_predictions: bool = False) -> Callable[[Maker], Maker]:
     """Register a function as the table `name`.
 
     Args:
         name: what a suite's `tables` calls it.
         every_variant: whether it shows every variant of a grid, and not the one that the suite's selection picks.
+        reads_predictions: whether it shows what is computed from single predictions (`results/predictions.py`): the
+            workflow computes that for the suites that name such a table.
     """
 
     def register(maker: Maker) -> Maker:
         if name in TABLES:
             raise ValueError(f"table '{name}' is registered twice")
-        TABLES[name] = maker if every_variant else lambda results: _selected(maker, results)
+        TABLES[name] = Listed(maker, every_variant, reads_predictions)
         return maker
 
     return register
@@ -38,11 +50,8 @@ def make_table(name: str, results: Results) -> Table:
     """
     if name not in TABLES:
         raise unknown("table", name, TABLES, where=f"suite '{results.name}'")
-    made = TABLES[name](results)
-    return replace(made, notes=(*made.notes, *results.suite.get("notes", ())))
-
-
-def _selected(maker: Maker, results: Results) -> Table:
-    chosen = select(results)
-    made = maker(chosen)
-    return replace(made, notes=(*made.notes, *selection_notes(chosen)))
+    listed = TABLES[name]
+    shown = results if listed.every_variant else select(results)
+    made = listed.make(shown)
+    chosen = () if listed.every_variant else selection_notes(shown)
+    return replace(made, notes=(*made.notes, *chosen, *results.suite.get("notes", ())))

@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from steadytune.rendering.costs import Total, total
 from steadytune.rendering.entries import block_title
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.costs import Total, total
+from steadytune.results.model import Results
 
 
 @table("resources", every_variant=True)

@@ -1,11 +1,11 @@
 """How much of a score is the choice of hyper-parameters on the reported set."""
 
 from steadytune.rendering.entries import COUNTS, SPREAD, block_title, plain_mean, scored
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, paired
-from steadytune.rendering.selection import RULES, select, selection_notes
 from steadytune.rendering.table import NOTHING, Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.scores import Score, paired
+from steadytune.results.selection import RULES, select, selection_notes
 
 
 @table("selection", every_variant=True)

@@ -3,10 +3,10 @@
 import math
 
 from steadytune.rendering.entries import block_title
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import NOTHING, Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
-from steadytune.rendering.variability import Variability
+from steadytune.results.model import Results
+from steadytune.results.variability import Variability
 
 NAMES = {"cka": "CKA", "probe": "Probe", "h_score": "H-score"}
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
-from steadytune.rendering.predictions import ALL, Slice, Slices, load_slices
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.predictions import ALL, Slice, Slices, load_slices
+from steadytune.results.scores import Score
 
 GOLD = (
     "The heuristics say entailment throughout: a model that follows one is right where that is the gold label, and "
@@ -15,7 +15,7 @@ GOLD = (
 )
 
 
-@table("hans")
+@table("hans", reads_predictions=True)
 def hans(results: Results) -> Table:
     """Accuracy by heuristic and by subcase, apart for each gold label."""
     return _table(
@@ -29,7 +29,7 @@ def hans(results: Results) -> Table:
     )
 
 
-@table("advglue")
+@table("advglue", reads_predictions=True)
 def advglue(results: Results) -> Table:
     """Accuracy by how an adversarial example was made: a word changed, the sentence changed, written by a person."""
     return _table(

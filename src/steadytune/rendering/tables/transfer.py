@@ -16,10 +16,10 @@ from steadytune.rendering.entries import (
     set_line,
     status_notes,
 )
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, mean_over, metric_name, paired
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.scores import Score, mean_over, metric_name, paired
 
 LEAST_MARGIN = 5.0
 """Points above the majority class that a seed must have in domain, for a share of them to mean anything (ours)."""

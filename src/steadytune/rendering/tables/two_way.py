@@ -1,14 +1,11 @@
 """Entailment or not, on every set: the reading of HyPe's Table 7 (arXiv 2212.08853)."""
 
-import math
-
 from steadytune.rendering.entries import BOLD, SPREAD, numbers, scope, set_line, status_notes
-from steadytune.rendering.predictions import rows_of
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import Score, mean_over
 from steadytune.rendering.table import Block, Table
 from steadytune.rendering.tables.registry import table
-from steadytune.tasks.table import parse_task
+from steadytune.results.model import Results
+from steadytune.results.scores import Score, mean_over
+from steadytune.results.two_way import has_reading, two_way_scores
 
 COLLAPSED = (
     "Accuracy on two labels, as in HyPe's Table 7: contradiction is read as neutral, that is not entailed, and QQP's "
@@ -25,7 +22,7 @@ def two_way(results: Results) -> Table:
     shown: dict[str, Score] = {}
     for encoder in results.encoders:
         for task in results.tasks_of(encoder):
-            sets = [name for name in (task, *results.transfer_sets(encoder, task)) if _has_reading(task, name)]
+            sets = [name for name in (task, *results.transfer_sets(encoder, task)) if has_reading(task, name)]
             found = {
                 name: {m: scores[encoder, m, task, name] for m in results.methods if (encoder, m, task, name) in scores}
                 for name in sets
@@ -50,42 +47,6 @@ def two_way(results: Results) -> Table:
         else ("No cell of this suite has a score that can be read as entailment or not.",),
         data=tuple(data),
     )
-
-
-def _has_reading(task: str, evaluation_set: str) -> bool:
-    """Whether what is compared on a set can be read as entailment or not."""
-    from steadytune.tasks.labels import TWO_WAY, coarsening, shared_space
-
-    model, target = (parse_task(name)[0] for name in (task, evaluation_set))
-    return coarsening(shared_space(model.labels, target.labels), TWO_WAY) is not None
-
-
-def two_way_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
-    """(encoder, method, task, evaluation set) -> accuracy on two labels: the collapsed one where there were three.
-
-    Every planned method is there, without points where none of its cells came so far.
-    """
-    from steadytune.evaluation.transfer import TWO_WAY_METRIC
-
-    points: dict[tuple[str, str, str, str], dict[str, dict[int, tuple[float, float]]]] = {}
-    for key, row in rows_of(results, results.folder / "metrics.parquet"):
-        if row["metric"] in ("accuracy", TWO_WAY_METRIC) and row["kind"] != "held_out" and math.isfinite(row["value"]):
-            by_metric = points.setdefault((*key, row["evaluation_set"]), {})
-            values = 100 * row["value"], 100 * row["majority_value"]
-            by_metric.setdefault(row["metric"], {})[int(row["seed"])] = values
-    found = {place: by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"] for place, by_metric in points.items()}
-    majorities = {(e, task, name): next(iter(seeds.values()))[1] for (e, _, task, name), seeds in found.items()}
-    return {
-        (encoder, method, task, name): Score(
-            metric="accuracy",
-            majority=majority,
-            statuses=results.cells[encoder, method, task],
-            points={seed: value for seed, (value, _) in sorted(found.get((encoder, method, task, name), {}).items())},
-        )
-        for (encoder, task, name), majority in majorities.items()
-        for method in results.methods
-        if (encoder, method, task) in results.cells
-    }
 
 
 def _block(results: Results, title: str, task: str, found: dict[str, dict[str, Score]]) -> Block:

@@ -1,10 +1,10 @@
 """Every variant of a method beside the others: what each of its choices is worth."""
 
 from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
-from steadytune.rendering.results import Results
-from steadytune.rendering.scores import metric_name
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.results.scores import metric_name
 from steadytune.variants import base, point
 
 

@@ -15,7 +15,6 @@ from steadytune.tasks.mini.pairs import Pair, make_pair, quotas, shuffled
 from steadytune.tasks.mini.sampling import BASIC, Sampler, pick, sample_topic
 
 _SHRINKING = (edits.drop_modifier, edits.split, edits.exchange, edits.swap_roles, edits.negate)
-HEURISTICS = ("lexical_overlap", "subsequence", "constituent")
 LABELS = ("entailment", "not_entailment")
 
 

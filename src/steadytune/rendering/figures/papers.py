@@ -15,9 +15,9 @@ from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import legend, limits, marker
 from steadytune.rendering.papers.filled import Filled, Place
 from steadytune.rendering.papers.layout import Column
-from steadytune.rendering.papers.tables import LAYOUTS
-from steadytune.rendering.results import Results
 from steadytune.rendering.table import number
+from steadytune.rendering.tables.papers import LAYOUTS
+from steadytune.results.model import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,15 +4,12 @@ Of a method with several variants it is the one that the results show, under the
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from steadytune.files import read_parquet
-from steadytune.rendering.results import Key, Results
-from steadytune.rendering.scores import Score
-
-TABLES_OF_PREDICTIONS = ("hans", "advglue", "calibration")
-"""The tables that need it."""
+from steadytune.layout import calibration_path, slices_path
+from steadytune.results.loading import rows_of
+from steadytune.results.model import Key, Results
+from steadytune.results.scores import Score
 
 ALL = ""
 """Stands for the gold label where a slice has every gold label."""
@@ -55,7 +52,7 @@ class Calibration(NamedTuple):
 def load_slices(results: Results) -> Slices:
     """What `analysis/slices.parquet` holds of the cells that the results show; nothing where there is no such file."""
     points: dict[Slice, dict[Key, dict[int, float]]] = {}
-    for key, row in rows_of(results, results.folder / "analysis" / "slices.parquet"):
+    for key, row in rows_of(results, slices_path(results.folder)):
         part = Slice(row["evaluation_set"], row["column"], row["slice"], row["gold"], row["n"])
         points.setdefault(part, {}).setdefault(key, {})[row["seed"]] = 100 * row["accuracy"]
     scores: dict[Slice, dict[Key, Score]] = {}
@@ -73,24 +70,10 @@ def load_slices(results: Results) -> Slices:
 def load_calibration(results: Results) -> dict[tuple[str, str, str, str], Calibration]:
     """(encoder, method, task, evaluation set) -> what was computed of its predictions."""
     found: dict[tuple[str, str, str, str], Calibration] = {}
-    for key, row in rows_of(results, results.folder / "analysis" / "calibration.parquet"):
+    for key, row in rows_of(results, calibration_path(results.folder)):
         measured = found.setdefault((*key, row["evaluation_set"]), Calibration({}, {}, []))
         if row["measure"] == "churn":
             measured.churn.append(row["value"])
         else:
             getattr(measured, row["measure"])[row["seed"]] = row["value"]
     return found
-
-
-def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
-    """The rows of a table of cells, each with the cells that it belongs to; nothing where there is no such file."""
-    if not path.is_file():
-        return []
-    shown = {(encoder, variant, task): method for (encoder, method, task), variant in results.variants.items()}
-    rows = []
-    for row in read_parquet(path).to_dict("records"):
-        variant = (row["encoder"], row["method"], row["task"])
-        key = (row["encoder"], shown.get(variant, "") if shown else row["method"], row["task"])
-        if key in results.cells:
-            rows.append((key, {str(column): value for column, value in row.items()}))
-    return rows

@@ -1,16 +1,18 @@
 """Which variant of a grid stands for its method: chosen on the reported set, on held-out training data, or not at all.
 
-A variant is chosen for each encoder, method and task by its mean over the seeds that have a score. *published* looks at
+A variant is chosen for each encoder, method and task by its mean over the seeds that all of its variants have run; a
+diverged run counts as the lowest score of them, or the majority class's where that is lower. *published* looks at
 the evaluation split that the table reports, as HyPe did, so the number is the best of several and too good; *nested*
 looks at the share of the training split that `protocol.holdout` keeps from training; *fixed* takes the first point.
 """
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from steadytune.rendering.results import Key, Results
+from steadytune.results.model import Key, Results
 from steadytune.variants import point, stand_for
 
 RULES = {
@@ -76,12 +78,17 @@ def selection_notes(results: Results) -> list[str]:
 def _choice(results: Results, rule: str, key: tuple[str, str, str], variants: list[str]) -> str:
     """The variant with the highest mean; the first of equals, and the first where none has a score."""
     encoder, _, task = key
-    if rule == "fixed":
+    cells = {variant: (encoder, variant, task) for variant in variants}
+    looked_at = results.held_out if rule == "nested" else {cell: results.score(*cell) for cell in cells.values()}
+    scores = {variant: score for variant, cell in cells.items() if (score := looked_at.get(cell)) and score.points}
+    if rule == "fixed" or not scores:
         return variants[0]
-
-    def mean(variant: str) -> float:
-        cell = (encoder, variant, task)
-        score = results.held_out.get(cell) if rule == "nested" else results.score(*cell)
-        return score.mean if score and math.isfinite(score.mean) else -math.inf
-
-    return max(variants, key=mean)
+    # A setting at which most runs diverge is not as good as its one lucky run.
+    lowest = min(min(score.points.values()) for score in scores.values())
+    lowest = min([lowest, *(score.majority for score in scores.values() if math.isfinite(score.majority))])
+    runs = {
+        variant: {seed: lowest for seed, status in score.statuses.items() if status == "diverged"} | score.points
+        for variant, score in scores.items()
+    }
+    shared = set.intersection(*map(set, runs.values()))
+    return max(runs, key=lambda variant: statistics.fmean(runs[variant][seed] for seed in shared or runs[variant]))

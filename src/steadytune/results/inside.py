@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from steadytune.files import read_parquet
-from steadytune.rendering.results import Results
+from steadytune.layout import inside_table_path
+from steadytune.results.model import Results
 
 BEFORE = "before"
 """Stands for the encoder before fine-tuning where a method's name would."""
@@ -65,7 +66,7 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
 
     Of a method with several variants it is the one that `results` shows.
     """
-    path = results.folder / "inside.parquet"
+    path = inside_table_path(results.folder)
     if not path.is_file():
         return None
     records: list[Row] = [dict(row) for row in read_parquet(path).to_dict("records")]

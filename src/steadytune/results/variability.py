@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from steadytune.layout import variability_path
 from steadytune.schema import read_json
 
 
@@ -56,7 +57,7 @@ def load_variability(folder: Path, encoders: Sequence[str], tasks: Sequence[str]
     found = []
     for encoder in encoders:
         for task in tasks:
-            path = folder / "variability" / encoder / f"{task}.json"
+            path = variability_path(folder, encoder, task)
             if path.is_file():
                 found.append(_read(read_json(path), encoder, task))
     return found

@@ -2,11 +2,14 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "failed", "missing", "quarantined")
 """How a cell can end, from good to absent; quarantined: its record is damaged."""
+
+ABSENT = frozenset({"missing", "quarantined"})
+"""The statuses of cells that have not run, or whose record says nothing."""
 
 METRIC_NAMES = {
     "f1": "F1",
@@ -60,6 +63,10 @@ class Score:
     def complete(self) -> bool:
         """Whether every planned seed has a score."""
         return len(self.points) == self.planned
+
+    def on(self, seeds: Collection[int]) -> "Score":
+        """The same with the scores of these seeds alone."""
+        return replace(self, points={seed: value for seed, value in self.points.items() if seed in seeds})
 
     @property
     def mean(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from steadytune.rendering.results import Results
+from steadytune.results.model import Results
 
 MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "trainable": lambda record: float(record["training"]["trainable_parameters"]),

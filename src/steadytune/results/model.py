@@ -1,0 +1,147 @@
+"""The inputs of every table and figure: one suite's results, grouped by cell.
+
+Scores are in points (metric x 100) from here on.
+"""
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from steadytune.cell import Cell
+from steadytune.layout import history_path, record_path
+from steadytune.results.scores import ABSENT, Score
+from steadytune.results.variability import Variability
+
+Key = tuple[str, str, str]
+"""(encoder, method, task)."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the scores of an encoder, trained on one task, on one evaluation set were measured on: `COUNTS`."""
+
+    n: int
+    truncated: int
+    """Cut to the maximum length."""
+    seen: int
+    """With the texts of a training example."""
+    train: int
+    """Training examples."""
+    train_truncated: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """One suite's results. Order of encoders, methods and tasks: the suite's; names it does not list follow, sorted."""
+
+    folder: Path
+    suite: dict[str, Any]
+    cells: dict[Key, dict[int, str]]
+    """(encoder, method, task) -> seed -> status."""
+    seconds: dict[tuple[str, str, str, int], float]
+    scores: dict[tuple[str, str, str, str], Score] = field(repr=False)
+    """(encoder, method, task, evaluation set) -> score by the headline metric."""
+    encoders: tuple[str, ...]
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    variability: tuple[Variability, ...]
+    held_out: dict[Key, Score] = field(default_factory=dict, repr=False)
+    """Scores on the share of the training split that was kept from training."""
+    variants: dict[Key, str] = field(default_factory=dict, repr=False)
+    """The variant that stands for (encoder, method, task), where `selection.select` has chosen among several."""
+    examples: dict[Key, Examples] = field(default_factory=dict, repr=False)
+    """(encoder, task, evaluation set) -> counts, where a cell came to its end."""
+    choices: dict[Key, int] = field(default_factory=dict, repr=False)
+    """How many variants it was chosen among."""
+    rule: str = ""
+    """How it was chosen."""
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return self.suite["name"]
+
+    @property
+    def primary(self) -> str:
+        """The encoder that the figures show."""
+        return self.suite.get("primary") or self.encoders[0]
+
+    @property
+    def baseline(self) -> str:
+        """The method that the others are held against."""
+        return self.suite.get("baseline") or self.methods[0]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Every planned seed."""
+        return tuple(sorted({seed for statuses in self.cells.values() for seed in statuses}))
+
+    def score(self, encoder: str, method: str, task: str, evaluation_set: str | None = None) -> Score | None:
+        """The score on `evaluation_set` (default: the task itself); None where the suite plans no such cell."""
+        return self.scores.get((encoder, method, task, evaluation_set or task))
+
+    def methods_of(self, encoder: str) -> list[str]:
+        """Methods that the suite plans for an encoder."""
+        return [method for method in self.methods if any((encoder, method, task) in self.cells for task in self.tasks)]
+
+    def tasks_of(self, encoder: str) -> list[str]:
+        """Tasks that the suite plans for an encoder."""
+        return [task for task in self.tasks if any((encoder, method, task) in self.cells for method in self.methods)]
+
+    def transfer_sets(self, encoder: str, task: str) -> list[str]:
+        """Evaluation sets, besides its own, of a model of `encoder` trained on `task`."""
+        found = {key[3] for key in self.scores if key[0] == encoder and key[2] == task and key[3] != task}
+        return list(ordered(self.tasks, found, only_found=True))
+
+    def planned(self) -> list[tuple[Key, dict[int, str]]]:
+        """(encoder, method, task) and its seeds' statuses, in the suite's order."""
+        keys = [(e, m, t) for e in self.encoders for m in self.methods for t in self.tasks]
+        return [(key, self.cells[key]) for key in keys if key in self.cells]
+
+    def metric(self, task: str) -> str:
+        """The headline metric of a task, empty where nothing states it."""
+        return next((score.metric for key, score in self.scores.items() if key[2] == key[3] == task), "")
+
+    def cell(self, encoder: str, method: str, task: str, seed: int) -> Cell:
+        """The cell itself: that of the variant that stands for the method."""
+        return Cell(encoder, self.variants.get((encoder, method, task), method), task, seed)
+
+    def record(self, encoder: str, method: str, task: str, seed: int) -> dict[str, Any]:
+        """A cell's record, empty where there is none or a damaged one: its status says so, and not the file alone."""
+        if self.cells.get((encoder, method, task), {}).get(seed) in ABSENT:
+            return {}
+        path = record_path(self.folder, self.cell(encoder, method, task, seed))
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def history(self, encoder: str, method: str, task: str, seed: int) -> dict[str, list[tuple[float, float]]]:
+        """A cell's curves: column of `history.csv` -> (epoch, finite value), the last one logged in each epoch."""
+        path = history_path(self.folder, self.cell(encoder, method, task, seed))
+        curves: dict[str, dict[float, float]] = {}
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as handle:
+                for row in csv.DictReader(handle):
+                    for column, text in row.items():
+                        if column != "epoch" and math.isfinite(value := to_float(text)):
+                            curves.setdefault(column, {})[float(row["epoch"])] = value
+        return {column: sorted(points.items()) for column, points in curves.items()}
+
+
+def ordered(listed: Any, found: set[str], *, only_found: bool = False) -> tuple[str, ...]:
+    """`listed` in its order, then what else was `found`, sorted."""
+    listed = tuple(name for name in listed if not only_found or name in found)
+    return (*listed, *sorted(found - set(listed)))
+
+
+def to_float(value: Any) -> float:
+    """A float; NaN for None and for text that is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,0 +1,20 @@
+"""Small pieces of text that commands, tables and figures share."""
+
+from collections.abc import Collection, Iterable
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers in order, runs of three and more drawn together: `0, 1, 4–7`."""
+    runs: list[list[int]] = []
+    for i in sorted(numbers):
+        if runs and i == runs[-1][-1] + 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def extent(numbers: Collection[int]) -> str:
+    """The least and the most of some numbers: `3 to 25`, or `3` where they are equal."""
+    least, most = min(numbers), max(numbers)
+    return f"{least}" if least == most else f"{least} to {most}"

@@ -1,0 +1,52 @@
+"""Weights that the disk has no room for: an error of the system that names the file, of which the command line says
+one line, and not one of the library's that ends in a traceback."""
+
+import errno
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+from safetensors import SafetensorError
+from torch import nn
+
+from steadytune.cli import REFUSED
+from steadytune.encoders import pretrain
+from steadytune.files import safetensors_errors
+from steadytune.pretraining import export
+from steadytune.training import keeping
+
+
+@contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+MODEL = nn.Linear(100, 100)
+WRITERS = {
+    "a cell's": lambda folder: keeping.keep(SimpleNamespace(model=MODEL), folder / "model.safetensors"),
+    "mini's": lambda folder: pretrain._write(folder, folder / "out", MODEL, None, None, {}),
+    "tiny-en's": lambda folder: export.export(folder, folder / "out", MODEL, None, None, (), {}),
+}
+
+
+@pytest.mark.parametrize("weights", WRITERS)
+def test_weights_that_do_not_fit_are_an_error_of_the_system(weights, tmp_path):
+    with small_disk(1000), pytest.raises(OSError, match="File too large") as caught:
+        WRITERS[weights](tmp_path)
+    assert caught.value.errno == errno.EFBIG and errno.EFBIG in REFUSED
+    assert caught.value.filename.endswith("model.safetensors")
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_an_error_without_a_number_keeps_its_words(tmp_path):
+    with pytest.raises(OSError, match="the header is broken") as caught, safetensors_errors(tmp_path / "a"):
+        raise SafetensorError("the header is broken")
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(tmp_path / "a"))

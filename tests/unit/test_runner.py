@@ -1,0 +1,93 @@
+"""`steadytune run` and a Snakemake that was started by hand, in one folder: neither clears the other's locks."""
+
+import select
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from steadytune import runner
+from steadytune.locks import hold
+
+BY_HAND = "import sys; from steadytune.runner import share_folder; share_folder(); print('works', flush=True)"
+
+
+@pytest.fixture
+def by_hand(tmp_path, monkeypatch):
+    """What starts a process in the folder that shares it, until a line comes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(runner.HELD, raising=False)
+    started = []
+
+    def start():
+        command = [sys.executable, "-c", f"{BY_HAND}; sys.stdin.readline()"]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """The commands that a run would have given, in place of giving them."""
+    given = []
+    done = SimpleNamespace(returncode=0)
+    monkeypatch.setattr(runner, "subprocess", SimpleNamespace(run=lambda command, **_: given.append(command) or done))
+    return given
+
+
+SUITE = SimpleNamespace(path="demo.yaml", name="demo", cells=())
+
+
+def in_background(said, line):
+    """A run in a thread, once it has said a line."""
+    thread = threading.Thread(target=runner.run, args=(SUITE, "1", ()), daemon=True)
+    thread.start()
+    for _ in range(1000):
+        if line in said.text:
+            return thread
+        thread.join(0.02)
+    pytest.fail(f"not said in 20 s: {line}")
+
+
+def test_a_run_waits_for_a_snakemake_that_was_started_during_an_earlier_run(by_hand, commands, caplog):
+    caplog.set_level("INFO")
+    with hold(runner.LOCK):
+        process = by_hand()
+        assert process.stdout.readline() == "works\n", "it does not wait for the run"
+    # That run has ended; the Snakemake goes on, and has locks of its own.
+    runner.LOCKS.mkdir()
+    (runner.LOCKS / "0.input.lock").touch()
+    run = in_background(caplog, "started by hand works in this folder; waiting for its end")
+    assert not commands, "its locks are left alone"
+    process.communicate("\n", timeout=20)
+    run.join(20)
+    assert ["--unlock" in command for command in commands] == [True, False]
+
+
+def test_a_snakemake_started_by_hand_waits_while_locks_are_cleared_and_no_longer(by_hand, commands, monkeypatch):
+    runner.LOCKS.mkdir(parents=True)
+    (runner.LOCKS / "0.input.lock").touch()
+    seen = []
+
+    def give(command, **_):
+        process = by_hand()
+        works, _, _ = select.select([process.stdout], [], [], 0.5 if "--unlock" in command else 20)
+        seen.append(("--unlock" in command, bool(works)))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(runner.subprocess, "run", give)
+    assert runner.run(SUITE, "1", ()) == 0
+    assert seen == [(True, False), (False, True)]
+
+
+def test_a_snakemake_of_a_run_takes_no_lock_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(runner.HELD, "1")
+    with hold(runner.BY_HAND):
+        runner.share_folder()
