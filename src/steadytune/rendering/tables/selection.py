@@ -10,7 +10,7 @@ from steadytune.results.selection import RULES, select, selection_notes
 
 @table("selection", every_variant=True)
 def selection(results: Results) -> Table:
-    """Each method with its variant chosen as published, chosen nested, and the difference."""
+    """Each method that has variants, one chosen as published, one nested, and the difference."""
     published, nested = select(results, "published"), select(results, "nested")
     blocks, data = [], []
     for encoder in published.encoders:
@@ -19,7 +19,7 @@ def selection(results: Results) -> Table:
             gains = []
             for task in published.tasks:
                 first, second = (side.score(encoder, method, task) for side in (published, nested))
-                if first and second:
+                if first and second and published.choices.get((encoder, method, task), 1) > 1:
                     gains.append(_gain(first, second))
                     variants = [side.variants.get((encoder, method, task), method) for side in (published, nested)]
                     rows.append((method, task, scored(first), scored(second), number(gains[-1], sign=True)))
@@ -35,7 +35,7 @@ def selection(results: Results) -> Table:
     return Table(
         name="selection",
         title="What selection is worth",
-        caption="The same cells, the variant of each method chosen in two ways.",
+        caption="The same cells, the variant of each method that has several chosen in two ways.",
         columns=("Method", "Task", "Published", "Nested", "Gain"),
         blocks=tuple(blocks),
         align="llrrr",
