@@ -1,5 +1,6 @@
 """Figures: what is drawn where, in which colour, and that equal results give equal bytes."""
 
+import math
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from synthetic import Grid
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import style
 from steadytune.rendering.figures import FIGURES, draw, figure, registry
+from steadytune.rendering.marks import legend, marker
 from steadytune.rendering.report import write_figures
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
@@ -126,6 +128,26 @@ def test_variability_has_a_panel_for_every_task_with_its_band_and_rings_the_best
             high = 1.3 * value if layer < 4 else axes.get_ylim()[1]
             at = corners[corners[:, 0] == layer][:, 1]
             assert (min(at), max(at)) == pytest.approx((0.8 * value, high))
+
+
+def test_a_band_without_an_end_leaves_its_panel_an_axis_that_can_be_read(tmp_path):
+    results = loaded(Grid(layers=2), tmp_path)
+    (item, *_) = results.variability
+    # As measured of tiny-en on RTE. On a linear axis up to 4 x 64 the margin below 9.7 would end below 0.
+    bands = replace(item.bands, low=(48.8, 9.7, 12.0), high=(math.nan, 30.0, math.nan), corrected=(146.2, 15.3, 17.8))
+    wide = replace(item, nu=(64.2, 12.7, 10.9), best_layer=2, bands=bands)
+    (axes,) = drawn("variability", replace(results, variability=(wide,))).axes
+    assert axes.get_ylim() == pytest.approx((8.2, 256.8), rel=0.05)
+
+
+def test_a_long_legend_makes_the_figure_higher_and_not_the_panels_lower():
+    heights = []
+    for names in (3, 30):
+        plot, (axes,) = style.canvas(1, columns=1, height=2)
+        legend(plot, {f"method-{n}": marker() for n in range(names)})
+        plot.draw_without_rendering()
+        heights.append(axes.get_window_extent().height)
+    assert heights[1] > 0.8 * heights[0]
 
 
 def test_variability_without_bands_is_a_line(tmp_path):

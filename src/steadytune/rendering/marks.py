@@ -73,13 +73,22 @@ def patch() -> Patch:
     return Patch(facecolor=style.theme().muted, alpha=0.25, linewidth=0)
 
 
+LEGEND_ROW = 0.215
+"""Inches of a legend's row."""
+
+ROWS_WITHIN = 2
+"""Rows of a legend for which a figure's height leaves room; more would be taken from the panels."""
+
+
 def legend(plot: Figure, handles: dict[str, Any]) -> None:
-    """One legend for all panels, below them, in as many columns as the width holds."""
+    """One legend for all panels, below them, in as many columns as the width holds; its rows make the figure higher."""
     if not handles:
         return
     # In inches, at the legend's size: a letter's mean width, and a handle with the gap after it.
     widest = 0.5 + 0.065 * max(map(len, handles))
     columns = max(1, min(len(handles), int(plot.get_figwidth() / widest)))
+    rows = -(-len(handles) // columns)
+    plot.set_figheight(plot.get_figheight() + LEGEND_ROW * max(0, rows - ROWS_WITHIN))
     plot.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handletextpad=0.5)
 
 

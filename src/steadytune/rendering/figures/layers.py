@@ -43,6 +43,8 @@ def variability(results: Results) -> Figure:
         if item.best_layer in layers:
             ring = {"facecolors": style.theme().paper, "edgecolors": [colour], "linewidths": 1.4, "zorder": 4}
             axes.scatter(item.best_layer, item.nu[item.best_layer], s=34, **ring)
+        # Before the band fixes the top: limits of a linear axis may reach below 0, where a logarithm has no place.
+        axes.set_yscale("log")
         _band(axes, item, layers, colour)
         plain_log(axes)
         several = len({other.encoder for other in measured}) > 1
