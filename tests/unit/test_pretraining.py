@@ -222,8 +222,8 @@ def config(corpus, tmp_path, monkeypatch):
     return path
 
 
-def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkeypatch):
-    module.pretrain_text(config, tmp_path / "whole")
+def cut_in_the_eighth_step(monkeypatch):
+    """Have the eighth step that is taken interrupted, and no other; returns the numbers of the steps as they come."""
     step, calls = module.Training._step, []
 
     def fail_at_eight(self, number, progress):
@@ -233,6 +233,12 @@ def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkey
         return step(self, number, progress)
 
     monkeypatch.setattr(module.Training, "_step", fail_at_eight)
+    return calls
+
+
+def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkeypatch):
+    module.pretrain_text(config, tmp_path / "whole")
+    calls = cut_in_the_eighth_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         module.pretrain_text(config, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
@@ -251,15 +257,7 @@ def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkey
 
 def test_a_checkpoint_of_other_word_pieces_is_not_gone_on_with(config, tmp_path, monkeypatch):
     """Two pieces change places in the file, whose name the settings have."""
-    step, calls = module.Training._step, []
-
-    def fail_at_eight(self, number, progress):
-        calls.append(number)
-        if len(calls) == 8:
-            raise KeyboardInterrupt
-        return step(self, number, progress)
-
-    monkeypatch.setattr(module.Training, "_step", fail_at_eight)
+    calls = cut_in_the_eighth_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         module.pretrain_text(config, tmp_path / "cut")
     path = config.with_name("pieces.txt")

@@ -61,14 +61,19 @@ def test_the_package_neither_pickles_nor_trusts_remote_code(root):
             assert not forbidden.search(line), f"{path}:{number}: {line.strip()}"
 
 
+def run_alone(root, code):
+    """Run Python code in a process of its own, with nothing of the environment but the package."""
+    return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+
+
 def test_training_imports_where_datasets_evaluate_pydantic_and_snakemake_are_missing(root):
     code = BLOCKER.format(blocked={"datasets", "evaluate", "pydantic", "snakemake", "seaborn", "yaml"}) + (
         "import steadytune.training.loop, steadytune.training.checkpoints, steadytune.encoders.loading\n"
         "import steadytune.evaluation.predict, steadytune.methods.hype, steadytune.methods.lnsr\n"
         "import steadytune.record, steadytune.cell, steadytune.store.receipt\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
-                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+    done = run_alone(root, code)
     assert done.returncode == 0, done.stderr
 
 
@@ -79,8 +84,7 @@ def test_help_answers_without_heavy_imports(root):
         "except SystemExit: pass\n"
         "sys.exit(str({'torch', 'transformers', 'pandas', 'pydantic'} & set(sys.modules) or ''))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
-                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+    done = run_alone(root, code)
     assert "finetune" in done.stdout
     assert not done.stderr.strip()
 
@@ -109,6 +113,5 @@ def test_a_suite_is_read_without_what_renders(root):
         "found = [n for n in sys.modules if n.startswith(('steadytune.rendering', 'steadytune.results'))]\n"
         "sys.exit(', '.join(found) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
-                          env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
+    done = run_alone(root, code)
     assert done.returncode == 0, done.stderr
