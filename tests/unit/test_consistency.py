@@ -172,7 +172,7 @@ def test_r3f_gives_way_to_the_noise_of_another_method(monkeypatch):
     bench = Bench("r3f", {"sigma": 0.5})
     other = registry.parse("hype-n")[0][0].build()
     other.prepare(Setup(bench.data.encoder, bench.streams, bench.objective, bench.data))
-    bench.forward.methods = [bench.method, other]
+    bench.forward = Forward(bench.data.encoder, [bench.method, other], bench.streams, bench.objective)
     clean, noised = bench.words(monkeypatch)
     assert clean is None
     assert not noised.any()

@@ -40,6 +40,14 @@ class Forward:
     """Whether this is the first, mostly the only, part of a batch: for a method that counts steps in its loss."""
     _noise: dict[tuple[str, int], Tensor] = field(default_factory=dict, init=False)
     """The state of the noise stream at the hooks of the last pass, by hook and layer, where that can be resumed."""
+    _changes: dict[str, list[Callable[..., Tensor]]] = field(init=False)
+    """What the methods do at each hook, looked up once: a pass asks at every layer."""
+
+    def __post_init__(self) -> None:
+        self._changes = {
+            hook: [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
+            for hook in ("perturb", "perturb_attention")
+        }
 
     def __call__(
         self,
@@ -99,7 +107,7 @@ class Forward:
     @property
     def perturbed(self) -> bool:
         """Whether a method of the cell perturbs hidden states."""
-        return bool(self._active("perturb") or self._active("perturb_attention"))
+        return any(self._changes.values())
 
     def _above_prefix(self, prefix: "FrozenPrefix", batch: "Batch", looks_below: bool) -> "EncoderOutput":
         """Run the layers above a cached prefix."""
@@ -112,14 +120,11 @@ class Forward:
         with prefix.skipped(self.encoder):
             return self.encoder(batch.inputs, on_layer_input=lambda layer, hidden: hidden if layer else states)
 
-    def _active(self, hook: str) -> list[Callable[..., Tensor]]:
-        return [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
-
     def _perturb(self, hook: str, draw: Callable[[str, int, Tensor], Tensor]) -> "LayerInput | None":
-        return partial(draw, hook) if self._active(hook) else None
+        return partial(draw, hook) if self._changes[hook] else None
 
     def _draw(self, hook: str, layer: int, hidden: Tensor) -> Tensor:
-        for change in self._active(hook):
+        for change in self._changes[hook]:
             hidden = change(layer, hidden, self.streams)
         return hidden
 
