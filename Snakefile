@@ -13,11 +13,11 @@ gc.set_threshold(100_000, 50, 1000)
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from steadytune.dag import Dag
+from steadytune.dag.dag import Dag
 from steadytune.errors import SteadyTuneError
-from steadytune.leases import gpu_slots
+from steadytune.cells.leases import gpu_slots
 from steadytune.rendering.sections import report_options
-from steadytune.runner import share_folder
+from steadytune.dag.runner import share_folder
 
 # `steadytune run` waits for a Snakemake that was started by hand before it clears up after a killed run.
 if workflow.is_main_process:

@@ -18,7 +18,7 @@ import variability
 from measuring import Row, machine, write
 
 import dag
-from steadytune.suite import STORE_VARIABLE
+from steadytune.suite.suite import STORE_VARIABLE
 
 PARTS: dict[str, Callable[[int, int], list[Row]]] = {
     "training": lambda rounds, threads: training.measure(24, rounds, threads),

@@ -21,7 +21,7 @@ from pathlib import Path
 from measuring import Row, command, write
 from staging import environment, python, source_store, sources, stage
 
-from steadytune.leases import SLOTS_VARIABLE, visible_gpus
+from steadytune.cells.leases import SLOTS_VARIABLE, visible_gpus
 
 MODEL = "steadytune/tiny-en"
 STEPS = 60

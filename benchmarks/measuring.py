@@ -18,22 +18,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from steadytune.cells.determinism import set_determinism
+from steadytune.cells.memory import keep_freed_memory
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.dropout import use_quick_dropout
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.protocol import Protocol
-from steadytune.suite import STORE_VARIABLE
+from steadytune.methods.objective import Classification, Regression
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
+from steadytune.suite.suite import STORE_VARIABLE
 from steadytune.tasks.data import Encoded, encode, load_split
 from steadytune.tasks.table import Task, parse_task
-from steadytune.training.batching import Batcher
-from steadytune.training.determinism import set_determinism
 from steadytune.training.loop import Fit, fit
-from steadytune.training.memory import keep_freed_memory
-from steadytune.training.objective import Classification, Regression
 from steadytune.training.precision import Precision
-from steadytune.training.streams import Streams
 from steadytune.training.usage import processor_name
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -151,7 +151,7 @@ def fine_tune(material: Material, protocol: Protocol, method: str = "vanilla") -
     set_determinism(protocol.determinism, protocol.threads, "cpu")
     keep_freed_memory()
     streams, task = Streams(SEED), material.task
-    batcher = Batcher(material.train, material.encoder, protocol.batch_size)
+    batcher = Batcher(material.train, material.encoder.padding, protocol.batch_size)
     parts, _ = registry.parse(method)
     composition = Composition([part.build() for part in parts])
     objective = Regression() if task.regression else Classification()

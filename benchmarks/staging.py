@@ -9,7 +9,7 @@ from pathlib import Path
 from measuring import MODEL
 
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
-from steadytune.suite import STORE_VARIABLE
+from steadytune.suite.suite import STORE_VARIABLE
 
 RTE = "datasets/nyu-mll/glue/rte"
 ROOT = Path(__file__).resolve().parents[1]

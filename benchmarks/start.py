@@ -45,9 +45,10 @@ import os, sys
 from pathlib import Path
 from steadytune.offline import go_offline
 go_offline()
-from steadytune.cell import Cell
-from steadytune.suite import load_suite
-from steadytune.training import loop, run
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import load_suite
+from steadytune.training import loop
+from steadytune.cells import run
 step = loop.Step.__call__
 def first(*arguments):
     step(*arguments)

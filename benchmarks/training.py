@@ -31,11 +31,11 @@ from measuring import (
     write,
 )
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.evaluation.predict import predict
-from steadytune.protocol import Protocol
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
 from steadytune.training.precision import Precision
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def examples(encoded: Encoded, pad_to: int | None) -> "list[dict]":
 def score(material: Material) -> float:
     """The task's metric on the development examples."""
     encoder = Encoder(material.encoder.model)
-    batcher = Batcher(material.development, encoder, 64)
+    batcher = Batcher(material.development, encoder.padding, 64)
     found = predict(encoder, batcher, Precision("fp32", "cpu")).evaluate(material.task, material.task)
     return found["metrics"][material.task.metric]
 

@@ -21,11 +21,11 @@ from measuring import Row, write
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils import logging
 
-from steadytune.analysis.pooling import pool_tokens
-from steadytune.analysis.variability import variability
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
+from steadytune.layers.pooling import pool_tokens
+from steadytune.layers.variability import variability
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
 
 SPECIAL = frozenset({0, 1, 2})
 VOCABULARY, BATCH = 1000, 64
@@ -104,7 +104,7 @@ def material(options: argparse.Namespace) -> tuple[Encoder, Batcher]:
         words[:2] = 3 + label
         texts.append(np.concatenate([[1], words, [2]]))
     encoded = Encoded(texts, None, labels, np.arange(len(texts)), 0)
-    return encoder, Batcher(encoded, encoder, BATCH)
+    return encoder, Batcher(encoded, encoder.padding, BATCH)
 
 
 def peak() -> float:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from steadytune import __version__, commands
+from steadytune.cells.leases import leased_gpu
 from steadytune.errors import SteadyTuneError, nearest, suggestion
-from steadytune.leases import leased_gpu
 from steadytune.offline import go_offline
 
 Command = Callable[[argparse.Namespace], int | None]

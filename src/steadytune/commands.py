@@ -8,16 +8,16 @@ from steadytune.errors import SteadyTuneError
 
 def run(options: argparse.Namespace) -> int:
     """Run a suite through Snakemake with a progress line."""
-    from steadytune.runner import run
+    from steadytune.dag.runner import run
 
-    return run(_suite(options), options.cores, options.passed)
+    return run(_checked(options), options.cores, options.passed)
 
 
 def plan(options: argparse.Namespace) -> None:
     """Print what a suite still has to run, what that takes, and what it can show."""
     from steadytune.planning.plan import Plan, describe
 
-    suite = _suite(options)
+    suite = _checked(options)
     if options.cells_at_once and not options.device_stated:
         raise SteadyTuneError("--cells-at-once says how many a device of --device takes; of this machine it is known")
     if options.probe:
@@ -30,15 +30,15 @@ def plan(options: argparse.Namespace) -> None:
 
 def status(options: argparse.Namespace) -> None:
     """Say which cells are fresh, missing, running, stale or quarantined, and why."""
-    from steadytune.status import describe
+    from steadytune.cells.status import describe
 
-    sys.stdout.write(describe(_suite(options)) + "\n")
+    sys.stdout.write(describe(_checked(options)) + "\n")
 
 
 def verify(options: argparse.Namespace) -> int:
     """Run recorded cells again and say how closely they agree (exit 1: one differs)."""
-    from steadytune.analysis.verify import recorded_cells, sample_cells, verify_cell
-    from steadytune.cell import Cell
+    from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell
+    from steadytune.suite.cell import Cell
 
     suite = _suite(options)
     recorded = recorded_cells(suite, options.recorded, published=options.published)
@@ -93,8 +93,8 @@ def stage(options: argparse.Namespace) -> int:
 
 def pretrain(options: argparse.Namespace) -> None:
     """Pretrain an encoder that the project makes itself."""
-    from steadytune.encoders.pretrain import pretrain
     from steadytune.layout import LOCK, model_folder
+    from steadytune.pretraining.mini import pretrain
     from steadytune.pretraining.train import pretrain_text
     from steadytune.schema import read_yaml
     from steadytune.store.lock import generated_corpus, load_lock
@@ -126,28 +126,28 @@ def pretrain_text(options: argparse.Namespace) -> None:
 
 def pretraining_curve(options: argparse.Namespace) -> None:
     """Draw the loss curve of a pretraining."""
-    from steadytune.pretraining.figure import draw_curve
+    from steadytune.rendering.pretraining_curve import draw_curve
 
     sys.stdout.write("".join(f"{path}\n" for path in draw_curve(options.curve, options.stem)))
 
 
 def variability(options: argparse.Namespace) -> None:
     """Measure the layers of an encoder on a task."""
-    from steadytune.analysis.layers import write_variability
+    from steadytune.layers.stage import write_variability
 
     write_variability(_suite(options), options.encoder, options.task)
 
 
 def finetune(options: argparse.Namespace) -> None:
     """Fine-tune and evaluate one cell."""
-    from steadytune.cell import Cell
     from steadytune.layout import running_path
     from steadytune.locks import hold
+    from steadytune.suite.cell import Cell
     from steadytune.training.usage import Meter
 
     meter = Meter()
     with meter.phase("start"):
-        from steadytune.training.run import run_cell
+        from steadytune.cells.run import run_cell
 
         suite, cell = _suite(options), Cell.parse(options.cell)
     with hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it"):
@@ -156,40 +156,40 @@ def finetune(options: argparse.Namespace) -> None:
 
 def inside(options: argparse.Namespace) -> None:
     """Look into the encoder of a cell whose model was kept."""
-    from steadytune.analysis.inside.stage import write_inside
-    from steadytune.cell import Cell
+    from steadytune.layers.inside.stage import write_inside
+    from steadytune.suite.cell import Cell
 
     write_inside(_suite(options), Cell.parse(options.cell))
 
 
 def inside_before(options: argparse.Namespace) -> None:
     """Look into an encoder before fine-tuning."""
-    from steadytune.analysis.inside.stage import write_inside_before
+    from steadytune.layers.inside.stage import write_inside_before
 
     write_inside_before(_suite(options), options.encoder, options.task)
 
 
 def inside_table(options: argparse.Namespace) -> None:
     """Gather what was measured inside into inside.parquet."""
-    from steadytune.analysis.inside.collect import collect_inside
+    from steadytune.layers.inside.collect import collect_inside
 
     collect_inside(_suite(options))
 
 
 def collect(options: argparse.Namespace) -> None:
     """Gather a suite's records into metrics.parquet."""
-    from steadytune.analysis.collect import collect
+    from steadytune.results.collect import collect
 
     collect(_suite(options))
 
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
-    from steadytune.analysis.verdicts import judge, missing_of, write_claims
+    from steadytune.claims.verdicts import judge, missing_of, write_claims
     from steadytune.rendering.claims import to_text
     from steadytune.results.describe import load_or_empty
 
-    suite = _suite(options)
+    suite = _checked(options)
     if options.missing:
         sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
         return
@@ -201,7 +201,7 @@ def claims(options: argparse.Namespace) -> None:
 
 def predictions(options: argparse.Namespace) -> None:
     """Break scores down by slices and measure calibration, from predictions."""
-    from steadytune.analysis.predictions import analyse_predictions
+    from steadytune.results.prediction_tables import analyse_predictions
 
     analyse_predictions(_suite(options))
 
@@ -210,14 +210,14 @@ def render(options: argparse.Namespace) -> None:
     """Write tables, figures or the report from metrics.parquet."""
     from steadytune.rendering.stage import render
 
-    render(_suite(options), options.what)
+    render(_checked(options), options.what)
 
 
 def export(options: argparse.Namespace) -> None:
     """Write a finished suite, its records and its report as an RO-Crate."""
-    from steadytune.export import export
+    from steadytune.exports.ro_crate import export
 
-    export(_suite(options), options.ro_crate)
+    export(_checked(options), options.ro_crate)
 
 
 def lock(_: argparse.Namespace) -> None:
@@ -231,7 +231,7 @@ def lock(_: argparse.Namespace) -> None:
 
 def subsets(options: argparse.Namespace) -> None:
     """Write the index lists of the fixed training subsets."""
-    from steadytune.tasks.subsets import publish
+    from steadytune.tasks.publish import publish
 
     if not options.store.is_dir():
         raise SteadyTuneError(
@@ -250,6 +250,15 @@ def methods(_: argparse.Namespace) -> None:
 
 
 def _suite(options: argparse.Namespace):
-    from steadytune.suite import find_suite, load_suite
+    from steadytune.suite.loading import find_suite, load_suite
 
     return load_suite(find_suite(options.suite))
+
+
+def _checked(options: argparse.Namespace):
+    """The suite, with the names of its claims, tables and figures checked too: training does not depend on those."""
+    from steadytune.dag.checks import check_outputs
+
+    suite = _suite(options)
+    check_outputs(suite)
+    return suite

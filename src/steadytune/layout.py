@@ -1,25 +1,36 @@
 """Where everything lies on disk: the one place that spells the DAG's paths.
 
 What a suite leaves is asked for by the suite, or by the folder of its results where that lies elsewhere: recorded runs,
-results that are looked at without their suite. Parts of a path may be Snakemake's wildcards.
+results that are looked at without their suite. Cells are given as such, or as a path below `cells/`; parts of a path
+may be Snakemake's wildcards.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
-from steadytune.cell import Cell
-from steadytune.record import HISTORY, MODEL, PREDICTIONS, RECORD
-from steadytune.store.receipt import Kind
+Kind = Literal["datasets", "models"]
+"""What the lock and the store hold."""
 
-if TYPE_CHECKING:
-    from steadytune.suite import Suite
 
+class Named(Protocol):
+    """A suite, of which only the name counts here."""
+
+    @property
+    def name(self) -> str:
+        """As in `results/<name>`."""
+        ...
+
+
+Of: TypeAlias = Named | Path
+"""A suite, or the folder of its results."""
+
+RECORD = "record.json"
+PREDICTIONS = "predictions.parquet"
+HISTORY = "history.csv"
+MODEL = "model.safetensors"
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")
 RECORDED = Path("published/recorded")
-
-Of: TypeAlias = "Suite | Path"
-"""A suite, or the folder of its results."""
 
 
 def staged_folder(store: Path, kind: Kind, key: str) -> Path:
@@ -42,7 +53,7 @@ def results_folder(of: Of) -> Path:
     return of if isinstance(of, Path) else RESULTS / of.name
 
 
-def recorded_folder(suite: "Suite") -> Path:
+def recorded_folder(suite: Named) -> Path:
     """Runs of a suite that the project publishes, laid out as its results."""
     return RECORDED / suite.name
 
@@ -55,42 +66,42 @@ def cells_folder(of: Of) -> Path:
     return results_folder(of) / "cells"
 
 
-def cell_folder(of: Of, cell: Cell | str) -> Path:
+def cell_folder(of: Of, cell: object) -> Path:
     """The record of a cell and the files beside it."""
     return cells_folder(of) / str(cell)
 
 
-def record_path(of: Of, cell: Cell | str) -> Path:
+def record_path(of: Of, cell: object) -> Path:
     """A cell's `record.json`."""
     return cell_folder(of, cell) / RECORD
 
 
-def predictions_path(of: Of, cell: Cell | str) -> Path:
+def predictions_path(of: Of, cell: object) -> Path:
     """A cell's outputs on every example."""
     return cell_folder(of, cell) / PREDICTIONS
 
 
-def history_path(of: Of, cell: Cell | str) -> Path:
+def history_path(of: Of, cell: object) -> Path:
     """A cell's epochs."""
     return cell_folder(of, cell) / HISTORY
 
 
-def model_path(of: Of, cell: Cell | str) -> Path:
+def model_path(of: Of, cell: object) -> Path:
     """A cell's fine-tuned weights, where they are kept for a while."""
     return cell_folder(of, cell) / MODEL
 
 
-def verification_folder(of: Of, cell: Cell) -> Path:
+def verification_folder(of: Of, cell: object) -> Path:
     """Where a recorded cell is run again to be compared with its record."""
     return results_folder(of) / "verify" / str(cell)
 
 
-def running_path(of: Of, cell: Cell) -> Path:
+def running_path(of: Of, cell: object) -> Path:
     """What a process that trains a cell holds locked meanwhile."""
     return results_folder(of) / "running" / f"{cell}.lock"
 
 
-def checkpoint_path(of: Of, cell: Cell) -> Path:
+def checkpoint_path(of: Of, cell: object) -> Path:
     """An unfinished cell's last epoch, outside of the cell's folder: Snakemake clears that before a job."""
     return results_folder(of) / "checkpoints" / f"{cell}.safetensors"
 
@@ -113,7 +124,7 @@ def inside_folder(of: Of) -> Path:
     return results_folder(of) / "inside"
 
 
-def inside_path(of: Of, cell: Cell | str) -> Path:
+def inside_path(of: Of, cell: object) -> Path:
     """What is measured inside a cell's fine-tuned encoder; beside it, as `.npz`, what is compared between seeds."""
     return inside_folder(of) / f"{cell}.json"
 

@@ -15,7 +15,7 @@ import pytest
 from dag_project import Project, copy_project
 from slurm import CONFIG, Slurm, wait_for
 
-from steadytune.record import read_record
+from steadytune.cells.record import read_record
 
 SUITE = "tests/cluster/suite.yaml"
 HUNG, REQUEUED, DRAINED = (

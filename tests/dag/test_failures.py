@@ -2,7 +2,7 @@
 
 import pytest
 
-from steadytune.record import read_record
+from steadytune.cells.record import read_record
 
 CELL = "results/mini/cells/mini/vanilla/mini-rte/seed-0/record.json"
 

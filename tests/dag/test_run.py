@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dag_project import copy_staged
 
-from steadytune.record import read_record
+from steadytune.cells.record import read_record
 
 CELL = "mini/hype-n/mini-rte/seed-0"
 RECORD = f"results/mini/cells/{CELL}/record.json"

@@ -5,11 +5,11 @@ import pytest
 import yaml
 from staged_store import REPOSITORY, STORE
 
-from steadytune.cell import Cell
+from steadytune.cells.record import read_record
 from steadytune.cli import main
 from steadytune.layout import cell_folder
-from steadytune.record import read_record
-from steadytune.suite import load_suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import load_suite
 
 SETS = ["snli@60", "sick@60", "scitail-test@60", "hans@60"]
 SUITE = {

@@ -11,7 +11,7 @@ from steadytune.store.classic_glue import LAYOUTS
 from steadytune.store.imports import Imports
 from steadytune.store.lock import load_lock
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 from steadytune.tasks.data import load_split
 from steadytune.tasks.table import TASKS
 

@@ -11,11 +11,11 @@ import yaml
 from hub_server import HubServer
 from staged_store import REPOSITORY, STORE
 
-from steadytune.cell import Cell
+from steadytune.cells.record import read_record
 from steadytune.cli import main
 from steadytune.layout import cell_folder
-from steadytune.record import read_record
-from steadytune.suite import load_suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import load_suite
 
 MINIATURES = (
     "google/bert_uncased_L-2_H-128_A-2",

@@ -7,17 +7,17 @@ import pytest
 import torch
 from staged_store import STORE
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.protocol import Protocol
+from steadytune.methods.objective import Classification
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import encode, load_split
 from steadytune.tasks.table import parse_task
-from steadytune.training.batching import Batcher
 from steadytune.training.loop import fit
-from steadytune.training.objective import Classification
-from steadytune.training.streams import Streams
 
 FOLDER = STORE / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
 STEPS = 20
@@ -39,7 +39,7 @@ def trained(tmp_path_factory):
 
     def train(name):
         encoder = Encoder(copy.deepcopy(fresh.model), fresh.fresh)
-        data, streams, objective = Batcher(encoded, encoder, PROTOCOL.batch_size), Streams(0), Classification()
+        data, streams, objective = Batcher(encoded, encoder.padding, PROTOCOL.batch_size), Streams(0), Classification()
         method = Composition([part.build() for part in registry.parse(name, SETTINGS)[0]])
         method.prepare(Setup(encoder, streams, objective, data, selected_layer=4))
         path = tmp_path_factory.mktemp("fit") / "c.safetensors"

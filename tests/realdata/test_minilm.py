@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 from staged_store import STORE
 
-from steadytune.analysis.pooling import special_token_ids
-from steadytune.analysis.variability import variability
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.loading import load_encoder, load_tokenizer
+from steadytune.layers.pooling import special_token_ids
+from steadytune.layers.variability import variability
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
 
 FOLDER = STORE / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
 
@@ -85,7 +85,7 @@ def test_variability_sees_the_classes_and_not_noise(encoder, tokenizer):
             rows=np.arange(64),
             truncated=0,
         )
-        return variability(encoder, Batcher(encoded, encoder, 16), special_token_ids(tokenizer))
+        return variability(encoder, Batcher(encoded, encoder.padding, 16), special_token_ids(tokenizer))
 
     real = measure(labels)
     shuffled = measure(np.random.default_rng(0).permutation(labels))

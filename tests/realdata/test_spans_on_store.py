@@ -8,12 +8,12 @@ import pytest
 import yaml
 from staged_store import MANIFEST, REPOSITORY, STORE
 
+from steadytune.cells.record import read_record
 from steadytune.cli import main
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.evaluation.answers import each, equals
 from steadytune.layout import cell_folder
-from steadytune.record import read_record
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 from steadytune.tasks.data import load_split
 from steadytune.tasks.spans import encode_windows
 from steadytune.tasks.table import TASKS

@@ -13,10 +13,11 @@ import pytest
 from staged_store import MANIFEST as MANIFEST_FILE
 from staged_store import REPOSITORY, STORE
 
+from steadytune.layout import Kind
 from steadytune.store.lock import load_lock
-from steadytune.store.receipt import RECEIPT, Kind, verify
+from steadytune.store.receipt import RECEIPT, verify
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 from steadytune.tasks.data import load_split
 from steadytune.tasks.table import TASKS, Task
 

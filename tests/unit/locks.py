@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from steadytune.errors import SteadyTuneError
+from steadytune.layout import Kind
 from steadytune.store.lock import Lock
-from steadytune.store.receipt import Kind, Receipt
+from steadytune.store.receipt import Receipt
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 
 KEY = "owner/glue/rte"
 REPO = "owner/glue"

@@ -11,7 +11,7 @@ import torch
 
 import steadytune.methods
 from steadytune.methods import registry
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 NAME = "gradient-noise"
 LABELS = ("gradient-noise", "gradient-noise/constant")

@@ -10,17 +10,17 @@ from oracles.case import SEED
 from oracles.plain import tiny_bert
 from test_encoders import every_layout, make
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.mixing import Mix, MixedLinear, set_dropout
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup, Update
-from steadytune.protocol import Protocol
+from steadytune.methods.objective import Classification
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
 from steadytune.training.loop import fit
-from steadytune.training.objective import Classification
-from steadytune.training.streams import Streams
 
 NAMES = ["l2-sp", "prior-decay", "prior-decay-released", "recadam", "mixout", "mixout-released",
          "child-tuning-f", "child-tuning-d", "child-tuning-d-released"]  # fmt: skip
@@ -33,7 +33,7 @@ class Training:
     def __init__(self, name, changes, encoder):
         generator = np.random.Generator(np.random.Philox(3))
         ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6)]
-        self.data = Batcher(Encoded(ids, None, np.array([0, 1, 1, 0]), np.arange(4), 0), encoder, 2)
+        self.data = Batcher(Encoded(ids, None, np.array([0, 1, 1, 0]), np.arange(4), 0), encoder.padding, 2)
         self.setup = Setup(encoder, Streams(SEED), Classification(), self.data)
         parts, _ = registry.parse(name, {name.partition("+")[0]: changes})
         self.encoder, self.method = encoder, Composition([part.build() for part in parts])

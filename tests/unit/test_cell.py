@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from steadytune import cell as cells
-from steadytune.cell import Spec, canonical_digest, code_digest, fingerprint, meaning, method_files
+from steadytune.cells import fingerprint as cells
+from steadytune.cells.fingerprint import code_digest, fingerprint, meaning, method_files
 from steadytune.methods.registry import parse
-from steadytune.protocol import Protocol
+from steadytune.suite.cell import Spec, canonical_digest
+from steadytune.suite.protocol import Protocol
 
 SPEC = Spec(suite="demo", encoder="mini", model="steadytune/mini", weights="pretrained", method="hype-n",
             parts=parse("hype-n")[0], task="rte", transfer=("hans",), seed=0, protocol=Protocol())  # fmt: skip

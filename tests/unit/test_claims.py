@@ -9,11 +9,11 @@ from typing import get_args
 import pytest
 import yaml
 
-from steadytune.analysis.claim_files import ClaimFile, find_claims, load_claims
-from steadytune.analysis.claims import Claim, Difference
+from steadytune.claims.claim import Claim, Difference
+from steadytune.claims.files import ClaimFile, find_claims, load_claims
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.plan import Plan, describe
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 PAGE = Path("docs/claims.md")
 CLAIM = {
@@ -194,7 +194,7 @@ def test_a_plan_says_what_the_seeds_can_show(project):
 
 def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
     code = (
-        "import sys, pathlib; from steadytune.suite import load_suite\n"
+        "import sys, pathlib; from steadytune.suite.suite import load_suite\n"
         "assert load_suite(pathlib.Path('config/mini.yaml')).claims\n"
         "sys.exit(str({'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules) or ''))"
     )

@@ -15,7 +15,7 @@ from steadytune.store.imports import Imports
 from steadytune.store.receipt import read_receipt
 from steadytune.store.sources import hash_rows
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 from steadytune.tasks.data import load_split
 from steadytune.tasks.table import TASKS
 

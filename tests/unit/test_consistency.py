@@ -10,15 +10,16 @@ from oracles.consistency import RDrop
 from oracles.plain import tiny_bert
 from test_encoders import CONFIGS, make, make_inputs
 
+from steadytune.encoders.batching import Batch, Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
-from steadytune.methods.base import Setup
+from steadytune.methods.base import Composition, Setup
+from steadytune.methods.forward import Forward
+from steadytune.methods.hooks import Hooks
+from steadytune.methods.objective import Classification, Regression
+from steadytune.streams import Streams
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batch, Batcher
-from steadytune.training.forward import Forward
-from steadytune.training.objective import Classification, Regression
-from steadytune.training.streams import Streams
 
 DROPOUT = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3}
 
@@ -32,12 +33,13 @@ class Bench:
         self.model = model.train()
         labels = np.array([0.5, 2.0, 1.0]) if regression else np.array([0, 1, 2])
         ids = [np.arange(5, 5 + size) for size in (5, 7, 4)]
-        self.data = Batcher(Encoded(ids, None, labels, np.arange(3), 0), Encoder(self.model), 3)
+        self.encoder = Encoder(self.model)
+        self.data = Batcher(Encoded(ids, None, labels, np.arange(3), 0), self.encoder.padding, 3)
         self.batch, self.streams = self.data.batch(np.arange(3)), Streams(SEED)
         self.objective = Regression() if regression else Classification()
         self.method = registry.parse(name, {name: changes})[0][0].build()
-        self.method.prepare(Setup(self.data.encoder, self.streams, self.objective, self.data))
-        self.forward = Forward(self.data.encoder, [self.method], self.streams, self.objective)
+        self.method.prepare(Setup(self.encoder, self.streams, self.objective, self.data))
+        self.forward = Forward(self.encoder, Composition([self.method]).hooks(), self.streams, self.objective)
 
     def loss(self, step=0):
         self.streams.at_step(step)
@@ -53,12 +55,12 @@ class Bench:
 
     def task_loss(self, step=0):
         self.streams.at_step(step)
-        plain = Forward(self.data.encoder, [], self.streams, self.objective)
+        plain = Forward(self.encoder, Hooks(), self.streams, self.objective)
         return plain.task_loss(plain(self.batch), self.batch)
 
     def words(self, monkeypatch):
         """The word embeddings that the passes of one loss work on, in order; None for unchanged ones."""
-        seen, encoder = [], type(self.data.encoder)
+        seen, encoder = [], type(self.encoder)
         original = encoder.__call__
 
         def spy(this, inputs, *, on_embeddings=None, **options):
@@ -94,7 +96,7 @@ def test_every_architecture_is_trained_and_padding_does_not_count(name, layout):
     for padding in (0, 7):
         ids = torch.where(inputs["attention_mask"] == 1, inputs["input_ids"], padding)
         method = registry.parse(name)[0][0].build()
-        forward = Forward(encoder, [method], Streams(SEED), Classification())
+        forward = Forward(encoder, Composition([method]).hooks(), Streams(SEED), Classification())
         encoder.model.zero_grad(set_to_none=True)
         loss = method.loss(forward, Batch({**inputs, "input_ids": ids}, torch.tensor([0, 1, 1]), np.arange(3), 19))
         loss.backward()
@@ -171,8 +173,8 @@ def test_r3f_released_leaves_regression_alone():
 def test_r3f_gives_way_to_the_noise_of_another_method(monkeypatch):
     bench = Bench("r3f", {"sigma": 0.5})
     other = registry.parse("hype-n")[0][0].build()
-    other.prepare(Setup(bench.data.encoder, bench.streams, bench.objective, bench.data))
-    bench.forward = Forward(bench.data.encoder, [bench.method, other], bench.streams, bench.objective)
+    other.prepare(Setup(bench.encoder, bench.streams, bench.objective, bench.data))
+    bench.forward = Forward(bench.encoder, Composition([bench.method, other]).hooks(), bench.streams, bench.objective)
     clean, noised = bench.words(monkeypatch)
     assert clean is None
     assert not noised.any()

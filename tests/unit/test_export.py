@@ -15,8 +15,8 @@ from synthetic import Grid
 
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
-from steadytune.export import export
-from steadytune.suite import load_suite
+from steadytune.exports.ro_crate import export
+from steadytune.suite.loading import load_suite
 
 VARIANT = "hype-n~sigma=1e-04"
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from steadytune.analysis import power
-from steadytune.analysis.claims import Difference, Equivalent, NotWorse
-from steadytune.analysis.evidence import Evidence
-from steadytune.analysis.findings import Finding, find
+from steadytune.claims import power
+from steadytune.claims.claim import Difference, Equivalent, NotWorse
+from steadytune.claims.evidence import Evidence
+from steadytune.claims.findings import Finding, find
 
 
 def finding(kind, *differences, centre="mean", **changes) -> Finding:

@@ -11,11 +11,11 @@ import pytest
 from safetensors import SafetensorError
 from torch import nn
 
+from steadytune.cells import keeping
 from steadytune.cli import REFUSED
-from steadytune.encoders import pretrain
 from steadytune.files import safetensors_errors
 from steadytune.pretraining import export
-from steadytune.training import keeping
+from steadytune.pretraining import mini as pretrain
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.store.lock import Lock
 from steadytune.store.receipt import RECEIPT, verify
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 
 
 def test_the_hub_gives_exactly_the_pinned_files_at_the_pinned_revision(hub: HubServer, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ import logging, sys
 from pathlib import Path
 from steadytune.store.lock import Lock
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 
 logging.basicConfig(level=sys.argv[3])
 lock = Lock.model_validate_json(sys.argv[1])

@@ -8,21 +8,23 @@ import torch
 from oracles.case import SEED
 from oracles.plain import tiny_bert
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
-from steadytune.methods.base import Setup
+from steadytune.methods.base import Composition, Setup
+from steadytune.methods.forward import Forward
+from steadytune.methods.hooks import Hooks
+from steadytune.methods.objective import Classification
+from steadytune.streams import Streams
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
-from steadytune.training.forward import Forward
-from steadytune.training.objective import Classification
-from steadytune.training.streams import Streams
 
 
 def prepared(name, changes, model):
     """A method, prepared on a model with three short examples."""
-    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), Encoder(model), 3)
-    setup = Setup(data.encoder, Streams(SEED), Classification(), data)
+    encoder = Encoder(model)
+    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), encoder.padding, 3)
+    setup = Setup(encoder, Streams(SEED), Classification(), data)
     method = registry.parse(name, {name: changes})[0][0].build()
     method.prepare(setup)
     return method, setup
@@ -66,25 +68,28 @@ def test_lnsr_shares_the_dropout_of_both_passes():
     method, setup = prepared("lnsr", {"sigma": 0.0, "layer": 0}, model)
     batch = setup.train.batch(np.arange(3))
     setup.streams.at_step(0)
-    with_penalty = method.loss(Forward(setup.encoder, [method], setup.streams, setup.objective), batch)
+    with_penalty = method.loss(
+        Forward(setup.encoder, Composition([method]).hooks(), setup.streams, setup.objective), batch
+    )
     setup.streams.at_step(0)
-    without = Forward(setup.encoder, [], setup.streams, setup.objective)
+    without = Forward(setup.encoder, Hooks(), setup.streams, setup.objective)
     assert torch.equal(with_penalty, without.task_loss(without(batch), batch))
 
 
 def test_in_manifold_noise_needs_a_second_example():
-    model = tiny_bert()
-    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), Encoder(model), 1)
+    encoder = Encoder(tiny_bert())
+    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), encoder.padding, 1)
     method = registry.parse("lnsr-in-manifold")[0][0].build()
     with pytest.raises(SteadyTuneError, match="batch_size is 1, expected 2"):
-        method.prepare(Setup(data.encoder, Streams(SEED), Classification(), data))
+        method.prepare(Setup(encoder, Streams(SEED), Classification(), data))
 
 
 def test_a_last_batch_of_one_example_is_said_where_noise_needs_two(caplog):
     prepared("lnsr-in-manifold", {}, tiny_bert())
     assert not caplog.records
-    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), Encoder(tiny_bert()), 2)
-    registry.parse("lnsr-in-manifold")[0][0].build().prepare(Setup(data.encoder, Streams(SEED), Classification(), data))
+    encoder = Encoder(tiny_bert())
+    data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), encoder.padding, 2)
+    registry.parse("lnsr-in-manifold")[0][0].build().prepare(Setup(encoder, Streams(SEED), Classification(), data))
     assert "a single example" in caplog.text
 
 

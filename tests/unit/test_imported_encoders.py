@@ -17,7 +17,7 @@ from steadytune.store.imports import Imports
 from steadytune.store.lock import Lock
 from steadytune.store.receipt import Receipt, verify
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 
 KEY = "google/bert"
 FILES = ("config.json", "model.safetensors", "vocab.txt")

@@ -9,21 +9,21 @@ import torch
 from oracles.plain import PlainBert, tiny_bert
 from test_encoders import every_layout, make, make_inputs
 
-from steadytune.analysis.inside.churn import churn
-from steadytune.analysis.inside.cka import cka, gram
-from steadytune.analysis.inside.drift import parameter_distance
-from steadytune.analysis.inside.measure import measure, pool
-from steadytune.analysis.inside.probes import probe, sentence_states, train_heads
-from steadytune.analysis.inside.propagation import noise_propagation
-from steadytune.analysis.inside.similarity import token_similarity
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
+from steadytune.layers.inside.cka import cka, gram
+from steadytune.layers.inside.drift import parameter_distance
+from steadytune.layers.inside.measure import measure, pool
+from steadytune.layers.inside.probes import probe, sentence_states, train_heads
+from steadytune.layers.inside.propagation import noise_propagation
+from steadytune.layers.inside.similarity import token_similarity
 from steadytune.methods.base import Setup
+from steadytune.methods.objective import Classification, Regression
 from steadytune.methods.registry import parse
+from steadytune.results.churn import churn
+from steadytune.streams import Streams
 from steadytune.tasks.data import Encoded
 from steadytune.tasks.table import TASKS
-from steadytune.training.batching import Batcher
-from steadytune.training.objective import Classification, Regression
-from steadytune.training.streams import Streams
 
 
 def normal(*shape, seed=0):
@@ -156,7 +156,7 @@ def test_one_pass_gives_means_over_examples_whatever_the_batches():
     encoder, labels = make("bert"), np.arange(11) % 2
     encoder.model.train()
     data = encoded(labels)
-    found = measure(encoder, Batcher(data, encoder, 4), {0, 2, 3})
+    found = measure(encoder, Batcher(data, encoder.padding, 4), {0, 2, 3})
     similarity, pooled = [], []
     with torch.no_grad():
         for ids in data.input_ids:
@@ -166,10 +166,10 @@ def test_one_pass_gives_means_over_examples_whatever_the_batches():
             pooled.append(np.stack([state[0, 1:-1].mean(dim=0).numpy() for state in states]))
     assert found.similarity == pytest.approx(np.mean(similarity, axis=0), rel=1e-5)
     assert found.pooled == pytest.approx(np.stack(pooled, axis=1), abs=1e-5)
-    assert pool(encoder, Batcher(data, encoder, 3), {0, 2, 3}) == pytest.approx(found.pooled, abs=1e-5)
+    assert pool(encoder, Batcher(data, encoder.padding, 3), {0, 2, 3}) == pytest.approx(found.pooled, abs=1e-5)
     assert found.nu.shape == (4,)
     assert np.diag(found.propagation) == pytest.approx(0.05)
-    numbers = measure(encoder, Batcher(data, encoder, 4), {0, 2, 3}).numbers()
+    numbers = measure(encoder, Batcher(data, encoder.padding, 4), {0, 2, 3}).numbers()
     assert str(numbers) == str(found.numbers()), "the noise is the same every time"
 
 
@@ -198,7 +198,7 @@ def test_a_head_is_a_linear_layer_under_adam(objective):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "split", watch)
         found = train_heads(features, labels, outputs, objective)
-        patch.setattr("steadytune.analysis.inside.probes.EPOCHS", 0)
+        patch.setattr("steadytune.layers.inside.probes.EPOCHS", 0)
         first = train_heads(features, labels, outputs, objective)
     assert [sorted(order.tolist()) for order in orders] == [list(range(20))] * 3
     assert float(first.weight.abs().max()) < 0.1
@@ -227,12 +227,12 @@ def test_a_probe_finds_what_the_layer_states_and_leaves_the_encoder_as_it_was():
         for ids, label in zip(data.input_ids, data.labels, strict=True):
             ids[1:-1] = 10 + label  # the class stands in the text, not in the token that the head reads
     before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
-    batchers = [Batcher(data, encoder, 32) for data in (train, evaluation)]
+    batchers = [Batcher(data, encoder.padding, 32) for data in (train, evaluation)]
     states = sentence_states(encoder, batchers[1])
     assert states.shape == (4, 60, 16)
     assert float(states[0].std(dim=0).max()) == pytest.approx(0, abs=1e-6), "an embedding knows nothing of its text"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("steadytune.analysis.inside.probes.LEARNING_RATE", 0.03)
+        patch.setattr("steadytune.layers.inside.probes.LEARNING_RATE", 0.03)
         scores = probe(encoder, task, Classification(), *batchers)
     assert scores[0] == 0
     assert scores[-1] > 0.9

@@ -11,15 +11,15 @@ from matplotlib.collections import QuadMesh
 from snakemake.iocontainers import Wildcards
 from synthetic import Grid
 
-from steadytune.analysis.inside.collect import COLUMNS
-from steadytune.dag import Dag
+from steadytune.dag.dag import Dag
+from steadytune.layers.inside.collect import COLUMNS
 from steadytune.rendering import style
 from steadytune.rendering.figures import draw
 from steadytune.rendering.tables import make_table
 from steadytune.results import inside as data
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 LAYERS = 3
 FIGURES = ("task-generalisation", "token-similarity", "noise-propagation", "layer-drift", "variability-after")

@@ -9,14 +9,14 @@ import torch
 import yaml
 from test_run_cell import SUITE, raising, suite  # noqa: F401 (a fixture)
 
-from steadytune.analysis.inside import stage
-from steadytune.analysis.inside.cka import cka
-from steadytune.cell import Cell
+from steadytune.cells import keeping, run
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
+from steadytune.layers.inside import stage
+from steadytune.layers.inside.cka import cka
 from steadytune.layout import cell_folder, inside_before_path, inside_path, inside_table_path, model_path
-from steadytune.suite import load_suite
-from steadytune.training import keeping, run
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import load_suite
 
 METHODS = ["vanilla", "lora", "houlsby", "layer-tune~layer=1"]
 INSIDE = {"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 3, "probes": ["mini-cola", "cola"]}

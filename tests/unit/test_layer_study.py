@@ -9,12 +9,12 @@ import pytest
 import yaml
 from test_run_cell import SUITE, suite  # noqa: F401 (a fixture)
 
-from steadytune.analysis.layers import write_variability
-from steadytune.dag import Dag
+from steadytune.dag.dag import Dag
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
+from steadytune.layers.stage import write_variability
 from steadytune.layout import variability_path
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 
 def load(folder, variability, **changes):
@@ -104,7 +104,7 @@ def test_a_setting_that_cannot_be_is_told_in_a_line(variability, words, tmp_path
 
 
 def test_a_study_runs_again_when_what_it_goes_by_changes_and_only_then(tmp_path, monkeypatch):
-    monkeypatch.setattr("steadytune.dag.load_lock", lambda path: None)
+    monkeypatch.setattr("steadytune.dag.dag.load_lock", lambda path: None)
 
     def digest(variability=("tiny",), **changes):
         loaded = load(tmp_path, list(variability) if isinstance(variability, tuple) else variability, **changes)

@@ -5,20 +5,20 @@ import pytest
 import torch
 from test_encoders import CONFIGS, make
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.dropout import use_quick_dropout
-from steadytune.encoders.prefix import FrozenPrefix
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import Composition, Setup
+from steadytune.methods.forward import Forward
 from steadytune.methods.hype import HyPe
+from steadytune.methods.objective import Classification
+from steadytune.methods.prefix import FrozenPrefix
 from steadytune.methods.registry import parse
-from steadytune.protocol import Protocol
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
-from steadytune.training.forward import Forward
 from steadytune.training.loop import fit
-from steadytune.training.objective import Classification
 from steadytune.training.precision import Precision
-from steadytune.training.streams import Streams
 
 SHARED = {"albert"}
 READS_TWICE = {"deberta-v2-xlarge"}
@@ -29,7 +29,7 @@ def trained(layout, tmp_path, name, epochs=3, selected=None, changes=None, **set
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
     encoder = make(layout)
-    data = Batcher(Encoded(ids, None, np.arange(6) % 2, np.arange(6), 0), encoder, 3)
+    data = Batcher(Encoded(ids, None, np.arange(6) % 2, np.arange(6), 0), encoder.padding, 3)
     method = Composition([part.build() for part in parse(name, changes or {name.partition("+")[0]: settings})[0]])
     streams, objective = Streams(0), Classification()
     method.prepare(Setup(encoder, streams, objective, data, selected))
@@ -70,7 +70,7 @@ def test_cached_states_are_those_of_a_training_pass_at_its_precision(precision):
     use_quick_dropout(encoder.model)
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6)]
-    data = Batcher(Encoded(ids, None, np.zeros(4, np.int64), np.arange(4), 0), encoder, 2)
+    data = Batcher(Encoded(ids, None, np.zeros(4, np.int64), np.arange(4), 0), encoder.padding, 2)
     autocast = Precision(precision, "cpu").autocast
     prefix, batch = FrozenPrefix(encoder, data, 2, autocast), data.batch(np.array([1, 3]))
     encoder.model.train()
@@ -91,7 +91,7 @@ def test_a_cache_has_the_states_of_the_weights_that_are_trained_on(name, tmp_pat
     rows = np.arange(6)
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
-    batch = Batcher(Encoded(ids, None, np.arange(6) % 2, rows, 0), encoder, 6).batch(rows)
+    batch = Batcher(Encoded(ids, None, np.arange(6) % 2, rows, 0), encoder.padding, 6).batch(rows)
     real = batch.inputs["attention_mask"].bool()
     assert encoder.prefix is not None
     expected = encoder(batch.inputs, keep_hidden=True).hidden[1]

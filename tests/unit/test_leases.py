@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from steadytune import leases
+from steadytune.cells import leases
+from steadytune.cells.leases import gpu_slots, leased_gpu, visible_gpus
 from steadytune.errors import SteadyTuneError
-from steadytune.leases import gpu_slots, leased_gpu, visible_gpus
 
 HOLD = """
 import sys, time
-from steadytune.leases import leased_gpu
+from steadytune.cells.leases import leased_gpu
 with leased_gpu() as gpu:
     import os
     print(gpu, os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
@@ -104,7 +104,7 @@ def test_users_of_a_machine_wait_for_each_other(mask, machine):
         machine.setenv("PATH", f"{shared}{os.pathsep}{os.environ['PATH']}")
         machine.setenv("TMPDIR", shared)
         # What is imported is read before, as root: the checkout may be closed to others.
-        become = "import os; from steadytune.leases import leased_gpu; os.umask({}); os.setgid({}); os.setuid({})"
+        become = "import os; from steadytune.cells.leases import leased_gpu; os.umask({}); os.setgid({}); os.setuid({})"
         first = Holder(become.format(mask, 60001, 60001))
         assert first.gpu() == ["GPU-aaa", "GPU-aaa"]
         second = Holder(become.format(mask, 60002, 60002))

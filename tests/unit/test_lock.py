@@ -129,9 +129,9 @@ def test_pinning_fills_the_hashes_of_generated_rows_in_and_keeps_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"text": "a", "label": 0}]
-    module = types.ModuleType("steadytune.tasks.mini")
+    module = types.ModuleType("minilanguage")
     monkeypatch.setattr(module, "generate", lambda config, seed: {"train": rows, config: []}, raising=False)
-    monkeypatch.setitem(sys.modules, "steadytune.tasks.mini", module)
+    monkeypatch.setitem(sys.modules, "minilanguage", module)
     generated = {"generator": "mini", "unpinned": True, "files": {"train-00000-of-00001.parquet": {}}}
     path = write_lock(tmp_path, generated=generated, local=LOCAL)
     path.write_text("# A head\n#\n" + path.read_text())

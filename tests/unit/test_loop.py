@@ -11,21 +11,21 @@ import torch
 from oracles.plain import tiny_bert
 from test_encoders import every_layout, make
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Method, Setup, Update, overrides
+from steadytune.methods.forward import Forward
+from steadytune.methods.objective import Classification
 from steadytune.methods.smart import SMART
-from steadytune.protocol import Protocol
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
 from steadytune.training import step
-from steadytune.training.batching import Batcher
-from steadytune.training.forward import Forward
 from steadytune.training.interruption import Interrupted, termination
 from steadytune.training.loop import Diverged, fit
-from steadytune.training.objective import Classification
 from steadytune.training.optimisation import build_optimizer, learning_rate
 from steadytune.training.precision import FIRST_SCALE, Precision
-from steadytune.training.streams import Streams
 
 
 class Killed(Exception):
@@ -38,10 +38,11 @@ def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", model=
     generator = np.random.Generator(np.random.Philox(3))
     encoded = Encoded([generator.integers(5, 40, 6) for _ in range(9)], None, np.arange(9) % 3, np.arange(9), 0)
     model = tiny_bert(**(model or {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2})).float()
-    data = Batcher(encoded, Encoder(model), 3)
+    encoder = Encoder(model)
+    data = Batcher(encoded, encoder.padding, 3)
     composition = Composition([part.build() for part in registry.parse(method)[0]])
     streams = Streams(1)
-    composition.prepare(Setup(data.encoder, streams, Classification(), data))
+    composition.prepare(Setup(encoder, streams, Classification(), data))
     epochs = 0
 
     def on_epoch():
@@ -52,7 +53,7 @@ def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", model=
         return {"score": float(model.classifier.weight.detach().sum())}
 
     settings = Protocol(**{"epochs": 3, "batch_size": 3, "learning_rate": 1e-3} | protocol)
-    fitted = fit(data.encoder, composition, data, settings, streams, objective=Classification(),
+    fitted = fit(encoder, composition, data, settings, streams, objective=Classification(),
                  checkpoint=tmp_path / "c.safetensors", fingerprint=fingerprint, on_epoch=on_epoch,
                  interrupted=interrupted)  # fmt: skip
     return model, fitted
@@ -237,14 +238,15 @@ def accumulated(name, parts):
     """The loss of four examples of different lengths, and its gradient, from so many parts."""
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(5, 40, size) for size in (5, 8, 2, 6)]
-    data = Batcher(Encoded(ids, None, np.array([0, 2, 1, 0]), np.arange(4), 0), Encoder(tiny_bert().train()), 4)
+    encoder = Encoder(tiny_bert().train())
+    data = Batcher(Encoded(ids, None, np.array([0, 2, 1, 0]), np.arange(4), 0), encoder.padding, 4)
     watch = Watch({})
     methods = [registry.parse(name, {name: OWN_LOSS.get(name, {})})[0][0].build(), watch]
     methods += [Shift({})] if name.startswith("r-drop") else []
     streams, composition = Streams(1), Composition(methods)
-    composition.prepare(Setup(data.encoder, streams, Classification(), data))
-    forward = Forward(data.encoder, methods, streams, Classification())
-    parameters = dict(data.encoder.model.named_parameters())
+    composition.prepare(Setup(encoder, streams, Classification(), data))
+    forward = Forward(encoder, composition.hooks(), streams, Classification())
+    parameters = dict(encoder.model.named_parameters())
     optimizer = build_optimizer(parameters, Protocol())
     take_step = step.Step(composition, forward, optimizer, Precision("fp32", "cpu"), clip=0.0, parts=parts)
     loss = take_step(data.batch(np.arange(4)), Update(parameters, 0, 0.0))

@@ -7,16 +7,16 @@ from oracles import all_cases
 from oracles.case import SEED, run
 from oracles.plain import tiny_bert
 
+from steadytune.encoders.batching import Batcher, order_digest
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.protocol import Protocol
+from steadytune.methods.objective import Classification, Regression
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher, order_digest
 from steadytune.training.loop import fit
-from steadytune.training.objective import Classification, Regression
-from steadytune.training.streams import Streams
 
 PROTOCOL = Protocol(epochs=1, batch_size=3, learning_rate=1e-2, warmup=0, gradient_clip=0.7)
 CASES = all_cases()
@@ -37,18 +37,19 @@ class Run:
         ids = [generator.integers(5, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
         labels = np.array([0.5, 1.0, 2.5, 1.5, 0.0, 2.0]) if regression else np.array([0, 1, 2, 1, 0, 2])
         self.model = model if model is not None else tiny_bert(num_labels=1 if regression else 3).to(dtype)
-        self.data = Batcher(Encoded(ids, None, labels, np.arange(6), 0), Encoder(self.model), PROTOCOL.batch_size)
+        self.encoder = Encoder(self.model)
+        self.data = Batcher(Encoded(ids, None, labels, np.arange(6), 0), self.encoder.padding, PROTOCOL.batch_size)
         self.before = {key: p.detach().clone() for key, p in self.model.named_parameters()}
         parts, _ = registry.parse(name, {name.partition("+")[0]: settings})
         self.streams, self.objective = Streams(SEED), Regression() if regression else Classification()
         self.method = Composition([part.build() for part in parts])
-        self.method.prepare(Setup(self.data.encoder, self.streams, self.objective, self.data))
+        self.method.prepare(Setup(self.encoder, self.streams, self.objective, self.data))
         self.prepared = {key: p.detach().clone() for key, p in self.model.named_parameters()}
         self.order = order_digest(self.data.order(self.streams.order(0)))
         self.tmp_path, self.protocol = tmp_path, Protocol(**{**vars(PROTOCOL), **protocol})
 
     def fit(self):
-        self.fitted = fit(self.data.encoder, self.method, self.data, self.protocol, self.streams,
+        self.fitted = fit(self.encoder, self.method, self.data, self.protocol, self.streams,
                           objective=self.objective, checkpoint=self.tmp_path / "c.safetensors", fingerprint="f",
                           on_epoch=dict)  # fmt: skip
         return self
@@ -113,7 +114,7 @@ def test_evaluation_adds_nothing(label, tmp_path):
     ours = Run(tmp_path, label, case.settings, regression=case.regression, dtype=torch.float32).fit()
     batch = ours.data.batch(np.arange(3))
     states = ours.streams.noise.get_state(), torch.get_rng_state()
-    first, second = (ours.data.encoder(batch.inputs).logits for _ in range(2))
+    first, second = (ours.encoder(batch.inputs).logits for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(states[0], ours.streams.noise.get_state())
     assert torch.equal(states[1], torch.get_rng_state())
@@ -127,7 +128,7 @@ def test_order_and_the_heads_first_weights_are_vanillas(label, tmp_path):
     ours = Run(tmp_path, label, case.settings, regression=case.regression)
     plain = Run(tmp_path, "vanilla", {}, regression=case.regression)
     assert ours.order == plain.order
-    head = {name: ours.prepared[name] for name in ours.data.encoder.head_parameters() if name in plain.prepared}
+    head = {name: ours.prepared[name] for name in ours.encoder.head_parameters() if name in plain.prepared}
     assert head
     if not case.perturbs_head:
         assert all(torch.equal(value, plain.prepared[name]) for name, value in head.items())
@@ -152,7 +153,7 @@ def test_interrupted_and_resumed_is_the_same_bits(label, tmp_path):
         return {}
 
     with pytest.raises(KeyboardInterrupt):
-        fit(cut.data.encoder, cut.method, cut.data, cut.protocol, cut.streams, objective=cut.objective,
+        fit(cut.encoder, cut.method, cut.data, cut.protocol, cut.streams, objective=cut.objective,
             checkpoint=cut.tmp_path / "c.safetensors", fingerprint="f", on_epoch=dies)  # fmt: skip
     resumed = start("cut").fit()
     assert resumed.fitted.resumed

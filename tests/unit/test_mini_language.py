@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
+from minilanguage import CONFIGS, corpus, generate, lexicon, overlap, pairs, valence
+from minilanguage import syntax as t
+from minilanguage.grammar import acceptable
+from minilanguage.sampling import BASIC, SHIFTED, Sampler, sample_topic
+from minilanguage.semantics import UndecidedError, judge
 from steadytune.errors import SteadyTuneError
-from steadytune.tasks.mini import CONFIGS, corpus, generate, lexicon, overlap, pairs, valence
-from steadytune.tasks.mini import syntax as t
-from steadytune.tasks.mini.grammar import acceptable
-from steadytune.tasks.mini.sampling import BASIC, SHIFTED, Sampler, sample_topic
-from steadytune.tasks.mini.semantics import UndecidedError, judge
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mini-language.md"
 ANNA, BEN, DOG, CAT = t.Name("anna"), t.Name("ben"), t.The("dog"), t.The("cat")
@@ -350,7 +350,7 @@ def test_shifted_sets_hold_out_what_they_say(splits):
 
 
 def test_generation_is_the_same_in_another_process():
-    code = "from steadytune.tasks.mini import generate; print(generate('cola')['train'][:50])"
+    code = "from minilanguage import generate; print(generate('cola')['train'][:50])"
     environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": str(Path(lexicon.__file__).parents[3])}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.strip() == str(generate("cola")["train"][:50])

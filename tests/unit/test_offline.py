@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from test_run_cell import suite  # noqa: F401 (a fixture)
 
+from steadytune.cells.record import read_record
 from steadytune.offline import VARIABLES
-from steadytune.record import read_record
 
 # Read by Python at its start. An attempt is written down, because a library may well swallow the refusal.
 GUARD = """

@@ -4,14 +4,15 @@ import time
 
 import pytest
 
-from steadytune.analysis.claims import Comparison
-from steadytune.analysis.verdicts import judge
-from steadytune.cell import Cell
+from steadytune.claims.claim import Comparison
+from steadytune.claims.verdicts import judge
 from steadytune.cli import main
 from steadytune.rendering.papers.layout import Column
 from steadytune.rendering.tables.papers import LAYOUTS
 from steadytune.results.describe import load_or_empty
-from steadytune.suite import Suite, find_suite, load_suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import find_suite, load_suite
+from steadytune.suite.suite import Suite
 
 PAPERS = ("hype", "variability", "lnsr")
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import Grid
 
-from steadytune.published import load_published
+from steadytune.claims.published import load_published
 from steadytune.rendering.figures import FIGURES, draw
 from steadytune.rendering.formats import to_csv, to_markdown
 from steadytune.rendering.papers.layout import Column

@@ -8,14 +8,14 @@ import torch
 from oracles.case import SEED
 from test_encoders import CONFIGS, every_layout, make, make_inputs
 
+from steadytune.cells.material import weights_digest
 from steadytune.encoders.adapters import Adapter
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.training.material import weights_digest
-from steadytune.training.objective import Classification
-from steadytune.training.streams import Streams
+from steadytune.methods.objective import Classification
+from steadytune.streams import Streams
 
 NAMES = ["noisytune", "noisytune-released", "top-k", "bitfit", "houlsby", "adapter-sequential", "lora"]
 # A method and a layout that it refuses.

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from steadytune.analysis.claims import Difference, Spread
-from steadytune.cell import Cell
+from steadytune.claims.claim import Difference, Spread
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.budget import Need, choose, fewest_seeds
@@ -20,7 +19,8 @@ from steadytune.planning.device import Device, stated_device
 from steadytune.planning.estimates import Estimator
 from steadytune.planning.records import Run, read_runs
 from steadytune.planning.sizes import Shape
-from steadytune.suite import load_suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import load_suite
 
 SUITE = {
     "suite": "demo",
@@ -267,7 +267,7 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
 
 def test_planning_imports_no_torch(root):
     code = (
-        "import sys; from pathlib import Path; from steadytune.suite import load_suite\n"
+        "import sys; from pathlib import Path; from steadytune.suite.suite import load_suite\n"
         "from steadytune.planning.plan import Plan, describe\n"
         "describe(Plan.make(load_suite(Path('config/mini.yaml'))))\n"
         "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)) or 0)"

@@ -11,18 +11,18 @@ import pytest
 import yaml
 from test_record import make_record
 
-from steadytune.analysis.collect import collect
+from steadytune.cells.record import write_record
 from steadytune.cli import main
-from steadytune.dag import Dag
+from steadytune.dag.dag import Dag
 from steadytune.evaluation.calibration import brier_score, expected_calibration_error
 from steadytune.evaluation.outputs import write_predictions
 from steadytune.evaluation.predict import Outputs
-from steadytune.layout import calibration_path, cell_folder, record_path, results_folder, slices_path
-from steadytune.record import PREDICTIONS, write_record
+from steadytune.layout import PREDICTIONS, calibration_path, cell_folder, record_path, results_folder, slices_path
 from steadytune.rendering.tables import make_table
+from steadytune.results.collect import collect
 from steadytune.results.describe import describe
 from steadytune.results.loading import load_results
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 E, N, C = [0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]
 CLOSE = [0.4, 0.35, 0.25]

@@ -14,17 +14,17 @@ import yaml
 from test_stage_command import project, trained  # noqa: F401 (fixtures)
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from minilanguage import corpus
 from steadytune.cli import main
-from steadytune.encoders import pretrain as module
 from steadytune.encoders.loading import load_encoder, load_tokenizer
-from steadytune.encoders.pretrain import pretrain
-from steadytune.encoders.pretraining_data import FALSE, GARBLED, TRUE, Batches, tokenize
-from steadytune.encoders.tokenizer import build_tokenizer, build_vocabulary
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.locks import is_held
+from steadytune.pretraining import mini as module
+from steadytune.pretraining.mini import pretrain
+from steadytune.pretraining.pretraining_data import FALSE, GARBLED, TRUE, Batches, tokenize
+from steadytune.pretraining.tokenizer import build_tokenizer, build_vocabulary
 from steadytune.store.receipt import verify
-from steadytune.tasks.mini import corpus
 
 CONFIG = Path(__file__).parents[2] / "config" / "encoders" / "mini.yaml"
 SHRUNK = {
@@ -222,7 +222,7 @@ def test_the_smallest_vocabulary_is_that_of_letters_and_digits():
 @pytest.mark.parametrize(
     ("arguments", "corpus_of_config", "function", "lock"),
     [
-        (("demo.yaml", "own/mini"), "nyu-mll/glue/qnli", "steadytune.encoders.pretrain.pretrain",
+        (("demo.yaml", "own/mini"), "nyu-mll/glue/qnli", "steadytune.pretraining.mini.pretrain",
          "store/.locks/models--own--mini.lock"),
         (("demo.yaml", "own/mini"), {"file": "text"}, "steadytune.pretraining.train.pretrain_text",
          "store/.locks/models--own--mini.lock"),

@@ -16,10 +16,10 @@ from steadytune.files import sha256
 from steadytune.pretraining import train as module
 from steadytune.pretraining.candidates import draw_candidates
 from steadytune.pretraining.examples import NEXT, OTHER, RESTATED, SINGLE, SWAPPED, Examples, Pieces
-from steadytune.pretraining.figure import draw_curve, plot_curve, read_curve
 from steadytune.pretraining.model import Shape, build_model, hidden_states, losses, masked_logits, pair_logits
 from steadytune.pretraining.settings import Settings
 from steadytune.pretraining.text import Text, find_corpus, prepare, split_sentences
+from steadytune.rendering.pretraining_curve import draw_curve, plot_curve, read_curve
 from steadytune.schema import check
 from steadytune.store.receipt import verify
 

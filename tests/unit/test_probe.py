@@ -12,7 +12,7 @@ from steadytune.cli import main
 from steadytune.layout import LOCK
 from steadytune.planning.probe import MEASURED, choose
 from steadytune.store.receipt import RECEIPT
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 STORED = ("models/a/tiny", "datasets/nyu-mll/glue/cola", "datasets/steadytune/mini/cola")
 
@@ -35,7 +35,7 @@ def project(suite, tmp_path, monkeypatch, root):  # noqa: F811
     value = SUITE | {"sources": {"order": ["local"], "local": "elsewhere"}, "grid": [grid]}
     value["methods"] = {"hype-n": {"grid": {"sigma": [0.001, 0.01]}}}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    monkeypatch.setattr("steadytune.leases.visible_gpus", list)
+    monkeypatch.setattr("steadytune.cells.leases.visible_gpus", list)
     return tmp_path
 
 

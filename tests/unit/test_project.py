@@ -71,7 +71,7 @@ def test_training_imports_where_datasets_evaluate_pydantic_and_snakemake_are_mis
     code = BLOCKER.format(blocked={"datasets", "evaluate", "pydantic", "snakemake", "seaborn", "yaml"}) + (
         "import steadytune.training.loop, steadytune.training.checkpoints, steadytune.encoders.loading\n"
         "import steadytune.evaluation.predict, steadytune.methods.hype, steadytune.methods.lnsr\n"
-        "import steadytune.record, steadytune.cell, steadytune.store.receipt\n"
+        "import steadytune.cells.record, steadytune.suite.cell, steadytune.store.receipt\n"
     )
     done = run_alone(root, code)
     assert done.returncode == 0, done.stderr
@@ -109,7 +109,7 @@ def test_packages_import_what_stands_before_them(root, package):
 
 def test_a_suite_is_read_without_what_renders(root):
     code = (
-        "import sys, steadytune.suite\n"
+        "import sys, steadytune.suite.suite\n"
         "found = [n for n in sys.modules if n.startswith(('steadytune.rendering', 'steadytune.results'))]\n"
         "sys.exit(', '.join(found) or 0)"
     )

@@ -10,8 +10,7 @@ from itertools import groupby
 
 import pytest
 
-from steadytune.errors import SteadyTuneError
-from steadytune.published import (
+from steadytune.claims.published import (
     AVERAGES,
     Row,
     load_inconsistencies,
@@ -19,6 +18,7 @@ from steadytune.published import (
     printed_difference,
     printed_means,
 )
+from steadytune.errors import SteadyTuneError
 
 # Of the rows that nobody read in a paper (recalled, or second hand), the digests of "row|task|mean|std": known here
 # without the numbers being known. (One more row says what HyPe's Table 5 prints itself.)

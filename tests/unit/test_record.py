@@ -13,15 +13,16 @@ import pytest
 import yaml
 from test_suite import SUITE
 
-from steadytune import runner
-from steadytune.analysis.collect import COLUMNS, collect
-from steadytune.cell import Cell
+from steadytune.cells.record import Environment, Evaluation, Record, Training, read_record, write_record
+from steadytune.dag import runner
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder, metrics_path, record_path
-from steadytune.record import Environment, Evaluation, Record, Training, Usage, read_record, write_record
 from steadytune.rendering.stage import render
+from steadytune.results.collect import COLUMNS, collect
 from steadytune.results.describe import load_or_empty
-from steadytune.suite import load_suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import load_suite
+from steadytune.training.usage import Usage
 
 
 def make_record(suite, cell, value=0.75):

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from steadytune.cell import canonical_digest
-from steadytune.layout import RECORDED
-from steadytune.record import RECORD, damaged_file, read_record
-from steadytune.suite import load_suite
+from steadytune.cells.record import damaged_file, read_record
+from steadytune.layout import RECORD, RECORDED
+from steadytune.suite.cell import canonical_digest
+from steadytune.suite.loading import load_suite
 
 CELLS = {"mini": 24, "tiny-check": 100, "glue-tiny": 516}
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from oracles.variability import VARIANTS, definition
 
-from steadytune.analysis.bands import confidence_bands, corrected_choice
-from steadytune.analysis.resampling import Sample, best_layers, bootstrap_draws, half_draws, nu_of_draws, subset_draws
-from steadytune.analysis.robustness import imbalance, quotas_of, scarcity
-from steadytune.analysis.settings import PAPER, NuSettings, VariabilitySettings
+from steadytune.layers.bands import confidence_bands, corrected_choice
+from steadytune.layers.resampling import Sample, best_layers, bootstrap_draws, half_draws, nu_of_draws, subset_draws
+from steadytune.layers.robustness import imbalance, quotas_of, scarcity
+from steadytune.suite.variability import PAPER, NuSettings, VariabilitySettings
 
 
 def kept(features, classes, size=10**6):

@@ -12,13 +12,13 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from steadytune.cells import run
+from steadytune.cells.record import read_record
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
 from steadytune.layout import cell_folder, checkpoint_path, variability_path
-from steadytune.record import read_record
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
-from steadytune.suite import load_suite
-from steadytune.training import run
+from steadytune.suite.loading import load_suite
 from steadytune.training.loop import fit
 
 WORDS = ["the", "dog", "cat", "sleeps", "runs", "not", "a"]

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from steadytune import runner
+from steadytune.dag import runner
 from steadytune.locks import hold
 
-BY_HAND = "import sys; from steadytune.runner import share_folder; share_folder(); print('works', flush=True)"
+BY_HAND = "import sys; from steadytune.dag.runner import share_folder; share_folder(); print('works', flush=True)"
 
 
 @pytest.fixture

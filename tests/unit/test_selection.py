@@ -7,12 +7,12 @@ from test_suite import load, message
 
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.registry import parse
+from steadytune.methods.spelling import spell
 from steadytune.rendering.tables import make_table
 from steadytune.results.loading import load_results
 from steadytune.results.selection import select
-from steadytune.spelling import spell
+from steadytune.suite.variants import base, expand, point, stand_for
 from steadytune.tasks.data import split_off
-from steadytune.variants import base, expand, point, stand_for
 
 WEAK, STRONG = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
 

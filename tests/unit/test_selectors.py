@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from steadytune.analysis.selectors import choose_layers, h_score, label_cka
+from steadytune.layers.selectors import choose_layers, h_score, label_cka
 
 
 def features_of(classes, width=6, gap=1.0, seed=0):

@@ -10,7 +10,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.store.lock import generated_corpus, load_lock
 from steadytune.store.receipt import verify
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 
 
 @pytest.fixture

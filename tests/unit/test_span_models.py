@@ -14,25 +14,25 @@ from test_run_cell import write_encoder
 from test_spans import write
 from transformers import AutoModel, AutoModelForQuestionAnswering, BertConfig, BertForQuestionAnswering
 
-from steadytune.analysis.verify import compare
+from steadytune.cells import run as running
+from steadytune.cells.record import read_record
+from steadytune.cells.verify import compare
 from steadytune.encoders.architectures import NO_TOKEN
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import cell_folder, verification_folder
+from steadytune.layout import RECORD, cell_folder, verification_folder
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.protocol import Protocol
-from steadytune.record import RECORD, read_record
+from steadytune.methods.objective import Spans
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
-from steadytune.suite import load_suite
+from steadytune.streams import Streams
+from steadytune.suite.loading import load_suite
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
 from steadytune.tasks.table import TASKS
-from steadytune.training import run as running
-from steadytune.training.batching import Batcher
 from steadytune.training.loop import fit
-from steadytune.training.objective import Spans
-from steadytune.training.streams import Streams
 
 
 def make(layout):
@@ -141,7 +141,7 @@ def train(name, folder):
     labels = np.array([[0, 0], [3, 5], [1, 1], [2, 4], [0, 0], [6, 8]])
     encoded = Encoded([generator.integers(5, 40, size=size) for size in lengths], None, labels, np.arange(6), 0)
     encoder, streams = Encoder(copy.deepcopy(TINY)), Streams(SEED)
-    data = Batcher(encoded, encoder, PROTOCOL.batch_size)
+    data = Batcher(encoded, encoder.padding, PROTOCOL.batch_size)
     method = Composition([part.build() for part in registry.parse(name, {name: CASES[name].settings})[0]])
     method.prepare(Setup(encoder, streams, Spans(), data, selected_layer=1))
     fitted = fit(encoder, method, data, PROTOCOL, streams, objective=Spans(), checkpoint=folder / "c.safetensors",

@@ -6,14 +6,14 @@ import torch
 from oracles.plain import tiny_bert
 from test_encoders import CONFIGS, make, make_inputs
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.dropout import ATTENTION, QuickDropout, attention, use_quick_dropout
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.masks import Mask, TorchMask, draw_mask
 from steadytune.methods import registry
 from steadytune.methods.base import Composition
-from steadytune.protocol import Protocol
+from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
 from steadytune.training.words import NarrowEmbedding, train_words
 
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -137,7 +137,7 @@ def words(method="vanilla", **changes):
     encoder = Encoder(tiny_bert().float())
     before = encoder.model.get_input_embeddings().weight.detach().clone()
     texts = [np.array([5, 7]), np.array([7, 7, 5])]
-    batcher = Batcher(Encoded(texts, None, np.arange(2), np.arange(2), 0), encoder, 2)
+    batcher = Batcher(Encoded(texts, None, np.arange(2), np.arange(2), 0), encoder.padding, 2)
     composition = Composition([part.build() for part in registry.parse(method)[0]])
     protocol = Protocol(weight_decay=0.5, **changes)
     return encoder, batcher, train_words(encoder, composition, batcher, protocol, lambda step: 0.1), before

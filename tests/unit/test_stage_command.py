@@ -22,7 +22,7 @@ from steadytune.store.bundle import MANIFEST, pack, unpack
 from steadytune.store.inventory import Item
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import RECEIPT, Receipt, measure_all, read_receipt, verify, write_receipt
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 FILES = {
     "datasets/nyu-mll/glue/rte": {"train-00000-of-00001.parquet": b"rows" * 1000, "validation.parquet": b"more"},

@@ -13,7 +13,7 @@ from steadytune.store.lock import Lock
 from steadytune.store.receipt import RECEIPT, Receipt, read_receipt, receipt_digest, verify
 from steadytune.store.sources import hash_rows
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ ROWS = [{"text": "a b", "label": 1, "score": 0.5}, {"text": "ç", "label": 0, "s
 def generator(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict]]:
     """A generator in the place of the mini language; the splits that it gives can be changed."""
     splits = {"train": ROWS}
-    module = types.ModuleType("steadytune.tasks.mini")
+    module = types.ModuleType("minilanguage")
     vars(module)["generate"] = lambda config, seed: {"rte": splits}[config]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return splits

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from steadytune.analysis import power
-from steadytune.analysis.significance import (
+from steadytune.claims import power
+from steadytune.claims.significance import (
     benjamini_hochberg,
     brown_forsythe,
     holm,
@@ -19,7 +19,7 @@ from steadytune.analysis.significance import (
     tost,
     wilcoxon,
 )
-from steadytune.analysis.statistics import (
+from steadytune.claims.statistics import (
     almost_stochastic_order,
     bootstrap_interval,
     mean_of_tasks,

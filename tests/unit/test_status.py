@@ -7,12 +7,12 @@ import pytest
 import yaml
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
-from steadytune import cell as cells
+from steadytune.cells import fingerprint as cells
+from steadytune.cells.status import describe, differences, statuses
 from steadytune.layout import record_path, running_path
 from steadytune.locks import hold
-from steadytune.status import describe, differences, statuses
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
-from steadytune.suite import load_suite
+from steadytune.suite.loading import load_suite
 
 
 def states(of):

@@ -5,16 +5,16 @@ import pytest
 import torch
 from oracles.plain import tiny_bert
 
+from steadytune.encoders.batching import Batcher, order_digest
 from steadytune.encoders.encoder import Encoder
+from steadytune.streams import Streams, derive
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher, order_digest
-from steadytune.training.streams import Streams, derive
 
 
 def batcher(lengths, batch_size):
     ids = [np.full(length, 5 + i % 30) for i, length in enumerate(lengths)]
     encoded = Encoded(ids, None, np.arange(len(lengths)) % 3, np.arange(len(lengths)), 0)
-    return Batcher(encoded, Encoder(tiny_bert(max_position_embeddings=64)), batch_size)
+    return Batcher(encoded, Encoder(tiny_bert(max_position_embeddings=64)).padding, batch_size)
 
 
 def test_seed_zero_is_a_seed_like_any_other_and_streams_differ():
@@ -82,5 +82,5 @@ def test_evaluation_batches_are_of_a_fixed_size_longest_first():
 @pytest.mark.parametrize("labels", [np.array([1.5, 2.0]), np.array([1, 0])])
 def test_labels_keep_their_kind(labels):
     encoded = Encoded([np.array([5])] * 2, None, labels, np.arange(2), 0)
-    found = Batcher(encoded, Encoder(tiny_bert()), 2).batch(np.array([0, 1])).labels
+    found = Batcher(encoded, Encoder(tiny_bert()).padding, 2).batch(np.array([0, 1])).labels
     assert found.dtype == (torch.float32 if labels.dtype.kind == "f" else torch.int64)

@@ -11,7 +11,8 @@ from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.tasks import subsets
 from steadytune.tasks.data import load_split
-from steadytune.tasks.subsets import content_digest, list_path, publish, read_list
+from steadytune.tasks.publish import publish
+from steadytune.tasks.subsets import content_digest, list_path, read_list
 from steadytune.tasks.table import TASKS, parse_task
 
 SHIPPED = Path(__file__).parents[2] / "published/subsets"

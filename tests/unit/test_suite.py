@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from steadytune.cell import Cell
 from steadytune.errors import SteadyTuneError
+from steadytune.store.inventory import check_lock
 from steadytune.store.lock import load_lock
-from steadytune.suite import find_suite, load_suite
-from steadytune.suite_checks import check_lock
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import find_suite, load_suite
 
 SUITE = {
     "suite": "demo",
@@ -239,7 +239,7 @@ def test_the_environment_variable_replaces_the_local_store(tmp_path, monkeypatch
 
 def test_planning_needs_no_torch(root):
     code = (
-        "import sys; from pathlib import Path; from steadytune.dag import Dag; Dag.load([], {}).tables;"
+        "import sys; from pathlib import Path; from steadytune.dag.dag import Dag; Dag.load([], {}).tables;"
         "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'pandas', 'matplotlib'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

@@ -14,7 +14,7 @@ from steadytune.store.lock import Lock
 from steadytune.store.receipt import verify
 from steadytune.store.sources import hash_rows
 from steadytune.store.staging import stage
-from steadytune.suite_file import Sources
+from steadytune.suite.file import Sources
 
 
 def url_lock(hub: HubServer, content: bytes, expected: bytes | None = None) -> Lock:

@@ -8,13 +8,13 @@ import torch
 from oracles.variability import VARIANTS, definition
 from transformers import BertConfig, BertForSequenceClassification
 
-from steadytune.analysis.pooling import pool_tokens, special_token_ids
-from steadytune.analysis.settings import NuSettings
-from steadytune.analysis.variability import VariabilityAccumulator, class_indices, variability
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
+from steadytune.layers.pooling import pool_tokens, special_token_ids
+from steadytune.layers.variability import VariabilityAccumulator, class_indices, variability
+from steadytune.suite.variability import NuSettings
 from steadytune.tasks.data import Encoded
-from steadytune.training.batching import Batcher
 
 
 def accumulate(features, labels, batch=7, **settings):
@@ -207,7 +207,7 @@ def test_variability_of_an_encoder_is_the_definition_on_its_hidden_states():
     encoder, labels = tiny_encoder(), np.array([0, 1, 2, 2, 0, 1, 0, 0, 2, 1, 0])
     encoder.model.train()
     encoded = tiny_data(labels)
-    result = variability(encoder, Batcher(encoded, encoder, 4), {0, 2, 3})
+    result = variability(encoder, Batcher(encoded, encoder.padding, 4), {0, 2, 3})
     features = [[], [], []]
     for ids in encoded.input_ids:
         states = encoder.model(torch.from_numpy(ids)[None], output_hidden_states=True).hidden_states
@@ -222,7 +222,7 @@ def test_variability_of_an_encoder_is_the_definition_on_its_hidden_states():
 
 def test_the_sentence_token_of_the_embedding_layer_tells_nothing_apart(caplog):
     encoder = tiny_encoder()
-    batcher = Batcher(tiny_data(np.array([0, 1] * 6)), encoder, 4)
+    batcher = Batcher(tiny_data(np.array([0, 1] * 6)), encoder.padding, 4)
     result = variability(encoder, batcher, {0, 2, 3}, NuSettings(tokens="cls"))
     assert math.isinf(result.nu[0])
     assert all(math.isfinite(value) for value in result.nu[1:])
@@ -235,4 +235,4 @@ def test_an_encoder_without_any_separating_layer_is_refused():
     encoded.input_ids[:] = [encoded.input_ids[0]] * 4
     encoder = tiny_encoder()
     with pytest.raises(SteadyTuneError, match="no layer tells the classes apart"):
-        variability(encoder, Batcher(encoded, encoder, 4), {0, 2, 3})
+        variability(encoder, Batcher(encoded, encoder.padding, 4), {0, 2, 3})

@@ -13,8 +13,8 @@ from scipy import stats
 from synthetic import Grid
 
 from steadytune import cli
-from steadytune.analysis.findings import Finding
-from steadytune.analysis.verdicts import VERDICTS, decide, judge, write_claims
+from steadytune.claims.findings import Finding
+from steadytune.claims.verdicts import VERDICTS, decide, judge, write_claims
 from steadytune.layout import claims_path
 from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text
@@ -22,7 +22,8 @@ from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_tabl
 from steadytune.rendering.tables import make_table
 from steadytune.results.describe import describe, load_or_empty
 from steadytune.results.loading import load_results
-from steadytune.suite import Suite, load_suite
+from steadytune.suite.loading import load_suite
+from steadytune.suite.suite import Suite
 
 TASKS = ("mini-rte", "mini-cola", "mini-mrpc", "mini-sst2")
 FINDING = Finding(

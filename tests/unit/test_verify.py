@@ -11,12 +11,12 @@ import yaml
 from scipy import stats
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
-from steadytune.analysis.verify import compare, recorded_cells, sample_cells, verify_cell
-from steadytune.cell import Cell
+from steadytune.cells.verify import compare, recorded_cells, sample_cells, verify_cell
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder
-from steadytune.suite import load_suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.loading import load_suite
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from steadytune.encoders.architectures import find_architecture, head_of
+from steadytune.encoders.batching import Padding
 from steadytune.encoders.passes import LayerInput, Pass, Recording, change_attention, generator_of, hidden_of
 from steadytune.errors import SteadyTuneError, unknown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from steadytune.encoders.prefix import FrozenPrefix
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -42,14 +42,12 @@ class Encoder:
 
     model: the transformers model; `model.train()`, `model.to(device)` and the like are called on it directly.
     fresh: names of the parameters that do not come from the checkpoint.
-    prefix: the cached output of frozen lower layers, which training then starts from.
     """
 
     def __init__(self, model: "PreTrainedModel", fresh: Sequence[str] = ()) -> None:
         self.model = model
         self.fresh = tuple(fresh)
         self.architecture = find_architecture(model.config.model_type, head=head_of(model))
-        self.prefix: FrozenPrefix | None = None
         self._recording: Recording | None = None
 
     @property
@@ -76,6 +74,12 @@ class Encoder:
     def sentence_token(self) -> int:
         """Index of the token that the head reads: 0, or -1 where it is the last one (XLNet)."""
         return -1 if self.architecture.reads_last_token else 0
+
+    @property
+    def padding(self) -> Padding:
+        """How its batches are padded."""
+        token = self.model.config.pad_token_id
+        return Padding(0 if token is None else token, self.sentence_token == -1, self.device)
 
     def to(self, device: str) -> "Encoder":
         """Move the model to a device (`cpu`, `cuda`)."""
@@ -118,7 +122,9 @@ class Encoder:
 
         with (
             _changed(self.model.get_input_embeddings(), change_words if on_embeddings else None),
-            Pass(self, on_layer_input, on_attention_output, keep_hidden, resumable_from) as layer_pass,
+            Pass(
+                self.architecture, self.model, on_layer_input, on_attention_output, keep_hidden, resumable_from
+            ) as layer_pass,
         ):
             output = self.model(**arguments, return_dict=True)
             logits = self.architecture.logits(output, arguments.get("attention_mask"))

@@ -11,7 +11,7 @@ from steadytune.encoders.masks import Everything, Mask, TorchMask, draw_mask
 
 if TYPE_CHECKING:
     from steadytune.encoders.encoder import Encoder
-    from steadytune.training.streams import Streams
+    from steadytune.streams import Streams
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from steadytune.encoders.architectures import Architecture
 
 if TYPE_CHECKING:
-    from steadytune.encoders.encoder import Encoder
+    from transformers import PreTrainedModel
 
 LayerInput = Callable[[int, Tensor], Tensor]
 
@@ -40,7 +40,8 @@ class Pass:
 
     def __init__(
         self,
-        encoder: "Encoder",
+        architecture: Architecture,
+        model: "PreTrainedModel",
         on_layer_input: LayerInput | None,
         on_attention_output: LayerInput | None,
         keep_hidden: bool,
@@ -48,9 +49,9 @@ class Pass:
     ) -> None:
         self.hidden: list[Tensor] = []
         self.recording = None if resumable_from is None else Recording(resumable_from)
-        self._architecture: Architecture = encoder.architecture
-        self._layers = encoder.layers()
-        self._extra = encoder.architecture.after_first_layer(encoder.model)
+        self._architecture = architecture
+        self._layers = architecture.layers(model)
+        self._extra = architecture.after_first_layer(model)
         self._on_layer_input = on_layer_input
         self._on_attention_output = on_attention_output
         self._keep_hidden = keep_hidden

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.evaluation.spans import answer
 from steadytune.evaluation.transfer import evaluate_transfer
-from steadytune.record import Status
+from steadytune.suite.cell import Status
 from steadytune.tasks.spans import Windows
 from steadytune.tasks.table import Task
-from steadytune.training.batching import Batcher
 from steadytune.training.precision import Precision
 
 

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.evaluation.answers import each, equals, overlap
 from steadytune.evaluation.metrics import score
-from steadytune.record import Status
+from steadytune.suite.cell import Status
 from steadytune.tasks.spans import Questions, Windows
 from steadytune.tasks.table import Task
-from steadytune.training.batching import Batcher
 from steadytune.training.precision import Precision
 
 BEST = 20

@@ -12,15 +12,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from steadytune.methods.hooks import Hooks
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from steadytune.encoders.batching import Batch, Batcher
     from steadytune.encoders.encoder import Encoder
-    from steadytune.training.batching import Batch, Batcher
-    from steadytune.training.forward import Forward
-    from steadytune.training.objective import Objective
-    from steadytune.training.streams import Streams
+    from steadytune.methods.forward import Forward
+    from steadytune.methods.objective import Objective
+    from steadytune.methods.prefix import FrozenPrefix
+    from steadytune.streams import Streams
 
 
 def setting(
@@ -109,6 +112,9 @@ class Method:
     needs_weights: ClassVar[bool] = False
     """Whether it acts on the training of the encoder's weight matrices, and means nothing where they are frozen."""
 
+    prefix: "FrozenPrefix | None" = None
+    """The cached output of frozen lower layers, set by `prepare`: training passes then start from it."""
+
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
@@ -182,6 +188,15 @@ class Composition:
         """The owner's."""
         return self._owner("loss").loss(forward, batch)
 
+    def hooks(self) -> Hooks:
+        """What every method does in a forward pass, once `prepare` has run."""
+        changes = {
+            hook: [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
+            for hook in ("perturb", "perturb_attention")
+        }
+        prefix = next((method.prefix for method in self.methods if method.prefix is not None), None)
+        return Hooks(**changes, prefix=prefix)
+
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
         """Every method's, in the order of the name."""
         for method in self.methods:
@@ -211,13 +226,3 @@ class Composition:
 def overrides(cls: type[Method], hook: str) -> bool:
     """Whether a method has a hook of its own."""
     return getattr(cls, hook) is not getattr(Method, hook)
-
-
-def is_weight(name: str, parameter: "nn.Parameter") -> bool:
-    """Whether a parameter is a weight: a matrix, and no bias, of which XLNet's queries have some of two dimensions."""
-    return parameter.ndim >= 2 and not name.endswith("bias")
-
-
-def at_least_single(tensor: "Tensor") -> "Tensor":
-    """Half-precision values as fp32, in which losses and penalties are summed; others as they are."""
-    return tensor.float() if tensor.dtype.itemsize < 4 else tensor

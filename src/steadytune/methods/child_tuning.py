@@ -20,8 +20,8 @@ from steadytune.methods.base import Hyperparameters, Method, Setup, setting
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from steadytune.training.batching import Batch
-    from steadytune.training.streams import Streams
+    from steadytune.encoders.batching import Batch
+    from steadytune.streams import Streams
 
 # What the released code clips each tensor's gradient to before it is squared: the trainer's default.
 RELEASED_CLIP = 1.0

@@ -19,8 +19,8 @@ from steadytune.methods.base import Hyperparameters, Method, setting
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from steadytune.training.batching import Batch
-    from steadytune.training.forward import Forward
+    from steadytune.encoders.batching import Batch
+    from steadytune.methods.forward import Forward
 
 
 @dataclass(frozen=True, kw_only=True)

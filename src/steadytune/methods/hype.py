@@ -14,7 +14,7 @@ from steadytune.methods.base import Hyperparameters, Method, Setup, setting
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from steadytune.training.streams import Streams
+    from steadytune.streams import Streams
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ clipped. The training loss that is reported is the task's alone.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from steadytune.methods.base import Hyperparameters, Method, Setup, is_weight, setting
+from steadytune.methods.base import Hyperparameters, Method, Setup, setting
+from steadytune.methods.tensors import is_weight
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from steadytune.training.streams import Streams
+    from steadytune.streams import Streams
 
 
 @dataclass(frozen=True, kw_only=True)

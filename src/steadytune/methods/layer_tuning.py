@@ -72,9 +72,9 @@ class LayerTuning(Method):
         if settings.cache:
             if embeddings or not block.start:
                 raise SteadyTuneError("method layer-tune: cache needs frozen embeddings and a frozen layer to keep")
-            from steadytune.encoders.prefix import FrozenPrefix
+            from steadytune.methods.prefix import FrozenPrefix
 
-            encoder.prefix = FrozenPrefix(encoder, setup.train, block.start, setup.autocast)
+            self.prefix = FrozenPrefix(encoder, setup.train, block.start, setup.autocast)
 
 
 def take_block(method: str, setup: Setup, settings: BlockSettings) -> range:

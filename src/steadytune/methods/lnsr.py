@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from steadytune.errors import SteadyTuneError
-from steadytune.methods.base import Hyperparameters, Method, Setup, at_least_single, setting
+from steadytune.methods.base import Hyperparameters, Method, Setup, setting
+from steadytune.methods.tensors import at_least_single
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from steadytune.training.batching import Batch, Batcher
-    from steadytune.training.forward import Forward
+    from steadytune.encoders.batching import Batch, Batcher
+    from steadytune.methods.forward import Forward
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ The released code has the same order, and takes the decay towards zero away, too
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from steadytune.methods.base import Hyperparameters, Method, Setup, Update, is_weight, setting
+from steadytune.methods.base import Hyperparameters, Method, Setup, Update, setting
+from steadytune.methods.tensors import is_weight
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

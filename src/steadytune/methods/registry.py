@@ -16,7 +16,7 @@ from typing import Any
 
 from steadytune.errors import SteadyTuneError, suggestion, unknown
 from steadytune.methods.base import Method, overrides
-from steadytune.spelling import read
+from steadytune.methods.spelling import read
 
 
 @dataclass(frozen=True)

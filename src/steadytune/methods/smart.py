@@ -20,14 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from steadytune.methods.base import Hyperparameters, Method, at_least_single, setting
+from steadytune.methods.base import Hyperparameters, Method, setting
+from steadytune.methods.tensors import at_least_single
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from steadytune.training.batching import Batch
-    from steadytune.training.forward import Forward
-    from steadytune.training.objective import Objective
+    from steadytune.encoders.batching import Batch
+    from steadytune.methods.forward import Forward
+    from steadytune.methods.objective import Objective
 
 # The constant inside the released code's surrogate of the divergence.
 SURROGATE_EPSILON = 1e-6

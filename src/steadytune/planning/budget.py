@@ -8,14 +8,15 @@ adds the most decided claims for an hour, those included that its cells decide b
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from steadytune.analysis.claims import ALPHA, Claim, Comparison, Difference, Gain, Spread
-from steadytune.analysis.power import chance_of_each, power_of_ratio, smallest_p
-from steadytune.analysis.scene import Scene
-from steadytune.analysis.verdicts import AS_RUN, family_sizes
-from steadytune.cell import Cell
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Difference, Gain, Spread
+from steadytune.claims.files import suite_claims
+from steadytune.claims.power import chance_of_each, power_of_ratio, smallest_p
+from steadytune.claims.scene import Scene
+from steadytune.claims.verdicts import AS_RUN, family_sizes
 from steadytune.layout import record_path
 from steadytune.results.describe import empty_results
-from steadytune.suite import Suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def needs(suite: Suite) -> list[Need]:
     scene = Scene(suite, empty_results(suite), AS_RUN)
     by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
     sizes = family_sizes(suite)
-    return [_need(claim, scene, by_path, ALPHA / max(sizes[claim.family], 1)) for claim in suite.claims]
+    return [_need(claim, scene, by_path, ALPHA / max(sizes[claim.family], 1)) for claim in suite_claims(suite)]
 
 
 def choose(

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from steadytune.cells.leases import gpu_slots, slots_per_gpu, visible_gpus
 from steadytune.errors import SteadyTuneError
-from steadytune.leases import gpu_slots, slots_per_gpu, visible_gpus
 from steadytune.training.usage import processor_name
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from steadytune.cell import Spec
 from steadytune.methods.registry import passes
 from steadytune.planning.device import Device
 from steadytune.planning.records import Run
 from steadytune.planning.sizes import Sizes
-from steadytune.variants import base
+from steadytune.suite.cell import Spec
+from steadytune.suite.variants import base
 
 Basis = Literal["recorded", "scaled", "assumed", "unknown"]
 BASES: dict[Basis, str] = {

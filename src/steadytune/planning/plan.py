@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from steadytune.cell import Cell
+from steadytune.cells.status import statuses
 from steadytune.files import write_text
 from steadytune.layout import LOCK, record_path, results_folder
 from steadytune.planning.budget import Choice, Need, choose, needs
@@ -13,11 +13,11 @@ from steadytune.planning.device import Device, free_bytes, stated_device, this_d
 from steadytune.planning.estimates import BASES, Estimate, Estimator
 from steadytune.planning.records import read_runs
 from steadytune.planning.sizes import Sizes
-from steadytune.status import statuses
 from steadytune.store.inventory import inventory
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import RECEIPT
-from steadytune.suite import Suite
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
 from steadytune.text import ranges
 
 TARGETS = "plan.txt"
@@ -248,8 +248,8 @@ def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
 
     counts: seeds by (encoder, method, task).
     """
-    from steadytune.analysis.claims import ALPHA
-    from steadytune.analysis.power import detectable_effect, detectable_ratio, smallest_p
+    from steadytune.claims.claim import ALPHA
+    from steadytune.claims.power import detectable_effect, detectable_ratio, smallest_p
 
     lines = ["", "what the seeds can show of two methods (p < 0.05, chance 80 %; sd: of a pair's difference):"]
     for seeds in sorted(set(counts.values())):

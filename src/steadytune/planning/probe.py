@@ -3,15 +3,15 @@
 import logging
 from collections.abc import Mapping
 
-from steadytune.cell import Cell
+from steadytune.cells.leases import leased_gpu
 from steadytune.layout import LOCK, record_path
-from steadytune.leases import leased_gpu
 from steadytune.store.inventory import inspect, inventory
 from steadytune.store.lock import load_lock
-from steadytune.suite import Suite
-from steadytune.suite_file import Override
+from steadytune.suite.cell import Cell
+from steadytune.suite.file import Override
+from steadytune.suite.suite import Suite
+from steadytune.suite.variants import base
 from steadytune.tasks.table import parse_task
-from steadytune.variants import base
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def choose(suite: Suite, states: Mapping[str, str]) -> tuple[dict[Pair, Cell], d
 
 def _run(suite: Suite, cells: list[Cell]) -> None:
     """Run those that have no record yet."""
-    from steadytune.training.run import run_cell
+    from steadytune.cells.run import run_cell
 
     new = [cell for cell in cells if not record_path(suite, cell).exists()]
     if len(new) < len(cells):

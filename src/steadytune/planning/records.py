@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steadytune.layout import RESULTS
-from steadytune.record import RECORD
-from steadytune.variants import base
+from steadytune.layout import RECORD, RESULTS
+from steadytune.suite.variants import base
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steadytune.encoders.tokenizer import SPECIAL_TOKENS
 from steadytune.errors import SteadyTuneError
 from steadytune.pretraining.text import Text
-from steadytune.training.streams import derive
+from steadytune.pretraining.tokenizer import SPECIAL_TOKENS
+from steadytune.streams import derive
 
 NEXT, OTHER, SWAPPED, RESTATED = range(4)
 SINGLE = -100

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from steadytune.pretraining.examples import RESTATED
-from steadytune.training.streams import derive
+from steadytune.streams import derive
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from steadytune.encoders.tokenizer import SPECIAL_TOKENS, build_backend, build_tokenizer
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
+from steadytune.pretraining.tokenizer import SPECIAL_TOKENS, build_backend, build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from steadytune.cell import canonical_digest
+from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.methods.base import Composition
@@ -26,11 +26,11 @@ from steadytune.pretraining.optimisers import Optimisers
 from steadytune.pretraining.settings import Settings
 from steadytune.pretraining.text import find_corpus, prepare
 from steadytune.schema import check, read_yaml
+from steadytune.streams import derive
+from steadytune.suite.cell import canonical_digest
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
-from steadytune.training.determinism import pick_device, set_determinism
 from steadytune.training.interruption import Interrupted, termination
 from steadytune.training.precision import TYPES
-from steadytune.training.streams import derive
 
 log = logging.getLogger(__name__)
 

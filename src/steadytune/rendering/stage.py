@@ -7,7 +7,7 @@ from steadytune.rendering.macros import to_macros
 from steadytune.rendering.report import build_report, write_figures, write_tables
 from steadytune.results.describe import describe
 from steadytune.results.loading import load_results
-from steadytune.suite import Suite
+from steadytune.suite.suite import Suite
 
 
 def render(suite: Suite, what: str) -> None:

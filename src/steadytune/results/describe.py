@@ -5,7 +5,8 @@ from typing import Any
 from steadytune.layout import metrics_path, results_folder
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
-from steadytune.suite import DEFAULT_SUITE, Suite
+from steadytune.suite.loading import DEFAULT_SUITE
+from steadytune.suite.suite import Suite
 
 
 def load_or_empty(suite: Suite) -> Results:

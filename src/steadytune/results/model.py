@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from steadytune.cell import Cell
 from steadytune.layout import history_path, record_path
 from steadytune.results.scores import ABSENT, Score
 from steadytune.results.variability import Variability
+from steadytune.suite.cell import Cell
 
 Key = tuple[str, str, str]
 """(encoder, method, task)."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from steadytune.results.model import Key, Results
-from steadytune.variants import point, stand_for
+from steadytune.suite.variants import point, stand_for
 
 RULES = {
     "published": "by the mean on the reported evaluation split itself, as HyPe did: the score is the best of several",

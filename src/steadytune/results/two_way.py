@@ -6,15 +6,6 @@ from steadytune.layout import metrics_path
 from steadytune.results.loading import rows_of
 from steadytune.results.model import Results
 from steadytune.results.scores import Score
-from steadytune.tasks.table import parse_task
-
-
-def has_reading(task: str, evaluation_set: str) -> bool:
-    """Whether what a model of a task says of a set can be read as entailment or not."""
-    from steadytune.tasks.labels import TWO_WAY, coarsening, shared_space
-
-    model, target = (parse_task(name)[0] for name in (task, evaluation_set))
-    return coarsening(shared_space(model.labels, target.labels), TWO_WAY) is not None
 
 
 def two_way_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:

@@ -17,15 +17,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
+from steadytune.layout import Kind
 from steadytune.store.imports import IMPORTED, objection_to_import
 from steadytune.store.inventory import Item
 from steadytune.store.lock import Lock
 from steadytune.store.pins import check_file_name
-from steadytune.store.receipt import RECEIPT, Kind, measure, read_receipt, verify
+from steadytune.store.receipt import RECEIPT, measure, read_receipt, verify
 from steadytune.store.staging import alone, choose, describe, disk_errors, install, names_to_import, objection
 
 if TYPE_CHECKING:
-    from steadytune.suite import Suite
+    from steadytune.suite.suite import Suite
 
 logger = logging.getLogger(__name__)
 

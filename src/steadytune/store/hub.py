@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
+from steadytune.layout import Kind
 from steadytune.store.pins import HubPin
-from steadytune.store.receipt import Kind, Receipt
+from steadytune.store.receipt import Receipt
 from steadytune.store.sources import Source
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
+from steadytune.layout import Kind
 from steadytune.store.classic_glue import LAYOUTS, read_splits, row_counts
 from steadytune.store.parsers import Row
 from steadytune.store.pins import FilePin, GeneratedFile
-from steadytune.store.receipt import Kind, Receipt, StagedFile, measure
+from steadytune.store.receipt import Receipt, StagedFile, measure
 from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name, write_rows
 
 IMPORTED = "imported"

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import staged_folder
+from steadytune.layout import Kind, staged_folder
 from steadytune.schema import read_yaml
 from steadytune.store.lock import Lock, generated_corpus
-from steadytune.store.receipt import RECEIPT, Kind, verify
+from steadytune.store.receipt import RECEIPT, verify
 from steadytune.store.staging import choose, describe, objection
-from steadytune.suite_checks import check_lock
 
 if TYPE_CHECKING:
-    from steadytune.suite import Suite
+    from steadytune.suite.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,21 @@ def inventory(suite: "Suite", lock: Lock) -> list[Item]:
     corpora = {corpus for config in trained.values() if (corpus := generated_corpus(read_yaml(config)))}
     datasets = sorted({*suite.datasets(), *corpora})
     return [*(Item("datasets", key) for key in datasets), *(Item("models", key, key in trained) for key in models)]
+
+
+def check_lock(suite: "Suite", lock: Lock) -> None:
+    """Look for the weights of every encoder in the lock.
+
+    Raises:
+        SteadyTuneError: one line naming the suite's key that the lock does not have, and the nearest that it has.
+    """
+    for name, entry in suite.file.encoders.items():
+        models = {"model": entry.model, **{f"models.{task}": model for task, model in entry.models.items()}}
+        for key, model in models.items():
+            try:
+                lock.entry("models", model)
+            except SteadyTuneError as error:
+                raise SteadyTuneError(f"{suite.path}: encoders.{name}.{key}: {error}") from None
 
 
 def inspect(items: list[Item], suite: "Suite", lock: Lock) -> Iterator[Finding]:

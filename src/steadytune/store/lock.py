@@ -9,9 +9,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from steadytune.errors import unknown
+from steadytune.layout import Kind
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.store.pins import GeneratedPin, HubPin, LocalPin, Pin, PretrainedPin, Repo, ShippedPin, UrlPin, matching
-from steadytune.store.receipt import Kind
 
 DatasetKey = Annotated[str, matching(r"\w[\w.-]*(/\w[\w.-]*){2}", "<owner>/<name>/<config>")]
 ModelKey = Repo

@@ -8,12 +8,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
 
-Kind = Literal["datasets", "models"]
 """The folders below the store."""
 RECEIPT = "receipt.json"
 HOW_TO_STAGE = "`steadytune stage SUITE` stages it (the workflow makes an encoder that the project trains itself)"

@@ -16,7 +16,7 @@ from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, LocalPin
 from steadytune.store.receipt import Receipt, StagedFile, measure
 
 # The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.
-GENERATORS = {"mini": "steadytune.tasks.mini"}
+GENERATORS = {"mini": "minilanguage"}
 
 
 class Source(ABC):

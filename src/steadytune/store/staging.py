@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
-from steadytune.layout import staged_folder
+from steadytune.layout import Kind, staged_folder
 from steadytune.locks import hold
 from steadytune.store.hub import HubSource
 from steadytune.store.imports import IMPORTED, Imports
@@ -24,12 +24,12 @@ from steadytune.store.pins import (
     ShippedPin,
     UrlPin,
 )
-from steadytune.store.receipt import RECEIPT, Kind, Receipt, StagedFile, read_receipt, verify, write_receipt
+from steadytune.store.receipt import RECEIPT, Receipt, StagedFile, read_receipt, verify, write_receipt
 from steadytune.store.sources import GeneratedSource, LocalSource, ShippedSource, Source
 from steadytune.store.url import UrlSource
 
 if TYPE_CHECKING:
-    from steadytune.suite_file import Sources
+    from steadytune.suite.file import Sources
 
 logger = logging.getLogger(__name__)
 

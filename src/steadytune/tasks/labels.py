@@ -17,6 +17,7 @@ entailed, which is what `not_entailment` says here; the task table names SciTail
 import numpy as np
 
 from steadytune.errors import SteadyTuneError
+from steadytune.tasks.table import parse_task
 
 SYNONYMS = {
     "entails": "entailment",
@@ -120,3 +121,9 @@ def _places(fine: tuple[str, ...], coarse: tuple[str, ...]) -> np.ndarray:
 
 def _describe(labels: tuple[str, ...]) -> str:
     return f"({', '.join(labels)})" if labels else "numbers (regression)"
+
+
+def has_reading(task: str, evaluation_set: str) -> bool:
+    """Whether what a model of `task` says about `evaluation_set` can be read as entailment or not."""
+    model, target = (parse_task(name)[0] for name in (task, evaluation_set))
+    return coarsening(shared_space(model.labels, target.labels), TWO_WAY) is not None

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import write_text
-from steadytune.tasks.table import TASKS, Task, spell_size
+from steadytune.tasks.table import Task, spell_size
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUBSETS = Path("published/subsets")
-SIZES = (1000, 5000)
-"""The sizes that lists are published for."""
 # Changing this string draws other subsets.
 SUBSET_STREAM = "steadytune subset"
 
@@ -110,41 +107,13 @@ def check_published(task: Task, rows: np.ndarray, whole: "Dataset") -> None:
     if not path.is_file():
         return
     published = read_list(path)
-    if published.of != _digest(whole):
+    if published.of != split_digest(whole):
         log.warning("%s is for rows in another order or of another copy: the same rule draws from those here", path)
     elif not np.array_equal(published.rows, rows):
         raise SteadyTuneError(f"{path}: the rule draws other rows; `steadytune subsets` would write them anew")
 
 
-def publish(store: Path) -> list[Path]:
-    """Write the list of every training subset of `SIZES` that is smaller than its split, of the sets in `store`.
-
-    Generated data have none: their rows are pinned by the lock and are made anew everywhere.
-    """
-    from steadytune.tasks.data import load_split
-
-    written = []
-    for task in TASKS.values():
-        if task.train is None or task.dataset == "steadytune/mini" or not _is_staged(task, store):
-            continue
-        whole = load_split(task, task.train, store)
-        labels, numbers = np.array(whole["label"][:]), np.array(whole["row"][:])
-        for size in SIZES:
-            if size < len(whole):
-                rows = numbers[subset_rows(labels, size)]
-                about = f"{task.name}@{spell_size(size)}: {size} of the {len(whole)} rows of {task.dataset_key}"
-                header = f"# {about}, split {task.train}, numbered from 0; rows of SHA-256 {_digest(whole)}"
-                path = list_path(task, size)
-                write_text(path, "\n".join([header, *map(str, rows)]) + "\n")
-                written.append(path)
-    return written
-
-
-def _is_staged(task: Task, store: Path) -> bool:
-    split = (task.train or "").partition("[")[0]
-    return any((store / "datasets" / task.dataset_key).glob(f"{split}-*-of-*.parquet"))
-
-
-def _digest(whole: "Dataset") -> str:
+def split_digest(whole: "Dataset") -> str:
+    """`content_digest` of a split with the columns of `load_split`."""
     columns = [name for name in ("text_a", "text_b", "label") if name in whole.column_names]
     return content_digest(whole[name][:] for name in columns)

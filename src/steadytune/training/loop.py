@@ -9,18 +9,18 @@ from typing import Any
 
 import torch
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods.base import Composition, Update
-from steadytune.protocol import Protocol
-from steadytune.training.batching import Batcher
+from steadytune.methods.forward import Forward
+from steadytune.methods.objective import Objective
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
-from steadytune.training.forward import Forward
 from steadytune.training.interruption import Interrupted
-from steadytune.training.objective import Objective
 from steadytune.training.optimisation import build_optimizer, learning_rate, set_learning_rate
 from steadytune.training.precision import Precision
 from steadytune.training.step import Step
-from steadytune.training.streams import Streams
 from steadytune.training.usage import Meter
 from steadytune.training.words import train_words
 
@@ -90,7 +90,7 @@ def fit(
     parameters = {name: p for name, p in encoder.model.named_parameters() if p.requires_grad}
     optimizer = build_optimizer(parameters, protocol)
     precision = Precision(protocol.precision, streams.device)
-    forward = Forward(encoder, method.methods, streams, objective)
+    forward = Forward(encoder, method.hooks(), streams, objective)
     take_step = Step(method, forward, optimizer, precision, protocol.gradient_clip)
     epochs = math.ceil(total / len(batcher))
     start = load_checkpoint(checkpoint, encoder.model, optimizer, method, fingerprint)

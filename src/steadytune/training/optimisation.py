@@ -3,8 +3,8 @@
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from steadytune.methods.base import is_weight
-from steadytune.protocol import Protocol
+from steadytune.methods.tensors import is_weight
+from steadytune.suite.protocol import Protocol
 
 
 def build_optimizer(parameters: dict[str, nn.Parameter], protocol: Protocol) -> AdamW:

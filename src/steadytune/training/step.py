@@ -10,10 +10,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from steadytune.evaluation.flops import flop_counter
+from steadytune.encoders.batching import Batch
 from steadytune.methods.base import Composition, Update
-from steadytune.training.batching import Batch
-from steadytune.training.forward import Forward
+from steadytune.methods.forward import Forward
+from steadytune.training.flop_counter import flop_counter
 from steadytune.training.precision import Precision
 
 log = logging.getLogger(__name__)

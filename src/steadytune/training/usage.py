@@ -11,14 +11,30 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError
-from steadytune.record import Usage
 
 PEAK_VARIABLE = "STEADYTUNE_PEAK_FLOPS"
 """FLOP/s that the machine's maker states for its device at the precision in use; without it no utilisation is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What the device did for the cell; an interrupted cell's earlier attempts count up to their checkpoints."""
+
+    joules: float | None
+    """Energy of the whole device meanwhile, other processes' part included; None where it cannot be read."""
+    without_joules: str | None
+    """Why not."""
+    flops_per_second: float | None
+    """the training's FLOPs a second of the phase `train`; None where the training came to no end."""
+    peak_flops_per_second: float | None
+    """What the machine's owner says that the device can do at most; None where he does not."""
+    utilisation: float | None
+    """The one as a share of the other."""
 
 
 class Meter:

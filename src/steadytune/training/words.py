@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods.base import Composition
-from steadytune.protocol import Protocol
-from steadytune.training.batching import Batcher
+from steadytune.suite.protocol import Protocol
 
 
 class NarrowEmbedding(nn.Embedding):

@@ -3,7 +3,7 @@
 import torch
 
 from oracles.plain import PlainAdamW, PlainBert, cross_entropy, mean_squared_error
-from steadytune.training.streams import derive
+from steadytune.streams import derive
 
 SEED = 7
 

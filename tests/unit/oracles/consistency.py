@@ -6,7 +6,7 @@ import torch
 
 from oracles.case import SEED, Case
 from oracles.plain import PlainBert, cross_entropy, mean_squared_error
-from steadytune.training.streams import derive
+from steadytune.streams import derive
 
 
 def kl(p_logits, q_logits):

@@ -6,7 +6,7 @@ import torch
 
 from oracles.case import SEED, Case
 from oracles.plain import PlainBert
-from steadytune.training.streams import Streams
+from steadytune.streams import Streams
 
 
 def inside(name):

@@ -3,7 +3,7 @@
 import math
 import re
 
-from steadytune.published import load_inconsistencies
+from steadytune.claims.published import load_inconsistencies
 from steadytune.rendering.entries import COUNTS, status_notes
 from steadytune.rendering.papers.filled import ABSENT, Filled, Place
 from steadytune.rendering.papers.layout import Average, Column, Layout, Row

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from steadytune.published import Row as Printed
-from steadytune.published import load_published
+from steadytune.claims.published import Row as Printed
+from steadytune.claims.published import load_published
 from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.papers.layout import Average, Column, Group, Layout, Row
 from steadytune.results.model import Results

@@ -1,6 +1,6 @@
 """The tables of HyPe (arXiv 2212.08853), in their order. Rows and columns are spelled as in `published/hype.csv`."""
 
-from steadytune.published import AVERAGES
+from steadytune.claims.published import AVERAGES
 from steadytune.rendering.papers.layout import Average, Column, Group, Layout, columns, rows
 
 SMALL = columns([("STS-B", "stsb"), ("CoLA", "cola"), ("MRPC", "mrpc"), ("RTE", "rte")])

@@ -5,7 +5,8 @@ from steadytune.rendering.table import Block, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 from steadytune.results.scores import Score, mean_over
-from steadytune.results.two_way import has_reading, two_way_scores
+from steadytune.results.two_way import two_way_scores
+from steadytune.tasks.labels import has_reading
 
 COLLAPSED = (
     "Accuracy on two labels, as in HyPe's Table 7: contradiction is read as neutral, that is not entailed, and QQP's "

@@ -5,7 +5,7 @@ from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
-from steadytune.variants import base, point
+from steadytune.suite.variants import base, point
 
 
 @table("variants", every_variant=True)

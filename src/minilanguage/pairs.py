@@ -1,0 +1,239 @@
+"""Sentence-pair tasks of the mini language: entailment in two and three classes, paraphrase, graded similarity."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+from minilanguage import syntax as t
+from minilanguage.edits import EDITS, edit
+from minilanguage.sampling import BASIC, SHIFTED, Sampler, constructions_of, pick, reflexive, sample_topic
+from minilanguage.semantics import Judgement, UndecidedError, judge
+
+MAX_TOKENS = 20
+"""Longest pair kept, in words of both sentences together."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences, their strings, how they came about and what the semantics says of them."""
+
+    first: str
+    second: str
+    construction: str
+    origin: str
+    judgement: Judgement
+
+    @property
+    def overlap(self) -> float:
+        """Share of the second sentence's words that occur in the first."""
+        return overlap(self.first, self.second)
+
+
+def overlap(first: str, second: str) -> float:
+    """Share of the second string's words that occur in the first, counted with repetition."""
+    have, want = Counter(first.split()), Counter(second.split())
+    return sum((have & want).values()) / sum(want.values())
+
+
+def stream(
+    rng: Random,
+    half: str | None,
+    shifted: bool,
+    favoured: tuple[str, ...] = (),
+    wanted: Callable[[str, str], bool] = lambda first, second: True,
+) -> Iterator[Pair]:
+    """Endless random pairs; `shifted` pairs show at least one of the constructions held out of training.
+
+    `favoured` edits make half of the pairs, so that rare labels come up; texts that are not `wanted` are passed over
+    before the costly part, judging them.
+    """
+    while True:
+        sampler = Sampler(rng, sample_topic(rng, half), BASIC | SHIFTED if shifted else BASIC)
+        sentence = sampler.sentence()
+        for _ in range(3):
+            if rng.random() < 0.05:
+                second, origin = sampler.sentence(), "independent"
+            elif favoured and rng.random() < 0.6:
+                origin = pick(rng, favoured)
+                second = EDITS[origin](sentence, sampler)
+                if second is not None and rng.random() < 0.5:
+                    # The same edit with and without a second one, lest the traces of the edit tell the label.
+                    more = edit(second, sampler)
+                    second, origin = (more[0], f"{origin}+{more[1]}") if more else (None, "")
+            else:
+                second, origin = edit(sentence, sampler, 1 + int(rng.random() * 2)) or (None, "")
+            if second is None:
+                continue
+            # Most edits weaken a sentence about as often as they strengthen it, but taking away mostly weakens.
+            turned = rng.random() < (0.2 if origin.split("+")[0] in favoured else 0.5)
+            pair = make_pair(*((second, sentence) if turned else (sentence, second)), origin, shifted, wanted)
+            if pair is not None:
+                yield pair
+
+
+def make_pair(
+    first: t.Sentence,
+    second: t.Sentence,
+    origin: str,
+    shifted: bool | None = None,
+    wanted: Callable[[str, str], bool] = lambda first, second: True,
+) -> Pair | None:
+    """The judged pair, or None where it is undecided, trivial, reflexive, too long, one string twice or not wanted.
+
+    `shifted` says whether it has to show held-out constructions (True), must not (False), or may (None).
+    """
+    if first == second or reflexive(first) or reflexive(second):
+        return None
+    construction = "+".join(sorted(constructions_of(first) | constructions_of(second))) or "basic"
+    if shifted is not None and (construction != "basic") != shifted:
+        return None
+    texts = t.realise(first), t.realise(second)
+    if texts[0] == texts[1] or sum(len(text.split()) for text in texts) > MAX_TOKENS or not wanted(*texts):
+        return None
+    try:
+        judgement = judge(first, second)
+    except UndecidedError:
+        return None
+    return Pair(*texts, construction, origin, judgement) if judgement.contingent else None
+
+
+@dataclass(frozen=True)
+class Design:
+    """One task: what a pair's row looks like and which shares of rows go to which stratum."""
+
+    label: Callable[[Pair], int | float]
+    stratum: Callable[[Pair], str]
+    shares: dict[str, float]
+    """Stratum -> share of the rows; pairs of other strata are passed over."""
+    favoured: tuple[str, ...] = ()
+    """Edits that bring forth the rare strata."""
+    columns: tuple[str, str] = ("sentence1", "sentence2")
+
+
+def _two_way(pair: Pair) -> int:
+    return 0 if pair.judgement.entails else 1
+
+
+def _three_way(pair: Pair) -> int:
+    return ("entailment", "neutral", "contradiction").index(pair.judgement.label)
+
+
+def _biased(name: Callable[[Pair], str]) -> Callable[[Pair], str]:
+    """Strata that also tell whether every word of the hypothesis is in the premise."""
+    return lambda pair: f"{name(pair)}/{'full' if pair.overlap == 1 else 'part'}"
+
+
+def _entailed(pair: Pair) -> str:
+    """Whether entailed and, if not, whether the hypothesis is the shorter text, so that length alone tells little."""
+    if pair.judgement.entails:
+        return "yes"
+    return "no/shorter" if len(pair.second.split()) < len(pair.first.split()) else "no"
+
+
+def _equivalent(pair: Pair) -> bool:
+    return pair.judgement.entails and pair.judgement.entailed
+
+
+def similarity(judgement: Judgement) -> float:
+    """Graded similarity from 0 to 5: the mean of agreement and shared topic, times 5.
+
+    Agreement is the Jaccard index of the two sets of verifying worlds (1 for paraphrases, 0 for contraries); shared
+    topic is the Dice coefficient of the entities and predicates that the two sentences' truth turns on.
+    """
+    either = judgement.first + judgement.second - judgement.both
+    return round(2.5 * (judgement.both / either + judgement.shared), 3)
+
+
+_WEAKENING = ("drop-modifier", "split", "broader")
+
+DESIGNS = {
+    "rte": Design(
+        _two_way,
+        _biased(_entailed),
+        {
+            "yes/full": 0.33,
+            "yes/part": 0.17,
+            "no/full": 0.04,
+            "no/shorter/full": 0.08,
+            "no/part": 0.17,
+            "no/shorter/part": 0.21,
+        },
+        _WEAKENING,
+    ),
+    "mnli": Design(
+        _three_way,
+        _biased(lambda pair: pair.judgement.label),
+        {
+            "entailment/full": 0.23,
+            "entailment/part": 0.11,
+            "neutral/full": 0.08,
+            "neutral/part": 0.25,
+            "contradiction/full": 0.03,
+            "contradiction/part": 0.3,
+        },
+        (*_WEAKENING, "negate", "contrary", "change-determiner"),
+        ("premise", "hypothesis"),
+    ),
+    "mrpc": Design(
+        lambda pair: int(_equivalent(pair)),
+        lambda pair: "yes" if _equivalent(pair) else "no",
+        {"yes": 0.6, "no": 0.4},
+        ("synonym", "broader", "narrower", "contrary", "change-voice", "swap-roles", "exchange", "reframe"),
+    ),
+    "stsb": Design(
+        lambda pair: similarity(pair.judgement),
+        lambda pair: str(min(4, int(similarity(pair.judgement)))),
+        {"0": 0.14, "1": 0.2, "2": 0.22, "3": 0.22, "4": 0.22},
+        ("contrary", "synonym", "exchange", "reframe"),
+    ),
+}
+
+
+def quotas(shares: dict[str, float], size: int) -> dict[str, int]:
+    """Whole numbers that sum to `size`, in proportion to the shares (largest remainder)."""
+    whole = {name: int(share * size) for name, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda name: (whole[name] - shares[name] * size, name))
+    for name in by_remainder[: size - sum(whole.values())]:
+        whole[name] += 1
+    return whole
+
+
+def rows(config: str, rng: Random, size: int, half: str | None, shifted: bool, taken: set) -> list[dict]:
+    """`size` rows of a task by its quotas; `taken` holds the text pairs used so far and is added to."""
+    design = DESIGNS[config]
+    left = quotas(design.shares, size)
+    found = []
+
+    def wanted(first: str, second: str) -> bool:
+        end = "full" if overlap(first, second) == 1 else "part"
+        return any(count for stratum, count in left.items() if "/" not in stratum or stratum.endswith(end))
+
+    for pair in stream(rng, half, shifted, design.favoured, wanted):
+        key, stratum = (pair.first, pair.second), design.stratum(pair)
+        if left.get(stratum, 0) == 0 or key in taken:
+            continue
+        taken.add(key)
+        left[stratum] -= 1
+        first, second = design.columns
+        found.append(
+            {
+                first: pair.first,
+                second: pair.second,
+                "label": design.label(pair),
+                "construction": pair.construction,
+                "heuristic": pair.origin,
+            }
+        )
+        if len(found) == size:
+            return shuffled(rng, found)
+    raise AssertionError("the stream of pairs is endless")
+
+
+def shuffled(rng: Random, items: list[dict]) -> list[dict]:
+    """A Fisher-Yates shuffle on `random()` alone: the same on every Python version."""
+    items = list(items)
+    for i in range(len(items) - 1, 0, -1):
+        j = int(rng.random() * (i + 1))
+        items[i], items[j] = items[j], items[i]
+    return items

@@ -1,1 +1,0 @@
-"""Analyses of fine-tuned and pretrained encoders, layer by layer."""

@@ -1,0 +1,112 @@
+"""What a finished cell depends on, as one hash.
+
+The fingerprint covers the spec, the task table's entries for it, the inputs' hashes and the meaning of the code that
+trains (comments and docstrings aside), so that a record is stale because of what it depends on, not of a file's date.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+from steadytune.methods.registry import methods
+from steadytune.suite.cell import Spec, canonical_digest
+from steadytune.tasks.table import parse_task
+
+PACKAGE = Path(__file__).parents[1]
+
+# What a cell runs through, besides its methods' own files: a change of meaning here makes records stale.
+TRAINING_CODE = (
+    "cells/determinism.py",
+    "cells/material.py",
+    "cells/memory.py",
+    "cells/run.py",
+    "encoders",
+    "evaluation",
+    "methods/base.py",
+    "methods/forward.py",
+    "methods/hooks.py",
+    "methods/objective.py",
+    "methods/prefix.py",
+    "methods/tensors.py",
+    "streams.py",
+    "suite/protocol.py",
+    "tasks/data.py",
+    "tasks/duplicates.py",
+    "tasks/labels.py",
+    "tasks/parts.py",
+    "tasks/spans.py",
+    "tasks/subsets.py",
+    "training",
+)
+# Inside those folders, what a cell does not run through.
+NOT_TRAINING_CODE = ("evaluation/calibration.py", "training/usage.py")
+
+# What of a task's entry changes no number.
+PROSE = ("citation", "licence", "description", "slices")
+
+
+def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
+    """What a finished cell depends on, as one SHA-256.
+
+    Args:
+        spec: the resolved cell.
+        inputs: digest of every staged folder that it reads, by key.
+    """
+    named = {name: parse_task(name)[0] for name in (spec.task, *spec.transfer)}
+    tasks = {
+        name: {key: value for key, value in asdict(task).items() if key not in PROSE} for name, task in named.items()
+    }
+    files = method_files(frozenset(methods()[part.name][0].__module__ for part in spec.parts))
+    code = code_digest((*TRAINING_CODE, *files))
+    return canonical_digest({"spec": spec.to_dict(), "tasks": tasks, "inputs": inputs, "code": code})
+
+
+@cache
+def method_files(modules: frozenset[str]) -> tuple[str, ...]:
+    """The files of methods, by their modules, and of the methods that they take something from."""
+    found, left = set(), set(modules)
+    while left:
+        name = left.pop()
+        found.add(name)
+        source = PACKAGE / "methods" / f"{name.rpartition('.')[2]}.py"
+        imported = {node.module for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.ImportFrom)}
+        left |= {other for other in imported if other and other.startswith("steadytune.methods.")} - found
+    return tuple(sorted(f"methods/{name.rpartition('.')[2]}.py" for name in found))
+
+
+@cache
+def code_digest(paths: tuple[str, ...]) -> str:
+    """The SHA-256 of what the package's files at `paths` (files or folders) mean: their syntax trees, no docstrings."""
+    root = PACKAGE
+    files: set[Path] = set()
+    for path in paths:
+        files |= set((root / path).rglob("*.py")) if (root / path).is_dir() else {root / path}
+    files -= {root / path for path in NOT_TRAINING_CODE}
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(str(file.relative_to(root)).encode())
+        digest.update(meaning(file.read_text(encoding="utf-8")).encode())
+    return digest.hexdigest()
+
+
+def meaning(source: str) -> str:
+    """Python source without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = list(_without_strings(node.body)) or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _without_strings(body: Iterable[ast.stmt]) -> Iterable[ast.stmt]:
+    """Statements other than bare strings: docstrings, also those under a dataclass field."""
+    for statement in body:
+        if not (
+            isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.value.value, str)
+        ):
+            yield statement

@@ -1,0 +1,42 @@
+"""What a cell depends on: its staged folders, the layer it is told to tune, and the fingerprint over both.
+
+The training process and `steadytune status` both ask here, so that a record is fresh exactly when the cell would be
+trained to the same fingerprint again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from steadytune.cells.fingerprint import fingerprint
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import Kind, staged_folder, variability_path
+from steadytune.schema import read_json
+from steadytune.suite.cell import Spec
+from steadytune.suite.suite import Suite
+from steadytune.tasks.table import parse_task
+
+
+def input_folders(spec: Spec, store: Path) -> dict[tuple[Kind, str], Path]:
+    """The staged folders that a cell reads, by kind and key: its encoder first, then its data sets."""
+    datasets = sorted({parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)})
+    entries: list[tuple[Kind, str]] = [("models", spec.model), *(("datasets", key) for key in datasets)]
+    return {(kind, key): staged_folder(store, kind, key) for kind, key in entries}
+
+
+def selected_layer(suite: Suite, spec: Spec) -> int | None:
+    """l* of a cell's encoder and task, from the variability stage; None where no method of the cell reads it.
+
+    Raises:
+        SteadyTuneError: the stage has not run.
+    """
+    if not spec.reads_selection:
+        return None
+    path = variability_path(suite, spec.encoder, spec.task)
+    if not path.is_file():
+        raise SteadyTuneError(f"{path}: not found; the workflow's variability stage makes it before the cell")
+    return int(read_json(path)["best_layer"])
+
+
+def cell_fingerprint(spec: Spec, digests: Mapping[str, str], layer: int | None) -> str:
+    """The fingerprint of a cell whose inputs have these digests, by key, and that tunes by this layer."""
+    return fingerprint(spec, {**digests, **({"selected layer": str(layer)} if layer else {})})

@@ -1,0 +1,124 @@
+"""What a cell works on: its staged inputs, checked by hash, as an encoder and batches in memory."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from steadytune.cells.inputs import input_folders
+from steadytune.cells.record import Input
+from steadytune.encoders.batching import Batcher
+from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.loading import load_encoder, load_tokenizer
+from steadytune.layout import model_folder
+from steadytune.methods.objective import Classification, Objective, Regression, Spans
+from steadytune.store.receipt import receipt_digest, verify
+from steadytune.streams import Streams
+from steadytune.suite.cell import Spec
+from steadytune.tasks.data import encode, load_split, split_off
+from steadytune.tasks.duplicates import count_seen, text_keys
+from steadytune.tasks.spans import encode_windows
+from steadytune.tasks.table import Task, parse_task
+from steadytune.training.usage import Meter
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def verified_inputs(spec: Spec, store: Path) -> list[Input]:
+    """Every staged folder that a cell reads, all files checked by hash."""
+    found = []
+    for (kind, key), folder in input_folders(spec, store).items():
+        receipt = verify(folder)
+        digest = receipt_digest(receipt)
+        found.append(Input(kind=kind, key=key, source=receipt.source, revision=receipt.revision,
+                                   pinned_by=receipt.pinned_by, digest=digest))  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A split that a model is scored on."""
+
+    task: Task
+    batcher: Batcher
+    seen: int
+    """Examples whose texts are in the training set too: `tasks/duplicates.py`."""
+
+
+@dataclass
+class Material:
+    """A cell's encoder and data, in memory."""
+
+    encoder: Encoder
+    task: Task
+    device: str
+    train: Batcher
+    evaluations: dict[str, EvaluationSet]
+    """By name: the task's own evaluation split first, then the transfer sets."""
+    held_out: EvaluationSet | None
+    """The share of the training split that is kept from training."""
+    subset_digest: str | None
+    selected_layer: int | None
+    """l*, where a method of the cell reads it."""
+
+    @property
+    def objective(self) -> Objective:
+        """What the task's outputs are held against."""
+        if self.task.span:
+            return Spans()
+        return Regression() if self.task.regression else Classification()
+
+    @classmethod
+    def load(
+        cls, spec: Spec, store: Path, device: str, selected_layer: int | None, meter: Meter | None = None
+    ) -> "Material":
+        """Read, tokenize and build; inputs must have been verified. The `meter` has a phase of tokenization."""
+        meter = meter or Meter()
+        folder = model_folder(store, spec.model)
+        tokenizer = load_tokenizer(folder)
+        task, size = parse_task(spec.task)
+        head = "span" if task.span else "sentence"
+        seed, protocol = Streams.seeds(spec.seed)["init"], spec.protocol
+        encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
+
+        def batcher(dataset: "Dataset", batch_size: int) -> Batcher:
+            with meter.phase("tokenise"):
+                if task.span:
+                    encoded = encode_windows(dataset, tokenizer, protocol.max_length, protocol.doc_stride)
+                else:
+                    encoded = encode(dataset, tokenizer, protocol.max_length)
+            return Batcher(encoded, encoder.padding, batch_size)
+
+        data, apart = load_split(task, task.train or "", store, size), None
+        if protocol.holdout:
+            data, apart = split_off(data, protocol.holdout)
+        train, trained_on = batcher(data, protocol.batch_size), frozenset(text_keys(data))
+
+        def evaluation(of: Task, dataset: "Dataset") -> EvaluationSet:
+            return EvaluationSet(of, batcher(dataset, protocol.evaluation_batch_size), count_seen(dataset, trained_on))
+
+        sets = {spec.task: (task, None)} | {name: parse_task(name) for name in spec.transfer}
+        evaluations = {
+            name: evaluation(of, load_split(of, of.evaluation, store, subset)) for name, (of, subset) in sets.items()
+        }
+        held_out = evaluation(task, apart) if apart is not None else None
+        chosen = _rows_digest(train.encoded.rows) if size or protocol.holdout else None
+        return cls(encoder, task, device, train, evaluations, held_out, chosen, selected_layer)
+
+
+def weights_digest(encoder: Encoder) -> str:
+    """SHA-256 over the trainable parameters, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(encoder.model.named_parameters()):
+        if parameter.requires_grad:
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _rows_digest(rows: np.ndarray) -> str:
+    # Each once: a question has a row for every window.
+    return hashlib.sha256(np.unique(rows).astype(np.int64).tobytes()).hexdigest()

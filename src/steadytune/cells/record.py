@@ -1,0 +1,158 @@
+"""What one cell leaves behind: everything needed to judge it and to repeat it.
+
+Plain dataclasses, so that a training machine needs nothing else to write one; reading checks the schema.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256, write_json
+from steadytune.layout import RECORD, Kind
+from steadytune.suite.cell import Cell, Status
+from steadytune.training.usage import Usage
+
+EvaluationKind = Literal["in_domain", "transfer", "held_out"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a cell ran."""
+
+    python: str
+    torch: str
+    transformers: str
+    platform: str
+    device: str
+    """`cpu` or `cuda`."""
+    device_name: str
+    threads: int
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A staged folder that a cell read, every file of it checked by hash."""
+
+    kind: Kind
+    key: str
+    source: str
+    revision: str | None
+    pinned_by: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The scores on one evaluation set."""
+
+    set: str
+    kind: EvaluationKind
+    """The task's own evaluation split, another task's, or the share of the training split kept from training."""
+    headline: str
+    """The metric that tables print."""
+    metrics: dict[str, float | None]
+    """None where the model's outputs were no numbers."""
+    majority: dict[str, float | None]
+    """Each metric's value for a predictor that always says the most frequent class; None where undefined."""
+    n: int
+    """Examples."""
+    majority_rate: float | None
+    """Share of the most frequent gold class; None for regression."""
+    truncated: int
+    """Examples cut to the longest length."""
+    seen_in_training: int
+    """Examples whose texts are in the training set too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What the training did."""
+
+    examples: int
+    truncated: int
+    subset_digest: str | None
+    """Hash of the training rows of a fixed subset."""
+    steps: int
+    tokens: int
+    """Positions computed on in training, padding included."""
+    real_tokens: int
+    flops: float
+    """Forward and backward FLOPs: those of the first step (torch's FlopCounterMode), a position, times `tokens`."""
+    micro_batches: int
+    """Parts that a batch was cut into for lack of memory, their gradients accumulated; 1 where it fitted."""
+    inference_flops: float
+    """FLOPs of one forward pass over an example of median length."""
+    layers: int
+    """Layers of the fine-tuned model, where a method may have dropped some."""
+    selected_layer: int | None
+    """l*, where a method of the cell reads it."""
+    trainable_parameters: int
+    total_parameters: int
+    initial_weights: str
+    """Hash of the trainable parameters before the first step."""
+    first_order: str
+    """Hash of the first epoch's batches."""
+    resumed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """`record.json`."""
+
+    status: Status
+    reason: str | None
+    """Why it is not ok, in a line."""
+    spec: dict[str, Any]
+    fingerprint: str
+    inputs: list[Input]
+    streams: dict[str, int]
+    environment: Environment
+    training: Training | None
+    evaluations: list[Evaluation]
+    timing: dict[str, float]
+    """Seconds by phase: start (imports), load, tokenise, train, evaluate, write; and their total, with what lies
+    between."""
+    memory: dict[str, int]
+    """Peak bytes: host, and device where there is one."""
+    usage: Usage
+    files: dict[str, str]
+    """SHA-256 of the files beside it, by name."""
+    version: Literal["2"] = "2"
+
+    @property
+    def cell(self) -> Cell:
+        """Whose record it is."""
+        return Cell(*(self.spec[key] for key in ("encoder", "method", "task", "seed")))
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Write `record.json` atomically; numbers that JSON does not have (NaN, infinity) are written as null."""
+    write_json(folder / RECORD, record, sort_keys=True)
+
+
+def read_record(path: Path) -> Record:
+    """Read and check a `record.json`.
+
+    Raises:
+        SteadyTuneError: no such file, not JSON (a truncated file, say), or not a record; one line.
+    """
+    from steadytune.schema import check, read_json
+
+    record = check(Record, read_json(path), path)
+    expected = str(record.cell)
+    if not path.parent.as_posix().endswith(expected):
+        raise SteadyTuneError(f"{path}: holds the record of another cell, '{expected}'")
+    return record
+
+
+def damaged_file(record: Record, folder: Path) -> str | None:
+    """Which of the files beside a record is missing or not what the record says, and how; None where all are."""
+    for name, expected in record.files.items():
+        if not (folder / name).is_file():
+            return f"{folder / name}: missing"
+        if (found := sha256(folder / name)) != expected:
+            return f"{folder / name}: damaged: SHA-256 {found} where the record says {expected}"
+    return None

@@ -1,0 +1,217 @@
+"""One cell from its staged inputs to its record: load, fit, evaluate, write.
+
+A bad outcome that fine-tuning is known for is a result: NaN loss, majority-class collapse and lack of memory end in a
+record with their status. Only what is wrong with the inputs or the machine is raised.
+"""
+
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steadytune.cells import record as records
+from steadytune.cells.determinism import pick_device, set_determinism
+from steadytune.cells.environment import environment
+from steadytune.cells.inputs import cell_fingerprint, selected_layer
+from steadytune.cells.keeping import keep
+from steadytune.cells.material import EvaluationSet, Material, verified_inputs, weights_digest
+from steadytune.cells.memory import keep_freed_memory
+from steadytune.encoders.batching import order_digest
+from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.outputs import write_history, write_predictions
+from steadytune.evaluation.predict import Predictions, predict
+from steadytune.files import sha256
+from steadytune.layout import HISTORY, MODEL, PREDICTIONS, cell_folder, checkpoint_path, verification_folder
+from steadytune.methods.base import Composition, Setup
+from steadytune.streams import Streams
+from steadytune.suite.cell import Cell, Spec
+from steadytune.suite.suite import Suite
+from steadytune.training.flop_counter import inference_flops
+from steadytune.training.interruption import termination
+from steadytune.training.loop import Diverged, Fit, fit
+from steadytune.training.precision import Precision
+from steadytune.training.step import is_out_of_memory
+from steadytune.training.usage import Meter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What a cell has come to: filled as far as it got."""
+
+    status: records.Status = "failed"
+    reason: str | None = None
+    training: records.Training | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    predictions: dict[str, Predictions] = field(default_factory=dict)
+    """By evaluation set."""
+    evaluations: list[records.Evaluation] = field(default_factory=list)
+
+
+def run_cell(
+    suite: Suite,
+    cell: Cell,
+    meter: Meter | None = None,
+    *,
+    keep_model: bool = False,
+    verified: records.Record | None = None,
+) -> None:
+    """Train and evaluate a cell and write its record, predictions and history.
+
+    meter: what measures it already, from before the imports.
+    keep_model: write the fine-tuned model beside them, too.
+    verified: the record that is held against this run, which then leaves the cell's own files alone and writes to the
+        folder of its verification; a method that reads l* gets the recorded one.
+
+    Raises:
+        SteadyTuneError: inputs that are missing, corrupted or do not fit.
+    """
+    meter = meter or Meter()
+    spec = suite.spec(cell)
+    device = pick_device()
+    set_determinism(spec.protocol.determinism, spec.protocol.threads, device)
+    keep_freed_memory()
+    meter.watch(device)
+    outcome = Outcome()
+    with meter.phase("load"):
+        inputs = verified_inputs(spec, suite.file.store)
+        layer = verified.training.selected_layer if verified and verified.training else selected_layer(suite, spec)
+        mark = cell_fingerprint(spec, {item.key: item.digest for item in inputs}, layer)
+    folder = verification_folder(suite, cell) if verified else cell_folder(suite, cell)
+    checkpoint, material = (folder / "checkpoint.safetensors" if verified else checkpoint_path(suite, cell)), None
+    try:
+        with meter.phase("load"):
+            material = Material.load(spec, suite.file.store, device, layer, meter)
+        _train_and_evaluate(spec, material, outcome, meter, checkpoint, mark)
+    except Diverged as error:
+        outcome.status, outcome.reason = "diverged", str(error)
+    except (SteadyTuneError, OSError):
+        raise
+    except Exception as error:
+        outcome.status = "out_of_memory" if is_out_of_memory(error) else "failed"
+        outcome.reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        # Scores of the sets that came before the error are no cell's: tables would count them in.
+        outcome.evaluations, outcome.predictions = [], {}
+        log.exception("the cell ends as %s", outcome.status)
+    if keep_model:
+        keep(material.encoder if material and outcome.training else None, folder / MODEL)
+    _write(folder, spec, outcome, device, inputs, mark, meter)
+    checkpoint.unlink(missing_ok=True)
+    log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
+
+
+def _train_and_evaluate(
+    spec: Spec, material: Material, outcome: Outcome, meter: Meter, checkpoint: Path, mark: str
+) -> None:
+    """Fill `outcome` as far as the cell gets."""
+    encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
+    method = Composition([part.build() for part in spec.parts])
+    precision = Precision(spec.protocol.precision, material.device)
+    setup = Setup(
+        encoder, streams, material.objective, material.train, material.selected_layer, autocast=precision.autocast
+    )
+    with meter.phase("train"):
+        method.prepare(setup)
+    initial_weights = weights_digest(encoder)
+    own = material.evaluations[spec.task].batcher
+
+    def on_epoch() -> dict[str, float]:
+        if not spec.protocol.evaluate_epochs:
+            return {}
+        with meter.phase("evaluate"):
+            scores = predict(encoder, own, precision).evaluate(task, task)
+        return {task.metric: scores["metrics"][task.metric]}
+
+    with meter.phase("train"), termination() as interrupted:
+        fitted = fit(
+            encoder,
+            method,
+            material.train,
+            spec.protocol,
+            streams,
+            objective=material.objective,
+            checkpoint=checkpoint,
+            fingerprint=mark,
+            meter=meter,
+            on_epoch=on_epoch,
+            interrupted=interrupted,
+        )
+    outcome.history = fitted.history
+    first_order = order_digest(material.train.order(streams.order(0)))
+    outcome.training = _training(material, fitted, initial_weights, first_order)
+    with meter.phase("evaluate"):
+        for name, found in material.evaluations.items():
+            outcome.predictions[name] = predict(encoder, found.batcher, precision)
+            scores = outcome.predictions[name].evaluate(task, found.task, spec.protocol.collapse)
+            kind = "in_domain" if name == spec.task else "transfer"
+            outcome.evaluations.append(_evaluation(name, kind, scores, found))
+        if held_out := material.held_out:
+            scores = predict(encoder, held_out.batcher, precision).evaluate(task, task)
+            outcome.evaluations.append(_evaluation(spec.task, "held_out", scores, held_out))
+    outcome.status, outcome.reason = outcome.predictions[spec.task].judge()
+
+
+def _evaluation(
+    name: str, kind: records.EvaluationKind, scores: dict[str, Any], found: EvaluationSet
+) -> records.Evaluation:
+    rate = scores["majority_rate"]
+    return records.Evaluation(
+        set=name,
+        kind=kind,
+        headline=scores["headline"],
+        metrics=scores["metrics"],
+        majority=scores["majority_values"],
+        n=scores["n_examples"],
+        majority_rate=None if math.isnan(rate) else rate,
+        truncated=found.batcher.encoded.truncated,
+        seen_in_training=found.seen,
+    )
+
+
+def _training(material: Material, fitted: Fit, initial_weights: str, first_order: str) -> records.Training:
+    parameters = list(material.encoder.model.parameters())
+    return records.Training(
+        examples=material.train.encoded.size,
+        truncated=material.train.encoded.truncated,
+        subset_digest=material.subset_digest,
+        steps=fitted.steps,
+        tokens=fitted.tokens,
+        real_tokens=fitted.real_tokens,
+        flops=fitted.flops,
+        micro_batches=fitted.parts,
+        inference_flops=inference_flops(material.encoder, material.train),
+        layers=material.encoder.num_layers,
+        selected_layer=material.selected_layer,
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        total_parameters=sum(p.numel() for p in parameters),
+        initial_weights=initial_weights,
+        first_order=first_order,
+        resumed=fitted.resumed,
+    )
+
+
+def _write(
+    folder: Path, spec: Spec, outcome: Outcome, device: str, inputs: list[records.Input], mark: str, meter: Meter
+) -> None:
+    """Predictions and history first, the record last: where there is a record, the cell is whole."""
+    with meter.phase("write"):
+        write_predictions(folder / PREDICTIONS, outcome.predictions)
+        write_history(folder / HISTORY, outcome.history)
+    record = records.Record(
+        status=outcome.status,
+        reason=outcome.reason,
+        spec=spec.to_dict(),
+        fingerprint=mark,
+        inputs=inputs,
+        streams=Streams.seeds(spec.seed),
+        environment=environment(device),
+        training=outcome.training,
+        evaluations=outcome.evaluations,
+        timing=meter.timing(),
+        memory=meter.memory(device),
+        usage=meter.usage(outcome.training.flops if outcome.training else None),
+        files={name: sha256(folder / name) for name in (PREDICTIONS, HISTORY)},
+    )
+    records.write_record(record, folder)

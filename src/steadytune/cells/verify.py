@@ -1,0 +1,208 @@
+"""A recorded cell, run again: how closely it agrees with its record, and what is likely to blame where it does not.
+
+Agreement is a ladder, and the first rung that holds is the verdict:
+
+    identical      the prediction files are the same bytes
+    same logits    every logit within a tolerance of the recorded one
+    same metric    some answers flip, no more to one side than chance would have it (exact McNemar test)
+    same spread    the metric lies in the prediction interval of the recorded seeds of the same method and task
+    different      none of these
+"""
+
+import filecmp
+import json
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from steadytune.cells.record import Record, damaged_file, read_record
+from steadytune.cells.status import differences
+from steadytune.errors import SteadyTuneError, unknown
+from steadytune.layout import PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
+
+Level = Literal["identical", "same logits", "same metric", "same spread", "different"]
+# What a verdict's rung says to be the first thing that differs.
+DIFFERS: dict[Level, str] = {
+    "same logits": "bytes",
+    "same metric": "logits",
+    "same spread": "answers",
+    "different": "metric",
+}
+# Of the largest logit: differences between devices and kernels in fp32 stay well below it.
+TOLERANCE = 1e-3
+# Both tests' error rate: a run that agrees is called different this often.
+ALPHA = 0.05
+
+# Where two environments differ, what is named first as the likely cause.
+ENVIRONMENT = ("device", "device_name", "threads", "torch", "transformers", "platform", "python")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a cell agrees with its record."""
+
+    cell: Cell
+    level: Level
+    detail: str
+    causes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.level == "identical":
+            return f"{self.cell}: identical: {self.detail}"
+        causes = f"; likely cause: {self.causes[0]}" if self.causes else "; no setting and no environment differs"
+        more = f" (also {', '.join(self.causes[1:])})" if len(self.causes) > 1 else ""
+        return f"{self.cell}: {self.level} (first difference: {DIFFERS[self.level]}): {self.detail}{causes}{more}"
+
+
+def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = None) -> list[Cell]:
+    """`size` cells with a record, drawn at random: a reviewer's sample."""
+    found = [cell for cell in suite.cells if (recorded / str(cell) / RECORD).is_file()]
+    if size > len(found):
+        raise SteadyTuneError(f"{recorded}: {len(found)} recorded cells of suite '{suite.name}', {size} were asked for")
+    return sorted(random.Random(seed).sample(found, size))
+
+
+def recorded_cells(suite: Suite, folder: Path | None, *, published: bool = False) -> Path:
+    """The folder with the records to verify: the suite's own, the published ones, or `folder`, laid out alike."""
+    if published:
+        folder = recorded_folder(suite)
+    return cells_folder(folder or suite)
+
+
+def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
+    """Run a cell again under another path and compare.
+
+    Args:
+        suite: the suite as it now is.
+        cell: a cell of it with a record.
+        recorded: folder of `<cell>/record.json` and `predictions.parquet`.
+
+    Raises:
+        SteadyTuneError: no such record, or one with damaged files.
+    """
+    from steadytune.cells.run import run_cell
+
+    if not (recorded / str(cell) / RECORD).is_file():
+        names = [str(other) for other in suite.cells if (recorded / str(other) / RECORD).is_file()]
+        if not names:
+            raise SteadyTuneError(f"{recorded}: no recorded cell of suite '{suite.name}'")
+        raise unknown("recorded cell", str(cell), names, str(recorded))
+    record = read_record(recorded / str(cell) / RECORD)
+    if damage := damaged_file(record, recorded / str(cell)):
+        raise SteadyTuneError(damage)
+    run_cell(suite, cell, verified=record)
+    return compare(recorded / str(cell), verification_folder(suite, cell), _others(recorded, cell))
+
+
+def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
+    """The verdict on two folders of one cell.
+
+    Args:
+        recorded: the folder with the record to verify.
+        again: the folder of the new run.
+        others: the headline metric of the recorded seeds of the same method and task, this cell's included.
+    """
+    then, now = read_record(recorded / RECORD), read_record(again / RECORD)
+    causes = tuple(_causes(then, now))
+
+    def verdict(level: Level, detail: str) -> Verdict:
+        return Verdict(now.cell, level, detail, causes)
+
+    if then.status != now.status:
+        return verdict("different", f"ended {now.status}, the record says {then.status}")
+    if filecmp.cmp(recorded / PREDICTIONS, again / PREDICTIONS, shallow=False):
+        return verdict("identical", "the same predictions, byte for byte")
+    first, second = (pd.read_parquet(folder / PREDICTIONS) for folder in (recorded, again))
+    if list(first.columns) != list(second.columns) or not first["row"].equals(second["row"]):
+        return verdict("different", "the predictions are of other examples")
+    logits = [name for name in first.columns if name.startswith("logit_")]
+    gap, size = _gap(first[logits].to_numpy(), second[logits].to_numpy())
+    if gap <= TOLERANCE * size:
+        return verdict("same logits", f"logits differ by at most {gap:.2g}")
+    name = str(then.spec["task"])
+    own, new = (pd.DataFrame(frame[frame["evaluation_set"] == name]) for frame in (first, second))
+    flips = _flips(own, new) if len(logits) > 1 else None
+    if flips and stats.binomtest(flips[0], sum(flips)).pvalue >= ALPHA:
+        return verdict("same metric", f"{sum(flips)} of {len(own)} answers flip, {flips[0]} to wrong")
+    return verdict(*_spread([_headline(then), _headline(now)], others))
+
+
+def _headline(record: Record) -> float | None:
+    """The headline metric on the task's own evaluation split."""
+    return next((e.metrics[e.headline] for e in record.evaluations if e.kind == "in_domain"), None)
+
+
+def _gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """The largest difference of two arrays, and the largest number in the first.
+
+    What is not finite (a question without a valid span has -inf) has to be the same in both: else the gap is infinite.
+    """
+    finite = np.isfinite(first)
+    if not np.array_equal(first[~finite], second[~finite], equal_nan=True) or not np.isfinite(second[finite]).all():
+        return math.inf, 0.0
+    difference = np.abs(first[finite] - second[finite])
+    return float(difference.max(initial=0.0)), float(np.abs(first[finite]).max(initial=0.0))
+
+
+def _flips(first: pd.DataFrame, second: pd.DataFrame) -> tuple[int, int] | None:
+    """Answers that were right and are wrong, and the reverse; None where none flips."""
+    right = [_right(frame) for frame in (first, second)]
+    lost, won = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
+    return (lost, won) if lost + won else None
+
+
+def _right(frame: pd.DataFrame) -> np.ndarray:
+    """Which answers are right, (n,) bool; an answer to a question, where it is one of the gold answers."""
+    if "exact_match" in frame.columns:
+        return (frame["exact_match"] == 1).to_numpy()
+    return (frame["prediction"] == frame["label"]).to_numpy()
+
+
+def _spread(values: list[float | None], others: list[float]) -> tuple[Level, str]:
+    """Whether the new value lies where a further seed of the recorded ones would, by Student's t."""
+    then, now = (math.nan if value is None else value for value in values)
+    n = len(others)
+    if n < 2:
+        return "different", f"the metric is {now:.4f}, the record says {then:.4f}; one seed gives no interval"
+    mean, sd = float(np.mean(others)), float(np.std(others, ddof=1))
+    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd * math.sqrt(1 + 1 / n)
+    inside = abs(now - mean) <= half
+    said = f"the metric is {now:.4f}, the record says {then:.4f}; {n} recorded seeds give {mean:.4f} ± {half:.4f}"
+    return ("same spread" if inside else "different"), said
+
+
+def _others(recorded: Path, cell: Cell) -> list[float]:
+    """The headline metric of every recorded seed of a cell's encoder, method and task."""
+    found = []
+    for path in sorted((recorded / str(cell)).parent.glob(f"seed-*/{RECORD}")):
+        evaluations = json.loads(path.read_text(encoding="utf-8"))["evaluations"]
+        found += [e["metrics"][e["headline"]] for e in evaluations if e["kind"] == "in_domain"]
+    return [value for value in found if value is not None]
+
+
+def _causes(then: Record, now: Record) -> Iterator[str]:
+    """What differs between two runs, likeliest cause first: settings, inputs, machine and software, code."""
+    yield from differences(now.spec, then.spec)
+    inputs = {item.key: item.digest for item in then.inputs}
+    yield from (f"input {item.key}" for item in now.inputs if inputs.get(item.key) != item.digest)
+    threads = [record.spec["protocol"]["threads"] for record in (then, now)]
+    for name, found in _environment(vars(then.environment), vars(now.environment)):
+        # Threads follow the protocol, which has been named.
+        if name != "threads" or threads[0] == threads[1]:
+            yield found
+    commits = then.environment.git_commit, now.environment.git_commit
+    if then.fingerprint != now.fingerprint and commits[0] != commits[1]:
+        yield f"the code (commit {str(commits[0])[:10]}, now {str(commits[1])[:10]})"
+
+
+def _environment(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    return ((name, f"{name} is {now[name]}, was {then[name]}") for name in ENVIRONMENT if now[name] != then[name])

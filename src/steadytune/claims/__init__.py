@@ -1,0 +1,1 @@
+"""Statements of papers, their evidence and verdicts."""

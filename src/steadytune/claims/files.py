@@ -1,0 +1,124 @@
+"""Claims read from `config/claims/*.yaml`, by the name of a file or of a claim; every name in them has to exist."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from steadytune.claims.claim import Claim, Difference, Gain
+from steadytune.errors import SteadyTuneError, unknown
+from steadytune.methods.registry import parse
+from steadytune.schema import Checked, check, read_yaml
+from steadytune.suite.suite import Suite
+from steadytune.tasks.labels import has_reading
+from steadytune.tasks.table import parse_task
+
+CLAIMS = Path("config/claims")
+
+
+class ClaimFile(Checked):
+    """A file of claims; `paper`, `source` and `suite` hold for all of them, `family` for those that name none."""
+
+    paper: str
+    source: str
+    suite: str | None = None
+    claims: tuple[Claim, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or not isinstance(value.get("claims"), list):
+            return value
+        shared = {key: value[key] for key in ("paper", "source", "suite") if key in value}
+        shared["family"] = value.get("paper")
+        each = [{**shared, **claim} if isinstance(claim, Mapping) else claim for claim in value["claims"]]
+        return {**value, "claims": each}
+
+
+def load_claims(path: Path) -> tuple[Claim, ...]:
+    """The claims of a file.
+
+    Raises:
+        SteadyTuneError: one line naming file, claim, key, value and what was expected.
+    """
+    claims = check(ClaimFile, read_yaml(path), path).claims
+    seen: set[str] = set()
+    for claim in claims:
+        try:
+            if claim.id in seen:
+                raise SteadyTuneError("stands twice")
+            _check_names(claim)
+        except SteadyTuneError as error:
+            raise SteadyTuneError(f"{path}: claim '{claim.id}': {error}") from None
+        seen.add(claim.id)
+    return claims
+
+
+def find_claims(names: Iterable[str], where: str, folder: Path = CLAIMS) -> tuple[Claim, ...]:
+    """The claims that a suite names, each once: all of a file by its name, or one by its id.
+
+    Raises:
+        SteadyTuneError: a name that is neither, or a file that does not hold.
+    """
+    names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    # An id may stand in any file.
+    wanted = names if paths.keys() >= set(names) else paths
+    files = {name: load_claims(paths[name]) for name in wanted}
+    known: dict[str, Sequence[Claim]] = dict(files)
+    for claim in (claim for claims in files.values() for claim in claims):
+        if claim.id in known:
+            raise SteadyTuneError(f"{folder}: claim '{claim.id}': the name stands for another claim or file too")
+        known[claim.id] = (claim,)
+    found: dict[str, Claim] = {}
+    for name in names:
+        if name not in known:
+            raise unknown("claim", name, known, where)
+        found |= {claim.id: claim for claim in known[name]}
+    return tuple(found.values())
+
+
+def suite_claims(suite: Suite) -> tuple[Claim, ...]:
+    """The claims that a suite's file names.
+
+    Raises:
+        SteadyTuneError: as `find_claims`.
+    """
+    return find_claims(suite.file.claims, f"{suite.path}: claims")
+
+
+def _check_names(claim: Claim) -> None:
+    """Every name in a claim that this project knows of has to exist."""
+    for method in claim.methods:
+        parse(method)
+    names = [] if claim.tasks == "*" else [*claim.tasks]
+    if isinstance(claim, Gain):
+        names += claim.reference
+    if isinstance(claim, Difference) and claim.sets not in (None, "*"):
+        sets = claim.sets.values() if isinstance(claim.sets, dict) else [claim.sets]
+        names += [name for each in sets for name in each or ()]
+        if isinstance(claim.sets, dict) and set(claim.sets) != set(claim.tasks):
+            raise SteadyTuneError("sets: expected an entry for each of its tasks")
+    for name in names:
+        parse_task(name)
+    if isinstance(claim, Difference) and claim.reading == "two-way":
+        _check_reading(claim)
+    if claim.unreachable is None and isinstance(claim, Difference | Gain):
+        effect = claim.size() if claim.direction == "higher" or claim.margin is not None else -claim.size()
+        if effect <= 0:
+            raise SteadyTuneError(f"an effect of {effect:.3g} points is none that could be {claim.direction}")
+    elif claim.unreachable is None and claim.margin is None:
+        raise SteadyTuneError("expected a `margin`: a printed difference is no bound and no ratio")
+    # That the printed rows exist, also where a margin stands in place of their difference.
+    claim.effect()
+
+
+def _check_reading(claim: Difference) -> None:
+    """Every set that it names can be read as entailment or not; all that a suite has of them cannot be known here."""
+    if "*" in (claim.tasks, claim.sets):
+        raise SteadyTuneError("reading: 'two-way': expected named `tasks` and `sets`, and not `*`")
+    for task in claim.tasks:
+        sets = claim.sets.get(task) if isinstance(claim.sets, dict) else claim.sets
+        for name in sets or [task]:
+            if not has_reading(task, name):
+                raise SteadyTuneError(f"reading: 'two-way': {task} on {name} is not about entailment")

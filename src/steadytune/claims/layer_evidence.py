@@ -1,0 +1,57 @@
+"""What the variability stage's files say about a claim that the choice of a layer is stable."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from steadytune.claims.claim import LayerStability
+from steadytune.claims.evidence import Evidence, Stratum
+from steadytune.layout import variability_path
+from steadytune.schema import read_json
+from steadytune.suite.suite import Suite
+
+
+def pairs_of(claim: LayerStability, suite: Suite) -> list[tuple[str, str]]:
+    """(encoder, task) that the claim is about; a task `*` where it is about all and the suite measures none."""
+    studies = suite.layer_studies()
+    return [
+        (encoder, task)
+        for encoder in claim.encoders
+        for task in ([t for e, t in studies if e == encoder] or ["*"] if claim.tasks == "*" else claim.tasks)
+    ]
+
+
+def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
+    """The draws of every encoder and task of the claim; with `*`, of those tasks that have any."""
+    studies, pairs = suite.layer_studies(), pairs_of(claim, suite)
+    paths = {pair: variability_path(suite, *pair) for pair in pairs if pair in studies}
+    facts: dict[str, Any] = {
+        "strata": tuple(Stratum(encoder, encoder, task) for encoder, task in pairs),
+        "outside": tuple("/".join(pair) for pair in pairs if pair not in paths),
+        "missing": tuple(str(path) for path in paths.values() if not path.exists()),
+    }
+    if facts["outside"] or facts["missing"]:
+        absent = len(facts["outside"]) + len(facts["missing"])
+        return Evidence(**facts, lack=f"layer measurements that have not been made: {absent} of {len(pairs)}")
+    draws = {pair: found for pair, path in paths.items() if (found := draws_at(claim, path))}
+    lacking = ["/".join(pair) for pair in pairs if pair not in draws]
+    # A task with few examples, or many classes, leaves nothing to draw at some points.
+    if not draws or (lacking and claim.tasks != "*"):
+        lack = f"layer measurements without such draws: {len(lacking)} of {len(pairs)}"
+        return replace(Evidence(**facts), outside=tuple(lacking), lack=lack)
+    drawn = tuple(Stratum(encoder, encoder, task) for encoder, task in draws)
+    return replace(Evidence(**facts), strata=drawn, draws=tuple(draws.values()))
+
+
+def draws_at(claim: LayerStability, path: Path) -> tuple[int, int] | None:
+    """Draws whose l* is that of all data, and all draws, at the claim's point; None where a file has no such point."""
+    robustness = read_json(path).get("robustness") or {}
+    scarce = claim.examples is not None
+    points, key = robustness.get("scarcity" if scarce else "imbalance"), "examples" if scarce else "share"
+    wanted = claim.examples or claim.majority or 0
+    for point in points or ():
+        # Shares are of whole examples, so that 0.9 may have become 0.897.
+        if robustness.get("draws") and math.isclose(point[key], wanted, abs_tol=0.01):
+            return round(point["agreement"] * robustness["draws"]), int(robustness["draws"])
+    return None

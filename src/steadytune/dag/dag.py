@@ -1,0 +1,184 @@
+"""What the Snakefile asks: targets, the inputs of a job, and the digests that make one run again."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+
+from steadytune.dag import digests
+from steadytune.dag.checks import check_outputs
+from steadytune.dag.targets import Targets
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import LOCK, Kind, inside_before_path, inside_path, model_path, record_path, variability_path
+from steadytune.schema import read_yaml
+from steadytune.store.inventory import check_lock
+from steadytune.store.lock import entry_digest, generated_corpus, load_lock
+from steadytune.suite.cell import Cell, canonical_digest
+from steadytune.suite.loading import DEFAULT_SUITE, load_suite
+from steadytune.suite.suite import Suite
+from steadytune.tasks.table import parse_task
+
+
+class Dag(Targets):
+    """A suite as the Snakefile sees it."""
+
+    def __init__(self, suite: Suite) -> None:
+        super().__init__(suite)
+        self.file = str(suite.path)
+        self.lock = load_lock(LOCK)
+        self._receipts: dict[tuple[str, ...], list[str]] = {}
+
+    @classmethod
+    def load(cls, configfiles: Sequence[str], config: Mapping[str, Any]) -> "Dag":
+        """The suite of `--configfile`, by default the mini suite.
+
+        Raises:
+            SteadyTuneError: more than one file, or `--config` values, which no record could account for, or a suite or
+                a lock that does not hold.
+        """
+        if len(configfiles) > 1:
+            raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")
+        if config and not configfiles:
+            raise SteadyTuneError(
+                f"--config {next(iter(config))}=…: a suite's settings stand in its file; use --configfile"
+            )
+        path = Path(configfiles[0] if configfiles else DEFAULT_SUITE).absolute()
+        # One spelling however Snakemake was called, on a cluster's nodes too, because the path is a job's parameter.
+        dag = cls(load_suite(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+        check_lock(dag.suite, dag.lock)
+        check_outputs(dag.suite)
+        return dag
+
+    @property
+    def suite_digest(self) -> str:
+        """What everything that is gathered from cells goes by."""
+        return digests.suite_digest(self.suite)
+
+    def pin(self, kind: Kind, key: str) -> str:
+        """The digest of an entry of the lock: a changed pin stages again."""
+        return _said(lambda: entry_digest(self.lock, kind, key))
+
+    @property
+    def pretrained_pattern(self) -> str:
+        """Matches the keys of those encoders that the project trains itself, and nothing where there is none."""
+        keys = [key for key in self.suite.models() if self.lock.pretraining(key) is not None]
+        return "|".join(map(re.escape, keys)) or "(?!)"
+
+    def pretraining_inputs(self, wildcards: Any) -> list[str]:
+        """The staged text that an encoder is pretrained on; none where it is a file outside the store."""
+        corpus = generated_corpus(self._pretraining_settings(wildcards.key))
+        return [self.receipt("datasets", corpus)] if corpus else []
+
+    def pretraining_digest(self, wildcards: Any) -> str:
+        """The digest of an encoder's pretraining settings: changed settings train it again."""
+        return canonical_digest(self._pretraining_settings(wildcards.key))
+
+    def pretraining_threads(self, wildcards: Any) -> int:
+        """Part of the settings, as a cell's."""
+        return self._pretraining_settings(wildcards.key)["threads"]
+
+    def _pretraining_settings(self, key: str) -> dict[str, Any]:
+        path = self.lock.pretraining(key)
+        assert path is not None, "the rule's pattern admits pretrained encoders only"
+        return _said(lambda: read_yaml(path))
+
+    def layer_inputs(self, wildcards: Any) -> list[str]:
+        """What a measurement of layers reads."""
+        if wildcards.encoder not in self.suite.file.encoders:
+            raise WorkflowError(f"{self.file}: no encoder '{wildcards.encoder}'")
+        model = self.suite.model(wildcards.encoder, wildcards.task)
+        task, _ = _said(lambda: parse_task(wildcards.task))
+        receipts = [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
+        return self._needed(receipts, variability_path(self.suite, wildcards.encoder, wildcards.task))
+
+    def layer_digest(self, wildcards: Any) -> str:
+        """Changed settings measure again."""
+        return digests.layer_digest(self.suite, wildcards.encoder, wildcards.task)
+
+    def cell_inputs(self, wildcards: Any) -> list[str]:
+        """What a cell reads; a cell outside the grid stops here with the nearest name."""
+        spec = _said(lambda: self.suite.spec(_cell(wildcards)))
+        receipts = self._receipts_of(spec.model, spec.task, *spec.transfer)
+        studies = [str(variability_path(self.suite, spec.encoder, spec.task))] if spec.reads_selection else []
+        return self._needed([*receipts, *studies], record_path(self.suite, spec.cell))
+
+    def cell_digest(self, wildcards: Any) -> str:
+        """The digest of a cell's settings: changed settings train again."""
+        return _said(lambda: self.suite.spec(_cell(wildcards)).digest())
+
+    @staticmethod
+    def cell_name(wildcards: Any) -> str:
+        """A cell as the command line takes it."""
+        return str(_cell(wildcards))
+
+    @staticmethod
+    def keep_option(wildcards: Any, output: Any) -> str:
+        """The option that keeps a cell's model, where the rule's output has one.
+
+        Snakemake leaves a parameter that follows from the output out of what makes a job run again, so that no finished
+        cell is trained anew because its model is no longer asked for.
+        """
+        return "--keep-model" if "model" in output.keys() else ""  # noqa: SIM118 (not a mapping)
+
+    def cell_threads(self, wildcards: Any) -> int:
+        """A cell's threads are part of its settings, not of the machine."""
+        return _said(lambda: self.suite.spec(_cell(wildcards)).protocol.threads)
+
+    def inside_inputs(self, wildcards: Any) -> list[str]:
+        """What a measurement inside a fine-tuned encoder reads."""
+        cell = _cell(wildcards)
+        spec, output = _said(lambda: self.suite.spec(cell)), inside_path(self.suite, cell)
+        kept = [str(model_path(self.suite, cell)), str(record_path(self.suite, cell))]
+        return kept + self._needed(self._inside_receipts(spec.model, spec.task), output)
+
+    def inside_before_inputs(self, wildcards: Any) -> list[str]:
+        """What a measurement inside an encoder before fine-tuning reads."""
+        if (wildcards.encoder, wildcards.task) not in self.suite.inside_pairs():
+            raise WorkflowError(f"{self.file}: inside: no cell of '{wildcards.encoder}' on '{wildcards.task}'")
+        model = self.suite.model(wildcards.encoder, wildcards.task)
+        output = inside_before_path(self.suite, wildcards.encoder, wildcards.task)
+        return self._needed(self._inside_receipts(model, wildcards.task), output)
+
+    @property
+    def inside_digest(self) -> str:
+        """Changed settings look again."""
+        return digests.inside_digest(self.suite)
+
+    def _inside_receipts(self, model: str, task: str) -> list[str]:
+        """The encoder, the task and the tasks of the probes."""
+        return self._receipts_of(model, task, *(self.suite.file.inside.probes if self.suite.file.inside else ()))
+
+    def _receipts_of(self, model: str, *tasks: str) -> list[str]:
+        """Those of an encoder and of the data sets of tasks."""
+        if (model, *tasks) not in self._receipts:
+            keys = sorted({parse_task(name)[0].dataset_key for name in tasks})
+            found = [self.receipt("models", model), *(self.receipt("datasets", key) for key in keys)]
+            self._receipts[model, *tasks] = found
+        return self._receipts[model, *tasks]
+
+    @staticmethod
+    def _needed(receipts: list[str], output: Path) -> list[str]:
+        """The receipts that a job asks for: where its output is there, those that are there too.
+
+        An input that was cleared away after a cell was finished would otherwise be staged for the next cell that needs
+        it, and every finished cell trained again because its input is new. (`ancient` is no way out: Snakemake 9.27
+        then leaves out jobs with missing output when the job that makes their input runs again.)
+        """
+        return [receipt for receipt in receipts if Path(receipt).exists()] if output.exists() else receipts
+
+
+def _cell(wildcards: Any) -> Cell:
+    """The cell of a path that has one wildcard for each part of it, or one for all."""
+    if "cell" in wildcards.keys():  # noqa: SIM118 (not a mapping)
+        return Cell.parse(wildcards.cell)
+    return Cell(wildcards.encoder, wildcards.method, wildcards.task, int(wildcards.seed))
+
+
+def _said(function: Callable[[], Any]) -> Any:
+    """Bad input as Snakemake's own kind of error, which it prints in one line."""
+    try:
+        return function()
+    except SteadyTuneError as error:
+        raise WorkflowError(str(error)) from None

@@ -1,0 +1,162 @@
+"""The files of a suite that Snakemake makes, as rules name them: no rule's job and no digest is known here."""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+
+from steadytune.claims.files import CLAIMS
+from steadytune.claims.published import PUBLISHED
+from steadytune.layout import (
+    Kind,
+    all_tables_path,
+    calibration_path,
+    claims_path,
+    figures_folder,
+    history_path,
+    inside_before_path,
+    inside_path,
+    inside_table_path,
+    macros_path,
+    metrics_path,
+    model_path,
+    predictions_path,
+    record_path,
+    report_path,
+    results_folder,
+    slices_path,
+    staged_folder,
+    tables_folder,
+    variability_path,
+)
+from steadytune.rendering import formats, style
+from steadytune.rendering.tables import TABLES
+from steadytune.store.receipt import RECEIPT
+from steadytune.suite.suite import Suite
+
+
+class Targets:
+    """Paths as strings, as Snakemake wants them. What a suite does not ask for is an empty list."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self.folder = str(results_folder(suite))
+
+    def receipt(self, kind: Kind, key: str) -> str:
+        """The file that says that a data set or an encoder is staged."""
+        return str(staged_folder(self.suite.file.store, kind, key) / RECEIPT)
+
+    @cached_property
+    def records(self) -> list[str]:
+        """The record of every cell."""
+        return [str(record_path(self.suite, cell)) for cell in self.suite.cells]
+
+    @cached_property
+    def layer_studies(self) -> list[str]:
+        """Every measurement of an encoder's layers."""
+        return [str(variability_path(self.suite, *pair)) for pair in self.suite.layer_studies()]
+
+    @property
+    def layer_study(self) -> str:
+        """A measurement of an encoder's layers, with wildcards."""
+        return str(variability_path(self.suite, "{encoder}", "{task}"))
+
+    def cell_outputs(self, cell: str = "{encoder}/{method}/{task}/seed-{seed}") -> dict[str, str]:
+        """The files of a cell by name, with wildcards."""
+        paths = {"record": record_path, "predictions": predictions_path, "history": history_path}
+        return {name: str(path(self.suite, cell)) for name, path in paths.items()}
+
+    @property
+    def kept_model(self) -> str:
+        """The fine-tuned weights of a cell that is looked into, with one wildcard for the cell."""
+        return str(model_path(self.suite, "{cell}"))
+
+    @property
+    def inside_pattern(self) -> str:
+        """Matches the cells whose fine-tuned encoder is looked into, and nothing where there is none."""
+        return "|".join(re.escape(str(cell)) for cell in self.suite.inside_cells) or "(?!)"
+
+    def inside_outputs(self, cell: str = "{cell}") -> list[str]:
+        """What is measured inside a cell's fine-tuned encoder, with a wildcard."""
+        path = inside_path(self.suite, cell)
+        return [str(path), str(path.with_suffix(".npz"))]
+
+    @property
+    def inside_before(self) -> str:
+        """What is measured inside an encoder before fine-tuning, with wildcards."""
+        return str(inside_before_path(self.suite, "{encoder}", "{task}"))
+
+    @property
+    def inside_studies(self) -> list[str]:
+        """Every measurement inside an encoder, after fine-tuning and before, and the predictions of those cells."""
+        cells = self.suite.inside_cells
+        after = [path for cell in cells for path in self.inside_outputs(str(cell))]
+        before = [str(inside_before_path(self.suite, *pair)) for pair in self.suite.inside_pairs()]
+        return [*after, *before, *(str(predictions_path(self.suite, cell)) for cell in cells)]
+
+    @property
+    def inside_table_path(self) -> str:
+        """The table of what is measured inside."""
+        return str(inside_table_path(self.suite))
+
+    @property
+    def inside_table(self) -> list[str]:
+        """The same, where the suite asks for it."""
+        return [self.inside_table_path] if self.suite.inside_cells else []
+
+    @property
+    def metrics(self) -> str:
+        """The long table."""
+        return str(metrics_path(self.suite))
+
+    @property
+    def prediction_paths(self) -> list[str]:
+        """What is computed from single predictions."""
+        return [str(slices_path(self.suite)), str(calibration_path(self.suite))]
+
+    @property
+    def prediction_studies(self) -> list[str]:
+        """The same, where a table of the suite shows it."""
+        return self.prediction_paths if any(TABLES[name].reads_predictions for name in self.suite.file.tables) else []
+
+    @property
+    def claims_path(self) -> str:
+        """The verdicts."""
+        return str(claims_path(self.suite))
+
+    @property
+    def claims(self) -> list[str]:
+        """The same, where the suite names claims."""
+        return [self.claims_path] if self.suite.file.claims else []
+
+    @property
+    def claim_files(self) -> list[str]:
+        """What the verdicts are about: the claims' files and the printed numbers."""
+        return [
+            str(path)
+            for folder, ending in ((CLAIMS, "yaml"), (PUBLISHED, "csv"))
+            for path in sorted(folder.glob(f"*.{ending}"))
+        ]
+
+    @property
+    def tables(self) -> list[str]:
+        """Every table in every format."""
+        return self._rendered(tables_folder, self.suite.file.tables, formats.FORMATS)
+
+    @property
+    def latex(self) -> list[str]:
+        """What running text needs: its numbers, and every table in one document."""
+        return [str(path(self.suite)) for path in (macros_path, all_tables_path)]
+
+    @property
+    def figures(self) -> list[str]:
+        """Every figure in every format."""
+        return self._rendered(figures_folder, self.suite.file.figures, style.FORMATS)
+
+    @property
+    def report(self) -> str:
+        """The page."""
+        return str(report_path(self.suite))
+
+    def _rendered(self, folder: Callable[[Suite], Path], names: Iterable[str], suffixes: Iterable[str]) -> list[str]:
+        return [str(folder(self.suite) / f"{name}{suffix}") for name in names for suffix in suffixes]

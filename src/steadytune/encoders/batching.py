@@ -1,0 +1,147 @@
+"""Batches of near-equal length, padded to their own longest example and no further."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from steadytune.tasks.data import Encoded
+
+# Examples are sorted by length within a pool of this many batches, and the pools follow the epoch's random order:
+# large enough that little is padded, small enough that an epoch's order stays random.
+POOL_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples as tensors on the training device."""
+
+    inputs: dict[str, Tensor]
+    """What the encoder is called with: `input_ids`, `attention_mask`, perhaps `token_type_ids`, each (B, T) int64."""
+    labels: Tensor
+    """(B,): int64 class indices, or floating-point scores for regression; (B, 2): first and last token of a span."""
+    rows: np.ndarray
+    """(B,): the examples' places in the split."""
+    real_tokens: int
+    """The positions that are not padding."""
+    whole: "Batch | None" = None
+    """The batch that this one is a part of, where memory did not hold it; else None."""
+    start: int = 0
+    """Where in it this part begins."""
+
+    @property
+    def tokens(self) -> int:
+        """The positions computed on, padding included: B x T."""
+        return self.inputs["input_ids"].numel()
+
+    @property
+    def share(self) -> float:
+        """The part's examples over those of the whole batch: what its loss is weighted by."""
+        return len(self.rows) / len((self.whole or self).rows)
+
+    def before(self) -> "Batch":
+        """The example before a part's first one, as a part: for a method that looks at its neighbours."""
+        whole, place = self.whole or self, self.start - 1
+        return whole._piece(slice(place, place + 1 or None))
+
+    def split(self, parts: int) -> "list[Batch]":
+        """The batch in at most `parts` pieces of near-equal size, in order; itself for one."""
+        if parts == 1:
+            return [self]
+        cuts = [chunk for chunk in np.array_split(np.arange(len(self.rows)), parts) if len(chunk)]
+        return [self._piece(slice(chunk[0], chunk[-1] + 1)) for chunk in cuts]
+
+    def _piece(self, rows: slice) -> "Batch":
+        inputs = {name: tensor[rows] for name, tensor in self.inputs.items()}
+        real = int(self.inputs["attention_mask"][rows].sum())
+        return Batch(inputs, self.labels[rows], self.rows[rows], real, self, rows.start % len(self.rows))
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How an encoder wants sequences padded."""
+
+    token: int
+    left: bool
+    """Whether padding comes first: the head reads the last token."""
+    device: torch.device
+
+
+class Batcher:
+    """Cuts an encoded split into batches, for training in a seeded order or for evaluation in a fixed one."""
+
+    def __init__(self, encoded: "Encoded", padding: Padding, batch_size: int) -> None:
+        self.encoded = encoded
+        self.padding = padding
+        self.batch_size = batch_size
+        self.lengths = encoded.lengths
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def order(self, generator: np.random.Generator) -> list[np.ndarray]:
+        """The rows of each batch of one epoch, shapes (B,): every row once, in batches of similar length.
+
+        The largest batch comes first, so that a lack of memory shows in the first seconds.
+        """
+        rows = generator.permutation(len(self.lengths))
+        pool = self.batch_size * POOL_BATCHES
+        batches: list[np.ndarray] = []
+        for start in range(0, len(rows), pool):
+            chunk = rows[start : start + pool]
+            chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
+            batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
+        order = [batches[i] for i in generator.permutation(len(batches))]
+        largest = max(range(len(order)), key=lambda i: len(order[i]) * self.lengths[order[i]].max())
+        order[0], order[largest] = order[largest], order[0]
+        return order
+
+    def epoch(self, generator: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+        """The training batches of one epoch, without the first `skip`."""
+        return map(self.batch, self.order(generator)[skip:])
+
+    def evaluation(self) -> Iterator[tuple[np.ndarray, Batch]]:
+        """Batches of a fixed size in order of length, longest first, each with the rows that it holds.
+
+        Longest first, so that a lack of memory shows at once.
+        """
+        rows = np.argsort(-self.lengths, kind="stable")
+        for start in range(0, len(rows), self.batch_size):
+            chunk = rows[start : start + self.batch_size]
+            yield chunk, self.batch(chunk)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The examples of `rows` (B,), padded to the longest of them, on the encoder's device."""
+        encoded = self.encoded
+        inputs = {
+            "input_ids": self._padded([encoded.input_ids[row] for row in rows], self.padding.token),
+            "attention_mask": self._padded([np.ones(length) for length in self.lengths[rows]], 0),
+        }
+        if encoded.token_type_ids is not None:
+            inputs["token_type_ids"] = self._padded([encoded.token_type_ids[row] for row in rows], 0)
+        # Scores in the model's own precision: a float64 label would turn the whole loss into float64.
+        labels = torch.from_numpy(encoded.labels[rows])
+        labels = labels.float() if labels.is_floating_point() else labels
+        return Batch(inputs, labels.to(self.padding.device), rows, int(self.lengths[rows].sum()))
+
+    def _padded(self, sequences: list[np.ndarray], value: int) -> Tensor:
+        """Sequences (T_i,) as one tensor (B, max T_i), padded where the head does not read."""
+        width = max(map(len, sequences))
+        table = np.full((len(sequences), width), value, dtype=np.int64)
+        for target, sequence in zip(table, sequences, strict=True):
+            start = width - len(sequence) if self.padding.left else 0
+            target[start : start + len(sequence)] = sequence
+        return torch.from_numpy(table).to(self.padding.device)
+
+
+def order_digest(batches: list[np.ndarray]) -> str:
+    """The SHA-256 of an epoch's batches, for the record: rows as int64, batches apart by -1."""
+    digest = hashlib.sha256()
+    for rows in batches:
+        digest.update(np.append(rows, -1).astype(np.int64).tobytes())
+    return digest.hexdigest()

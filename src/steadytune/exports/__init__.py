@@ -1,0 +1,1 @@
+"""A finished suite in the forms that others read."""

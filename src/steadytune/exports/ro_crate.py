@@ -1,0 +1,211 @@
+"""A finished suite as an RO-Crate 1.1: everything that its numbers rest on, and a description that machines read.
+
+RO-Crate: https://www.researchobject.org/ro-crate/specification/1.1/.
+"""
+
+import io
+import logging
+import mimetypes
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steadytune import __version__
+from steadytune.errors import SteadyTuneError
+from steadytune.files import atomic_path, sha256
+from steadytune.layout import (
+    LOCK,
+    RECORD,
+    all_tables_path,
+    analysis_folder,
+    figures_folder,
+    history_path,
+    inside_folder,
+    inside_table_path,
+    macros_path,
+    metrics_path,
+    predictions_path,
+    record_path,
+    report_path,
+    tables_folder,
+    variability_folder,
+)
+from steadytune.schema import read_json, read_yaml
+from steadytune.suite.suite import Suite
+
+if TYPE_CHECKING:
+    from rocrate.rocrate import ROCrate
+
+CITATION = Path("CITATION.cff")
+SETTINGS = (LOCK, Path("requirements.lock"), Path("environment.yml"), Path("LICENSE"), CITATION)
+"""What a run depends on besides the suite's own file, as far as the project has it."""
+
+FILES = (report_path, metrics_path, inside_table_path, macros_path, all_tables_path)
+FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder)
+"""Of a suite's results: logs, checkpoints and weights stay behind."""
+
+CHECKSUMS = "SHA256SUMS"
+
+FORMATS = {".parquet": "application/vnd.apache.parquet", ".yaml": "application/yaml", ".yml": "application/yaml",
+           ".md": "text/markdown", ".tex": "application/x-tex", ".cff": "application/yaml", ".lock": "text/plain",
+           ".npz": "application/zip", "": "text/plain"}  # fmt: skip
+"""Media types by suffix that the standard library does not know everywhere."""
+
+log = logging.getLogger(__name__)
+
+
+def export(suite: Suite, target: Path) -> None:
+    """Write a suite as an RO-Crate: to a zip file where `target` ends in `.zip`, else to a new folder.
+
+    Every file is read for its checksum and copied once, and `target` is there whole or not at all.
+
+    Raises:
+        SteadyTuneError: rocrate is not installed, the suite is not finished, or `target` is there and no zip file.
+    """
+    crate_type = _crate_type()
+    files = list(suite_files(suite))
+    zipped = target.suffix == ".zip"
+    if target.exists() and not (zipped and target.is_file()):
+        raise SteadyTuneError(f"{target}: is there already; expected a new folder or a file that ends in .zip")
+    crate = crate_type(version="1.1")
+    _describe(crate, suite, files)
+    if zipped:
+        with atomic_path(target) as temporary:
+            crate.write_zip(temporary)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            crate.write(temporary)
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    log.info("wrote %s: %d files", target, len(files))
+
+
+def suite_files(suite: Suite) -> Iterator[Path]:
+    """Every file that a crate of the suite holds, the suite's own first.
+
+    Raises:
+        SteadyTuneError: a cell has no record, or the report is not there.
+    """
+    missing = [cell for cell in suite.cells if not record_path(suite, cell).is_file()]
+    if missing:
+        raise SteadyTuneError(
+            f"{suite.name}: {len(missing)} of {len(suite.cells)} cells have no record, {missing[0]} first; "
+            "an export is of a finished suite"
+        )
+    report = report_path(suite)
+    if not report.is_file():
+        raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")
+    candidates = [suite.path, *SETTINGS, *(path(suite) for path in FILES)]
+    candidates += [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
+    candidates += [path(suite, cell) for cell in suite.cells for path in (record_path, predictions_path, history_path)]
+    return (path for path in candidates if path.is_file())
+
+
+def _crate_type() -> "type[ROCrate]":
+    try:
+        from rocrate.rocrate import ROCrate
+    except ImportError:
+        raise SteadyTuneError("export: the package rocrate is not installed; pip install rocrate") from None
+    return ROCrate
+
+
+def _describe(crate: "ROCrate", suite: Suite, files: list[Path]) -> None:
+    """Fill in the crate: the root, every file with its checksum, and the run that made them."""
+    authors = _describe_root(crate, suite)
+    added = {path: crate.add_file(path, _place(path, suite), properties=_file(path)) for path in files}
+    sums = io.StringIO("".join(f"{sha256(path)}  {_place(path, suite)}\n" for path in files))
+    crate.add_file(sums, CHECKSUMS, properties={"name": "SHA-256 of every file", "encodingFormat": "text/plain"})
+    records = [read_json(path) for path in files if path.name == RECORD]
+    program = {"@type": "SoftwareApplication", "name": "SteadyTune", "softwareVersion": _version(records)}
+    settings = [entity for path, entity in added.items() if path in (suite.path, *SETTINGS)]
+    crate.add_action(
+        _entity(crate, "#steadytune", program),
+        identifier="#run",
+        object=[*settings, *(_entity(crate, *found) for found in _inputs(records))],
+        result=[entity for entity in added.values() if entity not in settings],
+        properties={"name": f"The suite {suite.name}", "agent": authors, "description": _environment(records)},
+    )
+
+
+def _describe_root(crate: "ROCrate", suite: Suite) -> Any:
+    """The crate as a whole: title, licence, papers; returns its authors, which it has from `CITATION.cff`."""
+    citation = read_yaml(CITATION)
+    crate.name = f"{suite.file.title}: results"
+    crate.description = suite.file.description or f"The results of SteadyTune's suite {suite.name}."
+    licence = {"@type": "CreativeWork", "name": citation["license"]}
+    crate.license = _entity(crate, f"https://spdx.org/licenses/{citation['license']}", licence)
+    authors = _compact([_entity(crate, *_author(entry)) for entry in citation["authors"]])
+    papers = [_entity(crate, f"#{_slug(work['title'])}", _work(work)) for work in citation.get("references", ())]
+    crate.root_dataset["author"] = authors
+    if papers:
+        crate.root_dataset["citation"] = _compact(papers)
+    return authors
+
+
+def _entity(crate: "ROCrate", identifier: str, properties: dict[str, Any]) -> Any:
+    from rocrate.model.contextentity import ContextEntity
+
+    return crate.add(ContextEntity(crate, identifier, properties))
+
+
+def _place(path: Path, suite: Suite) -> str:
+    """Where a file stands in the crate: as in the project; a suite's file from elsewhere stands beside the others."""
+    return f"config/{path.name}" if path == suite.path else path.as_posix()
+
+
+def _file(path: Path) -> dict[str, Any]:
+    media = FORMATS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return {"name": path.name, "encodingFormat": media, "contentSize": str(path.stat().st_size)}
+
+
+def _author(entry: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """Identifier and properties of an author: a person, or a group that has one name."""
+    if "name" in entry:
+        return f"#{_slug(entry['name'])}", {"@type": "Organization", "name": entry["name"]}
+    name = " ".join(filter(None, (entry.get("given-names"), entry.get("family-names"))))
+    return entry.get("orcid") or f"#{_slug(name)}", {"@type": "Person", "name": name}
+
+
+def _work(work: dict[str, Any]) -> dict[str, Any]:
+    """A paper whose method the suites run."""
+    notes = {"description": work["notes"]} if "notes" in work else {}
+    return {"@type": "ScholarlyArticle", "name": work["title"], "datePublished": str(work["year"])} | notes
+
+
+def _inputs(records: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Identifier and properties of every data set and encoder that a cell read; the crate does not hold them."""
+    found: dict[str, dict[str, Any]] = {}
+    for item in (item for record in records for item in record["inputs"]):
+        pin = f"revision {item['revision']}, " if item["revision"] else ""
+        what = {"datasets": "Data set", "models": "Encoder"}[item["kind"]]
+        text = f"{what}, {pin}digest {item['digest']}, source: {item['source']}, pinned by: {item['pinned_by']}"
+        found[f"#{item['kind']}/{item['key']}"] = {"@type": "CreativeWork", "name": item["key"], "description": text}
+    return sorted(found.items())
+
+
+def _version(records: list[dict[str, Any]]) -> str:
+    """The package's version and the commits of the code that trained."""
+    commits = {record["environment"]["git_commit"] for record in records} - {None}
+    return f"{__version__} ({', '.join(sorted(commits))})" if commits else __version__
+
+
+def _environment(records: list[dict[str, Any]]) -> str:
+    """Where the cells ran, every value that occurs."""
+    values: dict[str, set[str]] = {}
+    for key, value in (pair for record in records for pair in record["environment"].items()):
+        values.setdefault(key, set()).add(str(value))
+    return "; ".join(f"{key.replace('_', ' ')}: {', '.join(sorted(found))}" for key, found in values.items())
+
+
+def _compact(values: list[Any]) -> Any:
+    """As RO-Crate writes what has one value: without the list."""
+    return values[0] if len(values) == 1 else values
+
+
+def _slug(text: str) -> str:
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in text.lower()).split())

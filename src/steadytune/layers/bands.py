@@ -1,0 +1,77 @@
+"""How sure nu is: confidence bands and each layer's share, from resamples of the examples."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from steadytune.layers.resampling import RESAMPLING, Sample
+from steadytune.suite.variability import VariabilitySettings
+
+COVERAGE = 0.95
+
+# The least nu of a resample, as a share of the sample's: one that has a single example of each class has none.
+LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class Bands:
+    """nu without bias, its 95 % confidence interval, and how often each layer is l*, all (L + 1,).
+
+    An upper end of inf: the data do not rule out that the layer tells the classes apart not at all; a corrected nu of
+    inf: they show no more than chance would.
+    """
+
+    corrected: tuple[float, ...]
+    """nu without its bias from few examples."""
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    share: tuple[float, ...]
+    """Of all resamples, corrected as the bands are, those with this layer as l*; never the embedding output."""
+    examples: int
+    resamples: int
+
+
+def confidence_bands(
+    sample: Sample, nu: tuple[float, ...], examples: int, settings: VariabilitySettings, generator: np.random.Generator
+) -> Bands:
+    """Bands around `nu`, which was measured on `examples` examples, from resamples of those in `sample`.
+
+    The sampling error of class means adds to the squared distance between them, and so about adds to 1/nu: measured on
+    few examples nu is too low, most of all in layers of many effective dimensions, and resamples are too low once more.
+    The basic bootstrap takes that bias away: 1/nu - (1/nu* - 1/nu_sample) over the resamples *. Where the sample is a
+    share f of the data, the mean of that error is multiplied by f and its deviations by sqrt(f), as they would be on
+    all of the data.
+    """
+    of_sample = sample.nu(np.ones((1, len(sample)), dtype=np.int64), settings)
+    draws = RESAMPLING[settings.resampling](sample.classes, settings.resamples, generator)
+    errors = _separation(np.maximum(sample.nu(draws, settings), LEAST * of_sample)) - _separation(of_sample)
+    bias, share = errors.mean(axis=0), len(sample) / examples
+    corrected = _separation(np.array(nu)) - share * bias
+    resampled = corrected - math.sqrt(share) * (errors - bias)
+    low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=0)
+    chosen = np.bincount(1 + resampled[:, 1:].argmax(axis=1), minlength=len(nu))
+    return Bands(
+        corrected=_variability(corrected),
+        low=_variability(high),
+        high=_variability(low),
+        share=tuple((chosen / settings.resamples).tolist()),
+        examples=len(sample),
+        resamples=settings.resamples,
+    )
+
+
+def corrected_choice(bands: Bands, nu: tuple[float, ...]) -> int:
+    """The layer of least corrected nu, 1 to L; of least `nu` where no layer separates the classes more than chance."""
+    rivals = bands.corrected[1:] if math.isfinite(min(bands.corrected[1:])) else nu[1:]
+    return 1 + int(np.argmin(rivals))
+
+
+def _separation(nu: np.ndarray) -> np.ndarray:
+    """1/nu, large for nu = 0 and 0 for nu = inf."""
+    return 1 / np.maximum(nu, np.finfo(float).tiny)
+
+
+def _variability(separation: np.ndarray) -> tuple[float, ...]:
+    """From 1/nu back to nu: inf where an error larger than the estimate leaves nothing of it."""
+    return tuple(1 / value if value > 0 else math.inf for value in separation.tolist())

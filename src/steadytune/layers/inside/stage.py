@@ -1,0 +1,174 @@
+"""The inside stage: a fine-tuned encoder, or one before fine-tuning, looked into and written as a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steadytune.cells.determinism import pick_device, set_determinism
+from steadytune.cells.keeping import load_kept
+from steadytune.cells.record import read_record
+from steadytune.encoders.batching import Batcher
+from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.loading import load_encoder, load_tokenizer
+from steadytune.errors import SteadyTuneError, unknown
+from steadytune.files import atomic_path, write_json
+from steadytune.layers.inside.cka import cka, gram
+from steadytune.layers.inside.drift import parameter_distance
+from steadytune.layers.inside.measure import Measured, measure, pool
+from steadytune.layers.inside.probes import probe
+from steadytune.layers.pooling import special_token_ids
+from steadytune.layout import dataset_folder, inside_before_path, inside_path, model_folder, record_path
+from steadytune.methods.objective import Classification, Regression
+from steadytune.store.receipt import verify
+from steadytune.streams import Streams
+from steadytune.suite.cell import Cell
+from steadytune.suite.file import Inside
+from steadytune.suite.protocol import Protocol
+from steadytune.suite.suite import Suite
+from steadytune.tasks.data import Encoded, encode, load_split
+from steadytune.tasks.subsets import subset_rows
+from steadytune.tasks.table import Task, parse_task
+
+# Ends of a cell that leave a model worth measuring: the weights of the others are not numbers, or are not there.
+TRAINED = ("ok", "degenerate")
+SHARED_EXAMPLES = 64
+"""Between seeds, representations are compared on so many examples: their Gram matrices stay small."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A task that heads are trained on, tokenized."""
+
+    task: Task
+    train: Encoded
+    evaluation: Encoded
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What encoders of one kind are measured on."""
+
+    sample: Encoded
+    """Examples of the task's evaluation split."""
+    special_ids: frozenset[int]
+    probes: dict[str, Probe]
+    batch_size: int
+
+    @classmethod
+    def load(cls, suite: Suite, model: str, task_name: str, protocol: Protocol) -> "Bench":
+        """Verify and read the task and the probes of the suite; a probe of the task itself is left out."""
+        block = _block(suite)
+        store, tokenizer = suite.file.store, load_tokenizer(model_folder(suite.file.store, model))
+
+        def read(task: Task, split: str, subset: int | None = None, at_most: int | None = None) -> Encoded:
+            data = load_split(task, split, store, subset)
+            if at_most is not None and len(data) > at_most:
+                data = data.select(subset_rows(np.array(data["label"][:]), at_most))
+            return encode(data, tokenizer, protocol.max_length)
+
+        task, _ = parse_task(task_name)
+        others = {name: parse_task(name) for name in block.probes}
+        others = {name: (other, size) for name, (other, size) in others.items() if other != task}
+        for key in sorted({of.dataset_key for of in (task, *(other for other, _ in others.values()))}):
+            verify(dataset_folder(store, key))
+        probes = {
+            name: Probe(other, read(other, other.train or "", size), read(other, other.evaluation))
+            for name, (other, size) in others.items()
+        }
+        sample = read(task, task.evaluation, at_most=block.examples)
+        return cls(sample, special_token_ids(tokenizer), probes, protocol.evaluation_batch_size)
+
+    def measure(self, encoder: Encoder) -> Measured:
+        """An encoder on the sample."""
+        return measure(encoder, Batcher(self.sample, encoder.padding, self.batch_size), self.special_ids)
+
+    def pool(self, encoder: Encoder) -> np.ndarray:
+        """Its representations of the sample alone, (L + 1, n, d)."""
+        return pool(encoder, Batcher(self.sample, encoder.padding, self.batch_size), self.special_ids)
+
+    def probe(self, encoder: Encoder) -> dict[str, Any]:
+        """Each probe's metric, and its value by layer."""
+        found = {}
+        for name, item in self.probes.items():
+            objective = Regression() if item.task.regression else Classification()
+            splits = [Batcher(split, encoder.padding, self.batch_size) for split in (item.train, item.evaluation)]
+            scores = probe(encoder, item.task, objective, *splits)
+            found[name] = {"metric": item.task.metric, "scores": scores}
+        return found
+
+
+def write_inside(suite: Suite, cell: Cell) -> None:
+    """Look into a cell's fine-tuned encoder, beside the one that it started from, and write what is found.
+
+    A cell that left no model worth measuring has a file that says so by its status.
+
+    Raises:
+        SteadyTuneError: a cell that the suite does not look into, or inputs that are missing or corrupted.
+    """
+    if cell not in suite.inside_cells:
+        raise SteadyTuneError(f"{suite.path}: inside: '{cell}' is not among its cells")
+    spec, status = suite.spec(cell), read_record(record_path(suite, cell)).status
+    path = inside_path(suite, cell)
+    found: dict[str, Any] = {"method": cell.method, "seed": cell.seed, "status": status}
+    grams = np.empty((0, 0, 0))
+    if status in TRAINED:
+        device = _start(spec.protocol)
+        before = _load_before(suite, cell.encoder, spec.task, spec.seed, device)
+        bench = Bench.load(suite, spec.model, spec.task, spec.protocol)
+        after = load_kept(suite, cell, device).encoder
+        start, end = bench.pool(before), bench.measure(after)
+        found |= end.numbers() | {
+            "probes": bench.probe(after),
+            # A method may have dropped layers.
+            "cka": [cka(gram(x), gram(y)) for x, y in zip(end.pooled, start, strict=False)],
+            "parameter_distance": parameter_distance(after, before),
+        }
+        labels = bench.sample.labels
+        shared = subset_rows(labels, min(SHARED_EXAMPLES, len(labels)))
+        grams = gram(end.pooled[:, shared])
+    with atomic_path(path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(temporary, gram=grams.astype(np.float32))
+    _write(path, cell.encoder, cell.task, found)
+
+
+def write_inside_before(suite: Suite, encoder_name: str, task_name: str) -> None:
+    """Look into an encoder before fine-tuning, on the examples of a task that cells are looked into on.
+
+    Weights drawn anew have no cell's seed here: they are those of seed 0.
+    """
+    pairs = suite.inside_pairs()
+    if (encoder_name, task_name) not in pairs:
+        raise unknown("pair", f"{encoder_name} {task_name}", map(" ".join, pairs), f"{suite.path}: inside")
+    protocol = suite.base_protocol
+    device = _start(protocol)
+    encoder = _load_before(suite, encoder_name, task_name, 0, device)
+    bench = Bench.load(suite, suite.model(encoder_name, task_name), task_name, protocol)
+    found = bench.measure(encoder).numbers() | {"probes": bench.probe(encoder)}
+    _write(inside_before_path(suite, encoder_name, task_name), encoder_name, task_name, found)
+
+
+def _block(suite: Suite) -> Inside:
+    assert suite.file.inside is not None, "cells and pairs come from the block"
+    return suite.file.inside
+
+
+def _start(protocol: Protocol) -> str:
+    """Fix the process's numerics; the device."""
+    device = pick_device()
+    set_determinism(protocol.determinism, protocol.threads, device)
+    return device
+
+
+def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, device: str) -> Encoder:
+    """The encoder that cells of this seed start from, verified."""
+    entry, (task, _) = suite.file.encoders[encoder_name], parse_task(task_name)
+    folder = model_folder(suite.file.store, suite.model(encoder_name, task_name))
+    verify(folder)
+    return load_encoder(folder, task.num_labels, Streams.seeds(seed)["init"], entry.weights).to(device)
+
+
+def _write(path: Path, encoder_name: str, task_name: str, found: dict[str, Any]) -> None:
+    """As JSON, which has no NaN and no infinity: they become null."""
+    write_json(path, {"encoder": encoder_name, "task": task_name, **found})

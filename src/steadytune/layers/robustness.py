@@ -1,0 +1,115 @@
+"""Does the choice of a layer survive class imbalance and scarce data? nu on many draws of few examples.
+
+The paper's abstract says that nu is robust to both; how it was tested is not known, so the experiments are ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from steadytune.layers.resampling import Sample, best_layers, subset_draws
+from steadytune.suite.variability import NuSettings
+
+# A class with fewer examples in a draw would have no scatter.
+LEAST_OF_A_CLASS = 2
+
+
+@dataclass(frozen=True)
+class Point:
+    """nu and l* over the draws at one size and one imbalance.
+
+    A draw in which no layer tells the classes apart has no l*: it does not agree, and has no distance.
+    """
+
+    examples: int
+    share: float
+    """The most frequent class's share of the examples."""
+    agreement: float
+    """Share of the draws whose l* is that of all data."""
+    distance: float
+    """Mean of |l* - l* of all data| over the draws; NaN where none has one."""
+    nu: tuple[float, ...]
+    """The median over draws, (L + 1,)."""
+    nu_low: tuple[float, ...]
+    nu_high: tuple[float, ...]
+    """The quartiles."""
+
+
+def scarcity(
+    sample: Sample, best: int, sizes: Sequence[int], settings: NuSettings, draws: int, generator: np.random.Generator
+) -> list[Point]:
+    """Draws of so many examples, the classes in the proportions of the data.
+
+    Sizes that cannot hold two examples of every class, or at which the kept examples leave nothing to draw, are left
+    out. Each smaller draw lies inside a larger one.
+    """
+    counts, keys = sample.counts, generator.random((draws, len(sample)))
+    fitting = [quotas_of(counts, counts / counts.sum(), size) for size in sizes if size < len(sample)]
+    return [_point(sample, best, quotas, keys, settings) for quotas in fitting if quotas is not None]
+
+
+def imbalance(
+    sample: Sample, best: int, shares: Sequence[float], settings: NuSettings, draws: int, generator: np.random.Generator
+) -> list[Point]:
+    """Draws in which the most frequent class has such a share, the others in the proportions of the data.
+
+    All draws are of one size, the largest at which every share can be drawn, so that imbalance is not mixed up with
+    scarcity. Every class keeps two examples, at the cost of the share: a point has the share of its draws. With more
+    than two classes a small share can leave another class in front; it is left out.
+    """
+    if not shares:
+        return []
+    counts, largest = sample.counts, int(sample.counts.argmax())
+    others = np.where(np.arange(len(counts)) == largest, 0, counts)
+    size = int(min(counts[largest] / max(shares), others.sum() / (1 - min(shares))))
+    keys = generator.random((draws, len(sample)))
+    points = []
+    for share in shares:
+        parts = (1 - share) * others / others.sum()
+        parts[largest] = share
+        quotas = quotas_of(counts, parts, size)
+        # Two equal halves of an odd number are not quite equal.
+        if quotas is not None and quotas[largest] + 1 >= quotas.max():
+            points.append(_point(sample, best, quotas, keys, settings))
+    return points
+
+
+def quotas_of(counts: np.ndarray, parts: np.ndarray, size: int) -> np.ndarray | None:
+    """How many of `counts` (k,) examples of each class are in a draw of `size`, in proportion to `parts` (k,).
+
+    A class has two at least, or the one that there is; None where that is more than `size`.
+    """
+    least = np.minimum(LEAST_OF_A_CLASS, counts)
+    if size < least.sum():
+        return None
+    quotas = np.maximum(_apportion(parts, size), least)
+    while quotas.sum() > size:
+        quotas[np.argmax(quotas - least)] -= 1
+    return quotas
+
+
+def _apportion(parts: np.ndarray, total: int) -> np.ndarray:
+    """`total` in whole numbers in proportion to `parts` (k,), which add up to 1, by largest remainder."""
+    # Rounded, so that 0.95 * 100 is 95 whatever binary fractions make of it.
+    exact = np.round(parts * total, 6)
+    quotas = np.floor(exact).astype(np.int64)
+    quotas[np.argsort(quotas - exact, kind="stable")[: total - quotas.sum()]] += 1
+    return quotas
+
+
+def _point(sample: Sample, best: int, quotas: np.ndarray, keys: np.ndarray, settings: NuSettings) -> Point:
+    nu = sample.nu(subset_draws(sample.classes, quotas, keys), settings)
+    chosen = best_layers(nu)
+    distances = np.abs(chosen - best)[chosen > 0]
+    # Quantiles without interpolation, because nu may be infinite.
+    low, middle, high = np.quantile(nu, [0.25, 0.5, 0.75], axis=0, method="inverted_cdf")
+    return Point(
+        examples=int(quotas.sum()),
+        share=float(quotas.max() / quotas.sum()),
+        agreement=float((chosen == best).mean()),
+        distance=float(distances.mean()) if len(distances) else float("nan"),
+        nu=tuple(middle.tolist()),
+        nu_low=tuple(low.tolist()),
+        nu_high=tuple(high.tolist()),
+    )

@@ -1,0 +1,133 @@
+"""The training forward pass of a cell, as methods call it from their `loss`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from steadytune.encoders.passes import generator_of
+from steadytune.errors import SteadyTuneError
+from steadytune.methods.hooks import Hooks
+from steadytune.methods.objective import Objective
+
+if TYPE_CHECKING:
+    from steadytune.encoders.batching import Batch
+    from steadytune.encoders.encoder import Encoder, EncoderOutput
+    from steadytune.encoders.passes import LayerInput
+    from steadytune.methods.prefix import FrozenPrefix
+    from steadytune.streams import Streams
+
+
+@dataclass
+class Forward:
+    """The encoder in training, perturbed by every method of the cell.
+
+    A method may call it several times a step. Every pass draws dropout masks of its own unless it is given the
+    `dropout_state` of an earlier one.
+    """
+
+    encoder: "Encoder"
+    hooks: Hooks
+    streams: "Streams"
+    objective: Objective
+    backward: Callable[[Tensor], None] = field(default=torch.Tensor.backward)
+    """Back-propagates a loss as the step will the one that `Method.loss` returns: for a method that accumulates
+    gradients over several passes."""
+    first_part: bool = True
+    """Whether this is the first, mostly the only, part of a batch: for a method that counts steps in its loss."""
+    _noise: dict[tuple[str, int], Tensor] = field(default_factory=dict, init=False)
+    """The state of the noise stream at the hooks of the last pass, by hook and layer, where that can be resumed."""
+
+    def __call__(
+        self,
+        batch: "Batch",
+        *,
+        perturb: bool = True,
+        on_embeddings: Callable[[Tensor], Tensor] | None = None,
+        dropout_state: Tensor | None = None,
+        keep_hidden: bool = False,
+        resumable_from: int | None = None,
+    ) -> "EncoderOutput":
+        """Run the encoder on a batch.
+
+        Args:
+            batch: B examples of T tokens.
+            perturb: whether the methods' `perturb` hooks act on this pass.
+            on_embeddings: what replaces the word embeddings (B, T, width), before positions are added to them.
+            dropout_state: from `dropout_state()`, to draw an earlier pass's dropout masks again.
+            keep_hidden: as in `Encoder`.
+            resumable_from: as in `Encoder`.
+        """
+        self._noise.clear()
+        draw = self._draw if resumable_from is None else self._draw_and_remember
+        if dropout_state is not None:
+            generator_of(self.encoder.device).set_state(dropout_state)
+        if self.hooks.prefix is not None:
+            return self._above_prefix(self.hooks.prefix, batch, keep_hidden or on_embeddings is not None)
+        return self.encoder(
+            batch.inputs,
+            on_embeddings=on_embeddings,
+            on_layer_input=self._perturb("perturb", draw) if perturb else None,
+            on_attention_output=self._perturb("perturb_attention", draw) if perturb else None,
+            keep_hidden=keep_hidden,
+            resumable_from=resumable_from,
+        )
+
+    def resume(self, start: int, hidden: Tensor) -> tuple[Tensor, ...]:
+        """Run layers `start`.. of the last batch again, on `hidden` (B, T, d): their outputs.
+
+        With the last pass's dropout, and perturbed as it was: by the same noise.
+        """
+        return self.encoder.resume(
+            start,
+            hidden,
+            on_layer_input=self._perturb("perturb", self._draw_again) if self._noise else None,
+            on_attention_output=self._perturb("perturb_attention", self._draw_again) if self._noise else None,
+        )
+
+    def dropout_state(self) -> Tensor:
+        """The state that the next pass draws its dropout masks from."""
+        return generator_of(self.encoder.device).get_state()
+
+    def task_loss(self, output: "EncoderOutput", batch: "Batch") -> Tensor:
+        """The task's loss, averaged over the batch."""
+        return self.objective.loss(output.logits, batch.labels)
+
+    @property
+    def perturbed(self) -> bool:
+        """Whether a method of the cell perturbs hidden states."""
+        return bool(self.hooks.perturb or self.hooks.perturb_attention)
+
+    def _above_prefix(self, prefix: "FrozenPrefix", batch: "Batch", looks_below: bool) -> "EncoderOutput":
+        """Run the layers above a cached prefix."""
+        if looks_below or self.perturbed:
+            raise SteadyTuneError(
+                "a cached prefix is not run again, so no other method of the cell may look at its layers or change "
+                "what enters them; set `cache` to false"
+            )
+        states = prefix(batch)
+        with prefix.skipped(self.encoder):
+            return self.encoder(batch.inputs, on_layer_input=lambda layer, hidden: hidden if layer else states)
+
+    def _perturb(self, hook: str, draw: Callable[[str, int, Tensor], Tensor]) -> "LayerInput | None":
+        return partial(draw, hook) if getattr(self.hooks, hook) else None
+
+    def _draw(self, hook: str, layer: int, hidden: Tensor) -> Tensor:
+        for change in getattr(self.hooks, hook):
+            hidden = change(layer, hidden, self.streams)
+        return hidden
+
+    def _draw_and_remember(self, hook: str, layer: int, hidden: Tensor) -> Tensor:
+        self._noise[hook, layer] = self.streams.noise.get_state()
+        return self._draw(hook, layer, hidden)
+
+    def _draw_again(self, hook: str, layer: int, hidden: Tensor) -> Tensor:
+        outer = self.streams.noise.get_state()
+        self.streams.noise.set_state(self._noise[hook, layer])
+        try:
+            return self._draw(hook, layer, hidden)
+        finally:
+            self.streams.noise.set_state(outer)

@@ -1,0 +1,93 @@
+"""Frozen lower layers, run once: their output for every example of a split, reused in every epoch.
+
+Without dropout the output of frozen embeddings and layers is the same in every epoch, so it need not be computed again.
+The states are what a training pass would have computed, at its precision and in its type, but for the rounding of other
+kernels: those of evaluation, and of other batches. They take 4 bytes x width for every token of the split, or 2 in half
+precision.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from steadytune.errors import SteadyTuneError
+
+if TYPE_CHECKING:
+    from steadytune.encoders.batching import Batch, Batcher
+    from steadytune.encoders.encoder import Encoder
+
+
+class FrozenPrefix:
+    """What enters layer `start` (0-based), for every example of a split."""
+
+    def __init__(
+        self,
+        encoder: "Encoder",
+        batcher: "Batcher",
+        start: int,
+        autocast: Callable[[], AbstractContextManager] = nullcontext,
+    ) -> None:
+        """Switch the dropout of the embeddings and of the layers below `start` off, and run them over the split.
+
+        autocast: the region of a training pass.
+
+        Raises:
+            SteadyTuneError: an architecture that reads the embedding output again above the first layer.
+        """
+        if encoder.architecture.after_first_layer(encoder.model) is not None:
+            raise SteadyTuneError("this DeBERTa reads its embedding output twice: its lower layers cannot be cached")
+        self.start = start
+        self._left = encoder.sentence_token == -1
+        _switch_dropout_off(encoder, start)
+        states: dict[int, Tensor] = {}
+        training = encoder.model.training
+        encoder.model.eval()
+        with torch.no_grad(), autocast(), _stack(encoder, slice(start)):
+            for rows, batch in batcher.evaluation():
+                hidden = encoder(batch.inputs, keep_hidden=True).hidden[start]
+                real = batch.inputs["attention_mask"].bool()
+                states |= {int(row): state[keep].clone() for row, state, keep in zip(rows, hidden, real, strict=True)}
+        encoder.model.train(training)
+        self._states = states
+
+    def __call__(self, batch: "Batch") -> Tensor:
+        """The states of a batch, zero at padding: (B, T, d)."""
+        states = [self._states[int(row)] for row in batch.rows]
+        width = batch.inputs["input_ids"].shape[1]
+        padded = states[0].new_zeros(len(states), width, states[0].shape[-1])
+        for target, state in zip(padded, states, strict=True):
+            (target[width - len(state) :] if self._left else target[: len(state)]).copy_(state)
+        return padded
+
+    @contextmanager
+    def skipped(self, encoder: "Encoder") -> Iterator[None]:
+        """An encoder without the layers below `start`, for one forward pass."""
+        with _stack(encoder, slice(self.start, None)):
+            yield
+
+
+@contextmanager
+def _stack(encoder: "Encoder", kept: slice) -> Iterator[None]:
+    """An encoder with some of its layers only, while the block runs."""
+    parent, _, name = encoder.architecture.stack.rpartition(".")
+    owner = encoder.model.get_submodule(parent)
+    stack = owner.get_submodule(name)
+    assert isinstance(stack, nn.ModuleList)
+    setattr(owner, name, stack[kept])
+    try:
+        yield
+    finally:
+        setattr(owner, name, stack)
+
+
+def _switch_dropout_off(encoder: "Encoder", start: int) -> None:
+    """In every dropout module that acts before layer `start`: those of the layers below, and the embeddings'."""
+    layers = encoder.layers()
+    above = {id(module) for layer in layers[start:] for module in layer.modules()}
+    base = encoder.model.get_submodule(encoder.model.base_model_prefix)
+    for module in base.modules():
+        if isinstance(module, nn.Dropout) and id(module) not in above:
+            module.p = 0.0

@@ -1,0 +1,13 @@
+"""What methods ask of a tensor."""
+
+from torch import Tensor, nn
+
+
+def is_weight(name: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is a weight: a matrix, and no bias, of which XLNet's queries have some of two dimensions."""
+    return parameter.ndim >= 2 and not name.endswith("bias")
+
+
+def at_least_single(tensor: Tensor) -> Tensor:
+    """Half-precision values as fp32, in which losses and penalties are summed; others as they are."""
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor

@@ -1,0 +1,88 @@
+"""A cell: its identity and its resolved spec, which is all that a training process needs of the suite's file."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, Literal
+
+from steadytune.errors import SteadyTuneError
+from steadytune.methods.registry import Part
+from steadytune.suite.protocol import Protocol
+
+Weights = Literal["pretrained", "random"]
+Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
+"""How a cell ended."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """Encoder x method x task x seed, by name."""
+
+    encoder: str
+    method: str
+    task: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.encoder}/{self.method}/{self.task}/seed-{self.seed}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cell":
+        """The cell of `encoder/method/task/seed-n`, as its path under `cells/` spells it.
+
+        Raises:
+            SteadyTuneError: another form.
+        """
+        parts = text.strip("/").split("/")
+        if len(parts) != 4 or not parts[3].removeprefix("seed-").isdigit() or not parts[3].startswith("seed-"):
+            raise SteadyTuneError(f"cell '{text}': expected encoder/method/task/seed-<n>")
+        return cls(parts[0], parts[1], parts[2], int(parts[3].removeprefix("seed-")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A cell with everything resolved: what the record keeps and the training process reads."""
+
+    suite: str
+    encoder: str
+    model: str
+    """Key of the encoder's weights in the lock: `<owner>/<name>`."""
+    weights: Weights
+    """`pretrained`, or `random` for the same architecture drawn anew."""
+    method: str
+    parts: tuple[Part, ...]
+    task: str
+    transfer: tuple[str, ...]
+    """Tasks whose evaluation split the fine-tuned model is evaluated on too."""
+    seed: int
+    protocol: Protocol
+
+    @property
+    def cell(self) -> Cell:
+        """The identity alone."""
+        return Cell(self.encoder, self.method, self.task, self.seed)
+
+    @cached_property
+    def reads_selection(self) -> bool:
+        """Whether a method of it tunes by the variability of the encoder's layers."""
+        return any(part.build().reads_selection for part in self.parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    def digest(self) -> str:
+        """The SHA-256 of the spec."""
+        return canonical_digest(self)
+
+
+def canonical_digest(value: Any) -> str:
+    """The SHA-256 of a JSON value, whatever the order of its keys; a dataclass is the object of its fields."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_fields)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    # asdict would copy all that is in it first, which thousands of cells would notice.
+    return {field.name: getattr(value, field.name) for field in fields(value)}

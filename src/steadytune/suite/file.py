@@ -1,0 +1,151 @@
+"""The schema of a suite's file. Free of torch."""
+
+import math
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from steadytune.schema import Checked
+from steadytune.suite.cell import Cell, Weights
+from steadytune.suite.variability import VariabilitySettings
+
+
+def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("each seed once")
+    return seeds
+
+
+def _count_of_seeds(value: Any) -> Any:
+    """`seeds: 3` stands for the seeds 0, 1, 2."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return tuple(range(value))
+    if not isinstance(value, list | tuple):
+        raise ValueError("a list of seeds, or their number: 1 or more")
+    return value
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, list) and value and all(type(number) is int for number in value):
+        return value
+    if not isinstance(value, bool | int | float | str | None) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
+        raise ValueError("a finite number, true, false, null, a word, or a list of whole numbers")
+    return value
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    Field(min_length=1),
+    AfterValidator(_each_once),
+    BeforeValidator(_count_of_seeds),
+]
+Axis = Annotated[tuple[Annotated[Any, AfterValidator(_value)], ...], Field(min_length=1)]
+"""The values of one setting."""
+
+
+class Sources(Checked):
+    """Where staged data and encoders come from."""
+
+    order: tuple[Literal["local", "hub", "url"], ...] = ("hub", "url")
+    """Kinds of source in order of preference: the first for which the lock has a pin is used."""
+    local: Path | None = None
+    """The folder of a store staged elsewhere; the environment variable STEADYTUNE_STORE replaces it."""
+
+
+class EncoderEntry(Checked):
+    """An encoder of a suite."""
+
+    model: str
+    """Key of its weights in the lock: `<owner>/<name>`."""
+    models: dict[str, str] = {}
+    """Other weights by task, where a paper starts from a checkpoint that knows a related one."""
+    weights: Weights = "pretrained"
+    """`random` draws every weight anew from the cell's seed: what pretraining is worth."""
+
+
+class Grid(Checked):
+    """A block of cells: every encoder x method x task x seed of its lists."""
+
+    encoders: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1)
+    seeds: Seeds
+    grid: dict[str, Axis] = {}
+    """Values by setting for every method of the block, in place of the same setting's in the suite's other grids."""
+
+
+class Inside(Grid):
+    """Cells whose fine-tuned encoder is looked into: those of the block that the suite has."""
+
+    probes: tuple[str, ...] = ()
+    """Tasks on which a fresh linear head is trained at every layer; a cell leaves out its own."""
+    examples: int = Field(256, ge=8)
+    """Of the task's evaluation split, at most so many are measured on: a fixed stratified subset."""
+
+
+class Override(Checked):
+    """Settings for some of the cells; a later override wins."""
+
+    encoder: str = "*"
+    method: str = "*"
+    task: str = "*"
+    """Shell patterns that a cell's names must match."""
+    protocol: dict[str, Any] = {}
+    """Protocol settings to replace."""
+
+    def matches(self, cell: Cell) -> bool:
+        """Whether it is for this cell."""
+        return all(self.pattern_of(part)(getattr(cell, part)) for part in ("encoder", "method", "task"))
+
+    def pattern_of(self, part: str) -> Callable[[str], bool]:
+        """Whether a name matches what it says of `encoder`, `method` or `task`."""
+        return partial(fnmatchcase, pat=getattr(self, part))
+
+
+class MethodEntry(Checked, extra="allow"):
+    """Settings of a method that replace its defaults, and a grid of others."""
+
+    grid: dict[str, Axis] = {}
+    """Values by setting, its own or the protocol's: cells multiply, each a variant named by its values."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All but the grid."""
+        return dict(self.model_extra or {})
+
+
+class SuiteFile(Checked):
+    """The keys of a file under `config/`."""
+
+    suite: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    description: str = ""
+    notes: tuple[str, ...] = ()
+    """Sentences that the report prints wherever this suite's numbers are shown."""
+    store: Path = Path("store")
+    sources: Sources = Sources()
+    protocol: MethodEntry = MethodEntry()
+    """Training settings of every cell, and a grid that every method has."""
+    encoders: dict[str, EncoderEntry]
+    methods: dict[str, MethodEntry] = {}
+    """Settings by method name."""
+    selection: Literal["fixed", "published", "nested"] = "fixed"
+    """Which variant of a grid stands for its method in tables and figures: `results/selection.py`."""
+    grid: tuple[Grid, ...] = Field(min_length=1)
+    overrides: tuple[Override, ...] = ()
+    transfer: dict[str, tuple[str, ...]] = {}
+    """Evaluation sets by trained task, where they are not those of the task table."""
+    variability: VariabilitySettings = VariabilitySettings()
+    """Encoders whose layers are measured on every task that they are fine-tuned on, and how."""
+    inside: Inside | None = None
+    """What fine-tuning does inside: which cells are looked into, and how."""
+    claims: tuple[str, ...] = ()
+    """Claims to judge: names of files under `config/claims`, or ids of claims in them."""
+    tables: tuple[str, ...] = ("main",)
+    figures: tuple[str, ...] = ()

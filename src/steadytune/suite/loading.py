@@ -1,0 +1,41 @@
+"""Find, read and check a suite's file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from steadytune.errors import unknown
+from steadytune.schema import check, read_yaml
+from steadytune.suite.checks import check_names, check_settings
+from steadytune.suite.file import SuiteFile
+from steadytune.suite.suite import Suite
+
+DEFAULT_SUITE = Path("config/mini.yaml")
+
+
+def load_suite(path: Path) -> Suite:
+    """Read and check a suite's file.
+
+    Raises:
+        SteadyTuneError: one line naming the file, the key, the value, what was expected and the nearest valid name.
+    """
+    suite = Suite(check(SuiteFile, read_yaml(path), path), path)
+    check_settings(suite)
+    for cell in suite.cells:
+        suite.spec(cell)
+    check_names(suite)
+    return suite
+
+
+def find_suite(name: str) -> Path:
+    """The file of a suite given by path (`config/mini.yaml`) or by name (`mini`)."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        return path
+    known = {file.stem: file for file in _suite_files()}
+    if name not in known:
+        raise unknown("suite", name, known, "config/")
+    return known[name]
+
+
+def _suite_files() -> Iterator[Path]:
+    return (path for path in sorted(Path("config").glob("*.yaml")) if path.name != "lock.yaml")

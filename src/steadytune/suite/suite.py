@@ -1,0 +1,195 @@
+"""A suite: the cells that its file's grid spans, and everything of each after defaults. Pure, and free of torch."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from steadytune.errors import SteadyTuneError, nearest, suggestion
+from steadytune.methods import registry
+from steadytune.methods.spelling import read
+from steadytune.schema import adapter, explain
+from steadytune.suite.cell import Cell, Spec
+from steadytune.suite.file import Grid, SuiteFile
+from steadytune.suite.protocol import Protocol
+from steadytune.suite.variants import SHORT_NAMES, expand
+from steadytune.tasks.table import parse_task
+
+STORE_VARIABLE = "STEADYTUNE_STORE"
+
+
+class Suite:
+    """A suite's file and its cells; `load_suite` checks its names and that every cell resolves."""
+
+    def __init__(self, file: SuiteFile, path: Path) -> None:
+        self.file = file
+        self.path = path
+        self.name = file.suite
+        self._specs: dict[Cell, Spec] = {}
+        self._of_any_seed: dict[tuple[str, str, str], Spec] = {}
+        local = os.environ.get(STORE_VARIABLE)
+        self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell of the grid once, in the order of the file."""
+        return tuple(dict.fromkeys(cell for block in self.file.grid for cell in self._span(block)))
+
+    @cached_property
+    def inside_cells(self) -> tuple[Cell, ...]:
+        """The cells whose fine-tuned encoder is looked into."""
+        block = self.file.inside
+        return tuple(cell for cell in self._span(block) if cell in self._members) if block else ()
+
+    @cached_property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """Methods as the grid's blocks name them, and the variants that each spans."""
+        found: dict[str, dict[str, None]] = {}
+        for block in self.file.grid:
+            for method in block.methods:
+                found.setdefault(method, {}).update(dict.fromkeys(self.variants(method, block)))
+        return {name: tuple(variants) for name, variants in found.items()}
+
+    def model(self, encoder: str, task: str) -> str:
+        """The key in the lock of the weights that an encoder starts from on a task."""
+        entry = self.file.encoders[encoder]
+        return entry.models.get(task, entry.model)
+
+    def spec(self, cell: Cell) -> Spec:
+        """Everything of a cell after defaults.
+
+        Raises:
+            SteadyTuneError: a cell outside the grid, or a name or value in it that does not hold.
+        """
+        if cell not in self._specs:
+            self._specs[cell] = self._resolve(cell)
+        return self._specs[cell]
+
+    def _resolve(self, cell: Cell) -> Spec:
+        if cell not in self._members:
+            raise SteadyTuneError(f"{self.path}: no cell '{cell}' in suite '{self.name}'{self._nearest_cell(cell)}")
+        # Cells that differ in their seed alone share everything else.
+        key = (cell.encoder, cell.method, cell.task)
+        if key not in self._of_any_seed:
+            self._of_any_seed[key] = self._resolve_first(cell)
+        return replace(self._of_any_seed[key], seed=cell.seed)
+
+    def _resolve_first(self, cell: Cell) -> Spec:
+        parts, rest = registry.parse(cell.method, self.settings)
+        encoder, task = self.file.encoders[cell.encoder], parse_task(cell.task)[0]
+        return Spec(
+            suite=self.name,
+            encoder=cell.encoder,
+            model=self.model(cell.encoder, cell.task),
+            weights=encoder.weights,
+            method=cell.method,
+            parts=parts,
+            task=cell.task,
+            transfer=self.file.transfer.get(cell.task, task.transfer),
+            seed=cell.seed,
+            protocol=self._protocol(cell, rest),
+        )
+
+    def datasets(self) -> list[str]:
+        """Keys in the lock of every data set that a cell reads, each once."""
+        names = {name for cell in self.cells for name in (cell.task, *self.spec(cell).transfer)}
+        names |= set(self.file.inside.probes if self.file.inside else ()) | set(self.file.variability.tasks)
+        return sorted({parse_task(name)[0].dataset_key for name in names})
+
+    def models(self) -> list[str]:
+        """Keys in the lock of every encoder's weights, each once."""
+        pairs = {(cell.encoder, cell.task) for cell in self.cells} | set(self.layer_studies())
+        return sorted({self.model(*pair) for pair in pairs})
+
+    def layer_studies(self) -> list[tuple[str, str]]:
+        """(encoder, task) pairs whose layers' variability is measured, in the order of the file."""
+        wanted = self.file.variability
+        pairs = [
+            (cell.encoder, cell.task)
+            for cell in self.cells
+            if cell.encoder in wanted.encoders or self.spec(cell).reads_selection
+            if not parse_task(cell.task)[0].span
+        ]
+        return list(dict.fromkeys([*pairs, *product(wanted.encoders, wanted.tasks)]))
+
+    def inside_pairs(self) -> list[tuple[str, str]]:
+        """(encoder, task) pairs of the cells that are looked into."""
+        return list(dict.fromkeys((cell.encoder, cell.task) for cell in self.inside_cells))
+
+    @cached_property
+    def base_protocol(self) -> Protocol:
+        """The protocol before overrides: what measurements that belong to no cell go by."""
+        return self.check_protocol(self.file.protocol.settings, f"{self.path}: protocol")
+
+    @cached_property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Settings by method name."""
+        return {name: entry.settings for name, entry in self.file.methods.items()}
+
+    def variants(self, method: str, block: Grid) -> list[str]:
+        """The points of a method's grid in a block, or the method itself."""
+        grids = {name: entry.grid for name, entry in self.file.methods.items()}
+        return expand(method, grids, self.file.protocol.grid, block.grid)
+
+    def _span(self, block: Grid) -> Iterator[Cell]:
+        """The cells of a block, in its order."""
+        for method in block.methods:
+            for names in product(block.encoders, self.variants(method, block), block.tasks, block.seeds):
+                yield Cell(*names)
+
+    @cached_property
+    def _members(self) -> frozenset[Cell]:
+        return frozenset(self.cells)
+
+    def _protocol(self, cell: Cell, variant: Mapping[str, str]) -> Protocol:
+        """The file's protocol, then the overrides that match, then what the variant's name says."""
+        settings = self.file.protocol.settings
+        for override in self.file.overrides:
+            if override.matches(cell):
+                settings |= override.protocol
+        return self.check_protocol(settings | self.spelled_out(variant), f"{self.path}: protocol")
+
+    @staticmethod
+    def spelled_out(variant: Mapping[str, str]) -> dict[str, Any]:
+        """Settings of the protocol in a variant's name, under their full names."""
+        kinds = {field.name: field.type for field in fields(Protocol)}
+        named = {SHORT_NAMES.get(key, key): value for key, value in variant.items()}
+        return {key: read(value, kinds.get(key)) for key, value in named.items()}
+
+    def check_protocol(self, settings: dict[str, Any], where: str, others: Iterable[str] = ()) -> Protocol:
+        """Settings of the protocol, checked.
+
+        Args:
+            settings: by name; a name that the protocol does not have is refused.
+            where: they stand; the message of what is wrong in them begins with it.
+            others: further names that may stand there, and so be meant by a wrong one.
+        """
+        known = [field.name for field in fields(Protocol)]
+        for key in settings:
+            if key not in known:
+                hint = suggestion(SHORT_NAMES.get(key, key), {*known, *others})
+                raise SteadyTuneError(f"{where}: unknown key '{key}'{hint}")
+        try:
+            return adapter(Protocol).validate_python(settings)
+        except ValidationError as error:
+            raise SteadyTuneError(f"{where}: {explain(error, Protocol, settings)}") from None
+
+    def _nearest_cell(self, cell: Cell) -> str:
+        """The valid name nearest to the first part of a cell that the grid does not have."""
+        for part in ("encoder", "method", "task"):
+            names = {getattr(known, part) for known in self.cells}
+            if getattr(cell, part) not in names:
+                return f": unknown {part} '{getattr(cell, part)}'{nearest(getattr(cell, part), names)}"
+        seeds = sorted(
+            known.seed
+            for known in self.cells
+            if (known.encoder, known.method, known.task) == (cell.encoder, cell.method, cell.task)
+        )
+        if seeds:
+            return f": seed {cell.seed} is not among its seeds {seeds}"
+        return f"; the nearest is {nearest(str(cell), map(str, self.cells)) or 'none'}"

@@ -1,0 +1,40 @@
+"""How much arithmetic the encoder does, counted by torch."""
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from steadytune.encoders.batching import Batcher
+from steadytune.encoders.encoder import Encoder
+
+
+def _forward(query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _backward(gradient: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+# Torch's attention without dropout takes these kernels on a CPU, for which it has the formulas and no entry: in
+# evaluation, and in training where `encoders/dropout.py` does not stand in for it.
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
+}
+
+
+def flop_counter() -> FlopCounterMode:
+    """What counts the FLOPs of matrix products, attention included whatever kernel it takes, while it is entered."""
+    return FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
+
+
+def inference_flops(encoder: Encoder, batcher: Batcher) -> float:
+    """FLOPs of one forward pass over an example of the split's median length, by torch's FlopCounterMode."""
+    middle = batcher.lengths.argsort(kind="stable")[[len(batcher.lengths) // 2]]
+    batch = batcher.batch(middle)
+    encoder.model.eval()
+    with torch.no_grad(), flop_counter() as counter:
+        encoder(batch.inputs)
+    return float(counter.get_total_flops())
