@@ -27,6 +27,7 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
 
 # Speed against transformers.Trainer, of methods, of the start, of a frozen prefix, of planning: docs/performance.md.

@@ -12,7 +12,7 @@ from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.methods.objective import Classification
+from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import encode, load_split

@@ -16,7 +16,7 @@ from steadytune.encoders.mixing import Mix, MixedLinear, set_dropout
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup, Update
-from steadytune.methods.objective import Classification
+from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded

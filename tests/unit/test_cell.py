@@ -58,7 +58,7 @@ def test_inputs_and_the_task_table_count(monkeypatch):
 def test_code_counts_by_its_meaning(tmp_path, monkeypatch):
     (tmp_path / "training").mkdir()
     file = tmp_path / "training" / "loop.py"
-    monkeypatch.setattr(cells, "__file__", str(tmp_path / "cell.py"))
+    monkeypatch.setattr(cells, "PACKAGE", tmp_path)
     digests = []
     for text in ("a = 1\n", "a = 1  # why\n", "a = 2\n"):
         file.write_text(text)

@@ -11,6 +11,7 @@ import yaml
 
 from steadytune.claims.claim import Claim, Difference
 from steadytune.claims.files import ClaimFile, find_claims, load_claims
+from steadytune.dag.checks import check_outputs
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.plan import Plan, describe
 from steadytune.suite.loading import load_suite
@@ -182,7 +183,7 @@ def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
     value = yaml.safe_load(Path("config/mini.yaml").read_text()) | {"claims": ["mini-hype-n-averag"]}
     path.write_text(yaml.safe_dump(value))
     with pytest.raises(SteadyTuneError, match=r"claims: unknown claim 'mini-hype-n-averag' \(did you mean"):
-        load_suite(path)
+        check_outputs(load_suite(path))
 
 
 def test_a_plan_says_what_the_seeds_can_show(project):
@@ -194,8 +195,9 @@ def test_a_plan_says_what_the_seeds_can_show(project):
 
 def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
     code = (
-        "import sys, pathlib; from steadytune.suite.suite import load_suite\n"
-        "assert load_suite(pathlib.Path('config/mini.yaml')).claims\n"
+        "import sys, pathlib; from steadytune.claims.files import suite_claims\n"
+        "from steadytune.suite.loading import load_suite\n"
+        "assert suite_claims(load_suite(pathlib.Path('config/mini.yaml')))\n"
         "sys.exit(str({'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,

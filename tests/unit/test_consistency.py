@@ -15,9 +15,9 @@ from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.methods.forward import Forward
-from steadytune.methods.hooks import Hooks
-from steadytune.methods.objective import Classification, Regression
+from steadytune.methods.support.forward import Forward
+from steadytune.methods.support.hooks import Hooks
+from steadytune.methods.support.objective import Classification, Regression
 from steadytune.streams import Streams
 from steadytune.tasks.data import Encoded
 

@@ -18,8 +18,8 @@ from steadytune.layers.inside.probes import probe, sentence_states, train_heads
 from steadytune.layers.inside.propagation import noise_propagation
 from steadytune.layers.inside.similarity import token_similarity
 from steadytune.methods.base import Setup
-from steadytune.methods.objective import Classification, Regression
 from steadytune.methods.registry import parse
+from steadytune.methods.support.objective import Classification, Regression
 from steadytune.results.churn import churn
 from steadytune.streams import Streams
 from steadytune.tasks.data import Encoded

@@ -9,11 +9,11 @@ from steadytune.encoders.batching import Batcher
 from steadytune.encoders.dropout import use_quick_dropout
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import Composition, Setup
-from steadytune.methods.forward import Forward
 from steadytune.methods.hype import HyPe
-from steadytune.methods.objective import Classification
-from steadytune.methods.prefix import FrozenPrefix
 from steadytune.methods.registry import parse
+from steadytune.methods.support.forward import Forward
+from steadytune.methods.support.objective import Classification
+from steadytune.methods.support.prefix import FrozenPrefix
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
@@ -36,12 +36,12 @@ def trained(layout, tmp_path, name, epochs=3, selected=None, changes=None, **set
     protocol = Protocol(epochs=epochs, batch_size=3, learning_rate=1e-3)
     fitted = fit(encoder, method, data, protocol, streams, objective=objective, checkpoint=tmp_path / "c.safetensors",
                  fingerprint="f", on_epoch=dict)  # fmt: skip
-    return encoder, fitted
+    return encoder, fitted, method.hooks().prefix
 
 
 @pytest.mark.parametrize("layout", CONFIGS)
 def test_the_selected_layer_ends_the_model_and_what_is_below_is_trained(layout, tmp_path):
-    encoder, fitted = trained(layout, tmp_path, "variability-tune", selected=2)
+    encoder, fitted, _ = trained(layout, tmp_path, "variability-tune", selected=2)
     assert encoder.num_layers == 2
     frozen = {name for name, p in encoder.model.named_parameters() if not p.requires_grad}
     assert frozen == set(encoder.embedding_parameters())
@@ -52,11 +52,11 @@ def test_the_selected_layer_ends_the_model_and_what_is_below_is_trained(layout, 
 def test_a_cached_prefix_gives_the_same_numbers_for_less_work(layout, tmp_path):
     """Dropout below the block is off with a cache, so the uncached model has it off by hand; above it stays on."""
     settings = {"layer": 3, "count": 1, "cache": True}
-    cached, fitted = trained(layout, tmp_path / "cached", "layer-tune", **settings)
+    cached, fitted, _ = trained(layout, tmp_path / "cached", "layer-tune", **settings)
     with pytest.MonkeyPatch.context() as patch:
         # The same preparation, but every pass runs the whole model.
         patch.setattr(Forward, "_above_prefix", lambda self, prefix, batch, _: self.encoder(batch.inputs))
-        whole, reference = trained(layout, tmp_path / "whole", "layer-tune", **settings)
+        whole, reference, _ = trained(layout, tmp_path / "whole", "layer-tune", **settings)
     assert fitted.history[-1]["train_loss"] == pytest.approx(reference.history[-1]["train_loss"], abs=1e-6)
     for (name, one), (_, other) in zip(cached.model.named_parameters(), whole.model.named_parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0, msg=name)
@@ -87,15 +87,17 @@ def test_cached_states_are_those_of_a_training_pass_at_its_precision(precision):
 def test_a_cache_has_the_states_of_the_weights_that_are_trained_on(name, tmp_path):
     """NoisyTune changes the frozen layers too: training and evaluation must run the same ones."""
     settings = {"layer": 3, "count": 2, "cache": True}
-    encoder, _ = trained("bert", tmp_path, name, changes={"layer-tune": settings, "noisytune": {"intensity": 1.0}})
+    encoder, _, prefix = trained(
+        "bert", tmp_path, name, changes={"layer-tune": settings, "noisytune": {"intensity": 1.0}}
+    )
     rows = np.arange(6)
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
     batch = Batcher(Encoded(ids, None, np.arange(6) % 2, rows, 0), encoder.padding, 6).batch(rows)
     real = batch.inputs["attention_mask"].bool()
-    assert encoder.prefix is not None
+    assert prefix is not None
     expected = encoder(batch.inputs, keep_hidden=True).hidden[1]
-    torch.testing.assert_close(encoder.prefix(batch)[real], expected[real], atol=1e-6, rtol=0)
+    torch.testing.assert_close(prefix(batch)[real], expected[real], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["hype-n+layer-tune", "layer-tune+hype-n"])

@@ -15,9 +15,9 @@ from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Method, Setup, Update, overrides
-from steadytune.methods.forward import Forward
-from steadytune.methods.objective import Classification
 from steadytune.methods.smart import SMART
+from steadytune.methods.support.forward import Forward
+from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded

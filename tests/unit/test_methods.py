@@ -12,7 +12,7 @@ from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.methods.objective import Classification, Regression
+from steadytune.methods.support.objective import Classification, Regression
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from steadytune.claims.claim import Comparison
+from steadytune.claims.files import suite_claims
 from steadytune.claims.verdicts import judge
 from steadytune.cli import main
 from steadytune.rendering.papers.layout import Column
@@ -58,7 +59,7 @@ def test_every_table_of_a_paper_is_in_its_suite(suite):
 def test_every_claim_finds_its_cells(suite, root, monkeypatch):
     monkeypatch.chdir(root)
     judged = {claim["id"]: claim for claim in judge(suite, load_or_empty(suite))}
-    for claim in suite.claims:
+    for claim in suite_claims(suite):
         entry = judged[claim.id]
         assert entry["outside"] == [], claim.id
         if isinstance(claim, Comparison) and claim.unreachable is None:

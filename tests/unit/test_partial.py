@@ -14,7 +14,7 @@ from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.methods.objective import Classification
+from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 
 NAMES = ["noisytune", "noisytune-released", "top-k", "bitfit", "houlsby", "adapter-sequential", "lora"]

@@ -267,7 +267,7 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
 
 def test_planning_imports_no_torch(root):
     code = (
-        "import sys; from pathlib import Path; from steadytune.suite.suite import load_suite\n"
+        "import sys; from pathlib import Path; from steadytune.suite.loading import load_suite\n"
         "from steadytune.planning.plan import Plan, describe\n"
         "describe(Plan.make(load_suite(Path('config/mini.yaml'))))\n"
         "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)) or 0)"

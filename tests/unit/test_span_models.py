@@ -25,7 +25,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.layout import RECORD, cell_folder, verification_folder
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Setup
-from steadytune.methods.objective import Spans
+from steadytune.methods.support.objective import Spans
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.streams import Streams
 from steadytune.suite.loading import load_suite

@@ -16,7 +16,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation import spans as evaluation
 from steadytune.evaluation.answers import each, equals, normalise, overlap
 from steadytune.evaluation.spans import Span, best_span
-from steadytune.methods.objective import Spans
+from steadytune.methods.support.objective import Spans
 from steadytune.tasks import spans
 from steadytune.tasks.data import load_split, split_off
 from steadytune.tasks.spans import Questions, Windows, encode_windows, window_bounds

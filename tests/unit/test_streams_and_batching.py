@@ -69,8 +69,8 @@ def test_a_batch_is_padded_to_its_own_longest_example():
 
 
 def test_padding_goes_to_the_left_where_the_head_reads_the_last_token(monkeypatch):
-    data = batcher([2, 3], 2)
     monkeypatch.setattr(Encoder, "sentence_token", property(lambda self: -1))
+    data = batcher([2, 3], 2)
     assert data.batch(np.array([0, 1])).inputs["attention_mask"].tolist() == [[0, 1, 1], [1, 1, 1]]
 
 

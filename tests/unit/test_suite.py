@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from steadytune.dag.checks import check_outputs
 from steadytune.errors import SteadyTuneError
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import load_lock
@@ -27,7 +28,9 @@ SUITE = {
 def load(tmp_path, changes=None, **more):
     path = tmp_path / "demo.yaml"
     path.write_text(yaml.safe_dump(SUITE | (changes or {}) | more))
-    return load_suite(path)
+    suite = load_suite(path)
+    check_outputs(suite)
+    return suite
 
 
 def message(tmp_path, changes=None, **more):

@@ -26,11 +26,7 @@ TRAINING_CODE = (
     "encoders",
     "evaluation",
     "methods/base.py",
-    "methods/forward.py",
-    "methods/hooks.py",
-    "methods/objective.py",
-    "methods/prefix.py",
-    "methods/tensors.py",
+    "methods/support",
     "streams.py",
     "suite/protocol.py",
     "tasks/data.py",
@@ -66,15 +62,19 @@ def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
 
 @cache
 def method_files(modules: frozenset[str]) -> tuple[str, ...]:
-    """The files of methods, by their modules, and of the methods that they take something from."""
+    """The files of methods, by their modules, and of the methods that they import from."""
     found, left = set(), set(modules)
     while left:
         name = left.pop()
         found.add(name)
         source = PACKAGE / "methods" / f"{name.rpartition('.')[2]}.py"
         imported = {node.module for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.ImportFrom)}
-        left |= {other for other in imported if other and other.startswith("steadytune.methods.")} - found
+        left |= {other for other in imported if other and _is_method(other)} - found
     return tuple(sorted(f"methods/{name.rpartition('.')[2]}.py" for name in found))
+
+
+def _is_method(module: str) -> bool:
+    return module.startswith("steadytune.methods.") and not module.startswith("steadytune.methods.support")
 
 
 @cache

@@ -13,7 +13,7 @@ from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.layout import model_folder
-from steadytune.methods.objective import Classification, Objective, Regression, Spans
+from steadytune.methods.support.objective import Classification, Objective, Regression, Spans
 from steadytune.store.receipt import receipt_digest, verify
 from steadytune.streams import Streams
 from steadytune.suite.cell import Spec

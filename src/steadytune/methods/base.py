@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from steadytune.methods.hooks import Hooks
+from steadytune.methods.support.hooks import Hooks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from steadytune.encoders.batching import Batch, Batcher
     from steadytune.encoders.encoder import Encoder
-    from steadytune.methods.forward import Forward
-    from steadytune.methods.objective import Objective
-    from steadytune.methods.prefix import FrozenPrefix
+    from steadytune.methods.support.forward import Forward
+    from steadytune.methods.support.objective import Objective
+    from steadytune.methods.support.prefix import FrozenPrefix
     from steadytune.streams import Streams
 
 

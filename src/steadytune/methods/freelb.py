@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from steadytune.encoders.batching import Batch
-    from steadytune.methods.forward import Forward
+    from steadytune.methods.support.forward import Forward
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from steadytune.methods.base import Hyperparameters, Method, Setup, setting
-from steadytune.methods.tensors import is_weight
+from steadytune.methods.support.tensors import is_weight
 
 if TYPE_CHECKING:
     from torch import nn

@@ -72,7 +72,7 @@ class LayerTuning(Method):
         if settings.cache:
             if embeddings or not block.start:
                 raise SteadyTuneError("method layer-tune: cache needs frozen embeddings and a frozen layer to keep")
-            from steadytune.methods.prefix import FrozenPrefix
+            from steadytune.methods.support.prefix import FrozenPrefix
 
             self.prefix = FrozenPrefix(encoder, setup.train, block.start, setup.autocast)
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Literal
 
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import Hyperparameters, Method, Setup, setting
-from steadytune.methods.tensors import at_least_single
+from steadytune.methods.support.tensors import at_least_single
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from steadytune.encoders.batching import Batch, Batcher
-    from steadytune.methods.forward import Forward
+    from steadytune.methods.support.forward import Forward
 
 log = logging.getLogger(__name__)
 

@@ -39,6 +39,8 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
 
     found: dict[str, tuple[type[Method], dict[str, Any]]] = {}
     for module_info in pkgutil.iter_modules(package.__path__):
+        if module_info.ispkg:
+            continue
         module = importlib.import_module(f"{package.__name__}.{module_info.name}")
         for cls in vars(module).values():
             if isinstance(cls, type) and issubclass(cls, Method) and cls.__module__ == module.__name__:

@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from steadytune.methods.base import Hyperparameters, Method, setting
-from steadytune.methods.tensors import at_least_single
+from steadytune.methods.support.tensors import at_least_single
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from steadytune.encoders.batching import Batch
-    from steadytune.methods.forward import Forward
-    from steadytune.methods.objective import Objective
+    from steadytune.methods.support.forward import Forward
+    from steadytune.methods.support.objective import Objective
 
 # The constant inside the released code's surrogate of the divergence.
 SURROGATE_EPSILON = 1e-6

@@ -14,10 +14,13 @@ HyPe (arXiv 2212.08853, Table 7) compares on two labels everywhere: contradictio
 entailed, which is what `not_entailment` says here; the task table names SciTail's classes so.
 """
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.tasks.table import parse_task
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SYNONYMS = {
     "entails": "entailment",
@@ -47,8 +50,8 @@ def canonical(label: str) -> str:
     return SYNONYMS.get(plain, plain)
 
 
-def coarsening(fine: tuple[str, ...], coarse: tuple[str, ...]) -> np.ndarray | None:
-    """For each label of `fine` the index of the label of `coarse` that it is, or is a part of; shape (len(fine),).
+def coarsening(fine: tuple[str, ...], coarse: tuple[str, ...]) -> tuple[int, ...] | None:
+    """For each label of `fine` the index of the label of `coarse` that it is, or is a part of.
 
     None where the spaces have no such reading: a label of `fine` without a place, one of `coarse` that none reaches, or
     no labels at all (regression).
@@ -56,7 +59,7 @@ def coarsening(fine: tuple[str, ...], coarse: tuple[str, ...]) -> np.ndarray | N
     index = {canonical(label): i for i, label in enumerate(coarse)}
     names = [canonical(label) for label in fine]
     places = [index.get(name, index.get(PART_OF.get(name, ""), -1)) for name in names]
-    return np.array(places, dtype=np.int64) if places and set(places) == set(range(len(coarse))) else None
+    return tuple(places) if places and set(places) == set(range(len(coarse))) else None
 
 
 def shared_space(model_labels: tuple[str, ...], target_labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,8 +82,8 @@ def shared_space(model_labels: tuple[str, ...], target_labels: tuple[str, ...]) 
 
 
 def project(
-    probabilities: np.ndarray, model_labels: tuple[str, ...], target_labels: tuple[str, ...], rule: str = "sum"
-) -> np.ndarray:
+    probabilities: "np.ndarray", model_labels: tuple[str, ...], target_labels: tuple[str, ...], rule: str = "sum"
+) -> "np.ndarray":
     """A model's probabilities (n, C_model), on the labels of a target as coarse or coarser: (n, C_target), float64.
 
     With the rule `sum` a coarse class has the sum of its parts' probabilities; with `argmax` the most probable fine
@@ -91,6 +94,8 @@ def project(
     """
     if rule not in RULES:
         raise SteadyTuneError(f"labels: unknown rule '{rule}'; known: {', '.join(RULES)}")
+    import numpy as np
+
     probabilities = np.asarray(probabilities, dtype=np.float64)
     if probabilities.ndim != 2 or probabilities.shape[1] != len(model_labels):
         raise ValueError(f"probabilities of shape {probabilities.shape} for {len(model_labels)} labels")
@@ -103,7 +108,7 @@ def project(
     return probabilities @ np.eye(len(target_labels))[places]
 
 
-def collapse_gold(labels: np.ndarray, target_labels: tuple[str, ...], space: tuple[str, ...]) -> np.ndarray:
+def collapse_gold(labels: "np.ndarray", target_labels: tuple[str, ...], space: tuple[str, ...]) -> "np.ndarray":
     """Gold class indices (n,) of a target set, as indices into a space as coarse or coarser: (n,) int64.
 
     Raises:
@@ -112,11 +117,13 @@ def collapse_gold(labels: np.ndarray, target_labels: tuple[str, ...], space: tup
     return _places(target_labels, space)[labels]
 
 
-def _places(fine: tuple[str, ...], coarse: tuple[str, ...]) -> np.ndarray:
+def _places(fine: tuple[str, ...], coarse: tuple[str, ...]) -> "np.ndarray":
+    import numpy as np
+
     places = coarsening(fine, coarse)
     if places is None:
         raise SteadyTuneError(f"labels: {_describe(fine)} cannot be read as {_describe(coarse)}")
-    return places
+    return np.array(places, dtype=np.int64)
 
 
 def _describe(labels: tuple[str, ...]) -> str:

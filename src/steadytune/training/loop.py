@@ -12,8 +12,8 @@ import torch
 from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.methods.base import Composition, Update
-from steadytune.methods.forward import Forward
-from steadytune.methods.objective import Objective
+from steadytune.methods.support.forward import Forward
+from steadytune.methods.support.objective import Objective
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint

@@ -3,7 +3,7 @@
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from steadytune.methods.tensors import is_weight
+from steadytune.methods.support.tensors import is_weight
 from steadytune.suite.protocol import Protocol
 
 

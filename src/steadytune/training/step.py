@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steadytune.encoders.batching import Batch
 from steadytune.methods.base import Composition, Update
-from steadytune.methods.forward import Forward
+from steadytune.methods.support.forward import Forward
 from steadytune.training.flop_counter import flop_counter
 from steadytune.training.precision import Precision
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from steadytune.evaluation.metrics import compute
 from steadytune.layers.pooling import pooled_states
-from steadytune.methods.objective import Objective
+from steadytune.methods.support.objective import Objective
 from steadytune.streams import derive
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from steadytune.layers.inside.measure import Measured, measure, pool
 from steadytune.layers.inside.probes import probe
 from steadytune.layers.pooling import special_token_ids
 from steadytune.layout import dataset_folder, inside_before_path, inside_path, model_folder, record_path
-from steadytune.methods.objective import Classification, Regression
+from steadytune.methods.support.objective import Classification, Regression
 from steadytune.store.receipt import verify
 from steadytune.streams import Streams
 from steadytune.suite.cell import Cell

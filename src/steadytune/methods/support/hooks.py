@@ -1,4 +1,4 @@
-"""What the methods of a cell do in a forward pass, gathered for `methods/forward.py`."""
+"""What the methods of a cell do in a forward pass, gathered for `methods/support/forward.py`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from steadytune.methods.prefix import FrozenPrefix
+    from steadytune.methods.support.prefix import FrozenPrefix
     from steadytune.streams import Streams
 
 Change: TypeAlias = "Callable[[int, Tensor, Streams], Tensor]"

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from steadytune.encoders.passes import generator_of
 from steadytune.errors import SteadyTuneError
-from steadytune.methods.hooks import Hooks
-from steadytune.methods.objective import Objective
+from steadytune.methods.support.hooks import Hooks
+from steadytune.methods.support.objective import Objective
 
 if TYPE_CHECKING:
     from steadytune.encoders.batching import Batch
     from steadytune.encoders.encoder import Encoder, EncoderOutput
     from steadytune.encoders.passes import LayerInput
-    from steadytune.methods.prefix import FrozenPrefix
+    from steadytune.methods.support.prefix import FrozenPrefix
     from steadytune.streams import Streams
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn import functional
 
-from steadytune.methods.tensors import at_least_single
+from steadytune.methods.support.tensors import at_least_single
 
 
 class Objective(Protocol):
