@@ -6,16 +6,20 @@ CORES ?= all
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test drills check format lock slurm validator bench clean
+.PHONY: run test test-all picture drills check format lock slurm validator bench clean
 
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
 	@$(BIN)/steadytune run $(SUITE) --cores $(CORES)
 	@echo "results/$(notdir $(basename $(SUITE)))/report.html"
 
-# Everything that is tested, side by side on all cores.
+# The fast tests, in parallel on all cores: minutes.
 test: $(READY)
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadgroup
+
+# The others: whole runs, drills, environments, the browser, the README's commands.
+test-all: $(READY)
+	@$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadgroup
 
 # Fifty runs of a small suite, killed at random moments: all must end in the same bytes. About half an hour.
 drills: $(READY)
@@ -28,7 +32,13 @@ check: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/deptry src
 	$(BIN)/snakemake --lint
+
+# The picture in README: the first screen of a finished mini suite's report. Needs Chromium.
+picture:
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,960 \
+	    --screenshot=docs/report.png "file://$(CURDIR)/results/mini/report.html"
 
 # Speed against transformers.Trainer, of methods, of the start, of a frozen prefix, of planning: docs/performance.md.
 bench: $(READY)

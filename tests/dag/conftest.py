@@ -1,21 +1,33 @@
-"""Fixtures of the DAG's tests."""
+"""A project whose data and encoder are staged, shared by all tests of whole runs and all their processes."""
+
+import fcntl
 
 import pytest
 from dag_project import Project, copy_project, copy_staged
 
+STAGED = ("models/steadytune/mini", *(f"datasets/steadytune/mini/{name}" for name in ("rte", "mnli", "mrpc")))
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs take minutes: `make test` leaves them to `make test-all`."""
+    for item in items:
+        if "tests/dag/" in item.path.as_posix():
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
-def staged(root, tmp_path_factory) -> Project:
-    """A project whose mini encoder is pretrained; copied by tests that must not disturb each other."""
-    project = copy_project(root, tmp_path_factory.mktemp("staged"))
-    done = project.snakemake(
-        "--",
-        "store/models/steadytune/mini/receipt.json",
-        "store/datasets/steadytune/mini/rte/receipt.json",
-        "store/datasets/steadytune/mini/mnli/receipt.json",
-        "store/datasets/steadytune/mini/mrpc/receipt.json",
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
+def staged(root, tmp_path_factory, worker_id) -> Project:
+    """A project whose mini encoder is pretrained; tests copy it."""
+    temporary = tmp_path_factory.getbasetemp()
+    # The processes of pytest-xdist have temporary folders side by side, and share this one.
+    folder = (temporary if worker_id == "master" else temporary.parent) / "staged"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "store" / STAGED[0]).exists():
+            return Project(folder)
+        project = copy_project(root, folder)
+        done = project.snakemake("--", *(f"store/{name}/receipt.json" for name in STAGED))
+        assert done.returncode == 0, done.stdout[-3000:]
     return project
 
 

@@ -50,32 +50,38 @@ class Project:
         return {path.name: path.read_bytes() for path in sorted((self.results / "tables").iterdir())}
 
 
-def copy_project(root: Path, folder: Path) -> Project:
-    """The files that git knows or would add, and the environment by a link."""
+def copy_project(root: Path, folder: Path, *, complete: bool = False) -> Project:
+    """The files that git knows or would add; the environment and what is published by a link.
+
+    complete: keep every table and figure of the mini suite, and not two tables and a figure.
+    """
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=root,
-                            capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
+                            capture_output=True, text=True, check=True).stdout.splitlines()  # fmt: skip
     for name in listed:
-        if (root / name).is_file():
+        if not name.startswith("published/") and (root / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, folder / name)
-    (folder / ".venv").symlink_to(root / ".venv")
+    for name in (".venv", "published"):
+        (folder / name).symlink_to(root / name)
     project = Project(folder)
-    project.edit("config/mini.yaml", _without_looking_inside)
-    project.edit("config/mini.yaml", lambda value: value.update(grid=GRID))
-    project.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=2))
+    project.edit("config/mini.yaml", lambda value: _shrink(value, complete))
     project.edit("config/encoders/mini.yaml", lambda value: value.update(PRETRAINING))
     return project
 
 
-def copy_staged(root: Path, staged: Project, folder: Path) -> Project:
+def copy_staged(root: Path, staged: Project, folder: Path, *, complete: bool = False) -> Project:
     """A fresh copy with the staged store, and with what Snakemake knows of it."""
-    copy = copy_project(root, folder)
+    copy = copy_project(root, folder, complete=complete)
     for name in ("store", ".snakemake"):
         shutil.copytree(staged.folder / name, copy.folder / name)
     return copy
 
 
-def _without_looking_inside(suite: dict) -> None:
+def _shrink(suite: dict, complete: bool) -> None:
     """Leave out what takes as long as the cells themselves; the mini suite's own run has it."""
     del suite["inside"]
+    suite["grid"] = GRID
+    suite["protocol"]["epochs"] = 2
     suite["figures"] = [name for name in suite["figures"] if name not in INSIDE_FIGURES]
+    if not complete:
+        suite["figures"], suite["tables"] = ["seed-spread"], ["main", "coverage"]

@@ -29,7 +29,7 @@ def jobs(text):
 @pytest.fixture(scope="module")
 def finished(root, staged, tmp_path_factory):
     """A project that was run once to its end, through the command of `make run`."""
-    project = copy_staged(root, staged, tmp_path_factory.mktemp("finished"))
+    project = copy_staged(root, staged, tmp_path_factory.mktemp("finished"), complete=True)
     done = project.run("steadytune", "run", "mini", "--cores", "2")
     assert done.returncode == 0, done.stdout[-3000:]
     project.log = done.stdout
@@ -80,7 +80,7 @@ def test_nothing_is_left_to_do(finished):
     assert "Nothing to be done" in done.stdout
 
 
-def test_a_gathered_table_that_is_gone_is_made_again_though_what_follows_from_it_stands(finished):
+def test_deleted_table_is_rebuilt(finished):
     table, aside = finished.folder / "results/mini/metrics.parquet", finished.folder / "results/metrics.aside"
     table.rename(aside)
     planned = jobs(finished.snakemake("--dry-run").stdout)
@@ -150,7 +150,8 @@ def test_a_changed_title_renders_again_and_trains_nothing(finished):
     assert set(jobs(planned)) == {"collect", "claims", "tables", "figures", "report", "all"}
 
 
-def test_killed_at_three_moments_the_tables_are_the_same_bytes(finished, project):
+def test_killed_at_three_moments_the_tables_are_the_same_bytes(finished, root, staged, tmp_path):
+    project = copy_staged(root, staged, tmp_path, complete=True)
     clock = random.Random(1)
     command = ["steadytune", "run", "mini", "--cores", "2"]
     for _ in range(3):
@@ -169,7 +170,7 @@ def test_the_commands_of_the_readme_run(finished, root):
     blocks = re.findall(r"^```(?:console|sh|bash)\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
     commands = [line.removeprefix("$ ").partition("  #")[0] for block in blocks for line in block.splitlines() if line]
     skipped = ("git clone", "cd ", "make test", "make check", "conda ", "export ")
-    run = [command for command in commands if not command.startswith(skipped) and "--use-conda" not in command]
+    run = [command.removeprefix(".venv/bin/") for command in commands if not command.startswith(skipped)]
     assert len(run) >= 6
     for command in run:
         done = finished.run(*shlex.split(command))
