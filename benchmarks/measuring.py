@@ -31,7 +31,7 @@ from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.suite.suite import STORE_VARIABLE
 from steadytune.tasks.data import Encoded, encode, load_split
-from steadytune.tasks.table import Task, parse_task
+from steadytune.tasks.table import Task, find_task
 from steadytune.training.loop import Fit, fit
 from steadytune.training.precision import Precision
 from steadytune.training.usage import processor_name
@@ -114,7 +114,7 @@ class Material:
     @classmethod
     def load(cls, name: str, examples: int, development: int) -> "Material":
         """`examples` for training, as many as asked for development or all that there are."""
-        task = parse_task(name)[0]
+        task = find_task(name)
         store = Path(os.environ[STORE_VARIABLE]) if STORE_VARIABLE in os.environ else None
         if store is None:
             return cls(task, drawn_encoder(task.num_labels), _draw(task, examples, 0), _draw(task, development, 1))

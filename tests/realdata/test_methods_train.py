@@ -16,7 +16,7 @@ from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import encode, load_split
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.table import find_task
 from steadytune.training.loop import fit
 
 FOLDER = STORE / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
@@ -33,8 +33,8 @@ NAMES = [name for name in registry.methods() if name != "vanilla"]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A function: method -> the parameters after 20 steps, and the mean loss; everything else as for vanilla."""
-    task, size = parse_task("rte@80")
-    encoded = encode(load_split(task, "train", STORE, size), load_tokenizer(FOLDER), PROTOCOL.max_length)
+    task = find_task("rte@80")
+    encoded = encode(load_split(task, "train", STORE, task.size), load_tokenizer(FOLDER), PROTOCOL.max_length)
     fresh = load_encoder(FOLDER, task.num_labels, init_seed=0)
 
     def train(name):

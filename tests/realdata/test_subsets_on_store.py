@@ -6,7 +6,7 @@ from staged_store import REPOSITORY, STORE
 
 from steadytune.tasks.data import load_split
 from steadytune.tasks.subsets import SIZES, read_list
-from steadytune.tasks.table import TASKS, parse_task
+from steadytune.tasks.table import TASKS, find_task
 
 LISTS = sorted((REPOSITORY / "published/subsets").iterdir())
 
@@ -14,21 +14,21 @@ LISTS = sorted((REPOSITORY / "published/subsets").iterdir())
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
 def test_a_list_is_what_training_takes(path, monkeypatch, caplog):
     monkeypatch.chdir(REPOSITORY)
-    task, size = parse_task(path.stem)
+    task = find_task(path.stem)
     assert task.train
-    assert load_split(task, task.train, STORE, size)["row"][:] == read_list(path).rows.tolist()
+    assert load_split(task, task.train, STORE, task.size)["row"][:] == read_list(path).rows.tolist()
     assert caplog.text == "", "the list is for other rows"
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
 def test_a_list_is_stratified(path):
-    task, size = parse_task(path.stem)
+    task = find_task(path.stem)
     whole = load_split(task, task.train or "", STORE)
     strata = dict(zip(whole["row"][:], np.rint(whole["label"][:]).tolist(), strict=True))
     shares = np.array([list(strata.values()).count(label) for label in sorted(set(strata.values()))]) / len(whole)
     chosen = [strata[row] for row in read_list(path).rows.tolist()]
     counts = np.array([chosen.count(label) for label in sorted(set(strata.values()))])
-    assert (abs(counts - shares * size) < 1).all()
+    assert (abs(counts - shares * task.size) < 1).all()
 
 
 def test_every_set_that_is_large_enough_has_its_lists():

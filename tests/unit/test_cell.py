@@ -9,9 +9,11 @@ from steadytune.cells.fingerprint import code_digest, fingerprint, meaning, meth
 from steadytune.methods.registry import parse
 from steadytune.suite.cell import Spec, canonical_digest
 from steadytune.suite.protocol import Protocol
+from steadytune.tasks.table import find_task
 
 SPEC = Spec(suite="demo", encoder="mini", model="steadytune/mini", weights="pretrained", method="hype-n",
-            parts=parse("hype-n")[0], task="rte", transfer=("hans",), seed=0, protocol=Protocol())  # fmt: skip
+            parts=parse("hype-n")[0], task="rte", transfer=("hans",), seed=0, protocol=Protocol(),
+            tasks={name: find_task(name) for name in ("rte", "hans")})  # fmt: skip
 
 
 def test_a_specs_digest_is_that_of_its_json_and_follows_its_seed():
@@ -42,17 +44,16 @@ def test_every_setting_counts(change):
     assert fingerprint(SPEC, {"a": "1"}) != fingerprint(replace(SPEC, **change), {"a": "1"})
 
 
-def test_inputs_and_the_task_table_count(monkeypatch):
+def test_inputs_and_the_task_table_count():
     # Without transfer sets the one entry that is read is the task's own.
-    spec = replace(SPEC, transfer=())
+    spec = SPEC.without_transfer()
     before = fingerprint(spec, {"a": "1"})
     assert before == fingerprint(spec, {"a": "1"})
     assert before != fingerprint(spec, {"a": "2"})
-    task, size = cells.parse_task(spec.task)
-    monkeypatch.setattr(cells, "parse_task", lambda name: (replace(task, description="another"), size))
-    assert before == fingerprint(spec, {"a": "1"})
-    monkeypatch.setattr(cells, "parse_task", lambda name: (replace(task, labels=task.labels[::-1]), size))
-    assert before != fingerprint(spec, {"a": "1"})
+    task = spec.tasks[spec.task]
+    described, relabelled = replace(task, description="another"), replace(task, labels=task.labels[::-1])
+    assert before == fingerprint(replace(spec, tasks={spec.task: described}), {"a": "1"})
+    assert before != fingerprint(replace(spec, tasks={spec.task: relabelled}), {"a": "1"})
 
 
 def test_code_counts_by_its_meaning(tmp_path, monkeypatch):

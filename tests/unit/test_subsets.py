@@ -13,7 +13,7 @@ from steadytune.tasks import subsets
 from steadytune.tasks.data import load_split
 from steadytune.tasks.publish import publish
 from steadytune.tasks.subsets import content_digest, list_path, read_list
-from steadytune.tasks.table import TASKS, parse_task
+from steadytune.tasks.table import TASKS, find_task
 
 SHIPPED = Path(__file__).parents[2] / "published/subsets"
 RTE = TASKS["rte"]
@@ -21,14 +21,13 @@ RTE = TASKS["rte"]
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.iterdir()), ids=lambda path: path.stem)
 def test_a_shipped_list_is_whole(path):
-    task, size = parse_task(path.stem)
+    task = find_task(path.stem)
     rows = read_list(path).rows
-    assert task.train and size == len(rows) == len(set(rows))
+    assert task.train and task.size == len(rows) == len(set(rows))
     assert (np.diff(rows) > 0).all() and rows[0] >= 0
     header = path.read_text(encoding="utf-8").split("\n")[0]
-    assert (
-        header.startswith(f"# {path.stem}: {size} of the ") and f"of {task.dataset_key}, split {task.train}" in header
-    )
+    assert header.startswith(f"# {path.stem}: {task.size} of the ")
+    assert f"of {task.dataset_key}, split {task.train}" in header
 
 
 def test_the_shipped_lists_are_small_and_smaller_ones_lie_in_larger_ones():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from steadytune.evaluation.formulas import METRICS
 from steadytune.store.lock import load_lock
 from steadytune.tasks.labels import shared_space
 from steadytune.tasks.parts import PARTS, split_name
-from steadytune.tasks.table import TASKS, Task, parse_task
+from steadytune.tasks.table import TASKS, Task, find_task
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTATION = REPOSITORY / "docs/tasks.md"
@@ -109,8 +110,8 @@ def test_mini_tasks_copy_their_originals() -> None:
     ("name", "base", "size"),
     [("rte", "rte", None), ("rte@1k", "rte", 1000), ("mnli-mm@50", "mnli-mm", 50), ("snli@12k", "snli", 12000)],
 )
-def test_parse_task(name: str, base: str, size: int | None) -> None:
-    assert parse_task(name) == (TASKS[base], size)
+def test_find_task(name: str, base: str, size: int | None) -> None:
+    assert find_task(name) == replace(TASKS[base], size=size)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +127,9 @@ def test_parse_task(name: str, base: str, size: int | None) -> None:
         ("rte@0500", "task 'rte@0500': write rte@500"),
     ],
 )
-def test_parse_task_refuses(name: str, message: str) -> None:
+def test_find_task_refuses(name: str, message: str) -> None:
     with pytest.raises(SteadyTuneError) as error:
-        parse_task(name)
+        find_task(name)
     assert str(error.value) == message
 
 

@@ -7,13 +7,11 @@ trains (comments and docstrings aside), so that a record is stale because of wha
 import ast
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from steadytune.methods.registry import methods
 from steadytune.suite.cell import Spec, canonical_digest
-from steadytune.tasks.table import parse_task
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -51,9 +49,8 @@ def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
         spec: the resolved cell.
         inputs: digest of every staged folder that it reads, by key.
     """
-    named = {name: parse_task(name)[0] for name in (spec.task, *spec.transfer)}
     tasks = {
-        name: {key: value for key, value in asdict(task).items() if key not in PROSE} for name, task in named.items()
+        name: {key: value for key, value in vars(task).items() if key not in PROSE} for name, task in spec.tasks.items()
     }
     files = method_files(frozenset(methods()[part.name][0].__module__ for part in spec.parts))
     code = code_digest((*TRAINING_CODE, *files))

@@ -13,12 +13,11 @@ from steadytune.layout import Kind, staged_folder, variability_path
 from steadytune.schema import read_json
 from steadytune.suite.cell import Spec
 from steadytune.suite.suite import Suite
-from steadytune.tasks.table import parse_task
 
 
 def input_folders(spec: Spec, store: Path) -> dict[tuple[Kind, str], Path]:
     """The staged folders that a cell reads, by kind and key: its encoder first, then its data sets."""
-    datasets = sorted({parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)})
+    datasets = sorted({task.dataset_key for task in spec.tasks.values()})
     entries: list[tuple[Kind, str]] = [("models", spec.model), *(("datasets", key) for key in datasets)]
     return {(kind, key): staged_folder(store, kind, key) for kind, key in entries}
 

@@ -1,6 +1,5 @@
 """A cell's fine-tuned model, kept as a file for what is measured inside it, and read again."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_model, save_file, save_model
@@ -34,7 +33,7 @@ def load_kept(suite: Suite, cell: Cell, device: str) -> Material:
     The encoder is built as training built it, methods' `prepare` included, for the layers that they drop and the
     modules that they add; then every weight is read.
     """
-    spec = replace(suite.spec(cell), transfer=())
+    spec = suite.spec(cell).without_transfer()
     material = Material.load(spec, suite.file.store, device, selected_layer(suite, spec))
     streams = Streams(spec.seed, device)
     method = Composition([part.build() for part in spec.parts])

@@ -20,7 +20,7 @@ from steadytune.suite.cell import Spec
 from steadytune.tasks.data import encode, load_split, split_off
 from steadytune.tasks.duplicates import count_seen, text_keys
 from steadytune.tasks.spans import encode_windows
-from steadytune.tasks.table import Task, parse_task
+from steadytune.tasks.table import Task
 from steadytune.training.usage import Meter
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Material:
         meter = meter or Meter()
         folder = model_folder(store, spec.model)
         tokenizer = load_tokenizer(folder)
-        task, size = parse_task(spec.task)
+        task = spec.tasks[spec.task]
         head = "span" if task.span else "sentence"
         seed, protocol = Streams.seeds(spec.seed)["init"], spec.protocol
         encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
@@ -92,7 +92,7 @@ class Material:
                     encoded = encode(dataset, tokenizer, protocol.max_length)
             return Batcher(encoded, encoder.padding, batch_size)
 
-        data, apart = load_split(task, task.train or "", store, size), None
+        data, apart = load_split(task, task.train or "", store, task.size), None
         if protocol.holdout:
             data, apart = split_off(data, protocol.holdout)
         train, trained_on = batcher(data, protocol.batch_size), frozenset(text_keys(data))
@@ -100,12 +100,12 @@ class Material:
         def evaluation(of: Task, dataset: "Dataset") -> EvaluationSet:
             return EvaluationSet(of, batcher(dataset, protocol.evaluation_batch_size), count_seen(dataset, trained_on))
 
-        sets = {spec.task: (task, None)} | {name: parse_task(name) for name in spec.transfer}
         evaluations = {
-            name: evaluation(of, load_split(of, of.evaluation, store, subset)) for name, (of, subset) in sets.items()
+            name: evaluation(of, load_split(of, of.evaluation, store, of.size if name in spec.transfer else None))
+            for name, of in spec.tasks.items()
         }
         held_out = evaluation(task, apart) if apart is not None else None
-        chosen = _rows_digest(train.encoded.rows) if size or protocol.holdout else None
+        chosen = _rows_digest(train.encoded.rows) if task.size or protocol.holdout else None
         return cls(encoder, task, device, train, evaluations, held_out, chosen, selected_layer)
 
 

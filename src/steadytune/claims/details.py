@@ -11,7 +11,6 @@ from steadytune.claims.significance import mcnemar, permutation
 from steadytune.claims.statistics import almost_stochastic_order, probability_of_improvement, summarise
 from steadytune.layout import predictions_path
 from steadytune.results.model import Results
-from steadytune.tasks.table import parse_task
 
 
 def details(claim: Claim, evidence: Evidence, scene: Scene) -> list[dict[str, Any]]:
@@ -47,7 +46,7 @@ def details(claim: Claim, evidence: Evidence, scene: Scene) -> list[dict[str, An
 
 def _mcnemar(scene: Scene, stratum: Stratum, methods: tuple[str, str], seeds: tuple[int, ...]) -> dict[str, int] | None:
     """How many pairs of runs there are, and how many of them differ; None where there are no classes to predict."""
-    task, _ = parse_task(stratum.task)
+    task = scene.suite.task(stratum.task)
     if task.regression or task.span:
         return None
     p_values = []

@@ -12,7 +12,7 @@ from steadytune.methods.registry import parse
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.suite.suite import Suite
 from steadytune.tasks.labels import has_reading
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.table import find_task
 
 CLAIMS = Path("config/claims")
 
@@ -100,7 +100,7 @@ def _check_names(claim: Claim) -> None:
         if isinstance(claim.sets, dict) and set(claim.sets) != set(claim.tasks):
             raise SteadyTuneError("sets: expected an entry for each of its tasks")
     for name in names:
-        parse_task(name)
+        find_task(name)
     if isinstance(claim, Difference) and claim.reading == "two-way":
         _check_reading(claim)
     if claim.unreachable is None and isinstance(claim, Difference | Gain):
@@ -120,5 +120,5 @@ def _check_reading(claim: Difference) -> None:
     for task in claim.tasks:
         sets = claim.sets.get(task) if isinstance(claim.sets, dict) else claim.sets
         for name in sets or [task]:
-            if not has_reading(task, name):
+            if not has_reading(find_task(task), find_task(name)):
                 raise SteadyTuneError(f"reading: 'two-way': {task} on {name} is not about entailment")

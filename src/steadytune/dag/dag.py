@@ -18,7 +18,6 @@ from steadytune.store.lock import entry_digest, generated_corpus, load_lock
 from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.loading import DEFAULT_SUITE, load_suite
 from steadytune.suite.suite import Suite
-from steadytune.tasks.table import parse_task
 
 
 class Dag(Targets):
@@ -89,7 +88,7 @@ class Dag(Targets):
         if wildcards.encoder not in self.suite.file.encoders:
             raise WorkflowError(f"{self.file}: no encoder '{wildcards.encoder}'")
         model = self.suite.model(wildcards.encoder, wildcards.task)
-        task, _ = _said(lambda: parse_task(wildcards.task))
+        task = _said(lambda: self.suite.task(wildcards.task))
         receipts = [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
         return self._needed(receipts, variability_path(self.suite, wildcards.encoder, wildcards.task))
 
@@ -153,7 +152,7 @@ class Dag(Targets):
     def _receipts_of(self, model: str, *tasks: str) -> list[str]:
         """Those of an encoder and of the data sets of tasks."""
         if (model, *tasks) not in self._receipts:
-            keys = sorted({parse_task(name)[0].dataset_key for name in tasks})
+            keys = sorted({self.suite.task(name).dataset_key for name in tasks})
             found = [self.receipt("models", model), *(self.receipt("datasets", key) for key in keys)]
             self._receipts[model, *tasks] = found
         return self._receipts[model, *tasks]

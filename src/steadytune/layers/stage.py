@@ -24,7 +24,6 @@ from steadytune.streams import derive
 from steadytune.suite.suite import Suite
 from steadytune.suite.variability import VariabilitySettings
 from steadytune.tasks.data import encode, load_split
-from steadytune.tasks.table import parse_task
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     if encoder_name not in suite.file.encoders:
         raise unknown("encoder", encoder_name, suite.file.encoders, str(suite.path))
     entry, protocol, settings = suite.file.encoders[encoder_name], suite.base_protocol, suite.file.variability
-    task, size = parse_task(task_name)
+    task = suite.task(task_name)
     device = pick_device()
     set_determinism(protocol.determinism, protocol.threads, device)
     folder = model_folder(suite.file.store, suite.model(encoder_name, task_name))
@@ -49,7 +48,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     tokenizer = load_tokenizer(folder)
     # Weights drawn anew have no cell's seed here: one fixed draw.
     encoder = load_encoder(folder, task.num_labels, 0, entry.weights).to(device)
-    data = load_split(task, task.train or task.evaluation, suite.file.store, size)
+    data = load_split(task, task.train or task.evaluation, suite.file.store, task.size)
     encoded = encode(data, tokenizer, protocol.max_length)
     _, indices = class_indices(encoded.labels, settings.regression)
     sample = Sample(indices, settings.kept_examples)

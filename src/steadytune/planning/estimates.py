@@ -128,7 +128,7 @@ class Estimator:
             if (run.model, run.task) == (spec.model, spec.task)
             and (run.protocol["max_length"], run.protocol["batch_size"]) == (protocol.max_length, protocol.batch_size)
         ]
-        rows = self.sizes.rows(spec.task, "train")
+        rows = self.sizes.rows(spec.tasks[spec.task], "train")
         if rows is None and protocol.steps is None:
             return math.nan
         kept = (1 - protocol.holdout) * (rows or 0)
@@ -140,7 +140,7 @@ class Estimator:
 
     def _evaluation_rows(self, spec: Spec, epochs: int = 0) -> float:
         """Examples scored at the end, and on the task's own set after each of so many epochs."""
-        rows = [self.sizes.rows(name, "evaluation") for name in (spec.task, *spec.transfer)]
+        rows = [self.sizes.rows(task, "evaluation") for task in spec.tasks.values()]
         if rows[0] is None:
             return math.nan
         # A transfer set whose size is not known is left out: the largest are known.

@@ -11,7 +11,6 @@ from steadytune.suite.cell import Cell
 from steadytune.suite.file import Override
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base
-from steadytune.tasks.table import parse_task
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def choose(suite: Suite, states: Mapping[str, str]) -> tuple[dict[Pair, Cell], d
     for cell in suite.cells:
         spec = suite.spec(cell)
         pair = (spec.model, base(cell.method))
-        keys = {parse_task(name)[0].dataset_key for name in (spec.task, *spec.transfer)}
+        keys = {task.dataset_key for task in spec.tasks.values()}
         needed = [f"models/{spec.model}", *(f"datasets/{key}" for key in sorted(keys))]
         lacking = {where: states[where] for where in needed if states[where] != "ok"}
         if spec.reads_selection:

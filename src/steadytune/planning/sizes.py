@@ -16,7 +16,7 @@ from steadytune.layout import LOCK, dataset_folder, model_folder
 from steadytune.schema import read_yaml
 from steadytune.store.lock import load_lock
 from steadytune.tasks.parts import PARTS, split_name
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.table import Task
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,11 @@ class Sizes:
         known = [key for key in SHAPES if name == key or name.startswith((f"{key}-", f"{key}_"))]
         return SHAPES[max(known, key=len)] if known else None
 
-    def _rows(self, task: str, split: str) -> int | None:
+    def _rows(self, entry: Task, split: str) -> int | None:
         """Examples of a task's split, `train` or `evaluation`; None where nothing says."""
-        entry, size = parse_task(task)
         name, part = split_name((entry.train or "") if split == "train" else entry.evaluation)
-        if size is not None:
-            return size
+        if entry.size is not None:
+            return entry.size
         files = list(dataset_folder(self._store, entry.dataset_key).glob(f"{name}-*.parquet"))
         if files:
             from pyarrow.parquet import read_metadata

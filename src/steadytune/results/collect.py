@@ -15,7 +15,6 @@ from steadytune.files import write_parquet
 from steadytune.layout import metrics_path, record_path
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
-from steadytune.tasks.table import parse_task
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ def _rows(suite: Suite, cell: Cell, record: Record | str) -> Iterator[dict[str, 
                 "status": status,
                 "evaluation_set": name,
                 "kind": "in_domain" if name == cell.task else "transfer",
-                "metric": headline_metric(parse_task(cell.task)[0], parse_task(name)[0]),
+                "metric": headline_metric(suite.task(cell.task), suite.task(name)),
                 "headline": True,
                 "value": math.nan,
                 "seconds": seconds,

@@ -27,7 +27,7 @@ from steadytune.results.churn import churn
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 from steadytune.tasks.data import read_columns
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.table import Task
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def analyse_predictions(suite: Suite) -> None:
     """
     slices: list[Row] = []
     calibration: list[Row] = []
-    columns = cache(lambda name: _columns(name, suite.file.store))
+    columns = cache(lambda name: _columns(suite.task(name), suite.file.store))
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in suite.cells:
         groups.setdefault((cell.encoder, cell.method, cell.task), []).append(cell)
@@ -66,10 +66,11 @@ def analyse_predictions(suite: Suite) -> None:
         answers: dict[int, dict[str, Alignment]] = {}
         for cell in cells:
             for name, table in _predictions(suite, cell):
-                aligned = _aligned(cell, name, table, suite.spec(cell).protocol.collapse)
+                tasks = suite.task(cell.task), suite.task(name)
+                aligned = _aligned(*tasks, table, suite.spec(cell).protocol.collapse)
                 answers.setdefault(cell.seed, {})[name] = aligned
                 key = {**names, "seed": cell.seed, "evaluation_set": name}
-                calibration += [key | row for row in _calibration(_aligned(cell, name, table, "sum"))]
+                calibration += [key | row for row in _calibration(_aligned(*tasks, table, "sum"))]
                 slices += [key | row for row in _slices(aligned, columns(name), table["row"].to_numpy())]
         calibration += [{**names, **row} for row in _churn(answers)]
     _write(slices, SLICES, slices_path(suite))
@@ -85,26 +86,24 @@ def _predictions(suite: Suite, cell: Cell) -> Iterator[tuple[str, pd.DataFrame]]
         record = read_record(record_path(suite, cell))
     except SteadyTuneError:
         return
-    source, _ = parse_task(cell.task)
+    source = suite.task(cell.task)
     if record.evaluations and not source.regression and not source.span:
         table = pd.read_parquet(predictions_path(suite, cell))
         for name, rows in table.groupby("evaluation_set", sort=False):
-            if np.isfinite(_logits(cell, rows)).all():
+            if np.isfinite(_logits(source, rows)).all():
                 yield str(name), rows
 
 
-def _aligned(cell: Cell, name: str, table: pd.DataFrame, rule: str) -> Alignment:
-    source, target = parse_task(cell.task)[0], parse_task(name)[0]
-    return align(source, target, _logits(cell, table), table["label"].to_numpy().astype(np.int64), rule)
+def _aligned(source: Task, target: Task, table: pd.DataFrame, rule: str) -> Alignment:
+    return align(source, target, _logits(source, table), table["label"].to_numpy().astype(np.int64), rule)
 
 
-def _logits(cell: Cell, table: pd.DataFrame) -> np.ndarray:
-    return table[[f"logit_{i}" for i in range(parse_task(cell.task)[0].num_labels)]].to_numpy()
+def _logits(source: Task, table: pd.DataFrame) -> np.ndarray:
+    return table[[f"logit_{i}" for i in range(source.num_labels)]].to_numpy()
 
 
-def _columns(name: str, store: Path) -> pd.DataFrame:
+def _columns(task: Task, store: Path) -> pd.DataFrame:
     """The columns that an evaluation set is sliced by, as far as its files have them, by row number."""
-    task, _ = parse_task(name)
     return pd.DataFrame(read_columns(task, task.evaluation, store, task.slices) if task.slices else {})
 
 

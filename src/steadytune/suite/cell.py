@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.registry import Part
 from steadytune.suite.protocol import Protocol
+from steadytune.tasks.task import Task
 
 Weights = Literal["pretrained", "random"]
 Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
@@ -57,6 +59,8 @@ class Spec:
     """Tasks whose evaluation split the fine-tuned model is evaluated on too."""
     seed: int
     protocol: Protocol
+    tasks: Mapping[str, Task] = field(repr=False, compare=False)
+    """The task and the transfer tasks, by these names, resolved; no part of the JSON."""
 
     @property
     def cell(self) -> Cell:
@@ -70,7 +74,11 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return json.loads(json.dumps(asdict(self)))
+        return json.loads(json.dumps(self, default=_fields))
+
+    def without_transfer(self) -> "Spec":
+        """The same cell, evaluated on its own task alone."""
+        return replace(self, transfer=(), tasks={self.task: self.tasks[self.task]})
 
     def digest(self) -> str:
         """The SHA-256 of the spec."""
@@ -85,4 +93,5 @@ def canonical_digest(value: Any) -> str:
 
 def _fields(value: Any) -> dict[str, Any]:
     # asdict would copy all that is in it first, which thousands of cells would notice.
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    hidden = {"tasks"} if isinstance(value, Spec) else set()
+    return {field.name: getattr(value, field.name) for field in fields(value) if field.name not in hidden}

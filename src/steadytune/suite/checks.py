@@ -11,7 +11,6 @@ from steadytune.suite.protocol import Protocol
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import SHORT_NAMES, Axes, base, expand
 from steadytune.tasks.labels import shared_space
-from steadytune.tasks.table import parse_task
 from steadytune.tasks.task import Task
 
 PARTS = ("encoder", "method", "task")
@@ -30,6 +29,9 @@ def check_settings(suite: Suite) -> None:
         _check_block(suite, block, f"{suite.path}: grid.{place}")
     for place, override in enumerate(suite.file.overrides):
         suite.check_protocol(asdict(base) | override.protocol, f"{suite.path}: overrides.{place}.protocol")
+    for name, targets in suite.file.transfer.items():
+        for target in targets:
+            _task(suite, target, f"{suite.path}: transfer.{name}")
 
 
 def check_names(suite: Suite) -> None:
@@ -67,7 +69,7 @@ def _check_block(suite: Suite, block: Grid, where: str) -> None:
              for part in _check_variant(suite, variant, where)]  # fmt: skip
     selecting = [part.name for part in parts if part.build().reads_selection]
     for name in block.tasks:
-        task = _task(name, f"{where}.tasks")
+        task = _task(suite, name, f"{where}.tasks")
         if task.train is None:
             raise SteadyTuneError(f"{where}.tasks: task '{name}' is for evaluation only")
         if task.span and selecting:
@@ -129,10 +131,8 @@ def _check_tasks(suite: Suite) -> None:
     _all_known(suite.file.transfer, tasks, "task", f"{suite.path}: transfer")
     for name, targets in suite.file.transfer.items():
         for target in targets:
-            where = f"{suite.path}: transfer.{name}"
-            labels = _task(target, where).labels
-            with _said_at(f"{where}: {target}"):
-                shared_space(parse_task(name)[0].labels, labels)
+            with _said_at(f"{suite.path}: transfer.{name}: {target}"):
+                shared_space(suite.task(name).labels, suite.task(target).labels)
     for name, entry in suite.file.encoders.items():
         _all_known(entry.models, tasks, "task", f"{suite.path}: encoders.{name}.models")
 
@@ -174,15 +174,15 @@ def _check_selection(suite: Suite) -> None:
 
 def _with_classes(suite: Suite, name: str, key: str) -> Task:
     """The task that a key of the file names, which has classes or scores for answers, and no spans."""
-    task = _task(name, f"{suite.path}: {key}")
+    task = _task(suite, name, f"{suite.path}: {key}")
     if task.span:
         raise SteadyTuneError(f"{suite.path}: {key}: '{name}' has spans for answers, and no classes")
     return task
 
 
-def _task(name: str, where: str) -> Task:
+def _task(suite: Suite, name: str, where: str) -> Task:
     with _said_at(where):
-        return parse_task(name)[0]
+        return suite.task(name)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.file import Grid, SuiteFile
 from steadytune.suite.protocol import Protocol
 from steadytune.suite.variants import SHORT_NAMES, expand
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.table import Task, find_task
 
 STORE_VARIABLE = "STEADYTUNE_STORE"
 
@@ -60,6 +60,14 @@ class Suite:
         entry = self.file.encoders[encoder]
         return entry.models.get(task, entry.model)
 
+    def task(self, name: str) -> Task:
+        """A task by its name in the suite, `rte` or `rte@1k`.
+
+        Raises:
+            SteadyTuneError: an unknown task, or a size in another spelling.
+        """
+        return find_task(name)
+
     def spec(self, cell: Cell) -> Spec:
         """Everything of a cell after defaults.
 
@@ -81,7 +89,8 @@ class Suite:
 
     def _resolve_first(self, cell: Cell) -> Spec:
         parts, rest = registry.parse(cell.method, self.settings)
-        encoder, task = self.file.encoders[cell.encoder], parse_task(cell.task)[0]
+        encoder, task = self.file.encoders[cell.encoder], self.task(cell.task)
+        transfer = self.file.transfer.get(cell.task, task.transfer)
         return Spec(
             suite=self.name,
             encoder=cell.encoder,
@@ -90,7 +99,8 @@ class Suite:
             method=cell.method,
             parts=parts,
             task=cell.task,
-            transfer=self.file.transfer.get(cell.task, task.transfer),
+            transfer=transfer,
+            tasks={name: self.task(name) for name in (cell.task, *transfer)},
             seed=cell.seed,
             protocol=self._protocol(cell, rest),
         )
@@ -99,7 +109,7 @@ class Suite:
         """Keys in the lock of every data set that a cell reads, each once."""
         names = {name for cell in self.cells for name in (cell.task, *self.spec(cell).transfer)}
         names |= set(self.file.inside.probes if self.file.inside else ()) | set(self.file.variability.tasks)
-        return sorted({parse_task(name)[0].dataset_key for name in names})
+        return sorted({self.task(name).dataset_key for name in names})
 
     def models(self) -> list[str]:
         """Keys in the lock of every encoder's weights, each once."""
@@ -113,7 +123,7 @@ class Suite:
             (cell.encoder, cell.task)
             for cell in self.cells
             if cell.encoder in wanted.encoders or self.spec(cell).reads_selection
-            if not parse_task(cell.task)[0].span
+            if not self.task(cell.task).span
         ]
         return list(dict.fromkeys([*pairs, *product(wanted.encoders, wanted.tasks)]))
 

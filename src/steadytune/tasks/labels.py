@@ -17,7 +17,7 @@ entailed, which is what `not_entailment` says here; the task table names SciTail
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,7 +130,6 @@ def _describe(labels: tuple[str, ...]) -> str:
     return f"({', '.join(labels)})" if labels else "numbers (regression)"
 
 
-def has_reading(task: str, evaluation_set: str) -> bool:
+def has_reading(task: Task, evaluation_set: Task) -> bool:
     """Whether what a model of `task` says about `evaluation_set` can be read as entailment or not."""
-    model, target = (parse_task(name)[0] for name in (task, evaluation_set))
-    return coarsening(shared_space(model.labels, target.labels), TWO_WAY) is not None
+    return coarsening(shared_space(task.labels, evaluation_set.labels), TWO_WAY) is not None

@@ -1,32 +1,50 @@
 """The task table: every task by name, and names of tasks with a size.
 
-The entries are in `tasks/entries.py`.
+The entries are in `tasks/entries.py`; a suite may add tasks of its own.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.tasks.entries import ADVERSARIAL, MINI, QUESTIONS, SENTENCES_AND_PAIRS
 from steadytune.tasks.task import Task
 
-__all__ = ["TASKS", "Task", "parse_task", "spell_size"]
+__all__ = ["TASKS", "Task", "find_task", "spell_size", "split_size"]
 
 TASKS: dict[str, Task] = {task.name: task for task in (*SENTENCES_AND_PAIRS, *ADVERSARIAL, *QUESTIONS, *MINI)}
 
 
-def parse_task(name: str) -> tuple[Task, int | None]:
-    """The task that `name` names, and the size of its fixed subset: `rte@1k` -> (RTE, 1000), `rte` -> (RTE, None).
+def find_task(name: str, own: Mapping[str, Task] = MappingProxyType({})) -> Task:
+    """The task that `name` names, with the size of its fixed subset if it has one: `rte@1k` is RTE with size 1000.
 
     A subset has one spelling only, the short one, because names become paths: `@1k`, not `@1000`.
+
+    Args:
+        name: of a task, with or without a size.
+        own: a suite's own tasks by name, beside those of the table.
 
     Raises:
         SteadyTuneError: an unknown task, or a subset that is not a positive number in its one spelling.
     """
+    base, size = split_size(name)
+    task = own.get(base) or TASKS.get(base)
+    if task is None:
+        raise unknown("task", base, {**TASKS, **own})
+    return replace(task, size=size) if size else task
+
+
+def split_size(name: str) -> tuple[str, int | None]:
+    """A task's name and the size of its fixed subset: `rte@1k` gives `rte` and 1000.
+
+    Raises:
+        SteadyTuneError: what follows `@` is not a positive number in its one spelling.
+    """
     base, at, size = name.partition("@")
-    if base not in TASKS:
-        raise unknown("task", base, TASKS)
     if not at:
-        return TASKS[base], None
+        return base, None
     match = re.fullmatch(r"(\d+)(k?)", size, flags=re.ASCII)
     count = int(match[1]) * (1000 if match[2] else 1) if match else 0
     if count < 1:
@@ -35,9 +53,9 @@ def parse_task(name: str) -> tuple[Task, int | None]:
         )
     if size != spell_size(count):
         raise SteadyTuneError(f"task '{name}': write {base}@{spell_size(count)}")
-    return TASKS[base], count
+    return base, count
 
 
 def spell_size(count: int) -> str:
-    """A number of examples as names spell it: 1000 -> `1k`, 1500 -> `1500`."""
+    """A number of examples as names spell it: 1000 is `1k`, 1500 is `1500`."""
     return f"{count // 1000}k" if count % 1000 == 0 else str(count)

@@ -36,6 +36,8 @@ class Task:
     """Tasks whose evaluation split a model trained on this one is evaluated on too: its transfer group."""
     slices: tuple[str, ...] = ()
     """Columns by whose values scores are broken down: the heuristics of HANS, the constructions of AdvGLUE."""
+    size: int | None = None
+    """Examples of its fixed training subset: 1000 in `rte@1k`, whose `name` is `rte`; None for the whole split."""
     citation: str
     licence: str
     description: str

@@ -22,7 +22,6 @@ from steadytune.results.inside import BEFORE
 from steadytune.schema import read_json
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
-from steadytune.tasks.table import parse_task
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +92,7 @@ def _between_seeds(suite: Suite, cells: list[Cell]) -> Iterator[Row]:
         for layer, matrices in enumerate(zip(grams[one], grams[other], strict=True)):
             yield pair | {"measure": "cka_between_seeds", "layer": layer, "value": cka(*matrices)}
         (first, labels), (second, _) = answers[one], answers[other]
-        found = churn(first, second, labels, regression=parse_task(one.task)[0].regression)
+        found = churn(first, second, labels, regression=suite.task(one.task).regression)
         yield pair | {"measure": "churn", "value": found.all}
         yield pair | {"measure": "churn_one_right", "value": found.one_right}
 

@@ -29,7 +29,7 @@ from steadytune.suite.protocol import Protocol
 from steadytune.suite.suite import Suite
 from steadytune.tasks.data import Encoded, encode, load_split
 from steadytune.tasks.subsets import subset_rows
-from steadytune.tasks.table import Task, parse_task
+from steadytune.tasks.table import Task
 
 # Ends of a cell that leave a model worth measuring: the weights of the others are not numbers, or are not there.
 TRAINED = ("ok", "degenerate")
@@ -68,14 +68,13 @@ class Bench:
                 data = data.select(subset_rows(np.array(data["label"][:]), at_most))
             return encode(data, tokenizer, protocol.max_length)
 
-        task, _ = parse_task(task_name)
-        others = {name: parse_task(name) for name in block.probes}
-        others = {name: (other, size) for name, (other, size) in others.items() if other != task}
-        for key in sorted({of.dataset_key for of in (task, *(other for other, _ in others.values()))}):
+        task = suite.task(task_name)
+        others = {name: other for name in block.probes if (other := suite.task(name)).name != task.name}
+        for key in sorted({of.dataset_key for of in (task, *others.values())}):
             verify(dataset_folder(store, key))
         probes = {
-            name: Probe(other, read(other, other.train or "", size), read(other, other.evaluation))
-            for name, (other, size) in others.items()
+            name: Probe(other, read(other, other.train or "", other.size), read(other, other.evaluation))
+            for name, other in others.items()
         }
         sample = read(task, task.evaluation, at_most=block.examples)
         return cls(sample, special_token_ids(tokenizer), probes, protocol.evaluation_batch_size)
@@ -163,7 +162,7 @@ def _start(protocol: Protocol) -> str:
 
 def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, device: str) -> Encoder:
     """The encoder that cells of this seed start from, verified."""
-    entry, (task, _) = suite.file.encoders[encoder_name], parse_task(task_name)
+    entry, task = suite.file.encoders[encoder_name], suite.task(task_name)
     folder = model_folder(suite.file.store, suite.model(encoder_name, task_name))
     verify(folder)
     return load_encoder(folder, task.num_labels, Streams.seeds(seed)["init"], entry.weights).to(device)

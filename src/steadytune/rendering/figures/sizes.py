@@ -9,7 +9,7 @@ from steadytune.rendering.figures.registry import figure
 from steadytune.rendering.marks import band, legend, limits, line, majority_line, message
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.table import split_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,10 +44,10 @@ def _sizes(results: Results) -> dict[str, dict[str, int]]:
     """Task without its size -> task as trained on -> training examples; only tasks in several sizes."""
     found: dict[str, dict[str, int]] = {}
     for task in results.tasks_of(results.primary):
-        base, size = parse_task(task)
+        base, size = split_size(task)
         counts = results.examples.get((results.primary, task, task))
         if number := counts.train if counts else size:
-            found.setdefault(base.name, {})[task] = number
+            found.setdefault(base, {})[task] = number
     return {base: tasks for base, tasks in found.items() if len(tasks) > 1}
 
 

@@ -11,7 +11,7 @@ from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, numbe
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 from steadytune.results.selection import RULES
-from steadytune.tasks.table import parse_task
+from steadytune.tasks.table import find_task
 
 PAPERS = {
     "hype": "HyPe (arXiv 2212.08853)",
@@ -71,7 +71,7 @@ def _heading(layout: Layout, column: Column | Average) -> tuple[str, str]:
 def _metric(column: Column) -> str:
     from steadytune.evaluation.transfer import headline_metric
 
-    return headline_metric(parse_task(column.task)[0], parse_task(column.set)[0])
+    return headline_metric(find_task(column.task), find_task(column.set))
 
 
 def _lines(filled: Filled, row: Row, places: tuple[Place, ...]) -> list[Line]:

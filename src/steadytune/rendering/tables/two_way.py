@@ -7,6 +7,7 @@ from steadytune.results.model import Results
 from steadytune.results.scores import Score, mean_over
 from steadytune.results.two_way import two_way_scores
 from steadytune.tasks.labels import has_reading
+from steadytune.tasks.table import TASKS, find_task, split_size
 
 COLLAPSED = (
     "Accuracy on two labels, as in HyPe's Table 7: contradiction is read as neutral, that is not entailed, and QQP's "
@@ -23,7 +24,7 @@ def two_way(results: Results) -> Table:
     shown: dict[str, Score] = {}
     for encoder in results.encoders:
         for task in results.tasks_of(encoder):
-            sets = [name for name in (task, *results.transfer_sets(encoder, task)) if has_reading(task, name)]
+            sets = [name for name in (task, *results.transfer_sets(encoder, task)) if _is_entailment(task, name)]
             found = {
                 name: {m: scores[encoder, m, task, name] for m in results.methods if (encoder, m, task, name) in scores}
                 for name in sets
@@ -58,3 +59,9 @@ def _block(results: Results, title: str, task: str, found: dict[str, dict[str, S
         means = {m: mean_over([scores[m] for scores in others]) for m in others[0] if all(m in s for s in others)}
         lines.append(set_line(["mean of the others"], means, results.methods))
     return Block(tuple(lines), title=title)
+
+
+def _is_entailment(task: str, evaluation_set: str) -> bool:
+    """Whether the answers can be read as entailment or not; a suite's own tasks are not."""
+    names = (task, evaluation_set)
+    return all(split_size(name)[0] in TASKS for name in names) and has_reading(*map(find_task, names))
