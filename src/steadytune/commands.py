@@ -187,7 +187,7 @@ def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
     from steadytune.claims.verdicts import judge, missing_of, write_claims
     from steadytune.rendering.claims import to_text
-    from steadytune.results.describe import load_or_empty
+    from steadytune.results.loading import load_or_empty
 
     suite = _checked(options)
     if options.missing:

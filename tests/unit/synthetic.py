@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from steadytune.results.description import Comparison, Description
+
 Key = tuple[str, str, str, int]
 UNSCORED = ("diverged", "out_of_memory", "failed", "missing", "quarantined")
 
@@ -39,13 +41,17 @@ class Grid:
     epochs: int = 3
 
     @property
-    def suite(self) -> dict[str, Any]:
+    def suite(self) -> Description:
         """The description that rendering takes."""
-        description: dict[str, Any] = {"name": self.name, "title": "A demonstration suite", "encoders": self.encoders}
-        description |= {"methods": self.methods, "tasks": self.tasks, "primary": self.encoders[0]}
-        if "mini-random" in self.encoders:
-            description["comparisons"] = [{"pretrained": "mini", "random": "mini-random", "method": "vanilla"}]
-        return description
+        compared = (Comparison("mini", "mini-random"),) if "mini-random" in self.encoders else ()
+        return Description(
+            name=self.name,
+            title="A demonstration suite",
+            encoders=self.encoders,
+            methods=self.methods,
+            tasks=self.tasks,
+            comparisons=compared,
+        )
 
     def cells(self) -> list[Key]:
         """Every planned cell."""
@@ -99,7 +105,7 @@ class Grid:
                 row |= {"status": status, "evaluation_set": evaluation_set, "metric": name, "headline": headline}
                 row |= {"kind": "in_domain" if evaluation_set == task else "transfer", "value": value}
                 known = status not in UNSCORED
-                row |= {"majority_rate": 0.53 if known else np.nan, "majority_value": 0.53 if known else np.nan}
+                row |= {"majority_rate": 0.53 if known else np.nan, "majority": 0.53 if known else np.nan}
                 counts = self._counts(task, evaluation_set) | {"seconds": 12.5}
                 rows.append(row | (counts if known else dict.fromkeys(counts, np.nan)))
         if cell in self.held_out:
@@ -109,7 +115,7 @@ class Grid:
 
     def _counts(self, task: str, evaluation_set: str) -> dict[str, float]:
         """What the scores of a model of `task` on a set were measured on."""
-        usual = {"n_examples": 400, "truncated": 0, "seen_in_training": 0, "train_examples": 2000, "train_truncated": 0}
+        usual = {"n": 400, "truncated": 0, "seen_in_training": 0, "train_examples": 2000, "train_truncated": 0}
         training = {name: n for name, n in self.counts.get(task, {}).items() if name.startswith("train_")}
         return usual | training | self.counts.get(evaluation_set, {})
 

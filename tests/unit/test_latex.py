@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from synthetic import Grid
@@ -62,7 +63,7 @@ def folder(tmp_path):
     )
     folder = grid.write(tmp_path)
     named = {"vanilla": ["vanilla"], "hype-n": [methods[1]], **{name: [name] for name in methods[2:]}}
-    results = load_results(folder, grid.suite | {"named": named, "notes": [AWKWARD]})
+    results = load_results(folder, replace(grid.suite, named=named, notes=(AWKWARD,)))
     write_tables(results, TABLES, folder / "tables")
     (folder / "macros.tex").write_text(to_macros(results))
     return folder

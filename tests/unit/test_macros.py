@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from synthetic import Grid
@@ -15,7 +16,7 @@ VALUES |= {("mini", "vanilla", "mini-mrpc", seed): 0.70 for seed in range(3)}
 
 
 def macros(grid: Grid, root, **suite) -> dict[str, str]:
-    text = to_macros(load_results(grid.write(root), grid.suite | suite))
+    text = to_macros(load_results(grid.write(root), replace(grid.suite, **suite)))
     found = re.findall(r"^\\newcommand\{\\([A-Za-z]+)\}\{(.*)\}$", text, flags=re.MULTILINE)
     assert len(found) == len(text.splitlines()) - 1
     assert len(dict(found)) == len(found)

@@ -10,7 +10,7 @@ from steadytune.claims.verdicts import judge
 from steadytune.cli import main
 from steadytune.rendering.papers.layout import Column
 from steadytune.rendering.tables.papers import LAYOUTS
-from steadytune.results.describe import load_or_empty
+from steadytune.results.loading import load_or_empty
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import find_suite, load_suite
 from steadytune.suite.suite import Suite

@@ -3,6 +3,7 @@
 import csv
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ COMPARED = [layout for layout in LAYOUTS.values() if layout.number]
 
 
 def made(name: str, grid: Grid, root, **suite) -> Table:
-    return make_table(name, load_results(grid.write(root), grid.suite | suite))
+    return make_table(name, load_results(grid.write(root), replace(grid.suite, **suite)))
 
 
 def lines(table: Table, block: int = 0) -> list[list[str]]:
@@ -133,7 +134,7 @@ def grown(root, **suite) -> dict[str, Table]:
     values = {("bert-large", m, t, s): v for m, v in means.items() for t in SMALL for s in range(3)}
     grid = Grid(encoders=("bert-large",), methods=tuple(means), tasks=SMALL, metrics=METRICS, values=values)
     named = {"vanilla": ["vanilla"], "hype-n": list(variants), **{name: [name] for name in tuple(means)[1:]}}
-    results = load_results(grid.write(root), grid.suite | {"named": named, "selection": "published"})
+    results = load_results(grid.write(root), replace(grid.suite, named=named, selection="published"))
     return {name: make_table(name, results) for name in ("hype-table-1", "hype-table-8", "main")}
 
 
@@ -218,7 +219,7 @@ def test_figures_show_both_sides(name, tmp_path):
         encoders=("bert-large",), methods=("r-drop", "hype-n~sigma=1e-05"), tasks=SMALL, metrics=METRICS, seeds=2
     )
     named = {method: [method] for method in grid.methods}
-    results = load_results(grid.write(tmp_path), grid.suite | {"named": named})
+    results = load_results(grid.write(tmp_path), replace(grid.suite, named=named))
     plot = draw(name, results)
     assert {text.get_text() for text in plot.legends[0].get_texts()} == {"paper", "ours"}
     row = {"hype-figure-2": "R-Drop", "hype-figure-5": "HyPe-N between layers"}[name]

@@ -20,7 +20,7 @@ from steadytune.evaluation.predict import Outputs
 from steadytune.layout import PREDICTIONS, calibration_path, cell_folder, record_path, results_folder, slices_path
 from steadytune.rendering.tables import make_table
 from steadytune.results.collect import collect
-from steadytune.results.describe import describe
+from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.suite.loading import load_suite
 

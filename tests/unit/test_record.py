@@ -19,7 +19,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder, metrics_path, record_path
 from steadytune.rendering.stage import render
 from steadytune.results.collect import COLUMNS, collect
-from steadytune.results.describe import load_or_empty
+from steadytune.results.loading import load_or_empty
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 from steadytune.training.usage import Usage

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from synthetic import Grid, write_claims
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import summary
 from steadytune.rendering.report import NOTEBOOK, build_report
+from steadytune.results.description import Description
 from steadytune.results.loading import load_results
 
 SECTIONS = [
@@ -86,8 +88,8 @@ class Page(HTMLParser):
 def html(tmp_path_factory) -> str:
     """The report of the demo suite, built once."""
     root, grid = tmp_path_factory.mktemp("report"), demo()
-    suite = grid.suite | {"tables": ["main", "cells"], "figures": ["seed-spread"], "configfile": "config/demo.yaml"}
-    suite |= {"description": "Made up <for> a test.", "notes": ["Handle with care."]}
+    suite = replace(grid.suite, tables=("main", "cells"), figures=("seed-spread",), configfile=Path("config/demo.yaml"))
+    suite = replace(suite, description="Made up <for> a test.", notes=("Handle with care.",))
     folder = grid.write(root)
     write_claims(folder)
     build_report(folder, suite, root / "report.html")
@@ -260,16 +262,16 @@ def write_notebook(path: Path, source: str, tags: list[str]) -> None:
 
 
 def test_a_failing_cell_is_one_line_and_leaves_no_page(tmp_path):
-    write_notebook(tmp_path / "bad.ipynb", "raise ValueError(suite['name'] + folder)", ["parameters"])
+    write_notebook(tmp_path / "bad.ipynb", "raise ValueError(suite.name + folder)", ["parameters"])
     with pytest.raises(SteadyTuneError, match=r"bad\.ipynb: a cell failed with ValueError: demo/here"):
-        build_report(Path("/here"), {"name": "demo"}, tmp_path / "report.html", tmp_path / "bad.ipynb")
+        build_report(Path("/here"), Description(name="demo"), tmp_path / "report.html", tmp_path / "bad.ipynb")
     assert not (tmp_path / "report.html").exists()
 
 
 def test_a_notebook_without_parameters_is_refused(tmp_path):
     write_notebook(tmp_path / "bad.ipynb", "1", [])
     with pytest.raises(SteadyTuneError, match="0 cells tagged 'parameters', expected one"):
-        build_report(tmp_path, {"name": "demo"}, tmp_path / "report.html", tmp_path / "bad.ipynb")
+        build_report(tmp_path, Description(name="demo"), tmp_path / "report.html", tmp_path / "bad.ipynb")
     with pytest.raises(SteadyTuneError, match="no such notebook"):
-        build_report(tmp_path, {"name": "demo"}, tmp_path / "report.html", tmp_path / "absent.ipynb")
+        build_report(tmp_path, Description(name="demo"), tmp_path / "report.html", tmp_path / "absent.ipynb")
     assert json.loads((tmp_path / "bad.ipynb").read_text())["cells"]

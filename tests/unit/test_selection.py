@@ -1,5 +1,7 @@
 """Grids become variants; the one that stands for its method is chosen on the right scores, and the choice is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic import Grid
@@ -159,7 +161,7 @@ def results(tmp_path, **suite):
         values={("mini", method, "mini-rte", seed): reported[method] + 0.01 * seed for method, seed in cells},
         held_out={("mini", method, "mini-rte", seed): held_out[method] for method, seed in cells},
     )
-    return load_results(grid.write(tmp_path), {**grid.suite, "encoders": ("mini",), **suite})
+    return load_results(grid.write(tmp_path), replace(grid.suite, encoders=("mini",), **suite))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def chosen_of(folder, **runs):
             else:
                 scores[cell] = end / 100
     grid = Grid(methods=(WEAK, STRONG), seeds=4, values=scores, statuses=statuses)
-    chosen = select(load_results(grid.write(folder), {**grid.suite, "selection": "published"}))
+    chosen = select(load_results(grid.write(folder), replace(grid.suite, selection="published")))
     return chosen.variants["mini", "hype-n", "mini-rte"]
 
 

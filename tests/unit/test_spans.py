@@ -304,9 +304,9 @@ def test_a_question_is_answered_from_its_best_window_the_first_of_equals():
     assert found.tokens.tolist() == [[1, 1], [0, 1], [-1, -1]]
     result = found.evaluate(SQUAD, TASKS["mlqa-en"])
     assert result["metrics"] == pytest.approx({"span_f1": 2 / 3, "exact_match": 2 / 3})
-    assert (result["headline"], result["n_examples"]) == ("span_f1", 3)
+    assert (result["headline"], result["n"]) == ("span_f1", 3)
     assert math.isnan(result["majority_rate"])
-    assert all(math.isnan(value) for value in result["majority_values"].values())
+    assert all(math.isnan(value) for value in result["majority"].values())
     columns = found.columns()
     assert columns["row"].tolist() == [7, 8, 9]
     assert columns["exact_match"].tolist() == columns["span_f1"].tolist() == [1, 1, 0]

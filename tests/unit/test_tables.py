@@ -45,7 +45,7 @@ def small() -> Grid:
 
 def made(grid: Grid, root: Path, name: str = "main", **suite) -> Table:
     """One table of a grid's results."""
-    return make_table(name, load_results(grid.write(root), grid.suite | suite))
+    return make_table(name, load_results(grid.write(root), replace(grid.suite, **suite)))
 
 
 def printed(result: Table, block: int = 0) -> dict[str, list[str]]:
@@ -188,7 +188,7 @@ def test_what_a_suite_does_not_have_is_said(name, tmp_path):
 
 
 def test_notes_of_the_suite_stand_below_every_table(tmp_path):
-    assert made(Grid(), tmp_path, notes=["Handle with care."]).notes[-1] == "Handle with care."
+    assert made(Grid(), tmp_path, notes=("Handle with care.",)).notes[-1] == "Handle with care."
 
 
 def test_equal_results_give_equal_bytes_whatever_the_order_of_rows(small, tmp_path):

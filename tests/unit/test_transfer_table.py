@@ -123,7 +123,7 @@ def test_a_mean_over_sets_has_the_seeds_that_have_them_all():
 
 def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
     grid.counts = {
-        "mini-rte": {"n_examples": 1000, "truncated": 10, "train_truncated": 300, "seen_in_training": 2},
+        "mini-rte": {"n": 1000, "truncated": 10, "train_truncated": 300, "seen_in_training": 2},
         "hans": {"truncated": 5},
         "snli": {"seen_in_training": 7},
     }

@@ -17,7 +17,7 @@ def table(grid, root, seeds=(0.7, 0.8, 0.9)):
     frame = pd.read_parquet(folder / "metrics.parquet")
     rows = frame[frame["evaluation_set"].isin(THREE_WAY) & frame["headline"] & (frame["task"] != "qqp")].copy()
     rows["value"] = rows["seed"].map(dict(enumerate(seeds)))
-    rows = rows.assign(metric="accuracy_two_way", headline=False, majority_value=0.66)
+    rows = rows.assign(metric="accuracy_two_way", headline=False, majority=0.66)
     pd.concat([frame, rows]).to_parquet(folder / "metrics.parquet")
     return make_table("two-way", load_results(folder, grid.suite))
 

@@ -20,8 +20,8 @@ from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.tables import make_table
-from steadytune.results.describe import describe, load_or_empty
-from steadytune.results.loading import load_results
+from steadytune.results.description import Description, describe
+from steadytune.results.loading import load_or_empty, load_results
 from steadytune.suite.loading import load_suite
 from steadytune.suite.suite import Suite
 
@@ -577,7 +577,7 @@ def test_two_labels_are_read_where_a_claim_is_about_them(world):
     suite = world.build(grid, read, claim("three", tasks=["mini-mnli"]), selection="published")
     path = world.results / "metrics.parquet"
     frame = pd.read_parquet(path)
-    rows = frame[frame["headline"]].assign(metric="accuracy_two_way", headline=False, majority_value=0.66)
+    rows = frame[frame["headline"]].assign(metric="accuracy_two_way", headline=False, majority=0.66)
     rows["value"] = [variants[method][1] for method in rows["method"]]
     pd.concat([frame, rows]).to_parquet(path)
     two, three = judge(suite, load_or_empty(suite))
@@ -654,7 +654,7 @@ def test_the_table_has_a_row_a_claim_in_every_format(judged, tmp_path):
 
 def test_a_table_without_claims_says_so(world):
     world.build(Grid(), claim("wins"))
-    table = make_table("claims", load_results(world.results, {"name": "demo"}))
+    table = make_table("claims", load_results(world.results, Description(name="demo")))
     assert table.caption == "This suite judges no claims."
     assert table.lines == []
 

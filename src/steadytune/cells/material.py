@@ -44,7 +44,7 @@ class EvaluationSet:
 
     task: Task
     batcher: Batcher
-    seen: int
+    seen_in_training: int
     """Examples whose texts are in the training set too: `tasks/duplicates.py`."""
 
 

@@ -162,11 +162,11 @@ def _evaluation(
         kind=kind,
         headline=scores["headline"],
         metrics=scores["metrics"],
-        majority=scores["majority_values"],
-        n=scores["n_examples"],
+        majority=scores["majority"],
+        n=scores["n"],
         majority_rate=None if math.isnan(rate) else rate,
         truncated=found.batcher.encoded.truncated,
-        seen_in_training=found.seen,
+        seen_in_training=found.seen_in_training,
     )
 
 

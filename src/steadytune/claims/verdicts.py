@@ -20,7 +20,7 @@ from steadytune.claims.significance import benjamini_hochberg, holm
 from steadytune.errors import unknown
 from steadytune.files import plain, write_json
 from steadytune.layout import claims_path
-from steadytune.results.describe import empty_results, load_or_empty
+from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
 from steadytune.suite.loading import DEFAULT_SUITE
 from steadytune.suite.suite import Suite

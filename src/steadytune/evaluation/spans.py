@@ -62,11 +62,11 @@ class Answers:
         broken = np.isnan(self.logits).any()
         return {
             "labels": list(target.labels),
-            "n_examples": len(self.texts),
+            "n": len(self.texts),
             "headline": target.metric,
             "metrics": undefined if broken else score(target.metrics, self.texts, self.questions.answers),
             "majority_rate": math.nan,
-            "majority_values": undefined,
+            "majority": undefined,
         }
 
     def judge(self) -> tuple[Status, str | None]:

@@ -59,8 +59,8 @@ def evaluate_transfer(
     entailment also gives `accuracy_two_way`.
 
     Returns:
-        `labels` (names of the space), `n_examples`, `headline` (metric name), `metrics` and `majority_values` (by
-        metric; the latter of a predictor that always says the most frequent gold label), `majority_rate`.
+        `labels` (names of the space), `n` examples, `headline` (metric name), `metrics` and `majority` (by metric; the
+        latter of a predictor that always says the most frequent gold label), `majority_rate`.
 
     Raises:
         SteadyTuneError: as `align`.
@@ -75,16 +75,16 @@ def evaluate_transfer(
             project(aligned.scores, aligned.labels, TWO_WAY, rule),
             collapse_gold(aligned.gold, aligned.labels, TWO_WAY),
         )
-        values, majority_values = _score(coarse, replace(target, metrics=("accuracy",)))
+        values, constant = _score(coarse, replace(target, metrics=("accuracy",)))
         metrics[TWO_WAY_METRIC] = values["accuracy"]
-        majority[TWO_WAY_METRIC] = majority_values["accuracy"]
+        majority[TWO_WAY_METRIC] = constant["accuracy"]
     return {
         "labels": list(aligned.labels),
-        "n_examples": len(aligned.gold),
+        "n": len(aligned.gold),
         "headline": headline,
         "metrics": metrics,
         "majority_rate": majority_rate(aligned.gold),
-        "majority_values": majority,
+        "majority": majority,
     }
 
 

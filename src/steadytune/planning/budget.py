@@ -14,7 +14,7 @@ from steadytune.claims.power import chance_of_each, power_of_ratio, smallest_p
 from steadytune.claims.scene import Scene
 from steadytune.claims.verdicts import AS_RUN, family_sizes
 from steadytune.layout import record_path
-from steadytune.results.describe import empty_results
+from steadytune.results.loading import empty_results
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 

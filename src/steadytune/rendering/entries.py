@@ -94,11 +94,11 @@ def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
             continue
         prefix = f"{encoder}, " if len(results.encoders) > 1 else ""
         place = f"{prefix}{evaluation_set}"
-        cut[f"{prefix}{task} in training"] = counts.train_truncated / counts.train
+        cut[f"{prefix}{task} in training"] = counts.train_truncated / counts.train_examples
         cut[place] = counts.truncated / counts.n
-        if counts.seen:
+        if counts.seen_in_training:
             trained = "" if task == evaluation_set else f", trained on {task}"
-            seen[f"{place}{trained}"] = f"{counts.seen} of {counts.n}"
+            seen[f"{place}{trained}"] = f"{counts.seen_in_training} of {counts.n}"
     notes = []
     long = [f"{place} {number(100 * share)} %" for place, share in cut.items() if share > CUT_SHARE]
     if long:

@@ -17,9 +17,9 @@ def header(results: Results) -> str:
     sizes = ((len(results.encoders), "encoder"), (len(results.methods), "method"), (len(results.tasks), "task"))
     grid = ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for count, word in (*sizes, (seeds, "seed")))
     cells = sum(map(len, results.cells.values()))
-    parts = [f"<h1>{html.escape(suite.get('title') or results.name)}</h1>"]
+    parts = [f"<h1>{html.escape(suite.title or results.name)}</h1>"]
     parts.append(f'<p class="lead">Suite <code>{html.escape(results.name)}</code>: {grid}; {cells} cells.</p>')
-    parts += [f"<p>{html.escape(text)}</p>" for text in (suite.get("description"), *suite.get("notes", ())) if text]
+    parts += [f"<p>{html.escape(text)}</p>" for text in (suite.description, *suite.notes) if text]
     names = (("Encoders", results.encoders), ("Methods", results.methods), ("Tasks", results.tasks))
     items = "".join(
         f"<li>{title}: {', '.join(f'<code>{html.escape(n)}</code>' for n in named)}</li>" for title, named in names
@@ -66,7 +66,7 @@ def figure(name: str, results: Results) -> str:
 
 def _named(results: Results) -> list[str]:
     """What the suite names, as `table main` or `figure seed-spread`."""
-    return [f"{kind} {name}" for kind in ("table", "figure") for name in results.suite.get(f"{kind}s", ())]
+    return [*(f"table {name}" for name in results.suite.tables), *(f"figure {name}" for name in results.suite.figures)]
 
 
 def _show(items: list[str], results: Results) -> str:

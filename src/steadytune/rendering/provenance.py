@@ -62,8 +62,8 @@ def cells(results: Results) -> str:
 
 def commands(results: Results) -> str:
     """What runs and judges the suite as a whole."""
-    config = results.suite.get("configfile")
-    known = config is None or Path(config) == Path("config", f"{results.name}.yaml")
+    config = results.suite.configfile
+    known = config is None or config == Path("config", f"{results.name}.yaml")
     suite = shlex.quote(results.name if known else str(config))
     rows = (
         ("The whole suite; what is there stays", f"snakemake --cores all{_configfile(results)}"),
@@ -171,7 +171,7 @@ def _cell_row(
 
 
 def _configfile(results: Results) -> str:
-    config = results.suite.get("configfile")
+    config = results.suite.configfile
     return f" --configfile {shlex.quote(str(config))}" if config else ""
 
 

@@ -16,9 +16,16 @@ from steadytune.rendering.formats import write_table
 from steadytune.rendering.style import write_figure
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import page
+from steadytune.results.description import Description
 from steadytune.results.model import Results
 
 NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "report.ipynb"
+
+PARAMETERS = """from pathlib import *
+from steadytune.results.description import *
+
+folder = {folder!r}
+suite = {suite!r}"""
 
 TIMEOUT_S = 600
 """For one cell of the notebook; the figures of a grid of thousands of cells take a minute."""
@@ -44,7 +51,7 @@ def write_figures(results: Results, names: Iterable[str], folder: Path) -> list[
     return [path for name in names for path in write_figure(draw(name, results), folder / name)]
 
 
-def build_report(results_folder: Path, suite: dict[str, Any], output: Path, notebook: Path = NOTEBOOK) -> None:
+def build_report(results_folder: Path, suite: Description, output: Path, notebook: Path = NOTEBOOK) -> None:
     """Execute `notebook` on a suite's results and write it to `output` as one self-contained HTML page.
 
     Args:
@@ -65,14 +72,14 @@ def build_report(results_folder: Path, suite: dict[str, Any], output: Path, note
     tagged = [cell for cell in node.cells if "parameters" in cell.metadata.get("tags", ())]
     if len(tagged) != 1:
         raise SteadyTuneError(f"{notebook}: {len(tagged)} cells tagged 'parameters', expected one")
-    tagged[0].source = f"folder = {str(results_folder)!r}\nsuite = {_literal(suite)!r}"
+    tagged[0].source = PARAMETERS.format(folder=str(results_folder), suite=suite)
     _execute(node, notebook)
     node.cells = _without_empty_sections(node.cells)
     exporter = HTMLExporter(
         template_name="basic", exclude_input=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
     body, _ = exporter.from_notebook_node(node)
-    title = suite.get("title") or suite["name"]
+    title = suite.title or suite.name
     write_text(output, page(title, _with_contents(body)))
     log.info("wrote %s", output)
 
@@ -140,12 +147,3 @@ def _with_contents(body: str) -> str:
     items = "".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title in sections.items())
     before, mark, after = body.partition("<h2 ")
     return f'{before}<nav class="contents" aria-label="Contents"><ul>{items}</ul></nav>{mark}{after}'
-
-
-def _literal(value: Any) -> Any:
-    """A description in lists, dicts and scalars, whose text form is Python that any kernel reads."""
-    if isinstance(value, dict):
-        return {str(key): _literal(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_literal(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float) else str(value)

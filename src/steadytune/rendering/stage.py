@@ -5,7 +5,7 @@ from steadytune.layout import all_tables_path, figures_folder, macros_path, repo
 from steadytune.rendering.latex import to_document
 from steadytune.rendering.macros import to_macros
 from steadytune.rendering.report import build_report, write_figures, write_tables
-from steadytune.results.describe import describe
+from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.suite.suite import Suite
 

@@ -4,6 +4,7 @@ import math
 import statistics
 
 from steadytune.rendering.table import number
+from steadytune.results.description import Comparison
 from steadytune.results.model import Results
 from steadytune.results.scores import ABSENT, Score, in_order, paired
 from steadytune.results.selection import select
@@ -16,7 +17,7 @@ def sentences(results: Results) -> list[str]:
     methods = [method for method in results.methods_of(results.primary) if method != results.baseline]
     found = [coverage, _above_majority(results), *(_against_baseline(results, method) for method in methods)]
     found.append(_without_pairs(results, methods))
-    found += [_pretraining(results, comparison) for comparison in results.suite.get("comparisons", ())]
+    found += [_pretraining(results, comparison) for comparison in results.suite.comparisons]
     return [sentence for sentence in (*found, _transfer(results), _caution(results)) if sentence]
 
 
@@ -69,10 +70,10 @@ def _without_pairs(results: Results, methods: list[str]) -> str:
     return f"Without a task and seed on which {results.baseline} has a score too: {', '.join(found)}." if found else ""
 
 
-def _pretraining(results: Results, comparison: dict[str, str]) -> str:
-    method = comparison.get("method", results.baseline)
-    pairs = _pairs(results, (comparison["pretrained"], method), (comparison["random"], method))
-    sides = f"{comparison['pretrained']} (pretrained) against {comparison['random']} (random weights), {method}"
+def _pretraining(results: Results, comparison: Comparison) -> str:
+    method = results.baseline
+    pairs = _pairs(results, (comparison.pretrained, method), (comparison.random, method))
+    sides = f"{comparison.pretrained} (pretrained) against {comparison.random} (random weights), {method}"
     return f"{sides}: {_compared(pairs)}." if pairs else f"{sides}: no task and seed for which both have a score."
 
 

@@ -1,17 +1,20 @@
 """One suite's results, read from its folder. No pandas is imported before something is read."""
 
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
-from steadytune.layout import metrics_path
+from steadytune.layout import metrics_path, results_folder
+from steadytune.results.description import Description, describe
 from steadytune.results.model import Examples, Key, Results, ordered, to_float
 from steadytune.results.scores import Score
 from steadytune.results.variability import load_variability
+from steadytune.suite.suite import Suite
 
-COUNTS = ("n_examples", "truncated", "seen_in_training", "train_examples", "train_truncated")
+COUNTS = tuple(field.name for field in fields(Examples))
 COLUMNS = (
     "encoder",
     "method",
@@ -23,20 +26,31 @@ COLUMNS = (
     "metric",
     "headline",
     "value",
-    "majority_value",
+    "majority",
     *COUNTS,
     "seconds",
 )
 """What is read of `metrics.parquet`."""
 
 
-def load_results(folder: Path, suite: dict[str, Any]) -> Results:
+def load_or_empty(suite: Suite) -> Results:
+    """A suite's results; empty ones if none have been collected."""
+    if metrics_path(suite).exists():
+        return load_results(results_folder(suite), describe(suite))
+    return empty_results(suite)
+
+
+def empty_results(suite: Suite) -> Results:
+    """The results of a suite before anything has run."""
+    return Results(results_folder(suite), describe(suite), {}, {}, {}, (), (), (), ())
+
+
+def load_results(folder: Path, suite: Description) -> Results:
     """Load a suite's results.
 
     Args:
         folder: `results/<suite>`.
-        suite: description of the suite. `name` is required; `title`, `description`, `encoders`, `methods`, `tasks`,
-            `primary` (encoder), `baseline` (method), `comparisons`, `tables`, `figures` and `configfile` are optional.
+        suite: names that it lists keep its order; others that the results have follow, sorted.
 
     Raises:
         SteadyTuneError: `metrics.parquet` is absent, lacks a column, or states one score twice.
@@ -45,7 +59,7 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
     rows = _read_metrics(path)
     cells: dict[Key, dict[int, str]] = {}
     seconds: dict[tuple[str, str, str, int], float] = {}
-    points: dict[tuple[str, str, str, str], dict[int, float]] = {}
+    values: dict[tuple[str, str, str, str], dict[int, float]] = {}
     held_out: dict[tuple[str, str, str, str], dict[int, float]] = {}
     described: dict[tuple[str, str], tuple[str, float]] = {}
     examples: dict[Key, Examples] = {}
@@ -56,34 +70,35 @@ def load_results(folder: Path, suite: dict[str, Any]) -> Results:
         seconds.setdefault((*cell, seed), to_float(row["seconds"]))
         if not row["headline"]:
             continue
-        values = (held_out if row["kind"] == "held_out" else points).setdefault((*cell, row["evaluation_set"]), {})
-        if seed in values:
+        of_set = (held_out if row["kind"] == "held_out" else values).setdefault((*cell, row["evaluation_set"]), {})
+        if seed in of_set:
             raise SteadyTuneError(
                 f"{path}: two headline rows for {'/'.join(cell)}/seed-{seed} on {row['evaluation_set']}, expected one"
             )
-        values[seed] = 100 * to_float(row["value"])
-        if row["kind"] != "held_out" and math.isfinite(to_float(row["n_examples"])):
+        of_set[seed] = to_float(row["value"])
+        if row["kind"] != "held_out" and math.isfinite(to_float(row["n"])):
             measured_on = row["encoder"], row["task"], row["evaluation_set"]
             examples[measured_on] = Examples(*(int(row[name]) for name in COUNTS))
-        majority = 100 * to_float(row["majority_value"])
+        majority = to_float(row["majority"])
         known = described.setdefault((row["task"], row["evaluation_set"]), (row["metric"], majority))
         # A cell that never ran cannot know the majority rate, so the first that does speaks for the set.
         if math.isnan(known[1]):
             described[row["task"], row["evaluation_set"]] = (known[0], majority)
-    encoders = ordered(suite.get("encoders", ()), {cell[0] for cell in cells})
-    tasks = ordered(suite.get("tasks", ()), {cell[2] for cell in cells})
+    encoders = ordered(suite.encoders, {cell[0] for cell in cells})
+    tasks = ordered(suite.tasks, {cell[2] for cell in cells})
+    measured = tasks if suite.measured_tasks is None else suite.measured_tasks
     return Results(
         folder=folder,
         suite=suite,
         cells={cell: dict(sorted(seeds.items())) for cell, seeds in sorted(cells.items())},
         seconds=seconds,
-        scores=_scores(cells, points, described),
+        scores=_scores(cells, values, described),
         held_out={key[:3]: score for key, score in _scores(cells, held_out, described).items()},
         encoders=encoders,
-        methods=ordered(suite.get("methods", ()), {cell[1] for cell in cells}),
+        methods=ordered(suite.methods, {cell[1] for cell in cells}),
         tasks=tasks,
         examples=examples,
-        variability=tuple(load_variability(folder, encoders, suite.get("measured_tasks", tasks))),
+        variability=tuple(load_variability(folder, encoders, measured)),
     )
 
 
@@ -103,24 +118,18 @@ def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
 
 def _scores(
     cells: dict[Key, dict[int, str]],
-    points: dict[tuple[str, str, str, str], dict[int, float]],
+    values: dict[tuple[str, str, str, str], dict[int, float]],
     described: dict[tuple[str, str], tuple[str, float]],
 ) -> dict[tuple[str, str, str, str], Score]:
     """A score for every planned cell on every set its task is evaluated on: also where no seed got that far."""
     sets: dict[tuple[str, str], set[str]] = {}
-    for encoder, _, task, evaluation_set in points:
+    for encoder, _, task, evaluation_set in values:
         sets.setdefault((encoder, task), set()).add(evaluation_set)
     scores = {}
     for (encoder, method, task), statuses in sorted(cells.items()):
         for evaluation_set in sorted(sets.get((encoder, task), ())):
-            metric, majority = described[task, evaluation_set]
-            values = points.get((encoder, method, task, evaluation_set), {})
-            scores[encoder, method, task, evaluation_set] = Score(
-                metric=metric,
-                majority=majority,
-                statuses=dict(sorted(statuses.items())),
-                points={seed: value for seed, value in sorted(values.items()) if math.isfinite(value)},
-            )
+            key = encoder, method, task, evaluation_set
+            scores[key] = Score.in_points(*described[task, evaluation_set], statuses, values.get(key, {}))
     return scores
 
 

@@ -1,6 +1,6 @@
 """The inputs of every table and figure: one suite's results, grouped by cell.
 
-Scores are in points (metric x 100) from here on.
+Scores are in points (metric x 100): see `Score.in_points`.
 """
 
 import csv
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.layout import history_path, record_path
+from steadytune.results.description import Description
 from steadytune.results.scores import ABSENT, Score
 from steadytune.results.variability import Variability
 from steadytune.suite.cell import Cell
@@ -22,15 +23,15 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Examples:
-    """What the scores of an encoder, trained on one task, on one evaluation set were measured on: `COUNTS`."""
+    """How many examples an encoder was trained on, and evaluated on in one set."""
 
     n: int
+    """Of the evaluation set."""
     truncated: int
     """Cut to the maximum length."""
-    seen: int
+    seen_in_training: int
     """With the texts of a training example."""
-    train: int
-    """Training examples."""
+    train_examples: int
     train_truncated: int
 
 
@@ -39,7 +40,7 @@ class Results:
     """One suite's results. Order of encoders, methods and tasks: the suite's; names it does not list follow, sorted."""
 
     folder: Path
-    suite: dict[str, Any]
+    suite: Description
     cells: dict[Key, dict[int, str]]
     """(encoder, method, task) -> seed -> status."""
     seconds: dict[tuple[str, str, str, int], float]
@@ -63,17 +64,17 @@ class Results:
     @property
     def name(self) -> str:
         """The suite's name."""
-        return self.suite["name"]
+        return self.suite.name
 
     @property
     def primary(self) -> str:
-        """The encoder that the figures show."""
-        return self.suite.get("primary") or self.encoders[0]
+        """The encoder that the figures show: the suite's first."""
+        return self.encoders[0]
 
     @property
     def baseline(self) -> str:
-        """The method that the others are held against."""
-        return self.suite.get("baseline") or self.methods[0]
+        """The method that the others are compared with: the suite's first."""
+        return self.methods[0]
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 Of a method with several variants it is the one that the results show, under the method's name.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,16 +52,16 @@ class Calibration(NamedTuple):
 
 def load_slices(results: Results) -> Slices:
     """What `analysis/slices.parquet` holds of the cells that the results show; nothing where there is no such file."""
-    points: dict[Slice, dict[Key, dict[int, float]]] = {}
+    accuracies: dict[Slice, dict[Key, dict[int, float]]] = {}
     for key, row in rows_of(results, slices_path(results.folder)):
         part = Slice(row["evaluation_set"], row["column"], row["slice"], row["gold"], row["n"])
-        points.setdefault(part, {}).setdefault(key, {})[row["seed"]] = 100 * row["accuracy"]
+        accuracies.setdefault(part, {}).setdefault(key, {})[row["seed"]] = row["accuracy"]
     scores: dict[Slice, dict[Key, Score]] = {}
-    for part, by_cell in points.items():
+    for part, by_cell in accuracies.items():
         trained = {(encoder, task) for encoder, _, task in by_cell}
-        # A method none of whose cells came so far has its place beside the others, without points.
+        # A method without a finished cell keeps its place beside the others, without points.
         scores[part] = {
-            key: Score("accuracy", float("nan"), statuses, dict(sorted(by_cell.get(key, {}).items())))
+            key: Score.in_points("accuracy", math.nan, statuses, by_cell.get(key, {}))
             for key, statuses in results.cells.items()
             if (key[0], key[2]) in trained
         }

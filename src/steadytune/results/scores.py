@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "failed", "missing", "quarantined")
@@ -43,6 +43,17 @@ class Score:
     """Seed -> status, all planned seeds."""
     points: dict[int, float]
     """Seed -> points, only the seeds that have a score. A degenerate run has one; a failed or missing run has none."""
+
+    @classmethod
+    def in_points(
+        cls, metric: str, majority: float, statuses: Mapping[int, str], values: Mapping[int, float]
+    ) -> "Score":
+        """A score from the metric's own values by seed, most of them 0 to 1; what is not finite is left out.
+
+        The only place that multiplies by 100: claims, published numbers, tables and figures all speak of points.
+        """
+        points = {seed: 100 * value for seed, value in sorted(values.items()) if math.isfinite(value)}
+        return cls(metric, 100 * majority, dict(sorted(statuses.items())), points)
 
     @property
     def planned(self) -> int:

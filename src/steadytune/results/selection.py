@@ -30,8 +30,8 @@ def select(results: Results, rule: str | None = None, *, every: bool = False) ->
         rule: `published`, `nested` or `fixed`; by default the suite's.
         every: whether variants that the suite's grid names (`hype-n~sigma=1e-05`) are there too, under their names.
     """
-    rule = rule if rule is not None else str(results.suite.get("selection", "fixed"))
-    names = stand_for(results.methods, results.suite.get("named", {}), every=every)
+    rule = rule or results.suite.selection
+    names = stand_for(results.methods, results.suite.named, every=every)
     groups: dict[Key, list[str]] = {}
     for method, variants in names.items():
         for encoder in results.encoders:

@@ -15,20 +15,19 @@ def two_way_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
     """
     from steadytune.evaluation.transfer import TWO_WAY_METRIC
 
-    points: dict[tuple[str, str, str, str], dict[str, dict[int, tuple[float, float]]]] = {}
+    accuracies: dict[tuple[str, str, str, str], dict[str, dict[int, tuple[float, float]]]] = {}
     for key, row in rows_of(results, metrics_path(results.folder)):
         if row["metric"] in ("accuracy", TWO_WAY_METRIC) and row["kind"] != "held_out" and math.isfinite(row["value"]):
-            by_metric = points.setdefault((*key, row["evaluation_set"]), {})
-            values = 100 * row["value"], 100 * row["majority_value"]
-            by_metric.setdefault(row["metric"], {})[int(row["seed"])] = values
-    found = {place: by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"] for place, by_metric in points.items()}
+            by_metric = accuracies.setdefault((*key, row["evaluation_set"]), {})
+            by_metric.setdefault(row["metric"], {})[int(row["seed"])] = row["value"], row["majority"]
+    found = {place: by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"] for place, by_metric in accuracies.items()}
     majorities = {(e, task, name): next(iter(seeds.values()))[1] for (e, _, task, name), seeds in found.items()}
     return {
-        (encoder, method, task, name): Score(
-            metric="accuracy",
-            majority=majority,
-            statuses=results.cells[encoder, method, task],
-            points={seed: value for seed, (value, _) in sorted(found.get((encoder, method, task, name), {}).items())},
+        (encoder, method, task, name): Score.in_points(
+            "accuracy",
+            majority,
+            results.cells[encoder, method, task],
+            {seed: value for seed, (value, _) in found.get((encoder, method, task, name), {}).items()},
         )
         for (encoder, task, name), majority in majorities.items()
         for method in results.methods

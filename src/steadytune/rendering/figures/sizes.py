@@ -46,7 +46,7 @@ def _sizes(results: Results) -> dict[str, dict[str, int]]:
     for task in results.tasks_of(results.primary):
         base, size = split_size(task)
         counts = results.examples.get((results.primary, task, task))
-        if number := counts.train if counts else size:
+        if number := counts.train_examples if counts else size:
             found.setdefault(base, {})[task] = number
     return {base: tasks for base, tasks in found.items() if len(tasks) > 1}
 

@@ -11,9 +11,8 @@ from steadytune.results.scores import metric_name, paired
 def pretraining(results: Results) -> Table:
     """Pretrained against random encoder weights, the same method, task by task."""
     blocks, data, shown = [], [], []
-    for comparison in results.suite.get("comparisons", ()):
-        names = comparison["pretrained"], comparison["random"]
-        method = comparison.get("method", results.baseline)
+    method = results.baseline
+    for names in results.suite.comparisons:
         rows: list[Line] = []
         for task in results.tasks:
             first, second = (results.score(encoder, method, task) for encoder in names)

@@ -54,4 +54,4 @@ def make_table(name: str, results: Results) -> Table:
     shown = results if listed.every_variant else select(results)
     made = listed.make(shown)
     chosen = () if listed.every_variant else selection_notes(shown)
-    return replace(made, notes=(*made.notes, *chosen, *results.suite.get("notes", ())))
+    return replace(made, notes=(*made.notes, *chosen, *results.suite.notes))

@@ -1,0 +1,70 @@
+"""What results need to know of their suite: its names in the order of the file, and what to compare with what."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from steadytune.suite.loading import DEFAULT_SUITE
+from steadytune.suite.suite import Suite
+
+
+class Comparison(NamedTuple):
+    """Two encoders of one architecture: with pretrained and with random weights."""
+
+    pretrained: str
+    random: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A suite as tables, figures and the report describe it. Only the name is required."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    notes: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By method, its variants that the file names itself."""
+    measured_tasks: tuple[str, ...] | None = None
+    """Tasks on which the variability of layers is measured; None for every task that has a file."""
+    comparisons: tuple[Comparison, ...] = ()
+    selection: str = "fixed"
+    """How one variant of a grid is chosen: a key of `selection.RULES`."""
+    tables: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    configfile: Path | None = None
+    """The suite's file, where it is not the one that a run without `--configfile` takes."""
+
+
+def describe(suite: Suite) -> Description:
+    """The description of a suite."""
+    file = suite.file
+    return Description(
+        name=suite.name,
+        title=file.title,
+        description=file.description,
+        notes=tuple(file.notes),
+        encoders=_unique(cell.encoder for cell in suite.cells),
+        methods=_unique(cell.method for cell in suite.cells),
+        tasks=_unique(cell.task for cell in suite.cells),
+        named={name: tuple(variants) for name, variants in suite.named.items()},
+        measured_tasks=_unique(task for _, task in suite.layer_studies()),
+        comparisons=tuple(
+            Comparison(name, other)
+            for name, entry in file.encoders.items()
+            for other, drawn in file.encoders.items()
+            if entry.weights == "pretrained" and drawn.weights == "random" and entry.model == drawn.model
+        ),
+        selection=file.selection,
+        tables=tuple(file.tables),
+        figures=tuple(file.figures),
+        configfile=None if suite.path == DEFAULT_SUITE else suite.path,
+    )
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
