@@ -11,7 +11,6 @@ are named, and the exit status is 1.
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,8 +32,12 @@ def tables(suite: str, folder: Path) -> Path:
         for name in ("config", "published"):
             if not (folder / name).exists():
                 (folder / name).symlink_to(ROOT / name)
-        shutil.copytree(ROOT / "published" / "recorded" / suite, place)
-        for command in (["collect", suite], ["claims", suite, "--write"], ["render", suite, "tables"]):
+        for command in (
+            ["record", suite, "--restore"],
+            ["collect", suite],
+            ["claims", suite, "--write"],
+            ["render", suite, "tables"],
+        ):
             subprocess.run(
                 [sys.executable, "-m", "steadytune", *command],
                 cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.DEVNULL, check=True,

@@ -139,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
                          "place of results/<suite>")  # fmt: skip
     against.add_argument("--published", action="store_true", help="the records of published/recorded/<suite>")
     verify.epilog = "One line a cell, from identical, same logits, same metric and same spread to different."
+    record = command("record", commands.record)
+    record.add_argument("--restore", action="store_true", help="write what is recorded to results/<suite> instead")
     claims = command("claims", commands.claims)
     claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
     claims.add_argument("--write", action="store_true", help="write claims.json too")

@@ -40,20 +40,32 @@ def verify(options: argparse.Namespace) -> int:
     from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell
     from steadytune.suite.cell import Cell
 
-    suite = _suite(options)
-    recorded = recorded_cells(suite, options.recorded, published=options.published)
-    cells = [Cell.parse(text) for text in options.cells]
-    cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
-    if not cells:
-        raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
-    levels = []
-    for cell in cells:
-        verdict = verify_cell(suite, cell, recorded)
-        levels.append(verdict.level)
-        # At once: what has been compared stays said when a later cell cannot be.
-        sys.stdout.write(f"{verdict}\n")
-        sys.stdout.flush()
+    suite, levels = _suite(options), []
+    with recorded_cells(suite, options.recorded, published=options.published) as recorded:
+        cells = [Cell.parse(text) for text in options.cells]
+        cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
+        if not cells:
+            raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
+        for cell in cells:
+            verdict = verify_cell(suite, cell, recorded)
+            levels.append(verdict.level)
+            # At once: what has been compared stays said when a later cell cannot be.
+            sys.stdout.write(f"{verdict}\n")
+            sys.stdout.flush()
     return int("different" in levels)
+
+
+def record(options: argparse.Namespace) -> None:
+    """Write a suite's recorded cells to published/recorded as three files, or restore them from there."""
+    from steadytune.cells.recorded import restore, write_recorded
+    from steadytune.layout import recorded_folder, results_folder
+
+    suite = _suite(options)
+    folder, results = recorded_folder(suite), results_folder(suite)
+    if options.restore:
+        sys.stdout.write(f"{results}: {len(restore(folder, results))} cells restored from {folder}\n")
+    else:
+        sys.stdout.write(f"{folder}: {write_recorded(suite, folder)} cells recorded\n")
 
 
 def stage(options: argparse.Namespace) -> int:

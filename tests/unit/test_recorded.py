@@ -3,30 +3,78 @@
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+from test_run_cell import outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.record import damaged_file, read_record
-from steadytune.layout import RECORD, RECORDED
-from steadytune.suite.cell import canonical_digest
+from steadytune.cells.recorded import restore, write_recorded
+from steadytune.errors import SteadyTuneError
+from steadytune.files import write_json
+from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
+from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.loading import load_suite
 
 CELLS = {"mini": 24, "tiny-check": 100, "glue-tiny": 516}
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_recorded_cells_are_whole_and_have_the_settings_of_their_suite(root, name):
-    suite = load_suite(root / f"config/{name}.yaml")
-    folder = root / RECORDED / name
-    recorded = {path.parent for path in folder.glob(f"cells/**/{RECORD}")}
-    assert len(recorded) == CELLS[name]
-    for cell in suite.cells:
-        place = folder / "cells" / str(cell)
-        if (place / RECORD).exists():
-            recorded.remove(place)
-            record = read_record(place / RECORD)
-            assert damaged_file(record, place) is None
-            assert canonical_digest(record.spec) == suite.spec(cell).digest(), cell
-    assert not recorded, "cells that no suite plans"
+def test_recorded_cells_are_whole_and_have_the_settings_of_their_suite(name, root, tmp_path):
+    of, folder = load_suite(root / f"config/{name}.yaml"), root / RECORDED / name
+    restored = restore(folder, tmp_path)
+    assert len(restored) == CELLS[name]
+    for cell in restored:
+        record = read_record(record_path(tmp_path, cell))
+        assert damaged_file(record, cell_folder(tmp_path, cell)) is None
+        assert canonical_digest(record.spec) == of.spec(cell).digest(), cell
+
+
+def test_recorded_suites_are_small(root):
+    assert sum(path.stat().st_size for path in (root / RECORDED).rglob("*")) < 12e6
+
+
+def test_pandas_reads_a_recorded_suite_in_a_line(root):
+    records = pd.read_json(root / RECORDED / "mini/cells.jsonl", lines=True)
+    predictions = pd.read_parquet(root / RECORDED / "mini/predictions.parquet")
+    own = [next(e for e in evaluations if e["kind"] == "in_domain") for evaluations in records["evaluations"]]
+    for spec, evaluation in zip(records["spec"], own, strict=True):
+        cell = Cell(*(spec[key] for key in ("encoder", "method", "task", "seed")))
+        rows = predictions[(predictions["cell"] == str(cell)) & (predictions["evaluation_set"] == spec["task"])]
+        assert (rows["prediction"] == rows["label"]).mean() == pytest.approx(evaluation["metrics"]["accuracy"])
+
+
+@pytest.fixture
+def packed(suite, tmp_path):  # noqa: F811
+    outcome(suite)
+    write_json(variability_path(suite, "tiny", "cola"), {"nu": [1.0, 2.0]})
+    folder = tmp_path / "recorded"
+    assert write_recorded(suite, folder) == 1
+    return folder
+
+
+def test_a_suite_is_recorded_and_restored(packed, suite, tmp_path):  # noqa: F811
+    (cell,) = suite.cells
+    assert restore(packed, tmp_path / "again") == [cell]
+    first, second = (cell_folder(of, cell) for of in (suite, tmp_path / "again"))
+    assert {path.name for path in second.iterdir()} == {"record.json", "predictions.parquet", "history.csv"}
+    for path in second.iterdir():
+        assert path.read_bytes() == (first / path.name).read_bytes()
+    assert restore(packed, tmp_path / "none", lambda _: False) == []
+
+
+def test_other_predictions_than_the_records_are_refused(packed, tmp_path):
+    frame = pd.read_parquet(packed / "predictions.parquet")
+    frame.loc[3, "prediction"] = 1 - frame.loc[3, "prediction"]
+    frame.to_parquet(packed / "predictions.parquet", index=False)
+    with pytest.raises(SteadyTuneError, match=r"predictions.parquet.*tiny/vanilla/cola/seed-0"):
+        restore(packed, tmp_path / "again")
+
+
+def test_a_cut_line_is_named(packed, tmp_path):
+    text = (packed / "cells.jsonl").read_text()
+    (packed / "cells.jsonl").write_text(text + text[:100])
+    with pytest.raises(SteadyTuneError, match=r"cells.jsonl.*line 2"):
+        restore(packed, tmp_path / "again")
 
 
 def test_the_pages_have_the_tables_of_the_records(root):

@@ -11,10 +11,12 @@ import yaml
 from scipy import stats
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
+from steadytune.cells.record import read_record
+from steadytune.cells.recorded import write_recorded
 from steadytune.cells.verify import compare, recorded_cells, sample_cells, verify_cell
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import cell_folder
+from steadytune.layout import cell_folder, cells_folder, recorded_folder
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -49,7 +51,7 @@ def edit_record(folder, **changes):
 def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recorded, suite):  # noqa: F811
     folder, _ = recorded
     before = (folder / "record.json").read_bytes()
-    verdict = verify_cell(suite, suite.cells[0], recorded_cells(suite, None))
+    verdict = verify_cell(suite, suite.cells[0], cells_folder(suite))
     assert (verdict.level, verdict.causes) == ("identical", ())
     assert (folder / "record.json").read_bytes() == before
     assert main(["verify", "demo.yaml", "--sample", "1"]) == 0
@@ -115,7 +117,7 @@ def again(suite, tmp_path, **protocol):  # noqa: F811
     shutil.copytree("results/demo", recorded)
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": SUITE["protocol"] | protocol}))
     changed = load_suite(tmp_path / "demo.yaml")
-    return verify_cell(changed, changed.cells[0], recorded_cells(changed, recorded))
+    return verify_cell(changed, changed.cells[0], cells_folder(recorded))
 
 
 def test_another_precision_is_found_and_named(suite, tmp_path):  # noqa: F811
@@ -149,11 +151,15 @@ def test_a_damaged_record_verifies_nothing(recorded, suite):  # noqa: F811
     with (folder / "predictions.parquet").open("ab") as handle:
         handle.write(b"x")
     with pytest.raises(SteadyTuneError, match=r"predictions.parquet: damaged: SHA-256"):
-        verify_cell(suite, suite.cells[0], recorded_cells(suite, None))
+        verify_cell(suite, suite.cells[0], cells_folder(suite))
 
 
-def test_published_runs_are_looked_for_by_suite(suite):  # noqa: F811
-    assert recorded_cells(suite, None, published=True).as_posix() == "published/recorded/demo/cells"
+def test_a_published_cell_is_verified(recorded, suite):  # noqa: F811
+    write_recorded(suite, recorded_folder(suite))
+    shutil.rmtree("results")
+    assert main(["verify", "demo.yaml", "--published", "--sample", "1"]) == 0
+    with recorded_cells(suite, recorded_folder(suite)) as folder:
+        assert read_record(folder / str(suite.cells[0]) / "record.json").status == "ok"
 
 
 def test_another_status_is_different(recorded):
@@ -166,7 +172,7 @@ def test_what_is_not_recorded_cannot_be_verified(recorded, suite, tmp_path):  # 
     with pytest.raises(SteadyTuneError, match=r"no recorded cell of suite 'demo'$"):
         verify_cell(suite, suite.cells[0], tmp_path)
     with pytest.raises(SteadyTuneError, match=r"'tiny/vanilla/cola/seed-1'.*(did you mean|known:).*seed-0"):
-        verify_cell(suite, Cell("tiny", "vanilla", "cola", 1), recorded_cells(suite, None))
+        verify_cell(suite, Cell("tiny", "vanilla", "cola", 1), cells_folder(suite))
     with pytest.raises(SteadyTuneError, match="0 recorded cells of suite 'demo', 2 were asked for"):
         sample_cells(suite, tmp_path, 2)
     assert main(["verify", "demo.yaml"]) == 2

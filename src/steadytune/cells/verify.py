@@ -14,8 +14,10 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +25,7 @@ import pandas as pd
 from scipy import stats
 
 from steadytune.cells.record import Record, damaged_file, read_record
+from steadytune.cells.recorded import CELLS, restore
 from steadytune.cells.status import differences
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
@@ -71,11 +74,19 @@ def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = Non
     return sorted(random.Random(seed).sample(found, size))
 
 
-def recorded_cells(suite: Suite, folder: Path | None, *, published: bool = False) -> Path:
-    """The folder with the records to verify: the suite's own, the published ones, or `folder`, laid out alike."""
-    if published:
-        folder = recorded_folder(suite)
-    return cells_folder(folder or suite)
+@contextmanager
+def recorded_cells(suite: Suite, folder: Path | None = None, *, published: bool = False) -> Iterator[Path]:
+    """The folder with the records to verify: the suite's own, the published ones, or those of a results folder.
+
+    A recorded suite (`cells.jsonl`, …) is laid out as results for as long as the block runs.
+    """
+    folder = recorded_folder(suite) if published else folder
+    if folder is None or not (published or (folder / CELLS).exists()):
+        yield cells_folder(folder or suite)
+        return
+    with TemporaryDirectory() as place:
+        restore(folder, Path(place))
+        yield cells_folder(Path(place))
 
 
 def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:

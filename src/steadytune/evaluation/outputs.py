@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from steadytune.files import atomic_path
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from steadytune.evaluation.predict import Predictions
 
 
@@ -21,17 +23,28 @@ def write_predictions(path: Path, predictions: Mapping[str, "Predictions"]) -> N
     and `span_f1`, what it is worth; `logit_start` and `logit_end` (-inf for none).
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     tables = [
         pa.table({"evaluation_set": [name] * len(columns["row"]), **columns})
         for name, columns in ((name, found.columns()) for name, found in predictions.items())
     ]
-    nothing = pa.schema(
-        [("evaluation_set", pa.string()), ("row", pa.int64()), ("label", pa.float64()), ("prediction", pa.float64())]
-    )
+    write_table(path, pa.concat_tables(tables) if tables else no_predictions())
+
+
+def no_predictions() -> "pa.Table":
+    """The predictions of a cell that came to no end: the first columns, and no row."""
+    import pyarrow as pa
+
+    names = {"evaluation_set": pa.string(), "row": pa.int64(), "label": pa.float64(), "prediction": pa.float64()}
+    return pa.schema(names).empty_table()
+
+
+def write_table(path: Path, table: "pa.Table") -> None:
+    """Write a `predictions.parquet` atomically."""
+    import pyarrow.parquet as pq
+
     with atomic_path(path) as temporary:
-        pq.write_table(pa.concat_tables(tables) if tables else nothing.empty_table(), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:

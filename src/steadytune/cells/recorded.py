@@ -1,0 +1,187 @@
+"""Recorded suites: runs that the project publishes, in three files that pandas reads in a line each.
+
+cells.jsonl          a record a line, and with it `history` (the text of history.csv) and `predictions_digest`
+predictions.parquet  the predictions of all cells, with a column `cell`
+variability.json     the measurements of layers: encoder -> task -> content; only if there are any
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steadytune.cells.record import damaged_file, read_record
+from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.outputs import no_predictions, write_table
+from steadytune.files import atomic_path, sha256, write_json, write_text
+from steadytune.layout import (
+    HISTORY,
+    PREDICTIONS,
+    RECORD,
+    cell_folder,
+    history_path,
+    predictions_path,
+    record_path,
+    variability_folder,
+    variability_path,
+)
+from steadytune.schema import read_json
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CELLS = "cells.jsonl"
+VARIABILITY = "variability.json"
+ADDED = ("history", "predictions_digest")
+"""What a line has besides the record."""
+
+
+def write_recorded(suite: Suite, folder: Path) -> int:
+    """Write every recorded cell of a suite's results, and its measurements of layers, to `folder`; how many cells.
+
+    Raises:
+        SteadyTuneError: no cell has a record, or a record or a file beside it is damaged.
+    """
+    cells = [cell for cell in suite.cells if record_path(suite, cell).exists()]
+    if not cells:
+        raise SteadyTuneError(f"{suite.name}: no cell has a record; `steadytune run {suite.name}` makes them")
+    tables, lines = [], []
+    for cell in cells:
+        path = record_path(suite, cell)
+        if damage := damaged_file(read_record(path), path.parent):
+            raise SteadyTuneError(damage)
+        tables.append(_read(predictions_path(suite, cell)))
+        added = (history_path(suite, cell).read_text(encoding="utf-8"), _digest(tables[-1]))
+        lines.append(json.dumps(read_json(path) | dict(zip(ADDED, added, strict=True)), sort_keys=True))
+    _write(_together(cells, tables), folder / PREDICTIONS)
+    write_text(folder / CELLS, "".join(f"{line}\n" for line in lines))
+    studies: dict[str, dict[str, Any]] = {}
+    for encoder, task in suite.layer_studies():
+        if (path := variability_path(suite, encoder, task)).exists():
+            studies.setdefault(encoder, {})[task] = read_json(path)
+    if studies:
+        write_json(folder / VARIABILITY, studies)
+    return len(cells)
+
+
+def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda _: True) -> list[Cell]:
+    """Write a recorded suite as `target`, laid out as results; the cells that were written.
+
+    Args:
+        folder: with the three files.
+        target: a results folder; files of it are replaced.
+        wanted: which cells.
+
+    Raises:
+        SteadyTuneError: `folder` holds no recorded suite, or predictions are not those of their record.
+    """
+    lines = {cell: line for cell, line in _lines(folder / CELLS) if wanted(cell)}
+    tables = _apart(folder / PREDICTIONS, set(map(str, lines)))
+    for cell, line in lines.items():
+        history, digest = (line.pop(name) for name in ADDED)
+        sets = [evaluation["set"] for evaluation in line["evaluations"] if evaluation["kind"] != "held_out"]
+        table = _in_order(tables[str(cell)], sets)
+        if _digest(table) != digest:
+            raise SteadyTuneError(f"{folder / PREDICTIONS}: {cell}: damaged: not the predictions of its record")
+        place = cell_folder(target, cell)
+        write_table(place / PREDICTIONS, table)
+        write_text(place / HISTORY, history)
+        # Another version of pyarrow writes other bytes of the same table.
+        line["files"] = {name: sha256(place / name) for name in (PREDICTIONS, HISTORY)}
+        write_json(place / RECORD, line, sort_keys=True)
+    if (folder / VARIABILITY).exists():
+        for encoder, tasks in read_json(folder / VARIABILITY).items():
+            for task, content in tasks.items():
+                write_json(variability_folder(target) / encoder / f"{task}.json", content)
+    return list(lines)
+
+
+def _lines(path: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SteadyTuneError(f"{path}: no such file; expected a recorded suite") from None
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            value = json.loads(line)
+            yield Cell(*(value["spec"][key] for key in ("encoder", "method", "task", "seed"))), value
+        except (ValueError, KeyError, TypeError):
+            raise SteadyTuneError(f"{path}: line {number}: damaged: no record of a cell") from None
+
+
+def _read(path: Path) -> "pa.Table":
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path).read()
+
+
+def _write(table: "pa.Table", path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    # Logits split by byte, in large pages: half the size of the default.
+    split = {name: "BYTE_STREAM_SPLIT" for name in table.column_names if name.startswith("logit_")}
+    dictionaries = [name for name in table.column_names if name not in split]
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            compression_level=15,
+            use_dictionary=dictionaries,  # pyright: ignore[reportArgumentType] (names are taken too)
+            column_encoding=split,
+            data_page_size=8 << 20,
+            row_group_size=1 << 24,
+        )
+
+
+def _together(cells: list[Cell], tables: list["pa.Table"]) -> "pa.Table":
+    """One table, sorted so that cells' predictions of the same example stand together: that is half the size again."""
+    import pyarrow as pa
+
+    named = [
+        table.add_column(0, "cell", pa.array([str(cell)] * len(table)))
+        for cell, table in zip(cells, tables, strict=True)
+    ]
+    joined = pa.concat_tables(named, promote_options="default")
+    return joined.sort_by([("evaluation_set", "ascending"), ("row", "ascending"), ("cell", "ascending")])
+
+
+def _apart(path: Path, cells: set[str]) -> dict[str, "pa.Table"]:
+    """Each cell's rows."""
+    import numpy as np
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    joined = pq.read_table(path, filters=pc.field("cell").isin(sorted(cells)))
+    joined = joined.sort_by([("cell", "ascending"), ("evaluation_set", "ascending"), ("row", "ascending")])
+    names, joined = joined["cell"].to_numpy(), joined.drop_columns("cell")
+    starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()] if len(names) else []
+    ends = [*starts[1:], len(names)]
+    empty = {cell: joined.slice(0, 0) for cell in cells}
+    return empty | {names[i]: joined.slice(i, j - i) for i, j in zip(starts, ends, strict=False)}
+
+
+def _in_order(table: "pa.Table", sets: list[str]) -> "pa.Table":
+    """A cell's rows as it wrote them: sets in order of evaluation, and only the columns that it has."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not len(table):
+        return no_predictions()
+    kept = [name for name in table.column_names if table[name].null_count < len(table)]
+    parts = [table.filter(pc.field("evaluation_set") == name) for name in sets]
+    return pa.concat_tables(parts).select(kept).combine_chunks()
+
+
+def _digest(table: "pa.Table") -> str:
+    """Hash of a table's values, whatever wrote its file."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].to_numpy()
+        text = column.dtype == object
+        digest.update(name.encode())
+        digest.update(json.dumps(column.tolist()).encode() if text else column.tobytes())
+    return digest.hexdigest()
