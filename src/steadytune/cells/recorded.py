@@ -152,10 +152,11 @@ def _together(cells: list[Cell], tables: list["pa.Table"]) -> "pa.Table":
 def _apart(path: Path, cells: set[str]) -> dict[str, "pa.Table"]:
     """Each cell's rows."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    joined = pq.read_table(path, filters=pc.field("cell").isin(sorted(cells)))
+    joined = pq.read_table(path, filters=pc.field("cell").isin(pa.array(sorted(cells), pa.string())))
     joined = joined.sort_by([("cell", "ascending"), ("evaluation_set", "ascending"), ("row", "ascending")])
     names, joined = joined["cell"].to_numpy(), joined.drop_columns("cell")
     starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()] if len(names) else []
