@@ -271,6 +271,27 @@ def test_the_parts_of_a_batch_add_up_to_the_whole(name):
             )
 
 
+def test_the_probe_of_memory_trains_nothing(tmp_path, monkeypatch):
+    plain, _ = fit_tiny(tmp_path / "plain", "smart+hype-n")
+    monkeypatch.setattr(step.Step, "probe", lambda *_: None)
+    assert same(plain, fit_tiny(tmp_path / "without", "smart+hype-n")[0])
+
+
+def test_gradients_at_a_second_point_are_cut_into_parts_too(tmp_path, monkeypatch):
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    whole, _ = fit_tiny(tmp_path / "whole", "sam~rho=0.3", model=no_dropout)
+    Small(monkeypatch, 1)
+    parts, fitted = fit_tiny(tmp_path / "parts", "sam~rho=0.3", model=no_dropout)
+    assert fitted.parts == 4
+    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("rounding", "steps"), [("nearest", 8), ("up", 9), ("down", 8)])
+def test_a_share_of_warm_up_is_rounded_as_the_protocol_says(rounding, steps):
+    assert Protocol(warmup=0.06, warmup_rounding=rounding).warmup_steps(140) == steps
+
+
 def test_a_single_example_that_does_not_fit_is_out_of_memory(tmp_path, monkeypatch):
     Small(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):

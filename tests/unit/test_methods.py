@@ -75,17 +75,30 @@ def test_every_method_has_a_case():
 
 @pytest.mark.parametrize("label", CASES)
 def test_two_updates_equal_the_formula(label, tmp_path):
+    assert deviation(label, tmp_path) < 1e-10
+
+
+@pytest.mark.parametrize("label", ["vanilla", "r3f-released", "child-tuning-d-released", "recadam-released", "sam"])
+@pytest.mark.parametrize("changes", [{}, {"gradient_clip": 0.0, "epsilon": 1e-2, "weight_decay": 0.5}])
+def test_two_updates_equal_the_formula_with_adamw_of_transformers_4(label, changes, tmp_path):
+    assert deviation(label, tmp_path / "old", adamw="transformers-4", **changes) < 1e-10
+    assert deviation(label, tmp_path / "other", expected={"adamw": "torch"}, adamw="transformers-4", **changes) > 1e-8
+
+
+def deviation(label, tmp_path, expected=None, **protocol):
+    """The largest difference from the case in any parameter; `expected`: settings of the case's own protocol."""
     case = CASES[label]
-    ours = Run(tmp_path, label, case.settings, regression=case.regression)
+    ours = Run(tmp_path, label, case.settings, regression=case.regression, **protocol)
+    its = Protocol(**{**vars(ours.protocol), **(expected or {})})
     added = {name: value for name, value in ours.prepared.items() if name not in ours.before}
     assert bool(added) == case.adds_parameters
-    expected, losses = run(case, {**ours.before, **added}, ours.batches(), PROTOCOL)
+    expected, losses = run(case, {**ours.before, **added}, ours.batches(), its)
     ours.fit()
     assert ours.fitted.steps == 2
-    assert ours.fitted.history[0]["train_loss"] == pytest.approx(np.mean(losses), abs=1e-10)
+    if its == ours.protocol:
+        assert ours.fitted.history[0]["train_loss"] == pytest.approx(np.mean(losses), abs=1e-10)
     assert ours.trained == {name for name in expected if case.trained(name)}
-    deviation = max(float((value - expected[name]).abs().max()) for name, value in ours.after.items())
-    assert deviation < 1e-10
+    return max(float((value - expected[name]).abs().max()) for name, value in ours.after.items())
 
 
 @pytest.mark.parametrize("label", [label for label in CASES if method_of(label) != "vanilla"])

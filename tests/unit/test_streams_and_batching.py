@@ -59,6 +59,26 @@ def test_padding_is_a_fraction_of_what_random_batches_need():
     assert padding(data.order(Streams(0).order(0))) < 0.25 * padding(random_order)
 
 
+def test_shuffled_batches_are_the_permutation_cut_into_pieces():
+    lengths = np.random.Generator(np.random.Philox(1)).integers(5, 60, 101)
+    grouped = batcher(lengths, 8)
+    shuffled = Batcher(grouped.encoded, grouped.padding, 8, shuffled=True)
+    rows = Streams(0).order(0).permutation(101)
+    assert [batch.tolist() for batch in shuffled.order(Streams(0).order(0))] == [
+        rows[i : i + 8].tolist() for i in range(0, 101, 8)
+    ]
+
+
+def test_the_largest_batch_holds_the_longest_examples_and_stands_nowhere_in_particular():
+    lengths = np.random.Generator(np.random.Philox(1)).integers(5, 60, 512)
+    data = batcher(lengths, 8)
+    assert sorted(lengths[data.largest().rows]) == sorted(lengths)[-8:]
+    places = [
+        int(np.argmax([lengths[rows].max() for rows in data.order(Streams(seed).order(0))])) for seed in range(20)
+    ]
+    assert len(set(places)) > 5
+
+
 def test_a_batch_is_padded_to_its_own_longest_example():
     data = batcher([3, 9, 5], 2)
     batch = data.batch(np.array([0, 2]))

@@ -84,18 +84,19 @@ class Material:
         seed, protocol = Streams.seeds(spec.seed)["init"], spec.protocol
         encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
 
-        def batcher(dataset: "Dataset", batch_size: int) -> Batcher:
+        def batcher(dataset: "Dataset", batch_size: int, *, shuffled: bool = False) -> Batcher:
             with meter.phase("tokenise"):
                 if task.span:
                     encoded = encode_windows(dataset, tokenizer, protocol.max_length, protocol.doc_stride)
                 else:
                     encoded = encode(dataset, tokenizer, protocol.max_length)
-            return Batcher(encoded, encoder.padding, batch_size)
+            return Batcher(encoded, encoder.padding, batch_size, shuffled=shuffled)
 
         data, apart = load_split(task, task.train or "", store, task.size), None
         if protocol.holdout:
             data, apart = split_off(data, protocol.holdout)
-        train, trained_on = batcher(data, protocol.batch_size), frozenset(text_keys(data))
+        train = batcher(data, protocol.batch_size, shuffled=protocol.batching == "shuffled")
+        trained_on = frozenset(text_keys(data))
 
         def evaluation(of: Task, dataset: "Dataset") -> EvaluationSet:
             return EvaluationSet(of, batcher(dataset, protocol.evaluation_batch_size), count_seen(dataset, trained_on))

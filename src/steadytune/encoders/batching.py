@@ -1,4 +1,4 @@
-"""Batches of near-equal length, padded to their own longest example and no further."""
+"""Batches, of near-equal length or shuffled, padded to their own longest example and no further."""
 
 import hashlib
 from collections.abc import Iterator
@@ -75,8 +75,10 @@ class Padding:
 class Batcher:
     """Cuts an encoded split into batches, for training in a seeded order or for evaluation in a fixed one."""
 
-    def __init__(self, encoded: "Encoded", padding: Padding, batch_size: int) -> None:
+    def __init__(self, encoded: "Encoded", padding: Padding, batch_size: int, *, shuffled: bool = False) -> None:
+        """shuffled: train in random batches instead of batches of similar length."""
         self.encoded = encoded
+        self.shuffled = shuffled
         self.padding = padding
         self.batch_size = batch_size
         self.lengths = encoded.lengths
@@ -85,25 +87,25 @@ class Batcher:
         return -(-len(self.lengths) // self.batch_size)
 
     def order(self, generator: np.random.Generator) -> list[np.ndarray]:
-        """The rows of each batch of one epoch, shapes (B,): every row once, in batches of similar length.
-
-        The largest batch comes first, so that a lack of memory shows in the first seconds.
-        """
+        """The rows of each batch of one epoch, shapes (B,): every row once."""
         rows = generator.permutation(len(self.lengths))
+        if self.shuffled:
+            return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         pool = self.batch_size * POOL_BATCHES
         batches: list[np.ndarray] = []
         for start in range(0, len(rows), pool):
             chunk = rows[start : start + pool]
             chunk = chunk[np.argsort(self.lengths[chunk], kind="stable")]
             batches += [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
-        order = [batches[i] for i in generator.permutation(len(batches))]
-        largest = max(range(len(order)), key=lambda i: len(order[i]) * self.lengths[order[i]].max())
-        order[0], order[largest] = order[largest], order[0]
-        return order
+        return [batches[i] for i in generator.permutation(len(batches))]
 
     def epoch(self, generator: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
         """The training batches of one epoch, without the first `skip`."""
         return map(self.batch, self.order(generator)[skip:])
+
+    def largest(self) -> Batch:
+        """The longest examples as one batch: no batch of any epoch needs more memory."""
+        return self.batch(np.argsort(-self.lengths, kind="stable")[: self.batch_size])
 
     def evaluation(self) -> Iterator[tuple[np.ndarray, Batch]]:
         """Batches of a fixed size in order of length, longest first, each with the rows that it holds.

@@ -131,6 +131,24 @@ class Encoder:
         self._recording = layer_pass.recording
         return EncoderOutput(logits, tuple(layer_pass.hidden))
 
+    def embed(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The output (batch, tokens, width) of the module of the embeddings: words, positions, segments, LayerNorm and
+        dropout. XLNet has no such module: its words and their dropout.
+
+        Raises:
+            SteadyTuneError: the output is wider than word embeddings, so it cannot take their place.
+        """
+        base = self.model.get_submodule(self.model.base_model_prefix)
+        words = self.model.get_input_embeddings()
+        assert isinstance(words, nn.Embedding)
+        if (module := getattr(base, "embeddings", None)) is None:
+            return base.get_submodule("dropout")(words(inputs["input_ids"]))
+        arguments = {name: value for name, value in self._arguments(inputs).items() if name != "attention_mask"}
+        output = module(**arguments)
+        if output.shape[-1] != words.embedding_dim:
+            raise SteadyTuneError("this encoder's embedding output is wider than its word embeddings")
+        return output
+
     def resume(
         self,
         start: int,

@@ -1,8 +1,8 @@
 """What a method may do: its hooks, and how several methods compose.
 
-A method overrides the hooks it needs and nothing else in the project knows its name. In a composition `a+b`, `perturb`,
-`perturb_attention` and `gradients` of a run before those of b, and so does `prepare` among methods that change the
-encoder in the same way (`Composition.prepare`); `loss` and `step` belong to the one method that overrides them.
+A method overrides the hooks it needs and nothing else in the project knows its name. In a composition `a+b`, the hooks
+`perturb...` and `gradients` of a run before those of b, and so does `prepare` among methods that change the encoder in
+the same way (`Composition.prepare`); `loss` and `step` belong to the one method that overrides them.
 """
 
 import math
@@ -82,6 +82,10 @@ class Setup:
     """The region of a forward pass at the cell's precision, for one whose result stands in for a training pass's."""
 
 
+def _no_batch() -> "Tensor":
+    raise RuntimeError("gradients can be computed again only during a training step")
+
+
 @dataclass(frozen=True)
 class Update:
     """One update of the parameters, as `Method.step` sees it."""
@@ -92,6 +96,9 @@ class Update:
     """0-based, counted over the whole training."""
     learning_rate: float
     """This step's, as the schedule says."""
+    again: "Callable[[], Tensor]" = _no_batch
+    """Computes the batch's gradients again, at the parameters' present values and with the same dropout and noise, into
+    `grad`; the loss. For a method whose step needs gradients at more than one point."""
 
 
 class Method:
@@ -138,6 +145,13 @@ class Method:
 
     def prepare(self, setup: Setup) -> None:
         """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""
+
+    def perturb_words(self, words: "Tensor", real: "Tensor", streams: "Streams") -> "Tensor":
+        """What positions are added to instead of the word embeddings `words` (B, T, width); in training only.
+
+        real: (B, T, 1), 1 at tokens and 0 at padding. What it draws comes from `streams.noise`.
+        """
+        return words
 
     def perturb(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
         """What enters layer `layer` (0-based) instead of `hidden` (B, T, d); in training only.
@@ -192,7 +206,7 @@ class Composition:
         """What every method does in a forward pass, once `prepare` has run."""
         changes = {
             hook: [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
-            for hook in ("perturb", "perturb_attention")
+            for hook in ("perturb_words", "perturb", "perturb_attention")
         }
         prefix = next((method.prefix for method in self.methods if method.prefix is not None), None)
         return Hooks(**changes, prefix=prefix)
@@ -215,7 +229,7 @@ class Composition:
         for place, method in enumerate(self.methods):
             prefix = f"{place}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            if own:
+            if own or method.state():
                 method.restore(own)
 
     def _owner(self, hook: str) -> Method:

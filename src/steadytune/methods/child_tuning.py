@@ -98,7 +98,13 @@ class ChildTuningD(Method):
                 for name, p in setup.encoder.encoder_parameters().items()
                 if p.requires_grad and (self.settings.scope == "encoder" or "layer" in name)
             }
-            self.masks = _largest(self._fisher(setup, parameters), self.settings.p)
+            fisher = self._fisher(setup, parameters)
+            size = sum(tensor.numel() for tensor in fisher.values())
+            kept = max(1, round(self.settings.p * size))
+            if self.settings.fisher == "batches":
+                # The released code keeps what reaches numpy's percentile 100 (1 - p), which lies between two entries.
+                kept = size - math.ceil((1 - self.settings.p) * (size - 1))
+            self.masks = _largest(fisher, kept)
 
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
         """Mask."""
@@ -138,11 +144,11 @@ class ChildTuningD(Method):
         return map(setup.train.batch, order[:limit])
 
 
-def _largest(fisher: "dict[str, Tensor]", p: float) -> "dict[str, Tensor]":
-    """Where the values of all tensors together are among the largest fraction `p`, and above 0: a mask for each."""
+def _largest(fisher: "dict[str, Tensor]", kept: int) -> "dict[str, Tensor]":
+    """Where the values of all tensors together are among the `kept` largest, and above 0: a mask for each."""
     import torch
 
     values = torch.cat([tensor.flatten() for tensor in fisher.values()])
-    threshold = values.topk(max(1, round(p * len(values))), sorted=False).values.amin()
+    threshold = values.topk(kept, sorted=False).values.amin()
     # Words that no example has carry no information; where the threshold is 0 they would otherwise all be in.
     return {name: (tensor >= threshold) & (tensor > 0) for name, tensor in fisher.items()}

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class FreeLBSettings(Hyperparameters):
     """FreeLB's hyper-parameters; the defaults are the released RoBERTa script's for MRPC, for all tasks: ours."""
 
-    steps: int = setting(3, at_least=0)
-    """K, the passes of a step; 0 is plain fine-tuning."""
+    steps: int = setting(4, at_least=0)
+    """K, the passes of a step; 0 is plain fine-tuning. The released RoBERTa scripts count the ascent steps between the
+    passes, K - 1 (MRPC: 3); the ALBERT scripts count the passes."""
     init_magnitude: float = setting(0.64, at_least=0)
     """Size of the first perturbation: its norm is about init_magnitude / sqrt(3)."""
     adv_lr: float = setting(0.04, at_least=0)

@@ -45,7 +45,9 @@ class HyPe(Method):
     source = "arXiv 2212.08853, sec. 3, Alg. 1"
 
     def prepare(self, setup: Setup) -> None:
-        """Set the hidden dropout; attention dropout stays, as in the released code. Resolve the layers."""
+        """Set the hidden dropout; attention dropout stays, as in the released code, but in XLNet, whose one
+        rate governs both. Resolve the layers.
+        """
         if self.settings.hidden_dropout is not None:
             setup.encoder.set_hidden_dropout(self.settings.hidden_dropout)
         depth, named = setup.encoder.num_layers, self.settings.layers

@@ -27,7 +27,7 @@ class RDropSettings(Hyperparameters):
     alpha: float = setting(1.0, at_least=0)
     """Weight of the divergence; HyPe takes the best of 0.1, 0.5 and 1 (arXiv 2212.08853, Table 15)."""
     form: Literal["paper", "released"] = "paper"
-    """The loss as the paper gives it; or as the released BERT code adds it up: L_1 + L_2, the divergence summed over
+    """The loss as the paper gives it; or as the released BERT code computes it: L_1 + L_2, the divergence summed over
     the batch instead of averaged, and for regression 2 * alpha times the mean squared difference."""
     hidden_dropout: float | None = setting(None, at_least=0, below=1)
     """Hidden dropout while fine-tuning, on which the method lives; None keeps the checkpoint's own. Ours."""

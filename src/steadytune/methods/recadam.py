@@ -9,11 +9,14 @@ falls from 1 to 0, and the pull is kept out of Adam's moments. For the parameter
 
 with every theta on the right from before the step. The head is updated by Adam alone. The protocol's decay towards zero
 is added to both as AdamW does, not scaled by lambda.
+
+The released code does the same one after the other, each on what the one before it leaves: Adam's part, the pull, and
+the decay of all parameters.
 """
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import Hyperparameters, Method, Setup, Update, setting
@@ -33,13 +36,15 @@ class RecAdamSettings(Hyperparameters):
     """Slope of the sigmoid, per step; the released README's grid is 0.05, 0.1, 0.2, 0.5, 1."""
     t0: float = 250.0
     """The step at which task and pull weigh the same; the released README's grid is 100, 250, 500, 1000."""
+    form: Literal["paper", "released"] = "paper"
+    """Whether pull and decay act on the parameters before the step, or after Adam's part as in the released code."""
 
 
 class RecAdam(Method):
     """AdamW whose update grows as a pull towards the pretrained weights fades."""
 
     Settings = RecAdamSettings
-    names = {"recadam": {}}
+    names = {"recadam": {}, "recadam-released": {"form": "released"}}
     source = "arXiv 2004.12651"
     needs_weights = True
 
@@ -69,10 +74,30 @@ class RecAdam(Method):
                 f"{reach:g}, expected below 1, where the pull ends at the pretrained weights"
             )
         with torch.no_grad():
+            if self.settings.form == "released":
+                self._one_after_the_other(optimizer, update, pull)
+                return
             targets = self._targets(optimizer, update)
             optimizer.step()
             for name, target in targets.items():
                 update.parameters[name].lerp_(target, pull)
+
+    def _one_after_the_other(self, optimizer: "Optimizer", update: Update, pull: float) -> None:
+        """The released code's step."""
+        pulled = {name: p for name, p in update.parameters.items() if name in self.anchors and p.grad is not None}
+        before = {name: p.clone() for name, p in pulled.items()}
+        decays = [group["weight_decay"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group["weight_decay"] = 0.0
+        optimizer.step()
+        for name, parameter in pulled.items():
+            parameter.lerp_(before[name], pull)
+            parameter.lerp_(self.anchors[name], update.learning_rate * pull * self.settings.gamma)
+        for group, decay in zip(optimizer.param_groups, decays, strict=True):
+            group["weight_decay"] = decay
+            for parameter in group["params"]:
+                if decay and parameter.grad is not None:
+                    parameter.mul_(1 - update.learning_rate * decay)
 
     def _pull(self, number: int) -> float:
         """1 - lambda at step `number` (0-based)."""

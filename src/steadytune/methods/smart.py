@@ -11,8 +11,11 @@ where delta starts at N(0, sigma^2) and climbs D for K steps of gradient ascent,
 
     delta <- clamp( delta + eta * g / max|g|, -epsilon, epsilon ),    g the gradient of D(f(e + delta), f(e)) in delta
 
-with the maximum over the tokens and the width of an example. The released code has another ascent and no proximal term:
-docs/methods.md.
+with the maximum over the tokens and the width of an example.
+
+The released code has no proximal term. It perturbs the whole embedding output E(x) (words, positions, segments,
+LayerNorm, dropout) and feeds the sum in as word embeddings, which are embedded a second time: f(E(x) + delta). Its
+ascent and its smoothness term are in docs/methods.md.
 """
 
 from collections.abc import Iterator
@@ -55,7 +58,7 @@ class SMARTSettings(Hyperparameters):
     momentum: float = setting(0.99, at_least=0, at_most=1)
     """Share of the average that a step keeps, beta: the paper's for its first updates. Constant: ours."""
     form: Literal["paper", "released"] = "paper"
-    """The ascent and the smoothness term of the paper, or those of the released code."""
+    """What is perturbed, the ascent and the smoothness term: the paper's, or the released code's."""
 
 
 class SMART(Method):
@@ -89,8 +92,9 @@ class SMART(Method):
         if previous is not None:
             loss = loss + proximal * forward.objective.symmetric(output.logits, previous)
         if smoothness:
-            delta = self._perturbation(forward, batch, output.logits.detach())
-            perturbed = forward(batch, on_embeddings=delta.add).logits
+            embedded = forward.encoder.embed(batch.inputs) if self.settings.form == "released" else None
+            delta = self._perturbation(forward, batch, output.logits.detach(), embedded)
+            perturbed = self._perturbed(forward, batch, delta, embedded)
             loss = loss + smoothness * self._change(forward.objective, batch, perturbed, output.logits)
         return loss
 
@@ -119,7 +123,13 @@ class SMART(Method):
         forward.streams.noise.set_state(noise)
         return logits
 
-    def _perturbation(self, forward: "Forward", batch: "Batch", clean: "Tensor") -> "Tensor":
+    @staticmethod
+    def _perturbed(forward: "Forward", batch: "Batch", delta: "Tensor", embedded: "Tensor | None") -> "Tensor":
+        """The outputs (B, C) where delta is added to the word embeddings, or to what takes their place."""
+        change = delta.add if embedded is None else lambda words: embedded + delta
+        return forward(batch, on_embeddings=change).logits
+
+    def _perturbation(self, forward: "Forward", batch: "Batch", clean: "Tensor", embedded: "Tensor | None") -> "Tensor":
         """What the ascent ends at: (B, T, width of the word embeddings), zero on padding."""
         import torch
 
@@ -128,7 +138,8 @@ class SMART(Method):
         drawn = table.new_empty(*real.shape[:2], table.shape[1])
         delta = drawn.normal_(0, self.settings.sigma, generator=forward.streams.noise) * real
         for _ in range(self.settings.steps):
-            logits = forward(batch, on_embeddings=delta.requires_grad_().add).logits
+            fixed = None if embedded is None else embedded.detach()
+            logits = self._perturbed(forward, batch, delta.requires_grad_(), fixed)
             height = self._height(forward.objective, batch, logits, clean)
             # As in the loop, gradients are computed outside the region of the forward pass.
             with torch.autocast(height.device.type, enabled=False):
@@ -158,8 +169,11 @@ class SMART(Method):
 
     def _change(self, objective: "Objective", batch: "Batch", perturbed: "Tensor", clean: "Tensor") -> "Tensor":
         """The smoothness term of outputs (B, C)."""
-        if self.settings.form == "paper" or batch.labels.is_floating_point():
+        if self.settings.form == "paper":
             return objective.symmetric(perturbed, clean)
+        if batch.labels.is_floating_point():
+            # Scores (B, 1) beside scores (B,): the released code takes the mean over all B x B pairs.
+            return (at_least_single(perturbed) - at_least_single(clean).T).square().mean()
         return objective.divergence(perturbed, clean.detach()) + objective.divergence(clean, perturbed.detach())
 
 

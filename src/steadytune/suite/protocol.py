@@ -23,6 +23,11 @@ class Protocol:
     """Peak learning rate; it decays linearly to zero after the warm-up."""
     warmup: float = 0.1
     """Linear warm-up: a share of all steps where below 1, else a number of steps."""
+    warmup_rounding: Literal["nearest", "up", "down"] = "nearest"
+    """How a share of the steps becomes a number: `up` as in transformers 4.7, `down` as in `int(share * steps)`."""
+    adamw: Literal["torch", "transformers-4"] = "torch"
+    """`transformers-4` is the AdamW of transformers before version 5, which the papers' code trains with: epsilon is
+    added before the bias correction, and weights decay after the step."""
     beta1: float = 0.9
     """AdamW's decay rate of the first moment."""
     beta2: float = 0.99
@@ -33,6 +38,9 @@ class Protocol:
     """Decoupled weight decay, on matrices only (biases and LayerNorm weights are left out, as in run_glue)."""
     gradient_clip: float = 1.0
     """Largest L2 norm of the whole gradient; 0 leaves gradients as they are."""
+    batching: Literal["grouped", "shuffled"] = "grouped"
+    """`grouped`: batches of similar length, which need little padding; `shuffled`: random batches, as all the papers'
+    code has them."""
     holdout: float = 0.0
     """Share of the training split that is kept from training and scored at the end: what nested selection looks at."""
     max_length: int = 128
@@ -80,7 +88,8 @@ class Protocol:
 
     def warmup_steps(self, total: int) -> int:
         """Warm-up steps of `total` steps."""
-        return round(self.warmup * total) if self.warmup < 1 else int(self.warmup)
+        rounded = {"nearest": round, "up": math.ceil, "down": math.floor}[self.warmup_rounding]
+        return rounded(self.warmup * total) if self.warmup < 1 else int(self.warmup)
 
 
 def _expect(protocol: Protocol, name: str, holds: bool, expected: str) -> None:

@@ -102,6 +102,10 @@ def fit(
     precision.good_steps = progress.get("good_steps", 0)
     take_step.parts, take_step.flops = progress.get("parts", 1), progress.get("step_flops")
 
+    if not start:
+        encoder.model.train()
+        take_step.probe(batcher.largest(), parameters)
+
     def save(**more: float) -> None:
         state = {"fingerprint": fingerprint, "loss_scale": precision.scale, "good_steps": precision.good_steps}
         state |= {"parts": take_step.parts, "step_flops": take_step.flops, "spent": meter.spent(streams.device)}

@@ -1,5 +1,7 @@
 """The optimiser and its learning rate: AdamW with a linear warm-up and decay."""
 
+from typing import Any
+
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
@@ -7,13 +9,52 @@ from steadytune.methods.support.tensors import is_weight
 from steadytune.suite.protocol import Protocol
 
 
+class TransformersAdamW(AdamW):
+    """AdamW as transformers had it before version 5.
+
+    With m and v the moments and t the steps, this one included,
+
+        theta <- (theta - lr * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)) * (1 - lr * decay)
+
+    That is torch's step with epsilon / sqrt(1 - beta2^t) for epsilon and lr * (1 - lr * decay) for the rate of the
+    step alone, so its fused kernel does the work.
+    """
+
+    _taken: int | None = None
+
+    def step(self, closure: Any = None) -> Any:
+        """Update the parameters; the groups' settings are left as they were."""
+        if self._taken is None:
+            self._taken = max((int(state["step"]) for state in self.state.values()), default=0)
+        self._taken += 1
+        before = [{key: group[key] for key in ("lr", "eps", "weight_decay")} for group in self.param_groups]
+        for group in self.param_groups:
+            decayed = group["lr"] * group["weight_decay"]
+            group["lr"] *= 1 - decayed
+            group["weight_decay"] = decayed / group["lr"] if group["lr"] else 0.0
+            group["eps"] /= (1 - group["betas"][1] ** self._taken) ** 0.5
+        try:
+            return super().step(closure)
+        finally:
+            for group, settings in zip(self.param_groups, before, strict=True):
+                group.update(settings)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from these moments and their number of steps."""
+        super().load_state_dict(state_dict)
+        self._taken = None
+
+
+ADAMW = {"torch": AdamW, "transformers-4": TransformersAdamW}
+
+
 def build_optimizer(parameters: dict[str, nn.Parameter], protocol: Protocol) -> AdamW:
-    """AdamW over the trainable parameters; matrices are decayed, biases and LayerNorm weights are not."""
+    """The protocol's AdamW over the trainable parameters; it decays matrices, but no biases or LayerNorm weights."""
     decayed = [p for name, p in parameters.items() if is_weight(name, p)]
     others = [p for name, p in parameters.items() if not is_weight(name, p)]
     groups = [{"params": decayed, "weight_decay": protocol.weight_decay}, {"params": others, "weight_decay": 0.0}]
     betas = (protocol.beta1, protocol.beta2)
-    return AdamW(groups, lr=protocol.learning_rate, betas=betas, eps=protocol.epsilon, fused=True)
+    return ADAMW[protocol.adamw](groups, lr=protocol.learning_rate, betas=betas, eps=protocol.epsilon, fused=True)
 
 
 def learning_rate(protocol: Protocol, step: int, total: int) -> float:

@@ -2,9 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -35,7 +35,7 @@ class Step:
     """Largest L2 norm of the gradient; 0 is no bound."""
     parts: int = 1
     flops: float | None = None
-    """FLOPs of the first step, a position: counted as they happen, so no method has to say what its passes cost."""
+    """FLOPs of the first step, a position: counted as they happen, so no method has to declare what its passes cost."""
 
     def __call__(self, batch: Batch, update: Update) -> Tensor:
         """Update the parameters; the detached loss, averaged over the batch.
@@ -43,33 +43,57 @@ class Step:
         Raises:
             torch.OutOfMemoryError: not even one example fits.
         """
-        # Where memory ends it ends in the first step, which has the longest batch: only that one is made undone.
-        state = {name: value.clone() for name, value in self.method.state().items()} if update.number == 0 else {}
-        while True:
-            try:
-                with self._counted(batch):
-                    loss = self._gradients(batch, update)
-                break
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.parts >= len(batch.rows):
-                    raise
-            # After the handler, whose traceback keeps the tensors of the failed attempt alive.
-            self._halve(state)
+        with self._counted(batch):
+            loss, accepted = self._gradients(batch, update)
+            if accepted:
+                self.method.step(self.optimizer, replace(update, again=partial(self._again, batch, update)))
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def probe(self, batch: Batch, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Find into how many parts memory cuts batches, by the gradients of `batch`; nothing is trained on it."""
+        state = {name: value.clone() for name, value in self.method.state().items()}
+        # What the optimiser's two moments will take.
+        held = [torch.empty_like(p) for p in parameters.values() for _ in range(2)]
+        self._in_parts(batch, 0)
+        del held
+        self.optimizer.zero_grad(set_to_none=True)
+        self.method.restore(state)
+
+    def _gradients(self, batch: Batch, update: Update, *, first: bool = True) -> tuple[Tensor, bool]:
+        """Leave the gradients as the step is to see them; the loss, and whether they are all finite (fp16)."""
+        loss = self._in_parts(batch, update.number, first=first)
         parameters = update.parameters.values()
         self.precision.unscale(list(parameters))
         self.method.gradients(update.parameters, self.forward.streams)
         norm = nn.utils.clip_grad_norm_(parameters, self.clip or math.inf)
-        if self.precision.accept(norm):
-            self.method.step(self.optimizer, update)
+        return loss, self.precision.accept(norm)
+
+    def _again(self, batch: Batch, update: Update) -> Tensor:
+        """`Update.again`. Where the new gradients overflow there are none, and an optimiser moves nothing."""
         self.optimizer.zero_grad(set_to_none=True)
+        loss, accepted = self._gradients(batch, update, first=False)
+        if not accepted:
+            self.optimizer.zero_grad(set_to_none=True)
         return loss
 
-    def _gradients(self, batch: Batch, update: Update) -> Tensor:
+    def _in_parts(self, batch: Batch, number: int, *, first: bool = True) -> Tensor:
+        """Accumulate the gradients of the batch, in more parts where memory is short; the loss."""
+        while True:
+            try:
+                return self._accumulate(batch, number, first=first)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.parts >= len(batch.rows):
+                    raise
+            # After the handler, whose traceback keeps the tensors of the failed attempt alive.
+            self._halve()
+
+    def _accumulate(self, batch: Batch, number: int, *, first: bool) -> Tensor:
         """Accumulate the gradients of every part; the loss."""
-        self.forward.streams.at_step(update.number)
+        self.forward.streams.at_step(number)
         losses = []
         for place, part in enumerate(batch.split(self.parts)):
-            self.forward.first_part = place == 0
+            self.forward.first_part = first and place == 0
             weight = part.share
             self.forward.backward = partial(self._backward, weight=weight)
             with self.precision.autocast():
@@ -81,11 +105,9 @@ class Step:
     def _backward(self, loss: Tensor, weight: float) -> None:
         self.precision.backward(loss if weight == 1 else weight * loss)
 
-    def _halve(self, state: dict[str, Tensor]) -> None:
-        """Go back to before the failed attempt, and cut batches into twice as many parts."""
+    def _halve(self) -> None:
+        """Forget the failed attempt, and cut batches into twice as many parts."""
         self.optimizer.zero_grad(set_to_none=True)
-        if state:
-            self.method.restore(state)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self.parts *= 2

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from oracles.case import Case
@@ -64,11 +65,27 @@ class RecAdam(Anchored):
         for name, p in before.items():
             if in_head(name):
                 continue
-            adam = adamw.m[name] / (1 - q.beta1**adamw.t)
-            adam = adam / ((adamw.v[name] / (1 - q.beta2**adamw.t)).sqrt() + q.epsilon)
+            adam = adamw.direction(name)
             decay = q.weight_decay if p.ndim == 2 else 0.0
             pull = self.settings["gamma"] * (p - self.first[name])
             adamw.parameters[name] = p - rate * (decay * p + share * adam + (1 - share) * pull)
+
+
+class RecAdamReleased(Anchored):
+    """Adam's part, then the pull on what it leaves, then the decay on what the pull leaves."""
+
+    def step(self, adamw, gradients, rate, step):
+        q, before = adamw.protocol, dict(adamw.parameters)
+        super().step(adamw, gradients, rate, step)
+        share = 1 / (1 + math.exp(-self.settings["k"] * (step + 1 - self.settings["t0"])))
+        for name, p in before.items():
+            adam = adamw.direction(name)
+            if in_head(name):
+                p = p - rate * adam
+            else:
+                p = p - rate * share * adam
+                p = p - rate * (1 - share) * self.settings["gamma"] * (p - self.first[name])
+            adamw.parameters[name] = p - rate * (q.weight_decay if p.ndim == 2 else 0.0) * p
 
 
 class MixedBert(PlainBert):
@@ -149,7 +166,10 @@ class ChildTuningD(Case):
             squares.append(torch.cat([g.flatten() ** 2 for g in found]))
         fisher = torch.stack(squares).mean(0)
         kept = torch.zeros_like(fisher)
-        kept[fisher.argsort(descending=True)[: round(self.settings["p"] * len(fisher))]] = 1
+        if by_batch:
+            kept[fisher >= np.percentile(fisher.numpy(), (1 - self.settings["p"]) * 100)] = 1
+        else:
+            kept[fisher.argsort(descending=True)[: round(self.settings["p"] * len(fisher))]] = 1
         shapes = [parameters[name].shape for name in names]
         parts = kept.split([shape.numel() for shape in shapes])
         self.masks = {name: part.reshape(shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
@@ -188,6 +208,8 @@ CASES = {
     "recadam": RecAdam(RECALL, AT_ONCE),
     "recadam/constant": RecAdam({"gamma": 20.0, "k": 0.0, "t0": 0.0}),
     "recadam/regression": RecAdam(RECALL, AT_ONCE, regression=True),
+    "recadam-released": RecAdamReleased(RECALL, AT_ONCE),
+    "recadam-released/constant": RecAdamReleased({"gamma": 20.0, "k": 0.0, "t0": 0.0}),
     "mixout": Mixout({"p": 0.7}, UNMIXED),
     "mixout/biases": Mixout({"p": 0.4, "biases": True}, UNMIXED),
     "mixout/regression": Mixout({"p": 0.7}, UNMIXED, regression=True),

@@ -110,7 +110,9 @@ class SMART(Case):
         self.average = {}
 
     def loss(self, bert, ids, mask, labels, step):
-        s, words, real = self.settings, bert.words(ids), mask[..., None]
+        s, real = self.settings, mask[..., None]
+        # Released: the whole embedding output is perturbed, and embedded a second time.
+        words = bert.embed(ids) if self.released else bert.words(ids)
         proximal = 0.0 if self.released else self.proximal(bert, ids, mask, step)
         clean, _ = bert.forward(ids, mask)
         total = self.task_loss(clean, labels) + s.get("proximal_weight", 0.0) * proximal
@@ -121,7 +123,10 @@ class SMART(Case):
             (g,) = torch.autograd.grad(self.height(moved, clean.detach()), delta)
             delta = torch.stack([self.climbed(d, h) for d, h in zip(delta.detach(), g, strict=True)]) * real
         moved, _ = bert.forward(ids, mask, words=words + delta)
-        if self.released and not self.regression:
+        if self.released and self.regression:
+            pairs = [(c - m) ** 2 for c in clean[:, 0] for m in moved[:, 0]]
+            return total + s["weight"] * sum(pairs) / len(pairs)
+        if self.released:
             return total + s["weight"] * (kl(clean.detach(), moved) + kl(moved.detach(), clean)).mean()
         return total + s["weight"] * symmetric(self, moved, clean).mean()
 
@@ -176,6 +181,65 @@ class HyPeSMART(Case):
         return self.task_loss(clean, labels) + terms
 
 
+class NEFTune(Case):
+    def loss(self, bert, ids, mask, labels, step):
+        alpha, words = self.settings["alpha"], bert.words(ids)
+        noise = torch.empty(words.shape, dtype=torch.float64).uniform_(-1, 1, generator=self.noise(step))
+        for row, real in zip(noise, mask, strict=True):
+            length = len(row) if self.settings.get("length") == "batch" else int(real.sum())
+            row *= alpha / math.sqrt(length * row.shape[1])
+        if self.settings.get("length") != "batch":
+            noise = noise * mask[..., None]
+        return self.task_loss(bert.forward(ids, mask, words=words + noise)[0], labels)
+
+
+class NEFTuneAndRDrop(Case):
+    """Both passes have noise of their own; without dropout nothing else tells them apart."""
+
+    settings = {"alpha": 3.0}
+
+    def loss(self, bert, ids, mask, labels, step):
+        generator, words = self.noise(step), bert.words(ids)
+        sizes = 3.0 / (mask.sum(1) * 8).double().sqrt()
+        a, b = (
+            bert.forward(ids, mask, words=words + z * mask[..., None] * sizes[:, None, None])[0]
+            for z in [torch.empty(words.shape, dtype=torch.float64).uniform_(-1, 1, generator=generator) for _ in "ab"]
+        )
+        return (self.task_loss(a, labels) + self.task_loss(b, labels) + (kl(a, b) + kl(b, a)).mean()) / 2
+
+
+class SAM(Case):
+    """The gradient at w + rho g / ||g||, which the step then takes from w; `loss` is the one at w."""
+
+    def loss(self, bert, ids, mask, labels, step):
+        self.batch = ids, mask, labels
+        return super().loss(bert, ids, mask, labels, step)
+
+    def gradients(self, gradients, parameters, step):
+        norm = math.sqrt(sum(float((g**2).sum()) for g in gradients.values()))
+        there = {n: (parameters[n] + self.settings["rho"] * g / norm).requires_grad_() for n, g in gradients.items()}
+        found = torch.autograd.grad(self.second(self.bert(there), step), list(there.values()))
+        return dict(zip(gradients, found, strict=True))
+
+    def second(self, bert, step):
+        return super().loss(bert, *self.batch, step)
+
+
+class SAMAndHyPe(SAM):
+    """Both passes have the same noise."""
+
+    settings = {"rho": 0.3}
+
+    def loss(self, bert, ids, mask, labels, step):
+        self.batch = ids, mask, labels
+        return self.second(bert, step)
+
+    def second(self, bert, step):
+        ids, mask, labels = self.batch
+        noise = [e * 1e-4 for e in hype_noise(self, self.noise(step), ids)]
+        return self.task_loss(bert.forward(ids, mask, noise=noise)[0], labels)
+
+
 class FreeLB(Case):
     def loss(self, bert, ids, mask, labels, step):
         s, words = self.settings, bert.words(ids)
@@ -224,7 +288,14 @@ CASES = {
     "smart-released/two steps": SMART({**RELEASED, "steps": 2}),
     "smart-released/regression": SMART(RELEASED, regression=True),
     "hype-n+smart": HyPeSMART(),
+    "neftune": NEFTune({"alpha": 3.0}, {"alpha": 0.0}),
+    "neftune-released": NEFTune({"alpha": 3.0, "length": "batch"}, {"alpha": 0.0}),
+    "neftune+r-drop": NEFTuneAndRDrop(),
+    "sam": SAM({"rho": 0.3}, {"rho": 0.0}),
+    "sam/regression": SAM({"rho": 0.3}, regression=True),
+    "sam+hype-n": SAMAndHyPe(),
     "freelb": FreeLB(FREELB, {"steps": 0}),
+    "freelb/the defaults": FreeLB({"steps": 4, "init_magnitude": 0.64, "adv_lr": 0.04, "max_norm": 0.4}),
     "freelb/one pass": FreeLB({**FREELB, "steps": 1}),
     "freelb/no bound": FreeLB({**FREELB, "max_norm": 0.0}),
     "freelb/regression": FreeLB(FREELB, regression=True),

@@ -94,7 +94,10 @@ def mean_squared_error(logits, labels):
 
 
 class PlainAdamW:
-    """AdamW with bias correction, decoupled decay on matrices, gradient clipping, and a rate given at each step."""
+    """AdamW with bias correction, decoupled decay on matrices, gradient clipping, and a rate given at each step.
+
+    `transformers-4`: epsilon joins the root of the raw moment, and the decay takes its share of what the step leaves.
+    """
 
     def __init__(self, parameters, protocol) -> None:
         self.parameters, self.protocol, self.t = parameters, protocol, 0
@@ -114,7 +117,14 @@ class PlainAdamW:
             g = gradients[name]
             self.m[name] = q.beta1 * self.m[name] + (1 - q.beta1) * g
             self.v[name] = q.beta2 * self.v[name] + (1 - q.beta2) * g * g
-            m = self.m[name] / (1 - q.beta1**self.t)
-            v = self.v[name] / (1 - q.beta2**self.t)
             decay = q.weight_decay if p.ndim >= 2 else 0.0
-            self.parameters[name] = (p - rate * decay * p - rate * m / (v.sqrt() + q.epsilon)).detach()
+            moved = p - rate * self.direction(name)
+            self.parameters[name] = (moved - rate * decay * (moved if q.adamw == "transformers-4" else p)).detach()
+
+    def direction(self, name):
+        """What the last step moved a parameter by, but for rate and decay."""
+        q, corrected = self.protocol, math.sqrt(1 - self.protocol.beta2**self.t)
+        m = self.m[name] / (1 - q.beta1**self.t)
+        if q.adamw == "transformers-4":
+            return corrected * m / (self.v[name].sqrt() + q.epsilon)
+        return m / (self.v[name].sqrt() / corrected + q.epsilon)

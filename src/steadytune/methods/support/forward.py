@@ -56,12 +56,15 @@ class Forward:
         Args:
             batch: B examples of T tokens.
             perturb: whether the methods' `perturb` hooks act on this pass.
-            on_embeddings: what replaces the word embeddings (B, T, width), before positions are added to them.
+            on_embeddings: what replaces the word embeddings (B, T, width), as the methods' `perturb_words` leave them,
+                before positions are added to them.
             dropout_state: from `dropout_state()`, to draw an earlier pass's dropout masks again.
             keep_hidden: as in `Encoder`.
             resumable_from: as in `Encoder`.
         """
         self._noise.clear()
+        if perturb and self.hooks.perturb_words:
+            on_embeddings = partial(self._perturb_words, batch, on_embeddings)
         draw = self._draw if resumable_from is None else self._draw_and_remember
         if dropout_state is not None:
             generator_of(self.encoder.device).set_state(dropout_state)
@@ -111,6 +114,11 @@ class Forward:
         states = prefix(batch)
         with prefix.skipped(self.encoder):
             return self.encoder(batch.inputs, on_layer_input=lambda layer, hidden: hidden if layer else states)
+
+    def _perturb_words(self, batch: "Batch", change: Callable[[Tensor], Tensor] | None, words: Tensor) -> Tensor:
+        for perturb in self.hooks.perturb_words:
+            words = perturb(words, batch.inputs["attention_mask"][..., None], self.streams)
+        return change(words) if change else words
 
     def _perturb(self, hook: str, draw: Callable[[str, int, Tensor], Tensor]) -> "LayerInput | None":
         return partial(draw, hook) if getattr(self.hooks, hook) else None

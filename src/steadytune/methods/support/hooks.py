@@ -18,6 +18,8 @@ Change: TypeAlias = "Callable[[int, Tensor, Streams], Tensor]"
 class Hooks:
     """The hooks of all methods of a cell, in the order of its name."""
 
+    perturb_words: Sequence["Callable[[Tensor, Tensor, Streams], Tensor]"] = ()
+    """Act on the word embeddings (B, T, width), told which tokens are real (B, T, 1)."""
     perturb: Sequence[Change] = ()
     """Act on what enters each layer."""
     perturb_attention: Sequence[Change] = ()
