@@ -197,7 +197,9 @@ def collect(options: argparse.Namespace) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
-    from steadytune.claims.verdicts import judge, missing_of, write_claims
+    from steadytune.claims.judged import write_judged
+    from steadytune.claims.verdicts import judge, missing_of
+    from steadytune.layout import results_folder
     from steadytune.rendering.claims import to_text
     from steadytune.results.loading import load_or_empty
 
@@ -207,7 +209,7 @@ def claims(options: argparse.Namespace) -> None:
         return
     judged = judge(suite, load_or_empty(suite))
     if options.write:
-        write_claims(suite, judged)
+        write_judged(results_folder(suite), suite.name, judged)
     sys.stdout.write(to_text(suite.name, judged) + "\n")
 
 

@@ -2,13 +2,14 @@
 
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from steadytune.claims.judged import Finding, Judged, Sensitivity, write_judged
 from steadytune.results.description import Comparison, Description
 
 Key = tuple[str, str, str, int]
@@ -181,20 +182,24 @@ class Grid:
         (path / f"{task}.json").write_text(json.dumps(content))
 
 
+def judged(name: str, verdict: str, **changes) -> Judged:
+    """A judged claim about points; `changes` are made to its finding, or to the claim."""
+    of_claim = {key: value for key, value in changes.items() if key in Judged.__dataclass_fields__}
+    of_finding = {key: value for key, value in changes.items() if key not in of_claim}
+    finding = Finding(effect=2.4, interval=(1.0, 3.8), favours=True, p=0.01, p_against=1.0, powered=True, needs=None,
+                      detectable=1.0, smallest_p=0.0, p_adjusted=0.03)  # fmt: skip
+    known = Judged(id=name, sentence="It gains.", source="The mini suite", where="after HyPe <1>", test="sign-flip",
+                   statistic="difference", direction="higher", family="mini", verdict=verdict, unit="points",
+                   reason="Its p-value is small.", margin=2.0, margin_is="ours", published=None)  # fmt: skip
+    return replace(known, finding=None if verdict == "not evaluated" else replace(finding, **of_finding), **of_claim)
+
+
 def write_claims(folder: Path) -> None:
     """Two verdicts, as the claims stage leaves them: one reproduced, one whose cells the suite does not plan."""
-    common = {"source": "The mini suite", "where": "after HyPe <1>", "test": "sign-flip", "family": "mini", "draws": 0}
-    common |= {"unit": "points", "margin": 2.0, "margin_is": "ours", "left_out": [], "missing": [], "needs": None}
-    judged = {"effect": 2.4, "interval": [1.0, 3.8], "p": 0.01, "p_adjusted": 0.03, "published": 1.85}
-    views = {"median": {"verdict": "inconclusive", "survives": False}}
-    first = common | judged | {"seeds": [0, 1], "outside": [], "sensitivity": views, "command": None}
-    first |= {"id": "mini-gain", "sentence": "It gains.", "verdict": "reproduced", "reason": "Its p-value is small."}
-    other = common | dict.fromkeys(judged) | {"seeds": [], "sensitivity": {}, "command": "steadytune run me"}
-    other |= {"id": "mini-later", "sentence": "It lasts.", "verdict": "not evaluated", "reason": "3 cells are missing."}
-    other["outside"] = ["a", "b", "c"]
-    path = folder / "analysis" / "claims.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps({"suite": "demo", "alpha": 0.05, "claims": [first, other]}))
+    first = judged("mini-gain", "reproduced", published=1.85, seeds=(0, 1))
+    first = replace(first, sensitivity={"median": Sensitivity("inconclusive", survives=False, finding=first.finding)})
+    later = {"sentence": "It lasts.", "reason": "3 cells are missing.", "outside": ("a", "b", "c")}
+    write_judged(folder, "demo", (first, judged("mini-later", "not evaluated", command="steadytune run me", **later)))
 
 
 def _draws(examples: int, share: float, agreement: float) -> dict[str, float]:

@@ -6,7 +6,8 @@ import pytest
 from steadytune.claims import power
 from steadytune.claims.claim import Difference, Equivalent, NotWorse
 from steadytune.claims.evidence import Evidence
-from steadytune.claims.findings import Finding, find
+from steadytune.claims.findings import find
+from steadytune.claims.judged import Finding
 
 
 def finding(kind, *differences, centre="mean", **changes) -> Finding:

@@ -1,12 +1,12 @@
 """Numbers for running text: right, under names that TeX takes, none twice."""
 
-import json
 import re
 from dataclasses import replace
 
 import pytest
-from synthetic import Grid
+from synthetic import Grid, judged
 
+from steadytune.claims.judged import write_judged
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering.macros import macro_name, to_macros
 from steadytune.results.loading import load_results
@@ -69,11 +69,8 @@ def test_names_are_letters(words, name):
 def test_verdicts_are_counted(tmp_path):
     grid = Grid()
     folder = grid.write(tmp_path)
-    shared = {"interval": [0.5, 2.0], "unit": "points"}
-    claims = [{"id": "wins", "verdict": "reproduced", "effect": 1.25, **shared}]
-    claims += [{"id": "loses-2", "verdict": "not evaluated", "effect": None, **shared}]
-    (folder / "analysis").mkdir()
-    (folder / "analysis" / "claims.json").write_text(json.dumps({"claims": claims}))
+    wins = judged("wins", "reproduced", effect=1.25, interval=(0.5, 2.0))
+    write_judged(folder, "demo", (wins, judged("loses-2", "not evaluated")))
     text = to_macros(load_results(folder, grid.suite))
     for line in (
         r"\newcommand{\demoClaimsJudged}{2}",

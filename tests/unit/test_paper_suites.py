@@ -58,13 +58,13 @@ def test_every_table_of_a_paper_is_in_its_suite(suite):
 
 def test_every_claim_finds_its_cells(suite, root, monkeypatch):
     monkeypatch.chdir(root)
-    judged = {claim["id"]: claim for claim in judge(suite, load_or_empty(suite))}
+    judged = {claim.id: claim for claim in judge(suite, load_or_empty(suite))}
     for claim in suite_claims(suite):
         entry = judged[claim.id]
-        assert entry["outside"] == [], claim.id
+        assert entry.outside == (), claim.id
         if isinstance(claim, Comparison) and claim.unreachable is None:
-            assert entry["missing"], claim.id
-            assert entry["cost"] == len(entry["missing"])
+            assert entry.missing, claim.id
+            assert entry["cost"] == len(entry.missing)
 
 
 def test_planning_takes_seconds(suite, root, monkeypatch, capsys):

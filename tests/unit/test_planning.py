@@ -14,7 +14,7 @@ import yaml
 from steadytune.claims.claim import Difference, Spread
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
-from steadytune.planning.budget import Need, choose, fewest_seeds
+from steadytune.planning.budget import Requirement, choose, fewest_seeds
 from steadytune.planning.device import Device, stated_device
 from steadytune.planning.estimates import Estimator
 from steadytune.planning.records import Run, read_runs
@@ -193,7 +193,7 @@ def test_a_claim_of_spread_needs_the_chance_to_be_seen():
 
 def need(name, *seeds, methods=("vanilla",), lack=""):
     cells = tuple(Cell("one", method, "rte", seed) for method in methods for seed in seeds)
-    return Need(claim(id=name), cells, cells, len(seeds), lack)
+    return Requirement(claim(id=name), cells, cells, len(seeds), lack)
 
 
 def test_the_budget_takes_what_decides_most_for_an_hour(suite):

@@ -13,9 +13,11 @@ from scipy import stats
 from synthetic import Grid
 
 from steadytune import cli
-from steadytune.claims.findings import Finding
-from steadytune.claims.verdicts import VERDICTS, decide, judge, write_claims
-from steadytune.layout import claims_path
+from steadytune.claims.judged import VERDICTS, Finding, Judged, load_judged, write_judged
+from steadytune.claims.verdicts import decide, judge
+from steadytune.errors import SteadyTuneError
+from steadytune.files import plain
+from steadytune.layout import claims_path, results_folder
 from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
@@ -62,7 +64,8 @@ FINDING = Finding(
     ],
 )
 def test_the_rules_of_a_verdict(finding, adjusted, verdict):
-    assert decide(finding, adjusted, alpha=0.025) == verdict
+    finding = finding and replace(finding, p_adjusted=adjusted)
+    assert decide(finding, alpha=0.025) == verdict
 
 
 def values(method: str, task: str, *points: float, encoder: str = "mini") -> dict:
@@ -111,10 +114,10 @@ class World:
         self.results = grid.write(self.folder / "results")
         return load_suite(Path("config/demo.yaml"))
 
-    def judge(self, grid: Grid, *claims: dict[str, Any], **top) -> dict[str, dict[str, Any]]:
+    def judge(self, grid: Grid, *claims: dict[str, Any], **top) -> dict[str, Judged]:
         """The judged claims by id."""
         suite = self.build(grid, *claims, **top)
-        return {entry["id"]: entry for entry in judge(suite, load_or_empty(suite))}
+        return {entry.id: entry for entry in judge(suite, load_or_empty(suite))}
 
 
 @pytest.fixture
@@ -136,27 +139,27 @@ def shifted(shift: float, sd: float = 0.5, seeds: int = 3, tasks: tuple[str, ...
 def test_a_clear_difference_is_reproduced(world):
     grid = shifted(3.0)
     found = world.judge(grid, claim("wins"))["wins"]
-    assert found["verdict"] == "reproduced"
+    assert found.verdict == "reproduced"
     # All of 12 pairs are above: 2 of 2^12 sign patterns.
-    assert found["p"] == found["p_adjusted"] == found["smallest_p"] == pytest.approx(2 / 4096)
+    assert found.finding.p == found.finding.p_adjusted == found.finding.smallest_p == pytest.approx(2 / 4096)
     pairs = [[grid.values["mini", m, t, s] for m in ("hype-n", "vanilla")] for t in TASKS for s in range(3)]
-    assert found["effect"] == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
-    low, high = found["interval"]
-    assert low < found["effect"] < high
-    assert (found["seeds"], found["left_out"], found["missing"], found["command"]) == ([0, 1, 2], [], [], None)
-    assert found["cost"] == 24
-    details = {entry["stratum"]: entry for entry in found["details"]}
-    assert details["mini, mini-rte"]["improvement"] > 0.5
-    assert details["mini, mini-rte"]["second"]["runs"] == 3
+    assert found.finding.effect == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
+    low, high = found.finding.interval
+    assert low < found.finding.effect < high
+    assert (found.seeds, found.left_out, found.missing, found.command) == ((0, 1, 2), (), (), None)
+    assert found.cost == 24
+    details = {entry.stratum: entry for entry in found.details}
+    assert details["mini, mini-rte"].improvement > 0.5
+    assert details["mini, mini-rte"].second.runs == 3
 
 
 def test_three_pairs_on_one_task_are_inconclusive_however_large_the_effect(world):
     found = world.judge(shifted(9.0, tasks=("mini-rte",)), claim("alone"))["alone"]
-    assert found["verdict"] == "inconclusive"
-    assert found["p"] == found["smallest_p"] == 0.25
+    assert found.verdict == "inconclusive"
+    assert found.finding.p == found.finding.smallest_p == 0.25
     # The noise is small beside the margin: six pairs, for 2^-5 below 0.05, are all that is needed.
-    assert found["needs"] == 6
-    assert found["reason"] == "No outcome of 3 seeds could have a p-value below 0.25; 0.05 is asked."
+    assert found.finding.needs == 6
+    assert found.reason == "No outcome of 3 seeds could have a p-value below 0.25; 0.05 is asked."
 
 
 def test_a_small_effect_where_the_claimed_one_would_have_shown_is_its_direction_only(world):
@@ -165,9 +168,9 @@ def test_a_small_effect_where_the_claimed_one_would_have_shown_is_its_direction_
         scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 70.4, 71.8, 74.1)
     found = world.judge(Grid(tasks=TASKS, values=scores), claim("wins"))["wins"]
     # Differences 0.4, -0.2, 0.1 on every task.
-    assert found["effect"] == pytest.approx(0.1)
-    assert found["verdict"] == "direction only"
-    assert found["detectable"] < 2.0
+    assert found.finding.effect == pytest.approx(0.1)
+    assert found.verdict == "direction only"
+    assert found.finding.detectable < 2.0
 
 
 def test_no_effect_and_a_contrary_one_are_not_reproduced(world):
@@ -179,23 +182,23 @@ def test_no_effect_and_a_contrary_one_are_not_reproduced(world):
     found = world.judge(
         grid, claim("none"), claim("worse", method="lnsr"), claim("lower", method="lnsr", direction="lower")
     )
-    assert [found[name]["verdict"] for name in ("none", "worse", "lower")] == ["not reproduced"] * 2 + ["reproduced"]
-    assert found["none"]["p_against"] > 0.05
-    assert found["worse"]["p_against"] == pytest.approx(2 / 4096)
-    assert found["lower"]["effect"] == found["worse"]["effect"] < 0
+    assert [found[name].verdict for name in ("none", "worse", "lower")] == ["not reproduced"] * 2 + ["reproduced"]
+    assert found["none"].finding.p_against > 0.05
+    assert found["worse"].finding.p_against == pytest.approx(2 / 4096)
+    assert found["lower"].finding.effect == found["worse"].finding.effect < 0
 
 
 def test_only_seeds_that_every_side_and_task_has_are_judged(world):
     grid = shifted(3.0, seeds=5, statuses={("mini", "hype-n", "mini-cola", 1): "failed",
                                            ("mini", "vanilla", "mini-rte", 3): "missing"})  # fmt: skip
     found = world.judge(grid, claim("wins"))["wins"]
-    assert (found["seeds"], found["left_out"]) == ([0, 2, 4], [1, 3])
-    assert found["ends"] == {"ok": 38, "failed": 1, "missing": 1}
+    assert (found.seeds, found.left_out) == ((0, 2, 4), (1, 3))
+    assert found.ends == {"ok": 38, "failed": 1, "missing": 1}
     pairs = [[grid.values["mini", m, t, s] for m in ("hype-n", "vanilla")] for t in TASKS for s in (0, 2, 4)]
-    assert found["effect"] == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
+    assert found.finding.effect == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
     # What failed has run; what is missing can be.
-    assert found["missing"] == ["results/demo/cells/mini/vanilla/mini-rte/seed-3/record.json"]
-    assert found["command"] == (
+    assert found.missing == ("results/demo/cells/mini/vanilla/mini-rte/seed-3/record.json",)
+    assert found.command == (
         "snakemake --cores all --configfile config/demo.yaml -- $(steadytune claims demo --missing wins)"
     )
 
@@ -206,16 +209,16 @@ def test_what_has_not_run_is_named(world, capsys):
     away = claim("away", tasks=["mini-rte@100"], seeds=4)
     never = claim("never", unreachable="nobody has the labels", margin=None)
     found = world.judge(grid, claim("partly"), away, never)
-    assert {entry["verdict"] for entry in found.values()} == {"not evaluated"}
-    assert found["partly"]["reason"] == (
+    assert {entry.verdict for entry in found.values()} == {"not evaluated"}
+    assert found["partly"].reason == (
         "Seeds with a score on every side and task: 1, and 2 are needed; cells that have not run: 2."
     )
-    assert found["partly"]["command"].endswith("$(steadytune claims demo --missing partly)")
-    assert found["away"]["reason"] == "8 of its 8 cells are not in this suite."
-    assert found["away"]["outside"][:2] == [f"mini/hype-n/mini-rte@100/seed-{seed}" for seed in (0, 1)]
+    assert found["partly"].command.endswith("$(steadytune claims demo --missing partly)")
+    assert found["away"].reason == "8 of its 8 cells are not in this suite."
+    assert found["away"].outside[:2] == tuple(f"mini/hype-n/mini-rte@100/seed-{seed}" for seed in (0, 1))
     # The claim's own suite is this one, which does not plan them: no command would.
-    assert found["away"]["command"] is None
-    assert found["never"]["reason"] == "Nobody has the labels."
+    assert found["away"].command is None
+    assert found["never"].reason == "Nobody has the labels."
     assert cli.main(["claims", "demo", "--missing", "partly"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"results/demo/cells/mini/hype-n/mini-rte/seed-{seed}/record.json" for seed in (0, 1)
@@ -225,10 +228,10 @@ def test_what_has_not_run_is_named(world, capsys):
 def test_a_claim_of_another_suite_names_its_command(world):
     suite = world.build(shifted(3.0), claim("away", tasks=["mini-rte@100"], suite="other"))
     (found,) = judge(suite, load_or_empty(suite))
-    assert found["command"] is None, "there is no such suite"
+    assert found.command is None, "there is no such suite"
     (world.folder / "config/other.yaml").write_text("")
     (found,) = judge(suite, load_or_empty(suite))
-    assert found["command"] == (
+    assert found.command == (
         "snakemake --cores all --configfile config/other.yaml -- $(steadytune claims other --missing away)"
     )
 
@@ -237,7 +240,7 @@ def test_nothing_has_run_yet(world):
     suite = world.build(shifted(3.0), claim("wins"))
     (world.results / "metrics.parquet").unlink()
     (found,) = judge(suite, load_or_empty(suite))
-    assert (found["verdict"], len(found["missing"]), found["cost"]) == ("not evaluated", 24, 24)
+    assert (found.verdict, len(found.missing), found.cost) == ("not evaluated", 24, 24)
 
 
 def test_against_several_the_least_favourable_speaks(world):
@@ -247,9 +250,9 @@ def test_against_several_the_least_favourable_speaks(world):
         scores |= values("lnsr", task, 72.9, 75.6, 77.1)
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=TASKS, values=scores)
     found = world.judge(grid, claim("both", against=["vanilla", "lnsr"]), claim("one"))
-    assert found["one"]["verdict"] == "reproduced"
-    assert (found["both"]["verdict"], found["both"]["against"]) == ("direction only", "lnsr")
-    assert found["both"]["effect"] == pytest.approx(0.1 / 3)
+    assert found["one"].verdict == "reproduced"
+    assert (found["both"].verdict, found["both"].finding.against) == ("direction only", "lnsr")
+    assert found["both"].finding.effect == pytest.approx(0.1 / 3)
 
 
 def test_a_gain_is_a_difference_of_differences(world):
@@ -258,20 +261,20 @@ def test_a_gain_is_a_difference_of_differences(world):
     scores |= values("vanilla", "mini-rte", 80, 81, 82) | values("hype-n", "mini-rte", 81, 82, 83)
     grid = Grid(tasks=("mini-rte@100", "mini-rte"), values=scores)
     found = world.judge(grid, claim("gain", statistic="gain", tasks=["mini-rte@100"], reference=["mini-rte"]))["gain"]
-    assert found["effect"] == pytest.approx(5)
-    assert found["interval"] == pytest.approx([5 - 4.3027 / 3**0.5, 5 + 4.3027 / 3**0.5], abs=1e-3)
-    assert (found["p"], found["verdict"]) == (0.25, "inconclusive")
+    assert found.finding.effect == pytest.approx(5)
+    assert found.finding.interval == pytest.approx([5 - 4.3027 / 3**0.5, 5 + 4.3027 / 3**0.5], abs=1e-3)
+    assert (found.finding.p, found.verdict) == (0.25, "inconclusive")
 
 
 def test_a_run_is_the_unit_however_many_sets_it_is_evaluated_on(world):
     grid = replace(shifted(3.0, tasks=("mini-rte",)), transfer={"mini-rte": ("mini-mnli", "mini-mrpc")})
     found = world.judge(grid, claim("away", sets="*"), claim("named", sets=["mini-mrpc"]))
     # Three runs a side: no p-value below 0.25, though there are six scores.
-    assert found["away"]["smallest_p"] == 0.25
+    assert found["away"].finding.smallest_p == 0.25
     cells = [[("mini", method, "mini-rte", seed) for method in ("hype-n", "vanilla")] for seed in range(3)]
     gaps = {s: np.mean([grid.value(a, s) - grid.value(b, s) for a, b in cells]) for s in ("mini-mnli", "mini-mrpc")}
-    assert found["away"]["effect"] == pytest.approx(100 * np.mean(list(gaps.values())))
-    assert found["named"]["effect"] == pytest.approx(100 * gaps["mini-mrpc"])
+    assert found["away"].finding.effect == pytest.approx(100 * np.mean(list(gaps.values())))
+    assert found["named"].finding.effect == pytest.approx(100 * gaps["mini-mrpc"])
 
 
 def test_spread_and_what_it_needs(world):
@@ -282,16 +285,16 @@ def test_spread_and_what_it_needs(world):
     few = {cell: value for cell, value in scores.items() if cell[3] < 12}
     spread = claim("steadier", statistic="spread", margin=0.5)
     found = world.judge(Grid(tasks=TASKS, seeds=12, values=few), spread)["steadier"]
-    assert found["verdict"] == "reproduced"
-    assert (found["effect"], found["unit"]) == (pytest.approx(0.25), "ratio")
-    assert found["interval"][0] < 0.25 < found["interval"][1] < 1
-    assert "median" not in found["sensitivity"]
+    assert found.verdict == "reproduced"
+    assert (found.finding.effect, found.unit) == (pytest.approx(0.25), "ratio")
+    assert found.finding.interval[0] < 0.25 < found.finding.interval[1] < 1
+    assert "median" not in found.sensitivity
 
 
 def test_three_seeds_say_nothing_about_spread(world):
     found = world.judge(shifted(0.0, sd=4), claim("steadier", statistic="spread", margin=0.5))["steadier"]
-    assert found["verdict"] == "inconclusive"
-    assert 3 < found["needs"] < 20
+    assert found.verdict == "inconclusive"
+    assert 3 < found.finding.needs < 20
 
 
 def test_a_side_that_does_not_vary_has_no_spread_to_compare(world):
@@ -309,18 +312,18 @@ def test_a_side_that_does_not_vary_has_no_spread_to_compare(world):
         claim("second", against=["vanilla", "lnsr"], **steady),
         claim("neither", **steady),
     )
-    found = {entry["id"]: entry for entry in judge(suite, load_or_empty(suite))}
+    found = {entry.id: entry for entry in judge(suite, load_or_empty(suite))}
     for name in ("first", "second"):
-        assert found[name]["verdict"] == "not evaluated"
-        assert found[name]["reason"] == "No spread over these seeds: mini/lnsr/mini-cola."
-    assert found["neither"]["effect"] > 0
+        assert found[name].verdict == "not evaluated"
+        assert found[name].reason == "No spread over these seeds: mini/lnsr/mini-cola."
+    assert found["neither"].finding.effect > 0
     # Always one class, though not always the same one: two scores, and nothing that was learned.
     path = world.results / "metrics.parquet"
     frame = pd.read_parquet(path)
     frame.loc[(frame["method"] == "hype-n") & (frame["task"] == "mini-rte"), "status"] = "degenerate"
     frame.to_parquet(path)
     neither = judge(suite, load_or_empty(suite))[2]
-    assert neither["reason"] == "No spread over these seeds: mini/hype-n/mini-rte."
+    assert neither.reason == "No spread over these seeds: mini/hype-n/mini-rte."
 
 
 def test_bounds_and_their_tests(world):
@@ -341,9 +344,9 @@ def test_bounds_and_their_tests(world):
     )
     above = stats.ttest_1samp(differences, -0.5, alternative="greater").pvalue
     below = stats.ttest_1samp(differences, 0.5, alternative="less").pvalue
-    assert found["no-worse"]["p"] == pytest.approx(above)
-    assert found["same"]["p"] == pytest.approx(max(above, below))
-    verdicts = {name: entry["verdict"] for name, entry in found.items()}
+    assert found["no-worse"].finding.p == pytest.approx(above)
+    assert found["same"].finding.p == pytest.approx(max(above, below))
+    verdicts = {name: entry.verdict for name, entry in found.items()}
     assert verdicts == {
         "no-worse": "reproduced",
         "worse": "not reproduced",
@@ -351,7 +354,7 @@ def test_bounds_and_their_tests(world):
         "other": "not reproduced",
         "too-close": "inconclusive",
     }
-    assert found["too-close"]["needs"] > 6
+    assert found["too-close"].finding.needs > 6
 
 
 def test_a_test_that_sees_what_the_interval_does_not_says_so(world):
@@ -360,9 +363,9 @@ def test_a_test_that_sees_what_the_interval_does_not_says_so(world):
     for task in TASKS:
         scores |= values("vanilla", task, 70, 70, 70) | values("hype-n", task, 70.2, 70.4, 79)
     found = world.judge(Grid(tasks=TASKS, seeds=3, values=scores), claim("wins", margin=0.5))["wins"]
-    assert found["verdict"] == "reproduced"
-    assert found["interval"][0] < 0
-    assert found["reason"].endswith("; the interval, wide with so few seeds, does not exclude 0.")
+    assert found.verdict == "reproduced"
+    assert found.finding.interval[0] < 0
+    assert found.reason.endswith("; the interval, wide with so few seeds, does not exclude 0.")
 
 
 def test_costs_are_ratios_from_the_records(world):
@@ -373,14 +376,14 @@ def test_costs_are_ratios_from_the_records(world):
         claim("same-work", statistic="cost", measure="flops", margin=1.05),
         claim("half", statistic="cost", measure="trainable", margin=0.6),
     )
-    assert {name: (entry["effect"], entry["verdict"]) for name, entry in found.items()} == {
+    assert {name: (entry.finding.effect, entry.verdict) for name, entry in found.items()} == {
         "same-time": (pytest.approx(1), "reproduced"),
         "same-work": (pytest.approx(2), "not reproduced"),
         "half": (pytest.approx(0.5), "reproduced"),
     }
-    assert found["half"]["sensitivity"] == {}
+    assert found["half"].sensitivity == {}
     # Equal ratios have no spread: what would have been shown is the bound itself, from above and from below.
-    assert [found[name]["detectable"] for name in ("same-time", "half")] == pytest.approx([1, 0.6])
+    assert [found[name].finding.detectable for name in ("same-time", "half")] == pytest.approx([1, 0.6])
 
 
 def test_time_on_two_machines_is_not_compared(world):
@@ -390,7 +393,7 @@ def test_time_on_two_machines_is_not_compared(world):
     record["environment"]["device_name"] = "Another"
     path.write_text(json.dumps(record))
     (found,) = judge(suite, load_or_empty(suite))
-    assert found["reason"] == "Its cells ran on different devices: A processor, Another."
+    assert found.reason == "Its cells ran on different devices: A processor, Another."
 
 
 def test_a_quarantined_record_has_no_cost(world):
@@ -403,7 +406,7 @@ def test_a_quarantined_record_has_no_cost(world):
     for training in ({"flops": 1e9}, {"flops": 1e9, "inference_flops": 9e6}):
         path.write_text(json.dumps(record | {"training": training}))
         (found,) = judge(suite, load_or_empty(suite))
-        assert (found["seeds"], found["left_out"], found["effect"]) == ([0, 2], [1], pytest.approx(1))
+        assert (found.seeds, found.left_out, found.finding.effect) == ((0, 2), (1,), pytest.approx(1))
 
 
 def layer_claims() -> list[dict[str, Any]]:
@@ -422,14 +425,14 @@ def test_stability_of_the_chosen_layer(world):
         path.write_text(json.dumps(content))
     scarce, unequal = judge(suite, load_or_empty(suite))
     # 38 and 34 of 40 draws.
-    assert (scarce["effect"], scarce["draws"], scarce["verdict"]) == (pytest.approx(0.9), 80, "reproduced")
-    assert scarce["p"] == pytest.approx(stats.binomtest(72, 80, 0.6, "greater").pvalue)
-    assert unequal["verdict"] == "not evaluated"
-    assert unequal["reason"] == "Layer measurements without such draws: 2 of 2."
+    assert (scarce.finding.effect, scarce.draws, scarce.verdict) == (pytest.approx(0.9), 80, "reproduced")
+    assert scarce.finding.p == pytest.approx(stats.binomtest(72, 80, 0.6, "greater").pvalue)
+    assert unequal.verdict == "not evaluated"
+    assert unequal.reason == "Layer measurements without such draws: 2 of 2."
     (world.results / "variability/mini/mini-rte.json").unlink()
     scarce, _ = judge(suite, load_or_empty(suite))
-    assert scarce["missing"] == ["results/demo/variability/mini/mini-rte.json"]
-    assert scarce["verdict"] == "not evaluated"
+    assert scarce.missing == ("results/demo/variability/mini/mini-rte.json",)
+    assert scarce.verdict == "not evaluated"
 
 
 def test_an_old_measurement_without_draws_is_no_error(world):
@@ -438,7 +441,7 @@ def test_an_old_measurement_without_draws_is_no_error(world):
     content = json.loads(path.read_text())
     for robustness in (None, {"draws": 20}, {"draws": 20, "scarcity": [], "imbalance": []}):
         path.write_text(json.dumps(content | {"robustness": robustness}))
-        assert [entry["verdict"] for entry in judge(suite, load_or_empty(suite))] == ["not evaluated"] * 2
+        assert [entry.verdict for entry in judge(suite, load_or_empty(suite))] == ["not evaluated"] * 2
 
 
 def test_p_values_are_corrected_within_a_family(world):
@@ -456,11 +459,11 @@ def test_p_values_are_corrected_within_a_family(world):
         claim("d", family="single", tasks=["mini-stsb"]),
     )
     # All 6 pairs are above: 2 / 64 each.
-    assert {name: entry["p"] for name, entry in alone.items() if name != "d"} == dict.fromkeys("abc", 2 / 64)
-    assert [alone[name]["p_adjusted"] for name in "abcd"] == [4 / 64, 4 / 64, 2 / 64, None]
-    assert (alone["c"]["verdict"], alone["c"]["family_size"]) == ("reproduced", 1)
-    assert alone["a"]["verdict"] == "inconclusive"
-    assert alone["a"]["q"] == pytest.approx(2 / 64)
+    assert {name: entry.finding.p for name, entry in alone.items() if name != "d"} == dict.fromkeys("abc", 2 / 64)
+    assert [alone[name].finding.p_adjusted for name in "abc"] == [4 / 64, 4 / 64, 2 / 64]
+    assert alone["d"].finding is None
+    assert (alone["c"].verdict, alone["c"].family_size) == ("reproduced", 1)
+    assert alone["a"].verdict == "inconclusive"
 
 
 def test_a_family_is_as_large_before_its_other_claims_have_run(world):
@@ -475,11 +478,11 @@ def test_a_family_is_as_large_before_its_other_claims_have_run(world):
     others = [claim(name, family="three", method=name) for name in ("lnsr", "r-drop")]
     never = claim("never", family="three", unreachable="nobody has the labels", margin=None)
     found = world.judge(grid, claim("wins", family="three"), *others, never)
-    assert [found[name]["family_size"] for name in ("wins", "lnsr", "r-drop", "never")] == [3] * 4
-    without = found["wins"]["sensitivity"]["without degenerate runs"]
+    assert [found[name].family_size for name in ("wins", "lnsr", "r-drop", "never")] == [3] * 4
+    without = found["wins"].sensitivity["without degenerate runs"]
     # Six pairs, all above: 2 of 2^6, three times, although lnsr has too few runs left.
-    assert (without["p"], without["p_adjusted"]) == (2 / 64, 6 / 64)
-    assert without["verdict"] == "inconclusive"
+    assert (without.finding.p, without.finding.p_adjusted) == (2 / 64, 6 / 64)
+    assert without.verdict == "inconclusive"
 
 
 def test_a_plan_and_the_verdicts_have_the_same_families(world):
@@ -488,7 +491,7 @@ def test_a_plan_and_the_verdicts_have_the_same_families(world):
     (wins,) = [need for need in needs(suite) if need.claim.id == "wins"]
     # Alone at 0.05: 2^(1 - 6) for three seeds on two tasks. Two tests would ask for seven pairs, and so four seeds.
     assert wins.seeds == 3
-    assert judge(suite, load_or_empty(suite))[0]["family_size"] == 1
+    assert judge(suite, load_or_empty(suite))[0].family_size == 1
 
 
 def test_a_verdict_that_hangs_on_degenerate_runs(world):
@@ -499,21 +502,21 @@ def test_a_verdict_that_hangs_on_degenerate_runs(world):
         base = 60 + noise(place, 7, size=6)
         scores |= values("vanilla", task, *base) | values("hype-n", task, *(base + noise(place, 8, size=6, sd=0.2)))
     found = world.judge(Grid(tasks=TASKS, seeds=6, values=scores, statuses=degenerate), claim("wins"))["wins"]
-    assert found["verdict"] == "reproduced"
-    without = found["sensitivity"]["without degenerate runs"]
-    assert not without["survives"]
-    assert without["verdict"] in {"direction only", "not reproduced"}
-    assert abs(without["effect"]) < 0.5 < found["effect"]
-    assert "diverged runs as majority class" not in found["sensitivity"]
+    assert found.verdict == "reproduced"
+    without = found.sensitivity["without degenerate runs"]
+    assert not without.survives
+    assert without.verdict in {"direction only", "not reproduced"}
+    assert abs(without.finding.effect) < 0.5 < found.finding.effect
+    assert "diverged runs as majority class" not in found.sensitivity
 
 
 def test_a_verdict_that_hangs_on_leaving_diverged_runs_out(world):
     diverged = {("mini", "hype-n", task, 5): "diverged" for task in TASKS}
     found = world.judge(shifted(1.5, sd=0.3, seeds=6, statuses=diverged), claim("wins"))["wins"]
-    assert (found["verdict"], found["left_out"]) == ("reproduced", [5])
-    counted = found["sensitivity"]["diverged runs as majority class"]
-    assert counted["effect"] < found["effect"]
-    assert not counted["survives"]
+    assert (found.verdict, found.left_out) == ("reproduced", (5,))
+    counted = found.sensitivity["diverged runs as majority class"]
+    assert counted.finding.effect < found.finding.effect
+    assert not counted.survives
 
 
 def test_a_verdict_that_hangs_on_one_run(world):
@@ -523,8 +526,8 @@ def test_a_verdict_that_hangs_on_one_run(world):
         extra[0] += 40
         scores |= values("vanilla", task, *base) | values("hype-n", task, *(base + extra + 0.5))
     found = world.judge(Grid(tasks=TASKS, seeds=7, values=scores), claim("wins", margin=0.5))["wins"]
-    median = found["sensitivity"]["median"]
-    assert abs(median["effect"] - 0.5) < 0.3 < 5 < found["effect"]
+    median = found.sensitivity["median"]
+    assert abs(median.finding.effect - 0.5) < 0.3 < 5 < found.finding.effect
 
 
 def test_a_verdict_that_hangs_on_selection(world):
@@ -541,14 +544,14 @@ def test_a_verdict_that_hangs_on_selection(world):
     grid = Grid(methods=methods, tasks=TASKS, values=scores, held_out=held_out)
     named = claim("variant", method="hype-n~sigma=0.2")
     found = world.judge(grid, claim("wins"), named, selection="published", protocol={"holdout": 0.1})
-    assert found["wins"]["verdict"] == "reproduced"
-    assert found["wins"]["cost"] == 36, "every variant has to run"
-    nested = found["wins"]["sensitivity"]["nested selection"]
-    assert not nested["survives"]
-    assert abs(nested["effect"]) < 0.5
+    assert found["wins"].verdict == "reproduced"
+    assert found["wins"].cost == 36, "every variant has to run"
+    nested = found["wins"].sensitivity["nested selection"]
+    assert not nested.survives
+    assert abs(nested.finding.effect) < 0.5
     # A claim that names its variant has nothing to select.
-    assert "nested selection" not in found["variant"]["sensitivity"]
-    assert abs(found["variant"]["effect"]) < 0.5
+    assert "nested selection" not in found["variant"].sensitivity
+    assert abs(found["variant"].finding.effect) < 0.5
 
 
 def test_a_rule_that_is_the_suites_own_is_no_other_view(world):
@@ -562,10 +565,10 @@ def test_a_rule_that_is_the_suites_own_is_no_other_view(world):
     methods = ("vanilla", "hype-n~sigma=0.1", "hype-n~sigma=0.2")
     grid = Grid(methods=methods, tasks=TASKS, values=scores, held_out=held_out)
     found = world.judge(grid, claim("wins"), selection="nested", protocol={"holdout": 0.1})["wins"]
-    assert found["effect"] == pytest.approx(0)
-    assert "nested selection" not in found["sensitivity"]
-    reported = found["sensitivity"]["selection on the reported set"]
-    assert (reported["effect"], reported["verdict"]) == (pytest.approx(3), "reproduced")
+    assert found.finding.effect == pytest.approx(0)
+    assert "nested selection" not in found.sensitivity
+    reported = found.sensitivity["selection on the reported set"]
+    assert (reported.finding.effect, reported.verdict) == (pytest.approx(3), "reproduced")
 
 
 def test_two_labels_are_read_where_a_claim_is_about_them(world):
@@ -581,8 +584,8 @@ def test_two_labels_are_read_where_a_claim_is_about_them(world):
     rows["value"] = [variants[method][1] for method in rows["method"]]
     pd.concat([frame, rows]).to_parquet(path)
     two, three = judge(suite, load_or_empty(suite))
-    assert (two["effect"], three["effect"]) == (pytest.approx(10), pytest.approx(1))
-    assert [entry["mcnemar"] for entry in two["details"]] == [None]
+    assert (two.finding.effect, three.finding.effect) == (pytest.approx(10), pytest.approx(1))
+    assert [entry.mcnemar for entry in two.details] == [None]
 
 
 def test_another_encoder_can_be_the_baseline(world):
@@ -592,13 +595,13 @@ def test_another_encoder_can_be_the_baseline(world):
     grid = Grid(encoders=("mini", "mini-random"), methods=("vanilla",), tasks=TASKS, values=scores)
     better = claim("pretraining", method="vanilla", baseline_encoders=["mini-random"], margin=5.0)
     found = world.judge(grid, better)["pretraining"]
-    assert (found["verdict"], found["effect"]) == ("reproduced", pytest.approx(20))
+    assert (found.verdict, found.finding.effect) == ("reproduced", pytest.approx(20))
 
 
 def test_wilcoxon_is_another_test_of_the_same(world):
     found = world.judge(shifted(3.0), claim("ranks", test="wilcoxon"), claim("flips", family="other"))
-    assert found["ranks"]["p"] == found["flips"]["p"] == pytest.approx(2 / 4096)
-    assert found["ranks"]["effect"] == found["flips"]["effect"]
+    assert found["ranks"].finding.p == found["flips"].finding.p == pytest.approx(2 / 4096)
+    assert found["ranks"].finding.effect == found["flips"].finding.effect
 
 
 @pytest.fixture
@@ -623,18 +626,29 @@ def judged(world):
 
 def test_every_verdict_occurs_and_is_written(judged):
     suite, claims, _ = judged
-    assert {entry["verdict"] for entry in claims} == set(VERDICTS)
-    write_claims(suite, claims)
-    written = json.loads(claims_path(suite).read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert written["claims"] == json.loads(json.dumps(claims))
+    assert {entry.verdict for entry in claims} == set(VERDICTS)
+    folder = results_folder(suite)
+    write_judged(folder, suite.name, claims)
     first = claims_path(suite).read_bytes()
-    write_claims(suite, judge(suite, load_or_empty(suite)))
+    json.loads(first, parse_constant=lambda name: pytest.fail(name))
+    # What is read is what was written, numbers that JSON cannot hold aside.
+    assert plain(list(load_judged(folder))) == plain(list(claims))
+    write_judged(folder, suite.name, load_judged(folder))
     assert claims_path(suite).read_bytes() == first
+
+
+def test_a_damaged_claims_file_names_the_key(judged):
+    suite, claims, _ = judged
+    folder, path = results_folder(suite), claims_path(suite)
+    write_judged(folder, suite.name, claims)
+    path.write_text(path.read_text().replace('"verdict": "reproduced"', '"verdict": "reproducd"', 1))
+    with pytest.raises(SteadyTuneError, match=r"claims\.0\.verdict: 'reproducd'.*did you mean 'reproduced'"):
+        load_judged(folder)
 
 
 def test_the_table_has_a_row_a_claim_in_every_format(judged, tmp_path):
     suite, claims, world = judged
-    write_claims(suite, claims)
+    write_judged(results_folder(suite), suite.name, claims)
     table = make_table("claims", load_results(world.results, describe(suite)))
     rows = {line[0]: line for line in table.lines}
     assert list(rows) == ["wins", "tie", "alone", "reverse", "away", "steady"]

@@ -1,4 +1,4 @@
-"""What is known of a claim before anything is tested: its paired runs, and what is missing for them; under a view."""
+"""The evidence on a claim before anything is tested: its paired runs, and what is missing for them."""
 
 from dataclasses import dataclass, field
 
@@ -8,8 +8,8 @@ from steadytune.claims.statistics import Centre
 
 
 @dataclass(frozen=True)
-class View:
-    """A way to look at the same cells: the suite's own, or one that a verdict should survive."""
+class Analysis:
+    """A way to analyse the cells: the primary one, or a sensitivity analysis that a verdict should survive."""
 
     name: str
     says: str = ""

@@ -26,6 +26,7 @@ from steadytune.claims.claim import (
     Spread,
 )
 from steadytune.claims.evidence import Evidence
+from steadytune.claims.judged import Finding, Unit
 from steadytune.claims.significance import above, brown_forsythe, sign_flip, tost, wilcoxon
 from steadytune.claims.statistics import (
     Centre,
@@ -36,39 +37,12 @@ from steadytune.claims.statistics import (
     stratified_mean,
 )
 
-Interval = tuple[float, float]
-UNITS = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
+UNITS: dict[str, Unit] = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What the runs say of a claim; effects in its unit: points, a ratio, or a share."""
-
-    effect: float
-    interval: Interval
-    favours: bool
-    """Whether the effect is on the claimed side of 0, of 1, or of the bound."""
-    p: float
-    """That speaks for the claim."""
-    p_against: float
-    """That speaks for its contrary."""
-    powered: bool
-    """Whether an effect of the claim's size had a chance of 80 % to be shown."""
-    needs: int | None
-    """Seeds (draws, for layers) with which it has; None above what `power` looks at."""
-    detectable: float
-    """The effect, or bound, that had this chance, against the baseline `against`; NaN where it is not known."""
-    smallest_p: float
-    """The smallest p-value that these seeds could give, had all differences the same sign; 0 without such a limit."""
-    against: str = ""
-    """The baseline that this is about: the least favourable one."""
-    bootstrap: Interval | None = None
-    """The stratified bootstrap's interval, of a mean difference."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """On what terms one baseline is compared with."""
+class Design:
+    """What decides the power of the comparison with one baseline."""
 
     alpha: float
     """The level that decides what the seeds could show."""
@@ -88,9 +62,10 @@ def find(claim: Claim, evidence: Evidence, alpha: float, centre: Centre = "mean"
     """
     if isinstance(claim, LayerStability):
         return _layers(claim, evidence, alpha)
-    terms = Terms(alpha, power.chance_of_each(len(evidence.pairs)), centre)
+    design = Design(alpha, power.chance_of_each(len(evidence.pairs)), centre)
     each = [
-        replace(_compare(claim, first, second, terms), against=name) for name, (first, second) in evidence.pairs.items()
+        replace(_compare(claim, first, second, design), against=name)
+        for name, (first, second) in evidence.pairs.items()
     ]
     weakest = min(each, key=lambda found: (found.favours, -found.p if found.favours else found.p_against))
     needs = [found.needs for found in each]
@@ -104,27 +79,27 @@ def find(claim: Claim, evidence: Evidence, alpha: float, centre: Centre = "mean"
     )
 
 
-def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, terms: Terms) -> Finding:
+def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
     """One baseline; both arrays (strata, seeds)."""
     if isinstance(claim, Spread):
-        return _spread(claim, first, second, terms)
+        return _spread(claim, first, second, design)
     if isinstance(claim, Cost):
-        return _cost(claim, first - second, terms)
+        return _cost(claim, first - second, design)
     if isinstance(claim, NotWorse | Equivalent):
-        return _bounded(claim, first - second, terms)
+        return _bounded(claim, first - second, design)
     assert isinstance(claim, Difference | Gain)
-    return _difference(claim, first - second, terms)
+    return _difference(claim, first - second, design)
 
 
-def _difference(claim: Difference | Gain, differences: np.ndarray, terms: Terms) -> Finding:
+def _difference(claim: Difference | Gain, differences: np.ndarray, design: Design) -> Finding:
     """differences: first - second in points, (strata, seeds)."""
-    sign, centre = 1 if claim.direction == "higher" else -1, terms.centre
+    sign, centre = 1 if claim.direction == "higher" else -1, design.centre
     test: Callable[..., float] = wilcoxon if claim.test == "wilcoxon" else sign_flip
     options = {} if claim.test == "wilcoxon" else {"centre": centre}
     effect = mean_of_tasks(differences, centre)
     # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
     smallest = min(1.0, 2 * test(np.abs(differences), "greater", **options))
-    powered, needs, detectable = _mean_design(differences, abs(claim.size()), terms, "difference")
+    powered, needs, detectable = _mean_design(differences, abs(claim.size()), design, "difference")
     return Finding(
         effect=effect,
         interval=stratified_mean(differences).interval(),
@@ -132,18 +107,18 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, terms: Terms)
         favours=sign * effect > 0,
         p=min(1.0, 2 * test(sign * differences, "greater", **options)),
         p_against=min(1.0, 2 * test(sign * differences, "less", **options)),
-        powered=powered and smallest <= terms.alpha,
+        powered=powered and smallest <= design.alpha,
         needs=needs,
         detectable=detectable,
         smallest_p=smallest,
     )
 
 
-def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, terms: Terms) -> Finding:
+def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Design) -> Finding:
     """Not worse than -margin, or between -margin and margin; differences in points, (strata, seeds)."""
-    margin, both, centre = claim.size(), isinstance(claim, Equivalent), terms.centre
+    margin, both, centre = claim.size(), isinstance(claim, Equivalent), design.centre
     goal: power.Goal = "equivalence" if both else "bound"
-    powered, needs, detectable = _mean_design(differences, margin, terms, goal)
+    powered, needs, detectable = _mean_design(differences, margin, design, goal)
     # For medians `above` flips signs about the bound; the t test of means has no such limit.
     sides = (differences + margin, differences - margin)[: 1 + both]
     smallest = 0.0 if centre == "mean" else max(above(np.abs(side), 0, centre) for side in sides)
@@ -156,21 +131,21 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, terms: Terms
         favours=abs(effect) < margin if both else effect > -margin,
         p=tost(differences, margin, centre) if both else above(differences, -margin, centre),
         p_against=min(too_low, too_high) if both else too_low,
-        powered=powered and smallest <= terms.alpha,
+        powered=powered and smallest <= design.alpha,
         needs=needs,
         detectable=detectable,
         smallest_p=smallest,
     )
 
 
-def _cost(claim: Cost, logs: np.ndarray, terms: Terms) -> Finding:
+def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     """logs: of first / second, (strata, seeds).
 
     The power question: would the bound be shown if both cost the same, or, for a bound below 1, if the first cost the
     bound's square of the second?
     """
     bound = math.log(claim.size())
-    powered, needs, detectable = _mean_design(logs, abs(bound), terms, "bound")
+    powered, needs, detectable = _mean_design(logs, abs(bound), design, "bound")
     estimate = stratified_mean(logs)
     low, high = estimate.interval()
     return Finding(
@@ -186,8 +161,8 @@ def _cost(claim: Cost, logs: np.ndarray, terms: Terms) -> Finding:
     )
 
 
-def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, terms: Terms) -> Finding:
-    (strata, seeds), alpha, chance = first.shape, terms.alpha, terms.chance
+def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
+    (strata, seeds), alpha, chance = first.shape, design.alpha, design.chance
     ratio = spread_ratio(first, second)
     return Finding(
         effect=ratio,
@@ -222,10 +197,10 @@ def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
 
 
 def _mean_design(
-    differences: np.ndarray, size: float, terms: Terms, goal: power.Goal
+    differences: np.ndarray, size: float, design: Design, goal: power.Goal
 ) -> tuple[bool, int | None, float]:
     """Whether `size` had the chance that is asked, the seeds with which it has, and what had it with these."""
-    (strata, seeds), alpha, chance = differences.shape, terms.alpha, terms.chance
+    (strata, seeds), alpha, chance = differences.shape, design.alpha, design.chance
     sd = float(np.sqrt(differences.var(axis=1, ddof=1).mean()))
     powered = power.power_of_mean(size, sd, seeds, strata, alpha, goal) >= chance
     unequal = Fraction(int(np.count_nonzero(differences)), differences.size)

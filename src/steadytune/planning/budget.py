@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Difference, Gain, Spread
 from steadytune.claims.files import suite_claims
+from steadytune.claims.paired_runs import PairedRuns
 from steadytune.claims.power import chance_of_each, power_of_ratio, smallest_p
-from steadytune.claims.scene import Scene
-from steadytune.claims.verdicts import AS_RUN, family_sizes
+from steadytune.claims.verdicts import PRIMARY, family_sizes
 from steadytune.layout import record_path
 from steadytune.results.loading import empty_results
 from steadytune.suite.cell import Cell
@@ -20,8 +20,8 @@ from steadytune.suite.suite import Suite
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a claim asks of a suite."""
+class Requirement:
+    """The cells that decide a claim."""
 
     claim: Claim
     planned: tuple[Cell, ...]
@@ -37,7 +37,7 @@ class Need:
 class Choice:
     """What is to be run."""
 
-    decided: tuple[Need, ...]
+    decided: tuple[Requirement, ...]
     """In the order in which they were taken."""
     cells: tuple[Cell, ...]
     """Those that are missing, in the suite's order."""
@@ -45,16 +45,16 @@ class Choice:
     """Of device time, for `cells`."""
 
 
-def needs(suite: Suite) -> list[Need]:
+def needs(suite: Suite) -> list[Requirement]:
     """The cells of every claim of a suite."""
-    scene = Scene(suite, empty_results(suite), AS_RUN)
+    runs = PairedRuns(suite, empty_results(suite), PRIMARY)
     by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
     sizes = family_sizes(suite)
-    return [_need(claim, scene, by_path, ALPHA / max(sizes[claim.family], 1)) for claim in suite_claims(suite)]
+    return [_need(claim, runs, by_path, ALPHA / max(sizes[claim.family], 1)) for claim in suite_claims(suite)]
 
 
 def choose(
-    suite: Suite, wanted: Sequence[Need], done: set[Cell], hours: Callable[[Cell], float], most: float
+    suite: Suite, wanted: Sequence[Requirement], done: set[Cell], hours: Callable[[Cell], float], most: float
 ) -> Choice:
     """The claims that are decided within `most` hours of device time.
 
@@ -107,21 +107,21 @@ def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> 
     return None
 
 
-def _need(claim: Claim, scene: Scene, by_path: dict[str, Cell], alpha: float) -> Need:
+def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float) -> Requirement:
     if claim.unreachable:
-        return Need(claim, (), (), 0, "unreachable")
+        return Requirement(claim, (), (), 0, "unreachable")
     if not isinstance(claim, Comparison):
-        return Need(claim, (), (), 0, "decided by measurements of layers, not by cells")
-    evidence = scene.gather(claim)
+        return Requirement(claim, (), (), 0, "decided by measurements of layers, not by cells")
+    evidence = runs.gather(claim)
     planned = tuple(by_path[path] for path in evidence.missing)
     if evidence.outside or not planned:
-        return Need(claim, planned, (), 0, evidence.lack)
+        return Requirement(claim, planned, (), 0, evidence.lack)
     seeds = sorted(set.intersection(*_seeds_of_sides(planned)))
     enough = fewest_seeds(claim, len(evidence.strata), len(seeds), alpha) if seeds else None
     if enough is None:
-        return Need(claim, planned, (), 0, f"{len(seeds)} seeds are too few for its test")
+        return Requirement(claim, planned, (), 0, f"{len(seeds)} seeds are too few for its test")
     kept = set(seeds[:enough])
-    return Need(claim, planned, tuple(cell for cell in planned if cell.seed in kept), enough)
+    return Requirement(claim, planned, tuple(cell for cell in planned if cell.seed in kept), enough)
 
 
 def _seeds_of_sides(cells: Sequence[Cell]) -> list[set[int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from steadytune.cells.status import statuses
 from steadytune.files import write_text
 from steadytune.layout import LOCK, record_path, results_folder
-from steadytune.planning.budget import Choice, Need, choose, needs
+from steadytune.planning.budget import Choice, Requirement, choose, needs
 from steadytune.planning.device import Device, free_bytes, stated_device, this_device
 from steadytune.planning.estimates import BASES, Estimate, Estimator
 from steadytune.planning.records import read_runs
@@ -182,7 +182,7 @@ def _some(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
-def _claims(plan: Plan, wanted: Sequence[Need]) -> list[str]:
+def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
     """The cells of every claim."""
     if not wanted:
         return []
@@ -201,7 +201,7 @@ def _priced(hours: float) -> str:
     return f", {_span(3600 * hours)} of a device" if math.isfinite(hours) and hours else ""
 
 
-def _choice(plan: Plan, wanted: Sequence[Need], choice: Choice, budget: float) -> list[str]:
+def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: float) -> list[str]:
     """What a budget buys, and the commands that run it."""
     path = results_folder(plan.suite) / TARGETS
     could = sum(not need.lack for need in wanted)

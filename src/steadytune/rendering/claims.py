@@ -1,92 +1,80 @@
 """Verdicts as text: what the table, the terminal and running text share."""
 
-import math
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from steadytune.layout import claims_path
+from steadytune.claims.judged import Judged
 from steadytune.rendering.table import NOTHING, number
-from steadytune.schema import read_json
 
 DECIMALS = {"points": 1, "ratio": 2, "share": 2}
 
 
-def load_judged(folder: Path) -> list[dict[str, Any]]:
-    """The verdicts under a suite's results; none where they have not been written."""
-    path = claims_path(folder)
-    return read_json(path)["claims"] if path.is_file() else []
-
-
-def effect_text(claim: dict[str, Any]) -> str:
+def effect_text(claim: Judged) -> str:
     """`+1.2 [−0.3, 2.7]` points, `0.97 [0.34, 2.76] ×`, or a dash."""
-    if claim["effect"] is None:
+    if claim.finding is None:
         return NOTHING
-    low, high = (_short(claim, end) for end in claim["interval"])
-    unit = " ×" if claim["unit"] == "ratio" else ""
-    return f"{_short(claim, claim['effect'], sign=claim['unit'] == 'points')} [{low}, {high}]{unit}"
+    low, high = (_short(claim, end) for end in claim.finding.interval)
+    unit = " ×" if claim.unit == "ratio" else ""
+    return f"{_short(claim, claim.finding.effect, sign=claim.unit == 'points')} [{low}, {high}]{unit}"
 
 
-def p_text(value: float | None) -> str:
+def p_text(value: float) -> str:
     """Two significant digits, and no smaller than 0.0001."""
-    if value is None:
-        return NOTHING
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
-def seeds_text(claim: dict[str, Any]) -> str:
+def seeds_text(claim: Judged) -> str:
     """How many seeds were judged, of how many."""
-    if claim["draws"]:
-        return f"{claim['draws']} draws"
-    count, out = len(claim["seeds"]), len(claim["left_out"])
+    if claim.draws:
+        return f"{claim.draws} draws"
+    count, out = len(claim.seeds), len(claim.left_out)
     return f"{count} of {count + out}" if out else str(count)
 
 
-def needed_text(claim: dict[str, Any]) -> str:
+def needed_text(claim: Judged) -> str:
     """What an undecided claim needs: seeds, or cells."""
-    if claim["verdict"] == "inconclusive":
-        what = "draws" if claim["unit"] == "share" else "seeds"
-        return f"{claim['needs']} {what}" if claim["needs"] else f"over 1,000 {what}"
-    if claim["verdict"] != "not evaluated":
+    if claim.verdict == "inconclusive" and claim.finding:
+        what = "draws" if claim.unit == "share" else "seeds"
+        return f"{claim.finding.needs} {what}" if claim.finding.needs else f"over 1,000 {what}"
+    if claim.verdict != "not evaluated":
         return ""
-    counts = ((len(claim["missing"]), "to run"), (len(claim["outside"]), "unplanned"))
+    counts = ((len(claim.missing), "to run"), (len(claim.outside), "unplanned"))
     return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
-def changes_text(claim: Mapping[str, Any]) -> str:
+def changes_text(claim: Judged) -> str:
     """Under which other views the verdict is another, as in `inconclusive with median`; empty where it stands."""
-    views = claim["sensitivity"]
-    return ", ".join(f"{view['verdict']} ({name})" for name, view in views.items() if not view["survives"])
+    views = claim.sensitivity
+    return ", ".join(f"{view.verdict} ({name})" for name, view in views.items() if not view.survives)
 
 
-def stands_text(claim: Mapping[str, Any]) -> str:
+def stands_text(claim: Judged) -> str:
     """The other views that apply, and the verdicts that differ under them."""
-    stands = [name for name, view in claim["sensitivity"].items() if view["survives"]]
+    stands = [name for name, view in claim.sensitivity.items() if view.survives]
     same = [f"the same: {', '.join(stands)}"] if stands else []
     return "; ".join([*same, *filter(None, [changes_text(claim)])])
 
 
-def counts_text(judged: Sequence[dict[str, Any]]) -> str:
+def counts_text(judged: Sequence[Judged]) -> str:
     """How many claims have which verdict."""
-    counts = Counter(claim["verdict"] for claim in judged)
+    counts = Counter(claim.verdict for claim in judged)
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
 
 
-def to_text(suite: str, judged: Sequence[dict[str, Any]]) -> str:
+def to_text(suite: str, judged: Sequence[Judged]) -> str:
     """Every claim of a suite for the terminal."""
     if not judged:
         return f"{suite}: no claims; a suite names them under `claims`"
     lines = [f"{suite}: {len(judged)} claims: {counts_text(judged)}"]
     for claim in judged:
-        lines += ["", f"{claim['id']}: {claim['verdict']}", *_wrapped(f"{claim['sentence']} ({claim['where']})")]
-        lines += _wrapped(claim["reason"])
-        if claim["effect"] is not None:
-            family = f"p {p_text(claim['p'])}, {p_text(claim['p_adjusted'])} after Holm in {claim['family']}"
-            unit = " points" if claim["unit"] == "points" else ""
+        lines += ["", f"{claim.id}: {claim.verdict}", *_wrapped(f"{claim.sentence} ({claim.where})")]
+        lines += _wrapped(claim.reason)
+        if found := claim.finding:
+            family = f"p {p_text(found.p)}, {p_text(found.p_adjusted)} after Holm in {claim.family}"
+            unit = " points" if claim.unit == "points" else ""
             lines += _wrapped(f"effect {effect_text(claim)}{unit}; {family}; seeds: {seeds_text(claim)}")
-        facts = (("needs", needed_text(claim)), ("otherwise", stands_text(claim)), ("run", claim["command"]))
+        facts = (("needs", needed_text(claim)), ("otherwise", stands_text(claim)), ("run", claim.command))
         lines += [f"    {name}: {text}" for name, text in facts if text]
     return "\n".join(lines)
 
@@ -95,5 +83,5 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 112, initial_indent="    ", subsequent_indent="    ")
 
 
-def _short(claim: dict[str, Any], value: float | None, *, sign: bool = False) -> str:
-    return number(math.nan if value is None else value, DECIMALS[claim["unit"]], sign=sign)
+def _short(claim: Judged, value: float, *, sign: bool = False) -> str:
+    return number(value, DECIMALS[claim.unit], sign=sign)

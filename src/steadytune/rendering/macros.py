@@ -8,8 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from steadytune.claims.judged import VERDICTS, load_judged
 from steadytune.errors import SteadyTuneError
-from steadytune.rendering.claims import effect_text, load_judged
+from steadytune.rendering.claims import effect_text
 from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.latex import tex
 from steadytune.rendering.table import number
@@ -21,7 +22,6 @@ from steadytune.results.selection import select
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 SIGNS = {"+": " plus ", "@": " at ", ".": " point ", "*": " star "}
 """What stands for itself in names of methods and tasks; every other sign only parts words."""
-VERDICTS = ("reproduced", "direction only", "inconclusive", "not reproduced", "not evaluated")
 
 
 def to_macros(results: Results) -> str:
@@ -93,13 +93,13 @@ def _verdicts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
     judged = load_judged(results.folder)
     if not judged:
         return
-    counts = Counter(claim["verdict"] for claim in judged)
+    counts = Counter(claim.verdict for claim in judged)
     yield ("claims", "judged"), str(len(judged))
     for verdict in VERDICTS:
         yield ("claims", *verdict.split()), str(counts[verdict])
     for claim in judged:
-        yield ("claim", claim["id"], "verdict"), claim["verdict"]
-        yield ("claim", claim["id"], "effect"), effect_text(claim)
+        yield ("claim", claim.id, "verdict"), claim.verdict
+        yield ("claim", claim.id, "effect"), effect_text(claim)
 
 
 def _of(results: Results, encoder: str) -> tuple[str, ...]:

@@ -1,13 +1,12 @@
 """Does it hold? One row a claim."""
 
-from collections.abc import Mapping
-from typing import Any
+import math
 
+from steadytune.claims.judged import Judged, load_judged
 from steadytune.rendering.claims import (
     changes_text,
     counts_text,
     effect_text,
-    load_judged,
     needed_text,
     p_text,
     seeds_text,
@@ -24,18 +23,18 @@ NOTES = (
     "Seeds: those that every side has a score for on every task; k of n: of n planned. Needed: seeds for a chance of "
     "80 %, or cells to run; unplanned: cells that this suite does not have.",
 )
-NUMBERS = ("effect", "low", "high", "bootstrap_low", "bootstrap_high", "p", "p_adjusted", "smallest_p", "detectable")
+NUMBERS = ("p", "p_adjusted", "smallest_p", "detectable")
 
 
 @table("claims", every_variant=True)
 def claims(results: Results) -> Table:
     """Every claim that the suite names, its verdict, and what it would need."""
     judged = load_judged(results.folder)
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[Judged]] = {}
     for claim in judged:
-        groups.setdefault(claim["source"], []).append(claim)
+        groups.setdefault(claim.source, []).append(claim)
     blocks = [Block(tuple(map(_row, group)), title=source) for source, group in groups.items()]
-    views = [f"Looked at otherwise, {claim['id']} is {text}." for claim in judged if (text := changes_text(claim))]
+    views = [f"Looked at otherwise, {claim.id} is {text}." for claim in judged if (text := changes_text(claim))]
     return Table(
         name="claims",
         title="Does it hold?",
@@ -48,22 +47,29 @@ def claims(results: Results) -> Table:
     )
 
 
-def _row(claim: dict[str, Any]) -> tuple[str, ...]:
+def _row(claim: Judged) -> tuple[str, ...]:
     needed = needed_text(claim) or NOTHING
-    seeds = seeds_text(claim) if claim["effect"] is not None else NOTHING
-    verdict = (claim["id"], claim["sentence"], claim["verdict"])
-    return (*verdict, effect_text(claim), p_text(claim["p_adjusted"]), seeds, needed)
+    seeds = seeds_text(claim) if claim.finding else NOTHING
+    verdict = (claim.id, claim.sentence, claim.verdict)
+    holm = p_text(claim.finding.p_adjusted) if claim.finding else NOTHING
+    return (*verdict, effect_text(claim), holm, seeds, needed)
 
 
-def _data(claim: Mapping[str, Any]) -> dict[str, object]:
+def _data(claim: Judged) -> dict[str, object]:
     """The csv row: every number of the finding."""
-    named = ("id", "sentence", "source", "where", "statistic", "test", "family", "verdict", "reason", "unit", "against")
-    low, high = claim["interval"] or (None, None)
-    ends = dict(zip(("bootstrap_low", "bootstrap_high"), claim["bootstrap"] or (None, None), strict=True))
-    numbers = {**claim, "low": low, "high": high, **ends}
-    counts = {"seeds": len(claim["seeds"]), "left_out": len(claim["left_out"]), "needs": claim["needs"]}
-    counts |= {"cells": claim["cost"], "missing": len(claim["missing"]), "outside": len(claim["outside"])}
-    views = {"changes": changes_text(claim)}
-    values = {key: claim[key] for key in named} | {key: numbers[key] for key in NUMBERS} | counts
-    sizes = {key: claim[key] for key in ("margin", "margin_is", "published")}
-    return {key: "" if value is None else value for key, value in (values | sizes | views).items()}
+    named = ("id", "sentence", "source", "where", "statistic", "test", "family", "verdict", "reason", "unit")
+    values: dict[str, object] = {name: getattr(claim, name) for name in named}
+    found = claim.finding
+    values |= {name: getattr(found, name, None) for name in ("against", "effect")}
+    values["low"], values["high"] = (found and found.interval) or (None, None)
+    values["bootstrap_low"], values["bootstrap_high"] = (found and found.bootstrap) or (None, None)
+    values |= {name: getattr(found, name, None) for name in NUMBERS}
+    values |= {"seeds": len(claim.seeds), "left_out": len(claim.left_out), "needs": getattr(found, "needs", None)}
+    values |= {"cells": claim.cost, "missing": len(claim.missing), "outside": len(claim.outside)}
+    values |= {"changes": changes_text(claim)}
+    values |= {"margin": claim.margin, "margin_is": claim.margin_is, "published": claim.published}
+    return {key: "" if _absent(value) else value for key, value in values.items()}
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))

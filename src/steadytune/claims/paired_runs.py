@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Gain, Spread
-from steadytune.claims.evidence import Evidence, Stratum, View
+from steadytune.claims.evidence import Analysis, Evidence, Stratum
 from steadytune.claims.statistics import constant
 from steadytune.layout import record_path
 from steadytune.results.costs import MEASURES
@@ -30,12 +30,12 @@ ON_ONE_MACHINE = ("seconds", "memory")
 """Costs that say nothing when the two sides ran on different devices."""
 
 
-class Scene:
-    """A suite and its results, under one view."""
+class PairedRuns:
+    """Finds the paired runs of claims in a suite's results, under one analysis."""
 
-    def __init__(self, suite: Suite, results: Results, view: View) -> None:
-        self.suite, self.results, self.view = suite, results, view
-        self.selected = select(results, view.rule, every=True)
+    def __init__(self, suite: Suite, results: Results, analysis: Analysis) -> None:
+        self.suite, self.results, self.analysis = suite, results, analysis
+        self.selected = select(results, analysis.rule, every=True)
 
     @cached_property
     def planned(self) -> dict[tuple[str, str, str], list[Cell]]:
@@ -57,20 +57,20 @@ class Scene:
         return two_way_scores(self.results)
 
     def touches(self, claim: Claim) -> bool:
-        """Whether the view could change anything: a choice among variants, a degenerate or a diverged run."""
+        """Whether the analysis could change anything: a choice among variants, a degenerate or a diverged run."""
         if not isinstance(claim, Comparison):
             return False
-        if isinstance(claim, Cost) and self.view.rule is None:
+        if isinstance(claim, Cost) and self.analysis.rule is None:
             return False
         ends = self._ends(claim, self._strata(claim))
-        if self.view.without_degenerate:
+        if self.analysis.without_degenerate:
             return bool(ends.get("degenerate"))
-        if self.view.with_diverged:
+        if self.analysis.with_diverged:
             return bool(ends.get("diverged"))
-        if self.view.rule is not None:
+        if self.analysis.rule is not None:
             keys = [key for key in self._keys(claim, self._strata(claim)) if self.selected.choices.get(key, 1) > 1]
-            there = self.view.rule != "nested" or all(key in self.selected.held_out for key in keys)
-            return bool(keys) and there and self.view.rule != self.suite.file.selection
+            there = self.analysis.rule != "nested" or all(key in self.selected.held_out for key in keys)
+            return bool(keys) and there and self.analysis.rule != self.suite.file.selection
         return not isinstance(claim, Spread)
 
     def _strata(self, claim: Comparison) -> tuple[Stratum, ...]:
@@ -163,9 +163,9 @@ class Scene:
         if score is None:
             return {}
         points = dict(score.points)
-        if self.view.with_diverged and math.isfinite(score.majority):
+        if self.analysis.with_diverged and math.isfinite(score.majority):
             points |= {seed: score.majority for seed, status in score.statuses.items() if status == "diverged"}
-        if self.view.without_degenerate:
+        if self.analysis.without_degenerate:
             points = {seed: value for seed, value in points.items() if score.statuses[seed] != "degenerate"}
         return points
 

@@ -1,0 +1,149 @@
+"""The judged claim: one frozen value from the judge to the page, written to and read from `analysis/claims.json`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import BeforeValidator
+
+from steadytune.claims.claim import ALPHA
+from steadytune.claims.statistics import Summary
+from steadytune.files import write_json
+from steadytune.layout import claims_path
+from steadytune.schema import check, read_json
+
+Verdict = Literal["reproduced", "direction only", "inconclusive", "not reproduced", "not evaluated"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Unit = Literal["points", "ratio", "share"]
+Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
+"""JSON has null for a number that is infinite or undefined; it is read as NaN."""
+Interval = tuple[Number, Number]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the runs say about a claim; effects in its unit: points, a ratio, or a share."""
+
+    effect: Number
+    interval: Interval
+    favours: bool
+    """Whether the effect is on the claimed side of 0, of 1, or of the bound."""
+    p: Number
+    """For the claim."""
+    p_against: Number
+    """For the opposite claim."""
+    powered: bool
+    """Whether an effect of the claim's size had a chance of 80 % of being detected."""
+    needs: int | None
+    """Seeds (draws, for layers) that give it this chance; None if more than `power` searches."""
+    detectable: Number
+    """The effect, or bound, that had this chance, against the baseline `against`; NaN if unknown."""
+    smallest_p: Number
+    """The smallest p-value that these seeds could give, if all differences had one sign; 0 if there is no limit."""
+    against: str = ""
+    """The baseline that this is about: the least favourable one."""
+    bootstrap: Interval | None = None
+    """The stratified bootstrap's interval of a mean difference."""
+    p_adjusted: Number = float("nan")
+    """`p` after Holm's correction in the claim's family."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The verdict on a claim under another analysis of the same cells."""
+
+    verdict: Verdict
+    survives: bool
+    """Whether it is the primary analysis's verdict."""
+    finding: Finding | None
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Pairs of runs, and how many differ in their predictions by more than chance (exact McNemar test, 0.05 each)."""
+
+    pairs: int
+    differ: int
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Both sides of a comparison of scores on one stratum, in points."""
+
+    stratum: str
+    against: str
+    first: Summary
+    second: Summary
+    improvement: float
+    """The probability that a run of the first scores higher than a run of the second."""
+    mcnemar: McNemar | None
+    """None unless the scores are of the task's own set and its predictions are classes."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One claim, its evidence and its verdict."""
+
+    id: str
+    sentence: str
+    source: str
+    where: str
+    statistic: str
+    test: str
+    direction: str
+    family: str
+    verdict: Verdict
+    reason: str
+    """Why the verdict is what it is, in a sentence."""
+    unit: Unit
+    margin: float | None
+    """The size in question; None if no suite can evaluate the claim."""
+    margin_is: Literal["ours", "the paper's"] | None
+    published: float | None
+    """The difference that the paper prints, in points."""
+    finding: Finding | None = None
+    """None if the claim was not evaluated."""
+    family_size: int = 0
+    """Tests in its family."""
+    strata: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    draws: int = 0
+    """Of a claim about layers."""
+    left_out: tuple[int, ...] = ()
+    """Planned seeds that some side or task has no score for."""
+    ends: dict[str, int] = field(default_factory=dict)
+    """Statuses of the runs, all sides together."""
+    cost: int = 0
+    """Cells that it needs in all."""
+    missing: tuple[str, ...] = ()
+    """Files that the suite plans and that do not exist."""
+    outside: tuple[str, ...] = ()
+    """What the claim is about and the suite does not plan."""
+    command: str | None = None
+    """Runs what is missing."""
+    sensitivity: dict[str, Sensitivity] = field(default_factory=dict)
+    """By the name of the analysis; those that could change nothing are left out."""
+    details: tuple[Detail, ...] = ()
+
+
+@dataclass(frozen=True)
+class _File:
+    suite: str
+    alpha: float
+    claims: tuple[Judged, ...]
+
+
+def write_judged(folder: Path, suite: str, judged: Sequence[Judged]) -> None:
+    """Write `claims.json` under a suite's results."""
+    write_json(claims_path(folder), _File(suite, ALPHA, tuple(judged)))
+
+
+def load_judged(folder: Path) -> tuple[Judged, ...]:
+    """The verdicts under a suite's results; none if they have not been written.
+
+    Raises:
+        SteadyTuneError: `claims.json` is damaged, or another version of this project wrote it; one line.
+    """
+    path = claims_path(folder)
+    return check(_File, read_json(path), path).claims if path.is_file() else ()
