@@ -5,7 +5,8 @@ import pytest
 from staged_store import REPOSITORY, STORE
 
 from steadytune.tasks.data import load_split
-from steadytune.tasks.subsets import SIZES, read_list
+from steadytune.tasks.publish import SIZES
+from steadytune.tasks.subsets import read_list
 from steadytune.tasks.table import TASKS, find_task
 
 LISTS = sorted((REPOSITORY / "published/subsets").iterdir())
