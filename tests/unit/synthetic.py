@@ -162,13 +162,11 @@ class Grid:
         nu = [20 + 30 * _uniform(task, encoder) + 12 * abs(layer - best) ** 1.5 for layer in range(self.layers + 1)]
         path = folder / "variability" / encoder
         path.mkdir(parents=True, exist_ok=True)
-        content = {"encoder": encoder, "task": task, "nu": nu, "best_layer": best, "tokens": "non-cls"}
-        content |= {"classes": ["a", "b"], "counts": [200, 200], "examples": 400}
+        content = layer_study(encoder, task, nu, best)
         share = [0.0, *(0.6 if layer == best else 0.4 / (self.layers - 1) for layer in range(1, self.layers + 1))]
         around = {"corrected": 1.1, "low": 0.8, "high": 1.3}
-        content["bands"] = {name: [factor * value for value in nu] for name, factor in around.items()} | {
-            "share": share
-        }
+        bands = {name: [factor * value for value in nu] for name, factor in around.items()}
+        content["bands"] = bands | {"share": share, "examples": 400, "resamples": 200}
         content["bands"]["high"][-1] = None
         level = 0.5 + 0.5 * _uniform(task, encoder)
         draws = [(300, share, level * (1.5 - share)) for share in (0.5, 0.7, 0.9)]
@@ -194,6 +192,13 @@ def judged(name: str, verdict: str, **changes) -> Judged:
     return replace(known, finding=None if verdict == "not evaluated" else replace(finding, **of_finding), **of_claim)
 
 
+def layer_study(encoder: str, task: str, nu: list[float | None], best: int) -> dict[str, Any]:
+    """What the variability stage writes if nothing but nu is asked for."""
+    measured = {"settings": {}, "examples": 400, "nu": nu, "best_layer": best, "classes": [0.0, 1.0]}
+    left_out = dict.fromkeys(("bands", "robustness", "selectors"))
+    return {"encoder": encoder, "task": task, "counts": [200, 200], **measured, **left_out}
+
+
 def write_claims(folder: Path) -> None:
     """Two verdicts, as the claims stage leaves them: one reproduced, one whose cells the suite does not plan."""
     first = judged("mini-gain", "reproduced", published=1.85, seeds=(0, 1))
@@ -202,8 +207,9 @@ def write_claims(folder: Path) -> None:
     write_judged(folder, "demo", (first, judged("mini-later", "not evaluated", command="steadytune run me", **later)))
 
 
-def _draws(examples: int, share: float, agreement: float) -> dict[str, float]:
-    return {"examples": examples, "share": share, "agreement": agreement, "distance": 1 - agreement}
+def _draws(examples: int, share: float, agreement: float) -> dict[str, Any]:
+    nu = {"nu": [], "nu_low": [], "nu_high": []}
+    return {"examples": examples, "share": share, "agreement": agreement, "distance": 1 - agreement, **nu}
 
 
 def _uniform(*names: str) -> float:

@@ -1,6 +1,7 @@
 """Tables: what they print of hand-computed scores, what they never hide, and that equal results give equal bytes."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic import Grid
+from synthetic import Grid, layer_study
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import tables
@@ -147,7 +148,7 @@ def test_variability_marks_the_best_layer(tmp_path):
     grid = Grid(layers=3)
     folder = grid.write(tmp_path)
     path = folder / "variability" / "mini" / "mini-rte.json"
-    path.write_text('{"encoder": "mini", "task": "mini-rte", "nu": [12.345, 7, 0.125, null], "best_layer": 2}')
+    path.write_text(json.dumps(layer_study("mini", "mini-rte", [12.345, 7, 0.125, None], 2)))
     result = make_table("variability", load_results(folder, grid.suite))
     assert printed(result) == {"0": ["12.3"], "1": ["7.00"], "2": ["0.125"], "3": ["–"], "l*": ["2"]}
     assert bold(result) == {("2", 1)}
@@ -157,7 +158,7 @@ def test_selectors_name_the_layer_that_each_chooses(tmp_path):
     grid = Grid(layers=3, tasks=("mini-rte", "mini-cola"))
     folder = grid.write(tmp_path)
     path = folder / "variability" / "mini" / "mini-rte.json"
-    path.write_text('{"encoder": "mini", "task": "mini-rte", "nu": [3, 2, 1], "best_layer": 2}')
+    path.write_text(json.dumps(layer_study("mini", "mini-rte", [3, 2, 1], 2)))
     results = load_results(folder, grid.suite)
     best = results.variability[1].best_layer
     other = best % 3 + 1

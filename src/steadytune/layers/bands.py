@@ -1,35 +1,17 @@
 """How sure nu is: confidence bands and each layer's share, from resamples of the examples."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from steadytune.layers.resampling import RESAMPLING, Sample
+from steadytune.results.variability import Bands
 from steadytune.suite.variability import VariabilitySettings
 
 COVERAGE = 0.95
 
 # The least nu of a resample, as a share of the sample's: one that has a single example of each class has none.
 LEAST = 1e-6
-
-
-@dataclass(frozen=True)
-class Bands:
-    """nu without bias, its 95 % confidence interval, and how often each layer is l*, all (L + 1,).
-
-    An upper end of inf: the data do not rule out that the layer tells the classes apart not at all; a corrected nu of
-    inf: they show no more than chance would.
-    """
-
-    corrected: tuple[float, ...]
-    """nu without its bias from few examples."""
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    share: tuple[float, ...]
-    """Of all resamples, corrected as the bands are, those with this layer as l*; never the embedding output."""
-    examples: int
-    resamples: int
 
 
 def confidence_bands(

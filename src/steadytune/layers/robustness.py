@@ -4,41 +4,20 @@ The paper's abstract says that nu is robust to both; how it was tested is not kn
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from steadytune.layers.resampling import Sample, best_layers, subset_draws
+from steadytune.results.variability import Draws
 from steadytune.suite.variability import NuSettings
 
 # A class with fewer examples in a draw would have no scatter.
 LEAST_OF_A_CLASS = 2
 
 
-@dataclass(frozen=True)
-class Point:
-    """nu and l* over the draws at one size and one imbalance.
-
-    A draw in which no layer tells the classes apart has no l*: it does not agree, and has no distance.
-    """
-
-    examples: int
-    share: float
-    """The most frequent class's share of the examples."""
-    agreement: float
-    """Share of the draws whose l* is that of all data."""
-    distance: float
-    """Mean of |l* - l* of all data| over the draws; NaN where none has one."""
-    nu: tuple[float, ...]
-    """The median over draws, (L + 1,)."""
-    nu_low: tuple[float, ...]
-    nu_high: tuple[float, ...]
-    """The quartiles."""
-
-
 def scarcity(
     sample: Sample, best: int, sizes: Sequence[int], settings: NuSettings, draws: int, generator: np.random.Generator
-) -> list[Point]:
+) -> tuple[Draws, ...]:
     """Draws of so many examples, the classes in the proportions of the data.
 
     Sizes that cannot hold two examples of every class, or at which the kept examples leave nothing to draw, are left
@@ -46,12 +25,12 @@ def scarcity(
     """
     counts, keys = sample.counts, generator.random((draws, len(sample)))
     fitting = [quotas_of(counts, counts / counts.sum(), size) for size in sizes if size < len(sample)]
-    return [_point(sample, best, quotas, keys, settings) for quotas in fitting if quotas is not None]
+    return tuple(_over(sample, best, quotas, keys, settings) for quotas in fitting if quotas is not None)
 
 
 def imbalance(
     sample: Sample, best: int, shares: Sequence[float], settings: NuSettings, draws: int, generator: np.random.Generator
-) -> list[Point]:
+) -> tuple[Draws, ...]:
     """Draws in which the most frequent class has such a share, the others in the proportions of the data.
 
     All draws are of one size, the largest at which every share can be drawn, so that imbalance is not mixed up with
@@ -59,20 +38,20 @@ def imbalance(
     than two classes a small share can leave another class in front; it is left out.
     """
     if not shares:
-        return []
+        return ()
     counts, largest = sample.counts, int(sample.counts.argmax())
     others = np.where(np.arange(len(counts)) == largest, 0, counts)
     size = int(min(counts[largest] / max(shares), others.sum() / (1 - min(shares))))
     keys = generator.random((draws, len(sample)))
-    points = []
+    found = []
     for share in shares:
         parts = (1 - share) * others / others.sum()
         parts[largest] = share
         quotas = quotas_of(counts, parts, size)
         # Two equal halves of an odd number are not quite equal.
         if quotas is not None and quotas[largest] + 1 >= quotas.max():
-            points.append(_point(sample, best, quotas, keys, settings))
-    return points
+            found.append(_over(sample, best, quotas, keys, settings))
+    return tuple(found)
 
 
 def quotas_of(counts: np.ndarray, parts: np.ndarray, size: int) -> np.ndarray | None:
@@ -98,13 +77,13 @@ def _apportion(parts: np.ndarray, total: int) -> np.ndarray:
     return quotas
 
 
-def _point(sample: Sample, best: int, quotas: np.ndarray, keys: np.ndarray, settings: NuSettings) -> Point:
+def _over(sample: Sample, best: int, quotas: np.ndarray, keys: np.ndarray, settings: NuSettings) -> Draws:
     nu = sample.nu(subset_draws(sample.classes, quotas, keys), settings)
     chosen = best_layers(nu)
     distances = np.abs(chosen - best)[chosen > 0]
     # Quantiles without interpolation, because nu may be infinite.
     low, middle, high = np.quantile(nu, [0.25, 0.5, 0.75], axis=0, method="inverted_cdf")
-    return Point(
+    return Draws(
         examples=int(quotas.sum()),
         share=float(quotas.max() / quotas.sum()),
         agreement=float((chosen == best).mean()),

@@ -3,11 +3,11 @@
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from steadytune.layers.inside.cka import SMALLEST, cka, gram
+from steadytune.results.variability import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -16,14 +16,6 @@ FOLDS = 5
 LOGISTIC_C = 0.01
 # From barely to heavily regularised: leave-one-out error chooses.
 RIDGE_PENALTIES = tuple(10.0**power for power in range(5))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A selector's score of every layer (L + 1,), NaN where it has none, and the layer that it chooses among 1..L."""
-
-    scores: tuple[float, ...]
-    layer: int | None
 
 
 def choose_layers(features: np.ndarray, labels: np.ndarray, classes: np.ndarray, seed: int) -> dict[str, Choice]:

@@ -1,7 +1,7 @@
 """The variability stage: an encoder's layers measured on the training split of a task, as a file."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from steadytune.layers.robustness import imbalance, scarcity
 from steadytune.layers.selectors import choose_layers
 from steadytune.layers.variability import VariabilityResult, class_indices, variability
 from steadytune.layout import dataset_folder, model_folder, variability_path
+from steadytune.results.variability import Robustness, Variability
 from steadytune.store.receipt import verify
 from steadytune.streams import derive
 from steadytune.suite.suite import Suite
@@ -29,12 +30,9 @@ log = logging.getLogger(__name__)
 
 
 def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
-    """Measure the layers of a suite's encoder, before any fine-tuning, and write what was found as JSON.
+    """Measure the layers of a suite's encoder before any fine-tuning, and write a `Variability` as JSON.
 
-    `nu` (L + 1 values, the embedding output first), `best_layer` (l*, among 1..L, as `choose_by` says), `classes`,
-    their `counts`, the number of `examples` and the `settings`; then `bands` (`Bands`), `robustness` (a list of `Point`
-    for `imbalance` and for `scarcity`, both by plain nu) and `selectors` (a `Choice` by name). Null is what was not
-    asked for, and a number that is infinite or undefined.
+    `best_layer` is chosen as the setting `choose_by` says; the robustness experiments always go by plain nu.
     """
     if encoder_name not in suite.file.encoders:
         raise unknown("encoder", encoder_name, suite.file.encoders, str(suite.path))
@@ -57,11 +55,17 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     # The protocol's threads for scikit-learn too: sums depend on them, and many on a busy machine stand in line.
     with threadpool_limits(protocol.threads):
         found = studies(sample, result, encoded.labels[sample.rows], settings)
-    value = {"encoder": encoder_name, "task": task_name, "settings": settings.measured(), "examples": len(encoded)}
-    value |= asdict(result) | found
-    if settings.choose_by == "corrected" and found["bands"]:
-        value["best_layer"] = corrected_choice(found["bands"], result.nu)
-    write_json(variability_path(suite, encoder_name, task_name), value)
+    measured = Variability(
+        encoder=encoder_name,
+        task=task_name,
+        settings=settings.measured(),
+        examples=len(encoded),
+        **asdict(result),
+        **found,
+    )
+    if settings.choose_by == "corrected" and measured.bands:
+        measured = replace(measured, best_layer=corrected_choice(measured.bands, result.nu))
+    write_json(variability_path(suite, encoder_name, task_name), measured)
 
 
 def studies(
@@ -80,11 +84,11 @@ def studies(
     if settings.draws:
         # One stream for both: draws of equal sizes are then equal.
         common = {"sample": sample, "best": result.best_layer, "settings": settings, "draws": settings.draws}
-        found["robustness"] = {
-            "draws": settings.draws,
-            "imbalance": imbalance(shares=settings.majority_shares, generator=_generator("draws"), **common),
-            "scarcity": scarcity(sizes=settings.sizes, generator=_generator("draws"), **common),
-        }
+        found["robustness"] = Robustness(
+            settings.draws,
+            imbalance(shares=settings.majority_shares, generator=_generator("draws"), **common),
+            scarcity(sizes=settings.sizes, generator=_generator("draws"), **common),
+        )
     if settings.selectors:
         seed = derive(0, "variability", "folds") % 2**32
         found["selectors"] = choose_layers(sample.features.float().numpy(), labels, sample.classes, seed)

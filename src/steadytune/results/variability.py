@@ -1,90 +1,122 @@
-"""What the variability stage left, as tables and figures read it."""
+"""What the variability stage measures, as it writes it, and as tables, figures and claims read it.
+
+All of it is by layer, hidden[0] (the embedding output) to hidden[L]. JSON has no NaN and no infinity: a number that is
+either is null in the file and NaN when it is read.
+"""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from steadytune.layout import variability_path
-from steadytune.schema import read_json
+from steadytune.schema import check, read_json
+
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+Layers = tuple[Number, ...]
+"""A number for each of the L + 1 hidden states."""
 
 
 @dataclass(frozen=True)
 class Bands:
-    """nu without its bias, its 95 % interval, NaN where it has no end, and each layer's share of l*, by layer 0..L."""
+    """How certain nu is. An upper end of infinity means that the layer may not separate the classes at all."""
 
-    corrected: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    share: tuple[float, ...]
+    corrected: Layers
+    """nu without its bias from few examples; infinite if the layer shows no more separation than chance would."""
+    low: Layers
+    """Lower end of the 95 % confidence interval."""
+    high: Layers
+    share: Layers
+    """Share of the resamples that select the layer as l*; 0 for the embedding output, which is no candidate."""
+    examples: int
+    resamples: int
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws of a few examples: how many, the most frequent class's share, and their l* beside that of all data."""
+    """nu and l* over random draws of one size and one class imbalance.
+
+    A draw in which no layer separates the classes has no l*: it does not agree, and has no distance.
+    """
 
     examples: int
-    share: float
-    agreement: float
-    distance: float
+    share: Number
+    """The most frequent class's share of the examples."""
+    agreement: Number
+    """Share of the draws whose l* equals that of all data."""
+    distance: Number
+    """Mean of |l* - l* of all data| over the draws; NaN if none has an l*."""
+    nu: Layers
+    """Median over the draws."""
+    nu_low: Layers
+    """Lower quartile."""
+    nu_high: Layers
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Whether the choice of a layer survives class imbalance and scarce data."""
+
+    draws: int
+    imbalance: tuple[Draws, ...]
+    scarcity: tuple[Draws, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Another selector's score of every layer 0..L, NaN where it has none, and the layer that it chooses."""
+    """What another selector says of the layers; larger is better."""
 
-    scores: tuple[float, ...]
+    scores: Layers
+    """NaN if the selector has no score for a layer."""
     layer: int | None
+    """The layer it selects, 1 to L."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variability:
-    """Hidden-state variability of one encoder on one task: nu of hidden[0..L], its arg-min l*, and how sure that is."""
+    """Hidden-state variability of one encoder on one task."""
 
     encoder: str
     task: str
-    nu: tuple[float, ...]
+    settings: dict[str, Any]
+    examples: int
+    nu: Layers
     best_layer: int
+    """l*, 1 to L."""
+    classes: tuple[Number, ...]
+    counts: tuple[int, ...]
+    """Examples of each class."""
     bands: Bands | None = None
-    imbalance: tuple[Draws, ...] = ()
-    scarcity: tuple[Draws, ...] = ()
-    selectors: dict[str, Choice] = field(default_factory=dict)
+    robustness: Robustness | None = None
+    selectors: dict[str, Choice] | None = None
+
+    @property
+    def imbalance(self) -> tuple[Draws, ...]:
+        """The draws at each class imbalance; empty if there are none."""
+        return self.robustness.imbalance if self.robustness else ()
+
+    @property
+    def scarcity(self) -> tuple[Draws, ...]:
+        """The draws of each size; empty if there are none."""
+        return self.robustness.scarcity if self.robustness else ()
 
 
-def load_variability(folder: Path, encoders: Sequence[str], tasks: Sequence[str]) -> list[Variability]:
-    """Every `variability/<encoder>/<task>.json` under a suite's results, in the suite's order."""
-    found = []
+def read_variability(path: Path) -> Variability:
+    """What one run of the variability stage wrote.
+
+    Raises:
+        SteadyTuneError: no such file, not JSON, or not such a measurement.
+    """
+    return check(Variability, read_json(path), path)
+
+
+def load_variability(folder: Path, encoders: Sequence[str], tasks: Sequence[str]) -> Iterator[Variability]:
+    """Every measurement under a suite's results, in the suite's order."""
     for encoder in encoders:
         for task in tasks:
             path = variability_path(folder, encoder, task)
             if path.is_file():
-                found.append(_read(read_json(path), encoder, task))
-    return found
-
-
-def _read(content: dict[str, Any], encoder: str, task: str) -> Variability:
-    bands, robustness = content.get("bands"), content.get("robustness") or {}
-    selectors = content.get("selectors") or {}
-    return Variability(
-        encoder=encoder,
-        task=task,
-        nu=_numbers(content["nu"]),
-        best_layer=int(content["best_layer"]),
-        bands=Bands(*(_numbers(bands[name]) for name in ("corrected", "low", "high", "share"))) if bands else None,
-        imbalance=_draws(robustness.get("imbalance", ())),
-        scarcity=_draws(robustness.get("scarcity", ())),
-        selectors={name: Choice(_numbers(found["scores"]), found["layer"]) for name, found in selectors.items()},
-    )
-
-
-def _draws(points: Iterable[dict[str, Any]]) -> tuple[Draws, ...]:
-    return tuple(
-        Draws(int(point["examples"]), *_numbers(point[name] for name in ("share", "agreement", "distance")))
-        for point in points
-    )
-
-
-def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
-    """JSON's null, for what is infinite or undefined, is NaN."""
-    return tuple(math.nan if value is None else float(value) for value in values)
+                yield read_variability(path)

@@ -41,7 +41,7 @@ def selectors(results: Results) -> Table:
 def _chosen(item: Variability) -> list[str]:
     """The layer by nu and its share, then by every other selector."""
     share = number(100 * item.bands.share[item.best_layer], 0) if item.bands else NOTHING
-    others = (item.selectors.get(name) for name in NAMES)
+    others = ((item.selectors or {}).get(name) for name in NAMES)
     return [str(item.best_layer), share, *(str(o.layer) if o and o.layer is not None else NOTHING for o in others)]
 
 
@@ -52,7 +52,8 @@ def _numbers(item: Variability) -> list[dict[str, object]]:
         row: dict[str, object] = {"encoder": item.encoder, "task": item.task, "layer": layer, "nu": nu}
         bands = item.bands
         row |= {name: getattr(bands, name)[layer] if bands else math.nan for name in ("low", "high", "share")}
-        row |= {name: item.selectors[name].scores[layer] if name in item.selectors else math.nan for name in NAMES}
-        chosen = {name: item.selectors[name].layer == layer if name in item.selectors else None for name in NAMES}
+        selectors = item.selectors or {}
+        row |= {name: selectors[name].scores[layer] if name in selectors else math.nan for name in NAMES}
+        chosen = {name: selectors[name].layer == layer if name in selectors else None for name in NAMES}
         rows.append(row | {"nu_chooses": layer == item.best_layer} | {f"{k}_chooses": v for k, v in chosen.items()})
     return rows
