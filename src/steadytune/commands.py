@@ -72,6 +72,7 @@ def stage(options: argparse.Namespace) -> int:
     """Fetch and verify a suite's data sets and encoders."""
     from steadytune.layout import LOCK
     from steadytune.store.bundle import pack, unpack
+    from steadytune.store.checking import check_staged
     from steadytune.store.imports import Imports
     from steadytune.store.inventory import Item, inspect, inventory
     from steadytune.store.lock import load_lock
@@ -98,6 +99,7 @@ def stage(options: argparse.Namespace) -> int:
         # An encoder that the project trains itself is the pretrain stage's; asked for by name, it is refused in words.
         if options.key or not item.pretrained:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
+            check_staged(suite, item)
     if options.bundle:
         pack(items, suite.file.store, options.bundle)
     return 0

@@ -151,6 +151,13 @@ def test_what_goes_wrong_in_training_is_a_result(error, status, suite, monkeypat
     assert (folder / "history.csv").read_text() == "epoch,step,train_loss,learning_rate\n"
 
 
+def test_inputs_that_cannot_be_read_are_an_error_and_no_result(suite, monkeypatch):
+    monkeypatch.setattr(run.Material, "load", raising(ValueError("Arrow type map")))
+    with pytest.raises(SteadyTuneError, match="ValueError: Arrow type map"):
+        run.run_cell(suite, suite.cells[0])
+    assert not (cell_folder(suite, suite.cells[0]) / "record.json").exists()
+
+
 def test_a_cell_that_breaks_in_evaluation_has_no_score(suite, monkeypatch):
     predicted = []
 

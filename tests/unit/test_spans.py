@@ -152,7 +152,7 @@ def test_questions_of_several_texts_keep_their_rows(tmp_path):
     write(tmp_path, SQUAD, "train", rows)
     data = load_split(SQUAD, "train", tmp_path)
     assert data["row"][:] == [1, 2], "a question without an answer has no gold"
-    assert data.column_names == ["text_a", "text_b", "label", "row", "id", "title", "answers"]
+    assert data.column_names == ["text_a", "text_b", "label", "row", "answers"]
     found = encode_windows(data, make_tokenizer(), 10, 4)
     assert found.rows.tolist() == [1, 1, 1, 2]
     assert found.question.tolist() == [0, 0, 0, 1]
@@ -178,10 +178,10 @@ def test_parts_share_no_article_and_are_fixed(tmp_path):
     write(tmp_path, PARTS, "validation", articles(8))
     train, rest = (load_split(PARTS, split, tmp_path) for split in (PARTS.train, PARTS.evaluation))
     assert (len(train), len(rest)) == (18, 6)
-    assert not set(train["title"]) & set(rest["title"])
+    assert not set(train["text_b"]) & set(rest["text_b"])
     assert sorted([*train["row"], *rest["row"]]) == list(range(24))
     # By sha256sum of "steadytune part/article <n>" the articles come as 1 0 6 2 5 4 3 7; six are trained on.
-    assert set(rest["title"]) == {"article 3", "article 7"}
+    assert set(rest["text_b"]) == {"w3 w0", "w7 w0"}
     assert len(load_split(PARTS, PARTS.train, tmp_path, subset=5)) == 5
     assert len(load_split(TASKS["xquad-en"], "validation", tmp_path)) == 24
     with pytest.raises(SteadyTuneError, match=r"unknown part 'tran' \(did you mean 'train'\?\)"):

@@ -31,6 +31,7 @@ TRAINING_CODE = (
     "tasks/duplicates.py",
     "tasks/labels.py",
     "tasks/parts.py",
+    "tasks/reading.py",
     "tasks/spans.py",
     "tasks/subsets.py",
     "training",

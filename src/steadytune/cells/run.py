@@ -6,6 +6,8 @@ record with their status. Only what is wrong with the inputs or the machine is r
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +84,7 @@ def run_cell(
     folder = verification_folder(suite, cell) if verified else cell_folder(suite, cell)
     checkpoint, material = (folder / "checkpoint.safetensors" if verified else checkpoint_path(suite, cell)), None
     try:
-        with meter.phase("load"):
+        with meter.phase("load"), _input_errors(cell):
             material = Material.load(spec, suite.file.store, device, layer, meter)
         _train_and_evaluate(spec, material, outcome, meter, checkpoint, mark)
     except Diverged as error:
@@ -100,6 +102,19 @@ def run_cell(
     _write(folder, spec, outcome, device, inputs, mark, meter)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
+
+
+@contextmanager
+def _input_errors(cell: Cell) -> Iterator[None]:
+    """Around reading what a cell works on: whatever fails there is wrong input, and no result of training."""
+    try:
+        yield
+    except (SteadyTuneError, OSError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise SteadyTuneError(f"{cell}: its inputs cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _train_and_evaluate(

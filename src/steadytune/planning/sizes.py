@@ -16,6 +16,7 @@ from steadytune.layout import LOCK, dataset_folder, model_folder
 from steadytune.schema import read_yaml
 from steadytune.store.lock import load_lock
 from steadytune.tasks.parts import PARTS, split_name
+from steadytune.tasks.reading import split_of
 from steadytune.tasks.table import Task
 
 
@@ -133,7 +134,8 @@ class Sizes:
         name, part = split_name((entry.train or "") if split == "train" else entry.evaluation)
         if entry.size is not None:
             return entry.size
-        files = list(dataset_folder(self._store, entry.dataset_key).glob(f"{name}-*.parquet"))
+        folder = dataset_folder(self._store, entry.dataset_key)
+        files = [path for path in folder.rglob("*.parquet") if split_of(path) == name]
         if files:
             from pyarrow.parquet import read_metadata
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.layout import Kind
-from steadytune.store.pins import HubPin
+from steadytune.store.pins import HubPin, store_name
 from steadytune.store.receipt import Receipt
 from steadytune.store.sources import Source
 
@@ -35,7 +35,7 @@ class HubSource(Source):
     kind = "hub"
 
     def __init__(self, where: str, pin: HubPin, kind: Kind) -> None:
-        self.paths = {PurePosixPath(path).name if kind == "datasets" else path: path for path in pin.files}
+        self.paths = {store_name(path) if kind == "datasets" else path: path for path in pin.files}
         files = {name: pin.files[path] for name, path in self.paths.items()}
         super().__init__(where, pin.repo, "stage" if pin.unpinned else "lock", files)
         self.pin = pin

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -11,7 +11,18 @@ from pydantic import Field, PrivateAttr, model_validator
 from steadytune.errors import unknown
 from steadytune.layout import Kind
 from steadytune.schema import Checked, check, read_yaml
-from steadytune.store.pins import GeneratedPin, HubPin, LocalPin, Pin, PretrainedPin, Repo, ShippedPin, UrlPin, matching
+from steadytune.store.pins import (
+    GeneratedPin,
+    HubPin,
+    LocalPin,
+    Pin,
+    PretrainedPin,
+    Repo,
+    ShippedPin,
+    UrlPin,
+    matching,
+    store_name,
+)
 
 DatasetKey = Annotated[str, matching(r"\w[\w.-]*(/\w[\w.-]*){2}", "<owner>/<name>/<config>")]
 ModelKey = Repo
@@ -42,7 +53,7 @@ class DatasetEntry(Entry):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        names = [PurePosixPath(name).name for name in self.hub.files] if self.hub else []
+        names = [store_name(name) for name in self.hub.files] if self.hub else []
         if len(set(names)) < len(names):
             raise ValueError("file names that differ, because the store keeps no folders of the hub")
         return self

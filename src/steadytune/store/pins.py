@@ -41,6 +41,15 @@ def check_file_name(value: str) -> str:
     return value
 
 
+def store_name(path: str) -> str:
+    """The name in the store of a data set's file on the hub: without its folder, because the store has one of its own.
+
+    A file that is only numbered (`rte/train/0000.parquet`, the hub's converted layout) keeps its split's folder.
+    """
+    pure = PurePosixPath(path)
+    return f"{pure.parent.name}/{pure.name}" if pure.stem.isdigit() and pure.parent.name else pure.name
+
+
 def _check_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:

@@ -151,11 +151,6 @@ def parquet_name(split: str) -> str:
     return f"{split}-00000-of-00001.parquet"
 
 
-def split_of(name: str) -> str:
-    """The split of a parquet file of the store: `train` of `train-00000-of-00001.parquet`."""
-    return name.partition("-")[0]
-
-
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     """Write rows as a parquet file."""
     import pyarrow as pa

@@ -11,6 +11,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
 from steadytune.layout import Kind, staged_folder
 from steadytune.locks import hold
+from steadytune.store.contents import check_content
 from steadytune.store.hub import HubSource
 from steadytune.store.imports import IMPORTED, Imports
 from steadytune.store.lock import Lock
@@ -195,6 +196,7 @@ def _obtain(
             if path.is_file() and pin.fits(found := source.measure(name, path)):
                 return path, found
     path = source.get(name, downloads)
+    check_content(path, f"{source.where}: {name} from {source.kind} ({source.origin})")
     found = source.measure(name, path)
     if not pin.fits(found):
         path.unlink()

@@ -11,7 +11,8 @@ from steadytune.store.download import download, shown
 from steadytune.store.parsers import parse_file
 from steadytune.store.pins import UrlFile, UrlPin
 from steadytune.store.receipt import StagedFile, measure
-from steadytune.store.sources import Source, measure_rows, split_of, write_rows
+from steadytune.store.sources import Source, measure_rows, write_rows
+from steadytune.tasks.reading import split_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class UrlSource(Source):
             return downloads / name
         raw = self._get_raw(name, file, downloads / "raw")
         try:
-            rows = parse_file(file.parser, raw, file.member, split_of(name))
+            rows = parse_file(file.parser, raw, file.member, split_of(Path(name)))
         except SteadyTuneError as error:
             raise SteadyTuneError(f"{self.where}: {name} from {shown(file.url)}: {error}") from None
         return write_rows(downloads / name, rows)

@@ -129,6 +129,8 @@ class SuiteFile(Checked):
     notes: tuple[str, ...] = ()
     """Sentences that the report prints wherever this suite's numbers are shown."""
     store: Path = Path("store")
+    empty_texts: Literal["count", "refuse"] = "count"
+    """Whether texts without a visible character are counted when staging, or refused."""
     sources: Sources = Sources()
     protocol: MethodEntry = MethodEntry()
     """Training settings of every cell, and a grid that every method has."""

@@ -18,7 +18,7 @@ from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.file import Grid, SuiteFile
 from steadytune.suite.protocol import Protocol
 from steadytune.suite.variants import SHORT_NAMES, expand
-from steadytune.tasks.table import Task, find_task
+from steadytune.tasks.table import Task, find_task, split_size
 
 STORE_VARIABLE = "STEADYTUNE_STORE"
 
@@ -105,11 +105,20 @@ class Suite:
             protocol=self._protocol(cell, rest),
         )
 
-    def datasets(self) -> list[str]:
-        """Keys in the lock of every data set that a cell reads, each once."""
+    def read_tasks(self) -> list[Task]:
+        """Every task that is trained or evaluated on, each once; one that is only evaluated on has no `train` here."""
+        trained = {cell.task for cell in self.cells} | set(self.file.variability.tasks)
+        trained |= set(self.file.inside.probes if self.file.inside else ())
+        trained = {split_size(name)[0] for name in trained}
         names = {name for cell in self.cells for name in (cell.task, *self.spec(cell).transfer)}
         names |= set(self.file.inside.probes if self.file.inside else ()) | set(self.file.variability.tasks)
-        return sorted({self.task(name).dataset_key for name in names})
+        tasks = {task.name: replace(task, size=None, train=task.train if task.name in trained else None)
+                 for task in map(self.task, names)}  # fmt: skip
+        return [tasks[name] for name in sorted(tasks)]
+
+    def datasets(self) -> list[str]:
+        """Keys in the lock of every data set that a cell reads, each once."""
+        return sorted({task.dataset_key for task in self.read_tasks()})
 
     def models(self) -> list[str]:
         """Keys in the lock of every encoder's weights, each once."""

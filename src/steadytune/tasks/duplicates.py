@@ -8,7 +8,7 @@ does the order of a pair, because a model that has seen a pair has seen it both 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _NEITHER_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
 def text_keys(dataset: "Dataset") -> list[bytes]:
     """A key of 8 bytes for the texts of each example, as `load_split` gives them, in the data set's order."""
     columns = [dataset[name][:] for name in ("text_a", "text_b") if name in dataset.column_names]
-    return [_key(sorted(map(fold, texts))) for texts in zip(*columns, strict=True)]
+    return [key_of(texts) for texts in zip(*columns, strict=True)]
 
 
 def count_seen(evaluation: "Dataset", training: Set[bytes]) -> int:
@@ -33,5 +33,6 @@ def fold(text: str) -> str:
     return _NEITHER_LETTER_NOR_DIGIT.sub("", unicodedata.normalize("NFKC", text).casefold()) or text
 
 
-def _key(texts: list[str]) -> bytes:
-    return hashlib.blake2b("\x1f".join(texts).encode(), digest_size=8).digest()
+def key_of(texts: Iterable[str]) -> bytes:
+    """The key of an example's texts, whatever their order."""
+    return hashlib.blake2b("\x1f".join(sorted(map(fold, texts))).encode(), digest_size=8).digest()

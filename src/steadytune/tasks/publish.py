@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from steadytune.files import write_text
+from steadytune.layout import dataset_folder
 from steadytune.tasks.data import load_split
+from steadytune.tasks.reading import split_of
 from steadytune.tasks.subsets import list_path, split_digest, subset_rows
 from steadytune.tasks.table import TASKS, Task, spell_size
 
@@ -37,4 +39,4 @@ def publish(store: Path) -> list[Path]:
 
 def _is_staged(task: Task, store: Path) -> bool:
     split = (task.train or "").partition("[")[0]
-    return any((store / "datasets" / task.dataset_key).glob(f"{split}-*-of-*.parquet"))
+    return any(split_of(path) == split for path in dataset_folder(store, task.dataset_key).rglob("*.parquet"))

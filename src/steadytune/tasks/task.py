@@ -22,6 +22,8 @@ class Task:
     """Label names in the order of the class index; none for regression; `SPAN` for question answering."""
     values: tuple[int | str, ...] = ()
     """What stands for each name in the file; 0, 1, ... where nothing is said."""
+    no_gold: tuple[int | str | None, ...] = (None, -1, "-", "")
+    """What stands where a row has no gold label: GLUE's hidden test labels, SNLI's rows without a majority."""
     train: str | None
     """The split trained on, or a part of one, `validation[train]`; None for a set that only evaluates."""
     evaluation: str

@@ -1,0 +1,34 @@
+"""What staging says about an entry that it has brought: whether training can read it, and what a person should see."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import staged_folder
+from steadytune.store.inventory import Item
+from steadytune.store.receipt import RECEIPT
+from steadytune.tasks.summary import summarise
+
+if TYPE_CHECKING:
+    from steadytune.suite.suite import Suite
+
+logger = logging.getLogger(__name__)
+
+
+def check_staged(suite: "Suite", item: Item) -> None:
+    """Read what was staged as training will read it, and log a summary; without a receipt it counts as not staged.
+
+    Raises:
+        SteadyTuneError: one line for every task that cannot be read, with all that is wrong in its files.
+    """
+    problems = []
+    for task in suite.read_tasks() if item.kind == "datasets" else ():
+        if task.dataset_key == item.key:
+            try:
+                for line in summarise(task, suite.file.store, empty_texts=suite.file.empty_texts):
+                    logger.info("%s", line)
+            except SteadyTuneError as error:
+                problems.append(str(error))
+    if problems:
+        (staged_folder(suite.file.store, item.kind, item.key) / RECEIPT).unlink()
+        raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
