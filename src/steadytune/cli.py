@@ -185,5 +185,5 @@ def _parser() -> argparse.ArgumentParser:
     command("collect", commands.collect)
     command("predictions", commands.predictions)
     render = command("render", commands.render)
-    render.add_argument("what", choices=("tables", "figures", "report"))
+    render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
     return parser

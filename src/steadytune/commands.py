@@ -223,7 +223,7 @@ def predictions(options: argparse.Namespace) -> None:
 
 
 def render(options: argparse.Namespace) -> None:
-    """Write tables, figures or the report from metrics.parquet."""
+    """Write tables, figures, the report or an executed notebook from metrics.parquet."""
     from steadytune.rendering.stage import render
 
     render(_checked(options), options.what)

@@ -190,6 +190,11 @@ def figures_folder(of: Of) -> Path:
     return results_folder(of) / "figures"
 
 
+def notebook_path(of: Of) -> Path:
+    """The notebook, executed."""
+    return results_folder(of) / "report.ipynb"
+
+
 def report_path(of: Of) -> Path:
     """The page."""
     return results_folder(of) / "report.html"

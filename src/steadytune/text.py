@@ -18,3 +18,8 @@ def extent(numbers: Collection[int]) -> str:
     """The least and the most of some numbers: `3 to 25`, or `3` where they are equal."""
     least, most = min(numbers), max(numbers)
     return f"{least}" if least == most else f"{least} to {most}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

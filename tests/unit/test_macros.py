@@ -78,7 +78,7 @@ def test_verdicts_are_counted(tmp_path):
         r"\newcommand{\demoClaimsNotEvaluated}{1}",
         r"\newcommand{\demoClaimsInconclusive}{0}",
         r"\newcommand{\demoClaimWinsVerdict}{reproduced}",
-        r"\newcommand{\demoClaimWinsEffect}{+1.2 {[}0.5, 2.0]}",
+        r"\newcommand{\demoClaimWinsEffect}{+1.3 {[}0.5, 2.0]}",
         r"\newcommand{\demoClaimLosesTwoEffect}{--}",
     ):
         assert line in text.splitlines()

@@ -1,6 +1,7 @@
 """Tables: what they print of hand-computed scores, what they never hide, and that equal results give equal bytes."""
 
 import csv
+import io
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ from steadytune.rendering.report import write_tables
 from steadytune.rendering.table import Block, Table, number
 from steadytune.rendering.tables import TABLES, make_table, registry
 from steadytune.rendering.tables.registry import table
+from steadytune.rendering.web import to_page
 from steadytune.results.costs import total
 from steadytune.results.loading import load_results
 from steadytune.text import ranges
@@ -308,11 +310,60 @@ def test_markdown_escapes_what_would_be_markup():
     assert r"| a\|b | \<1 |" in text
 
 
+HOSTILE = "# $(rm -rf) <script>&lt;\n\\end{table}"
+
+
+def hostile() -> Table:
+    """Every text of it comes from a suite's file or its data."""
+    rows = (("=1+1", "+3.0"), ("@SUM(A1)", "-x"))
+    return Table("t", HOSTILE, HOSTILE, (HOSTILE, HOSTILE), (Block(rows, title=HOSTILE),), notes=(HOSTILE,))
+
+
+def test_csv_holds_no_formula():
+    lines = list(csv.reader(io.StringIO(to_csv(hostile()))))
+    assert lines[1:] == [["'=1+1", "+3.0"], ["'@SUM(A1)", "'-x"]]
+    data = replace(hostile(), data=({"reason": "=cmd()", "value": -1.5, "id": "a-b"},))
+    assert to_csv(data).splitlines()[1] == "'=cmd(),-1.5,a-b"
+
+
+def test_markdown_keeps_text_on_its_line():
+    text = to_markdown(hostile())
+    assert len(text.splitlines()) == 9
+    assert text.splitlines()[-1].startswith(r"- \# \$(rm -rf) \<script>&amp;lt; ")
+
+
+def test_tex_keeps_text_on_its_line_and_runs_nothing():
+    text = to_tex(hostile())
+    check_tex(text, 2)
+    assert text.count(r"\end{") == 2 + 1
+    assert r"\# \$(rm -rf)" in text
+
+
+def test_html_escapes_everything():
+    text = to_page(hostile())
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;&amp;lt;") >= 6
+
+
 @pytest.mark.parametrize(
-    ("value", "text"), [(-0.04, "0.0"), (-1.25, "−1.2"), (float("nan"), "–"), (3.0, "+3.0"), (0.0, "0.0")]
+    ("value", "text"),
+    [
+        (-0.04, "0.0"),
+        (-1.25, "−1.3"),
+        (1.25, "1.3"),
+        (float("nan"), "–"),
+        (3.0, "+3.0"),
+        (0.0, "0.0"),
+        (1e6, "1000000.0"),
+    ],
 )
 def test_number(value, text):
     assert number(value, sign=text.startswith("+")) == text
+
+
+def test_one_number_computed_in_two_ways_prints_alike():
+    # Both are 0.15, of which the sum is 0.15000000000000002 and the literal just below 0.15.
+    assert number(0.1 + 0.05) == number(0.15) == "0.2"
 
 
 @pytest.mark.parametrize(

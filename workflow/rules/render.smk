@@ -49,9 +49,6 @@ rule report:
         dag.inside_table,
         dag.prediction_studies,
         dag.claims,
-        dag.tables,
-        dag.figures,
-        "notebooks/report.ipynb",
     output:
         # Not marked for Snakemake's own report: browsers show nothing in its frame that has more than 2 MB.
         dag.report,

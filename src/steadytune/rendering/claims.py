@@ -19,6 +19,13 @@ def effect_text(claim: Judged) -> str:
     return f"{_short(claim, claim.finding.effect, sign=claim.unit == 'points')} [{low}, {high}]{unit}"
 
 
+def unit_text(value: str, unit: str) -> str:
+    """`1 point`, `2 points`, `1.10 ×`, or a share as it is."""
+    if unit == "points":
+        return f"{value} point{'' if value.lstrip('+−') in ('1', '1.00') else 's'}"
+    return f"{value} ×" if unit == "ratio" else value
+
+
 def p_text(value: float) -> str:
     """Two significant digits, and no smaller than 0.0001."""
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"

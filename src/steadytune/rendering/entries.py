@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from steadytune.rendering.table import NOTHING, Entry, Line, number
+from steadytune.rendering.table import NOTHING, Entry, Line, number, rounded
 from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT, Score, in_order
 from steadytune.text import extent, ranges
@@ -15,6 +15,9 @@ COUNTS = (
 )
 BOLD = "Bold: highest mean as printed, among the methods with a score for every planned seed; equal means share it."
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
+
+SHARED = (SPREAD, MAJORITY, BOLD, COUNTS)
+"""Notes that many tables have: the report gives them once."""
 
 CUT_SHARE = 0.01
 """A share of examples cut to the maximum length that is worth a note."""
@@ -54,7 +57,7 @@ def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:
 
 def leaders(means: dict[str, float]) -> set[str]:
     """Who has the highest mean as printed; nobody where fewer than two compete."""
-    printed = {name: round(mean, 1) for name, mean in means.items() if math.isfinite(mean)}
+    printed = {name: rounded(mean, 1) for name, mean in means.items() if math.isfinite(mean)}
     return {name for name, mean in printed.items() if mean == max(printed.values())} if len(printed) > 1 else set()
 
 

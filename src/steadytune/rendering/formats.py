@@ -9,7 +9,7 @@ from pathlib import Path
 
 from steadytune.files import write_text
 from steadytune.rendering.latex import to_tex
-from steadytune.rendering.table import Entry, Table, Value, heading
+from steadytune.rendering.table import Entry, Table, Value
 from steadytune.rendering.web import to_page
 
 
@@ -21,8 +21,8 @@ def to_csv(table: Table) -> str:
         writer.writerow(table.data[0])
         writer.writerows([_field(value) for value in row.values()] for row in table.data)
     else:
-        writer.writerow([" ".join(heading(column)).strip() for column in table.columns])
-        writer.writerows([str(value) for value in line] for line in table.lines)
+        writer.writerow([_field(" ".join(heading).strip()) for heading in table.headings])
+        writer.writerows([_field(str(value)) for value in line] for line in table.lines)
     return output.getvalue()
 
 
@@ -31,16 +31,19 @@ def to_markdown(table: Table) -> str:
     width = len(table.columns)
     rule = {"l": ":--", "w": ":--", "r": "--:", "c": ":-:"}
     lines = [f"**{_md(table.lead)}** {_md(table.caption)}", ""]
-    lines.append(_md_row(_md(name) + (f"<br>{_md(sub)}" if sub else "") for name, sub in map(heading, table.columns)))
+    lines.append(_md_row(_md(name) + (f"<br>{_md(sub)}" if sub else "") for name, sub in table.headings))
     lines.append(_md_row(rule[letter] for letter in table.alignment))
     for block in table.blocks:
         if block.title:
             lines.append(_md_row([f"**{_md(block.title)}**"] + [""] * (width - 1)))
         lines += [_md_row(_md_entry(value) for value in line) for line in block.rows]
         lines += [_md_row(f"*{_md(str(value))}*" if str(value) else "" for value in line) for line in block.reference]
-    lines += ["", *(f"- {_md(note)}" for note in table.notes)]
+    lines += ["", *(f"- {_md_line(note)}" for note in table.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
 FORMATS = {".csv": to_csv, ".tex": to_tex, ".md": to_markdown, ".html": to_page}
 """What makes the text of a table, by the ending of its file."""
@@ -61,8 +64,14 @@ def _md_entry(value: Value) -> str:
 
 
 def _md(text: str) -> str:
-    # A pair of tildes, as in a variant's name, would strike the text between them out.
-    return re.sub(r"([\\`*_~|<\[\]])", r"\\\1", text)
+    """Text on one line, with everything escaped that GitHub would read as markup, HTML or a formula."""
+    # A pair of tildes, as in a variant's name, would strike out the text between them.
+    return re.sub(r"([\\`*_~|<$\[\]])", r"\\\1", " ".join(text.splitlines()).replace("&", "&amp;"))
+
+
+def _md_line(text: str) -> str:
+    """As `_md`, for the start of a line: no heading, quotation or list begins there."""
+    return re.sub(r"^(\d+(?=[.)] )|(?=[#>+=-]))", lambda found: f"{found[0]}\\", _md(text))
 
 
 def _md_row(values: Iterable[str]) -> str:
@@ -70,7 +79,9 @@ def _md_row(values: Iterable[str]) -> str:
 
 
 def _field(value: object) -> object:
-    """A csv field: floats in one fixed form."""
+    """A csv field: floats in one fixed form, and no text that a spreadsheet would run as a formula."""
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else ""
+    if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
+        return f"'{value}"
     return value

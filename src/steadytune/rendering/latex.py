@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from math import ceil
 
-from steadytune.rendering.table import Entry, Line, Table, Value, heading
+from steadytune.rendering.table import Entry, Line, Table, Value
 
 PACKAGES = ("booktabs", "longtable", "graphicx")
 PAGE = 52
@@ -107,13 +107,13 @@ def _columns(table: Table) -> str:
 
 
 def tex(text: str) -> str:
-    """Text with everything that LaTeX would read as markup escaped."""
-    return "".join(_TEX.get(character, character) for character in text)
+    """Text on one line with everything escaped that LaTeX would read as markup."""
+    return "".join(_TEX.get(character, character) for character in " ".join(text.splitlines()))
 
 
 def _head(table: Table) -> list[str]:
     """One or two heading rows between their rules."""
-    headings = [heading(column) for column in table.columns]
+    headings = table.headings
     rows = [" & ".join(tex(name) for name, _ in headings) + r" \\"]
     if any(sub for _, sub in headings):
         rows.append(" & ".join(rf"{{\scriptsize {tex(sub)}}}" if sub else "" for _, sub in headings) + r" \\")

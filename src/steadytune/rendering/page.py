@@ -1,78 +1,112 @@
-"""The report's pieces, as HTML: what the notebook shows, cell by cell; empty where a suite has nothing to show."""
+"""The report as data: what each of its sections shows, for `templates/report.html.j2`."""
 
 import base64
-import html
+from dataclasses import dataclass
+from typing import Any
 
-from steadytune.rendering import style, summary
+from steadytune.rendering import provenance, summary, verdicts
+from steadytune.rendering.entries import SHARED
 from steadytune.rendering.figures import FIGURES, draw
-from steadytune.rendering.sections import ALWAYS, SECTIONS, placed
+from steadytune.rendering.sections import ALWAYS, SECTIONS, Section, placed
+from steadytune.rendering.style import COLUMN, to_svg
+from steadytune.rendering.table import Table
 from steadytune.rendering.tables import make_table
-from steadytune.rendering.web import scrollable, to_html
+from steadytune.rendering.web import Listing
 from steadytune.results.model import Results
+from steadytune.text import counted
 
 
-def header(results: Results) -> str:
-    """Title, and what ran."""
-    suite, seeds = results.suite, len(results.seeds)
-    sizes = ((len(results.encoders), "encoder"), (len(results.methods), "method"), (len(results.tasks), "task"))
-    grid = ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for count, word in (*sizes, (seeds, "seed")))
+@dataclass(frozen=True)
+class Plot:
+    """A figure on the page."""
+
+    name: str
+    title: str
+    caption: str
+    source: str
+    """The drawing as a data URI."""
+    wide: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A section with what it shows."""
+
+    key: str
+    title: str
+    text: str
+    tables_and_figures: tuple[Table | Plot, ...]
+    listings: tuple[Listing, ...]
+
+    @property
+    def anchor(self) -> str:
+        """What links to it name."""
+        return self.key
+
+
+def contents(results: Results) -> dict[str, Any]:
+    """Everything that the report shows of a suite, by the names that its template knows."""
+    groups = provenance.cells(results)
+    sentences, tally, claims = summary.sentences(results), verdicts.tally(results), verdicts.by_source(results)
+    sizes = ((results.encoders, "encoder"), (results.methods, "method"), (results.tasks, "task"))
+    grid = [*(counted(len(names), word) for names, word in sizes), counted(len(results.seeds), "seed")]
     cells = sum(map(len, results.cells.values()))
-    parts = [f"<h1>{html.escape(suite.title or results.name)}</h1>"]
-    parts.append(f'<p class="lead">Suite <code>{html.escape(results.name)}</code>: {grid}; {cells} cells.</p>')
-    parts += [f"<p>{html.escape(text)}</p>" for text in (suite.description, *suite.notes) if text]
-    names = (("Encoders", results.encoders), ("Methods", results.methods), ("Tasks", results.tasks))
-    items = "".join(
-        f"<li>{title}: {', '.join(f'<code>{html.escape(n)}</code>' for n in named)}</li>" for title, named in names
+    shown = [_shown(section, results) for section in SECTIONS]
+    own = {"short", "reading", "again", *(["claims"] if claims else [])}
+    used = {
+        note for made in shown for item in made.tables_and_figures if isinstance(item, Table) for note in item.notes
+    }
+    return {
+        "title": results.suite.title or results.name,
+        "results": results,
+        "grid": f"{', '.join(grid)}; {counted(cells, 'cell')}",
+        "sections": [made for made in shown if made.key in own or made.tables_and_figures or made.listings],
+        "sentences": sentences,
+        "tally": tally,
+        "claims": claims,
+        "shared": [note for note in (*SHARED, *results.suite.notes) if note in used],
+        "gaps": provenance.gaps(results),
+        "unfinished": provenance.unfinished(results),
+        "commands": provenance.commands(results),
+        "cells": groups,
+        "few_cells": cells <= provenance.FEW_CELLS,
+    }
+
+
+def _shown(section: Section, results: Results) -> Shown:
+    """A section's tables and figures: those that every report has, and those that the suite names."""
+    named = [*(f"table {name}" for name in results.suite.tables), *(f"figure {name}" for name in results.suite.figures)]
+    if section.key == "further":
+        items = [item for item in named if placed(item) == "further"]
+    else:
+        items = [item for item in section.items if item in ALWAYS or item in named]
+    makers = {"table": _table, "figure": _figure}
+    made = (makers[kind](name, results) for kind, name in map(str.split, items))
+    listings = {
+        "cost": provenance.totals,
+        "environment": provenance.environment,
+        "inputs": provenance.inputs,
+    }
+    listing = listings[section.key](results) if section.key in listings else None
+    return Shown(
+        section.key,
+        section.title,
+        section.text,
+        tuple(item for item in made if item is not None),
+        (listing,) if listing and listing.rows else (),
     )
-    return "".join([*parts, f"<ul>{items}</ul>"])
 
 
-def findings(results: Results) -> str:
-    """The sentences of `summary`, as a list."""
-    return f"<ul>{''.join(f'<li>{html.escape(sentence)}</li>' for sentence in summary.sentences(results))}</ul>"
-
-
-def section(name: str, results: Results) -> str:
-    """The tables and figures of a section: those that every report has, and those that the suite names."""
-    return _show([item for item in SECTIONS[name] if item in ALWAYS or item in _named(results)], results)
-
-
-def others(results: Results) -> str:
-    """The tables and figures that the suite names and that have their place in no section."""
-    return _show([item for item in _named(results) if not placed(item)], results)
-
-
-def table(name: str, results: Results) -> str:
-    """A table by name; empty where it has no row."""
+def _table(name: str, results: Results) -> Table | None:
+    """A table by name; None if it has no row."""
     made = make_table(name, results)
-    return to_html(made) if made.lines else ""
+    return made if made.lines else None
 
 
-def figure(name: str, results: Results) -> str:
-    """A figure by name, drawn twice: for a light page and for a dark one; empty where it would only say why it is."""
-    drawn = [draw(name, results, page) for page in (style.LIGHT, style.DARK)]
-    if not any(axes.axison for axes in drawn[0].axes):
-        return ""
-    light, dark = (_uri(style.to_svg(plot)) for plot in drawn)
-    size = "wide" if drawn[0].get_figwidth() > style.COLUMN else "narrow"
-    caption = html.escape(FIGURES[name].caption)
-    title = html.escape(name.replace("-", " ").capitalize())
-    # The browser picks by the page's colours and prints the light one.
-    picture = f'<picture><source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'
-    picture += f'<img class="{size}" src="{light}" alt="{title}. {caption}"></picture>'
-    caption = f"<figcaption><b>{title}.</b> {caption}</figcaption>"
-    return f'<figure class="plot" id="figure-{name}">{caption}{scrollable(title, picture)}</figure>'
-
-
-def _named(results: Results) -> list[str]:
-    """What the suite names, as `table main` or `figure seed-spread`."""
-    return [*(f"table {name}" for name in results.suite.tables), *(f"figure {name}" for name in results.suite.figures)]
-
-
-def _show(items: list[str], results: Results) -> str:
-    makers = {"table": table, "figure": figure}
-    return "".join(makers[kind](name, results) for kind, name in map(str.split, items))
-
-
-def _uri(svg: bytes) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+def _figure(name: str, results: Results) -> Plot | None:
+    """A figure by name; None if there is nothing to draw."""
+    plot = draw(name, results)
+    if not any(axes.axison for axes in plot.axes):
+        return None
+    source = f"data:image/svg+xml;base64,{base64.b64encode(to_svg(plot)).decode()}"
+    return Plot(name, name.replace("-", " ").capitalize(), FIGURES[name].caption, source, plot.get_figwidth() > COLUMN)

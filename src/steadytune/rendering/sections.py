@@ -1,44 +1,118 @@
-"""Which table and figure stands where: in the report and in Snakemake's."""
+"""The report's sections, and which table and figure stands where: in the report and in Snakemake's."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "papers": (
-        *(f"table hype-table-{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 18)),
-        "figure hype-figure-2",
-        "figure hype-figure-5",
-        "table variability-strategies",
-        "table variability-strategies-1k",
-        "table lnsr-tasks",
-        "table lnsr-questions",
-        "table lnsr-out-of-domain",
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report. It is left out if it has nothing to show."""
+
+    key: str
+    title: str
+    text: str = ""
+    items: tuple[str, ...] = ()
+    """Its tables and figures, as `table main`."""
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section("short", "In short", "Counts and differences, computed from the tables below."),
+    Section(
+        "claims",
+        "Does it hold?",
+        "Both sides of a claim are judged on the same seeds. The interval covers 95 % over other seeds on the same "
+        "tasks; p-values are corrected within a claim's family. Inconclusive: this many seeds could have missed an "
+        "effect of the size in question. docs/claims.md has the rules.",
     ),
-    "results": ("table main", "figure seed-spread", "table variants", "table selection", "table calibration"),
-    "pretraining": ("table pretraining",),
-    "transfer": (
-        "table transfer",
-        "figure transfer",
-        "table transfer-sets",
-        "table two-way",
-        "table hans",
-        "table advglue",
+    Section(
+        "papers",
+        "The papers' tables",
+        "In each paper's own layout: what it prints, what was measured here, and the difference.",
+        (
+            *(f"table hype-table-{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 18)),
+            "figure hype-figure-2",
+            "figure hype-figure-5",
+            "table variability-strategies",
+            "table variability-strategies-1k",
+            "table lnsr-tasks",
+            "table lnsr-questions",
+            "table lnsr-out-of-domain",
+        ),
     ),
-    "variability": ("figure variability", "table variability", "figure variability-robustness"),
-    "selectors": ("table selectors",),
-    "inside": (
-        "figure task-generalisation",
-        "figure layer-drift",
-        "figure noise-propagation",
-        "figure token-similarity",
-        "figure variability-after",
-        "table churn",
+    Section(
+        "results",
+        "Results",
+        items=("table main", "figure seed-spread", "table variants", "table selection", "table calibration"),
     ),
-    "curves": ("figure learning-curves", "figure size-curves"),
-    "cost": ("table cost", "figure score-cost"),
-    "coverage": ("table coverage",),
-}
-"""Tables and figures, as `table main`, by the section that they stand in."""
+    Section(
+        "pretraining",
+        "Does pretraining help?",
+        "A benchmark of fine-tuning means little if the pretrained weights do not help, so the same network is also "
+        "trained from random weights.",
+        ("table pretraining",),
+    ),
+    Section(
+        "transfer",
+        "Beyond the training task",
+        "Each fine-tuned model is also evaluated on sets that it was not trained on. Labels are matched by name.",
+        (
+            "table transfer",
+            "figure transfer",
+            "table transfer-sets",
+            "table two-way",
+            "table hans",
+            "table advglue",
+        ),
+    ),
+    Section("curves", "Learning curves", items=("figure learning-curves", "figure size-curves")),
+    Section(
+        "variability",
+        "Hidden-state variability",
+        "Measured on the encoder before fine-tuning: how much the hidden states of one class vary, relative to the "
+        "distance between classes, layer by layer.",
+        ("figure variability", "table variability", "figure variability-robustness"),
+    ),
+    Section(
+        "selectors",
+        "Which layer to keep?",
+        "The layer that hidden-state variability chooses, beside other ways of choosing one from the same features.",
+        ("table selectors",),
+    ),
+    Section(
+        "inside",
+        "Inside the fine-tuned encoder",
+        "What fine-tuning changes from layer to layer, measured in the models of some cells and, if possible, in the "
+        "encoder before fine-tuning.",
+        (
+            "figure task-generalisation",
+            "figure layer-drift",
+            "figure noise-propagation",
+            "figure token-similarity",
+            "figure variability-after",
+            "table churn",
+        ),
+    ),
+    Section("further", "Further tables and figures"),
+    Section(
+        "coverage",
+        "Coverage",
+        "A cell is one encoder, method, task and seed. A run that collapses, diverges or fails is a result: it is "
+        "counted here and marked wherever a mean lacks it.",
+        ("table coverage",),
+    ),
+    Section(
+        "cost",
+        "Cost",
+        "Seconds are those of the machine named under Environment, with whatever else it was running.",
+        ("table cost", "figure score-cost"),
+    ),
+    Section("reading", "How to read the tables", "These notes hold for every table above that links here."),
+    Section("environment", "Environment", "As the cells recorded it."),
+    Section("inputs", "Inputs", "The data sets and encoders that the cells read, and what pins each of them."),
+    Section("again", "Run it again", "From the project's folder, in its environment."),
+)
+"""In the report's order."""
 
 ALWAYS = frozenset(
     f"table {name}" for name in ("main", "pretraining", "transfer", "variability", "cost", "coverage")
@@ -50,8 +124,9 @@ ELSEWHERE = {"table claims": "claims", "table cells": "coverage"}
 
 
 def placed(item: str) -> str:
-    """The section that an item stands in; empty for those without a place, which come together at the end."""
-    return ELSEWHERE.get(item) or next((name for name, items in SECTIONS.items() if item in items), "")
+    """The key of the section that an item stands in; those without a place come together in `further`."""
+    found = (section.key for section in SECTIONS if item in section.items)
+    return ELSEWHERE.get(item) or next(found, "further")
 
 
 def report_options(kind: str, path: str) -> dict[str, Any]:
@@ -63,4 +138,4 @@ def report_options(kind: str, path: str) -> dict[str, Any]:
     item = f"{kind} {Path(path).stem}"
     own = f"report/{kind}-{Path(path).stem}.rst"
     caption = f"../{own}" if Path("workflow", own).exists() else f"../report/{kind}.rst"
-    return {"caption": caption, "category": (placed(item) or "further").capitalize(), "labels": {"shows": item}}
+    return {"caption": caption, "category": placed(item).capitalize(), "labels": {"shows": item}}

@@ -1,24 +1,34 @@
 """The render stage: a suite's tables (and numbers for running text), figures or report into its results folder."""
 
 from steadytune.files import write_text
-from steadytune.layout import all_tables_path, figures_folder, macros_path, report_path, results_folder, tables_folder
+from steadytune.layout import (
+    all_tables_path,
+    figures_folder,
+    macros_path,
+    notebook_path,
+    report_path,
+    results_folder,
+    tables_folder,
+)
 from steadytune.rendering.latex import to_document
 from steadytune.rendering.macros import to_macros
-from steadytune.rendering.report import build_report, write_figures, write_tables
+from steadytune.rendering.report import build_notebook, build_report, write_figures, write_tables
 from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.suite.suite import Suite
 
 
 def render(suite: Suite, what: str) -> None:
-    """Write what is asked for: `tables`, `figures` or `report`."""
-    folder, described = results_folder(suite), describe(suite)
+    """Write what is asked for: `tables`, `figures`, `report` or `notebook`."""
+    if what == "notebook":
+        build_notebook(suite.path, notebook_path(suite))
+        return
+    results = load_results(results_folder(suite), describe(suite))
     if what == "report":
-        build_report(folder, described, report_path(suite))
+        build_report(results, report_path(suite))
     elif what == "tables":
-        results = load_results(folder, described)
         write_tables(results, suite.file.tables, tables_folder(suite))
         write_text(all_tables_path(suite), to_document(suite.file.tables))
         write_text(macros_path(suite), to_macros(results))
     else:
-        write_figures(load_results(folder, described), suite.file.figures, figures_folder(suite))
+        write_figures(results, suite.file.figures, figures_folder(suite))

@@ -8,7 +8,7 @@ from steadytune.results.description import Comparison
 from steadytune.results.model import Results
 from steadytune.results.scores import ABSENT, Score, in_order, paired
 from steadytune.results.selection import select
-from steadytune.text import extent
+from steadytune.text import counted, extent
 
 
 def sentences(results: Results) -> list[str]:
@@ -27,7 +27,7 @@ def _coverage(results: Results) -> str:
     if ok == len(ends):
         return f"All {ok} planned cells ended ok."
     others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in in_order(ends) if status != "ok"]
-    provisional = " What follows is provisional until they all have run." if ABSENT & set(ends) else ""
+    provisional = " The rest is provisional until all have run." if ABSENT & set(ends) else ""
     return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}"
 
 
@@ -64,10 +64,10 @@ def _against_baseline(results: Results, method: str) -> str:
 
 
 def _without_pairs(results: Results, methods: list[str]) -> str:
-    """The methods that cannot be held against the baseline, in one sentence."""
+    """The methods that cannot be compared with the baseline, in one sentence."""
     baseline = (results.primary, results.baseline)
     found = [method for method in methods if not _pairs(results, (results.primary, method), baseline)]
-    return f"Without a task and seed on which {results.baseline} has a score too: {', '.join(found)}." if found else ""
+    return f"No task and seed in common with {results.baseline}: {', '.join(found)}." if found else ""
 
 
 def _pretraining(results: Results, comparison: Comparison) -> str:
@@ -88,10 +88,9 @@ def _transfer(results: Results) -> str:
                 drops.append(drop)
     if not drops:
         return ""
-    lost = f"{number(drops[0])} points"
-    if len(drops) > 1:
-        lost = f"{number(min(drops))} to {number(max(drops))} points over {len(drops)} sets"
-    return f"Away from its own task {results.baseline} loses {lost}."
+    changes = [number(-drop, sign=True) for drop in (max(drops), min(drops))]
+    spelled = " to ".join(dict.fromkeys(changes))
+    return f"On {counted(len(drops), 'other set')}, {results.baseline} differs from its own task by {spelled} points."
 
 
 def _caution(results: Results) -> str:
@@ -103,12 +102,12 @@ def _caution(results: Results) -> str:
     if not counts:
         return ""
     if counts == {1}:
-        return "One seed a cell says nothing about the spread over seeds: no difference here can be told from chance."
+        return "One seed per cell says nothing about the spread over seeds: any difference here could be chance."
     fewest = min(counts - {1})
     share = round(100 / math.sqrt(2 * (fewest - 1)))
     return (
-        f"These are descriptions of {extent(counts)} seeds a cell, not tests: a standard deviation from {fewest} seeds "
-        f"is itself uncertain by about {share} %."
+        f"These sentences describe {extent(counts)} seeds per cell, untested: a standard deviation over {fewest} "
+        f"seeds is itself uncertain by about {share} %."
     )
 
 
@@ -128,8 +127,8 @@ def _compared(pairs: list[tuple[Score, Score]]) -> str:
     """`higher mean on 2 of 3 tasks, +0.4 points on average; higher on 5 of 9 shared seeds`."""
     gaps = [one.mean - other.mean for one, other in pairs]
     seeds = [difference for one, other in pairs for difference in paired(one, other).differences]
-    tasks = f"{sum(gap > 0 for gap in gaps)} of {len(gaps)} task{'s' if len(gaps) > 1 else ''}"
-    shared = f"higher on {sum(gap > 0 for gap in seeds)} of {len(seeds)} pairs of equal seed"
+    tasks = f"{sum(gap > 0 for gap in gaps)} of {counted(len(gaps), 'task')}"
+    shared = f"higher on {sum(gap > 0 for gap in seeds)} of {len(seeds)} pairs with the same seed"
     return f"higher mean on {tasks}, {number(statistics.fmean(gaps), sign=True)} points on average; {shared}"
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 
 NOTHING = "–"
 """What stands where a suite plans no cell, or where a number is undefined."""
@@ -58,6 +59,11 @@ class Table:
         return [line for block in self.blocks for line in (*block.rows, *block.reference)]
 
     @property
+    def headings(self) -> list[tuple[str, str]]:
+        """Both lines of every heading, the second one perhaps empty."""
+        return [(column, "") if isinstance(column, str) else column for column in self.columns]
+
+    @property
     def lead(self) -> str:
         """The title as it stands before the caption."""
         return self.title if self.title.endswith("?") else f"{self.title}."
@@ -72,12 +78,16 @@ def number(value: float, decimals: int = 1, *, sign: bool = False) -> str:
     """A number as printed, with a true minus sign and no negative zero; a dash for NaN."""
     if not math.isfinite(value):
         return NOTHING
-    text = f"{value:{'+' if sign else ''}.{decimals}f}"
-    if float(text) == 0:
-        text = f"{0:.{decimals}f}"
+    value = rounded(value, decimals)
+    text = f"{value:{'+' if sign and value else ''}.{decimals}f}"
     return text.replace("-", "−")
 
 
-def heading(column: str | tuple[str, str]) -> tuple[str, str]:
-    """Both lines of a heading, the second one perhaps empty."""
-    return (column, "") if isinstance(column, str) else column
+def rounded(value: float, decimals: int) -> float:
+    """A finite number rounded as people do it: halves away from zero.
+
+    What binary fractions add after the ninth decimal is dropped first, so that two ways to compute one number print
+    alike: 100 x 0.7525 is 75.25, and 75.3, however it was summed up.
+    """
+    exact = Decimal(f"{value:.9f}").quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return float(exact) or 0.0
