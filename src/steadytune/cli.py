@@ -147,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     exported = command("export", commands.export)
     exported.add_argument("--ro-crate", type=Path, required=True, metavar="TARGET", help="a new folder, or a .zip file")
     command("methods", commands.methods, suite=False)
+    checked = command("check-method", commands.check_method, suite=False)
+    checked.add_argument("file", type=Path, metavar="FILE", help="a Python file with a method")
     stage = command("stage", commands.stage)
     stage.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
     stage.add_argument("key", nargs="?", help="of these only one: its key in the lock")

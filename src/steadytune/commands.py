@@ -265,6 +265,22 @@ def methods(_: argparse.Namespace) -> None:
     sys.stdout.write(describe_methods() + "\n")
 
 
+def check_method(options: argparse.Namespace) -> int:
+    """Check a method on tiny encoders (exit 1: a check failed)."""
+    from steadytune.methods import registry
+    from steadytune.training.trial import check_method
+
+    failed = False
+    for name in registry.add(options.file):
+        sys.stdout.write(f"{name}\n")
+        for finding in check_method(name):
+            failed |= finding.passed is False
+            verdict = {True: "passed", False: "FAILED", None: "-"}[finding.passed]
+            sys.stdout.write(f"  {verdict:<8}{finding.check:<42}{finding.detail}".rstrip() + "\n")
+            sys.stdout.flush()
+    return int(failed)
+
+
 def _suite(options: argparse.Namespace):
     from steadytune.suite.loading import find_suite, load_suite
 

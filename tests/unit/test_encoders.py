@@ -10,49 +10,11 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from steadytune.encoders.architectures import ARCHITECTURES
-from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
+from steadytune.encoders.tiny import LAYOUTS as CONFIGS
+from steadytune.encoders.tiny import tiny_encoder
 from steadytune.errors import SteadyTuneError
 
-COMMON = {
-    "vocab_size": 50,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 40,
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "pad_token_id": 0,
-}
-DEBERTA = {
-    "relative_attention": True,
-    "pos_att_type": ["c2p", "p2c"],
-    "pooler_hidden_size": 16,
-    "position_biased_input": False,
-    "type_vocab_size": 0,
-}
-# Each name is a layout that some published checkpoint has.
-CONFIGS = {
-    "bert": ("bert", COMMON | {"type_vocab_size": 2}),
-    "roberta": ("roberta", COMMON | {"type_vocab_size": 1}),
-    "electra": ("electra", COMMON | {"embedding_size": 8}),
-    "albert": ("albert", COMMON | {"embedding_size": 8}),
-    "distilbert": (
-        "distilbert",
-        {"vocab_size": 50, "dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 40},
-    ),
-    "xlnet": ("xlnet", {"vocab_size": 50, "d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 32, "pad_token_id": 5}),
-    "deberta": ("deberta", COMMON | DEBERTA),
-    "deberta-v3": (
-        "deberta-v2",
-        COMMON | DEBERTA | {"position_buckets": 4, "norm_rel_ebd": "layer_norm", "share_att_key": True},
-    ),
-    "deberta-v2-xlarge": (
-        "deberta-v2",
-        COMMON | DEBERTA | {"position_buckets": 4, "conv_kernel_size": 3, "conv_act": "gelu"},
-    ),
-}
 every_layout = pytest.mark.parametrize("layout", CONFIGS)
 
 
@@ -61,9 +23,7 @@ def make_config(layout, num_labels=2, **changes):
     return AutoConfig.for_model(model_type, **(values | changes), num_labels=num_labels)
 
 
-def make(layout, **changes):
-    torch.manual_seed(7)
-    return Encoder(AutoModelForSequenceClassification.from_config(make_config(layout, **changes)).eval())
+make = tiny_encoder
 
 
 def make_inputs(layout, seed=0):

@@ -6,10 +6,12 @@ trains (comments and docstrings aside), so that a record is stale because of wha
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from steadytune.files import sha256
 from steadytune.methods.registry import methods
 from steadytune.suite.cell import Spec, canonical_digest
 
@@ -54,21 +56,27 @@ def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
         name: {key: value for key, value in vars(task).items() if key not in PROSE} for name, task in spec.tasks.items()
     }
     files = method_files(frozenset(methods()[part.name][0].__module__ for part in spec.parts))
-    code = code_digest((*TRAINING_CODE, *files))
-    return canonical_digest({"spec": spec.to_dict(), "tasks": tasks, "inputs": inputs, "code": code})
+    code = code_digest((*TRAINING_CODE, *(file for file in files if file.startswith("methods/"))))
+    of = {"spec": spec.to_dict(), "tasks": tasks, "inputs": inputs, "code": code}
+    # Outside the package: by name and content, wherever the files lie.
+    outside = {Path(file).name: sha256(Path(file)) for file in files if not file.startswith("methods/")}
+    return canonical_digest(of | {"outside": outside} if outside else of)
 
 
 @cache
 def method_files(modules: frozenset[str]) -> tuple[str, ...]:
-    """The files of methods, by their modules, and of the methods that they import from."""
-    found, left = set(), set(modules)
+    """The files of methods, by their modules, and of the methods that they import from.
+
+    Those of the package as `methods/<name>.py`, others as absolute paths.
+    """
+    found, left = {}, set(modules)
     while left:
         name = left.pop()
-        found.add(name)
-        source = PACKAGE / "methods" / f"{name.rpartition('.')[2]}.py"
-        imported = {node.module for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.ImportFrom)}
-        left |= {other for other in imported if other and _is_method(other)} - found
-    return tuple(sorted(f"methods/{name.rpartition('.')[2]}.py" for name in found))
+        found[name] = f"methods/{name.rpartition('.')[2]}.py" if _is_method(name) else str(sys.modules[name].__file__)
+        tree = ast.parse((PACKAGE / found[name]).read_text(encoding="utf-8"))
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        left |= {other for other in imported if other and _is_method(other)} - found.keys()
+    return tuple(sorted(found.values()))
 
 
 def _is_method(module: str) -> bool:

@@ -110,6 +110,8 @@ class Method:
     """The names it goes by, each with the settings that the name stands for."""
     source: ClassVar[str] = ""
     """Paper and section."""
+    off: ClassVar[dict[str, Any] | None] = None
+    """Settings at which it is plain fine-tuning to the last bit, for `steadytune check-method`; None if it has none."""
     changes_pretrained: ClassVar[bool] = False
     """Whether `prepare` changes the pretrained values, which other methods build on: freeze, cache, keep a copy of."""
     selects_parameters: ClassVar[bool] = False

@@ -1,4 +1,5 @@
-"""Every method by name, found by looking through this package; names, variants and compositions are read here.
+"""Every method by name, found by looking through this package and what is added from outside; names, variants and
+compositions are read here.
 
 Nothing here imports torch: the Snakefile and `steadytune plan` validate methods in milliseconds.
 """
@@ -7,16 +8,23 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, suggestion, unknown
 from steadytune.methods.base import Method, overrides
 from steadytune.methods.spelling import read
+from steadytune.methods.support import outside
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""A method's name: it stands in paths, and `+`, `~` and `=` mean something beside it."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +45,45 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
     """Name -> (class, the settings that the name stands for), sorted by name."""
     import steadytune.methods as package
 
+    infos = [info for info in pkgutil.iter_modules(package.__path__) if not info.ispkg]
     found: dict[str, tuple[type[Method], dict[str, Any]]] = {}
-    for module_info in pkgutil.iter_modules(package.__path__):
-        if module_info.ispkg:
-            continue
-        module = importlib.import_module(f"{package.__name__}.{module_info.name}")
-        for cls in vars(module).values():
-            if isinstance(cls, type) and issubclass(cls, Method) and cls.__module__ == module.__name__:
-                found |= {name: (cls, settings) for name, settings in cls.names.items()}
+    for module in [importlib.import_module(f"{package.__name__}.{info.name}") for info in infos]:
+        found |= named_in(module)
+    for module in outside.modules():
+        for name, (cls, settings) in named_in(module).items():
+            if name in found or not NAME.fullmatch(name):
+                expected = "a name of its own" if name in found else "lower-case letters, digits and single hyphens"
+                raise SteadyTuneError(f"{module.__file__}: method '{name}': expected {expected}")
+            found[name] = cls, settings
     return dict(sorted(found.items()))
+
+
+def named_in(module: ModuleType) -> dict[str, tuple[type[Method], dict[str, Any]]]:
+    """The methods that a module defines, as `methods` has them."""
+    return {
+        name: (cls, settings)
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, Method) and cls.__module__ == module.__name__
+        for name, settings in cls.names.items()
+    }
+
+
+def add(path: Path, where: str = "") -> list[str]:
+    """Add the methods of a Python file outside the package; their names.
+
+    where: the place in a suite's file that names it.
+
+    Raises:
+        SteadyTuneError: one line naming the file and what is wrong in it.
+    """
+    module = outside.load_file(path, where)
+    methods.cache_clear()
+    names = sorted(named_in(module))
+    if not names:
+        raise SteadyTuneError(f"{path}: no subclass of Method with `names`")
+    for name in names:
+        resolve(name, methods()[name][1])
+    return names
 
 
 def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[tuple[Part, ...], dict[str, Any]]:

@@ -135,6 +135,8 @@ class SuiteFile(Checked):
     protocol: MethodEntry = MethodEntry()
     """Training settings of every cell, and a grid that every method has."""
     encoders: dict[str, EncoderEntry]
+    methods_from: tuple[Path, ...] = ()
+    """Python files with methods that the project does not have, relative to the suite's file."""
     methods: dict[str, MethodEntry] = {}
     """Settings by method name."""
     selection: Literal["fixed", "published", "nested"] = "fixed"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from steadytune.errors import unknown
+from steadytune.methods import registry
 from steadytune.schema import check, read_yaml
 from steadytune.suite.checks import check_names, check_settings
 from steadytune.suite.file import SuiteFile
@@ -18,7 +19,10 @@ def load_suite(path: Path) -> Suite:
     Raises:
         SteadyTuneError: one line naming the file, the key, the value, what was expected and the nearest valid name.
     """
-    suite = Suite(check(SuiteFile, read_yaml(path), path), path)
+    file = check(SuiteFile, read_yaml(path), path)
+    for place, source in enumerate(file.methods_from):
+        registry.add(path.parent / source, f"{path}: methods_from.{place}")
+    suite = Suite(file, path)
     check_settings(suite)
     for cell in suite.cells:
         suite.spec(cell)

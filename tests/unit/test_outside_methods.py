@@ -1,0 +1,141 @@
+"""Methods from files outside the package: found, checked, fingerprinted, and held to what the registry's are."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_cell import SPEC
+
+from steadytune.cells.fingerprint import fingerprint
+from steadytune.cli import main
+from steadytune.errors import SteadyTuneError
+from steadytune.methods import registry
+from steadytune.methods.support import outside
+from steadytune.suite.loading import load_suite
+from steadytune.training import trial
+
+FILES = Path(__file__).parent / "outside"
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch):
+    monkeypatch.setattr(outside, "_files", {})
+    registry.methods.cache_clear()
+    yield
+    monkeypatch.undo()
+    registry.methods.cache_clear()
+
+
+def write(tmp_path, old="", new="", name="noisy_words.py"):
+    path = tmp_path / name
+    text = (FILES / name).read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "ours"), [("noisy_words.py", "noisy-words", "neftune"), ("flat_minima.py", "flat-minima", "sam")]
+)
+def test_a_users_file_trains_as_the_projects_own_method(file, name, ours, tmp_path):
+    assert registry.add(FILES / file) == [name]
+    trials = trial.Trial(name), trial.Trial(ours)
+    for place, made in enumerate(trials):
+        made.fit(tmp_path / str(place))
+    for key, weight in trials[0].weights().items():
+        torch.testing.assert_close(weight, trials[1].weights()[key], atol=1e-6, rtol=0, msg=key)
+
+
+def test_every_check_of_a_good_method_passes(capsys):
+    assert main(["check-method", str(FILES / "agreeing_layers.py")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "agreeing-layers"
+    assert len(lines) == 1 + 8 + 9
+    assert not [line for line in lines if "FAILED" in line or line.split()[0] == "-"]
+
+
+BAD = {
+    "draws from the default generator": ("generator=streams.noise", "", trial.common_numbers),
+    "is never off": ("self.settings.alpha /", "(1 + self.settings.alpha) /", trial.off_is_vanilla),
+    "has noise that becomes NaN": ("real.sum(1, keepdim=True)", "0 * real", trial.in_half_precision),
+    "raises on hidden states of another width": (
+        "noise * real", "noise * real * words.new_ones(16)", lambda *a: trial.on_layout("albert", *a)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_fault_is_found(fault, tmp_path):
+    old, new, check = BAD[fault]
+    registry.add(write(tmp_path, old, new))
+    assert trial.make("", check, "noisy-words").passed is False
+
+
+def test_a_loss_that_sums_over_the_batch_does_not_add_up(tmp_path):
+    registry.add(write(tmp_path, "sum((1, 2))).mean()", "sum((1, 2))).sum()", "agreeing_layers.py"))
+    passed, detail = trial.parts_add_up("agreeing-layers", tmp_path)
+    assert passed is False
+    assert "Batch.whole" in detail
+
+
+SUITE = """
+suite: mine
+title: Mine
+methods_from: [my methods/noisy_words.py]
+encoders: {mini: {model: steadytune/mini}}
+methods: {noisy-words: {alpha: 2.0}}
+grid: [{encoders: [mini], methods: [vanilla, noisy-words+hype-n], tasks: [mini-rte], seeds: 1}]
+"""
+
+
+def test_a_suite_names_files_beside_it(tmp_path):
+    (tmp_path / "my methods").mkdir()
+    write(tmp_path / "my methods")
+    (tmp_path / "mine.yaml").write_text(SUITE)
+    suite = load_suite(tmp_path / "mine.yaml")
+    (part, _) = suite.spec(suite.cells[1]).parts
+    assert (part.name, part.settings) == ("noisy-words", {"alpha": 2.0})
+
+
+def test_the_fingerprint_holds_the_files_content_and_not_its_place(tmp_path):
+    marks = []
+    for place, old, new in (("a", "", ""), ("b", "", ""), ("c", "5.0", "6.0")):
+        (tmp_path / place).mkdir()
+        outside._files.clear()
+        registry.add(write(tmp_path / place, old, new))
+        parts, _ = registry.parse("noisy-words")
+        marks.append(fingerprint(replace(SPEC, method="noisy-words", parts=parts), {}))
+    assert marks[0] == marks[1] != marks[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"noisy-words"', '"hype-n"', ("noisy_words.py", "'hype-n'")),
+        ('"noisy-words"', '"a/../b"', ("noisy_words.py", "'a/../b'", "hyphens")),
+        ("class NoisyWords(Method):", "class NoisyWords:", ("noisy_words.py", "Method")),
+        ("from dataclasses", "fro dataclasses", ("noisy_words.py", "SyntaxError")),
+        ("setting(5.0", "setting(-5.0", ("noisy-words", "alpha", "at least 0")),
+    ],
+)
+def test_a_bad_file_is_one_line(old, new, said, tmp_path):
+    path = write(tmp_path, old, new)
+    with pytest.raises(SteadyTuneError) as error:
+        registry.add(path)
+    assert all(word in str(error.value) for word in said)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_names_the_key(tmp_path):
+    (tmp_path / "mine.yaml").write_text(SUITE)
+    with pytest.raises(SteadyTuneError, match=r"mine.yaml: methods_from.0: .*noisy_words.py"):
+        load_suite(tmp_path / "mine.yaml")
+
+
+def test_installed_packages_announce_modules(tmp_path, monkeypatch):
+    write(tmp_path)
+    (tmp_path / "noise-1.0.dist-info").mkdir()
+    (tmp_path / "noise-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: noise\nVersion: 1.0\n")
+    (tmp_path / "noise-1.0.dist-info/entry_points.txt").write_text("[steadytune.methods]\nnoise = noisy_words\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "noisy-words" in registry.methods()
