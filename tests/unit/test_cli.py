@@ -25,5 +25,5 @@ def test_commands_are_named_where_none_is_near(capsys):
     with pytest.raises(SystemExit):
         main(["zzz"])
     said = capsys.readouterr().err
-    assert said.startswith("steadytune: argument COMMAND: unknown 'zzz'; known: claims, collect, ")
+    assert said.startswith("steadytune: argument COMMAND: unknown 'zzz'; known: check-method, claims, ")
     assert said.count("\n") == 1
