@@ -2,6 +2,7 @@
 import gc
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -18,6 +19,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.cells.leases import gpu_slots
 from steadytune.rendering.sections import report_options
 from steadytune.dag.runner import share_folder
+from steadytune.worker.launch import start_worker
 
 # `steadytune run` waits for a Snakemake that was started by hand before it clears up after a killed run.
 if workflow.is_main_process:
@@ -32,8 +34,15 @@ try:
 except SteadyTuneError as error:
     raise WorkflowError(str(error)) from None
 
-# Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src; ")
+# Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH. Without a shell
+# that waits for it, a job gets Snakemake's signals itself.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={quote(str(Path(workflow.basedir) / 'src'))}; exec ")
+
+
+onstart:
+    # Jobs of this machine and this environment fork from one process.
+    if workflow.resource_settings.nodes is None and not workflow.deployment_settings.deployment_method:
+        start_worker()
 
 
 # Built from apptainer.def; only `--sdm apptainer` looks at it.

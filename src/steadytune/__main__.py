@@ -1,7 +1,12 @@
-"""`python -m steadytune`: the command line where the package is not installed."""
+"""`python -m steadytune`: a command, by the run's worker if there is one that can do it, else in this process."""
 
 import sys
 
-from steadytune.cli import main
+from steadytune.worker.client import hand_over
 
-sys.exit(main())
+status = hand_over(sys.argv[1:])
+if status is None:
+    from steadytune.cli import main
+
+    status = main()
+sys.exit(status)

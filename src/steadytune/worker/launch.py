@@ -1,0 +1,69 @@
+"""Start a run's worker: what the Snakefile does before the first job."""
+
+import atexit
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from steadytune.worker.request import ADDRESS
+
+log = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).resolve().parents[2]
+# Arrow's allocator has a thread of its own otherwise, and a process with threads cannot fork safely. The other
+# variables keep OpenMP and BLAS from starting theirs, and torch from opening CUDA when it only counts devices.
+QUIET = {
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+}
+
+
+def start_worker() -> subprocess.Popen | None:
+    """Start a worker that ends with this process, and tell jobs its address through the environment.
+
+    The socket lies in a new temporary folder that only this user can enter, so no other run and no other user meets it.
+    If there is no room for one, jobs do their own work, which a warning says.
+
+    Returns:
+        The worker's process, or None without one: outside Linux, or if it could not be started.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        folder = tempfile.mkdtemp(prefix="steadytune-worker-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        address = str(Path(folder) / "socket")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)
+            listener.listen(128)
+            worker = _start(listener)
+    except OSError as error:
+        log.warning("no warm worker (%s): every job imports its libraries anew", error)
+        return None
+    os.environ[ADDRESS] = address
+    return worker
+
+
+def _start(listener: socket.socket) -> subprocess.Popen:
+    path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
+    # The end of this pipe that stays open here closes with this process, however it ends; the worker notices.
+    watched, _kept = os.pipe()
+    try:
+        return subprocess.Popen(
+            # As jobs call it: Snakemake's own interpreter may be another.
+            ["python", "-m", "steadytune.worker.server", str(listener.fileno())],
+            stdin=watched,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(listener.fileno(),),
+            env=os.environ | QUIET | {"PYTHONPATH": path},
+        )
+    finally:
+        os.close(watched)

@@ -1,0 +1,78 @@
+"""What a job's client sends to the worker. Both import it, so it imports next to nothing."""
+
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+ADDRESS = "STEADYTUNE_WORKER"
+"""The environment variable that has the path of the worker's socket."""
+STATUS = struct.Struct("!i")
+"""What the worker answers: a job's exit code, negative if a signal ended it."""
+_LENGTH = struct.Struct("!I")
+
+
+class Request:
+    """A command and everything about its process that the job inherits."""
+
+    def __init__(
+        self, interpreter: str, arguments: list[str], folder: str, umask: int, environment: dict[str, str]
+    ) -> None:
+        self.interpreter, self.arguments, self.folder = interpreter, arguments, folder
+        self.umask, self.environment = umask, environment
+
+    @classmethod
+    def of_this_process(cls, arguments: list[str]) -> "Request":
+        """Ask for what this process would do with `arguments`."""
+        umask = os.umask(0)
+        os.umask(umask)
+        return cls(interpreter(), arguments, str(Path.cwd()), umask, dict(os.environ))
+
+    def send(self, connection: socket.socket) -> None:
+        """Send it with this process's standard streams."""
+        fields = [self.interpreter, self.folder, str(self.umask), str(len(self.arguments)), *self.arguments]
+        fields += [f"{name}={value}" for name, value in self.environment.items()]
+        # None of these can contain a zero byte.
+        message = b"\0".join(map(os.fsencode, fields))
+        socket.send_fds(connection, [_LENGTH.pack(len(message))], [0, 1, 2])
+        connection.sendall(message)
+
+    @classmethod
+    def receive(cls, connection: socket.socket) -> tuple["Request", list[int]]:
+        """The request and the sender's standard streams, which the caller closes.
+
+        Raises:
+            OSError: the sender ended before it had sent everything.
+        """
+        head, streams, _, _ = socket.recv_fds(connection, _LENGTH.size, 3)
+        try:
+            if len(head) < _LENGTH.size or len(streams) < 3:
+                raise ConnectionResetError("the request is incomplete")
+            message = _receive(connection, _LENGTH.unpack(head)[0])
+        except OSError:
+            for stream in streams:
+                os.close(stream)
+            raise
+        interpreter, folder, umask, count, *rest = map(os.fsdecode, message.split(b"\0"))
+        environment = dict(entry.split("=", 1) for entry in rest[int(count) :])
+        return cls(interpreter, rest[: int(count)], folder, int(umask), environment), streams
+
+
+def interpreter() -> str:
+    """What two processes must share for one to do the other's work: the interpreter, its environment and this code.
+
+    By device and inode, so that a container or another machine, where the same path is another file, differs.
+    """
+    found = Path(sys.executable).stat()
+    return f"{sys.prefix} {found.st_dev} {found.st_ino} {sys.version} {Path(__file__).parent}"
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    message = b""
+    while len(message) < size:
+        part = connection.recv(size - len(message))
+        if not part:
+            raise ConnectionResetError("the request is incomplete")
+        message += part
+    return message

@@ -1,0 +1,241 @@
+"""The worker: it imports what a command needs when the first such job comes, and forks for every job.
+
+It forks only while it has a single thread and no CUDA context, so every job starts as a fresh process would have, after
+its imports. Once the package's code or the installed packages change on disk, it takes no further jobs.
+"""
+
+import atexit
+import ctypes
+import gc
+import importlib
+import logging
+import multiprocessing
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NoReturn
+
+from steadytune.offline import go_offline
+from steadytune.worker.request import STATUS, Request, interpreter
+
+log = logging.getLogger("steadytune.worker")
+
+# Of transformers, which imports its parts when they are first used: BERT brings nearly all that any encoder needs.
+TRAINING = (
+    "steadytune.cells.run",
+    "steadytune.evaluation.glue_metrics",
+    "steadytune.suite.loading",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
+)
+MODULES = {
+    "finetune": TRAINING,
+    "pretrain": (*TRAINING, "steadytune.pretraining.mini", "steadytune.pretraining.train"),
+    "variability": (*TRAINING, "steadytune.layers.stage"),
+    "inside": (*TRAINING, "steadytune.layers.inside.stage"),
+    "inside-before": (*TRAINING, "steadytune.layers.inside.stage"),
+    "inside-table": ("steadytune.layers.inside.collect",),
+    "collect": ("steadytune.results.collect",),
+    "predictions": ("steadytune.results.prediction_tables",),
+    "claims": ("steadytune.dag.checks", "steadytune.claims.verdicts", "steadytune.rendering.claims"),
+    "render": ("steadytune.dag.checks", "steadytune.rendering.stage", "seaborn"),
+}
+"""By command, what it imports. Staging is missing: it needs the network, which every import here is told to do without."""
+REQUEST_SECONDS = 10
+"""How long a client may take to send its request."""
+GRACE = 60
+"""Seconds from SIGTERM to SIGKILL when the run is over."""
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a run is not the worker's to decide: it ends when the run has ended."""
+PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """Serves one run until it ends."""
+
+    def __init__(self, listener: socket.socket, run: int) -> None:
+        """`run` becomes readable when the run has ended."""
+        self.listener, self.code = listener, code_state()
+        self.ready = selectors.DefaultSelector()
+        self.jobs: dict[BaseProcess, socket.socket] = {}
+        self.imported: set[str] = set()
+        self.over = 0.0
+        self._watch(listener, self._accept)
+        self._watch(run, self._end)
+
+    def serve(self) -> None:
+        """Serve jobs; returns when the run has ended and every job with it."""
+        while not self.over or self.jobs:
+            for key, _ in self.ready.select(max(0.0, self.over - time.monotonic()) if self.over else None):
+                key.data()
+            if self.over and time.monotonic() > self.over:
+                for job in self.jobs:
+                    job.kill()
+
+    def _watch(self, file: socket.socket | int, action: Callable[[], None]) -> None:
+        self.ready.register(file, selectors.EVENT_READ, action)
+
+    def _accept(self) -> None:
+        connection, _ = self.listener.accept()
+        connection.settimeout(REQUEST_SECONDS)
+        try:
+            request, streams = Request.receive(connection)
+        except (OSError, ValueError):
+            connection.close()
+            return
+        try:
+            job = self._start(request, streams, connection) if self._can_do(request) else None
+        finally:
+            for stream in streams:
+                os.close(stream)
+        if job is None:
+            # Without an answer the client does the work itself.
+            connection.close()
+            return
+        self.jobs[job] = connection
+        self._watch(job.sentinel, lambda: self._finish(job))
+        self._watch(connection, lambda: self._relay(job))
+
+    def _can_do(self, request: Request) -> bool:
+        """Whether a fork of this process, with the command's modules imported, is what the client would become."""
+        modules = MODULES.get(request.arguments[0]) if request.arguments else None
+        if modules is None or request.interpreter != interpreter():
+            return False
+        if new := set(modules) - self.imported:
+            try:
+                for name in new:
+                    importlib.import_module(name)
+            except Exception:
+                # The client meets the same error, and reports it in the job's log.
+                return False
+            self.imported |= new
+            # Collections in a job would otherwise write to, and so copy, every page that it shares with this process.
+            gc.collect()
+            gc.freeze()
+        if code_state() != self.code:
+            return self._stop("the code or the installed packages have changed")
+        if (threads := len(os.listdir("/proc/self/task"))) > 1:  # noqa: PTH208 (no paths are needed)
+            return self._stop(f"{threads - 1} threads run beside the first one")
+        return True
+
+    def _stop(self, reason: str) -> bool:
+        log.warning("no more jobs are forked: %s", reason)
+        self.ready.unregister(self.listener)
+        self.listener.close()
+        return False
+
+    def _start(self, request: Request, streams: list[int], connection: socket.socket) -> BaseProcess:
+        fork = multiprocessing.get_context("fork")
+        job = fork.Process(target=self._run, args=(request, streams, connection, os.getpid()))
+        job.start()
+        return job
+
+    def _run(self, request: Request, streams: list[int], connection: socket.socket, worker: int) -> NoReturn:
+        """The job's process, from its fork to its end."""
+        # A job must not outlive the worker, which could not report its end; asked to end, it leaves its checkpoint.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != worker:
+            sys.exit(128 + signal.SIGTERM)
+        # A copy of a connection would keep its client from noticing that the worker is gone.
+        for file in [*self.jobs.values(), connection, self.listener, self.ready]:
+            file.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, _interrupt_once)
+        os.umask(request.umask)
+        os.chdir(request.folder)
+        os.environ.clear()
+        os.environ.update(request.environment)
+        sys.argv[1:] = request.arguments
+        tempfile.tempdir = None
+        if threads := request.environment.get("OMP_NUM_THREADS"):
+            # The libraries read the variable when they were loaded.
+            from threadpoolctl import threadpool_limits
+
+            threadpool_limits(int(threads))
+        from steadytune.cli import main
+
+        try:
+            sys.exit(main(request.arguments))
+        finally:
+            # `multiprocessing` leaves these out.
+            atexit._run_exitfuncs()
+
+    def _finish(self, job: BaseProcess) -> None:
+        self.ready.unregister(job.sentinel)
+        job.join()
+        connection = self.jobs.pop(job)
+        with suppress(KeyError):
+            self.ready.unregister(connection)
+        with suppress(OSError):
+            connection.send(STATUS.pack(job.exitcode or 0))
+        connection.close()
+        job.close()
+
+    def _relay(self, job: BaseProcess) -> None:
+        """Pass on the client's signals; a client that is gone was killed, and so is its job."""
+        connection = self.jobs[job]
+        try:
+            numbers = connection.recv(64)
+        except OSError:
+            numbers = b""
+        if not numbers:
+            self.ready.unregister(connection)
+        for number in numbers or [signal.SIGKILL]:
+            if job.pid and job.is_alive():
+                os.kill(job.pid, number)
+
+    def _end(self) -> None:
+        """The run is over: no further jobs, and those that run are asked to end."""
+        self.over = time.monotonic() + GRACE
+        for key in list(self.ready.get_map().values()):
+            if key.data in (self._accept, self._end):
+                self.ready.unregister(key.fileobj)
+        for job in self.jobs:
+            job.terminate()
+
+
+def code_state() -> int:
+    """A number that changes when the package's files or the installed packages do."""
+    source = Path(__file__).resolve().parents[2]
+    files = [*source.rglob("*.py"), Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))]
+    found = []
+    for path in files:
+        with suppress(OSError):
+            state = path.stat()
+            found.append((str(path), state.st_mtime_ns, state.st_size))
+    return hash(tuple(sorted(found)))
+
+
+def _interrupt_once(*_: object) -> NoReturn:
+    """Ctrl-C reaches a job twice: from the terminal, and from its client."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Serve the run whose listening socket was inherited, until standard input closes."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    go_offline()
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
+        folder = Path(listener.getsockname()).parent
+        Worker(listener, sys.stdin.fileno()).serve()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
