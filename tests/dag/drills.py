@@ -29,7 +29,14 @@ MEASURED = ("timing", "memory", "usage")
 MEASURED_TRAINING = ("resumed",)
 # Holds times of day and durations; all that it shows of results is in the tables.
 LEFT_OUT = ("report.html",)
-VICTIMS = ("everything", "the run", "snakemake", "a job")
+# By name, what stands in the command line of such a process.
+VICTIMS = {
+    "everything": "",
+    "the run": "steadytune run",
+    "snakemake": "-m snakemake",
+    "a job": "-m steadytune finetune",
+    "the worker": "-m steadytune.worker.server",
+}
 
 
 class Drill(Project):
@@ -115,7 +122,7 @@ def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[
         try:
             process.wait(choice.uniform(0.2, longest))
         except subprocess.TimeoutExpired:
-            victims[_kill(process, choice.choice(VICTIMS))] += 1
+            victims[_kill(process, choice.choice(list(VICTIMS)))] += 1
         else:
             assert process.returncode == 0, drill.said.read_text()[-3000:]
             finished += 1
@@ -129,24 +136,22 @@ def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[
 
 def _kill(process: subprocess.Popen, victim: str) -> str:
     """Kill -9 one of a run's processes, or all of them; what was killed."""
-    group = _processes(process.pid)
-    of = {"snakemake": "-m snakemake", "a job": "-m steadytune finetune"}.get(victim)
-    found = [pid for pid, command in group.items() if of and of in command]
-    if victim == "the run" or found:
-        os.kill(found[0] if found else process.pid, signal.SIGKILL)
-        # What is left goes on by itself; the next run has to wait for it. A run whose job died ends by itself.
-        process.wait()
-        return victim
-    os.killpg(process.pid, signal.SIGKILL)
+    found = _processes(process.pid)
+    chosen = [pid for pid, command in found.items() if VICTIMS[victim] in command]
+    # What is left goes on by itself; the next run has to wait for it. A run whose job died ends by itself.
+    killed = victim if chosen else "everything"
+    for pid in chosen[:1] if chosen and victim != "everything" else found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait()
-    return "everything"
+    return killed
 
 
-def _processes(group: int) -> dict[int, str]:
-    """The command lines of a process group."""
-    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,args="], capture_output=True, text=True, check=True).stdout
+def _processes(session: int) -> dict[int, str]:
+    """The command lines of a session: a run's Snakemake has a process group of its own."""
+    listed = subprocess.run(["ps", "-eo", "pid=,sid=,args="], capture_output=True, text=True, check=True).stdout
     rows = (line.split(None, 2) for line in listed.splitlines())
-    return {int(row[0]): row[2] for row in rows if len(row) == 3 and int(row[1]) == group}
+    return {int(row[0]): row[2] for row in rows if len(row) == 3 and int(row[1]) == session}
 
 
 def _difference(expected: dict[str, object], found: dict[str, object]) -> set[str]:

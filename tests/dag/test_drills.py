@@ -12,6 +12,8 @@ import pytest
 from dag_project import copy_staged
 from drills import Drill, kill_at_random, shrunk
 
+from steadytune.cells.record import read_record
+
 CELL = "mini/hype-n/mini-rte@100/seed-0"
 TABLE = "results/mini/tables/main.csv"
 RECORDS = tuple(f"results/mini/cells/mini/{method}/mini-rte@100/seed-0/record.json" for method in ("vanilla", "hype-n"))
@@ -226,3 +228,31 @@ def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, f
     assert "clearing the locks" not in said
     assert by_hand.wait(300) == 0, drill.said.read_text()
     assert drill.end_state() == finished.expected
+
+
+def test_a_cell_is_the_same_with_and_without_the_worker(drill, finished):
+    forked = read_record(folder_of(drill) / "record.json")
+    shutil.rmtree(folder_of(drill))
+    done = drill.run(*FINETUNE)
+    assert done.returncode == 0, done.stdout
+    assert cell_files(drill.end_state()) == cell_files(finished.expected)
+    assert forked.timing["start"] < read_record(folder_of(drill) / "record.json").timing["start"] / 3
+
+
+def test_sigterm_ends_a_whole_run_and_the_next_one_resumes(drill, finished):
+    settings = {"epochs": 120, "evaluate_epochs": False}
+    drill.edit("config/mini.yaml", lambda value: value["protocol"].update(settings))
+    shutil.rmtree(drill.results / "cells")
+    process = drill.start()
+    checkpoints = [
+        drill.results / f"checkpoints/mini/{name}/mini-rte@100/seed-0.safetensors" for name in ("vanilla", "hype-n")
+    ]
+    while not all(path.exists() for path in checkpoints):
+        assert process.poll() is None, "the run came to its end before its first checkpoints were seen"
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(GRACE) == 128 + signal.SIGTERM
+    assert not list((drill.results / "cells").rglob("record.json"))
+    assert "resumes" in drill.said.read_text().splitlines()[-1]
+    drill.finish()
+    assert all(read_record(drill.folder / name).training.resumed for name in RECORDS)

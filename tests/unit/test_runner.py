@@ -36,8 +36,8 @@ def by_hand(tmp_path, monkeypatch):
 def commands(monkeypatch):
     """The commands that a run would have given, in place of giving them."""
     given = []
-    done = SimpleNamespace(returncode=0)
-    monkeypatch.setattr(runner, "subprocess", SimpleNamespace(run=lambda command, **_: given.append(command) or done))
+    monkeypatch.setattr(runner, "subprocess", SimpleNamespace(run=lambda command, **_: given.append(command)))
+    monkeypatch.setattr(runner, "supervise", lambda command, *_: given.append(command) or (0, False))
     return given
 
 
@@ -79,9 +79,10 @@ def test_a_snakemake_started_by_hand_waits_while_locks_are_cleared_and_no_longer
         process = by_hand()
         works, _, _ = select.select([process.stdout], [], [], 0.5 if "--unlock" in command else 20)
         seen.append(("--unlock" in command, bool(works)))
-        return SimpleNamespace(returncode=0)
+        return 0, False
 
     monkeypatch.setattr(runner.subprocess, "run", give)
+    monkeypatch.setattr(runner, "supervise", lambda command, *_: give(command))
     assert runner.run(SUITE, "1", ()) == 0
     assert seen == [(True, False), (False, True)]
 

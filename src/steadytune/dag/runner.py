@@ -2,12 +2,14 @@
 
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from steadytune.cells.record import damaged_file, read_record
+from steadytune.dag.supervision import supervise
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
 from steadytune.layout import calibration_path, inside_table_path, metrics_path, record_path, slices_path
@@ -56,8 +58,11 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
                 subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
-        # Snakemake holds the lock too: where this process alone is killed, it goes on, and the next run waits for it.
-        return subprocess.run([*command, *arguments], env=environment, pass_fds=(lock,), check=False).returncode
+        # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
+        status, stopped = supervise([*command, *arguments], environment, lock)
+    if stopped:
+        log.info("stopped; `steadytune run %s` resumes", shlex.quote(str(suite.path)))
+    return status
 
 
 def share_folder() -> None:

@@ -128,6 +128,7 @@ def fit(
                 _check_finite(losses, progress["step"])
             if interrupted():
                 save(epoch_loss=losses.item())
+                log.info("asked to end at step %d; the same command resumes from its checkpoint", progress["step"])
                 raise Interrupted
         _check_finite(losses, progress["step"])
         encoder.model.eval()

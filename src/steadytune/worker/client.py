@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from contextlib import suppress
 
 from steadytune.worker.request import ADDRESS, STATUS, Request
 
@@ -24,11 +25,9 @@ def hand_over(arguments: list[str]) -> int | None:
 
         def relay(number: int, _: object) -> None:
             relayed.append(number)
-            try:
+            # If the worker has just ended, what becomes of the command is decided below.
+            with suppress(OSError):
                 connection.send(bytes([number]))
-            except OSError:
-                # The worker has just ended; what becomes of the command is decided below.
-                pass
 
         kept = [number for number in RELAYED if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, relay) for number in kept}

@@ -50,7 +50,7 @@ MODULES = {
     "claims": ("steadytune.dag.checks", "steadytune.claims.verdicts", "steadytune.rendering.claims"),
     "render": ("steadytune.dag.checks", "steadytune.rendering.stage", "seaborn"),
 }
-"""By command, what it imports. Staging is missing: it needs the network, which every import here is told to do without."""
+"""By command, what it imports. Staging is missing: it needs the network, which imports here are told to do without."""
 REQUEST_SECONDS = 10
 """How long a client may take to send its request."""
 GRACE = 60
@@ -86,39 +86,37 @@ class Worker:
         self.ready.register(file, selectors.EVENT_READ, action)
 
     def _accept(self) -> None:
-        connection, _ = self.listener.accept()
-        connection.settimeout(REQUEST_SECONDS)
-        try:
+        if self.over or self.listener.fileno() < 0:
+            return
+        connection, streams, job = None, [], None
+        # Without an answer, for want of memory as well, the client does the work itself.
+        with suppress(OSError, ValueError):
+            connection, _ = self.listener.accept()
+            connection.settimeout(REQUEST_SECONDS)
             request, streams = Request.receive(connection)
-        except (OSError, ValueError):
-            connection.close()
-            return
-        try:
             job = self._start(request, streams, connection) if self._can_do(request) else None
-        finally:
-            for stream in streams:
-                os.close(stream)
-        if job is None:
-            # Without an answer the client does the work itself.
+        for stream in streams:
+            os.close(stream)
+        if connection is not None and job is not None:
+            self.jobs[job] = connection
+            self._watch(job.sentinel, lambda: self._finish(job))
+            self._watch(connection, lambda: self._relay(job))
+        elif connection is not None:
             connection.close()
-            return
-        self.jobs[job] = connection
-        self._watch(job.sentinel, lambda: self._finish(job))
-        self._watch(connection, lambda: self._relay(job))
 
     def _can_do(self, request: Request) -> bool:
         """Whether a fork of this process, with the command's modules imported, is what the client would become."""
         modules = MODULES.get(request.arguments[0]) if request.arguments else None
         if modules is None or request.interpreter != interpreter():
             return False
-        if new := set(modules) - self.imported:
+        if new := [name for name in modules if name not in self.imported]:
             try:
                 for name in new:
                     importlib.import_module(name)
             except Exception:
                 # The client meets the same error, and reports it in the job's log.
                 return False
-            self.imported |= new
+            self.imported.update(new)
             # Collections in a job would otherwise write to, and so copy, every page that it shares with this process.
             gc.collect()
             gc.freeze()
@@ -152,6 +150,8 @@ class Worker:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
+        # `multiprocessing` has put another in its place.
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 (open for as long as the process)
         for number in IGNORED:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, _interrupt_once)
@@ -187,7 +187,9 @@ class Worker:
 
     def _relay(self, job: BaseProcess) -> None:
         """Pass on the client's signals; a client that is gone was killed, and so is its job."""
-        connection = self.jobs[job]
+        connection = self.jobs.get(job)
+        if connection is None:
+            return
         try:
             numbers = connection.recv(64)
         except OSError:
@@ -235,6 +237,8 @@ def main() -> None:
         folder = Path(listener.getsockname()).parent
         Worker(listener, sys.stdin.fileno()).serve()
     shutil.rmtree(folder, ignore_errors=True)
+    # At once: nothing is left to do, and taking the libraries down takes its time.
+    os._exit(0)
 
 
 if __name__ == "__main__":

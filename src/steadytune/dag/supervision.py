@@ -1,0 +1,60 @@
+"""Run Snakemake so that a signal ends it together with every job, each of which leaves its checkpoint."""
+
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+log = logging.getLogger(__name__)
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def supervise(command: Sequence[str], environment: Mapping[str, str], lock: int) -> tuple[int, bool]:
+    """Run a command in a process group of its own.
+
+    SIGINT, SIGTERM and SIGHUP reach this process alone. The first asks the whole group to end, and the second kills it.
+    Ctrl-Z pauses the group as well.
+
+    Args:
+        command: Snakemake's.
+        environment: its environment.
+        lock: a descriptor that it inherits, and so holds a lock as long as it runs.
+
+    Returns:
+        The exit status, 128 plus the signal's number if a signal ended it, and whether one did.
+    """
+    asked: list[int] = []
+    process: subprocess.Popen | None = None
+
+    def send(number: int) -> None:
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+    def end(number: int, _: object) -> None:
+        if not asked:
+            log.info("ending every job, with a checkpoint; once more kills them")
+        send(signal.SIGKILL if asked else signal.SIGTERM)
+        asked.append(number)
+
+    def pause(*_: object) -> None:
+        send(signal.SIGSTOP)
+        # It returns from here when it is continued.
+        os.kill(os.getpid(), signal.SIGSTOP)
+        send(signal.SIGCONT)
+
+    # What the caller ignores, as under nohup, stays ignored.
+    heeded = [number for number in (*ENDING, signal.SIGTSTP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, pause if number == signal.SIGTSTP else end) for number in heeded}
+    try:
+        process = subprocess.Popen(command, env=environment, pass_fds=(lock,), process_group=0)
+        if asked:
+            send(signal.SIGTERM)
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return (128 + asked[0], True) if asked else (status, False)

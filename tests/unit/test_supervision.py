@@ -1,0 +1,124 @@
+"""A signal to a run ends the whole run: Snakemake and every job are asked to end, or killed the second time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# A run whose Snakemake is a process with two jobs; all write down what they are asked.
+RUN = """
+import os, sys
+from steadytune.dag.supervision import supervise
+print(supervise([sys.executable, "-c", sys.argv[1]], os.environ, os.open(os.devnull, os.O_RDONLY)), flush=True)
+"""
+SNAKEMAKE = """
+import os, signal, sys, time
+children = [pid for pid in (os.fork(), 0) if pid]
+who = "parent" if children else "job"
+def say(what):
+    os.write(1, f"{who} {what}\\n".encode())
+def end(*_):
+    say("asked")
+    if STUBBORN:
+        return
+    for pid in children:
+        os.waitpid(pid, 0)
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+say(os.getpid())
+while True:
+    time.sleep(0.05)
+    say("works")
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def run(*, stubborn=False, ignored=()):
+        code = f"STUBBORN = {stubborn}\n{SNAKEMAKE}"
+        with (tmp_path / "said").open("w") as file:
+            process = subprocess.Popen([sys.executable, "-c", RUN, code], stdout=file, stderr=subprocess.STDOUT,
+                                       preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored],
+                                       env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+        started.append(process)
+        wait_for(lambda: said(tmp_path).count("works") >= 2)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def said(folder):
+    return (folder / "said").read_text()
+
+
+def wait_for(condition):
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.02)
+    pytest.fail("not in 10 s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_asks_all_of_a_run_to_end(start, tmp_path, number):
+    process = start()
+    process.send_signal(number)
+    assert process.wait(20) == 0
+    text = said(tmp_path)
+    assert "parent asked" in text
+    assert "job asked" in text
+    assert f"({128 + number}, True)" in text
+
+
+def test_the_second_one_kills(start, tmp_path):
+    process = start(stubborn=True)
+    process.terminate()
+    wait_for(lambda: said(tmp_path).count("asked") == 2)
+    process.terminate()
+    assert process.wait(20) == 0
+    pids = [int(line.split()[1]) for line in said(tmp_path).splitlines() if line.split()[-1].isdigit()]
+    assert len(pids) == 2
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_what_is_ignored_stays_ignored(start, tmp_path):
+    process = start(ignored=[signal.SIGHUP])
+    process.send_signal(signal.SIGHUP)
+    before = said(tmp_path).count("works")
+    wait_for(lambda: said(tmp_path).count("works") > before + 3)
+    assert "asked" not in said(tmp_path)
+    process.terminate()
+    process.wait(20)
+
+
+def test_a_pause_holds_all_of_a_run(start, tmp_path):
+    process = start()
+    process.send_signal(signal.SIGTSTP)
+    wait_for(lambda: state(process.pid) == "T")
+    before = said(tmp_path)
+    time.sleep(0.3)
+    assert said(tmp_path) == before
+    process.send_signal(signal.SIGCONT)
+    wait_for(lambda: said(tmp_path) != before)
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+def state(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def alive(pid):
+    try:
+        return state(pid) != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,304 @@
+"""The warm worker: jobs fork from it and still look like processes of their own, and it ends with its run.
+
+Run on a package whose commands are a few lines, so that nothing heavy is imported.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from steadytune.worker.request import ADDRESS
+
+SOURCE = Path(__file__).resolve().parents[2] / "src/steadytune"
+# It starts a worker, says its process and address, and lives until its input closes.
+RUN = """
+import os, sys
+from steadytune.worker.launch import ADDRESS, start_worker
+worker = start_worker()
+print(worker and worker.pid, os.environ.get(ADDRESS), flush=True)
+sys.stdin.readline()
+"""
+CLI = """
+import json, os, signal, sys, time
+import steadytune.results.collect as collect
+def main(arguments=None):
+    _, what, *rest = arguments or sys.argv[1:]
+    if what == "describe":
+        print(json.dumps({"parent": os.getppid(), "folder": os.getcwd(), "arguments": rest, "own": sys.argv[3:],
+                          "variable": os.environ.get("STEADYTUNE_PEAK_FLOPS"), "umask": os.umask(0),
+                          "input": sys.stdin.read(), "imported_by": collect.IMPORTED_BY}))
+        print("an error", file=sys.stderr)
+        return 3
+    if what == "wait":
+        # As training does: a signal is noted, and the job ends a moment later.
+        def end(*_):
+            os.write(1, b"asked to end\\n")
+            time.sleep(0.3)
+            sys.exit(143)
+        signal.signal(signal.SIGTERM, end)
+        os.write(1, f"{os.getpid()}\\n".encode())
+        time.sleep(60)
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ValueError(what)
+"""
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """Of a run and its jobs, with the small package and a temporary folder of their own."""
+    package = tmp_path / "src/steadytune"
+    shutil.copytree(SOURCE / "worker", package / "worker", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "__main__.py", "offline.py"):
+        shutil.copy(SOURCE / name, package / name)
+    (package / "cli.py").write_text(CLI)
+    (package / "results").mkdir()
+    (package / "results/collect.py").write_text("import os\nIMPORTED_BY = os.getpid()\n")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "TMPDIR": str(tmp_path / "tmp"), "PATH": path}
+
+
+class Run:
+    """A run with its worker."""
+
+    def __init__(self, environment, **variables):
+        self.process = subprocess.Popen([sys.executable, "-c", RUN], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, env=environment | variables)  # fmt: skip
+        worker, self.address = self.process.stdout.readline().split()
+        self.worker = None if worker == "None" else int(worker)
+        self.environment = environment | ({ADDRESS: self.address} if self.worker else {})
+        self.jobs = []
+
+    def start(self, *arguments, **options):
+        """Start a job of it."""
+        command = [sys.executable, "-m", "steadytune", "collect", *arguments]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self.jobs.append(subprocess.Popen(command, text=True, **{"env": self.environment, **pipes, **options}))
+        return self.jobs[-1]
+
+    def describe(self, *arguments, **options):
+        """What a job says of itself."""
+        job = self.start("describe", *arguments, **options)
+        said, errors = job.communicate("some input", timeout=60)
+        assert (job.returncode, errors) == (3, "an error\n")
+        return json.loads(said)
+
+    def waiting(self):
+        """A job that waits, and the process in which it does."""
+        job = self.start("wait")
+        return job, int(job.stdout.readline())
+
+    def end(self):
+        """End the run; its worker follows."""
+        self.process.stdin.close()
+        self.process.wait(60)
+
+    def clear(self):
+        """Leave nothing behind."""
+        for process in (self.process, *self.jobs):
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                with suppress(OSError):
+                    pipe.close()
+
+
+@pytest.fixture
+def start(environment):
+    """What starts a run."""
+    started = []
+
+    def run():
+        started.append(Run(environment))
+        return started[-1]
+
+    yield run
+    for one in started:
+        one.clear()
+        assert one.worker is None or gone(one.worker)
+
+
+@pytest.fixture
+def run(start):
+    return start()
+
+
+def gone(pid):
+    """Whether a process ends within some seconds."""
+    for _ in range(500):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_job_is_a_fork_with_everything_of_its_client(run, tmp_path):
+    folder = tmp_path / "elsewhere ü"
+    folder.mkdir()
+    variables = run.environment | {"STEADYTUNE_PEAK_FLOPS": "7=7\n"}
+    found = run.describe("a b", "", "$HOME", cwd=folder, env=variables, umask=0o027)
+    assert found["parent"] == found["imported_by"] == run.worker
+    assert found["folder"] == str(folder)
+    assert found["arguments"] == found["own"] == ["a b", "", "$HOME"]
+    assert found["variable"] == "7=7\n"
+    assert found["umask"] == 0o027
+    assert found["input"] == "some input"
+    assert run.describe()["variable"] is None, "it is another job's"
+
+
+def test_without_a_worker_a_job_is_its_own_process(run):
+    variables = {name: value for name, value in run.environment.items() if name != ADDRESS}
+    found = run.describe("x", env=variables)
+    assert found["parent"] == os.getpid()
+    assert found["arguments"] == found["own"] == ["x"]
+
+
+def test_a_command_that_is_not_for_the_worker(run, tmp_path):
+    (tmp_path / "src/steadytune/results/collect.py").write_text("IMPORTED_BY = None\n")
+    done = subprocess.run([sys.executable, "-m", "steadytune", "stage", "describe"], env=run.environment, input="",
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert json.loads(done.stdout)["parent"] == os.getpid()
+
+
+def test_changed_code_is_not_run_by_an_old_worker(run, tmp_path):
+    assert run.describe()["parent"] == run.worker
+    (tmp_path / "src/steadytune/results/collect.py").write_text("IMPORTED_BY = 'new code'\n")
+    found = run.describe()
+    assert found["imported_by"] == "new code"
+    assert found["parent"] == os.getpid()
+
+
+def test_another_interpreter_does_its_own_work(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "src", copy)
+    found = run.describe(env=run.environment | {"PYTHONPATH": str(copy)})
+    assert found["parent"] == os.getpid()
+
+
+def test_errors_end_as_in_a_process_of_its_own(run):
+    job = run.start("no such")
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 1
+    assert "ValueError: no such" in errors
+    job = run.start("die")
+    job.communicate(timeout=60)
+    assert job.returncode == 128 + signal.SIGKILL
+
+
+def test_signals_reach_the_job_and_its_status_comes_back(run):
+    job, process = run.waiting()
+    job.send_signal(signal.SIGTERM)
+    said, _ = job.communicate(timeout=60)
+    assert said == "asked to end\n"
+    assert job.returncode == 143
+    assert gone(process)
+
+
+def test_a_killed_client_takes_its_job_along(run):
+    job, process = run.waiting()
+    job.kill()
+    job.communicate(timeout=60)
+    assert gone(process)
+    assert run.describe()["parent"] == run.worker
+
+
+def test_a_killed_job_ends_its_client(run):
+    job, process = run.waiting()
+    os.kill(process, signal.SIGKILL)
+    job.communicate(timeout=60)
+    assert job.returncode == 128 + signal.SIGKILL
+
+
+def test_a_killed_worker_leaves_its_jobs_to_their_clients(run):
+    job, process = run.waiting()
+    os.kill(run.worker, signal.SIGKILL)
+    lines = {job.stdout.readline() for _ in range(2)}
+    assert "asked to end\n" in lines, "the fork is not asked to end"
+    assert f"{job.pid}\n" in lines, "the client does not take over"
+    assert gone(process)
+    job.kill()
+    job.communicate(timeout=60)
+    assert run.describe()["parent"] == os.getpid()
+
+
+@pytest.mark.parametrize("how", ["killed", "at its end"])
+def test_the_worker_ends_with_its_run(run, how, tmp_path):
+    job, process = run.waiting()
+    if how == "killed":
+        run.process.kill()
+    else:
+        run.end()
+    said, _ = job.communicate(timeout=60)
+    assert (said, job.returncode) == ("asked to end\n", 143)
+    assert gone(run.worker)
+    assert gone(process)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_two_runs_have_workers_of_their_own(run, start):
+    other = start()
+    assert {run.describe()["parent"], other.describe()["parent"]} == {run.worker, other.worker}
+    other.end()
+    assert gone(other.worker)
+    assert run.describe()["parent"] == run.worker
+
+
+def test_jobs_side_by_side(run):
+    jobs = [run.waiting() for _ in range(4)]
+    assert len({process for _, process in jobs}) == 4
+    for job, _ in jobs:
+        job.terminate()
+        assert job.wait(30) == 143
+        job.communicate()
+
+
+def test_only_its_user_reaches_the_socket(run):
+    folder = Path(run.address).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert folder.stat().st_uid == os.getuid()
+
+
+@pytest.mark.parametrize("lacking", ["space", "a short path"])
+def test_no_room_for_a_socket(start, environment, tmp_path, lacking):
+    long = tmp_path / ("long" * 50)
+    long.mkdir()
+    if lacking == "space":
+        code = (
+            "import errno, tempfile\ndef full(**_): raise OSError(errno.ENOSPC, 'No space')\ntempfile.mkdtemp = full\n"
+        )
+        (tmp_path / "src/sitecustomize.py").write_text(code)
+    else:
+        environment["TMPDIR"] = str(long)
+    run = start()
+    assert run.worker is None
+    assert run.describe()["parent"] == os.getpid()
+    run.end()
+    assert "no warm worker" in run.process.stderr.read()
+
+
+def test_half_a_request_does_no_harm(run):
+    for sent in (b"", b"\0", b"\0\0\0\xffabc"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(run.address)
+            connection.send(sent)
+    assert run.describe()["parent"] == run.worker
+
+
+def test_the_client_imports_little():
+    code = "import sys, steadytune.worker.client; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"argparse", "logging", "json", "subprocess", "pydantic", "torch"} & set(done.stdout.split())
