@@ -86,6 +86,18 @@ def test_help_answers_without_heavy_imports(root):
     assert not done.stderr.strip()
 
 
+def test_parsing_the_snakefile_loads_nothing_heavy(root):
+    code = (
+        "import sys, snakemake.cli; before = set(sys.modules)\n"
+        "from steadytune.dag.dag import Dag\n"
+        "dag = Dag.load(['config/mini.yaml'], {}); dag.records, dag.claims, dag.tables, dag.figures\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'pandas', 'pyarrow', 'matplotlib', 'scipy'}\n"
+        "sys.exit(', '.join(heavy & (set(sys.modules) - before)) or 0)"
+    )
+    done = run_alone(root, code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_modules_import_each_other_in_no_circle():
     graph = grimp.build_graph("steadytune", "minilanguage", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}

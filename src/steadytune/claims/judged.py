@@ -8,7 +8,6 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator
 
 from steadytune.claims.claim import ALPHA
-from steadytune.claims.statistics import Summary
 from steadytune.files import write_json
 from steadytune.layout import claims_path
 from steadytune.schema import check, read_json
@@ -19,6 +18,21 @@ Unit = Literal["points", "ratio", "share"]
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 """JSON has null for a number that is infinite or undefined; it is read as NaN."""
 Interval = tuple[Number, Number]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One cell of a table over its runs."""
+
+    runs: int
+    mean: float
+    sd: float
+    """Divisor runs - 1; NaN for one run."""
+    median: float
+    interquartile_mean: float
+    """Mean without the lowest and the highest quarter of the runs, each rounded down to whole runs."""
+    best: float
+    worst: float
 
 
 @dataclass(frozen=True)

@@ -11,25 +11,12 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from steadytune.claims.judged import Summary
+
 Centre = Literal["mean", "median"]
 CENTRES: dict[Centre, Callable[..., np.ndarray]] = {"mean": np.mean, "median": np.median}
 LEVEL = 0.95
 RESAMPLES = 5000
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One cell of a table over its runs."""
-
-    runs: int
-    mean: float
-    sd: float
-    """Divisor runs - 1; NaN for one run."""
-    median: float
-    interquartile_mean: float
-    """Mean without the lowest and the highest quarter of the runs, each rounded down to whole runs."""
-    best: float
-    worst: float
 
 
 @dataclass(frozen=True)
