@@ -106,36 +106,19 @@ def stage(options: argparse.Namespace) -> int:
 
 
 def pretrain(options: argparse.Namespace) -> None:
-    """Pretrain an encoder that the project makes itself."""
-    from steadytune.layout import LOCK, model_folder
-    from steadytune.pretraining.mini import pretrain
-    from steadytune.pretraining.train import pretrain_text
-    from steadytune.schema import read_yaml
-    from steadytune.store.lock import generated_corpus, load_lock
+    """Pretrain an encoder from a file of config/encoders/."""
+    from steadytune.locks import hold
+    from steadytune.pretraining.train import pretrain
     from steadytune.store.staging import alone
 
-    suite, config = _suite(options), load_lock(LOCK).pretraining(options.key)
-    if config is None:
-        raise SteadyTuneError(
-            f"{options.key}: the lock has no `pretrained` entry for it; `steadytune stage` fetches it"
-        )
-    store = suite.file.store
-    output = model_folder(store, options.key)
-    with alone(store, f"models/{options.key}"):
-        if generated_corpus(read_yaml(config)) is None:
-            pretrain_text(config, output)
-        else:
-            pretrain(config, store, output)
-
-
-def pretrain_text(options: argparse.Namespace) -> None:
-    """Pretrain an encoder on plain text."""
-    from steadytune.locks import hold
-    from steadytune.pretraining.train import pretrain_text
-
-    lock = options.output.with_name(f".{options.output.name}.lock")
-    with hold(lock, said=f"{options.output}: waiting for another process that pretrains it"):
-        pretrain_text(options.config, options.output, options.minutes)
+    output, models = options.output, options.store / "models"
+    if output.is_relative_to(models):
+        turn = alone(options.store, f"models/{output.relative_to(models)}")
+    else:
+        lock = output.with_name(f".{output.name}.lock")
+        turn = hold(lock, said=f"{output}: waiting for another process that pretrains it")
+    with turn:
+        pretrain(options.config, options.store, output, options.minutes)
 
 
 def pretraining_curve(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ GRID = [
     {"encoders": ["mini-random"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 2},
 ]
 INSIDE_FIGURES = ("task-generalisation", "layer-drift", "noise-propagation")
-PRETRAINING = {"steps": 40, "checkpoint_every": 20, "log_every": 10, "threads": 1}
+PRETRAINING = {"tokens": 40960, "tokens_per_step": 1024, "checkpoint_every": 20, "log_every": 20, "threads": 1}
 
 
 class Project:

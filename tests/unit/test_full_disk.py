@@ -15,7 +15,6 @@ from steadytune.cells import keeping
 from steadytune.cli import REFUSED
 from steadytune.files import safetensors_errors
 from steadytune.pretraining import export
-from steadytune.pretraining import mini as pretrain
 
 
 @contextmanager
@@ -32,8 +31,7 @@ def small_disk(size: int) -> Iterator[None]:
 MODEL = nn.Linear(100, 100)
 WRITERS = {
     "a cell's": lambda folder: keeping.keep(SimpleNamespace(model=MODEL), folder / "model.safetensors"),
-    "mini's": lambda folder: pretrain._write(folder, folder / "out", MODEL, None, None, {}),
-    "tiny-en's": lambda folder: export.export(folder, folder / "out", MODEL, None, None, (), {}),
+    "an encoder's": lambda folder: export.export(folder, folder / "out", MODEL, None, None, (), {}),
 }
 
 

@@ -15,10 +15,11 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.pretraining import train as module
 from steadytune.pretraining.candidates import draw_candidates
-from steadytune.pretraining.examples import NEXT, OTHER, RESTATED, SINGLE, SWAPPED, Examples, Pieces
-from steadytune.pretraining.model import Shape, build_model, hidden_states, losses, masked_logits, pair_logits
+from steadytune.pretraining.examples import NOT_ASKED, Pieces, Text
+from steadytune.pretraining.model import build_model, hidden_states, losses, masked_logits, pair_logits
 from steadytune.pretraining.settings import Settings
-from steadytune.pretraining.text import Text, find_corpus, prepare, split_sentences
+from steadytune.pretraining.text import find_corpus, prepare, split_sentences
+from steadytune.pretraining.text_examples import NEXT, OTHER, RESTATED, SWAPPED, TextExamples
 from steadytune.rendering.pretraining_curve import draw_curve, plot_curve, read_curve
 from steadytune.schema import check
 from steadytune.store.receipt import verify
@@ -48,15 +49,15 @@ def numbered_text(documents=4, sentences=30, length=7):
 def rows_without_masks(text, steps, rows=40, length=32, seed=0):
     """(kind, first segment, second segment) of rows, every token that was covered put back."""
     pieces = Pieces(CLS, SEP, MASK, FIRST, np.zeros(FIRST + len(text.tokens), bool))
-    examples = Examples(text, pieces, seed=seed)
+    examples = TextExamples(text, pieces, seed=seed)
     for step in range(steps):
-        batch = examples.at(step, rows, length, 0.2)
+        batch = examples.at(step, rows * length, length, 0.2)
         ids = batch.input_ids.copy()
         ids.reshape(-1)[batch.places] = batch.targets
         for row, types, kind in zip(ids, batch.token_type_ids, batch.judgements, strict=True):
             assert row[0] == CLS and row[-1] == SEP and len(row) == length
             ends = np.flatnonzero(row == SEP)
-            assert len(ends) == (1 if kind == SINGLE else 2)
+            assert len(ends) == (1 if kind == NOT_ASKED else 2)
             assert np.array_equal(types, np.arange(length) > ends[0])
             yield int(kind), row[1 : ends[0]], row[ends[0] + 1 : -1]
 
@@ -80,7 +81,7 @@ def test_segments_stand_to_each_other_as_their_kind_says():
             assert np.array_equal(more, np.arange(len(more)) + a[-1] + 1), "and the text goes on behind them"
             if len(more):
                 shares.append(len(repeated) / len(a))
-    assert seen == {NEXT, OTHER, SWAPPED, RESTATED, SINGLE}
+    assert seen == {NEXT, OTHER, SWAPPED, RESTATED, NOT_ASKED}
     assert np.mean(gaps) > 0.9
     assert 0.75 < np.mean(shares) < 0.95
 
@@ -98,18 +99,18 @@ def test_segments_begin_with_sentences_and_stay_within_a_document():
 
 def test_held_out_documents_are_never_drawn():
     text = numbered_text()
-    examples = Examples(text, Pieces(CLS, SEP, MASK, FIRST, np.zeros(2000, bool)), seed=0, documents=slice(0, 3))
+    examples = TextExamples(text, Pieces(CLS, SEP, MASK, FIRST, np.zeros(2000, bool)), seed=0, documents=slice(0, 3))
     last = FIRST + 3 * 30 * 7
     for step in range(5):
-        assert examples.at(step, 40, 32, 0.01).targets.max() < last
+        assert examples.at(step, 40 * 32, 32, 0.01).targets.max() < last
 
 
 def test_whole_words_are_masked_in_the_asked_number():
     text = numbered_text()
     later = np.zeros(FIRST + len(text.tokens), bool)
     later[FIRST + 1 :: 2] = True  # words of two pieces, cut nowhere: sentences begin at any parity
-    examples = Examples(text, Pieces(CLS, SEP, MASK, FIRST, later), seed=0)
-    batch = examples.at(0, 40, 32, 0.2)
+    examples = TextExamples(text, Pieces(CLS, SEP, MASK, FIRST, later), seed=0)
+    batch = examples.at(0, 40 * 32, 32, 0.2)
     assert len(batch.places) == round(0.2 * 40 * 32) == len(np.unique(batch.places))
     ids = batch.input_ids.copy().reshape(-1)
     ids[batch.places] = batch.targets
@@ -124,15 +125,15 @@ def test_whole_words_are_masked_in_the_asked_number():
 
 
 def test_documents_that_are_too_short_are_said(tmp_path):
-    examples = Examples(numbered_text(sentences=2), Pieces(CLS, SEP, MASK, FIRST, np.zeros(2000, bool)), seed=0)
+    examples = TextExamples(numbered_text(sentences=2), Pieces(CLS, SEP, MASK, FIRST, np.zeros(2000, bool)), seed=0)
     with pytest.raises(SteadyTuneError, match="has 30 tokens"):
-        examples.at(0, 4, 32, 0.2)
+        examples.at(0, 4 * 32, 32, 0.2)
 
 
 def test_batches_are_functions_of_seed_and_step():
     text = numbered_text()
     pieces = Pieces(CLS, SEP, MASK, FIRST, np.zeros(2000, bool))
-    first, again, other = (Examples(text, pieces, seed=seed).at(3, 8, 32, 0.2) for seed in (0, 0, 1))
+    first, again, other = (TextExamples(text, pieces, seed=seed).at(3, 8 * 32, 32, 0.2) for seed in (0, 0, 1))
     assert np.array_equal(first.input_ids, again.input_ids)
     assert not np.array_equal(first.input_ids, other.input_ids)
 
@@ -152,7 +153,8 @@ def test_candidates_hold_every_target_and_meet_the_sum_over_the_vocabulary():
 
 
 def test_the_fast_forward_pass_is_transformers_own():
-    model = build_model(Shape(2, 32, 2, 64), 300, 64, 0.05, 0)
+    settings = check(Settings, yaml.safe_load(CONFIG.read_text()) | {"width": 32, "feed_forward": 64}, CONFIG)
+    model = build_model(settings, 300, 4)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(FIRST, 300, (4, 48), generator=generator)
     types = (torch.arange(48) > 20).long().expand(4, 48)
@@ -207,8 +209,9 @@ def test_a_corpus_is_tokenized_once_and_reads_as_the_text(corpus, tmp_path):
 def config(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("STEADYTUNE_CORPUS", str(corpus.parent))
     settings = yaml.safe_load(CONFIG.read_text()) | {
-        "vocabulary": 300, "word_pieces": "pieces.txt", "candidates": 200, "width": 16, "feed_forward": 32,
-        "compile": False, "tokens": 12 * 256, "tokens_per_step": 256, "checkpoint_every": 5, "log_every": 4,
+        "vocabulary": 300, "held_out": 2, "word_pieces": "pieces.txt", "candidates": 200, "width": 16,
+        "feed_forward": 32, "compile": False, "tokens": 12 * 256, "tokens_per_step": 256,
+        "checkpoint_every": 5, "log_every": 4,
         "stretches": [{"until": 0.5, "length": 16}, {"until": 1.0, "length": 32}],
     }  # fmt: skip
     letters = "abcdefghijklmnopqrstuvwxyz."
@@ -216,7 +219,7 @@ def config(corpus, tmp_path, monkeypatch):
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters), *words]
     pieces += [f"[unused{number}]" for number in range(300 - len(pieces))]
     (tmp_path / "pieces.txt").write_text("\n".join(pieces) + "\n")
-    settings["corpus"] |= {"file": corpus.name, "sha256": sha256(corpus), "held_out": 2}
+    settings["corpus"] |= {"file": corpus.name, "sha256": sha256(corpus)}
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
@@ -237,32 +240,27 @@ def cut_in_the_eighth_step(monkeypatch):
 
 
 def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkeypatch):
-    module.pretrain_text(config, tmp_path / "whole")
+    module.pretrain(config, Path(), tmp_path / "whole")
     calls = cut_in_the_eighth_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        module.pretrain_text(config, tmp_path / "cut")
+        module.pretrain(config, Path(), tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
-    module.pretrain_text(config, tmp_path / "cut")
+    module.pretrain(config, Path(), tmp_path / "cut")
     assert calls == [*range(8), *range(5, 12)], "it goes on from the checkpoint of step 5"
     assert sha256(tmp_path / "whole" / "model.safetensors") == sha256(tmp_path / "cut" / "model.safetensors")
-    names = (tmp_path / "whole" / "curve.csv").read_text().splitlines()[0].split(",")
-    timeless = [i for i, name in enumerate(names) if name != "seconds"]
-    whole, cut = (
-        [[line.split(",")[i] for i in timeless] for line in (tmp_path / name / "curve.csv").read_text().splitlines()]
-        for name in ("whole", "cut")
-    )
+    whole, cut = ((tmp_path / name / "curve.csv").read_text().splitlines() for name in ("whole", "cut"))
     assert whole == cut
-    assert [line[0] for line in whole] == ["step", "4", "8", "12"]
+    assert [line.split(",")[0] for line in whole] == ["step", "4", "8", "12"]
 
 
 def test_a_checkpoint_of_other_word_pieces_is_not_gone_on_with(config, tmp_path, monkeypatch):
     """Two pieces change places in the file, whose name the settings have."""
     calls = cut_in_the_eighth_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        module.pretrain_text(config, tmp_path / "cut")
+        module.pretrain(config, Path(), tmp_path / "cut")
     path = config.with_name("pieces.txt")
     path.write_text(path.read_text().replace("dog\ncat", "cat\ndog"))
-    module.pretrain_text(config, tmp_path / "cut")
+    module.pretrain(config, Path(), tmp_path / "cut")
     assert calls == [*range(8), *range(12)], "it starts anew, for the checkpoint of step 5 is of other pieces"
 
 
@@ -278,7 +276,7 @@ def test_the_clock_ends_the_schedule_where_it_is_ahead(config, tmp_path, monkeyp
         return result
 
     monkeypatch.setattr(module.Training, "_step", three_seconds)
-    module.pretrain_text(config, tmp_path / "out", minutes=0.25)
+    module.pretrain(config, Path(), tmp_path / "out", minutes=0.25)
     record = json.loads((tmp_path / "out" / "pretraining.json").read_text())
     assert record["steps"] == 5, "15 seconds at 3 a step, where the tokens would take 12 steps"
     assert record["final"]["progress"] == 1
@@ -287,7 +285,7 @@ def test_the_clock_ends_the_schedule_where_it_is_ahead(config, tmp_path, monkeyp
 
 
 def test_the_folder_is_small_loads_offline_and_says_what_it_is(config, tmp_path):
-    module.pretrain_text(config, tmp_path / "out")
+    module.pretrain(config, Path(), tmp_path / "out")
     folder = tmp_path / "out"
     verify(folder)
     assert {path.name for path in tmp_path.iterdir()} == {"out", config.name, "pieces.txt"}, "nothing partial is left"
@@ -324,7 +322,7 @@ def test_bad_input_is_said_in_one_line(config, corpus, tmp_path, monkeypatch):
     ):
         config.write_text(written.replace(old, new))
         with pytest.raises(SteadyTuneError, match=said) as caught:
-            module.pretrain_text(config, tmp_path / "out")
+            module.pretrain(config, Path(), tmp_path / "out")
         assert "\n" not in str(caught.value)
     with pytest.raises(SteadyTuneError, match="no such corpus"):
         find_corpus("elsewhere.txt")

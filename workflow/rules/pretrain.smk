@@ -19,8 +19,11 @@ rule pretrain:
         runtime=240,
     params:
         settings=dag.pretraining_digest,
+        config=lambda wildcards: str(dag.pretraining_config(wildcards)),
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
+        store=str(dag.suite.file.store),
     shell:
-        f"python -m steadytune pretrain {dag.file} {{wildcards.key}} >{{log}} 2>&1"
+        "python -m steadytune pretrain {params.config:q} {params.folder:q} --store {params.store:q} >{log} 2>&1"
 
 
 ruleorder: pretrain > stage_encoder

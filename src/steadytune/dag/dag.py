@@ -67,21 +67,25 @@ class Dag(Targets):
 
     def pretraining_inputs(self, wildcards: Any) -> list[str]:
         """The staged text that an encoder is pretrained on; none where it is a file outside the store."""
-        corpus = generated_corpus(self._pretraining_settings(wildcards.key))
+        corpus = generated_corpus(self._pretraining_settings(wildcards))
         return [self.receipt("datasets", corpus)] if corpus else []
 
     def pretraining_digest(self, wildcards: Any) -> str:
         """The digest of an encoder's pretraining settings: changed settings train it again."""
-        return canonical_digest(self._pretraining_settings(wildcards.key))
+        return canonical_digest(self._pretraining_settings(wildcards))
+
+    def pretraining_config(self, wildcards: Any) -> Path:
+        """The file of an encoder's pretraining settings."""
+        path = self.lock.pretraining(wildcards.key)
+        assert path is not None, "the rule's pattern admits pretrained encoders only"
+        return path
 
     def pretraining_threads(self, wildcards: Any) -> int:
         """Part of the settings, as a cell's."""
-        return self._pretraining_settings(wildcards.key)["threads"]
+        return self._pretraining_settings(wildcards)["threads"]
 
-    def _pretraining_settings(self, key: str) -> dict[str, Any]:
-        path = self.lock.pretraining(key)
-        assert path is not None, "the rule's pattern admits pretrained encoders only"
-        return _said(lambda: read_yaml(path))
+    def _pretraining_settings(self, wildcards: Any) -> dict[str, Any]:
+        return _said(lambda: read_yaml(self.pretraining_config(wildcards)))
 
     def layer_inputs(self, wildcards: Any) -> list[str]:
         """What a measurement of layers reads."""

@@ -1,45 +1,45 @@
-"""Batches for pretraining on text: each a function of the text, the seed and the step, so that resuming needs no state.
+"""Training rows: each batch is a function of the corpus, the seed and the step, so resuming needs no state.
 
-Every row is full: [CLS] a [SEP] b [SEP], or [CLS] a [SEP], of exactly the asked length, so that no token is padding and
-attention needs no mask. What b is to a is the pair objective:
-
-- NEXT: b goes on where a ends (Devlin et al. 2019).
-- OTHER: b is from somewhere else in the corpus (their second class).
-- SWAPPED: b comes before a in the text (Lan et al. 2020).
-- RESTATED: b repeats a with some tokens left out, then goes on. Masked tokens of one segment stand unmasked in the
-  other, so that looking across segments pays from the first steps (ours).
+Every row of a batch has the same length, [CLS] a [SEP] b [SEP] or [CLS] a [SEP], so nothing is padding and attention
+needs no mask. Two classes say what the rows hold: `text.TextExamples` and `sentences.SentenceExamples`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from steadytune.errors import SteadyTuneError
-from steadytune.pretraining.text import Text
 from steadytune.pretraining.tokenizer import SPECIAL_TOKENS
 from steadytune.streams import derive
 
-NEXT, OTHER, SWAPPED, RESTATED = range(4)
-SINGLE = -100
-"""No second segment; cross_entropy's index of targets to ignore."""
-KINDS = (NEXT, OTHER, SWAPPED, RESTATED, SINGLE)
-SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)
-"""How often each of KINDS is drawn."""
-_DROPPED = 0.3
-"""Largest share of tokens that a restatement leaves out."""
+NOT_ASKED = -100
+"""The judgement of a row without one: the index that cross_entropy ignores."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A tokenized corpus; sentences and documents are given by where they start."""
+
+    tokens: np.ndarray
+    """(tokens,) uint16, without special tokens."""
+    sentences: np.ndarray
+    """(sentences + 1,) int64: the first token of each sentence, and the number of tokens."""
+    documents: np.ndarray
+    """(documents + 1,) int64: the first sentence of each document, and the number of sentences."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """What masking needs to know of a vocabulary: the numbers of special tokens, and which pieces go on with a word."""
+    """What masking needs to know of a vocabulary."""
 
     cls: int
     sep: int
     mask: int
     first: int
-    """The first number that is no special token's."""
+    """The smallest number of a piece that is not a special token."""
     later: np.ndarray
-    """(vocabulary,) bool: the piece is not a word's first."""
+    """(vocabulary,) bool: the piece continues a word."""
 
     @classmethod
     def of(cls, vocabulary: list[str]) -> "Pieces":
@@ -61,85 +61,61 @@ class Batch:
     targets: np.ndarray
     """(masked,): the tokens that stood there."""
     judgements: np.ndarray
-    """(rows,): of KINDS."""
+    """(rows,): the class of each row, or NOT_ASKED."""
 
 
-class Examples:
-    """Draws the rows of any step from a text or a part of its documents."""
+@dataclass(frozen=True)
+class Layout:
+    """Where the tokens of a batch's rows come from."""
 
-    def __init__(self, text: Text, pieces: Pieces, *, seed: int, documents: slice = slice(None)) -> None:
-        """Rows come from `documents` alone."""
+    index: np.ndarray
+    """(rows, length): places in `Text.tokens`; under a special token they may lie beyond it."""
+    cut: np.ndarray
+    """(rows,): tokens of the first segment; length - 2 if there is no second one."""
+    judgements: np.ndarray
+    """(rows,): as in `Batch`."""
+
+
+class Examples(ABC):
+    """Draws the rows of any step from some documents of a corpus."""
+
+    classes: ClassVar[int]
+    """Classes of the judgement."""
+
+    def __init__(self, text: Text, pieces: Pieces, seed: int) -> None:
         self.text, self.pieces, self.seed = text, pieces, seed
-        numbers = range(*documents.indices(len(text.documents) - 1))
-        first, last = text.documents[numbers.start], text.documents[numbers.stop]
-        self.starts = text.sentences[first:last]
-        ends = text.sentences[text.documents[numbers.start + 1 : numbers.stop + 1]]
-        self.room = np.repeat(ends, np.diff(text.documents[numbers.start : numbers.stop + 1])) - self.starts
-        self._fitting: dict[int, np.ndarray] = {}
 
-    def at(self, step: int, rows: int, length: int, mask_rate: float) -> Batch:
-        """The batch of step `step`: `rows` of `length` tokens, of which a share of `mask_rate` is to be predicted."""
+    def at(self, step: int, tokens: int, length: int, mask_rate: float) -> Batch:
+        """The batch of step `step`: at most `tokens` tokens, in rows of at most `length`."""
         rng = np.random.Generator(np.random.Philox(derive(self.seed, "examples", step)))
-        kinds = rng.choice(KINDS, rows, p=SHARES)
-        index, cut = self._layout(rng, kinds, length)
-        columns = np.arange(length)
-        ids = self.text.tokens[index].astype(np.int64)
-        ids[:, 0], ids[:, -1] = self.pieces.cls, self.pieces.sep
-        ids[np.arange(rows), cut + 1] = self.pieces.sep
-        types = (columns > cut[:, None] + 1).astype(np.int64)
-        places = self._choose(rng, ids, round(mask_rate * ids.size))
+        layout = self._layout(rng, tokens, length)
+        rows, cut = np.arange(len(layout.cut)), layout.cut
+        ids = self.text.tokens.take(layout.index, mode="clip").astype(np.int64)
+        ids[:, 0], ids[:, -1], ids[rows, cut + 1] = self.pieces.cls, self.pieces.sep, self.pieces.sep
+        types = (np.arange(ids.shape[1]) > cut[:, None] + 1).astype(np.int64)
+        places = self._choose(rng, ids, types, layout.judgements, mask_rate)
         targets = ids.reshape(-1)[places]
         ids.reshape(-1)[places] = self._cover(rng, targets)
-        return Batch(ids, types, places, targets, kinds)
+        return Batch(ids, types, places, targets, layout.judgements)
 
-    def starts_with_room(self, tokens: int) -> np.ndarray:
-        """Sentence starts after which the document has `tokens` more tokens.
+    @abstractmethod
+    def _layout(self, rng: np.random.Generator, tokens: int, length: int) -> Layout:
+        """Draw the rows."""
 
-        Raises:
-            SteadyTuneError: there is none.
-        """
-        if tokens not in self._fitting:
-            self._fitting[tokens] = self.starts[self.room >= tokens]
-            if not len(self._fitting[tokens]):
-                raise SteadyTuneError(f"the corpus: no document, or none that is held out, has {tokens} tokens")
-        return self._fitting[tokens]
-
-    def _layout(self, rng: np.random.Generator, kinds: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where in the text the token of each (row, column) stands, and (rows,) how many tokens segment a has."""
-        rows, content = len(kinds), length - 3
-        starts = self.starts_with_room(length - 2)
-        window, elsewhere = (starts[rng.integers(len(starts), size=rows)] for _ in range(2))
-        wish = rng.uniform(0.25, 0.75, rows) * content
-        sentences = self.text.sentences
-        cut = sentences[np.searchsorted(sentences, window + wish.astype(np.int64), "right") - 1] - window
-        # A sentence that is too long to end within the first segment is cut where the wish is.
-        cut = np.where(cut < 0.15 * content, wish, cut).astype(np.int64)
-        a, b = window.copy(), window + cut
-        swapped = kinds == SWAPPED
-        a[swapped], b[swapped] = b[swapped], a[swapped]
-        cut[swapped] = content - cut[swapped]
-        b[kinds == OTHER] = elsewhere[kinds == OTHER]
-        cut[kinds == SINGLE] = length - 2
-        column = np.arange(length)[None]
-        inside = np.clip(column - cut[:, None] - 2, 0, None)
-        for row in np.flatnonzero(kinds == RESTATED):
-            dropped = rng.random(length) < rng.uniform(0, _DROPPED)
-            dropped[cut[row] :] = False
-            b[row], inside[row] = window[row], np.argsort(dropped, kind="stable")[inside[row]]
-        first = np.clip(column - 1, 0, None)
-        return np.where(column <= cut[:, None], a[:, None] + first, b[:, None] + inside), cut
-
-    def _choose(self, rng: np.random.Generator, ids: np.ndarray, count: int) -> np.ndarray:
-        """`count` positions of whole words, but for the last word, which may be cut; (count,) ascending."""
-        lots = rng.random(ids.shape)
-        lots[ids < self.pieces.first] = np.inf
-        # Every piece of a word draws the lot of its first.
-        first = np.maximum.accumulate(np.where(self.pieces.later[ids], 0, np.arange(ids.shape[1])), axis=1)
-        lots = np.take_along_axis(lots, first, axis=1).reshape(-1)
-        return np.sort(np.argpartition(lots, count)[:count])
+    @abstractmethod
+    def _choose(
+        self, rng: np.random.Generator, ids: np.ndarray, types: np.ndarray, judgements: np.ndarray, mask_rate: float
+    ) -> np.ndarray:
+        """The places to predict, counted over the flattened rows, ascending."""
 
     def _cover(self, rng: np.random.Generator, targets: np.ndarray) -> np.ndarray:
-        """What stands at the positions to predict: 80 % [MASK], 10 % a random piece, 10 % the piece itself."""
+        """What stands at the places to predict: 80 % [MASK], 10 % a random piece, 10 % the piece itself."""
         how = rng.random(len(targets))
         random = rng.integers(self.pieces.first, len(self.pieces.later), len(targets))
         return np.where(how < 0.8, self.pieces.mask, np.where(how < 0.9, random, targets))
+
+
+def stretches(cut: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far into segment a and segment b each column of a row reads, (1, length) and (rows, length)."""
+    column = np.arange(length)[None]
+    return np.clip(column - 1, 0, None), np.clip(column - cut[:, None] - 2, 0, None)

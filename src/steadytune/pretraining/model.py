@@ -1,61 +1,43 @@
 """BERT's forward pass for pretraining, written for speed: transformers' parameters, full rows, no mask, no dropout."""
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from steadytune.pretraining.examples import RESTATED
+from steadytune.pretraining.settings import Settings
 from steadytune.streams import derive
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The size of the encoder."""
-
-    layers: int
-    width: int
-    heads: int
-    feed_forward: int
-
-
-def build_model(shape: Shape, vocabulary: int, positions: int, deviation: float, seed: int) -> "BertForPreTraining":
-    """A BERT with pooler, masked-token head and pair head, drawn from the seed.
-
-    Args:
-        shape: its size.
-        vocabulary: number of word pieces.
-        positions: length of the longest input.
-        deviation: standard deviation of the initial weights.
-        seed: of the initial weights.
-    """
+def build_model(settings: Settings, vocabulary: int, classes: int) -> "BertForPreTraining":
+    """A BERT with pooler, masked-token head and a judgement head of `classes`, drawn from the seed."""
     from transformers import BertConfig, BertForPreTraining
 
-    torch.manual_seed(derive(seed, "init"))
+    torch.manual_seed(derive(settings.seed, "init"))
     config = BertConfig(
         vocab_size=vocabulary,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.feed_forward,
-        max_position_embeddings=positions,
+        hidden_size=settings.width,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.feed_forward,
+        max_position_embeddings=settings.max_tokens,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        initializer_range=deviation,
+        initializer_range=settings.initializer_range,
         pad_token_id=0,
     )
     model = BertForPreTraining(config)
-    model.cls.seq_relationship = nn.Linear(shape.width, RESTATED + 1)
+    model.cls.seq_relationship = nn.Linear(settings.width, classes)
     with torch.no_grad():
-        # Waves in place of noise: neighbours look alike from the start, and "one to the left" is one linear map for all
-        # positions, which attention would otherwise have to find for each. They are trained like any weight.
-        model.bert.embeddings.position_embeddings.weight.copy_(deviation * math.sqrt(2) * waves(positions, shape.width))
+        # Waves instead of noise: neighbours look alike from the start, and "one to the left" is one linear map for all
+        # positions, which attention would otherwise have to learn for each. They are trained like any weight.
+        amplitude = settings.initializer_range * math.sqrt(2)
+        model.bert.embeddings.position_embeddings.weight.copy_(amplitude * waves(settings.max_tokens, settings.width))
     return model
 
 
@@ -85,7 +67,7 @@ def hidden_states(model: Any, input_ids: Tensor, token_type_ids: Tensor, dtype: 
 
 
 def masked_logits(model: Any, hidden: Tensor, places: Tensor, candidates: Tensor | None = None) -> Tensor:
-    """Scores at the flattened positions `places`, (masked, candidates), in fp32; of every piece where none are named.
+    """Scores at the flattened positions `places`, (masked, candidates), in fp32; of every piece if none are named.
 
     Only these positions go through the output layer, which is as wide as the vocabulary.
     """

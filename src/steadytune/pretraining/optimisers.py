@@ -12,7 +12,7 @@ from steadytune.pretraining.settings import Settings
 class Optimisers:
     """Muon (Jordan et al. 2024) takes small models through the plateau of masked language modelling sooner than AdamW.
 
-    Embeddings, heads, biases and norms, which it is not made for, are AdamW's. State is numbered as if it were one.
+    AdamW updates embeddings, heads, biases and norms, which Muon is not made for. State is numbered as for one.
     """
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
@@ -24,7 +24,7 @@ class Optimisers:
         decay = settings.weight_decay
         self.peaks = (settings.matrix_learning_rate, settings.learning_rate)
         self.parts: tuple[torch.optim.Optimizer, ...] = (
-            # Updates of AdamW's size, so that one decay and one order of learning rates suits both.
+            # Updates of AdamW's size, so that one weight decay and similar learning rates suit both.
             torch.optim.Muon(matrices, lr=0.0, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(
                 [{"params": tables, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}],
@@ -63,7 +63,7 @@ class Optimisers:
         return {"state": {**first, **{number + self.sizes[0]: state for number, state in second.items()}}}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         first = self.sizes[0]
         states = ({}, {})
         for number, state in state_dict["state"].items():

@@ -1,4 +1,4 @@
-"""How an encoder is pretrained on text: `config/encoders/<name>.yaml`."""
+"""How an encoder is pretrained: `config/encoders/<name>.yaml`."""
 
 from typing import Literal, Self
 
@@ -7,24 +7,22 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 from steadytune.schema import Checked
 
 
-class Corpus(Checked):
-    """The text: a file in the folder that STEADYTUNE_CORPUS names."""
+class TextFile(Checked):
+    """Plain text: a file in the folder that STEADYTUNE_CORPUS names."""
 
     file: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     title: str
     licence: str
-    held_out: PositiveInt
-    """So many documents at its end are never trained on; the log's held-out scores are theirs."""
 
 
 class Stretch(Checked):
-    """A part of the training with rows of one length."""
+    """A part of the training with one length of rows."""
 
     until: float = Field(gt=0, le=1)
     """Where it ends, as a share of the training."""
     length: int = Field(ge=16)
-    """Tokens a row."""
+    """Tokens a row; of a generated corpus, tokens of the longest row."""
 
 
 class Settings(Checked):
@@ -32,41 +30,46 @@ class Settings(Checked):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    corpus: Corpus
-    vocabulary: PositiveInt
-    """Number of word pieces."""
+    corpus: str | TextFile
+    """A generated data set in the store, `<owner>/<name>/<config>`, or plain text."""
+    held_out: PositiveInt
+    """Documents at the end of the corpus that are not trained on; the log's held-out scores are theirs."""
+    vocabulary: int = Field(ge=77)
+    """Largest number of word pieces, of which at least 77 are special tokens, letters and digits."""
     word_pieces: str | None = None
-    """A file beside this one that has them, one a line; without it they are learned, each time a little otherwise."""
+    """A file beside this one that lists the pieces of plain text, one a line. Without it they are learned, and differ
+    from run to run. A generated corpus has its words as pieces."""
     layers: PositiveInt
     width: PositiveInt
     heads: PositiveInt
     feed_forward: PositiveInt
     dropout: float = Field(ge=0, lt=1)
-    """What the encoder's config.json asks of fine-tuning; pretraining has none, for little is seen twice."""
+    """For fine-tuning, in the encoder's config.json. Pretraining has none, since it sees little twice."""
     initializer_range: PositiveFloat
-    """Standard deviation of the initial weights."""
+    """Standard deviation of the initial weights; BERT's 0.02 suits a width of 768 and starts a narrow model slowly."""
     seed: int
     threads: PositiveInt
-    """Threads of PyTorch: sums are ordered by it, so that another number gives other bits."""
+    """Threads of PyTorch. They order sums, so another number gives other bits."""
     precision: Literal["fp32", "bf16"]
     """Of the forward and backward pass; weights and optimisers are fp32."""
     compile: bool
-    """Fuse operations with torch.compile, which takes a C++ compiler and is half as fast again on a CPU."""
+    """Fuse operations with torch.compile: needs a C++ compiler, and cuts a long training on a CPU by a third."""
     tokens: PositiveFloat
     """Length of the training in tokens read, special tokens included."""
     tokens_per_step: PositiveInt
+    """Filled with whole rows."""
     stretches: tuple[Stretch, ...] = Field(min_length=1)
-    """Lengths of rows in turn: short ones are cheap and teach words, long ones teach the later positions."""
+    """Lengths of rows over the training: short rows are cheap and teach words, long ones the later positions."""
     mask_rate: float = Field(gt=0, lt=1)
-    """Share of tokens that are predicted, whole words at a time."""
+    """Share of tokens that are predicted: of plain text in whole words, of a generated corpus in one sentence a row."""
     candidates: PositiveInt
-    """Pieces in a step's softmax (`candidates.py`); as many as `vocabulary` make it exact."""
+    """Pieces in a step's softmax (`candidates.py`); exact if it is all of `vocabulary`."""
     learning_rate: PositiveFloat
     """Peak of the one cycle, of AdamW: embeddings, heads, biases and norms."""
     matrix_learning_rate: PositiveFloat
     """Peak of the one cycle, of Muon: the layers' matrices."""
     warmup: float = Field(gt=0, lt=1)
-    """Share of the training with rising rates; then they fall linearly to nought."""
+    """Share of the training with rising rates; then they fall linearly to zero."""
     weight_decay: float = Field(ge=0)
     clip: PositiveFloat
     """Largest norm of the gradient."""
@@ -85,7 +88,7 @@ class Settings(Checked):
         if any(self.tokens_per_step % stretch.length for stretch in self.stretches):
             raise ValueError(f"lengths that divide tokens_per_step, {self.tokens_per_step}")
         masked = round(self.mask_rate * self.tokens_per_step)
-        if not masked <= self.candidates <= self.vocabulary:
+        if not min(masked, self.vocabulary) <= self.candidates <= self.vocabulary:
             raise ValueError(f"candidates from {masked}, the tokens that a step predicts, to vocabulary")
         return self
 
@@ -100,7 +103,7 @@ class Settings(Checked):
         return max(1, round(self.tokens / self.tokens_per_step))
 
     def length(self, progress: float) -> int:
-        """Tokens a row where `progress` of the training is done."""
+        """Tokens a row when `progress` of the training is done."""
         return next((s.length for s in self.stretches if progress < s.until), self.stretches[-1].length)
 
     def rate(self, progress: float) -> float:

@@ -1,4 +1,4 @@
-"""Plain text made ready for pretraining once: a WordPiece tokenizer and every token in one memory-mapped file."""
+"""Plain text prepared for pretraining: a WordPiece tokenizer, and every token in one memory-mapped file."""
 
 import json
 import logging
@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
+from steadytune.pretraining.examples import Text
 from steadytune.pretraining.tokenizer import SPECIAL_TOKENS, build_backend, build_tokenizer
 
 if TYPE_CHECKING:
@@ -26,23 +26,11 @@ CORPUS_VARIABLE = "STEADYTUNE_CORPUS"
 ARRAYS = ("tokens", "sentences", "documents")
 _LIMIT = np.iinfo(np.uint16).max + 1
 _ALPHABET = 120
-"""Characters with a piece of their own; rarer ones, most of foreign scripts, make their word unknown."""
+"""Characters with a piece of their own. A word with a rarer one, mostly of a foreign script, is unknown."""
 _PARAGRAPHS = 4096
 """Paragraphs tokenized at a time."""
-# Punctuation ends a sentence where a capital, a digit or a quotation mark follows and no single initial comes before.
+# Punctuation ends a sentence if a capital, a digit or a quotation mark follows and no single initial comes before.
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?][\"')\]])|(?<=[\w)][\w)][.!?]))\s+(?=[\"'(\[]?[A-Z0-9])")
-
-
-@dataclass(frozen=True)
-class Text:
-    """A tokenized corpus; sentences and documents are given by where they start."""
-
-    tokens: np.ndarray
-    """(tokens,) uint16, without special tokens; read from disk as needed."""
-    sentences: np.ndarray
-    """(sentences + 1,) int64: the first token of each sentence, and the number of tokens."""
-    documents: np.ndarray
-    """(documents + 1,) int64: the first sentence of each document, and the number of sentences."""
 
 
 def find_corpus(name: str) -> Path:
@@ -56,25 +44,25 @@ def find_corpus(name: str) -> Path:
         raise SteadyTuneError(f"{name}: set the environment variable {CORPUS_VARIABLE} to the folder that holds it")
     path = Path(folder) / name
     if not path.is_file():
-        raise SteadyTuneError(f"{path}: no such corpus; {CORPUS_VARIABLE} names the folder that it was looked for in")
+        raise SteadyTuneError(f"{path}: no such corpus; {CORPUS_VARIABLE} names the folder to look in")
     return path
 
 
 def prepare(
     corpus: Path, vocabulary: int, max_tokens: int, cache: Path, word_pieces: Path | None = None
 ) -> tuple[Text, "PreTrainedTokenizerFast"]:
-    """The tokens of a corpus and its tokenizer, from the folder `cache` where an earlier call left them.
+    """The tokens of a corpus and its tokenizer; an earlier call leaves them in the folder `cache`.
 
     Args:
-        corpus: UTF-8 text, a paragraph a line and an empty line between documents; `.xz` is unpacked on the way.
+        corpus: UTF-8 text, one paragraph a line and an empty line between documents; `.xz` is unpacked on the way.
         vocabulary: number of word pieces, special tokens included.
-        max_tokens: what the tokenizer says is the longest input.
-        cache: a folder of this function's own, one folder in it for each corpus and vocabulary.
-        word_pieces: a file of `vocabulary` pieces, one a line in the order of their numbers; without it they are
-            learned, which gives other pieces each time, because the trainer breaks ties by the order of a hash table.
+        max_tokens: the longest input, as the tokenizer reports it.
+        cache: gets one folder for each corpus and vocabulary.
+        word_pieces: a file of `vocabulary` pieces, one a line in the order of their numbers. Without it they are
+            learned, and differ from call to call, because the trainer breaks ties by the order of a hash table.
 
     Raises:
-        SteadyTuneError: no such corpus, one without two documents, or a vocabulary that 16 bits cannot hold.
+        SteadyTuneError: no such corpus, fewer than two documents, or a vocabulary that 16 bits cannot hold.
     """
     if not len(SPECIAL_TOKENS) + _ALPHABET < vocabulary <= _LIMIT:
         raise SteadyTuneError(f"vocabulary: {vocabulary}: expected a number from {_ALPHABET + 6} to {_LIMIT}")
@@ -95,10 +83,10 @@ def prepare(
 
 
 def read_word_pieces(path: Path, vocabulary: int) -> list[str]:
-    """The pieces of a vocabulary's file.
+    """The pieces in a vocabulary file.
 
     Raises:
-        SteadyTuneError: no such file, or not `vocabulary` different pieces with the special tokens first.
+        SteadyTuneError: no such file, or it does not have `vocabulary` different pieces, special tokens first.
     """
     if not path.is_file():
         raise SteadyTuneError(f"{path}: no such file of word pieces")
@@ -109,7 +97,7 @@ def read_word_pieces(path: Path, vocabulary: int) -> list[str]:
 
 
 def learn_vocabulary(paragraphs: Iterator[str], size: int) -> list[str]:
-    """The word pieces of a text by the library's trainer, in the order of their numbers."""
+    """Word pieces learned by the library's trainer, in the order of their numbers."""
     from tokenizers import trainers
 
     tokenizer = build_backend(list(SPECIAL_TOKENS))
@@ -136,7 +124,7 @@ def read_documents(corpus: Path) -> Iterator[list[str]]:
 
 
 def split_sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph, by punctuation alone."""
+    """The sentences of a paragraph, found by punctuation alone."""
     return _SENTENCE_END.split(paragraph)
 
 
@@ -163,7 +151,7 @@ def _fill(folder: Path, corpus: Path, vocabulary: int, pieces: list[str] | None)
 
 
 def _batches(documents: Iterator[list[str]], counts: list[int]) -> Iterator[list[str]]:
-    """Sentences in lists long enough to be tokenized at once; how many each document has is added to `counts`."""
+    """Lists of sentences to tokenize at once; each document's number of sentences is added to `counts`."""
     batch: list[str] = []
     for document in documents:
         sentences = [sentence for paragraph in document for sentence in split_sentences(paragraph)]

@@ -1,4 +1,4 @@
-"""A lower-cased WordPiece tokenizer whose vocabulary is the words of a corpus, and its letters for every other word."""
+"""A lower-cased WordPiece tokenizer whose vocabulary is the words of a corpus, and letters for every other word."""
 
 import string
 from collections import Counter
@@ -15,10 +15,10 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def build_vocabulary(texts: Iterable[str], size: int) -> list[str]:
     """Special tokens, letters and digits (as first and as later pieces), then the most frequent words up to `size`.
 
-    No merges are learned, because their ties would be broken by the order of a hash table: this list is a function of
-    the texts alone.
+    No merges are learned, because the trainer breaks ties by the order of a hash table: this list depends on the texts
+    alone.
     """
-    letters = string.ascii_lowercase + string.digits
+    letters = [*string.ascii_lowercase, *string.digits]
     vocabulary = [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]
     counts = Counter(word for text in texts for word in text.lower().split())
     ranked = sorted(counts, key=lambda word: (-counts[word], word))

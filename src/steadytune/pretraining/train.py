@@ -1,8 +1,8 @@
-"""Pretraining on text: whole-word masked language modelling and a pair objective, one cycle of the learning rate.
+"""Pretraining of an encoder: masked language modelling and a judgement of pairs, one cycle of the learning rate.
 
-Everything random is a function of the seed and the step, so a run that was cut goes on from its checkpoint to the same
+Everything random is a function of the seed and the step, so a run that was cut resumes from its checkpoint to the same
 bits, on the same machine and versions. `minutes` trades that for an end on time: the schedule then follows the clock
-where that is ahead of the tokens, and the log keeps the course that it took.
+when that is ahead of the tokens, and the curve records the course that it took.
 """
 
 import logging
@@ -19,12 +19,14 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.methods.base import Composition
 from steadytune.pretraining.candidates import draw_candidates
-from steadytune.pretraining.examples import RESTATED, Examples, Pieces
+from steadytune.pretraining.examples import Examples, Pieces
 from steadytune.pretraining.export import export
-from steadytune.pretraining.model import Shape, build_model, hidden_states, losses, masked_logits, pair_logits
+from steadytune.pretraining.model import build_model, hidden_states, losses, masked_logits, pair_logits
 from steadytune.pretraining.optimisers import Optimisers
+from steadytune.pretraining.sentences import SentenceExamples, read_sentences
 from steadytune.pretraining.settings import Settings
 from steadytune.pretraining.text import find_corpus, prepare
+from steadytune.pretraining.text_examples import RESTATED, TextExamples
 from steadytune.schema import check, read_yaml
 from steadytune.streams import derive
 from steadytune.suite.cell import canonical_digest
@@ -39,7 +41,6 @@ COLUMNS = (
     "step",
     "tokens",
     "progress",
-    "seconds",
     "learning_rate",
     "masked_loss",
     "pair_loss",
@@ -47,45 +48,52 @@ COLUMNS = (
     "held_out_accuracy",
     "held_out_pair_accuracy",
 )
-_CHECKED = 8
-"""Batches of held-out text at every line of the log."""
+_CHECKED, _CHECKED_ROWS = 8, 64
+"""Batches of held-out text at every line of the log, and rows in each."""
 
 
-def pretrain_text(config: Path, output: Path, minutes: float | None = None) -> None:
-    """Train the encoder of a config file on its corpus and leave its folder at `output`, whole or not at all.
+def pretrain(config: Path, store: Path, output: Path, minutes: float | None = None) -> None:
+    """Train the encoder of a config file on its corpus and leave its folder at `output`, complete or not at all.
 
-    What is needed to go on after a cut, and the tokenized corpus, lie in `.<output>.partial` beside it until then.
+    Until then `.<output>.partial` beside it holds the checkpoint and the tokenized text.
 
     Args:
         config: a file of `Settings`.
+        store: has the corpus, if it is a generated one.
         output: a folder, replaced.
-        minutes: end within so much time of training, over all runs together, even if tokens are left.
+        minutes: end within this time of training, over all runs together, even if tokens are left.
 
     Raises:
         SteadyTuneError: a wrong config file, or no such corpus.
     """
     settings = check(Settings, read_yaml(config), config)
-    corpus = find_corpus(settings.corpus.file)
-    if sha256(corpus) != settings.corpus.sha256:
-        raise SteadyTuneError(f"{corpus}: not the file of SHA-256 {settings.corpus.sha256} that {config} names")
-    device = pick_device()
-    set_determinism("bitwise", settings.threads, device)
     work = output.with_name(f".{output.name}.partial")
-    word_pieces = config.with_name(settings.word_pieces) if settings.word_pieces else None
-    text, tokenizer = prepare(corpus, settings.vocabulary, settings.max_tokens, work / "corpus", word_pieces)
+    kind: type[TextExamples | SentenceExamples]
+    if isinstance(settings.corpus, str):
+        corpus, kind = store / "datasets" / settings.corpus / "train-00000-of-00001.parquet", SentenceExamples
+        text, tokenizer = read_sentences(corpus, settings.vocabulary, settings.max_tokens)
+    else:
+        corpus, kind = find_corpus(settings.corpus.file), TextExamples
+        if sha256(corpus) != settings.corpus.sha256:
+            raise SteadyTuneError(f"{corpus}: not the file of SHA-256 {settings.corpus.sha256} that {config} names")
+        word_pieces = config.with_name(settings.word_pieces) if settings.word_pieces else None
+        text, tokenizer = prepare(corpus, settings.vocabulary, settings.max_tokens, work / "corpus", word_pieces)
     numbers = tokenizer.get_vocab()
     vocabulary = sorted(numbers, key=numbers.__getitem__)
-    pieces = Pieces.of(vocabulary)
-    shape = Shape(settings.layers, settings.width, settings.heads, settings.feed_forward)
-    model = build_model(shape, len(numbers), settings.max_tokens, settings.initializer_range, settings.seed)
-    documents = len(text.documents) - 1 - settings.corpus.held_out
+    documents = len(text.documents) - 1 - settings.held_out
     if documents < 1:
-        raise SteadyTuneError(f"{config}: corpus.held_out: {settings.corpus.held_out}: {corpus} has no more documents")
-    train = Examples(text, pieces, seed=settings.seed, documents=slice(0, documents))
-    held_out = Examples(text, pieces, seed=derive(settings.seed, "held-out"), documents=slice(documents, None))
+        raise SteadyTuneError(f"{config}: held_out: {settings.held_out}: {corpus} has no more documents")
+    device = pick_device()
+    set_determinism("bitwise", settings.threads, device)
+    pieces = Pieces.of(vocabulary)
+    model = build_model(settings, len(vocabulary), kind.classes)
+    train = kind(text, pieces, seed=settings.seed, documents=slice(0, documents))
+    held_out = kind(text, pieces, seed=derive(settings.seed, "held-out"), documents=slice(documents, None))
     training = Training(model, train, held_out, settings, minutes, device)
-    state = training.fit(work / "checkpoint.safetensors", canonical_digest(vocabulary))
+    state = training.fit(work / "checkpoint.safetensors", canonical_digest([vocabulary, sha256(corpus)]))
     export(work, output, model, tokenizer, settings, COLUMNS, state)
+    # In no file of the folder: their hashes are part of the fingerprint of every cell that reads the encoder.
+    log.info("%s: pretrained in %.0f s", output, state["seconds"])
 
 
 class Training:
@@ -106,17 +114,17 @@ class Training:
         self.dtype = TYPES.get(settings.precision, torch.float32)
         self.losses = torch.compile(losses, dynamic=False) if settings.compile else losses
 
-    def fit(self, checkpoint: Path, vocabulary: str) -> dict[str, Any]:
-        """Train to the end, from the checkpoint if it is of the same settings and pieces; the record of the training.
+    def fit(self, checkpoint: Path, inputs: str) -> dict[str, Any]:
+        """Train to the end, from the checkpoint if it has the same settings and inputs; the record of the training.
 
         Args:
             checkpoint: its file.
-            vocabulary: digest of the word pieces, of which the settings have the file's name at most.
+            inputs: digest of the corpus and the word pieces.
 
         Raises:
             Interrupted: SIGTERM came; the checkpoint is written.
         """
-        settings, fingerprint = self.settings, f"{self.settings.model_dump_json(exclude_none=True)} {vocabulary}"
+        settings, fingerprint = self.settings, f"{self.settings.model_dump_json(exclude_none=True)} {inputs}"
         state = load_checkpoint(checkpoint, self.model, self.optimisers, NO_METHOD, fingerprint) or {
             "fingerprint": fingerprint, "step": 0, "seconds": 0.0, "progress": 0.0, "window": [], "curve": [],
         }  # fmt: skip
@@ -137,16 +145,16 @@ class Training:
         return state | {"minutes": self.minutes}
 
     def _progress(self, step: int, seconds: float) -> float:
-        """How much of the schedule is over: by the tokens, or by the clock where that is ahead."""
+        """The share of the schedule that is over: by the tokens, or by the clock if that is ahead."""
         clock = seconds / (60 * self.minutes) if self.minutes else 0.0
         return min(1.0, max(step / self.settings.steps, clock))
 
     def _step(self, step: int, progress: float) -> tuple[float, float]:
         """One update; the losses before it."""
-        settings, length = self.settings, self.settings.length(progress)
-        batch = self.train.at(step, settings.tokens_per_step // length, length, settings.mask_rate)
+        settings = self.settings
+        batch = self.train.at(step, settings.tokens_per_step, settings.length(progress), settings.mask_rate)
         rng = np.random.Generator(np.random.Philox(derive(settings.seed, "candidates", step)))
-        # A small corpus may have fewer pieces than were asked for.
+        # A small corpus may have fewer pieces than the settings allow.
         vocabulary = self.model.config.vocab_size
         among = draw_candidates(rng, batch.targets, vocabulary, min(settings.candidates, vocabulary))
         arrays = (batch.input_ids, batch.token_type_ids, batch.places, batch.judgements)
@@ -154,25 +162,25 @@ class Training:
         masked, pair = self.losses(self.model, *arrays, dtype=self.dtype)
         (masked + pair).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
-        # Half a step on, so that neither the first update nor the last has a rate of nought.
+        # Half a step on, so that neither the first nor the last update has a rate of zero.
         self.optimisers.set_rate(settings.rate(min(1.0, progress + 0.5 / settings.steps)))
         self.optimisers.step()
         self.optimisers.zero_grad()
         return masked.item(), pair.item()
 
     def _log(self, state: dict[str, Any]) -> None:
-        """Add a line to the curve and say it."""
+        """Add a line to the curve and log it."""
         means = [sum(values) / len(values) for values in zip(*state["window"], strict=True)]
         state["window"] = []
         tokens, rate = state["step"] * self.settings.tokens_per_step, self.optimisers.rate
-        line = [state["step"], tokens, state["progress"], state["seconds"], rate, *means, *self.check()]
+        line = [state["step"], tokens, state["progress"], rate, *means, *self.check()]
         state["curve"].append(line)
         left = state["seconds"] * (1 - state["progress"]) / state["progress"]
         if self.minutes:
             left = min(left, self.minutes * 60 - state["seconds"])
         log.info(
             "%.1fM tokens: masked loss %.3f, pairs %.3f; held out: %.3f, %.1f %% of masked tokens and %.1f %% of pairs"
-            " right; %.0f tokens/s; %.0f min left",
+            " right; %.0f tokens/s; %.1f min left",
             tokens / 1e6, *means, line[-3], 100 * line[-2], 100 * line[-1], tokens / state["seconds"], left / 60,
         )  # fmt: skip
 
@@ -180,20 +188,22 @@ class Training:
     def check(self) -> tuple[float, float, float]:
         """Masked loss, share of masked tokens and share of pairs that are right, on the same held-out rows each time.
 
-        Rows are of the first stretch's length, whose positions are trained from the start, with 15 % of the tokens
-        masked as in BERT, whatever training masks; the first two leave restatements out.
+        Rows have the first stretch's length, whose positions are trained from the start, with 15 % of the tokens masked
+        as in BERT, whatever training masks. Restatements do not count in the first two.
         """
         length = self.settings.length(0)
         loss, right, asked, right_pairs, pairs = 0.0, 0, 0, 0, 0
         for number in range(_CHECKED):
-            batch = self.held_out.at(number, 64, length, 0.15)
+            batch = self.held_out.at(number, _CHECKED_ROWS * length, length, 0.15)
             ids, types, places, targets, judgements = self._tensors(
                 batch.input_ids, batch.token_type_ids, batch.places, batch.targets, batch.judgements
             )
             hidden = hidden_states(self.model, ids, types, self.dtype)
-            # Copying from the other segment is no measure of language.
-            fair = judgements[places // length] != RESTATED
-            logits, targets = masked_logits(self.model, hidden, places[fair]), targets[fair]
+            if isinstance(self.held_out, TextExamples):
+                # Copying from the other segment does not measure language.
+                fair = judgements[places // ids.shape[1]] != RESTATED
+                places, targets = places[fair], targets[fair]
+            logits = masked_logits(self.model, hidden, places)
             loss += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
             right += int((logits.argmax(-1) == targets).sum())
             asked += len(targets)
