@@ -5,6 +5,7 @@ from random import Random
 from minilanguage import lexicon, valence
 from minilanguage import syntax as t
 from minilanguage.edits import edit
+from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, SHIFTED, Sampler, Topic, pick, reflexive, sample_topic
 from minilanguage.semantics import Atom, Model, evaluate, referent
 
@@ -72,7 +73,7 @@ def _states(words: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _sound(sentence: t.Sentence) -> bool:
-    return not reflexive(sentence) and len(t.realise(sentence).split()) <= MAX_TOKENS
+    return not reflexive(sentence) and len(realise(sentence).split()) <= MAX_TOKENS
 
 
 def _story(rng: Random) -> tuple[list[str], list[str]]:
@@ -109,7 +110,7 @@ def _story(rng: Random) -> tuple[list[str], list[str]]:
             told.append(true[0])
             foils.append(false[0])
             said = true[1]
-    return [t.realise(s) for s in told], [t.realise(s) for s in foils]
+    return [realise(s) for s in told], [realise(s) for s in foils]
 
 
 _Candidate = tuple[t.Sentence, int, bool]

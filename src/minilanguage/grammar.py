@@ -1,6 +1,6 @@
 """The grammar that decides acceptability: a context-free recogniser (CYK) over word categories.
 
-It is written apart from the trees that `syntax.realise` pronounces, so that each can be checked against the other.
+It is independent of the trees that `realisation.realise` turns into text, so each can be checked against the other.
 Categories carry number: `NPs` takes `VPs` (`the dog sleeps`), `NPp` takes `VPp` (`two dogs sleep`).
 """
 
@@ -46,28 +46,22 @@ Dop -> do
 """
 
 
+# Category of the lexicon -> the categories here of a word's forms.
+_FORMS = {
+    "noun": {"Ns0": str, "Np0": lexicon.plural},
+    "adjective": {"Adj": str},
+    "place": {"Place": str},
+    "intransitive": {"IVp": str, "IVs": lexicon.third_person},
+    "transitive": {"TVp": str, "TVs": lexicon.third_person, "Part": lexicon.participle},
+}
+
+
 def _lexical() -> dict[str, set[str]]:
-    table: dict[str, set[str]] = {}
-
-    def add(word: str, category: str) -> None:
-        table.setdefault(word, set()).add(category)
-
-    for name in (name for names in lexicon.NAMES.values() for name in names):
-        add(name, "Name")
-    for noun in lexicon.words("noun"):
-        add(noun, "Ns0")
-        add(lexicon.plural(noun), "Np0")
-    for adjective in lexicon.words("adjective"):
-        add(adjective, "Adj")
-    for place in lexicon.words("place"):
-        add(place, "Place")
-    for verb in lexicon.words("intransitive"):
-        add(verb, "IVp")
-        add(lexicon.third_person(verb), "IVs")
-    for verb in lexicon.words("transitive"):
-        add(verb, "TVp")
-        add(lexicon.third_person(verb), "TVs")
-        add(lexicon.participle(verb), "Part")
+    table = {name: {"Name"} for names in lexicon.NAMES.values() for name in names}
+    for category, forms in _FORMS.items():
+        for word in lexicon.words(category):
+            for symbol, form in forms.items():
+                table.setdefault(form(word), set()).add(symbol)
     return table
 
 

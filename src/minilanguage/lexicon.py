@@ -28,27 +28,14 @@ class Predicate:
 
 Forest = dict[str, "Forest"]
 
-# Half, category, dimension, forest: a key is one predicate (`=` joins synonyms), its value what lies inside it.
+# In a forest a key is one predicate (`=` joins synonyms), its value what lies inside it.
+_MUSICIAN: Forest = {"violinist=fiddler": {}}
+_PERSON: Forest = {"doctor=physician": {"surgeon": {}}, "teacher=tutor": {}, "musician": _MUSICIAN, "farmer": {}}
+_BIRD: Forest = {"sparrow": {}}
+_ANIMAL: Forest = {"dog=hound": {"poodle": {}}, "cat": {"kitten": {}}, "horse=steed": {"pony": {}}, "bird": _BIRD}
+# Half, category, dimension, forest.
 _DIMENSIONS: tuple[tuple[str, str, str, Forest], ...] = (
-    (
-        BOTH,
-        "noun",
-        "kind",
-        {
-            "person": {
-                "doctor=physician": {"surgeon": {}},
-                "teacher=tutor": {},
-                "musician": {"violinist=fiddler": {}},
-                "farmer": {},
-            },
-            "animal": {
-                "dog=hound": {"poodle": {}},
-                "cat": {"kitten": {}},
-                "horse=steed": {"pony": {}},
-                "bird": {"sparrow": {}},
-            },
-        },
-    ),
+    (BOTH, "noun", "kind", {"person": _PERSON, "animal": _ANIMAL}),
     (CORE, "adjective", "mood", {"happy=glad": {}, "sad=unhappy": {}}),
     (CORE, "adjective", "temper", {"angry": {"furious=enraged": {}}, "calm": {}}),
     (CORE, "adjective", "height", {"tall": {}, "short": {}}),

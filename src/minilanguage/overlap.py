@@ -11,8 +11,11 @@ from random import Random
 from minilanguage import edits
 from minilanguage import syntax as t
 from minilanguage.lexicon import CORE
-from minilanguage.pairs import Pair, make_pair, quotas, shuffled
+from minilanguage.pairs import Pair, make_pair, row_of
+from minilanguage.quotas import collect, quotas
+from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, Sampler, pick, sample_topic
+from minilanguage.word_edits import rewrite_one
 
 _SHRINKING = (edits.drop_modifier, edits.split, edits.exchange, edits.swap_roles, edits.negate)
 LABELS = ("entailment", "not_entailment")
@@ -21,7 +24,7 @@ LABELS = ("entailment", "not_entailment")
 def heuristic(premise: t.Sentence, pair: Pair) -> str:
     """Which of the three heuristics of HANS, from the weakest to the strongest, would call the pair entailed."""
     clauses = [node for node in t.nodes(premise) if isinstance(node, t.Clause | t.Join) and node is not premise]
-    if any(t.realise(node) == pair.second for node in clauses):
+    if any(realise(node) == pair.second for node in clauses):
         return "constituent"
     return "subsequence" if f" {pair.second} " in f" {pair.first} " else "lexical_overlap"
 
@@ -38,7 +41,7 @@ def _reattach(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
             return replace(node, np=inside[-1])
         return t.Clause(replace(node.np, mods=()), pick(sampler.rng, said)) if said else None
 
-    return edits.rewrite_one(sentence, sampler.rng, change)
+    return rewrite_one(sentence, sampler.rng, change)
 
 
 def _stream(rng: Random) -> Iterator[tuple[str, Pair]]:
@@ -56,17 +59,6 @@ def rows(rng: Random, size: int, columns: tuple[str, str], taken: set[tuple[str,
     """`size` rows, labels even within each heuristic as far as that goes, `label` an index into LABELS."""
     shares = {"lexical_overlap": 0.4, "subsequence": 0.4, "constituent": 0.2}
     left = quotas({f"{name}/{label}": share / 2 for name, share in shares.items() for label in (0, 1)}, size)
-    found = []
-    for name, pair in _stream(rng):
-        label = 0 if pair.judgement.entails else 1
-        key = (pair.first, pair.second)
-        if left[f"{name}/{label}"] == 0 or key in taken:
-            continue
-        taken.add(key)
-        left[f"{name}/{label}"] -= 1
-        first, second = columns
-        text = {first: pair.first, second: pair.second}
-        found.append({**text, "label": label, "construction": pair.construction, "heuristic": name})
-        if len(found) == size:
-            return shuffled(rng, found)
-    raise AssertionError("the stream of pairs is endless")
+    labelled = ((name, pair, int(not pair.judgement.entails)) for name, pair in _stream(rng))
+    candidates = ((f"{name}/{label}", row_of(pair, columns, label, name)) for name, pair, label in labelled)
+    return collect(rng, candidates, left, columns, taken)

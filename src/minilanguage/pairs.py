@@ -7,8 +7,10 @@ from random import Random
 
 from minilanguage import syntax as t
 from minilanguage.edits import EDITS, edit
+from minilanguage.entailment import Judgement, UndecidedError, judge
+from minilanguage.quotas import collect, quotas
+from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, SHIFTED, Sampler, constructions_of, pick, reflexive, sample_topic
-from minilanguage.semantics import Judgement, UndecidedError, judge
 
 MAX_TOKENS = 20
 """Longest pair kept, in words of both sentences together."""
@@ -45,8 +47,8 @@ def stream(
 ) -> Iterator[Pair]:
     """Endless random pairs; `shifted` pairs show at least one of the constructions held out of training.
 
-    `favoured` edits make half of the pairs, so that rare labels come up; texts that are not `wanted` are passed over
-    before the costly part, judging them.
+    `favoured` edits make half of the pairs, so that rare labels come up. Texts that are not `wanted` are skipped before
+    they are judged, which is the costly part.
     """
     while True:
         sampler = Sampler(rng, sample_topic(rng, half), BASIC | SHIFTED if shifted else BASIC)
@@ -58,7 +60,7 @@ def stream(
                 origin = pick(rng, favoured)
                 second = EDITS[origin](sentence, sampler)
                 if second is not None and rng.random() < 0.5:
-                    # The same edit with and without a second one, lest the traces of the edit tell the label.
+                    # With and without a second edit, so that the traces of the first one do not give the label away.
                     more = edit(second, sampler)
                     second, origin = (more[0], f"{origin}+{more[1]}") if more else (None, "")
             else:
@@ -79,7 +81,7 @@ def make_pair(
     shifted: bool | None = None,
     wanted: Callable[[str, str], bool] = lambda first, second: True,
 ) -> Pair | None:
-    """The judged pair, or None where it is undecided, trivial, reflexive, too long, one string twice or not wanted.
+    """The judged pair, or None if it is undecided, trivial, reflexive, too long, one string twice or not wanted.
 
     `shifted` says whether it has to show held-out constructions (True), must not (False), or may (None).
     """
@@ -88,7 +90,7 @@ def make_pair(
     construction = "+".join(sorted(constructions_of(first) | constructions_of(second))) or "basic"
     if shifted is not None and (construction != "basic") != shifted:
         return None
-    texts = t.realise(first), t.realise(second)
+    texts = realise(first), realise(second)
     if texts[0] == texts[1] or sum(len(text.split()) for text in texts) > MAX_TOKENS or not wanted(*texts):
         return None
     try:
@@ -105,18 +107,10 @@ class Design:
     label: Callable[[Pair], int | float]
     stratum: Callable[[Pair], str]
     shares: dict[str, float]
-    """Stratum -> share of the rows; pairs of other strata are passed over."""
+    """Stratum -> share of the rows; pairs of other strata are skipped."""
     favoured: tuple[str, ...] = ()
-    """Edits that bring forth the rare strata."""
+    """Edits that produce the rare strata."""
     columns: tuple[str, str] = ("sentence1", "sentence2")
-
-
-def _two_way(pair: Pair) -> int:
-    return 0 if pair.judgement.entails else 1
-
-
-def _three_way(pair: Pair) -> int:
-    return ("entailment", "neutral", "contradiction").index(pair.judgement.label)
 
 
 def _biased(name: Callable[[Pair], str]) -> Callable[[Pair], str]:
@@ -149,29 +143,17 @@ _WEAKENING = ("drop-modifier", "split", "broader")
 
 DESIGNS = {
     "rte": Design(
-        _two_way,
+        lambda pair: int(not pair.judgement.entails),
         _biased(_entailed),
-        {
-            "yes/full": 0.33,
-            "yes/part": 0.17,
-            "no/full": 0.04,
-            "no/shorter/full": 0.08,
-            "no/part": 0.17,
-            "no/shorter/part": 0.21,
-        },
+        {"yes/full": 0.33, "yes/part": 0.17, "no/full": 0.04, "no/shorter/full": 0.08}
+        | {"no/part": 0.17, "no/shorter/part": 0.21},
         _WEAKENING,
     ),
     "mnli": Design(
-        _three_way,
+        lambda pair: ("entailment", "neutral", "contradiction").index(pair.judgement.label),
         _biased(lambda pair: pair.judgement.label),
-        {
-            "entailment/full": 0.23,
-            "entailment/part": 0.11,
-            "neutral/full": 0.08,
-            "neutral/part": 0.25,
-            "contradiction/full": 0.03,
-            "contradiction/part": 0.3,
-        },
+        {"entailment/full": 0.23, "entailment/part": 0.11, "neutral/full": 0.08, "neutral/part": 0.25}
+        | {"contradiction/full": 0.03, "contradiction/part": 0.3},
         (*_WEAKENING, "negate", "contrary", "change-determiner"),
         ("premise", "hypothesis"),
     ),
@@ -190,50 +172,23 @@ DESIGNS = {
 }
 
 
-def quotas(shares: dict[str, float], size: int) -> dict[str, int]:
-    """Whole numbers that sum to `size`, in proportion to the shares (largest remainder)."""
-    whole = {name: int(share * size) for name, share in shares.items()}
-    by_remainder = sorted(shares, key=lambda name: (whole[name] - shares[name] * size, name))
-    for name in by_remainder[: size - sum(whole.values())]:
-        whole[name] += 1
-    return whole
-
-
 def rows(config: str, rng: Random, size: int, half: str | None, shifted: bool, taken: set) -> list[dict]:
     """`size` rows of a task by its quotas; `taken` holds the text pairs used so far and is added to."""
     design = DESIGNS[config]
     left = quotas(design.shares, size)
-    found = []
 
     def wanted(first: str, second: str) -> bool:
         end = "full" if overlap(first, second) == 1 else "part"
         return any(count for stratum, count in left.items() if "/" not in stratum or stratum.endswith(end))
 
-    for pair in stream(rng, half, shifted, design.favoured, wanted):
-        key, stratum = (pair.first, pair.second), design.stratum(pair)
-        if left.get(stratum, 0) == 0 or key in taken:
-            continue
-        taken.add(key)
-        left[stratum] -= 1
-        first, second = design.columns
-        found.append(
-            {
-                first: pair.first,
-                second: pair.second,
-                "label": design.label(pair),
-                "construction": pair.construction,
-                "heuristic": pair.origin,
-            }
-        )
-        if len(found) == size:
-            return shuffled(rng, found)
-    raise AssertionError("the stream of pairs is endless")
+    candidates = (
+        (design.stratum(pair), row_of(pair, design.columns, design.label(pair), pair.origin))
+        for pair in stream(rng, half, shifted, design.favoured, wanted)
+    )
+    return collect(rng, candidates, left, design.columns, taken)
 
 
-def shuffled(rng: Random, items: list[dict]) -> list[dict]:
-    """A Fisher-Yates shuffle on `random()` alone: the same on every Python version."""
-    items = list(items)
-    for i in range(len(items) - 1, 0, -1):
-        j = int(rng.random() * (i + 1))
-        items[i], items[j] = items[j], items[i]
-    return items
+def row_of(pair: Pair, columns: tuple[str, str], label: float, heuristic: str) -> dict:
+    """A row with the pair's texts in `columns`."""
+    texts = dict(zip(columns, (pair.first, pair.second), strict=True))
+    return {**texts, "label": label, "construction": pair.construction, "heuristic": heuristic}

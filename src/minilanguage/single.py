@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from random import Random
 
 from minilanguage import lexicon, valence
-from minilanguage import syntax as t
 from minilanguage.grammar import acceptable
-from minilanguage.pairs import quotas, shuffled
+from minilanguage.quotas import collect, quotas
+from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, SHIFTED, Sampler, constructions_of, pick, reflexive, sample_topic
 
 _AGREEMENT = {"is": "are", "are": "is", "does": "do", "do": "does", "a": "an", "an": "a"}
@@ -63,7 +63,7 @@ def _cola(rng: Random, half: str, shifted: bool) -> Iterator[tuple[str, str, str
         construction = "+".join(sorted(constructions_of(sentence))) or "basic"
         if reflexive(sentence) or (construction != "basic") != shifted:
             continue
-        tokens, change = t.realise(sentence).split(), "none"
+        tokens, change = realise(sentence).split(), "none"
         if len(tokens) < 3 or len(tokens) > 14:
             continue
         if rng.random() < 0.6:
@@ -94,16 +94,10 @@ STREAMS = {"cola": _cola, "sst2": _sst2}
 SHARES = {"cola": {"0": 0.4, "1": 0.6}, "sst2": {"0": 0.48, "1": 0.52}}
 
 
-def rows(config: str, rng: Random, size: int, half: str, shifted: bool, taken: set[str]) -> list[dict]:
+def rows(config: str, rng: Random, size: int, half: str, shifted: bool, taken: set) -> list[dict]:
     """`size` rows by the shares of the labels; `taken` holds the texts used so far and is added to."""
-    left = quotas(SHARES[config], size)
-    found = []
-    for stratum, text, construction, heuristic in STREAMS[config](rng, half, shifted):
-        if left[stratum] == 0 or text in taken:
-            continue
-        taken.add(text)
-        left[stratum] -= 1
-        found.append({"sentence": text, "label": int(stratum), "construction": construction, "heuristic": heuristic})
-        if len(found) == size:
-            return shuffled(rng, found)
-    raise AssertionError("the stream of sentences is endless")
+    candidates = (
+        (label, {"sentence": text, "label": int(label), "construction": construction, "heuristic": heuristic})
+        for label, text, construction, heuristic in STREAMS[config](rng, half, shifted)
+    )
+    return collect(rng, candidates, quotas(SHARES[config], size), ("sentence",), taken)

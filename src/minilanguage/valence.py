@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from minilanguage.lexicon import BOTH, CORE, HELD, NAMES, participle, third_person
+from minilanguage.realisation import join_words
 from minilanguage.sampling import pick
 
 QUALITIES = (-2, -1, 0, 1, 2)
@@ -127,12 +128,8 @@ def true_of(review: Review, qualities: dict[str, int]) -> bool:
 
 
 def realise(review: Review) -> str:
-    """The words of a review, as `syntax.realise` has them."""
-    tokens = _tokens(review)
-    for i in range(len(tokens) - 1):
-        if tokens[i] == "a" and tokens[i + 1][0] in "aeiou":
-            tokens[i] = "an"
-    return " ".join(tokens)
+    """The words of a review, as `realisation.realise` gives them."""
+    return join_words(_tokens(review))
 
 
 def _tokens(review: Review) -> list[str]:

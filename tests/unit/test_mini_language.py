@@ -11,9 +11,10 @@ import pytest
 
 from minilanguage import CONFIGS, corpus, generate, lexicon, overlap, pairs, valence
 from minilanguage import syntax as t
+from minilanguage.entailment import UndecidedError, judge
 from minilanguage.grammar import acceptable
+from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, SHIFTED, Sampler, sample_topic
-from minilanguage.semantics import UndecidedError, judge
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mini-language.md"
 ANNA, BEN, DOG, CAT = t.Name("anna"), t.Name("ben"), t.The("dog"), t.The("cat")
@@ -65,7 +66,7 @@ HAPPY = t.Adj("happy")
         (t.Clause(t.The("poodle"), RUN), t.Clause(q("some", "dog"), RUN), "entailment"),
         (t.Clause(t.The("doctor"), RUN), t.Clause(t.The("physician"), RUN), "entailment"),
     ],
-    ids=lambda value: t.realise(value).replace(" ", "-") if isinstance(value, t.Clause | t.Join) else None,
+    ids=lambda value: realise(value).replace(" ", "-") if isinstance(value, t.Clause | t.Join) else None,
 )
 def test_labels_agree_with_truths_worked_out_by_hand(premise, hypothesis, label):
     assert judge(premise, hypothesis).label == label
@@ -216,7 +217,7 @@ def test_labels_agree_with_a_second_evaluator_over_all_small_worlds():
                 continue
             # In fewer worlds more holds: neutrality there is conclusive, the rest must be what all worlds allow.
             if label == "neutral" or judged.label != "neutral":
-                assert judged.label == label, (t.realise(first), t.realise(second))
+                assert judged.label == label, (realise(first), t.realise(second))
             compared[judged.label] += 1
             break
 
@@ -253,7 +254,7 @@ def test_violations_are_rejected(sentence):
 def test_everything_that_the_trees_pronounce_is_accepted():
     for number in range(400):
         rng = Random(number)
-        sentence = t.realise(Sampler(rng, sample_topic(rng, None), BASIC | SHIFTED).sentence())
+        sentence = realise(Sampler(rng, sample_topic(rng, None), BASIC | SHIFTED).sentence())
         assert acceptable(sentence), sentence
 
 

@@ -1,0 +1,93 @@
+"""Edits that exchange one content word, and the rewriting of one node that all edits build on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from minilanguage import lexicon
+from minilanguage import syntax as t
+from minilanguage.sampling import Sampler, pick
+
+Edit = Callable[[t.Sentence, Sampler], t.Sentence | None]
+Relation = Callable[[str, Sampler], list[str]]
+
+
+def rewrite_one(node: t.Node, rng: Random, change: Callable[[t.Node], t.Node | None]) -> Any:
+    """The tree with one randomly chosen node changed, among those that `change` has an answer for."""
+    options = [(target, changed) for target in t.nodes(node) if (changed := change(target)) is not None]
+    if not options:
+        return None
+    chosen, changed = pick(rng, options)
+    # By identity: equal sub-trees (the same name twice) are different places in the sentence.
+    return _replace(node, chosen, changed)
+
+
+def _replace(node: t.Node, old: t.Node, new: t.Node) -> t.Node:
+    if node is old:
+        return new
+    parts = []
+    for name in node.__match_args__:
+        value = getattr(node, name)
+        if isinstance(value, tuple):
+            value = tuple(_replace(item, old, new) for item in value)
+        elif not isinstance(value, str):
+            value = _replace(value, old, new)
+        parts.append(value)
+    return type(node)(*parts)
+
+
+def _word_field(node: t.Node) -> str | None:
+    """The field that holds a node's content word."""
+    match node:
+        case t.Adj() | t.IsAdj():
+            return "word"
+        case t.Iv() | t.Tv() | t.Passive() | t.IvIn() | t.RelObject():
+            return "verb"
+        case t.IsNoun() | t.Quant() | t.The():
+            return "noun"
+        case t.In() | t.IsIn():
+            return "place"
+    return None
+
+
+def exchange_word(choices: Relation) -> Edit:
+    """An edit that exchanges one content word for one of `choices`."""
+
+    def edit(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
+        def change(node: t.Node) -> t.Node | None:
+            field = _word_field(node)
+            if field is None:
+                return None
+            word = getattr(node, field)
+            options = choices(word, sampler)
+            if isinstance(node, t.The):
+                # Another noun would be another referent; only a synonym keeps the discourse together.
+                options = [w for w in options if lexicon.predicate_of(w) == lexicon.predicate_of(word)]
+            return replace(node, **{field: pick(sampler.rng, options)}) if options else None
+
+        return rewrite_one(sentence, sampler.rng, change)
+
+    return edit
+
+
+def related(kind: str) -> Relation:
+    """Words in the topic whose predicate stands in the given relation to that of a word."""
+
+    def choices(word: str, sampler: Sampler) -> list[str]:
+        topic, name = sampler.topic, lexicon.predicate_of(word)
+        if word in lexicon.CONVERSES:
+            return []
+        # All synonyms of the word itself count: a definite's noun need not be among the topic's.
+        pool = lexicon.synonyms(word) + topic.nouns + topic.adjectives
+        pool += topic.intransitives + topic.transitives + topic.places
+        same = [w for w in dict.fromkeys(pool) if w != word and w not in lexicon.CONVERSES]
+        category = lexicon.PREDICATES[name].category
+        same = [w for w in same if lexicon.PREDICATES[lexicon.predicate_of(w)].category == category]
+        return [w for w in same if _stands(lexicon.predicate_of(w), name) == kind]
+
+    return choices
+
+
+def _stands(first: str, second: str) -> str:
+    return "same" if first == second else lexicon.relation(first, second)
