@@ -34,7 +34,7 @@ def tables(suite: str, folder: Path) -> Path:
                 (folder / name).symlink_to(ROOT / name)
         for command in (
             ["record", suite, "--restore"],
-            ["collect", suite],
+            ["collect", suite, "--as-recorded"],
             ["claims", suite, "--write"],
             ["render", suite, "tables"],
         ):

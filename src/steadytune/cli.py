@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", commands.run)
     run.add_argument("--cores", default="all", help="cores to use (default: all)")
+    run.add_argument("--stale", action="store_true", help="also train again what was trained by other code")
     run.epilog = "What follows -- goes to snakemake: targets, or more options."
     plan = command("plan", commands.plan)
     plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="for a device on which a cell is "
@@ -129,7 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims in so "
                       "many hours of a device, and write them down as targets")  # fmt: skip
     plan.add_argument("--probe", action="store_true", help="first run short cells here, to know what cells take")
-    command("status", commands.status)
+    status = command("status", commands.status)
+    status.add_argument("--deep", action="store_true", help="hash every file again, and compute every score again")
     verify = command("verify", commands.verify, device=True)
     verify.add_argument("cells", nargs="*", default=[], metavar="ENCODER/METHOD/TASK/seed-N", help="recorded cells")
     verify.add_argument("--sample", type=_count, default=0, metavar="N", help="draw N recorded cells at random")
@@ -184,7 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     inside_before.add_argument("encoder")
     inside_before.add_argument("task")
     command("inside-table", commands.inside_table)
-    command("collect", commands.collect)
+    collect = command("collect", commands.collect)
+    collect.add_argument(
+        "--as-recorded", action="store_true", help="for recorded suites: compare neither code nor inputs"
+    )
     command("predictions", commands.predictions)
     render = command("render", commands.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))

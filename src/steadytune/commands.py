@@ -10,7 +10,7 @@ def run(options: argparse.Namespace) -> int:
     """Run a suite through Snakemake with a progress line."""
     from steadytune.dag.runner import run
 
-    return run(_checked(options), options.cores, options.passed)
+    return run(_checked(options), options.cores, options.passed, stale=options.stale)
 
 
 def plan(options: argparse.Namespace) -> None:
@@ -32,7 +32,7 @@ def status(options: argparse.Namespace) -> None:
     """Say which cells are fresh, missing, running, stale or quarantined, and why."""
     from steadytune.cells.status import describe
 
-    sys.stdout.write(describe(_checked(options)) + "\n")
+    sys.stdout.write(describe(_checked(options), deep=options.deep) + "\n")
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -177,7 +177,7 @@ def collect(options: argparse.Namespace) -> None:
     """Gather a suite's records into metrics.parquet."""
     from steadytune.results.collect import collect
 
-    collect(_suite(options))
+    collect(_suite(options), as_recorded=options.as_recorded)
 
 
 def claims(options: argparse.Namespace) -> None:

@@ -101,6 +101,11 @@ def running_path(of: Of, cell: object) -> Path:
     return results_folder(of) / "running" / f"{cell}.lock"
 
 
+def checked_path(of: Of) -> Path:
+    """What was found out about the suite's files: it may be deleted at any time."""
+    return results_folder(of) / "running" / "checked.json"
+
+
 def checkpoint_path(of: Of, cell: object) -> Path:
     """An unfinished cell's last epoch, outside of the cell's folder: Snakemake clears that before a job."""
     return results_folder(of) / "checkpoints" / f"{cell}.safetensors"

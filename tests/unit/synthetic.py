@@ -103,7 +103,13 @@ class Grid:
             value = self.value(cell, evaluation_set)
             for name, headline in ((metric, True), ("f1", False)) if metric != "f1" else ((metric, True),):
                 row = {"suite": self.name, "encoder": encoder, "method": method, "task": task, "seed": seed}
-                row |= {"status": status, "evaluation_set": evaluation_set, "metric": name, "headline": headline}
+                row |= {
+                    "status": status,
+                    "evaluation_set": evaluation_set,
+                    "metric": name,
+                    "headline": headline,
+                    "stale": "",
+                }
                 row |= {"kind": "in_domain" if evaluation_set == task else "transfer", "value": value}
                 known = status not in UNSCORED
                 row |= {"majority_rate": 0.53 if known else np.nan, "majority": 0.53 if known else np.nan}

@@ -13,13 +13,16 @@ import pytest
 import yaml
 from test_suite import SUITE
 
-from steadytune.cells.record import Environment, Evaluation, Record, Training, read_record, write_record
-from steadytune.dag import runner
+from steadytune.cells import recompute
+from steadytune.cells.record import BESIDE, Environment, Evaluation, Record, Training, read_record, write_record
+from steadytune.dag import repair, runner
 from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256, write_text
 from steadytune.layout import cell_folder, metrics_path, record_path
 from steadytune.rendering.stage import render
 from steadytune.results.collect import COLUMNS, collect
 from steadytune.results.loading import load_or_empty
+from steadytune.seals import seal_of
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 from steadytune.training.usage import Usage
@@ -34,7 +37,7 @@ def make_record(suite, cell, value=0.75):
                                 threads=1, git_commit=None, git_dirty=None),
         training=Training(examples=10, truncated=0, subset_digest=None, steps=1, tokens=1, real_tokens=1, flops=1.0,
                           micro_batches=1, inference_flops=1.0, layers=2, selected_layer=None,
-                          trainable_parameters=1, total_parameters=1, initial_weights="w", first_order="o",
+                          trainable_parameters=1, total_parameters=1, initial_weights="w", first_order=str(cell),
                           resumed=False),
         evaluations=[Evaluation(set=name, kind=kind, headline="accuracy", metrics={"accuracy": value},
                                 majority={"accuracy": 0.5}, n=4, majority_rate=0.5, truncated=0,
@@ -54,14 +57,24 @@ def suite(tmp_path, monkeypatch):
     return load_suite(tmp_path / "demo.yaml")
 
 
+@pytest.fixture(autouse=True)
+def _without_predictions(monkeypatch):
+    """Records here have no predictions that could refute them: `test_status` has."""
+    monkeypatch.setattr(recompute, "refuted", lambda *_: "")
+
+
 def written(suite, cell, **changes):
-    write_record(replace(make_record(suite, cell), **changes), cell_folder(suite, cell))
+    folder = cell_folder(suite, cell)
+    for name in BESIDE:
+        write_text(folder / name, f"{name} of {cell}")
+    files = {name: sha256(folder / name) for name in BESIDE}
+    write_record(replace(make_record(suite, cell), **{"files": files, **changes}), folder)
     return record_path(suite, cell)
 
 
 def test_a_record_reads_as_it_was_written(suite):
     cell = suite.cells[0]
-    assert read_record(written(suite, cell)) == make_record(suite, cell)
+    assert read_record(written(suite, cell, files={})) == make_record(suite, cell)
     assert read_record(record_path(suite, cell)).cell == cell
 
 
@@ -70,16 +83,20 @@ def test_numbers_that_json_lacks_become_null(suite):
     assert json.loads(path.read_text())["timing"] == {"total": None, "load": None}
 
 
+def resealed(text):
+    value = json.loads(text)
+    return json.dumps(value | {"seal": seal_of(value)})
+
+
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
         (lambda text: text[: len(text) // 2], "not valid JSON"),
-        (lambda text: text.replace('"ok"', '"fine"'), "status: 'fine': expected 'ok', 'degenerate'"),
-        (lambda text: text.replace('"fingerprint"', '"fingreprint"'), "fingreprint|fingerprint"),
-        (
-            lambda text: text.replace('"seed": 0', '"seed": 1'),
-            "the record of another cell, 'mini/vanilla/mini-rte/seed-1'",
-        ),
+        (lambda text: text.replace('"ok"', '"fine"'), "seal"),
+        (lambda text: resealed(text.replace('"ok"', '"fine"')), "status: 'fine': expected 'ok', 'degenerate'"),
+        (lambda text: resealed(text.replace('"fingerprint"', '"fingreprint"')), "fingreprint|fingerprint"),
+        (lambda text: resealed(text.replace('"seed": 0', '"seed": 1')), "another cell.*mini/vanilla/mini-rte/seed-1"),
+        (lambda text: "3", "seal"),
         (lambda text: "", "not valid JSON"),
     ],
 )
@@ -99,7 +116,7 @@ def test_collect_loses_no_cell(suite, caplog):
     written(suite, diverged, status="diverged", reason="NaN", evaluations=[], training=None)
     broken = written(suite, damaged)
     broken.write_text(broken.read_text()[:100])
-    collect(suite)
+    collect(suite, as_recorded=True)
     table = pd.read_parquet(metrics_path(suite))
     own = table[table["kind"] == "in_domain"]
     status = {Cell(r.encoder, r.method, r.task, r.seed): r.status for r in own.itertuples()}
@@ -110,7 +127,7 @@ def test_collect_loses_no_cell(suite, caplog):
     sets = 1 + len(suite.spec(ok).transfer)
     assert len(table[table["headline"]]) == sets * len(suite.cells)
     assert "not valid JSON" in caplog.text
-    assert f"snakemake --cores 1 --force -- {broken}" in caplog.text
+    assert str(broken) in caplog.text
 
 
 @pytest.fixture
@@ -118,7 +135,7 @@ def collected(suite):
     """A suite whose cells are recorded and gathered."""
     for cell in suite.cells:
         written(suite, cell)
-    collect(suite)
+    collect(suite, as_recorded=True)
     return suite
 
 
@@ -143,6 +160,8 @@ def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoi
         render(collected, "tables")
     with pytest.raises(SteadyTuneError, match=said):
         load_or_empty(collected)
+    monkeypatch.setattr(repair, "restage", lambda suite: [])
+    monkeypatch.setattr(repair, "set_aside", lambda suite, targets, code: repair.clear_tables(suite))
     monkeypatch.setattr(runner.subprocess, "run", lambda *_, **__: started.append(1) or CompletedProcess((), 0))
     runner.run(collected, "1", ["--dry-run"])
     assert path.exists()
@@ -151,7 +170,7 @@ def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoi
     assert not path.exists()
     (line,) = caplog.messages[-1:]
     assert re.search(said, line)
-    collect(collected)
+    collect(collected, as_recorded=True)
     runner.run(collected, "1", [])
     assert path.read_bytes() == whole
 

@@ -132,18 +132,10 @@ def raising(error):
     return fail
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
-        (ValueError("a bug\nin two lines"), "failed"),
-    ],
-)
-def test_what_goes_wrong_in_training_is_a_result(error, status, suite, monkeypatch):
-    monkeypatch.setattr(run, "fit", raising(error))
+def test_a_device_without_memory_for_one_example_is_a_result(suite, monkeypatch):
+    monkeypatch.setattr(run, "fit", raising(torch.OutOfMemoryError("CUDA out of memory\nin two lines")))
     record = outcome(suite)
-    assert record.status == status
+    assert record.status == "out_of_memory"
     assert "\n" not in record.reason
     assert record.evaluations == []
     folder = cell_folder(suite, suite.cells[0])
@@ -155,6 +147,25 @@ def test_inputs_that_cannot_be_read_are_an_error_and_no_result(suite, monkeypatc
     monkeypatch.setattr(run.Material, "load", raising(ValueError("Arrow type map")))
     with pytest.raises(SteadyTuneError, match="ValueError: Arrow type map"):
         run.run_cell(suite, suite.cells[0])
+    assert not (cell_folder(suite, suite.cells[0]) / "record.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        MemoryError(),
+        ImportError("sentencepiece is not installed"),
+        ValueError("a bug"),
+    ],
+)
+@pytest.mark.parametrize("place", ["load", "fit"])
+def test_a_faulty_machine_leaves_no_record(place, error, suite, monkeypatch):
+    monkeypatch.setattr(*((run.Material, "load") if place == "load" else (run, "fit")), raising(error))
+    with pytest.raises(SteadyTuneError if place == "load" else type(error)):
+        outcome(suite)
     assert not (cell_folder(suite, suite.cells[0]) / "record.json").exists()
 
 

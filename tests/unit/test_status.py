@@ -1,5 +1,8 @@
 """The status of cells: fresh as long as what a record depends on is the same, and the first reason where it is not."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -8,9 +11,14 @@ import yaml
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells import fingerprint as cells
-from steadytune.cells.status import describe, differences, statuses
-from steadytune.layout import record_path, running_path
+from steadytune.cells.freshness import differences, statuses
+from steadytune.cells.run import run_cell
+from steadytune.cells.status import describe
+from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256
+from steadytune.layout import cell_folder, checked_path, record_path, running_path
 from steadytune.locks import hold
+from steadytune.seals import write_sealed
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite.loading import load_suite
 
@@ -42,14 +50,11 @@ def test_other_settings_are_named(finished, tmp_path):
     assert states(other) == [("stale", "protocol.epochs is 7, was 6")]
 
 
-def test_the_page_ends_in_the_commands_that_train_again(finished, tmp_path):
-    assert describe(changed(tmp_path, protocol=SUITE["protocol"] | {"epochs": 7})).splitlines() == [
-        "stale       tiny/vanilla/cola/seed-0: protocol.epochs is 7, was 6",
-        "1 stale",
-        "`steadytune run demo` trains what is missing, damaged, or has other settings or inputs",
-        "one cell again, whatever its state: "
-        "`steadytune run demo -- --force results/demo/cells/tiny/vanilla/cola/seed-0/record.json`",
-    ]
+def test_the_page_ends_in_the_command_that_trains_again(finished, tmp_path):
+    lines = describe(changed(tmp_path, protocol=SUITE["protocol"] | {"epochs": 7})).splitlines()
+    assert lines[:2] == ["stale       tiny/vanilla/cola/seed-0: protocol.epochs is 7, was 6", "1 stale"]
+    assert "`steadytune run demo`" in lines[2]
+    assert len(lines) == 3
 
 
 def test_a_title_changes_nothing(finished, tmp_path):
@@ -77,9 +82,100 @@ def test_other_code_is_told(finished, monkeypatch):
 def test_damaged_and_set_aside_records_are_quarantined(finished):
     path = record_path(finished, finished.cells[0])
     path.write_text(path.read_text()[:100])
-    assert states(finished) == [("quarantined", "a damaged record")]
+    ((state, why),) = states(finished)
+    assert state == "quarantined"
+    assert str(path) in why
     path.rename(path.with_name("record.json.quarantined"))
     assert states(finished) == [("quarantined", "a damaged record was set aside")]
+
+
+def edited(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def state_of(suite, **how):  # noqa: F811
+    (found,) = statuses(suite, **how)
+    return found.state
+
+
+def test_an_edited_record_is_quarantined(finished):
+    path = record_path(finished, finished.cells[0])
+    edited(path, '"steps": 48', '"steps": 49')
+    assert state_of(finished) == "quarantined"
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "history.csv"])
+def test_a_flipped_bit_beside_a_record_is_found(finished, name):
+    assert state_of(finished) == "fresh"
+    path = record_path(finished, finished.cells[0]).with_name(name)
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    # Dated back: the change time still tells.
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert state_of(finished) == "quarantined"
+    path.unlink()
+    assert state_of(finished) == "quarantined"
+
+
+def resealed(path, change):
+    """An edit by someone who knows how records are sealed."""
+    record = json.loads(path.read_text())
+    change(record)
+    write_sealed(path, record)
+
+
+def test_predictions_refute_a_forged_score(finished):
+    path = record_path(finished, finished.cells[0])
+    resealed(path, lambda record: record["evaluations"][0]["metrics"].update(accuracy=0.9575))
+    assert state_of(finished, scores=True) == "quarantined"
+    # What was found once is known from then on.
+    assert state_of(finished) == "quarantined"
+    assert "accuracy is 0.9575" in next(iter(statuses(finished))).why
+
+
+def test_a_record_that_lacks_an_evaluation_is_refuted(finished):
+    path = record_path(finished, finished.cells[0])
+    resealed(path, lambda record: record["evaluations"].pop())
+    assert state_of(finished, deep=True) == "quarantined"
+
+
+def test_a_forgotten_index_changes_nothing(finished):
+    assert state_of(finished) == "fresh"
+    checked_path(finished).write_text('{"tiny/vanilla/cola/seed-0": 3')
+    assert state_of(finished) == "fresh"
+    checked_path(finished).write_text('{"tiny/vanilla/cola/seed-0": 3}')
+    assert state_of(finished) == "fresh"
+
+
+def test_a_copy_of_another_seed_is_quarantined(tmp_path, suite):  # noqa: F811
+    grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 2}]
+    two = changed(tmp_path, grid=grid)
+    first, second = two.cells
+    run_cell(two, first)
+    shutil.copytree(cell_folder(two, first), cell_folder(two, second))
+    assert [found.state for found in statuses(two)] == ["fresh", "quarantined"]
+    resealed(record_path(two, second), lambda record: record["spec"].update(seed=1))
+    assert [found.state for found in statuses(two)] == ["quarantined", "quarantined"]
+
+
+def test_a_changed_pin_is_told_whoever_staged(finished, tmp_path):
+    folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
+    files = {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in folder.glob("*.parquet")}
+    lock = {"datasets": {"nyu-mll/glue/cola": {"local": {"origin": "a test", "licence": "none", "files": files}}}}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/lock.yaml").write_text(yaml.safe_dump(lock))
+    local = changed(tmp_path, sources={"order": ["local"], "local": "."})
+    assert state_of(local) == "fresh"
+    files["train-00000-of-00001.parquet"]["sha256"] = "0" * 64
+    (tmp_path / "config/lock.yaml").write_text(yaml.safe_dump(lock))
+    (found,) = statuses(local)
+    assert (found.state, found.cause) == ("stale", "inputs")
+    assert "nyu-mll/glue/cola" in found.why
+    with pytest.raises(SteadyTuneError, match="outdated"):
+        run_cell(local, local.cells[0])
 
 
 def test_a_cell_is_running_as_long_as_its_lock_is_held(finished):

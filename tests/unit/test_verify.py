@@ -17,6 +17,7 @@ from steadytune.cells.verify import compare, recorded_cells, sample_cells, verif
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder, cells_folder, recorded_folder
+from steadytune.seals import write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -45,7 +46,7 @@ def edit_record(folder, **changes):
         for key in parents:
             place = place[key]
         place[last] = value
-    (folder / "record.json").write_text(json.dumps(record))
+    write_sealed(folder / "record.json", record)
 
 
 def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recorded, suite):  # noqa: F811

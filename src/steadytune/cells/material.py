@@ -12,11 +12,15 @@ from steadytune.cells.record import Input
 from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
-from steadytune.layout import model_folder
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import LOCK, model_folder
 from steadytune.methods.support.objective import Classification, Objective, Regression, Spans
-from steadytune.store.receipt import receipt_digest, verify
+from steadytune.store.inventory import outdated
+from steadytune.store.lock import load_lock
+from steadytune.store.receipt import HOW_TO_STAGE, receipt_digest, verify
 from steadytune.streams import Streams
 from steadytune.suite.cell import Spec
+from steadytune.suite.suite import Suite
 from steadytune.tasks.data import encode, load_split, split_off
 from steadytune.tasks.duplicates import count_seen, text_keys
 from steadytune.tasks.spans import encode_windows
@@ -27,11 +31,17 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def verified_inputs(spec: Spec, store: Path) -> list[Input]:
-    """Every staged folder that a cell reads, all files checked by hash."""
-    found = []
-    for (kind, key), folder in input_folders(spec, store).items():
+def verified_inputs(suite: Suite, spec: Spec) -> list[Input]:
+    """Every staged folder that a cell reads: all files checked by hash, and the folder against the lock.
+
+    Raises:
+        SteadyTuneError: a folder that is not staged, damaged, or not what the lock pins.
+    """
+    found, lock = [], load_lock(LOCK) if LOCK.exists() else None
+    for (kind, key), folder in input_folders(spec, suite.file.store).items():
         receipt = verify(folder)
+        if lock and (reason := outdated(kind, key, receipt, lock, suite.sources)):
+            raise SteadyTuneError(f"{folder}: outdated: {reason}: {HOW_TO_STAGE}")
         digest = receipt_digest(receipt)
         found.append(Input(kind=kind, key=key, source=receipt.source, revision=receipt.revision,
                                    pinned_by=receipt.pinned_by, digest=digest))  # fmt: skip

@@ -3,15 +3,19 @@
 Plain dataclasses, so that a training machine needs nothing else to write one; reading checks the schema.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import sha256, write_json
-from steadytune.layout import RECORD, Kind
+from steadytune.files import sha256
+from steadytune.layout import HISTORY, PREDICTIONS, RECORD, Kind
+from steadytune.seals import read_sealed, write_sealed
 from steadytune.suite.cell import Cell, Status
 from steadytune.training.usage import Usage
+
+BESIDE = (PREDICTIONS, HISTORY)
+"""The files that lie beside a record."""
 
 EvaluationKind = Literal["in_domain", "transfer", "held_out"]
 
@@ -119,8 +123,10 @@ class Record:
     """Peak bytes: host, and device where there is one."""
     usage: Usage
     files: dict[str, str]
-    """SHA-256 of the files beside it, by name."""
-    version: Literal["2"] = "2"
+    """SHA-256 of the files beside it, by name: `BESIDE`."""
+    seal: str = field(default="", compare=False)
+    """SHA-256 of all of the above; added when the record is written."""
+    version: Literal["3"] = "3"
 
     @property
     def cell(self) -> Cell:
@@ -129,19 +135,19 @@ class Record:
 
 
 def write_record(record: Record, folder: Path) -> None:
-    """Write `record.json` atomically; numbers that JSON does not have (NaN, infinity) are written as null."""
-    write_json(folder / RECORD, record, sort_keys=True)
+    """Write `record.json`, atomically and sealed; numbers that JSON lacks (NaN, infinity) are written as null."""
+    write_sealed(folder / RECORD, record)
 
 
 def read_record(path: Path) -> Record:
     """Read and check a `record.json`.
 
     Raises:
-        SteadyTuneError: no such file, not JSON (a truncated file, say), or not a record; one line.
+        SteadyTuneError: no such file, not JSON (a truncated file, say), edited, or not a record; one line.
     """
-    from steadytune.schema import check, read_json
+    from steadytune.schema import check
 
-    record = check(Record, read_json(path), path)
+    record = check(Record, read_sealed(path), path)
     expected = str(record.cell)
     if not path.parent.as_posix().endswith(expected):
         raise SteadyTuneError(f"{path}: holds the record of another cell, '{expected}'")
@@ -149,10 +155,10 @@ def read_record(path: Path) -> Record:
 
 
 def damaged_file(record: Record, folder: Path) -> str | None:
-    """Which of the files beside a record is missing or not what the record says, and how; None where all are."""
-    for name, expected in record.files.items():
+    """Which of the files beside a record is missing or not what the record says, and how; None if all are."""
+    for name in BESIDE:
         if not (folder / name).is_file():
             return f"{folder / name}: missing"
-        if (found := sha256(folder / name)) != expected:
-            return f"{folder / name}: damaged: SHA-256 {found} where the record says {expected}"
+        if (found := sha256(folder / name)) != record.files.get(name):
+            return f"{folder / name}: damaged: SHA-256 {found}, the record says {record.files.get(name)}"
     return None

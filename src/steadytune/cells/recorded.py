@@ -27,6 +27,7 @@ from steadytune.layout import (
     variability_path,
 )
 from steadytune.schema import read_json
+from steadytune.seals import SEAL, seal_of, write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
@@ -55,7 +56,8 @@ def write_recorded(suite: Suite, folder: Path) -> int:
             raise SteadyTuneError(damage)
         tables.append(_read(predictions_path(suite, cell)))
         added = (history_path(suite, cell).read_text(encoding="utf-8"), _digest(tables[-1]))
-        lines.append(json.dumps(read_json(path) | dict(zip(ADDED, added, strict=True)), sort_keys=True))
+        line = read_json(path) | dict(zip(ADDED, added, strict=True))
+        lines.append(json.dumps(line | {SEAL: seal_of(line)}, sort_keys=True))
     _write(_together(cells, tables), folder / PREDICTIONS)
     write_text(folder / CELLS, "".join(f"{line}\n" for line in lines))
     studies: dict[str, dict[str, Any]] = {}
@@ -91,7 +93,7 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
         write_text(place / HISTORY, history)
         # Another version of pyarrow writes other bytes of the same table.
         line["files"] = {name: sha256(place / name) for name in (PREDICTIONS, HISTORY)}
-        write_json(place / RECORD, line, sort_keys=True)
+        write_sealed(place / RECORD, line)
     if (folder / VARIABILITY).exists():
         for encoder, tasks in read_json(folder / VARIABILITY).items():
             for task, content in tasks.items():
@@ -107,9 +109,11 @@ def _lines(path: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             value = json.loads(line)
+            if value[SEAL] != seal_of(value):
+                raise ValueError("edited")
             yield Cell(*(value["spec"][key] for key in ("encoder", "method", "task", "seed"))), value
         except (ValueError, KeyError, TypeError):
-            raise SteadyTuneError(f"{path}: line {number}: damaged: no record of a cell") from None
+            raise SteadyTuneError(f"{path}: line {number}: damaged: not a record as it was written") from None
 
 
 def _read(path: Path) -> "pa.Table":

@@ -1,7 +1,8 @@
 """One cell from its staged inputs to its record: load, fit, evaluate, write.
 
-A bad outcome that fine-tuning is known for is a result: NaN loss, majority-class collapse and lack of memory end in a
-record with their status. Only what is wrong with the inputs or the machine is raised.
+A bad outcome that fine-tuning is known for is a result: NaN loss, majority-class collapse and a device whose memory
+does not hold one example end in a record with their status. Everything else is raised, and the job fails: a missing
+package, too little host memory or a CUDA fault says something about the machine, and a sound one may do better.
 """
 
 import logging
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from steadytune.cells import record as records
 from steadytune.cells.determinism import pick_device, set_determinism
@@ -43,7 +46,7 @@ log = logging.getLogger(__name__)
 class Outcome:
     """What a cell has come to: filled as far as it got."""
 
-    status: records.Status = "failed"
+    status: records.Status = "ok"
     reason: str | None = None
     training: records.Training | None = None
     history: list[dict[str, float]] = field(default_factory=list)
@@ -68,7 +71,8 @@ def run_cell(
         folder of its verification; a method that reads l* gets the recorded one.
 
     Raises:
-        SteadyTuneError: inputs that are missing, corrupted or do not fit.
+        SteadyTuneError: inputs that are missing, corrupted, outdated or do not fit.
+        Exception: whatever else is no known outcome of training.
     """
     meter = meter or Meter()
     spec = suite.spec(cell)
@@ -78,7 +82,7 @@ def run_cell(
     meter.watch(device)
     outcome = Outcome()
     with meter.phase("load"):
-        inputs = verified_inputs(spec, suite.file.store)
+        inputs = verified_inputs(suite, spec)
         layer = verified.training.selected_layer if verified and verified.training else selected_layer(suite, spec)
         mark = cell_fingerprint(spec, {item.key: item.digest for item in inputs}, layer)
     folder = verification_folder(suite, cell) if verified else cell_folder(suite, cell)
@@ -89,14 +93,11 @@ def run_cell(
         _train_and_evaluate(spec, material, outcome, meter, checkpoint, mark)
     except Diverged as error:
         outcome.status, outcome.reason = "diverged", str(error)
-    except (SteadyTuneError, OSError):
-        raise
-    except Exception as error:
-        outcome.status = "out_of_memory" if is_out_of_memory(error) else "failed"
-        outcome.reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    except torch.OutOfMemoryError as error:
+        outcome.status, outcome.reason = "out_of_memory", f"{type(error).__name__}: {error}".splitlines()[0]
         # Scores of the sets that came before the error are no cell's: tables would count them in.
         outcome.evaluations, outcome.predictions = [], {}
-        log.exception("the cell ends as %s", outcome.status)
+        log.warning("the cell ends as out_of_memory", exc_info=True)
     if keep_model:
         keep(material.encoder if material and outcome.training else None, folder / MODEL)
     _write(folder, spec, outcome, device, inputs, mark, meter)

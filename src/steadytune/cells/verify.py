@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from steadytune.cells.freshness import differences
 from steadytune.cells.record import Record, damaged_file, read_record
 from steadytune.cells.recorded import CELLS, restore
-from steadytune.cells.status import differences
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
 from steadytune.suite.cell import Cell

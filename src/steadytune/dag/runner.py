@@ -8,11 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadytune.cells.record import damaged_file, read_record
+from steadytune.dag import repair
 from steadytune.dag.supervision import supervise
-from steadytune.errors import SteadyTuneError
-from steadytune.files import read_parquet
-from steadytune.layout import calibration_path, inside_table_path, metrics_path, record_path, slices_path
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
 
@@ -30,7 +27,7 @@ HELD = "STEADYTUNE_RUN"
 """Set in the environment of a Snakemake that `steadytune run` has started."""
 
 
-def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
+def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = False) -> int:
     """Run a suite; Snakemake's exit status.
 
     One `steadytune run` at a time works in a folder. What a killed run left there is cleared while no Snakemake that
@@ -40,6 +37,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
         suite: the suite.
         cores: `all` or a number.
         arguments: further arguments for Snakemake.
+        stale: also train again what was trained by other code.
     """
     command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--logger", "steadytune"]
     # Last, because it takes one value and the options before it any number: targets may follow.
@@ -53,8 +51,9 @@ def run(suite: Suite, cores: str, arguments: Sequence[str]) -> int:
     with hold(LOCK, said="another run works in this folder; waiting for its end") as lock:
         with hold(BY_HAND, said="a Snakemake that was started by hand works in this folder; waiting for its end"):
             if not DRY_RUN.intersection(arguments):
-                _set_damaged_aside(suite)
-                _clear_damaged_tables(suite)
+                for receipt in repair.restage(suite):
+                    subprocess.run([*command, "--", str(receipt)], env=environment, check=True)
+                repair.set_aside(suite, arguments, code=stale)
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
                 subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
@@ -78,29 +77,3 @@ def share_folder() -> None:
 def _first(folder: str, variable: str) -> str:
     """A path variable with `folder` before what it holds."""
     return os.pathsep.join(filter(None, (folder, os.environ.get(variable))))
-
-
-def _set_damaged_aside(suite: Suite) -> None:
-    """Rename records that cannot be read, or whose files are damaged, so that their cells are trained again."""
-    for cell in suite.cells:
-        path = record_path(suite, cell)
-        if path.exists():
-            try:
-                damage = damaged_file(read_record(path), path.parent)
-            except SteadyTuneError as error:
-                damage = str(error)
-            if damage:
-                aside = path.with_name(f"{path.name}.quarantined")
-                path.rename(aside)
-                log.warning("%s; the record is kept as %s, and the cell is trained again", damage, aside.name)
-
-
-def _clear_damaged_tables(suite: Suite) -> None:
-    """Remove gathered tables that cannot be read: Snakemake takes a file for whole, and makes one that is missing."""
-    for path in (metrics_path(suite), inside_table_path(suite), slices_path(suite), calibration_path(suite)):
-        if path.exists():
-            try:
-                read_parquet(path)
-            except SteadyTuneError as error:
-                path.unlink()
-                log.warning("%s", error)

@@ -70,11 +70,7 @@ def evaluate_transfer(
     logged = tuple(dict.fromkeys((headline, *target.metrics))) if aligned.labels == target.labels else (headline,)
     metrics, majority = _score(aligned, replace(target, metrics=logged))
     if len(aligned.labels) > len(TWO_WAY) and coarsening(aligned.labels, TWO_WAY) is not None:
-        coarse = Alignment(
-            TWO_WAY,
-            project(aligned.scores, aligned.labels, TWO_WAY, rule),
-            collapse_gold(aligned.gold, aligned.labels, TWO_WAY),
-        )
+        coarse = read_two_ways(aligned, rule)
         values, constant = _score(coarse, replace(target, metrics=("accuracy",)))
         metrics[TWO_WAY_METRIC] = values["accuracy"]
         majority[TWO_WAY_METRIC] = constant["accuracy"]
@@ -86,6 +82,15 @@ def evaluate_transfer(
         "majority_rate": majority_rate(aligned.gold),
         "majority": majority,
     }
+
+
+def read_two_ways(aligned: Alignment, rule: str) -> Alignment:
+    """Three-way entailment as (entailment, not_entailment)."""
+    return Alignment(
+        TWO_WAY,
+        project(aligned.scores, aligned.labels, TWO_WAY, rule),
+        collapse_gold(aligned.gold, aligned.labels, TWO_WAY),
+    )
 
 
 def headline_metric(source: Task, target: Task) -> str:

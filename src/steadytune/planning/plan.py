@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from steadytune.cells.status import statuses
+from steadytune.cells.freshness import statuses
 from steadytune.files import write_text
 from steadytune.layout import LOCK, record_path, results_folder
 from steadytune.planning.budget import Choice, Requirement, choose, needs

@@ -11,7 +11,12 @@ from steadytune.text import extent, ranges
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
 COUNTS = (
     "k/n beside a score: k of n planned seeds ended ok and have it. A degenerate seed (one class for every example) "
-    "keeps its score in the mean; a diverged, out-of-memory, failed or missing seed has none."
+    "keeps its score in the mean; a diverged, out-of-memory, missing, stale or quarantined seed has none."
+)
+STALE = "†"
+NOT_FRESH = (
+    "of records that are not fresh (other code, or inputs that are no longer staged); `steadytune status` says why, "
+    "`steadytune run SUITE --stale` trains them again:"
 )
 BOLD = "Bold: highest mean as printed, among the methods with a score for every planned seed; equal means share it."
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
@@ -31,6 +36,7 @@ def scored(score: Score | None, *, best: bool = False) -> Entry:
     if score is None:
         return Entry(NOTHING)
     count = "" if score.sound == score.planned else f"{score.sound}/{score.planned}"
+    count += STALE if score.stale & score.points.keys() else ""
     if not score.points:
         return Entry("no score", count=count)
     spread = number(score.std) if len(score.points) > 1 else ""
@@ -80,7 +86,11 @@ def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
             named, more = places[:NAMED_PLACES], len(places) - NAMED_PLACES
             rest = f"; and in {more} more places, see the table cells" if more > 0 else ""
             notes.append(f"{status.replace('_', ' ').capitalize()}: {'; '.join(named)}{rest}.")
-    return [COUNTS, *notes] if notes else []
+    old = sorted({place for place, score in shown if score.stale & score.points.keys()})
+    marked = (
+        [f"{STALE}: {NOT_FRESH} {'; '.join(old[:NAMED_PLACES])}{', …' * (len(old) > NAMED_PLACES)}."] if old else []
+    )
+    return [*([COUNTS] if notes else []), *notes, *marked]
 
 
 def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:

@@ -24,11 +24,12 @@ def sentences(results: Results) -> list[str]:
 def _coverage(results: Results) -> str:
     ends = [status for statuses in results.cells.values() for status in statuses.values()]
     ok = ends.count("ok")
+    old = f" {len(results.stale)} records are not fresh (†): `steadytune status` says why." if results.stale else ""
     if ok == len(ends):
-        return f"All {ok} planned cells ended ok."
+        return f"All {ok} planned cells ended ok.{old}"
     others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in in_order(ends) if status != "ok"]
     provisional = " The rest is provisional until all have run." if ABSENT & set(ends) else ""
-    return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}"
+    return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}{old}"
 
 
 def _above_majority(results: Results) -> str:

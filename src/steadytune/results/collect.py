@@ -3,20 +3,22 @@
 import logging
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from steadytune.cells.record import Record, read_record
-from steadytune.errors import SteadyTuneError
+from steadytune.cells.freshness import CellStatus, digest, statuses
+from steadytune.cells.record import Record
 from steadytune.evaluation.transfer import headline_metric
-from steadytune.files import write_parquet
+from steadytune.files import parquet_notes, write_parquet
 from steadytune.layout import metrics_path, record_path
-from steadytune.suite.cell import Cell
+from steadytune.schema import check
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
+
+MADE_FROM, AS_RECORDED = "made_from", "as_recorded"
+"""Notes of the table: `freshness.digest` of what it was gathered from, and how that was judged."""
 
 COLUMNS = {
     "suite": "string",
@@ -25,6 +27,7 @@ COLUMNS = {
     "task": "string",
     "seed": "int64",
     "status": "string",
+    "stale": "string",
     "evaluation_set": "string",
     "kind": "string",
     "metric": "string",
@@ -41,46 +44,58 @@ COLUMNS = {
 }
 
 
-def collect(suite: Suite) -> None:
+def collect(suite: Suite, *, as_recorded: bool = False) -> None:
     """Write `metrics.parquet`.
 
-    Every planned cell has rows. A cell without scores has its status and NaN: `missing` where there is no record,
-    `quarantined` where the record is damaged, which the log says together with the command that trains it again.
+    Every planned cell has rows. A cell without scores has its status and NaN: `missing` without a record, `quarantined`
+    if the record is damaged or refuted by its predictions, `stale` if it is of other settings or inputs. The column
+    `stale` says what is not fresh about scores that are there.
+
+    as_recorded: do not compare code and inputs: a recorded suite is of the code that it names.
     """
-    rows = [row for cell in suite.cells for row in _rows(suite, cell, _read(record_path(suite, cell)))]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    write_parquet(metrics_path(suite), table)
+    table, made_from = _gather(suite, as_recorded=as_recorded)
+    write_parquet(metrics_path(suite), table, {MADE_FROM: made_from, AS_RECORDED: str(as_recorded)})
     states = table.drop_duplicates(["encoder", "method", "task", "seed"])["status"].value_counts()
     log.info("%s: %d cells: %s", suite.name, len(suite.cells), ", ".join(f"{n} {s}" for s, n in states.items()))
 
 
-def _read(path: Path) -> Record | str:
-    """A cell's record, or the status of a cell that has none."""
-    if not path.exists():
-        return "missing"
-    try:
-        return read_record(path)
-    except SteadyTuneError as error:
-        log.warning("%s; train the cell again: snakemake --cores 1 --force -- %s", error, path)
-        return "quarantined"
+def gather(suite: Suite) -> pd.DataFrame:
+    """What `collect` would write."""
+    return _gather(suite, as_recorded=False)[0]
 
 
-def _rows(suite: Suite, cell: Cell, record: Record | str) -> Iterator[dict[str, Any]]:
+def _gather(suite: Suite, *, as_recorded: bool) -> tuple[pd.DataFrame, str]:
+    """The table, and the digest of what it is made from."""
+    found = statuses(suite, scores=True, as_recorded=as_recorded)
+    for status in found:
+        if status.state in ("quarantined", "stale"):
+            log.warning("%s: %s: %s", status.cell, status.state, status.why)
+    rows = [row for status in found for row in _rows(suite, status)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS), digest(found)
+
+
+def is_current(suite: Suite) -> bool:
+    """Whether `metrics.parquet` was gathered from the records that are there, in the state that they are in."""
+    made = parquet_notes(metrics_path(suite))
+    return made.get(MADE_FROM) == digest(statuses(suite, as_recorded=made.get(AS_RECORDED) == "True"))
+
+
+def _rows(suite: Suite, found: CellStatus) -> Iterator[dict[str, Any]]:
+    cell, state = found.cell, "missing" if found.state == "running" else found.state
+    record = check(Record, found.record, record_path(suite, cell)) if found.shown else None
     identity = {"suite": suite.name, "encoder": cell.encoder, "method": cell.method, "task": cell.task}
-    identity |= {"seed": cell.seed}
-    if isinstance(record, str) or not record.evaluations:
-        status = record if isinstance(record, str) else record.status
-        seconds = math.nan if isinstance(record, str) else record.timing["total"]
+    identity |= {"seed": cell.seed, "stale": found.why if found.shown else ""}
+    if record is None or not record.evaluations:
         for name in (cell.task, *suite.spec(cell).transfer):
             yield {
                 **identity,
-                "status": status,
+                "status": record.status if record else state,
                 "evaluation_set": name,
                 "kind": "in_domain" if name == cell.task else "transfer",
                 "metric": headline_metric(suite.task(cell.task), suite.task(name)),
                 "headline": True,
                 "value": math.nan,
-                "seconds": seconds,
+                "seconds": record.timing["total"] if record else math.nan,
             }
         return
     for evaluation in record.evaluations:

@@ -1,18 +1,23 @@
 """One suite's results, read from its folder. No pandas is imported before something is read."""
 
 import math
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
 from steadytune.layout import metrics_path, results_folder
+from steadytune.results.collect import gather, is_current
 from steadytune.results.description import Description, describe
 from steadytune.results.model import Examples, Key, Results, ordered, to_float
 from steadytune.results.scores import Score
 from steadytune.results.variability import load_variability
 from steadytune.suite.suite import Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COUNTS = tuple(field.name for field in fields(Examples))
 COLUMNS = (
@@ -29,15 +34,38 @@ COLUMNS = (
     "majority",
     *COUNTS,
     "seconds",
+    "stale",
 )
 """What is read of `metrics.parquet`."""
 
 
 def load_or_empty(suite: Suite) -> Results:
-    """A suite's results; empty ones if none have been collected."""
+    """A suite's results; empty ones if none have been collected.
+
+    If records have changed since, they are gathered again; what is written stays as it is.
+    """
     if metrics_path(suite).exists():
-        return load_results(results_folder(suite), describe(suite))
+        rows = None if _is_readable_and_current(suite) else gather(suite)
+        return load_results(results_folder(suite), describe(suite), rows)
     return empty_results(suite)
+
+
+def check_current(suite: Suite) -> None:
+    """Compare `metrics.parquet` with the records that are there.
+
+    Raises:
+        SteadyTuneError: it is damaged, or was gathered from other records than are there now.
+    """
+    path = metrics_path(suite)
+    if path.exists() and not _is_readable_and_current(suite):
+        raise SteadyTuneError(
+            f"{path}: gathered from other records than are there now; `steadytune run {suite.name}` makes it again"
+        )
+
+
+def _is_readable_and_current(suite: Suite) -> bool:
+    # The notes of a damaged table may be whole.
+    return read_parquet(metrics_path(suite)) is not None and is_current(suite)
 
 
 def empty_results(suite: Suite) -> Results:
@@ -45,18 +73,20 @@ def empty_results(suite: Suite) -> Results:
     return Results(results_folder(suite), describe(suite), {}, {}, {}, (), (), (), ())
 
 
-def load_results(folder: Path, suite: Description) -> Results:
+def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" = None) -> Results:
     """Load a suite's results.
 
     Args:
         folder: `results/<suite>`.
         suite: names that it lists keep its order; others that the results have follow, sorted.
+        table: the content of `metrics.parquet`; read by default.
 
     Raises:
         SteadyTuneError: `metrics.parquet` is absent, lacks a column, or states one score twice.
     """
     path = metrics_path(folder)
-    rows = _read_metrics(path)
+    rows = _rows(_read_metrics(path) if table is None else table)
+    stale: dict[tuple[str, str, str, int], str] = {}
     cells: dict[Key, dict[int, str]] = {}
     seconds: dict[tuple[str, str, str, int], float] = {}
     values: dict[tuple[str, str, str, str], dict[int, float]] = {}
@@ -68,6 +98,8 @@ def load_results(folder: Path, suite: Description) -> Results:
         seed = int(row["seed"])
         cells.setdefault(cell, {})[seed] = row["status"]
         seconds.setdefault((*cell, seed), to_float(row["seconds"]))
+        if row["stale"]:
+            stale[*cell, seed] = row["stale"]
         if not row["headline"]:
             continue
         of_set = (held_out if row["kind"] == "held_out" else values).setdefault((*cell, row["evaluation_set"]), {})
@@ -92,12 +124,13 @@ def load_results(folder: Path, suite: Description) -> Results:
         suite=suite,
         cells={cell: dict(sorted(seeds.items())) for cell, seeds in sorted(cells.items())},
         seconds=seconds,
-        scores=_scores(cells, values, described),
-        held_out={key[:3]: score for key, score in _scores(cells, held_out, described).items()},
+        scores=_scores(cells, values, described, stale),
+        held_out={key[:3]: score for key, score in _scores(cells, held_out, described, stale).items()},
         encoders=encoders,
         methods=ordered(suite.methods, {cell[1] for cell in cells}),
         tasks=tasks,
         examples=examples,
+        stale=stale,
         variability=tuple(load_variability(folder, encoders, measured)),
     )
 
@@ -120,6 +153,7 @@ def _scores(
     cells: dict[Key, dict[int, str]],
     values: dict[tuple[str, str, str, str], dict[int, float]],
     described: dict[tuple[str, str], tuple[str, float]],
+    stale: Collection[tuple[str, str, str, int]],
 ) -> dict[tuple[str, str, str, str], Score]:
     """A score for every planned cell on every set its task is evaluated on: also where no seed got that far."""
     sets: dict[tuple[str, str], set[str]] = {}
@@ -127,18 +161,23 @@ def _scores(
         sets.setdefault((encoder, task), set()).add(evaluation_set)
     scores = {}
     for (encoder, method, task), statuses in sorted(cells.items()):
+        old = frozenset(seed for seed in statuses if (encoder, method, task, seed) in stale)
         for evaluation_set in sorted(sets.get((encoder, task), ())):
             key = encoder, method, task, evaluation_set
-            scores[key] = Score.in_points(*described[task, evaluation_set], statuses, values.get(key, {}))
+            scores[key] = Score.in_points(*described[task, evaluation_set], statuses, values.get(key, {}), old)
     return scores
 
 
-def _read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of `metrics.parquet`."""
+def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _read_metrics(path: Path) -> "pd.DataFrame":
+    """`metrics.parquet`, with every column that is needed."""
     if not path.is_file():
         raise SteadyTuneError(f"{path}: not found; the suite's cells have to be collected before they are rendered")
     frame = read_parquet(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise SteadyTuneError(f"{path}: no column '{missing[0]}'; expected {', '.join(COLUMNS)}")
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+    return frame

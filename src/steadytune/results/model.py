@@ -58,6 +58,8 @@ class Results:
     """(encoder, task, evaluation set) -> counts, where a cell came to its end."""
     choices: dict[Key, int] = field(default_factory=dict, repr=False)
     """How many variants it was chosen among."""
+    stale: dict[tuple[str, str, str, int], str] = field(default_factory=dict, repr=False)
+    """(encoder, method, task, seed) -> why its scores, which are shown, are not fresh."""
     rule: str = ""
     """How it was chosen."""
 

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from steadytune.cells.record import read_record
-from steadytune.errors import SteadyTuneError
+from steadytune.cells.freshness import CellStatus, statuses
 from steadytune.evaluation.calibration import brier_score, expected_calibration_error
 from steadytune.evaluation.transfer import Alignment, align
 from steadytune.files import write_parquet
-from steadytune.layout import calibration_path, predictions_path, record_path, slices_path
+from steadytune.layout import calibration_path, predictions_path, slices_path
 from steadytune.results.churn import churn
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
@@ -59,13 +58,14 @@ def analyse_predictions(suite: Suite) -> None:
     calibration: list[Row] = []
     columns = cache(lambda name: _columns(suite.task(name), suite.file.store))
     groups: dict[tuple[str, str, str], list[Cell]] = {}
+    found = {status.cell: status for status in statuses(suite, scores=True)}
     for cell in suite.cells:
         groups.setdefault((cell.encoder, cell.method, cell.task), []).append(cell)
     for (encoder, method, task), cells in groups.items():
         names = {"encoder": encoder, "method": method, "task": task}
         answers: dict[int, dict[str, Alignment]] = {}
         for cell in cells:
-            for name, table in _predictions(suite, cell):
+            for name, table in _predictions(suite, found[cell]):
                 tasks = suite.task(cell.task), suite.task(name)
                 aligned = _aligned(*tasks, table, suite.spec(cell).protocol.collapse)
                 answers.setdefault(cell.seed, {})[name] = aligned
@@ -77,17 +77,16 @@ def analyse_predictions(suite: Suite) -> None:
     _write(calibration, CALIBRATION, calibration_path(suite))
 
 
-def _predictions(suite: Suite, cell: Cell) -> Iterator[tuple[str, pd.DataFrame]]:
+def _predictions(suite: Suite, status: CellStatus) -> Iterator[tuple[str, pd.DataFrame]]:
     """A cell's predictions of classes, by evaluation set.
 
-    Nothing of a cell without a whole record, and no set without a score: one whose outputs are not all finite.
+    Nothing of a cell whose scores are not shown, and no set without a score: one whose outputs are not all finite.
     """
-    try:
-        record = read_record(record_path(suite, cell))
-    except SteadyTuneError:
+    if not status.shown or not status.record:
         return
+    cell = status.cell
     source = suite.task(cell.task)
-    if record.evaluations and not source.regression and not source.span:
+    if status.record["evaluations"] and not source.regression and not source.span:
         table = pd.read_parquet(predictions_path(suite, cell))
         for name, rows in table.groupby("evaluation_set", sort=False):
             if np.isfinite(_logits(source, rows)).all():

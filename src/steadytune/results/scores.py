@@ -5,11 +5,11 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "failed", "missing", "quarantined")
-"""How a cell can end, from good to absent; quarantined: its record is damaged."""
+STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "missing", "stale", "quarantined")
+"""How a cell can end, from good to absent; stale: of other settings or inputs; quarantined: its record is damaged."""
 
-ABSENT = frozenset({"missing", "quarantined"})
-"""The statuses of cells that have not run, or whose record says nothing."""
+ABSENT = frozenset({"missing", "stale", "quarantined"})
+"""The statuses of cells that have not run, or whose record does not count."""
 
 METRIC_NAMES = {
     "f1": "F1",
@@ -42,18 +42,25 @@ class Score:
     statuses: dict[int, str]
     """Seed -> status, all planned seeds."""
     points: dict[int, float]
-    """Seed -> points, only the seeds that have a score. A degenerate run has one; a failed or missing run has none."""
+    """Seed -> points, only the seeds that have a score. A degenerate run has one; a missing run has none."""
+    stale: frozenset[int] = frozenset()
+    """The seeds whose record is of other code, or of inputs that are no longer there: tables mark their scores."""
 
     @classmethod
     def in_points(
-        cls, metric: str, majority: float, statuses: Mapping[int, str], values: Mapping[int, float]
+        cls,
+        metric: str,
+        majority: float,
+        statuses: Mapping[int, str],
+        values: Mapping[int, float],
+        stale: frozenset[int] = frozenset(),
     ) -> "Score":
         """A score from the metric's own values by seed, most of them 0 to 1; what is not finite is left out.
 
         The only place that multiplies by 100: claims, published numbers, tables and figures all speak of points.
         """
         points = {seed: 100 * value for seed, value in sorted(values.items()) if math.isfinite(value)}
-        return cls(metric, 100 * majority, dict(sorted(statuses.items())), points)
+        return cls(metric, 100 * majority, dict(sorted(statuses.items())), points, stale)
 
     @property
     def planned(self) -> int:
@@ -130,4 +137,5 @@ def mean_over(scores: Sequence[Score]) -> Score:
         majority=statistics.fmean(score.majority for score in scores),
         statuses=scores[0].statuses,
         points={seed: statistics.fmean(score.points[seed] for score in scores) for seed in sorted(seeds)},
+        stale=frozenset().union(*(score.stale for score in scores)),
     )

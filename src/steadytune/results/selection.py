@@ -53,6 +53,7 @@ def select(results: Results, rule: str | None = None, *, every: bool = False) ->
         results,
         cells=kept(results.cells),
         seconds=kept(results.seconds),
+        stale=kept(results.stale),
         scores=kept(results.scores),
         held_out=kept(results.held_out),
         methods=tuple(names),

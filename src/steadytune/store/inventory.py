@@ -8,10 +8,11 @@ from steadytune.errors import SteadyTuneError
 from steadytune.layout import Kind, staged_folder
 from steadytune.schema import read_yaml
 from steadytune.store.lock import Lock, generated_corpus
-from steadytune.store.receipt import RECEIPT, verify
+from steadytune.store.receipt import RECEIPT, Receipt, verify
 from steadytune.store.staging import choose, describe, objection
 
 if TYPE_CHECKING:
+    from steadytune.suite.file import Sources
     from steadytune.suite.suite import Suite
 
 
@@ -75,6 +76,18 @@ def check_lock(suite: "Suite", lock: Lock) -> None:
                 lock.entry("models", model)
             except SteadyTuneError as error:
                 raise SteadyTuneError(f"{suite.path}: encoders.{name}.{key}: {error}") from None
+
+
+def outdated(kind: Kind, key: str, receipt: Receipt, lock: Lock, sources: "Sources") -> str:
+    """Why a staged folder is not what the lock pins, whoever staged it; empty if it is.
+
+    What the workflow trains itself, and what the lock has from no source of the suite, is not compared.
+    """
+    try:
+        trained = kind == "models" and lock.pretraining(key) is not None
+        return "" if trained else objection(receipt, choose(kind, key, lock, sources))
+    except SteadyTuneError:
+        return ""
 
 
 def inspect(items: list[Item], suite: "Suite", lock: Lock) -> Iterator[Finding]:

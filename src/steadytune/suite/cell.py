@@ -13,7 +13,7 @@ from steadytune.suite.protocol import Protocol
 from steadytune.tasks.task import Task
 
 Weights = Literal["pretrained", "random"]
-Status = Literal["ok", "degenerate", "diverged", "out_of_memory", "failed"]
+Status = Literal["ok", "degenerate", "diverged", "out_of_memory"]
 """How a cell ended."""
 
 

@@ -1,0 +1,197 @@
+"""Which records may be believed: the one notion of fresh that status, run, collect, claims, report and export share.
+
+A record is fresh if its cell, trained now, would be the same: same settings, same staged inputs (as the lock pins
+them), same code, and files that are whole. Files are judged by content, never by date.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from steadytune.cells.checked import Checked
+from steadytune.cells.inputs import cell_fingerprint, input_folders, selected_layer
+from steadytune.cells.record import BESIDE, damaged_file, read_record
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import LOCK, RECORD, Kind, cell_folder, checked_path, record_path, running_path
+from steadytune.locks import is_held
+from steadytune.store.inventory import outdated
+from steadytune.store.lock import Lock, load_lock
+from steadytune.store.receipt import read_receipt, receipt_digest
+from steadytune.suite.cell import Cell, Spec
+from steadytune.suite.suite import Suite
+
+State = Literal["fresh", "missing", "running", "stale", "quarantined"]
+Cause = Literal["settings", "inputs", "unstaged", "code"]
+"""Why a record is stale: `unstaged` inputs are not there to be compared."""
+
+ASIDE = {"quarantined": f"{RECORD}.quarantined", "stale": f"{RECORD}.stale"}
+"""Under which name `steadytune run` keeps a record that it does not believe."""
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """A cell's state and, if it is not fresh, why."""
+
+    cell: Cell
+    state: State
+    why: str = ""
+    cause: Cause | None = None
+    record: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The record as it stands, if it is whole."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether its scores may be shown: if it is not fresh, with a mark."""
+        return self.state == "fresh" or self.cause in ("code", "unstaged")
+
+
+def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recorded: bool = False) -> list[CellStatus]:
+    """The status of every cell, in the suite's order.
+
+    What was read and hashed before is remembered as long as size and times stay the same, so that 10,000 cells take
+    seconds.
+
+    Args:
+        suite: the suite as it now is.
+        deep: read and hash everything again, and compute all scores again.
+        scores: compute scores again from the predictions; what was found by that once is remembered anyway.
+        as_recorded: do not compare code and inputs: a recorded suite is of the code that it names.
+    """
+    judge = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
+    found = [judge(cell) for cell in suite.cells]
+    judge.checked.save()
+    return list(_without_copies(found))
+
+
+def digest(found: list[CellStatus]) -> str:
+    """What a table that is gathered from these cells is made of, as one SHA-256: their records and their states."""
+    lines = [[str(s.cell), s.state, s.cause, s.record["seal"] if s.record else ""] for s in found]
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+
+
+class _Judge:
+    """Judges cells; each staged folder is looked at once."""
+
+    def __init__(self, suite: Suite, *, deep: bool, scores: bool, as_recorded: bool) -> None:
+        self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
+        self.checked = Checked(checked_path(suite), forget=deep)
+        self.lock: Lock | None = load_lock(LOCK) if LOCK.exists() else None
+        self.staged = cache(self._staged)
+
+    def __call__(self, cell: Cell) -> CellStatus:
+        path, folder = record_path(self.suite, cell), cell_folder(self.suite, cell)
+        if is_held(running_path(self.suite, cell)):
+            return CellStatus(cell, "running")
+        if not path.exists():
+            for state in ("quarantined", "stale"):
+                if (folder / ASIDE[state]).exists():
+                    said = {"quarantined": "a damaged record", "stale": "a stale record"}[state]
+                    return CellStatus(cell, "missing" if state == "stale" else state, f"{said} was set aside")
+            return CellStatus(cell, "missing", "no record")
+        if damage := self._damage(cell, path, folder):
+            return CellStatus(cell, "quarantined", damage)
+        # What is whole was checked against the schema when it was found to be.
+        record = json.loads(path.read_text(encoding="utf-8"))
+        spec = self.suite.spec(cell)
+        for why in differences(spec.to_dict(), record["spec"]):
+            return CellStatus(cell, "stale", why, "settings", record)
+        if refuted := self._refuted(cell, path, folder, spec):
+            return CellStatus(cell, "quarantined", refuted)
+        if not self.as_recorded and (found := self._outdated(spec, record)):
+            cause, why = found
+            return CellStatus(cell, "stale", why, cause, record)
+        return CellStatus(cell, "fresh", record=record)
+
+    def _damage(self, cell: Cell, path: Path, folder: Path) -> str | None:
+        """What is wrong with a record or a file beside it."""
+
+        def compute() -> str:
+            try:
+                return damaged_file(read_record(path), folder) or ""
+            except SteadyTuneError as error:
+                return str(error)
+
+        return self.checked.find(str(cell), [path, *(folder / name for name in BESIDE)], compute)
+
+    def _refuted(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
+        """Which score its predictions refute."""
+
+        def compute() -> str:
+            from steadytune.cells.recompute import refuted
+
+            return refuted(read_record(path), folder, spec)
+
+        return self.checked.find(f"{cell} scores", [path, folder / BESIDE[0]], compute if self.scores else None)
+
+    def _outdated(self, spec: Spec, record: dict[str, Any]) -> tuple[Cause, str] | None:
+        """Whether inputs or code have changed, and how."""
+        digests = {}
+        for (kind, key), folder in input_folders(spec, self.suite.file.store).items():
+            found = self.staged(kind, key, folder)
+            if isinstance(found, tuple):
+                return found
+            digests[key] = found
+        for item in record["inputs"]:
+            if digests.get(item["key"]) != item["digest"]:
+                return "inputs", f"input {item['key']} has other content"
+        try:
+            layer = selected_layer(self.suite, spec)
+        except SteadyTuneError as error:
+            return "unstaged", f"what it read is not there to compare ({error})"
+        if spec.reads_selection and layer != (record["training"] or {}).get("selected_layer", layer):
+            return "inputs", "another layer is selected"
+        if cell_fingerprint(spec, digests, layer) != record["fingerprint"]:
+            return "code", "the task's entry or the code that trains it has changed"
+        return None
+
+    def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
+        """The digest of a staged folder, or why it is no input that a cell could be compared by."""
+        try:
+            receipt = read_receipt(folder)
+        except SteadyTuneError as error:
+            return "unstaged", f"what it read is not there to compare ({error})"
+        if self.lock and (reason := outdated(kind, key, receipt, self.lock, self.suite.sources)):
+            return "inputs", f"input {key} is outdated: {reason}"
+        return receipt_digest(receipt)
+
+
+def _without_copies(found: list[CellStatus]) -> Iterator[CellStatus]:
+    """The same, but records of several seeds with the same predictions and the same data order are quarantined."""
+    seeds: dict[tuple[str, ...], list[int]] = {}
+    for status in found:
+        if marks := _marks(status):
+            seeds.setdefault(marks, []).append(status.cell.seed)
+    for status in found:
+        alike = seeds.get(_marks(status) or (), [])
+        if len(alike) > 1:
+            why = f"seeds {', '.join(map(str, alike))} have the same predictions and data order: copies"
+            yield CellStatus(status.cell, "quarantined", why)
+        else:
+            yield status
+
+
+def _marks(status: CellStatus) -> tuple[str, ...] | None:
+    """What differs between seeds of one encoder, method and task."""
+    record, cell = status.record, status.cell
+    if not record or not record["training"] or not record["evaluations"]:
+        return None
+    return cell.encoder, cell.method, cell.task, record["files"][BESIDE[0]], record["training"]["first_order"]
+
+
+def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:
+    """The places at which two JSON values differ, as `protocol.epochs is 3, was 5`."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        for key in [*now, *(then.keys() - now.keys())]:
+            if key in now and key in then:
+                yield from differences(now[key], then[key], f"{at}{key}.")
+            else:
+                yield f"{at}{key} is {'new' if key in now else 'gone'}"
+    elif isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
+        for i, pair in enumerate(zip(now, then, strict=True)):
+            yield from differences(*pair, f"{at}{i}.")
+    elif now != then:
+        yield f"{at.rstrip('.')} is {json.dumps(now)}, was {json.dumps(then)}"

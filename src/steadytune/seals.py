@@ -1,0 +1,37 @@
+"""JSON files that carry a digest over their own content, so that reading finds an edit, a flipped bit or a cut."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from steadytune.errors import SteadyTuneError
+from steadytune.files import plain, write_json
+
+SEAL = "seal"
+
+
+def seal_of(value: dict[str, Any]) -> str:
+    """The SHA-256 of a JSON object without its seal, whatever the order of its keys."""
+    content = {key: entry for key, entry in value.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def write_sealed(path: Path, value: Any) -> None:
+    """Write an object (a dataclass, or a mapping with text as keys) to `path` atomically, its keys sorted, sealed."""
+    content = plain(value)
+    write_json(path, content | {SEAL: seal_of(content)}, sort_keys=True)
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The object in a sealed file.
+
+    Raises:
+        SteadyTuneError: no such file, not JSON, or not what was written; one line.
+    """
+    from steadytune.schema import read_json
+
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get(SEAL) != seal_of(value):
+        raise SteadyTuneError(f"{path}: damaged: its content is not what its seal says")
+    return value
