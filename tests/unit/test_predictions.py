@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from test_record import make_record
+from test_record import _without_predictions, sealed_again, written  # noqa: F401 (a fixture)
 
-from steadytune.cells.record import write_record
 from steadytune.cli import main
 from steadytune.dag.dag import Dag
 from steadytune.evaluation.calibration import brier_score, expected_calibration_error
@@ -90,7 +89,6 @@ def cells(suite):
     columns = {"premise": ["p"] * 5, "hypothesis": ["h"] * 5, "label": gold, "heuristic": heuristic, "subcase": subcase}
     pq.write_table(pa.table(columns), folder / "validation-00000-of-00001.parquet")
     for cell in suite.cells:
-        write_record(make_record(suite, cell), cell_folder(suite, cell))
         said = min(cell.seed, 1)
         own, far = [row[1 + said] for row in OWN], [row[3 + said] for row in HANS]
         found = {"mnli": outputs([row[0] for row in OWN], own, [0, 1, 2, 3])}
@@ -98,7 +96,9 @@ def cells(suite):
         found["hans"] = outputs(gold[::-1], far[::-1], [4, 3, 2, 1, 0])
         if cell.seed == 2:
             found = {name: Outputs(item.logits * np.nan, item.rows, item.labels) for name, item in found.items()}
+        written(suite, cell)
         write_predictions(cell_folder(suite, cell) / PREDICTIONS, found)
+        sealed_again(suite, cell)
     return suite
 
 
@@ -123,7 +123,10 @@ def test_slices(cells):
 
 def test_slices_follow_the_collapse_rule(cells, tmp_path):
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": {"collapse": "argmax"}}))
-    slices, calibration = analysed(cells)
+    changed = load_suite(tmp_path / "demo.yaml")
+    for cell in changed.cells:
+        sealed_again(changed, cell)
+    slices, calibration = analysed(changed)
     found = {(r.seed, r.slice): r.accuracy for r in slices.itertuples()}
     assert found[0, "ce_adverb"] == 1
     # Calibration needs probabilities, which an arg-max does not have.
@@ -167,10 +170,11 @@ def test_sets_without_the_column_and_regression_have_nothing(suite, tmp_path):
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
     suite = load_suite(tmp_path / "demo.yaml")
     for cell in suite.cells:
-        write_record(make_record(suite, cell), cell_folder(suite, cell))
+        written(suite, cell)
         scores = Outputs(np.ones((1, 1), np.float32), np.array([0]), np.array([2.5]))
         found = {"stsb": scores} if cell.task == "stsb" else {"adv-mnli": outputs([0], [E], [0])}
         write_predictions(cell_folder(suite, cell) / PREDICTIONS, found)
+        sealed_again(suite, cell)
     slices, calibration = analysed(suite)
     assert len(slices) == 0
     assert set(calibration["task"]) == {"mnli"}

@@ -67,6 +67,12 @@ def written(suite, cell, **changes):
     folder = cell_folder(suite, cell)
     for name in BESIDE:
         write_text(folder / name, f"{name} of {cell}")
+    return sealed_again(suite, cell, **changes)
+
+
+def sealed_again(suite, cell, **changes):
+    """A record of the files that lie there."""
+    folder = cell_folder(suite, cell)
     files = {name: sha256(folder / name) for name in BESIDE}
     write_record(replace(make_record(suite, cell), **{"files": files, **changes}), folder)
     return record_path(suite, cell)

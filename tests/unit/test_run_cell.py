@@ -164,7 +164,7 @@ def test_inputs_that_cannot_be_read_are_an_error_and_no_result(suite, monkeypatc
 @pytest.mark.parametrize("place", ["load", "fit"])
 def test_a_faulty_machine_leaves_no_record(place, error, suite, monkeypatch):
     monkeypatch.setattr(*((run.Material, "load") if place == "load" else (run, "fit")), raising(error))
-    with pytest.raises(SteadyTuneError if place == "load" else type(error)):
+    with pytest.raises((SteadyTuneError, type(error))):
         outcome(suite)
     assert not (cell_folder(suite, suite.cells[0]) / "record.json").exists()
 

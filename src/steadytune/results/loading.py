@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
 from steadytune.layout import metrics_path, results_folder
-from steadytune.results.collect import gather, is_current
 from steadytune.results.description import Description, describe
 from steadytune.results.model import Examples, Key, Results, ordered, to_float
 from steadytune.results.scores import Score
@@ -44,6 +43,8 @@ def load_or_empty(suite: Suite) -> Results:
 
     If records have changed since, they are gathered again; what is written stays as it is.
     """
+    from steadytune.results.collect import gather
+
     if metrics_path(suite).exists():
         rows = None if _is_readable_and_current(suite) else gather(suite)
         return load_results(results_folder(suite), describe(suite), rows)
@@ -64,6 +65,8 @@ def check_current(suite: Suite) -> None:
 
 
 def _is_readable_and_current(suite: Suite) -> bool:
+    from steadytune.results.collect import is_current
+
     # The notes of a damaged table may be whole.
     return read_parquet(metrics_path(suite)) is not None and is_current(suite)
 
