@@ -5,7 +5,6 @@ import json
 import math
 import re
 from dataclasses import replace
-from subprocess import CompletedProcess
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -168,7 +167,7 @@ def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoi
         load_or_empty(collected)
     monkeypatch.setattr(repair, "restage", lambda suite: [])
     monkeypatch.setattr(repair, "set_aside", lambda suite, targets, code: repair.clear_tables(suite))
-    monkeypatch.setattr(runner.subprocess, "run", lambda *_, **__: started.append(1) or CompletedProcess((), 0))
+    monkeypatch.setattr(runner, "supervise", lambda *_: started.append(1) or (0, False))
     runner.run(collected, "1", ["--dry-run"])
     assert path.exists()
     runner.run(collected, "1", [])

@@ -50,13 +50,13 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
     }
     with hold(LOCK, said="another run works in this folder; waiting for its end") as lock:
         with hold(BY_HAND, said="a Snakemake that was started by hand works in this folder; waiting for its end"):
+            if LOCKS.is_dir() and any(LOCKS.iterdir()):
+                log.info("clearing the locks of a run that was killed")
+                subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
             if not DRY_RUN.intersection(arguments):
                 for receipt in repair.restage(suite):
                     subprocess.run([*command, "--", str(receipt)], env=environment, check=True)
                 repair.set_aside(suite, arguments, code=stale)
-            if LOCKS.is_dir() and any(LOCKS.iterdir()):
-                log.info("clearing the locks of a run that was killed")
-                subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
         status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:
