@@ -132,7 +132,7 @@ def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
     cut = "Cut to the maximum length, where it is more than 1 %: mini-rte in training 15.0 %"
     seen = "Examples whose texts are in the training set too, case and punctuation aside: mini-rte: 2 of 1000"
     assert main.notes[-2:] == (f"{cut}.", f"{seen}.")
-    assert sets.notes[-2:] == (f"{cut}; hans 1.2 %.", f"{seen}; snli, trained on mini-rte: 7 of 400.")
+    assert sets.notes[-2:] == (f"{cut}; hans 1.3 %.", f"{seen}; snli, trained on mini-rte: 7 of 400.")
 
 
 def test_a_suite_without_other_sets_says_so(grid, tmp_path):

@@ -131,6 +131,7 @@ def scope(results: Results, what: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def block_title(encoder: str, results: Results) -> str:
-    """An encoder's heading, needed only beside another's."""
-    return encoder if len(results.encoders) > 1 else ""
+def block_title(encoder: str, results: Results, task: str = "") -> str:
+    """The heading of an encoder's rows, or of those of one task that it was trained on; one encoder is not named."""
+    parts = [encoder] if len(results.encoders) > 1 else []
+    return ": ".join([*parts, f"trained on {task}"] if task else parts)

@@ -38,7 +38,7 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["css"] = CLASSES.__getitem__
+    made.globals["classes"] = CLASSES
     return made
 
 

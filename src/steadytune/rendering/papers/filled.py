@@ -13,8 +13,6 @@ from steadytune.results.scores import ABSENT, Score
 from steadytune.results.selection import select
 from steadytune.results.two_way import two_way_scores
 
-"""How a cell without a record ends."""
-
 
 @dataclass(frozen=True)
 class Place:

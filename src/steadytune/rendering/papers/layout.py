@@ -1,18 +1,24 @@
-"""A paper's table as data: its rows and columns in its order, and what each is called here."""
+"""A paper's table as data, read from `layouts.yaml`: its rows and columns in order, and what each is called here."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from steadytune.schema import Checked, check, read_yaml
+
+FILE = Path(__file__).parent / "layouts.yaml"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Checked):
     """Scores of one task."""
 
     printed: str
     """The task as `published/` spells it."""
     task: str = ""
     """Ours that is trained on; empty where no suite can have the score."""
-    on: str = ""
+    evaluation_set: str = ""
     """The evaluation set, where it is not the task's own."""
     heading: str = ""
     """As the table heads it, where that is not `printed`."""
@@ -20,11 +26,10 @@ class Column:
     @property
     def set(self) -> str:
         """What is evaluated on."""
-        return self.on or self.task
+        return self.evaluation_set or self.task
 
 
-@dataclass(frozen=True)
-class Average:
+class Average(Checked):
     """The plain mean of the columns named, which the paper prints too."""
 
     printed: str
@@ -32,8 +37,7 @@ class Average:
     heading: str = "Average"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Checked):
     """One method."""
 
     printed: str
@@ -42,8 +46,7 @@ class Row:
     """Ours: a method, a composition or a variant as a suite's grid names it."""
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Checked):
     """Rows under one heading, on one encoder."""
 
     encoder: str
@@ -56,8 +59,7 @@ class Group:
     """Where they are not those of the table; as many, under the same headings."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Checked):
     """A table of a paper."""
 
     name: str
@@ -82,11 +84,31 @@ class Layout:
         return group.columns or self.columns
 
 
-def rows(pairs: Iterable[tuple[str, str]]) -> tuple[Row, ...]:
-    """Rows from (as printed, as it is called here)."""
-    return tuple(Row(printed, method) for printed, method in pairs)
+@cache
+def load_layouts() -> dict[str, Layout]:
+    """Every table of the papers, by name, in the order of the file.
+
+    Raises:
+        SteadyTuneError: the file says something else; one line.
+    """
+    tables = read_yaml(FILE)["tables"]
+    return {name: check(Layout, _layout(name, entry), FILE) for name, entry in tables.items()}
 
 
-def columns(pairs: Iterable[tuple[str, str]], suffix: str = "") -> tuple[Column, ...]:
-    """Columns from (as printed, our task), the latter with a suffix: `@1k`."""
-    return tuple(Column(printed, task + suffix) for printed, task in pairs)
+def _layout(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the file with everything that is short in it written out."""
+    number = re.fullmatch(r"(\w+)-table-(\d+)", name)
+    usual = {"paper": number[1], "number": number[2], "where": f"Table {number[2]}"} if number else {}
+    groups = [
+        {**group, "rows": [{"printed": printed, "method": method} for printed, method in group["rows"].items()]}
+        | {"columns": _columns(group.get("columns", {}))}
+        for group in entry["groups"]
+    ]
+    return {"name": name, **usual, **entry, "groups": groups, "columns": _columns(entry["columns"])}
+
+
+def _columns(entries: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"printed": printed, **({"task": entry} if isinstance(entry, str) else entry)}
+        for printed, entry in entries.items()
+    ]

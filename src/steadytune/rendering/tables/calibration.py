@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from steadytune.rendering.entries import scope, status_notes
+from steadytune.rendering.entries import block_title, scope, status_notes
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -23,7 +23,7 @@ NOTES = (
 )
 
 
-@table("calibration", reads_predictions=True)
+@table("calibration", reads_predictions=True, empty="No cell of this suite has predictions of classes.")
 def calibration(results: Results) -> Table:
     """ECE, Brier score and churn of every method, on its own task and on every other set."""
     found = load_calibration(results)
@@ -46,8 +46,7 @@ def calibration(results: Results) -> Table:
                     key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": evaluation_set}
                     data.append(key | _numbers(measured))
             if rows:
-                prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
-                blocks.append(Block(tuple(rows), title=f"{prefix}trained on {task}"))
+                blocks.append(Block(tuple(rows), title=block_title(encoder, results, task)))
     return Table(
         name="calibration",
         title="Calibration and churn",
@@ -55,9 +54,7 @@ def calibration(results: Results) -> Table:
         columns=("Set", "Method", ("ECE", "%"), "Brier", ("Churn", "% of examples")),
         blocks=tuple(blocks),
         align="llrrr",
-        notes=(*NOTES, *status_notes(list(shown.items())))
-        if blocks
-        else ("No cell of this suite has predictions of classes.",),
+        notes=(*NOTES, *status_notes(list(shown.items()))),
         data=tuple(data),
     )
 

@@ -11,7 +11,7 @@ from steadytune.results.inside import Inside, load_inside
 from steadytune.results.model import Results
 
 
-@table("churn")
+@table("churn", empty="This suite compares no seeds.")
 def churn(results: Results) -> Table:
     """Answers that differ between two seeds, and how alike their last layers are: means over pairs of seeds."""
     blocks: list[Block] = []
@@ -55,7 +55,7 @@ def churn(results: Results) -> Table:
         ),
         blocks=tuple(blocks),
         align="llrrrr",
-        notes=notes if data else ("This suite compares no seeds.",),
+        notes=notes,
         data=tuple(data),
     )
 

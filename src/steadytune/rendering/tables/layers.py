@@ -8,7 +8,7 @@ from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 
 
-@table("variability")
+@table("variability", empty="This suite measures no variability.")
 def variability(results: Results) -> Table:
     """Hidden-state variability by layer, a column for each task, l* in bold."""
     blocks, data = [], []
@@ -37,7 +37,7 @@ def variability(results: Results) -> Table:
         caption="ν(l) of the encoder before fine-tuning: variability within classes over variability between them.",
         columns=("Layer", *tasks),
         blocks=tuple(blocks),
-        notes=(note,) if blocks else ("This suite measures no variability.",),
+        notes=(note,),
         data=tuple(data),
     )
 

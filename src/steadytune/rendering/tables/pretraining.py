@@ -7,7 +7,7 @@ from steadytune.results.model import Results
 from steadytune.results.scores import metric_name, paired
 
 
-@table("pretraining")
+@table("pretraining", empty="This suite compares no pretrained encoder with random weights.")
 def pretraining(results: Results) -> Table:
     """Pretrained against random encoder weights, the same method, task by task."""
     blocks, data, shown = [], [], []
@@ -43,17 +43,12 @@ def pretraining(results: Results) -> Table:
     note = (
         "Difference: pretrained minus random, seed by seed; s.e.: its standard error, std / √n over n pairs of seeds."
     )
-    notes = (
-        (SPREAD, note, MAJORITY, *status_notes(shown))
-        if blocks
-        else ("This suite compares no pretrained encoder with random weights.",)
-    )
     return Table(
         name="pretraining",
         title="Does pretraining help?",
         caption="The same architecture, method and protocol, from pretrained and from random encoder weights.",
         columns=("Task", "Majority", "Pretrained", "Random", "Difference", "s.e.", "n"),
         blocks=tuple(blocks),
-        notes=notes,
+        notes=(SPREAD, note, MAJORITY, *status_notes(shown)),
         data=tuple(data),
     )

@@ -18,12 +18,15 @@ class Listed(NamedTuple):
     make: Maker
     every_variant: bool
     reads_predictions: bool
+    empty: str
 
 
 TABLES: dict[str, Listed] = {}
 
 
-def table(name: str, *, every_variant: bool = False, reads_predictions: bool = False) -> Callable[[Maker], Maker]:
+def table(
+    name: str, *, every_variant: bool = False, reads_predictions: bool = False, empty: str = ""
+) -> Callable[[Maker], Maker]:
     """Register a function as the table `name`.
 
     Args:
@@ -31,12 +34,13 @@ def table(name: str, *, every_variant: bool = False, reads_predictions: bool = F
         every_variant: whether it shows every variant of a grid, and not the one that the suite's selection picks.
         reads_predictions: whether it shows what is computed from single predictions (`results/predictions.py`): the
             workflow computes that for the suites that name such a table.
+        empty: the note that stands alone if the table has no rows.
     """
 
     def register(maker: Maker) -> Maker:
         if name in TABLES:
             raise ValueError(f"table '{name}' is registered twice")
-        TABLES[name] = Listed(maker, every_variant, reads_predictions)
+        TABLES[name] = Listed(maker, every_variant, reads_predictions, empty)
         return maker
 
     return register
@@ -54,4 +58,5 @@ def make_table(name: str, results: Results) -> Table:
     shown = results if listed.every_variant else select(results)
     made = listed.make(shown)
     chosen = () if listed.every_variant else selection_notes(shown)
-    return replace(made, notes=(*made.notes, *chosen, *results.suite.notes))
+    own = made.notes if made.lines or not listed.empty else (listed.empty,)
+    return replace(made, notes=(*own, *chosen, *results.suite.notes))

@@ -11,7 +11,7 @@ from steadytune.results.variability import Variability
 NAMES = {"cka": "CKA", "probe": "Probe", "h_score": "H-score"}
 
 
-@table("selectors")
+@table("selectors", empty="This suite measures no variability.")
 def selectors(results: Results) -> Table:
     """Encoder x task: the layer chosen by nu, and how sure that is, by CKA with the labels, a probe and the H-score."""
     blocks, data = [], []
@@ -33,7 +33,7 @@ def selectors(results: Results) -> Table:
         caption="The layer that hidden-state variability chooses, and those that other scores of the same features do.",
         columns=("Task", "L", "ν", ("ν", "share, %"), *NAMES.values()),
         blocks=tuple(blocks),
-        notes=notes if blocks else ("This suite measures no variability.",),
+        notes=notes,
         data=tuple(data),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
+from steadytune.rendering.entries import BOLD, SPREAD, block_title, leaders, numbers, scope, scored, status_notes
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -15,7 +15,10 @@ GOLD = (
 )
 
 
-@table("hans", reads_predictions=True)
+EMPTY = "No cell of this suite has predictions on such a set."
+
+
+@table("hans", reads_predictions=True, empty=EMPTY)
 def hans(results: Results) -> Table:
     """Accuracy by heuristic and by subcase, apart for each gold label."""
     return _table(
@@ -29,7 +32,7 @@ def hans(results: Results) -> Table:
     )
 
 
-@table("advglue", reads_predictions=True)
+@table("advglue", reads_predictions=True, empty=EMPTY)
 def advglue(results: Results) -> Table:
     """Accuracy by how an adversarial example was made: a word changed, the sentence changed, written by a person."""
     return _table(
@@ -70,9 +73,7 @@ def _table(
         columns=("Slice", "Gold", "n", *results.methods),
         blocks=tuple(blocks),
         align="ll" + "r" * (1 + len(results.methods)),
-        notes=(SPREAD, note, BOLD, *status_notes(list(shown.items())))
-        if blocks
-        else ("No cell of this suite has predictions on such a set.",),
+        notes=(SPREAD, note, BOLD, *status_notes(list(shown.items()))),
         data=tuple(data),
     )
 
@@ -104,9 +105,8 @@ def _block(results: Results, trained: tuple[str, str], evaluation_set: str, colu
         best = leaders({method: score.mean for method, score in scores.items() if score.complete})
         entries = [scored(scores.get(method), best=method in best) for method in results.methods]
         lines.append((part.value, part.gold.replace("_", " ") or "all", part.n, *entries))
-    prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
     by = column.removeprefix("data_").replace("_", " ")
-    return Block(tuple(lines), title=f"{prefix}trained on {task}, {evaluation_set} by {by}")
+    return Block(tuple(lines), title=f"{block_title(encoder, results, task)}, {evaluation_set} by {by}")
 
 
 def _numbers(key: tuple[str, str, str], part: Slice, score: Score) -> dict[str, object]:

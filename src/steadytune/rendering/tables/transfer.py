@@ -8,6 +8,7 @@ from steadytune.rendering.entries import (
     BOLD,
     MAJORITY,
     SPREAD,
+    block_title,
     data_notes,
     leaders,
     numbers,
@@ -37,7 +38,7 @@ SUMMARY = (
 )
 
 
-@table("transfer")
+@table("transfer", empty=NO_SETS)
 def transfer(results: Results) -> Table:
     """Every method on its own task, and on the mean of the sets that it was not trained on."""
     blocks: list[Block] = []
@@ -52,12 +53,12 @@ def transfer(results: Results) -> Table:
         caption=scope(results, "own task and the mean of the sets never trained on"),
         columns=("Method", "In domain", "Out of domain", "Drop", ("Retained", "% above majority")),
         blocks=tuple(blocks),
-        notes=(SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, BOLD, *_status(results)) if blocks else (NO_SETS,),
+        notes=(SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, BOLD, *_status(results)),
         data=tuple(data),
     )
 
 
-@table("transfer-sets")
+@table("transfer-sets", empty=NO_SETS)
 def transfer_sets(results: Results) -> Table:
     """Every method on each set: a row for each set, the own one first, and a column for each method."""
     blocks: list[Block] = []
@@ -69,7 +70,7 @@ def transfer_sets(results: Results) -> Table:
             found = {m: s for m in results.methods if (s := results.score(encoder, m, task, name))}
             metric = next((metric_name(score.metric) for score in found.values()), NOTHING)
             lines.append(set_line((name, metric), found, results.methods))
-        blocks.append(Block(tuple(lines), title=_title(results, encoder, task)))
+        blocks.append(Block(tuple(lines), title=block_title(encoder, results, task)))
         keys += [(encoder, task, name) for name in (task, *sets)]
         for name in sets:
             data += _data(
@@ -82,7 +83,7 @@ def transfer_sets(results: Results) -> Table:
         columns=("Set", "Metric", "Majority", *results.methods),
         blocks=tuple(blocks),
         align="llr" + "r" * len(results.methods),
-        notes=(SPREAD, MAJORITY, BOLD, *_status(results), *data_notes(results, keys)) if blocks else (NO_SETS,),
+        notes=(SPREAD, MAJORITY, BOLD, *_status(results), *data_notes(results, keys)),
         data=tuple(data),
     )
 
@@ -103,11 +104,6 @@ def _status(results: Results) -> list[str]:
         if (score := results.score(encoder, method, task, name))
     ]
     return status_notes(shown)
-
-
-def _title(results: Results, encoder: str, task: str) -> str:
-    prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
-    return f"{prefix}trained on {task}"
 
 
 def retained(own: Score, far: Score) -> list[float]:
@@ -148,7 +144,7 @@ def _block(results: Results, encoder: str, task: str, sets: list[str], both: dic
     metric = f" ({metric_name(far.metric)})" if far.metric else ""
     where = f"mean of {len(sets)} sets{metric}" if len(sets) > 1 else f"tested on {sets[0]}{metric}"
     reference = ("majority class", number(own.majority), number(far.majority), NOTHING, NOTHING)
-    return Block(tuple(rows), title=f"{_title(results, encoder, task)}, {where}", reference=(reference,))
+    return Block(tuple(rows), title=f"{block_title(encoder, results, task)}, {where}", reference=(reference,))
 
 
 def _data(key: dict[str, object], both: dict[str, tuple[Score, Score]]) -> list[dict[str, object]]:

@@ -1,6 +1,6 @@
 """Entailment or not, on every set: the reading of HyPe's Table 7 (arXiv 2212.08853)."""
 
-from steadytune.rendering.entries import BOLD, SPREAD, numbers, scope, set_line, status_notes
+from steadytune.rendering.entries import BOLD, SPREAD, block_title, numbers, scope, set_line, status_notes
 from steadytune.rendering.table import Block, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -15,7 +15,7 @@ COLLAPSED = (
 )
 
 
-@table("two-way")
+@table("two-way", empty="No cell of this suite has a score that can be read as entailment or not.")
 def two_way(results: Results) -> Table:
     """Accuracy on entailment against the rest, a row for each set and a column for each method."""
     scores = two_way_scores(results)
@@ -31,8 +31,7 @@ def two_way(results: Results) -> Table:
             }
             if not any(found.values()):
                 continue
-            prefix = f"{encoder}: " if len(results.encoders) > 1 else ""
-            blocks.append(_block(results, f"{prefix}trained on {task}", task, found))
+            blocks.append(_block(results, block_title(encoder, results, task), task, found))
             for name, by_method in found.items():
                 for method, score in by_method.items():
                     key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": name}
@@ -44,9 +43,7 @@ def two_way(results: Results) -> Table:
         caption=scope(results, "accuracy on entailment against the rest"),
         columns=("Set", "Majority", *results.methods),
         blocks=tuple(blocks),
-        notes=(SPREAD, COLLAPSED, BOLD, *status_notes(list(shown.items())))
-        if blocks
-        else ("No cell of this suite has a score that can be read as entailment or not.",),
+        notes=(SPREAD, COLLAPSED, BOLD, *status_notes(list(shown.items()))),
         data=tuple(data),
     )
 

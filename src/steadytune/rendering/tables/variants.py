@@ -8,7 +8,7 @@ from steadytune.results.scores import metric_name
 from steadytune.suite.variants import base, point
 
 
-@table("variants", every_variant=True)
+@table("variants", every_variant=True, empty="No method of this suite has variants.")
 def variants(results: Results) -> Table:
     """Variant x task, a block for each encoder and method that stands in the grid more than once."""
     groups: dict[tuple[str, str], list[str]] = {}
@@ -45,6 +45,6 @@ def variants(results: Results) -> Table:
         caption=scope(results, "evaluation split of each task"),
         columns=("Variant", *((task, metric_name(results.metric(task))) for task in tasks)),
         blocks=tuple(blocks),
-        notes=(SPREAD, BOLD, stands, *status_notes(shown)) if data else ("No method of this suite has variants.",),
+        notes=(SPREAD, BOLD, stands, *status_notes(shown)),
         data=tuple(data),
     )
