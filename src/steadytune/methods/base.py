@@ -145,6 +145,19 @@ class Method:
         """
         return overrides(type(self), "gradients") or overrides(type(self), "step")
 
+    def narrow_words(self, name: str, rows: "Tensor") -> None:
+        """Called once before training if the table of words `name` is trained without the rows that no example reads.
+
+        rows: what is left of it. For a method that keeps values beside the parameters.
+        """
+
+    def unread_words(self, kept: float, update: "Update", decay: float) -> float:
+        """What a step leaves of a word embedding that no example reads, as a multiple of its first value.
+
+        kept: the same before the step. decay: the table's weight decay. By default the word only decays.
+        """
+        return kept * (1 - update.learning_rate * decay)
+
     def prepare(self, setup: Setup) -> None:
         """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""
 

@@ -13,6 +13,7 @@ acts on them, and in F their momentum moves them on.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from steadytune.methods.base import Hyperparameters, Method, Setup, setting
@@ -124,13 +125,24 @@ class ChildTuningD(Method):
             noise = setup.streams.noise
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=noise, device=noise.device)))
         totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        # A single example reads few words: its gradient is that of their embeddings, not one of the whole table.
+        table = model.get_input_embeddings().weight
+        words = next((name for name, p in parameters.items() if p is table and not released), None)
+        others = {name: p for name, p in parameters.items() if name != words}
         for batch in self._batches(setup):
-            loss = setup.objective.loss(setup.encoder(batch.inputs).logits, batch.labels)
-            found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-            for total, gradient in zip(totals.values(), found, strict=True):
+            read: list[Tensor] = []
+            watch = None if words is None else partial(_as_leaf, read)
+            loss = setup.objective.loss(setup.encoder(batch.inputs, on_embeddings=watch).logits, batch.labels)
+            found = torch.autograd.grad(loss, [*others.values(), *read], allow_unused=True)
+            for name, gradient in zip(others, found, strict=False):
                 if gradient is not None:
-                    scale = (RELEASED_CLIP / (gradient.norm() + 1e-6)).clamp(max=1) if released else 1
-                    total += (gradient * scale).square_()
+                    if released:
+                        gradient *= (RELEASED_CLIP / (gradient.norm() + 1e-6)).clamp(max=1)
+                    totals[name].addcmul_(gradient, gradient)
+            if words is not None:
+                rows, places = batch.inputs["input_ids"][0].unique(return_inverse=True)
+                summed = table.new_zeros(len(rows), table.shape[1]).index_add_(0, places, found[-1][0])
+                totals[words].index_add_(0, rows, summed.square_())
         model.train(training)
         return totals
 
@@ -142,6 +154,12 @@ class ChildTuningD(Method):
         elif limit is not None:
             limit = math.ceil(limit / setup.train.batch_size)
         return map(setup.train.batch, order[:limit])
+
+
+def _as_leaf(read: "list[Tensor]", words: "Tensor") -> "Tensor":
+    """Word embeddings (1, T, width) cut off from their table, so that gradients end at them; noted in `read`."""
+    read.append(words.detach().requires_grad_())
+    return read[-1]
 
 
 def _largest(fisher: "dict[str, Tensor]", kept: int) -> "dict[str, Tensor]":

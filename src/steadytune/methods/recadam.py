@@ -50,8 +50,20 @@ class RecAdam(Method):
 
     @property
     def moves_every_word(self) -> bool:
-        """It pulls all of them, unless the pull has faded before the first step."""
-        return self._pull(0) > 0
+        """It moves them all by a factor: `unread_words`."""
+        return False
+
+    def narrow_words(self, name: str, rows: "Tensor") -> None:
+        """Keep theta0 of the words that are trained."""
+        if name in self.anchors:
+            self.anchors[name] = self.anchors[name][rows]
+
+    def unread_words(self, kept: float, update: Update, decay: float) -> float:
+        """Decay, and the pull back towards the first value."""
+        pull = update.learning_rate * self._pull(update.number) * self.settings.gamma
+        if self.settings.form == "released":
+            return (kept - pull * (kept - 1)) * (1 - update.learning_rate * decay)
+        return kept * (1 - update.learning_rate * decay) - pull * (kept - 1)
 
     def prepare(self, setup: Setup) -> None:
         """Keep theta0: the encoder's weights as they are now."""
@@ -110,6 +122,7 @@ class RecAdam(Method):
         decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
         for name, parameter in update.parameters.items():
             if name in self.anchors and parameter.grad is not None:
-                target = parameter * (1 - rate * decay[id(parameter)])
-                targets[name] = target.add_(parameter - self.anchors[name], alpha=-rate * self.settings.gamma)
+                targets[name] = parameter.lerp(self.anchors[name], rate * self.settings.gamma)
+                if decay[id(parameter)]:
+                    targets[name].sub_(parameter, alpha=rate * decay[id(parameter)])
         return targets

@@ -1,12 +1,13 @@
 """Word embeddings of the words that a training split has, in the place of the whole table while it is trained on.
 
-A row of the table that no example reads gets no gradient: AdamW only decays it. Most rows of most cells are such rows,
-and their gradients of zeros, moments and updates are half of the work of an update of a small encoder. So the table is
-trained without them, and they get the product of their decays whenever it is wanted whole.
+A row of the table that no example reads gets no gradient: AdamW only decays it, and RecAdam pulls it back. Most rows of
+most cells are such rows, and their gradients of zeros, moments and updates are half of the work of an update of a small
+encoder. So the table is trained without them, and they get what the steps leave of their first values whenever it is
+wanted whole.
 """
 
-import math
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
-from steadytune.methods.base import Composition
+from steadytune.methods.base import Composition, Update, overrides
 from steadytune.suite.protocol import Protocol
 
 
@@ -33,7 +34,7 @@ class TrainedWords:
     """The table of an encoder's word embeddings, narrow for training and whole for everything else."""
 
     def __init__(self, encoder: Encoder, batcher: Batcher, kept: Callable[[int], float]) -> None:
-        """kept: what the decays of so many steps leave of a row without a gradient, as a factor."""
+        """kept: what so many steps leave of a row without a gradient, as a factor."""
         module = encoder.model.get_input_embeddings()
         assert isinstance(module, nn.Embedding)
         self._module, self._kept = module, kept
@@ -41,17 +42,17 @@ class TrainedWords:
         self._first = module.weight.detach().clone()
         pads = [encoder.model.config.pad_token_id or 0, module.padding_idx or 0]
         rows = np.unique(np.concatenate([np.array(pads), *batcher.encoded.input_ids]))
-        self._rows = torch.from_numpy(rows).to(module.weight.device)
+        self.rows = torch.from_numpy(rows).to(module.weight.device)
         self._places = torch.zeros(len(module.weight), dtype=torch.int64, device=module.weight.device)
-        self._places[self._rows] = torch.arange(len(rows), device=module.weight.device)
-        self._narrow = nn.Parameter(self._first[self._rows])
+        self._places[self.rows] = torch.arange(len(rows), device=module.weight.device)
+        self.narrow_table = nn.Parameter(self._first[self.rows])
         self.narrow()
 
     def narrow(self) -> None:
         """Train the rows that examples read: the module's `weight` is a parameter of those alone."""
         self._module.__class__ = NarrowEmbedding
         self._module.places = self._places
-        self._module.weight = self._narrow
+        self._module.weight = self.narrow_table
         if self._padding is not None:
             self._module.padding_idx = int(self._places[self._padding])
 
@@ -59,7 +60,7 @@ class TrainedWords:
         """Put the whole table back, as it is after `steps` updates."""
         with torch.no_grad():
             torch.mul(self._first, self._kept(steps), out=self._whole.data)
-            self._whole[self._rows] = self._narrow
+            self._whole[self.rows] = self.narrow_table
         self._module.__class__ = nn.Embedding
         del self._module.places
         self._module.weight, self._module.padding_idx = self._whole, self._padding
@@ -81,6 +82,14 @@ def train_words(
     shared = sum(p is table.weight for _, p in encoder.model.named_parameters(remove_duplicate=False)) > 1
     if shared or table.max_norm is not None:
         return None
-    return TrainedWords(
-        encoder, batcher, lambda steps: math.prod(1 - rate(step) * protocol.weight_decay for step in range(steps))
-    )
+    owner = next((part for part in method.methods if overrides(type(part), "step")), method.methods[0])
+
+    def kept(steps: int) -> float:
+        updates = (Update({}, step, rate(step)) for step in range(steps))
+        return reduce(lambda left, update: owner.unread_words(left, update, protocol.weight_decay), updates, 1.0)
+
+    words = TrainedWords(encoder, batcher, kept)
+    (name,) = (name for name, p in encoder.model.named_parameters() if p is words.narrow_table)
+    for part in method.methods:
+        part.narrow_words(name, words.rows)
+    return words
