@@ -182,7 +182,7 @@ def collect(options: argparse.Namespace) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
-    from steadytune.claims.judged import write_judged
+    from steadytune.claims.judged import load_judged, write_judged
     from steadytune.claims.verdicts import judge, missing_of
     from steadytune.layout import results_folder
     from steadytune.rendering.claims import to_text
@@ -192,7 +192,12 @@ def claims(options: argparse.Namespace) -> None:
     if options.missing:
         sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
         return
-    judged = judge(suite, load_or_empty(suite))
+    try:
+        earlier = load_judged(results_folder(suite))
+    except SteadyTuneError as error:
+        sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
+        earlier = ()
+    judged = judge(suite, load_or_empty(suite), earlier)
     if options.write:
         write_judged(results_folder(suite), suite.name, judged)
     sys.stdout.write(to_text(suite.name, judged) + "\n")

@@ -190,7 +190,7 @@ def judged(name: str, verdict: str, **changes) -> Judged:
     """A judged claim about points; `changes` are made to its finding, or to the claim."""
     of_claim = {key: value for key, value in changes.items() if key in Judged.__dataclass_fields__}
     of_finding = {key: value for key, value in changes.items() if key not in of_claim}
-    finding = Finding(effect=2.4, interval=(1.0, 3.8), favours=True, p=0.01, p_against=1.0, powered=True, needs=None,
+    finding = Finding(effect=2.4, interval=(1.0, 3.8), favours=True, p=0.01, p_against=1.0, needs=None,
                       detectable=1.0, smallest_p=0.0, p_adjusted=0.03)  # fmt: skip
     known = Judged(id=name, sentence="It gains.", source="The mini suite", where="after HyPe <1>", test="sign-flip",
                    statistic="difference", direction="higher", family="mini", verdict=verdict, unit="points",

@@ -7,7 +7,8 @@ rule claims:
         dag.layer_studies,
         dag.claim_files,
     output:
-        dag.claims_path,
+        # Kept while the job runs: it holds the earlier looks.
+        update(dag.claims_path),
     log:
         f"{dag.folder}/logs/claims.log",
     conda:

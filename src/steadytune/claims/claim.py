@@ -55,6 +55,10 @@ class Stated(Checked):
     """The printed numbers: where there is no `margin`, it is their difference."""
     unreachable: str | None = None
     """Why no suite can evaluate it."""
+    exploratory: bool = False
+    """Whether results of this suite suggested the claim; said beside its verdict."""
+    suggested_by: tuple[int, ...] = ()
+    """The seeds whose results suggested it: they are left out of its judgement."""
 
     def effect(self) -> float | None:
         """The difference that the paper prints, in points."""
@@ -72,6 +76,12 @@ class Stated(Checked):
     def methods(self) -> tuple[str, ...]:
         """Every method that it is about."""
         return ()
+
+    @model_validator(mode="after")
+    def _is_exploratory(self) -> "Stated":
+        if self.suggested_by and not self.exploratory:
+            raise ValueError("`exploratory: true` beside `suggested_by`")
+        return self
 
     @model_validator(mode="after")
     def _has_a_size(self) -> "Stated":
@@ -104,7 +114,7 @@ class Comparison(Stated):
 
 
 class Difference(Comparison):
-    """The method's mean score is higher (or lower), over tasks and seeds, by about `margin` points."""
+    """The method's mean score is higher (or lower), over tasks and seeds, by about (or at least) `margin` points."""
 
     statistic: Literal["difference"]
     direction: Literal["higher", "lower"] = "higher"
@@ -112,6 +122,8 @@ class Difference(Comparison):
     sets: dict[str, Names] | Names | Every | None = None
     """Other evaluation sets than the task's own, a mean over which is a cell's score: for all tasks, or by task; `*` is
     all that the suite has."""
+    at_least: bool = False
+    """Whether the claim is a difference of at least `margin`, and not any difference above 0: the test is that one."""
     reading: Literal["headline", "two-way"] = "headline"
     """What is read on each set: its headline metric, or accuracy on entailment against the rest (HyPe's Table 7)."""
 
@@ -122,6 +134,8 @@ class Gain(Comparison):
     statistic: Literal["gain"]
     direction: Literal["higher", "lower"] = "higher"
     test: Literal["sign-flip", "wilcoxon"] = "sign-flip"
+    at_least: bool = False
+    """Whether the claim is a difference of at least `margin`, and not any difference above 0: the test is that one."""
     tasks: Names
     reference: Names
     """One for each of `tasks`, in that order."""

@@ -1,10 +1,11 @@
 """The evidence on a claim before anything is tested: its paired runs, and what is missing for them."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from steadytune.claims.statistics import Centre
+Test = Literal["its own", "ranks", "by seed", "over examples"]
 
 
 @dataclass(frozen=True)
@@ -12,14 +13,15 @@ class Analysis:
     """A way to analyse the cells: the primary one, or a sensitivity analysis that a verdict should survive."""
 
     name: str
-    says: str = ""
     rule: str | None = None
-    """How variants are chosen, where it is not as the suite says."""
+    """How variants are chosen; None: as the suite says."""
     without_degenerate: bool = False
-    """Leave out seeds with a run that gives one answer for every example, on all sides."""
+    """Leave out pairs with a run that gives one answer for every example, on their own task alone."""
     with_diverged: bool = False
     """A diverged run counts as the majority class, instead of leaving its seed out."""
-    centre: Centre = "mean"
+    without_task: str | None = None
+    test: Test = "its own"
+    """Of mean differences."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,12 @@ class Evidence:
     strata: tuple[Stratum, ...] = ()
     seeds: tuple[int, ...] = ()
     """Those that every array has, in its order of columns."""
+    planned: int = 0
+    """Seeds that the suite plans for all sides."""
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     """By baseline: (first, second), both (strata, seeds): points, logs of a cost, or gains on tasks and reference."""
+    errors: dict[str, float] = field(default_factory=dict)
+    """By baseline: the standard error of the mean difference over the choice of examples, where predictions tell it."""
     left_out: tuple[int, ...] = ()
     """Planned seeds that some side or task has no score for."""
     ends: dict[str, int] = field(default_factory=dict)
@@ -51,7 +57,7 @@ class Evidence:
     draws: tuple[tuple[int, int], ...] = ()
     """Of a claim about layers: draws that agree and all draws, for each stratum."""
     missing: tuple[str, ...] = ()
-    """Files that the suite plans and that are not there."""
+    """Files that the suite plans and that do not exist."""
     outside: tuple[str, ...] = ()
     """What the claim is about and the suite does not plan."""
     cost: int = 0

@@ -1,19 +1,20 @@
-"""From the paired runs of a claim to an effect, its interval, p-values for and against, and what the seeds could show.
+"""From the paired runs of a claim to an effect, its intervals, p-values, and what the seeds could show.
 
-All p-values are on one scale: at most alpha speaks for, or against, the claim. Tests of a difference are two-sided, so
-that each side's is twice the one-sided value; tests against a bound are one-sided. A claim about several baselines is
-about each: its p-value is the largest of theirs, and its contrary's the smallest times their number.
+All p-values are on one scale: at most alpha speaks for, or against, the claim. Each is twice a one-sided value, so that
+bounds too are tested at 0.025. A claim about several baselines is about each: its p-value is the largest of theirs, and
+those against it are the smallest times their number (Bonferroni).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from scipy import stats
 
 from steadytune.claims import power
+from steadytune.claims import significance as tests
 from steadytune.claims.claim import (
     Claim,
     Comparison,
@@ -25,58 +26,65 @@ from steadytune.claims.claim import (
     NotWorse,
     Spread,
 )
-from steadytune.claims.evidence import Evidence
-from steadytune.claims.judged import Finding, Unit
-from steadytune.claims.significance import above, brown_forsythe, sign_flip, tost, wilcoxon
-from steadytune.claims.statistics import (
-    Centre,
-    bootstrap_interval,
-    mean_of_tasks,
-    spread_interval,
-    spread_ratio,
-    stratified_mean,
-)
+from steadytune.claims.evidence import Evidence, Test
+from steadytune.claims.judged import Finding, Interval, Unit
+from steadytune.claims.statistics import mean_of_tasks, spread_interval, spread_ratio, stratified_mean
 
 UNITS: dict[str, Unit] = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
 
 
 @dataclass(frozen=True)
 class Design:
-    """What decides the power of the comparison with one baseline."""
+    """How one baseline is compared with."""
 
     alpha: float
-    """The level that decides what the seeds could show."""
+    """The claim's share of its family's error."""
     chance: float
-    """With which an effect of the claim's size is to be shown."""
-    centre: Centre = "mean"
+    """With which an effect of the claim's size is to be detected."""
+    test: Test
+    interim: bool
+    """Whether p-values have to hold however often one looks."""
+    error: float | None
+    """The standard error over examples, where it is known."""
+
+    @property
+    def extra(self) -> float:
+        """The error over examples that enters the test."""
+        return self.error or 0.0 if self.test == "over examples" else 0.0
 
 
-def find(claim: Claim, evidence: Evidence, alpha: float, centre: Centre = "mean") -> Finding:
+def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own", *, interim: bool = False) -> Finding:
     """The finding of a claim whose evidence lacks nothing.
 
     Args:
         claim: what is claimed.
         evidence: its runs.
-        alpha: the claim's share of its family's error, which decides what the seeds could show.
-        centre: what stands for a task's runs.
+        alpha: the claim's share of its family's error.
+        test: of mean differences.
+        interim: whether p-values have to hold however often one looks.
     """
     if isinstance(claim, LayerStability):
         return _layers(claim, evidence, alpha)
-    design = Design(alpha, power.chance_of_each(len(evidence.pairs)), centre)
+    chance = power.chance_of_each(len(evidence.pairs))
     each = [
-        replace(_compare(claim, first, second, design), against=name)
+        replace(
+            _compare(claim, first, second, Design(alpha, chance, test, interim, evidence.errors.get(name))),
+            against=name,
+        )
         for name, (first, second) in evidence.pairs.items()
     ]
     weakest = min(each, key=lambda found: (found.favours, -found.p if found.favours else found.p_against))
     needs = [found.needs for found in each]
-    most = None if None in needs else max(count for count in needs if count is not None)
     return replace(
         weakest,
-        p_against=min(1.0, len(each) * min(found.p_against for found in each)),
-        powered=all(found.powered for found in each),
-        needs=most,
+        **{name: min(1.0, len(each) * min(getattr(found, name) for found in each)) for name in AGAINST},
+        needs=None if None in needs else max(count for count in needs if count is not None),
         smallest_p=max(found.smallest_p for found in each),
     )
+
+
+AGAINST = ("p_against", "p_size", "p_worse")
+"""The p-values of a finding that speak against a claim."""
 
 
 def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
@@ -93,48 +101,62 @@ def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: D
 
 def _difference(claim: Difference | Gain, differences: np.ndarray, design: Design) -> Finding:
     """differences: first - second in points, (strata, seeds)."""
-    sign, centre = 1 if claim.direction == "higher" else -1, design.centre
-    test: Callable[..., float] = wilcoxon if claim.test == "wilcoxon" else sign_flip
-    options = {} if claim.test == "wilcoxon" else {"centre": centre}
-    effect = mean_of_tasks(differences, centre)
-    # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
-    smallest = min(1.0, 2 * test(np.abs(differences), "greater", **options))
-    powered, needs, detectable = _mean_design(differences, abs(claim.size()), design, "difference")
+    sign, size = (1 if claim.direction == "higher" else -1), abs(claim.size())
+    bound = size if claim.at_least else 0.0
+    test, interval = _test_of(claim.test, differences, design)
+    gains = sign * differences
+    worse = tests.t_test(bound - gains) if np.nanvar(gains, axis=1).any() else 0.5
+    # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
+    variances = power.careful(_variances(differences), _runs(differences))
+    unequal = Fraction(int(np.count_nonzero(np.nan_to_num(gains))), int(np.isfinite(gains).sum()))
     return Finding(
-        effect=effect,
-        interval=stratified_mean(differences).interval(),
-        bootstrap=bootstrap_interval(differences, centre),
-        favours=sign * effect > 0,
-        p=min(1.0, 2 * test(sign * differences, "greater", **options)),
-        p_against=min(1.0, 2 * test(sign * differences, "less", **options)),
-        powered=powered and smallest <= design.alpha,
-        needs=needs,
-        detectable=detectable,
-        smallest_p=smallest,
+        effect=mean_of_tasks(differences),
+        interval=interval,
+        interval_examples=_over_both(differences, design.error),
+        favours=mean_of_tasks(gains) > bound,
+        p=_doubled(test(gains - bound)),
+        p_against=_doubled(test(bound - gains)),
+        p_size=_doubled(test(size - gains)),
+        p_worse=1.0 if design.interim else _doubled(worse),
+        needs=power.seeds_for_mean(size, variances, design.alpha, chance=design.chance, unequal=unequal),
+        detectable=bound + power.detectable_effect(variances, _runs(differences), design.alpha, chance=design.chance),
+        # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
+        smallest_p=_doubled(tests.sign_flips(np.abs(differences))),
+        e_value=tests.e_value(gains - bound),
     )
+
+
+def _test_of(name: str, differences: np.ndarray, design: Design) -> tuple[tests.OneSided, Interval]:
+    """The test of a mean difference, and the interval of the shifts that it does not reject."""
+    if design.interim:
+        return tests.anytime, tests.inverted(tests.anytime, differences)
+    if design.test == "by seed":
+        return tests.by_seed, stratified_mean(np.nanmean(differences, axis=0)[None]).interval()
+    if design.test == "over examples":
+        return partial(tests.t_test, extra=design.extra), stratified_mean(differences, design.extra).interval()
+    if design.test == "ranks" or name == "wilcoxon":
+        return tests.signed_ranks, tests.inverted(tests.signed_ranks, differences)
+    return tests.sign_flips, tests.flip_interval(differences)
 
 
 def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Design) -> Finding:
     """Not worse than -margin, or between -margin and margin; differences in points, (strata, seeds)."""
-    margin, both, centre = claim.size(), isinstance(claim, Equivalent), design.centre
-    goal: power.Goal = "equivalence" if both else "bound"
-    powered, needs, detectable = _mean_design(differences, margin, design, goal)
-    # For medians `above` flips signs about the bound; the t test of means has no such limit.
-    sides = (differences + margin, differences - margin)[: 1 + both]
-    smallest = 0.0 if centre == "mean" else max(above(np.abs(side), 0, centre) for side in sides)
-    too_low, too_high = above(-differences, margin, centre), above(differences, margin, centre)
-    effect = mean_of_tasks(differences, centre)
+    margin, both = claim.size(), isinstance(claim, Equivalent)
+    test: tests.OneSided = tests.anytime if design.interim else partial(tests.t_test, extra=design.extra)
+    effect, low, high = mean_of_tasks(differences), test(differences + margin), test(margin - differences)
+    too_low, too_high = test(-margin - differences), test(differences - margin)
+    estimate = stratified_mean(differences, design.extra)
+    needs, detectable = _design(margin, differences, design, both=both)
     return Finding(
         effect=effect,
-        interval=stratified_mean(differences).interval(),
-        bootstrap=bootstrap_interval(differences, centre),
+        interval=tests.inverted(test, differences) if design.interim else estimate.interval(),
+        interval_examples=_over_both(differences, design.error),
         favours=abs(effect) < margin if both else effect > -margin,
-        p=tost(differences, margin, centre) if both else above(differences, -margin, centre),
-        p_against=min(too_low, too_high) if both else too_low,
-        powered=powered and smallest <= design.alpha,
+        p=_doubled(max(low, high) if both else low),
+        p_against=_doubled(min(too_low, too_high) if both else too_low),
         needs=needs,
         detectable=detectable,
-        smallest_p=smallest,
+        smallest_p=0.0,
     )
 
 
@@ -145,18 +167,17 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     bound's square of the second?
     """
     bound = math.log(claim.size())
-    powered, needs, detectable = _mean_design(logs, abs(bound), design, "bound")
     estimate = stratified_mean(logs)
     low, high = estimate.interval()
+    needs, reach = _design(abs(bound), logs, design, both=False)
     return Finding(
         effect=math.exp(estimate.mean),
         interval=(math.exp(low), math.exp(high)),
         favours=estimate.mean <= bound,
-        p=above(-logs, -bound),
-        p_against=above(logs, bound),
-        powered=powered,
+        p=1.0 if design.interim else _doubled(tests.t_test(bound - logs)),
+        p_against=1.0 if design.interim else _doubled(tests.t_test(logs - bound)),
         needs=needs,
-        detectable=math.exp(detectable if bound > 0 else bound - detectable),
+        detectable=math.exp(reach if bound > 0 else bound - reach),
         smallest_p=0.0,
     )
 
@@ -164,13 +185,18 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
 def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
     (strata, seeds), alpha, chance = first.shape, design.alpha, design.chance
     ratio = spread_ratio(first, second)
+
+    def p(alternative: tests.Alternative, scale: float = 1.0) -> float:
+        found = float(tests.brown_forsythe(first / scale, second, alternative))
+        return 1.0 if design.interim else _doubled(found)
+
     return Finding(
         effect=ratio,
         interval=spread_interval(ratio, strata, seeds),
         favours=ratio < 1,
-        p=min(1.0, 2 * float(brown_forsythe(first, second, "less"))),
-        p_against=min(1.0, 2 * float(brown_forsythe(first, second, "greater"))),
-        powered=power.power_of_ratio(claim.size(), seeds, strata, alpha) >= chance,
+        p=p("less"),
+        p_against=p("greater"),
+        p_size=p("greater", claim.size()),
         needs=power.seeds_for_ratio(claim.size(), strata, alpha, chance=chance),
         detectable=power.detectable_ratio(seeds, strata, alpha, chance=chance),
         smallest_p=0.0,
@@ -180,29 +206,38 @@ def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design
 def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
     """The share of draws that agree, all strata together."""
     hits, draws = (sum(column) for column in zip(*evidence.draws, strict=True))
-    share, smallest = claim.size(), claim.size() ** draws
-    found = stats.binomtest(hits, draws, share, "greater")
+    share = claim.size()
     low, high = stats.binomtest(hits, draws, share).proportion_ci(0.95)
     return Finding(
         effect=hits / draws,
         interval=(float(low), float(high)),
         favours=hits / draws >= share,
-        p=float(found.pvalue),
-        p_against=float(stats.binomtest(hits, draws, share, "less").pvalue),
-        powered=smallest <= alpha,
-        needs=math.ceil(math.log(alpha) / math.log(share)),
+        p=_doubled(float(stats.binomtest(hits, draws, share, "greater").pvalue)),
+        p_against=_doubled(float(stats.binomtest(hits, draws, share, "less").pvalue)),
+        needs=math.ceil(math.log(alpha / 2) / math.log(share)),
         detectable=float("nan"),
-        smallest_p=smallest,
+        smallest_p=_doubled(share**draws),
     )
 
 
-def _mean_design(
-    differences: np.ndarray, size: float, design: Design, goal: power.Goal
-) -> tuple[bool, int | None, float]:
-    """Whether `size` had the chance that is asked, the seeds with which it has, and what had it with these."""
-    (strata, seeds), alpha, chance = differences.shape, design.alpha, design.chance
-    sd = float(np.sqrt(differences.var(axis=1, ddof=1).mean()))
-    powered = power.power_of_mean(size, sd, seeds, strata, alpha, goal) >= chance
-    unequal = Fraction(int(np.count_nonzero(differences)), differences.size)
-    needs = power.seeds_for_mean(size, sd, strata, alpha, goal, chance=chance, unequal=unequal)
-    return powered, needs, power.detectable_effect(sd, seeds, strata, alpha, goal, chance=chance)
+def _design(size: float, differences: np.ndarray, design: Design, *, both: bool) -> tuple[int | None, float]:
+    """The seeds that a bound at this distance needs, and the distance that these seeds can show."""
+    variances, runs = power.careful(_variances(differences), _runs(differences)), _runs(differences)
+    needs = power.seeds_for_mean(size, variances, design.alpha, chance=design.chance, both=both)
+    return needs, power.detectable_effect(variances, runs, design.alpha, chance=design.chance, both=both)
+
+
+def _over_both(differences: np.ndarray, error: float | None) -> Interval | None:
+    return None if error is None else stratified_mean(differences, error).interval()
+
+
+def _variances(differences: np.ndarray) -> np.ndarray:
+    return np.nanvar(differences, axis=1, ddof=1)
+
+
+def _runs(differences: np.ndarray) -> int:
+    return int(np.isfinite(differences).sum(axis=1).min())
+
+
+def _doubled(p: float) -> float:
+    return min(1.0, 2 * p)

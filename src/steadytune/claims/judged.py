@@ -12,12 +12,15 @@ from steadytune.files import write_json
 from steadytune.layout import claims_path
 from steadytune.schema import check, read_json
 
-Verdict = Literal["reproduced", "direction only", "inconclusive", "not reproduced", "not evaluated"]
+Verdict = Literal["reproduced", "inconclusive", "not reproduced", "not evaluated"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Unit = Literal["points", "ratio", "share"]
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 """JSON has null for a number that is infinite or undefined; it is read as NaN."""
-Interval = tuple[Number, Number]
+Interval = tuple[
+    Annotated[float, BeforeValidator(lambda value: float("-inf") if value is None else value)],
+    Annotated[float, BeforeValidator(lambda value: float("inf") if value is None else value)],
+]
 
 
 @dataclass(frozen=True)
@@ -41,24 +44,30 @@ class Finding:
 
     effect: Number
     interval: Interval
+    """Over seeds: what the claim's own test does not reject at 0.05, uncorrected; infinite ends are null in JSON."""
     favours: bool
     """Whether the effect is on the claimed side of 0, of 1, or of the bound."""
     p: Number
     """For the claim."""
     p_against: Number
-    """For the opposite claim."""
-    powered: bool
-    """Whether an effect of the claim's size had a chance of 80 % of being detected."""
+    """For the opposite claim, by the claim's own test."""
     needs: int | None
-    """Seeds (draws, for layers) that give it this chance; None if more than `power` searches."""
+    """Seeds (draws, for layers) that give an effect of the claim's size a chance of 80 % of being detected; None if
+    more than `power` searches."""
     detectable: Number
-    """The effect, or bound, that had this chance, against the baseline `against`; NaN if unknown."""
+    """The effect, or bound, that has this chance now, against the baseline `against`; NaN if unknown."""
     smallest_p: Number
     """The smallest p-value that these seeds could give, if all differences had one sign; 0 if there is no limit."""
     against: str = ""
     """The baseline that this is about: the least favourable one."""
-    bootstrap: Interval | None = None
-    """The stratified bootstrap's interval of a mean difference."""
+    p_size: Number = float("nan")
+    """Against the claim's size: that the true effect is smaller. NaN for a claim about a bound."""
+    p_worse: Number = float("nan")
+    """Of a difference: that its mean over tasks is on the other side, by Welch's t test, also if tasks disagree."""
+    interval_examples: Interval | None = None
+    """Over seeds and examples; None if predictions do not tell it."""
+    e_value: Number = float("nan")
+    """Of a difference: the evidence for the claim that holds at any time."""
     p_adjusted: Number = float("nan")
     """`p` after Holm's correction in the claim's family."""
 
@@ -96,6 +105,14 @@ class Detail:
 
 
 @dataclass(frozen=True)
+class Look:
+    """A time at which the claim was judged."""
+
+    seeds: int
+    planned: int
+
+
+@dataclass(frozen=True)
 class Judged:
     """One claim, its evidence and its verdict."""
 
@@ -122,6 +139,19 @@ class Judged:
     """Tests in its family."""
     strata: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    planned: int = 0
+    """Seeds that the suite plans."""
+    interim: bool = False
+    """Whether p-values are anytime-valid: before the planned number of seeds, or after the plan was extended."""
+    looks: tuple[Look, ...] = ()
+    """Every different look so far, this one last."""
+    smaller_than_claimed: bool = False
+    """Whether the effect is shown, and shown to be smaller than the claim's size."""
+    exploratory: bool = False
+    suggested_by: tuple[int, ...] = ()
+    """Seeds that are left out, because their results suggested the claim."""
+    degenerate: int = 0
+    """Runs that give one answer for every example."""
     draws: int = 0
     """Of a claim about layers."""
     left_out: tuple[int, ...] = ()

@@ -1,17 +1,18 @@
 """What a suite's results hold about a claim: balanced arrays of paired runs, and what is missing for them.
 
-All sides of a claim are looked at on the same seeds: those that have a score on every task and every side.
+All sides of a claim are compared on the same seeds: those that have a score on every task and every side.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Gain, Spread
+from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Equivalent, Gain, NotWorse, Spread
 from steadytune.claims.evidence import Analysis, Evidence, Stratum
+from steadytune.claims.examples import Examples
 from steadytune.claims.statistics import constant
 from steadytune.layout import record_path
 from steadytune.results.costs import MEASURES
@@ -26,6 +27,9 @@ from steadytune.suite.variants import stand_for
 Columns = dict[tuple[str, str, str], dict[int, float]]
 """(encoder, method, task) -> seed -> a number."""
 
+PRIMARY = Analysis("as run")
+LEAST_SEEDS = 3
+"""Fewer are not judged."""
 ON_ONE_MACHINE = ("seconds", "memory")
 """Costs that say nothing when the two sides ran on different devices."""
 
@@ -62,16 +66,22 @@ class PairedRuns:
             return False
         if isinstance(claim, Cost) and self.analysis.rule is None:
             return False
-        ends = self._ends(claim, self._strata(claim))
-        if self.analysis.without_degenerate:
-            return bool(ends.get("degenerate"))
-        if self.analysis.with_diverged:
+        analysis, strata = self.analysis, self._strata(claim)
+        if analysis.without_task is not None:
+            tasks = {stratum.task for stratum in PairedRuns(self.suite, self.results, PRIMARY)._strata(claim)}
+            return analysis.without_task in tasks and len(tasks) > 1
+        if analysis.test != "its own":
+            of_scores = isinstance(claim, Difference | Gain | NotWorse | Equivalent)
+            several = analysis.test != "by seed" or len(strata) > 1
+            return of_scores and several and (analysis.test == "over examples" or isinstance(claim, Difference | Gain))
+        ends = self._ends(claim, strata)
+        if analysis.without_degenerate:
+            return bool(ends.get("degenerate")) and not isinstance(claim, Spread)
+        if analysis.with_diverged:
             return bool(ends.get("diverged"))
-        if self.analysis.rule is not None:
-            keys = [key for key in self._keys(claim, self._strata(claim)) if self.selected.choices.get(key, 1) > 1]
-            there = self.analysis.rule != "nested" or all(key in self.selected.held_out for key in keys)
-            return bool(keys) and there and self.analysis.rule != self.suite.file.selection
-        return not isinstance(claim, Spread)
+        keys = [key for key in self._keys(claim, strata) if self.selected.choices.get(key, 1) > 1]
+        there = analysis.rule != "nested" or all(key in self.selected.held_out for key in keys)
+        return bool(keys) and there and analysis.rule not in (None, self.suite.file.selection)
 
     def _strata(self, claim: Comparison) -> tuple[Stratum, ...]:
         found = []
@@ -79,7 +89,8 @@ class PairedRuns:
             baseline = claim.baseline_encoders[at] if claim.baseline_encoders else encoder
             references = claim.reference if isinstance(claim, Gain) else ()
             for place, task in enumerate(self._tasks(claim, encoder, baseline)):
-                found.append(Stratum(encoder, baseline, task, references[place] if references else None))
+                if task != self.analysis.without_task:
+                    found.append(Stratum(encoder, baseline, task, references[place] if references else None))
         return tuple(found)
 
     def _tasks(self, claim: Comparison, encoder: str, baseline: str) -> Iterable[str]:
@@ -129,12 +140,39 @@ class PairedRuns:
         if outside:
             return Evidence(**facts, lack=f"{len(outside)} of its {facts['cost']} cells are not in this suite")
         columns = {key: self._values(claim, key) for key in keys}
-        seeds = tuple(sorted(set.intersection(*map(set, columns.values()))))
-        planned = {cell.seed for cell in cells}
-        facts |= {"seeds": seeds, "left_out": tuple(sorted(planned - set(seeds)))}
+        seeds = tuple(sorted(set.intersection(*map(set, columns.values())) - set(claim.suggested_by)))
+        planned = {cell.seed for cell in cells} - set(claim.suggested_by)
+        facts |= {"seeds": seeds, "planned": len(planned), "left_out": tuple(sorted(planned - set(seeds)))}
         lack = self._lack(claim, columns, seeds, len(facts["missing"]))
         pairs = {} if lack else {name: self._pair(claim, name, strata, seeds, columns) for name in claim.against}
+        if any(np.isfinite(first - second).sum(axis=1).min() < 2 for first, second in pairs.values()):
+            return Evidence(**facts, lack="fewer than 2 pairs are left on some task")
         return Evidence(**facts, pairs=pairs, lack=lack)
+
+    def over_examples(self, claim: Claim, evidence: Evidence, examples: Examples) -> dict[str, float]:
+        """By baseline: the standard error over examples of a mean difference of scores, where predictions tell it."""
+        if not isinstance(claim, Difference | Gain | NotWorse | Equivalent) or not evidence.pairs:
+            return {}
+        if isinstance(claim, Difference) and claim.reading == "two-way":
+            return {}
+        found = {}
+        for name in claim.against:
+            sides, sets = [], []
+            for stratum in evidence.strata:
+                for task in filter(None, (stratum.task, stratum.reference)):
+                    named = ((stratum.encoder, claim.method), (stratum.baseline_encoder, name))
+                    sides.append([[self.side(m).cell(e, m, task, seed) for seed in evidence.seeds] for e, m in named])
+                    sets.append(self._sets(claim, (stratum.encoder, claim.method, task)))
+            error = examples.error(sides, sets)
+            if error is not None:
+                found[name] = error * len(sides) / len(evidence.strata)
+        return found
+
+    def _sets(self, claim: Comparison, key: tuple[str, str, str]) -> Sequence[str]:
+        """The evaluation sets that a cell's score is the mean of."""
+        sets = claim.sets if isinstance(claim, Difference) else None
+        sets = sets[key[2]] if isinstance(sets, dict) else sets
+        return self.side(key[1]).transfer_sets(key[0], key[2]) if sets == "*" else sets or [key[2]]
 
     def _absent(self, cell: Cell) -> bool:
         statuses = self.results.cells.get((cell.encoder, cell.method, cell.task), {})
@@ -147,9 +185,7 @@ class PairedRuns:
             records = {seed: results.record(*key, seed) for seed in results.cells.get(key, {})}
             costs = {s: MEASURES[claim.measure](r) for s, r in records.items() if r.get("training")}
             return {seed: math.log(cost) for seed, cost in costs.items() if cost > 0}
-        sets = claim.sets if isinstance(claim, Difference) else None
-        sets = sets[key[2]] if isinstance(sets, dict) else sets
-        names = results.transfer_sets(key[0], key[2]) if sets == "*" else sets or [key[2]]
+        names = self._sets(claim, key)
         if isinstance(claim, Difference) and claim.reading == "two-way":
             variant = results.variants.get(key, key[1])
             scores = [self.two_way.get((key[0], variant, key[2], name)) for name in names]
@@ -165,16 +201,13 @@ class PairedRuns:
         points = dict(score.points)
         if self.analysis.with_diverged and math.isfinite(score.majority):
             points |= {seed: score.majority for seed, status in score.statuses.items() if status == "diverged"}
-        if self.analysis.without_degenerate:
-            points = {seed: value for seed, value in points.items() if score.statuses[seed] != "degenerate"}
         return points
 
     def _lack(self, claim: Comparison, columns: Columns, seeds: tuple[int, ...], absent: int) -> str:
         """Why the runs that there are cannot be judged."""
-        least = 3 if isinstance(claim, Spread) else 2
-        if len(seeds) < least:
+        if len(seeds) < LEAST_SEEDS:
             why = f"cells that have not run: {absent}" if absent else "the others ended without a score"
-            return f"seeds with a score on every side and task: {len(seeds)}, and {least} are needed; {why}"
+            return f"seeds with a score on every side and task: {len(seeds)}, and {LEAST_SEEDS} are needed; {why}"
         if isinstance(claim, Cost) and claim.measure in ON_ONE_MACHINE:
             records = [self.side(key[1]).record(*key, seed) for key in columns for seed in seeds]
             devices = {record["environment"]["device_name"] for record in records}
@@ -194,8 +227,8 @@ class PairedRuns:
         collapsed = all(statuses[seed] == "degenerate" for seed in seeds)
         return collapsed or bool(constant(np.array([[column[seed] for seed in seeds]]))[0])
 
-    @staticmethod
     def _pair(
+        self,
         claim: Comparison,
         baseline: str,
         strata: Iterable[Stratum],
@@ -205,7 +238,9 @@ class PairedRuns:
         """(first, second) against one baseline, both (strata, seeds)."""
 
         def row(encoder: str, method: str, task: str) -> list[float]:
-            return [columns[encoder, method, task][seed] for seed in seeds]
+            statuses = self.side(method).cells[encoder, method, task] if self.analysis.without_degenerate else {}
+            column = columns[encoder, method, task]
+            return [math.nan if statuses.get(seed) == "degenerate" else column[seed] for seed in seeds]
 
         first = np.array([row(s.encoder, claim.method, s.task) for s in strata])
         second = np.array([row(s.baseline_encoder, baseline, s.task) for s in strata])

@@ -1,103 +1,107 @@
 """Tests over seeds, and corrections for many of them. Arrays are (tasks, runs), as in `statistics`.
 
-Every test takes `alternative` and gives one p-value. Where the exact null distribution is small it is enumerated;
-otherwise it is drawn, seeded, and the observed data count as one more draw, so that no p-value is 0.
+Tests of paired differences give the one-sided p-value that their mean is above 0: negate the differences for the other
+side, and subtract a bound to test against it. NaN stands for a pair that is left out on its task.
 """
 
-from itertools import combinations
-from math import comb
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-from steadytune.claims.statistics import CENTRES, Centre, stratified_mean
+from steadytune.claims.statistics import LEVEL, stratified_mean
 
 Alternative = Literal["two-sided", "greater", "less"]
-DRAWS = 9999
-"""Monte Carlo draws; as many outcomes or fewer are enumerated."""
+OneSided = Callable[[np.ndarray], float]
+EXACT = 20
+"""Up to 2^20 sign patterns are enumerated; above, `DRAWS` of them are drawn, seeded."""
+DRAWS = 99_999
+BETS = 2.0 ** np.arange(-6, 3)
+"""The rates of `e_value`, for each point of difference."""
 
 
-def sign_flip(
-    differences: np.ndarray,
-    alternative: Alternative = "two-sided",
-    *,
-    centre: Centre = "mean",
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> float:
-    """Paired test, stratified by task: were first and second exchangeable in every pair, signs would be random.
+def sign_flips(differences: np.ndarray) -> float:
+    """Exact paired test, stratified by task: if the two sides are exchangeable in every pair, signs are random.
+
+    The statistic is the mean over tasks of the means over pairs. Outcomes within 1e-9 of the sum of absolute
+    differences count as ties. Signs of more than `EXACT` unequal pairs are sampled; the observed ones then count too.
+    """
+    values, weights = _weighted(differences)
+    unequal = values != 0
+    sums, _ = _subset_sums(values[unequal], weights[unequal])
+    near = 1e-9 * float(np.abs(values * weights).sum())
+    # Flipping a subset lowers the statistic by twice the subset's sum.
+    return float(1 + (sums <= near).sum()) / (1 + len(sums))
+
+
+def flip_interval(differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The shifts that the two-sided sign-flip test does not reject; infinite if too few pairs could reject any.
+
+    The test of `differences - shift` rejects by its rank among the means over all subsets of the pairs (Hartigan 1969).
+    """
+    sums, weights = _subset_sums(*_weighted(differences))
+    means = np.sort(sums / weights)
+    rank = int((1 - level) / 2 * (1 + len(means)))
+    return (float(means[rank - 1]), float(means[-rank])) if rank else (-np.inf, np.inf)
+
+
+def signed_ranks(differences: np.ndarray) -> float:
+    """Sign flips of ranks: absolute differences are ranked within each task (Wilcoxon's test, stratified)."""
+    ranks = stats.rankdata(np.abs(differences), axis=1, nan_policy="omit")
+    return sign_flips(np.sign(differences) * ranks)
+
+
+def e_value(differences: np.ndarray) -> float:
+    """Evidence, at any time, that differences (in points) lie above 0; expected to be at most 1 if they are symmetric.
+
+    The mean over rates of the product over all pairs of exp(rate d) / cosh(rate d), which is a test martingale under
+    random signs; 1 / E is a p-value however often one looks (Ville's inequality).
+    """
+    values = differences[np.isfinite(differences)]
+    logs = [(rate * values - np.logaddexp(rate * values, -rate * values) + np.log(2)).sum() for rate in BETS]
+    return float(np.exp(np.logaddexp.reduce(logs) - np.log(len(BETS))))
+
+
+def anytime(differences: np.ndarray) -> float:
+    """One-sided p-value that stays valid if one looks after every seed: 1 / `e_value`."""
+    return min(1.0, 1 / max(e_value(differences), 1e-300))
+
+
+def by_seed(differences: np.ndarray) -> float:
+    """One-sided t test of each seed's mean over tasks: valid also if a seed's luck is shared by all tasks."""
+    return t_test(np.nanmean(differences, axis=0)[None])
+
+
+def t_test(differences: np.ndarray, extra: float = 0.0) -> float:
+    """One-sided t test of the mean over tasks; with several, Welch-Satterthwaite's degrees of freedom.
 
     Args:
-        differences: first - second of each pair, (tasks, pairs).
-        alternative: `greater` where the centre of the differences is to be above 0.
-        centre: what is taken of each task's pairs before the mean over tasks.
-        draws: as many sign patterns are looked at, all of them where there are no more.
-        seed: of the draws.
+        differences: (tasks, pairs), at least two pairs each.
+        extra: a standard error of another source, such as the choice of examples, that is added to that over seeds.
     """
-    if not differences.any():
-        return 1.0
-
-    def statistic(values: np.ndarray, axis: int) -> np.ndarray:
-        values = np.moveaxis(values, axis, -1)
-        return CENTRES[centre](values.reshape(*values.shape[:-1], *differences.shape), axis=-1).mean(axis=-1)
-
-    found = stats.permutation_test(
-        (differences.ravel(),),
-        statistic,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=draws,
-        alternative=alternative,
-        rng=np.random.default_rng(seed),
-    )
-    return float(found.pvalue)
+    found = stratified_mean(differences, extra)
+    if found.error == 0:
+        return 0.5 if found.mean == 0 else float(found.mean < 0)
+    return float(stats.t.sf(found.mean / found.error, found.df))
 
 
-def permutation(
-    first: np.ndarray,
-    second: np.ndarray,
-    alternative: Alternative = "two-sided",
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> float:
-    """Unpaired test of the mean over tasks of the difference of means, runs exchanged within each task.
+def inverted(test: OneSided, differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The shifts that a test rejects on neither side; its p-value has to rise with the shift."""
+    tail, reach = (1 - level) / 2, 8 * float(np.nanmax(np.abs(differences))) + 1
 
-    scipy's permutation_test has no strata; with one task this is the same test.
+    def end(sign: int) -> float:
+        def excess(shift: float) -> float:
+            return test(sign * (differences - shift)) - tail
 
-    Args:
-        first: (tasks, n).
-        second: (tasks, m).
-        alternative: `greater` where `first` is to be above.
-        draws: as many splits are looked at, all of them where there are no more.
-        seed: of the draws.
-    """
-    tasks, n = first.shape
-    pooled = np.concatenate([first, second], axis=1)
-    runs = pooled.shape[1]
-    exact = comb(runs, n) ** tasks <= draws
-    if exact:
-        chosen = np.array(list(combinations(range(runs), n)))
-        null = np.zeros(1)
-        for row in pooled:
-            null = np.add.outer(null, row[chosen].sum(axis=1)).ravel()
-    else:
-        generator = np.random.default_rng(seed)
-        null = np.zeros(draws)
-        for row in pooled:
-            null += generator.permuted(np.tile(row, (draws, 1)), axis=1)[:, :n].sum(axis=1)
-    # The sum over first's runs orders the splits as the difference of means does.
-    centre = n * pooled.mean(axis=1).sum()
-    return _tail(null - centre, float(first.sum() - centre), alternative, exact=exact)
+        far, near = -sign * reach, float(np.nanmean(differences))
+        if excess(far) > 0:
+            return -sign * np.inf
+        if excess(near) <= 0:
+            return near
+        return float(optimize.bisect(excess, far, near, xtol=1e-6))  # pyright: ignore[reportArgumentType]
 
-
-def wilcoxon(differences: np.ndarray, alternative: Alternative = "two-sided") -> float:
-    """Wilcoxon's signed-rank test over the pairs of all tasks, (tasks, pairs); pairs that are equal are left out."""
-    values = differences.ravel()
-    if not values.any():
-        return 1.0
-    return float(stats.wilcoxon(values, alternative=alternative).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+    return end(1), end(-1)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
@@ -131,32 +135,6 @@ def brown_forsythe(first: np.ndarray, second: np.ndarray, alternative: Alternati
     return {"less": less, "greater": 1 - less, "two-sided": 2 * np.minimum(less, 1 - less)}[alternative]
 
 
-def t_test(differences: np.ndarray, bound: float = 0, alternative: Alternative = "two-sided") -> float:
-    """Whether the mean over tasks of differences (tasks, pairs), two pairs or more, is above or below `bound`.
-
-    With one task it is the one-sample t test; with several, the error is the strata's and the degrees of freedom are
-    Welch-Satterthwaite's.
-    """
-    found = stratified_mean(differences)
-    if found.error == 0:
-        greater = {True: 0.0, False: 1.0}[found.mean > bound] if found.mean != bound else 0.5
-    else:
-        greater = float(stats.t.sf((found.mean - bound) / found.error, found.df))
-    return {"greater": greater, "less": 1 - greater, "two-sided": 2 * min(greater, 1 - greater)}[alternative]
-
-
-def above(differences: np.ndarray, bound: float, centre: Centre = "mean") -> float:
-    """One-sided p-value that the centre of differences (tasks, pairs) is above a bound: t for means, or sign flips."""
-    if centre == "mean":
-        return t_test(differences, bound, "greater")
-    return sign_flip(differences - bound, "greater", centre=centre)
-
-
-def tost(differences: np.ndarray, margin: float, centre: Centre = "mean") -> float:
-    """Equivalence: two one-sided tests of a difference at most -margin and at least margin; (tasks, pairs)."""
-    return max(above(differences, -margin, centre), above(-differences, -margin, centre))
-
-
 def holm(p_values: np.ndarray) -> np.ndarray:
     """Holm's adjusted p-values (tests,): at most alpha where Holm's procedure rejects at family-wise error alpha."""
     order = np.argsort(p_values)
@@ -166,9 +144,23 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """Benjamini and Hochberg's adjusted p-values (tests,): at most q where the false discovery rate q rejects."""
-    return stats.false_discovery_control(p_values, method="bh")
+def _weighted(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs (pairs,) and their weights in the mean over tasks."""
+    there = np.isfinite(differences)
+    weights = there / (there.sum(axis=1, keepdims=True) * len(differences))
+    return differences[there], weights[there]
+
+
+def _subset_sums(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted sums of the values, and of the weights, over all subsets but the empty one, or over random subsets."""
+    if len(values) > EXACT:
+        drawn = np.random.default_rng(0).integers(0, 2, size=(DRAWS, len(values)), dtype=np.int8)
+        drawn = drawn[drawn.any(axis=1)].astype(np.float64)
+        return drawn @ (values * weights), drawn @ weights
+    sums = masses = np.zeros(1)
+    for value, weight in zip(values, weights, strict=True):
+        sums, masses = np.concatenate([sums, sums + value * weight]), np.concatenate([masses, masses + weight])
+    return sums[1:], masses[1:]
 
 
 def _spreads_less(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -179,11 +171,3 @@ def _spreads_less(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     # Within what a normal score can hold: a p-value of 0 or 1 would silence the other tasks.
     half = np.clip(np.nan_to_num(two_sided, nan=1.0) / 2, 1e-12, 0.5)
     return np.where(deviations[0] < deviations[1], half, 1 - half)
-
-
-def _tail(null: np.ndarray, observed: float, alternative: Alternative, *, exact: bool) -> float:
-    """The share of a null distribution (outcomes,) about 0 that is as extreme as what was observed."""
-    near = 1e-10 * max(1.0, float(np.abs(null).max()))
-    counts = {"greater": (null >= observed - near).sum(), "less": (null <= observed + near).sum()}
-    shares = {side: (count + (not exact)) / (len(null) + (not exact)) for side, count in counts.items()}
-    return float(min(1, 2 * min(shares.values())) if alternative == "two-sided" else shares[alternative])

@@ -1,22 +1,18 @@
 """Scores over seeds: what describes them, and how sure that is.
 
-Arrays of scores are (tasks, runs): a row for each task (more generally: for each stratum), a column for each seed. Runs
-vary and tasks do not: whatever is said here is about other seeds on the same tasks.
+Arrays of scores are (tasks, runs): a row for each task (more generally: for each stratum), a column for each seed.
+rliable and much of the literature write (runs, tasks). NaN stands for a run that is left out on its task. Runs vary and
+tasks do not: everything here is about other seeds on the same tasks.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from steadytune.claims.judged import Summary
 
-Centre = Literal["mean", "median"]
-CENTRES: dict[Centre, Callable[..., np.ndarray]] = {"mean": np.mean, "median": np.median}
 LEVEL = 0.95
-RESAMPLES = 5000
 
 
 @dataclass(frozen=True)
@@ -49,57 +45,45 @@ def summarise(scores: np.ndarray) -> Summary:
     )
 
 
-def mean_of_tasks(scores: np.ndarray, centre: Centre = "mean") -> float:
-    """The unweighted mean over tasks of each task's mean, or median, over runs; scores (tasks, runs)."""
-    return float(CENTRES[centre](scores, axis=-1).mean())
+def mean_of_tasks(scores: np.ndarray) -> float:
+    """The unweighted mean over tasks of each task's mean over runs; scores (tasks, runs)."""
+    return float(np.nanmean(scores, axis=-1).mean())
 
 
-def stratified_mean(scores: np.ndarray) -> Estimate:
-    """The mean over tasks of the means over runs, with its standard error; scores (tasks, runs), at least two runs.
+def task_errors(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The squared standard error of each task's mean over runs, and its degrees of freedom; both (tasks,)."""
+    runs = np.isfinite(scores).sum(axis=1)
+    return np.where(constant(scores), 0, np.nanvar(scores, axis=1, ddof=1) / runs), runs - 1.0
 
-    With one task it is the usual mean with runs - 1 degrees of freedom.
+
+def combined(variances: np.ndarray, df: np.ndarray) -> tuple[float, float]:
+    """The standard error of a mean over tasks, and its degrees of freedom (Welch-Satterthwaite).
+
+    Args:
+        variances: squared standard errors of the tasks' means, (tasks,).
+        df: their degrees of freedom, (tasks,).
     """
-    tasks, runs = scores.shape
-    variances = np.where(constant(scores), 0, scores.var(axis=1, ddof=1) / runs)
-    total = variances.sum()
-    df = total**2 / (variances**2).sum() * (runs - 1) if total > 0 else tasks * (runs - 1)
-    return Estimate(float(scores.mean()), float(np.sqrt(total)) / tasks, float(df))
+    total = float(variances.sum())
+    return total**0.5 / len(variances), total**2 / float((variances**2 / df).sum()) if total > 0 else float(df.sum())
+
+
+def stratified_mean(scores: np.ndarray, extra: float = 0.0) -> Estimate:
+    """The mean over tasks of the means over runs, with its standard error; scores (tasks, runs), two runs or more.
+
+    With one task it is the usual mean with runs - 1 degrees of freedom. `extra` is the standard error of another
+    source, such as the choice of examples: it adds to that over runs, and counts as known exactly.
+    """
+    error, df = combined(*task_errors(scores))
+    total = float(np.hypot(error, extra))
+    return Estimate(
+        mean_of_tasks(scores), total, df * (total / error) ** 4 if error > 0 else df if not extra else np.inf
+    )
 
 
 def constant(scores: np.ndarray) -> np.ndarray:
     """Where the runs of a task agree to the last digits of their numbers, (tasks,) bool; scores (tasks, runs)."""
-    rounding = np.finfo(np.float64).eps * np.abs(scores).max(axis=1)
-    return scores.var(axis=1, ddof=1) <= scores.shape[1] * rounding**2
-
-
-def bootstrap_interval(
-    scores: np.ndarray, centre: Centre = "mean", *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
-    """Stratified bootstrap: runs are drawn anew within each task, and the percentiles of the centre are the interval.
-
-    With few runs it is too narrow, by a factor of sqrt((runs - 1) / runs) and more (docs/claims.md has numbers); the t
-    interval of `stratified_mean` is not.
-
-    Args:
-        scores: (tasks, runs).
-        centre: what is taken of each task's runs before the mean over tasks.
-        level: coverage aimed at.
-        resamples: how many.
-        seed: of the resampling.
-    """
-
-    def statistic(*rows: np.ndarray, axis: int) -> np.ndarray:
-        return np.mean([CENTRES[centre](row, axis=axis) for row in rows], axis=0)
-
-    found = stats.bootstrap(
-        tuple(scores),
-        statistic,
-        confidence_level=level,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    rounding = np.finfo(np.float64).eps * np.nanmax(np.abs(scores), axis=1)
+    return np.nanvar(scores, axis=1, ddof=1) <= scores.shape[1] * rounding**2
 
 
 def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
@@ -142,45 +126,3 @@ def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> float:
     """
     gaps = first[:, :, None] - second[:, None, :]
     return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
-
-
-def violation_ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How far `first` is from being stochastically larger: 0 where it is, 1 where `second` is.
-
-    The squared distance between the two quantile functions, where that of `first` lies below, as a share of the whole
-    (Dror, Shlomov and Reichart 2019, eq. 3). Equal samples have no order: 0.5.
-
-    Args:
-        first: (..., n).
-        second: (..., m).
-
-    Returns:
-        (...,).
-    """
-    n, m = first.shape[-1], second.shape[-1]
-    # Both quantile functions are constant between neighbours of these: integers over n * m, so that none is missed.
-    edges = np.unique(np.concatenate([np.arange(n + 1) * m, np.arange(m + 1) * n]))
-    gaps = np.sort(first)[..., edges[:-1] // m] - np.sort(second)[..., edges[:-1] // n]
-    squares = np.diff(edges) * gaps**2
-    below, whole = np.where(gaps < 0, squares, 0).sum(axis=-1), squares.sum(axis=-1)
-    return np.where(whole > 0, below / np.where(whole > 0, whole, 1), 0.5)
-
-
-def almost_stochastic_order(
-    first: np.ndarray, second: np.ndarray, *, level: float = LEVEL, resamples: int = 1000, seed: int = 0
-) -> float:
-    """eps_min: an upper bound, at `level`, of `violation_ratio`; below 0.5, `first` is almost stochastically larger.
-
-    The bootstrap estimate of its spread is that of Dror, Shlomov and Reichart 2019 (sec. 4).
-
-    Args:
-        first: scores (n,).
-        second: scores (m,).
-        level: of the bound.
-        resamples: of both samples.
-        seed: of the resampling.
-    """
-    generator = np.random.default_rng(seed)
-    drawn = [generator.choice(sample, size=(resamples, len(sample))) for sample in (first, second)]
-    spread = violation_ratio(*drawn).std()
-    return float(np.clip(violation_ratio(first, second) + stats.norm.ppf(level) * spread, 0, 1))

@@ -2,19 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, LayerStability
 from steadytune.claims.details import details
-from steadytune.claims.evidence import Analysis, Evidence
+from steadytune.claims.evidence import Analysis, Evidence, Test
+from steadytune.claims.examples import Examples
 from steadytune.claims.files import suite_claims
-from steadytune.claims.findings import UNITS, find
-from steadytune.claims.judged import Finding, Judged, Sensitivity, Verdict
+from steadytune.claims.findings import AGAINST, UNITS, find
+from steadytune.claims.judged import Finding, Judged, Look, Sensitivity, Verdict
 from steadytune.claims.layer_evidence import gather_draws, pairs_of
-from steadytune.claims.paired_runs import PairedRuns
+from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.significance import holm
 from steadytune.errors import unknown
 from steadytune.results.loading import empty_results, load_or_empty
@@ -22,15 +23,16 @@ from steadytune.results.model import Results
 from steadytune.suite.loading import DEFAULT_SUITE
 from steadytune.suite.suite import Suite
 
-PRIMARY = Analysis("as run")
 SENSITIVITY = (
     Analysis("nested selection", rule="nested"),
     Analysis("selection on the reported set", rule="published"),
     Analysis("without degenerate runs", without_degenerate=True),
     Analysis("diverged runs as majority class", with_diverged=True),
-    Analysis("median", centre="median"),
+    Analysis("ranks", test="ranks"),
+    Analysis("by seed", test="by seed"),
+    Analysis("over examples", test="over examples"),
 )
-"""What a verdict should survive."""
+"""What a verdict should survive, besides leaving out each task."""
 
 
 def decide(finding: Finding | None, alpha: float) -> Verdict:
@@ -44,24 +46,37 @@ def decide(finding: Finding | None, alpha: float) -> Verdict:
         return "not evaluated"
     if finding.p_adjusted <= ALPHA and finding.favours:
         return "reproduced"
-    if finding.p_against <= alpha:
+    # NaN, where a claim has no such test, is not at most alpha.
+    if any(getattr(finding, name) <= alpha for name in AGAINST):
         return "not reproduced"
-    if not finding.powered:
-        return "inconclusive"
-    return "direction only" if finding.favours else "not reproduced"
+    return "inconclusive"
 
 
-def judge(suite: Suite, results: Results) -> tuple[Judged, ...]:
-    """Every claim of a suite, in the suite's order."""
+def judge(suite: Suite, results: Results, earlier: Sequence[Judged] = ()) -> tuple[Judged, ...]:
+    """Every claim of a suite, in the suite's order.
+
+    Args:
+        suite: names the claims.
+        results: of its cells.
+        earlier: what was judged before, which tells whether the plan has been extended after a look.
+    """
     claims, sizes = suite_claims(suite), family_sizes(suite)
+    looks = {judged.id: judged.looks for judged in earlier}
+    judge = _Judge(suite, sizes, looks, Examples(suite, results.folder))
     runs = PairedRuns(suite, results, PRIMARY)
-    primary = {judged.id: judged for judged in _judge(claims, runs, sizes)}
+    primary = {judged.id: judged for judged in judge(claims, dict.fromkeys((claim.id for claim in claims), runs))}
     others: dict[str, dict[str, Sensitivity]] = {claim.id: {} for claim in claims}
-    for analysis in SENSITIVITY:
+    tasks = dict.fromkeys(cell.task for cell in suite.cells)
+    for analysis in (*SENSITIVITY, *(Analysis(f"without {task}", without_task=task) for task in tasks)):
         other = PairedRuns(suite, results, analysis)
-        touched = [claim.id for claim in claims if primary[claim.id].finding and other.touches(claim)]
-        for judged in _judge(claims, other, sizes) if touched else ():
-            if judged.id in touched:
+        found = {judged.id for judged in primary.values() if judged.finding}
+        if analysis.test != "its own":
+            # An interim p-value has one test alone.
+            found -= {judged.id for judged in primary.values() if judged.interim}
+        touched = {claim.id: other for claim in claims if claim.id in found and other.touches(claim)}
+        for judged in judge(claims, {claim.id: touched.get(claim.id, runs) for claim in claims}) if touched else ():
+            told = analysis.test != "over examples" or (judged.finding and judged.finding.interval_examples)
+            if judged.id in touched and told:
                 survives = judged.verdict == primary[judged.id].verdict
                 others[judged.id][analysis.name] = Sensitivity(judged.verdict, survives, judged.finding)
     return tuple(
@@ -105,80 +120,117 @@ def _gather(claim: Claim, runs: PairedRuns) -> Evidence:
     return gather_draws(claim, runs.suite) if isinstance(claim, LayerStability) else runs.gather(claim)
 
 
-def _judge(claims: Sequence[Claim], runs: PairedRuns, sizes: Mapping[str, int]) -> list[Judged]:
-    """The claims under one analysis.
+@dataclass(frozen=True)
+class _Judge:
+    """Judges claims under one analysis after the other."""
 
-    The p-values of a family are corrected for all its claims; one that is not judged so far counts with p = 1.
-    """
-    evidence = {claim.id: _gather(claim, runs) for claim in claims}
-    findings: dict[str, Finding] = {}
-    for family, size in sizes.items():
-        members = [claim for claim in claims if claim.family == family and not evidence[claim.id].lack]
-        found = [find(claim, evidence[claim.id], ALPHA / size, runs.analysis.centre) for claim in members]
-        adjusted = holm(np.array([finding.p for finding in found] + [1.0] * (size - len(found))))
-        for claim, finding, p in zip(members, found, adjusted, strict=False):
-            findings[claim.id] = replace(finding, p_adjusted=float(p))
-    return [_judged(claim, evidence[claim.id], findings.get(claim.id), sizes, runs.suite) for claim in claims]
+    suite: Suite
+    sizes: Mapping[str, int]
+    looks: Mapping[str, tuple[Look, ...]]
+    examples: Examples
+
+    def __call__(self, claims: Sequence[Claim], runs: Mapping[str, PairedRuns]) -> list[Judged]:
+        """The claims, each by the paired runs under its id.
+
+        The p-values of a family are corrected for all its claims; one that is not judged so far counts with p = 1.
+        """
+        evidence = {claim.id: self._evidence(claim, runs[claim.id]) for claim in claims}
+        findings: dict[str, Finding] = {}
+        for family, size in self.sizes.items():
+            members = [claim for claim in claims if claim.family == family and not evidence[claim.id].lack]
+            found = [
+                self._find(claim, evidence[claim.id], ALPHA / size, runs[claim.id].analysis.test) for claim in members
+            ]
+            adjusted = holm(np.array([finding.p for finding in found] + [1.0] * (size - len(found))))
+            for claim, finding, p in zip(members, found, adjusted, strict=False):
+                findings[claim.id] = replace(finding, p_adjusted=float(p))
+        return [self._judged(claim, evidence[claim.id], findings.get(claim.id)) for claim in claims]
+
+    def _evidence(self, claim: Claim, runs: PairedRuns) -> Evidence:
+        found = _gather(claim, runs)
+        if runs.analysis.test not in ("its own", "over examples") or found.lack:
+            return found
+        return replace(found, errors=runs.over_examples(claim, found, self.examples))
+
+    def _find(self, claim: Claim, evidence: Evidence, alpha: float, test: Test) -> Finding:
+        return find(claim, evidence, alpha, test, interim=self._interim(claim, evidence))
+
+    def _interim(self, claim: Claim, evidence: Evidence) -> bool:
+        """Whether there is more to come, or the plan was extended after a look."""
+        extended = any(look.planned < evidence.planned for look in self.looks.get(claim.id, ()))
+        return isinstance(claim, Comparison) and (bool(evidence.missing) or extended)
+
+    def _judged(self, claim: Claim, evidence: Evidence, finding: Finding | None) -> Judged:
+        size = self.sizes.get(claim.family, 0)
+        alpha = ALPHA / max(size, 1)
+        verdict = decide(finding, alpha)
+        look = Look(len(evidence.seeds), evidence.planned)
+        earlier = tuple(other for other in self.looks.get(claim.id, ()) if other != look)
+        interim = finding is not None and self._interim(claim, evidence)
+        smaller = verdict == "reproduced" and finding is not None and finding.p_size <= alpha
+        return Judged(
+            **{name: getattr(claim, name) for name in ("id", "sentence", "source", "where", "statistic", "family")},
+            test="anytime" if interim else claim.test,
+            direction=claim.direction,
+            verdict=verdict,
+            reason=reason(claim, evidence, finding, verdict, size, interim),
+            unit=UNITS.get(claim.statistic, "points"),
+            margin=None if claim.unreachable else claim.size(),
+            margin_is="ours" if claim.margin is not None else "the paper's" if claim.published else None,
+            published=claim.effect(),
+            finding=finding,
+            family_size=size,
+            strata=tuple(map(str, evidence.strata)),
+            seeds=evidence.seeds,
+            planned=evidence.planned,
+            interim=interim,
+            looks=(*earlier, look) if finding and isinstance(claim, Comparison) else earlier,
+            smaller_than_claimed=smaller and not getattr(claim, "at_least", False),
+            exploratory=claim.exploratory,
+            suggested_by=claim.suggested_by,
+            degenerate=evidence.ends.get("degenerate", 0),
+            draws=sum(draws for _, draws in evidence.draws),
+            left_out=evidence.left_out,
+            ends=evidence.ends,
+            cost=evidence.cost,
+            missing=evidence.missing,
+            outside=evidence.outside,
+            command=command(claim, evidence, self.suite),
+        )
 
 
-def _judged(
-    claim: Claim, evidence: Evidence, finding: Finding | None, sizes: Mapping[str, int], suite: Suite
-) -> Judged:
-    size = sizes.get(claim.family, 0)
-    alpha = ALPHA / max(size, 1)
-    verdict = decide(finding, alpha)
-    return Judged(
-        **{name: getattr(claim, name) for name in ("id", "sentence", "source", "where", "statistic", "family")},
-        test=claim.test,
-        direction=claim.direction,
-        verdict=verdict,
-        reason=reason(claim, evidence, finding, verdict, size),
-        unit=UNITS.get(claim.statistic, "points"),
-        margin=None if claim.unreachable else claim.size(),
-        margin_is="ours" if claim.margin is not None else "the paper's" if claim.published else None,
-        published=claim.effect(),
-        finding=finding,
-        family_size=size,
-        strata=tuple(map(str, evidence.strata)),
-        seeds=evidence.seeds,
-        draws=sum(draws for _, draws in evidence.draws),
-        left_out=evidence.left_out,
-        ends=evidence.ends,
-        cost=evidence.cost,
-        missing=evidence.missing,
-        outside=evidence.outside,
-        command=command(claim, evidence, suite),
-    )
-
-
-def reason(claim: Claim, evidence: Evidence, found: Finding | None, verdict: Verdict, family_size: int) -> str:
-    """Why the verdict is what it is, in a sentence."""
+def reason(
+    claim: Claim, evidence: Evidence, found: Finding | None, verdict: Verdict, family_size: int, interim: bool
+) -> str:
+    """Why the verdict is what it is, in a sentence or two."""
     if found is None:
         return f"{evidence.lack[:1].upper()}{evidence.lack[1:]}."
     alpha = ALPHA / family_size
-    unit = UNITS.get(claim.statistic, "points")
-    size = f"{claim.size():.3g} {unit}" if unit == "points" else f"a {unit} of {claim.size():.3g}"
-    count = len(evidence.seeds)
-    if claim.statistic == "layer-stability":
-        size = f"a share above {claim.size():.3g}, had all of them agreed"
-    could = f"{count} seeds" if isinstance(claim, Comparison) else f"{evidence.draws[0][1]} draws a task"
     level = f"{alpha:.2g}" + (f" ({ALPHA} over {family_size} tests)" if family_size > 1 else "")
-    match verdict:
-        case "reproduced":
-            nothing = {"difference": 0, "gain": 0, "spread": 1}.get(claim.statistic)
-            within = nothing is not None and found.interval[0] <= nothing <= found.interval[1]
-            wide = f"; the interval, wide with so few seeds, does not exclude {nothing}" if within else ""
-            return f"Its p-value after Holm's correction is at most {ALPHA}{wide}."
-        case "inconclusive" if found.smallest_p > alpha:
-            return f"No outcome of {could} could have a p-value below {found.smallest_p:.2g}; {level} is asked."
-        case "inconclusive":
-            return f"{could} had less than a chance of 80 % to show {size} at level {level}."
-        case "not reproduced" if found.p_against <= alpha:
-            return f"The contrary has a p-value of at most {level}."
-        case "direction only":
-            return f"{could} would have shown {size}; the effect is on the claimed side, and smaller or less certain."
-        case _:
-            return f"{could} would have shown {size}, and the effect is not on the claimed side."
+    count = f"{len(evidence.seeds)} seeds" if isinstance(claim, Comparison) else f"{evidence.draws[0][1]} draws a task"
+    unit = UNITS.get(claim.statistic, "points")
+    size = f"{claim.size():.3g} points" if unit == "points" else f"a {unit} of {claim.size():.3g}"
+    bounded = claim.statistic in ("not-worse", "equivalent", "cost", "layer-stability") or getattr(claim, "at_least", 0)
+    if verdict == "reproduced":
+        smaller = f", but the effect is smaller than {size} (p {found.p_size:.2g})" if found.p_size <= alpha else ""
+        why = f"Its p-value after Holm's correction is at most {ALPHA}{'' if bounded else smaller}."
+    elif verdict == "not reproduced" and (found.p_against <= alpha or found.p_worse <= alpha):
+        why = f"The opposite has a p-value of at most {level}."
+    elif verdict == "not reproduced":
+        why = f"The effect is smaller than the claimed {size}: p {found.p_size:.2g}, at most {level}."
+    elif found.smallest_p > alpha:
+        why = f"No outcome of {count} could have a p-value below {found.smallest_p:.2g}; {level} is needed."
+    else:
+        neither = "" if bounded else f", nor that the effect is smaller than {size}"
+        why = f"{count} show neither the claim nor its opposite{neither}."
+    if interim:
+        planned = (
+            "an earlier look came before the plan was extended" if not evidence.missing else "more seeds are planned"
+        )
+        why += f" Interim: {planned}, so p is the anytime-valid one."
+    if bounded and (collapsed := evidence.ends.get("degenerate", 0)):
+        why += f" {collapsed} of its runs gave one answer for every example."
+    return why
 
 
 def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Difference, Gain, Spread
 from steadytune.claims.files import suite_claims
-from steadytune.claims.paired_runs import PairedRuns
+from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.power import chance_of_each, power_of_ratio, smallest_p
-from steadytune.claims.verdicts import PRIMARY, family_sizes
+from steadytune.claims.verdicts import family_sizes
 from steadytune.layout import record_path
 from steadytune.results.loading import empty_results
 from steadytune.suite.cell import Cell

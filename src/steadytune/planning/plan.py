@@ -248,6 +248,8 @@ def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
 
     counts: seeds by (encoder, method, task).
     """
+    import numpy as np
+
     from steadytune.claims.claim import ALPHA
     from steadytune.claims.power import detectable_effect, detectable_ratio, smallest_p
 
@@ -255,7 +257,7 @@ def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
     for seeds in sorted(set(counts.values())):
         tasks = max(Counter(names[:2] for names, count in counts.items() if count == seeds).values())
         for together in sorted({1, tasks}):
-            effect = detectable_effect(1, seeds, together, ALPHA)
+            effect = detectable_effect(np.ones(together), seeds, ALPHA)
             least = f"differences from {effect:.2g} sd" if smallest_p(seeds, together) <= ALPHA else "no difference"
             ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
             spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"

@@ -1,5 +1,6 @@
 """Verdicts as text: what the table, the terminal and running text share."""
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +15,29 @@ def effect_text(claim: Judged) -> str:
     """`+1.2 [−0.3, 2.7]` points, `0.97 [0.34, 2.76] ×`, or a dash."""
     if claim.finding is None:
         return NOTHING
-    low, high = (_short(claim, end) for end in claim.finding.interval)
     unit = " ×" if claim.unit == "ratio" else ""
-    return f"{_short(claim, claim.finding.effect, sign=claim.unit == 'points')} [{low}, {high}]{unit}"
+    effect = _short(claim, claim.finding.effect, sign=claim.unit == "points")
+    return f"{effect} {_interval(claim, claim.finding.interval)}{unit}"
+
+
+def examples_text(claim: Judged) -> str:
+    """The interval over seeds and examples, or a dash."""
+    interval = claim.finding and claim.finding.interval_examples
+    return _interval(claim, interval) if interval else NOTHING
+
+
+def verdict_text(claim: Judged) -> str:
+    """The verdict with what qualifies it: `reproduced, smaller than claimed; interim, 3 of 25; exploratory`."""
+    smaller = ", smaller than claimed" if claim.smaller_than_claimed else ""
+    interim = f"interim, {len(claim.seeds)} of {claim.planned}" if claim.interim else ""
+    return "; ".join(filter(None, [claim.verdict + smaller, interim, "exploratory" if claim.exploratory else ""]))
+
+
+def error_text(judged: Sequence[Judged]) -> str:
+    """The error that all families make together."""
+    count = len({claim.family for claim in judged if claim.family_size})
+    together = min(100, 5 * count)
+    return f"Each of {count} families falsely reproduces a claim with a chance of at most 5 %, together {together} %."
 
 
 def unit_text(value: str, unit: str) -> str:
@@ -51,15 +72,15 @@ def needed_text(claim: Judged) -> str:
 
 
 def changes_text(claim: Judged) -> str:
-    """Under which other views the verdict is another, as in `inconclusive with median`; empty where it stands."""
+    """The analyses whose verdict differs, as in `inconclusive (ranks)`; empty if none does."""
     views = claim.sensitivity
     return ", ".join(f"{view.verdict} ({name})" for name, view in views.items() if not view.survives)
 
 
 def stands_text(claim: Judged) -> str:
-    """The other views that apply, and the verdicts that differ under them."""
-    stands = [name for name, view in claim.sensitivity.items() if view.survives]
-    same = [f"the same: {', '.join(stands)}"] if stands else []
+    """In how many other analyses the verdict is the same, and the verdicts that differ."""
+    stands = sum(view.survives for view in claim.sensitivity.values())
+    same = [f"the same in {stands} of {len(claim.sensitivity)} other analyses"] if claim.sensitivity else []
     return "; ".join([*same, *filter(None, [changes_text(claim)])])
 
 
@@ -73,14 +94,15 @@ def to_text(suite: str, judged: Sequence[Judged]) -> str:
     """Every claim of a suite for the terminal."""
     if not judged:
         return f"{suite}: no claims; a suite names them under `claims`"
-    lines = [f"{suite}: {len(judged)} claims: {counts_text(judged)}"]
+    lines = [f"{suite}: {len(judged)} claims: {counts_text(judged)}", error_text(judged)]
     for claim in judged:
-        lines += ["", f"{claim.id}: {claim.verdict}", *_wrapped(f"{claim.sentence} ({claim.where})")]
+        lines += ["", f"{claim.id}: {verdict_text(claim)}", *_wrapped(f"{claim.sentence} ({claim.where})")]
         lines += _wrapped(claim.reason)
         if found := claim.finding:
             family = f"p {p_text(found.p)}, {p_text(found.p_adjusted)} after Holm in {claim.family}"
             unit = " points" if claim.unit == "points" else ""
-            lines += _wrapped(f"effect {effect_text(claim)}{unit}; {family}; seeds: {seeds_text(claim)}")
+            over = f", over examples too {examples_text(claim)}" if found.interval_examples else ""
+            lines += _wrapped(f"effect {effect_text(claim)}{unit}{over}; {family}; seeds: {seeds_text(claim)}")
         facts = (("needs", needed_text(claim)), ("otherwise", stands_text(claim)), ("run", claim.command))
         lines += [f"    {name}: {text}" for name, text in facts if text]
     return "\n".join(lines)
@@ -88,6 +110,11 @@ def to_text(suite: str, judged: Sequence[Judged]) -> str:
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 112, initial_indent="    ", subsequent_indent="    ")
+
+
+def _interval(claim: Judged, interval: tuple[float, float]) -> str:
+    ends = (_short(claim, end) if math.isfinite(end) else "−∞" if end < 0 else "∞" for end in interval)
+    return f"[{', '.join(ends)}]"
 
 
 def _short(claim: Judged, value: float, *, sign: bool = False) -> str:

@@ -4,7 +4,16 @@ from collections import Counter
 from typing import NamedTuple
 
 from steadytune.claims.judged import VERDICTS, Judged, load_judged
-from steadytune.rendering.claims import effect_text, needed_text, p_text, seeds_text, stands_text, unit_text
+from steadytune.rendering.claims import (
+    effect_text,
+    examples_text,
+    needed_text,
+    p_text,
+    seeds_text,
+    stands_text,
+    unit_text,
+    verdict_text,
+)
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.text import counted
@@ -21,6 +30,8 @@ class Shown(NamedTuple):
     """A claim on the page."""
 
     claim: Judged
+    verdict: str
+    """With what qualifies it."""
     effect: str
     facts: list[tuple[str, str, bool]]
     """(name, text, whether it is code), in reading order."""
@@ -39,7 +50,8 @@ def by_source(results: Results) -> dict[str, list[Shown]]:
     for claim in load_judged(results.folder):
         unit = " points" if claim.unit == "points" else ""
         effect = effect_text(claim) + unit if claim.finding else ""
-        groups.setdefault(claim.source, []).append(Shown(claim, effect, [fact for fact in _facts(claim) if fact[1]]))
+        facts = [fact for fact in _facts(claim) if fact[1]]
+        groups.setdefault(claim.source, []).append(Shown(claim, verdict_text(claim), effect, facts))
     return groups
 
 
@@ -50,9 +62,11 @@ def _facts(claim: Judged) -> list[tuple[str, str, bool]]:
         p = f"p {p_text(found.p)}; {p_text(found.p_adjusted)} after Holm's correction in {claim.family}"
         facts.append(("Test", f"{claim.test}, {p}", False))
         facts.append(("Size in question", _size(claim), False))
+        if found.interval_examples:
+            facts.append(("Over examples too", examples_text(claim), False))
         facts.append(("Seeds", seeds_text(claim), False))
     facts.append(("Needed", needed_text(claim), False))
-    facts.append(("Other choices", stands_text(claim), False))
+    facts.append(("Other analyses", stands_text(claim), False))
     facts.append(("To run", claim.command or "", True))
     return facts
 

@@ -7,23 +7,32 @@ from steadytune.rendering.claims import (
     changes_text,
     counts_text,
     effect_text,
+    error_text,
+    examples_text,
     needed_text,
     p_text,
     seeds_text,
+    verdict_text,
 )
 from steadytune.rendering.table import NOTHING, Block, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 
 NOTES = (
-    "Reproduced: p at most 0.05 after Holm's correction in the claim's family. Direction only and not reproduced: the "
-    "seeds would have shown an effect of the claim's size. Inconclusive: they would not. docs/claims.md has the rules.",
+    "Reproduced: p at most 0.05 after Holm's correction in the claim's family; smaller than claimed: the effect is "
+    "shown to be below the claim's size. Not reproduced: the opposite, or an effect below the claim's size, is shown. "
+    "Inconclusive: neither. Interim: seeds are missing, and p is valid however often one looks. docs/claims.md has the "
+    "rules.",
     "Effect: a difference in points, a ratio (×), or a share of draws (below 1), with the 95 % interval over other "
-    "seeds on the same tasks.",
+    "seeds on the same tasks and the same evaluation examples; with examples: over other examples too.",
     "Seeds: those that every side has a score for on every task; k of n: of n planned. Needed: seeds for a chance of "
     "80 %, or cells to run; unplanned: cells that this suite does not have.",
 )
-NUMBERS = ("p", "p_adjusted", "smallest_p", "detectable")
+COLUMNS: tuple[str | tuple[str, str], ...] = (
+    *("Claim", "In words", "Verdict", ("Effect", "95 % interval"), ("95 % interval,", "with examples")),
+    *(("p", "Holm"), "Seeds", "Needed"),
+)
+NUMBERS = ("p", "p_adjusted", "p_against", "p_size", "p_worse", "e_value", "smallest_p", "detectable")
 
 
 @table("claims", every_variant=True)
@@ -34,15 +43,15 @@ def claims(results: Results) -> Table:
     for claim in judged:
         groups.setdefault(claim.source, []).append(claim)
     blocks = [Block(tuple(map(_row, group)), title=source) for source, group in groups.items()]
-    views = [f"Looked at otherwise, {claim.id} is {text}." for claim in judged if (text := changes_text(claim))]
+    views = [f"In other analyses, {claim.id} is {text}." for claim in judged if (text := changes_text(claim))]
     return Table(
         name="claims",
         title="Does it hold?",
         caption=f"{len(judged)} claims: {counts_text(judged)}." if judged else "This suite judges no claims.",
-        columns=("Claim", "In words", "Verdict", ("Effect", "95 % interval"), ("p", "Holm"), "Seeds", "Needed"),
+        columns=COLUMNS,
         blocks=tuple(blocks),
-        align="wwlrrrl",
-        notes=(*NOTES, *views) if judged else (),
+        align="wwlrrrrl",
+        notes=(*NOTES, error_text(judged), *views) if judged else (),
         data=tuple(map(_data, judged)),
     )
 
@@ -50,9 +59,9 @@ def claims(results: Results) -> Table:
 def _row(claim: Judged) -> tuple[str, ...]:
     needed = needed_text(claim) or NOTHING
     seeds = seeds_text(claim) if claim.finding else NOTHING
-    verdict = (claim.id, claim.sentence, claim.verdict)
+    verdict = (claim.id, claim.sentence, verdict_text(claim))
     holm = p_text(claim.finding.p_adjusted) if claim.finding else NOTHING
-    return (*verdict, effect_text(claim), holm, seeds, needed)
+    return (*verdict, effect_text(claim), examples_text(claim), holm, seeds, needed)
 
 
 def _data(claim: Judged) -> dict[str, object]:
@@ -62,11 +71,12 @@ def _data(claim: Judged) -> dict[str, object]:
     found = claim.finding
     values |= {name: getattr(found, name, None) for name in ("against", "effect")}
     values["low"], values["high"] = (found and found.interval) or (None, None)
-    values["bootstrap_low"], values["bootstrap_high"] = (found and found.bootstrap) or (None, None)
+    values["examples_low"], values["examples_high"] = (found and found.interval_examples) or (None, None)
     values |= {name: getattr(found, name, None) for name in NUMBERS}
     values |= {"seeds": len(claim.seeds), "left_out": len(claim.left_out), "needs": getattr(found, "needs", None)}
     values |= {"cells": claim.cost, "missing": len(claim.missing), "outside": len(claim.outside)}
-    values |= {"changes": changes_text(claim)}
+    values |= {"planned": claim.planned, "interim": claim.interim, "exploratory": claim.exploratory}
+    values |= {"degenerate": claim.degenerate, "changes": changes_text(claim)}
     values |= {"margin": claim.margin, "margin_is": claim.margin_is, "published": claim.published}
     return {key: "" if _absent(value) else value for key, value in values.items()}
 

@@ -1,0 +1,121 @@
+"""How much a difference depends on which examples the evaluation set happens to have.
+
+The rows of an evaluation set are resampled with replacement, the same rows for every run of both sides, so that what is
+hard for all runs cancels out.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from steadytune.evaluation.transfer import align, headline_metric
+from steadytune.layout import predictions_path
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
+
+RESAMPLES = 1000
+
+
+@cache
+def resampled_counts(examples: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each example is drawn, (resamples, examples) float32; the same for every set of this size."""
+    drawn = np.random.default_rng((seed, examples)).multinomial(examples, np.full(examples, 1 / examples), resamples)
+    return drawn.astype(np.float32)
+
+
+def resampled_metric(metric: str, predictions: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """A metric of one run on every resample, (resamples,).
+
+    Args:
+        metric: of `evaluation.formulas`, not of texts.
+        predictions: (examples,), classes or numbers.
+        gold: (examples,), the same.
+        counts: (resamples, examples).
+    """
+    if metric in ("pearson", "spearman", "pearson_spearman"):
+        names = ("pearson", "spearman") if metric == "pearson_spearman" else (metric,)
+        return np.mean([_correlation(name, predictions, gold, counts) for name in names], axis=0)
+    hits = counts @ (predictions == gold) / len(gold)
+    if metric == "accuracy":
+        return hits
+    if metric == "matthews":
+        return _matthews(predictions, gold, counts)
+    total = counts @ (predictions == 1).astype(np.float32) + counts @ (gold == 1)
+    f1 = np.divide(2 * (counts @ ((predictions == 1) & (gold == 1))), total, out=np.zeros(len(counts)), where=total > 0)
+    return f1 if metric == "f1" else (hits + f1) / 2
+
+
+class Examples:
+    """Resampled scores of a suite's cells, each computed once."""
+
+    def __init__(self, suite: Suite, folder: Path) -> None:
+        self.suite, self.folder = suite, folder
+        self.scores = cache(self._scores)
+        self._tables = cache(lambda path: pd.read_parquet(path) if path.is_file() else None)
+
+    def error(
+        self, sides: Sequence[tuple[Sequence[Cell], Sequence[Cell]]], sets: Sequence[Sequence[str]]
+    ) -> float | None:
+        """The standard error over examples of a mean over tasks of differences, in points; None without predictions.
+
+        Args:
+            sides: the runs of the first and of the second for each task.
+            sets: the evaluation sets for each task, a mean over which is a run's score; sets vary independently.
+        """
+        variances = []
+        for (first, second), names in zip(sides, sets, strict=True):
+            for name in names:
+                scores = [[self.scores(cell, name) for cell in side] for side in (first, second)]
+                told = [[score for score in side if score is not None] for side in scores]
+                if list(map(len, told)) != list(map(len, scores)):
+                    return None
+                means = [np.mean(side, axis=0) for side in told]
+                variances.append(float(np.var(means[0] - means[1])) / len(names) ** 2)
+        return 100 * float(np.sqrt(sum(variances))) / len(sides)
+
+    def _scores(self, cell: Cell, name: str) -> np.ndarray | None:
+        table, source, target = (
+            self._tables(predictions_path(self.folder, cell)),
+            *map(self.suite.task, (cell.task, name)),
+        )
+        if table is None or source.span:
+            return None
+        table = table.loc[table["evaluation_set"] == name]
+        if not len(table):
+            return None
+        target = self.suite.task(name)
+        logits = table[[f"logit_{i}" for i in range(source.num_labels)]].to_numpy(dtype=np.float64)
+        gold = table["label"].to_numpy(dtype=np.float64 if source.regression else np.int64)
+        aligned = align(source, target, logits, gold, self.suite.spec(cell).protocol.collapse)
+        predictions = aligned.scores[:, 0] if source.regression else aligned.scores.argmax(axis=1)
+        return resampled_metric(headline_metric(source, target), predictions, aligned.gold, resampled_counts(len(gold)))
+
+
+def _matthews(predictions: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    classes = np.unique(np.concatenate([predictions, gold]))
+    said, true = (np.float32(values[:, None] == classes) for values in (predictions, gold))
+    right, n = (counts @ (predictions == gold)).astype(np.float64), float(len(gold))
+    said, true = (counts @ said).astype(np.float64), (counts @ true).astype(np.float64)
+    scale = np.sqrt((n**2 - (said**2).sum(axis=1)) * (n**2 - (true**2).sum(axis=1)))
+    return np.divide(right * n - (said * true).sum(axis=1), scale, out=np.zeros(len(counts)), where=scale > 0)
+
+
+def _correlation(name: str, predictions: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    one, other = (_ranks(values, counts) if name == "spearman" else values for values in (predictions, gold))
+    weights = counts / counts.shape[1]
+    means = [(weights * values).sum(axis=1, keepdims=True) for values in (one, other)]
+    one, other = one - means[0], other - means[1]
+    scale = np.sqrt((weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1))
+    return np.divide((weights * one * other).sum(axis=1), scale, out=np.zeros(len(counts)), where=scale > 0)
+
+
+def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The mean rank of every example in every resample, (resamples, examples)."""
+    levels = stats.rankdata(values, method="dense") - 1
+    by_level = np.zeros((len(counts), int(levels.max()) + 1))
+    np.add.at(by_level.T, levels, counts.T)
+    return (by_level.cumsum(axis=1) - by_level / 2)[:, levels]
