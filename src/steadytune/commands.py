@@ -70,7 +70,8 @@ def record(options: argparse.Namespace) -> None:
 
 def stage(options: argparse.Namespace) -> int:
     """Fetch and verify a suite's data sets and encoders."""
-    from steadytune.layout import LOCK
+    from steadytune.encoders.architectures import check_supported
+    from steadytune.layout import LOCK, staged_folder
     from steadytune.store.bundle import pack, unpack
     from steadytune.store.checking import check_staged
     from steadytune.store.imports import Imports
@@ -100,6 +101,7 @@ def stage(options: argparse.Namespace) -> int:
         if options.key or not item.pretrained:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
             check_staged(suite, item)
+            check_supported(staged_folder(suite.file.store, item.kind, item.key))
     if options.bundle:
         pack(items, suite.file.store, options.bundle)
     return 0

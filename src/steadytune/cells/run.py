@@ -124,6 +124,9 @@ def _train_and_evaluate(
     """Fill `outcome` as far as the cell gets."""
     encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
     method = Composition([part.build() for part in spec.parts])
+    if spec.protocol.precision == "fp16" and not encoder.architecture.fp16:
+        kind = encoder.model.config.model_type
+        raise SteadyTuneError(f"precision: fp16: {kind}'s attention overflows in it: expected bf16 or fp32")
     precision = Precision(spec.protocol.precision, material.device)
     setup = Setup(
         encoder, streams, material.objective, material.train, material.selected_layer, autocast=precision.autocast

@@ -69,5 +69,5 @@ def norm_parameters(encoder: "Encoder", layers: Iterable[int]) -> list[nn.Parame
 
 
 def _is_norm(model: nn.Module, path: str) -> bool:
-    # By its name: DeBERTa has a LayerNorm class of its own.
-    return type(model.get_submodule(path)).__name__.endswith("LayerNorm")
+    # By its name: DeBERTa and decoders have classes of their own.
+    return type(model.get_submodule(path)).__name__.endswith(("LayerNorm", "RMSNorm"))

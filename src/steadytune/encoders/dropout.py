@@ -56,7 +56,9 @@ def attention(
     """
     # Without dropout, too, torch's own attention on a CPU takes several times as long for the backward pass.
     trains = module.training and query.device.type == "cpu"
-    if not (applies(query, dropout) or (trains and dropout == 0)):
+    # A causal model without padding has no mask, and some have fewer heads for keys than for queries: torch's own then.
+    plain = key.shape[1] == query.shape[1] and (attention_mask is not None or not getattr(module, "is_causal", False))
+    if not plain or not (applies(query, dropout) or (trains and dropout == 0)):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(

@@ -49,6 +49,8 @@ class Encoder:
         self.fresh = tuple(fresh)
         self.architecture = find_architecture(model.config.model_type, head=head_of(model))
         self._recording: Recording | None = None
+        # A decoder's cache of keys and values would make layers that `resume` runs again read their first run.
+        model.config.use_cache = False
 
     @property
     def num_layers(self) -> int:
@@ -222,11 +224,15 @@ class Encoder:
         """Set the dropout on hidden states, embeddings and head as the configuration's own key would.
 
         That is `hidden_dropout_prob`, or `dropout` for DistilBERT and XLNet: attention probabilities keep their rate
-        (in XLNet they share it), and so does a head that has a rate of its own in the configuration.
+        (in XLNet they share it), and so does a head that has a rate of its own in the configuration. A decoder has no
+        such dropout, so its rate can only be set to 0, which changes nothing.
         """
         if not 0 <= p < 1:
             raise SteadyTuneError(f"hidden dropout is {p}, expected a number in [0, 1)")
-        setattr(self.model.config, self.architecture.hidden_dropout, p)
+        if p and not self.architecture.hidden_dropout:
+            raise SteadyTuneError(f"hidden dropout is {p}, but {self.model.config.model_type} has none: expected 0")
+        for key in self.architecture.hidden_dropout:
+            setattr(self.model.config, key, p)
         # A model built from the changed configuration says which modules the key governs. On the meta device it has
         # no weights and draws no numbers.
         with torch.device("meta"):

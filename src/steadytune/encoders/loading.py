@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Weights = Literal["pretrained", "random"]
+CONVERSION = (
+    "python -c \"import torch, safetensors.torch as s; w = torch.load('pytorch_model.bin', weights_only=True); "
+    "s.save_file({k: v.clone() for k, v in w.items()}, 'model.safetensors', {'format': 'pt'})\""
+)
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
 
 
@@ -60,14 +64,18 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
     Raises SteadyTuneError for a folder that is no encoder's or has no vocabulary.
     """
-    _read_config(folder)
-    # Without a vocabulary transformers would make a tokenizer to which every word is unknown, and say nothing.
+    _, config = _read_config(folder)
+    # Without a vocabulary transformers would silently make a tokenizer to which every word is unknown.
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise SteadyTuneError(f"{folder}: no tokenizer; expected one of {', '.join(VOCABULARIES)}")
 
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    if len(tokenizer) > config.vocab_size:
+        size = f"vocab_size in config.json, {config.vocab_size}"
+        raise SteadyTuneError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, more than {size}")
+    return tokenizer
 
 
 def _auto_model(head: Head) -> Any:
@@ -89,11 +97,16 @@ def _read_config(folder: Path, head: Head = "sentence") -> "tuple[Architecture, 
         raise SteadyTuneError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(values, dict) or "model_type" not in values:
         raise SteadyTuneError(f"{path}: no model_type")
-    architecture = find_architecture(values["model_type"], str(path), head)
+    architecture = find_architecture(values["model_type"], str(path), head, remote_code="auto_map" in values)
 
     from transformers import AutoConfig
 
-    return architecture, AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    if architecture.reads_last_token and config.pad_token_id is None:
+        # Decoders often name none. Padding comes first, and the head skips it at the end of a text alone.
+        end = config.eos_token_id
+        config.pad_token_id = end[0] if isinstance(end, list) else end
+    return architecture, config
 
 
 def _check_weight_files(folder: Path) -> None:
@@ -102,7 +115,8 @@ def _check_weight_files(folder: Path) -> None:
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern))
     if pickles:
         raise SteadyTuneError(
-            f"{folder}: only pickle weights ({', '.join(pickles)}), which are not read; expected model.safetensors"
+            f"{folder}: only pickle weights ({', '.join(pickles)}), which are not read because a pickle can run code; "
+            f"expected model.safetensors. If you trust them, convert them once: {CONVERSION}"
         )
     raise SteadyTuneError(f"{folder}: no weights; expected model.safetensors")
 
@@ -147,6 +161,9 @@ def _draw(model: "PreTrainedModel", architecture: Architecture, missing: Iterabl
     with _seeded(seed):
         for path in dict.fromkeys(name.rpartition(".")[0] for name in drawn):
             old = model.get_submodule(path)
+            if isinstance(old, nn.LayerNorm):  # ModernBERT's head
+                old.reset_parameters()
+                continue
             assert isinstance(old, nn.Linear), f"{path} is no linear layer"
             # A new module, because transformers marks the loaded one as not to be initialised again.
             new = nn.Linear(old.in_features, old.out_features, bias=old.bias is not None)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from steadytune.encoders.architectures import check_supported
 from steadytune.layout import LOCK, dataset_folder, model_folder
 from steadytune.schema import read_yaml
 from steadytune.store.lock import load_lock
@@ -122,6 +123,7 @@ class Sizes:
         """The Transformer of a key in the lock; None where nothing says."""
         config = model_folder(self._store, model) / "config.json"
         if config.is_file():
+            check_supported(config.parent)
             return _read_shape(json.loads(config.read_text(encoding="utf-8")), CONFIG_KEYS)
         if model in self._lock.models and (pretraining := self._lock.pretraining(model)):
             return _read_shape(read_yaml(pretraining), PRETRAINING_KEYS)
