@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -16,11 +17,10 @@ from synthetic import Grid, layer_study
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import tables
-from steadytune.rendering.discovery import import_modules
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.report import write_tables
 from steadytune.rendering.table import Block, Table, number
-from steadytune.rendering.tables import TABLES, make_table, registry
+from steadytune.rendering.tables import TABLES, make_table
 from steadytune.rendering.tables.registry import table
 from steadytune.rendering.web import to_page
 from steadytune.results.costs import total
@@ -207,8 +207,15 @@ def test_equal_results_give_equal_bytes_whatever_the_order_of_rows(small, tmp_pa
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "b" / "tables").iterdir()}
 
 
-def test_a_new_table_is_one_function(monkeypatch, tmp_path):
-    monkeypatch.setattr(registry, "TABLES", dict(TABLES))
+@pytest.fixture
+def registered():
+    """Takes back what a test registers."""
+    with patch.dict(TABLES):
+        yield
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_new_table_is_one_function(tmp_path):
 
     @table("seeds")
     def seeds(results):
@@ -221,20 +228,21 @@ def test_a_new_table_is_one_function(monkeypatch, tmp_path):
     assert "| demo | 3 |" in paths[2].read_text()
 
 
+@pytest.mark.usefixtures("registered")
 def test_a_module_with_a_new_table_is_found(monkeypatch, tmp_path):
     (tmp_path / "ours.py").write_text(
         "from steadytune.rendering.tables.registry import table\n"
         "table('ours', reads_predictions=True)(lambda results: None)\n"
     )
-    monkeypatch.setattr(registry, "TABLES", dict(TABLES))
+    known = set(TABLES)
     monkeypatch.setattr(tables, "__path__", [*tables.__path__, str(tmp_path)])
     try:
-        import_modules(tables.__name__)
+        TABLES.import_modules(tables.__name__)
     finally:
         sys.modules.pop("steadytune.rendering.tables.ours", None)
         vars(tables).pop("ours", None)
-    assert registry.TABLES.keys() - TABLES.keys() == {"ours"}
-    assert registry.TABLES["ours"].reads_predictions
+    assert TABLES.keys() - known == {"ours"}
+    assert TABLES["ours"].reads_predictions
 
 
 def test_an_unknown_table_is_named_with_the_nearest(tmp_path):
@@ -376,7 +384,7 @@ def test_ranges(numbers, text):
 
 def test_names_are_known_without_heavy_imports():
     code = "import sys, steadytune.rendering.tables, steadytune.rendering.figures\n"
-    code += "print(*({'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    code += "print(*({'torch', 'pandas', 'matplotlib', 'numpy', 'seaborn'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

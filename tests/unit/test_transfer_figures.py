@@ -2,11 +2,11 @@
 
 import statistics
 
-import numpy as np
 import pytest
-from matplotlib.collections import PolyCollection
 from synthetic import Grid
-from test_figures import clouds, drawn, loaded, positions, texts
+from test_figures import curves, drawn, labels, lines, loaded, points
+
+from steadytune.rendering import style
 
 
 def test_transfer_has_seeds_and_means_by_method_the_mean_over_sets_first(tmp_path):
@@ -14,28 +14,39 @@ def test_transfer_has_seeds_and_means_by_method_the_mean_over_sets_first(tmp_pat
     sets = ("mini-hans", "mini-snli")
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), transfer={"mini-rte": sets}, statuses=statuses)
     plot = drawn("transfer", loaded(grid, tmp_path))
-    names = ["mean of 2 sets (points)", "mini-hans (points)", "mini-snli (points)"]
-    assert [axes.get_ylabel() for axes in plot.axes] == names
+    assert [axes.get_title(loc="left") for axes in plot.axes] == ["mean of 2 sets", "mini-hans", "mini-snli"]
     for axes, others in zip(plot.axes, (sets, sets[:1], sets[1:]), strict=True):
-        seeds, mean = clouds(axes)[:2]
         cells = [("mini", "vanilla", "mini-rte", seed) for seed in range(3)]
         far = [statistics.fmean(100 * grid.value(cell, name) for name in others) for cell in cells]
         expected = [[100 * grid.value(cell, "mini-rte"), y] for cell, y in zip(cells, far, strict=True)]
-        assert positions(seeds) == pytest.approx(np.array(expected))
-        assert positions(mean)[0] == pytest.approx([statistics.fmean(column) for column in zip(*expected, strict=True)])
-        assert len(clouds(axes)) == 4
-    assert [text.get_text() for text in plot.legends[0].get_texts()][:3] == ["vanilla", "hype-n", "lnsr (no score)"]
+        expected.append([statistics.fmean(column) for column in zip(*expected, strict=True)])
+        assert sorted(points(axes, style.BASELINE)) == [pytest.approx(spot) for spot in sorted(expected)]
+        assert points(axes, style.colour(1)) and not points(axes, style.colour(2))
+    assert [label.partition(" (")[0] for label in labels(plot)][:3] == ["vanilla", "hype-n", "lnsr"]
+    assert labels(plot)[2] != "lnsr"
+
+
+def test_both_axes_of_transfer_are_the_same_and_the_line_of_no_drop_crosses_them(tmp_path):
+    # Far apart: 30 points are lost.
+    values = {("mini", m, "mini-rte", seed): 0.9 + 0.01 * seed for m in ("vanilla", "hype-n") for seed in range(3)}
+    (axes,) = drawn("transfer", loaded(Grid(transfer={"mini-rte": ("mini-hans",)}, values=values), tmp_path)).axes
+    assert axes.get_xlim() == axes.get_ylim()
+    assert axes.get_box_aspect() == 1
+    low, high = axes.get_xlim()
+    assert all(low < at < high for spot in points(axes) for at in spot)
+    (diagonal,) = [line for line in lines(axes) if getattr(line, "get_slope", lambda: 0)() == 1]
+    assert diagonal.get_xy1() == (low, low)
 
 
 def test_transfer_has_twelve_panels_at_most_and_says_how_many_more_sets_there_are(tmp_path):
     tasks = tuple(f"task-{n}" for n in range(4))
     sets = {task: tuple(f"{task}-set-{n}" for n in range(4)) for task in tasks}
     plot = drawn("transfer", loaded(Grid(tasks=tasks, transfer=sets, seeds=2), tmp_path))
-    labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in plot.axes]
-    assert labels[:4] == [(f"{task} (points)", "mean of 4 sets (points)") for task in tasks]
-    assert labels[4] == ("task-0 (points)", "task-0-set-0 (points)")
-    assert len(labels) == 12
-    assert "8 more sets: table transfer-sets" in [text.get_text() for text in plot.legends[0].get_texts()]
+    assert [axes.get_title(loc="left") for axes in plot.axes] == [
+        *["mean of 4 sets"] * 4,
+        *(f"{task}-set-{n}" for task in tasks[:2] for n in range(4)),
+    ]
+    assert "8 more sets" in plot.legends[0].get_title().get_text()
 
 
 def test_size_curves_have_a_line_for_every_method_and_a_panel_for_every_task(tmp_path):
@@ -45,22 +56,13 @@ def test_size_curves_have_a_line_for_every_method_and_a_panel_for_every_task(tmp
     statuses = {("mini", "hype-n", "mini-rte@50", seed): "failed" for seed in range(3)}
     grid = Grid(tasks=tasks, counts=counts, statuses=statuses)
     (axes,) = drawn("size-curves", loaded(grid, tmp_path)).axes
-    assert (axes.get_title(loc="left"), axes.get_xlabel(), axes.get_xscale()) == (
-        "mini-rte",
-        "training examples",
-        "log",
-    )
-    vanilla, hype = (line for line in axes.lines if line.get_linestyle() != ":")
-    assert list(vanilla.get_xdata()) == [50, 200, 600]
-    assert list(hype.get_xdata()) == [200, 600]
-    for line, names, method in ((vanilla, tasks[:3], "vanilla"), (hype, tasks[1:3], "hype-n")):
+    assert (axes.get_title(loc="left"), axes.get_xscale()) == ("mini-rte", "log")
+    assert list(axes.get_xticks()) == [50, 200, 600]
+    vanilla, hype = (line.get_xdata() for line in lines(axes)[:2])
+    assert len(vanilla) == 3
+    # A little to either side of the true sizes, by the same factor.
+    assert [a * b for a, b in zip(vanilla[1:], hype, strict=True)] == pytest.approx([200**2, 600**2])
+    for place, names in ((0, tasks[:3]), (1, tasks[1:3])):
+        method = grid.methods[place]
         values = [[100 * grid.value(("mini", method, name, seed), name) for seed in range(3)] for name in names]
-        assert line.get_ydata() == pytest.approx([statistics.fmean(found) for found in values])
-    bands = [item for item in axes.collections if isinstance(item, PolyCollection)]
-    edges = np.asarray(bands[1].get_paths()[0].vertices)[:, 1]
-    assert max(edges) == pytest.approx(max(statistics.fmean(found) + statistics.stdev(found) for found in values))
-
-
-def test_size_curves_need_a_task_in_several_sizes(tmp_path):
-    (axes,) = drawn("size-curves", loaded(Grid(tasks=("mini-rte@50", "mini-mrpc")), tmp_path)).axes
-    assert texts(axes) == ["no task in several sizes in this suite"]
+        assert curves(axes)[style.colour(place)] == pytest.approx([statistics.fmean(found) for found in values])

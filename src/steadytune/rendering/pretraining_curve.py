@@ -1,10 +1,10 @@
 """The figure of a pretraining's loss curve."""
 
-import csv
+from __future__ import annotations
+
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 
@@ -23,45 +23,49 @@ def draw_curve(curve: Path, stem: Path) -> list[Path]:
     """
     from steadytune.rendering.style import drawing, write_figure
 
-    # It tells at INFO how it cuts every font down.
+    # At INFO it reports how it cuts every font down.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
-    columns = read_curve(curve)
+    frame = read_curve(curve)
     with drawing():
-        figure = plot_curve(columns)
+        figure = plot_curve(frame)
     return write_figure(figure, stem)
 
 
-def read_curve(path: Path) -> dict[str, list[float]]:
-    """The columns of a curve by name.
+def read_curve(path: Path) -> Any:
+    """A curve as a data frame.
 
     Raises:
         SteadyTuneError: no such file, or one without a curve.
     """
+    import pandas as pd
+
     if not path.is_file():
         raise SteadyTuneError(f"{path}: no such file")
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"tokens", *LOSSES, *RIGHT} <= rows[0].keys():
+    try:
+        frame = pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame()
+    if frame.empty or not {"tokens", *LOSSES, *RIGHT} <= set(frame):
         raise SteadyTuneError(f"{path}: expected the curve of a pretraining on text, with the columns tokens, "
                               f"{', '.join([*LOSSES, *RIGHT])}")  # fmt: skip
-    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+    return frame
 
 
-def plot_curve(columns: Mapping[str, Sequence[float]]) -> "Figure":
-    """Losses on the left, what is right of held-out text on the right, both by tokens read."""
-    from steadytune.rendering.style import canvas, method_colour
+def plot_curve(frame: Any) -> Figure:
+    """Losses on the left, the share of held-out answers that are right on the other side, both by tokens read."""
+    import seaborn as sns
 
-    tokens = [count / 1e6 for count in columns["tokens"]]
-    figure, (left, right) = canvas(2, columns=2, height=2.2)
-    for position, (name, label) in enumerate(LOSSES.items()):
-        left.plot(tokens, columns[name], color=method_colour(position), label=label)
-    for position, (name, label) in enumerate(RIGHT.items()):
-        right.plot(tokens, [100 * share for share in columns[name]], color=method_colour(position + 1), label=label)
-    left.set(title="Cross-entropy", ylabel="nats a token")
-    right.set(title="Right, held out", ylabel="%", ylim=(0, 100))
-    for axes in (left, right):
-        axes.set_xlabel("tokens read (millions)")
+    from steadytune.rendering.figures.panels import canvas
+    from steadytune.rendering.style import colour
+
+    figure, [[left, right]] = canvas(1, 2, 2.2)
+    for axes, columns, scale, first in ((left, LOSSES, 1, 0), (right, RIGHT, 100, 1)):
+        axes.set(xlabel="tokens read (millions)", ylabel="nats a token" if axes is left else "%")
+        shown = frame[list(columns)].rename(columns=columns).mul(scale).set_index(frame["tokens"] / 1e6)
+        colours = [colour(first + at) for at in range(len(columns))]
+        sns.lineplot(shown, palette=colours, estimator=None, ax=axes)
         axes.set_xlim(left=0)
         axes.grid(axis="y")
-        axes.legend()
+    left.set_title("Cross-entropy")
+    right.set(title="Right, held out", ylim=(0, 100))
     return figure

@@ -1,8 +1,7 @@
 """The figures, one module a subject: every module of this package is imported, and registers what it has."""
 
-from steadytune.rendering.discovery import import_modules
 from steadytune.rendering.figures.registry import FIGURES, draw, figure
 
-import_modules(__name__)
+FIGURES.import_modules(__name__)
 
 __all__ = ["FIGURES", "draw", "figure"]

@@ -1,76 +1,88 @@
-"""How training went, epoch by epoch."""
+"""How training went by epoch, and what it made of how much data."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadytune.rendering import style
+from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
-from steadytune.rendering.marks import band, legend, line
+from steadytune.rendering.style import looks
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
+from steadytune.tasks.table import split_size
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+LINES = (
+    "mean over seeds and one sample standard deviation to either side. Methods stand a little apart, so that none "
+    "hides another. Seeds without a score are left out"
+)
 
 
 @figure(
     "learning-curves",
-    "Training loss and score on the evaluation split by epoch: mean over seeds, the band one sample standard "
-    "deviation to either side. Seeds without a score are left out and counted in the legend.",
+    f"Training loss and score on the evaluation split by epoch: {LINES} and counted in the legend.",
 )
 def learning_curves(results: Results) -> Figure:
-    """Two panels for each task, loss above score; a line for each method, a band over its seeds."""
-    encoder, tasks = results.primary, results.tasks_of(results.primary)
-    columns = min(3, len(tasks))
-    rows = 2 * -(-len(tasks) // columns)
-    plot, panels = style.canvas(rows * columns, columns=columns, height=1.65)
-    found, planned = dict.fromkeys(results.methods_of(encoder), 0), dict.fromkeys(results.methods_of(encoder), 0)
-    used = set()
-    for index, task in enumerate(tasks):
-        at = index // columns * 2 * columns + index % columns
-        pair = panels[at], panels[at + columns]
-        used |= set(pair)
-        metric = results.metric(task)
-        for method in found:
-            score = results.score(encoder, method, task)
-            if not score:
-                continue
-            histories = [results.history(encoder, method, task, seed) for seed in score.points]
-            found[method] += sum(bool(history) for history in histories)
-            planned[method] += score.planned
-            for axes, column, scale in zip(pair, ("train_loss", metric), (1, 100), strict=True):
-                _band(axes, results.methods.index(method), [history.get(column, []) for history in histories], scale)
-        for axes in pair:
-            if not axes.lines:
-                axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", style="italic")
-        pair[0].set(title=task, ylabel="training loss")
-        pair[1].set(xlabel="epoch", ylabel=f"{metric_name(metric)}\n(points)")
-    for axes in panels:
-        if axes not in used:
-            axes.remove()
-    # After that: it keeps the panels that it aligns, and those that are removed later cannot be drawn with the rest.
-    plot.align_ylabels()
-    handles = {}
-    for method, count in found.items():
-        position = results.methods.index(method)
-        label = method if count == planned[method] else f"{method} ({count}/{planned[method]} curves)"
-        handles[label] = line(style.method_colour(position), style.method_dashes(position))
-    legend(plot, handles)
+    """Loss above score for each task, with a line for each method."""
+    rows: panels.Rows = []
+    methods = results.methods_of(results.primary)
+    logged, planned = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0)
+    for task in results.tasks_of(results.primary):
+        found = ((method, results.score(results.primary, method, task)) for method in methods)
+        for method, seed, scored in [
+            (m, seed, seed in score.points) for m, score in found if score for seed in score.statuses
+        ]:
+            planned[method] += 1
+            history = results.history(results.primary, method, task, seed) if scored else {}
+            logged[method] += bool(history)
+            for level, column, scale in (("loss", "train_loss", 1), ("score", results.metric(task), 100)):
+                row = {"task": task, "level": level, "method": method}
+                rows += [row | {"epoch": epoch, "value": scale * value} for epoch, value in history.get(column, ())]
+    plot, parts = panels.facets(rows, "task", "no training was logged in this suite", stack="level", height=1.65)
+    look = looks(results.methods)
+    for axes, task, level, frame in parts:
+        panels.curves(axes, frame, "epoch", "value", hue="method", looks=look)
+        score = f"{metric_name(results.metric(task))}\n(points)"
+        axes.set(xlabel="epoch" if level == "score" else "", ylabel=score if level == "score" else "training loss")
+    counts = {name: f" ({logged[name]}/{planned[name]} curves)" for name in methods if logged[name] < planned[name]}
+    entries = panels.handles(look, methods)
+    panels.legend(plot, {name + counts.get(name, ""): entry for name, entry in entries.items()})
     return plot
 
 
-def _band(axes: Axes, position: int, curves: list[list[tuple[float, float]]], scale: float) -> None:
-    """Mean and standard deviation over seeds, epoch by epoch."""
-    from matplotlib.ticker import MaxNLocator
-
-    by_epoch: dict[float, list[float]] = {}
-    for curve in curves:
-        for epoch, value in curve:
-            by_epoch.setdefault(epoch, []).append(scale * value)
-    if not by_epoch:
-        return
-    band(axes, position, by_epoch)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    axes.grid(True, axis="y")
+@figure(
+    "size-curves",
+    f"Score on the evaluation split by the number of training examples, which are fixed stratified subsets: {LINES}.",
+)
+def size_curves(results: Results) -> Figure:
+    """A panel for each task that is trained on in several sizes, with a line for each method."""
+    encoder, methods = results.primary, results.methods_of(results.primary)
+    sizes: dict[str, dict[str, int]] = {}
+    for task in results.tasks_of(encoder):
+        base, size = split_size(task)
+        counts = results.examples.get((encoder, task, task))
+        if number := counts.train_examples if counts else size:
+            sizes.setdefault(base, {})[task] = number
+    rows = [
+        {"base": base, "method": method, "size": size, "points": value}
+        for base, tasks in sizes.items()
+        if len(tasks) > 1
+        for method in methods
+        for task, size in tasks.items()
+        if (score := results.score(encoder, method, task))
+        for value in score.points.values()
+    ]
+    plot, parts = panels.facets(rows, "base", "no task in several sizes in this suite", columns=2, height=2.6)
+    look, majority = looks(results.methods), False
+    for axes, base, _, frame in parts:
+        panels.curves(axes, frame, "size", "points", hue="method", looks=look, log=True)
+        task = next(iter(sizes[base]))
+        scores = [results.score(encoder, method, task) for method in methods]
+        majority |= panels.score_axis(axes, "y", metric_name(results.metric(task)), scores)
+        panels.plain_log(axes, "x")
+        axes.set_xticks(sorted(sizes[base].values()))
+        axes.set_xlabel("training examples")
+    panels.legend(plot, panels.handles(look, methods), majority=majority)
+    return plot

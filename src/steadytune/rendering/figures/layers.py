@@ -1,13 +1,13 @@
-"""How variable the classes are at every layer."""
+"""How variable the classes are at every layer, and whether the choice of a layer survives few examples."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
+from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
-from steadytune.rendering.marks import legend, line, marker, message, patch, plain_log
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.results.variability import Variability
@@ -16,68 +16,102 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DASHED = (3, 1.5)
+SHARE, EXAMPLES = "most frequent class (%)", "examples (log scale)"
 REACH = 4.0
-"""A band that goes on, or has no end, is cut at so many times the largest nu."""
+"""An interval that goes on, or has no end, is cut at so many times the largest nu."""
 
 
 @figure(
     "variability",
-    "Hidden-state variability ν by layer, before fine-tuning; layer 0 is the embedding output. Ringed: l*; above "
-    "each panel, the share of resamples whose least corrected ν is there. Dashed: ν corrected for its bias, since few "
-    "examples make it too low; band: the 95 % interval of that, from resamples of the examples. Where either reaches "
-    "the top of its panel, the examples may show no separation beyond chance.",
+    "Hidden-state variability ν by layer, before fine-tuning. Ringed: l*, the layer of least ν; layer 0, the embedding "
+    "output, is no candidate and drawn hollow. Above each panel: the share of resamples whose least corrected ν is at "
+    "l*. Dashed: ν corrected for its bias, since few examples make it too low; band: the 95 % interval of that, from "
+    "resamples of the examples. If either reaches the top of its panel, the examples may show no separation beyond "
+    "chance.",
 )
 def variability(results: Results) -> Figure:
-    """A panel for each encoder and task: nu by layer, its band, and l* marked."""
-    measured = [item for item in results.variability if any(_drawable(value) for value in item.nu)]
-    if not measured:
-        return message("no variability measured in this suite")
-    from matplotlib.ticker import MaxNLocator
-
-    plot, panels = style.canvas(len(measured), columns=3, height=1.9)
-    tasks = list(dict.fromkeys(item.task for item in measured))
-    for axes, item in zip(panels, measured, strict=True):
-        colour = style.task_colour(tasks.index(item.task), len(tasks))
-        layers = [layer for layer, value in enumerate(item.nu) if _drawable(value)]
-        axes.plot(layers, [item.nu[layer] for layer in layers], color=colour, marker="o", markersize=2)
-        if item.best_layer in layers:
-            ring = {"facecolors": style.theme().paper, "edgecolors": [colour], "linewidths": 1.4, "zorder": 4}
-            axes.scatter(item.best_layer, item.nu[item.best_layer], s=34, **ring)
-        # Before the band fixes the top: limits of a linear axis may reach below 0, where a logarithm has no place.
-        axes.set_yscale("log")
-        _band(axes, item, layers, colour)
-        plain_log(axes)
-        several = len({other.encoder for other in measured}) > 1
-        axes.set(title=f"{item.encoder}, {item.task}" if several else item.task, xlabel="layer")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(True, axis="y")
-    for axes in panels[::3]:
-        axes.set_ylabel("ν (log scale)")
-    handles = {"ν": line(style.theme().muted), "l*": marker(face="none", size=5.5)}
-    banded = any(item.bands for item in measured)
-    bands = {"ν corrected for its bias": line(style.theme().muted, "--"), "95 % interval": patch()} if banded else {}
-    legend(plot, handles | bands)
+    """A panel for each encoder and task: nu by layer, its interval, and l* marked."""
+    several = len({item.encoder for item in results.variability}) > 1
+    measured = {f"{item.encoder}, {item.task}" if several else item.task: item for item in results.variability}
+    rows = [row for name, item in measured.items() for row in _by_layer(name, item)]
+    plot, parts = panels.facets(rows, "panel", "no variability measured in this suite")
+    for axes, name, _, frame in parts:
+        _draw(axes, frame, measured[name])
+    hollow = {"marker": "o", "markerfacecolor": "none"}
+    entries = {
+        "ν": panels.handle(style.HUES[0], dashes="-"),
+        "l*": panels.handle(style.HUES[0], markersize=6, markeredgewidth=1.4, **hollow),
+        "layer 0: no candidate": panels.handle(style.HUES[0], markeredgewidth=0.8, **hollow),
+    }
+    if any(item.bands for item in measured.values()):
+        entries["ν corrected for its bias"] = panels.handle(style.HUES[0], dashes=DASHED)
+        entries["95 % interval"] = panels.handle(style.HUES[0], dashes="-", linewidth=6, alpha=0.2)
+    panels.legend(plot, entries)
     return plot
 
 
-def _drawable(value: float) -> bool:
-    """Whether a logarithmic axis has a place for it."""
-    return math.isfinite(value) and value > 0
+def _by_layer(name: str, item: Variability) -> panels.Rows:
+    """The layers that a logarithmic axis can show, what is too high or has no end cut at the panel's top."""
+    shown = [layer for layer, value in enumerate(item.nu) if math.isfinite(value) and value > 0]
+    top = REACH * max((item.nu[layer] for layer in shown), default=0)
+    rows: panels.Rows = [{"panel": name, "layer": layer, "nu": item.nu[layer]} for layer in shown]
+    for row in rows if item.bands else ():
+        for column in ("corrected", "low", "high"):
+            value = getattr(item.bands, column)[row["layer"]]
+            row[column] = min(value, top) if math.isfinite(value) and value > 0 else top
+    return rows
 
 
-def _band(axes: Axes, item: Variability, layers: list[int], colour: object) -> None:
-    """The interval of every layer that has one, and the share of l* above the panel."""
-    bands = item.bands
-    if bands is None:
-        return
-    top = REACH * max(item.nu[layer] for layer in layers)
-    there = [layer for layer in layers if _drawable(bands.low[layer])]
-    low = [min(bands.low[layer], top) for layer in there]
-    high = [min(bands.high[layer], top) if _drawable(bands.high[layer]) else top for layer in there]
-    axes.fill_between(there, low, high, color=colour, alpha=0.16, linewidth=0)
-    corrected = [min(value, top) if _drawable(value := bands.corrected[layer]) else top for layer in layers]
-    axes.plot(layers, corrected, color=colour, linestyle="--", linewidth=1)
-    if max(high, default=0) == top:
-        axes.set_ylim(top=top)
-    text = f"l* = {item.best_layer} ({number(100 * bands.share[item.best_layer], 0)} %)"
-    axes.set_title(text, loc="right", fontsize=6.5, fontweight="normal", color=style.theme().muted)
+def _draw(axes: Axes, frame: Any, item: Variability) -> None:
+    """One encoder on one task."""
+    import seaborn as sns
+    from matplotlib.ticker import MaxNLocator
+
+    colour = style.HUES[0]
+    line = {"x": "layer", "color": colour, "errorbar": None, "ax": axes}
+    sns.lineplot(frame, y="nu", marker="o", markeredgewidth=0, **line)
+    point = {"x": "layer", "y": "nu", "facecolor": style.PAPER, "edgecolor": colour, "zorder": 4, "ax": axes}
+    sns.scatterplot(frame[frame["layer"] == item.best_layer], s=34, linewidth=1.4, **point)
+    sns.scatterplot(frame[frame["layer"] == 0], s=11, linewidth=0.8, **point)
+    axes.set_yscale("log")
+    if bands := item.bands:
+        sns.lineplot(frame, y="corrected", linestyle=(0, DASHED), linewidth=1, **line)
+        axes.fill_between(frame["layer"], frame["low"], frame["high"], color=colour, alpha=0.16, linewidth=0)
+        if frame["high"].max() == (top := REACH * frame["nu"].max()):
+            axes.set_ylim(top=top)
+        panels.note(axes, f"l* = {item.best_layer} ({number(100 * bands.share[item.best_layer], 0)} %)")
+    panels.plain_log(axes)
+    axes.set(xlabel="layer", ylabel=panels.left(axes, "ν (log scale)"))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(True, axis="y")
+
+
+@figure(
+    "variability-robustness",
+    "How often l* from few examples is l* of all data. Above: draws of one size in which the most frequent class has a "
+    "growing share. Below: draws of growing size, with classes as in the data. Dotted: a layer chosen blindly. A "
+    "stable choice need not be a right one: ν of few examples favours wide layers, in every draw.",
+)
+def variability_robustness(results: Results) -> Figure:
+    """Agreement against imbalance above agreement against size for each task, with a line for each encoder."""
+    rows: panels.Rows = []
+    for item in sorted(results.variability, key=lambda item: results.tasks.index(item.task)):
+        row = {"task": item.task, "encoder": item.encoder, "blind": 100 / (len(item.nu) - 1)}
+        for draws, x in ((item.imbalance, SHARE), (item.scarcity, EXAMPLES)):
+            found = [(100 * at.share if x == SHARE else at.examples, 100 * at.agreement) for at in draws]
+            rows += [row | {"level": x, "x": value, "y": agreement} for value, agreement in found]
+    nothing = "no robustness of variability measured in this suite"
+    plot, parts = panels.facets(rows, "task", nothing, stack="level", columns=4, height=1.5, sharey=True)
+    encoders = list(dict.fromkeys(row["encoder"] for row in rows))
+    look = style.looks(encoders, first=1)
+    for axes, _, level, frame in parts:
+        panels.curves(axes, frame, "x", "y", hue="encoder", looks=look, log=level == EXAMPLES)
+        for blind in frame["blind"].unique():
+            axes.axhline(blind, color=style.MUTED, linestyle=":", linewidth=1, zorder=1)
+        if level == EXAMPLES:
+            panels.plain_log(axes, "x")
+        axes.set(xlabel=level, ylabel=panels.left(axes, "same l*\n(% of draws)"), ylim=(-5, 105))
+    entries = panels.handles(look, encoders) if len(encoders) > 1 else {}
+    panels.legend(plot, entries | {"layer chosen blindly": panels.handle(dashes=":")})
+    return plot

@@ -1,7 +1,7 @@
 """The papers' figures that no other figure is: a table's scores as points, the paper's beside ours.
 
 HyPe's Figures 3 and 4, the variability paper's curves and LNSR's Figure 1 are the figures `task-generalisation`,
-`token-similarity`, `variability` and `noise-propagation`: of theirs no number could be read.
+`token-similarity`, `variability` and `noise-propagation`: the papers print no numbers for them.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
+from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
-from steadytune.rendering.marks import legend, limits, marker
-from steadytune.rendering.papers.filled import Filled, Place
+from steadytune.rendering.papers.filled import Filled
 from steadytune.rendering.papers.layout import Column
-from steadytune.rendering.table import number
 from steadytune.rendering.tables.papers import LAYOUTS
 from steadytune.results.model import Results
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 POINTS = (
-    "Open: as the paper prints it, with its deviation where it prints one. Filled: ours, mean and sample standard "
-    "deviation over seeds, none where nothing has run."
+    "Open: as the paper prints it, with its deviation if it prints one. Filled: ours, mean and sample standard "
+    "deviation over seeds, if anything has run."
 )
 FIGURES_OF = {
     "hype-figure-2": ("hype-table-16", "HyPe-N with other methods, and these alone: HyPe's Figure 2 by its Table 16."),
@@ -33,56 +31,39 @@ FIGURES_OF = {
                       "with its Figure 5."),
 }  # fmt: skip
 """Figures by name: the table that has their numbers, and what they show."""
+LOOKS: dict[str, dict[str, Any]] = {
+    "paper": {"color": style.MUTED, "markerfacecolor": style.PAPER, "markeredgewidth": 0.9},
+    "ours": {"color": style.HUES[0]},
+}
 
 
 def dots(table: str, results: Results) -> Figure:
-    """A panel for each encoder and column of a paper's table, a row for each method."""
+    """A panel for each encoder and column of a paper's table, with a row for each method."""
     filled = Filled(LAYOUTS[table], results)
-    columns = len(filled.layout.columns)
-    rows = max(len(lines) for _, lines in filled.lines)
-    plot, panels = style.canvas(len(filled.lines) * columns, columns=columns, height=0.19 * rows + 0.85)
-    handles: dict[str, Any] = {}
-    for index, axes in enumerate(panels):
-        group, lines = filled.lines[index // columns]
-        at = index % columns
-        handles |= _panel(axes, [places[at] for _, places in lines])
-        axes.set_yticks(range(len(lines)), [row.printed for row, _ in lines] if at == 0 else [""] * len(lines))
-        axes.set_ylim(len(lines) - 0.4, -0.6)
+    rows: panels.Rows = []
+    for group, lines in filled.lines:
+        for row, (method, places) in enumerate(lines):
+            for place in places:
+                column, printed, score = place.column, place.printed, place.score
+                name = column.heading or (column.printed if isinstance(column, Column) else "")
+                at = {"panel": f"{group.encoder}: {name}" if len(filled.lines) > 1 else name, "row": method.printed}
+                paper = (float(printed.mean), float(printed.std or 0)) if printed else (math.nan, 0.0)
+                ours = place.mean, score.std if score and len(score.points) > 1 else 0.0
+                for who, (mean, std), aside in (("paper", paper, -0.16), ("ours", ours, 0.16)):
+                    rows.append(at | {"who": who, "mean": mean, "std": std, "y": row + aside})
+    names = list(dict.fromkeys(row["row"] for row in rows))
+    layout = {"columns": len(filled.layout.columns), "height": 0.19 * len(names) + 0.7, "sharey": True}
+    plot, parts = panels.facets(rows, "panel", "this table has no rows", **layout)
+    for axes, _, _, frame in parts:
+        for who, part in frame.dropna(subset="mean").groupby("who", sort=False):
+            axes.errorbar("mean", "y", xerr="std", data=part, fmt="o", elinewidth=0.8, **LOOKS[who])
+        axes.set(xlabel="points", ylabel="", ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)), yticklabels=names)
+        axes.locator_params(axis="x", nbins=3)
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
-        column = lines[0][1][at].column
-        name = column.heading or column.printed if isinstance(column, Column) else column.heading
-        axes.set_title(f"{group.encoder}\n{name}" if at == 0 else name)
-        if index // columns == len(filled.lines) - 1:
-            axes.set_xlabel("points")
-    legend(plot, handles)
+    there = {row["who"] for row in rows if math.isfinite(row["mean"])}
+    panels.legend(plot, {who: panels.handle(marker="o", **look) for who, look in LOOKS.items() if who in there})
     return plot
-
-
-def _panel(axes: Axes, places: list[Place]) -> dict[str, Any]:
-    """One column's scores, row by row; returns what the legend has to explain."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    theme, colour = style.theme(), style.method_colour(1)
-    handles, ends = {}, []
-    for row, place in enumerate(places):
-        if place.printed:
-            mean, std = float(place.printed.mean), float(place.printed.std or 0)
-            bar = {"color": theme.muted, "markerfacecolor": theme.paper, "markersize": 3.4, "elinewidth": 0.8}
-            axes.errorbar(mean, row - 0.16, xerr=std or None, fmt="o", **bar)
-            handles["paper"] = marker(face=theme.paper, edge=theme.muted)
-            ends += [mean - std, mean + std]
-        if math.isfinite(place.mean):
-            std = place.score.std if place.score and len(place.score.points) > 1 else 0.0
-            axes.errorbar(
-                place.mean, row + 0.16, xerr=std or None, fmt="o", color=colour, markersize=3.4, elinewidth=0.8
-            )
-            handles["ours"] = marker(face=colour)
-            ends += [place.mean - std, place.mean + std]
-    limits(axes.set_xlim, ends)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 0 if value == round(value) else 1)))
-    return handles
 
 
 for _name, (_table, _says) in FIGURES_OF.items():

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
+from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
-from steadytune.rendering.marks import legend, limits, majority_line, marker, row_text
 from steadytune.results.model import Results
 from steadytune.results.scores import Score, metric_name
 
@@ -18,67 +18,76 @@ if TYPE_CHECKING:
 
 @figure(
     "seed-spread",
-    "Every seed is a point; below each cloud its mean and sample standard deviation. "
-    "Beside a row, how many of the planned seeds ended ok where some did not.",
+    "Every seed is a point; below each cloud its mean and sample standard deviation. Beside a row: how many of the "
+    "planned seeds ended ok, unless all did. Dotted: the score of always predicting the most frequent class.",
 )
 def seed_spread(results: Results) -> Figure:
-    """A panel for each task that methods can be compared on, a row for each method, a point for each seed."""
-    methods, tasks = results.methods_of(results.primary), results.tasks_of(results.primary)
-    # A task planned for one method alone shows no comparison, and its panel would be empty rows.
-    tasks = [
-        task for task in tasks if sum(bool(results.score(results.primary, method, task)) for method in methods) > 1
-    ] or tasks
-    plot, panels = style.canvas(len(tasks), columns=3, height=0.34 * len(methods) + 0.72, sharey=True)
-    handles: dict[str, Any] = {}
-    for axes, task in zip(panels, tasks, strict=True):
-        scores = {method: results.score(results.primary, method, task) for method in methods}
-        for row, (method, score) in enumerate(scores.items()):
-            if score:
-                handles |= _seed_row(axes, row, results.methods.index(method), score)
-            else:
-                row_text(axes, row, "not planned")
-        values = [value for score in scores.values() if score for value in _reach(score)]
-        limits(axes.set_xlim, values)
-        handles |= majority_line(
-            axes, "x", values, next((score.majority for score in scores.values() if score), math.nan)
-        )
-        axes.set(title=task, xlabel=f"{metric_name(results.metric(task))} (points)")
-        axes.set_yticks(range(len(methods)), methods)
-        axes.set_ylim(len(methods) - 0.5, -0.5)
+    """A panel for each task on which methods can be compared, a row for each method, a point for each seed."""
+    methods, tasks = results.methods_of(results.primary), panels.compared_tasks(results)
+    scores = {(task, name): results.score(results.primary, name, task) for task in tasks for name in methods}
+    rows = [
+        {"task": task, "method": method, "row": place, "y": place - 0.12 + 0.4 * aside,
+         "points": score.points.get(seed, math.nan) if score else math.nan,
+         "degenerate": bool(score) and score.statuses[seed] == "degenerate"}
+        for task in tasks
+        for place, method in enumerate(methods)
+        for score in [scores[task, method]]
+        for seed, aside in (zip(score.statuses, spread_out(score.planned), strict=True) if score else [(0, 0.0)])
+    ]  # fmt: skip
+    height = 0.34 * len(methods) + 0.72
+    plot, parts = panels.facets(rows, "task", "no cell is planned in this suite", height=height, sharey=True)
+    palette, majority = style.looks(results.methods)["palette"], False
+    for axes, task, _, frame in parts:
+        _draw(axes, frame.dropna(subset="points"), palette)
+        for place, method in enumerate(methods):
+            _say(axes, place, scores[task, method])
+        shown = [scores[task, method] for method in methods]
+        majority |= panels.score_axis(axes, "x", metric_name(results.metric(task)), shown)
+        axes.set(ylabel="", ylim=(len(methods) - 0.5, -0.5), yticks=range(len(methods)), yticklabels=methods)
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
-    order = ("seed", "degenerate seed", "mean", "mean ± std", "majority class")
-    legend(plot, {label: handles[label] for label in order if label in handles})
+    found = [score for score in scores.values() if score and score.points]
+    entries = {"seed": panels.handle(marker="o")} if found else {}
+    if any("degenerate" in score.statuses.values() for score in found):
+        entries["degenerate seed"] = panels.handle(marker="o", markerfacecolor="none", markeredgewidth=0.8)
+    if found:
+        several = any(len(score.points) > 1 for score in found)
+        entries["mean ± std" if several else "mean"] = panels.handle(style.INK, "D")
+    panels.legend(plot, entries, majority=majority)
     return plot
 
 
-def _seed_row(axes: Axes, row: int, position: int, score: Score) -> dict[str, Any]:
-    """One method's seeds, mean and deviation; returns what the legend has to explain."""
-    ink, colour = style.theme().ink, style.method_colour(position)
-    offsets = dict(zip(score.statuses, style.spread_out(score.planned), strict=True))
-    handles = {}
-    for label, degenerate in (("seed", False), ("degenerate seed", True)):
-        seeds = [seed for seed in score.points if (score.statuses[seed] == "degenerate") == degenerate]
-        if seeds:
-            xs, ys = [score.points[seed] for seed in seeds], [row - 0.12 + 0.4 * offsets[seed] for seed in seeds]
-            face = "none" if degenerate else colour
-            axes.scatter(xs, ys, s=13, facecolors=face, edgecolors=colour, linewidths=0.8, alpha=0.8, zorder=3)
-            handles[label] = marker(face="none" if degenerate else style.theme().muted)
-    if score.points:
-        spread = score.std if len(score.points) > 1 else None
-        bar = {"fmt": "D", "markersize": 3.4, "capsize": 2, "elinewidth": 0.9, "capthick": 0.9}
-        axes.errorbar(score.mean, row + 0.27, xerr=spread, color=ink, label="mean", zorder=4, **bar)
-        handles["mean ± std" if spread is not None else "mean"] = marker(shape="D", face=ink, edge=ink, size=3.4)
-    else:
-        row_text(axes, row, "no score")
-    if score.ok < score.planned:
-        text = f"{score.ok}/{score.planned} ok"
-        place = {"transform": axes.get_yaxis_transform(), "ha": "left", "va": "center", "fontsize": 6}
-        axes.text(1.01, row, text, color=style.theme().muted, **place)
-    return handles
+def _draw(axes: Axes, frame: Any, palette: dict[str, str]) -> None:
+    """The seeds, hollow if degenerate, and below them the mean and the standard deviation of each method."""
+    import seaborn as sns
+
+    if frame.empty:
+        return
+    cloud = {"x": "points", "y": "y", "s": 13, "alpha": 0.85, "legend": False, "ax": axes}
+    for (method, hollow), part in frame.groupby(["method", "degenerate"], sort=False):
+        face = {"facecolor": "none", "edgecolor": palette[method]} if hollow else {"color": palette[method]}
+        sns.scatterplot(part, linewidth=0.8 if hollow else 0, **face, **cloud)
+    bar = {"linestyle": "none", "marker": "D", "markersize": 3.4, "capsize": 0.12, "err_kws": {"linewidth": 0.9}}
+    means = {"x": "points", "y": "row", "orient": "y", "native_scale": True, "color": style.INK, "errorbar": "sd"}
+    sns.pointplot(frame.assign(row=frame["row"] + 0.27), ax=axes, **means, **bar)
 
 
-def _reach(score: Score) -> list[float]:
-    """What a row has to have room for: its seeds and both ends of its bar."""
-    ends = [score.mean - score.std, score.mean + score.std] if len(score.points) > 1 else []
-    return [*score.points.values(), *ends]
+def _say(axes: Axes, row: int, score: Score | None) -> None:
+    """What a row lacks: the whole method, its scores, or some seeds."""
+    place = {"transform": axes.get_yaxis_transform(), "va": "center", "color": style.MUTED}
+    if not score or not score.points:
+        axes.text(0.5, row, "no score" if score else "not planned", ha="center", style="italic", **place)
+    if score and score.ok < score.planned:
+        axes.text(1.01, row, f"{score.ok}/{score.planned} ok", fontsize=6, **place)
+
+
+def spread_out(count: int) -> list[float]:
+    """`count` numbers in (-0.5, 0.5), evenly spread however many there are (van der Corput, base 2); the first is 0."""
+    numbers = []
+    for index in range(1, count + 1):
+        value, denominator = 0.0, 2.0
+        while index:
+            value += (index % 2) / denominator
+            index, denominator = index // 2, denominator * 2
+        numbers.append(value - 0.5)
+    return numbers

@@ -1,0 +1,214 @@
+"""What figures are made of: panels, curves over seeds, reference lines and legends, all on top of seaborn.
+
+A figure starts as rows (dicts) that become one tidy data frame; seaborn computes means and standard deviations. Its
+axes-level functions draw on our own grid, because `FacetGrid` lays out the whole figure again after every layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from steadytune.rendering import style
+from steadytune.rendering.table import number
+from steadytune.results.model import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = list[dict[str, Any]]
+FEW = 13
+"""A curve of so few points has markers and error bars, one of more points a band."""
+ERRORS: dict[str, Any] = {"errorbar": "sd", "legend": False}
+BAND: dict[str, Any] = {**ERRORS, "markers": False, "err_kws": {"alpha": 0.14, "linewidth": 0}}
+BARS: dict[str, Any] = {**ERRORS, "err_style": "bars", "err_kws": {"elinewidth": 0.8}, "markersize": 4.5}
+BARS |= {"markeredgecolor": style.PAPER, "markeredgewidth": 0.5}
+"""Means, and one sample standard deviation to either side, in seaborn's terms."""
+
+
+class NothingToDraw(Exception):
+    """A suite lacks what a figure shows; the message is drawn instead."""
+
+
+class Panel(NamedTuple):
+    """One part of a figure."""
+
+    axes: Any
+    name: Any
+    level: str
+    """Which of the panels stacked under one name."""
+    frame: Any
+    """Its rows, as a data frame."""
+
+
+def canvas(rows: int, columns: int, height: float, width: float = 0, **shared: Any) -> tuple[Figure, list[list[Axes]]]:
+    """An empty figure and its grid of axes, `height` inches each; a single one is as wide as a paper's column."""
+    from matplotlib.figure import Figure
+
+    width = width or (style.COLUMN if columns == 1 else style.PAGE)
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared).tolist()
+
+
+def facets(
+    rows: Rows, by: str, nothing: str, *, stack: str = "", columns: int = 3, height: float = 1.9, **shared: Any
+) -> tuple[Figure, list[Panel]]:
+    """A figure with a titled panel for each value of the column `by`, and those panels that have something to show.
+
+    Args:
+        rows: of one data frame; its order is the order of panels.
+        by: the column whose values are the panels' titles.
+        nothing: the message if there are no rows.
+        stack: a second column; its values stand below each other in every column of panels.
+        columns: at most so many panels beside each other.
+        height: of a panel, in inches.
+        shared: `width` of the figure; `sharex` and `sharey` of matplotlib's `subplots`.
+
+    Raises:
+        NothingToDraw: there are no rows.
+    """
+    import pandas as pd
+
+    if not rows:
+        raise NothingToDraw(nothing)
+    frame: Any = pd.DataFrame(rows)
+    names = list(dict.fromkeys(frame[by]))
+    levels = list(dict.fromkeys(frame[stack])) if stack else [""]
+    blocks = -(-len(names) // columns)
+    across = -(-len(names) // blocks)
+    figure, grid = canvas(blocks * len(levels), across, height, **shared)
+    panels = []
+    for place in range(blocks * across):
+        for depth, level in enumerate(levels):
+            axes = grid[place // across * len(levels) + depth][place % across]
+            if place >= len(names):
+                axes.remove()
+                continue
+            # Labels first: seaborn asks for every tick's text before it adds a label that is not there.
+            axes.set(title="" if depth else names[place], xlabel=" ", ylabel=" ")
+            part = frame[(frame[by] == names[place]) & ((frame[stack] == level) if stack else True)]
+            if part.empty:
+                axes.set_axis_off()
+                axes.text(0.5, 0.5, "not measured", ha="center", color=style.MUTED, style="italic")
+            else:
+                panels.append(Panel(axes, names[place], level, part))
+    return figure, panels
+
+
+def curves(axes: Axes, frame: Any, x: str, y: str, *, hue: str, looks: Mapping[str, Any], log: bool = False) -> None:
+    """A line for each value of `hue`: mean over seeds, one sample standard deviation to either side.
+
+    Lines of few points stand a little apart, so that none hides another.
+    """
+    import numpy as np
+    import seaborn as sns
+    from matplotlib.ticker import MaxNLocator
+
+    places = np.sort(frame[x].unique())
+    if len(places) > FEW:
+        sns.lineplot(frame, x=x, y=y, hue=hue, style=hue, ax=axes, **{**looks, **BAND})
+    else:
+        names = [name for name in looks["palette"] if name in set(frame[hue])]
+        step = 0.3 * np.diff(np.log(places) if log else places).min(initial=1) / max(len(names), 2)
+        aside = frame[hue].map({name: step * (at - (len(names) - 1) / 2) for at, name in enumerate(names)})
+        frame = frame.assign(**{x: frame[x] * np.exp(aside) if log else frame[x] + aside})
+        sns.lineplot(frame, x=x, y=y, hue=hue, style=hue, ax=axes, **looks, **BARS)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.grid(True, axis="y")
+
+
+def score_axis(axes: Axes, side: str, metric: str, scores: Iterable[Any]) -> bool:
+    """Finish an axis of scores: its label, at least two points, and the majority class's score.
+
+    Returns:
+        Whether that score is a dotted line, which the legend has to explain; if it is far away, it is a text.
+    """
+    low, high = axes.get_xlim() if side == "x" else axes.get_ylim()
+    room = max(0, 2 - (high - low)) / 2
+    low, high = low - room, high + room
+    majority = next((score.majority for score in scores if score), math.nan)
+    line = abs(majority - (low + high) / 2) <= 1.5 * max(high - low, 4)
+    if line:
+        room = 0.04 * (max(high, majority) - min(low, majority))
+        low, high = min(low, majority - room), max(high, majority + room)
+        (axes.axvline if side == "x" else axes.axhline)(
+            majority, color=style.MUTED, linewidth=1, linestyle=":", zorder=1
+        )
+    elif math.isfinite(majority):
+        arrows = "◂▸" if side == "x" else "▾▴"
+        note(axes, f"{arrows[int(majority > high)]} majority {number(majority)}")
+    axes.set(**{f"{side}lim": (low, high), f"{side}label": f"{metric} (points)"})
+    return line
+
+
+def note(axes: Axes, text: str) -> None:
+    """A small text above the panel, on the right."""
+    axes.set_title(text, loc="right", fontsize=6, fontweight="normal", color=style.MUTED)
+
+
+def handle(color: str = style.MUTED, marker: str = "", dashes: Any = "", **more: Any) -> Any:
+    """A legend's entry: a marker, a line (`dashes` is a pattern, or `-`), or both."""
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [], [], color=color, marker=marker, linestyle=(0, dashes) if isinstance(dashes, tuple) else dashes, **more
+    )
+
+
+def handles(looks: Mapping[str, Any], names: Iterable[str], *, lines: bool = True) -> dict[str, Any]:
+    """Legend entries of lines, or of markers alone, by name."""
+    return {
+        name: handle(looks["palette"][name], looks["markers"][name], (looks["dashes"][name] or "-") if lines else "")
+        for name in names
+    }
+
+
+def legend(figure: Figure, entries: dict[str, Any], *, majority: bool = False) -> None:
+    """One legend for all panels, below them, in as many columns as fit; more than two rows make the figure higher."""
+    figure.align_ylabels()
+    if majority:
+        entries = entries | {"majority class": handle(dashes=":")}
+    if entries:
+        # In inches: a handle with its gap, and the mean width of a letter.
+        columns = int(figure.get_figwidth() / (0.5 + 0.065 * max(map(len, entries))))
+        columns = max(1, min(len(entries), columns))
+        rows = -(-len(entries) // columns)
+        figure.set_figheight(figure.get_figheight() + 0.215 * max(0, rows - 2))
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, handletextpad=0.5)
+
+
+def message(text: str) -> Figure:
+    """A figure that says why there is nothing to see."""
+    figure, [[axes]] = canvas(1, 1, 0.7)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=style.MUTED)
+    return figure
+
+
+def plain_log(axes: Axes, side: str = "y") -> None:
+    """A logarithmic axis with plain numbers: 1, 2, 5, 10 over few decades, 1, 10, 100 over many."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set(**{f"{side}scale": "log"})
+    low, high = axes.get_xlim() if side == "x" else axes.get_ylim()
+    subs = (1, 1.2, 1.5, *range(2, 10)) if high / low < 4 else (1, 2, 5) if high / low < 300 else (1,)
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def left(axes: Any, label: str) -> str:
+    """The label for a panel in the first column, none for the others."""
+    return label if axes.get_subplotspec().is_first_col() else ""
+
+
+def compared_tasks(results: Results) -> list[str]:
+    """The tasks of the encoder that figures show on which methods can be compared; all if there are none."""
+    tasks = results.tasks_of(results.primary)
+    planned = {
+        task: sum((results.primary, method, task) in results.cells for method in results.methods) for task in tasks
+    }
+    return [task for task in tasks if planned[task] > 1] or tasks
