@@ -3,6 +3,7 @@
 Run on a package whose commands are a few lines, so that nothing heavy is imported.
 """
 
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from steadytune.worker.request import ADDRESS
+from steadytune.worker.server import MODULES
 
 SOURCE = Path(__file__).resolve().parents[2] / "src/steadytune"
 # It starts a worker, says its process and address, and lives until its input closes.
@@ -302,3 +304,8 @@ def test_the_client_imports_little():
     code = "import sys, steadytune.worker.client; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"argparse", "logging", "json", "subprocess", "pydantic", "torch"} & set(done.stdout.split())
+
+
+def test_every_module_that_it_preloads_is_there():
+    missing = [name for names in MODULES.values() for name in names if importlib.util.find_spec(name) is None]
+    assert not missing

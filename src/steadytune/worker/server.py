@@ -40,7 +40,7 @@ TRAINING = (
 )
 MODULES = {
     "finetune": TRAINING,
-    "pretrain": (*TRAINING, "steadytune.pretraining.mini", "steadytune.pretraining.train"),
+    "pretrain": (*TRAINING, "steadytune.pretraining.train"),
     "variability": (*TRAINING, "steadytune.layers.stage"),
     "inside": (*TRAINING, "steadytune.layers.inside.stage"),
     "inside-before": (*TRAINING, "steadytune.layers.inside.stage"),
