@@ -69,7 +69,8 @@ def contents(results: Results) -> dict[str, Any]:
         "unfinished": provenance.unfinished(results),
         "commands": provenance.commands(results),
         "cells": groups,
-        "few_cells": cells <= provenance.FEW_CELLS,
+        "cell_count": cells,
+        "few": provenance.FEW_CELLS,
     }
 
 
