@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from steadytune.methods.base import Hyperparameters, Method, Setup, setting
 
@@ -126,7 +126,7 @@ class ChildTuningD(Method):
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=noise, device=noise.device)))
         totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
         # A single example reads few words: its gradient is that of their embeddings, not one of the whole table.
-        table = model.get_input_embeddings().weight
+        table = cast("nn.Embedding", model.get_input_embeddings()).weight
         words = next((name for name, p in parameters.items() if p is table and not released), None)
         others = {name: p for name, p in parameters.items() if name != words}
         for batch in self._batches(setup):
