@@ -1,9 +1,12 @@
 """What each command does with its options; its docstring is its help. What one needs it imports when it runs."""
 
 import argparse
+import logging
 import sys
 
 from steadytune.errors import SteadyTuneError
+
+log = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,22 +40,24 @@ def status(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Run recorded cells again and say how closely they agree (exit 1: one differs)."""
-    from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell
+    from steadytune.cells.verify import LEVELS, recorded_cells, sample_cells, verify_cell
     from steadytune.suite.cell import Cell
 
-    suite, levels = _suite(options), []
+    suite, found = _suite(options), []
     with recorded_cells(suite, options.recorded, published=options.published) as recorded:
         cells = [Cell.parse(text) for text in options.cells]
         cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
         if not cells:
             raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
-        for cell in cells:
-            verdict = verify_cell(suite, cell, recorded)
-            levels.append(verdict.level)
-            # At once: what has been compared stays said when a later cell cannot be.
-            sys.stdout.write(f"{verdict}\n")
-            sys.stdout.flush()
-    return int("different" in levels)
+        try:
+            for cell in cells:
+                found.append(verify_cell(suite, cell, recorded))
+                log.info("%s", found[-1])
+        finally:
+            # Worst first; what has been compared stays said if a later cell cannot be.
+            found.sort(key=lambda verdict: LEVELS.index(verdict.level), reverse=True)
+            sys.stdout.write("".join(f"{verdict}\n" for verdict in found))
+    return int(any(verdict.level == "different" for verdict in found))
 
 
 def record(options: argparse.Namespace) -> None:

@@ -167,6 +167,7 @@ def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoi
         load_or_empty(collected)
     monkeypatch.setattr(repair, "restage", lambda suite: [])
     monkeypatch.setattr(repair, "set_aside", lambda suite, targets, code: repair.clear_tables(suite))
+    monkeypatch.setattr(repair, "clear_damaged", list)
     monkeypatch.setattr(runner, "supervise", lambda *_: started.append(1) or (0, False))
     runner.run(collected, "1", ["--dry-run"])
     assert path.exists()
@@ -187,3 +188,13 @@ def test_the_table_is_the_same_bytes_again(suite):
     first = metrics_path(suite).read_bytes()
     collect(suite)
     assert metrics_path(suite).read_bytes() == first
+
+
+def test_empty_and_cut_files_are_made_again(tmp_path):
+    whole, empty, cut, array = (tmp_path / name for name in ("a.json", "report.html", "claims.json", "b.npz"))
+    whole.write_text("{}")
+    empty.touch()
+    cut.write_text('{"claims": [')
+    array.write_bytes(b"PK")
+    repair.clear_damaged(map(str, (whole, empty, cut, array, tmp_path / "absent.csv")))
+    assert list(tmp_path.iterdir()) == [whole]

@@ -187,7 +187,7 @@ def test_cells_and_options_stand_in_any_order_and_each_is_said_before_the_next(r
     assert main(["verify", cell, "--recorded", "theirs", "demo.yaml"]) == 2  # the suite is the first name
     capsys.readouterr()
     assert main(["verify", "demo.yaml", cell, "--recorded", "theirs", absent]) == 2
-    assert capsys.readouterr().out == f"{cell}: identical: the same predictions, byte for byte\n"
+    assert capsys.readouterr().out == f"{cell}: identical: the same predictions, byte for byte, and the same scores\n"
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "two"])

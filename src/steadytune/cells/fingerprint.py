@@ -7,10 +7,10 @@ trains (comments and docstrings aside), so that a record is stale because of wha
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from steadytune.cells.meaning import meaning
 from steadytune.files import sha256
 from steadytune.methods.registry import methods
 from steadytune.suite.cell import Spec, canonical_digest
@@ -96,23 +96,3 @@ def code_digest(paths: tuple[str, ...]) -> str:
         digest.update(str(file.relative_to(root)).encode())
         digest.update(meaning(file.read_text(encoding="utf-8")).encode())
     return digest.hexdigest()
-
-
-def meaning(source: str) -> str:
-    """Python source without comments, docstrings and layout."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = list(_without_strings(node.body)) or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-def _without_strings(body: Iterable[ast.stmt]) -> Iterable[ast.stmt]:
-    """Statements other than bare strings: docstrings, also those under a dataclass field."""
-    for statement in body:
-        if not (
-            isinstance(statement, ast.Expr)
-            and isinstance(statement.value, ast.Constant)
-            and isinstance(statement.value.value, str)
-        ):
-            yield statement

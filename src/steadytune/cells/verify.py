@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,9 @@ from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
 Level = Literal["identical", "same logits", "same metric", "same spread", "different"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""From best to worst."""
+
 # What a verdict's rung says to be the first thing that differs.
 DIFFERS: dict[Level, str] = {
     "same logits": "bytes",
@@ -131,7 +134,10 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
     if then.status != now.status:
         return verdict("different", f"ended {now.status}, the record says {then.status}")
     if filecmp.cmp(recorded / PREDICTIONS, again / PREDICTIONS, shallow=False):
-        return verdict("identical", "the same predictions, byte for byte")
+        # The same predictions have the same scores: a record that says otherwise was not made from them.
+        if wrong := _other_score(then, now):
+            return verdict("different", f"the same predictions, but {wrong}")
+        return verdict("identical", "the same predictions, byte for byte, and the same scores")
     first, second = (pd.read_parquet(folder / PREDICTIONS) for folder in (recorded, again))
     if list(first.columns) != list(second.columns) or not first["row"].equals(second["row"]):
         return verdict("different", "the predictions are of other examples")
@@ -150,6 +156,12 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
 def _headline(record: Record) -> float | None:
     """The headline metric on the task's own evaluation split."""
     return next((e.metrics[e.headline] for e in record.evaluations if e.kind == "in_domain"), None)
+
+
+def _other_score(then: Record, now: Record) -> str:
+    """The first score in which two records differ; empty if there is none."""
+    scores = [{e.set + " " + e.kind: e.metrics for e in record.evaluations} for record in (then, now)]
+    return next((f"the scores differ: {said}" for said in differences(scores[1], scores[0])), "")
 
 
 def _gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:

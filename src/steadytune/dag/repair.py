@@ -6,8 +6,9 @@ or inputs that were staged by hand, have none.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from steadytune.cells.freshness import ASIDE, CellStatus, statuses
 from steadytune.errors import SteadyTuneError
@@ -22,6 +23,7 @@ from steadytune.layout import (
     staged_folder,
 )
 from steadytune.results.collect import is_current
+from steadytune.schema import read_json
 from steadytune.store.inventory import inventory, outdated
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import RECEIPT, read_receipt
@@ -110,3 +112,25 @@ def clear_tables(suite: Suite) -> None:
                 log.warning("%s", error)
     if metrics_path(suite).exists() and not is_current(suite):
         metrics_path(suite).unlink()
+
+
+def clear_damaged(paths: Iterable[str]) -> None:
+    """Remove files that Snakemake makes and that are empty, or no JSON or NumPy file as their names say."""
+    for path in map(Path, paths):
+        if path.is_file() and (reason := _damage(path)):
+            path.unlink()
+            log.warning("%s: %s; it is made again", path, reason)
+
+
+def _damage(path: Path) -> str:
+    if not path.stat().st_size:
+        return "empty"
+    try:
+        if path.suffix == ".json":
+            read_json(path)
+        elif path.suffix == ".npz":
+            with ZipFile(path) as archive:
+                return "damaged" if archive.testzip() else ""
+    except (SteadyTuneError, BadZipFile) as error:
+        return f"damaged ({error})"
+    return ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from steadytune.dag import repair
 from steadytune.dag.supervision import supervise
+from steadytune.dag.targets import Targets
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
 
@@ -57,6 +58,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
                 for receipt in repair.restage(suite):
                     subprocess.run([*command, "--", str(receipt)], env=environment, check=True)
                 repair.set_aside(suite, arguments, code=stale)
+                repair.clear_damaged(Targets(suite).derived)
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
         status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:

@@ -158,5 +158,11 @@ class Targets:
         """The page."""
         return str(report_path(self.suite))
 
+    @property
+    def derived(self) -> list[str]:
+        """Every file that is computed from cells and encoders: all but the records."""
+        gathered = [*self.claims, *self.tables, *self.latex, *self.figures, self.report]
+        return [*self.layer_studies, *self.inside_studies, *gathered]
+
     def _rendered(self, folder: Callable[[Suite], Path], names: Iterable[str], suffixes: Iterable[str]) -> list[str]:
         return [str(folder(self.suite) / f"{name}{suffix}") for name in names for suffix in suffixes]

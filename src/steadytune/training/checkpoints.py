@@ -41,7 +41,8 @@ def save_checkpoint(
         tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
     tensors |= {f"method.{name}": tensor for name, tensor in method.state().items()}
     tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
-    header = {"progress": json.dumps(progress), "checksum": str(_checksum(tensors))}
+    text = json.dumps(progress)
+    header = {"progress": text, "checksum": str(_checksum(tensors, text))}
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, header)
@@ -63,11 +64,12 @@ def load_checkpoint(
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            progress = json.loads(header.get("progress", "{}"))
+            text = header.get("progress", "{}")
+            progress = json.loads(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        if header.get("checksum") != str(_checksum(tensors)):
-            raise ValueError("its tensors are not those that were written")
-    except (SafetensorError, ValueError) as error:
+        if header.get("checksum") != str(_checksum(tensors, text)):
+            raise ValueError("its content is not what was written")
+    except (SafetensorError, ValueError, AttributeError, TypeError) as error:
         log.warning("%s: unreadable checkpoint, starting anew (%s)", path, error)
         return None
     if progress.get("fingerprint") != fingerprint:
@@ -89,10 +91,14 @@ def load_checkpoint(
     return progress
 
 
-def _checksum(tensors: dict[str, torch.Tensor]) -> int:
-    """CRC-32 over the bytes of tensors on the CPU, by name: safetensors itself would not notice a changed bit."""
-    found = 0
-    for _, tensor in sorted(tensors.items()):
+def _checksum(tensors: dict[str, torch.Tensor], progress: str) -> int:
+    """CRC-32 over all that a checkpoint says: safetensors itself would not notice a changed bit.
+
+    tensors: on the CPU, by name; their names, types and shapes count too.
+    """
+    found = zlib.crc32(progress.encode())
+    for name, tensor in sorted(tensors.items()):
+        found = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), found)
         found = zlib.crc32(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data, found)
     return found
 
