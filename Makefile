@@ -6,7 +6,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-all picture drills check format lock slurm validator bench clean
+.PHONY: run test test-all picture drills check format lock slurm validator bench gpu-check clean
 
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
@@ -43,6 +43,10 @@ picture:
 # Speed against transformers.Trainer, of methods, of the start, of a frozen prefix, of planning: docs/performance.md.
 bench: $(READY)
 	@$(BIN)/python benchmarks $(BENCH)
+
+# On a machine with a GPU: is training right there, and how fast? Needs torch, transformers, pydantic; writes gpu-check.json.
+gpu-check:
+	@PYTHONPATH=src $(PYTHON) benchmarks/gpu_check.py $(GPU_CHECK)
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,6 @@ from steadytune.methods.base import Composition, Setup
 from steadytune.methods.support.objective import Classification, Regression
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
-from steadytune.suite.suite import STORE_VARIABLE
 from steadytune.tasks.data import Encoded, encode, load_split
 from steadytune.tasks.table import Task, find_task
 from steadytune.training.loop import Fit, fit
@@ -114,10 +114,9 @@ class Material:
     @classmethod
     def load(cls, name: str, examples: int, development: int) -> "Material":
         """`examples` for training, as many as asked for development or all that there are."""
-        task = find_task(name)
-        store = Path(os.environ[STORE_VARIABLE]) if STORE_VARIABLE in os.environ else None
-        if store is None:
-            return cls(task, drawn_encoder(task.num_labels), _draw(task, examples, 0), _draw(task, development, 1))
+        if "STEADYTUNE_STORE" not in os.environ:
+            return cls.drawn(name, examples, development)
+        task, store = find_task(name), Path(os.environ["STEADYTUNE_STORE"])
         folder = store / "models" / MODEL
         tokenizer = load_tokenizer(folder)
         train = encode(load_split(task, task.train or "", store, examples), tokenizer, MAX_LENGTH)
@@ -125,13 +124,21 @@ class Material:
         kept = encode(splits.select(range(min(development, len(splits)))), tokenizer, MAX_LENGTH)
         return cls(task, load_encoder(folder, task.num_labels, SEED), train, kept)
 
+    @classmethod
+    def drawn(cls, name: str, examples: int, development: int, **sizes: int) -> "Material":
+        """Random texts and an encoder with random weights, of the sizes of MiniLM unless others are given."""
+        task = find_task(name)
+        texts = (_draw(task, size, seed) for seed, size in enumerate((examples, development)))
+        return cls(task, drawn_encoder(task.num_labels, **sizes), *texts)
 
-def drawn_encoder(labels: int, layers: int = 6) -> Encoder:
-    """A BERT of MiniLM's width with drawn weights."""
+
+def drawn_encoder(labels: int, layers: int = 6, width: int = 384, heads: int = 12) -> Encoder:
+    """A BERT with random weights, by default of MiniLM's shape."""
     from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(SEED)
-    sizes = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": layers, "num_attention_heads": 12}
+    sizes = {"hidden_size": width, "intermediate_size": 4 * width}
+    sizes |= {"num_hidden_layers": layers, "num_attention_heads": heads}
     model = BertForSequenceClassification(BertConfig(**sizes, num_labels=labels))  # pyright: ignore [reportCallIssue]
     use_quick_dropout(model)
     return Encoder(model)
@@ -146,20 +153,23 @@ def _draw(task: Task, size: int, seed: int) -> Encoded:
     return Encoded(texts, [np.zeros_like(text) for text in texts], labels, np.arange(size), 0)
 
 
-def fine_tune(material: Material, protocol: Protocol, method: str = "vanilla") -> Fit:
-    """The project's training of one cell: without evaluation and record."""
-    set_determinism(protocol.determinism, protocol.threads, "cpu")
+def fine_tune(
+    material: Material, protocol: Protocol, method: str = "vanilla", device: str = "cpu", **options: Any
+) -> Fit:
+    """The project's training of one cell: without evaluation and record; `options` are `fit`'s."""
+    set_determinism(protocol.determinism, protocol.threads, device)
     keep_freed_memory()
-    streams, task = Streams(SEED), material.task
-    batcher = Batcher(material.train, material.encoder.padding, protocol.batch_size)
+    streams, task, encoder = Streams(SEED, device), material.task, material.encoder.to(device)
+    batcher = Batcher(material.train, encoder.padding, protocol.batch_size)
     parts, _ = registry.parse(method)
     composition = Composition([part.build() for part in parts])
     objective = Regression() if task.regression else Classification()
-    autocast = Precision(protocol.precision, "cpu").autocast
-    composition.prepare(Setup(material.encoder, streams, objective, batcher, autocast=autocast))
+    autocast = Precision(protocol.precision, device).autocast
+    composition.prepare(Setup(encoder, streams, objective, batcher, autocast=autocast))
     with tempfile.TemporaryDirectory() as folder:
-        return fit(material.encoder, composition, batcher, protocol, streams, objective=objective,
-                   checkpoint=Path(folder) / "checkpoint.safetensors", fingerprint="", on_epoch=dict)  # fmt: skip
+        options = {"checkpoint": Path(folder) / "checkpoint.safetensors"} | options
+        return fit(encoder, composition, batcher, protocol, streams, objective=objective, fingerprint="", on_epoch=dict,
+                   **options)  # fmt: skip
 
 
 def children_seconds() -> float:

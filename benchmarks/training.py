@@ -11,6 +11,7 @@ import statistics
 import tempfile
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,15 +46,21 @@ PROTOCOL = Protocol(epochs=1, batch_size=BATCH, learning_rate=1e-4, max_length=M
 DEVELOPMENT = 256
 
 
-def ours(task: str, steps: int, threads: int, precision: str) -> Cost:
-    """A cell of this project."""
-    material = Material.load(task, steps * BATCH, DEVELOPMENT)
+def ours(task: str, steps: int, threads: int, precision: str, device: str = "cpu", **sizes: int) -> Cost:
+    """A cell of this project; sizes: of an encoder with random weights, in place of the store's."""
+    material = _material(task, steps, sizes)
     with timed() as cost:
-        fine_tune(material, replace(PROTOCOL, threads=threads, precision=precision))
-    return replace(cost(), score=score(material))
+        fine_tune(material, replace(PROTOCOL, threads=threads, precision=precision), device=device)
+    return replace(cost(), score=score(material, device))
 
 
-def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
+def _material(task: str, steps: int, sizes: dict[str, int]) -> Material:
+    if sizes:
+        return Material.drawn(task, steps * BATCH, DEVELOPMENT, **sizes)
+    return Material.load(task, steps * BATCH, DEVELOPMENT)
+
+
+def trainer(task: str, steps: int, threads: int, tuned: bool, device: str = "cpu", **sizes: int) -> Cost:
     """The same training by transformers.Trainer."""
     from transformers import (
         DataCollatorWithPadding,
@@ -67,15 +74,15 @@ def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
 
     logging.set_verbosity_error()
     torch.set_num_threads(threads)
-    material = Material.load(task, steps * BATCH, DEVELOPMENT)
+    material = _material(task, steps, sizes)
     settings = {"bf16": True, "train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"}
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=SEED, use_cpu=True,
-            learning_rate=PROTOCOL.learning_rate, warmup_steps=PROTOCOL.warmup, weight_decay=PROTOCOL.weight_decay,
-            adam_beta1=PROTOCOL.beta1, adam_beta2=PROTOCOL.beta2, adam_epsilon=PROTOCOL.epsilon,
-            max_grad_norm=PROTOCOL.gradient_clip, report_to="none", save_strategy="no", disable_tqdm=True,
-            **(settings if tuned else {}),
+            output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=SEED,
+            use_cpu=device == "cpu", learning_rate=PROTOCOL.learning_rate, warmup_steps=PROTOCOL.warmup,
+            weight_decay=PROTOCOL.weight_decay, adam_beta1=PROTOCOL.beta1, adam_beta2=PROTOCOL.beta2,
+            adam_epsilon=PROTOCOL.epsilon, max_grad_norm=PROTOCOL.gradient_clip, report_to="none",
+            save_strategy="no", disable_tqdm=True, **(settings if tuned else {}),
         )  # fmt: skip
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=_empty_tokenizer(), pad_token="[PAD]")
         collator = DataCollatorWithPadding(tokenizer) if tuned else default_data_collator
@@ -84,7 +91,7 @@ def trainer(task: str, steps: int, threads: int, tuned: bool) -> Cost:
         made.remove_callback(PrinterCallback)
         with timed() as cost:
             made.train()
-    return replace(cost(), score=score(material))
+    return replace(cost(), score=score(material, device))
 
 
 def _empty_tokenizer() -> "Tokenizer":
@@ -110,11 +117,13 @@ def examples(encoded: Encoded, pad_to: int | None) -> "list[dict]":
     return found
 
 
-def score(material: Material) -> float:
-    """The task's metric on the development examples."""
+def score(material: Material, device: str) -> float:
+    """The task's metric on the development examples; NaN where `evaluate` is not installed."""
+    if find_spec("evaluate") is None:
+        return float("nan")
     encoder = Encoder(material.encoder.model)
     batcher = Batcher(material.development, encoder.padding, 64)
-    found = predict(encoder, batcher, Precision("fp32", "cpu")).evaluate(material.task, material.task)
+    found = predict(encoder, batcher, Precision("fp32", device)).evaluate(material.task, material.task)
     return found["metrics"][material.task.metric]
 
 
