@@ -135,7 +135,7 @@ class Encoder:
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
         """The output (batch, tokens, width) of the module of the embeddings: words, positions, segments, LayerNorm and
-        dropout. XLNet has no such module: its words and their dropout.
+        dropout. Without such a module (XLNet, decoders): words, and their dropout if there is one.
 
         Raises:
             SteadyTuneError: the output is wider than word embeddings, so it cannot take their place.
@@ -144,7 +144,7 @@ class Encoder:
         words = self.model.get_input_embeddings()
         assert isinstance(words, nn.Embedding)
         if (module := getattr(base, "embeddings", None)) is None:
-            return base.get_submodule("dropout")(words(inputs["input_ids"]))
+            return getattr(base, "dropout", nn.Identity())(words(inputs["input_ids"]))
         arguments = {name: value for name, value in self._arguments(inputs).items() if name != "attention_mask"}
         output = module(**arguments)
         if output.shape[-1] != words.embedding_dim:
