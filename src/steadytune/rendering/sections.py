@@ -132,8 +132,9 @@ def placed(item: str) -> str:
 def report_options(kind: str, path: str) -> dict[str, Any]:
     """What Snakemake's own report says of the file of a table or figure: caption, section, and what it shows.
 
-    The caption is a path from the rules: a figure's own, or its kind's; a table's page has its caption. The label is one only: where each of two has two
-    values, Snakemake 9.27's report offers all four and breaks on the combinations that are not there.
+    The caption is a path from the rules: a figure's own, or its kind's; a table's page has its caption. The label is
+    one only: with two labels of two values each, Snakemake 9.27's report offers all four combinations and breaks on
+    those that are not there.
     """
     item = f"{kind} {Path(path).stem}"
     own = f"report/{kind}-{Path(path).stem}.rst"
