@@ -64,7 +64,7 @@ def test_every_claim_finds_its_cells(suite, root, monkeypatch):
         assert entry.outside == (), claim.id
         if isinstance(claim, Comparison) and claim.unreachable is None:
             assert entry.missing, claim.id
-            assert entry["cost"] == len(entry.missing)
+            assert entry.cost == len(entry.missing)
 
 
 def test_planning_takes_seconds(suite, root, monkeypatch, capsys):

@@ -472,7 +472,15 @@ def test_stability_of_the_chosen_layer(world):
     for task, agreement in (("mini-rte", 0.95), ("mini-cola", 0.85)):
         path = world.results / f"variability/mini/{task}.json"
         content = json.loads(path.read_text())
-        point = {"examples": 100, "share": 0.5, "agreement": agreement, "distance": 0.1}
+        point = {
+            "examples": 100,
+            "share": 0.5,
+            "agreement": agreement,
+            "distance": 0.1,
+            "nu": [],
+            "nu_low": [],
+            "nu_high": [],
+        }
         content["robustness"] = {"draws": 40, "scarcity": [point], "imbalance": []}
         path.write_text(json.dumps(content))
     scarce, unequal = judge(suite, load_or_empty(suite))
