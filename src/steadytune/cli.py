@@ -161,6 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     instead.add_argument("--bundle", type=Path, metavar="FILE", help="then write everything to one tar file")
     instead.add_argument("--from", dest="source", type=Path, metavar="FILE", help="unpack such a file, then check")
 
+    pinned = command("pin", commands.pin)
+    pinned.add_argument("--accept", required=True, metavar="NAME", help="of an own task or encoder of the suite")
     command("lock", commands.lock, suite=False)
     subsets = command("subsets", commands.subsets, suite=False)
     subsets.add_argument("--store", type=Path, default=Path("store"), help="where the data sets are staged")

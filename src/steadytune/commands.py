@@ -13,14 +13,14 @@ def run(options: argparse.Namespace) -> int:
     """Run a suite through Snakemake with a progress line."""
     from steadytune.dag.runner import run
 
-    return run(_checked(options), options.cores, options.passed, stale=options.stale)
+    return run(_pinned(options), options.cores, options.passed, stale=options.stale)
 
 
 def plan(options: argparse.Namespace) -> None:
     """Print what a suite still has to run, what that takes, and what it can show."""
     from steadytune.planning.plan import Plan, describe
 
-    suite = _checked(options)
+    suite = _pinned(options)
     if options.cells_at_once and not options.device_stated:
         raise SteadyTuneError("--cells-at-once says how many a device of --device takes; of this machine it is known")
     if options.probe:
@@ -76,15 +76,20 @@ def record(options: argparse.Namespace) -> None:
 def stage(options: argparse.Namespace) -> int:
     """Fetch and verify a suite's data sets and encoders."""
     from steadytune.encoders.architectures import check_supported
-    from steadytune.layout import LOCK, staged_folder
+    from steadytune.layout import staged_folder
     from steadytune.store.bundle import pack, unpack
     from steadytune.store.checking import check_staged
     from steadytune.store.imports import Imports
     from steadytune.store.inventory import Item, inspect, inventory
-    from steadytune.store.lock import load_lock
+    from steadytune.store.lock import suite_lock
+    from steadytune.store.pinning_own import check_unchanged, pin_new
     from steadytune.store.staging import stage
+    from steadytune.suite.loading import find_suite
 
-    suite, lock = _suite(options), load_lock(LOCK)
+    pin_new(find_suite(options.suite))
+    suite = _suite(options)
+    lock = suite_lock(suite)
+    check_unchanged(suite)
     if options.key:
         trained = options.kind == "models" and lock.pretraining(options.key) is not None
         items = [Item(options.kind, options.key, trained)]
@@ -110,6 +115,14 @@ def stage(options: argparse.Namespace) -> int:
     if options.bundle:
         pack(items, suite.file.store, options.bundle)
     return 0
+
+
+def pin(options: argparse.Namespace) -> None:
+    """Accept what a suite's own tasks and encoders hold now."""
+    from steadytune.store.pinning_own import accept
+    from steadytune.suite.loading import find_suite
+
+    accept(find_suite(options.suite), options.accept)
 
 
 def pretrain(options: argparse.Namespace) -> None:
@@ -288,4 +301,15 @@ def _checked(options: argparse.Namespace):
 
     suite = _suite(options)
     check_outputs(suite)
+    return suite
+
+
+def _pinned(options: argparse.Namespace):
+    """The suite, checked, with its own tasks and encoders pinned where they are new, and refused where they changed."""
+    from steadytune.store.pinning_own import check_unchanged, pin_new
+    from steadytune.suite.loading import find_suite
+
+    pin_new(find_suite(options.suite))
+    suite = _checked(options)
+    check_unchanged(suite)
     return suite

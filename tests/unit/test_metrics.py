@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.formulas import METRICS
 from steadytune.evaluation.metrics import compute, majority_rate, majority_value, score
 from steadytune.tasks.table import TASKS
 
@@ -139,3 +140,15 @@ def test_metrics_need_no_network_and_leave_no_files(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert [str(path) for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_metrics_of_own_tasks_by_hand():
+    gold, said = np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 0])
+    # Class 0: precision and recall 2/3; class 1: 1/2 and 1; class 2: none.
+    assert METRICS["macro_f1"](said, gold) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert METRICS["balanced_accuracy"](said, gold) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    # Of the four pairs of a positive and a negative, three are in order.
+    scores = np.array([0.1, 0.6, 0.4, 0.9])
+    assert METRICS["auroc"](np.stack([1 - scores, scores], 1), np.array([0, 0, 1, 1])) == pytest.approx(0.75)
+    assert METRICS["auroc"](np.full((3, 2), 0.5), np.array([1, 1, 1])) == 0.5
+    assert majority_value("auroc", np.array([0, 1, 1])) == 0.5

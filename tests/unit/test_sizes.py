@@ -14,7 +14,9 @@ from transformers import (
     XLNetConfig,
 )
 
+from steadytune.layout import LOCK
 from steadytune.planning.sizes import SHAPES, Sizes
+from steadytune.store.lock import load_lock
 
 # What architectures have beside the sizes in the table, as their models were published. Heads are 64 wide in all.
 RELATIVE = {"relative_attention": True, "pos_att_type": "c2p|p2c", "position_biased_input": False, "type_vocab_size": 0}
@@ -81,4 +83,4 @@ def test_the_sizes_are_the_librarys_and_are_read_from_a_staged_configuration(nam
     folder = tmp_path / "models/someone/else"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(kind().to_dict()))
-    assert Sizes(tmp_path).shape("someone/else") == SHAPES[name]
+    assert Sizes(tmp_path, load_lock(LOCK)).shape("someone/else") == SHAPES[name]

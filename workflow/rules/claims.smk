@@ -17,4 +17,4 @@ rule claims:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune claims {params.suite} --write >{log} 2>&1"
+        "python -m steadytune claims {params.suite:q} --write >{log:q} 2>&1"

@@ -14,4 +14,4 @@ rule collect:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune collect {params.suite} >{log} 2>&1"
+        "python -m steadytune collect {params.suite:q} >{log:q} 2>&1"

@@ -21,4 +21,4 @@ rule finetune:
         cell=dag.cell_name,
         keep=dag.keep_option,
     shell:
-        "python -m steadytune finetune {params.suite} {params.cell} {params.keep} >{log} 2>&1"
+        "python -m steadytune finetune {params.suite:q} {params.cell:q} {params.keep} >{log:q} 2>&1"

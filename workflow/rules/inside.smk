@@ -34,7 +34,7 @@ rule inside:
         suite=dag.file,
         settings=dag.inside_digest,
     shell:
-        "python -m steadytune inside {params.suite} {wildcards.cell} >{log} 2>&1"
+        "python -m steadytune inside {params.suite:q} {wildcards.cell:q} >{log:q} 2>&1"
 
 
 rule inside_before:
@@ -55,7 +55,7 @@ rule inside_before:
         suite=dag.file,
         settings=dag.inside_digest,
     shell:
-        "python -m steadytune inside-before {params.suite} {wildcards.encoder} {wildcards.task} >{log} 2>&1"
+        "python -m steadytune inside-before {params.suite:q} {wildcards.encoder:q} {wildcards.task:q} >{log:q} 2>&1"
 
 
 rule inside_table:
@@ -71,4 +71,4 @@ rule inside_table:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune inside-table {params.suite} >{log} 2>&1"
+        "python -m steadytune inside-table {params.suite:q} >{log:q} 2>&1"

@@ -14,4 +14,4 @@ rule predictions:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune predictions {params.suite} >{log} 2>&1"
+        "python -m steadytune predictions {params.suite:q} >{log:q} 2>&1"

@@ -23,7 +23,7 @@ rule pretrain:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         store=str(dag.suite.file.store),
     shell:
-        "python -m steadytune pretrain {params.config:q} {params.folder:q} --store {params.store:q} >{log} 2>&1"
+        "python -m steadytune pretrain {params.config:q} {params.folder:q} --store {params.store:q} >{log:q} 2>&1"
 
 
 ruleorder: pretrain > stage_encoder

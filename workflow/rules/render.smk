@@ -20,7 +20,7 @@ rule tables:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune render {params.suite} tables >{log} 2>&1"
+        "python -m steadytune render {params.suite:q} tables >{log:q} 2>&1"
 
 
 rule figures:
@@ -39,7 +39,7 @@ rule figures:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune render {params.suite} figures >{log} 2>&1"
+        "python -m steadytune render {params.suite:q} figures >{log:q} 2>&1"
 
 
 rule report:
@@ -60,4 +60,4 @@ rule report:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune render {params.suite} report >{log} 2>&1"
+        "python -m steadytune render {params.suite:q} report >{log:q} 2>&1"

@@ -15,7 +15,7 @@ rule stage_dataset:
     params:
         pin=lambda wildcards: dag.pin("datasets", wildcards.key),
     shell:
-        f"python -m steadytune stage {dag.file} datasets {{wildcards.key}} >{{log}} 2>&1"
+        f"python -m steadytune stage {dag.quoted_file} datasets {{wildcards.key:q}} >{{log:q}} 2>&1"
 
 
 rule stage_encoder:
@@ -31,4 +31,4 @@ rule stage_encoder:
     params:
         pin=lambda wildcards: dag.pin("models", wildcards.key),
     shell:
-        f"python -m steadytune stage {dag.file} models {{wildcards.key}} >{{log}} 2>&1"
+        f"python -m steadytune stage {dag.quoted_file} models {{wildcards.key:q}} >{{log:q}} 2>&1"

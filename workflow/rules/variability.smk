@@ -19,4 +19,4 @@ rule variability:
         suite=dag.file,
         settings=dag.layer_digest,
     shell:
-        "python -m steadytune variability {params.suite} {wildcards.encoder} {wildcards.task} >{log} 2>&1"
+        "python -m steadytune variability {params.suite:q} {wildcards.encoder:q} {wildcards.task:q} >{log:q} 2>&1"

@@ -1,6 +1,7 @@
 """What the Snakefile asks: targets, the inputs of a job, and the digests that make one run again."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from steadytune.dag import digests
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import LOCK, Kind, inside_before_path, inside_path, model_path, record_path, variability_path
+from steadytune.layout import Kind, inside_before_path, inside_path, model_path, record_path, variability_path
 from steadytune.schema import read_yaml
 from steadytune.store.inventory import check_lock
-from steadytune.store.lock import entry_digest, generated_corpus, load_lock
+from steadytune.store.lock import entry_digest, generated_corpus, suite_lock
 from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.loading import DEFAULT_SUITE, load_suite
 from steadytune.suite.suite import Suite
@@ -26,7 +27,9 @@ class Dag(Targets):
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.file = str(suite.path)
-        self.lock = load_lock(LOCK)
+        # For commands that are put together before Snakemake fills in their braces.
+        self.quoted_file = shlex.quote(self.file).replace("{", "{{").replace("}", "}}")
+        self.lock = suite_lock(suite)
         self._receipts: dict[tuple[str, ...], list[str]] = {}
 
     @classmethod

@@ -14,7 +14,6 @@ from steadytune.cells.freshness import ASIDE, CellStatus, statuses
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
 from steadytune.layout import (
-    LOCK,
     calibration_path,
     inside_table_path,
     metrics_path,
@@ -25,7 +24,7 @@ from steadytune.layout import (
 from steadytune.results.collect import is_current
 from steadytune.schema import read_json
 from steadytune.store.inventory import inventory, outdated
-from steadytune.store.lock import load_lock
+from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import RECEIPT, read_receipt
 from steadytune.store.staging import stage
 from steadytune.suite.suite import Suite
@@ -44,7 +43,7 @@ def restage(suite: Suite) -> list[Path]:
     Raises:
         SteadyTuneError: it cannot be staged.
     """
-    lock, trained = load_lock(LOCK), []
+    lock, trained = suite_lock(suite), []
     for item in inventory(suite, lock):
         folder = staged_folder(suite.file.store, item.kind, item.key)
         path = folder / RECEIPT

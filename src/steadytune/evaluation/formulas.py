@@ -39,6 +39,32 @@ def matthews(predictions: np.ndarray, references: np.ndarray) -> float:
     return float(matthews_corrcoef(references, predictions))
 
 
+def macro_f1(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Mean over the classes that occur of each class's F1."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(references, predictions, average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
+
+
+def balanced_accuracy(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Mean over the gold classes of each class's recall."""
+    from sklearn.metrics import recall_score
+
+    return float(recall_score(references, predictions, labels=np.unique(references), average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
+
+
+def auroc(probabilities: np.ndarray, references: np.ndarray) -> float:
+    """Area under the ROC curve, of probabilities (n, C): of class 1, or of each class against the rest, averaged.
+
+    Only classes that occur count; 0.5 if only one does.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
+    areas = [roc_auc_score(references == c, probabilities[:, c]) for c in classes if 0 < np.mean(references == c) < 1]
+    return float(np.mean(areas)) if areas else 0.5
+
+
 def pearson(predictions: np.ndarray, references: np.ndarray) -> float:
     """Pearson correlation."""
     if np.ptp(predictions) == 0 or np.ptp(references) == 0:
@@ -62,6 +88,8 @@ CLASS_METRICS: dict[str, Formula] = {
     "accuracy": accuracy,
     "f1": f1,
     "accuracy_f1": accuracy_f1,
+    "macro_f1": macro_f1,
+    "balanced_accuracy": balanced_accuracy,
     "matthews": matthews,
 }
 """Over class indices, int64."""
@@ -79,4 +107,7 @@ TEXT_METRICS: dict[str, Formula] = {
 }
 """Over texts, and the gold answers of each."""
 
-METRICS = CLASS_METRICS | SCORE_METRICS | TEXT_METRICS
+PROBABILITY_METRICS: dict[str, Formula] = {"auroc": auroc}
+"""Over the probabilities of every class, (n, C) float64."""
+
+METRICS = CLASS_METRICS | PROBABILITY_METRICS | SCORE_METRICS | TEXT_METRICS

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from steadytune.errors import unknown
-from steadytune.evaluation.formulas import METRICS, SCORE_METRICS, TEXT_METRICS
+from steadytune.evaluation.formulas import METRICS, PROBABILITY_METRICS, SCORE_METRICS, TEXT_METRICS
 from steadytune.tasks.table import Task
 
 
@@ -21,7 +21,10 @@ def compute(task: Task, scores: np.ndarray, labels: np.ndarray) -> dict[str, flo
         raise ValueError(f"scores of shape {scores.shape} for {len(labels)} examples of task '{task.name}'")
     if not np.isfinite(scores).all():
         return dict.fromkeys(task.metrics, math.nan)
-    return score(task.metrics, scores[:, 0] if task.regression else scores.argmax(axis=1), labels)
+    answers = [name for name in task.metrics if name not in PROBABILITY_METRICS]
+    values = score(answers, scores[:, 0] if task.regression else scores.argmax(axis=1), labels)
+    values |= {name: PROBABILITY_METRICS[name](scores, labels) for name in task.metrics if name in PROBABILITY_METRICS}
+    return {name: values[name] for name in task.metrics}
 
 
 def score(metrics: Sequence[str], predictions: Any, labels: Any) -> dict[str, float]:
@@ -52,6 +55,8 @@ def majority_value(metric: str, labels: np.ndarray) -> float:
 
     For a correlation the predictor says the mean, a constant: 0.
     """
+    if metric in PROBABILITY_METRICS:
+        return METRICS[metric](np.full((len(labels), int(labels.max()) + 2), 0.5), labels)
     if metric in SCORE_METRICS:
         predictions = np.full(len(labels), labels.mean())
     else:

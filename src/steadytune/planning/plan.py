@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from steadytune.cells.freshness import statuses
 from steadytune.files import write_text
-from steadytune.layout import LOCK, record_path, results_folder
+from steadytune.layout import record_path, results_folder
 from steadytune.planning.budget import Choice, Requirement, choose, needs
 from steadytune.planning.device import Device, free_bytes, stated_device, this_device
 from steadytune.planning.estimates import BASES, Estimate, Estimator
 from steadytune.planning.records import read_runs
 from steadytune.planning.sizes import Sizes
 from steadytune.store.inventory import inventory
-from steadytune.store.lock import load_lock
+from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import RECEIPT
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
@@ -37,7 +37,7 @@ class Plan:
         """For this machine, or for `device` as `--device` spells it."""
         of = stated_device(device, cells_at_once) if device else this_device(suite.base_protocol.threads)
         done = frozenset(cell for cell in suite.cells if record_path(suite, cell).exists())
-        return cls(suite, Estimator(read_runs(), of, Sizes(suite.file.store)), done)
+        return cls(suite, Estimator(read_runs(), of, Sizes(suite.file.store, suite_lock(suite))), done)
 
     @property
     def device(self) -> Device:
@@ -166,7 +166,7 @@ def _downloads(plan: Plan) -> list[str]:
     """What staging still has to bring, as far as the lock knows its size."""
     items = [
         item
-        for item in inventory(plan.suite, load_lock(LOCK))
+        for item in inventory(plan.suite, suite_lock(plan.suite))
         if not (plan.suite.file.store / item.where / RECEIPT).is_file()
     ]
     # What is generated or shipped is brought too, and takes nothing.

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping
 
 from steadytune.cells.leases import leased_gpu
-from steadytune.layout import LOCK, record_path
+from steadytune.layout import record_path
 from steadytune.store.inventory import inspect, inventory
-from steadytune.store.lock import load_lock
+from steadytune.store.lock import suite_lock
 from steadytune.suite.cell import Cell
 from steadytune.suite.file import Override
 from steadytune.suite.suite import Suite
@@ -33,7 +33,7 @@ def probe(suite: Suite) -> None:
     short = Override(protocol={"steps": STEPS, "evaluate_epochs": False})
     changes = {"suite": f"{suite.name}-probe", "overrides": (*suite.file.overrides, short)}
     probing = Suite(suite.file.model_copy(update=changes), suite.path)
-    lock = load_lock(LOCK)
+    lock = suite_lock(suite)
     states = {finding.item.where: finding.state for finding in inspect(inventory(suite, lock), suite, lock)}
     chosen, left = choose(probing, states)
     _run(probing, list(chosen.values()))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.encoders.architectures import check_supported
-from steadytune.layout import LOCK, dataset_folder, model_folder
+from steadytune.layout import dataset_folder, model_folder
 from steadytune.schema import read_yaml
-from steadytune.store.lock import load_lock
+from steadytune.store.lock import Lock
 from steadytune.tasks.parts import PARTS, split_name
 from steadytune.tasks.reading import split_of
 from steadytune.tasks.table import Task
@@ -113,9 +113,9 @@ PRETRAINING_KEYS = {
 class Sizes:
     """Sizes of what a suite reads, each looked up once."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, lock: Lock) -> None:
         self._store = store
-        self._lock = load_lock(LOCK)
+        self._lock = lock
         self.shape = cache(self._shape)
         self.rows = cache(self._rows)
 
@@ -150,7 +150,7 @@ class Sizes:
     def download(self, kind: Any, key: str) -> int | None:
         """Bytes that staging an entry of the lock brings; None where the lock does not say, 0 for what is made here."""
         pins = self._lock.entry(kind, key).pins()
-        if {"generated", "pretrained"} & pins.keys():
+        if {"generated", "pretrained", "own"} & pins.keys():
             return 0
         for pin in (pin for name, pin in pins.items() if name != "local"):
             sizes = [getattr(file, "bytes", None) for file in getattr(pin, "files", {}).values()]

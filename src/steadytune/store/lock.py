@@ -2,19 +2,23 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from steadytune.errors import unknown
-from steadytune.layout import Kind
+from steadytune.errors import SteadyTuneError, unknown
+from steadytune.layout import LOCK, Kind
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.store.pins import (
+    FilePin,
     GeneratedPin,
     HubPin,
     LocalPin,
+    OwnEncoderPin,
+    OwnTaskPin,
     Pin,
     PretrainedPin,
     Repo,
@@ -23,6 +27,10 @@ from steadytune.store.pins import (
     matching,
     store_name,
 )
+from steadytune.suite.own import dataset_key, model_key
+
+if TYPE_CHECKING:
+    from steadytune.suite.suite import Suite
 
 DatasetKey = Annotated[str, matching(r"\w[\w.-]*(/\w[\w.-]*){2}", "<owner>/<name>/<config>")]
 ModelKey = Repo
@@ -50,6 +58,7 @@ class DatasetEntry(Entry):
     """One configuration of a data set."""
 
     generated: GeneratedPin | None = None
+    own: OwnTaskPin | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -64,6 +73,7 @@ class ModelEntry(Entry):
 
     shipped: ShippedPin | None = None
     pretrained: PretrainedPin | None = None
+    own: OwnEncoderPin | None = None
 
 
 class Lock(Checked):
@@ -106,6 +116,31 @@ def load_lock(path: Path) -> Lock:
     lock = check(Lock, read_yaml(path), path)
     lock._path = path
     return lock
+
+
+def suite_lock(suite: "Suite") -> Lock:
+    """The project's lock with the suite's own tasks and encoders.
+
+    Raises:
+        SteadyTuneError: as `load_lock`, or an own encoder that was not staged yet.
+    """
+    lock, folder = load_lock(LOCK), suite.path.resolve().parent
+    datasets, models = dict(lock.datasets), dict(lock.models)
+    for name, entry in suite.file.tasks.items():
+        where = f"{suite.path}: tasks.{name}"
+        pin = OwnTaskPin(where=where, folder=folder, entry=entry, pin=suite.own_lock.tasks[name])
+        datasets[dataset_key(suite.name, name)] = DatasetEntry(own=pin)
+    for name, entry in suite.file.encoders.items():
+        if entry.own:
+            if name not in suite.own_lock.encoders:
+                said = f"{suite.path}: encoders.{name}: not pinned yet"
+                raise SteadyTuneError(f"{said}: run `steadytune stage {shlex.quote(str(suite.path))}`")
+            files = {file: FilePin(**pin.model_dump()) for file, pin in suite.own_lock.encoders[name].items()}
+            pin = OwnEncoderPin(folder=folder / Path(entry.model).expanduser(), files=files)
+            models[model_key(suite.name, name)] = ModelEntry(own=pin)
+    found = Lock(datasets=datasets, models=models)
+    found._path = lock._path
+    return found
 
 
 def entry_digest(lock: Lock, kind: Kind, key: str) -> str:

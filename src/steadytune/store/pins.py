@@ -1,7 +1,7 @@
 """Pins: what each kind of source must bring of a data set or an encoder, as `config/lock.yaml` says it."""
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from steadytune.errors import nearest
 from steadytune.schema import Checked
 from steadytune.store.parsers import PARSERS
 from steadytune.store.receipt import RECEIPT, StagedFile
+from steadytune.suite.own import OwnTask, TaskPin
 
 # Formats that carry data alone. Pickles (.bin, .pt, .ckpt, .pkl) run code when they are loaded.
 ALLOWED_SUFFIXES = (".csv", ".json", ".jsonl", ".model", ".parquet", ".safetensors", ".tsv", ".txt")
@@ -259,4 +260,22 @@ class PretrainedPin(Checked):
     """The file that says how."""
 
 
-Pin = HubPin | UrlPin | LocalPin | GeneratedPin | ShippedPin | PretrainedPin
+class OwnTaskPin(Checked):
+    """A suite's own task."""
+
+    where: str
+    """Its place in the suite's file."""
+    folder: Path
+    """Of the suite's file."""
+    entry: OwnTask
+    pin: TaskPin
+
+
+class OwnEncoderPin(Checked):
+    """A suite's own encoder."""
+
+    folder: Path
+    files: dict[FileName, FilePin] = Field(min_length=1)
+
+
+Pin = HubPin | UrlPin | LocalPin | GeneratedPin | ShippedPin | PretrainedPin | OwnTaskPin | OwnEncoderPin

@@ -15,12 +15,15 @@ from steadytune.store.contents import check_content
 from steadytune.store.hub import HubSource
 from steadytune.store.imports import IMPORTED, Imports
 from steadytune.store.lock import Lock
+from steadytune.store.own import OwnEncoder, OwnSource
 from steadytune.store.pins import (
     FilePin,
     GeneratedFile,
     GeneratedPin,
     HubPin,
     LocalPin,
+    OwnEncoderPin,
+    OwnTaskPin,
     PretrainedPin,
     ShippedPin,
     UrlPin,
@@ -86,7 +89,7 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
     """
     where = f"{kind}/{key}"
     pins = lock.entry(kind, key).pins()
-    for name in (*sources.order, "generated", "shipped"):
+    for name in (*sources.order, "generated", "shipped", "own"):
         match pins.get(name):
             case HubPin() as pin:
                 return HubSource(where, pin, kind)
@@ -98,6 +101,10 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
                 return GeneratedSource(where, pin)
             case ShippedPin() as pin:
                 return ShippedSource(where, pin)
+            case OwnTaskPin() as pin:
+                return OwnSource(where, pin.where, pin.entry, pin.folder, pin.pin)
+            case OwnEncoderPin() as pin:
+                return OwnEncoder(where, pin.folder, pin.files)
     match pins.get("pretrained"):
         case PretrainedPin(config=config):
             raise SteadyTuneError(f"{where}: not staged: the workflow's pretrain rule trains it as {config} says")
@@ -113,7 +120,9 @@ def _imported(kind: Kind, key: str, lock: Lock, imports: Imports) -> Source | No
 
 def names_to_import(kind: Kind, key: str, lock: Lock) -> Iterable[str]:
     """The files of an entry's first pin, which an imported encoder has too."""
-    files = (pin.files for pin in lock.entry(kind, key).pins().values() if not isinstance(pin, PretrainedPin))
+    files = (
+        pin.files for pin in lock.entry(kind, key).pins().values() if not isinstance(pin, PretrainedPin | OwnTaskPin)
+    )
     return next(files, {})
 
 

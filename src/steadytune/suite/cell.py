@@ -93,5 +93,9 @@ def canonical_digest(value: Any) -> str:
 
 def _fields(value: Any) -> dict[str, Any]:
     # asdict would copy all that is in it first, which thousands of cells would notice.
-    hidden = {"tasks"} if isinstance(value, Spec) else set()
-    return {field.name: getattr(value, field.name) for field in fields(value) if field.name not in hidden}
+    if not isinstance(value, Spec):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    named = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "tasks"}
+    # What the task table says is the fingerprint's; what the suite's own file says of a task is the suite's.
+    own = {name: task for name, task in value.tasks.items() if task.own}
+    return named | ({"own_tasks": own} if own else {})

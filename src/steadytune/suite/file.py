@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from steadytune.schema import Checked
 from steadytune.suite.cell import Cell, Weights
+from steadytune.suite.own import NAME, OwnTask
 from steadytune.suite.variability import VariabilitySettings
 
 
@@ -49,6 +50,10 @@ Axis = Annotated[tuple[Annotated[Any, AfterValidator(_value)], ...], Field(min_l
 """The values of one setting."""
 
 
+Name = Annotated[str, Field(pattern=NAME)]
+"""Of an encoder or an own task: it becomes part of paths and of commands."""
+
+
 class Sources(Checked):
     """Where staged data and encoders come from."""
 
@@ -62,11 +67,17 @@ class EncoderEntry(Checked):
     """An encoder of a suite."""
 
     model: str
-    """Key of its weights in the lock: `<owner>/<name>`."""
+    """Key of its weights in the lock, `<owner>/<name>`; or a folder of the user's, as `save_pretrained` writes it,
+    relative to the suite's file and beginning with `.`, `/` or `~`."""
     models: dict[str, str] = {}
     """Other weights by task, where a paper starts from a checkpoint that knows a related one."""
     weights: Weights = "pretrained"
     """`random` draws every weight anew from the cell's seed: what pretraining is worth."""
+
+    @property
+    def own(self) -> bool:
+        """Whether its weights are in a folder of the user's."""
+        return self.model.startswith((".", "/", "~"))
 
 
 class Grid(Checked):
@@ -134,13 +145,15 @@ class SuiteFile(Checked):
     sources: Sources = Sources()
     protocol: MethodEntry = MethodEntry()
     """Training settings of every cell, and a grid that every method has."""
-    encoders: dict[str, EncoderEntry]
+    encoders: dict[Name, EncoderEntry]
     methods_from: tuple[Path, ...] = ()
     """Python files with methods that the project does not have, relative to the suite's file."""
     methods: dict[str, MethodEntry] = {}
     """Settings by method name."""
     selection: Literal["fixed", "published", "nested"] = "fixed"
     """Which variant of a grid stands for its method in tables and figures: `results/selection.py`."""
+    tasks: dict[Name, OwnTask] = {}
+    """The suite's own tasks, beside those of the task table."""
     grid: tuple[Grid, ...] = Field(min_length=1)
     overrides: tuple[Override, ...] = ()
     transfer: dict[str, tuple[str, ...]] = {}

@@ -1,6 +1,7 @@
 """A suite: the cells that its file's grid spans, and everything of each after defaults. Pure, and free of torch."""
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
@@ -16,9 +17,10 @@ from steadytune.methods.spelling import read
 from steadytune.schema import adapter, explain
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.file import Grid, SuiteFile
+from steadytune.suite.own import OwnLock, model_key, read_own_lock, to_task
 from steadytune.suite.protocol import Protocol
 from steadytune.suite.variants import SHORT_NAMES, expand
-from steadytune.tasks.table import Task, find_task, split_size
+from steadytune.tasks.table import TASKS, Task, find_task, split_size
 
 STORE_VARIABLE = "STEADYTUNE_STORE"
 
@@ -58,7 +60,7 @@ class Suite:
     def model(self, encoder: str, task: str) -> str:
         """The key in the lock of the weights that an encoder starts from on a task."""
         entry = self.file.encoders[encoder]
-        return entry.models.get(task, entry.model)
+        return entry.models.get(task, model_key(self.name, encoder) if entry.own else entry.model)
 
     def task(self, name: str) -> Task:
         """A task by its name in the suite, `rte` or `rte@1k`.
@@ -66,7 +68,29 @@ class Suite:
         Raises:
             SteadyTuneError: an unknown task, or a size in another spelling.
         """
-        return find_task(name)
+        return find_task(name, self.own_tasks)
+
+    @cached_property
+    def own_lock(self) -> OwnLock:
+        """What the suite's own tasks and encoders were when they were pinned."""
+        return read_own_lock(self.path)
+
+    @cached_property
+    def own_tasks(self) -> dict[str, Task]:
+        """The suite's own tasks by name.
+
+        Raises:
+            SteadyTuneError: one that has the name of a task of the table, or that was not staged yet.
+        """
+        found = {}
+        for name, entry in self.file.tasks.items():
+            where = f"{self.path}: tasks.{name}"
+            if name in TASKS:
+                raise SteadyTuneError(f"{where}: the task table has a task '{name}': choose another name")
+            if name not in self.own_lock.tasks:
+                raise SteadyTuneError(f"{where}: not pinned yet: run `steadytune stage {shlex.quote(str(self.path))}`")
+            found[name] = to_task(self.name, name, entry, self.own_lock.tasks[name].labels)
+        return found
 
     def spec(self, cell: Cell) -> Spec:
         """Everything of a cell after defaults.

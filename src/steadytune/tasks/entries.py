@@ -22,9 +22,12 @@ _NLI = ("premise", "hypothesis")
 
 # All logged metrics by the headline metric. MRPC and QQP log accuracy and F1 always, because papers differ in which of
 # them, or their mean, they print.
-_METRICS = {
+METRICS_BY_HEADLINE = {
     "accuracy": ("accuracy",),
     "f1": ("f1", "accuracy", "accuracy_f1"),
+    "macro_f1": ("macro_f1", "accuracy"),
+    "balanced_accuracy": ("balanced_accuracy", "accuracy"),
+    "auroc": ("auroc", "accuracy"),
     "matthews": ("matthews", "accuracy"),
     "pearson_spearman": ("pearson_spearman", "pearson", "spearman"),
     "span_f1": ("span_f1", "exact_match"),
@@ -106,7 +109,7 @@ def _task(
         train=train,
         evaluation=evaluation,
         metric=metric,
-        metrics=_METRICS[metric],
+        metrics=METRICS_BY_HEADLINE[metric],
         transfer=transfer,
         group=group,
         slices=slices,

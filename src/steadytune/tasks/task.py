@@ -6,6 +6,10 @@ SPAN = ("start", "end")
 """What stands for label names where the answer is a span: the head's two outputs at every token."""
 
 
+OWN = "own"
+"""The owner of a suite's own tasks and encoders in the store."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A data set with its label space, splits and metrics."""
@@ -47,6 +51,11 @@ class Task:
     def __post_init__(self) -> None:
         if not self.values:
             object.__setattr__(self, "values", tuple(range(len(self.labels))))
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a suite's own, and not of the task table."""
+        return self.dataset.startswith(f"{OWN}/")
 
     @property
     def regression(self) -> bool:

@@ -1,0 +1,236 @@
+"""A suite's own tasks: its files read once, checked as a whole, pinned beside the suite, and written into the store."""
+
+import hashlib
+import logging
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256
+from steadytune.store.own_files import read_columns
+from steadytune.store.pins import FilePin, GeneratedFile
+from steadytune.store.receipt import StagedFile
+from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name
+from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+HOLDOUT_STREAM = "steadytune own holdout"
+SHOWN_PROBLEMS = 20
+
+
+class OwnData:
+    """An own task's files, read.
+
+    Args:
+        where: the task in the suite's file, for messages.
+        entry: what the file says.
+        folder: of the suite's file, which paths are relative to.
+        labels: those that the task was pinned with; found in the data if there are none.
+
+    Raises:
+        SteadyTuneError: everything that is wrong with the files, a line each: row, column, value, what was expected.
+    """
+
+    def __init__(self, where: str, entry: OwnTask, folder: Path, labels: tuple[str, ...] = ()) -> None:
+        self.where, self.entry = where, entry
+        self.paths = {TRAIN: folder / entry.train}
+        if entry.evaluation:
+            self.paths[EVALUATION] = folder / entry.evaluation
+        self.problems: list[str] = []
+        columns = {split: read_columns(where, entry, split, path) for split, path in self.paths.items()}
+        self.labels = self._labels(columns, labels)
+        if self.entry.metric == "f1" and len(self.labels) != 2:
+            raise SteadyTuneError(f"{where}: metric: f1 is for 2 classes, found {len(self.labels)}: use macro_f1")
+        self.rows = {split: self._rows(self.paths[split], found) for split, found in columns.items()}
+        if self.problems:
+            more = len(self.problems) - SHOWN_PROBLEMS
+            said = [*self.problems[:SHOWN_PROBLEMS], *([f"… and {more} more"] if more > 0 else [])]
+            raise SteadyTuneError(f"{where}: {len(self.problems)} problems\n  " + "\n  ".join(said))
+        if entry.holdout:
+            self.rows = self._split_off(entry.holdout)
+
+    def pin(self) -> TaskPin:
+        """What the files hold now."""
+        splits: dict[Any, SplitPin] = {}
+        for split, rows in self.rows.items():
+            file = hash_path(self.paths[split]) if split in self.paths else None
+            splits[split] = SplitPin(file_sha256=file, rows_sha256=hash_rows(rows), rows=len(rows))
+        return TaskPin(labels=self.labels, splits=splits)
+
+    def _labels(self, columns: Mapping[str, Mapping[str, list[Any]]], pinned: tuple[str, ...]) -> tuple[str, ...]:
+        if self.entry.span or self.entry.regression:
+            return ()
+        if self.entry.labels or pinned:
+            return self.entry.labels or pinned
+        found = {spell(value) for split in columns.values() for value in split[self.entry.label]} - {None, "-1"}
+        names = [name for name in found if name is not None]
+        numeric = all(name.lstrip("-").isdigit() for name in names)
+        if len(names) < 2:
+            raise SteadyTuneError(
+                f"{self.where}: label: '{self.entry.label}' has {len(names)} classes, expected 2 or more"
+            )
+        return tuple(sorted(names, key=int if numeric else str))
+
+    def _rows(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
+        if self.entry.span:
+            return self._questions(path, columns)
+        values: dict[str, list[Any]] = {}
+        for name in self.entry.text:
+            values[name] = [self._text(path, row, name, value) for row, value in enumerate(columns[name])]
+        read = self._score if self.entry.regression else self._class
+        values[self.entry.label] = [read(path, row, value) for row, value in enumerate(columns[self.entry.label])]
+        if all(label is None for label in values[self.entry.label]):
+            self.problems.append(f"{path}: column '{self.entry.label}': no row has a label")
+        return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+    def _text(self, path: Path, row: int, column: str, value: Any) -> str:
+        if value is None or isinstance(value, str):
+            return value or ""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return "" if value != value else str(value)
+        self.problems.append(f"{path}: row {row}, column '{column}': {_short(value)}, expected a text")
+        return ""
+
+    def _class(self, path: Path, row: int, value: Any) -> int | None:
+        text = spell(value)
+        if text in self.labels:
+            return self.labels.index(text)
+        if text is None or text == "-1":
+            return None
+        folded = [label.casefold() for label in self.labels]
+        aliases = {"true": "yes", "false": "no"} if isinstance(value, bool) else {}
+        name = aliases.get(text, text).casefold()
+        if folded.count(name) == 1:
+            return folded.index(name)
+        expected = ", ".join(self.labels)
+        self.problems.append(
+            f"{path}: row {row}, column '{self.entry.label}': {_short(value)}, expected one of {expected}"
+        )
+        return None
+
+    def _score(self, path: Path, row: int, value: Any) -> float | None:
+        if spell(value) is None:
+            return None
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not math.isfinite(number) or isinstance(value, bool):
+            self.problems.append(
+                f"{path}: row {row}, column '{self.entry.label}': {_short(value)}, expected a finite number"
+            )
+            return None
+        return number
+
+    def _questions(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        for number, row in enumerate(rows):
+            for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
+                if row["context"][start : start + len(text)] != text:
+                    self.problems.append(
+                        f"{path}: question {number}: the answer {_short(text)} is not at character {start}"
+                    )
+        return rows
+
+    def _split_off(self, share: float) -> dict[str, list[Row]]:
+        """The training rows cut in two, stratified by label."""
+        import numpy as np
+
+        from steadytune.tasks.subsets import subset_rows
+
+        rows = self.rows[TRAIN]
+        label = self.entry.label
+        labels = np.array([0 if self.entry.span or row[label] is None else row[label] for row in rows], dtype=float)
+        size = round(share * len(rows))
+        if not 0 < size < len(rows):
+            raise SteadyTuneError(f"{self.where}: holdout {share} of {len(rows)} rows leaves nothing on one side")
+        apart = set(subset_rows(labels, size, HOLDOUT_STREAM).tolist())
+        return {
+            TRAIN: [row for i, row in enumerate(rows) if i not in apart],
+            EVALUATION: [row for i, row in enumerate(rows) if i in apart],
+        }
+
+
+class OwnSource(Source):
+    """A suite's own task, as rows of parquet files."""
+
+    kind = "own"
+
+    def __init__(self, where: str, said: str, entry: OwnTask, folder: Path, pin: TaskPin) -> None:
+        rows = {parquet_name(split): found.rows_sha256 for split, found in pin.splits.items()}
+        files = {name: GeneratedFile(rows_sha256=digest) for name, digest in rows.items()}
+        super().__init__(where, "the user's own data", "lock", files)
+        self.said, self.entry, self.folder, self.pin = said, entry, folder, pin
+
+    @cached_property
+    def _data(self) -> OwnData:
+        return OwnData(self.said, self.entry, self.folder, self.pin.labels)
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Write the rows of a split as parquet."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows = self._data.rows[name.partition("-")[0]]
+        columns = {key: [row[key] for row in rows] for key in rows[0]}
+        kinds: dict[str, Any] = dict.fromkeys(self.entry.text, pa.string())
+        if not self.entry.span:
+            kinds[self.entry.label] = pa.float64() if self.entry.regression else pa.int64()
+        table = pa.table({key: pa.array(values, kinds.get(key)) for key, values in columns.items()})
+        downloads.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, downloads / name)
+        return downloads / name
+
+    def measure(self, name: str, path: Path) -> StagedFile:
+        """Hash and size of the file, and the hash of its rows."""
+        return measure_rows(path)
+
+
+class OwnEncoder(Source):
+    """An encoder in a folder of the user's, as `save_pretrained` writes it."""
+
+    kind = "own"
+
+    def __init__(self, where: str, folder: Path, files: Mapping[str, FilePin]) -> None:
+        super().__init__(where, "a folder of the user's", "lock", files)
+        self.folder = folder
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Copy a file."""
+        if not (self.folder / name).is_file():
+            raise SteadyTuneError(f"{self.folder / name}: pinned beside the suite, but not there")
+        return copy_file(self.folder / name, downloads / name)
+
+
+def spell(value: Any) -> str | None:
+    """A label as text, whatever type a file has it in: 1, 1.0, "1" and "1.0" are `1`; None for null, NaN and blanks."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value).strip()
+    whole, dot, zeros = text.partition(".")
+    if dot and whole.lstrip("-").isdigit() and not zeros.strip("0"):
+        text = whole
+    return text or None
+
+
+def hash_path(path: Path) -> str:
+    """The SHA-256 of a file, or of the names and hashes of a folder's files."""
+    if path.is_file():
+        return sha256(path)
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(path)} {sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,282 @@
+"""A suite's own tasks and encoders: every format, all problems together, pinned, used as every other task."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from steadytune.cli import main
+from steadytune.errors import SteadyTuneError
+from steadytune.store.pinning_own import accept, check_unchanged, pin_new
+from steadytune.suite.loading import load_suite
+from steadytune.suite.own import lock_path, read_own_lock
+from steadytune.tasks.data import load_split
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = ['He said "no", and left', "Zürich\tis nice", "line one\nline two", "plain"]
+FRAME = pd.DataFrame({"body": TEXTS, "note": "n", "label": ["no", "yes", "yes", "no"]})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a space and an umlaut, while the project's is worked in."""
+    monkeypatch.chdir(ROOT)
+    found = tmp_path / "mein Ordner ü"
+    found.mkdir()
+    return found
+
+
+def write_suite(folder: Path, tasks: dict, **more) -> Path:
+    names = list(tasks)
+    value = {
+        "suite": "mine",
+        "title": "Mine",
+        "store": str(folder / "store"),
+        "encoders": {"tiny": {"model": "steadytune/tiny-en"}},
+        "tasks": tasks,
+        "grid": [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": names, "seeds": 1}],
+    }
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(value | more), encoding="utf-8")
+    return path
+
+
+def staged(path: Path, name: str = "t"):
+    """The training and the evaluation split of an own task, staged."""
+    assert main(["stage", str(path), "datasets"]) == 0
+    suite = load_suite(path)
+    task = suite.task(name)
+    return [load_split(task, split, suite.file.store) for split in (task.train, task.evaluation)]
+
+
+def refused(path: Path) -> list[str]:
+    with pytest.raises(SteadyTuneError) as error:
+        pin_new(path)
+    assert not lock_path(path).exists()
+    return str(error.value).splitlines()
+
+
+def save(folder: Path, form: str) -> str:
+    name = f"data.{form}"
+    match form:
+        case "csv":
+            # A byte order mark and Windows' line ends.
+            FRAME.to_csv(folder / name, index=False, encoding="utf-8-sig", lineterminator="\r\n")
+        case "tsv":
+            FRAME.to_csv(folder / name, index=False, sep="\t")
+        case "jsonl":
+            FRAME.to_json(folder / name, orient="records", lines=True, force_ascii=False)
+        case "parquet":
+            FRAME.to_parquet(folder / name)
+        case "datasets":
+            value = datasets.Dataset.from_pandas(FRAME).class_encode_column("label")
+            datasets.DatasetDict({"train": value, "validation": value}).save_to_disk(str(folder / name))
+    return name
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "parquet", "datasets"])
+def test_every_format_gives_the_same_rows(folder, form):
+    name = save(folder, form)
+    entry = {"train": name, "evaluation": name, "text": "body", "labels": [False, True], "metric": "f1"}
+    if form == "tsv":
+        entry["quoted"] = True
+    train, evaluation = staged(write_suite(folder, {"t": entry}))
+    assert train["text_a"][:] == TEXTS
+    assert train["label"][:] == evaluation["label"][:] == [0, 1, 1, 0]
+
+
+def test_quotation_marks_in_tsv_are_characters_unless_said(folder):
+    (folder / "a.tsv").write_text('body\tlabel\n"begun\tx\nend"\ty\n', encoding="utf-8")
+    train, _ = staged(write_suite(folder, {"t": {"train": "a.tsv", "evaluation": "a.tsv", "text": "body"}}))
+    assert train["text_a"][:] == ['"begun', 'end"']
+
+
+def test_labels_are_found_and_their_order_is_pinned(folder):
+    rows = [{"body": "a", "label": value} for value in (10, 9.0, "9", 10, None, -1, "", 2)]
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path = write_suite(folder, {"t": {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body"}})
+    train, _ = staged(path)
+    assert read_own_lock(path).tasks["t"].labels == ("2", "9", "10")
+    assert train["label"][:] == [2, 1, 1, 2, 0], "rows without a label, or with -1, are left out"
+
+
+def test_all_problems_are_reported_together(folder):
+    rows = [{"body": ["x"], "label": "maybe"}, {"body": "b", "label": "yes"}, {"body": None, "label": "no"}]
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    good = {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body", "labels": ["no", "yes"]}
+    said = refused(write_suite(folder, {"t": good, "u": {**good, "text": "bdy"}}))
+    assert "tasks.t: 4 problems" in said[0]
+    assert any("row 0, column 'body'" in line and "expected a text" in line for line in said)
+    assert any("row 0, column 'label': 'maybe', expected one of no, yes" in line for line in said)
+    assert "tasks.u" in said[-1]
+    assert "did you mean 'body'" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"body,label\nZ\xfcrich,a\n", "encoding"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"body,label\n", "no rows"),
+        (b"body,label\na,b,c\nd,e,f,g\n", "cannot be read as csv"),
+    ],
+)
+def test_files_that_cannot_be_read(folder, content, said):
+    (folder / "a.csv").write_bytes(content)
+    path = write_suite(folder, {"t": {"train": "a.csv", "evaluation": "a.csv", "text": "body"}})
+    assert said in "".join(refused(path))
+
+
+def test_scores_questions_and_a_share_held_out(folder):
+    pd.DataFrame({"a": list("abcdefghij"), "b": "x", "s": [-1, 0.5, *range(8)]}).to_csv(folder / "s.csv", index=False)
+    answers = [{"text": "Bern", "answer_start": 0}]
+    paragraph = {"context": "Bern is a city", "qas": [{"id": "1", "question": "Which?", "answers": answers}]}
+    (folder / "q.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": [paragraph]}]}), encoding="utf-8")
+    path = write_suite(
+        folder,
+        {
+            "scores": {
+                "train": "s.csv",
+                "holdout": 0.2,
+                "text": ["a", "b"],
+                "label": "s",
+                "metric": "pearson_spearman",
+            },
+            "qa": {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"},
+        },
+    )
+    train, apart = staged(path, "scores")
+    assert (len(train), len(apart)) == (8, 2)
+    assert sorted([*train["label"], *apart["label"]]) == [-1, 0, 0.5, 1, 2, 3, 4, 5, 6, 7], "-1 is a score"
+    suite = load_suite(path)
+    assert load_split(suite.task("qa"), "train", suite.file.store)["answers"][0]["text"] == ["Bern"]
+
+
+def test_a_changed_file_is_one_line_until_it_is_accepted(folder):
+    save(folder, "csv")
+    path = write_suite(folder, {"t": {"train": "data.csv", "evaluation": "data.csv", "text": "body"}})
+    staged(path)
+    before = read_own_lock(path).tasks["t"].splits["train"]
+    digest = load_suite(path).spec(load_suite(path).cells[0]).digest()
+    with (folder / "data.csv").open("a", encoding="utf-8") as handle:
+        handle.write("more,n,yes\n")
+    with pytest.raises(SteadyTuneError) as error:
+        check_unchanged(load_suite(path))
+    first = str(error.value).splitlines()[0]
+    assert before.file_sha256 in first
+    assert "--accept t" in first
+    accept(path, "t")
+    check_unchanged(load_suite(path))
+    assert read_own_lock(path).tasks["t"].splits["train"].rows == 5
+    assert len(staged(path)[0]) == 5
+    assert load_suite(path).spec(load_suite(path).cells[0]).digest() == digest
+
+
+def test_own_tasks_transfer_and_have_subsets(folder):
+    save(folder, "csv")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
+    other = {**entry, "labels": ["yes", "no"]}
+    grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["t", "t@2"], "seeds": 1}]
+    path = write_suite(folder, {"t": entry, "other": other}, grid=grid, transfer={"t": ["other"], "t@2": ["other"]})
+    staged(path)
+    suite = load_suite(path)
+    spec = suite.spec(suite.cells[1])
+    assert (spec.tasks["t@2"].size, spec.tasks["other"].labels) == (2, ("yes", "no"))
+    assert set(spec.to_dict()["own_tasks"]) == {"t@2", "other"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metric": "f2"}, "f2"),
+        ({"holdout": 0.5}, "holdout"),
+        ({"text": ["body", "label"]}, "text"),
+        ({"metric": "pearson", "labels": ["a", "b"]}, "labels"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(folder, change, said):
+    save(folder, "csv")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
+    assert said in "".join(refused(write_suite(folder, {"t": entry | change})))
+
+
+def test_f1_of_more_than_two_classes_is_refused(folder):
+    (folder / "a.csv").write_text("body,label\na,x\nb,y\nc,z\n", encoding="utf-8")
+    entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body", "metric": "f1"}
+    assert "macro_f1" in refused(write_suite(folder, {"t": entry}))[0]
+
+
+def encoder(folder: Path, weights: str = "model.safetensors", kind: str = "bert") -> Path:
+    found = folder / "my bert"
+    found.mkdir()
+    (found / "config.json").write_text(json.dumps({"model_type": kind}))
+    (found / "vocab.txt").write_text("[PAD]\n")
+    (found / weights).write_bytes(b"weights")
+    (found / "training_args.bin").write_bytes(b"pickle")
+    return found
+
+
+def test_an_own_encoder_is_pinned_and_copied_without_what_can_run_code(folder):
+    encoder(folder)
+    path = write_suite(folder, {}, encoders={"mine": {"model": "./my bert"}},
+                       grid=[{"encoders": ["mine"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}])  # fmt: skip
+    assert main(["stage", str(path), "models"]) == 0
+    there = sorted(file.name for file in (folder / "store/models/own/mine.mine").iterdir())
+    assert there == ["config.json", "model.safetensors", "receipt.json", "vocab.txt"]
+    assert load_suite(path).spec(load_suite(path).cells[0]).model == "own/mine.mine"
+    (folder / "my bert/model.safetensors").write_bytes(b"others")
+    with pytest.raises(SteadyTuneError, match="--accept mine"):
+        check_unchanged(load_suite(path))
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind", "said"),
+    [("pytorch_model.bin", "bert", "save_pretrained"), ("model.safetensors", "bart", "bart")],
+)
+def test_an_own_encoder_that_cannot_be_used_is_refused_with_what_to_do(folder, weights, kind, said):
+    encoder(folder, weights, kind)
+    path = write_suite(folder, {}, encoders={"mine": {"model": "./my bert"}},
+                       grid=[{"encoders": ["mine"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}])  # fmt: skip
+    assert said in "".join(refused(path))
+
+
+@pytest.mark.parametrize("name", ["$(touch X)mini", "`touch X`", "a b", "a/b", "a;b", ".hidden"])
+def test_names_that_could_reach_a_shell_are_refused(folder, name):
+    grid = [{"encoders": [name], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}]
+    path = write_suite(folder, {}, encoders={name: {"model": "steadytune/tiny-en"}}, grid=grid)
+    with pytest.raises(SteadyTuneError, match="encoders"):
+        load_suite(path)
+
+
+def test_jobs_run_for_a_suite_whose_path_has_blanks_quotes_and_commands(folder):
+    path = folder / "$(touch X) it's {a}.yaml"
+    write_suite(folder, {}, grid=[{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 1}])
+    (folder / "mine.yaml").rename(path)
+    target = folder / "store/models/steadytune/tiny-en/receipt.json"
+    for name in ("config", "published", "notebooks"):
+        (folder / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", path.name,
+               "--cores", "1", "--workflow-profile", "none", "--", str(target)]  # fmt: skip
+    path_variable = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path_variable}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert target.is_file()
+    assert not (folder / "X").exists()
+
+
+def test_parquet_labels_follow_the_names_in_the_file(folder):
+    features = {"label": {"names": ["yes", "no"], "_type": "ClassLabel"}}
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"body": ["a", "b"], "label": [0, 1]}).replace_schema_metadata(metadata)
+    pq.write_table(table, folder / "a.parquet")
+    entry = {"train": "a.parquet", "evaluation": "a.parquet", "text": "body", "labels": ["no", "yes"]}
+    train, _ = staged(write_suite(folder, {"t": entry}))
+    assert train["label"][:] == [1, 0]
