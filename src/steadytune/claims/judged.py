@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from steadytune.claims.claim import ALPHA
 from steadytune.files import write_json
 from steadytune.layout import claims_path
+from steadytune.results.model import Results
 from steadytune.schema import check, read_json
 
 Verdict = Literal["reproduced", "inconclusive", "not reproduced", "not evaluated"]
@@ -181,6 +182,11 @@ class _File:
 def write_judged(folder: Path, suite: str, judged: Sequence[Judged]) -> None:
     """Write `claims.json` under a suite's results."""
     write_json(claims_path(folder), _File(suite, ALPHA, tuple(judged)))
+
+
+def judged_of(results: Results) -> tuple[Judged, ...]:
+    """The verdicts of a suite's results; none if the suite names no claims, whatever an earlier version of it left."""
+    return load_judged(results.folder) if results.suite.claims else ()
 
 
 def load_judged(folder: Path) -> tuple[Judged, ...]:

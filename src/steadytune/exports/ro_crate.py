@@ -20,6 +20,7 @@ from steadytune.layout import (
     RECORD,
     all_tables_path,
     analysis_folder,
+    claims_path,
     figures_folder,
     history_path,
     inside_folder,
@@ -31,6 +32,7 @@ from steadytune.layout import (
     report_path,
     tables_folder,
     variability_folder,
+    variability_path,
 )
 from steadytune.schema import read_json, read_yaml
 from steadytune.suite.suite import Suite
@@ -101,9 +103,23 @@ def suite_files(suite: Suite) -> Iterator[Path]:
     if not report.is_file():
         raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")
     candidates = [suite.path, *SETTINGS, *(path(suite) for path in FILES)]
-    candidates += [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
+    found = [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
+    candidates += [path for path in found if _is_named(path, suite)]
     candidates += [path(suite, cell) for cell in suite.cells for path in (record_path, predictions_path, history_path)]
     return (path for path in candidates if path.is_file())
+
+
+def _is_named(path: Path, suite: Suite) -> bool:
+    """Whether the suite, as it now is, still asks for a file: what a removed stage left is not exported."""
+    if path == claims_path(suite):
+        return bool(suite.file.claims)
+    if path.parent == tables_folder(suite):
+        return path.stem in suite.file.tables
+    if path.parent == figures_folder(suite):
+        return path.stem in suite.file.figures
+    if path.is_relative_to(variability_folder(suite)):
+        return path in {variability_path(suite, *pair) for pair in suite.layer_studies()}
+    return bool(suite.inside_cells) if path.is_relative_to(inside_folder(suite)) else True
 
 
 def _crate_type() -> "type[ROCrate]":

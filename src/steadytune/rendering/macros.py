@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from steadytune.claims.judged import VERDICTS, load_judged
+from steadytune.claims.judged import VERDICTS, judged_of
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering.claims import effect_text
 from steadytune.rendering.entries import plain_mean
@@ -90,7 +90,7 @@ def _averages(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _verdicts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
     """How many claims have which verdict, and each claim's own."""
-    judged = load_judged(results.folder)
+    judged = judged_of(results)
     if not judged:
         return
     counts = Counter(claim.verdict for claim in judged)

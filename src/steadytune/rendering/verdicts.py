@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from steadytune.claims.judged import VERDICTS, Judged, load_judged
+from steadytune.claims.judged import VERDICTS, Judged, judged_of
 from steadytune.rendering.claims import (
     effect_text,
     examples_text,
@@ -39,7 +39,7 @@ class Shown(NamedTuple):
 
 def tally(results: Results) -> Tally | None:
     """How many claims have which verdict; None for a suite without claims."""
-    counts = Counter(claim.verdict for claim in load_judged(results.folder))
+    counts = Counter(claim.verdict for claim in judged_of(results))
     found = [(verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
     return Tally(counted(counts.total(), "claim"), found) if counts else None
 
@@ -47,7 +47,7 @@ def tally(results: Results) -> Tally | None:
 def by_source(results: Results) -> dict[str, list[Shown]]:
     """Every claim that the suite names, under its source."""
     groups: dict[str, list[Shown]] = {}
-    for claim in load_judged(results.folder):
+    for claim in judged_of(results):
         unit = " points" if claim.unit == "points" else ""
         effect = effect_text(claim) + unit if claim.finding else ""
         facts = [fact for fact in _facts(claim) if fact[1]]

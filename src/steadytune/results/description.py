@@ -31,6 +31,12 @@ class Description:
     """By method, its variants that the file names itself."""
     measured_tasks: tuple[str, ...] | None = None
     """Tasks on which the variability of layers is measured; None for every task that has a file."""
+    measured: frozenset[tuple[str, str]] | None = None
+    """(encoder, task) pairs of which; None for every pair that has a file. What a removed stage left is not loaded."""
+    claims: bool = True
+    """Whether the suite names claims: verdicts that an earlier version of it left are not loaded."""
+    inside: bool = True
+    """The same of what is measured inside encoders."""
     comparisons: tuple[Comparison, ...] = ()
     selection: str = "fixed"
     """How one variant of a grid is chosen: a key of `selection.RULES`."""
@@ -53,6 +59,9 @@ def describe(suite: Suite) -> Description:
         tasks=_unique(cell.task for cell in suite.cells),
         named={name: tuple(variants) for name, variants in suite.named.items()},
         measured_tasks=_unique(task for _, task in suite.layer_studies()),
+        measured=frozenset(suite.layer_studies()),
+        claims=bool(file.claims),
+        inside=bool(suite.inside_cells),
         comparisons=tuple(
             Comparison(name, other)
             for name, entry in file.encoders.items()

@@ -67,7 +67,7 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
     Of a method with several variants it is the one that `results` shows.
     """
     path = inside_table_path(results.folder)
-    if not path.is_file():
+    if not results.suite.inside or not path.is_file():
         return None
     records: list[Row] = [dict(row) for row in read_parquet(path).to_dict("records")]
     there = {row["encoder"] for row in records}

@@ -134,7 +134,11 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
         tasks=tasks,
         examples=examples,
         stale=stale,
-        variability=tuple(load_variability(folder, encoders, measured)),
+        variability=tuple(
+            found
+            for found in load_variability(folder, encoders, measured)
+            if suite.measured is None or (found.encoder, found.task) in suite.measured
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from steadytune.claims.judged import Judged, load_judged
+from steadytune.claims.judged import Judged, judged_of
 from steadytune.rendering.claims import (
     changes_text,
     counts_text,
@@ -38,7 +38,7 @@ NUMBERS = ("p", "p_adjusted", "p_against", "p_size", "p_worse", "e_value", "smal
 @table("claims", every_variant=True)
 def claims(results: Results) -> Table:
     """Every claim that the suite names, its verdict, and what it would need."""
-    judged = load_judged(results.folder)
+    judged = judged_of(results)
     groups: dict[str, list[Judged]] = {}
     for claim in judged:
         groups.setdefault(claim.source, []).append(claim)
