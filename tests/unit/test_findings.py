@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from steadytune.claims import power
-from steadytune.claims.claim import Difference, Equivalent, NotWorse
+from steadytune.claims.claim import Cost, Difference, Equivalent, NotWorse
 from steadytune.claims.evidence import Evidence
 from steadytune.claims.findings import find
 from steadytune.claims.judged import Finding
@@ -97,3 +97,13 @@ def test_an_interim_p_value_is_the_anytime_valid_one():
     assert finding(NotWorse, differences, statistic="not-worse", interim=True).p == pytest.approx(
         2 / e_value(differences + 1)
     )
+
+
+def test_an_interim_cost_counts_per_cent_as_points():
+    logs = np.array([[0.02, 0.03, 0.025, 0.02, 0.03, 0.02, 0.03, 0.02]])
+    settings = {"statistic": "cost", "measure": "flops", "margin": 1.05}
+    found = finding(Cost, logs, interim=True, **settings)
+    assert found.p == pytest.approx(2 / e_value(100 * (np.log(1.05) - logs)))
+    # The interval is the test's: its upper end is the bound that is just shown.
+    just = finding(Cost, logs, interim=True, **settings | {"margin": found.interval[1]})
+    assert just.p == pytest.approx(0.05, rel=1e-2)

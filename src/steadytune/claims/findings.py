@@ -168,14 +168,16 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     """
     bound = math.log(claim.size())
     estimate = stratified_mean(logs)
-    low, high = estimate.interval()
+    # At any time: per cent are the points.
+    test: tests.OneSided = (lambda values: tests.anytime(100 * values)) if design.interim else tests.t_test
+    low, high = tests.inverted(test, logs) if design.interim else estimate.interval()
     needs, reach = _design(abs(bound), logs, design, both=False)
     return Finding(
         effect=math.exp(estimate.mean),
         interval=(math.exp(low), math.exp(high)),
         favours=estimate.mean <= bound,
-        p=1.0 if design.interim else _doubled(tests.t_test(bound - logs)),
-        p_against=1.0 if design.interim else _doubled(tests.t_test(logs - bound)),
+        p=_doubled(test(bound - logs)),
+        p_against=_doubled(test(logs - bound)),
         needs=needs,
         detectable=math.exp(reach if bound > 0 else bound - reach),
         smallest_p=0.0,
