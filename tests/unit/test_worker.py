@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -65,10 +66,11 @@ def environment(tmp_path, monkeypatch):
     (package / "cli.py").write_text(CLI)
     (package / "results").mkdir()
     (package / "results/collect.py").write_text("import os\nIMPORTED_BY = os.getpid()\n")
-    (tmp_path / "tmp").mkdir()
     monkeypatch.chdir(tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "TMPDIR": str(tmp_path / "tmp"), "PATH": path}
+    # pytest's own temporary paths can be longer than the address of a socket may be.
+    with tempfile.TemporaryDirectory(prefix="st-") as temporary:
+        yield {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "TMPDIR": temporary, "PATH": path}
 
 
 class Run:
@@ -238,7 +240,7 @@ def test_a_killed_worker_leaves_its_jobs_to_their_clients(run):
 
 
 @pytest.mark.parametrize("how", ["killed", "at its end"])
-def test_the_worker_ends_with_its_run(run, how, tmp_path):
+def test_the_worker_ends_with_its_run(run, how, environment):
     job, process = run.waiting()
     if how == "killed":
         run.process.kill()
@@ -248,7 +250,7 @@ def test_the_worker_ends_with_its_run(run, how, tmp_path):
     assert (said, job.returncode) == ("asked to end\n", 143)
     assert gone(run.worker)
     assert gone(process)
-    assert not list((tmp_path / "tmp").iterdir())
+    assert not list(Path(environment["TMPDIR"]).iterdir())
 
 
 def test_two_runs_have_workers_of_their_own(run, start):
