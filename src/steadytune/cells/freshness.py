@@ -28,6 +28,7 @@ State = Literal["fresh", "missing", "running", "stale", "quarantined"]
 Cause = Literal["settings", "inputs", "unstaged", "code"]
 """Why a record is stale: `unstaged` inputs are not there to be compared."""
 
+NEW = " is new"
 ASIDE = {"quarantined": f"{RECORD}.quarantined", "stale": f"{RECORD}.stale"}
 """Under which name `steadytune run` keeps a record that it does not believe."""
 
@@ -59,7 +60,7 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
         suite: the suite as it now is.
         deep: read and hash everything again, and compute all scores again.
         scores: compute scores again from the predictions; what was found by that once is remembered anyway.
-        as_recorded: do not compare code and inputs: a recorded suite is of the code that it names.
+        as_recorded: do not compare code, inputs and new settings: a recorded suite is of the code that it names.
     """
     judge = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
     found = [judge(cell) for cell in suite.cells]
@@ -98,7 +99,9 @@ class _Judge:
         record = json.loads(path.read_text(encoding="utf-8"))
         spec = self.suite.spec(cell)
         for why in differences(spec.to_dict(), record["spec"]):
-            return CellStatus(cell, "stale", why, "settings", record)
+            # The code of a recorded suite did not have settings that are new since.
+            if not (self.as_recorded and why.endswith(NEW)):
+                return CellStatus(cell, "stale", why, "settings", record)
         if refuted := self._refuted(cell, path, folder, spec):
             return CellStatus(cell, "quarantined", refuted)
         if not self.as_recorded and (found := self._outdated(spec, record)):
@@ -189,7 +192,7 @@ def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:
             if key in now and key in then:
                 yield from differences(now[key], then[key], f"{at}{key}.")
             else:
-                yield f"{at}{key} is {'new' if key in now else 'gone'}"
+                yield f"{at}{key}{NEW if key in now else ' is gone'}"
     elif isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
         for i, pair in enumerate(zip(now, then, strict=True)):
             yield from differences(*pair, f"{at}{i}.")
