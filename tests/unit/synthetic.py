@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from steadytune.cells.freshness import digest, statuses
 from steadytune.claims.judged import Finding, Judged, Sensitivity, write_judged
+from steadytune.files import read_parquet, write_parquet
+from steadytune.layout import metrics_path
+from steadytune.results.collect import MADE_FROM
 from steadytune.results.description import Comparison, Description
+from steadytune.suite.suite import Suite
 
 Key = tuple[str, str, str, int]
 UNSCORED = ("diverged", "out_of_memory", "failed", "missing", "quarantined")
@@ -184,6 +189,15 @@ class Grid:
             name: {"scores": scores, "layer": best % self.layers + 1} for name in ("cka", "probe", "h_score")
         }
         (path / f"{task}.json").write_text(json.dumps(content))
+
+
+def mark_current(suite: Suite) -> None:
+    """Note in `metrics.parquet` that it was gathered from the cells as they are, so that its scores are read.
+
+    No model has the scores of a grid: gathered again, its records, which are not sealed, would be quarantined.
+    """
+    path = metrics_path(suite)
+    write_parquet(path, read_parquet(path), {MADE_FROM: digest(statuses(suite))})
 
 
 def judged(name: str, verdict: str, **changes) -> Judged:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy import stats
-from synthetic import Grid
+from synthetic import Grid, mark_current
 
 from steadytune import cli
 from steadytune.claims.judged import VERDICTS, Finding, Judged, Look, load_judged, write_judged
@@ -107,7 +107,9 @@ class World:
         }
         (self.folder / "config/demo.yaml").write_text(yaml.safe_dump(value | top))
         self.results = grid.write(self.folder / "results")
-        return load_suite(Path("config/demo.yaml"))
+        suite = load_suite(Path("config/demo.yaml"))
+        mark_current(suite)
+        return suite
 
     def judge(self, grid: Grid, *claims: dict[str, Any], **top) -> dict[str, Judged]:
         """The judged claims by id."""
@@ -194,6 +196,7 @@ def test_a_look_before_the_planned_seeds_is_interim(world):
     later = replace(found, looks=(Look(3, 5), Look(4, 5)))
     shutil.rmtree(world.results)
     replace(grid, statuses={}).write(world.folder / "results")
+    mark_current(suite)
     (final,) = judge(suite, load_or_empty(suite), (later,))
     assert (final.interim, final.test, len(final.looks)) == (False, "sign-flip", 3)
     # The plan was extended after a look at an earlier end: never again.
@@ -385,6 +388,7 @@ def test_a_side_that_does_not_vary_has_no_spread_to_compare(world):
     frame = pd.read_parquet(path)
     frame.loc[(frame["method"] == "hype-n") & (frame["task"] == "mini-rte"), "status"] = "degenerate"
     frame.to_parquet(path)
+    mark_current(suite)
     neither = judge(suite, load_or_empty(suite))[2]
     assert neither.reason == "No spread over these seeds: mini/hype-n/mini-rte."
 
@@ -631,6 +635,7 @@ def test_two_labels_are_read_where_a_claim_is_about_them(world):
     rows = frame[frame["headline"]].assign(metric="accuracy_two_way", headline=False, majority=0.66)
     rows["value"] = [variants[method][1] for method in rows["method"]]
     pd.concat([frame, rows]).to_parquet(path)
+    mark_current(suite)
     two, three = judge(suite, load_or_empty(suite))
     assert (two.finding.effect, three.finding.effect) == (pytest.approx(10), pytest.approx(1))
     assert [entry.mcnemar for entry in two.details] == [None]
