@@ -104,7 +104,7 @@ def test_a_setting_that_cannot_be_is_told_in_a_line(variability, words, tmp_path
 
 
 def test_a_study_runs_again_when_what_it_goes_by_changes_and_only_then(tmp_path, monkeypatch):
-    monkeypatch.setattr("steadytune.dag.dag.load_lock", lambda path: None)
+    monkeypatch.setattr("steadytune.dag.dag.suite_lock", lambda _: None)
 
     def digest(variability=("tiny",), **changes):
         loaded = load(tmp_path, list(variability) if isinstance(variability, tuple) else variability, **changes)

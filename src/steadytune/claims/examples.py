@@ -42,11 +42,19 @@ def resampled_metric(metric: str, predictions: np.ndarray, gold: np.ndarray, cou
     hits = counts @ (predictions == gold) / len(gold)
     if metric == "accuracy":
         return hits
+    classes = np.unique(np.concatenate([predictions, gold, [0, 1]]))
+    said, true = ((values[:, None] == classes).astype(np.float32) for values in (predictions, gold))
+    # How often each class is predicted, gold, and both: (resamples, classes).
+    said, true, both = ((counts @ found).astype(np.float64) for found in (said, true, said * true))
     if metric == "matthews":
-        return _matthews(predictions, gold, counts)
-    total = counts @ (predictions == 1).astype(np.float32) + counts @ (gold == 1)
-    f1 = np.divide(2 * (counts @ ((predictions == 1) & (gold == 1))), total, out=np.zeros(len(counts)), where=total > 0)
-    return f1 if metric == "f1" else (hits + f1) / 2
+        return _matthews(said, true, both)
+    if metric == "balanced_accuracy":
+        return _mean_over_classes(both, true)
+    if metric == "macro_f1":
+        return _mean_over_classes(2 * both, said + true)
+    of_one = classes == 1
+    f1 = _share(2 * both[:, of_one], (said + true)[:, of_one])[:, 0]
+    return {"f1": f1, "accuracy_f1": (hits + f1) / 2}[metric]
 
 
 class Examples:
@@ -95,13 +103,20 @@ class Examples:
         return resampled_metric(headline_metric(source, target), predictions, aligned.gold, resampled_counts(len(gold)))
 
 
-def _matthews(predictions: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    classes = np.unique(np.concatenate([predictions, gold]))
-    said, true = (np.float32(values[:, None] == classes) for values in (predictions, gold))
-    right, n = (counts @ (predictions == gold)).astype(np.float64), float(len(gold))
-    said, true = (counts @ said).astype(np.float64), (counts @ true).astype(np.float64)
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Part / whole, 0 where the whole is."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _mean_over_classes(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """The mean of part / whole over the classes that occur in each resample: those with a whole above 0."""
+    return _share(part, whole).sum(axis=1) / (whole > 0).sum(axis=1)
+
+
+def _matthews(said: np.ndarray, true: np.ndarray, both: np.ndarray) -> np.ndarray:
+    n = true.sum(axis=1)
     scale = np.sqrt((n**2 - (said**2).sum(axis=1)) * (n**2 - (true**2).sum(axis=1)))
-    return np.divide(right * n - (said * true).sum(axis=1), scale, out=np.zeros(len(counts)), where=scale > 0)
+    return _share(both.sum(axis=1) * n - (said * true).sum(axis=1), scale)
 
 
 def _correlation(name: str, predictions: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 Weights = Literal["pretrained", "random"]
 CONVERSION = (
-    "python -c \"import torch, safetensors.torch as s; w = torch.load('pytorch_model.bin', weights_only=True); "
+    'python -c "import safetensors.torch as s, transformers.modeling_utils as m; '
+    "w = m.load_state_dict('pytorch_model.bin', weights_only=True); "
     "s.save_file({k: v.clone() for k, v in w.items()}, 'model.safetensors', {'format': 'pt'})\""
 )
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
