@@ -94,7 +94,7 @@ def test_snakemakes_own_report_has_the_tables_and_figures_with_captions(finished
     assert done.returncode == 0, done.stdout[-3000:]
     page = (finished.folder / "results/jobs.html").read_text()
     for said in ("results/mini/tables/main.html", "results/mini/figures/seed-spread.svg", "figure learning-curves",
-                 "Every seed of every method as a point", '"Transfer": {'):  # fmt: skip
+                 "Every seed is a point", '"Transfer": {'):  # fmt: skip
         assert said in page
 
 

@@ -130,13 +130,16 @@ def placed(item: str) -> str:
 
 
 def report_options(kind: str, path: str) -> dict[str, Any]:
-    """What Snakemake's own report says of the file of a table or figure: caption, section, and what it shows.
+    """What Snakemake's own report says of the file of a table or figure: section, and what it shows.
 
-    The caption is a path from the rules: a figure's own, or its kind's; a table's page has its caption. The label is
-    one only: with two labels of two values each, Snakemake 9.27's report offers all four combinations and breaks on
-    those that are not there.
+    Captions stand in the code alone: a table's page carries its own, and a figure's first sentence is in its label. The
+    label is one only: with two labels of two values each, Snakemake 9.27's report offers all four combinations and
+    breaks on those that are not there.
     """
-    item = f"{kind} {Path(path).stem}"
-    own = f"report/{kind}-{Path(path).stem}.rst"
-    caption = f"../{own}" if Path("workflow", own).exists() else f"../report/{kind}.rst"
-    return {"caption": caption, "category": placed(item).capitalize(), "labels": {"shows": item}}
+    from steadytune.rendering.figures import FIGURES
+
+    name = Path(path).stem
+    item = f"{kind} {name}"
+    about = FIGURES[name].caption.partition(". ")[0] if kind == "figure" else ""
+    shows = f"{item}: {about}" if about else item
+    return {"caption": f"../report/{kind}.rst", "category": placed(item).capitalize(), "labels": {"shows": shows}}
