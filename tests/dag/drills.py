@@ -25,7 +25,7 @@ COMMAND = ("python", "-m", "steadytune", "run", "mini", "--cores", "2")
 GRID = [{"encoders": ["mini"], "methods": ["vanilla", "hype-n"], "tasks": ["mini-rte@100"], "seeds": 1}]
 SUITE = {"transfer": {"mini-rte@100": []}, "variability": [], "claims": [], "tables": ["main"], "figures": []}
 # What says how a run went and not what came out of it.
-MEASURED = ("timing", "memory", "usage")
+MEASURED = ("timing", "memory", "usage", "seal")
 MEASURED_TRAINING = ("resumed",)
 # Holds times of day and durations; all that it shows of results is in the tables.
 LEFT_OUT = ("report.html",)
