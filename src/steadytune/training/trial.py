@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -116,9 +117,6 @@ class Trial:
 
 def check_method(name: str) -> Iterator[Finding]:
     """Every check of a registered method, at its name's own settings, one by one."""
-    # On encoders of this size a second thread only waits.
-    torch.set_num_threads(1)
-    logging.getLogger("steadytune").setLevel(logging.WARNING)
     checks: dict[str, Check] = {
         "switched off it is vanilla, bit for bit": off_is_vanilla,
         "evaluation adds and draws nothing": evaluation_is_plain,
@@ -130,8 +128,23 @@ def check_method(name: str) -> Iterator[Finding]:
         "trained parameters": trained_parameters,
         "time of a step over vanilla's": time_over_vanilla,
     }
-    for label, check in checks.items():
-        yield make(label, check, name)
+    with _quiet():
+        for label, check in checks.items():
+            yield make(label, check, name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log of training, and on one thread: with encoders of this size a second only waits."""
+    logger, threads = logging.getLogger("steadytune"), torch.get_num_threads()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        torch.set_num_threads(threads)
 
 
 def make(label: str, check: Check, name: str) -> Finding:
