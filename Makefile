@@ -17,7 +17,7 @@ run: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadgroup
 
-# The others: whole runs, drills, environments, the browser, the README's commands.
+# The others: whole runs, drills, environments, real data, the browser, the README's commands.
 test-all: $(READY)
 	@$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadgroup
 

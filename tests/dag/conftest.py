@@ -8,13 +8,6 @@ from dag_project import Project, copy_project, copy_staged
 STAGED = ("models/steadytune/mini", *(f"datasets/steadytune/mini/{name}" for name in ("rte", "mnli", "mrpc")))
 
 
-def pytest_collection_modifyitems(items):
-    """Whole runs take minutes: `make test` leaves them to `make test-all`."""
-    for item in items:
-        if "tests/dag/" in item.path.as_posix():
-            item.add_marker(pytest.mark.slow)
-
-
 @pytest.fixture(scope="session")
 def staged(root, tmp_path_factory, worker_id) -> Project:
     """A project whose mini encoder is pretrained; tests copy it."""

@@ -77,6 +77,7 @@ def test_a_cut_line_is_named(packed, tmp_path):
         restore(packed, tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_the_pages_have_the_tables_of_the_records(root):
     command = [sys.executable, root / "docs/tables.py", "--check"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
