@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# The plan of thousands of jobs is millions of objects that all stay: the collector need not go through them so often.
+# A plan for thousands of jobs holds millions of long-lived objects: collect garbage less often.
 gc.set_threshold(100_000, 50, 1000)
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
@@ -21,7 +21,7 @@ from steadytune.rendering.sections import report_options
 from steadytune.dag.runner import share_folder
 from steadytune.worker.launch import start_worker
 
-# `steadytune run` waits for a Snakemake that was started by hand before it clears up after a killed run.
+# Registered, a Snakemake that was started by hand is waited for by `steadytune run` before that clears locks.
 if workflow.is_main_process:
     share_folder()
 

@@ -1,4 +1,5 @@
-# One job = one cell: trains, evaluates in domain and on every transfer set, and leaves its record.
+# One job = one cell: trains, evaluates in domain and on every transfer set, and leaves its record. Cells whose layers are
+# analysed afterwards use the rule finetune_kept (inside.smk), which also keeps the fine-tuned weights.
 
 
 rule finetune:
@@ -17,6 +18,7 @@ rule finetune:
         runtime=240,
     params:
         suite=dag.file,
+        # Not used by the command: a changed digest makes Snakemake train the cell again.
         settings=dag.cell_digest,
         cell=dag.cell_name,
         keep=dag.keep_option,

@@ -65,10 +65,10 @@ def run_cell(
 ) -> None:
     """Train and evaluate a cell and write its record, predictions and history.
 
-    meter: what measures it already, from before the imports.
-    keep_model: write the fine-tuned model beside them, too.
-    verified: the record that is held against this run, which then leaves the cell's own files alone and writes to the
-        folder of its verification; a method that reads l* gets the recorded one.
+    meter: a running meter, started before the imports.
+    keep_model: also write the fine-tuned model, or an empty file if training did not finish.
+    verified: an existing record to reproduce. Output then goes to the cell's verification folder, and a method that reads
+        l* (the layer that the variability stage selects) gets the recorded one.
 
     Raises:
         SteadyTuneError: inputs that are missing, corrupted, outdated or do not fit.

@@ -73,7 +73,7 @@ def fit(
         protocol: optimiser, schedule, precision.
         streams: the cell's randomness.
         objective: the task's loss.
-        checkpoint: written after every epoch but the last; continued from where it is present.
+        checkpoint: written after every epoch but the last, and when interrupted; training resumes from it if it exists.
         fingerprint: the cell's; a checkpoint of another one is not continued.
         on_epoch: called after each epoch, with the encoder in evaluation mode; its values join the history.
         meter: what the cell has taken so far; checkpoints hold it.
