@@ -67,8 +67,8 @@ def run_cell(
 
     meter: a running meter, started before the imports.
     keep_model: also write the fine-tuned model, or an empty file if training did not finish.
-    verified: an existing record to reproduce. Output then goes to the cell's verification folder, and a method that reads
-        l* (the layer that the variability stage selects) gets the recorded one.
+    verified: an existing record to reproduce. Output then goes to the cell's verification folder, and a method that
+        reads l* (the layer that the variability stage selects) gets the recorded one.
 
     Raises:
         SteadyTuneError: inputs that are missing, corrupted, outdated or do not fit.

@@ -34,7 +34,7 @@ class HyPeSettings(Hyperparameters):
 
 
 class HyPe(Method):
-    """Noise on layer inputs or attention outputs, with hidden dropout off: a fresh draw for each layer, token and step."""
+    """Noise on layer inputs or attention outputs, drawn for each layer, token and step, with hidden dropout off."""
 
     Settings = HyPeSettings
     names = {
