@@ -12,16 +12,21 @@ Kind = Literal["datasets", "models"]
 """What the lock and the store hold."""
 
 
-class Named(Protocol):
-    """A suite, of which only the name counts here."""
+class Placed(Protocol):
+    """A suite, of which only its name and the place of its results count here."""
 
     @property
     def name(self) -> str:
         """As in `results/<name>`."""
         ...
 
+    @property
+    def results(self) -> Path:
+        """The folder of its results."""
+        ...
 
-Of: TypeAlias = Named | Path
+
+Of: TypeAlias = Placed | Path
 """A suite, or the folder of its results."""
 
 RECORD = "record.json"
@@ -50,10 +55,10 @@ def model_folder(store: Path, key: str) -> Path:
 
 def results_folder(of: Of) -> Path:
     """Everything that a suite leaves."""
-    return of if isinstance(of, Path) else RESULTS / of.name
+    return of if isinstance(of, Path) else of.results
 
 
-def recorded_folder(suite: Named) -> Path:
+def recorded_folder(suite: Placed) -> Path:
     """Runs of a suite that the project publishes, laid out as its results."""
     return RECORDED / suite.name
 

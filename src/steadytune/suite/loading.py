@@ -13,8 +13,12 @@ from steadytune.suite.suite import Suite
 DEFAULT_SUITE = Path("config/mini.yaml")
 
 
-def load_suite(path: Path) -> Suite:
+def load_suite(path: Path, results: Path | None = None) -> Suite:
     """Read and check a suite's file.
+
+    Args:
+        path: of the file.
+        results: where its results lie; `results/<suite>` by default.
 
     Raises:
         SteadyTuneError: one line naming the file, the key, the value, what was expected and the nearest valid name.
@@ -22,7 +26,7 @@ def load_suite(path: Path) -> Suite:
     file = check(SuiteFile, read_yaml(path), path)
     for place, source in enumerate(file.methods_from):
         registry.add(path.parent / source, f"{path}: methods_from.{place}")
-    suite = Suite(file, path)
+    suite = Suite(file, path, results)
     check_settings(suite)
     for cell in suite.cells:
         suite.spec(cell)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from steadytune.errors import SteadyTuneError, nearest, suggestion
+from steadytune.layout import RESULTS
 from steadytune.methods import registry
 from steadytune.methods.spelling import read
 from steadytune.schema import adapter, explain
@@ -28,10 +29,11 @@ STORE_VARIABLE = "STEADYTUNE_STORE"
 class Suite:
     """A suite's file and its cells; `load_suite` checks its names and that every cell resolves."""
 
-    def __init__(self, file: SuiteFile, path: Path) -> None:
+    def __init__(self, file: SuiteFile, path: Path, results: Path | None = None) -> None:
         self.file = file
         self.path = path
         self.name = file.suite
+        self.results = results or RESULTS / file.suite
         self._specs: dict[Cell, Spec] = {}
         self._of_any_seed: dict[tuple[str, str, str], Spec] = {}
         local = os.environ.get(STORE_VARIABLE)
