@@ -1,8 +1,9 @@
-"""Named streams of randomness, each a pure function of the cell's seed, the stream's name and a counter.
+"""Named streams of randomness, each a pure function of the cell's seed and task, the stream's name and a counter.
 
 Nothing is drawn from a generator that something else also draws from. A method that draws more noise, or runs the
-model twice in a step, therefore changes neither the data order nor the next step's dropout, so two methods at one seed
-differ by the method alone (common random numbers); and a resumed cell needs no saved generator state.
+model twice in a step, therefore changes neither the data order nor the next step's dropout, so two methods on one task
+at one seed differ by the method alone (common random numbers); and a resumed cell needs no saved generator state. Tasks
+share no stream, because tests of claims take a seed's runs on several tasks to be independent.
 """
 
 import hashlib
@@ -21,9 +22,14 @@ def derive(seed: int, name: str, *counters: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+def cell_seed(seed: int, task: str) -> int:
+    """The seed of all streams of a cell, which methods share and tasks do not."""
+    return derive(seed, task)
+
+
 @dataclass
 class Streams:
-    """The streams of one cell.
+    """The streams of one cell, from its `cell_seed`.
 
     `noise` is the generator that methods draw from: on the training device, re-seeded at every step by `at_step`,
     which re-seeds the default generators (where dropout draws) as well.

@@ -98,6 +98,23 @@ def test_an_ok_cell(suite):
     assert history["matthews"].iloc[-1] == pytest.approx(own.metrics["matthews"])
 
 
+def test_tasks_of_one_seed_start_from_different_heads(suite, tmp_path):
+    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
+    value["protocol"] |= {"epochs": 1}
+    value["grid"][0] |= {"tasks": ["cola", "mini-cola"], "methods": ["vanilla", "hype-n"]}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+    suite = load_suite(tmp_path / "demo.yaml")
+    found = {}
+    for cell in suite.cells:
+        run.run_cell(suite, cell)
+        record = read_record(cell_folder(suite, cell) / "record.json")
+        found[cell.task, cell.method] = record.training.initial_weights, record.training.first_order
+    # The two tasks have the same files here: only their names differ.
+    for own, other in zip(found["cola", "vanilla"], found["mini-cola", "vanilla"], strict=True):
+        assert own != other
+    assert found["cola", "vanilla"] == found["cola", "hype-n"]
+
+
 def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_it(suite, tmp_path):
     value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
     value["grid"][0]["methods"] = ["variability-tune"]

@@ -7,7 +7,7 @@ from oracles.plain import tiny_bert
 
 from steadytune.encoders.batching import Batcher, order_digest
 from steadytune.encoders.encoder import Encoder
-from steadytune.streams import Streams, derive
+from steadytune.streams import Streams, cell_seed, derive
 from steadytune.tasks.data import Encoded
 
 
@@ -21,6 +21,14 @@ def test_seed_zero_is_a_seed_like_any_other_and_streams_differ():
     seeds = {derive(seed, name, step) for seed in (0, 1) for name in ("dropout", "noise") for step in range(3)}
     assert len(seeds) == 12
     assert derive(0, "noise", 1) == derive(0, "noise", 1)
+
+
+def test_tasks_of_one_seed_share_no_stream():
+    tasks = [Streams.seeds(cell_seed(seed, task)) for seed in (0, 1) for task in ("rte", "rte@1k", "cola")]
+    assert len({seed for streams in tasks for seed in streams.values()}) == 6 * 4
+    assert Streams.seeds(cell_seed(0, "rte")) == tasks[0]
+    orders = [Streams(cell_seed(0, task)).order(0).permutation(50).tolist() for task in ("rte", "cola", "rte")]
+    assert orders[0] == orders[2] != orders[1]
 
 
 def test_drawing_noise_does_not_change_dropout_nor_the_next_step():

@@ -10,7 +10,7 @@ from steadytune.encoders.encoder import Encoder
 from steadytune.files import atomic_path, safetensors_errors
 from steadytune.layout import model_path
 from steadytune.methods.base import Composition, Setup
-from steadytune.streams import Streams
+from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
@@ -35,7 +35,7 @@ def load_kept(suite: Suite, cell: Cell, device: str) -> Material:
     """
     spec = suite.spec(cell).without_transfer()
     material = Material.load(spec, suite.file.store, device, selected_layer(suite, spec))
-    streams = Streams(spec.seed, device)
+    streams = Streams(cell_seed(spec.seed, spec.task), device)
     method = Composition([part.build() for part in spec.parts])
     method.prepare(Setup(material.encoder, streams, material.objective, material.train, material.selected_layer))
     load_model(material.encoder.model, model_path(suite, cell), device=device)

@@ -18,7 +18,7 @@ from steadytune.methods.support.objective import Classification, Objective, Regr
 from steadytune.store.inventory import outdated
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import HOW_TO_STAGE, receipt_digest, verify
-from steadytune.streams import Streams
+from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Spec
 from steadytune.suite.suite import Suite
 from steadytune.tasks.data import encode, load_split, split_off
@@ -91,7 +91,7 @@ class Material:
         tokenizer = load_tokenizer(folder)
         task = spec.tasks[spec.task]
         head = "span" if task.span else "sentence"
-        seed, protocol = Streams.seeds(spec.seed)["init"], spec.protocol
+        seed, protocol = Streams.seeds(cell_seed(spec.seed, spec.task))["init"], spec.protocol
         encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
 
         def batcher(dataset: "Dataset", batch_size: int, *, shuffled: bool = False) -> Batcher:

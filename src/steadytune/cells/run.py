@@ -29,7 +29,7 @@ from steadytune.evaluation.predict import Predictions, predict
 from steadytune.files import sha256
 from steadytune.layout import HISTORY, MODEL, PREDICTIONS, cell_folder, checkpoint_path, verification_folder
 from steadytune.methods.base import Composition, Setup
-from steadytune.streams import Streams
+from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
 from steadytune.training.flop_counter import inference_flops
@@ -122,7 +122,8 @@ def _train_and_evaluate(
     spec: Spec, material: Material, outcome: Outcome, meter: Meter, checkpoint: Path, mark: str
 ) -> None:
     """Fill `outcome` as far as the cell gets."""
-    encoder, task, streams = material.encoder, material.task, Streams(spec.seed, material.device)
+    encoder, task = material.encoder, material.task
+    streams = Streams(cell_seed(spec.seed, spec.task), material.device)
     method = Composition([part.build() for part in spec.parts])
     if spec.protocol.precision == "fp16" and not encoder.architecture.fp16:
         kind = encoder.model.config.model_type
@@ -224,7 +225,7 @@ def _write(
         spec=spec.to_dict(),
         fingerprint=mark,
         inputs=inputs,
-        streams=Streams.seeds(spec.seed),
+        streams=Streams.seeds(cell_seed(spec.seed, spec.task)),
         environment=environment(device),
         training=outcome.training,
         evaluations=outcome.evaluations,

@@ -22,7 +22,7 @@ from steadytune.layers.pooling import special_token_ids
 from steadytune.layout import dataset_folder, inside_before_path, inside_path, model_folder, record_path
 from steadytune.methods.support.objective import Classification, Regression
 from steadytune.store.receipt import verify
-from steadytune.streams import Streams
+from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Cell
 from steadytune.suite.file import Inside
 from steadytune.suite.protocol import Protocol
@@ -165,7 +165,8 @@ def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, dev
     entry, task = suite.file.encoders[encoder_name], suite.task(task_name)
     folder = model_folder(suite.file.store, suite.model(encoder_name, task_name))
     verify(folder)
-    return load_encoder(folder, task.num_labels, Streams.seeds(seed)["init"], entry.weights).to(device)
+    init = Streams.seeds(cell_seed(seed, task_name))["init"]
+    return load_encoder(folder, task.num_labels, init, entry.weights).to(device)
 
 
 def _write(path: Path, encoder_name: str, task_name: str, found: dict[str, Any]) -> None:
