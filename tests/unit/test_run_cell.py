@@ -101,6 +101,7 @@ def test_an_ok_cell(suite):
 def test_tasks_of_one_seed_start_from_different_heads(suite, tmp_path):
     value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
     value["protocol"] |= {"epochs": 1}
+    value["transfer"] = {"cola": [], "mini-cola": []}
     value["grid"][0] |= {"tasks": ["cola", "mini-cola"], "methods": ["vanilla", "hype-n"]}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
     suite = load_suite(tmp_path / "demo.yaml")
