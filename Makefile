@@ -6,7 +6,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-all picture drills check format lock slurm validator bench gpu-check clean
+.PHONY: run test test-all site picture drills check format lock slurm validator bench gpu-check clean
 
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
@@ -35,10 +35,14 @@ check: $(READY)
 	$(BIN)/deptry src
 	$(BIN)/snakemake --lint
 
-# The picture in README: the first screen of a finished mini suite's report. Needs Chromium.
-picture:
+# The evidence page: claims, methods and cells of all recorded suites, as one static folder.
+site: $(READY)
+	@$(BIN)/steadytune site --to site
+
+# The picture in README: the first screen of the evidence page. Needs Chromium.
+picture: site
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,960 \
-	    --screenshot=docs/report.png "file://$(CURDIR)/results/mini/report.html"
+	    --screenshot=docs/evidence.png "file://$(CURDIR)/site/index.html"
 
 # Speed against transformers.Trainer, of methods, of the start, of a frozen prefix, of planning: docs/performance.md.
 bench: $(READY)

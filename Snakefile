@@ -12,7 +12,9 @@ min_version("9.0")
 # A plan for thousands of jobs holds millions of long-lived objects: collect garbage less often.
 gc.set_threshold(100_000, 50, 1000)
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# Another workflow may use this one as a module: then that one's folder is `workflow.basedir`.
+source = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)) / "src"
+sys.path.insert(0, str(source))
 
 from steadytune.dag.dag import Dag
 from steadytune.errors import SteadyTuneError
@@ -35,8 +37,11 @@ except SteadyTuneError as error:
     raise WorkflowError(str(error)) from None
 
 # Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH. Without a shell
-# that waits for it, a job gets Snakemake's signals itself.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={quote(str(Path(workflow.basedir) / 'src'))}; exec ")
+# that waits for it, a job gets Snakemake's signals itself; the rules of a workflow around this one may need the shell.
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={quote(str(source))}; "
+    + ("exec " if workflow.modifier.is_main_snakefile() else "")
+)
 
 
 onstart:

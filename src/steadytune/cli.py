@@ -148,6 +148,10 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--write", action="store_true", help="write claims.json too")
     exported = command("export", commands.export)
     exported.add_argument("--ro-crate", type=Path, required=True, metavar="TARGET", help="a new folder, or a .zip file")
+    site = command("site", commands.site, suite=False)
+    site.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
+    site.add_argument("--recorded", type=Path, action="append", metavar="FOLDER", help="a recorded suite, or a folder "
+                      "of them; may be given several times (default: published/recorded)")  # fmt: skip
     command("methods", commands.methods, suite=False)
     checked = command("check-method", commands.check_method, suite=False)
     checked.add_argument("file", type=Path, metavar="FILE", help="a Python file with a method")

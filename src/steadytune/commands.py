@@ -244,6 +244,14 @@ def export(options: argparse.Namespace) -> None:
     export(_checked(options), options.ro_crate)
 
 
+def site(options: argparse.Namespace) -> None:
+    """Write the evidence page: recorded suites' claims, methods and cells as one static folder."""
+    from steadytune.exports.site import write_site
+    from steadytune.layout import RECORDED
+
+    sys.stdout.write(f"{write_site(options.recorded or [RECORDED], options.to)}\n")
+
+
 def lock(_: argparse.Namespace) -> None:
     """Write the hashes of generated data into the lock."""
     from steadytune.layout import LOCK

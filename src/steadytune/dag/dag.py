@@ -17,7 +17,7 @@ from steadytune.schema import read_yaml
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import entry_digest, generated_corpus, suite_lock
 from steadytune.suite.cell import Cell, canonical_digest
-from steadytune.suite.loading import DEFAULT_SUITE, load_suite
+from steadytune.suite.loading import DEFAULT_SUITE, find_suite, load_suite
 from steadytune.suite.suite import Suite
 
 
@@ -34,7 +34,7 @@ class Dag(Targets):
 
     @classmethod
     def load(cls, configfiles: Sequence[str], config: Mapping[str, Any]) -> "Dag":
-        """The suite of `--configfile`, by default the mini suite.
+        """The suite of `--configfile` or of `--config suite=…`, by default the mini suite.
 
         Raises:
             SteadyTuneError: more than one file, or `--config` values, which no record could account for, or a suite or
@@ -42,11 +42,10 @@ class Dag(Targets):
         """
         if len(configfiles) > 1:
             raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")
-        if config and not configfiles:
-            raise SteadyTuneError(
-                f"--config {next(iter(config))}=…: a suite's settings stand in its file; use --configfile"
-            )
-        path = Path(configfiles[0] if configfiles else DEFAULT_SUITE).absolute()
+        if not configfiles and (others := [key for key in config if key != "suite"]):
+            raise SteadyTuneError(f"--config {others[0]}=…: a suite's settings stand in its file; use --configfile")
+        named = configfiles[0] if configfiles else find_suite(config["suite"]) if config else DEFAULT_SUITE
+        path = Path(named).absolute()
         # One spelling however Snakemake was called, on a cluster's nodes too, because the path is a job's parameter.
         dag = cls(load_suite(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
         check_lock(dag.suite, dag.lock)

@@ -81,7 +81,7 @@ def _shown(section: Section, results: Results) -> Shown:
         items = [item for item in named if placed(item) == "further"]
     else:
         items = [item for item in section.items if item in ALWAYS or item in named]
-    makers = {"table": _table, "figure": _figure}
+    makers = {"table": _table, "figure": figure_of}
     made = (makers[kind](name, results) for kind, name in map(str.split, items))
     listings = {
         "cost": provenance.totals,
@@ -104,7 +104,7 @@ def _table(name: str, results: Results) -> Table | None:
     return made if made.lines else None
 
 
-def _figure(name: str, results: Results) -> Plot | None:
+def figure_of(name: str, results: Results) -> Plot | None:
     """A figure by name; None if there is nothing to draw."""
     plot = draw(name, results)
     if not any(axes.axison for axes in plot.axes):

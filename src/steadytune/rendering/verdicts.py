@@ -48,11 +48,15 @@ def by_source(results: Results) -> dict[str, list[Shown]]:
     """Every claim that the suite names, under its source."""
     groups: dict[str, list[Shown]] = {}
     for claim in judged_of(results):
-        unit = " points" if claim.unit == "points" else ""
-        effect = effect_text(claim) + unit if claim.finding else ""
-        facts = [fact for fact in _facts(claim) if fact[1]]
-        groups.setdefault(claim.source, []).append(Shown(claim, verdict_text(claim), effect, facts))
+        groups.setdefault(claim.source, []).append(shown(claim))
     return groups
+
+
+def shown(claim: Judged) -> Shown:
+    """A claim as the page shows it."""
+    unit = " points" if claim.unit == "points" else ""
+    effect = effect_text(claim) + unit if claim.finding else ""
+    return Shown(claim, verdict_text(claim), effect, [fact for fact in _facts(claim) if fact[1]])
 
 
 def _facts(claim: Judged) -> list[tuple[str, str, bool]]:

@@ -1,0 +1,95 @@
+"""Recorded suites read back: validated, their scores recomputed, their claims judged."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from steadytune.cells.recorded import CELLS, restore
+from steadytune.claims.claim import Claim
+from steadytune.claims.files import suite_claims
+from steadytune.claims.judged import Judged, write_judged
+from steadytune.claims.verdicts import judge
+from steadytune.errors import SteadyTuneError
+from steadytune.results.collect import collect
+from steadytune.results.description import describe
+from steadytune.results.loading import load_results
+from steadytune.results.model import Results
+from steadytune.schema import Checked, check, read_yaml
+from steadytune.suite.loading import find_suite, load_suite
+
+ABOUT, SUITE = "about.yaml", "suite.yaml"
+OURS = "SteadyTune"
+
+
+class About(Checked):
+    """Who ran the cells of a recorded suite."""
+
+    by: str = Field(default=OURS, max_length=80)
+    note: str = Field(default="", max_length=500)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One recorded suite with all that is shown of it."""
+
+    folder: Path
+    about: About
+    results: Results
+    judged: tuple[Judged, ...]
+    claims: dict[str, Claim]
+    """By id, of all that are judged."""
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return self.results.name
+
+
+def recorded_folders(folders: list[Path]) -> list[Path]:
+    """The recorded suites in some folders: each may be one itself, or hold several.
+
+    Raises:
+        SteadyTuneError: a folder in which there is none, or two suites of one name.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        here = [folder] if (folder / CELLS).is_file() else sorted(path.parent for path in folder.glob(f"*/{CELLS}"))
+        if not here:
+            raise SteadyTuneError(f"{folder}: no recorded suite: expected {CELLS} in it, or in folders below it")
+        found += here
+    names: dict[str, Path] = {}
+    for path in found:
+        if (other := names.setdefault(path.resolve().name, path)) != path:
+            raise SteadyTuneError(f"{path}: {other} holds a recorded suite of the same name")
+    return found
+
+
+def read_recorded(folder: Path, place: Path) -> Recorded:
+    """A recorded suite, laid out as results under `place`.
+
+    Its records' seals and predictions are checked, scores are computed again from the predictions, and claims are
+    judged by today's rule.
+
+    Args:
+        folder: `cells.jsonl` and the files beside it; its name is the suite's, and its `suite.yaml`, if there is one,
+            the suite's file.
+        place: where its files may be written; the caller removes them.
+
+    Raises:
+        SteadyTuneError: a damaged or foreign record, or no suite of that name.
+    """
+    own, about = folder / SUITE, folder / ABOUT
+    name = folder.resolve().name
+    suite = load_suite(own if own.is_file() else find_suite(name), results=place / name)
+    if suite.name != name:
+        raise SteadyTuneError(f"{folder}: its suite is named '{suite.name}', expected '{name}'")
+    if strangers := sorted({*map(str, restore(folder, suite.results))} - {*map(str, suite.cells)}):
+        raise SteadyTuneError(f"{folder / CELLS}: {strangers[0]}: suite '{name}' plans no such cell")
+    collect(suite, as_recorded=True)
+    results = load_results(suite.results, describe(suite))
+    claims = {claim.id: claim for claim in suite_claims(suite)}
+    judged = judge(suite, results) if claims else ()
+    write_judged(suite.results, suite.name, judged)
+    who = check(About, read_yaml(about), about) if about.is_file() else About()
+    return Recorded(folder, who, results, judged, claims)

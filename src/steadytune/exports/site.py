@@ -1,0 +1,177 @@
+"""The evidence page: every recorded suite's claims, methods and cells in one static folder, without a network."""
+
+import math
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from steadytune.claims.judged import VERDICTS, Judged
+from steadytune.exports.evidence import Recorded, read_recorded, recorded_folders
+from steadytune.files import write_text
+from steadytune.rendering.page import figure_of
+from steadytune.rendering.report import build_report
+from steadytune.rendering.table import Block, Table, number
+from steadytune.rendering.tables.main import shared_tasks
+from steadytune.rendering.verdicts import Shown, shown
+from steadytune.rendering.web import Listing, fill
+from steadytune.results.fronts import standings
+from steadytune.results.model import Results
+from steadytune.results.selection import select
+from steadytune.text import counted
+
+PAGE, REPORTS = "index.html", "reports"
+FILTERS = ("suite", "encoder", "method", "task")
+
+
+class Voice(NamedTuple):
+    """What one recorded suite says about a claim."""
+
+    suite: str
+    encoders: tuple[str, ...]
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    shown: Shown
+
+
+class CellLine(NamedTuple):
+    """One recorded cell."""
+
+    suite: str
+    encoder: str
+    method: str
+    task: str
+    seed: int
+    status: str
+    score: str
+    minutes: str
+
+
+class Methods(NamedTuple):
+    """The methods of one suite and encoder."""
+
+    suite: str
+    encoder: str
+    table: Table
+
+
+def write_site(folders: list[Path], target: Path) -> Path:
+    """Write the evidence page and each suite's whole report; the page's path.
+
+    Args:
+        folders: recorded suites, or folders of them.
+        target: `index.html` and `reports/<suite>.html` are written there.
+
+    Raises:
+        SteadyTuneError: as `read_recorded`.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        found = [read_recorded(folder, Path(place)) for folder in recorded_folders(folders)]
+        found.sort(key=lambda recorded: -len(cells_of(recorded)))
+        for recorded in found:
+            build_report(recorded.results, target / REPORTS / f"{recorded.name}.html")
+        write_text(target / PAGE, fill("site.html.j2", **contents(found)))
+    return target / PAGE
+
+
+def contents(found: list[Recorded]) -> dict[str, object]:
+    """Everything that the page shows, by the names that its template knows."""
+    cells = [line for recorded in found for line in cells_of(recorded)]
+    counts = Counter(claim.verdict for recorded in found for claim in recorded.judged)
+    return {
+        "title": "SteadyTune: the evidence",
+        "suites": found,
+        "claims": claims_of(found),
+        "verdicts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
+        "methods": [table for recorded in found for table in methods_of(recorded)],
+        "plots": [(recorded.name, plot) for recorded in found if (plot := figure_of("score-cost", recorded.results))],
+        "cells": cells,
+        "machines": machines(found),
+        "choices": {key: sorted({plain(getattr(line, key)) for line in cells}) for key in FILTERS},
+        "plain": plain,
+        "grid": f"{counted(len(found), 'recorded suite')}, {counted(len(cells), 'cell')}",
+    }
+
+
+def claims_of(found: list[Recorded]) -> dict[str, list[Voice]]:
+    """Claim -> what each suite that judged it says, suites with more cells first."""
+    claims: dict[str, list[Voice]] = {}
+    for recorded in found:
+        for claim in recorded.judged:
+            if claim.finding:
+                claims.setdefault(claim.id, []).append(_voice(recorded, claim))
+    return claims
+
+
+def _voice(recorded: Recorded, judged: Judged) -> Voice:
+    claim, results = recorded.claims[judged.id], recorded.results
+    tasks = results.tasks if claim.tasks == "*" else tuple(claim.tasks)
+    return Voice(recorded.name, claim.encoders, tuple(map(plain, claim.methods)), tasks, shown(judged))
+
+
+def plain(method: str) -> str:
+    """A variant's method: what filters name."""
+    return method.partition("~")[0]
+
+
+def methods_of(recorded: Recorded) -> list[Methods]:
+    """A table for each encoder: scores, costs and the front of every method that ran on all shared tasks."""
+    results = select(recorded.results)
+    return [
+        Methods(recorded.name, encoder, table)
+        for encoder in results.encoders
+        if (table := _methods(results, encoder)).lines
+    ]
+
+
+def _methods(results: Results, encoder: str) -> Table:
+    tasks = shared_tasks(results, encoder)
+    rows = []
+    found = standings(results, encoder, tasks)
+    base = found.get(results.baseline)
+    for method, standing in found.items():
+        gain = number(standing.score - base.score, sign=True) if base and method != results.baseline else ""
+        seeds = [len(score.points) for task in tasks if (score := results.score(encoder, method, task))]
+        probability = f"{number(100 * standing.on_front, 0)} %"
+        rows.append((method, number(standing.score), gain, number(standing.cost, 2), probability, min(seeds)))
+    return Table(
+        name=f"methods-{results.name}-{encoder}",
+        title=f"{results.name}, {encoder}",
+        caption=f"Mean over {counted(len(tasks), 'task')} ({', '.join(tasks)}), all recorded seeds.",
+        columns=(
+            "Method",
+            ("Score", "points"),
+            ("Gain", "points"),
+            ("Cost", "× FLOPs"),
+            ("On the front", "probability"),
+            ("Seeds", "at least"),
+        ),
+        blocks=(Block(tuple(rows)),) if rows else (),
+    )
+
+
+def cells_of(recorded: Recorded) -> list[CellLine]:
+    """Every cell that has a record."""
+    results, lines = recorded.results, []
+    for (encoder, method, task), statuses in results.planned():
+        score = results.score(encoder, method, task)
+        for seed, status in statuses.items():
+            if status != "missing":
+                points = score.points.get(seed, math.nan) if score else math.nan
+                seconds = results.seconds.get((encoder, method, task, seed), math.nan)
+                lines.append(CellLine(recorded.name, encoder, method, task, seed, status, number(points),
+                                      number(seconds / 60)))  # fmt: skip
+    return lines
+
+
+def machines(found: list[Recorded]) -> Listing:
+    """Who ran how many cells on what."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for recorded in found:
+        for line in cells_of(recorded):
+            record = recorded.results.record(line.encoder, line.method, line.task, line.seed)
+            where = record.get("environment", {})
+            versions = (f"{name} {where.get(name, '?')}" for name in ("python", "torch", "transformers"))
+            counts[recorded.name, recorded.about.by, str(where.get("device_name", "?")), ", ".join(versions)] += 1
+    rows = tuple((*key, str(count)) for key, count in sorted(counts.items()))
+    return Listing("Machines", ("Suite", "Run by", "Device", "Versions", "Cells"), rows, "llwwr")

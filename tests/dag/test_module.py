@@ -1,0 +1,41 @@
+"""The workflow as a module of another one."""
+
+import shlex
+
+import pytest
+
+SNAKEFILE = """
+rule all:
+    input: "summary.txt"
+
+module steadytune:
+    snakefile: {snakefile!r}
+    config: {{"suite": "mini"}}
+
+use rule * from steadytune exclude all as steadytune_*
+
+rule summary:
+    input: "results/mini/tables/main.md"
+    output: "summary.txt"
+    shell: "wc -l <{{input}} >{{output}}; echo done >>{{output}}"
+"""
+
+pytestmark = pytest.mark.xdist_group("runs")
+
+
+def test_another_workflow_runs_a_suite_and_goes_on_from_its_table(project):
+    outer = project.folder / "outer.smk"
+    outer.write_text(SNAKEFILE.format(snakefile=str(project.folder / "Snakefile")))
+    done = project.snakemake("--snakefile", outer.name)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "steadytune_finetune" in done.stdout
+    lines, last = (project.folder / "summary.txt").read_text().split()
+    assert int(lines) == len((project.results / "tables/main.md").read_text().splitlines())
+    assert last == "done"
+
+
+@pytest.mark.parametrize(("option", "key"), [("seeds=3", "seeds"), ("suite=minni", "did you mean 'mini'")])
+def test_config_names_a_suite_and_nothing_else(project, option, key):
+    done = project.run(*shlex.split(f"snakemake -n --config {option}"))
+    assert done.returncode != 0
+    assert key in done.stdout

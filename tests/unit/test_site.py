@@ -1,0 +1,128 @@
+"""The evidence page: what is read from recorded suites, where methods stand, and how the page filters in a browser."""
+
+import html
+import re
+import shutil
+
+import pytest
+import yaml
+from synthetic import Grid
+from test_report_in_browser import DESKTOP, PHONE, browser, opened  # noqa: F401 (a fixture)
+from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
+
+from steadytune.cells.recorded import write_recorded
+from steadytune.errors import SteadyTuneError
+from steadytune.exports.evidence import recorded_folders
+from steadytune.exports.site import CellLine, contents, write_site
+from steadytune.rendering.web import fill
+from steadytune.results.fronts import standings
+from steadytune.results.loading import load_results
+
+
+def values(method: str, *points: float) -> dict:
+    return {("mini", method, "mini-rte", seed): value for seed, value in enumerate(points)}
+
+
+def test_a_method_is_beaten_by_what_is_better_and_no_dearer(tmp_path):
+    # vanilla costs 1, the others 2 each: r-drop beats lnsr in every draw, and hype-n beats vanilla in none.
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr", "r-drop"), seeds=2)
+    grid.values = values("vanilla", 0.70, 0.72) | values("hype-n", 0.60, 0.61)
+    grid.values |= values("lnsr", 0.75, 0.76) | values("r-drop", 0.80, 0.81)
+    found = standings(load_results(grid.write(tmp_path), grid.suite), "mini", ["mini-rte"])
+    assert list(found) == ["r-drop", "lnsr", "vanilla", "hype-n"]
+    assert found["lnsr"].score == pytest.approx(75.5)
+    assert [found[name].cost for name in ("vanilla", "lnsr")] == [1, 2]
+    assert {name: standing.on_front for name, standing in found.items()} == {
+        "vanilla": 1, "hype-n": 0, "lnsr": 0, "r-drop": 1
+    }  # fmt: skip
+
+
+def test_the_probability_is_that_of_the_bayesian_bootstrap(tmp_path):
+    # Two seeds, differences +1 and -3: with weights w and 1 - w, w uniform, w - 3 (1 - w) > 0 has probability 1/4.
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), seeds=2)
+    grid.values = values("vanilla", 0.5, 0.5) | values("hype-n", 0.71, 0.70) | values("lnsr", 0.70, 0.73)
+    found = standings(load_results(grid.write(tmp_path), grid.suite), "mini", ["mini-rte"])
+    assert found["hype-n"].on_front == pytest.approx(0.25, abs=0.03)
+    assert found["hype-n"].on_front + found["lnsr"].on_front == pytest.approx(1)
+
+
+def test_a_method_without_scores_on_a_task_stands_nowhere(tmp_path):
+    grid = Grid(tasks=("mini-rte", "mini-cola"), seeds=1)
+    grid.statuses = {("mini", "hype-n", "mini-cola", 0): "missing"}
+    results = load_results(grid.write(tmp_path), grid.suite)
+    assert list(standings(results, "mini", ["mini-rte", "mini-cola"])) == ["vanilla"]
+
+
+@pytest.fixture
+def recorded(suite, tmp_path):  # noqa: F811
+    outcome(suite)
+    folder = tmp_path / "given" / "demo"
+    write_recorded(suite, folder)
+    (folder / "suite.yaml").write_text(yaml.safe_dump(SUITE))
+    (folder / "about.yaml").write_text(yaml.safe_dump({"by": "A <b>guest</b>", "note": "Ran </script> here."}))
+    return folder
+
+
+def test_the_page_shows_cells_machines_and_who_ran_them_escaped(recorded, tmp_path):
+    page = write_site([recorded.parent], tmp_path / "site").read_text()
+    assert re.search(r"<th[^>]*>tiny/vanilla/cola/seed-0</th>", page)
+    assert (tmp_path / "site/reports/demo.html").is_file()
+    assert "A &lt;b&gt;guest&lt;/b&gt;" in page
+    assert "<b>guest" not in page
+    assert page.count("</script>") == 1
+    assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", html.unescape(page))
+    assert list(tmp_path.glob("results/*/metrics.parquet")) == []
+
+
+def test_a_cell_that_the_suite_does_not_plan_is_refused(recorded, tmp_path):
+    (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {"grid": [SUITE["grid"][0] | {"methods": ["lnsr"]}]}))
+    with pytest.raises(SteadyTuneError, match=r"cells\.jsonl: tiny/vanilla/cola/seed-0"):
+        write_site([recorded], tmp_path / "site")
+
+
+def test_a_folder_of_another_name_than_its_suite_is_refused(recorded, tmp_path):
+    moved = shutil.copytree(recorded, tmp_path / "other")
+    with pytest.raises(SteadyTuneError, match=r"'demo', expected 'other'"):
+        write_site([moved], tmp_path / "site")
+
+
+def test_folders_without_or_with_two_suites_of_a_name(recorded, tmp_path):
+    with pytest.raises(SteadyTuneError, match=r"store: no recorded suite"):
+        recorded_folders([tmp_path / "store"])
+    copy = shutil.copytree(recorded.parent, tmp_path / "again")
+    with pytest.raises(SteadyTuneError, match=r"again/demo: .*given/demo"):
+        recorded_folders([recorded, copy])
+
+
+def test_five_thousand_cells_are_less_than_five_megabytes():
+    long = "hype-n~sigma=0.001+child-tuning-d"
+    cells = [
+        CellLine("glue-tiny", "roberta-large", long, "mnli-dev@5k", seed, "ok", "81.2", "10.5") for seed in range(5000)
+    ]
+    assert len(fill("site.html.j2", **contents([]) | {"cells": cells})) < 3e6
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_filters_and_links_work_in_a_browser(browser, tmp_path):  # noqa: F811
+    methods, tasks = ("vanilla", "hype-n~sigma=0.1", "lnsr"), ("mini-rte", "mini-cola")
+    cells = [CellLine("mini", "tiny", m, t, 0, "ok", "70.0", "1.0") for m in methods for t in tasks]
+    choices = {"suite": ["mini"], "encoder": ["tiny"], "method": ["hype-n", "lnsr"], "task": list(tasks)}
+    page = tmp_path / "index.html"
+    page.write_text(fill("site.html.j2", **contents([]) | {"cells": cells, "choices": choices}))
+    shown = (
+        "[...document.querySelectorAll('#list tbody tr')].filter(r => r.offsetHeight).map(r => r.cells[0].innerText)"
+    )
+
+    seen = opened(browser, page.as_uri())
+    assert len(seen.evaluate(shown)) == 6
+    seen.select_option("select[name=method]", "hype-n")
+    assert seen.evaluate(shown) == [f"tiny/hype-n~sigma=0.1/{task}/seed-0" for task in tasks]
+    assert "method=hype-n" in seen.url
+    seen.click("#list tbody tr:not([hidden]) th")
+    command = "steadytune verify mini --published tiny/hype-n~sigma=0.1/mini-rte/seed-0"
+    assert seen.inner_text("#command") == command
+    linked = opened(browser, seen.url, PHONE, color_scheme="dark")
+    assert linked.evaluate(shown) == seen.evaluate(shown)
+    assert linked.inner_text("#command") == command
+    assert linked.evaluate("document.documentElement.scrollWidth") <= PHONE
