@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     # What the DAG's jobs call; each is also usable by hand.
     finetune = command("finetune", commands.finetune, device=True)
     finetune.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
-    finetune.add_argument("--keep-model", action="store_true", help="keep the fine-tuned weights beside the record")
+    finetune.add_argument("--for-inside", action="store_true", help="write the weights for the inside stage too")
     variability = command("variability", commands.variability, device=True)
     variability.add_argument("encoder")
     variability.add_argument("task")

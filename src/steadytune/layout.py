@@ -92,7 +92,7 @@ def history_path(of: Of, cell: object) -> Path:
 
 
 def model_path(of: Of, cell: object) -> Path:
-    """A cell's fine-tuned weights, where they are kept for a while."""
+    """A cell's fine-tuned weights, if the suite keeps them."""
     return cell_folder(of, cell) / MODEL
 
 
@@ -137,6 +137,11 @@ def inside_folder(of: Of) -> Path:
 def inside_path(of: Of, cell: object) -> Path:
     """What is measured inside a cell's fine-tuned encoder; beside it, as `.npz`, what is compared between seeds."""
     return inside_folder(of) / f"{cell}.json"
+
+
+def inside_model_path(of: Of, cell: object) -> Path:
+    """A cell's fine-tuned weights until they have been measured inside."""
+    return inside_folder(of) / f"{cell}.safetensors"
 
 
 def inside_before_path(of: Of, encoder: str, task: str) -> Path:

@@ -1,5 +1,6 @@
 # One job = one cell: trains, evaluates in domain and on every transfer set, and leaves its record. Cells whose layers are
-# analysed afterwards use the rule finetune_kept (inside.smk), which also keeps the fine-tuned weights.
+# analysed afterwards use the rule finetune_kept (inside.smk), which also writes the weights for that. Weights that the
+# suite keeps (`keep`) are the cell's own business: no rule names them, because `keep: best` deletes some again.
 
 
 rule finetune:

@@ -1,4 +1,4 @@
-# What fine-tuning does inside: the fine-tuned weights are kept until they have been looked into.
+# What fine-tuning changes inside an encoder. The weights are temporary: they are deleted once they have been analysed.
 
 
 use rule finetune as finetune_kept with:

@@ -1,24 +1,31 @@
-"""A cell's fine-tuned model, kept as a file for what is measured inside it, and read again."""
+"""A cell's fine-tuned weights: written to a file, kept beside the record as the suite says, and read again."""
 
+import math
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_model, save_file, save_model
 
 from steadytune.cells.inputs import selected_layer
 from steadytune.cells.material import Material
 from steadytune.encoders.encoder import Encoder
+from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, safetensors_errors
-from steadytune.layout import model_path
+from steadytune.layout import model_path, record_path
 from steadytune.methods.base import Composition, Setup
+from steadytune.schema import read_json
 from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
+from steadytune.suite.variants import base
 
 
 def keep(encoder: Encoder | None, path: Path) -> None:
     """Write the model's state (float32, tensors that are shared once) to `path`, a `.safetensors` file, atomically.
 
-    Without an encoder, for a cell that came to no end, the file is there and empty: the workflow waits for it.
+    Without an encoder, for a cell whose training did not finish, the file has no tensors: the workflow waits for it.
     """
     with atomic_path(path) as temporary, safetensors_errors(path):
         if encoder is None:
@@ -27,8 +34,55 @@ def keep(encoder: Encoder | None, path: Path) -> None:
             save_model(encoder.model, str(temporary))
 
 
-def load_kept(suite: Suite, cell: Cell, device: str) -> Material:
-    """A cell's data and its fine-tuned encoder, in evaluation mode; transfer sets are left out.
+def keep_beside(suite: Suite, cell: Cell, encoder: Encoder | None) -> None:
+    """Write a cell's weights beside its record if the suite keeps any; otherwise remove those of an earlier run."""
+    path = model_path(suite, cell)
+    if encoder is None or suite.file.keep == "none":
+        path.unlink(missing_ok=True)
+    else:
+        keep(encoder, path)
+
+
+def drop_all_but_best(suite: Suite, cell: Cell) -> None:
+    """Remove the weights of every cell of `cell`'s encoder, method and task whose record is not the best of them.
+
+    Called by each cell after it has written its record. The cell that finishes last sees all records, so the best
+    weights remain in whatever order cells run, also side by side; a cell that is killed before this runs again.
+    """
+    alike = [other for other in suite.cells if _group(other) == _group(cell)]
+    best = best_cell(suite, alike)
+    for other in alike:
+        if other != best and record_path(suite, other).is_file():
+            model_path(suite, other).unlink(missing_ok=True)
+
+
+def best_cell(suite: Suite, cells: Iterable[Cell]) -> Cell | None:
+    """The cell with the highest development score of those that ended ok with the suite's present settings.
+
+    The first in the suite's order if several have it; None if there is none.
+    """
+    scores = {}
+    for cell in cells:
+        with suppress(SteadyTuneError):
+            record = read_json(record_path(suite, cell))
+            if record["status"] == "ok" and record["spec"] == suite.spec(cell).to_dict():
+                scores[cell] = development_score(record)
+    return max(scores, key=lambda cell: scores[cell], default=None)
+
+
+def development_score(record: dict[str, Any]) -> float:
+    """The headline metric on held-out training data, or else on the task's evaluation split; -inf if undefined."""
+    by_kind = {found["kind"]: found["metrics"][found["headline"]] for found in record["evaluations"]}
+    value = by_kind.get("held_out", by_kind.get("in_domain"))
+    return -math.inf if value is None else value
+
+
+def _group(cell: Cell) -> tuple[str, str, str]:
+    return cell.encoder, base(cell.method), cell.task
+
+
+def load_kept(suite: Suite, cell: Cell, path: Path, device: str) -> Material:
+    """A cell's data and its fine-tuned encoder, in evaluation mode, with the weights in `path`; no transfer sets.
 
     The encoder is built as training built it, methods' `prepare` included, for the layers that they drop and the
     modules that they add; then every weight is read.
@@ -38,6 +92,6 @@ def load_kept(suite: Suite, cell: Cell, device: str) -> Material:
     streams = Streams(cell_seed(spec.seed, spec.task), device)
     method = Composition([part.build() for part in spec.parts])
     method.prepare(Setup(material.encoder, streams, material.objective, material.train, material.selected_layer))
-    load_model(material.encoder.model, model_path(suite, cell), device=device)
+    load_model(material.encoder.model, path, device=device)
     material.encoder.model.eval()
     return material

@@ -17,6 +17,9 @@ from steadytune.training.usage import Usage
 BESIDE = (PREDICTIONS, HISTORY)
 """The files that lie beside a record."""
 
+TRAINED: tuple[Status, ...] = ("ok", "degenerate")
+"""How cells end that leave usable weights: those of the others are not numbers, or do not exist."""
+
 EvaluationKind = Literal["in_domain", "transfer", "held_out"]
 
 
@@ -123,7 +126,7 @@ class Record:
     """Peak bytes: host, and device where there is one."""
     usage: Usage
     files: dict[str, str]
-    """SHA-256 of the files beside it, by name: `BESIDE`."""
+    """SHA-256 of the files beside it, by name: `BESIDE`, and that of the fine-tuned weights if they were kept."""
     seal: str = field(default="", compare=False)
     """SHA-256 of all of the above; added when the record is written."""
     version: Literal["3"] = "3"

@@ -19,7 +19,7 @@ from steadytune.cells import record as records
 from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.cells.environment import environment
 from steadytune.cells.inputs import cell_fingerprint, selected_layer
-from steadytune.cells.keeping import keep
+from steadytune.cells.keeping import drop_all_but_best, keep, keep_beside
 from steadytune.cells.material import EvaluationSet, Material, verified_inputs, weights_digest
 from steadytune.cells.memory import keep_freed_memory
 from steadytune.encoders.batching import order_digest
@@ -60,13 +60,13 @@ def run_cell(
     cell: Cell,
     meter: Meter | None = None,
     *,
-    keep_model: bool = False,
+    weights: Path | None = None,
     verified: records.Record | None = None,
 ) -> None:
     """Train and evaluate a cell and write its record, predictions and history.
 
     meter: a running meter, started before the imports.
-    keep_model: also write the fine-tuned model, or an empty file if training did not finish.
+    weights: also write the fine-tuned weights there, or an empty file if training did not finish.
     verified: an existing record to reproduce. Output then goes to the cell's verification folder, and a method that
         reads l* (the layer that the variability stage selects) gets the recorded one.
 
@@ -98,9 +98,14 @@ def run_cell(
         # Scores of the sets that came before the error are no cell's: tables would count them in.
         outcome.evaluations, outcome.predictions = [], {}
         log.warning("the cell ends as out_of_memory", exc_info=True)
-    if keep_model:
-        keep(material.encoder if material and outcome.training else None, folder / MODEL)
+    trained = material.encoder if material and outcome.training else None
+    if weights:
+        keep(trained, weights)
+    if not verified:
+        keep_beside(suite, cell, trained if outcome.status in records.TRAINED else None)
     _write(folder, spec, outcome, device, inputs, mark, meter)
+    if not verified and suite.file.keep == "best":
+        drop_all_but_best(suite, cell)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
 
@@ -232,6 +237,6 @@ def _write(
         timing=meter.timing(),
         memory=meter.memory(device),
         usage=meter.usage(outcome.training.flops if outcome.training else None),
-        files={name: sha256(folder / name) for name in (PREDICTIONS, HISTORY)},
+        files={name: sha256(folder / name) for name in (PREDICTIONS, HISTORY, MODEL) if (folder / name).is_file()},
     )
     records.write_record(record, folder)

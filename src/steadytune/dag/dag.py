@@ -12,7 +12,7 @@ from steadytune.dag import digests
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import Kind, inside_before_path, inside_path, model_path, record_path, variability_path
+from steadytune.layout import Kind, inside_before_path, inside_model_path, inside_path, record_path, variability_path
 from steadytune.schema import read_yaml
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import entry_digest, generated_corpus, suite_lock
@@ -120,12 +120,12 @@ class Dag(Targets):
 
     @staticmethod
     def keep_option(wildcards: Any, output: Any) -> str:
-        """The option that keeps a cell's model, where the rule's output has one.
+        """The option that keeps a cell's weights for the inside stage, if they are among the rule's outputs.
 
-        Snakemake leaves a parameter that follows from the output out of what makes a job run again, so that no finished
-        cell is trained anew because its model is no longer asked for.
+        Snakemake does not rerun a job because a parameter derived from its output changed, so no finished cell is
+        trained again because its weights are no longer needed.
         """
-        return "--keep-model" if "model" in output.keys() else ""  # noqa: SIM118 (not a mapping)
+        return "--for-inside" if "model" in output.keys() else ""  # noqa: SIM118 (not a mapping)
 
     def cell_threads(self, wildcards: Any) -> int:
         """A cell's threads are part of its settings, not of the machine."""
@@ -135,7 +135,7 @@ class Dag(Targets):
         """What a measurement inside a fine-tuned encoder reads."""
         cell = _cell(wildcards)
         spec, output = _said(lambda: self.suite.spec(cell)), inside_path(self.suite, cell)
-        kept = [str(model_path(self.suite, cell)), str(record_path(self.suite, cell))]
+        kept = [str(inside_model_path(self.suite, cell)), str(record_path(self.suite, cell))]
         return kept + self._needed(self._inside_receipts(spec.model, spec.task), output)
 
     def inside_before_inputs(self, wildcards: Any) -> list[str]:

@@ -15,11 +15,11 @@ from steadytune.layout import (
     figures_folder,
     history_path,
     inside_before_path,
+    inside_model_path,
     inside_path,
     inside_table_path,
     macros_path,
     metrics_path,
-    model_path,
     predictions_path,
     record_path,
     report_path,
@@ -68,8 +68,8 @@ class Targets:
 
     @property
     def kept_model(self) -> str:
-        """The fine-tuned weights of a cell that is looked into, with one wildcard for the cell."""
-        return str(model_path(self.suite, "{cell}"))
+        """The fine-tuned weights of a cell that is analysed inside, with one wildcard for the cell."""
+        return str(inside_model_path(self.suite, "{cell}"))
 
     @property
     def inside_pattern(self) -> str:

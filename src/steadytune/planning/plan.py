@@ -18,6 +18,7 @@ from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import RECEIPT
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
+from steadytune.suite.variants import base
 from steadytune.text import ranges
 
 TARGETS = "plan.txt"
@@ -152,7 +153,12 @@ def _disk(plan: Plan) -> list[str]:
             f" of AdamW's moments of the cells that run){several}"
         )
     if inside := [weights[cell] for cell in plan.suite.inside_cells if cell in weights]:
-        lines.append(f"  and {_total(inside, _size)} of fine-tuned weights, until they have been looked into")
+        lines.append(f"  and {_total(inside, _size)} of fine-tuned weights until they have been measured inside")
+    if plan.suite.file.keep == "all" and weights:
+        lines.append(f"  and {_total(list(weights.values()), _size)} of fine-tuned weights")
+    if plan.suite.file.keep == "best" and weights:
+        best = {(cell.encoder, base(cell.method), cell.task): size for cell, size in weights.items()}
+        lines.append(f"  and {_total(list(best.values()), _size)} of fine-tuned weights, of the best cells")
     return lines
 
 

@@ -156,6 +156,9 @@ class SuiteFile(Checked):
     """The suite's own tasks, beside those of the task table."""
     grid: tuple[Grid, ...] = Field(min_length=1)
     overrides: tuple[Override, ...] = ()
+    keep: Literal["best", "all", "none"] = "none"
+    """Fine-tuned weights that stay beside their records: `best` is one cell by encoder, method (all its variants) and
+    task, by its score on the development set, or on held-out training data if the protocol holds some out."""
     transfer: dict[str, tuple[str, ...]] = {}
     """Evaluation sets by trained task, where they are not those of the task table."""
     variability: VariabilitySettings = VariabilitySettings()

@@ -8,7 +8,7 @@ import numpy as np
 
 from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.cells.keeping import load_kept
-from steadytune.cells.record import read_record
+from steadytune.cells.record import TRAINED, read_record
 from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
@@ -19,7 +19,14 @@ from steadytune.layers.inside.drift import parameter_distance
 from steadytune.layers.inside.measure import Measured, measure, pool
 from steadytune.layers.inside.probes import probe
 from steadytune.layers.pooling import special_token_ids
-from steadytune.layout import dataset_folder, inside_before_path, inside_path, model_folder, record_path
+from steadytune.layout import (
+    dataset_folder,
+    inside_before_path,
+    inside_model_path,
+    inside_path,
+    model_folder,
+    record_path,
+)
 from steadytune.methods.support.objective import Classification, Regression
 from steadytune.store.receipt import verify
 from steadytune.streams import Streams, cell_seed
@@ -31,8 +38,6 @@ from steadytune.tasks.data import Encoded, encode, load_split
 from steadytune.tasks.subsets import subset_rows
 from steadytune.tasks.table import Task
 
-# Ends of a cell that leave a model worth measuring: the weights of the others are not numbers, or are not there.
-TRAINED = ("ok", "degenerate")
 SHARED_EXAMPLES = 64
 """Between seeds, representations are compared on so many examples: their Gram matrices stay small."""
 
@@ -116,7 +121,7 @@ def write_inside(suite: Suite, cell: Cell) -> None:
         device = _start(spec.protocol)
         before = _load_before(suite, cell.encoder, spec.task, spec.seed, device)
         bench = Bench.load(suite, spec.model, spec.task, spec.protocol)
-        after = load_kept(suite, cell, device).encoder
+        after = load_kept(suite, cell, inside_model_path(suite, cell), device).encoder
         start, end = bench.pool(before), bench.measure(after)
         found |= end.numbers() | {
             "probes": bench.probe(after),
