@@ -3,6 +3,9 @@
 What a suite leaves is asked for by the suite, or by the folder of its results where that lies elsewhere: recorded runs,
 results that are looked at without their suite. Cells are given as such, or as a path below `cells/`; parts of a path
 may be Snakemake's wildcards.
+
+Files of the project (the lock, suites, claims, published numbers, the Snakefile) are given by their paths in its
+repository; `project_file` finds them in a clone and in an installed package.
 """
 
 from pathlib import Path
@@ -36,6 +39,25 @@ MODEL = "model.safetensors"
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")
 RECORDED = Path("published/recorded")
+SOURCE = Path(__file__).resolve().parents[1]
+"""What has to be on Python's path for the package: `src` of a clone, or the site-packages it is installed in."""
+
+
+def project_folder() -> Path:
+    """The folder with the project's files.
+
+    The current folder if it is a clone (told by its lock); else the clone that this package lies in; else what its
+    wheel brought along.
+    """
+    if LOCK.is_file():
+        return Path()
+    clone = SOURCE.parent
+    return clone if (clone / LOCK).is_file() else SOURCE / "steadytune" / "_project"
+
+
+def project_file(path: Path) -> Path:
+    """A file or folder of the project, by its path in the repository; relative if the current folder is a clone."""
+    return project_folder() / path
 
 
 def staged_folder(store: Path, kind: Kind, key: str) -> Path:

@@ -44,6 +44,9 @@ def test_the_shipped_lists_are_small_and_smaller_ones_lie_in_larger_ones():
 def store(tmp_path, monkeypatch) -> Path:
     """Forty RTE rows, two without gold, and lists of five and of a thousand to be published."""
     monkeypatch.chdir(tmp_path)
+    # Told by its lock, the folder is the project's.
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/lock.yaml").touch()
     monkeypatch.setattr("steadytune.tasks.publish.SIZES", (5, 1000))
     write_rows(tmp_path, [-1, *[0, 1] * 19, -1])
     return tmp_path

@@ -16,10 +16,10 @@ from steadytune.cells.checked import Checked
 from steadytune.cells.inputs import cell_fingerprint, input_folders, selected_layer
 from steadytune.cells.record import BESIDE, damaged_file, read_record
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import LOCK, RECORD, Kind, cell_folder, checked_path, record_path, running_path
+from steadytune.layout import LOCK, RECORD, Kind, cell_folder, checked_path, project_file, record_path, running_path
 from steadytune.locks import is_held
 from steadytune.store.inventory import outdated
-from steadytune.store.lock import Lock, load_lock
+from steadytune.store.lock import load_lock
 from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
@@ -80,7 +80,7 @@ class _Judge:
     def __init__(self, suite: Suite, *, deep: bool, scores: bool, as_recorded: bool) -> None:
         self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
         self.checked = Checked(checked_path(suite), forget=deep)
-        self.lock: Lock | None = load_lock(LOCK) if LOCK.exists() else None
+        self.lock = load_lock(project_file(LOCK))
         self.staged = cache(self._staged)
 
     def __call__(self, cell: Cell) -> CellStatus:
@@ -157,7 +157,7 @@ class _Judge:
             receipt = read_receipt(folder)
         except SteadyTuneError as error:
             return "unstaged", f"what it read is not there to compare ({error})"
-        if self.lock and (reason := outdated(kind, key, receipt, self.lock, self.suite.sources)):
+        if reason := outdated(kind, key, receipt, self.lock, self.suite.sources):
             return "inputs", f"input {key} is outdated: {reason}"
         return receipt_digest(receipt)
 

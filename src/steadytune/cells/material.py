@@ -13,7 +13,7 @@ from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder, load_tokenizer
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import LOCK, model_folder
+from steadytune.layout import LOCK, model_folder, project_file
 from steadytune.methods.support.objective import Classification, Objective, Regression, Spans
 from steadytune.store.inventory import outdated
 from steadytune.store.lock import load_lock
@@ -37,10 +37,10 @@ def verified_inputs(suite: Suite, spec: Spec) -> list[Input]:
     Raises:
         SteadyTuneError: a folder that is not staged, damaged, or not what the lock pins.
     """
-    found, lock = [], load_lock(LOCK) if LOCK.exists() else None
+    found, lock = [], load_lock(project_file(LOCK))
     for (kind, key), folder in input_folders(spec, suite.file.store).items():
         receipt = verify(folder)
-        if lock and (reason := outdated(kind, key, receipt, lock, suite.sources)):
+        if reason := outdated(kind, key, receipt, lock, suite.sources):
             raise SteadyTuneError(f"{folder}: outdated: {reason}: {HOW_TO_STAGE}")
         digest = receipt_digest(receipt)
         found.append(Input(kind=kind, key=key, source=receipt.source, revision=receipt.revision,

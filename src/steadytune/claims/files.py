@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from steadytune.claims.claim import Claim, Difference, Gain
 from steadytune.errors import SteadyTuneError, unknown
+from steadytune.layout import project_file
 from steadytune.methods.registry import parse
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.suite.suite import Suite
@@ -55,12 +56,13 @@ def load_claims(path: Path) -> tuple[Claim, ...]:
     return claims
 
 
-def find_claims(names: Iterable[str], where: str, folder: Path = CLAIMS) -> tuple[Claim, ...]:
+def find_claims(names: Iterable[str], where: str, folder: Path | None = None) -> tuple[Claim, ...]:
     """The claims that a suite names, each once: all of a file by its name, or one by its id.
 
     Raises:
         SteadyTuneError: a name that is neither, or a file that does not hold.
     """
+    folder = folder or project_file(CLAIMS)
     names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     # An id may stand in any file.
     wanted = names if paths.keys() >= set(names) else paths

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, unknown
+from steadytune.layout import project_file
 from steadytune.schema import read_yaml
 
 PUBLISHED = Path("published")
@@ -41,12 +42,13 @@ class Row:
     note: str
 
 
-def load_published(paper: str, folder: Path = PUBLISHED) -> tuple[Row, ...]:
+def load_published(paper: str, folder: Path | None = None) -> tuple[Row, ...]:
     """The printed numbers of a paper, by the name of its file.
 
     Raises:
         SteadyTuneError: no such file, another header, or a value that is no number.
     """
+    folder = folder or project_file(PUBLISHED)
     path = folder / f"{paper}.csv"
     if not path.is_file():
         raise unknown("paper", paper, (file.stem for file in folder.glob("*.csv")), str(folder))
@@ -58,9 +60,9 @@ def load_published(paper: str, folder: Path = PUBLISHED) -> tuple[Row, ...]:
         return tuple(_row(path, reader.line_num, fields) for fields in reader)
 
 
-def load_inconsistencies(folder: Path = PUBLISHED) -> list[dict[str, Any]]:
+def load_inconsistencies(folder: Path | None = None) -> list[dict[str, Any]]:
     """What is known not to fit together inside the papers."""
-    return read_yaml(folder / "inconsistencies.yaml")
+    return read_yaml((folder or project_file(PUBLISHED)) / "inconsistencies.yaml")
 
 
 def printed_means(rows: Iterable[Row], *, table: str, model: str, row: str) -> dict[str, Row]:

@@ -18,6 +18,7 @@ from steadytune.claims.layer_evidence import gather_draws, pairs_of
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.significance import holm
 from steadytune.errors import unknown
+from steadytune.layout import project_file
 from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
 from steadytune.suite.loading import DEFAULT_SUITE
@@ -237,7 +238,7 @@ def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
     """The command that runs what is missing: in this suite, or in the claim's own where this one lacks cells."""
     name, path = suite.name, suite.path
     if evidence.outside:
-        path = Path("config") / f"{claim.suite}.yaml"
+        path = project_file(Path("config") / f"{claim.suite}.yaml")
         if claim.suite is None or claim.suite == suite.name or not path.exists():
             return None
         name = claim.suite

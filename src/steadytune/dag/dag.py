@@ -12,7 +12,15 @@ from steadytune.dag import digests
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import Kind, inside_before_path, inside_model_path, inside_path, record_path, variability_path
+from steadytune.layout import (
+    Kind,
+    inside_before_path,
+    inside_model_path,
+    inside_path,
+    project_file,
+    record_path,
+    variability_path,
+)
 from steadytune.schema import read_yaml
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import entry_digest, generated_corpus, suite_lock
@@ -44,7 +52,7 @@ class Dag(Targets):
             raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")
         if not configfiles and (others := [key for key in config if key != "suite"]):
             raise SteadyTuneError(f"--config {others[0]}=…: a suite's settings stand in its file; use --configfile")
-        named = configfiles[0] if configfiles else find_suite(config["suite"]) if config else DEFAULT_SUITE
+        named = configfiles[0] if configfiles else find_suite(config["suite"]) if config else project_file(DEFAULT_SUITE)
         path = Path(named).absolute()
         # One spelling however Snakemake was called, on a cluster's nodes too, because the path is a job's parameter.
         dag = cls(load_suite(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -11,6 +11,7 @@ from pathlib import Path
 from steadytune.dag import repair
 from steadytune.dag.supervision import supervise
 from steadytune.dag.targets import Targets
+from steadytune.layout import SOURCE, project_file
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
 
@@ -40,13 +41,14 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         arguments: further arguments for Snakemake.
         stale: also train again what was trained by other code.
     """
-    command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--logger", "steadytune"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(project_file(Path("Snakefile")))]
+    command += ["--configfile", str(suite.path), "--logger", "steadytune"]
     # Last, because it takes one value and the options before it any number: targets may follow.
     command += ["--cores", cores]
     environment = os.environ | {
         # Jobs call `python`, which has to be this one, in an activated environment or not.
         "PATH": _first(str(Path(sys.executable).parent), "PATH"),
-        "PYTHONPATH": _first(str(Path(__file__).resolve().parents[1]), "PYTHONPATH"),
+        "PYTHONPATH": _first(str(SOURCE), "PYTHONPATH"),
         HELD: "1",
     }
     with hold(LOCK, said="another run works in this folder; waiting for its end") as lock:

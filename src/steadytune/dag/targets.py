@@ -21,6 +21,7 @@ from steadytune.layout import (
     macros_path,
     metrics_path,
     predictions_path,
+    project_file,
     record_path,
     report_path,
     results_folder,
@@ -135,7 +136,7 @@ class Targets:
         return [
             str(path)
             for folder, ending in ((CLAIMS, "yaml"), (PUBLISHED, "csv"))
-            for path in sorted(folder.glob(f"*.{ending}"))
+            for path in sorted(project_file(folder).glob(f"*.{ending}"))
         ]
 
     @property

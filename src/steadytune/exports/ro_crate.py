@@ -28,6 +28,8 @@ from steadytune.layout import (
     macros_path,
     metrics_path,
     predictions_path,
+    project_file,
+    project_folder,
     record_path,
     report_path,
     tables_folder,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 CITATION = Path("CITATION.cff")
 SETTINGS = (LOCK, Path("requirements.lock"), Path("environment.yml"), Path("LICENSE"), CITATION)
-"""What a run depends on besides the suite's own file, as far as the project has it."""
+"""What a run depends on besides the suite's own file, as far as the project has it: files of the project."""
 
 FILES = (report_path, metrics_path, inside_table_path, macros_path, all_tables_path)
 FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder)
@@ -102,7 +104,7 @@ def suite_files(suite: Suite) -> Iterator[Path]:
     report = report_path(suite)
     if not report.is_file():
         raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")
-    candidates = [suite.path, *SETTINGS, *(path(suite) for path in FILES)]
+    candidates = [suite.path, *map(project_file, SETTINGS), *(path(suite) for path in FILES)]
     found = [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
     candidates += [path for path in found if _is_named(path, suite)]
     candidates += [path(suite, cell) for cell in suite.cells for path in (record_path, predictions_path, history_path)]
@@ -138,7 +140,7 @@ def _describe(crate: "ROCrate", suite: Suite, files: list[Path]) -> None:
     crate.add_file(sums, CHECKSUMS, properties={"name": "SHA-256 of every file", "encodingFormat": "text/plain"})
     records = [read_json(path) for path in files if path.name == RECORD]
     program = {"@type": "SoftwareApplication", "name": "SteadyTune", "softwareVersion": _version(records)}
-    settings = [entity for path, entity in added.items() if path in (suite.path, *SETTINGS)]
+    settings = [entity for path, entity in added.items() if path in (suite.path, *map(project_file, SETTINGS))]
     crate.add_action(
         _entity(crate, "#steadytune", program),
         identifier="#run",
@@ -150,7 +152,7 @@ def _describe(crate: "ROCrate", suite: Suite, files: list[Path]) -> None:
 
 def _describe_root(crate: "ROCrate", suite: Suite) -> Any:
     """The crate as a whole: title, licence, papers; returns its authors, which it has from `CITATION.cff`."""
-    citation = read_yaml(CITATION)
+    citation = read_yaml(project_file(CITATION))
     crate.name = f"{suite.file.title}: results"
     crate.description = suite.file.description or f"The results of SteadyTune's suite {suite.name}."
     licence = {"@type": "CreativeWork", "name": citation["license"]}
@@ -171,7 +173,10 @@ def _entity(crate: "ROCrate", identifier: str, properties: dict[str, Any]) -> An
 
 def _place(path: Path, suite: Suite) -> str:
     """Where a file stands in the crate: as in the project; a suite's file from elsewhere stands beside the others."""
-    return f"config/{path.name}" if path == suite.path else path.as_posix()
+    if path == suite.path:
+        return f"config/{path.name}"
+    project = project_folder()
+    return (path.relative_to(project) if path.is_relative_to(project) else path).as_posix()
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
+from steadytune.layout import SOURCE, project_file
 from steadytune.rendering.figures import draw
 from steadytune.rendering.formats import write_table
 from steadytune.rendering.page import contents
@@ -21,7 +22,7 @@ from steadytune.results.model import Results
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "report.ipynb"
+NOTEBOOK = Path("notebooks/report.ipynb")
 
 TIMEOUT_S = 600
 """For one cell of the notebook; the figures of a grid of thousands of cells take a minute."""
@@ -53,19 +54,20 @@ def build_report(results: Results, output: Path) -> None:
     log.info("wrote %s", output)
 
 
-def build_notebook(suite: Path, output: Path, notebook: Path = NOTEBOOK) -> None:
+def build_notebook(suite: Path, output: Path, notebook: Path | None = None) -> None:
     """Execute `notebook` on a suite's results and write it, with what its cells show, to `output`.
 
     Args:
         suite: the suite's file.
         output: the executed notebook.
-        notebook: its cell tagged `parameters` is replaced by one that names the suite's file.
+        notebook: by default the project's; its cell tagged `parameters` is replaced by one that names the suite's file.
 
     Raises:
         SteadyTuneError: the notebook is absent, has no such cell, or one of its cells failed.
     """
     import nbformat
 
+    notebook = notebook or project_file(NOTEBOOK)
     if not notebook.is_file():
         raise SteadyTuneError(f"{notebook}: no such notebook")
     node = nbformat.read(notebook, as_version=4)
@@ -85,9 +87,8 @@ def _execute(node: "NotebookNode", notebook: Path) -> None:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    package = str(Path(__file__).resolve().parents[2])
     with tempfile.TemporaryDirectory() as private:
-        path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
         # A kernel specification installed elsewhere under the same name would start another interpreter.
         specifications = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
         # Sockets in a private folder, not TCP ports, which other users of the machine could connect to.

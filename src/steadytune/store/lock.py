@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.layout import LOCK, Kind
+from steadytune.layout import LOCK, Kind, project_file
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.store.pins import (
     FilePin,
@@ -98,7 +98,7 @@ class Lock(Checked):
         """The file that says how the project trains an encoder itself; None for one that is staged or shipped."""
         pins = self.entry("models", key).pins()
         pin = pins.get("pretrained")
-        return Path(pin.config) if isinstance(pin, PretrainedPin) and "shipped" not in pins else None
+        return project_file(Path(pin.config)) if isinstance(pin, PretrainedPin) and "shipped" not in pins else None
 
 
 def generated_corpus(settings: Mapping[str, Any]) -> str | None:
@@ -124,7 +124,7 @@ def suite_lock(suite: "Suite") -> Lock:
     Raises:
         SteadyTuneError: as `load_lock`, or an own encoder that was not staged yet.
     """
-    lock, folder = load_lock(LOCK), suite.path.resolve().parent
+    lock, folder = load_lock(project_file(LOCK)), suite.path.resolve().parent
     datasets, models = dict(lock.datasets), dict(lock.models)
     for name, entry in suite.file.tasks.items():
         where = f"{suite.path}: tasks.{name}"

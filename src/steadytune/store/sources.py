@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from steadytune.errors import SteadyTuneError
+from steadytune.layout import project_file
 from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, LocalPin, ShippedPin
 from steadytune.store.receipt import Receipt, StagedFile, measure
 
@@ -97,7 +98,7 @@ class ShippedSource(Source):
 
     def __init__(self, where: str, pin: ShippedPin) -> None:
         super().__init__(where, pin.origin, "lock", pin.files)
-        self.folder = Path(pin.folder)
+        self.folder = project_file(Path(pin.folder))
 
     def get(self, name: str, downloads: Path) -> Path:
         """Copy a file of the repository."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from steadytune.errors import unknown
+from steadytune.layout import project_file
 from steadytune.methods import registry
 from steadytune.schema import check, read_yaml
 from steadytune.suite.checks import check_names, check_settings
@@ -35,10 +36,15 @@ def load_suite(path: Path, results: Path | None = None) -> Suite:
 
 
 def find_suite(name: str) -> Path:
-    """The file of a suite given by path (`config/mini.yaml`) or by name (`mini`)."""
+    """The file of a suite given by path (`config/mini.yaml`) or by name (`mini`).
+
+    A name stands for a file in the current folder, or else for one of the project's.
+    """
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
         return path
+    if (own := Path(f"{name}.yaml")).is_file():
+        return own
     known = {file.stem: file for file in _suite_files()}
     if name not in known:
         raise unknown("suite", name, known, "config/")
@@ -46,4 +52,4 @@ def find_suite(name: str) -> Path:
 
 
 def _suite_files() -> Iterator[Path]:
-    return (path for path in sorted(Path("config").glob("*.yaml")) if path.name != "lock.yaml")
+    return (path for path in sorted(project_file(Path("config")).glob("*.yaml")) if path.name != "lock.yaml")

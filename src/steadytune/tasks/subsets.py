@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steadytune.errors import SteadyTuneError
+from steadytune.layout import project_file
 from steadytune.tasks.table import Task, spell_size
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def check_published(task: Task, rows: np.ndarray, whole: "Dataset") -> None:
     Raises:
         SteadyTuneError: the list is of these very rows and names others: the rule no longer draws what was published.
     """
-    path = list_path(task, len(rows))
+    path = project_file(list_path(task, len(rows)))
     if not path.is_file():
         return
     published = read_list(path)

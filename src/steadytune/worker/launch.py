@@ -10,11 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from steadytune.layout import SOURCE
 from steadytune.worker.request import ADDRESS
 
 log = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).resolve().parents[2]
 # Arrow's allocator has a thread of its own otherwise, and a process with threads cannot fork safely. The other
 # variables keep OpenMP and BLAS from starting theirs, and torch from opening CUDA when it only counts devices.
 QUIET = {

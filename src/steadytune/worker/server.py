@@ -25,6 +25,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
+from steadytune.layout import SOURCE
 from steadytune.offline import go_offline
 from steadytune.worker.request import STATUS, Request, interpreter
 
@@ -212,8 +213,8 @@ class Worker:
 
 def code_state() -> int:
     """A number that changes when the package's files or the installed packages do."""
-    source = Path(__file__).resolve().parents[2]
-    files = [*source.rglob("*.py"), Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))]
+    ours = [path for package in ("steadytune", "minilanguage") for path in (SOURCE / package).rglob("*.py")]
+    files = [*ours, Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))]
     found = []
     for path in files:
         with suppress(OSError):
