@@ -70,6 +70,9 @@ def test_an_installed_wheel_runs_own_data_from_an_empty_folder(installed, tmp_pa
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    where = "import steadytune; print(steadytune.__file__)"
+    found = subprocess.run([installed / "python", "-c", where], env=environment, capture_output=True, text=True).stdout
+    assert Path(found).is_relative_to(installed.parent)
     steadytune("run", "mine.yaml", "--cores", "2")
     assert (folder / "results/mine/report.html").is_file()
     assert len(list((folder / "results/mine/cells").rglob("record.json"))) == 4

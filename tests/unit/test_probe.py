@@ -29,7 +29,7 @@ def project(suite, tmp_path, monkeypatch, root):  # noqa: F811
         kind, _, key = where.partition("/")
         files = (tmp_path / "store" / where).iterdir()
         lock[kind][key] = entry({file.name: file.read_bytes() for file in files if file.name != RECEIPT})
-    (tmp_path / LOCK).parent.mkdir()
+    (tmp_path / LOCK).parent.mkdir(exist_ok=True)
     (tmp_path / LOCK).write_text(yaml.safe_dump(lock))
     grid = SUITE["grid"][0] | {"methods": ["vanilla", "hype-n"], "seeds": 2}
     value = SUITE | {"sources": {"order": ["local"], "local": "elsewhere"}, "grid": [grid]}

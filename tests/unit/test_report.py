@@ -265,7 +265,7 @@ def test_bad_notebooks_leave_nothing(tmp_path):
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path, root, monkeypatch):
     """On the mini suite's own file, with made-up results."""
-    for name in ("config", "published"):
+    for name in ("config", "notebooks", "published"):
         (tmp_path / name).symlink_to(root / name)
     monkeypatch.chdir(tmp_path)
     Grid(name="mini", encoders=("mini", "mini-random")).write(tmp_path / "results")

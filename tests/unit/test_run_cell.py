@@ -56,6 +56,9 @@ def write_encoder(folder):
 @pytest.fixture
 def suite(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Told by its lock, the folder is the project's.
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/lock.yaml").write_text("{}")
     for key in ("nyu-mll/glue/cola", "steadytune/mini/cola"):
         folder = tmp_path / "store/datasets" / key
         write_split(folder, "train", 64, 0)

@@ -26,12 +26,13 @@ def project(tmp_path, monkeypatch):
         "licence": "CC0",
         "files": {"config.json": pin},
     }
-    (tmp_path / "lock.yaml").write_text(yaml.safe_dump({"models": {"steadytune/one": {"shipped": shipped}}}))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/lock.yaml").write_text(yaml.safe_dump({"models": {"steadytune/one": {"shipped": shipped}}}))
     return tmp_path
 
 
 def bring(project):
-    lock = load_lock(project / "lock.yaml")
+    lock = load_lock(project / "config/lock.yaml")
     return stage("models", "steadytune/one", lock, Sources(order=("hub",)), project / "store")
 
 
@@ -45,7 +46,7 @@ def test_it_is_copied_whatever_the_order_of_sources_says(project):
 
 
 def test_what_is_shipped_is_not_pretrained_again(project):
-    path = project / "lock.yaml"
+    path = project / "config/lock.yaml"
     entries = yaml.safe_load(path.read_text())
     entry = entries["models"]["steadytune/one"] | {"pretrained": {"config": "one.yaml"}}
     entries["models"] |= {"steadytune/one": entry, "steadytune/two": {"pretrained": {"config": "two.yaml"}}}

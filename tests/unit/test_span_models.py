@@ -185,6 +185,9 @@ def questions(articles, seed):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Told by its lock, the folder is the project's.
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/lock.yaml").write_text("{}")
     write(tmp_path / "store", TASKS["xquad-en"], "validation", questions(16, 0))
     write(tmp_path / "store", TASKS["mlqa-en"], "validation", questions(6, 1))
     write_encoder(tmp_path / "store/models/a/tiny")

@@ -165,7 +165,7 @@ def test_a_changed_pin_is_told_whoever_staged(finished, tmp_path):
     folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
     files = {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in folder.glob("*.parquet")}
     lock = {"datasets": {"nyu-mll/glue/cola": {"local": {"origin": "a test", "licence": "none", "files": files}}}}
-    (tmp_path / "config").mkdir()
+    (tmp_path / "config").mkdir(exist_ok=True)
     (tmp_path / "config/lock.yaml").write_text(yaml.safe_dump(lock))
     local = changed(tmp_path, sources={"order": ["local"], "local": "."})
     assert state_of(local) == "fresh"

@@ -120,6 +120,9 @@ class World:
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Told by its lock, the folder is the project's.
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/lock.yaml").write_text("{}")
     return World(tmp_path)
 
 

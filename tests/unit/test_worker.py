@@ -61,7 +61,7 @@ def environment(tmp_path, monkeypatch):
     """Of a run and its jobs, with the small package and a temporary folder of their own."""
     package = tmp_path / "src/steadytune"
     shutil.copytree(SOURCE / "worker", package / "worker", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "__main__.py", "offline.py"):
+    for name in ("__init__.py", "__main__.py", "layout.py", "offline.py"):
         shutil.copy(SOURCE / name, package / name)
     (package / "cli.py").write_text(CLI)
     (package / "results").mkdir()
