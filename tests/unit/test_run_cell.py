@@ -1,6 +1,7 @@
 """One cell from staged inputs to its record: statuses, resumption, and what it refuses to start with."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from steadytune.cells import run
+from steadytune.cells.recompute import refuted
 from steadytune.cells.record import read_record
 from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.files import write_text
 from steadytune.layout import cell_folder, checkpoint_path, variability_path
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
@@ -141,9 +144,22 @@ def test_what_trains_on_held_out_data_is_scored_there(suite, tmp_path):
     value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
     value["protocol"] |= {"holdout": 0.25, "epochs": 1}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    record = outcome(load_suite(tmp_path / "demo.yaml"))
+    suite = load_suite(tmp_path / "demo.yaml")
+    record = outcome(suite)
     assert record.training.examples == 48
-    assert [(e.set, e.kind, e.n) for e in record.evaluations][-1] == ("cola", "held_out", 16)
+    held_out = record.evaluations[-1]
+    assert (held_out.set, held_out.kind, held_out.n) == ("cola", "held_out", 16)
+    (cell,) = suite.cells
+    predictions = pd.read_parquet(cell_folder(suite, cell) / "predictions.parquet")
+    kept = predictions[predictions["evaluation_set"] == HELD_OUT]
+    train = pd.read_parquet(suite.file.store / "datasets/nyu-mll/glue/cola/train-00000-of-00001.parquet")
+    assert kept["label"].tolist() == train["label"][kept["row"]].tolist()
+    assert held_out.metrics["accuracy"] == (kept["prediction"] == kept["label"]).mean()
+    assert refuted(record, cell_folder(suite, cell), suite.spec(cell)) == ""
+    other = replace(held_out, metrics=held_out.metrics | {"accuracy": 0.9})
+    assert "0.9" in refuted(
+        replace(record, evaluations=[*record.evaluations[:-1], other]), cell_folder(suite, cell), suite.spec(cell)
+    )
 
 
 def raising(error):

@@ -8,6 +8,7 @@ import numpy as np
 from steadytune.cells.record import Evaluation, Record
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.formulas import METRICS, TEXT_METRICS
+from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.evaluation.transfer import TWO_WAY_METRIC, Alignment, align, read_two_ways
 from steadytune.layout import PREDICTIONS
 from steadytune.suite.cell import Spec
@@ -31,8 +32,7 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
         table = pq.ParquetFile(path).read()
         columns = {name: table[name].to_numpy() for name in table.column_names}
         for evaluation in record.evaluations:
-            # What is held out is scored, but its predictions are not kept.
-            if evaluation.kind != "held_out" and (found := _difference(evaluation, columns, spec)):
+            if found := _difference(evaluation, columns, spec):
                 return f"{folder}: {evaluation.set}: {found}"
     except (KeyError, ValueError, IndexError, OSError, SteadyTuneError) as error:
         return f"{path}: its predictions cannot be scored ({error!s})".replace("\n", " ")
@@ -40,7 +40,11 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
 
 
 def _difference(evaluation: Evaluation, columns: dict[str, np.ndarray], spec: Spec) -> str:
-    rows = columns["evaluation_set"] == evaluation.set
+    held_out = evaluation.kind == "held_out"
+    rows = columns["evaluation_set"] == (HELD_OUT if held_out else evaluation.set)
+    if held_out and not rows.any():
+        # Of a record whose code did not keep them.
+        return ""
     own = {name: values[rows] for name, values in columns.items()}
     if int(rows.sum()) != evaluation.n:
         return f"n is {evaluation.n}, {int(rows.sum())} predictions"

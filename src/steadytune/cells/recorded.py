@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.errors import SteadyTuneError
-from steadytune.evaluation.outputs import no_predictions, write_table
+from steadytune.evaluation.outputs import HELD_OUT, no_predictions, write_table
 from steadytune.files import atomic_path, sha256, write_json, write_text
 from steadytune.layout import (
     HISTORY,
@@ -84,7 +84,7 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
     tables = _apart(folder / PREDICTIONS, set(map(str, lines)))
     for cell, line in lines.items():
         history, digest = (line.pop(name) for name in ADDED)
-        sets = [evaluation["set"] for evaluation in line["evaluations"] if evaluation["kind"] != "held_out"]
+        sets = [HELD_OUT if e["kind"] == "held_out" else e["set"] for e in line["evaluations"]]
         table = _in_order(tables[str(cell)], sets)
         if _digest(table) != digest:
             raise SteadyTuneError(f"{folder / PREDICTIONS}: {cell}: damaged: not the predictions of its record")

@@ -24,7 +24,7 @@ from steadytune.cells.material import EvaluationSet, Material, verified_inputs, 
 from steadytune.cells.memory import keep_freed_memory
 from steadytune.encoders.batching import order_digest
 from steadytune.errors import SteadyTuneError
-from steadytune.evaluation.outputs import write_history, write_predictions
+from steadytune.evaluation.outputs import HELD_OUT, write_history, write_predictions
 from steadytune.evaluation.predict import Predictions, predict
 from steadytune.files import sha256
 from steadytune.layout import HISTORY, MODEL, PREDICTIONS, cell_folder, checkpoint_path, verification_folder
@@ -51,7 +51,7 @@ class Outcome:
     training: records.Training | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     predictions: dict[str, Predictions] = field(default_factory=dict)
-    """By evaluation set."""
+    """By evaluation set, as `write_predictions` takes them."""
     evaluations: list[records.Evaluation] = field(default_factory=list)
 
 
@@ -173,7 +173,8 @@ def _train_and_evaluate(
             kind = "in_domain" if name == spec.task else "transfer"
             outcome.evaluations.append(_evaluation(name, kind, scores, found))
         if held_out := material.held_out:
-            scores = predict(encoder, held_out.batcher, precision).evaluate(task, task)
+            outcome.predictions[HELD_OUT] = predict(encoder, held_out.batcher, precision)
+            scores = outcome.predictions[HELD_OUT].evaluate(task, task)
             outcome.evaluations.append(_evaluation(spec.task, "held_out", scores, held_out))
     outcome.status, outcome.reason = outcome.predictions[spec.task].judge()
 

@@ -28,6 +28,7 @@ from steadytune.cells.freshness import differences
 from steadytune.cells.record import Record, damaged_file, read_record
 from steadytune.cells.recorded import CELLS, restore
 from steadytune.errors import SteadyTuneError, unknown
+from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.layout import PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
@@ -139,6 +140,9 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
             return verdict("different", f"the same predictions, but {wrong}")
         return verdict("identical", "the same predictions, byte for byte, and the same scores")
     first, second = (pd.read_parquet(folder / PREDICTIONS) for folder in (recorded, again))
+    if HELD_OUT not in set(first["evaluation_set"]):
+        # Older code did not keep these.
+        second = pd.DataFrame(second[second["evaluation_set"] != HELD_OUT])
     if list(first.columns) != list(second.columns) or not first["row"].equals(second["row"]):
         return verdict("different", "the predictions are of other examples")
     logits = [name for name in first.columns if name.startswith("logit_")]

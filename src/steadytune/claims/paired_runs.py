@@ -187,13 +187,19 @@ class PairedRuns:
             return {seed: math.log(cost) for seed, cost in costs.items() if cost > 0}
         names = self._sets(claim, key)
         if isinstance(claim, Difference) and claim.reading == "two-way":
-            variant = results.variants.get(key, key[1])
-            scores = [self.two_way.get((key[0], variant, key[2], name)) for name in names]
+            columns = [self._two_way_points(results, key, name) for name in names] or [{}]
         else:
-            scores = [results.score(*key, name) for name in names]
-        columns = [self._points(score) for score in scores] or [{}]
+            columns = [self._points(results.score(*key, name)) for name in names] or [{}]
         shared = set.intersection(*map(set, columns))
         return {seed: sum(column[seed] for column in columns) / len(columns) for seed in shared}
+
+    def _two_way_points(self, results: Results, key: tuple[str, str, str], name: str) -> dict[int, float]:
+        """Points on two labels by seed, each of the variant that stands for the method there."""
+        found = {}
+        for seed in results.cells.get(key, ()):
+            points = self._points(self.two_way.get((key[0], results.cell(*key, seed).method, key[2], name)))
+            found |= {seed: points[seed]} if seed in points else {}
+        return found
 
     def _points(self, score: Score | None) -> dict[int, float]:
         if score is None:

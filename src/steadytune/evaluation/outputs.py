@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from steadytune.evaluation.predict import Predictions
 
 
+HELD_OUT = "held out"
+"""The evaluation set of predictions on the share of the training split that was kept from training; with its space, it
+is no task's name."""
+
+
 def write_predictions(path: Path, predictions: Mapping[str, "Predictions"]) -> None:
     """Write `predictions.parquet`: a row for each example of each evaluation set; none for a cell that came to no end.
 
-    Columns: `evaluation_set`; `row`, the example's number in the set's file; and, of classes and scores, `label`, the
-    gold label (class index in the set's own label space, or score), `prediction`, the model's class in the space it was
-    trained on, or its score, and `logit_0` to `logit_<C-1>`. Of answers to questions instead: `text`, the answer;
-    `start` and `end`, its first character in the context and the one past its last (-1 and -1 for none); `exact_match`
-    and `span_f1`, what it is worth; `logit_start` and `logit_end` (-inf for none).
+    Columns: `evaluation_set`, a task or `HELD_OUT`; `row`, the example's number in the set's file; and, of classes and
+    scores, `label`, the gold label (class index in the set's own label space, or score), `prediction`, the model's
+    class in the space it was trained on, or its score, and `logit_0` to `logit_<C-1>`. Of answers to questions instead:
+    `text`, the answer; `start` and `end`, its first character in the context and the one past its last (-1 and -1 for
+    none); `exact_match` and `span_f1`, what it is worth; `logit_start` and `logit_end` (-inf for none).
     """
     import pyarrow as pa
 

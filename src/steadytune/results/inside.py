@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from steadytune.files import read_parquet
 from steadytune.layout import inside_table_path
+from steadytune.results.loading import seeds_of
 from steadytune.results.model import Results
 
 BEFORE = "before"
@@ -75,11 +76,13 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
     shown = next((name for name in ordered if name in there), None)
     if shown is None:
         return None
-    names = {(variant, task): method for (of, method, task), variant in results.variants.items() if of == shown}
     rows: dict[tuple[str, str, str], list[Row]] = {}
     for row in records:
-        method = names.get((row["method"], row["task"])) if names and row["method"] != BEFORE else row["method"]
-        if row["encoder"] == shown and method is not None:
+        if row["encoder"] != shown:
+            continue
+        before = row["method"] == BEFORE
+        method = BEFORE if before else results.method_of(shown, row["method"], row["task"], *seeds_of(row))
+        if method is not None:
             rows.setdefault((row["measure"], method, row["task"]), []).append(row)
     methods, tasks = {key[1] for key in rows}, {key[2] for key in rows}
     return Inside(

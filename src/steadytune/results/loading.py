@@ -1,7 +1,7 @@
 """One suite's results, read from its folder. No pandas is imported before something is read."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,14 +146,18 @@ def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
     """The rows of a table of cells, each with the cells that it belongs to; nothing where there is no such file."""
     if not path.is_file():
         return []
-    shown = {(encoder, variant, task): method for (encoder, method, task), variant in results.variants.items()}
     rows = []
     for row in read_parquet(path).to_dict("records"):
-        variant = (row["encoder"], row["method"], row["task"])
-        key = (row["encoder"], shown.get(variant, "") if shown else row["method"], row["task"])
+        method = results.method_of(row["encoder"], row["method"], row["task"], *seeds_of(row))
+        key = (row["encoder"], method or "", row["task"])
         if key in results.cells:
             rows.append((key, {str(column): value for column, value in row.items()}))
     return rows
+
+
+def seeds_of(row: Mapping[str, Any]) -> list[int]:
+    """The seeds of the cells that a row of a table is about: one, two, or none before fine-tuning."""
+    return [int(seed) for name in ("seed", "other_seed") if math.isfinite(seed := to_float(row.get(name)))]
 
 
 def _scores(

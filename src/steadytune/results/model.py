@@ -52,12 +52,12 @@ class Results:
     variability: tuple[Variability, ...]
     held_out: dict[Key, Score] = field(default_factory=dict, repr=False)
     """Scores on the share of the training split that was kept from training."""
-    variants: dict[Key, str] = field(default_factory=dict, repr=False)
-    """The variant that stands for (encoder, method, task), where `selection.select` has chosen among several."""
+    variants: dict[tuple[str, str, str, int], str] = field(default_factory=dict, repr=False)
+    """The variant that stands for (encoder, method, task) at a seed, if `selection.select` has chosen."""
     examples: dict[Key, Examples] = field(default_factory=dict, repr=False)
     """(encoder, task, evaluation set) -> counts, where a cell came to its end."""
     choices: dict[Key, int] = field(default_factory=dict, repr=False)
-    """How many variants it was chosen among."""
+    """(encoder, method, task) -> how many variants it was chosen among."""
     stale: dict[tuple[str, str, str, int], str] = field(default_factory=dict, repr=False)
     """(encoder, method, task, seed) -> why its scores, which are shown, are not fresh."""
     rule: str = ""
@@ -111,7 +111,20 @@ class Results:
 
     def cell(self, encoder: str, method: str, task: str, seed: int) -> Cell:
         """The cell itself: that of the variant that stands for the method."""
-        return Cell(encoder, self.variants.get((encoder, method, task), method), task, seed)
+        return Cell(encoder, self.variants.get((encoder, method, task, seed), method), task, seed)
+
+    @cached_property
+    def _methods_by_cell(self) -> dict[tuple[str, str, str, int], str]:
+        return {
+            (encoder, variant, task, seed): method for (encoder, method, task, seed), variant in self.variants.items()
+        }
+
+    def method_of(self, encoder: str, variant: str, task: str, *seeds: int) -> str | None:
+        """The method that a variant stands for at all of these seeds; None if it stands for none."""
+        if not self.variants:
+            return variant
+        methods = {self._methods_by_cell.get((encoder, variant, task, seed)) for seed in seeds}
+        return methods.pop() if len(methods) == 1 else None
 
     def record(self, encoder: str, method: str, task: str, seed: int) -> dict[str, Any]:
         """A cell's record, empty where there is none or a damaged one: its status says so, and not the file alone."""

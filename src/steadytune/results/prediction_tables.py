@@ -19,6 +19,7 @@ import pandas as pd
 
 from steadytune.cells.freshness import CellStatus, statuses
 from steadytune.evaluation.calibration import brier_score, expected_calibration_error
+from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.evaluation.transfer import Alignment, align
 from steadytune.files import write_parquet
 from steadytune.layout import calibration_path, predictions_path, slices_path
@@ -89,7 +90,7 @@ def _predictions(suite: Suite, status: CellStatus) -> Iterator[tuple[str, pd.Dat
     if status.record["evaluations"] and not source.regression and not source.span:
         table = pd.read_parquet(predictions_path(suite, cell))
         for name, rows in table.groupby("evaluation_set", sort=False):
-            if np.isfinite(_logits(source, rows)).all():
+            if name != HELD_OUT and np.isfinite(_logits(source, rows)).all():
                 yield str(name), rows
 
 

@@ -10,7 +10,7 @@ from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.papers.layout import Average, Column, Group, Layout, Row
 from steadytune.results.model import Results
 from steadytune.results.scores import ABSENT, Score
-from steadytune.results.selection import select
+from steadytune.results.selection import chosen_variants, select
 from steadytune.results.two_way import two_way_scores
 
 
@@ -88,7 +88,7 @@ class Filled:
             self._printed_at(group, row, column),
             score,
             tuple(self.results.cells.get(key, {}).values()),
-            self.results.variants.get(key, row.method),
+            "; ".join(chosen_variants(self.results, key)) or row.method,
             self.results.choices.get(key, 1),
             score.mean if score else math.nan,
         )

@@ -3,9 +3,9 @@
 from steadytune.rendering.entries import COUNTS, SPREAD, block_title, plain_mean, scored
 from steadytune.rendering.table import NOTHING, Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
-from steadytune.results.model import Results
+from steadytune.results.model import Key, Results
 from steadytune.results.scores import Score, paired
-from steadytune.results.selection import RULES, select, selection_notes
+from steadytune.results.selection import RULES, chosen_variants, select, selection_notes
 
 
 @table("selection", every_variant=True)
@@ -21,7 +21,7 @@ def selection(results: Results) -> Table:
                 first, second = (side.score(encoder, method, task) for side in (published, nested))
                 if first and second and published.choices.get((encoder, method, task), 1) > 1:
                     gains.append(_gain(first, second))
-                    variants = [side.variants.get((encoder, method, task), method) for side in (published, nested)]
+                    variants = [_spelled(side, (encoder, method, task)) for side in (published, nested)]
                     rows.append((method, task, scored(first), scored(second), number(gains[-1], sign=True)))
                     key = {"encoder": encoder, "method": method, "task": task}
                     chosen = dict(zip(("published_variant", "nested_variant"), variants, strict=True))
@@ -42,6 +42,14 @@ def selection(results: Results) -> Table:
         notes=(SPREAD, COUNTS, *rules, gain, *selection_notes(published), *selection_notes(nested)),
         data=tuple(data),
     )
+
+
+def _spelled(results: Results, key: Key) -> str:
+    """The chosen variant; if it is not the same for all seeds, each with its seeds."""
+    found = chosen_variants(results, key)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{variant} (seeds {', '.join(map(str, seeds))})" for variant, seeds in found.items())
 
 
 def _gain(first: Score, second: Score) -> float:
