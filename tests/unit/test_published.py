@@ -209,3 +209,18 @@ def test_damaged_files_are_refused_by_line(tmp_path, folder):
         load_published("lnsr", tmp_path)
     with pytest.raises(SteadyTuneError, match="unknown paper 'hyp'"):
         load_published("hyp", folder)
+
+
+def test_glue_x_scores_are_fractions_of_the_rows_that_they_are_said_to_be_over():
+    rows = load_published("glue_x")
+    accuracy = {(row.model, row.row, row.task): row.mean / 100 for row in rows if row.metric == "accuracy"}
+    assert len(accuracy) == 7 * (3 + 4 + 3 + 3)
+    for row in rows:
+        count = int(row.split.split()[1])
+        right = accuracy[row.model, row.row, row.task] * count
+        assert abs(right - round(right)) < Decimal("1e-6"), row
+        if row.metric == "f1":
+            # F1 = 2 TP / (2 TP + wrong answers)
+            score, wrong = row.mean / 100, count - round(right)
+            found = score * wrong / (2 * (1 - score))
+            assert abs(found - round(found)) < Decimal("1e-4"), row

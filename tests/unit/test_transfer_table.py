@@ -1,6 +1,7 @@
 """The transfer tables, and what tables say about the examples behind a score."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,14 @@ def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
 def test_a_suite_without_other_sets_says_so(grid, tmp_path):
     grid.transfer = {}
     assert made(grid, tmp_path).notes[0] == "This suite names no other evaluation sets."
+
+
+def test_glue_x_stands_beside_the_same_weights_task_set_and_metric(grid, tmp_path):
+    grid = Fixed(tasks=("rte",), transfer={"rte": SETS}, encoders=("mini", "other"))
+    grid.far = {(method, name): (0.5, 0.5, 0.5) for method in grid.methods for name in SETS}
+    suite = replace(grid.suite, models={"mini": "FacebookAI/roberta-large"})
+    table = make_table("transfer-sets", load_results(grid.write(tmp_path), suite))
+    printed = [[(line[0], line[-1]) for line in block.rows] for block in table.blocks]
+    # GLUE-X trains on RTE and evaluates on HANS, and on no SNLI; the other encoder is none of its.
+    assert printed == [[("rte", "–"), ("hans", "73.8"), ("snli", "–")], [("rte", "–"), ("hans", "–"), ("snli", "–")]]
+    assert table.headings[-1][0] == "GLUE-X"

@@ -25,6 +25,8 @@ class Description:
     description: str = ""
     notes: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    """By encoder, the key of its weights in the lock."""
     methods: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -55,6 +57,7 @@ def describe(suite: Suite) -> Description:
         description=file.description,
         notes=tuple(file.notes),
         encoders=_unique(cell.encoder for cell in suite.cells),
+        models={name: entry.model for name, entry in file.encoders.items() if entry.weights == "pretrained"},
         methods=_unique(cell.method for cell in suite.cells),
         tasks=_unique(cell.task for cell in suite.cells),
         named={name: tuple(variants) for name, variants in suite.named.items()},

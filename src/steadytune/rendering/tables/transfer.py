@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from steadytune.claims.published import load_published
 from steadytune.rendering.entries import (
     BOLD,
     MAJORITY,
@@ -30,6 +31,11 @@ RETAINED = (
     "Retained: the score above the majority class out of domain as a share of that in domain, seed by seed, in %; a "
     f"dash where a seed is less than {LEAST_MARGIN:g} points above it in domain. Below 0: worse than the majority "
     "class."
+)
+GLUE_X = ("GLUE-X", "recorded")
+PRINTED = (
+    "GLUE-X: plain fine-tuning by Yang et al. (2023), from the authors' recorded results: one run, on all rows of each "
+    "set's splits, and so not on the rows that are scored here."
 )
 NO_SETS = "This suite names no other evaluation sets."
 SUMMARY = (
@@ -64,12 +70,14 @@ def transfer_sets(results: Results) -> Table:
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
     keys = []
+    printed = _printed(results)
     for encoder, task, sets in _trained(results):
         lines: list[Line] = []
         for name in (task, *sets):
             found = {m: s for m in results.methods if (s := results.score(encoder, m, task, name))}
             metric = next((metric_name(score.metric) for score in found.values()), NOTHING)
-            lines.append(set_line((name, metric), found, results.methods))
+            other = [number(printed.get((encoder, task, name), math.nan))] if printed else []
+            lines.append((*set_line((name, metric), found, results.methods), *other))
         blocks.append(Block(tuple(lines), title=block_title(encoder, results, task)))
         keys += [(encoder, task, name) for name in (task, *sets)]
         for name in sets:
@@ -80,12 +88,30 @@ def transfer_sets(results: Results) -> Table:
         name="transfer-sets",
         title="Set by set",
         caption=scope(results, "each set that a model was not trained on, below its own"),
-        columns=("Set", "Metric", "Majority", *results.methods),
+        columns=("Set", "Metric", "Majority", *results.methods, *([GLUE_X] if printed else [])),
         blocks=tuple(blocks),
-        align="llr" + "r" * len(results.methods),
-        notes=(SPREAD, MAJORITY, BOLD, *_status(results), *data_notes(results, keys)),
+        align="llr" + "r" * len(results.methods) + "r" * bool(printed),
+        notes=(
+            SPREAD,
+            MAJORITY,
+            BOLD,
+            *([PRINTED] if printed else []),
+            *_status(results),
+            *data_notes(results, keys),
+        ),
         data=tuple(data),
     )
+
+
+def _printed(results: Results) -> dict[tuple[str, str, str], float]:
+    """(encoder, task, set) -> what GLUE-X's authors recorded for the same weights, task, set and metric."""
+    found = {(row.model, row.row, row.task, row.metric): float(row.mean) for row in load_published("glue_x")}
+    scores = ((key, score.metric) for key, score in results.scores.items() if key[0] in results.suite.models)
+    return {
+        (encoder, task, name): found[printed]
+        for (encoder, _, task, name), metric in scores
+        if (printed := (results.suite.models[encoder], task, name, metric)) in found
+    }
 
 
 def _trained(results: Results) -> list[tuple[str, str, list[str]]]:
