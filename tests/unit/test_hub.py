@@ -54,6 +54,17 @@ def test_an_unpinned_entry_is_pinned_at_its_first_download(
     assert stage_hub(lock_of(hub=hub_pin(None)), tmp_path) == receipt
 
 
+def test_a_commit_without_hashes_is_taken_and_its_first_download_pins_them(hub: HubServer, tmp_path: Path) -> None:
+    first = hub.commit("datasets", REPO, FILES)
+    hub.commit("datasets", REPO, dict.fromkeys(FILES, b"newer"))
+    lock = lock_of(hub=hub_pin(None) | {"revision": first})
+    receipt = stage_hub(lock, tmp_path)
+    assert (receipt.revision, receipt.pinned_by) == (first, "commit")
+    asked = len(hub.requests)
+    assert stage_hub(lock, tmp_path) == receipt
+    assert len(hub.requests) == asked
+
+
 def test_pinning_an_entry_as_it_was_staged_downloads_nothing(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     unpinned = stage_hub(lock_of(hub=hub_pin(None)), tmp_path)

@@ -52,7 +52,9 @@ class Dag(Targets):
             raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")
         if not configfiles and (others := [key for key in config if key != "suite"]):
             raise SteadyTuneError(f"--config {others[0]}=…: a suite's settings stand in its file; use --configfile")
-        named = configfiles[0] if configfiles else find_suite(config["suite"]) if config else project_file(DEFAULT_SUITE)
+        named = (
+            configfiles[0] if configfiles else find_suite(config["suite"]) if config else project_file(DEFAULT_SUITE)
+        )
         path = Path(named).absolute()
         # One spelling however Snakemake was called, on a cluster's nodes too, because the path is a job's parameter.
         dag = cls(load_suite(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

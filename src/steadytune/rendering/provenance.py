@@ -18,8 +18,12 @@ from steadytune.text import counted
 FEW_CELLS = 12
 """Up to this many cells, their list is unfolded."""
 
-PINNED_LATER = {"stage": "their first download", "import": "what was imported"}
-"""What pins the inputs that the lock does not pin."""
+PINNED_LATER = {
+    "stage": "Pinned by their first download only, not by the lock",
+    "commit": "The lock has their commit, and their hashes are those of the first download",
+    "import": "Pinned by what was imported only, not by the lock",
+}
+"""What pins the inputs that the lock does not pin, or not wholly."""
 
 
 class CellRow(NamedTuple):
@@ -130,8 +134,7 @@ def _unpinned(records: list[dict[str, Any]]) -> list[str]:
     for item in (item for record in records for item in record.get("inputs", ())):
         keys.setdefault(item["pinned_by"], set()).add(item["key"])
     count = len(set().union(*keys.values()))
-    late = [(f"Pinned by {PINNED_LATER[by]} only, not by the lock: {', '.join(sorted(keys[by]))}.")
-            for by in PINNED_LATER if by in keys]  # fmt: skip
+    late = [f"{said}: {', '.join(sorted(keys[by]))}." for by, said in PINNED_LATER.items() if by in keys]
     return late or ([f"All inputs ({count}) are pinned by the lock or made here from what it pins."] if count else [])
 
 

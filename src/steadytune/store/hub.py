@@ -37,7 +37,8 @@ class HubSource(Source):
     def __init__(self, where: str, pin: HubPin, kind: Kind) -> None:
         self.paths = {store_name(path) if kind == "datasets" else path: path for path in pin.files}
         files = {name: pin.files[path] for name, path in self.paths.items()}
-        super().__init__(where, pin.repo, "stage" if pin.unpinned else "lock", files)
+        pinned_by = "lock" if not pin.unpinned else "commit" if pin.revision else "stage"
+        super().__init__(where, pin.repo, pinned_by, files)
         self.pin = pin
         self.repo_type = {"datasets": "dataset", "models": "model"}[kind]
 

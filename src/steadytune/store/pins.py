@@ -180,14 +180,15 @@ class HubPin(Checked):
     repo: Repo
     revision: Revision | None = None
     unpinned: bool = False
-    """No revision and no hash are known: the first download finds them and its receipt keeps them."""
+    """No hash is known: the first download finds them and its receipt keeps them. It takes `revision`, or the hub's
+    current commit if that is not known either."""
     files: dict[FileName, FilePin] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _all_or_nothing(self) -> Self:
         known = [file.known for file in self.files.values()]
         if self.unpinned:
-            _require(self.revision is None and not any(known), "no revision and no hashes beside unpinned: true")
+            _require(not any(known), "no hashes beside unpinned: true")
         else:
             _require(self.revision is not None and all(known), "a revision and every file's sha256, or unpinned: true")
         return self

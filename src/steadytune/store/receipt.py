@@ -47,7 +47,8 @@ class Receipt:
     revision: str | None
     """40-hex commit on the hub."""
     pinned_by: str
-    """Who fixed the hashes: `lock`, `stage` at the first download, `import` where the user brought the files himself,
+    """Who fixed the hashes: `lock`, `stage` at the first download, `commit` at the first download of a commit that the
+    lock names, `import` where the user brought the files himself,
     or `generated` where the lock has no hash of what the project makes."""
     files: Mapping[str, StagedFile]
 
