@@ -59,3 +59,15 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come at once."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An empty folder to work in, and what writes a suite with made-up results there."""
+    from worlds import World
+
+    monkeypatch.chdir(tmp_path)
+    # The folder is the project's because it has a lock.
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/lock.yaml").write_text("{}")
+    return World(tmp_path)

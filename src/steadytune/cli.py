@@ -60,6 +60,14 @@ def _hours(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}', expected hours, as 40h")
 
 
+def _points(text: str) -> float:
+    """A number above 0."""
+    with suppress(ValueError):
+        if 0 < (points := float(text)) < float("inf"):
+            return points
+    raise argparse.ArgumentTypeError(f"'{text}', expected a number above 0")
+
+
 def _count(text: str) -> int:
     """A whole number above 0."""
     if text.isdecimal() and int(text) > 0:
@@ -146,6 +154,11 @@ def _parser() -> argparse.ArgumentParser:
     claims = command("claims", commands.claims)
     claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
     claims.add_argument("--write", action="store_true", help="write claims.json too")
+    compared = command("compare", commands.compare)
+    compared.add_argument("first", metavar="A", help="a method or variant, as the suite's grid names it")
+    compared.add_argument("second", metavar="B", help="the one it is compared with")
+    compared.add_argument("--effect", type=_points, default=1.0, metavar="POINTS", help="the difference that matters, "
+                          "for the number of seeds needed (default: 1)")  # fmt: skip
     exported = command("export", commands.export)
     exported.add_argument("--ro-crate", type=Path, required=True, metavar="TARGET", help="a new folder, or a .zip file")
     site = command("site", commands.site, suite=False)

@@ -202,8 +202,8 @@ def collect(options: argparse.Namespace) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
-    from steadytune.claims.judged import load_judged, write_judged
-    from steadytune.claims.verdicts import judge, missing_of
+    from steadytune.claims.judged import Verdicts, load_verdicts, write_verdicts
+    from steadytune.claims.verdicts import judge_all, missing_of
     from steadytune.layout import results_folder
     from steadytune.rendering.claims import to_text
     from steadytune.results.loading import load_or_empty
@@ -213,14 +213,26 @@ def claims(options: argparse.Namespace) -> None:
         sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
         return
     try:
-        earlier = load_judged(results_folder(suite))
+        earlier = load_verdicts(results_folder(suite))
     except SteadyTuneError as error:
         sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
-        earlier = ()
-    judged = judge(suite, load_or_empty(suite), earlier)
+        earlier = Verdicts(suite.name)
+    verdicts = judge_all(suite, load_or_empty(suite), earlier)
     if options.write:
-        write_judged(results_folder(suite), suite.name, judged)
-    sys.stdout.write(to_text(suite.name, judged) + "\n")
+        write_verdicts(results_folder(suite), verdicts)
+    sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Compare two methods of a suite: on average over their tasks, and task by task."""
+    from steadytune.claims.verdicts import compare, pair
+    from steadytune.rendering.comparisons import compared_text
+    from steadytune.results.loading import load_or_empty
+
+    suite = _checked(options)
+    questions = pair(suite, options.first, options.second, options.effect)
+    found = compare(suite, load_or_empty(suite), questions)
+    sys.stdout.write(compared_text(suite, (options.first, options.second), found) + "\n")
 
 
 def predictions(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from steadytune.cells.freshness import digest, statuses
-from steadytune.claims.judged import Finding, Judged, Sensitivity, write_judged
+from steadytune.claims.judged import Finding, Judged, Sensitivity, Verdicts, write_verdicts
 from steadytune.files import read_parquet, write_parquet
 from steadytune.layout import metrics_path
 from steadytune.results.collect import MADE_FROM
@@ -224,7 +224,8 @@ def write_claims(folder: Path) -> None:
     first = judged("mini-gain", "reproduced", published=1.85, seeds=(0, 1))
     first = replace(first, sensitivity={"median": Sensitivity("inconclusive", survives=False, finding=first.finding)})
     later = {"sentence": "It lasts.", "reason": "3 cells are missing.", "outside": ("a", "b", "c")}
-    write_judged(folder, "demo", (first, judged("mini-later", "not evaluated", command="steadytune run me", **later)))
+    second = judged("mini-later", "not evaluated", command="steadytune run me", **later)
+    write_verdicts(folder, Verdicts("demo", claims=(first, second)))
 
 
 def _draws(examples: int, share: float, agreement: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from synthetic import Grid, judged
 
-from steadytune.claims.judged import write_judged
+from steadytune.claims.judged import Verdicts, write_verdicts
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering.macros import macro_name, to_macros
 from steadytune.results.loading import load_results
@@ -70,7 +70,7 @@ def test_verdicts_are_counted(tmp_path):
     grid = Grid()
     folder = grid.write(tmp_path)
     wins = judged("wins", "reproduced", effect=1.25, interval=(0.5, 2.0))
-    write_judged(folder, "demo", (wins, judged("loses-2", "not evaluated")))
+    write_verdicts(folder, Verdicts("demo", claims=(wins, judged("loses-2", "not evaluated"))))
     text = to_macros(load_results(folder, grid.suite))
     for line in (
         r"\newcommand{\demoClaimsJudged}{2}",

@@ -20,7 +20,6 @@ from steadytune.claims.significance import (
     flip_interval,
     holm,
     inverted,
-    mcnemar,
     sign_flips,
     signed_ranks,
     t_test,
@@ -78,14 +77,6 @@ def test_probability_of_improvement_counts_pairs():
     first, second = np.array([[1.0, 3.0], [5.0, 5.0]]), np.array([[2.0, 3.0, 0.0], [5.0, 6.0, 7.0]])
     # Task 1: 1 > 0; 3 > 2, 3 > 0, 3 = 3: 3.5 of 6. Task 2: two ties of 6: 1 of 6.
     assert probability_of_improvement(first, second) == pytest.approx((3.5 / 6 + 1 / 6) / 2)
-
-
-def test_mcnemar_by_hand():
-    first = np.array([True] * 6 + [False] * 2 + [True] * 5)
-    second = np.array([False] * 6 + [True] + [False] + [True] * 5)
-    # 6 against 1 discordant examples: 2 * (C(7, 0) + C(7, 1)) / 2^7.
-    assert mcnemar(first, second) == pytest.approx(2 * 8 / 128)
-    assert mcnemar(first, first) == 1
 
 
 def test_brown_forsythe_of_one_task_is_scipys_in_its_direction(generator):

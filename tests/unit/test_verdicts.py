@@ -4,18 +4,17 @@ import json
 import math
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from scipy import stats
 from synthetic import Grid, mark_current
+from worlds import TASKS, claim, noise, shifted, values
 
 from steadytune import cli
-from steadytune.claims.judged import VERDICTS, Finding, Judged, Look, load_judged, write_judged
+from steadytune.claims.judged import VERDICTS, Finding, Look, Verdicts, load_verdicts, write_verdicts
 from steadytune.claims.verdicts import decide, judge
 from steadytune.errors import SteadyTuneError
 from steadytune.files import plain
@@ -26,10 +25,7 @@ from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_tabl
 from steadytune.rendering.tables import make_table
 from steadytune.results.description import Description, describe
 from steadytune.results.loading import load_or_empty, load_results
-from steadytune.suite.loading import load_suite
-from steadytune.suite.suite import Suite
 
-TASKS = ("mini-rte", "mini-cola", "mini-mrpc", "mini-sst2")
 FINDING = Finding(
     effect=1.0,
     interval=(0.5, 1.5),
@@ -61,79 +57,6 @@ FINDING = Finding(
 def test_the_rules_of_a_verdict(changes, verdict):
     assert decide(replace(FINDING, **changes), alpha=0.025) == verdict
     assert decide(None, alpha=0.025) == "not evaluated"
-
-
-def values(method: str, task: str, *points: float, encoder: str = "mini") -> dict:
-    """Headline scores in points by cell."""
-    return {(encoder, method, task, seed): value / 100 for seed, value in enumerate(points)}
-
-
-def noise(*key: int, size: int, sd: float = 1.0) -> np.ndarray:
-    """Reproducible normal noise."""
-    return sd * np.random.default_rng(key).standard_normal(size)
-
-
-def claim(name: str, **settings) -> dict[str, Any]:
-    """A claim of hype-n against vanilla on all tasks."""
-    common = {"id": name, "sentence": f"{name} holds.", "where": "Table 1", "statistic": "difference", "margin": 2.0}
-    sides = {"encoders": ["mini"], "method": "hype-n", "against": ["vanilla"], "tasks": "*", "family": name}
-    return common | sides | settings
-
-
-class World:
-    """A suite of its own in an empty folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def build(self, grid: Grid, *claims: dict[str, Any], **top) -> Suite:
-        """Write the suite, its claims and its results."""
-        (self.folder / "config/claims").mkdir(parents=True)
-        content = {"paper": "demo", "source": "A demonstration", "suite": "demo", "claims": list(claims)}
-        (self.folder / "config/claims/demo.yaml").write_text(yaml.safe_dump(content))
-        blocks = {}
-        for encoder, method, task, seed in grid.cells():
-            blocks.setdefault((encoder, method, task), []).append(seed)
-        value = {
-            "suite": "demo",
-            "title": "A demonstration",
-            "encoders": {encoder: {"model": "steadytune/mini"} for encoder in grid.encoders},
-            "grid": [
-                {"encoders": [encoder], "methods": [method], "tasks": [task], "seeds": seeds}
-                for (encoder, method, task), seeds in blocks.items()
-            ],
-            "claims": ["demo"],
-            "tables": ["main", "claims"],
-        }
-        (self.folder / "config/demo.yaml").write_text(yaml.safe_dump(value | top))
-        self.results = grid.write(self.folder / "results")
-        suite = load_suite(Path("config/demo.yaml"))
-        mark_current(suite)
-        return suite
-
-    def judge(self, grid: Grid, *claims: dict[str, Any], **top) -> dict[str, Judged]:
-        """The judged claims by id."""
-        suite = self.build(grid, *claims, **top)
-        return {entry.id: entry for entry in judge(suite, load_or_empty(suite))}
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    # Told by its lock, the folder is the project's.
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config/lock.yaml").write_text("{}")
-    return World(tmp_path)
-
-
-def shifted(shift: float, sd: float = 0.5, seeds: int = 3, tasks: tuple[str, ...] = TASKS, **settings) -> Grid:
-    """hype-n is `shift` points above vanilla, give or take `sd`, pair by pair."""
-    scores = {}
-    for place, task in enumerate(tasks):
-        base = 70 + 5 * place + noise(place, 1, size=seeds, sd=2)
-        scores |= values("vanilla", task, *base)
-        scores |= values("hype-n", task, *(base + shift + noise(place, 2, size=seeds, sd=sd)))
-    return Grid(tasks=tasks, seeds=seeds, values=scores, **settings)
 
 
 def test_a_clear_difference_is_reproduced(world):
@@ -641,7 +564,6 @@ def test_two_labels_are_read_where_a_claim_is_about_them(world):
     mark_current(suite)
     two, three = judge(suite, load_or_empty(suite))
     assert (two.finding.effect, three.finding.effect) == (pytest.approx(10), pytest.approx(1))
-    assert [entry.mcnemar for entry in two.details] == [None]
 
 
 def test_another_encoder_can_be_the_baseline(world):
@@ -684,27 +606,27 @@ def test_every_verdict_occurs_and_is_written(judged):
     suite, claims, _ = judged
     assert {entry.verdict for entry in claims} == set(VERDICTS)
     folder = results_folder(suite)
-    write_judged(folder, suite.name, claims)
+    write_verdicts(folder, Verdicts(suite.name, claims=claims))
     first = claims_path(suite).read_bytes()
     json.loads(first, parse_constant=lambda name: pytest.fail(name))
     # What is read is what was written, numbers that JSON cannot hold aside.
-    assert plain(list(load_judged(folder))) == plain(list(claims))
-    write_judged(folder, suite.name, load_judged(folder))
+    assert plain(list(load_verdicts(folder).claims)) == plain(list(claims))
+    write_verdicts(folder, load_verdicts(folder))
     assert claims_path(suite).read_bytes() == first
 
 
 def test_a_damaged_claims_file_names_the_key(judged):
     suite, claims, _ = judged
     folder, path = results_folder(suite), claims_path(suite)
-    write_judged(folder, suite.name, claims)
+    write_verdicts(folder, Verdicts(suite.name, claims=claims))
     path.write_text(path.read_text().replace('"verdict": "reproduced"', '"verdict": "reproducd"', 1))
     with pytest.raises(SteadyTuneError, match=r"claims\.0\.verdict: 'reproducd'.*did you mean 'reproduced'"):
-        load_judged(folder)
+        load_verdicts(folder)
 
 
 def test_the_table_has_a_row_a_claim_in_every_format(judged, tmp_path):
     suite, claims, world = judged
-    write_judged(results_folder(suite), suite.name, claims)
+    write_verdicts(results_folder(suite), Verdicts(suite.name, claims=claims))
     table = make_table("claims", load_results(world.results, describe(suite)))
     rows = {line[0]: line for line in table.lines}
     assert list(rows) == ["wins", "tie", "alone", "reverse", "away", "steady"]

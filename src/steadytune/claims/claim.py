@@ -15,6 +15,9 @@ from steadytune.schema import Checked
 ALPHA = 0.05
 """The error that each family of claims may make, in all its tests together."""
 
+POINT = 1.0
+"""The difference, in points, that is asked about if nobody claims another."""
+
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Every = Literal["*"]
 
@@ -91,19 +94,19 @@ class Stated(Checked):
 
 
 class Comparison(Stated):
-    """A method held against others on the same encoder, tasks and seeds."""
+    """A method compared with others on the same encoder, tasks and seeds."""
 
     method: str
     against: Names
     """Where there are several, the claim is about each of them, and the least favourable one speaks."""
     baseline_encoders: Names | None = None
     """The encoders of the methods in `against`, where they are others: one for each of `encoders`."""
-    seeds: int = Field(3, ge=2)
+    seeds: int = Field(default=3, ge=2)
     """How many seeds the paper ran, and a suite should; the claim is judged on all that a suite has."""
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The method and what it is held against."""
+        """The method and what it is compared with."""
         return (self.method, *self.against)
 
     @model_validator(mode="after")
@@ -114,10 +117,13 @@ class Comparison(Stated):
 
 
 class Difference(Comparison):
-    """The method's mean score is higher (or lower), over tasks and seeds, by about (or at least) `margin` points."""
+    """The method's mean score is higher (or lower), over tasks and seeds, by about (or at least) `margin` points.
+
+    With the direction `either`, the two mean scores differ.
+    """
 
     statistic: Literal["difference"]
-    direction: Literal["higher", "lower"] = "higher"
+    direction: Literal["higher", "lower", "either"] = "higher"
     test: Literal["sign-flip", "wilcoxon"] = "sign-flip"
     sets: dict[str, Names] | Names | Every | None = None
     """Other evaluation sets than the task's own, a mean over which is a cell's score: for all tasks, or by task; `*` is
@@ -126,6 +132,32 @@ class Difference(Comparison):
     """Whether the claim is a difference of at least `margin`, and not any difference above 0: the test is that one."""
     reading: Literal["headline", "two-way"] = "headline"
     """What is read on each set: its headline metric, or accuracy on entailment against the rest (HyPe's Table 7)."""
+
+
+class Differs(Difference):
+    """Whether two methods differ, and by about `margin` points: what is asked if nobody claims anything."""
+
+    id: str
+    """`<encoder>/<method>`, or a task too."""
+    direction: Literal["either"] = "either"
+
+    @classmethod
+    def between(cls, encoder: str, method: str, baseline: str, margin: float = POINT) -> "Differs":
+        """The question about two methods on an encoder, on every task that both have."""
+        return cls(
+            id=f"{encoder}/{method}",
+            sentence=f"{method} and {baseline} differ in their mean score over the tasks.",
+            where="",
+            paper="",
+            source="",
+            family=f"against {baseline}",
+            statistic="difference",
+            encoders=(encoder,),
+            method=method,
+            against=(baseline,),
+            tasks="*",
+            margin=margin,
+        )
 
 
 class Gain(Comparison):

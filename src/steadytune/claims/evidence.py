@@ -1,6 +1,6 @@
 """The evidence on a claim before anything is tested: its paired runs, and what is missing for them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -64,3 +64,8 @@ class Evidence:
     """Cells that it needs in all."""
     lack: str = ""
     """Why it cannot be judged."""
+
+    def on(self, row: int) -> "Evidence":
+        """The evidence of one stratum alone."""
+        pairs = {name: (first[row, None], second[row, None]) for name, (first, second) in self.pairs.items()}
+        return replace(self, strata=(self.strata[row],), pairs=pairs, errors={})

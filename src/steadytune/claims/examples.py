@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from steadytune.evaluation.transfer import align, headline_metric
 from steadytune.layout import predictions_path
@@ -130,7 +129,9 @@ def _correlation(name: str, predictions: np.ndarray, gold: np.ndarray, counts: n
 
 def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The mean rank of every example in every resample, (resamples, examples)."""
-    levels = stats.rankdata(values, method="dense") - 1
-    by_level = np.zeros((len(counts), int(levels.max()) + 1))
-    np.add.at(by_level.T, levels, counts.T)
-    return (by_level.cumsum(axis=1) - by_level / 2)[:, levels]
+    _, starts, levels = np.unique(np.sort(values), return_index=True, return_inverse=True)[:3]
+    order = np.argsort(values, kind="stable")
+    by_level = np.add.reduceat(counts[:, order].astype(np.float64), starts, axis=1)
+    ranks = np.empty_like(counts, dtype=np.float64)
+    ranks[:, order] = (by_level.cumsum(axis=1) - by_level / 2)[:, levels]
+    return ranks

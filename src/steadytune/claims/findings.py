@@ -16,6 +16,7 @@ from scipy import stats
 from steadytune.claims import power
 from steadytune.claims import significance as tests
 from steadytune.claims.claim import (
+    ALPHA,
     Claim,
     Comparison,
     Cost,
@@ -28,7 +29,7 @@ from steadytune.claims.claim import (
 )
 from steadytune.claims.evidence import Evidence, Test
 from steadytune.claims.judged import Finding, Interval, Unit
-from steadytune.claims.statistics import mean_of_tasks, spread_interval, spread_ratio, stratified_mean
+from steadytune.claims.statistics import cautious_mean, mean_of_tasks, spread_interval, spread_ratio, stratified_mean
 
 UNITS: dict[str, Unit] = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
 
@@ -101,23 +102,32 @@ def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: D
 
 def _difference(claim: Difference | Gain, differences: np.ndarray, design: Design) -> Finding:
     """differences: first - second in points, (strata, seeds)."""
-    sign, size = (1 if claim.direction == "higher" else -1), abs(claim.size())
+    effect = mean_of_tasks(differences)
+    # If the claim has no direction, the effect has one, and p is two-sided either way.
+    higher = claim.direction == "higher" or (claim.direction == "either" and effect >= 0)
+    size, gains = abs(claim.size()), differences if higher else -differences
     bound = size if claim.at_least else 0.0
     test, interval = _test_of(claim.test, differences, design)
-    gains = sign * differences
-    worse = tests.t_test(bound - gains) if np.nanvar(gains, axis=1).any() else 0.5
+    p, p_against = _doubled(test(gains - bound)), _doubled(test(bound - gains))
+    # Sign flips ask whether the sides can be told apart at all. If tasks disagree, they miss a plain mean.
+    plain = cautious_mean(gains - bound)
+    plain_p = 1.0 if design.interim or not np.nanvar(gains, axis=1).any() else _doubled(min(plain.p, 1 - plain.p))
+    either = claim.direction == "either"
+    speaks = plain.mean >= 0 if either else plain.mean < 0
+    if (speaks and plain_p <= ALPHA < (p if either else p_against)) or (either and math.isinf(interval[0])):
+        interval = cautious_mean(differences).interval()
     # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
     variances = power.careful(_variances(differences), _runs(differences))
     unequal = Fraction(int(np.count_nonzero(np.nan_to_num(gains))), int(np.isfinite(gains).sum()))
     return Finding(
-        effect=mean_of_tasks(differences),
+        effect=effect,
         interval=interval,
         interval_examples=_over_both(differences, design.error),
         favours=mean_of_tasks(gains) > bound,
-        p=_doubled(test(gains - bound)),
-        p_against=_doubled(test(bound - gains)),
+        p=min(p, plain_p) if either else p,
+        p_against=p_against,
         p_size=_doubled(test(size - gains)),
-        p_worse=1.0 if design.interim else _doubled(worse),
+        p_worse=1.0 if either or plain.mean >= 0 else plain_p,
         needs=power.seeds_for_mean(size, variances, design.alpha, chance=design.chance, unequal=unequal),
         detectable=bound + power.detectable_effect(variances, _runs(differences), design.alpha, chance=design.chance),
         # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.

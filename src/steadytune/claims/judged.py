@@ -1,6 +1,5 @@
 """The judged claim: one frozen value from the judge to the page, written to and read from `analysis/claims.json`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -64,7 +63,7 @@ class Finding:
     p_size: Number = float("nan")
     """Against the claim's size: that the true effect is smaller. NaN for a claim about a bound."""
     p_worse: Number = float("nan")
-    """Of a difference: that its mean over tasks is on the other side, by Welch's t test, also if tasks disagree."""
+    """Of a difference: that its mean over tasks is on the other side, by a t test, also if tasks disagree."""
     interval_examples: Interval | None = None
     """Over seeds and examples; None if predictions do not tell it."""
     e_value: Number = float("nan")
@@ -84,14 +83,6 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class McNemar:
-    """Pairs of runs, and how many differ in their predictions by more than chance (exact McNemar test, 0.05 each)."""
-
-    pairs: int
-    differ: int
-
-
-@dataclass(frozen=True)
 class Detail:
     """Both sides of a comparison of scores on one stratum, in points."""
 
@@ -101,8 +92,8 @@ class Detail:
     second: Summary
     improvement: float
     """The probability that a run of the first scores higher than a run of the second."""
-    mcnemar: McNemar | None
-    """None unless the scores are of the task's own set and its predictions are classes."""
+    difference: Finding
+    """Whether the two differ on this stratum alone, and by about a point: p is two-sided and not corrected."""
 
 
 @dataclass(frozen=True)
@@ -171,29 +162,55 @@ class Judged:
     """By the name of the analysis; those that could change nothing are left out."""
     details: tuple[Detail, ...] = ()
 
+    def on_tasks(self) -> tuple[Detail, ...]:
+        """The details against the baseline that the finding is about."""
+        return tuple(detail for detail in self.details if self.finding and detail.against == self.finding.against)
+
+    @property
+    def on_every_task(self) -> Literal["yes", "no", "open"] | None:
+        """Whether the scores differ in the same direction on every task as on average; None without scores.
+
+        *yes* if each task alone shows it at 0.05 (all have to, so nothing is corrected); *no* if a task shows the
+        opposite, at 0.05 over the number of tasks.
+        """
+        tasks = self.on_tasks()
+        if not tasks or self.finding is None:
+            return None
+        mean = sum(detail.difference.effect for detail in tasks)
+        same = [detail.difference.effect * mean > 0 for detail in tasks]
+        p = [detail.difference.p for detail in tasks]
+        if all(same) and max(p) <= ALPHA:
+            return "yes"
+        opposite = (found for found, agrees in zip(p, same, strict=True) if not agrees)
+        return "no" if any(found <= ALPHA / len(tasks) for found in opposite) else "open"
+
 
 @dataclass(frozen=True)
-class _File:
+class Verdicts:
+    """The content of `claims.json`."""
+
     suite: str
-    alpha: float
-    claims: tuple[Judged, ...]
+    alpha: float = ALPHA
+    claims: tuple[Judged, ...] = ()
+    comparisons: tuple[Judged, ...] = ()
+    """Each method against the baseline, whether anybody claims anything about it or not."""
 
 
-def write_judged(folder: Path, suite: str, judged: Sequence[Judged]) -> None:
+def write_verdicts(folder: Path, verdicts: Verdicts) -> None:
     """Write `claims.json` under a suite's results."""
-    write_json(claims_path(folder), _File(suite, ALPHA, tuple(judged)))
+    write_json(claims_path(folder), verdicts)
 
 
 def judged_of(results: Results) -> tuple[Judged, ...]:
     """The verdicts of a suite's results; none if the suite names no claims, whatever an earlier version of it left."""
-    return load_judged(results.folder) if results.suite.claims else ()
+    return load_verdicts(results.folder).claims if results.suite.claims else ()
 
 
-def load_judged(folder: Path) -> tuple[Judged, ...]:
-    """The verdicts under a suite's results; none if they have not been written.
+def load_verdicts(folder: Path) -> Verdicts:
+    """What was judged under a suite's results; nothing if it has not been written.
 
     Raises:
         SteadyTuneError: `claims.json` is damaged, or another version of this project wrote it; one line.
     """
     path = claims_path(folder)
-    return check(_File, read_json(path), path).claims if path.is_file() else ()
+    return check(Verdicts, read_json(path), path) if path.is_file() else Verdicts(folder.name)

@@ -130,6 +130,9 @@ class PairedRuns:
                 outside=tuple(sides), lack=f"the suite has no task with all of its sides on {', '.join(sorted(bare))}"
             )
         outside = [Cell(*key, seed) for key in keys if key not in self.planned for seed in range(claim.seeds)]
+        shared = set.intersection(*({cell.seed for cell in self.planned.get(key, ())} for key in keys))
+        # One side may have more seeds than the other: those say nothing about a pair, and are not waited for.
+        cells = [cell for cell in cells if cell.seed in shared or not shared]
         facts: dict[str, Any] = {
             "strata": strata,
             "ends": self._ends(claim, strata),

@@ -80,10 +80,7 @@ def t_test(differences: np.ndarray, extra: float = 0.0) -> float:
         differences: (tasks, pairs), at least two pairs each.
         extra: a standard error of another source, such as the choice of examples, that is added to that over seeds.
     """
-    found = stratified_mean(differences, extra)
-    if found.error == 0:
-        return 0.5 if found.mean == 0 else float(found.mean < 0)
-    return float(stats.t.sf(found.mean / found.error, found.df))
+    return stratified_mean(differences, extra).p
 
 
 def inverted(test: OneSided, differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
@@ -102,19 +99,6 @@ def inverted(test: OneSided, differences: np.ndarray, level: float = LEVEL) -> t
         return float(optimize.bisect(excess, far, near, xtol=1e-6))  # pyright: ignore[reportArgumentType]
 
     return end(1), end(-1)
-
-
-def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Two-sided exact McNemar test on two models' predictions: the unit is the example, and not the seed.
-
-    Args:
-        first: whether each example was answered rightly, (examples,), bool.
-        second: the same examples by the other model.
-    """
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
 
 
 def brown_forsythe(first: np.ndarray, second: np.ndarray, alternative: Alternative = "two-sided") -> np.ndarray:

@@ -5,7 +5,7 @@ rliable and much of the literature write (runs, tasks). NaN stands for a run tha
 tasks do not: everything here is about other seeds on the same tasks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -29,6 +29,13 @@ class Estimate:
         """The two-sided t interval."""
         reach = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
         return self.mean - reach, self.mean + reach
+
+    @property
+    def p(self) -> float:
+        """One-sided, that the true mean is above 0."""
+        if self.error == 0:
+            return 0.5 if self.mean == 0 else float(self.mean < 0)
+        return float(stats.t.sf(self.mean / self.error, self.df))
 
 
 def summarise(scores: np.ndarray) -> Summary:
@@ -78,6 +85,16 @@ def stratified_mean(scores: np.ndarray, extra: float = 0.0) -> Estimate:
     return Estimate(
         mean_of_tasks(scores), total, df * (total / error) ** 4 if error > 0 else df if not extra else np.inf
     )
+
+
+def cautious_mean(scores: np.ndarray) -> Estimate:
+    """`stratified_mean` with the degrees of freedom of the task with the fewest runs.
+
+    Welch's degrees of freedom are estimated: with 3 runs a task, and one task that varies 4 or 5 times as much as the
+    others, a test at 0.05 errs in 6 % of cases, and this one in 1 to 3 %.
+    """
+    found = stratified_mean(scores)
+    return replace(found, df=float(np.isfinite(scores).sum(axis=1).min() - 1))
 
 
 def constant(scores: np.ndarray) -> np.ndarray:

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison, LayerStability
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Differs, LayerStability
 from steadytune.claims.details import details
 from steadytune.claims.evidence import Analysis, Evidence, Test
 from steadytune.claims.examples import Examples
 from steadytune.claims.files import suite_claims
 from steadytune.claims.findings import AGAINST, UNITS, find
-from steadytune.claims.judged import Finding, Judged, Look, Sensitivity, Verdict
+from steadytune.claims.judged import Finding, Judged, Look, Sensitivity, Verdict, Verdicts
 from steadytune.claims.layer_evidence import gather_draws, pairs_of
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.significance import holm
-from steadytune.errors import unknown
+from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import project_file
 from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
 from steadytune.suite.loading import DEFAULT_SUITE
 from steadytune.suite.suite import Suite
+from steadytune.suite.variants import base, stand_for
 
 SENSITIVITY = (
     Analysis("nested selection", rule="nested"),
@@ -53,19 +54,82 @@ def decide(finding: Finding | None, alpha: float) -> Verdict:
     return "inconclusive"
 
 
-def judge(suite: Suite, results: Results, earlier: Sequence[Judged] = ()) -> tuple[Judged, ...]:
-    """Every claim of a suite, in the suite's order.
+def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
+    """The claims of a suite, and each method against the baseline.
 
     Args:
         suite: names the claims.
         results: of its cells.
         earlier: what was judged before, which tells whether the plan has been extended after a look.
     """
+    examples = Examples(suite, results.folder)
+    return Verdicts(
+        suite.name,
+        claims=judge(suite, results, earlier.claims, examples),
+        comparisons=compare(suite, results, against_baseline(suite), earlier.comparisons, examples),
+    )
+
+
+def against_baseline(suite: Suite) -> tuple[Differs, ...]:
+    """Each method against the suite's first one, on every encoder that both are planned for."""
+    planned = {(cell.encoder, base(cell.method)): None for cell in suite.cells}
+    methods = list(stand_for(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
+    return tuple(
+        Differs.between(encoder, method, methods[0])
+        for encoder in suite.file.encoders
+        for method in methods[1:]
+        if {(encoder, method), (encoder, methods[0])} <= planned.keys()
+    )
+
+
+def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs, ...]:
+    """Two methods or variants of a suite, on every encoder that has both.
+
+    Raises:
+        SteadyTuneError: an unknown name, or two that no encoder and task have in common.
+    """
+    planned = PairedRuns(suite, empty_results(suite), PRIMARY).planned
+    for name in (first, second):
+        if not any(name == method for _, method, _ in planned):
+            raise unknown("method", name, {method for _, method, _ in planned}, f"suite '{suite.name}'")
+    shared = {
+        encoder: None for encoder, method, task in planned if method == first and (encoder, second, task) in planned
+    }
+    if not shared or first == second:
+        why = "name two that differ" if first == second else "no encoder and task have both"
+        raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
+    return tuple(Differs.between(encoder, first, second, effect) for encoder in shared)
+
+
+def compare(
+    suite: Suite,
+    results: Results,
+    questions: Sequence[Differs],
+    earlier: Sequence[Judged] = (),
+    examples: Examples | None = None,
+) -> tuple[Judged, ...]:
+    """The answers to some questions, whose p-values are corrected together; without those that share no task."""
+    runs = PairedRuns(suite, results, PRIMARY)
+    there = [question for question in questions if not _unplanned(question, runs)]
+    judge = _Judge(
+        suite,
+        Counter(question.family for question in there),
+        {judged.id: judged.looks for judged in earlier},
+        examples or Examples(suite, results.folder),
+    )
+    return tuple(judge(there, dict.fromkeys((question.id for question in there), runs), detailed=True))
+
+
+def judge(
+    suite: Suite, results: Results, earlier: Sequence[Judged] = (), examples: Examples | None = None
+) -> tuple[Judged, ...]:
+    """Every claim of a suite, in the suite's order; arguments as `judge_all`."""
     claims, sizes = suite_claims(suite), family_sizes(suite)
     looks = {judged.id: judged.looks for judged in earlier}
-    judge = _Judge(suite, sizes, looks, Examples(suite, results.folder))
+    judge = _Judge(suite, sizes, looks, examples or Examples(suite, results.folder))
     runs = PairedRuns(suite, results, PRIMARY)
-    primary = {judged.id: judged for judged in judge(claims, dict.fromkeys((claim.id for claim in claims), runs))}
+    every = dict.fromkeys((claim.id for claim in claims), runs)
+    primary = {judged.id: judged for judged in judge(claims, every, detailed=True)}
     others: dict[str, dict[str, Sensitivity]] = {claim.id: {} for claim in claims}
     tasks = dict.fromkeys(cell.task for cell in suite.cells)
     for analysis in (*SENSITIVITY, *(Analysis(f"without {task}", without_task=task) for task in tasks)):
@@ -80,10 +144,7 @@ def judge(suite: Suite, results: Results, earlier: Sequence[Judged] = ()) -> tup
             if judged.id in touched and told:
                 survives = judged.verdict == primary[judged.id].verdict
                 others[judged.id][analysis.name] = Sensitivity(judged.verdict, survives, judged.finding)
-    return tuple(
-        replace(primary[claim.id], sensitivity=others[claim.id], details=details(claim, _gather(claim, runs), runs))
-        for claim in claims
-    )
+    return tuple(replace(primary[claim.id], sensitivity=others[claim.id]) for claim in claims)
 
 
 def missing_of(suite: Suite, name: str) -> tuple[str, ...]:
@@ -130,8 +191,10 @@ class _Judge:
     looks: Mapping[str, tuple[Look, ...]]
     examples: Examples
 
-    def __call__(self, claims: Sequence[Claim], runs: Mapping[str, PairedRuns]) -> list[Judged]:
-        """The claims, each by the paired runs under its id.
+    def __call__(
+        self, claims: Sequence[Claim], runs: Mapping[str, PairedRuns], *, detailed: bool = False
+    ) -> list[Judged]:
+        """The claims, each by the paired runs under its id; task by task too if `detailed`.
 
         The p-values of a family are corrected for all its claims; one that is not judged so far counts with p = 1.
         """
@@ -145,7 +208,16 @@ class _Judge:
             adjusted = holm(np.array([finding.p for finding in found] + [1.0] * (size - len(found))))
             for claim, finding, p in zip(members, found, adjusted, strict=False):
                 findings[claim.id] = replace(finding, p_adjusted=float(p))
-        return [self._judged(claim, evidence[claim.id], findings.get(claim.id)) for claim in claims]
+        found = [self._judged(claim, evidence[claim.id], findings.get(claim.id)) for claim in claims]
+        if not detailed:
+            return found
+        return [
+            replace(
+                judged,
+                details=details(claim, evidence[claim.id], runs[claim.id], self.examples, interim=judged.interim),
+            )
+            for claim, judged in zip(claims, found, strict=True)
+        ]
 
     def _evidence(self, claim: Claim, runs: PairedRuns) -> Evidence:
         found = _gather(claim, runs)

@@ -127,8 +127,9 @@ class Targets:
 
     @property
     def claims(self) -> list[str]:
-        """The same, where the suite names claims."""
-        return [self.claims_path] if self.suite.file.claims else []
+        """The same, if the suite names claims or has methods to compare."""
+        several = len({cell.method for cell in self.suite.cells}) > 1
+        return [self.claims_path] if several or self.suite.file.claims else []
 
     @property
     def claim_files(self) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import Field
 from steadytune.cells.recorded import CELLS, restore
 from steadytune.claims.claim import Claim
 from steadytune.claims.files import suite_claims
-from steadytune.claims.judged import Judged, write_judged
+from steadytune.claims.judged import Judged, Verdicts, write_verdicts
 from steadytune.claims.verdicts import judge
 from steadytune.errors import SteadyTuneError
 from steadytune.results.collect import collect
@@ -90,6 +90,6 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
     results = load_results(suite.results, describe(suite))
     claims = {claim.id: claim for claim in suite_claims(suite)}
     judged = judge(suite, results) if claims else ()
-    write_judged(suite.results, suite.name, judged)
+    write_verdicts(suite.results, Verdicts(suite.name, claims=judged))
     who = check(About, read_yaml(about), about) if about.is_file() else About()
     return Recorded(folder, who, results, judged, claims)

@@ -5,25 +5,23 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from steadytune.claims.judged import Judged
+from steadytune.claims.judged import Finding, Judged, Unit
 from steadytune.rendering.table import NOTHING, number
 
 DECIMALS = {"points": 1, "ratio": 2, "share": 2}
 
 
-def effect_text(claim: Judged) -> str:
+def effect_text(found: Finding | None, unit: Unit = "points") -> str:
     """`+1.2 [−0.3, 2.7]` points, `0.97 [0.34, 2.76] ×`, or a dash."""
-    if claim.finding is None:
+    if found is None:
         return NOTHING
-    unit = " ×" if claim.unit == "ratio" else ""
-    effect = _short(claim, claim.finding.effect, sign=claim.unit == "points")
-    return f"{effect} {_interval(claim, claim.finding.interval)}{unit}"
+    effect = number(found.effect, DECIMALS[unit], sign=unit == "points")
+    return f"{effect} {_interval(found.interval, unit)}{' ×' if unit == 'ratio' else ''}"
 
 
-def examples_text(claim: Judged) -> str:
+def examples_text(found: Finding | None, unit: Unit = "points") -> str:
     """The interval over seeds and examples, or a dash."""
-    interval = claim.finding and claim.finding.interval_examples
-    return _interval(claim, interval) if interval else NOTHING
+    return _interval(found.interval_examples, unit) if found and found.interval_examples else NOTHING
 
 
 def verdict_text(claim: Judged) -> str:
@@ -60,11 +58,15 @@ def seeds_text(claim: Judged) -> str:
     return f"{count} of {count + out}" if out else str(count)
 
 
+def needs_text(found: Finding, what: str = "seeds") -> str:
+    """How many seeds an effect of the size in question needs: `11 seeds`, `over 1,000 seeds`."""
+    return f"{found.needs} {what}" if found.needs else f"over 1,000 {what}"
+
+
 def needed_text(claim: Judged) -> str:
     """What an undecided claim needs: seeds, or cells."""
     if claim.verdict == "inconclusive" and claim.finding:
-        what = "draws" if claim.unit == "share" else "seeds"
-        return f"{claim.finding.needs} {what}" if claim.finding.needs else f"over 1,000 {what}"
+        return needs_text(claim.finding, "draws" if claim.unit == "share" else "seeds")
     if claim.verdict != "not evaluated":
         return ""
     counts = ((len(claim.missing), "to run"), (len(claim.outside), "unplanned"))
@@ -101,8 +103,9 @@ def to_text(suite: str, judged: Sequence[Judged]) -> str:
         if found := claim.finding:
             family = f"p {p_text(found.p)}, {p_text(found.p_adjusted)} after Holm in {claim.family}"
             unit = " points" if claim.unit == "points" else ""
-            over = f", over examples too {examples_text(claim)}" if found.interval_examples else ""
-            lines += _wrapped(f"effect {effect_text(claim)}{unit}{over}; {family}; seeds: {seeds_text(claim)}")
+            over = f", over examples too {examples_text(found, claim.unit)}" if found.interval_examples else ""
+            effect = effect_text(found, claim.unit)
+            lines += _wrapped(f"effect {effect}{unit}{over}; {family}; seeds: {seeds_text(claim)}")
         facts = (("needs", needed_text(claim)), ("otherwise", stands_text(claim)), ("run", claim.command))
         lines += [f"    {name}: {text}" for name, text in facts if text]
     return "\n".join(lines)
@@ -112,10 +115,6 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 112, initial_indent="    ", subsequent_indent="    ")
 
 
-def _interval(claim: Judged, interval: tuple[float, float]) -> str:
-    ends = (_short(claim, end) if math.isfinite(end) else "−∞" if end < 0 else "∞" for end in interval)
+def _interval(interval: tuple[float, float], unit: Unit) -> str:
+    ends = (number(end, DECIMALS[unit]) if math.isfinite(end) else "−∞" if end < 0 else "∞" for end in interval)
     return f"[{', '.join(ends)}]"
-
-
-def _short(claim: Judged, value: float, *, sign: bool = False) -> str:
-    return number(value, DECIMALS[claim.unit], sign=sign)

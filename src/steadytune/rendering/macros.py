@@ -99,7 +99,7 @@ def _verdicts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("claims", *verdict.split()), str(counts[verdict])
     for claim in judged:
         yield ("claim", claim.id, "verdict"), claim.verdict
-        yield ("claim", claim.id, "effect"), effect_text(claim)
+        yield ("claim", claim.id, "effect"), effect_text(claim.finding, claim.unit)
 
 
 def _of(results: Results, encoder: str) -> tuple[str, ...]:

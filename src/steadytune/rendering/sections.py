@@ -43,7 +43,14 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "results",
         "Results",
-        items=("table main", "figure seed-spread", "table variants", "table selection", "table calibration"),
+        items=(
+            "table main",
+            "table comparisons",
+            "figure seed-spread",
+            "table variants",
+            "table selection",
+            "table calibration",
+        ),
     ),
     Section(
         "pretraining",
@@ -115,7 +122,7 @@ SECTIONS: tuple[Section, ...] = (
 """In the report's order."""
 
 ALWAYS = frozenset(
-    f"table {name}" for name in ("main", "pretraining", "transfer", "variability", "cost", "coverage")
+    f"table {name}" for name in ("main", "comparisons", "pretraining", "transfer", "variability", "cost", "coverage")
 ) | {"figure seed-spread", "figure transfer", "figure variability", "figure learning-curves"}
 """Shown whether a suite names it or not."""
 

@@ -14,6 +14,7 @@ from steadytune.rendering.claims import (
     unit_text,
     verdict_text,
 )
+from steadytune.rendering.comparisons import every_task_text
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.text import counted
@@ -55,7 +56,7 @@ def by_source(results: Results) -> dict[str, list[Shown]]:
 def shown(claim: Judged) -> Shown:
     """A claim as the page shows it."""
     unit = " points" if claim.unit == "points" else ""
-    effect = effect_text(claim) + unit if claim.finding else ""
+    effect = effect_text(claim.finding, claim.unit) + unit if claim.finding else ""
     return Shown(claim, verdict_text(claim), effect, [fact for fact in _facts(claim) if fact[1]])
 
 
@@ -67,8 +68,10 @@ def _facts(claim: Judged) -> list[tuple[str, str, bool]]:
         facts.append(("Test", f"{claim.test}, {p}", False))
         facts.append(("Size in question", _size(claim), False))
         if found.interval_examples:
-            facts.append(("Over examples too", examples_text(claim), False))
+            facts.append(("Over examples too", examples_text(found, claim.unit), False))
         facts.append(("Seeds", seeds_text(claim), False))
+    if claim.unit == "points" and claim.details:
+        facts.append(("On every task", every_task_text(claim), False))
     facts.append(("Needed", needed_text(claim), False))
     facts.append(("Other analyses", stands_text(claim), False))
     facts.append(("To run", claim.command or "", True))

@@ -61,7 +61,8 @@ def _row(claim: Judged) -> tuple[str, ...]:
     seeds = seeds_text(claim) if claim.finding else NOTHING
     verdict = (claim.id, claim.sentence, verdict_text(claim))
     holm = p_text(claim.finding.p_adjusted) if claim.finding else NOTHING
-    return (*verdict, effect_text(claim), examples_text(claim), holm, seeds, needed)
+    intervals = (effect_text(claim.finding, claim.unit), examples_text(claim.finding, claim.unit))
+    return (*verdict, *intervals, holm, seeds, needed)
 
 
 def _data(claim: Judged) -> dict[str, object]:

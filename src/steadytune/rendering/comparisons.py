@@ -1,0 +1,86 @@
+"""Two methods compared, as text: what the table and the terminal share."""
+
+import textwrap
+from collections.abc import Sequence
+
+from steadytune.claims.judged import Detail, Judged
+from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text
+from steadytune.rendering.table import NOTHING, number
+from steadytune.suite.suite import Suite
+from steadytune.text import counted, ranges
+
+
+def average_text(compared: Judged) -> str:
+    """Whether the mean over tasks differs: `higher`, `lower`, `less than 1 point apart`, `undecided`."""
+    if compared.finding is None:
+        return compared.verdict
+    words = {
+        "reproduced": "higher" if compared.finding.effect > 0 else "lower",
+        "not reproduced": f"less than {_points(compared)} apart",
+    }
+    interim = f"; interim, {len(compared.seeds)} of {compared.planned}" if compared.interim else ""
+    return words.get(compared.verdict, "undecided") + interim
+
+
+def every_task_text(compared: Judged) -> str:
+    """Whether it differs so on every task: `yes, higher on 3 of 3`, `no, …`, `open, …`."""
+    tasks = [detail.difference.effect for detail in compared.on_tasks()]
+    if not tasks:
+        return NOTHING
+    sign, word = (1, "higher") if sum(tasks) > 0 else (-1, "lower")
+    return f"{compared.on_every_task}, {word} on {sum(effect * sign > 0 for effect in tasks)} of {len(tasks)}"
+
+
+def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged]) -> str:
+    """One pair of methods for the terminal, encoder by encoder."""
+    lines = [f"{suite.name}: {methods[0]} against {methods[1]}"]
+    for compared in found:
+        seeds = f"seeds {ranges(compared.seeds)}" if compared.seeds else "no seeds"
+        lines += ["", f"{compared.id.partition('/')[0]}, {counted(len(compared.strata), 'task')}, {seeds}"]
+        if compared.finding is None:
+            lines.append(f"  {compared.reason}")
+            lines += [f"  run: {compared.command}"] if compared.command else []
+            continue
+        lines.append(f"  better on average?    {_average(compared)}")
+        lines.append(f"  better on every task? {every_task_text(compared)}")
+        lines += _tasks(compared, methods)
+    return "\n".join([*lines, "", *textwrap.wrap(NOTE, 116)])
+
+
+NOTE = (
+    "Differences in points with 95 % intervals over other seeds, and over other seeds and evaluation examples. "
+    "p is two-sided and for this comparison alone: the report corrects it over all methods. Every task: yes if each "
+    "task alone shows the same direction at p 0.05, no if one shows the opposite at 0.05 over their number. Needs: "
+    "seeds to see a difference of this size with a chance of 80 %."
+)
+
+
+def _average(compared: Judged) -> str:
+    found = compared.finding
+    assert found is not None
+    over = f", with examples {examples_text(found)}" if found.interval_examples else ""
+    needs = f"to see {_points(compared)}: {needs_text(found)}"
+    return f"{average_text(compared)}: {effect_text(found)}{over}; p {p_text(found.p)}; {needs}"
+
+
+def _tasks(compared: Judged, methods: tuple[str, str]) -> list[str]:
+    """A line a task under a heading, in columns."""
+    rows = [("task", *methods, "difference", "with examples", "p", "needs")]
+    rows += [_task(detail) for detail in compared.on_tasks()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = (text.ljust(width) if place == 0 else text.rjust(width)
+                 for place, (text, width) in enumerate(zip(row, widths, strict=True)))  # fmt: skip
+        lines.append(f"    {'  '.join(cells)}")
+    return lines
+
+
+def _task(detail: Detail) -> tuple[str, ...]:
+    sides = (f"{number(side.mean)} ± {number(side.sd)}" for side in (detail.first, detail.second))
+    found, name = detail.difference, detail.stratum.partition(", ")[2]
+    return (name, *sides, effect_text(found), examples_text(found), p_text(found.p), needs_text(found))
+
+
+def _points(compared: Judged) -> str:
+    return f"{compared.margin:g} point{'' if compared.margin == 1 else 's'}"

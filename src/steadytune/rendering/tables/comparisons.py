@@ -1,0 +1,90 @@
+"""Each method against the baseline: how far apart they are, how sure that is, and what it would take to know."""
+
+import math
+
+from steadytune.claims.judged import Judged, load_verdicts
+from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text, seeds_text
+from steadytune.rendering.comparisons import average_text, every_task_text
+from steadytune.rendering.entries import block_title
+from steadytune.rendering.table import NOTHING, Block, Table
+from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+
+NOTES = (
+    "Difference: method minus baseline, the mean over the tasks that both have, paired by seed, in points, with the "
+    "95 % interval over other seeds on the same tasks and evaluation examples; with examples: over other examples too. "
+    "Intervals are not corrected for the number of methods.",
+    "p: two-sided, after Holm's correction over the methods of this table. On average: higher or lower if p is at most "
+    "0.05; less than 1 point apart if that is shown; undecided otherwise. Interim: seeds are missing, and p is valid "
+    "however often one looks.",
+    "On every task: yes if each task alone shows the same direction at 0.05; no if some task shows the opposite, at "
+    "0.05 over the number of tasks; open otherwise.",
+    "Needed: seeds to see 1 point on average with a chance of 80 %, from the deviations so far. `steadytune compare` "
+    "prints one pair task by task; docs/claims.md has the rules.",
+)
+COLUMNS: tuple[str | tuple[str, str], ...] = (
+    *("Method", ("Difference", "95 % interval"), ("95 % interval,", "with examples"), ("p", "Holm")),
+    *("On average", "On every task", "Seeds", ("Needed for", "1 point")),
+)
+
+
+@table("comparisons", every_variant=True)
+def comparisons(results: Results) -> Table:
+    """A row for each method but the baseline, a block for each encoder."""
+    planned = {(encoder, method.partition("~")[0]) for encoder, method, _ in results.cells}
+    found = [each for each in load_verdicts(results.folder).comparisons if _sides(each)[:2] in planned]
+    groups: dict[str, list[Judged]] = {}
+    for compared in found:
+        groups.setdefault(_sides(compared)[0], []).append(compared)
+    blocks = [Block(tuple(map(_row, group)), title=block_title(name, results)) for name, group in groups.items()]
+    baseline = found[0].family.removeprefix("against ") if found else "the baseline"
+    every = {len(compared.strata) for compared in found}
+    tasks = f", over {every.pop()} tasks" if len(every) == 1 else ""
+    return Table(
+        name="comparisons",
+        title=f"Each method against {baseline}",
+        caption=f"Mean differences in points{tasks}." if found else "This suite has no two methods to compare.",
+        columns=COLUMNS,
+        blocks=tuple(blocks),
+        align="lrrrllrr",
+        notes=NOTES if found else (),
+        data=tuple(map(_data, found)),
+    )
+
+
+def _sides(compared: Judged) -> tuple[str, str]:
+    encoder, _, method = compared.id.partition("/")
+    return encoder, method
+
+
+def _row(compared: Judged) -> tuple[str, ...]:
+    found = compared.finding
+    holm = p_text(found.p_adjusted) if found else NOTHING
+    return (
+        _sides(compared)[1],
+        effect_text(found),
+        examples_text(found),
+        holm,
+        average_text(compared),
+        every_task_text(compared),
+        seeds_text(compared) if found else NOTHING,
+        needs_text(found) if found else NOTHING,
+    )
+
+
+def _data(compared: Judged) -> dict[str, object]:
+    """The csv row."""
+    found = compared.finding
+    encoder, method = _sides(compared)
+    values: dict[str, object] = {"encoder": encoder, "method": method, "family": compared.family}
+    values |= {"on_average": average_text(compared), "on_every_task": compared.on_every_task}
+    values |= {"tasks": len(compared.strata), "seeds": len(compared.seeds), "planned": compared.planned}
+    values["effect"] = found and found.effect
+    values["low"], values["high"] = (found and found.interval) or (None, None)
+    values["examples_low"], values["examples_high"] = (found and found.interval_examples) or (None, None)
+    values |= {name: getattr(found, name, None) for name in ("p", "p_adjusted", "p_size", "detectable", "needs")}
+    return {key: "" if _absent(value) else value for key, value in values.items()}
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))

@@ -1,0 +1,114 @@
+"""Two methods compared without a claim: on average, on every task, in the table and on the terminal."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from synthetic import Grid
+from worlds import TASKS, noise, shifted, values
+
+from steadytune import cli
+from steadytune.claims.judged import Verdicts, write_verdicts
+from steadytune.claims.verdicts import compare, judge_all, pair
+from steadytune.layout import claims_path
+from steadytune.rendering.tables import make_table
+from steadytune.results.description import describe
+from steadytune.results.loading import load_or_empty, load_results
+from steadytune.suite.loading import load_suite
+
+
+def compared(world, grid: Grid, **top):
+    """The comparisons of a suite that has no file of claims, by method."""
+    suite = world.build(grid, **top)
+    found = judge_all(suite, load_or_empty(suite), Verdicts(suite.name)).comparisons
+    return {each.id.partition("/")[2]: each for each in found}
+
+
+def apart(*by_task: np.ndarray) -> Grid:
+    """hype-n's differences from vanilla, task by task and seed by seed."""
+    scores = {}
+    for task, differences in zip(TASKS, by_task, strict=False):
+        base = 60 + noise(len(task), size=len(differences), sd=3)
+        scores |= values("vanilla", task, *base) | values("hype-n", task, *(base + differences))
+    return Grid(tasks=TASKS[: len(by_task)], seeds=len(by_task[0]), values=scores)
+
+
+@pytest.mark.parametrize(("sign", "word"), [(1, "lower"), (-1, "higher")])
+def test_a_plain_mean_of_tasks_that_disagree(world, sign, word):
+    """+8.8 and -44.5 points: sign flips reach p 0.25 at best, yet the mean is plainly not 0."""
+    differences = sign * np.array([[8.5, 8.8, 9.1], [-44.1, -44.5, -44.9]])
+    (found,) = compared(world, apart(*differences)).values()
+    assert found.finding.effect == pytest.approx(-17.85 * sign)
+    # Two standard errors, of 0.3 / sqrt(3) and 0.4 / sqrt(3), and 2 degrees of freedom.
+    error = math.sqrt(0.3**2 / 3 + 0.4**2 / 3) / 2
+    reach = stats.t.ppf(0.975, 2) * error
+    assert found.finding.interval == pytest.approx((-17.85 * sign - reach, -17.85 * sign + reach))
+    assert found.finding.p == pytest.approx(2 * stats.t.sf(17.85 / error, 2))
+    assert (found.verdict, found.on_every_task) == ("reproduced", "no")
+    write_verdicts(world.results, Verdicts("demo", comparisons=(found,)))
+    results = load_results(world.results, describe(load_suite(Path("config/demo.yaml"))))
+    (row,) = make_table("comparisons", results).lines
+    assert row[0] == "hype-n"
+    assert (row[4], row[5]) == (word, f"no, {word} on 1 of 2")
+
+
+def test_better_on_every_task(world):
+    (found,) = compared(world, shifted(3.0, sd=0.4, seeds=8)).values()
+    assert (found.verdict, found.on_every_task) == ("reproduced", "yes")
+    # All of 32 pairs are above; each task alone has 2 of 2^8 sign patterns.
+    assert [detail.difference.p <= 2 / 256 for detail in found.on_tasks()] == [True] * 4
+    assert found.test == "sign-flip"
+
+
+def test_p_values_are_corrected_over_the_table(world):
+    scores = {}
+    for place, task in enumerate(TASKS):
+        base = 70 + noise(place, 1, size=3, sd=2)
+        scores |= values("vanilla", task, *base)
+        for method, shift in (("hype-n", 3.0), ("hype-u", 0.3), ("lnsr", 0.0)):
+            scores |= values(method, task, *(base + shift + noise(place, len(method), int(shift * 10), size=3, sd=0.6)))
+    grid = Grid(methods=("vanilla", "hype-n", "hype-u", "lnsr"), tasks=TASKS, values=scores)
+    found = compared(world, grid)
+    p = sorted(each.finding.p for each in found.values())
+    holm = np.minimum(1, np.maximum.accumulate([3 * p[0], 2 * p[1], p[2]]))
+    assert sorted(each.finding.p_adjusted for each in found.values()) == pytest.approx(list(holm))
+    assert found["hype-n"].verdict == "reproduced"
+    assert {each.family_size for each in found.values()} == {3}
+    # Within a point of vanilla: that is shown too.
+    assert found["lnsr"].verdict == "not reproduced"
+
+
+def test_a_baseline_with_more_seeds_is_not_waited_for(world):
+    grid = shifted(3.0, seeds=5, statuses={("mini", "vanilla", task, 4): "missing" for task in TASKS})
+    grid.cells = lambda: [cell for cell in Grid.cells(grid) if cell[1] == "vanilla" or cell[3] < 3]
+    (found,) = compared(world, grid).values()
+    assert (found.seeds, found.planned, found.interim, found.missing) == ((0, 1, 2), 3, False, ())
+
+
+def test_the_terminal_answers_both_questions(world, capsys):
+    suite = world.build(shifted(3.0))
+    assert cli.main(["compare", "demo", "hype-n", "vanilla", "--effect", "2"]) == 0
+    text = capsys.readouterr().out
+    (found,) = compare(suite, load_or_empty(suite), pair(suite, "hype-n", "vanilla", 2.0))
+    assert f"better on average?    higher: +{found.finding.effect:.1f} [" in text
+    assert f"to see 2 points: {found.finding.needs} seeds" in text
+    assert f"better on every task? {found.on_every_task}, higher on 4 of 4" in text
+    assert [line.split()[0] for line in text.splitlines() if line.startswith("    ")] == ["task", *TASKS]
+    # The other way round is the same difference with the other sign.
+    assert cli.main(["compare", "demo", "vanilla", "hype-n"]) == 0
+    assert f"lower: −{found.finding.effect:.1f} [" in capsys.readouterr().out
+    assert not claims_path(suite).exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("hype-m", "vanilla"), "unknown method 'hype-m'.*'hype-n'"), (("lnsr", "hype-n"), "unknown method 'lnsr'"),
+     (("hype-n", "hype-n"), "hype-n against hype-n: name two that differ")],
+)  # fmt: skip
+def test_names_that_cannot_be_compared(world, capsys, names, message):
+    world.build(shifted(3.0))
+    assert cli.main(["compare", "demo", *names]) == 2
+    assert re.search(message, capsys.readouterr().err)
