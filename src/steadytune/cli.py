@@ -159,6 +159,11 @@ def _parser() -> argparse.ArgumentParser:
     compared.add_argument("second", metavar="B", help="the one it is compared with")
     compared.add_argument("--effect", type=_points, default=1.0, metavar="POINTS", help="the difference that matters, "
                           "for the number of seeds needed (default: 1)")  # fmt: skip
+    model = command("model", commands.model, device=True)
+    model.add_argument("cell", nargs="?", metavar="CELL", help="ENCODER/METHOD/TASK/seed-N; without the seed, its best "
+                       "one; none at all in a suite of one task: the best cell")  # fmt: skip
+    model.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    model.add_argument("--adapter", action="store_true", help="of LoRA write only its matrices and the head, for peft")
     exported = command("export", commands.export)
     exported.add_argument("--ro-crate", type=Path, required=True, metavar="TARGET", help="a new folder, or a .zip file")
     site = command("site", commands.site, suite=False)
@@ -209,7 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument(
         "--as-recorded", action="store_true", help="for recorded suites: compare neither code nor inputs"
     )
-    command("predictions", commands.predictions)
+    predictions = command("predictions", commands.predictions)
+    predictions.add_argument("cell", nargs="?", metavar="ENCODER/METHOD/TASK/seed-N", help="for --to")
+    predictions.add_argument("--to", type=Path, metavar="FILE.csv", help="the cell's, with texts and label names")
     render = command("render", commands.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
     return parser

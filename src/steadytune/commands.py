@@ -236,10 +236,18 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def predictions(options: argparse.Namespace) -> None:
-    """Break scores down by slices and measure calibration, from predictions."""
-    from steadytune.results.prediction_tables import analyse_predictions
+    """Write a cell's predictions as csv, or break a suite's scores down by slices and measure calibration."""
+    if bool(options.cell) != bool(options.to):
+        raise SteadyTuneError("predictions: expected a cell together with --to FILE.csv, or neither")
+    if options.cell:
+        from steadytune.exports.predictions import write_predictions_csv
+        from steadytune.suite.cell import Cell
 
-    analyse_predictions(_suite(options))
+        write_predictions_csv(_suite(options), Cell.parse(options.cell), options.to)
+    else:
+        from steadytune.results.prediction_tables import analyse_predictions
+
+        analyse_predictions(_suite(options))
 
 
 def render(options: argparse.Namespace) -> None:
@@ -247,6 +255,13 @@ def render(options: argparse.Namespace) -> None:
     from steadytune.rendering.stage import render
 
     render(_checked(options), options.what)
+
+
+def model(options: argparse.Namespace) -> None:
+    """Write a fine-tuned model to a folder that transformers opens."""
+    from steadytune.exports.model import write_model
+
+    write_model(_suite(options), options.cell, options.to, adapter=options.adapter)
 
 
 def export(options: argparse.Namespace) -> None:

@@ -115,7 +115,7 @@ def test_a_suite_without_its_report_is_refused(suite):
 def test_what_is_there_is_not_overwritten(suite, capsys):
     Path("crate").mkdir()
     assert main(["export", "demo", "--ro-crate", "crate"]) == 2
-    assert "crate: is there already; expected a new folder or a file that ends in .zip" in capsys.readouterr().err
+    assert "crate: exists already; expected a new folder or a file that ends in .zip" in capsys.readouterr().err
     assert list(Path("crate").iterdir()) == []
 
 

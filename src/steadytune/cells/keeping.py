@@ -82,16 +82,21 @@ def _group(cell: Cell) -> tuple[str, str, str]:
 
 
 def load_kept(suite: Suite, cell: Cell, path: Path, device: str) -> Material:
-    """A cell's data and its fine-tuned encoder, in evaluation mode, with the weights in `path`; no transfer sets.
+    """A cell's data and its fine-tuned encoder, in evaluation mode, with the weights in `path`; no transfer sets."""
+    material = prepared(suite, cell, device)
+    load_model(material.encoder.model, path, device=device)
+    return material
 
-    The encoder is built as training built it, methods' `prepare` included, for the layers that they drop and the
-    modules that they add; then every weight is read.
+
+def prepared(suite: Suite, cell: Cell, device: str) -> Material:
+    """A cell's data and its encoder as its methods' `prepare` leaves it, in evaluation mode; no transfer sets.
+
+    It has the layers and modules of the fine-tuned encoder, which may be fewer or more than the pretrained one's.
     """
     spec = suite.spec(cell).without_transfer()
     material = Material.load(spec, suite.file.store, device, selected_layer(suite, spec))
     streams = Streams(cell_seed(spec.seed, spec.task), device)
     method = Composition([part.build() for part in spec.parts])
     method.prepare(Setup(material.encoder, streams, material.objective, material.train, material.selected_layer))
-    load_model(material.encoder.model, path, device=device)
     material.encoder.model.eval()
     return material

@@ -6,15 +6,14 @@ RO-Crate: https://www.researchobject.org/ro-crate/specification/1.1/.
 import io
 import logging
 import mimetypes
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadytune import __version__
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path, sha256
+from steadytune.exports.content import check_finished
+from steadytune.files import atomic_folder, atomic_path, sha256
 from steadytune.layout import (
     LOCK,
     RECORD,
@@ -72,20 +71,15 @@ def export(suite: Suite, target: Path) -> None:
     files = list(suite_files(suite))
     zipped = target.suffix == ".zip"
     if target.exists() and not (zipped and target.is_file()):
-        raise SteadyTuneError(f"{target}: is there already; expected a new folder or a file that ends in .zip")
+        raise SteadyTuneError(f"{target}: exists already; expected a new folder or a file that ends in .zip")
     crate = crate_type(version="1.1")
     _describe(crate, suite, files)
     if zipped:
         with atomic_path(target) as temporary:
             crate.write_zip(temporary)
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        try:
+        with atomic_folder(target) as temporary:
             crate.write(temporary)
-            temporary.rename(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     log.info("wrote %s: %d files", target, len(files))
 
 
@@ -95,12 +89,7 @@ def suite_files(suite: Suite) -> Iterator[Path]:
     Raises:
         SteadyTuneError: a cell has no record, or the report is not there.
     """
-    missing = [cell for cell in suite.cells if not record_path(suite, cell).is_file()]
-    if missing:
-        raise SteadyTuneError(
-            f"{suite.name}: {len(missing)} of {len(suite.cells)} cells have no record, {missing[0]} first; "
-            "an export is of a finished suite"
-        )
+    check_finished(suite)
     report = report_path(suite)
     if not report.is_file():
         raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")

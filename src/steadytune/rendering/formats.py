@@ -19,10 +19,10 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(output, lineterminator="\n")
     if table.data:
         writer.writerow(table.data[0])
-        writer.writerows([_field(value) for value in row.values()] for row in table.data)
+        writer.writerows([csv_field(value) for value in row.values()] for row in table.data)
     else:
-        writer.writerow([_field(" ".join(heading).strip()) for heading in table.headings])
-        writer.writerows([_field(str(value)) for value in line] for line in table.lines)
+        writer.writerow([csv_field(" ".join(heading).strip()) for heading in table.headings])
+        writer.writerows([csv_field(str(value)) for value in line] for line in table.lines)
     return output.getvalue()
 
 
@@ -30,15 +30,17 @@ def to_markdown(table: Table) -> str:
     """A GitHub-flavoured Markdown table with its caption above and its notes below."""
     width = len(table.columns)
     rule = {"l": ":--", "w": ":--", "r": "--:", "c": ":-:"}
-    lines = [f"**{_md(table.lead)}** {_md(table.caption)}", ""]
-    lines.append(_md_row(_md(name) + (f"<br>{_md(sub)}" if sub else "") for name, sub in table.headings))
+    lines = [f"**{markdown(table.lead)}** {markdown(table.caption)}", ""]
+    lines.append(_md_row(markdown(name) + (f"<br>{markdown(sub)}" if sub else "") for name, sub in table.headings))
     lines.append(_md_row(rule[letter] for letter in table.alignment))
     for block in table.blocks:
         if block.title:
-            lines.append(_md_row([f"**{_md(block.title)}**"] + [""] * (width - 1)))
+            lines.append(_md_row([f"**{markdown(block.title)}**"] + [""] * (width - 1)))
         lines += [_md_row(_md_entry(value) for value in line) for line in block.rows]
-        lines += [_md_row(f"*{_md(str(value))}*" if str(value) else "" for value in line) for line in block.reference]
-    lines += ["", *(f"- {_md_line(note)}" for note in table.notes)]
+        lines += [
+            _md_row(f"*{markdown(str(value))}*" if str(value) else "" for value in line) for line in block.reference
+        ]
+    lines += ["", *(f"- {markdown_line(note)}" for note in table.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -59,26 +61,26 @@ def write_table(table: Table, stem: Path) -> list[Path]:
 
 def _md_entry(value: Value) -> str:
     if not isinstance(value, Entry) or not value.best:
-        return _md(str(value))
-    return f"**{_md(value.main)}**{_md(str(value).removeprefix(value.main))}"
+        return markdown(str(value))
+    return f"**{markdown(value.main)}**{markdown(str(value).removeprefix(value.main))}"
 
 
-def _md(text: str) -> str:
+def markdown(text: str) -> str:
     """Text on one line, with everything escaped that GitHub would read as markup, HTML or a formula."""
     # A pair of tildes, as in a variant's name, would strike out the text between them.
     return re.sub(r"([\\`*_~|<$\[\]])", r"\\\1", " ".join(text.splitlines()).replace("&", "&amp;"))
 
 
-def _md_line(text: str) -> str:
+def markdown_line(text: str) -> str:
     """As `_md`, for the start of a line: no heading, quotation or list begins there."""
-    return re.sub(r"^(\d+(?=[.)] )|(?=[#>+=-]))", lambda found: f"{found[0]}\\", _md(text))
+    return re.sub(r"^(\d+(?=[.)] )|(?=[#>+=-]))", lambda found: f"{found[0]}\\", markdown(text))
 
 
 def _md_row(values: Iterable[str]) -> str:
     return "| " + " | ".join(values) + " |"
 
 
-def _field(value: object) -> object:
+def csv_field(value: object) -> object:
     """A csv field: floats in one fixed form, and no text that a spreadsheet would run as a formula."""
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else ""

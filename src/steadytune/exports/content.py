@@ -1,0 +1,136 @@
+"""What every export is made of: a finished suite's records, the aggregates over its seeds, and its verdicts."""
+
+import math
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from scipy import stats
+
+from steadytune.cells.record import Evaluation, EvaluationKind, Record, read_record
+from steadytune.claims.judged import Judged, load_judged
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import record_path
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One metric of an encoder, method (a variant for itself) and task on one evaluation set, over the seeds."""
+
+    encoder: str
+    method: str
+    task: str
+    set: str
+    kind: EvaluationKind
+    metric: str
+    headline: bool
+    """Whether it is the metric that tables print."""
+    values: dict[int, float]
+    """By seed, in the metric's own unit; a run without a score has none."""
+    planned: int
+    """Seeds that the suite asks for."""
+    n: int
+    """Examples."""
+    majority: float | None
+    """The value of a predictor that always says the most frequent class."""
+
+    @property
+    def name(self) -> str:
+        """`encoder/method/task`."""
+        return f"{self.encoder}/{self.method}/{self.task}"
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds with a score."""
+        return statistics.fmean(self.values.values())
+
+    @property
+    def sd(self) -> float | None:
+        """Divisor n - 1; None for one seed."""
+        return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The two-sided 95 % interval of the mean over seeds, by Student's t; None for one seed."""
+        if self.sd is None:
+            return None
+        n = len(self.values)
+        half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * self.sd / math.sqrt(n)
+        return self.mean - half, self.mean + half
+
+
+@dataclass(frozen=True)
+class Content:
+    """A suite's records and verdicts."""
+
+    suite: Suite
+    records: dict[Cell, Record]
+    claims: tuple[Judged, ...]
+    """Empty if the suite names no claims."""
+
+    @classmethod
+    def load(cls, suite: Suite) -> "Content":
+        """The records and verdicts of a finished suite.
+
+        Raises:
+            SteadyTuneError: a cell has no record.
+        """
+        check_finished(suite)
+        return cls(suite, _read(suite, suite.cells), load_judged(suite.results) if suite.file.claims else ())
+
+    @classmethod
+    def of_cells(cls, suite: Suite, cells: Iterable[Cell]) -> "Content":
+        """The records of those cells that have one, without verdicts."""
+        return cls(suite, _read(suite, [cell for cell in cells if record_path(suite, cell).is_file()]), ())
+
+    @cached_property
+    def aggregates(self) -> list[Aggregate]:
+        """Every metric on every evaluation set that a seed has a score of, in the suite's order."""
+        seeds: dict[tuple[str, str, str], list[Cell]] = {}
+        for cell in self.records:
+            seeds.setdefault((cell.encoder, cell.method, cell.task), []).append(cell)
+        return [found for cells in seeds.values() for found in self._of(cells)]
+
+    def _of(self, cells: list[Cell]) -> Iterator[Aggregate]:
+        """Those of cells that differ by their seed alone."""
+        found: dict[tuple[str, EvaluationKind, str], dict[int, float]] = {}
+        described: dict[tuple[str, EvaluationKind, str], Evaluation] = {}
+        for cell in cells:
+            for evaluation in self.records[cell].evaluations:
+                for metric, value in evaluation.metrics.items():
+                    if value is not None:
+                        key = evaluation.set, evaluation.kind, metric
+                        found.setdefault(key, {})[cell.seed] = value
+                        described[key] = evaluation
+        for (name, kind, metric), values in found.items():
+            of = described[name, kind, metric]
+            yield Aggregate(
+                *(getattr(cells[0], part) for part in ("encoder", "method", "task")),
+                set=name,
+                kind=kind,
+                metric=metric,
+                headline=metric == of.headline,
+                values=values,
+                planned=len(cells),
+                n=of.n,
+                majority=of.majority[metric],
+            )
+
+
+def _read(suite: Suite, cells: Iterable[Cell]) -> dict[Cell, Record]:
+    return {cell: read_record(record_path(suite, cell)) for cell in cells}
+
+
+def check_finished(suite: Suite) -> None:
+    """Refuse a suite of which a cell has no record."""
+    missing = [cell for cell in suite.cells if not record_path(suite, cell).is_file()]
+    if missing:
+        raise SteadyTuneError(
+            f"{suite.name}: {len(missing)} of {len(suite.cells)} cells have no record, {missing[0]} first; "
+            "an export is of a finished suite"
+        )

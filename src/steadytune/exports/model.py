@@ -1,0 +1,174 @@
+"""A fine-tuned model as a folder that transformers or peft opens: weights, configuration, tokenizer, model card."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model
+
+from steadytune.cells.determinism import pick_device, set_determinism
+from steadytune.cells.keeping import best_cell, prepared
+from steadytune.cells.material import Material
+from steadytune.cells.record import TRAINED, Record, read_record
+from steadytune.cells.run import run_cell
+from steadytune.cells.verify import TOLERANCE, compare
+from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.loading import load_tokenizer
+from steadytune.errors import SteadyTuneError, nearest
+from steadytune.exports.lora import merge_lora, write_lora
+from steadytune.exports.model_card import CARD, cell_card
+from steadytune.files import atomic_folder, sha256, write_text
+from steadytune.layout import MODEL, cell_folder, model_folder, model_path, record_path, verification_folder
+from steadytune.suite.cell import Cell, Spec
+from steadytune.suite.suite import Suite
+from steadytune.tasks.table import Task
+
+log = logging.getLogger(__name__)
+
+
+def write_model(suite: Suite, name: str | None, target: Path, *, adapter: bool = False) -> None:
+    """Write a cell's fine-tuned model to a new folder.
+
+    If its weights were not kept, or the file is damaged, the cell is trained again and compared with its record.
+
+    Args:
+        suite: the suite.
+        name: the cell; `ENCODER/METHOD/TASK` for the best of its seeds; None for the best cell of a suite of one task.
+        target: the folder.
+        adapter: for LoRA: write only its matrices and the head, as peft does, in place of merging them.
+
+    Raises:
+        SteadyTuneError: no such cell or record, a model that transformers cannot open, or one that came out different.
+    """
+    if target.exists():
+        raise SteadyTuneError(f"{target}: exists already; expected a new folder")
+    cell = choose_cell(suite, name)
+    record, spec = _record(suite, cell), suite.spec(cell)
+    device = pick_device()
+    set_determinism(spec.protocol.determinism, spec.protocol.threads, device)
+    material = prepared(suite, cell, device)
+    encoder = material.encoder
+    _check_modules(cell, encoder)
+    with _weights(suite, cell, record) as (path, origin), atomic_folder(target) as folder:
+        load_model(encoder.model, path, device=device)
+        expected = _logits(encoder, material)
+        if adapter:
+            write_lora(folder, encoder, spec, _base(suite, spec, record))
+        else:
+            merge_lora(encoder)
+            _write(folder, encoder, material.task)
+            _check_opens(cell, folder, encoder, expected, material)
+        tokenizer = load_tokenizer(model_folder(suite.file.store, spec.model))
+        # So that `truncation=True` cuts where training did.
+        tokenizer.model_max_length = spec.protocol.max_length
+        tokenizer.save_pretrained(folder)
+        weights = sha256(next(folder.glob("*.safetensors")))
+        write_text(folder / CARD, cell_card(suite, record, origin, weights, adapter=adapter))
+    log.info("%s: %s written; %s", cell, target, origin)
+
+
+def choose_cell(suite: Suite, name: str | None) -> Cell:
+    """The cell that a name means; see `write_model`."""
+    if name and len(name.strip("/").split("/")) == 4:
+        cell = Cell.parse(name)
+        suite.spec(cell)
+        return cell
+    prefixes = sorted({str(cell).rpartition("/")[0] for cell in suite.cells})
+    if name and name.strip("/") not in prefixes:
+        raise SteadyTuneError(
+            f"cell '{name}': expected ENCODER/METHOD/TASK/seed-N, or ENCODER/METHOD/TASK for the best of its seeds"
+            f"{nearest(name.strip('/'), prefixes)}"
+        )
+    tasks = sorted({cell.task for cell in suite.cells})
+    if not name and len(tasks) > 1:
+        raise SteadyTuneError(f"model: the suite has {len(tasks)} tasks ({', '.join(tasks)}): name a cell")
+    alike = [cell for cell in suite.cells if not name or str(cell).rpartition("/")[0] == name.strip("/")]
+    best = best_cell(suite, alike)
+    if best is None:
+        raise SteadyTuneError(f"model: no cell of {name or suite.name} has ended ok; `steadytune run` trains them")
+    return best
+
+
+def _record(suite: Suite, cell: Cell) -> Record:
+    path = record_path(suite, cell)
+    if not path.is_file():
+        raise SteadyTuneError(f"{path}: no such record; the cell has not been trained: `steadytune run` does that")
+    record = read_record(path)
+    if record.status not in TRAINED:
+        raise SteadyTuneError(f"{path}: the cell ended {record.status}: it has no usable weights")
+    if record.spec != suite.spec(cell).to_dict():
+        raise SteadyTuneError(f"{path}: of other settings than the suite's; `steadytune run` trains the cell again")
+    return record
+
+
+@contextmanager
+def _weights(suite: Suite, cell: Cell, record: Record) -> Iterator[tuple[Path, str]]:
+    """The file of a cell's weights, and a sentence on where they come from."""
+    kept = model_path(suite, cell)
+    if kept.is_file() and sha256(kept) == record.files.get(MODEL):
+        yield kept, "The weights are those that the cell kept."
+        return
+    log.info("%s: its weights were not kept; training it again", cell)
+    again = verification_folder(suite, cell)
+    try:
+        run_cell(suite, cell, verified=record, weights=again / MODEL)
+        verdict = compare(cell_folder(suite, cell), again, [])
+        if verdict.level == "different":
+            raise SteadyTuneError(f"{verdict}; the model is not that of the record, so it is not written")
+        yield again / MODEL, f"The cell was trained again for its weights: {verdict.level} ({verdict.detail})."
+    finally:
+        (again / MODEL).unlink(missing_ok=True)
+
+
+def _check_modules(cell: Cell, encoder: Encoder) -> None:
+    """Refuse a model with parameters that its class in transformers does not have, LoRA's aside."""
+    with torch.device("meta"):
+        plain = type(encoder.model)(encoder.model.config)
+    known = {name for name, _ in plain.named_parameters()}
+    names = (name.replace(".base_layer", "") for name, _ in encoder.model.named_parameters() if ".lora_" not in name)
+    if added := sorted(set(names) - known):
+        raise SteadyTuneError(
+            f"{cell}: transformers cannot open this model: {type(encoder.model).__name__} has no place for "
+            f"{len(added)} parameters that the method adds, such as {added[0]}"
+        )
+
+
+def _write(folder: Path, encoder: Encoder, task: Task) -> None:
+    """`config.json` and `model.safetensors`."""
+    model: Any = encoder.model
+    names = task.labels or ("score",)
+    if not task.span:
+        model.config.id2label = dict(enumerate(names))
+        model.config.label2id = {label: i for i, label in enumerate(names)}
+        model.config.problem_type = "regression" if task.regression else "single_label_classification"
+    # Training has its own attention; whoever opens the folder chooses theirs.
+    model.set_attn_implementation("eager" if not model._supports_sdpa else "sdpa")
+    model.save_pretrained(folder)
+
+
+def _check_opens(cell: Cell, folder: Path, encoder: Encoder, expected: torch.Tensor, material: Material) -> None:
+    """Open the folder as its reader will, and compare a batch of outputs."""
+    opened = type(encoder.model).from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
+    found = _logits(Encoder(opened.eval()).to(material.device), material)
+    if not torch.allclose(found, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max())):
+        gap = float((found - expected).abs().max())
+        raise SteadyTuneError(
+            f"{cell}: transformers opens this model with other outputs (by {gap:.2g}): its method changes what a "
+            "forward pass does beyond the weights"
+        )
+
+
+def _logits(encoder: Encoder, material: Material) -> torch.Tensor:
+    """Outputs on a batch of the evaluation split."""
+    _, batch = next(iter(next(iter(material.evaluations.values())).batcher.evaluation()))
+    with torch.inference_mode():
+        return encoder(batch.inputs).logits.float().cpu()
+
+
+def _base(suite: Suite, spec: Spec, record: Record) -> str:
+    """What peft calls the base model: its name on the hub, or its folder in the store."""
+    given = next(item for item in record.inputs if item.kind == "models")
+    return spec.model if given.source == "hub" else str(model_folder(suite.file.store, spec.model).resolve())

@@ -1,0 +1,76 @@
+"""A cell's predictions as csv, with the texts and the names of the labels: for reading, and for a spreadsheet."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from steadytune.cells.material import verified_inputs
+from steadytune.cells.record import damaged_file, read_record
+from steadytune.errors import SteadyTuneError
+from steadytune.files import atomic_path
+from steadytune.layout import cell_folder, predictions_path, record_path
+from steadytune.rendering.formats import csv_field
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
+from steadytune.tasks.data import load_split
+from steadytune.tasks.table import Task
+
+
+def write_predictions_csv(suite: Suite, cell: Cell, target: Path) -> None:
+    """Write every prediction of a cell to a csv file, a line for each example of each evaluation set.
+
+    Columns: `evaluation_set`, `row`, the texts under the names of their columns, `label` (gold) and `prediction` by
+    name, then the logits. Labels are named in the set's own label space, predictions in that of the trained task. A
+    text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    Raises:
+        SteadyTuneError: no record, damaged files, or data that are no longer what the cell read.
+    """
+    spec, path = suite.spec(cell), record_path(suite, cell)
+    if not path.is_file():
+        raise SteadyTuneError(f"{path}: no such record; the cell has not been trained: `steadytune run` does that")
+    record = read_record(path)
+    if damage := damaged_file(record, cell_folder(suite, cell)):
+        raise SteadyTuneError(damage)
+    now = {item.key: item.digest for item in verified_inputs(suite, spec)}
+    if changed := [item.key for item in record.inputs if now.get(item.key) != item.digest]:
+        raise SteadyTuneError(f"{path}: the cell read another content of {changed[0]} than is staged now")
+    predictions = pd.read_parquet(predictions_path(suite, cell))
+    source, parts = spec.tasks[spec.task], []
+    for name, task in spec.tasks.items():
+        of_set = predictions[predictions["evaluation_set"] == name].reset_index(drop=True)
+        parts.append(_named(of_set, source, task, suite))
+    table = pd.concat(parts, ignore_index=True)
+    with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(table.columns)
+        for line in table.itertuples(index=False):
+            writer.writerow("" if value is None or value is pd.NA else csv_field(value) for value in line)
+
+
+def _named(predictions: pd.DataFrame, source: Task, target: Task, suite: Suite) -> pd.DataFrame:
+    """The rows of one evaluation set with texts and names.
+
+    source: the trained task, in whose label space the predictions are; target: that of the set.
+    """
+    data: Any = load_split(target, target.evaluation, suite.file.store).to_pandas()
+    texts = data.set_index("row").loc[predictions["row"]].reset_index(drop=True)
+    columns: dict[str, Any] = {name: predictions[name] for name in ("evaluation_set", "row")}
+    columns |= {name: texts[key] for name, key in zip(target.text, ("text_a", "text_b"), strict=False)}
+    if source.span:
+        columns["label"] = [" | ".join(dict.fromkeys(answers["text"])) for answers in texts["answers"]]
+        columns["prediction"] = predictions["text"]
+        rest = ("start", "end", "exact_match", "span_f1")
+    else:
+        columns["label"] = _names(predictions["label"], target)
+        columns["prediction"] = _names(predictions["prediction"], source)
+        rest = ()
+    logits = [name for name in predictions.columns if name.startswith("logit_")]
+    return pd.DataFrame(columns | {name: predictions[name] for name in (*rest, *logits)})
+
+
+def _names(values: "pd.Series", task: Task) -> Any:
+    """Classes by name; numbers as they are."""
+    return values if task.regression else [task.labels[int(value)] for value in values]

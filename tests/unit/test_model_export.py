@@ -1,0 +1,206 @@
+"""`steadytune model`: folders that transformers and peft open, with the predictions of the record."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from huggingface_hub import ModelCard
+from peft import PeftModel
+from test_run_cell import SUITE, WORDS, suite  # noqa: F401 (a fixture)
+from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from steadytune.cells import run
+from steadytune.cells.record import read_record
+from steadytune.cli import main
+from steadytune.exports.model import write_model
+from steadytune.files import sha256
+from steadytune.layout import cell_folder, model_path, record_path
+from steadytune.store.receipt import Receipt, measure_all, write_receipt
+from steadytune.suite.loading import load_suite
+
+OPEN = ["vanilla", "lora", "bitfit", "layer-tune~layer=1", "hype-n"]
+
+
+@pytest.fixture
+def make(suite, tmp_path):  # noqa: F811
+    def make(methods, keep="all", seeds=1, task="cola", **changes):
+        value = SUITE | {"keep": keep, "transfer": {task: []}} | changes
+        value["protocol"] = SUITE["protocol"] | {"epochs": 3}
+        value["grid"] = [SUITE["grid"][0] | {"methods": methods, "tasks": [task], "seeds": seeds}]
+        (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+        made = load_suite(tmp_path / "demo.yaml")
+        for cell in made.cells:
+            run.run_cell(made, cell)
+        return made
+
+    return make
+
+
+def sentences(made):
+    path = made.file.store / "datasets/nyu-mll/glue/cola/validation-00000-of-00001.parquet"
+    return pd.read_parquet(path)["sentence"].tolist()
+
+
+def recorded(made, cell):
+    """Probabilities of the record, (n, 2)."""
+    frame = pd.read_parquet(cell_folder(made, cell) / "predictions.parquet")
+    return torch.softmax(torch.tensor(frame[["logit_0", "logit_1"]].to_numpy()), dim=1).numpy()
+
+
+@pytest.mark.parametrize("method", OPEN)
+def test_a_pipeline_opens_it_with_the_records_predictions(method, make, tmp_path):
+    made = make([method])
+    (cell,) = made.cells
+    write_model(made, str(cell), tmp_path / "out")
+    opened = pipeline("text-classification", str(tmp_path / "out"), top_k=None, device="cpu")
+    found = [{item["label"]: item["score"] for item in answer} for answer in opened(sentences(made), truncation=True)]
+    scores = np.array([[answer["unacceptable"], answer["acceptable"]] for answer in found])
+    assert scores == pytest.approx(recorded(made, cell), abs=1e-5)
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert config["id2label"] == {"0": "unacceptable", "1": "acceptable"}
+    assert config["num_hidden_layers"] == (1 if "layer=1" in method else 2)
+    assert "steadytune" not in (tmp_path / "out/config.json").read_text()
+    assert json.loads((tmp_path / "out/tokenizer_config.json").read_text())["model_max_length"] == 16
+
+
+def stage(key, columns):
+    """Stage rows as both splits of a data set."""
+    folder = Path("store/datasets", key)
+    folder.mkdir(parents=True)
+    for split in ("train", "validation"):
+        pq.write_table(pa.table(columns), folder / f"{split}-00000-of-00001.parquet")
+    names = [path.name for path in folder.iterdir()]
+    write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
+
+
+def test_a_pipeline_gives_the_scores_of_a_regression_on_pairs(make, suite, tmp_path):  # noqa: F811
+    draw = np.random.Generator(np.random.Philox(3))
+    pairs = [[" ".join(draw.choice(WORDS, 4)) for _ in range(32)] for _ in range(2)]
+    stage("nyu-mll/glue/stsb", {"sentence1": pairs[0], "sentence2": pairs[1], "label": draw.uniform(0, 5, 32)})
+    made = make(["vanilla"], task="stsb")
+    (cell,) = made.cells
+    write_model(made, str(cell), tmp_path / "out")
+    opened = pipeline("text-classification", str(tmp_path / "out"), device="cpu")
+    answers = opened([{"text": one, "text_pair": other} for one, other in zip(*pairs, strict=True)], truncation=True)
+    assert {answer["label"] for answer in answers} == {"score"}
+    frame = pd.read_parquet(cell_folder(made, cell) / "predictions.parquet")
+    assert [answer["score"] for answer in answers] == pytest.approx(frame["logit_0"].tolist(), abs=1e-5)
+
+
+def test_transformers_opens_a_model_that_answers_questions(make, suite, tmp_path):  # noqa: F811
+    contexts = [f"the {noun} sleeps not" for noun in ("dog", "cat")] * 8
+    answers = [{"text": [text.split()[1]], "answer_start": [4]} for text in contexts]
+    rows = {"question": ["a dog runs"] * 16, "context": contexts, "answers": answers}
+    stage("rajpurkar/squad/plain_text", rows)
+    made = make(["vanilla"], task="squad")
+    (cell,) = made.cells
+    write_model(made, str(cell), tmp_path / "out")
+    model = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    frame = pd.read_parquet(cell_folder(made, cell) / "predictions.parquet")
+    encoded = tokenizer(rows["question"], contexts, return_tensors="pt")
+    with torch.no_grad():
+        output = model(**encoded)
+    starts, ends = (logits[:, 5:9] for logits in (output.start_logits, output.end_logits))
+    # The best pair of tokens of the text, the end not before the start, as run_squad chooses it.
+    sums = (starts[:, :, None] + ends[:, None, :]).masked_fill(~torch.ones(4, 4).triu().bool(), -torch.inf)
+    assert sums.amax((1, 2)).tolist() == pytest.approx((frame["logit_start"] + frame["logit_end"]).tolist(), abs=1e-5)
+
+
+# peft's own call of a name that transformers renames.
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_peft_opens_lora_with_the_records_predictions(make, tmp_path):
+    made = make(["lora"])
+    (cell,) = made.cells
+    write_model(made, str(cell), tmp_path / "out", adapter=True)
+    base = AutoModelForSequenceClassification.from_pretrained(made.file.store / "models/a/tiny", num_labels=2)
+    opened = PeftModel.from_pretrained(base, tmp_path / "out").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    with torch.no_grad():
+        logits = opened(**tokenizer(sentences(made), padding=True, truncation=True, return_tensors="pt")).logits
+    assert logits.softmax(1).numpy() == pytest.approx(recorded(made, cell), abs=1e-5)
+    assert not (tmp_path / "out/model.safetensors").exists()
+
+
+def test_without_kept_weights_the_cell_is_trained_again_to_the_same_bits(make, tmp_path, caplog):
+    made = make(["vanilla"])
+    (cell,) = made.cells
+    write_model(made, str(cell), tmp_path / "kept")
+    model_path(made, cell).unlink()
+    record = record_path(made, cell).read_bytes()
+    with caplog.at_level("INFO"):
+        assert main(["model", "demo.yaml", str(cell), "--to", str(tmp_path / "again")]) == 0
+    assert "training it again" in caplog.text
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "kept" / name).read_bytes()
+    assert "trained again for its weights: identical" in (tmp_path / "again/README.md").read_text()
+    assert record_path(made, cell).read_bytes() == record
+    assert not model_path(made, cell).exists()
+
+
+def test_damaged_weights_are_not_used(make, tmp_path):
+    made = make(["vanilla"])
+    (cell,) = made.cells
+    write_model(made, str(cell), tmp_path / "kept")
+    model_path(made, cell).write_bytes(b"damaged")
+    write_model(made, str(cell), tmp_path / "again")
+    assert sha256(tmp_path / "again/model.safetensors") == sha256(tmp_path / "kept/model.safetensors")
+
+
+def test_the_card_has_the_records_facts(make, tmp_path):
+    made = make(["lora"], seeds=3)
+    write_model(made, "tiny/lora/cola/seed-1", tmp_path / "out")
+    record = read_record(record_path(made, made.cells[1]))
+    card = ModelCard.load(tmp_path / "out/README.md")
+    (result,) = (found for found in card.data.eval_results if found.metric_type == "matthews")
+    assert result.metric_value == record.evaluations[0].metrics["matthews"]
+    assert (result.dataset_type, result.dataset_config, result.dataset_split) == ("nyu-mll/glue", "cola", "validation")
+    values = [read_record(record_path(made, cell)).evaluations[0].metrics["matthews"] for cell in made.cells]
+    assert result.metric_args["mean"] == pytest.approx(np.mean(values))
+    assert result.metric_args["seeds"] == [0, 1, 2]
+    text = card.text
+    assert all(fact in text for fact in (record.fingerprint, record.seal, "rank 8", "learning rate", "0.005"))
+    assert sha256(tmp_path / "out/model.safetensors") in text
+    assert card.data.pipeline_tag == "text-classification"
+
+
+def test_without_a_cell_it_is_the_best_one(make, tmp_path):
+    made = make(["vanilla"], seeds=3, keep="best")
+    scores = [read_record(record_path(made, cell)).evaluations[0].metrics["matthews"] for cell in made.cells]
+    best = scores.index(max(scores))
+    write_model(made, None, tmp_path / "out")
+    assert f"seed {best} " in (tmp_path / "out/README.md").read_text()
+    write_model(made, "tiny/vanilla/cola", tmp_path / "same")
+    assert (tmp_path / "same/README.md").read_bytes() == (tmp_path / "out/README.md").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("methods", "arguments", "words"),
+    [
+        (["houlsby"], ["tiny/houlsby/cola/seed-0"], ("transformers cannot open", "adapter")),
+        (["vanilla"], ["tiny/vanilla/cola/seed-0", "--adapter"], ("vanilla", "no LoRA")),
+        (["lora+noisytune"], ["tiny/lora+noisytune/cola/seed-0", "--adapter"], ("not the pretrained",)),
+        (["vanilla"], ["tiny/vanila/cola"], ("tiny/vanila/cola", "did you mean 'tiny/vanilla/cola'")),
+        (["vanilla"], ["tiny/vanilla/cola/seed-7"], ("seed 7",)),
+    ],
+)
+def test_what_cannot_be_written_is_refused_in_a_line(methods, arguments, words, make, tmp_path, capsys):
+    make(methods)
+    assert main(["model", "demo.yaml", *arguments, "--to", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert all(word in said for word in words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_exists_is_left_alone(make, tmp_path, capsys):
+    make(["vanilla"])
+    (tmp_path / "out").mkdir()
+    assert main(["model", "demo.yaml", "--to", str(tmp_path / "out")]) == 2
+    assert "out: exists already" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())

@@ -1,0 +1,73 @@
+"""`steadytune predictions SUITE CELL --to FILE.csv`: every prediction with its texts and the names of labels."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from test_run_cell import SUITE, suite  # noqa: F401 (a fixture)
+
+from steadytune.cells import run
+from steadytune.cli import main
+from steadytune.layout import predictions_path
+from steadytune.store.receipt import Receipt, measure_all, write_receipt
+from steadytune.suite.loading import load_suite
+
+CELL = "tiny/vanilla/cola/seed-0"
+RISKY = ['=HYPERLINK("http://x")', "+1+1", "-2+3", "@SUM(A1)", "\tdog", 'a "quoted", dog\nsleeps', "naïve cat"]
+
+
+def stage(key, split, sentences, labels):
+    folder = Path("store/datasets", key)
+    pq.write_table(pa.table({"sentence": sentences, "label": labels}), folder / f"{split}-00000-of-00001.parquet")
+    names = [path.name for path in folder.glob("*.parquet")]
+    write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
+
+
+@pytest.fixture
+def trained(suite, tmp_path):  # noqa: F811
+    """A cell whose evaluation split has texts that a spreadsheet would run, and a row without a gold label."""
+    stage("nyu-mll/glue/cola", "validation", ["not here", *RISKY], [-1, 0, 1, 0, 1, 0, 1, 0])
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": SUITE["protocol"] | {"epochs": 1}}))
+    trained = load_suite(tmp_path / "demo.yaml")
+    run.run_cell(trained, trained.cells[0])
+    return trained
+
+
+def lines():
+    with Path("out.csv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_lines_are_the_predictions_with_texts_and_names(trained):
+    assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 0
+    frame, found = pd.read_parquet(predictions_path(trained, trained.cells[0])), lines()
+    assert [line["evaluation_set"] for line in found] == frame["evaluation_set"].tolist()
+    own = [line for line in found if line["evaluation_set"] == "cola"]
+    assert [int(line["row"]) for line in own] == list(range(1, 8)), "the row without a label is left out"
+    names = ("unacceptable", "acceptable")
+    assert [line["label"] for line in own] == [names[i % 2] for i in range(7)]
+    assert [line["prediction"] for line in found] == [names[int(value)] for value in frame["prediction"]]
+    assert [float(line["logit_1"]) for line in found] == pytest.approx(frame["logit_1"].tolist(), rel=1e-5)
+
+
+def test_no_cell_of_a_spreadsheet_is_a_formula(trained):
+    main(["predictions", "demo.yaml", CELL, "--to", "out.csv"])
+    texts = [line["sentence"] for line in lines() if line["evaluation_set"] == "cola"]
+    assert texts == [f"'{text}" for text in RISKY[:5]] + RISKY[5:]
+
+
+def test_data_that_changed_since_are_not_put_beside_predictions(trained, capsys):
+    stage("nyu-mll/glue/cola", "validation", ["other", *RISKY], [0, 0, 1, 0, 1, 0, 1, 0])
+    assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 2
+    assert "nyu-mll/glue/cola" in capsys.readouterr().err
+    assert not Path("out.csv").exists()
+
+
+@pytest.mark.parametrize("arguments", [[CELL], ["--to", "out.csv"]])
+def test_a_cell_and_a_file_go_together(trained, arguments, capsys):
+    assert main(["predictions", "demo.yaml", *arguments]) == 2
+    assert "--to" in capsys.readouterr().err
