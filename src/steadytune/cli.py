@@ -200,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     # What the DAG's jobs call; each is also usable by hand.
     finetune = command("finetune", commands.finetune, device=True)
     finetune.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
-    finetune.add_argument("--for-inside", action="store_true", help="write the weights for the inside stage too")
+    finetune.add_argument("--hand-over", action="store_true", help="write the weights for the inside stage too")
     variability = command("variability", commands.variability, device=True)
     variability.add_argument("encoder")
     variability.add_argument("task")

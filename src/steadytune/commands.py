@@ -157,7 +157,7 @@ def variability(options: argparse.Namespace) -> None:
 
 def finetune(options: argparse.Namespace) -> None:
     """Fine-tune and evaluate one cell."""
-    from steadytune.layout import inside_model_path, running_path
+    from steadytune.layout import handover_path, running_path
     from steadytune.locks import hold
     from steadytune.suite.cell import Cell
     from steadytune.training.usage import Meter
@@ -168,7 +168,7 @@ def finetune(options: argparse.Namespace) -> None:
 
         suite, cell = _suite(options), Cell.parse(options.cell)
     with hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it"):
-        run_cell(suite, cell, meter, weights=inside_model_path(suite, cell) if options.for_inside else None)
+        run_cell(suite, cell, meter, weights=handover_path(suite, cell) if options.hand_over else None)
 
 
 def inside(options: argparse.Namespace) -> None:

@@ -118,6 +118,11 @@ def model_path(of: Of, cell: object) -> Path:
     return cell_folder(of, cell) / MODEL
 
 
+def handover_path(of: Of, cell: object) -> Path:
+    """A cell's fine-tuned weights until they have been measured inside, and other cells have started from them."""
+    return results_folder(of) / "handover" / f"{cell}.safetensors"
+
+
 def verification_folder(of: Of, cell: object) -> Path:
     """Where a recorded cell is run again to be compared with its record."""
     return results_folder(of) / "verify" / str(cell)
@@ -159,11 +164,6 @@ def inside_folder(of: Of) -> Path:
 def inside_path(of: Of, cell: object) -> Path:
     """What is measured inside a cell's fine-tuned encoder; beside it, as `.npz`, what is compared between seeds."""
     return inside_folder(of) / f"{cell}.json"
-
-
-def inside_model_path(of: Of, cell: object) -> Path:
-    """A cell's fine-tuned weights until they have been measured inside."""
-    return inside_folder(of) / f"{cell}.safetensors"
 
 
 def inside_before_path(of: Of, encoder: str, task: str) -> Path:

@@ -206,14 +206,14 @@ def test_the_shipped_suite_keeps_the_models_that_it_looks_into(root, monkeypatch
     monkeypatch.chdir(root)
     dag = Dag(load_suite(Path("config/mini-layers.yaml")))
     assert len(dag.suite.inside_cells) == 24
-    assert len(dag.inside_pattern.split("|")) == 24
+    assert len(dag.handover_pattern.split("|")) == 24
     cell = "mini/hype-n/mini-stsb/seed-1"
     parts = dict(zip(("encoder", "method", "task", "seed"), ("mini", "hype-n", "mini-stsb", "1"), strict=True))
     whole, split = Wildcards(fromdict={"cell": cell}), Wildcards(fromdict=parts)
     for asked in (dag.cell_name, dag.cell_digest, dag.cell_inputs, dag.cell_threads, dag.inside_inputs):
         assert asked(whole) == asked(split)
-    assert dag.keep_option(whole, {"model": "a"}) == "--keep-model"
-    assert dag.keep_option(whole, {"record": "a"}) == ""
-    assert dag.inside_inputs(whole)[0] == f"results/mini-layers/cells/{cell}/model.safetensors"
+    assert dag.handover_option(whole, {"model": "a"}) == "--hand-over"
+    assert dag.handover_option(whole, {"record": "a"}) == ""
+    assert dag.inside_inputs(whole)[0] == f"results/mini-layers/handover/{cell}.safetensors"
     assert len(dag.inside_studies) == 24 * 3 + 2
-    assert Dag(load_suite(Path("config/real-small.yaml"))).inside_pattern == "(?!)"
+    assert Dag(load_suite(Path("config/real-small.yaml"))).handover_pattern == "(?!)"

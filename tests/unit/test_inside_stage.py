@@ -14,7 +14,7 @@ from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.layers.inside import stage
 from steadytune.layers.inside.cka import cka
-from steadytune.layout import cell_folder, inside_before_path, inside_model_path, inside_path, inside_table_path
+from steadytune.layout import cell_folder, handover_path, inside_before_path, inside_path, inside_table_path
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -65,8 +65,8 @@ def test_a_block_that_cannot_be_is_told_in_a_line(changes, words, demo, tmp_path
 @pytest.mark.parametrize("method", METHODS)
 def test_a_kept_model_is_the_fine_tuned_one(method, demo):
     cell = Cell("tiny", method, "cola", 0)
-    train_for_inside(demo, cell)
-    material = keeping.load_kept(demo, cell, inside_model_path(demo, cell), "cpu")
+    train_and_hand_over(demo, cell)
+    material = keeping.load_kept(demo, cell, handover_path(demo, cell), "cpu")
     assert not material.encoder.model.training
     assert list(material.evaluations) == ["cola"]
     batcher = material.evaluations["cola"].batcher
@@ -80,21 +80,21 @@ def test_a_kept_model_is_the_fine_tuned_one(method, demo):
 def test_keeping_changes_nothing_of_the_cell_and_is_off_unless_asked_for(demo):
     cell = demo.cells[0]
     run.run_cell(demo, cell)
-    assert not inside_model_path(demo, cell).exists()
+    assert not handover_path(demo, cell).exists()
     before = (cell_folder(demo, cell) / "predictions.parquet").read_bytes()
-    assert main(["finetune", "demo.yaml", str(cell), "--for-inside"]) == 0
-    assert inside_model_path(demo, cell).exists()
+    assert main(["finetune", "demo.yaml", str(cell), "--hand-over"]) == 0
+    assert handover_path(demo, cell).exists()
     assert (cell_folder(demo, cell) / "predictions.parquet").read_bytes() == before
 
 
-def train_for_inside(demo, cell):
-    run.run_cell(demo, cell, weights=inside_model_path(demo, cell))
+def train_and_hand_over(demo, cell):
+    run.run_cell(demo, cell, weights=handover_path(demo, cell))
 
 
 def look_inside(demo):
     """Every command of the stage; the table."""
     for cell in demo.inside_cells:
-        train_for_inside(demo, cell)
+        train_and_hand_over(demo, cell)
         assert main(["inside", "demo.yaml", str(cell)]) == 0
     assert main(["inside-before", "demo.yaml", "tiny", "cola"]) == 0
     assert main(["inside-table", "demo.yaml"]) == 0
@@ -153,11 +153,11 @@ def test_a_method_that_adds_modules_or_drops_layers_is_looked_into_as_it_is(demo
 def test_a_cell_without_a_model_has_a_file_that_says_so_and_no_rows(demo, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(run, "fit", raising(torch.OutOfMemoryError("CUDA out of memory")))
-        train_for_inside(demo, demo.inside_cells[0])
-    assert inside_model_path(demo, demo.inside_cells[0]).stat().st_size < 100
+        train_and_hand_over(demo, demo.inside_cells[0])
+    assert handover_path(demo, demo.inside_cells[0]).stat().st_size < 100
     stage.write_inside(demo, demo.inside_cells[0])
     assert json.loads(inside_path(demo, demo.inside_cells[0]).read_text())["status"] == "out_of_memory"
-    train_for_inside(demo, demo.inside_cells[1])
+    train_and_hand_over(demo, demo.inside_cells[1])
     stage.write_inside(demo, demo.inside_cells[1])
     stage.write_inside_before(demo, "tiny", "cola")
     assert main(["inside-table", "demo.yaml"]) == 0

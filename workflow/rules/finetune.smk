@@ -1,5 +1,5 @@
-# One job = one cell: trains, evaluates in domain and on every transfer set, and leaves its record. Cells whose layers are
-# analysed afterwards use the rule finetune_kept (inside.smk), which also writes the weights for that. Weights that the
+# One job = one cell: trains, evaluates in domain and on every transfer set, and leaves its record. Cells whose weights
+# other jobs read use the rule finetune_kept (inside.smk), which writes those too. Weights that the
 # suite keeps (`keep`) are the cell's own business: no rule names them, because `keep: best` deletes some again.
 
 
@@ -22,6 +22,6 @@ rule finetune:
         # Not used by the command: a changed digest makes Snakemake train the cell again.
         settings=dag.cell_digest,
         cell=dag.cell_name,
-        keep=dag.keep_option,
+        hand_over=dag.handover_option,
     shell:
-        "python -m steadytune finetune {params.suite:q} {params.cell:q} {params.keep} >{log:q} 2>&1"
+        "python -m steadytune finetune {params.suite:q} {params.cell:q} {params.hand_over} >{log:q} 2>&1"

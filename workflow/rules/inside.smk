@@ -1,14 +1,15 @@
-# What fine-tuning changes inside an encoder. The weights are temporary: they are deleted once they have been analysed.
+# What fine-tuning changes inside an encoder. Weights are temporary: they are deleted once they have been analysed and the
+# cells that start from them have run.
 
 
 use rule finetune as finetune_kept with:
     output:
         **dag.cell_outputs("{cell}"),
-        model=temp(dag.kept_model),
+        model=temp(dag.handover),
     log:
         f"{dag.folder}/logs/finetune/{{cell}}.log",
     wildcard_constraints:
-        cell=dag.inside_pattern,
+        cell=dag.handover_pattern,
 
 
 ruleorder: finetune_kept > finetune
@@ -22,7 +23,7 @@ rule inside:
     log:
         f"{dag.folder}/logs/inside/{{cell}}.log",
     wildcard_constraints:
-        cell=dag.inside_pattern,
+        cell=dag.handover_pattern,
     conda:
         "../envs/train.yaml"
     threads: dag.cell_threads

@@ -62,9 +62,9 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
         scores: compute scores again from the predictions; what was found by that once is remembered anyway.
         as_recorded: do not compare code, inputs and new settings: a recorded suite is of the code that it names.
     """
-    judge = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
-    found = [judge(cell) for cell in suite.cells]
-    judge.checked.save()
+    judges = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
+    found = [judges.judge(cell) for cell in suite.cells]
+    judges.checked.save()
     return list(_without_copies(found))
 
 
@@ -75,15 +75,16 @@ def digest(found: list[CellStatus]) -> str:
 
 
 class _Judge:
-    """Judges cells; each staged folder is looked at once."""
+    """Judges cells; each cell and each staged folder is looked at once."""
 
     def __init__(self, suite: Suite, *, deep: bool, scores: bool, as_recorded: bool) -> None:
         self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
         self.checked = Checked(checked_path(suite), forget=deep)
         self.lock = load_lock(project_file(LOCK))
         self.staged = cache(self._staged)
+        self.judge = cache(self._judge)
 
-    def __call__(self, cell: Cell) -> CellStatus:
+    def _judge(self, cell: Cell) -> CellStatus:
         path, folder = record_path(self.suite, cell), cell_folder(self.suite, cell)
         if is_held(running_path(self.suite, cell)):
             return CellStatus(cell, "running")
@@ -104,10 +105,23 @@ class _Judge:
                 return CellStatus(cell, "stale", why, "settings", record)
         if refuted := self._refuted(cell, path, folder, spec):
             return CellStatus(cell, "quarantined", refuted)
-        if not self.as_recorded and (found := self._outdated(spec, record)):
+        if self.as_recorded:
+            return CellStatus(cell, "fresh", record=record)
+        if found := (spec.start and self._started_otherwise(spec.start, record)) or self._outdated(spec, record):
             cause, why = found
             return CellStatus(cell, "stale", why, cause, record)
         return CellStatus(cell, "fresh", record=record)
+
+    def _started_otherwise(self, parent: Cell, record: dict[str, Any]) -> tuple[Cause, str] | None:
+        """Whether a cell would start from other weights now than its record's parent, and why."""
+        found = self.judge(parent)
+        if found.record is None:
+            return "unstaged", f"what it started from is not there to compare ({parent} is {found.state})"
+        if found.cause:
+            return found.cause, f"{parent}, which it starts from, is stale: {found.why}"
+        if found.record["fingerprint"] != (record.get("parent") or {}).get("fingerprint"):
+            return "inputs", f"{parent}, which it starts from, was trained again, and differently"
+        return None
 
     def _damage(self, cell: Cell, path: Path, folder: Path) -> str | None:
         """What is wrong with a record or a file beside it."""
@@ -147,7 +161,8 @@ class _Judge:
             return "unstaged", f"what it read is not there to compare ({error})"
         if spec.reads_selection and layer != (record["training"] or {}).get("selected_layer", layer):
             return "inputs", "another layer is selected"
-        if cell_fingerprint(spec, digests, layer) != record["fingerprint"]:
+        parent = (record.get("parent") or {}).get("fingerprint")
+        if cell_fingerprint(spec, digests, layer, parent) != record["fingerprint"]:
             return "code", "the task's entry or the code that trains it has changed"
         return None
 

@@ -36,6 +36,14 @@ def selected_layer(suite: Suite, spec: Spec) -> int | None:
     return int(read_json(path)["best_layer"])
 
 
-def cell_fingerprint(spec: Spec, digests: Mapping[str, str], layer: int | None) -> str:
-    """The fingerprint of a cell whose inputs have these digests, by key, and that tunes by this layer."""
-    return fingerprint(spec, {**digests, **({"selected layer": str(layer)} if layer else {})})
+def cell_fingerprint(spec: Spec, digests: Mapping[str, str], layer: int | None, parent: str | None = None) -> str:
+    """The fingerprint of a cell.
+
+    Args:
+        spec: the cell.
+        digests: of its inputs, by key.
+        layer: by which it tunes.
+        parent: the fingerprint of the cell that it starts from.
+    """
+    chosen = {"selected layer": str(layer)} if layer else {}
+    return fingerprint(spec, {**digests, **chosen, **({"parent": parent} if parent else {})})

@@ -11,7 +11,7 @@ from steadytune.cells.inputs import input_folders
 from steadytune.cells.record import Input
 from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder
-from steadytune.encoders.loading import load_encoder, load_tokenizer
+from steadytune.encoders.loading import load_encoder, load_tokenizer, start_from
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import LOCK, model_folder, project_file
 from steadytune.methods.support.objective import Classification, Objective, Regression, Spans
@@ -83,9 +83,24 @@ class Material:
 
     @classmethod
     def load(
-        cls, spec: Spec, store: Path, device: str, selected_layer: int | None, meter: Meter | None = None
+        cls,
+        spec: Spec,
+        store: Path,
+        device: str,
+        selected_layer: int | None,
+        meter: Meter | None = None,
+        weights: Path | None = None,
     ) -> "Material":
-        """Read, tokenize and build; inputs must have been verified. The `meter` has a phase of tokenization."""
+        """Read, tokenize and build; inputs must have been verified.
+
+        Args:
+            spec: the cell.
+            store: the staged inputs.
+            device: of the encoder.
+            selected_layer: l*, where a method of the cell reads it.
+            meter: has a phase of tokenization.
+            weights: the fine-tuned weights of the cell that it starts from.
+        """
         meter = meter or Meter()
         folder = model_folder(store, spec.model)
         tokenizer = load_tokenizer(folder)
@@ -93,6 +108,8 @@ class Material:
         head = "span" if task.span else "sentence"
         seed, protocol = Streams.seeds(cell_seed(spec.seed, spec.task))["init"], spec.protocol
         encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
+        if weights:
+            start_from(encoder, weights)
 
         def batcher(dataset: "Dataset", batch_size: int, *, shuffled: bool = False) -> Batcher:
             with meter.phase("tokenise"):

@@ -52,6 +52,17 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The cell whose fine-tuned encoder a cell started from."""
+
+    cell: str
+    status: Status
+    fingerprint: str
+    weights: str
+    """SHA-256 of the file with its weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The scores on one evaluation set."""
 
@@ -115,6 +126,8 @@ class Record:
     spec: dict[str, Any]
     fingerprint: str
     inputs: list[Input]
+    parent: Parent | None = None
+    """None: it started from the pretrained encoder."""
     streams: dict[str, int]
     environment: Environment
     training: Training | None

@@ -7,6 +7,7 @@ package, too little host memory or a CUDA fault says something about the machine
 
 import logging
 import math
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,16 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT, write_history, write_predictions
 from steadytune.evaluation.predict import Predictions, predict
 from steadytune.files import sha256
-from steadytune.layout import HISTORY, MODEL, PREDICTIONS, cell_folder, checkpoint_path, verification_folder
+from steadytune.layout import (
+    HISTORY,
+    MODEL,
+    PREDICTIONS,
+    RECORD,
+    cell_folder,
+    checkpoint_path,
+    handover_path,
+    verification_folder,
+)
 from steadytune.methods.base import Composition, Setup
 from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Cell, Spec
@@ -84,13 +94,18 @@ def run_cell(
     with meter.phase("load"):
         inputs = verified_inputs(suite, spec)
         layer = verified.training.selected_layer if verified and verified.training else selected_layer(suite, spec)
-        mark = cell_fingerprint(spec, {item.key: item.digest for item in inputs}, layer)
+        parent, start = _find_parent(suite, spec, verified=verified is not None)
+        digests = {item.key: item.digest for item in inputs}
+        mark = cell_fingerprint(spec, digests, layer, parent.fingerprint if parent else None)
     folder = verification_folder(suite, cell) if verified else cell_folder(suite, cell)
     checkpoint, material = (folder / "checkpoint.safetensors" if verified else checkpoint_path(suite, cell)), None
     try:
-        with meter.phase("load"), _input_errors(cell):
-            material = Material.load(spec, suite.file.store, device, layer, meter)
-        _train_and_evaluate(spec, material, outcome, meter, checkpoint, mark)
+        if parent and parent.status not in records.TRAINED:
+            outcome.status, outcome.reason = parent.status, f"starts from {parent.cell}, which ended {parent.status}"
+        else:
+            with meter.phase("load"), _input_errors(cell):
+                material = Material.load(spec, suite.file.store, device, layer, meter, start)
+            _train_and_evaluate(spec, material, outcome, meter, checkpoint, mark)
     except Diverged as error:
         outcome.status, outcome.reason = "diverged", str(error)
     except torch.OutOfMemoryError as error:
@@ -103,11 +118,31 @@ def run_cell(
         keep(trained, weights)
     if not verified:
         keep_beside(suite, cell, trained if outcome.status in records.TRAINED else None)
-    _write(folder, spec, outcome, device, inputs, mark, meter)
+    _write(folder, spec, outcome, device, inputs, parent, mark, meter)
     if not verified and suite.file.keep == "best":
         drop_all_but_best(suite, cell)
     checkpoint.unlink(missing_ok=True)
     log.info("%s: %s%s", cell, outcome.status, f" ({outcome.reason})" if outcome.reason else "")
+
+
+def _find_parent(suite: Suite, spec: Spec, *, verified: bool) -> tuple[records.Parent | None, Path | None]:
+    """The cell that a cell starts from, and the file of its weights; of a cell that is verified, as trained for that.
+
+    Raises:
+        SteadyTuneError: the parent has no record, or has not handed its weights over.
+    """
+    if spec.start is None:
+        return None, None
+    folder = verification_folder(suite, spec.start) if verified else cell_folder(suite, spec.start)
+    path = folder / MODEL if verified else handover_path(suite, spec.start)
+    if not (folder / RECORD).is_file() or not path.is_file():
+        command = shlex.join(["steadytune", "finetune", str(suite.path), str(spec.start), "--hand-over"])
+        raise SteadyTuneError(f"{spec.cell}: no weights of its parent, {spec.start}: run `{command}` first")
+    record = records.read_record(folder / RECORD)
+    parent = records.Parent(
+        cell=str(spec.start), status=record.status, fingerprint=record.fingerprint, weights=sha256(path)
+    )
+    return parent, path
 
 
 @contextmanager
@@ -219,7 +254,14 @@ def _training(material: Material, fitted: Fit, initial_weights: str, first_order
 
 
 def _write(
-    folder: Path, spec: Spec, outcome: Outcome, device: str, inputs: list[records.Input], mark: str, meter: Meter
+    folder: Path,
+    spec: Spec,
+    outcome: Outcome,
+    device: str,
+    inputs: list[records.Input],
+    parent: records.Parent | None,
+    mark: str,
+    meter: Meter,
 ) -> None:
     """Predictions and history first, the record last: where there is a record, the cell is whole."""
     with meter.phase("write"):
@@ -231,6 +273,7 @@ def _write(
         spec=spec.to_dict(),
         fingerprint=mark,
         inputs=inputs,
+        parent=parent,
         streams=Streams.seeds(cell_seed(spec.seed, spec.task)),
         environment=environment(device),
         training=outcome.training,

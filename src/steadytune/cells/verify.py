@@ -29,7 +29,7 @@ from steadytune.cells.record import Record, damaged_file, read_record
 from steadytune.cells.recorded import CELLS, restore
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.evaluation.outputs import HELD_OUT
-from steadytune.layout import PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
+from steadytune.layout import MODEL, PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
@@ -114,6 +114,10 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
     record = read_record(recorded / str(cell) / RECORD)
     if damage := damaged_file(record, recorded / str(cell)):
         raise SteadyTuneError(damage)
+    # What it started from was not kept: the same training makes it again.
+    if parent := suite.parent(cell):
+        then = read_record(recorded / str(parent) / RECORD)
+        run_cell(suite, parent, weights=verification_folder(suite, parent) / MODEL, verified=then)
     run_cell(suite, cell, verified=record)
     return compare(recorded / str(cell), verification_folder(suite, cell), _others(recorded, cell))
 

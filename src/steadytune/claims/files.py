@@ -11,6 +11,7 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
 from steadytune.schema import Checked, check, read_yaml
+from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
 from steadytune.tasks.labels import has_reading
 from steadytune.tasks.table import find_task
@@ -93,6 +94,9 @@ def _check_names(claim: Claim) -> None:
     """Every name in a claim that this project knows of has to exist."""
     for method in claim.methods:
         parse(method)
+        if start := Start.of(method):
+            parse(start.method)
+            find_task(start.task)
     names = [] if claim.tasks == "*" else [*claim.tasks]
     if isinstance(claim, Gain):
         names += claim.reference

@@ -14,8 +14,8 @@ from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import (
     Kind,
+    handover_path,
     inside_before_path,
-    inside_model_path,
     inside_path,
     project_file,
     record_path,
@@ -116,12 +116,16 @@ class Dag(Targets):
         """What a cell reads; a cell outside the grid stops here with the nearest name."""
         spec = _said(lambda: self.suite.spec(_cell(wildcards)))
         receipts = self._receipts_of(spec.model, spec.task, *spec.transfer)
-        studies = [str(variability_path(self.suite, spec.encoder, spec.task))] if spec.reads_selection else []
-        return self._needed([*receipts, *studies], record_path(self.suite, spec.cell))
+        others = [variability_path(self.suite, spec.encoder, spec.task)] if spec.reads_selection else []
+        # Not the parent's record: a parent that is trained again for one more cell must not train its others again.
+        others += [handover_path(self.suite, spec.start)] if spec.start else []
+        return self._needed([*receipts, *map(str, others)], record_path(self.suite, spec.cell))
 
     def cell_digest(self, wildcards: Any) -> str:
-        """The digest of a cell's settings: changed settings train again."""
-        return _said(lambda: self.suite.spec(_cell(wildcards)).digest())
+        """The digest of a cell's settings, and its parent's if it has one: changed settings train again."""
+        spec = _said(lambda: self.suite.spec(_cell(wildcards)))
+        parent = [self.suite.spec(spec.start).digest()] if spec.start else []
+        return canonical_digest([spec.digest(), *parent]) if parent else spec.digest()
 
     @staticmethod
     def cell_name(wildcards: Any) -> str:
@@ -129,13 +133,13 @@ class Dag(Targets):
         return str(_cell(wildcards))
 
     @staticmethod
-    def keep_option(wildcards: Any, output: Any) -> str:
-        """The option that keeps a cell's weights for the inside stage, if they are among the rule's outputs.
+    def handover_option(wildcards: Any, output: Any) -> str:
+        """The option that writes a cell's weights for other jobs, if they are among the rule's outputs.
 
         Snakemake does not rerun a job because a parameter derived from its output changed, so no finished cell is
         trained again because its weights are no longer needed.
         """
-        return "--for-inside" if "model" in output.keys() else ""  # noqa: SIM118 (not a mapping)
+        return "--hand-over" if "model" in output.keys() else ""  # noqa: SIM118 (not a mapping)
 
     def cell_threads(self, wildcards: Any) -> int:
         """A cell's threads are part of its settings, not of the machine."""
@@ -145,7 +149,7 @@ class Dag(Targets):
         """What a measurement inside a fine-tuned encoder reads."""
         cell = _cell(wildcards)
         spec, output = _said(lambda: self.suite.spec(cell)), inside_path(self.suite, cell)
-        kept = [str(inside_model_path(self.suite, cell)), str(record_path(self.suite, cell))]
+        kept = [str(handover_path(self.suite, cell)), str(record_path(self.suite, cell))]
         return kept + self._needed(self._inside_receipts(spec.model, spec.task), output)
 
     def inside_before_inputs(self, wildcards: Any) -> list[str]:

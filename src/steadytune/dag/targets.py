@@ -13,9 +13,9 @@ from steadytune.layout import (
     calibration_path,
     claims_path,
     figures_folder,
+    handover_path,
     history_path,
     inside_before_path,
-    inside_model_path,
     inside_path,
     inside_table_path,
     macros_path,
@@ -68,14 +68,15 @@ class Targets:
         return {name: str(path(self.suite, cell)) for name, path in paths.items()}
 
     @property
-    def kept_model(self) -> str:
-        """The fine-tuned weights of a cell that is analysed inside, with one wildcard for the cell."""
-        return str(inside_model_path(self.suite, "{cell}"))
+    def handover(self) -> str:
+        """The fine-tuned weights that other jobs read, with one wildcard for the cell."""
+        return str(handover_path(self.suite, "{cell}"))
 
     @property
-    def inside_pattern(self) -> str:
-        """Matches the cells whose fine-tuned encoder is looked into, and nothing where there is none."""
-        return "|".join(re.escape(str(cell)) for cell in self.suite.inside_cells) or "(?!)"
+    def handover_pattern(self) -> str:
+        """Matches the cells whose fine-tuned weights other jobs read: measurements inside, other cells."""
+        cells = dict.fromkeys([*self.suite.inside_cells, *self.suite.parents])
+        return "|".join(re.escape(str(cell)) for cell in cells) or "(?!)"
 
     def inside_outputs(self, cell: str = "{cell}") -> list[str]:
         """What is measured inside a cell's fine-tuned encoder, with a wildcard."""

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from steadytune.encoders.architectures import Architecture, Head, find_architecture
 from steadytune.encoders.dropout import use_quick_dropout
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
+from steadytune.files import safetensors_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -77,6 +79,22 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         size = f"vocab_size in config.json, {config.vocab_size}"
         raise SteadyTuneError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, more than {size}")
     return tokenizer
+
+
+def start_from(encoder: Encoder, path: Path) -> None:
+    """Give an encoder the weights in `path` that fine-tuning on another task has left; its head stays new.
+
+    Raises:
+        SteadyTuneError: the file lacks a weight of the encoder, or has it in another shape.
+    """
+    with safetensors_errors(path), safe_open(path, "pt", device=str(encoder.device)) as weights, torch.no_grad():
+        there = set(weights.keys())
+        for name, parameter in encoder.encoder_parameters().items():
+            found = weights.get_tensor(name) if name in there else None
+            if found is None or found.shape != parameter.shape:
+                lacks = "no" if found is None else f"another shape ({tuple(found.shape)}) of"
+                raise SteadyTuneError(f"{path}: {lacks} '{name}': its method changed the encoder's layers")
+            parameter.copy_(found)
 
 
 def _auto_model(head: Head) -> Any:

@@ -90,8 +90,8 @@ def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[
     """Read a method's name: `hype-n`, `hype-n+r-drop`, `hype-n~sigma=1e-04`, `hype-n+lnsr~lnsr.sigma=0.05`.
 
     Args:
-        name: method names joined by `+`, then the values that differ, each as `~key=value`, which is of the first part
-            that has such a setting, or as `~part.key=value`.
+        name: method names joined by `+`, perhaps where the cell starts, as `@task` (`suite/start.py`), then the values
+            that differ, each as `~key=value`, which is of the first part that has such a setting, or `~part.key=value`.
         changes: settings by method name that replace the defaults (a suite's `methods:`).
 
     Returns:
@@ -100,8 +100,7 @@ def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[
     Raises:
         SteadyTuneError: an unknown method or setting, a value out of bounds, or a senseless composition.
     """
-    composition, *pairs = name.split("~")
-    names = composition.split("+")
+    names, pairs = part_names(name), name.split("~")[1:]
     for part in names:
         if part not in methods():
             raise unknown("method", part, methods())
@@ -115,9 +114,19 @@ def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[
     return tuple(parts), variant.get(None, {})
 
 
+def part_names(method: str) -> list[str]:
+    """The methods that a name is composed of: `hype-n+lnsr@mnli~sigma=0.01` -> `hype-n`, `lnsr`."""
+    return method.partition("~")[0].partition("@")[0].split("+")
+
+
+def composition(method: str) -> str:
+    """A method's name without where it starts and without values: `hype-n+lnsr`."""
+    return "+".join(part_names(method))
+
+
 def owner(composition: str, key: str) -> str | None:
     """The part of `a+b` that a bare `~key=value` belongs to: the first with such a setting; None for the protocol's."""
-    return next((part for part in composition.split("+") if key in _kinds(part)), None)
+    return next((part for part in part_names(composition) if key in _kinds(part)), None)
 
 
 def key_in_name(composition: str, part: str, key: str) -> str:

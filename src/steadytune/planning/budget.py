@@ -120,8 +120,9 @@ def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float
     enough = fewest_seeds(claim, len(evidence.strata), len(seeds), alpha) if seeds else None
     if enough is None:
         return Requirement(claim, planned, (), 0, f"{len(seeds)} seeds are too few for its test")
-    kept = set(seeds[:enough])
-    return Requirement(claim, planned, tuple(cell for cell in planned if cell.seed in kept), enough)
+    kept = [cell for cell in planned if cell.seed in seeds[:enough]]
+    parents = filter(None, map(runs.suite.parent, kept))
+    return Requirement(claim, planned, tuple(dict.fromkeys([*kept, *parents])), enough)
 
 
 def _seeds_of_sides(cells: Sequence[Cell]) -> list[set[int]]:

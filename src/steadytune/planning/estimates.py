@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from steadytune.methods.registry import passes
+from steadytune.methods.registry import composition, passes
 from steadytune.planning.device import Device
 from steadytune.planning.records import Run
 from steadytune.planning.sizes import Sizes
 from steadytune.suite.cell import Spec
-from steadytune.suite.variants import base
 
 Basis = Literal["recorded", "scaled", "assumed", "unknown"]
 BASES: dict[Basis, str] = {
@@ -71,7 +70,7 @@ class Estimator:
         work = {name: getattr(spec.protocol, name) for name in WORK}
         same = [
             run.seconds
-            for run in self._of(spec.model, base(spec.method))
+            for run in self._of(spec.model, composition(spec.method))
             if run.task == spec.task and all(run.protocol.get(name) == value for name, value in work.items())
         ]
         if same:
@@ -99,7 +98,7 @@ class Estimator:
 
         Where no assumption is stated, of any encoder: small ones reach less than large ones.
         """
-        near = self._of(spec.model, base(spec.method)) or [run for run in self._here if run.model == spec.model]
+        near = self._of(spec.model, composition(spec.method)) or [run for run in self._here if run.model == spec.model]
         if not near and self.device.flops is None:
             near = self._here
         rates = [run.flops / run.train for run in near if run.train and run.flops]
@@ -107,7 +106,7 @@ class Estimator:
 
     def _training_flops(self, spec: Spec) -> float:
         """FLOPs a position times positions: both as recorded of like cells, else by shape and at the longest length."""
-        method, length = base(spec.method), spec.protocol.max_length
+        method, length = composition(spec.method), spec.protocol.max_length
         like = [run for run in self.runs if run.model == spec.model and run.method == method and run.tokens]
         shape = self.sizes.shape(spec.model)
         forward, backward = passes(spec.parts)

@@ -152,8 +152,8 @@ def _disk(plan: Plan) -> list[str]:
             f"  meanwhile up to {_size(3 * largest * plan.device.cells_at_once)} of checkpoints (weights and both"
             f" of AdamW's moments of the cells that run){several}"
         )
-    if inside := [weights[cell] for cell in plan.suite.inside_cells if cell in weights]:
-        lines.append(f"  and {_total(inside, _size)} of fine-tuned weights until they have been measured inside")
+    if read := [weights[cell] for cell in {*plan.suite.inside_cells, *plan.suite.parents} if cell in weights]:
+        lines.append(f"  and {_total(read, _size)} of fine-tuned weights until other jobs have read them")
     if plan.suite.file.keep == "all" and weights:
         lines.append(f"  and {_total(list(weights.values()), _size)} of fine-tuned weights")
     if plan.suite.file.keep == "best" and weights:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 from steadytune.cells.leases import leased_gpu
 from steadytune.layout import record_path
+from steadytune.methods.registry import composition
 from steadytune.store.inventory import inspect, inventory
 from steadytune.store.lock import suite_lock
 from steadytune.suite.cell import Cell
 from steadytune.suite.file import Override
 from steadytune.suite.suite import Suite
-from steadytune.suite.variants import base
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def choose(suite: Suite, states: Mapping[str, str]) -> tuple[dict[Pair, Cell], d
     waiting: dict[Pair, dict[str, str]] = {}
     for cell in suite.cells:
         spec = suite.spec(cell)
-        pair = (spec.model, base(cell.method))
+        pair = (spec.model, composition(cell.method))
         keys = {task.dataset_key for task in spec.tasks.values()}
         needed = [f"models/{spec.model}", *(f"datasets/{key}" for key in sorted(keys))]
         lacking = {where: states[where] for where in needed if states[where] != "ok"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.layout import RECORD, RESULTS
-from steadytune.suite.variants import base
+from steadytune.methods.registry import composition
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _run(record: dict[str, Any], folder: Path) -> Run:
     spec, timing, training = record["spec"], record["timing"], record["training"]
     return Run(
         model=spec["model"],
-        method=base(spec["method"]),
+        method=composition(spec["method"]),
         task=spec["task"],
         protocol=spec["protocol"],
         device=record["environment"]["device_name"],

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from steadytune.rendering.table import NOTHING, Entry, Line, number, rounded
 from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT, Score, in_order
+from steadytune.suite.start import Start
+from steadytune.suite.variants import base
 from steadytune.text import extent, ranges
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
@@ -119,6 +121,21 @@ def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
     if seen:
         spelled = "; ".join(f"{place}: {count}" for place, count in seen.items())
         notes.append(f"Examples whose texts are in the training set too, case and punctuation aside: {spelled}.")
+    return notes
+
+
+def start_notes(results: Results) -> list[str]:
+    """What the cells of each method that names a parent started from, and whose variation their spread includes."""
+    notes = []
+    for method in dict.fromkeys(map(base, results.methods)):
+        if start := Start.of(method):
+            parents = (
+                f"the parent's seed is {start.seed} for all of them, so spread and intervals leave out how parents vary"
+                if start.seed is not None
+                else "each seed has its own parent, so spread and intervals include how parents vary"
+            )
+            notes.append(f"{method}: from {start.task.upper()}, that is, from the encoder that {start.method} has "
+                         f"fine-tuned on it, with a new head; {parents}.")  # fmt: skip
     return notes
 
 

@@ -61,6 +61,9 @@ class Spec:
     protocol: Protocol
     tasks: Mapping[str, Task] = field(repr=False, compare=False)
     """The task and the transfer tasks, by these names, resolved; no part of the JSON."""
+    start: Cell | None = None
+    """The cell, the parent, whose fine-tuned encoder it starts from; None: from the pretrained one, and not in the
+    JSON."""
 
     @property
     def cell(self) -> Cell:
@@ -95,7 +98,8 @@ def _fields(value: Any) -> dict[str, Any]:
     # asdict would copy all that is in it first, which thousands of cells would notice.
     if not isinstance(value, Spec):
         return {field.name: getattr(value, field.name) for field in fields(value)}
-    named = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "tasks"}
+    named = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in ("tasks", "start")}
+    named |= {"start": value.start} if value.start else {}
     # What the task table says is the fingerprint's; what the suite's own file says of a task is the suite's.
     own = {name: task for name, task in value.tasks.items() if task.own}
     return named | ({"own_tasks": own} if own else {})

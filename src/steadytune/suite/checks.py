@@ -8,6 +8,7 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.methods import registry
 from steadytune.suite.file import Grid
 from steadytune.suite.protocol import Protocol
+from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import SHORT_NAMES, Axes, base, expand
 from steadytune.tasks.labels import shared_space
@@ -61,11 +62,12 @@ def _check_methods(suite: Suite) -> None:
 def _check_block(suite: Suite, block: Grid, where: str) -> None:
     """Names and values of a block of cells, as they stand there and as they combine."""
     _all_known(block.encoders, suite.file.encoders, "encoder", f"{where}.encoders")
-    for method in block.methods:
+    for method in block.named_methods:
         _check_variant(suite, method, f"{where}.methods")
+        _check_start(suite, method, block, where)
     _check_axes(block.grid, f"{where}.grid")
     _check_meaning(suite, block, where)
-    parts = [part for method in block.methods for variant in suite.variants(method, block)
+    parts = [part for method in block.named_methods for variant in suite.variants(method, block)
              for part in _check_variant(suite, variant, where)]  # fmt: skip
     selecting = [part.name for part in parts if part.build().reads_selection]
     for name in block.tasks:
@@ -75,6 +77,27 @@ def _check_block(suite: Suite, block: Grid, where: str) -> None:
         if task.span and selecting:
             raise SteadyTuneError(
                 f"{where}: method '{selecting[0]}' reads the variability of classes: '{name}' has none"
+            )
+
+
+def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
+    """Check where a method starts: on a task that can be trained on, by a method that trains the whole encoder."""
+    with _said_at(f"{where}.methods"):
+        start = Start.of(method)
+    if start is None:
+        return
+    said = f"{where}.start"
+    task = _task(suite, start.task, f"{said}.task")
+    if task.train is None or start.task in block.tasks:
+        why = "is for evaluation only" if task.train is None else "is a task of the block itself"
+        raise SteadyTuneError(f"{said}.task: '{start.task}' {why}")
+    for part in _check_variant(suite, start.method, f"{said}.method"):
+        if registry.methods()[part.name][0].freezes_weights or part.build().reads_selection:
+            raise SteadyTuneError(f"{said}.method: '{part.name}': expected a method that trains the whole encoder")
+    for part in _check_variant(suite, method, where):
+        if part.build().reads_selection:
+            raise SteadyTuneError(
+                f"{where}: method '{part.name}' reads layers that are measured before any fine-tuning; no start"
             )
 
 
@@ -152,7 +175,7 @@ def _check_inside(suite: Suite) -> None:
     _check_axes(block.grid, f"{suite.path}: inside.grid")
     for kind in PARTS:
         known = {getattr(cell, kind) for cell in suite.cells}
-        for name in getattr(block, f"{kind}s"):
+        for name in block.named_methods if kind == "method" else getattr(block, f"{kind}s"):
             if known.isdisjoint(suite.variants(name, block) if kind == "method" else [name]):
                 raise unknown(kind, name, known, f"{suite.path}: inside.{kind}s")
     if not suite.inside_cells:

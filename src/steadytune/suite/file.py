@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from steadytune.schema import Checked
 from steadytune.suite.cell import Cell, Weights
 from steadytune.suite.own import NAME, OwnTask
+from steadytune.suite.start import Start
 from steadytune.suite.variability import VariabilitySettings
 
 
@@ -89,6 +90,13 @@ class Grid(Checked):
     seeds: Seeds
     grid: dict[str, Axis] = {}
     """Values by setting for every method of the block, in place of the same setting's in the suite's other grids."""
+    start: Start | None = None
+    """The cell whose fine-tuned encoder every cell of the block starts from; methods then end in `@task`."""
+
+    @property
+    def named_methods(self) -> tuple[str, ...]:
+        """The methods, each with where it starts."""
+        return tuple(map(self.start.added_to, self.methods)) if self.start else self.methods
 
 
 class Inside(Grid):

@@ -20,6 +20,7 @@ from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.file import Grid, SuiteFile
 from steadytune.suite.own import OwnLock, model_key, read_own_lock, to_task
 from steadytune.suite.protocol import Protocol
+from steadytune.suite.start import Start
 from steadytune.suite.variants import SHORT_NAMES, expand
 from steadytune.tasks.table import TASKS, Task, find_task, split_size
 
@@ -41,8 +42,24 @@ class Suite:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
+        """Every cell of the grid once, in the order of the file, then the parents of cells that are not among them."""
+        return tuple(dict.fromkeys([*self.planned, *self.parents]))
+
+    @cached_property
+    def planned(self) -> tuple[Cell, ...]:
         """Every cell of the grid once, in the order of the file."""
         return tuple(dict.fromkeys(cell for block in self.file.grid for cell in self._span(block)))
+
+    @cached_property
+    def parents(self) -> dict[Cell, None]:
+        """The cells whose fine-tuned encoder other cells start from, each once."""
+        return dict.fromkeys(parent for cell in self.planned if (parent := self.parent(cell)))
+
+    @staticmethod
+    def parent(cell: Cell) -> Cell | None:
+        """The cell whose fine-tuned encoder `cell` starts from; None if it starts from the pretrained one."""
+        start = Start.of(cell.method)
+        return start.parent(cell) if start else None
 
     @cached_property
     def inside_cells(self) -> tuple[Cell, ...]:
@@ -55,7 +72,7 @@ class Suite:
         """Methods as the grid's blocks name them, and the variants that each spans."""
         found: dict[str, dict[str, None]] = {}
         for block in self.file.grid:
-            for method in block.methods:
+            for method in block.named_methods:
                 found.setdefault(method, {}).update(dict.fromkeys(self.variants(method, block)))
         return {name: tuple(variants) for name, variants in found.items()}
 
@@ -111,16 +128,18 @@ class Suite:
         key = (cell.encoder, cell.method, cell.task)
         if key not in self._of_any_seed:
             self._of_any_seed[key] = self._resolve_first(cell)
-        return replace(self._of_any_seed[key], seed=cell.seed)
+        return replace(self._of_any_seed[key], seed=cell.seed, start=self.parent(cell))
 
     def _resolve_first(self, cell: Cell) -> Spec:
         parts, rest = registry.parse(cell.method, self.settings)
         encoder, task = self.file.encoders[cell.encoder], self.task(cell.task)
-        transfer = self.file.transfer.get(cell.task, task.transfer)
+        start, key = Start.of(cell.method), (cell.encoder, cell.method, cell.task)
+        # A cell that is there only to be started from is scored on its own task alone.
+        transfer = self.file.transfer.get(cell.task, task.transfer) if key in self._planned else ()
         return Spec(
             suite=self.name,
             encoder=cell.encoder,
-            model=self.model(cell.encoder, cell.task),
+            model=self.model(cell.encoder, start.task if start else cell.task),
             weights=encoder.weights,
             method=cell.method,
             parts=parts,
@@ -148,8 +167,8 @@ class Suite:
 
     def models(self) -> list[str]:
         """Keys in the lock of every encoder's weights, each once."""
-        pairs = {(cell.encoder, cell.task) for cell in self.cells} | set(self.layer_studies())
-        return sorted({self.model(*pair) for pair in pairs})
+        started = {self.spec(cell).model for cell in self.cells}
+        return sorted(started | {self.model(*pair) for pair in self.layer_studies()})
 
     def layer_studies(self) -> list[tuple[str, str]]:
         """(encoder, task) pairs whose layers' variability is measured, in the order of the file."""
@@ -183,13 +202,17 @@ class Suite:
 
     def _span(self, block: Grid) -> Iterator[Cell]:
         """The cells of a block, in its order."""
-        for method in block.methods:
+        for method in block.named_methods:
             for names in product(block.encoders, self.variants(method, block), block.tasks, block.seeds):
                 yield Cell(*names)
 
     @cached_property
     def _members(self) -> frozenset[Cell]:
         return frozenset(self.cells)
+
+    @cached_property
+    def _planned(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset((cell.encoder, cell.method, cell.task) for cell in self.planned)
 
     def _protocol(self, cell: Cell, variant: Mapping[str, str]) -> Protocol:
         """The file's protocol, then the overrides that match, then what the variant's name says."""

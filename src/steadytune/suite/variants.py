@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from steadytune.methods.registry import key_in_name
+from steadytune.methods.registry import key_in_name, part_names
 from steadytune.methods.spelling import spell
 
 Axes = Mapping[str, Sequence[Any]]
@@ -23,7 +23,7 @@ def expand(method: str, grids: Mapping[str, Axes], protocol: Axes, block: Axes |
     """
     name, *pairs = method.split("~")
     axes: dict[str, Sequence[Any]] = dict(protocol)
-    for part in () if pairs else name.split("+"):
+    for part in () if pairs else part_names(name):
         axes |= {key_in_name(name, part, key): values for key, values in grids.get(part, {}).items()}
     axes |= block or {}
     given = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}

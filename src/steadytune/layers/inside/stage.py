@@ -21,8 +21,8 @@ from steadytune.layers.inside.probes import probe
 from steadytune.layers.pooling import special_token_ids
 from steadytune.layout import (
     dataset_folder,
+    handover_path,
     inside_before_path,
-    inside_model_path,
     inside_path,
     model_folder,
     record_path,
@@ -121,7 +121,7 @@ def write_inside(suite: Suite, cell: Cell) -> None:
         device = _start(spec.protocol)
         before = _load_before(suite, cell.encoder, spec.task, spec.seed, device)
         bench = Bench.load(suite, spec.model, spec.task, spec.protocol)
-        after = load_kept(suite, cell, inside_model_path(suite, cell), device).encoder
+        after = load_kept(suite, cell, handover_path(suite, cell), device).encoder
         start, end = bench.pool(before), bench.measure(after)
         found |= end.numbers() | {
             "probes": bench.probe(after),

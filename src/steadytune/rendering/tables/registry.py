@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from steadytune.rendering.entries import start_notes
 from steadytune.rendering.registry import Registry
 from steadytune.rendering.table import Table
 from steadytune.results.model import Results
@@ -21,4 +22,4 @@ def make_table(name: str, results: Results) -> Table:
     listed = TABLES[name]
     chosen = () if listed.every_variant else selection_notes(shown)
     own = made.notes if made.lines or not listed.empty else (listed.empty,)
-    return replace(made, notes=(*own, *chosen, *results.suite.notes))
+    return replace(made, notes=(*own, *chosen, *start_notes(shown), *results.suite.notes))

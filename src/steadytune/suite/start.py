@@ -1,0 +1,63 @@
+"""Cells that start from another cell's fine-tuned encoder: `vanilla@mnli` is vanilla on an encoder tuned on MNLI."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field
+
+from steadytune.errors import SteadyTuneError
+from steadytune.schema import Checked
+from steadytune.suite.cell import Cell
+
+SAME = "same"
+
+
+def _parent_seed(value: Any) -> int | None:
+    if value in (None, SAME):
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"'{SAME}' (each seed has its own parent) or a seed, 0 or more (one parent for all seeds)")
+    return value
+
+
+class Start(Checked):
+    """The cell, the parent, whose fine-tuned encoder a cell starts from; the cell's own head is new."""
+
+    task: str = Field(pattern=r"^[^~,]+$")
+    """What the parent is trained on."""
+    method: str = Field("vanilla", pattern=r"^[^~@,]+$")
+    """The parent's method: its settings are those of the suite, without a grid."""
+    seed: Annotated[int | None, BeforeValidator(_parent_seed)] = None
+    """The parent's seed; `same` (None): the cell's own."""
+
+    def __str__(self) -> str:
+        """As in a method's name, after `@`: `mnli`, `mnli,hype-n`, `mnli,seed-0`."""
+        method = "" if self.method == "vanilla" else f",{self.method}"
+        return f"{self.task}{method}" + ("" if self.seed is None else f",seed-{self.seed}")
+
+    def added_to(self, method: str) -> str:
+        """A method's name with this start: `hype-n~sigma=0.01` -> `hype-n@mnli~sigma=0.01`."""
+        name, *values = method.split("~")
+        if "@" in name:
+            raise SteadyTuneError(f"method '{method}' already says where it starts")
+        return "~".join([f"{name}@{self}", *values])
+
+    @classmethod
+    def of(cls, method: str) -> Self | None:
+        """The start in a method's name, or None.
+
+        Raises:
+            SteadyTuneError: another form than `METHOD@TASK[,PARENT-METHOD][,seed-N]`.
+        """
+        _, at, text = method.partition("~")[0].partition("@")
+        if not at:
+            return None
+        task, *more = text.split(",")
+        seed = more.pop().removeprefix("seed-") if more and more[-1].startswith("seed-") else None
+        more = more or ["vanilla"]
+        if not task or len(more) > 1 or not more[0] or "@" in more[0] or not (seed is None or seed.isdigit()):
+            raise SteadyTuneError(f"method '{method}': expected METHOD@TASK[,PARENT-METHOD][,seed-N]")
+        return cls(task=task, method=more[0], seed=None if seed is None else int(seed))
+
+    def parent(self, cell: Cell) -> Cell:
+        """The cell that `cell` starts from."""
+        return Cell(cell.encoder, self.method, self.task, cell.seed if self.seed is None else self.seed)
