@@ -137,6 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--cells-at-once", type=_count, metavar="N", help="on that device or devices (default: 1)")
     plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims in so "
                       "many hours of a device, and write them down as targets")  # fmt: skip
+    plan.add_argument("--effect", type=_points, default=1.0, metavar="POINTS", help="the difference that matters "
+                      "(default: 1)")  # fmt: skip
+    plan.add_argument("--sd", type=_points, metavar="POINTS", help="assume this standard deviation of the difference "
+                      "of two methods on a task and seed, in place of recorded ones")  # fmt: skip
     plan.add_argument("--probe", action="store_true", help="first run short cells here, to know what cells take")
     status = command("status", commands.status)
     status.add_argument("--deep", action="store_true", help="hash every file again, and compute every score again")

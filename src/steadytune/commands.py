@@ -28,7 +28,7 @@ def plan(options: argparse.Namespace) -> None:
 
         probe(suite)
     plan = Plan.make(suite, options.device_stated, options.cells_at_once)
-    sys.stdout.write(describe(plan, options.budget) + "\n")
+    sys.stdout.write(describe(plan, options.budget, effect=options.effect, sd=options.sd) + "\n")
 
 
 def status(options: argparse.Namespace) -> None:

@@ -77,6 +77,8 @@ def test_a_plain_loss_on_average_is_seen_though_tasks_disagree():
     """+8.8 and -44.5 on two tasks: signs cannot tell, the t test of the mean can."""
     found = difference(np.array([[8.5, 8.8, 9.1], [-44.1, -44.5, -44.9]]))
     assert found.p_against > 0.05 > 0.001 > found.p_worse
+    # The interval belongs to the test that speaks; that of the flips reaches from one task's mean to the other's.
+    assert found.interval[0] < -17.85 < found.interval[1] < -16
 
 
 def test_a_bound_is_tested_at_half_of_the_level():

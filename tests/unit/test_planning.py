@@ -10,8 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from synthetic import Grid
+from worlds import TASKS, shifted
+from worlds import claim as claim_of_hype_n
 
 from steadytune.claims.claim import Difference, Spread
+from steadytune.claims.judged import Verdicts
+from steadytune.claims.verdicts import judge_all
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.budget import Requirement, choose, fewest_seeds
@@ -19,6 +24,7 @@ from steadytune.planning.device import Device, stated_device
 from steadytune.planning.estimates import Estimator
 from steadytune.planning.records import Run, read_runs
 from steadytune.planning.sizes import Shape
+from steadytune.results.loading import load_or_empty
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -263,6 +269,43 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
     assert "results/mini/cells/mini/lnsr/mini-cola/seed-2/record.json" in targets
     assert main([*command, "0.00001h"]) == 0
     assert "no claim fits" in capsys.readouterr().out
+
+
+@pytest.fixture
+def planned(world, root):
+    """A world with the project's lock."""
+    (world.folder / "config/lock.yaml").write_bytes((root / "config/lock.yaml").read_bytes())
+    (world.folder / "config/encoders").symlink_to(root / "config/encoders")
+    return world
+
+
+def test_after_a_pilot_plan_and_claims_need_the_same_seeds(planned, capsys):
+    suite = planned.build(
+        shifted(0.3, sd=2.0), claim_of_hype_n("wins", margin=1.5), claim_of_hype_n("more", margin=2.5)
+    )
+    verdicts = judge_all(suite, load_or_empty(suite), Verdicts("demo"))
+    assert main(["plan", "demo"]) == 0
+    said = capsys.readouterr().out
+    (compared,) = verdicts.comparisons
+    low, high = compared.finding.needs_range
+    assert low < compared.finding.needs < high
+    question = "hype-n against vanilla on mini: to see 1 point on average over these 4 tasks with 80 %"
+    assert f"{question}: {compared.finding.needs} seeds ({low} to {high}); 3 are planned" in said
+    for judged in verdicts.claims:
+        (line,) = [line for line in said.splitlines() if line.startswith(f"  {judged.id} ")]
+        assert f" {judged.finding.needs} seeds" in line
+
+
+def test_assumed_deviations_answer_before_anything_has_run(planned, capsys):
+    tasks = (*TASKS, "mini-stsb")
+    planned.build(Grid(methods=("vanilla", "hype-n"), tasks=tasks), claim_of_hype_n("wins", margin=1.0))
+    assert main(["plan", "demo", "--sd", "2", "--effect", "1"]) == 0
+    said = capsys.readouterr().out
+    # (1.96 + 0.84)^2 x 2^2 / 5 = 6.3, and one more for t in place of z.
+    assert "to see 1 point on average over these 5 tasks with 80 %: 7 seeds\n" in said
+    # A paired t test of one task: 33.4, as in tables of power.
+    assert "to see 1 point on one task with 80 %: 34 seeds\n" in said
+    assert "wins  0/30 to run: an effect of its size needs 7 seeds, 3 are planned" in said
 
 
 def test_planning_imports_no_torch(root):

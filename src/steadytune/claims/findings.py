@@ -6,6 +6,7 @@ those against it are the smallest times their number (Bonferroni).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -75,13 +76,20 @@ def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own",
         for name, (first, second) in evidence.pairs.items()
     ]
     weakest = min(each, key=lambda found: (found.favours, -found.p if found.favours else found.p_against))
-    needs = [found.needs for found in each]
+    ranges = [found.needs_range for found in each if found.needs_range]
     return replace(
         weakest,
         **{name: min(1.0, len(each) * min(getattr(found, name) for found in each)) for name in AGAINST},
-        needs=None if None in needs else max(count for count in needs if count is not None),
+        needs=_most([found.needs for found in each]),
+        needs_range=(_most([low for low, _ in ranges]), _most([high for _, high in ranges])) if ranges else None,
         smallest_p=max(found.smallest_p for found in each),
     )
+
+
+def _most(counts: Sequence[int | None]) -> int | None:
+    """The largest; None, which is more than `power` searches, if one is."""
+    known = [count for count in counts if count is not None]
+    return max(known) if len(known) == len(counts) else None
 
 
 AGAINST = ("p_against", "p_size", "p_worse")
@@ -117,8 +125,8 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
     if (speaks and plain_p <= ALPHA < (p if either else p_against)) or (either and math.isinf(interval[0])):
         interval = cautious_mean(differences).interval()
     # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
-    variances = power.careful(_variances(differences), _runs(differences))
     unequal = Fraction(int(np.count_nonzero(np.nan_to_num(gains))), int(np.isfinite(gains).sum()))
+    needs, needs_range, detectable = _design(size, differences, design, unequal=unequal)
     return Finding(
         effect=effect,
         interval=interval,
@@ -128,8 +136,9 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
         p_against=p_against,
         p_size=_doubled(test(size - gains)),
         p_worse=1.0 if either or plain.mean >= 0 else plain_p,
-        needs=power.seeds_for_mean(size, variances, design.alpha, chance=design.chance, unequal=unequal),
-        detectable=bound + power.detectable_effect(variances, _runs(differences), design.alpha, chance=design.chance),
+        needs=needs,
+        needs_range=needs_range,
+        detectable=bound + detectable,
         # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
         smallest_p=_doubled(tests.sign_flips(np.abs(differences))),
         e_value=tests.e_value(gains - bound),
@@ -156,7 +165,7 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
     effect, low, high = mean_of_tasks(differences), test(differences + margin), test(margin - differences)
     too_low, too_high = test(-margin - differences), test(differences - margin)
     estimate = stratified_mean(differences, design.extra)
-    needs, detectable = _design(margin, differences, design, both=both)
+    needs, needs_range, detectable = _design(margin, differences, design, both=both)
     return Finding(
         effect=effect,
         interval=tests.inverted(test, differences) if design.interim else estimate.interval(),
@@ -165,6 +174,7 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
         p=_doubled(max(low, high) if both else low),
         p_against=_doubled(min(too_low, too_high) if both else too_low),
         needs=needs,
+        needs_range=needs_range,
         detectable=detectable,
         smallest_p=0.0,
     )
@@ -181,7 +191,7 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     # At any time: per cent are the points.
     test: tests.OneSided = (lambda values: tests.anytime(100 * values)) if design.interim else tests.t_test
     low, high = tests.inverted(test, logs) if design.interim else estimate.interval()
-    needs, reach = _design(abs(bound), logs, design, both=False)
+    needs, needs_range, reach = _design(abs(bound), logs, design)
     return Finding(
         effect=math.exp(estimate.mean),
         interval=(math.exp(low), math.exp(high)),
@@ -189,6 +199,7 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
         p=_doubled(test(bound - logs)),
         p_against=_doubled(test(logs - bound)),
         needs=needs,
+        needs_range=needs_range,
         detectable=math.exp(reach if bound > 0 else bound - reach),
         smallest_p=0.0,
     )
@@ -232,11 +243,19 @@ def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
     )
 
 
-def _design(size: float, differences: np.ndarray, design: Design, *, both: bool) -> tuple[int | None, float]:
-    """The seeds that a bound at this distance needs, and the distance that these seeds can show."""
-    variances, runs = power.careful(_variances(differences), _runs(differences)), _runs(differences)
-    needs = power.seeds_for_mean(size, variances, design.alpha, chance=design.chance, both=both)
-    return needs, power.detectable_effect(variances, runs, design.alpha, chance=design.chance, both=both)
+def _design(
+    size: float, differences: np.ndarray, design: Design, *, both: bool = False, unequal: Fraction | None = None
+) -> tuple[int | None, tuple[int | None, int | None] | None, float]:
+    """The seeds that an effect, or a bound at this distance, needs, their range, and what these seeds can show."""
+    variances, runs = _variances(differences), _runs(differences)
+
+    def needed(confidence: float) -> int | None:
+        careful = power.careful(variances, runs, confidence)
+        return power.seeds_for_mean(size, careful, design.alpha, chance=design.chance, both=both, unequal=unequal)
+
+    careful = power.careful(variances, runs)
+    reach = power.detectable_effect(careful, runs, design.alpha, chance=design.chance, both=both)
+    return needed(power.POWER), (needed(0.1), needed(0.9)) if design.test == "its own" else None, reach
 
 
 def _over_both(differences: np.ndarray, error: float | None) -> Interval | None:

@@ -70,6 +70,8 @@ class Finding:
     """Of a difference: the evidence for the claim that holds at any time."""
     p_adjusted: Number = float("nan")
     """`p` after Holm's correction in the claim's family."""
+    needs_range: tuple[int | None, int | None] | None = None
+    """`needs` with the deviation at both ends of its 80 % interval; None for other tests than the claim's own."""
 
 
 @dataclass(frozen=True)

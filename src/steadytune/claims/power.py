@@ -38,13 +38,14 @@ def smallest_p(seeds: int, tasks: int = 1) -> float:
     return 2.0 ** (1 - pairs) if pairs <= EXACT else 2 / (DRAWS + 1)
 
 
-def careful(variances: np.ndarray, seeds: int) -> np.ndarray:
-    """Variances with the factor that makes a plan hold in 80 % of cases although they are estimated from few seeds.
+def careful(variances: np.ndarray, seeds: int, confidence: float = POWER) -> np.ndarray:
+    """Variances as large as they are with a confidence of 80 % at most: so a plan holds in 80 % of cases.
 
-    Their estimate is too low half of the time; df / chi2.ppf(0.2, df) is its upper 80 % confidence limit (Browne 1995).
+    Estimated from few seeds they are too low half of the time; df / chi2.ppf(1 - confidence, df) makes the estimate an
+    upper confidence limit (Browne 1995).
     """
     _, df = combined(variances / seeds, np.full(len(variances), seeds - 1.0))
-    return variances * df / stats.chi2.ppf(0.2, df)
+    return variances * df / stats.chi2.ppf(1 - confidence, df)
 
 
 def power_of_mean(effect: float, variances: np.ndarray, seeds: int, alpha: float, *, both: bool = False) -> float:

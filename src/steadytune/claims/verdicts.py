@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison, Differs, LayerStability
+from steadytune.claims.claim import ALPHA, POINT, Claim, Comparison, Differs, LayerStability
 from steadytune.claims.details import details
 from steadytune.claims.evidence import Analysis, Evidence, Test
 from steadytune.claims.examples import Examples
@@ -70,12 +70,12 @@ def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
     )
 
 
-def against_baseline(suite: Suite) -> tuple[Differs, ...]:
+def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]:
     """Each method against the suite's first one, on every encoder that both are planned for."""
     planned = {(cell.encoder, base(cell.method)): None for cell in suite.cells}
     methods = list(stand_for(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
     return tuple(
-        Differs.between(encoder, method, methods[0])
+        Differs.between(encoder, method, methods[0], margin)
         for encoder in suite.file.encoders
         for method in methods[1:]
         if {(encoder, method), (encoder, methods[0])} <= planned.keys()
@@ -121,15 +121,25 @@ def compare(
 
 
 def judge(
-    suite: Suite, results: Results, earlier: Sequence[Judged] = (), examples: Examples | None = None
+    suite: Suite,
+    results: Results,
+    earlier: Sequence[Judged] = (),
+    examples: Examples | None = None,
+    *,
+    views: bool = True,
 ) -> tuple[Judged, ...]:
-    """Every claim of a suite, in the suite's order; arguments as `judge_all`."""
+    """Every claim of a suite, in the suite's order; arguments as `judge_all`.
+
+    `views`: whether they are judged in the other analyses, and task by task, too.
+    """
     claims, sizes = suite_claims(suite), family_sizes(suite)
     looks = {judged.id: judged.looks for judged in earlier}
     judge = _Judge(suite, sizes, looks, examples or Examples(suite, results.folder))
     runs = PairedRuns(suite, results, PRIMARY)
     every = dict.fromkeys((claim.id for claim in claims), runs)
-    primary = {judged.id: judged for judged in judge(claims, every, detailed=True)}
+    primary = {judged.id: judged for judged in judge(claims, every, detailed=views)}
+    if not views:
+        return tuple(primary.values())
     others: dict[str, dict[str, Sensitivity]] = {claim.id: {} for claim in claims}
     tasks = dict.fromkeys(cell.task for cell in suite.cells)
     for analysis in (*SENSITIVITY, *(Analysis(f"without {task}", without_task=task) for task in tasks)):

@@ -1,8 +1,9 @@
 """Which claims a number of hours can decide, and the cells for them.
 
-A claim is decided by the same seeds on all of its sides: at least as many as its paper ran, and so many that its test
-can speak at all (`fewest_seeds`). Claims share cells, so they are taken one after the other, each time the one that
-adds the most decided claims for an hour, those included that its cells decide besides. Greedy: not always the best.
+A claim is decided by the same seeds on all of its sides: at least as many as its paper ran, so many that its test can
+speak at all (`fewest_seeds`), and, if deviations are recorded or assumed, as many as an effect of its size needs.
+Claims share cells, so they are taken one after the other, each time the one that adds the most decided claims for an
+hour, those included that its cells decide besides. Greedy: not always the best.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,6 +32,11 @@ class Requirement:
     seeds: int
     lack: str = ""
     """Why no run of the suite could decide it."""
+    powered: bool = False
+    """Whether `seeds` give an effect of its size a chance of 80 %, and do not merely let its test speak."""
+
+
+Needed = Callable[[Claim, int, float], int | None]
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,17 @@ class Choice:
     """Of device time, for `cells`."""
 
 
-def needs(suite: Suite) -> list[Requirement]:
-    """The cells of every claim of a suite."""
+def needs(suite: Suite, needed: Needed = lambda *_: None) -> list[Requirement]:
+    """The cells of every claim of a suite.
+
+    Args:
+        suite: names the claims.
+        needed: the seeds that an effect of a claim's size needs on so many strata at a level; None if nothing tells.
+    """
     runs = PairedRuns(suite, empty_results(suite), PRIMARY)
     by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
     sizes = family_sizes(suite)
-    return [_need(claim, runs, by_path, ALPHA / max(sizes[claim.family], 1)) for claim in suite_claims(suite)]
+    return [_need(claim, runs, by_path, ALPHA / max(sizes[claim.family], 1), needed) for claim in suite_claims(suite)]
 
 
 def choose(
@@ -107,7 +118,7 @@ def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> 
     return None
 
 
-def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float) -> Requirement:
+def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float, needed: Needed) -> Requirement:
     if claim.unreachable:
         return Requirement(claim, (), (), 0, "unreachable")
     if not isinstance(claim, Comparison):
@@ -120,9 +131,14 @@ def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float
     enough = fewest_seeds(claim, len(evidence.strata), len(seeds), alpha) if seeds else None
     if enough is None:
         return Requirement(claim, planned, (), 0, f"{len(seeds)} seeds are too few for its test")
-    kept = [cell for cell in planned if cell.seed in seeds[:enough]]
+    powered = needed(claim, len(evidence.strata), alpha)
+    if powered and powered > len(seeds):
+        lack = f"an effect of its size needs {powered} seeds, {len(seeds)} are planned"
+        return Requirement(claim, planned, (), 0, lack)
+    count = max(enough, powered or 0)
+    kept = [cell for cell in planned if cell.seed in seeds[:count]]
     parents = filter(None, map(runs.suite.parent, kept))
-    return Requirement(claim, planned, tuple(dict.fromkeys([*kept, *parents])), enough)
+    return Requirement(claim, planned, tuple(dict.fromkeys([*kept, *parents])), count, powered=powered is not None)
 
 
 def _seeds_of_sides(cells: Sequence[Cell]) -> list[set[int]]:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from steadytune.cells.freshness import statuses
+from steadytune.claims.claim import POINT
 from steadytune.files import write_text
 from steadytune.layout import record_path, results_folder
 from steadytune.planning.budget import Choice, Requirement, choose, needs
 from steadytune.planning.device import Device, free_bytes, stated_device, this_device
 from steadytune.planning.estimates import BASES, Estimate, Estimator
+from steadytune.planning.questions import Questions
 from steadytune.planning.records import read_runs
 from steadytune.planning.sizes import Sizes
 from steadytune.store.inventory import inventory
@@ -59,8 +61,15 @@ class Plan:
         return self.estimate(cell).seconds / 3600 / self.device.cells_a_device
 
 
-def describe(plan: Plan, budget: float | None = None) -> str:
-    """The whole page; `budget` in hours of device time, for which a choice of cells is written down."""
+def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, sd: float | None = None) -> str:
+    """The whole page.
+
+    Args:
+        plan: the suite, and what its cells take.
+        budget: hours of device time, for which a choice of cells is written down.
+        effect: the difference that matters, in points.
+        sd: an assumed standard deviation of a pair's difference, in points.
+    """
     suite = plan.suite
     lines = [
         f"{suite.name}: {suite.file.title}",
@@ -72,9 +81,9 @@ def describe(plan: Plan, budget: float | None = None) -> str:
         *_disk(plan),
         *_downloads(plan),
     ]
-    seeds = Counter((cell.encoder, cell.method, cell.task) for cell in suite.cells)
-    lines += _shown(dict(seeds))
-    wanted = needs(suite)
+    questions = Questions(suite, effect, sd)
+    lines += questions.lines()
+    wanted = needs(suite, questions.needs)
     lines += _claims(plan, wanted)
     if budget is not None:
         choice = choose(suite, wanted, set(plan.done), plan.hours, budget)
@@ -192,12 +201,13 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
     """The cells of every claim."""
     if not wanted:
         return []
-    lines = ["", "claims: cells to run, and what decides them"]
+    lines = ["", "claims: cells to run, and the seeds from which there can be a verdict"]
     width = max(len(need.claim.id) for need in wanted)
     for need in wanted:
         missing = [cell for cell in need.planned if cell not in plan.done]
         price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
-        said = need.lack or f"{need.seeds} seeds, {len(need.cells)} cells{_priced(price)}"
+        why = "for an effect of its size" if need.powered else "enough for its test to speak"
+        said = need.lack or f"{need.seeds} seeds {why}, {len(need.cells)} cells{_priced(price)}"
         counts = f"{len(missing)}/{len(need.planned)} to run: " if need.planned else ""
         lines.append(f"  {need.claim.id.ljust(width)}  {counts}{said}")
     return lines
@@ -247,26 +257,3 @@ def _size(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
-
-
-def _shown(counts: dict[tuple[str, str, str], int]) -> list[str]:
-    """What each number of seeds can show of two methods, on one task and on as many as a method has with it.
-
-    counts: seeds by (encoder, method, task).
-    """
-    import numpy as np
-
-    from steadytune.claims.claim import ALPHA
-    from steadytune.claims.power import detectable_effect, detectable_ratio, smallest_p
-
-    lines = ["", "what the seeds can show of two methods (p < 0.05, chance 80 %; sd: of a pair's difference):"]
-    for seeds in sorted(set(counts.values())):
-        tasks = max(Counter(names[:2] for names, count in counts.items() if count == seeds).values())
-        for together in sorted({1, tasks}):
-            effect = detectable_effect(np.ones(together), seeds, ALPHA)
-            least = f"differences from {effect:.2g} sd" if smallest_p(seeds, together) <= ALPHA else "no difference"
-            ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
-            spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"
-            place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
-            lines.append(f"  {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}")
-    return lines

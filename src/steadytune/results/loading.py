@@ -39,9 +39,9 @@ COLUMNS = (
 
 
 def load_or_empty(suite: Suite) -> Results:
-    """A suite's results; empty ones if none have been collected.
+    """A suite's results; empty ones if it has no record.
 
-    If records have changed since, they are gathered again; what is written stays as it is.
+    If records have not been collected, or have changed since, they are gathered; what is written stays as it is.
     """
     from steadytune.results.collect import gather
 

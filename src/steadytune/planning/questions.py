@@ -1,0 +1,120 @@
+"""How many seeds a suite's questions need, by recorded deviations or by one that is assumed. Text for the terminal."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
+from steadytune.claims.judged import Finding, Judged
+from steadytune.claims.power import chance_of_each, detectable_effect, detectable_ratio, seeds_for_mean, smallest_p
+from steadytune.claims.verdicts import against_baseline, compare, judge
+from steadytune.results.loading import load_or_empty
+from steadytune.suite.suite import Suite
+from steadytune.suite.variants import base
+
+
+class Questions:
+    """Each method against the baseline, and the suite's claims: what its seeds can show of them.
+
+    Args:
+        suite: names the methods and claims.
+        effect: the difference that matters, in points.
+        sd: an assumed standard deviation of a pair's difference on each task, in points, in place of recorded ones.
+    """
+
+    def __init__(self, suite: Suite, effect: float, sd: float | None = None) -> None:
+        self.suite, self.effect, self.sd = suite, effect, sd
+        self.asked = against_baseline(suite, effect)
+        results = load_or_empty(suite)
+        recorded = sd is None and bool(results.cells)
+        self.compared = compare(suite, results, self.asked) if recorded else ()
+        self.claims: Mapping[str, Judged] = (
+            {judged.id: judged for judged in judge(suite, results, views=False)} if recorded else {}
+        )
+
+    def needs(self, claim: Claim, tasks: int, alpha: float) -> int | None:
+        """The seeds that an effect of the claim's size needs; None if nothing tells."""
+        if self.sd is not None and isinstance(claim, Difference | Gain | NotWorse | Equivalent):
+            chance = chance_of_each(len(claim.against))
+            both = isinstance(claim, Equivalent)
+            return seeds_for_mean(abs(claim.size()), self._variances(tasks), alpha, chance=chance, both=both)
+        judged = self.claims.get(claim.id)
+        known = isinstance(claim, Comparison) and not isinstance(claim, Cost)
+        return judged.finding.needs if known and judged and judged.finding else None
+
+    def lines(self) -> list[str]:
+        """One line a question, or what seeds can show in standard deviations while nothing is known of them."""
+        known = [compared for compared in self.compared if compared.finding]
+        if self.sd is not None:
+            return self._assumed(self.sd)
+        if not known:
+            return _in_deviations(self.suite)
+        family = known[0].family_size
+        lines = [
+            "",
+            f"seeds needed, by the deviations so far and their 80 % interval (p < 0.05, {_corrected(family)}):",
+        ]
+        for compared in known:
+            assert compared.finding is not None
+            encoder, _, method = compared.id.partition("/")
+            against = compared.family.removeprefix("against ")
+            question = f"{method} against {against} on {encoder}: {self._to_see(len(compared.strata))}"
+            lines.append(f"  {question}: {needed(compared.finding)}; {compared.planned} are planned")
+        return lines
+
+    def _assumed(self, sd: float) -> list[str]:
+        lines = ["", f"seeds needed if the difference of a pair has a standard deviation of {sd:g} points (p < 0.05):"]
+        family = max(len(self.asked), 1)
+        for tasks in sorted(_tasks_together(self.suite, self.asked)):
+            one, all_ = (seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size) for size in (1, family))
+            more = f"; {_spelled(all_)} {_corrected(family)}" if family > 1 else ""
+            lines.append(f"  {self._to_see(tasks)}: {_spelled(one)} seeds{more}")
+        return lines
+
+    def _to_see(self, tasks: int) -> str:
+        points = f"{self.effect:g} point{'s' * (self.effect != 1)}"
+        over = f"on average over these {tasks} tasks" if tasks > 1 else "on one task"
+        return f"to see {points} {over} with 80 %"
+
+    def _variances(self, tasks: int) -> np.ndarray:
+        return np.full(tasks, (self.sd or 0.0) ** 2)
+
+
+def needed(found: Finding) -> str:
+    """`7 seeds (4 to 13)`."""
+    ends = f" ({' to '.join(map(_spelled, found.needs_range))})" if found.needs_range else ""
+    return f"{_spelled(found.needs)} seeds{ends}"
+
+
+def _spelled(count: int | None) -> str:
+    return str(count) if count else "over 1,000"
+
+
+def _corrected(family: int) -> str:
+    return f"corrected for {family} methods" if family > 1 else "one comparison"
+
+
+def _tasks_together(suite: Suite, asked: Sequence[Differs]) -> set[int]:
+    """1, and the numbers of tasks that methods share with the baseline."""
+    tasks: dict[tuple[str, str], set[str]] = {}
+    for cell in suite.cells:
+        tasks.setdefault((cell.encoder, base(cell.method)), set()).add(cell.task)
+    sides = [[tasks[each.encoders[0], name] for name in each.methods] for each in asked]
+    return {1, *(len(method & baseline) for method, baseline in sides if method & baseline)}
+
+
+def _in_deviations(suite: Suite) -> list[str]:
+    """What each number of seeds can show of two methods, on one task and on as many as a method has with it."""
+    counts = Counter((cell.encoder, cell.method, cell.task) for cell in suite.cells)
+    lines = ["", "what the seeds can show of two methods (p < 0.05, chance 80 %; sd: of a pair's difference):"]
+    for seeds in sorted(set(counts.values())):
+        tasks = max(Counter(names[:2] for names, count in counts.items() if count == seeds).values())
+        for together in sorted({1, tasks}):
+            effect = detectable_effect(np.ones(together), seeds, ALPHA)
+            least = f"differences from {effect:.2g} sd" if smallest_p(seeds, together) <= ALPHA else "no difference"
+            ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
+            spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"
+            place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
+            lines.append(f"  {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}")
+    return [*lines, "  `--sd 2 --effect 1` answers in points; after a pilot, recorded deviations do"]
