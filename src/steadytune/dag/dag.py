@@ -166,8 +166,8 @@ class Dag(Targets):
         return digests.inside_digest(self.suite)
 
     def _inside_receipts(self, model: str, task: str) -> list[str]:
-        """The encoder, the task and the tasks of the probes."""
-        return self._receipts_of(model, task, *(self.suite.file.inside.probes if self.suite.file.inside else ()))
+        """The encoder, the task and the other tasks that are read."""
+        return self._receipts_of(model, task, *(self.suite.file.inside.reads if self.suite.file.inside else ()))
 
     def _receipts_of(self, model: str, *tasks: str) -> list[str]:
         """Those of an encoder and of the data sets of tasks."""

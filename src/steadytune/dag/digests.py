@@ -27,7 +27,7 @@ def inside_digest(suite: Suite) -> str:
     if block is None:
         return ""
     encoders = {name: suite.file.encoders[name].model_dump(mode="json") for name in block.encoders}
-    asked = block.model_dump(mode="json", include={"probes", "examples"})
+    asked = block.model_dump(mode="json", include={"probes", "examples", "forgetting"})
     return canonical_digest({"encoders": encoders, "protocol": _layer_protocol(suite), "asked": asked})
 
 

@@ -54,12 +54,29 @@ def load_encoder(
         use_quick_dropout(model)
         return Encoder(model.eval(), [name for name, _ in model.named_parameters()])
     _check_weight_files(folder)
-    model, missing = _read_weights(folder, config, head)
+    model, missing = _read_weights(folder, config, _auto_model(head))
     _check_missing(folder, model, architecture, missing)
     fresh = _draw(model, architecture, missing, init_seed)
     use_quick_dropout(model)
     logger.info("%s: drawn from init seed %d: %s", folder, init_seed, ", ".join(fresh))
     return Encoder(model.eval(), fresh)
+
+
+def load_masked_words(folder: Path) -> "PreTrainedModel | None":
+    """The checkpoint in `folder` with its masked-word head, in eval mode; None if it has no such head.
+
+    Raises SteadyTuneError as `load_encoder` does.
+    """
+    from transformers import AutoModelForMaskedLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    _, config = _read_config(folder)
+    _check_weight_files(folder)
+    if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return None
+    model, missing = _read_weights(folder, config, AutoModelForMaskedLM)
+    below = f"{model.base_model_prefix}."
+    return None if any(not name.startswith(below) for name in missing) else model.eval()
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
@@ -140,10 +157,10 @@ def _check_weight_files(folder: Path) -> None:
     raise SteadyTuneError(f"{folder}: no weights; expected model.safetensors")
 
 
-def _read_weights(folder: Path, config: "PreTrainedConfig", head: Head) -> "tuple[PreTrainedModel, set[str]]":
+def _read_weights(folder: Path, config: "PreTrainedConfig", kind: Any) -> "tuple[PreTrainedModel, set[str]]":
     """The model, and the names of the parameters that the checkpoint does not have in the right shape."""
     with torch.random.fork_rng(devices=[]), _quiet():
-        model, info = _auto_model(head).from_pretrained(
+        model, info = kind.from_pretrained(
             str(folder),
             config=config,
             dtype=torch.float32,

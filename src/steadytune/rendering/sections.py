@@ -98,6 +98,8 @@ SECTIONS: tuple[Section, ...] = (
             "figure token-similarity",
             "figure variability-after",
             "table churn",
+            "table forgetting",
+            "figure score-forgetting",
         ),
     ),
     Section("further", "Further tables and figures"),

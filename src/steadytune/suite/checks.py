@@ -183,6 +183,8 @@ def _check_inside(suite: Suite) -> None:
     for name in (*block.tasks, *block.probes):
         if _with_classes(suite, name, "inside.probes").train is None:
             raise SteadyTuneError(f"{suite.path}: inside.probes: task '{name}' is for evaluation only")
+    if block.forgetting:
+        _with_classes(suite, block.forgetting, "inside.forgetting")
 
 
 def _check_selection(suite: Suite) -> None:

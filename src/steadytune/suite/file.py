@@ -106,6 +106,13 @@ class Inside(Grid):
     """Tasks on which a fresh linear head is trained at every layer; a cell leaves out its own."""
     examples: int = Field(256, ge=8)
     """Of the task's evaluation split, at most so many are measured on: a fixed stratified subset."""
+    forgetting: str | None = None
+    """A task on whose texts (of the evaluation split) the masked-word loss is measured; its labels are not read."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tasks that are read besides those of the cells."""
+        return (*self.probes, *([self.forgetting] if self.forgetting else []))
 
 
 class Override(Checked):

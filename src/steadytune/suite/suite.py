@@ -156,7 +156,7 @@ class Suite:
         trained |= set(self.file.inside.probes if self.file.inside else ())
         trained = {split_size(name)[0] for name in trained}
         names = {name for cell in self.cells for name in (cell.task, *self.spec(cell).transfer)}
-        names |= set(self.file.inside.probes if self.file.inside else ()) | set(self.file.variability.tasks)
+        names |= set(self.file.inside.reads if self.file.inside else ()) | set(self.file.variability.tasks)
         tasks = {task.name: replace(task, size=None, train=task.train if task.name in trained else None)
                  for task in map(self.task, names)}  # fmt: skip
         return [tasks[name] for name in sorted(tasks)]

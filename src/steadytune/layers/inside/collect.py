@@ -77,6 +77,8 @@ def _numbers(found: dict[str, Any]) -> Iterator[Row]:
         for other, value in enumerate(line):
             if other >= layer:
                 yield {"measure": "noise_propagation", "layer": layer, "to_layer": other, "value": _number(value)}
+    if (loss := found["masked_word_loss"]) is not None:
+        yield {"measure": "masked_word_loss", "value": loss}
     for name, item in found["probes"].items():
         for layer, value in enumerate(item["scores"]):
             identity = {"measure": "probe", "probe": name, "metric": item["metric"], "layer": layer}

@@ -16,6 +16,7 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import atomic_path, write_json
 from steadytune.layers.inside.cka import cka, gram
 from steadytune.layers.inside.drift import parameter_distance
+from steadytune.layers.inside.forgetting import masked_word_loss
 from steadytune.layers.inside.measure import Measured, measure, pool
 from steadytune.layers.inside.probes import probe
 from steadytune.layers.pooling import special_token_ids
@@ -60,6 +61,11 @@ class Bench:
     special_ids: frozenset[int]
     probes: dict[str, Probe]
     batch_size: int
+    texts: Encoded | None
+    """Those that the masked-word loss is measured on."""
+    folder: Path
+    """Of the pretrained checkpoint."""
+    mask_token: int | None
 
     @classmethod
     def load(cls, suite: Suite, model: str, task_name: str, protocol: Protocol) -> "Bench":
@@ -75,14 +81,23 @@ class Bench:
 
         task = suite.task(task_name)
         others = {name: other for name in block.probes if (other := suite.task(name)).name != task.name}
-        for key in sorted({of.dataset_key for of in (task, *others.values())}):
+        texts = suite.task(block.forgetting) if block.forgetting else None
+        for key in sorted({of.dataset_key for of in (task, *others.values(), texts) if of}):
             verify(dataset_folder(store, key))
         probes = {
             name: Probe(other, read(other, other.train or "", other.size), read(other, other.evaluation))
             for name, other in others.items()
         }
         sample = read(task, task.evaluation, at_most=block.examples)
-        return cls(sample, special_token_ids(tokenizer), probes, protocol.evaluation_batch_size)
+        return cls(
+            sample,
+            special_token_ids(tokenizer),
+            probes,
+            protocol.evaluation_batch_size,
+            read(texts, texts.evaluation, at_most=block.examples) if texts else None,
+            model_folder(store, model),
+            tokenizer.mask_token_id,  # pyright: ignore[reportArgumentType]
+        )
 
     def measure(self, encoder: Encoder) -> Measured:
         """An encoder on the sample."""
@@ -91,6 +106,13 @@ class Bench:
     def pool(self, encoder: Encoder) -> np.ndarray:
         """Its representations of the sample alone, (L + 1, n, d)."""
         return pool(encoder, Batcher(self.sample, encoder.padding, self.batch_size), self.special_ids)
+
+    def masked_word_loss(self, encoder: Encoder) -> float | None:
+        """In nats; None if the suite does not ask for it or the checkpoint has no masked-word head."""
+        if self.texts is None:
+            return None
+        texts = Batcher(self.texts, encoder.padding, self.batch_size)
+        return masked_word_loss(encoder, texts, self.folder, self.mask_token, self.special_ids)
 
     def probe(self, encoder: Encoder) -> dict[str, Any]:
         """Each probe's metric, and its value by layer."""
@@ -125,6 +147,7 @@ def write_inside(suite: Suite, cell: Cell) -> None:
         start, end = bench.pool(before), bench.measure(after)
         found |= end.numbers() | {
             "probes": bench.probe(after),
+            "masked_word_loss": bench.masked_word_loss(after),
             # A method may have dropped layers.
             "cka": [cka(gram(x), gram(y)) for x, y in zip(end.pooled, start, strict=False)],
             "parameter_distance": parameter_distance(after, before),
@@ -149,7 +172,10 @@ def write_inside_before(suite: Suite, encoder_name: str, task_name: str) -> None
     device = _start(protocol)
     encoder = _load_before(suite, encoder_name, task_name, 0, device)
     bench = Bench.load(suite, suite.model(encoder_name, task_name), task_name, protocol)
-    found = bench.measure(encoder).numbers() | {"probes": bench.probe(encoder)}
+    found = bench.measure(encoder).numbers() | {
+        "probes": bench.probe(encoder),
+        "masked_word_loss": bench.masked_word_loss(encoder),
+    }
     _write(inside_before_path(suite, encoder_name, task_name), encoder_name, task_name, found)
 
 

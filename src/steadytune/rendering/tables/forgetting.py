@@ -1,0 +1,62 @@
+"""What fine-tuning makes an encoder forget, beside the score."""
+
+import math
+import statistics
+
+from steadytune.rendering.entries import block_title
+from steadytune.rendering.table import Block, Line, Table, number
+from steadytune.rendering.tables.registry import table
+from steadytune.results.inside import BEFORE, load_inside
+from steadytune.results.model import Results
+
+LOSS = "masked_word_loss"
+
+
+@table("forgetting", empty="This suite measures no masked-word loss.")
+def forgetting(results: Results) -> Table:
+    """The masked-word loss after fine-tuning, how much it has grown, and the score of the same runs."""
+    blocks: list[Block] = []
+    data: list[dict[str, object]] = []
+    for encoder in results.encoders:
+        inside = load_inside(results, encoder)
+        if inside is None:
+            continue
+        rows: list[Line] = []
+        for task in inside.tasks:
+            start = statistics.fmean(inside.values(LOSS, BEFORE, task) or [math.nan])
+            for method in inside.methods:
+                if losses := inside.values(LOSS, method, task):
+                    end, score = statistics.fmean(losses), results.score(encoder, method, task)
+                    spread = f" ± {number(statistics.stdev(losses), 2)}" if len(losses) > 1 else ""
+                    mean = score.mean if score else math.nan
+                    grown = number(end - start, 2, sign=True)
+                    rows.append(
+                        (method, task, number(start, 2), f"{number(end, 2)}{spread}", grown, number(mean), len(losses))
+                    )
+                    data.append({"encoder": encoder, "method": method, "task": task, "before": start, "after": end,
+                                 "score": mean, "runs": len(losses)})  # fmt: skip
+        if rows:
+            blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
+    notes = (
+        "Loss: mean cross-entropy in nats of 15 % of the words of texts that the encoder was not fine-tuned on, each "
+        "replaced by the mask, through the pretrained masked-word head.",
+        "Methods that drop layers have none, and neither have encoders without such a head.",
+    )
+    return Table(
+        name="forgetting",
+        title="Forgetting",
+        caption="Masked-word loss of the encoder before and after fine-tuning, and the score of the same runs.",
+        columns=(
+            "Method",
+            "Task",
+            ("Before", "nats"),
+            ("After", "nats"),
+            ("Growth", "nats"),
+            ("Score", "points"),
+            "Runs",
+        ),
+        blocks=tuple(blocks),
+        align="llrrrrr",
+        notes=notes,
+        data=tuple(data),
+    )
