@@ -25,9 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(own)
     options.passed = passed
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    for library in ("httpx", "httpx2"):
-        # At INFO every address that is asked for would be shown, signed ones too.
-        logging.getLogger(library).setLevel(logging.WARNING)
     if options.offline:
         go_offline()
     try:

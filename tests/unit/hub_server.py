@@ -42,6 +42,7 @@ class HubServer:
         spoils: path -> bytes that each download of it gives in place of its content.
         delay: seconds that each download of a file takes.
         cdn: where large files really lie: their addresses answer with a signed redirect to this server.
+        lies: path -> status, headers and body of an answer; a body of None never ends.
         xet: whether large files say that they are in Xet storage too (whose services are not served).
     """
 
@@ -55,6 +56,7 @@ class HubServer:
         self.ranges = True
         self.delay = 0.0
         self.cdn: HubServer | None = None
+        self.lies: dict[str, tuple[int, dict[str, str], bytes | None]] = {}
         self.xet = False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
@@ -107,7 +109,9 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             hub.requests.append((self.command, path, self.headers.get("Range")))
             if token := self.headers.get("Authorization"):
                 hub.tokens.append(token)
-            if path in hub.plain:
+            if path in hub.lies:
+                self._lie(*hub.lies[path])
+            elif path in hub.plain:
                 self._file(path, hub.plain[path], {})
             elif match := _INFO.fullmatch(path):
                 self._info(match["kind"], match["repo"], match["revision"])
@@ -118,6 +122,19 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self._resolve(path, kind, match["repo"], match["revision"], match["path"])
             else:
                 self._refuse(404, "NotFound")
+
+        def _lie(self, status: int, headers: dict[str, str], body: bytes | None) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if body is not None and "Content-Length" not in headers:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.close_connection = True
+            with suppress(ConnectionError):
+                while self.command == "GET" and body is None:
+                    self.wfile.write(bytes(1 << 16))
+                self.wfile.write(body if body and self.command == "GET" else b"")
 
         def _commit(self, kind: str, name: str, revision: str | None) -> str | None:
             """The commit that a request names; None where it was refused."""

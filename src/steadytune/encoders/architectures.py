@@ -11,12 +11,13 @@ Layers of ModernBERT and of decoders normalise their input, not their output (pr
 layer returns, before the model's final norm, so that all hidden states are of one kind.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from steadytune.encoders.weight_files import INDEX, check_weight_files
 from steadytune.errors import SteadyTuneError
+from steadytune.schema import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -229,8 +230,13 @@ def find_architecture(
 
 
 def check_supported(folder: Path) -> None:
-    """Raise SteadyTuneError if the config.json in `folder` names a model type that is not supported; needs no torch."""
+    """Raise SteadyTuneError if an encoder's folder cannot be loaded; needs no torch.
+
+    Checks the model type in config.json, and which files the weights are in.
+    """
     path = folder / "config.json"
-    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    values = read_json(path) if path.is_file() else {}
     if isinstance(values, dict) and "model_type" in values:
-        find_architecture(values["model_type"], str(path), remote_code="auto_map" in values)
+        find_architecture(str(values["model_type"]), str(path), remote_code="auto_map" in values)
+        if (folder / INDEX).is_file():
+            check_weight_files(folder)

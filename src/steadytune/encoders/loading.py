@@ -1,6 +1,5 @@
 """Checkpoint folders (Hugging Face layout) -> `Encoder` and tokenizer, from safetensors files, always in fp32."""
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,10 @@ from torch import nn
 from steadytune.encoders.architectures import Architecture, Head, find_architecture
 from steadytune.encoders.dropout import use_quick_dropout
 from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.weight_files import check_weight_files
 from steadytune.errors import SteadyTuneError
 from steadytune.files import safetensors_errors
+from steadytune.schema import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Weights = Literal["pretrained", "random"]
-CONVERSION = (
-    'python -c "import safetensors.torch as s, transformers.modeling_utils as m; '
-    "w = m.load_state_dict('pytorch_model.bin', weights_only=True); "
-    "s.save_file({k: v.clone() for k, v in w.items()}, 'model.safetensors', {'format': 'pt'})\""
-)
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
 
 
@@ -53,7 +49,7 @@ def load_encoder(
             model = _auto_model(head).from_config(config, dtype=torch.float32, trust_remote_code=False)
         use_quick_dropout(model)
         return Encoder(model.eval(), [name for name, _ in model.named_parameters()])
-    _check_weight_files(folder)
+    check_weight_files(folder)
     model, missing = _read_weights(folder, config, _auto_model(head))
     _check_missing(folder, model, architecture, missing)
     fresh = _draw(model, architecture, missing, init_seed)
@@ -71,7 +67,7 @@ def load_masked_words(folder: Path) -> "PreTrainedModel | None":
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     _, config = _read_config(folder)
-    _check_weight_files(folder)
+    check_weight_files(folder)
     if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return None
     model, missing = _read_weights(folder, config, AutoModelForMaskedLM)
@@ -91,7 +87,8 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    with _readable(folder / "tokenizer.json"):
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     if len(tokenizer) > config.vocab_size:
         size = f"vocab_size in config.json, {config.vocab_size}"
         raise SteadyTuneError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, more than {size}")
@@ -127,34 +124,22 @@ def _read_config(folder: Path, head: Head = "sentence") -> "tuple[Architecture, 
         raise SteadyTuneError(f"{folder}: no such encoder folder")
     if not path.is_file():
         raise SteadyTuneError(f"{folder}: no config.json, so this is no encoder folder")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SteadyTuneError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(values, dict) or "model_type" not in values:
+    values = read_json(path)
+    if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
         raise SteadyTuneError(f"{path}: no model_type")
+    if "transformers_weights" in values:
+        raise SteadyTuneError(f"{path}: transformers_weights: expected the weights in model.safetensors")
     architecture = find_architecture(values["model_type"], str(path), head, remote_code="auto_map" in values)
 
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    with _readable(path):
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     if architecture.reads_last_token and config.pad_token_id is None:
         # Decoders often name none. Padding comes first, and the head skips it at the end of a text alone.
         end = config.eos_token_id
         config.pad_token_id = end[0] if isinstance(end, list) else end
     return architecture, config
-
-
-def _check_weight_files(folder: Path) -> None:
-    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
-        return
-    pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.ckpt") for path in folder.glob(pattern))
-    if pickles:
-        raise SteadyTuneError(
-            f"{folder}: only pickle weights ({', '.join(pickles)}), which are not read because a pickle can run code; "
-            f"expected model.safetensors. If you trust them, convert them once: {CONVERSION}"
-        )
-    raise SteadyTuneError(f"{folder}: no weights; expected model.safetensors")
 
 
 def _read_weights(folder: Path, config: "PreTrainedConfig", kind: Any) -> "tuple[PreTrainedModel, set[str]]":
@@ -215,6 +200,19 @@ def _seeded(seed: int) -> Iterator[None]:
         # torch.manual_seed would seed the accelerators too.
         torch.default_generator.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line that a file is not what transformers expects: it fails in many ways on what it does not know."""
+    try:
+        yield
+    except (OSError, MemoryError, SteadyTuneError):
+        raise
+    except Exception as error:
+        logger.debug("%s", path, exc_info=True)
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise SteadyTuneError(f"{path}: transformers cannot read it: {type(error).__name__}: {reason}") from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from steadytune import __version__
 from steadytune.errors import SteadyTuneError
@@ -20,16 +20,36 @@ CHUNK_BYTES = 1 << 20
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 
-def download(url: str, path: Path, size: int | None, what: str) -> None:
+class _HttpOnly(urllib.request.HTTPRedirectHandler):
+    """Redirects that stay with HTTP: urllib alone refuses file addresses and follows those of FTP."""
+
+    def http_error_302(self, req, fp, code, msg, headers):
+        """The redirected answer."""
+        try:
+            scheme = urlsplit(urljoin(req.full_url, headers.get("Location", ""))).scheme
+        except ValueError:
+            scheme = None
+        if scheme not in {"http", "https"}:
+            raise urllib.error.HTTPError(req.full_url, code, "redirected out of HTTP", headers, fp)
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+_OPENER = urllib.request.build_opener(_HttpOnly)
+
+
+def download(url: str, path: Path, size: int | None, limit: int, what: str) -> None:
     """Bring the file at `url` to `path`, unchecked but for its size.
 
-    Of a file whose size is known, what an earlier run left is kept and only the rest is asked for. Of any other it is
-    not: nothing could tell whether the two halves belong together.
+    If the size is known, what an earlier run left is kept and only the rest is asked for. Otherwise the download starts
+    anew, because nothing could tell whether the two halves belong together.
 
     Args:
         url: the address.
         path: where the file appears once it is whole.
         size: bytes that it must have, or None.
+        limit: bytes that it may have if `size` is None.
         what: whose file it is, for messages.
 
     Raises:
@@ -43,7 +63,7 @@ def download(url: str, path: Path, size: int | None, what: str) -> None:
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(2**attempt)
-        reason = _append(url, part, size, at)
+        reason = _append(url, part, size, limit, at)
         if reason is None:
             part.replace(path)
             return
@@ -53,15 +73,35 @@ def download(url: str, path: Path, size: int | None, what: str) -> None:
 
 
 def shown(url: str) -> str:
-    """An address without its query, which can hold a key."""
+    """An address without its query and password, which can hold a key."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _append(url: str, part: Path, size: int | None, at: str) -> str | None:
-    """Append what is missing; where the file stays incomplete, the reason is returned."""
+def check_size(offered: int | None, size: int | None, limit: int, at: str) -> None:
+    """Refuse a file that is offered with other bytes than its pin has, or, unpinned, with more than `limit`.
+
+    Raises:
+        SteadyTuneError: one line.
+    """
+    if offered is None:
+        return
+    if size is not None and offered != size:
+        raise SteadyTuneError(f"{at}: the server has {offered} bytes where the lock says {size}")
+    if not 0 <= offered <= (limit if size is None else size):
+        raise SteadyTuneError(
+            f"{at}: the server has {offered} bytes: expected at most {limit} of a file that the lock does not pin; the"
+            " suite's sources.unpinned_limit can raise that"
+        )
+
+
+def _append(url: str, part: Path, size: int | None, limit: int, at: str) -> str | None:
+    """Append what is missing; if the file stays incomplete, the reason is returned."""
     try:
-        expected = _stream(url, part, size, at)
+        expected = _stream(url, part, size, limit, at)
+    except SteadyTuneError:
+        part.unlink(missing_ok=True)
+        raise
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
@@ -69,40 +109,41 @@ def _append(url: str, part: Path, size: int | None, at: str) -> str | None:
         if error.code not in TRANSIENT:
             raise SteadyTuneError(f"{at}: the server answered {error.code}") from None
         return f"the server answered {error.code}"
+    except ValueError:
+        raise SteadyTuneError(f"{at}: the server's answer is not HTTP") from None
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
         return "connection lost"
     return None if expected is None or _size(part) >= expected else "connection lost"
 
 
-def _stream(url: str, part: Path, size: int | None, at: str) -> int | None:
-    """Append what the server sends, or start again where it knows no ranges; the bytes expected in all, if known."""
+def _stream(url: str, part: Path, size: int | None, limit: int, at: str) -> int | None:
+    """Append what the server sends, or start again if it knows no ranges; the bytes expected in all, if known."""
     have = _size(part)
     if size is not None and have >= size:
         return size
     headers = {"User-Agent": f"steadytune/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS) as response:
+    with _OPENER.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS) as response:
         if response.status != 206:
             have = 0
         length = response.headers.get("Content-Length")
         offered = None if length is None else have + int(length)
-        if size is not None and offered not in (None, size):
-            part.unlink(missing_ok=True)
-            raise SteadyTuneError(f"{at}: the server has {offered} bytes where the lock says {size}")
+        check_size(offered, size, limit, at)
         expected = offered if size is None else size
         with part.open("ab" if have else "wb") as handle:
-            _copy(response, handle, None if expected is None else expected - have)
+            _copy(response, handle, (limit if expected is None else expected) - have)
+    if expected is None:
+        check_size(_size(part), None, limit, at)
     return expected
 
 
-def _copy(response: http.client.HTTPResponse, handle: IO[bytes], limit: int | None) -> None:
+def _copy(response: http.client.HTTPResponse, handle: IO[bytes], limit: int) -> None:
     """All of it, or at most `limit` bytes and one more: enough to see that there are too many."""
-    left = limit + 1 if limit is not None else None
-    while chunk := response.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left)):
+    left = limit + 1
+    while chunk := response.read(min(CHUNK_BYTES, left)):
         handle.write(chunk)
-        if left is not None:
-            left -= len(chunk)
+        left -= len(chunk)
 
 
 def _size(path: Path) -> int:

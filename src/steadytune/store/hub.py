@@ -3,30 +3,37 @@
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.layout import Kind
+from steadytune.store.download import check_size, shown
 from steadytune.store.pins import HubPin, store_name
 from steadytune.store.receipt import Receipt
 from steadytune.store.sources import Source
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.utils import tqdm
 
 logger = logging.getLogger(__name__)
 
 OFFLINE = "HF_HUB_OFFLINE forbids the download: unset it, or take another of sources.order"
+NO_HUB = "what answered is not a hub"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".h5")
 
 
 class HubSource(Source):
     """Files of a repository on the hub, through `huggingface_hub`; HF_ENDPOINT and HF_TOKEN count.
+
+    Nothing that the server says is trusted: a commit must be 40 hex digits before it becomes a folder's name, and no
+    more bytes are written than the pin has, or `limit` if the lock does not pin the file.
 
     A data set's files lose their folder on the hub, because the store has one of its own: `rte/train-….parquet` of
     `nyu-mll/glue` becomes `datasets/nyu-mll/glue/rte/train-….parquet`.
@@ -34,12 +41,13 @@ class HubSource(Source):
 
     kind = "hub"
 
-    def __init__(self, where: str, pin: HubPin, kind: Kind) -> None:
+    def __init__(self, where: str, pin: HubPin, kind: Kind, limit: int) -> None:
         self.paths = {store_name(path) if kind == "datasets" else path: path for path in pin.files}
         files = {name: pin.files[path] for name, path in self.paths.items()}
         pinned_by = "lock" if not pin.unpinned else "commit" if pin.revision else "stage"
         super().__init__(where, pin.repo, pinned_by, files)
         self.pin = pin
+        self.limit = limit
         self.repo_type = {"datasets": "dataset", "models": "model"}[kind]
 
     @cached_property
@@ -52,6 +60,9 @@ class HubSource(Source):
         constants.HF_HUB_DISABLE_XET = True
         # What is asked for is what the lock names, and nothing besides.
         constants.HF_HUB_DISABLE_TELEMETRY = True
+        for library in ("httpx", "httpx2", "huggingface_hub"):
+            # Their logs show addresses, which can hold a password or a signature.
+            logging.getLogger(library).setLevel(logging.ERROR)
         return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="steadytune")
 
     @property
@@ -63,6 +74,9 @@ class HubSource(Source):
     def _current_revision(self) -> str | None:
         with self._one_line(self.pin.repo):
             revision = self._api.repo_info(self.pin.repo, repo_type=self.repo_type).sha
+        if not re.fullmatch("[0-9a-f]{40}", str(revision)):
+            said = f"its commit is {str(revision)[:60]!r}, expected 40 lower-case hex digits"
+            raise SteadyTuneError(f"{self.where}: {self.pin.repo}: {NO_HUB}: {said}{_endpoint()}")
         logger.warning(
             "%s: unpinned in the lock: staging %s at its current commit %s", self.where, self.pin.repo, revision
         )
@@ -86,6 +100,7 @@ class HubSource(Source):
                     revision=self.revision,
                     local_dir=folder,
                     cache_dir=folder,
+                    tqdm_class=_capped(self.pin.files[path].bytes, self.limit, f"{self.where}: {path}"),
                 )
             )
             if self.pin.unpinned:
@@ -115,10 +130,12 @@ class HubSource(Source):
         from huggingface_hub import errors
 
         revision = f"at revision {self.pin.revision}" if self.pin.revision else "at its current commit"
-        endpoint = f" (HF_ENDPOINT={os.environ['HF_ENDPOINT']})" if os.environ.get("HF_ENDPOINT") else ""
+        endpoint = _endpoint()
         try:
             yield
             return
+        except SteadyTuneError:
+            raise
         except errors.GatedRepoError:
             reason = f"gated: accept the terms of {self.pin.repo} on the hub, then log in or set HF_TOKEN"
         except errors.RevisionNotFoundError:
@@ -138,7 +155,9 @@ class HubSource(Source):
             # HTTPError is httpx's or its successor's, as the library has it.
             if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
                 raise
-            reason = f"connection lost{endpoint}: run again to go on with the files that are missing"
+            reason = f"connection lost{endpoint}: run again to resume with the files that are missing"
+        except Exception as error:  # The library expects a hub's JSON and headers, and fails in many ways on others.
+            reason = f"{NO_HUB} ({type(error).__name__} while reading its answer){endpoint}"
         raise SteadyTuneError(f"{self.where}: {wanted}: {reason}") from None
 
     def _only_pickles(self, path: str) -> str:
@@ -165,9 +184,34 @@ class HubSource(Source):
             case errors.HfHubHTTPError():
                 return f"the hub answered {cause.response.status_code}"
             case errors.FileMetadataError():
-                return "what answered is not a hub"
+                return NO_HUB
             case _:
                 return "no connection to the hub"
+
+
+def _endpoint() -> str:
+    """HF_ENDPOINT for a message, without the password that it may hold; empty if it is not set."""
+    endpoint = os.environ.get("HF_ENDPOINT")
+    return f" (HF_ENDPOINT={shown(endpoint)})" if endpoint else ""
+
+
+def _capped(size: int | None, limit: int, what: str) -> "type[tqdm]":
+    """A progress bar that ends a download of too many bytes: the library tells it of every chunk before writing it."""
+    from huggingface_hub.utils import tqdm
+
+    class Capped(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self.received = options.get("initial") or 0
+            check_size(options.get("total"), size, limit, what)
+            super().__init__(*args, **options)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.received += n or 0
+            if self.received > (limit if size is None else size):
+                check_size(int(self.received), size, limit, what)
+            return super().update(n)
+
+    return Capped
 
 
 def _git_sha1(path: Path) -> str:

@@ -92,9 +92,9 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
     for name in (*sources.order, "generated", "shipped", "own"):
         match pins.get(name):
             case HubPin() as pin:
-                return HubSource(where, pin, kind)
+                return HubSource(where, pin, kind, sources.unpinned_limit)
             case UrlPin() as pin:
-                return UrlSource(where, pin)
+                return UrlSource(where, pin, sources.unpinned_limit)
             case LocalPin() as pin:
                 return LocalSource(where, pin, sources.local)
             case GeneratedPin() as pin:

@@ -22,9 +22,10 @@ class UrlSource(Source):
 
     kind = "url"
 
-    def __init__(self, where: str, pin: UrlPin) -> None:
+    def __init__(self, where: str, pin: UrlPin, limit: int) -> None:
         super().__init__(where, pin.origin, "stage" if pin.unpinned else "lock", pin.files)
         self.pin = pin
+        self.limit = limit
         self._raw: dict[str, StagedFile] = {}
         """What the addresses gave, checked: several files can be read from one archive."""
 
@@ -32,7 +33,7 @@ class UrlSource(Source):
         """Download a file as it is, or what its rows are read from."""
         file = self.pin.files[name]
         if file.parser is None:
-            download(file.url, downloads / name, file.bytes, f"{self.where}: {name}")
+            download(file.url, downloads / name, file.bytes, self.limit, f"{self.where}: {name}")
             self._say_pin(name, file, downloads / name)
             return downloads / name
         raw = self._get_raw(name, file, downloads / "raw")
@@ -58,7 +59,7 @@ class UrlSource(Source):
         what = f"{self.where}: {path.name}"
         # Of a pinned one, what an interrupted run has brought whole is taken.
         if not (file.known and path.is_file() and file.download.fits(measure(path))):
-            download(file.url, path, file.bytes, what)
+            download(file.url, path, file.bytes, self.limit, what)
         found = measure(path)
         if not file.download.fits(found):
             path.unlink()

@@ -62,6 +62,8 @@ class Sources(Checked):
     """Kinds of source in order of preference: the first for which the lock has a pin is used."""
     local: Path | None = None
     """The folder of a store staged elsewhere; the environment variable STEADYTUNE_STORE replaces it."""
+    unpinned_limit: int = Field(default=20_000_000_000, ge=1)
+    """Bytes that a file may have if the lock states no size for it."""
 
 
 class EncoderEntry(Checked):

@@ -1,0 +1,205 @@
+"""Hubs, mirrors and plain addresses that lie: disk use is bounded, nothing leaves the store, one line says why."""
+
+import json
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hub_server import HubServer
+from locks import FILES, KEY, REPO, TRAIN_PATH, hub_pin, lock_of, refused, stage_hub
+from test_encoders import make_config
+
+from steadytune.encoders.architectures import check_supported
+from steadytune.encoders.loading import load_encoder
+from steadytune.encoders.weight_files import INDEX
+from steadytune.errors import SteadyTuneError
+from steadytune.store.lock import Lock
+from steadytune.store.staging import stage
+from steadytune.suite.file import Sources
+
+INFO = f"/api/datasets/{REPO}"
+MEBIBYTE = 1 << 20
+
+
+def disk(folder: Path) -> int:
+    """Bytes of all files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
+
+
+@pytest.mark.parametrize("commit", ["../../../outside", "/tmp/outside", "main", "A" * 40, "", None, 5, ["a" * 40]])
+def test_commit_that_is_no_commit(hub: HubServer, tmp_path: Path, commit: object) -> None:
+    store = tmp_path / "a/store"
+    hub.commit("datasets", REPO, FILES)
+    hub.lies[INFO] = (200, {}, json.dumps({"id": REPO, "sha": commit, "siblings": []}).encode())
+    assert REPO in refused(lock_of(hub=hub_pin(None)), store)
+    assert not hub.downloads()
+    assert {path.name for path in tmp_path.rglob("*")} <= {"a", "store", ".locks", ".downloads"} | {
+        path.name for folder in (".locks", ".downloads") for path in (store / folder).iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"{", b"[]", b"null", b'"text"', b'{"siblings": 5}', b"<!DOCTYPE html><p>", b"\xff"]
+)
+def test_answer_that_is_no_hubs(hub: HubServer, tmp_path: Path, answer: bytes) -> None:
+    hub.lies[INFO] = (200, {}, answer)
+    assert REPO in refused(lock_of(hub=hub_pin(None)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (500, {}),
+        (302, {"Location": "file:///etc/passwd"}),
+        (302, {"Location": "http://["}),
+        (302, {}),
+        (200, {"ETag": '"../../../../outside"'}),
+        (200, {"ETag": '"' + "a" * 5000 + '"'}),
+        (200, {"X-Linked-Size": "-5"}),
+        (200, {"X-Linked-Size": "many"}),
+        (200, {"X-Linked-Size": "9" * 30}),
+        (200, {"Content-Length": "-1"}),
+        (200, {"X-Repo-Commit": "../../outside\x0bmore"}),
+    ],
+)
+def test_file_with_strange_headers(
+    hub: HubServer, tmp_path: Path, no_waiting: None, status: int, headers: dict[str, str]
+) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    hub.lies[TRAIN_PATH.format(commit)] = (status, {"X-Repo-Commit": commit, "ETag": '"a"'} | headers, b"other")
+    store = tmp_path / "a/b/c/store"
+    refused(lock_of(hub=hub_pin(commit)), store)
+    # The server's word decides about a file that is not pinned: it may pass.
+    with suppress(SteadyTuneError):
+        stage_hub(lock_of(hub=hub_pin(None)), store)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(store)]
+
+
+@pytest.mark.parametrize("sized", [True, False])
+def test_pinned_file_writes_no_more_than_its_bytes(
+    hub: HubServer, tmp_path: Path, _small_chunks: None, no_waiting: None, sized: bool
+) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    headers = {"X-Repo-Commit": commit, "ETag": '"a"'} | ({"Content-Length": str(50 * MEBIBYTE)} if sized else {})
+    hub.lies[TRAIN_PATH.format(commit)] = (200, headers, None)
+    message = refused(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert "10000" in message and "train.parquet" in message
+    assert disk(tmp_path) < 1000
+
+
+@pytest.mark.parametrize("sized", [True, False])
+def test_unpinned_file_writes_no_more_than_the_suite_allows(
+    hub: HubServer, tmp_path: Path, _small_chunks: None, no_waiting: None, sized: bool
+) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    headers = {"X-Repo-Commit": commit, "ETag": '"a"'} | ({"Content-Length": str(50 * MEBIBYTE)} if sized else {})
+    hub.lies[TRAIN_PATH.format(commit)] = (200, headers, None)
+    sources = Sources(order=("hub",), unpinned_limit=MEBIBYTE)
+    with pytest.raises(SteadyTuneError, match=r"train.parquet.*1048576.*unpinned_limit"):
+        stage("datasets", KEY, lock_of(hub=hub_pin(None)), sources, tmp_path)
+    assert disk(tmp_path) < 1000
+
+
+@pytest.mark.parametrize("secret", ["pass-word", "user-name"])
+def test_password_of_the_endpoint_is_in_no_message(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, secret: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint.replace("//", "//user-name:pass-word@"))
+    said = []
+    for status in (500, 404, 403):
+        hub.lies[INFO] = (status, {}, b"")
+        said.append(refused(lock_of(hub=hub_pin(None)), tmp_path))
+    hub.lies[INFO] = (200, {}, b'{"id": "a/b", "sha": "x"}')
+    said.append(refused(lock_of(hub=hub_pin(None)), tmp_path))
+    assert hub.endpoint.removeprefix("http://") in said[-1]
+    assert secret not in "".join(said) + caplog.text
+
+
+# Plain addresses
+
+
+def url_lock(hub: HubServer) -> Lock:
+    """A lock whose one data set is an unpinned file at a plain address."""
+    files = {"train.parquet": {"url": f"{hub.endpoint}/train.parquet"}}
+    return lock_of(url={"origin": "o", "licence": "l", "unpinned": True, "files": files})
+
+
+@pytest.mark.parametrize("length", [None, "-5", "many", str(1 << 40)])
+def test_endless_file_at_a_plain_address(hub: HubServer, tmp_path: Path, no_waiting: None, length: str | None) -> None:
+    hub.lies["/train.parquet"] = (200, {} if length is None else {"Content-Length": length}, None)
+    with pytest.raises(SteadyTuneError, match="train"):
+        stage("datasets", KEY, url_lock(hub), Sources(order=("url",), unpinned_limit=MEBIBYTE), tmp_path)
+    assert disk(tmp_path) < 1000
+
+
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://[", "//", "data:text/plain,x", "/train.parquet"]
+)
+def test_redirect_out_of_http(hub: HubServer, tmp_path: Path, no_waiting: None, target: str) -> None:
+    hub.lies["/train.parquet"] = (302, {"Location": target}, b"")
+    assert "train.parquet" in refused(url_lock(hub), tmp_path, ("url",))
+
+
+def test_what_a_killed_run_left_of_another_commit_goes(hub: HubServer, tmp_path: Path) -> None:
+    old = tmp_path / ".downloads/datasets--owner--glue--rte" / ("b" * 40)
+    old.mkdir(parents=True)
+    (old / "half").write_bytes(b"half")
+    commit = hub.commit("datasets", REPO, FILES)
+    stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
+    assert not list((tmp_path / ".downloads").iterdir())
+
+
+# Encoders whose index or config.json names other files than the folder's safetensors
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"weight_map": {"a": "pytorch_model.bin"}},
+        {"weight_map": {"a": "../elsewhere/model.safetensors"}},
+        {"weight_map": {"a": "/tmp/model.safetensors"}},
+        {"weight_map": {"a": "gone.safetensors"}},
+        {"weight_map": {"a": ["part.safetensors"]}},
+        {"weight_map": ["part.safetensors"]},
+        {"weight_map": {}},
+        [],
+        "text",
+    ],
+)
+def test_index_that_names_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: object) -> None:
+    monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("a pickle was read"))
+    make_config("bert").save_pretrained(tmp_path)
+    for name in ("pytorch_model.bin", "part.safetensors"):
+        (tmp_path / name).write_bytes(b"weights")
+    value = {"metadata": {}} | index if isinstance(index, dict) else index
+    (tmp_path / INDEX).write_text(json.dumps(value))
+    for use in (lambda: load_encoder(tmp_path, 2, 0), lambda: check_supported(tmp_path)):
+        with pytest.raises(SteadyTuneError) as caught:
+            use()
+        assert INDEX in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"transformers_weights": "../model.safetensors"},
+        {"transformers_weights": "adapter_model.bin"},
+        {"hidden_size": "wide"},
+        {"num_hidden_layers": None},
+        {"hidden_size": [1]},
+    ],
+)
+def test_strange_config(tmp_path: Path, values: dict) -> None:
+    make_config("bert").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(SteadyTuneError, match=r"config\.json"):
+        load_encoder(tmp_path, 2, 0)
