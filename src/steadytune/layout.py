@@ -35,6 +35,7 @@ Of: TypeAlias = Placed | Path
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
 HISTORY = "history.csv"
+UNLABELLED = "unlabelled.parquet"
 MODEL = "model.safetensors"
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")

@@ -15,7 +15,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from steadytune.cells import run
 from steadytune.cells.recompute import refuted
-from steadytune.cells.record import read_record
+from steadytune.cells.record import damaged_file, read_record
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.files import write_text
@@ -278,3 +278,44 @@ def test_a_killed_cell_goes_on_to_the_same_predictions(suite, monkeypatch):
     assert again.evaluations == whole.evaluations
     assert predictions.read_bytes() == before
     assert not checkpoint_path(suite, suite.cells[0]).exists()
+
+
+def predicting(tmp_path, **changes):
+    """The suite with a split whose labels are hidden, which holds one label that must not be read."""
+    folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
+    sentences = ["the dog sleeps", "not a cat", "the dog sleeps", "a cat runs not"]
+    pq.write_table(pa.table({"sentence": sentences, "label": [-1, -1, -1, 1]}), folder / "test-00000-of-00001.parquet")
+    names = [path.name for path in folder.glob("*.parquet")]
+    write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"predict": {"cola": "test"}} | changes))
+    return load_suite(tmp_path / "demo.yaml")
+
+
+def test_hidden_splits_are_predicted_row_by_row_and_change_no_score(suite, tmp_path):
+    before = outcome(suite)
+    suite = predicting(tmp_path)
+    record = outcome(suite)
+    (cell,) = suite.cells
+    found = pd.read_parquet(cell_folder(suite, cell) / "unlabelled.parquet")
+    assert found["split"].tolist() == ["test"] * 4
+    assert found["row"].tolist() == [0, 1, 2, 3]
+    logits = found[["logit_0", "logit_1"]].to_numpy()
+    assert found["prediction"].tolist() == logits.argmax(1).tolist()
+    assert logits[0] == pytest.approx(logits[2], abs=1e-6)
+    assert "label" not in found
+    assert record.evaluations == before.evaluations
+    assert record.files["predictions.parquet"] == before.files["predictions.parquet"]
+    assert set(record.files) - set(before.files) == {"unlabelled.parquet"}
+    assert record.spec == before.spec | {"predict": ["test"]}
+    (cell_folder(suite, cell) / "unlabelled.parquet").unlink()
+    assert "unlabelled.parquet: missing" in damaged_file(record, cell_folder(suite, cell))
+
+
+def test_a_hidden_split_that_is_not_staged_names_the_nearest(suite, tmp_path):
+    with pytest.raises(SteadyTuneError, match="no split 'tset' of task 'cola' \\(did you mean 'test'"):
+        outcome(predicting(tmp_path, predict={"cola": ["tset"]}))
+
+
+def test_only_trained_tasks_are_predicted(suite, tmp_path):
+    with pytest.raises(SteadyTuneError, match=r"predict: unknown task 'coal' \(did you mean 'cola'"):
+        predicting(tmp_path, predict={"coal": "test"})

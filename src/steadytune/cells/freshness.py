@@ -16,7 +16,17 @@ from steadytune.cells.checked import Checked
 from steadytune.cells.inputs import cell_fingerprint, input_folders, selected_layer
 from steadytune.cells.record import BESIDE, damaged_file, read_record
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import LOCK, RECORD, Kind, cell_folder, checked_path, project_file, record_path, running_path
+from steadytune.layout import (
+    LOCK,
+    RECORD,
+    UNLABELLED,
+    Kind,
+    cell_folder,
+    checked_path,
+    project_file,
+    record_path,
+    running_path,
+)
 from steadytune.locks import is_held
 from steadytune.store.inventory import outdated
 from steadytune.store.lock import load_lock
@@ -132,7 +142,7 @@ class _Judge:
             except SteadyTuneError as error:
                 return str(error)
 
-        return self.checked.find(str(cell), [path, *(folder / name for name in BESIDE)], compute)
+        return self.checked.find(str(cell), [path, *(folder / name for name in (*BESIDE, UNLABELLED))], compute)
 
     def _refuted(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
         """Which score its predictions refute."""

@@ -21,7 +21,7 @@ from steadytune.store.receipt import HOW_TO_STAGE, receipt_digest, verify
 from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Spec
 from steadytune.suite.suite import Suite
-from steadytune.tasks.data import encode, load_split, split_off
+from steadytune.tasks.data import encode, load_split, load_unlabelled, split_off
 from steadytune.tasks.duplicates import count_seen, text_keys
 from steadytune.tasks.spans import encode_windows
 from steadytune.tasks.table import Task
@@ -68,6 +68,8 @@ class Material:
     train: Batcher
     evaluations: dict[str, EvaluationSet]
     """By name: the task's own evaluation split first, then the transfer sets."""
+    unlabelled: dict[str, Batcher]
+    """Splits without labels, by name."""
     held_out: EvaluationSet | None
     """The share of the training split that is kept from training."""
     subset_digest: str | None
@@ -132,9 +134,13 @@ class Material:
             name: evaluation(of, load_split(of, of.evaluation, store, of.size if name in spec.transfer else None))
             for name, of in spec.tasks.items()
         }
+        unlabelled = {
+            split: batcher(load_unlabelled(task, split, store), protocol.evaluation_batch_size)
+            for split in spec.predict
+        }
         held_out = evaluation(task, apart) if apart is not None else None
         chosen = _rows_digest(train.encoded.rows) if task.size or protocol.holdout else None
-        return cls(encoder, task, device, train, evaluations, held_out, chosen, selected_layer)
+        return cls(encoder, task, device, train, evaluations, unlabelled, held_out, chosen, selected_layer)
 
 
 def weights_digest(encoder: Encoder) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
-from steadytune.layout import HISTORY, PREDICTIONS, RECORD, Kind
+from steadytune.layout import HISTORY, PREDICTIONS, RECORD, UNLABELLED, Kind
 from steadytune.seals import read_sealed, write_sealed
 from steadytune.suite.cell import Cell, Status
 from steadytune.training.usage import Usage
@@ -139,7 +139,8 @@ class Record:
     """Peak bytes: host, and device where there is one."""
     usage: Usage
     files: dict[str, str]
-    """SHA-256 of the files beside it, by name: `BESIDE`, and that of the fine-tuned weights if they were kept."""
+    """SHA-256 of the files beside it, by name: `BESIDE`, and predictions on splits without labels and the
+    fine-tuned weights if there are any."""
     seal: str = field(default="", compare=False)
     """SHA-256 of all of the above; added when the record is written."""
     version: Literal["3"] = "3"
@@ -172,7 +173,7 @@ def read_record(path: Path) -> Record:
 
 def damaged_file(record: Record, folder: Path) -> str | None:
     """Which of the files beside a record is missing or not what the record says, and how; None if all are."""
-    for name in BESIDE:
+    for name in (*BESIDE, *({UNLABELLED} & record.files.keys())):
         if not (folder / name).is_file():
             return f"{folder / name}: missing"
         if (found := sha256(folder / name)) != record.files.get(name):

@@ -25,7 +25,7 @@ from steadytune.cells.material import EvaluationSet, Material, verified_inputs, 
 from steadytune.cells.memory import keep_freed_memory
 from steadytune.encoders.batching import order_digest
 from steadytune.errors import SteadyTuneError
-from steadytune.evaluation.outputs import HELD_OUT, write_history, write_predictions
+from steadytune.evaluation.outputs import HELD_OUT, write_history, write_predictions, write_unlabelled
 from steadytune.evaluation.predict import Predictions, predict
 from steadytune.files import sha256
 from steadytune.layout import (
@@ -33,6 +33,7 @@ from steadytune.layout import (
     MODEL,
     PREDICTIONS,
     RECORD,
+    UNLABELLED,
     cell_folder,
     checkpoint_path,
     handover_path,
@@ -63,6 +64,8 @@ class Outcome:
     predictions: dict[str, Predictions] = field(default_factory=dict)
     """By evaluation set, as `write_predictions` takes them."""
     evaluations: list[records.Evaluation] = field(default_factory=list)
+    unlabelled: dict[str, Predictions] = field(default_factory=dict)
+    """By split."""
 
 
 def run_cell(
@@ -111,7 +114,7 @@ def run_cell(
     except torch.OutOfMemoryError as error:
         outcome.status, outcome.reason = "out_of_memory", f"{type(error).__name__}: {error}".splitlines()[0]
         # Scores of the sets that came before the error are no cell's: tables would count them in.
-        outcome.evaluations, outcome.predictions = [], {}
+        outcome.evaluations, outcome.predictions, outcome.unlabelled = [], {}, {}
         log.warning("the cell ends as out_of_memory", exc_info=True)
     trained = material.encoder if material and outcome.training else None
     if weights:
@@ -207,6 +210,8 @@ def _train_and_evaluate(
             scores = outcome.predictions[name].evaluate(task, found.task, spec.protocol.collapse)
             kind = "in_domain" if name == spec.task else "transfer"
             outcome.evaluations.append(_evaluation(name, kind, scores, found))
+        for name, batcher in material.unlabelled.items():
+            outcome.unlabelled[name] = predict(encoder, batcher, precision)
         if held_out := material.held_out:
             outcome.predictions[HELD_OUT] = predict(encoder, held_out.batcher, precision)
             scores = outcome.predictions[HELD_OUT].evaluate(task, task)
@@ -267,6 +272,9 @@ def _write(
     with meter.phase("write"):
         write_predictions(folder / PREDICTIONS, outcome.predictions)
         write_history(folder / HISTORY, outcome.history)
+        (folder / UNLABELLED).unlink(missing_ok=True)
+        if outcome.unlabelled:
+            write_unlabelled(folder / UNLABELLED, outcome.unlabelled)
     record = records.Record(
         status=outcome.status,
         reason=outcome.reason,
@@ -281,6 +289,10 @@ def _write(
         timing=meter.timing(),
         memory=meter.memory(device),
         usage=meter.usage(outcome.training.flops if outcome.training else None),
-        files={name: sha256(folder / name) for name in (PREDICTIONS, HISTORY, MODEL) if (folder / name).is_file()},
+        files={
+            name: sha256(folder / name)
+            for name in (PREDICTIONS, HISTORY, UNLABELLED, MODEL)
+            if (folder / name).is_file()
+        },
     )
     records.write_record(record, folder)

@@ -36,6 +36,20 @@ def write_predictions(path: Path, predictions: Mapping[str, "Predictions"]) -> N
     write_table(path, pa.concat_tables(tables) if tables else no_predictions())
 
 
+def write_unlabelled(path: Path, predictions: Mapping[str, "Predictions"]) -> None:
+    """Write `unlabelled.parquet`: a row for each example of each split without labels, in the splits' own order.
+
+    Columns: `split`, `row`, `prediction` and `logit_…`, as in `predictions.parquet`.
+    """
+    import pyarrow as pa
+
+    tables = []
+    for name, found in predictions.items():
+        columns = {key: values for key, values in found.columns().items() if key != "label"}
+        tables.append(pa.table({"split": [name] * len(columns["row"]), **columns}))
+    write_table(path, pa.concat_tables(tables))
+
+
 def no_predictions() -> "pa.Table":
     """The predictions of a cell that came to no end: the first columns, and no row."""
     import pyarrow as pa

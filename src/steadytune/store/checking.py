@@ -7,6 +7,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.layout import staged_folder
 from steadytune.store.inventory import Item
 from steadytune.store.receipt import RECEIPT
+from steadytune.tasks.data import load_unlabelled
 from steadytune.tasks.summary import summarise
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def check_staged(suite: "Suite", item: Item) -> None:
             try:
                 for line in summarise(task, suite.file.store, empty_texts=suite.file.empty_texts):
                     logger.info("%s", line)
+                for name, splits in suite.file.predict.items():
+                    for split in splits if suite.task(name).name == task.name else ():
+                        load_unlabelled(task, split, suite.file.store)
             except SteadyTuneError as error:
                 problems.append(str(error))
     if problems:

@@ -59,6 +59,8 @@ class Spec:
     """Tasks whose evaluation split the fine-tuned model is evaluated on too."""
     seed: int
     protocol: Protocol
+    predict: tuple[str, ...] = ()
+    """Splits of the task's data set without labels that are predicted; no part of the JSON if there are none."""
     tasks: Mapping[str, Task] = field(repr=False, compare=False)
     """The task and the transfer tasks, by these names, resolved; no part of the JSON."""
     start: Cell | None = None
@@ -81,7 +83,7 @@ class Spec:
 
     def without_transfer(self) -> "Spec":
         """The same cell, evaluated on its own task alone."""
-        return replace(self, transfer=(), tasks={self.task: self.tasks[self.task]})
+        return replace(self, transfer=(), predict=(), tasks={self.task: self.tasks[self.task]})
 
     def digest(self) -> str:
         """The SHA-256 of the spec."""
@@ -98,8 +100,8 @@ def _fields(value: Any) -> dict[str, Any]:
     # asdict would copy all that is in it first, which thousands of cells would notice.
     if not isinstance(value, Spec):
         return {field.name: getattr(value, field.name) for field in fields(value)}
-    named = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in ("tasks", "start")}
-    named |= {"start": value.start} if value.start else {}
+    values = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "tasks"}
+    named = {name: found for name, found in values.items() if found or name not in ("predict", "start")}
     # What the task table says is the fingerprint's; what the suite's own file says of a task is the suite's.
     own = {name: task for name, task in value.tasks.items() if task.own}
     return named | ({"own_tasks": own} if own else {})

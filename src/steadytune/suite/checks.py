@@ -152,6 +152,10 @@ def _check_tasks(suite: Suite) -> None:
     """Tasks that are keys of a mapping are those that cells are trained on."""
     tasks = {cell.task for cell in suite.cells}
     _all_known(suite.file.transfer, tasks, "task", f"{suite.path}: transfer")
+    _all_known(suite.file.predict, tasks, "task", f"{suite.path}: predict")
+    for name in suite.file.predict:
+        if suite.task(name).span:
+            raise SteadyTuneError(f"{suite.path}: predict: '{name}': expected classes or scores, not answers")
     for name, targets in suite.file.transfer.items():
         for target in targets:
             with _said_at(f"{suite.path}: transfer.{name}: {target}"):

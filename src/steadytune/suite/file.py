@@ -31,6 +31,10 @@ def _count_of_seeds(value: Any) -> Any:
     return value
 
 
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 def _value(value: Any) -> Any:
     if isinstance(value, list) and value and all(type(number) is int for number in value):
         return value
@@ -178,6 +182,8 @@ class SuiteFile(Checked):
     task, by its score on the development set, or on held-out training data if the protocol holds some out."""
     transfer: dict[str, tuple[str, ...]] = {}
     """Evaluation sets by trained task, where they are not those of the task table."""
+    predict: dict[str, Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1)]] = {}
+    """By trained task, splits of its data set whose labels are hidden: predictions are written, and not scored."""
     variability: VariabilitySettings = VariabilitySettings()
     """Encoders whose layers are measured on every task that they are fine-tuned on, and how."""
     inside: Inside | None = None

@@ -145,6 +145,7 @@ class Suite:
             parts=parts,
             task=cell.task,
             transfer=transfer,
+            predict=self.file.predict.get(cell.task, ()),
             tasks={name: self.task(name) for name in (cell.task, *transfer)},
             seed=cell.seed,
             protocol=self._protocol(cell, rest),

@@ -63,6 +63,24 @@ def load_split(task: Task, split: str, store: Path, subset: int | None = None) -
     return whole.select(chosen)
 
 
+def load_unlabelled(task: Task, split: str, store: Path) -> "Dataset":
+    """Every row of a split as `load_split` gives them, but whatever its labels say: all are 0 here.
+
+    Raises:
+        SteadyTuneError: missing files, or columns that are missing or hold no texts.
+    """
+    import datasets
+    import pyarrow as pa
+
+    found = Split(task, split_files(task, split, store), task.text)
+    found.check()
+    texts = [found.texts(column) for column in task.text]
+    found.check()
+    columns = {name: pa.array(values, pa.string()) for name, values in zip(("text_a", "text_b"), texts, strict=False)}
+    columns |= {"label": pa.array([0] * len(texts[0])), "row": pa.array(range(len(texts[0])), pa.int64())}
+    return datasets.Dataset(pa.table(columns))
+
+
 def read_columns(task: Task, split: str, store: Path, names: Sequence[str]) -> dict[str, list[Any]]:
     """The named columns of a split's files, as far as they have them: a value for each row of the files.
 
