@@ -12,8 +12,13 @@ log = logging.getLogger(__name__)
 def run(options: argparse.Namespace) -> int:
     """Run a suite through Snakemake with a progress line."""
     from steadytune.dag.runner import run
+    from steadytune.results.loading import load_or_empty
 
-    return run(_pinned(options), options.cores, options.passed, stale=options.stale)
+    suite = _pinned(options)
+    status = run(suite, options.cores, options.passed, stale=options.stale)
+    if not status and not options.passed:
+        _say_what_was_not_learned(load_or_empty(suite))
+    return status
 
 
 def plan(options: argparse.Namespace) -> None:
@@ -217,9 +222,11 @@ def claims(options: argparse.Namespace) -> None:
     except SteadyTuneError as error:
         sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
         earlier = Verdicts(suite.name)
-    verdicts = judge_all(suite, load_or_empty(suite), earlier)
+    results = load_or_empty(suite)
+    verdicts = judge_all(suite, results, earlier)
     if options.write:
         write_verdicts(results_folder(suite), verdicts)
+    _say_what_was_not_learned(results)
     sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
 
 
@@ -231,7 +238,9 @@ def compare(options: argparse.Namespace) -> None:
 
     suite = _checked(options)
     questions = pair(suite, options.first, options.second, options.effect)
-    found = compare(suite, load_or_empty(suite), questions)
+    results = load_or_empty(suite)
+    found = compare(suite, results, questions)
+    _say_what_was_not_learned(results)
     sys.stdout.write(compared_text(suite, (options.first, options.second), found) + "\n")
 
 
@@ -322,6 +331,15 @@ def check_method(options: argparse.Namespace) -> int:
             sys.stdout.write(f"  {verdict:<8}{finding.check:<42}{finding.detail}".rstrip() + "\n")
             sys.stdout.flush()
     return int(failed)
+
+
+def _say_what_was_not_learned(results) -> None:
+    """Before anything else: numbers of models that have learned nothing are about nothing."""
+    from steadytune.rendering.learning import nothing_learned
+    from steadytune.results.selection import select
+
+    if sentence := nothing_learned(select(results)):
+        sys.stdout.write(f"{sentence}\n\n")
 
 
 def _suite(options: argparse.Namespace):

@@ -1,6 +1,6 @@
 """Small pieces of text that commands, tables and figures share."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -23,3 +23,8 @@ def extent(numbers: Collection[int]) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 cell`, `2 cells`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -20,7 +20,10 @@ NOT_FRESH = (
     "of records that are not fresh (other code, or inputs that are no longer staged); `steadytune status` says why, "
     "`steadytune run SUITE --stale` trains them again:"
 )
-BOLD = "Bold: highest mean as printed, among the methods with a score for every planned seed; equal means share it."
+BOLD = (
+    "Bold: highest mean as printed, among the methods with a score for every planned seed that have learned something; "
+    "equal means share it."
+)
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
 
 SHARED = (SPREAD, MAJORITY, BOLD, COUNTS)
@@ -45,11 +48,14 @@ def scored(score: Score | None, *, best: bool = False) -> Entry:
     return Entry(number(score.mean), spread=spread, count=count, best=best)
 
 
-def set_line(names: Sequence[str], scores: Mapping[str, Score], methods: Sequence[str]) -> Line:
-    """What stands first, then what the majority class scores, then the score of each method, the best in bold."""
-    best = leaders({method: score.mean for method, score in scores.items() if score.complete})
+def set_line(results: Results, trained: tuple[str, str], names: Sequence[str], scores: Mapping[str, Score]) -> Line:
+    """What stands first, then what the majority class scores, then the score of each method, the best in bold.
+
+    `trained`: the encoder and the task that the methods were trained on.
+    """
+    best = leaders(contenders(results, *trained, scores))
     majority = next((number(score.majority) for score in scores.values()), NOTHING)
-    return (*names, majority, *(scored(scores.get(method), best=method in best) for method in methods))
+    return (*names, majority, *(scored(scores.get(method), best=method in best) for method in results.methods))
 
 
 def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:
@@ -61,6 +67,15 @@ def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:
         | counts
         | {"mean": score.mean, "std": score.std, "majority": score.majority}
     )
+
+
+def contenders(results: Results, encoder: str, task: str, scores: Mapping[str, Score | None]) -> dict[str, float]:
+    """The means that may be set in bold: of every planned seed, and of methods that have learned something."""
+    return {
+        method: score.mean
+        for method, score in scores.items()
+        if score and score.complete and (encoder, method, task) not in results.stuck
+    }
 
 
 def leaders(means: dict[str, float]) -> set[str]:

@@ -7,12 +7,14 @@ from typing import Any
 from steadytune.rendering import provenance, summary, verdicts
 from steadytune.rendering.entries import SHARED
 from steadytune.rendering.figures import FIGURES, draw
+from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.sections import ALWAYS, SECTIONS, Section, placed
 from steadytune.rendering.style import COLUMN, to_svg
 from steadytune.rendering.table import Table
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import Listing
 from steadytune.results.model import Results
+from steadytune.results.selection import select
 from steadytune.text import counted
 
 
@@ -61,6 +63,7 @@ def contents(results: Results) -> dict[str, Any]:
         "results": results,
         "grid": f"{', '.join(grid)}; {counted(cells, 'cell')}",
         "sections": [made for made in shown if made.key in own or made.tables_and_figures or made.listings],
+        "nothing_learned": nothing_learned(select(results)),
         "sentences": sentences,
         "tally": tally,
         "claims": claims,

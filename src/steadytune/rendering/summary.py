@@ -8,7 +8,7 @@ from steadytune.results.description import Comparison
 from steadytune.results.model import Results
 from steadytune.results.scores import ABSENT, Score, in_order, paired
 from steadytune.results.selection import select
-from steadytune.text import counted, extent
+from steadytune.text import counted, extent, listed
 
 
 def sentences(results: Results) -> list[str]:
@@ -46,7 +46,7 @@ def _above_majority(results: Results) -> str:
         return ""
     below = [task for task, margin in margins.items() if margin <= 0]
     if below:
-        return f"With {results.primary}, no method's mean is above the majority class on {_listed(below)}."
+        return f"With {results.primary}, no method's mean is above the majority class on {listed(below)}."
     least, most = min(margins, key=lambda task: margins[task]), max(margins, key=lambda task: margins[task])
     gap = f"by {number(margins[least])} points on {least}"
     gap += f" to {number(margins[most])} on {most}" if len(margins) > 1 else ""
@@ -131,8 +131,3 @@ def _compared(pairs: list[tuple[Score, Score]]) -> str:
     tasks = f"{sum(gap > 0 for gap in gaps)} of {counted(len(gaps), 'task')}"
     shared = f"higher on {sum(gap > 0 for gap in seeds)} of {len(seeds)} pairs with the same seed"
     return f"higher mean on {tasks}, {number(statistics.fmean(gaps), sign=True)} points on average; {shared}"
-
-
-def _listed(names: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

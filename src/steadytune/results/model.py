@@ -79,6 +79,11 @@ class Results:
         return self.methods[0]
 
     @cached_property
+    def stuck(self) -> frozenset[Key]:
+        """(encoder, method, task) of which no run has learned anything: see `Score.at_majority`."""
+        return frozenset(key[:3] for key, score in self.scores.items() if key[2] == key[3] and score.at_majority)
+
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Every planned seed."""
         return tuple(sorted({seed for statuses in self.cells.values() for seed in statuses}))

@@ -82,6 +82,18 @@ class Score:
         """Whether every planned seed has a score."""
         return len(self.points) == self.planned
 
+    @property
+    def at_majority(self) -> bool:
+        """Whether every run that has a score gives one answer for every example, or scores no more than that would.
+
+        F1 asks for the one answer: a model may well learn something and have a lower F1 than always saying yes.
+        """
+        beatable = math.isfinite(self.majority) and self.metric not in ("f1", "accuracy_f1")
+        return bool(self.points) and all(
+            self.statuses.get(seed) == "degenerate" or (beatable and value <= self.majority + 1e-9)
+            for seed, value in self.points.items()
+        )
+
     def on(self, seeds: Collection[int]) -> "Score":
         """The same with the scores of these seeds alone."""
         return replace(self, points={seed: value for seed, value in self.points.items() if seed in seeds})

@@ -7,6 +7,7 @@ from steadytune.rendering.entries import (
     MAJORITY,
     SPREAD,
     block_title,
+    contenders,
     data_notes,
     leaders,
     numbers,
@@ -52,10 +53,10 @@ def _main_block(results: Results, encoder: str) -> Block:
     """One encoder: a row for each method, and the majority class."""
     tasks, methods, shared = results.tasks, results.methods_of(encoder), shared_tasks(results, encoder)
     scores = {(method, task): results.score(encoder, method, task) for method in methods for task in tasks}
-    complete = {key: score.mean for key, score in scores.items() if score and score.complete}
-    best = {task: leaders({m: mean for (m, t), mean in complete.items() if t == task}) for task in tasks}
+    able = {task: contenders(results, encoder, task, {m: scores[m, task] for m in methods}) for task in tasks}
+    best = {task: leaders(means) for task, means in able.items()}
     averages = {m: plain_mean([s.mean if (s := scores[m, task]) else math.nan for task in shared]) for m in methods}
-    leading = leaders({m: averages[m] for m in methods if all((m, task) in complete for task in shared)})
+    leading = leaders({m: averages[m] for m in methods if all(m in able[task] for task in shared)})
     majority = {t: next((s.majority for m in methods if (s := scores[m, t])), math.nan) for t in tasks}
     rows = []
     for method in methods:

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
-from steadytune.rendering.entries import BOLD, SPREAD, block_title, leaders, numbers, scope, scored, status_notes
+from steadytune.rendering.entries import (
+    BOLD,
+    SPREAD,
+    block_title,
+    contenders,
+    leaders,
+    numbers,
+    scope,
+    scored,
+    status_notes,
+)
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -102,7 +112,7 @@ def _block(results: Results, trained: tuple[str, str], evaluation_set: str, colu
     encoder, task = trained
     lines: list[Line] = []
     for part, scores in rows:
-        best = leaders({method: score.mean for method, score in scores.items() if score.complete})
+        best = leaders(contenders(results, encoder, task, scores))
         entries = [scored(scores.get(method), best=method in best) for method in results.methods]
         lines.append((part.value, part.gold.replace("_", " ") or "all", part.n, *entries))
     by = column.removeprefix("data_").replace("_", " ")

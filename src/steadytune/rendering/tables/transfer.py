@@ -10,6 +10,7 @@ from steadytune.rendering.entries import (
     MAJORITY,
     SPREAD,
     block_title,
+    contenders,
     data_notes,
     leaders,
     numbers,
@@ -77,7 +78,7 @@ def transfer_sets(results: Results) -> Table:
             found = {m: s for m in results.methods if (s := results.score(encoder, m, task, name))}
             metric = next((metric_name(score.metric) for score in found.values()), NOTHING)
             other = [number(printed.get((encoder, task, name), math.nan))] if printed else []
-            lines.append((*set_line((name, metric), found, results.methods), *other))
+            lines.append((*set_line(results, (encoder, task), (name, metric), found), *other))
         blocks.append(Block(tuple(lines), title=block_title(encoder, results, task)))
         keys += [(encoder, task, name) for name in (task, *sets)]
         for name in sets:
@@ -161,7 +162,7 @@ def _both(results: Results, encoder: str, task: str, sets: list[str]) -> dict[st
 
 def _block(results: Results, encoder: str, task: str, sets: list[str], both: dict[str, tuple[Score, Score]]) -> Block:
     """One trained task."""
-    best = leaders({method: far.mean for method, (_, far) in both.items() if far.complete})
+    best = leaders(contenders(results, encoder, task, {method: far for method, (_, far) in both.items()}))
     rows: list[Line] = []
     for method, (own, far) in both.items():
         lost = _spread(drops(own, far), sign=True)

@@ -31,7 +31,7 @@ def two_way(results: Results) -> Table:
             }
             if not any(found.values()):
                 continue
-            blocks.append(_block(results, block_title(encoder, results, task), task, found))
+            blocks.append(_block(results, encoder, task, found))
             for name, by_method in found.items():
                 for method, score in by_method.items():
                     key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": name}
@@ -48,14 +48,14 @@ def two_way(results: Results) -> Table:
     )
 
 
-def _block(results: Results, title: str, task: str, found: dict[str, dict[str, Score]]) -> Block:
+def _block(results: Results, encoder: str, task: str, found: dict[str, dict[str, Score]]) -> Block:
     """One trained task: a row for each set, and the mean over the other sets."""
-    lines = [set_line([name], scores, results.methods) for name, scores in found.items()]
+    lines = [set_line(results, (encoder, task), [name], scores) for name, scores in found.items()]
     others = [scores for name, scores in found.items() if name != task]
     if len(others) > 1:
         means = {m: mean_over([scores[m] for scores in others]) for m in others[0] if all(m in s for s in others)}
-        lines.append(set_line(["mean of the others"], means, results.methods))
-    return Block(tuple(lines), title=title)
+        lines.append(set_line(results, (encoder, task), ["mean of the others"], means))
+    return Block(tuple(lines), title=block_title(encoder, results, task))
 
 
 def _is_entailment(task: str, evaluation_set: str) -> bool:

@@ -1,6 +1,6 @@
 """Every variant of a method beside the others: what each of its choices is worth."""
 
-from steadytune.rendering.entries import BOLD, SPREAD, leaders, numbers, scope, scored, status_notes
+from steadytune.rendering.entries import BOLD, SPREAD, contenders, leaders, numbers, scope, scored, status_notes
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -26,8 +26,10 @@ def variants(results: Results) -> Table:
     shown, data, blocks = [], [], []
     for (encoder, method), found in groups.items():
         scores = {(variant, task): results.score(encoder, variant, task) for variant in found for task in tasks}
-        complete = {key: score.mean for key, score in scores.items() if score and score.complete}
-        best = {task: leaders({name: mean for (name, of), mean in complete.items() if of == task}) for task in tasks}
+        best = {
+            task: leaders(contenders(results, encoder, task, {name: scores[name, task] for name in found}))
+            for task in tasks
+        }
         rows: list[Line] = []
         for variant in found:
             entries = [scored(scores[variant, task], best=variant in best[task]) for task in tasks]

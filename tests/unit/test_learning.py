@@ -1,0 +1,97 @@
+"""Methods that have learned nothing: found, said before anything else, and never set in bold."""
+
+import math
+
+import pytest
+from synthetic import Grid
+from worlds import values
+
+from steadytune import cli
+from steadytune.rendering.learning import nothing_learned
+from steadytune.rendering.report import build_report
+from steadytune.rendering.table import Entry
+from steadytune.rendering.tables import make_table
+from steadytune.results.loading import load_results
+from steadytune.results.scores import Score
+
+METHODS, TASKS = ("vanilla", "hype-n", "lnsr"), ("mini-rte", "mini-cola")
+
+
+def grid(*stuck: tuple[str, str], **settings) -> Grid:
+    """Every method scores 70 to 71 points; the named ones stay at the majority class's 53."""
+    scores = {}
+    for place, method in enumerate(METHODS):
+        for task in TASKS:
+            level = 53.0 if (method, task) in stuck else 70.0 + place / 2
+            scores |= values(method, task, *[level - 0.1 * seed for seed in range(3)])
+    return Grid(methods=METHODS, tasks=TASKS, values=scores, **settings)
+
+
+def loaded(made: Grid, folder):
+    return load_results(made.write(folder), made.suite)
+
+
+@pytest.mark.parametrize(
+    ("metric", "majority", "statuses", "points", "found"),
+    [
+        ("accuracy", 53.0, "ok ok", (53.0, 52.1), True),
+        ("accuracy", 53.0, "ok ok", (53.0, 54.0), False),
+        # One answer for every example, whatever it scores.
+        ("accuracy", 53.0, "degenerate ok", (60.0, 52.0), True),
+        # Always saying yes has F1 81: a model that has learned something may well have less.
+        ("f1", 81.2, "ok ok", (79.0, 80.0), False),
+        ("f1", 81.2, "degenerate degenerate", (81.2, 81.2), True),
+        ("matthews", 0.0, "ok ok", (0.0, -1.0), True),
+        ("span_f1", math.nan, "ok ok", (0.0, 0.0), False),
+        ("accuracy", 53.0, "missing missing", (), False),
+    ],
+)
+def test_what_counts_as_learned(metric, majority, statuses, points, found):
+    ends = dict(enumerate(statuses.split()))
+    assert Score(metric, majority, ends, dict(enumerate(points))).at_majority is found
+
+
+def bold(table) -> set[str]:
+    return {str(line[0]) for line in table.lines for value in line if isinstance(value, Entry) and value.best}
+
+
+def test_no_number_of_a_method_that_learned_nothing_is_bold(tmp_path):
+    """On CoLA lnsr has the highest score elsewhere and the highest average, and has learned nothing at home."""
+    made = grid(("lnsr", "mini-cola"), transfer={"mini-cola": ("mini-sst2",)})
+    made.values |= values("lnsr", "mini-rte", 99, 99, 99)
+    made.value = lambda cell, name: 0.9 if (cell[1], name) == ("lnsr", "mini-sst2") else Grid.value(made, cell, name)
+    results = loaded(made, tmp_path)
+    assert results.stuck == {("mini", "lnsr", "mini-cola")}
+    main = {line[0]: line for line in make_table("main", results).lines}
+    assert [main["lnsr"][place].best for place in (1, 2, 3)] == [True, False, False]
+    assert main["hype-n"][2].best
+    assert main["hype-n"][3].best
+    for name in ("transfer", "transfer-sets"):
+        table = make_table(name, results)
+        assert "lnsr" not in bold(table)
+        if name == "transfer-sets":
+            place = table.columns.index("lnsr")
+            assert not any(isinstance(line[place], Entry) and line[place].best for line in table.lines)
+
+
+def test_sentences(tmp_path):
+    assert nothing_learned(loaded(grid(), tmp_path / "none")) == ""
+    some = nothing_learned(loaded(grid(("lnsr", "mini-cola"), ("hype-n", "mini-cola")), tmp_path / "some"))
+    assert some.startswith("Nothing was learned by hype-n and lnsr on mini-cola: every run gives one answer")
+    assert "warm-up" in some
+    of_task = grid(*((method, "mini-cola") for method in METHODS), ("lnsr", "mini-rte"))
+    found = nothing_learned(loaded(of_task, tmp_path / "task"))
+    assert "by any method on mini-cola; lnsr on mini-rte:" in found
+    everything = grid(*((method, task) for method in METHODS for task in TASKS))
+    assert nothing_learned(loaded(everything, tmp_path / "all")).startswith("Nothing was learned: every run")
+
+
+def test_it_is_said_first(world, capsys):
+    made = grid(("lnsr", "mini-cola"))
+    world.build(made)
+    for command in (["claims", "demo"], ["compare", "demo", "lnsr", "vanilla"]):
+        assert cli.main(command) == 0
+        assert capsys.readouterr().out.startswith("Nothing was learned by lnsr on mini-cola:")
+    build_report(load_results(world.results, made.suite), world.folder / "report.html")
+    section = (world.folder / "report.html").read_text().partition('id="short"')[2]
+    assert section.index("Nothing was learned by lnsr on mini-cola") < section.index("<li>")
