@@ -166,7 +166,7 @@ def test_workflow_trains_the_parent_first_and_once(make):
 
     made = make(START | {"seed": 0}, seeds=2)
     child = made.cells[1]
-    Path("config").mkdir()
+    Path("config").mkdir(exist_ok=True)
     (made.path.parent / "config/lock.yaml").write_text("{}")
     dag = Dag(made)
     assert str(handover_path(made, PARENT)) in dag.cell_inputs(named(child))
