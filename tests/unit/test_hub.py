@@ -33,6 +33,17 @@ def test_the_hub_gives_exactly_the_pinned_files_at_the_pinned_revision(hub: HubS
     assert len(hub.requests) == asked
 
 
+def test_hashes_that_are_known_are_checked_beside_those_that_are_not(hub: HubServer, tmp_path: Path) -> None:
+    commit = hub.commit("datasets", REPO, FILES)
+    known, *unknown = FILES
+    pin = hub_pin(commit)
+    pin |= {"unpinned": True, "files": {known: pin["files"][known]} | {name: {} for name in unknown}}
+    assert stage_hub(lock_of(hub=pin), tmp_path).pinned_by == "commit"
+    pin["files"][known] = {"sha256": "0" * 64, "bytes": 1}
+    with pytest.raises(SteadyTuneError, match=known.rpartition("/")[2]):
+        stage_hub(lock_of(hub=pin), tmp_path / "again")
+
+
 def test_a_model_keeps_its_folders(hub: HubServer, tmp_path: Path) -> None:
     files = {"config.json": b"{}", "1_Pooling/config.json": b"{ }"}
     commit = hub.commit("models", "owner/model", files)

@@ -79,7 +79,11 @@ def test_a_misspelt_field_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         ),
         ({"hub": {"repo": "o/n", "revision": COMMIT, "files": {"a.txt": {}}}}, "or unpinned: true"),
         ({"hub": {"repo": "o/n", "files": {"a.txt": {"sha256": SHA, "bytes": 1}}}}, "or unpinned: true"),
-        ({"hub": {"repo": "o/n", "unpinned": True, "files": {"a.txt": {"sha256": SHA, "bytes": 1}}}}, "no hashes"),
+        ({"hub": {"repo": "o/n", "unpinned": True, "files": {"a.txt": {"sha256": SHA, "bytes": 1}}}}, "without a hash"),
+        (
+            {"hub": {"repo": "o/n", "unpinned": True, "files": {"a.txt": {"sha256": SHA, "bytes": 1}, "b.txt": {}}}},
+            "revision",
+        ),
         ({"hub": {"repo": "o/n", "unpinned": True, "files": {"a/t.txt": {}, "b/t.txt": {}}}}, "names that differ"),
         ({"hub": {"repo": "name", "unpinned": True, "files": {"a.txt": {}}}}, "<owner>/<name>"),
         ({"generated": {"generator": "mini", "files": {"a.parquet": {}}}}, "or unpinned: true"),

@@ -20,7 +20,7 @@ FEW_CELLS = 12
 
 PINNED_LATER = {
     "stage": "Pinned by their first download only, not by the lock",
-    "commit": "The lock has their commit, and their hashes are those of the first download",
+    "commit": "The lock has their commit, and hashes that it lacks are those of the first download",
     "import": "Pinned by what was imported only, not by the lock",
 }
 """What pins the inputs that the lock does not pin, or not wholly."""

@@ -78,7 +78,7 @@ def _require(condition: bool, expected: str) -> None:
 
 
 class FilePin(Checked):
-    """What a file must be; nothing, inside a pin that says `unpinned: true`."""
+    """What a file must be; nothing if the lock does not know it, inside a pin that says `unpinned: true`."""
 
     sha256: Sha256 | None = None
     bytes: int | None = Field(default=None, ge=0)
@@ -180,15 +180,18 @@ class HubPin(Checked):
     repo: Repo
     revision: Revision | None = None
     unpinned: bool = False
-    """No hash is known: the first download finds them and its receipt keeps them. It takes `revision`, or the hub's
-    current commit if that is not known either."""
+    """Some hashes are not known: the first download finds them and its receipt keeps them. It takes `revision`, or the
+    hub's current commit if that is not known either."""
+    read_in: str = ""
+    """Where the revision and the hashes were read, if the project did not download the files itself."""
     files: dict[FileName, FilePin] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _all_or_nothing(self) -> Self:
         known = [file.known for file in self.files.values()]
         if self.unpinned:
-            _require(not any(known), "no hashes beside unpinned: true")
+            _require(not all(known), "a file without a hash, or no unpinned: true")
+            _require(self.revision is not None or not any(known), "a revision beside hashes")
         else:
             _require(self.revision is not None and all(known), "a revision and every file's sha256, or unpinned: true")
         return self
