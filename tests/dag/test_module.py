@@ -1,5 +1,6 @@
 """The workflow as a module of another one."""
 
+import re
 import shlex
 
 import pytest
@@ -39,3 +40,10 @@ def test_config_names_a_suite_and_nothing_else(project, option, key):
     done = project.run(*shlex.split(f"snakemake -n --config {option}"))
     assert done.returncode != 0
     assert key in done.stdout
+
+
+def test_the_catalogues_suite_is_planned_in_its_own_folder(project):
+    arguments = ("-n", "--directory", ".test", "--configfile", ".test/test.yaml")
+    done = project.snakemake(*arguments)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert re.search(r"^finetune +4$", done.stdout, re.MULTILINE)
