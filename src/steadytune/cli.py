@@ -118,8 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         doc = function.__doc__ or ""
         summary = doc[:1].lower() + doc[1:].removesuffix(".")
         added = subparsers.add_parser(name, help=summary, description=summary)
-        # Staging reaches out, and a run starts its jobs, staging among them; every other command is a job itself.
-        added.set_defaults(run=function, device=device, offline=name not in ("run", "stage"))
+        # Staging reaches out; a run starts its jobs, staging among them; plans and pins read new own tasks of the hub.
+        added.set_defaults(run=function, device=device, offline=name not in ("run", "stage", "plan", "pin"))
         if suite:
             added.add_argument("suite", metavar="SUITE", help="a file under config/ or its name")
         return added

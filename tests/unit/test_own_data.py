@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from test_run_cell import write_encoder
 
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
@@ -165,7 +166,7 @@ def test_a_changed_file_is_one_line_until_it_is_accepted(folder):
     path = write_suite(folder, {"t": {"train": "data.csv", "evaluation": "data.csv", "text": "body"}})
     staged(path)
     before = read_own_lock(path).tasks["t"].splits["train"]
-    digest = load_suite(path).spec(load_suite(path).cells[0]).digest()
+    key = load_suite(path).task("t").dataset_key
     with (folder / "data.csv").open("a", encoding="utf-8") as handle:
         handle.write("more,n,yes\n")
     with pytest.raises(SteadyTuneError) as error:
@@ -177,7 +178,28 @@ def test_a_changed_file_is_one_line_until_it_is_accepted(folder):
     check_unchanged(load_suite(path))
     assert read_own_lock(path).tasks["t"].splits["train"].rows == 5
     assert len(staged(path)[0]) == 5
-    assert load_suite(path).spec(load_suite(path).cells[0]).digest() == digest
+    assert load_suite(path).task("t").dataset_key != key
+
+
+def test_a_changed_reading_is_told_too(folder):
+    save(folder, "csv")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
+    staged(write_suite(folder, {"t": entry}))
+    path = write_suite(folder, {"t": entry | {"labels": ["yes", "no"], "metric": "f1"}})
+    with pytest.raises(SteadyTuneError, match=r"labels: \['no', 'yes'\] is pinned, \['yes', 'no'\]") as error:
+        check_unchanged(load_suite(path))
+    assert "metric" not in str(error.value), "the rows are the same"
+
+
+def test_suites_of_one_name_share_a_store(folder):
+    for place, body in (("a", "one"), ("b", "two")):
+        (folder / place).mkdir()
+        (folder / place / "data.csv").write_text(f"body,label\n{body},no\n{body}s,yes\n", encoding="utf-8")
+        entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
+        train, _ = staged(write_suite(folder / place, {"t": entry}, store=str(folder / "store")))
+        assert train["text_a"][:] == [body, f"{body}s"]
+    train, _ = staged(folder / "a/mine.yaml")
+    assert train["text_a"][0] == "one"
 
 
 def test_own_tasks_transfer_and_have_subsets(folder):
@@ -214,38 +236,20 @@ def test_f1_of_more_than_two_classes_is_refused(folder):
     assert "macro_f1" in refused(write_suite(folder, {"t": entry}))[0]
 
 
-def encoder(folder: Path, weights: str = "model.safetensors", kind: str = "bert") -> Path:
-    found = folder / "my bert"
-    found.mkdir()
-    (found / "config.json").write_text(json.dumps({"model_type": kind}))
-    (found / "vocab.txt").write_text("[PAD]\n")
-    (found / weights).write_bytes(b"weights")
-    (found / "training_args.bin").write_bytes(b"pickle")
-    return found
-
-
 def test_an_own_encoder_is_pinned_and_copied_without_what_can_run_code(folder):
-    encoder(folder)
-    path = write_suite(folder, {}, encoders={"mine": {"model": "./my bert"}},
+    write_encoder(folder / "my bert")
+    (folder / "my bert/training_args.bin").write_bytes(b"pickle")
+    path = write_suite(folder, {}, encoders={"mine": {"model": "./my bert"}}, protocol={"max_length": 16},
                        grid=[{"encoders": ["mine"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}])  # fmt: skip
     assert main(["stage", str(path), "models"]) == 0
-    there = sorted(file.name for file in (folder / "store/models/own/mine.mine").iterdir())
-    assert there == ["config.json", "model.safetensors", "receipt.json", "vocab.txt"]
-    assert load_suite(path).spec(load_suite(path).cells[0]).model == "own/mine.mine"
+    key = load_suite(path).spec(load_suite(path).cells[0]).model
+    assert key.startswith("own/mine-")
+    there = sorted(file.name for file in (folder / "store/models" / key).iterdir())
+    wanted = ["config.json", "model.safetensors", "receipt.json", "tokenizer.json", "tokenizer_config.json"]
+    assert there == wanted
     (folder / "my bert/model.safetensors").write_bytes(b"others")
     with pytest.raises(SteadyTuneError, match="--accept mine"):
         check_unchanged(load_suite(path))
-
-
-@pytest.mark.parametrize(
-    ("weights", "kind", "said"),
-    [("pytorch_model.bin", "bert", "save_pretrained"), ("model.safetensors", "bart", "bart")],
-)
-def test_an_own_encoder_that_cannot_be_used_is_refused_with_what_to_do(folder, weights, kind, said):
-    encoder(folder, weights, kind)
-    path = write_suite(folder, {}, encoders={"mine": {"model": "./my bert"}},
-                       grid=[{"encoders": ["mine"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}])  # fmt: skip
-    assert said in "".join(refused(path))
 
 
 @pytest.mark.parametrize("name", ["$(touch X)mini", "`touch X`", "a b", "a/b", "a;b", ".hidden"])

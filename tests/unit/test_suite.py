@@ -76,7 +76,7 @@ def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path
         ({3: 4}, "3: 3: expected a word"),
         ({"suite": "My Suite"}, "suite: 'My Suite': expected text of the form ^[a-z0-9][a-z0-9-]*$"),
         ({"store": 3}, "store: 3: expected a path"),
-        ({"encoders": {"mini": {}}}, "key 'encoders.mini.model' is missing"),
+        ({"encoders": {"mini": {}}}, "encoders.mini: expected `model`, or `hub` and `revision`: one of the two"),
         ({"encoders": {"mini": "a/b"}}, "encoders.mini: 'a/b': expected a mapping of keys to values"),
         ({"encoders": {"mini": {"model": "a/b", "weights": "rand"}}},
          "encoders.mini.weights: 'rand': expected 'pretrained' or 'random' (did you mean 'random'?)"),

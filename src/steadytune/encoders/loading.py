@@ -13,6 +13,7 @@ from torch import nn
 from steadytune.encoders.architectures import Architecture, Head, find_architecture
 from steadytune.encoders.dropout import use_quick_dropout
 from steadytune.encoders.encoder import Encoder
+from steadytune.encoders.folder import VOCABULARIES
 from steadytune.encoders.weight_files import check_weight_files
 from steadytune.errors import SteadyTuneError
 from steadytune.files import safetensors_errors
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Weights = Literal["pretrained", "random"]
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
 
 
 def load_encoder(

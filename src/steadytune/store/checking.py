@@ -3,12 +3,14 @@
 import logging
 from typing import TYPE_CHECKING
 
+from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import staged_folder
 from steadytune.store.inventory import Item
 from steadytune.store.receipt import RECEIPT
 from steadytune.tasks.data import load_unlabelled
 from steadytune.tasks.summary import summarise
+from steadytune.tasks.task import OWN
 
 if TYPE_CHECKING:
     from steadytune.suite.suite import Suite
@@ -33,6 +35,8 @@ def check_staged(suite: "Suite", item: Item) -> None:
                         load_unlabelled(task, split, suite.file.store)
             except SteadyTuneError as error:
                 problems.append(str(error))
+    if item.kind == "models" and item.key.startswith(f"{OWN}/"):
+        logger.info("%s: %s", item.key, examine(staged_folder(suite.file.store, item.kind, item.key)).facts)
     if problems:
         (staged_folder(suite.file.store, item.kind, item.key) / RECEIPT).unlink()
         raise SteadyTuneError("\n".join(dict.fromkeys(problems)))

@@ -29,25 +29,22 @@ NO_HUB = "what answered is not a hub"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".h5")
 
 
-class HubSource(Source):
-    """Files of a repository on the hub, through `huggingface_hub`; HF_ENDPOINT and HF_TOKEN count.
+class Repository:
+    """A repository on the hub at a commit, through `huggingface_hub`; HF_ENDPOINT and HF_TOKEN count.
 
     Nothing that the server says is trusted: a commit must be 40 hex digits before it becomes a folder's name, and no
-    more bytes are written than the pin has, or `limit` if the lock does not pin the file.
+    more bytes are written than asked for, or `limit` if the size of a file is not known.
 
-    A data set's files lose their folder on the hub, because the store has one of its own: `rte/train-….parquet` of
-    `nyu-mll/glue` becomes `datasets/nyu-mll/glue/rte/train-….parquet`.
+    Args:
+        where: what asks for it, for messages.
+        kind: whether it holds data sets or an encoder.
+        name: `<owner>/<name>`.
+        commit: 40 hex digits; None for the current one, which is asked for once.
+        limit: bytes of a file of unknown size.
     """
 
-    kind = "hub"
-
-    def __init__(self, where: str, pin: HubPin, kind: Kind, limit: int) -> None:
-        self.paths = {store_name(path) if kind == "datasets" else path: path for path in pin.files}
-        files = {name: pin.files[path] for name, path in self.paths.items()}
-        pinned_by = "lock" if not pin.unpinned else "commit" if pin.revision else "stage"
-        super().__init__(where, pin.repo, pinned_by, files)
-        self.pin = pin
-        self.limit = limit
+    def __init__(self, where: str, kind: Kind, name: str, commit: str | None, limit: int) -> None:
+        self.where, self.name, self.commit, self.limit = where, name, commit, limit
         self.repo_type = {"datasets": "dataset", "models": "model"}[kind]
 
     @cached_property
@@ -58,52 +55,55 @@ class HubSource(Source):
         # Xet client asks two more services, has no way back to HTTP when one of them is out of reach (a mirror, a
         # firewall), and then tries for minutes without a word.
         constants.HF_HUB_DISABLE_XET = True
-        # What is asked for is what the lock names, and nothing besides.
+        # Nothing is asked for but files.
         constants.HF_HUB_DISABLE_TELEMETRY = True
         for library in ("httpx", "httpx2", "huggingface_hub"):
             # Their logs show addresses, which can hold a password or a signature.
             logging.getLogger(library).setLevel(logging.ERROR)
         return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="steadytune")
 
-    @property
-    def revision(self) -> str | None:
-        """The commit of the lock; of an unpinned entry the current one, asked for once."""
-        return self.pin.revision or self._current_revision
-
     @cached_property
-    def _current_revision(self) -> str | None:
-        with self._one_line(self.pin.repo):
-            revision = self._api.repo_info(self.pin.repo, repo_type=self.repo_type).sha
-        if not re.fullmatch("[0-9a-f]{40}", str(revision)):
-            said = f"its commit is {str(revision)[:60]!r}, expected 40 lower-case hex digits"
-            raise SteadyTuneError(f"{self.where}: {self.pin.repo}: {NO_HUB}: {said}{_endpoint()}")
-        logger.warning(
-            "%s: unpinned in the lock: staging %s at its current commit %s", self.where, self.pin.repo, revision
-        )
+    def revision(self) -> str:
+        """The commit."""
+        if self.commit:
+            return self.commit
+        with self._one_line(self.name):
+            revision = str(self._api.repo_info(self.name, repo_type=self.repo_type).sha)
+        if not re.fullmatch("[0-9a-f]{40}", revision):
+            said = f"its commit is {revision[:60]!r}, expected 40 lower-case hex digits"
+            raise SteadyTuneError(f"{self.where}: {self.name}: {NO_HUB}: {said}{_endpoint()}")
+        logger.warning("%s: unpinned in the lock: staging %s at its current commit %s", self.where, self.name, revision)
         return revision
 
-    def accepts(self, receipt: Receipt) -> bool:
-        """Whether a folder with this receipt is what the pin names, at its revision where it has one."""
-        return super().accepts(receipt) and self.pin.revision in (None, receipt.revision)
+    def files(self) -> list[str]:
+        """Paths of all files."""
+        with self._one_line(self.name):
+            return self._api.list_repo_files(self.name, repo_type=self.repo_type, revision=self.revision)
 
-    def get(self, name: str, downloads: Path) -> Path:
-        """Download a file; one that an interrupted run brought whole is not asked for again."""
-        path = self.paths[name]
-        with self._one_line(f"{path} of {self.pin.repo}", path):
+    def get(self, path: str, downloads: Path, size: int | None = None, *, check: bool = True) -> Path:
+        """Download a file; one that an interrupted run brought whole is not asked for again.
+
+        Args:
+            path: in the repository.
+            downloads: a private folder.
+            size: bytes that it has, if that is known.
+            check: compare it with the hash that the hub has for it.
+        """
+        with self._one_line(f"{path} of {self.name}", path):
             # A folder per commit: after a lost connection the library would fall back on another commit's file.
-            folder = downloads / str(self.revision)
+            folder = downloads / self.revision
             got = Path(
                 self._api.hf_hub_download(
-                    self.pin.repo,
+                    self.name,
                     path,
                     repo_type=self.repo_type,
                     revision=self.revision,
                     local_dir=folder,
                     cache_dir=folder,
-                    tqdm_class=_capped(self.pin.files[path].bytes, self.limit, f"{self.where}: {path}"),
+                    tqdm_class=_capped(size, self.limit, f"{self.where}: {path}"),
                 )
             )
-            if self.pin.unpinned:
+            if check:
                 self._check_against_hub(path, got)
         return got
 
@@ -111,16 +111,14 @@ class HubSource(Source):
         """Compare a file of which the lock says nothing with the hash that the hub gives as its ETag."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-        url = hf_hub_url(
-            self.pin.repo, path, repo_type=self.repo_type, revision=self.revision, endpoint=self._api.endpoint
-        )
+        url = hf_hub_url(self.name, path, repo_type=self.repo_type, revision=self.revision, endpoint=self._api.endpoint)
         etag = get_hf_file_metadata(url, endpoint=self._api.endpoint).etag or ""
         # The hub's are SHA-256 for files in large-file storage and git's SHA-1 for others; a mirror's may be neither.
         found = {64: sha256, 40: _git_sha1}.get(len(etag))
         if found and found(got) != etag:
             got.unlink()
             raise SteadyTuneError(
-                f"{self.where}: {path} of {self.pin.repo}: damaged on its way: not of the hash that the hub has for it"
+                f"{self.where}: {path} of {self.name}: damaged on its way: not of the hash that the hub has for it"
                 f" ({etag}): run again"
             )
 
@@ -129,7 +127,7 @@ class HubSource(Source):
         """Say in one line what went wrong. The library's own text stays out: it can carry signed addresses."""
         from huggingface_hub import errors
 
-        revision = f"at revision {self.pin.revision}" if self.pin.revision else "at its current commit"
+        revision = f"at revision {self.commit}" if self.commit else "at its current commit"
         endpoint = _endpoint()
         try:
             yield
@@ -137,9 +135,9 @@ class HubSource(Source):
         except SteadyTuneError:
             raise
         except errors.GatedRepoError:
-            reason = f"gated: accept the terms of {self.pin.repo} on the hub, then log in or set HF_TOKEN"
+            reason = f"gated: accept the terms of {self.name} on the hub, then log in or set HF_TOKEN"
         except errors.RevisionNotFoundError:
-            reason = f"the hub has no revision {self.pin.revision} of {self.pin.repo}: correct the lock"
+            reason = f"the hub has no revision {self.commit} of {self.name}: correct it"
         except errors.RemoteEntryNotFoundError:
             reason = f"no such file on the hub {revision}{self._only_pickles(path)}"
         except errors.RepositoryNotFoundError:
@@ -164,9 +162,7 @@ class HubSource(Source):
         """What to do about an encoder whose weights the hub has in no format that can be read here."""
         if not path.endswith(".safetensors"):
             return ""
-        with self._one_line(self.pin.repo):
-            files = self._api.list_repo_files(self.pin.repo, repo_type=self.repo_type, revision=self.revision)
-        pickles = [file for file in files if file.endswith(PICKLES)]
+        pickles = [file for file in self.files() if file.endswith(PICKLES)]
         if not pickles:
             return ""
         return (
@@ -187,6 +183,38 @@ class HubSource(Source):
                 return NO_HUB
             case _:
                 return "no connection to the hub"
+
+
+class HubSource(Source):
+    """Files of a repository on the hub: exactly those that the lock names.
+
+    A data set's files lose their folder on the hub, because the store has one of its own: `rte/train-….parquet` of
+    `nyu-mll/glue` becomes `datasets/nyu-mll/glue/rte/train-….parquet`.
+    """
+
+    kind = "hub"
+
+    def __init__(self, where: str, pin: HubPin, kind: Kind, limit: int) -> None:
+        self.paths = {store_name(path) if kind == "datasets" else path: path for path in pin.files}
+        files = {name: pin.files[path] for name, path in self.paths.items()}
+        pinned_by = "lock" if not pin.unpinned else "commit" if pin.revision else "stage"
+        super().__init__(where, pin.repo, pinned_by, files)
+        self.pin = pin
+        self.repository = Repository(where, kind, pin.repo, pin.revision, limit)
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of the lock; of an unpinned entry the current one."""
+        return self.repository.revision
+
+    def accepts(self, receipt: Receipt) -> bool:
+        """Whether a folder with this receipt is what the pin names, at its revision where it has one."""
+        return super().accepts(receipt) and self.pin.revision in (None, receipt.revision)
+
+    def get(self, name: str, downloads: Path) -> Path:
+        """Download a file; without a hash in the lock it is compared with the hub's."""
+        path = self.paths[name]
+        return self.repository.get(path, downloads, self.pin.files[path].bytes, check=self.pin.unpinned)
 
 
 def _endpoint() -> str:

@@ -10,7 +10,6 @@ from steadytune.schema import read_yaml
 from steadytune.store.lock import Lock, generated_corpus
 from steadytune.store.receipt import RECEIPT, Receipt, verify
 from steadytune.store.staging import choose, describe, objection
-from steadytune.suite.own import model_key
 
 if TYPE_CHECKING:
     from steadytune.suite.file import Sources
@@ -71,7 +70,7 @@ def check_lock(suite: "Suite", lock: Lock) -> None:
         SteadyTuneError: one line naming the suite's key that the lock does not have, and the nearest that it has.
     """
     for name, entry in suite.file.encoders.items():
-        model = model_key(suite.name, name) if entry.own else entry.model
+        model = suite.own_model(name) if entry.own else entry.model
         models = {"model": model, **{f"models.{task}": model for task, model in entry.models.items()}}
         for key, model in models.items():
             try:

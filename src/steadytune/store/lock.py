@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from steadytune.errors import SteadyTuneError, unknown
+from steadytune.errors import unknown
 from steadytune.layout import LOCK, Kind, project_file
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.store.pins import (
@@ -27,7 +26,7 @@ from steadytune.store.pins import (
     matching,
     store_name,
 )
-from steadytune.suite.own import dataset_key, model_key
+from steadytune.suite.own import dataset_key
 
 if TYPE_CHECKING:
     from steadytune.suite.suite import Suite
@@ -128,16 +127,18 @@ def suite_lock(suite: "Suite") -> Lock:
     datasets, models = dict(lock.datasets), dict(lock.models)
     for name, entry in suite.file.tasks.items():
         where = f"{suite.path}: tasks.{name}"
-        pin = OwnTaskPin(where=where, folder=folder, entry=entry, pin=suite.own_lock.tasks[name])
-        datasets[dataset_key(suite.name, name)] = DatasetEntry(own=pin)
+        own = suite.own_lock.tasks[name]
+        pin = OwnTaskPin(where=where, folder=folder, store=suite.file.store, entry=entry, pin=own)
+        datasets[dataset_key(name, own)] = DatasetEntry(own=pin)
     for name, entry in suite.file.encoders.items():
         if entry.own:
-            if name not in suite.own_lock.encoders:
-                said = f"{suite.path}: encoders.{name}: not pinned yet"
-                raise SteadyTuneError(f"{said}: run `steadytune stage {shlex.quote(str(suite.path))}`")
-            files = {file: FilePin(**pin.model_dump()) for file, pin in suite.own_lock.encoders[name].items()}
-            pin = OwnEncoderPin(folder=folder / Path(entry.model).expanduser(), files=files)
-            models[model_key(suite.name, name)] = ModelEntry(own=pin)
+            key, own = suite.own_model(name), suite.own_lock.encoders[name]
+            files = {file: FilePin(**pin.model_dump()) for file, pin in own.files.items()}
+            if own.hub:
+                models[key] = ModelEntry(hub=HubPin(repo=own.hub, revision=own.revision, files=files))
+            else:
+                pin = OwnEncoderPin(folder=folder / Path(entry.model).expanduser(), files=files)
+                models[key] = ModelEntry(own=pin)
     found = Lock(datasets=datasets, models=models)
     found._path = lock._path
     return found

@@ -11,7 +11,8 @@ from typing import Any
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.store.own_files import read_columns
-from steadytune.store.pins import FilePin, GeneratedFile
+from steadytune.store.own_places import Place, find_places
+from steadytune.store.pins import FilePin, GeneratedFile, OwnTaskPin
 from steadytune.store.receipt import StagedFile
 from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
@@ -29,24 +30,21 @@ class OwnData:
     Args:
         where: the task in the suite's file, for messages.
         entry: what the file says.
-        folder: of the suite's file, which paths are relative to.
+        places: the files of each split.
         labels: those that the task was pinned with; found in the data if there are none.
 
     Raises:
         SteadyTuneError: everything that is wrong with the files, a line each: row, column, value, what was expected.
     """
 
-    def __init__(self, where: str, entry: OwnTask, folder: Path, labels: tuple[str, ...] = ()) -> None:
-        self.where, self.entry = where, entry
-        self.paths = {TRAIN: folder / entry.train}
-        if entry.evaluation:
-            self.paths[EVALUATION] = folder / entry.evaluation
+    def __init__(self, where: str, entry: OwnTask, places: Mapping[str, Place], labels: tuple[str, ...] = ()) -> None:
+        self.where, self.entry, self.places = where, entry, places
         self.problems: list[str] = []
-        columns = {split: read_columns(where, entry, split, path) for split, path in self.paths.items()}
+        columns = {split: read_columns(where, entry, split, place.paths) for split, place in places.items()}
         self.labels = self._labels(columns, labels)
         if self.entry.metric == "f1" and len(self.labels) != 2:
             raise SteadyTuneError(f"{where}: metric: f1 is for 2 classes, found {len(self.labels)}: use macro_f1")
-        self.rows = {split: self._rows(self.paths[split], found) for split, found in columns.items()}
+        self.rows = {split: self._rows(places[split].paths[0], found) for split, found in columns.items()}
         if self.problems:
             more = len(self.problems) - SHOWN_PROBLEMS
             said = [*self.problems[:SHOWN_PROBLEMS], *([f"… and {more} more"] if more > 0 else [])]
@@ -58,9 +56,12 @@ class OwnData:
         """What the files hold now."""
         splits: dict[Any, SplitPin] = {}
         for split, rows in self.rows.items():
-            file = hash_path(self.paths[split]) if split in self.paths else None
-            splits[split] = SplitPin(file_sha256=file, rows_sha256=hash_rows(rows), rows=len(rows))
-        return TaskPin(labels=self.labels, splits=splits)
+            place = self.places.get(split, Place(()))
+            file = hash_path(place.paths[0]) if place.paths and not place.hub else None
+            splits[split] = SplitPin(
+                file_sha256=file, files=dict(place.hub), rows_sha256=hash_rows(rows), rows=len(rows)
+            )
+        return TaskPin(read=self.entry.reading(), labels=self.labels, splits=splits)
 
     def _labels(self, columns: Mapping[str, Mapping[str, list[Any]]], pinned: tuple[str, ...]) -> tuple[str, ...]:
         if self.entry.span or self.entry.regression:
@@ -161,15 +162,21 @@ class OwnSource(Source):
 
     kind = "own"
 
-    def __init__(self, where: str, said: str, entry: OwnTask, folder: Path, pin: TaskPin) -> None:
-        rows = {parquet_name(split): found.rows_sha256 for split, found in pin.splits.items()}
+    def __init__(self, where: str, own: OwnTaskPin, limit: int) -> None:
+        rows = {parquet_name(split): found.rows_sha256 for split, found in own.pin.splits.items()}
         files = {name: GeneratedFile(rows_sha256=digest) for name, digest in rows.items()}
-        super().__init__(where, "the user's own data", "lock", files)
-        self.said, self.entry, self.folder, self.pin = said, entry, folder, pin
+        super().__init__(where, own.entry.hub or "the user's own data", "lock", files)
+        self.own, self.entry, self.limit = own, own.entry, limit
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of a hub set."""
+        return self.entry.revision
 
     @cached_property
     def _data(self) -> OwnData:
-        return OwnData(self.said, self.entry, self.folder, self.pin.labels)
+        places = find_places(self.own.where, self.entry, self.own.folder, self.own.store, self.limit, self.own.pin)
+        return OwnData(self.own.where, self.entry, places, self.own.pin.labels)
 
     def get(self, name: str, downloads: Path) -> Path:
         """Write the rows of a split as parquet."""

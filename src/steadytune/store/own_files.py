@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", 
 EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
 
 
-def read_columns(where: str, entry: OwnTask, split: str, path: Path) -> Columns:
-    """The columns that a task asks for, a value for each row.
+def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) -> Columns:
+    """The columns that a task asks for, a value for each row, from a file, a folder or the shards of a split.
 
     Raises:
         SteadyTuneError: no such file, not of its format, or a column is missing (with the nearest that it has).
     """
     wanted = ("question", "context", "answers") if entry.span else (*entry.text, entry.label)
+    path = paths[0]
     if not path.exists():
         raise SteadyTuneError(f"{where}: {split}: {path}: no such file or folder")
     form = entry.format or ("datasets" if _is_saved(path) else "parquet" if path.is_dir() else FORMATS.get(path.suffix))
@@ -35,7 +37,8 @@ def read_columns(where: str, entry: OwnTask, split: str, path: Path) -> Columns:
             case "jsonl":
                 columns = _jsonl(path, entry.encoding)
             case "parquet":
-                columns = _parquet(path, wanted, entry.label)
+                files = sorted(path.rglob("*.parquet")) if path.is_dir() else paths
+                columns = _parquet(files, wanted, entry.label)
             case "datasets":
                 columns = _saved(path, split, entry.label)
             case "squad":
@@ -92,11 +95,11 @@ def _jsonl(path: Path, encoding: str) -> Columns:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _parquet(path: Path, wanted: tuple[str, ...], label: str) -> Columns:
+def _parquet(files: Sequence[Path], wanted: tuple[str, ...], label: str) -> Columns:
     import pyarrow.parquet as pq
 
     columns: Columns = {}
-    for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+    for file in files:
         opened = pq.ParquetFile(file)
         names = opened.schema_arrow.names
         if twice := [name for name in wanted if names.count(name) > 1]:

@@ -1,28 +1,33 @@
 """Pinning a suite's own tasks and encoders in the lock beside its file, and telling when they have changed since."""
 
-import json
 import logging
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import write_text
+from steadytune.layout import Kind
 from steadytune.schema import check, read_yaml
+from steadytune.store.hub import Repository
 from steadytune.store.own import OwnData, hash_path
+from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
 from steadytune.store.pins import ALLOWED_SUFFIXES
 from steadytune.store.receipt import RECEIPT, measure
+from steadytune.store.staging import downloads_of
 from steadytune.suite.file import EncoderEntry, SuiteFile
-from steadytune.suite.own import OwnFile, OwnLock, lock_path, read_own_lock
+from steadytune.suite.own import EncoderPin, OwnFile, OwnLock, TaskPin, lock_path, model_key, read_own_lock
 
 if TYPE_CHECKING:
     from steadytune.suite.suite import Suite
 
 logger = logging.getLogger(__name__)
 
-PICKLES = ("*.bin", "*.pt", "*.ckpt")
 HEAD = "# What the suite's own tasks and encoders were when they were first read. Commit it together with the suite.\n"
+MODELS: Kind = "models"
 
 
 def pin_new(path: Path) -> None:
@@ -51,51 +56,66 @@ def accept(path: Path, name: str) -> None:
 
 
 def check_unchanged(suite: "Suite") -> None:
-    """Hold the files of own tasks and encoders against the lock.
+    """Compare own tasks and encoders, their files and how they are read, with the lock.
 
     Raises:
-        SteadyTuneError: a line for each that has changed, with both hashes and the command that accepts the change.
+        SteadyTuneError: a line for each that has changed, with both values and the command that accepts the change.
     """
     folder, problems = suite.path.resolve().parent, []
-    found: dict[str, list[tuple[Path, str | None]]] = {}
     for name, entry in suite.file.tasks.items():
-        splits = suite.own_lock.tasks[name].splits
-        paths = {"train": entry.train, "evaluation": entry.evaluation}
-        found[name] = [(folder / path, splits[split].file_sha256) for split, path in paths.items() if path]  # pyright: ignore
+        pin = suite.own_lock.tasks[name]
+        changes = [*_changed_keys(pin.read, entry.reading())]
+        if entry.hub is None:
+            for split, path in {"train": entry.train, "evaluation": entry.evaluation}.items():
+                there = pin.splits.get(split)  # pyright: ignore[reportArgumentType]
+                changes += _changed_file(folder / path, there.file_sha256 if there else None) if path else ()
+        problems += [_said(suite.path, name, change) for change in changes]
     for name, entry in suite.file.encoders.items():
         if entry.own:
-            own = folder / Path(entry.model).expanduser()
-            found[name] = [(own / file, pin.sha256) for file, pin in suite.own_lock.encoders[name].items()]
-    for name, files in found.items():
-        for file, pinned in files:
-            there = hash_path(file) if file.exists() else "no file"
-            if there != pinned:
-                command = f"steadytune pin {shlex.quote(str(suite.path))} --accept {name}"
-                problems.append(f"{suite.path}: {name}: {file} changed: {pinned} is pinned, {there} is there; "
-                                f"`{command}` accepts it")  # fmt: skip
+            pin = suite.own_lock.encoders[name]
+            known, now = {"hub": pin.hub, "revision": pin.revision}, {"hub": entry.hub, "revision": entry.revision}
+            changes = [*_changed_keys(known, now)]
+            if entry.hub is None:
+                own = folder / Path(entry.model).expanduser()
+                for file, there in pin.files.items():
+                    changes += _changed_file(own / file, there.sha256)
+            problems += [_said(suite.path, name, change) for change in changes]
     if problems:
         raise SteadyTuneError("\n".join(problems))
+
+
+def _changed_keys(pinned: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    for key in dict.fromkeys((*pinned, *now)):
+        if pinned.get(key) != now.get(key):
+            yield f"{key}: {pinned.get(key)!r} is pinned, {now.get(key)!r} is in the suite"
+
+
+def _changed_file(path: Path, pinned: str | None) -> Iterator[str]:
+    there = hash_path(path) if path.exists() else "no file"
+    if there != pinned:
+        yield f"{path} changed: {pinned} is pinned, {there} is there"
+
+
+def _said(suite: Path, name: str, change: str) -> str:
+    return f"{suite}: {name}: {change}; `steadytune pin {shlex.quote(str(suite))} --accept {name}` accepts it"
 
 
 def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str]) -> None:
     if not names:
         return
     folder, problems = path.resolve().parent, []
-    value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True)
+    value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for name in names:
+        kind = "tasks" if name in file.tasks else "encoders"
+        where = f"{path}: {kind}.{name}"
         try:
-            if name in file.tasks:
-                data = OwnData(f"{path}: tasks.{name}", file.tasks[name], folder)
-                pin = data.pin()
-                value["tasks"][name] = pin.model_dump(mode="json", exclude_none=True)
-                logger.info("%s: pinned: %s", name, "; ".join(
-                    [f"{split} {found.rows:,} rows" for split, found in pin.splits.items()]
-                    + ([f"labels in order: {', '.join(pin.labels)}"] if pin.labels else [])
-                ))  # fmt: skip
+            if kind == "tasks":
+                pin = _pin_task(where, name, file, folder)
+            elif file.encoders[name].hub:
+                pin = _pin_hub_encoder(where, name, file)
             else:
-                files = _encoder_files(f"{path}: encoders.{name}", file.encoders[name], folder)
-                value["encoders"][name] = {key: found.model_dump() for key, found in files.items()}
-                logger.info("%s: pinned: %d files", name, len(files))
+                pin = _pin_folder(where, name, folder / Path(file.encoders[name].model).expanduser())
+            value.setdefault(kind, {})[name] = pin.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         except SteadyTuneError as error:
             problems.append(str(error))
     if problems:
@@ -103,28 +123,56 @@ def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str]) -> None
     write_text(lock_path(path), HEAD + to_yaml(value))
 
 
-def _encoder_files(where: str, entry: EncoderEntry, suite_folder: Path) -> dict[str, OwnFile]:
-    """Hashes of the files of an encoder's folder that are data alone, once it is sure that it can be used."""
-    folder = suite_folder / Path(entry.model).expanduser()
-    if not (folder / "config.json").is_file():
-        raise SteadyTuneError(f"{where}: {folder}: no config.json: expected a folder as save_pretrained writes it")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind = config["model_type"]
-    except (ValueError, KeyError, TypeError):
-        raise SteadyTuneError(f"{where}: {folder / 'config.json'}: not a configuration with a model_type") from None
-    from steadytune.encoders.architectures import find_architecture
+def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> TaskPin:
+    entry = file.tasks[name]
+    pin = OwnData(where, entry, find_places(where, entry, folder, file.store, file.sources.unpinned_limit)).pin()
+    facts = [f"{split} {found.rows:,} rows" for split, found in pin.splits.items()]
+    facts += [f"{split} from {', '.join(found.files)}" for split, found in pin.splits.items() if found.files]
+    logger.info("%s: pinned: %s", name, "; ".join(
+        facts + ([f"labels in order: {', '.join(pin.labels)}"] if pin.labels else [])
+    ))  # fmt: skip
+    return pin
 
-    find_architecture(kind, f"{where}: {folder / 'config.json'}", "sentence")
-    names = [file.name for file in sorted(folder.iterdir()) if file.is_file() and file.suffix in ALLOWED_SUFFIXES]
-    names = [name for name in names if not name.startswith(".") and name != RECEIPT]
-    if not any(name.endswith(".safetensors") for name in names):
-        pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
-        convert = (
-            f'python -c "from transformers import AutoModel as M; '
-            f'M.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"'
+
+def _pin_folder(where: str, name: str, folder: Path, hub: EncoderEntry | None = None) -> EncoderPin:
+    """Hashes of the files of an encoder's folder that are data alone, once it is sure that it can be used."""
+    report = examine(folder)
+    if report.problems:
+        place = f"{hub.hub} on the hub" if hub else folder
+        raise SteadyTuneError("\n".join(f"{where}: {place}: {problem}" for problem in report.problems))
+    names = sorted(file.name for file in folder.iterdir() if file.is_file() and _is_data(file.name))
+    found = {file: measure(folder / file) for file in names}
+    logger.info("%s: pinned: %s", name, report.facts)
+    return EncoderPin(
+        hub=hub.hub if hub else None,
+        revision=hub.revision if hub else None,
+        max_length=report.max_length,
+        files={file: OwnFile(sha256=measured.sha256, bytes=measured.bytes) for file, measured in found.items()},
+    )
+
+
+def _pin_hub_encoder(where: str, name: str, suite: SuiteFile) -> EncoderPin:
+    """Download an encoder to where staging finds it, and pin it."""
+    entry, store = suite.encoders[name], suite.store
+    assert entry.hub
+    repository = Repository(where, MODELS, entry.hub, entry.revision, suite.sources.unpinned_limit)
+    wanted = [file for file in repository.files() if "/" not in file and _is_data(file)]
+    if not any(file.endswith(".safetensors") for file in wanted):
+        there = ", ".join(sorted(repository.files())[:12])
+        raise SteadyTuneError(
+            f"{where}: {entry.hub} on the hub: no weights in safetensors; it has {there}: convert them with "
+            f"`AutoModel.from_pretrained({entry.hub!r}).save_pretrained(FOLDER)` and name the folder with `model`"
         )
-        cure = f"its weights are pickles ({', '.join(pickles)}), which are not read; convert them: {convert}"
-        raise SteadyTuneError(f"{where}: {folder}: {cure if pickles else 'no weights: expected model.safetensors'}")
-    found = {name: measure(folder / name) for name in names}
-    return {name: OwnFile(sha256=file.sha256, bytes=file.bytes) for name, file in found.items()}
+    downloads = store / ".downloads" / f"hub-{entry.hub.replace('/', '--')}"
+    for file in wanted:
+        repository.get(file, downloads)
+    pin = _pin_folder(where, name, downloads / str(entry.revision), entry)
+    target = downloads_of(store, MODELS, model_key(name, pin))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        downloads.rename(target)
+    return pin
+
+
+def _is_data(name: str) -> bool:
+    return Path(name).suffix in ALLOWED_SUFFIXES and not name.startswith(".") and name != RECEIPT

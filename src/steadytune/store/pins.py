@@ -265,20 +265,22 @@ class PretrainedPin(Checked):
 
 
 class OwnTaskPin(Checked):
-    """A suite's own task."""
+    """A suite's own task. What is excluded is no part of the digest that stages it again."""
 
-    where: str
+    where: str = Field(exclude=True)
     """Its place in the suite's file."""
-    folder: Path
+    folder: Path = Field(exclude=True)
     """Of the suite's file."""
-    entry: OwnTask
+    store: Path = Field(exclude=True)
+    """Where files of the hub are downloaded to."""
+    entry: OwnTask = Field(exclude=True)
     pin: TaskPin
 
 
 class OwnEncoderPin(Checked):
-    """A suite's own encoder."""
+    """A suite's own encoder in a folder."""
 
-    folder: Path
+    folder: Path = Field(exclude=True)
     files: dict[FileName, FilePin] = Field(min_length=1)
 
 

@@ -57,7 +57,6 @@ def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imp
     """
     source = (_imported(kind, key, lock, imports) if imports else None) or choose(kind, key, lock, sources)
     folder = staged_folder(store, kind, key)
-    label = f"{kind}--{key.replace('/', '--')}"
     with disk_errors(f"{source.where}: {store}"):
         # Before the lock, because the user of a shared store may only read it.
         receipt, _ = current(folder, source)
@@ -67,11 +66,16 @@ def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imp
                 if reason:
                     logger.warning("%s: staging it again: %s", source.where, reason)
                 if receipt is None:
-                    receipt = _fetch(source, folder, store / ".downloads" / label)
+                    receipt = _fetch(source, folder, downloads_of(store, kind, key))
                     logger.info("%s: %s", source.where, describe(receipt))
                     return receipt
     logger.info("%s: in place: %s", source.where, describe(receipt))
     return receipt
+
+
+def downloads_of(store: Path, kind: Kind, key: str) -> Path:
+    """Where the files of an entry are kept until all are there."""
+    return store / ".downloads" / f"{kind}--{key.replace('/', '--')}"
 
 
 def describe(receipt: Receipt) -> str:
@@ -102,7 +106,7 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
             case ShippedPin() as pin:
                 return ShippedSource(where, pin)
             case OwnTaskPin() as pin:
-                return OwnSource(where, pin.where, pin.entry, pin.folder, pin.pin)
+                return OwnSource(where, pin, sources.unpinned_limit)
             case OwnEncoderPin() as pin:
                 return OwnEncoder(where, pin.folder, pin.files)
     match pins.get("pretrained"):

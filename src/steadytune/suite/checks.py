@@ -43,6 +43,7 @@ def check_names(suite: Suite) -> None:
     """
     _check_overrides(suite)
     _check_tasks(suite)
+    _check_lengths(suite)
     _check_variability(suite)
     _check_inside(suite)
     _check_selection(suite)
@@ -162,6 +163,19 @@ def _check_tasks(suite: Suite) -> None:
                 shared_space(suite.task(name).labels, suite.task(target).labels)
     for name, entry in suite.file.encoders.items():
         _all_known(entry.models, tasks, "task", f"{suite.path}: encoders.{name}.models")
+
+
+def _check_lengths(suite: Suite) -> None:
+    """No cell asks an own encoder for more tokens than it reads."""
+    for cell in suite.cells:
+        entry = suite.file.encoders[cell.encoder]
+        if entry.own and cell.task not in entry.models:
+            asked, limit = suite.spec(cell).protocol.max_length, suite.own_lock.encoders[cell.encoder].max_length
+            if limit and asked > limit:
+                raise SteadyTuneError(
+                    f"{suite.path}: protocol.max_length: {asked} for {cell}, but encoder '{cell.encoder}' reads "
+                    f"{limit} tokens at most"
+                )
 
 
 def _check_variability(suite: Suite) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steadytune.schema import Checked
 from steadytune.suite.cell import Cell, Weights
-from steadytune.suite.own import NAME, OwnTask
+from steadytune.suite.own import NAME, OwnTask, Repo, check_commit
 from steadytune.suite.start import Start
 from steadytune.suite.variability import VariabilitySettings
 
@@ -73,18 +73,29 @@ class Sources(Checked):
 class EncoderEntry(Checked):
     """An encoder of a suite."""
 
-    model: str
+    model: str = ""
     """Key of its weights in the lock, `<owner>/<name>`; or a folder of the user's, as `save_pretrained` writes it,
     relative to the suite's file and beginning with `.`, `/` or `~`."""
+    hub: Repo | None = None
+    """In place of `model`: a repository on the hub that the lock need not have."""
+    revision: str | None = None
+    """Its commit."""
     models: dict[str, str] = {}
     """Other weights by task, where a paper starts from a checkpoint that knows a related one."""
     weights: Weights = "pretrained"
     """`random` draws every weight anew from the cell's seed: what pretraining is worth."""
 
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        check_commit(self.hub, self.revision, "")
+        if (self.hub is None) != bool(self.model):
+            raise ValueError("`model`, or `hub` and `revision`: one of the two")
+        return self
+
     @property
     def own(self) -> bool:
-        """Whether its weights are in a folder of the user's."""
-        return self.model.startswith((".", "/", "~"))
+        """Whether the suite brings it itself: a folder of the user's, or a repository on the hub."""
+        return self.hub is not None or self.model.startswith((".", "/", "~"))
 
 
 class Grid(Checked):

@@ -1,5 +1,8 @@
 """A suite's own tasks and encoders: what its file says of them, and the lock beside it that pins what was read."""
 
+import hashlib
+import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,15 +28,38 @@ def _texts(value: Any) -> Any:
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Repo = Annotated[str, Field(pattern=r"^\w[\w.-]*/\w[\w.-]*$")]
+
+
+def check_commit(hub: str | None, revision: str | None, kind: Literal["datasets/", ""]) -> None:
+    """Check that a repository on the hub comes with a commit, which never changes, and not with a branch.
+
+    Raises:
+        ValueError: how to find the commit.
+    """
+    if (hub is None) != (revision is None):
+        raise ValueError("`hub` and `revision` together")
+    if hub and not re.fullmatch("[0-9a-f]{40}", str(revision)):
+        raise ValueError(
+            f"`revision`: a commit, 40 hex digits, because a branch moves; got '{revision}'; "
+            f"`git ls-remote https://huggingface.co/{kind}{hub}` lists them"
+        )
 
 
 class OwnTask(Checked):
-    """A data set of the user's."""
+    """A data set of the user's, or of the hub."""
 
-    train: Path
+    train: Path | None = None
     """A csv, tsv, jsonl or parquet file, a folder of parquet files, or a folder saved by `datasets`; relative to the
-    suite's file."""
+    suite's file. Of a hub set the file in the repository, or a shell pattern of several; found by its name if not
+    given."""
     evaluation: Path | None = None
+    hub: Repo | None = None
+    """A data set on the hub."""
+    revision: str | None = None
+    """Its commit."""
+    config: str | None = None
+    """The folder in the repository, if it has several with the same splits."""
     holdout: float | None = Field(None, gt=0, lt=1)
     """Share of `train` that is evaluated on, in place of a file: stratified, and the same for every cell."""
     format: Literal["csv", "tsv", "jsonl", "parquet", "datasets", "squad"] | None = None
@@ -51,7 +77,10 @@ class OwnTask(Checked):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.evaluation is None) == (self.holdout is None):
+        check_commit(self.hub, self.revision, "datasets/")
+        if self.hub is None and (self.train is None or self.config):
+            raise ValueError("`train`, a file" if self.train is None else "`config` beside `hub` alone")
+        if (self.evaluation is not None) + (self.holdout is not None) != 1 and not (self.hub and not self.evaluation):
             raise ValueError("`evaluation`, a file, or `holdout`, a share of `train`: one of the two")
         if self.span != (not self.text):
             raise ValueError("`text`, one or two columns" if not self.span else "no `text`: SQuAD's columns are fixed")
@@ -67,6 +96,11 @@ class OwnTask(Checked):
             raise ValueError("metric span_f1 and format squad together")
         return self
 
+    def reading(self) -> dict[str, Any]:
+        """The keys that decide which rows are read, as JSON values: a change of one is as good as other data."""
+        apart = {"metric", "metrics"} | (set() if self.hub else {"train", "evaluation"})
+        return self.model_dump(mode="json", exclude=apart, exclude_defaults=True) | {"scores": self.regression}
+
     @property
     def span(self) -> bool:
         """Whether answers are spans of a text."""
@@ -78,11 +112,20 @@ class OwnTask(Checked):
         return self.metric in SCORES
 
 
+class OwnFile(Checked):
+    """A file of an encoder, or of a data set on the hub."""
+
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
 class SplitPin(Checked):
     """What a split was when it was pinned."""
 
     file_sha256: Sha256 | None = None
-    """Of the file, or of the folder's files; none for a share of the training file."""
+    """Of the file, or of the folder's files; none for a share of the training file and for what the hub has."""
+    files: dict[str, OwnFile] = {}
+    """Of a hub set, by their paths in the repository."""
     rows_sha256: Sha256
     rows: int
 
@@ -90,22 +133,37 @@ class SplitPin(Checked):
 class TaskPin(Checked):
     """What a task was when it was pinned."""
 
+    read: dict[str, Any]
+    """How: `OwnTask.reading`."""
     labels: tuple[str, ...] = ()
     splits: dict[Literal["train", "evaluation"], SplitPin]
 
+    @property
+    def digest(self) -> str:
+        """Of the rows and of what their labels mean."""
+        return _short_digest([self.labels, {name: split.rows_sha256 for name, split in self.splits.items()}])
 
-class OwnFile(Checked):
-    """A file of an encoder."""
 
-    sha256: Sha256
-    bytes: int = Field(ge=0)
+class EncoderPin(Checked):
+    """What an encoder was when it was pinned."""
+
+    hub: Repo | None = None
+    revision: str | None = None
+    max_length: int | None = None
+    """Tokens that it reads at most; none if there is no limit."""
+    files: dict[str, OwnFile]
+
+    @property
+    def digest(self) -> str:
+        """Of the files."""
+        return _short_digest({name: file.sha256 for name, file in self.files.items()})
 
 
 class OwnLock(Checked):
     """`<suite>.lock.yaml` beside a suite's file."""
 
     tasks: dict[str, TaskPin] = {}
-    encoders: dict[str, dict[str, OwnFile]] = {}
+    encoders: dict[str, EncoderPin] = {}
 
 
 def lock_path(suite: Path) -> Path:
@@ -119,32 +177,36 @@ def read_own_lock(suite: Path) -> OwnLock:
     return check(OwnLock, read_yaml(path) or {}, path) if path.is_file() else OwnLock()
 
 
-def dataset_key(suite: str, name: str) -> str:
-    """Where an own task lies in the store."""
-    return f"{OWN}/{suite}/{name}"
+def dataset_key(name: str, pin: TaskPin) -> str:
+    """Where an own task lies in the store: by its content, because suites share the store."""
+    return f"{OWN}/{name}/{pin.digest}"
 
 
-def model_key(suite: str, name: str) -> str:
+def model_key(name: str, pin: EncoderPin) -> str:
     """Where an own encoder lies in the store."""
-    return f"{OWN}/{suite}.{name}"
+    return f"{OWN}/{name}-{pin.digest}"
 
 
-def to_task(suite: str, name: str, entry: OwnTask, labels: tuple[str, ...]) -> Task:
+def _short_digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def to_task(name: str, entry: OwnTask, pin: TaskPin) -> Task:
     """An own task as every other, with the labels that it was pinned with."""
     logged = (entry.metric, *METRICS_BY_HEADLINE[entry.metric], *entry.metrics)
     return Task(
         name=name,
-        dataset=f"{OWN}/{suite}",
-        config=name,
+        dataset=f"{OWN}/{name}",
+        config=pin.digest,
         text=("question", "context") if entry.span else entry.text,
         label="answers" if entry.span else entry.label,
-        labels=SPAN if entry.span else labels,
+        labels=SPAN if entry.span else pin.labels,
         no_gold=(None,),
         train=TRAIN,
         evaluation=EVALUATION,
         metric=entry.metric,
         metrics=tuple(dict.fromkeys(logged)),
-        citation="the user's own data",
-        licence="the user's to say",
+        citation=f"{entry.hub} on the hub, commit {entry.revision}" if entry.hub else "the user's own data",
+        licence="see the hub" if entry.hub else "the user's to say",
         description=f"The suite's own task '{name}'.",
     )

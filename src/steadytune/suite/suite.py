@@ -79,7 +79,20 @@ class Suite:
     def model(self, encoder: str, task: str) -> str:
         """The key in the lock of the weights that an encoder starts from on a task."""
         entry = self.file.encoders[encoder]
-        return entry.models.get(task, model_key(self.name, encoder) if entry.own else entry.model)
+        return entry.models.get(task) or (self.own_model(encoder) if entry.own else entry.model)
+
+    def own_model(self, encoder: str) -> str:
+        """The key of an own encoder.
+
+        Raises:
+            SteadyTuneError: it was not staged yet.
+        """
+        if encoder not in self.own_lock.encoders:
+            raise SteadyTuneError(self._not_pinned(f"encoders.{encoder}"))
+        return model_key(encoder, self.own_lock.encoders[encoder])
+
+    def _not_pinned(self, place: str) -> str:
+        return f"{self.path}: {place}: not pinned yet: run `steadytune stage {shlex.quote(str(self.path))}`"
 
     def task(self, name: str) -> Task:
         """A task by its name in the suite, `rte` or `rte@1k`.
@@ -107,8 +120,8 @@ class Suite:
             if name in TASKS:
                 raise SteadyTuneError(f"{where}: the task table has a task '{name}': choose another name")
             if name not in self.own_lock.tasks:
-                raise SteadyTuneError(f"{where}: not pinned yet: run `steadytune stage {shlex.quote(str(self.path))}`")
-            found[name] = to_task(self.name, name, entry, self.own_lock.tasks[name].labels)
+                raise SteadyTuneError(self._not_pinned(f"tasks.{name}"))
+            found[name] = to_task(name, entry, self.own_lock.tasks[name])
         return found
 
     def spec(self, cell: Cell) -> Spec:

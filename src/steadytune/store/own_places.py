@@ -1,0 +1,113 @@
+"""Where the files of a suite's own task are: beside the suite, or on the hub at a commit, and then downloaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from steadytune.errors import SteadyTuneError
+from steadytune.store.contents import check_content
+from steadytune.store.hub import Repository
+from steadytune.store.own_files import EVALUATION_NAMES, FORMATS
+from steadytune.store.pins import check_file_name
+from steadytune.store.receipt import measure
+from steadytune.suite.own import EVALUATION, TRAIN, OwnFile, OwnTask, TaskPin
+from steadytune.tasks.reading import split_of
+
+SHOWN_FILES = 12
+
+
+@dataclass(frozen=True)
+class Place:
+    """Files of a split."""
+
+    paths: tuple[Path, ...]
+    """One file or folder, or the shards of a hub set."""
+    hub: Mapping[str, OwnFile] = field(default_factory=dict)
+    """Of a hub set: what the files are, by their paths in the repository."""
+
+
+def find_places(
+    where: str, entry: OwnTask, folder: Path, store: Path, limit: int, pin: TaskPin | None = None
+) -> dict[str, Place]:
+    """The files of each split that a task names; files of the hub are downloaded to the store first.
+
+    Args:
+        where: the task in the suite's file, for messages.
+        entry: what the file says.
+        folder: of the suite's file.
+        store: the store's root.
+        limit: bytes of a file of the hub that is not pinned.
+        pin: what the files of the hub were when they were pinned.
+
+    Raises:
+        SteadyTuneError: the hub has no such files, or others than were pinned.
+    """
+    if entry.hub is None:
+        named = {TRAIN: entry.train, EVALUATION: entry.evaluation}
+        return {split: Place((folder / path,)) for split, path in named.items() if path}
+    repository = Repository(where, "datasets", entry.hub, entry.revision, limit)
+    if pin is None:
+        files = repository.files()
+        splits = (TRAIN,) if entry.holdout else (TRAIN, EVALUATION)
+        wanted = {split: choose_files(where, entry, split, files) for split in splits}
+    else:
+        wanted = {split: list(found.files) for split, found in pin.splits.items() if found.files}
+    downloads = store / ".downloads" / "hub" / entry.hub.replace("/", "--")
+    pinned = {split: found.files for split, found in pin.splits.items()} if pin else {}
+    return {split: _bring(repository, names, downloads, pinned.get(split)) for split, names in wanted.items()}
+
+
+def choose_files(where: str, entry: OwnTask, split: str, files: list[str]) -> list[str]:
+    """The files of a repository that a split consists of: those that the suite names, or those named like a split.
+
+    Raises:
+        SteadyTuneError: none, or several that do not belong together.
+    """
+    below = f"{entry.config}/" if entry.config else ""
+    data = [name for name in sorted(files) if name.startswith(below) and _holds_rows(name, entry)]
+    asked = entry.train if split == TRAIN else entry.evaluation
+    if asked:
+        found = [name for name in data if fnmatch(name, f"{below}{asked}")]
+    else:
+        by_split: dict[str, list[str]] = {}
+        for name in data:
+            by_split.setdefault(split_of(Path(name)), []).append(name)
+        known = (TRAIN,) if split == TRAIN else EVALUATION_NAMES
+        found = next((by_split[name] for name in known if name in by_split), [])
+    has = ", ".join([*data[:SHOWN_FILES], *(["…"] if len(data) > SHOWN_FILES else [])]) or "no csv, jsonl or parquet"
+    if not found:
+        named = f"no file '{asked}'" if asked else f"no file that is named like the {split} split"
+        raise SteadyTuneError(f"{where}: {split}: {entry.hub}: {named}: name one with `{split}`; it has {has}")
+    kinds = {(PurePosixPath(name).parent, PurePosixPath(name).suffix) for name in found}
+    if len(kinds) > 1 or (len(found) > 1 and not found[0].endswith(".parquet")):
+        raise SteadyTuneError(
+            f"{where}: {split}: {entry.hub}: several files: {', '.join(found[:SHOWN_FILES])}: name a folder with "
+            f"`config`, or one file with `{split}`"
+        )
+    return found
+
+
+def _holds_rows(name: str, entry: OwnTask) -> bool:
+    try:
+        check_file_name(name)
+    except ValueError:
+        return False
+    return PurePosixPath(name).suffix in (*FORMATS, *([".json"] if entry.format else []))
+
+
+def _bring(repository: Repository, names: list[str], downloads: Path, pinned: Mapping[str, OwnFile] | None) -> Place:
+    paths, found = [], {}
+    for name in names:
+        path = repository.get(name, downloads, pinned[name].bytes if pinned else None, check=not pinned)
+        check_content(path, f"{repository.where}: {name} of {repository.name}")
+        measured = measure(path)
+        found[name] = OwnFile(sha256=measured.sha256, bytes=measured.bytes)
+        if pinned and found[name] != pinned[name]:
+            path.unlink()
+            raise SteadyTuneError(
+                f"{repository.where}: {name} of {repository.name}: SHA-256 {pinned[name].sha256} is pinned, "
+                f"{found[name].sha256} came from the hub: run again"
+            )
+        paths.append(path)
+    return Place(tuple(paths), found)
