@@ -86,9 +86,9 @@ def test_other_settings_scale_the_recorded_work(suite, tmp_path):
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": SUITE["protocol"] | {"epochs": 4}}))
     longer = load_suite(tmp_path / "demo.yaml")
     found = estimate(longer, ONE, run_of(suite, ONE))
-    # 4 epochs x 10 steps x 50 positions a step x 2e6 FLOPs each, at 1e8 FLOP/s; 30 examples scored 5 times.
+    # 4 epochs x 10 steps x 50 positions a step x 2e6 FLOPs each, at 1e8 FLOP/s; 30 examples scored 4 times.
     forward = 2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2
-    assert found.flops == 4 * 10 * 50 * 2e6 + 30 * 5 * 50 * forward
+    assert found.flops == 4 * 10 * 50 * 2e6 + 30 * 4 * 50 * forward
     assert found.seconds == pytest.approx(found.flops / 1e8 + 7)
     assert found.basis == "scaled"
 
@@ -97,11 +97,11 @@ def test_a_stated_rate_and_counted_flops_are_an_assumption(suite):
     device = stated_device("H100=1e9", None)
     found = estimate(suite, ONE, device=device)
     forward = 2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2
-    # One forward and one backward pass, which is two; 2 epochs of 100 examples of 50 positions; 3 evaluations.
-    assert found.flops == 3 * forward * 2 * 100 * 50 + forward * 3 * 30 * 50
+    # One forward and one backward pass, which is two; 2 epochs of 100 examples of 50 positions; 2 evaluations.
+    assert found.flops == 3 * forward * 2 * 100 * 50 + forward * 2 * 30 * 50
     assert (found.seconds, found.basis) == (found.flops / 1e9, "assumed")
     twice = estimate(suite, Cell("one", "r-drop", "rte", 0), device=device)
-    assert twice.flops == 6 * forward * 2 * 100 * 50 + forward * 3 * 30 * 50
+    assert twice.flops == 6 * forward * 2 * 100 * 50 + forward * 2 * 30 * 50
 
 
 def test_passes_are_those_of_the_cells_own_settings(suite, tmp_path):

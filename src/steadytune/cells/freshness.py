@@ -70,7 +70,8 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
         suite: the suite as it now is.
         deep: read and hash everything again, and compute all scores again.
         scores: compute scores again from the predictions; what was found by that once is remembered anyway.
-        as_recorded: do not compare code, inputs and new settings: a recorded suite is of the code that it names.
+        as_recorded: do not compare code, inputs, new settings and `evaluate_epochs`: a recorded suite is of the code
+            that it names.
     """
     judges = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
     found = [judges.judge(cell) for cell in suite.cells]
@@ -110,8 +111,8 @@ class _Judge:
         record = json.loads(path.read_text(encoding="utf-8"))
         spec = self.suite.spec(cell)
         for why in differences(spec.to_dict(), record["spec"]):
-            # The code of a recorded suite did not have settings that are new since.
-            if not (self.as_recorded and why.endswith(NEW)):
+            # The code of a recorded suite did not have settings that are new since; no prediction depends on the other.
+            if not (self.as_recorded and (why.endswith(NEW) or why.startswith("protocol.evaluate_epochs "))):
                 return CellStatus(cell, "stale", why, "settings", record)
         if refuted := self._refuted(cell, path, folder, spec):
             return CellStatus(cell, "quarantined", refuted)

@@ -179,12 +179,14 @@ def _train_and_evaluate(
         method.prepare(setup)
     initial_weights = weights_digest(encoder)
     own = material.evaluations[spec.task].batcher
+    after_epoch: dict[str, Predictions] = {}
 
     def on_epoch() -> dict[str, float]:
         if not spec.protocol.evaluate_epochs:
             return {}
         with meter.phase("evaluate"):
-            scores = predict(encoder, own, precision).evaluate(task, task)
+            after_epoch[spec.task] = predict(encoder, own, precision)
+            scores = after_epoch[spec.task].evaluate(task, task)
         return {task.metric: scores["metrics"][task.metric]}
 
     with meter.phase("train"), termination() as interrupted:
@@ -206,7 +208,8 @@ def _train_and_evaluate(
     outcome.training = _training(material, fitted, initial_weights, first_order)
     with meter.phase("evaluate"):
         for name, found in material.evaluations.items():
-            outcome.predictions[name] = predict(encoder, found.batcher, precision)
+            # The last epoch ends the training: what was predicted after it is the final model's.
+            outcome.predictions[name] = after_epoch.get(name) or predict(encoder, found.batcher, precision)
             scores = outcome.predictions[name].evaluate(task, found.task, spec.protocol.collapse)
             kind = "in_domain" if name == spec.task else "transfer"
             outcome.evaluations.append(_evaluation(name, kind, scores, found))

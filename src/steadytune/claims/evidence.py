@@ -19,6 +19,8 @@ class Analysis:
     """Leave out pairs with a run that gives one answer for every example, on their own task alone."""
     with_diverged: bool = False
     """A diverged run counts as the majority class, instead of leaving its seed out."""
+    best_epoch: bool = False
+    """Each run counts with its best epoch on the reported set, instead of the last."""
     without_task: str | None = None
     test: Test = "its own"
     """Of mean differences."""

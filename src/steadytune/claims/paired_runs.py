@@ -16,6 +16,7 @@ from steadytune.claims.examples import Examples
 from steadytune.claims.statistics import constant
 from steadytune.layout import record_path
 from steadytune.results.costs import MEASURES
+from steadytune.results.epochs import best_epochs
 from steadytune.results.model import Results
 from steadytune.results.scores import ABSENT, Score
 from steadytune.results.selection import select
@@ -40,6 +41,7 @@ class PairedRuns:
     def __init__(self, suite: Suite, results: Results, analysis: Analysis) -> None:
         self.suite, self.results, self.analysis = suite, results, analysis
         self.selected = select(results, analysis.rule, every=True)
+        self._epochs: dict[tuple[str, str, str], dict[int, float]] = {}
 
     @cached_property
     def planned(self) -> dict[tuple[str, str, str], list[Cell]]:
@@ -70,6 +72,8 @@ class PairedRuns:
         if analysis.without_task is not None:
             tasks = {stratum.task for stratum in PairedRuns(self.suite, self.results, PRIMARY)._strata(claim)}
             return analysis.without_task in tasks and len(tasks) > 1
+        if analysis.best_epoch:
+            return not isinstance(claim, Cost) and self._has_epochs(claim, strata)
         if analysis.test != "its own":
             of_scores = isinstance(claim, Difference | Gain | NotWorse | Equivalent)
             several = analysis.test != "by seed" or len(strata) > 1
@@ -82,6 +86,18 @@ class PairedRuns:
         keys = [key for key in self._keys(claim, strata) if self.selected.choices.get(key, 1) > 1]
         there = analysis.rule != "nested" or all(key in self.selected.held_out for key in keys)
         return bool(keys) and there and analysis.rule not in (None, self.suite.file.selection)
+
+    def _has_epochs(self, claim: Comparison, strata: Iterable[Stratum]) -> bool:
+        """Whether the claim is about scores on the own set alone, and every run that has one recorded its epochs."""
+        if isinstance(claim, Difference) and (claim.sets or claim.reading != "headline"):
+            return False
+        found = [(self._best_epochs(key), self.side(key[1]).score(*key)) for key in self._keys(claim, strata)]
+        return bool(found) and all(score and best.keys() == score.points.keys() for best, score in found)
+
+    def _best_epochs(self, key: tuple[str, str, str]) -> dict[int, float]:
+        if key not in self._epochs:
+            self._epochs[key] = best_epochs(self.side(key[1]), *key)
+        return self._epochs[key]
 
     def _strata(self, claim: Comparison) -> tuple[Stratum, ...]:
         found = []
@@ -193,6 +209,8 @@ class PairedRuns:
             columns = [self._two_way_points(results, key, name) for name in names] or [{}]
         else:
             columns = [self._points(results.score(*key, name)) for name in names] or [{}]
+        if self.analysis.best_epoch:
+            columns = [self._best_epochs(key)]
         shared = set.intersection(*map(set, columns))
         return {seed: sum(column[seed] for column in columns) / len(columns) for seed in shared}
 

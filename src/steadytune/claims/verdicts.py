@@ -28,6 +28,7 @@ from steadytune.suite.variants import base, stand_for
 SENSITIVITY = (
     Analysis("nested selection", rule="nested"),
     Analysis("selection on the reported set", rule="published"),
+    Analysis("best epoch of each run", best_epoch=True),
     Analysis("without degenerate runs", without_degenerate=True),
     Analysis("diverged runs as majority class", with_diverged=True),
     Analysis("ranks", test="ranks"),

@@ -145,9 +145,18 @@ class Estimator:
         # A transfer set whose size is not known is left out: the largest are known.
         return sum(filter(None, rows)) + epochs * rows[0]
 
+    def _epochs(self, spec: Spec) -> int:
+        """Passes over the training split, the last of which `steps` may cut short."""
+        protocol, rows = spec.protocol, self.sizes.rows(spec.tasks[spec.task], "train")
+        if protocol.steps is None:
+            return protocol.epochs
+        kept = (1 - protocol.holdout) * rows if rows else math.inf
+        return max(1, math.ceil(protocol.steps * protocol.batch_size / kept))
+
     def _evaluation_flops(self, spec: Spec) -> float:
         shape, protocol = self.sizes.shape(spec.model), spec.protocol
-        rows = self._evaluation_rows(spec, protocol.epochs if protocol.evaluate_epochs and not protocol.steps else 0)
+        # The last epoch's are the final ones.
+        rows = self._evaluation_rows(spec, self._epochs(spec) - 1 if protocol.evaluate_epochs else 0)
         if shape is None:
             return math.nan
         return rows * protocol.max_length * shape.forward_flops(protocol.max_length)

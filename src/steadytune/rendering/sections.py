@@ -43,14 +43,14 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "results",
         "Results",
-        items=(
-            "table main",
-            "table comparisons",
-            "figure seed-spread",
-            "table variants",
-            "table selection",
-            "table calibration",
-        ),
+        items=("table main", "table comparisons", "figure seed-spread", "table variants", "table calibration"),
+    ),
+    Section(
+        "selection",
+        "What is a chosen number worth?",
+        "The same runs, printed in the usual ways: the best epoch, the best of the seeds, their median, the best point "
+        "of a grid. docs/selection.md says how to read it.",
+        ("table optimism", "figure optimism", "figure expected-best", "table readings", "table selection"),
     ),
     Section(
         "pretraining",

@@ -1,0 +1,177 @@
+"""How much higher a score is printed than another run would have, for the usual ways of choosing what to print.
+
+All of them are read from the same runs: the best epoch of each run, the best of the seeds, their median, the best point
+of a grid. Tasks count equally; intervals, 95 %, are over other seeds on the same tasks and evaluation examples. Those
+of a mean are t intervals; those of a best run or a median are exact for normal scores.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from scipy import integrate, special, stats
+
+from steadytune.claims.statistics import LEVEL, combined, stratified_mean
+from steadytune.results.epochs import by_other_seeds, epoch_scores
+from steadytune.results.model import Results
+from steadytune.results.selection import select
+
+DRAWS = 20_000
+WAYS = {
+    "stopping": "epoch by other seeds",
+    "best_epoch": "best epoch",
+    "median": "median of seeds",
+    "best_seed": "best seed",
+    "best_seed_and_epoch": "best seed and epoch",
+    "grid": "best grid point",
+}
+"""The fields of `Optimism`, as tables call them."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A difference in points, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Optimism:
+    """One method on one encoder, over the tasks on which it has two runs or more; None: nothing tells it."""
+
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    """Runs with a score on each task."""
+    last: float
+    """The mean over seeds after the last epoch: what this project reports."""
+    stopping: Gain | None = None
+    """The mean over seeds after the epoch that is best for the other seeds, minus `last`: what stopping early gives."""
+    best_epoch: Gain | None = None
+    """The mean of each run's best epoch, minus that after the epoch that is best for the other seeds."""
+    median: Gain | None = None
+    """The median run minus the mean."""
+    best_seed: Gain | None = None
+    """The best run minus the mean."""
+    best_seed_and_epoch: Gain | None = None
+    """The best run at its best epoch, minus `last`."""
+    grid: Gain | None = None
+    """The point of a grid that is best on the reported set, minus the one that other seeds choose on held-out data."""
+    points: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    """Task -> the runs' scores."""
+
+
+def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
+    """(encoder, method) -> how optimistic each way of reporting is; results with every variant of a grid."""
+    shown, published = select(results), select(results, "published")
+    nested = select(results, "nested") if results.held_out else None
+    found = {}
+    for encoder in shown.encoders:
+        for method in shown.methods_of(encoder):
+            scores = {task: shown.score(encoder, method, task) for task in shown.tasks_of(encoder)}
+            points = {t: np.array(list(s.points.values())) for t, s in scores.items() if s and len(s.points) > 1}
+            if not points:
+                continue
+            curves = [np.array(list(epoch_scores(shown, encoder, method, task).values())) for task in points]
+            whole = all(len(curve) == len(runs) for curve, runs in zip(curves, points.values(), strict=True))
+            choices = _choices(published, nested, encoder, method)
+            found[encoder, method] = Optimism(
+                tasks=tuple(points),
+                seeds=tuple(map(len, points.values())),
+                last=float(np.mean([runs.mean() for runs in points.values()])),
+                median=median_gain(list(points.values())),
+                best_seed=best_gain(list(points.values()), list(points.values())),
+                grid=mean_gain(choices) if choices else None,
+                points=points,
+                **(_of_epochs(curves) if whole else {}),
+            )
+    return found
+
+
+def _of_epochs(curves: Sequence[np.ndarray]) -> dict[str, Gain]:
+    """The gains that epochs tell; a curve is (runs, epochs) of a task."""
+    last, best = [curve[:, -1] for curve in curves], [curve.max(axis=1) for curve in curves]
+    honest = [by_other_seeds(curve) for curve in curves]
+    return {
+        "stopping": mean_gain([one - other for one, other in zip(honest, last, strict=True)]),
+        "best_epoch": mean_gain([one - other for one, other in zip(best, honest, strict=True)]),
+        "best_seed_and_epoch": best_gain(best, last),
+    }
+
+
+def _choices(published: Results, nested: Results | None, encoder: str, method: str) -> list[np.ndarray]:
+    """Published minus nested at each seed, for each task on which the method has a grid of two points or more."""
+    found = []
+    for task in published.tasks_of(encoder) if nested else ():
+        sides = [side.score(encoder, method, task) for side in (published, nested) if side]
+        if published.choices.get((encoder, method, task), 1) > 1 and all(sides):
+            one, other = (side.points for side in sides if side)
+            shared = np.array([one[seed] - other[seed] for seed in one if seed in other])
+            found += [shared] if len(shared) > 1 else []
+    return found
+
+
+def mean_gain(differences: Iterable[np.ndarray]) -> Gain:
+    """The mean over tasks of paired differences, (runs,) for each task, two or more."""
+    rows = list(differences)
+    table = np.full((len(rows), max(map(len, rows))), np.nan)
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = row
+    found = stratified_mean(table)
+    return Gain(found.mean, *found.interval())
+
+
+def median_gain(runs: Sequence[np.ndarray]) -> Gain:
+    """The median minus the mean, averaged over tasks."""
+    value = float(np.mean([np.median(row) - row.mean() for row in runs]))
+    sizes = np.array(list(map(len, runs)))
+    variances = np.array([normal_order(len(row))[1] * row.var(ddof=1) for row in runs])
+    error, df = combined(variances, sizes - 1.0)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
+    return Gain(value, value - reach, value + reach)
+
+
+def best_gain(runs: Sequence[np.ndarray], base: Sequence[np.ndarray], *, seed: int = 0) -> Gain:
+    """The best of a task's runs minus the mean of `base`, averaged over tasks.
+
+    The interval is of the expected gain of that many runs, c x sigma for normal scores, where c is the expected largest
+    of so many standard normal numbers: sigma is drawn as its chi-square interval has it, the mean of the difference
+    between `runs` and `base` as its t interval has it.
+
+    Args:
+        runs: (runs,) for each task.
+        base: the same runs, read in another way.
+        seed: of the draws.
+    """
+    rng, drawn, value = np.random.default_rng(seed), np.zeros(DRAWS), 0.0
+    for row, other in zip(runs, base, strict=True):
+        df, shift = len(row) - 1, row - other
+        drawn += normal_order(len(row))[0] * row.std(ddof=1) * np.sqrt(df / rng.chisquare(df, DRAWS))
+        drawn += shift.mean() + shift.std(ddof=1) / len(row) ** 0.5 * rng.standard_t(df, DRAWS)
+        value += float(row.max() - other.mean())
+    low, high = np.quantile(drawn / len(runs), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Gain(value / len(runs), float(low), float(high))
+
+
+@cache
+def normal_order(runs: int) -> tuple[float, float]:
+    """Of so many standard normal numbers: the expected largest, and the variance of median minus mean."""
+
+    def density(x: float) -> float:
+        return x * runs * stats.norm.pdf(x) * stats.norm.cdf(x) ** (runs - 1)
+
+    drawn = np.random.default_rng(0).standard_normal((100_000, runs))
+    return float(integrate.quad(density, -8, 8)[0]), float((np.median(drawn, axis=1) - drawn.mean(axis=1)).var())
+
+
+def expected_best(scores: np.ndarray) -> np.ndarray:
+    """The expected highest of 1, 2, …, n tries out of n scores, (n,), without replacement.
+
+    Dodge et al. 2019 (Show Your Work) draw with replacement, which is too low; this is the unbiased form (Tang et al.
+    2020, Showing Your Work Doesn't Always Work).
+    """
+    ordered, n = np.sort(scores), len(scores)
+    below = np.arange(n)
+    return np.array([(special.comb(below, k - 1) * ordered).sum() / special.comb(n, k) for k in range(1, n + 1)])

@@ -1,0 +1,115 @@
+"""What a printed number would be worth if it were chosen in one of the usual ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from steadytune.claims.judged import Judged, judged_of
+from steadytune.rendering.claims import verdict_text
+from steadytune.rendering.entries import block_title
+from steadytune.rendering.table import NOTHING, Block, Table, number
+from steadytune.rendering.tables.registry import table
+from steadytune.results.model import Results
+from steadytune.text import extent
+
+if TYPE_CHECKING:
+    from steadytune.claims.optimism import Gain, Optimism
+
+NOTES = (
+    "Points, averaged over the tasks on which a method has two runs or more. Differences with their 95 % interval over "
+    "other seeds, on the same tasks and evaluation examples.",
+    "Last epoch: the mean over seeds after the last epoch, which the other tables report. Epoch by other seeds: what "
+    "is gained if each run stops at the epoch that is best for the other seeds; another run would gain it too.",
+    "Best epoch: each run at its own best epoch, above that: optimism. Median and best seed: that run minus the mean "
+    "of the seeds. Best seed and epoch: the best run at its best epoch, above the last epoch's mean.",
+    "Best grid point: chosen on the reported set, above the point that the other seeds choose on held-out data.",
+    "Intervals of the best seed are those of the expected gain of as many normal scores. docs/selection.md has more.",
+)
+
+
+@table("optimism", every_variant=True, empty="No method has two runs.")
+def optimism(results: Results) -> Table:
+    """Method x way of choosing what to print: how much higher than another run it is."""
+    from steadytune.claims.optimism import WAYS, optimism_of
+
+    found = optimism_of(results)
+    blocks, data = [], []
+    for encoder in results.encoders:
+        rows = []
+        for (of, method), item in found.items():
+            if of == encoder:
+                gains = {way: getattr(item, way) for way in WAYS}
+                rows.append((method, number(item.last), extent(set(item.seeds)), *map(gain_text, gains.values())))
+                data.append({"encoder": encoder, "method": method} | _numbers(item, gains))
+        if rows:
+            blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
+    return Table(
+        name="optimism",
+        title="What is a chosen number worth?",
+        caption="The same runs, printed in the usual ways: how far each is above what another run would have.",
+        columns=("Method", ("Last epoch", "mean"), "Seeds", *(way[:1].upper() + way[1:] for way in WAYS.values())),
+        blocks=tuple(blocks),
+        notes=NOTES,
+        data=tuple(data),
+    )
+
+
+def gain_text(gain: Gain | None) -> str:
+    """`+1.2 [0.3, 2.1]`, or a dash."""
+    return f"{number(gain.value, sign=True)} [{number(gain.low)}, {number(gain.high)}]" if gain else NOTHING
+
+
+def _numbers(item: Optimism, gains: dict[str, Gain | None]) -> dict[str, object]:
+    values: dict[str, object] = {"tasks": len(item.tasks), "seeds": min(item.seeds), "last": item.last}
+    for way, gain in gains.items():
+        numbers = (gain.value, gain.low, gain.high) if gain else ("", "", "")
+        values |= dict(zip((way, f"{way}_low", f"{way}_high"), numbers, strict=True))
+    return values
+
+
+ANALYSES = ("best epoch of each run", "selection on the reported set", "nested selection")
+RUNS = {"mean": "Mean", "median": "Median", "best": "Best seed"}
+
+
+@table("readings", every_variant=True, empty="This suite judges no claim about a difference.")
+def readings(results: Results) -> Table:
+    """Every claim about a difference, as the usual ways of choosing what to print would have it."""
+    rows, data, flips = [], [], dict.fromkeys((*ANALYSES, "median", "best"), 0)
+    for claim in judged_of(results):
+        if claim.statistic != "difference" or not claim.finding or not claim.details:
+            continue
+        gaps = {name: _gap(claim, name) for name in RUNS}
+        verdicts = {name: view.verdict for name, view in claim.sensitivity.items() if name in ANALYSES}
+        for name in flips:
+            flips[name] += verdicts.get(name, claim.verdict) != claim.verdict
+            flips[name] += name in gaps and (gaps[name] > 0) != (gaps["mean"] > 0)
+        others = [verdicts.get(name, NOTHING) for name in ANALYSES]
+        rows.append((claim.id, verdict_text(claim), *others, *(number(gap, sign=True) for gap in gaps.values())))
+        data.append({"id": claim.id, "verdict": claim.verdict, **dict(zip(ANALYSES, others, strict=True)), **gaps})
+    told = [f"{count} by {name}" for name, count in flips.items() if name in ANALYSES and count]
+    turned = [f"{flips[name]} by the {RUNS[name].lower()}" for name in ("median", "best") if flips[name]]
+    return Table(
+        name="readings",
+        title="Which verdicts would flip?",
+        caption="Claims about a difference, judged by the same rule on scores that were chosen.",
+        columns=("Claim", "Verdict", *(name[:1].upper() + name[1:] for name in ANALYSES), *RUNS.values()),
+        blocks=(Block(tuple(rows)),) if rows else (),
+        align="wwwwwrrr",
+        notes=(
+            "Verdicts: by the last epoch and the suite's own selection; if every run counted with its best epoch; if "
+            "points of a grid were chosen on the reported set; and on held-out data. A dash: it could change nothing.",
+            "Points: the difference of the two sides' means, medians and best seeds, on average over tasks, as a paper "
+            "prints it without a test.",
+            f"Other verdicts: {', '.join(told) or 'none'}. Another sign than that of the mean: "
+            f"{', '.join(turned) or 'none'}.",
+        ),
+        data=tuple(data),
+    )
+
+
+def _gap(claim: Judged, name: str) -> float:
+    """First minus second by a summary of the runs, against the least favourable baseline, on average over tasks."""
+    assert claim.finding is not None, "only claims with a finding are asked"
+    sides = [of for of in claim.details if of.against == claim.finding.against]
+    gaps = [getattr(of.first, name) - getattr(of.second, name) for of in sides]
+    return (1 if claim.direction == "higher" else -1) * sum(gaps) / len(gaps)

@@ -1,0 +1,140 @@
+"""What the usual ways of choosing a number add to it: by hand, by enumeration, and how often the intervals cover."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from synthetic import Grid
+from test_verdicts import claim, values, world  # noqa: F401 (a fixture)
+
+from steadytune.claims.judged import write_judged
+from steadytune.claims.optimism import best_gain, expected_best, mean_gain, median_gain, normal_order, optimism_of
+from steadytune.claims.verdicts import judge
+from steadytune.layout import history_path
+from steadytune.rendering.figures import draw
+from steadytune.rendering.tables import make_table
+from steadytune.results.epochs import by_other_seeds
+from steadytune.results.loading import load_or_empty, load_results
+from steadytune.results.selection import select
+from steadytune.suite.cell import Cell
+
+
+def write_curves(folder, curves):
+    """Replace histories: (method, seed) -> points by epoch on mini-rte."""
+    for (method, seed), points in curves.items():
+        lines = [f"{epoch},{epoch},0.5,0,{value / 100}" for epoch, value in enumerate(points, 1)]
+        path = history_path(folder, Cell("mini", method, "mini-rte", seed))
+        path.write_text("\n".join(["epoch,step,train_loss,learning_rate,accuracy", *lines]) + "\n")
+
+
+CURVES = {("vanilla", 0): (60, 70, 64), ("vanilla", 1): (61, 63, 66), ("vanilla", 2): (62, 65, 68)}
+GRID = Grid(methods=("vanilla",), values=values("vanilla", "mini-rte", *(curve[-1] for curve in CURVES.values())))
+
+
+def audited(tmp_path, grid=GRID, curves=CURVES):
+    folder = grid.write(tmp_path)
+    write_curves(folder, curves)
+    return load_results(folder, grid.suite)
+
+
+def test_each_way_of_choosing_by_hand(tmp_path):
+    found = optimism_of(audited(tmp_path))["mini", "vanilla"]
+    assert (found.tasks, found.seeds, found.last) == (("mini-rte",), (3,), pytest.approx(66))
+    # The others are best after epoch 3 (67), 2 (67.5 against 66) and 2 (66.5 against 65).
+    assert found.stopping.value == pytest.approx((64 + 63 + 65) / 3 - 66)
+    assert found.best_epoch.value == pytest.approx((70 + 66 + 68) / 3 - 64)
+    assert (found.median.value, found.best_seed.value) == (pytest.approx(0), pytest.approx(2))
+    assert found.best_seed_and_epoch.value == pytest.approx(70 - 66)
+    assert found.grid is None
+    assert found.best_seed.low > 0
+
+
+def test_runs_without_every_epoch_tell_nothing_about_epochs(tmp_path):
+    found = optimism_of(audited(tmp_path, curves={**CURVES, ("vanilla", 1): (61, 66)}))["mini", "vanilla"]
+    assert (found.stopping, found.best_epoch, found.best_seed_and_epoch) == (None, None, None)
+    assert found.best_seed.value == pytest.approx(2)
+    once = {name: curve[-1:] for name, curve in CURVES.items()}
+    assert optimism_of(audited(tmp_path / "once", curves=once))["mini", "vanilla"].best_epoch is None
+
+
+def test_an_epoch_is_chosen_by_the_other_runs():
+    assert by_other_seeds(np.array([[9.0, 1, 1], [0, 3, 2], [0, 3, 2]])).tolist() == [1, 0, 0]
+
+
+def test_the_grids_optimism_is_published_minus_nested(tmp_path):
+    weak, strong = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
+    reported, held_out = {weak: (70, 71, 72), strong: (66, 67, 69)}, {weak: 0.60, strong: 0.65}
+    grid = Grid(
+        methods=(weak, strong),
+        values=values(weak, "mini-rte", *reported[weak]) | values(strong, "mini-rte", *reported[strong]),
+        held_out={("mini", name, "mini-rte", seed): held_out[name] for name in reported for seed in range(3)},
+    )
+    results = load_results(grid.write(tmp_path), replace(grid.suite, selection="nested"))
+    assert optimism_of(results)["mini", "hype-n"].grid.value == pytest.approx((4 + 4 + 3) / 3)
+    assert select(results).score("mini", "hype-n", "mini-rte").mean == pytest.approx((66 + 67 + 69) / 3)
+
+
+def test_the_expected_best_of_k_is_the_mean_over_all_choices_of_k():
+    scores = np.array([3.0, 8, 1, 5, 5])
+    expected = [np.mean([max(chosen) for chosen in combinations(scores, k)]) for k in range(1, 6)]
+    assert expected_best(scores).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("runs", "largest", "median"), [(2, 0.5642, 0), (3, 0.8463, 0.1154), (5, 1.1630, 0.0868)])
+def test_order_statistics_of_normal_numbers(runs, largest, median):
+    """Tables of the expected largest, and of the variance of the median minus that of the mean, 1 / n."""
+    assert normal_order(runs)[0] == pytest.approx(largest, abs=1e-4)
+    assert normal_order(runs)[1] == pytest.approx(median, abs=2e-3)
+
+
+def test_the_intervals_cover_in_95_of_100_suites():
+    generator, sd = np.random.default_rng(5), np.array([1.0, 4.0])
+    truth = normal_order(4)[0] * sd.mean()
+    covered = np.zeros(3)
+    for _ in range(300):
+        runs = list(generator.standard_normal((2, 4)) * sd[:, None])
+        gains = best_gain(runs, runs), median_gain(runs), mean_gain(runs)
+        covered += [gain.low <= value <= gain.high for gain, value in zip(gains, (truth, 0, 0), strict=True)]
+    # Three standard errors are 0.038.
+    assert (covered / 300).min() > 0.912
+
+
+def test_a_verdict_by_the_best_epoch_stands_beside_that_by_the_last(world):  # noqa: F811
+    last = {"vanilla": 60.0 + np.arange(12) % 3, "hype-n": 60.5 + np.arange(12) % 3}
+    cells = values("vanilla", "mini-rte", *last["vanilla"]) | values("hype-n", "mini-rte", *last["hype-n"])
+    grid = Grid(seeds=12, values=cells)
+    suite = world.build(grid, claim("gain", tasks=["mini-rte"], margin=0.4))
+    # At their best epochs the two are the same, up to the sign.
+    curves = {(name, seed): (value + (name == "vanilla") * (0.5 + 0.1 * (-1) ** seed), value)
+              for name, points in last.items() for seed, value in enumerate(points)}  # fmt: skip
+    write_curves(world.results, curves)
+    (judged,) = judge(suite, load_or_empty(suite))
+    view = judged.sensitivity["best epoch of each run"]
+    assert judged.verdict == "reproduced"
+    assert view.verdict == "not reproduced"
+    assert view.finding.effect == pytest.approx(0, abs=1e-9)
+    write_judged(world.results, "demo", (judged,))
+    table = make_table("readings", load_or_empty(suite))
+    ((name, verdict, best, *_, mean, median, seed),) = table.blocks[0].rows
+    assert (name, best) == ("gain", "not reproduced")
+    assert verdict.startswith("reproduced")
+    assert (mean, median, seed) == ("+0.5", "+0.5", "+0.5")
+    assert "1 by best epoch of each run" in table.notes[-1]
+
+
+def test_the_table_and_the_figures_show_every_method(tmp_path):
+    results = audited(tmp_path)
+    table = make_table("optimism", results)
+    ((method, last, seeds, *gains),) = table.blocks[0].rows
+    assert (method, last, seeds) == ("vanilla", "66.0", "3")
+    assert gains[0].startswith("−2.0 [")
+    assert gains[-1] == "–"
+    assert table.data[0]["best_epoch"] == pytest.approx(4)
+    axes = draw("expected-best", results).axes
+    curves = [line.get_ydata().tolist() for line in axes[0].lines if len(line.get_ydata()) == 3]
+    assert curves[0] == pytest.approx([66, 67 + 1 / 3, 68])
+    assert [one.get_title(loc="left") for one in draw("optimism", results).axes][:2] == [
+        "epoch by other seeds",
+        "best epoch",
+    ]
