@@ -82,6 +82,7 @@ def stage(options: argparse.Namespace) -> int:
     """Fetch and verify a suite's data sets and encoders."""
     from steadytune.encoders.architectures import check_supported
     from steadytune.layout import staged_folder
+    from steadytune.pretraining.settings import pretrained_otherwise
     from steadytune.store.bundle import pack, unpack
     from steadytune.store.checking import check_staged
     from steadytune.store.imports import Imports
@@ -103,7 +104,7 @@ def stage(options: argparse.Namespace) -> int:
     if (options.source or options.check) and (options.glue or options.encoders):
         raise SteadyTuneError("--check and --from bring nothing from --glue or --encoders: stage with those first")
     if options.source:
-        unpack(options.source, suite, lock)
+        unpack(options.source, suite, lock, pretrained_otherwise)
     if options.source or options.check:
         findings = []
         for finding in inspect(items, suite, lock):

@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from locks import pins
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import LOCK
+from steadytune.pretraining.settings import Settings, pretrained_otherwise
 from steadytune.store.bundle import MANIFEST, pack, unpack
 from steadytune.store.inventory import Item
 from steadytune.store.lock import load_lock
@@ -32,6 +34,7 @@ def table(*columns: str) -> bytes:
     return buffer.getvalue()
 
 
+ROOT = Path(__file__).resolve().parents[2]
 RTE_FILE = table("sentence1", "sentence2")
 FILES = {
     "datasets/nyu-mll/glue/rte": {"train-00000-of-00001.parquet": RTE_FILE, "validation.parquet": RTE_FILE},
@@ -248,14 +251,27 @@ def trained(project: Path) -> Path:
     lock = yaml.safe_load(LOCK.read_text())
     lock["models"]["own/mini"] = {"pretrained": {"config": "config/own.yaml"}}
     LOCK.write_text(yaml.safe_dump(lock))
-    (project / "config/own.yaml").write_text("corpus: nyu-mll/glue/qnli\n")
+    own = yaml.safe_load((ROOT / "config/encoders/mini.yaml").read_text()) | {"corpus": "nyu-mll/glue/qnli"}
+    (project / "config/own.yaml").write_text(yaml.safe_dump(own))
     value = SUITE | {"encoders": {"tiny": {"model": "own/mini"}}, "transfer": {"rte": []}}
     (project / "demo.yaml").write_text(yaml.safe_dump(value))
     folder = project / "store/models/own/mini"
     folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(b"trained")
-    write_receipt(folder, Receipt("pretrained", "text", None, "generated", measure_all(folder, ["model.safetensors"])))
+    settings = Settings.model_validate(own).model_dump(mode="json")
+    (folder / "pretraining.json").write_text(json.dumps({"settings": settings, "minutes": None}))
+    for name in set(TRAINED) - {"pretraining.json"}:
+        (folder / name).write_bytes(b"trained")
+    seal(folder)
     return folder
+
+
+TRAINED = ("config.json", "model.safetensors", "pretraining.json", "tokenizer.json")
+
+
+def seal(folder: Path, source: str = "pretrained", pinned_by: str = "generated", more: tuple[str, ...] = ()) -> None:
+    """Write the receipt of the trained encoder."""
+    files = measure_all(folder, [*TRAINED, *more])
+    write_receipt(folder, Receipt(source, "nyu-mll/glue/qnli", None, pinned_by, files))
 
 
 def test_an_encoder_that_the_workflow_trained_is_bundled_with_the_text_that_it_needs(
@@ -264,17 +280,155 @@ def test_an_encoder_that_the_workflow_trained_is_bundled_with_the_text_that_it_n
     path = bundle(project)
     monkeypatch.chdir(other)
     assert main(["stage", "demo.yaml", "--from", str(path)]) == 0
-    assert verify(other / "store/models/own/mini") == read_receipt(trained)
+    receipt = verify(other / "store/models/own/mini")
+    assert receipt.files == read_receipt(trained).files
+    assert (receipt.source, receipt.pinned_by) == ("bundle", "bundle")
     assert (other / "store/datasets/nyu-mll/glue/qnli" / RECEIPT).is_file()
 
 
 def test_an_encoder_from_elsewhere_is_not_taken_for_one_that_the_workflow_trained(
     project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_receipt(trained, Receipt("hub", "some/where", None, "stage", measure_all(trained, ["model.safetensors"])))
+    seal(trained, "hub", "stage")
     path = bundle(project)
     monkeypatch.chdir(other)
     assert "models/own/mini: not what the lock says" in refused_bundle(path)
+
+
+def test_weights_whose_receipt_claims_the_locks_word_are_from_a_bundle(
+    project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (trained / "model.safetensors").write_bytes(b"halved")
+    seal(trained, pinned_by="lock")
+    path = bundle(project)
+    monkeypatch.chdir(other)
+    assert main(["stage", "demo.yaml", "--from", str(path)]) == 0
+    receipt = read_receipt(other / "store/models/own/mini")
+    assert (receipt.source, receipt.pinned_by) == ("bundle", "bundle")
+    assert read_receipt(other / "store/datasets/nyu-mll/glue/qnli").pinned_by == "lock"
+    assert f"models/own/mini: only the maker of {path} vouches" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["settings", "minutes", "damaged", "more", "less"])
+def test_an_encoder_that_was_trained_otherwise_is_refused(
+    project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    record = json.loads((trained / "pretraining.json").read_text())
+    match fault:
+        case "settings":
+            record["settings"]["seed"] += 1
+        case "minutes":
+            record["minutes"] = 3.0
+        case "damaged":
+            record = []
+        case "more":
+            (trained / "notes.txt").write_text("extra")
+    (trained / "pretraining.json").write_text(json.dumps(record))
+    seal(trained, more=("notes.txt",) if fault == "more" else ())
+    if fault == "less":
+        files = measure_all(trained, ["config.json", "model.safetensors"])
+        write_receipt(trained, Receipt("pretrained", "text", None, "generated", files))
+    path = bundle(project)
+    monkeypatch.chdir(other)
+    assert "models/own/mini: not what the lock says" in refused_bundle(path)
+
+
+def unpin(where: str) -> None:
+    """Let the lock have an entry from the hub alone, without hashes."""
+    lock = yaml.safe_load(LOCK.read_text())
+    kind, _, key = where.partition("/")
+    files = {name: {} for name in lock[kind][key]["local"]["files"]}
+    lock[kind][key] = {"hub": {"repo": "a/b", "unpinned": True, "files": files}}
+    LOCK.write_text(yaml.safe_dump(lock))
+
+
+@pytest.mark.parametrize("claim", [("hub", "a/b", "c" * 40, "stage"), ("hub", "a/b", "c" * 40, "lock")])
+def test_unpinned_files_of_a_bundle_are_its_makers_word(
+    project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, claim: tuple
+) -> None:
+    main(["stage", "demo.yaml"])
+    folder = project / "store" / RTE
+    write_receipt(folder, Receipt(*claim, read_receipt(folder).files))
+    path = project / "suite.tar"
+    pack([Item("datasets", "nyu-mll/glue/rte")], project / "store", path)
+    unpin(RTE)
+    value = SUITE | {"sources": {"order": ["hub", "local"], "local": "elsewhere"}}
+    (project / "demo.yaml").write_text(yaml.safe_dump(value))
+    monkeypatch.chdir(other)
+    if claim[-1] == "lock":
+        assert RTE in refused_bundle(path)
+        return
+    unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK), pretrained_otherwise)
+    receipt = read_receipt(other / "store" / RTE)
+    assert (receipt.source, receipt.pinned_by) == ("bundle", "bundle")
+    assert main(["stage", "demo.yaml", "datasets", "nyu-mll/glue/rte", "--check"]) == 0
+    assert main(["stage", "demo.yaml", "datasets", "nyu-mll/glue/rte"]) == 0  # asks no hub
+    assert read_receipt(other / "store" / RTE) == receipt
+
+
+def test_unpinned_entry_that_the_suite_does_not_read_is_refused(
+    project: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = imported(project, RTE, GLUE_FILES)
+    value = SUITE | {"grid": [SUITE["grid"][0] | {"tasks": ["qnli"]}], "transfer": {}}
+    lock = yaml.safe_load(LOCK.read_text())
+    files = lock["datasets"]["nyu-mll/glue/qnli"]["local"]["files"]
+    files["train-00000-of-00001.parquet"] = next(iter(files.values()))
+    LOCK.write_text(yaml.safe_dump(lock))
+    (project / "demo.yaml").write_text(yaml.safe_dump(value))
+    monkeypatch.chdir(other)
+    assert f"{RTE}: demo.yaml does not read it" in refused_bundle(path)
+
+
+def test_rows_that_are_not_those_of_the_receipt_are_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").symlink_to(root / "config")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo.yaml").write_text((root / "config/mini.yaml").read_text())
+    folder = tmp_path / "elsewhere/datasets/steadytune/mini/corpus"
+    folder.mkdir(parents=True)
+    name = "train-00000-of-00001.parquet"
+    parquet.write_table(pa.table({"text": ["another corpus"]}), folder / name)
+    pinned = load_lock(LOCK).entry("datasets", "steadytune/mini/corpus").pins()["generated"].files[name].rows_sha256
+    file = replace(measure_all(folder, [name])[name], rows_sha256=pinned)
+    write_receipt(folder, Receipt("generated", "minilanguage", None, "lock", {name: file}))
+    path = tmp_path / "suite.tar"
+    pack([Item("datasets", "steadytune/mini/corpus")], tmp_path / "elsewhere", path)
+    assert "other rows than its receipt says" in refused_bundle(path)
+
+
+@pytest.mark.parametrize("claimed", [None, 1 << 30])
+def test_sparse_member_writes_nothing(
+    project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, claimed: int | None
+) -> None:
+    """A member of 1 GiB that takes a few kilobytes of the bundle, by GNU tar's format for holes."""
+    target = project / "sparse.tar"
+    size = 1 << 30
+    with tarfile.open(bundle(project)) as source, tarfile.open(target, "w") as tar:
+        for member in source:
+            content = source.extractfile(member).read()
+            if member.name == MANIFEST:
+                value = json.loads(content)
+                value["files"][TRAIN]["bytes"] = claimed or value["files"][TRAIN]["bytes"]
+                content = json.dumps(value).encode()
+                member.size = len(content)
+            if member.name == TRAIN:
+                header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+                header[156:157] = tarfile.GNUTYPE_SPARSE
+                header[386:410] = b"%011o\0%011o\0" % (size - 512, min(len(content), 512))
+                header[483:495] = b"%011o\0" % size
+                header[148:156] = b" " * 8
+                header[148:156] = b"%06o\0 " % sum(header[:512])
+                tar.fileobj.write(bytes(header) + content + bytes(-len(content) % 512))
+                tar.offset = tar.fileobj.tell()
+            else:
+                tar.addfile(member, io.BytesIO(content))
+    monkeypatch.chdir(other)
+    written = []
+    monkeypatch.setattr("steadytune.store.bundle._copy", lambda handle, path: written.append(path))
+    refused_bundle(target)
+    assert not [path for path in written if path.name == Path(TRAIN).name]
 
 
 def test_a_damaged_store_is_mended_before_it_is_bundled(project: Path) -> None:
@@ -311,7 +465,7 @@ def keep(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfi
 def refused_bundle(path: Path) -> str:
     """The one line that a bundle is refused with; nothing may then lie in the store."""
     with pytest.raises(SteadyTuneError) as caught:
-        unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK))
+        unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK), pretrained_otherwise)
     message = str(caught.value)
     assert "\n" not in message and str(path) in message
     assert store_bytes(Path()) == {} and not list(Path("store/.downloads").iterdir())
@@ -482,9 +636,11 @@ def test_what_the_maker_of_a_bundle_imported_is_taken_with_a_warning(
 ) -> None:  # fmt: skip
     path = imported(project, where, files)
     monkeypatch.chdir(other)
-    unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK))
-    assert f"{where}: what the maker of {path} imported: the lock has no hash" in caplog.text
-    assert read_receipt(other / "store" / where).pinned_by == "import"
+    unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK), pretrained_otherwise)
+    assert f"{where}: only the maker of {path} vouches" in caplog.text
+    assert read_receipt(other / "store" / where).pinned_by == "bundle"
+    kind, _, key = where.partition("/")
+    assert main(["stage", "demo.yaml", kind, key, "--check"]) == 0
 
 
 def test_a_store_in_which_something_is_imported_and_pinned_by_the_lock_is_outdated(

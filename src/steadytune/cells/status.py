@@ -3,6 +3,7 @@
 from collections import Counter
 
 from steadytune.cells.freshness import statuses
+from steadytune.store.receipt import BUNDLE
 from steadytune.suite.suite import Suite
 
 
@@ -16,6 +17,9 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     ]
     counts = Counter(status.state for status in found)
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
+    inputs = (item for status in found for item in (status.record or {}).get("inputs", ()))
+    if bundled := sorted({item["key"] for item in inputs if item["pinned_by"] == BUNDLE}):
+        lines.append(f"from a bundle, for which only its maker vouches: {', '.join(bundled)}")
     causes = {status.cause for status in found}
     again = f"steadytune run {suite.name}"
     if counts.keys() & {"missing", "quarantined"} or causes & {"settings", "inputs"}:

@@ -1,10 +1,12 @@
 """How an encoder is pretrained: `config/encoders/<name>.yaml`."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from steadytune.schema import Checked
+from steadytune.errors import SteadyTuneError
+from steadytune.schema import Checked, check, read_json, read_yaml
 
 
 class TextFile(Checked):
@@ -109,3 +111,18 @@ class Settings(Checked):
     def rate(self, progress: float) -> float:
         """The learning rates as a share of their peaks."""
         return min(progress / self.warmup, (1 - progress) / (1 - self.warmup))
+
+
+def pretrained_otherwise(config: Path, folder: Path) -> str:
+    """Why the encoder in `folder` says that it was not pretrained as `config` says; empty if it was.
+
+    Raises:
+        SteadyTuneError: a wrong config file.
+    """
+    settings = check(Settings, read_yaml(config), config)
+    try:
+        found = read_json(folder / "pretraining.json")
+        same = found["settings"] == settings.model_dump(mode="json") and found["minutes"] is None
+    except (SteadyTuneError, KeyError, TypeError):
+        return "its pretraining.json is damaged"
+    return "" if same else f"its pretraining.json has other settings than {config}"

@@ -22,6 +22,7 @@ PINNED_LATER = {
     "stage": "Pinned by their first download only, not by the lock",
     "commit": "The lock has their commit, and hashes that it lacks are those of the first download",
     "import": "Pinned by what was imported only, not by the lock",
+    "bundle": "From a bundle: only its maker vouches for them",
 }
 """What pins the inputs that the lock does not pin, or not wholly."""
 

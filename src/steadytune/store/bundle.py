@@ -2,6 +2,9 @@
 
 Of the same files the same bytes: members in the order of their names, without times and owners. The first member is
 the manifest, a JSON object with SHA-256 and size of every other one.
+
+A bundle's receipts are its maker's word. What the lock pins is checked against the lock. Everything else gets a receipt
+that says `bundle`, and with it every record and the report.
 """
 
 import io
@@ -11,7 +14,8 @@ import shutil
 import tarfile
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,10 +23,11 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
 from steadytune.layout import Kind
 from steadytune.store.imports import IMPORTED, objection_to_import
-from steadytune.store.inventory import Item
+from steadytune.store.inventory import Item, inventory
 from steadytune.store.lock import Lock
-from steadytune.store.pins import check_file_name
-from steadytune.store.receipt import RECEIPT, measure, read_receipt, verify
+from steadytune.store.pins import UrlFile, check_file_name
+from steadytune.store.receipt import BUNDLE, RECEIPT, Receipt, measure, read_receipt, verify, write_receipt
+from steadytune.store.sources import Source, measure_rows
 from steadytune.store.staging import alone, choose, describe, disk_errors, install, names_to_import, objection
 
 if TYPE_CHECKING:
@@ -34,7 +39,11 @@ MANIFEST = "manifest.json"
 MANIFEST_BYTES = 1 << 24
 # Parts of a key below `datasets` and `models`.
 KEY_PARTS = {"datasets": 3, "models": 2}
+PRETRAINED_NEEDS = {"config.json", "model.safetensors", "pretraining.json", "tokenizer.json"}
+PRETRAINED_MAY = {"curve.csv", "special_tokens_map.json", "tokenizer_config.json", "vocab.txt"}
 Manifest = Mapping[str, Mapping[str, Any]]
+PretrainingCheck = Callable[[Path, Path], str]
+"""Of a config file and an encoder's folder: why the encoder was not pretrained as the config says; empty if it was."""
 
 
 def pack(items: Iterable[Item], store: Path, path: Path) -> None:
@@ -68,11 +77,17 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
     return member
 
 
-def unpack(path: Path, suite: "Suite", lock: Lock) -> None:
+def unpack(path: Path, suite: "Suite", lock: Lock, check_pretraining: PretrainingCheck) -> None:
     """Put a bundle's items into the suite's store.
 
     Everything is unpacked into a private folder and checked there, against the bundle's manifest, the receipts and the
     lock, before the first file is moved into place.
+
+    Args:
+        path: the bundle.
+        suite: whose store it is; of entries that it does not read, only those that the lock pins are taken.
+        lock: what the files must be.
+        check_pretraining: for encoders that the project trains itself.
 
     Raises:
         SteadyTuneError: no bundle, a damaged one, one with members that it must not have, or an item that is not what
@@ -87,8 +102,13 @@ def unpack(path: Path, suite: "Suite", lock: Lock) -> None:
                 folders = _extract(path, private)
             except (tarfile.TarError, EOFError) as error:
                 raise SteadyTuneError(f"{path}: not a whole bundle: {error}") from None
+            read = {item.where for item in inventory(suite, lock)}
             for where in folders:
-                _check(private / where, where, path, suite, lock)
+                _check(private / where, where, path, suite, lock, check_pretraining)
+                receipt = read_receipt(private / where)
+                if where not in read and receipt.pinned_by == BUNDLE:
+                    reason = f"{suite.path} does not read it, and the lock has no hashes of it"
+                    raise SteadyTuneError(f"{path}: {where}: {reason}: expected {', '.join(sorted(read))}")
             for where in folders:
                 _put(private / where, store, where)
 
@@ -98,9 +118,13 @@ def _extract(path: Path, private: Path) -> list[str]:
     with tarfile.open(path, "r:") as tar:
         manifest, seen = _read_manifest(tar, path), set()
         folders = _folders(manifest, path)
+        if (size := sum(file["bytes"] for file in manifest.values())) > path.stat().st_size:
+            raise SteadyTuneError(f"{path}: not a whole bundle: {MANIFEST} names {size} bytes, more than it has")
         while (member := tar.next()) is not None:
             expected = manifest.get(member.name)
-            handle = tar.extractfile(member) if member.isreg() else None
+            # A sparse member would write more than the bundle holds.
+            plain = member.type in tarfile.REGULAR_TYPES and not member.issparse()
+            handle = tar.extractfile(member) if plain else None
             if expected is None or handle is None or member.name in seen:
                 raise SteadyTuneError(f"{path}: {member.name!r}: a member that is no file of the manifest")
             seen.add(member.name)
@@ -152,24 +176,60 @@ def _copy(handle: IO[bytes], target: Path) -> str:
     return sha256(target)
 
 
-def _check(folder: Path, where: str, path: Path, suite: "Suite", lock: Lock) -> None:
-    """Check an unpacked folder against its receipt and the lock, which has nothing on what users import but names."""
+def _check(
+    folder: Path, where: str, path: Path, suite: "Suite", lock: Lock, check_pretraining: PretrainingCheck
+) -> None:
+    """Check an unpacked folder against its receipt and the lock; mark the receipt unless the lock has every hash."""
     receipt = verify(folder)
     kind: Kind = "datasets" if where.startswith("datasets/") else "models"
     key = where.removeprefix(f"{kind}/")
     there = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     if there != {*receipt.files, RECEIPT}:
         raise SteadyTuneError(f"{path}: {where}: its files are not those of its receipt")
-    if kind == "models" and lock.pretraining(key) is not None:
-        reason = "" if receipt.source == "pretrained" else f"it came from {receipt.source}"
+    reason, pinned = _check_rows(receipt, folder), False
+    if kind == "models" and (config := lock.pretraining(key)) is not None:
+        reason = _objection_to_pretrained(receipt) or check_pretraining(config, folder)
     elif receipt.source == IMPORTED:
-        reason = objection_to_import(receipt, folder, kind, key, names_to_import(kind, key, lock))
-        if not reason:
-            logger.warning("%s: what the maker of %s imported: the lock has no hash to hold it against", where, path)
+        reason = reason or objection_to_import(receipt, folder, kind, key, names_to_import(kind, key, lock))
     else:
-        reason = objection(receipt, choose(kind, key, lock, suite.sources))
+        source = choose(kind, key, lock, suite.sources)
+        reason, pinned = reason or objection(receipt, source), _pins_everything(source)
     if reason:
         raise SteadyTuneError(f"{path}: {where}: not what the lock says: {reason}")
+    if not pinned:
+        logger.warning("%s: only the maker of %s vouches for it: the lock has no hashes of it", where, path)
+        source = receipt.source if receipt.source == IMPORTED else BUNDLE
+        write_receipt(folder, replace(receipt, source=source, pinned_by=BUNDLE))
+
+
+def _check_rows(receipt: Receipt, folder: Path) -> str:
+    """Whether the rows have the hashes that the receipt claims; the lock is compared with those."""
+    import pyarrow as pa
+
+    for name, claimed in receipt.files.items():
+        try:
+            if claimed.rows_sha256 and measure_rows(folder / name).rows_sha256 != claimed.rows_sha256:
+                return f"{name} has other rows than its receipt says"
+        except (pa.ArrowException, OSError, ValueError, TypeError):
+            return f"{name} has no readable rows"
+    return ""
+
+
+def _pins_everything(source: Source) -> bool:
+    """Whether the lock has a hash of what every file means; of rows that are read from a download, their own."""
+    return all(
+        pin.rows_sha256 is not None if isinstance(pin, UrlFile) and pin.parser else pin.known
+        for pin in source.files.values()
+    )
+
+
+def _objection_to_pretrained(receipt: Receipt) -> str:
+    """Why a folder is none that `steadytune pretrain` leaves; empty if it may be."""
+    if receipt.source not in ("pretrained", BUNDLE):
+        return f"it came from {receipt.source}"
+    if not PRETRAINED_NEEDS <= receipt.files.keys() <= PRETRAINED_NEEDS | PRETRAINED_MAY:
+        return f"it has {', '.join(sorted(receipt.files))}"
+    return ""
 
 
 def _put(folder: Path, store: Path, where: str) -> None:
@@ -177,7 +237,7 @@ def _put(folder: Path, store: Path, where: str) -> None:
     receipt = read_receipt(folder)
     with alone(store, where):
         try:
-            if verify(store / where) == receipt:
+            if verify(store / where).files == receipt.files:
                 logger.info("%s: in place: %s", where, describe(receipt))
                 return
         except SteadyTuneError:

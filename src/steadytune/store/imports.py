@@ -10,7 +10,7 @@ from steadytune.layout import Kind
 from steadytune.store.classic_glue import LAYOUTS, read_splits, row_counts
 from steadytune.store.parsers import Row
 from steadytune.store.pins import FilePin, GeneratedFile
-from steadytune.store.receipt import Receipt, StagedFile, measure
+from steadytune.store.receipt import BUNDLE, Receipt, StagedFile, measure
 from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name, write_rows
 
 IMPORTED = "imported"
@@ -111,7 +111,7 @@ def objection_to_import(receipt: Receipt, folder: Path, kind: Kind, key: str, na
         key: of the entry.
         names: the lock's names of an encoder's files.
     """
-    if receipt.pinned_by != "import":
+    if receipt.pinned_by not in ("import", BUNDLE):
         return f"it is imported by its receipt, and pinned by {receipt.pinned_by}"
     if kind == "models":
         expected = sorted(names)

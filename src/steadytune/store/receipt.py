@@ -15,6 +15,8 @@ from steadytune.files import sha256, write_text
 
 """The folders below the store."""
 RECEIPT = "receipt.json"
+BUNDLE = "bundle"
+"""What a receipt says if only the maker of a bundle vouches for the files."""
 HOW_TO_STAGE = "`steadytune stage SUITE` stages it (the workflow makes an encoder that the project trains itself)"
 
 
@@ -41,15 +43,15 @@ class Receipt:
     """Where a folder of the store comes from and what is in it."""
 
     source: str
-    """Kind of source: hub, url, local, generated, shipped, imported or pretrained."""
+    """Kind of source: hub, url, local, generated, shipped, imported, pretrained or bundle."""
     origin: str
     """The repository on the hub, or the origin in words."""
     revision: str | None
     """40-hex commit on the hub."""
     pinned_by: str
     """Who fixed the hashes: `lock`, `stage` at the first download, `commit` at the first download of a commit that the
-    lock names, `import` where the user brought the files himself,
-    or `generated` where the lock has no hash of what the project makes."""
+    lock names, `import` if the user brought the files, `generated` if the lock has no hash of what the project makes,
+    or `bundle` if only the maker of a bundle vouches for them."""
     files: Mapping[str, StagedFile]
 
     @property

@@ -47,10 +47,13 @@ class Source(ABC):
 
     def accepts(self, receipt: Receipt) -> bool:
         """Whether a folder with this receipt is what this source would bring."""
-        return (
-            (receipt.source, receipt.origin, receipt.pinned_by) == (self.kind, self.origin, self.pinned_by)
-            and receipt.files.keys() == self.files.keys()
-            and all(pin.fits(receipt.files[name]) for name, pin in self.files.items())
+        said = (receipt.source, receipt.origin, receipt.pinned_by)
+        return said == (self.kind, self.origin, self.pinned_by) and self.fits(receipt)
+
+    def fits(self, receipt: Receipt) -> bool:
+        """Whether the files are those that this source would bring, as far as their pins say."""
+        return receipt.files.keys() == self.files.keys() and all(
+            pin.fits(receipt.files[name]) for name, pin in self.files.items()
         )
 
     def measure(self, name: str, path: Path) -> StagedFile:

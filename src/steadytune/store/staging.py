@@ -28,7 +28,7 @@ from steadytune.store.pins import (
     ShippedPin,
     UrlPin,
 )
-from steadytune.store.receipt import RECEIPT, Receipt, StagedFile, read_receipt, verify, write_receipt
+from steadytune.store.receipt import BUNDLE, RECEIPT, Receipt, StagedFile, read_receipt, verify, write_receipt
 from steadytune.store.sources import GeneratedSource, LocalSource, ShippedSource, Source
 from steadytune.store.url import UrlSource
 
@@ -161,8 +161,9 @@ def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
 def objection(receipt: Receipt, source: Source) -> str:
     """Why a folder with this receipt is not what `source` would bring; empty where it is."""
     # What the user brought himself stays until he brings something else, or takes it away.
-    brought = (receipt.source, receipt.pinned_by) == (IMPORTED, "import")
-    if source.accepts(receipt) or (brought and source.kind != IMPORTED):
+    brought = receipt.source == IMPORTED and receipt.pinned_by in ("import", BUNDLE)
+    bundled = receipt.source == BUNDLE and source.kind != IMPORTED and source.fits(receipt)
+    if source.accepts(receipt) or (brought and source.kind != IMPORTED) or bundled:
         return ""
     return f"it came from {receipt.source} ({receipt.origin}), and the lock or sources.order has changed since"
 
