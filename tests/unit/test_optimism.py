@@ -6,9 +6,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 from synthetic import Grid
-from test_verdicts import claim, values, world  # noqa: F401 (a fixture)
+from worlds import claim, values
 
-from steadytune.claims.judged import write_judged
+from steadytune.claims.judged import Verdicts, write_verdicts
 from steadytune.claims.optimism import best_gain, expected_best, mean_gain, median_gain, normal_order, optimism_of
 from steadytune.claims.verdicts import judge
 from steadytune.layout import history_path
@@ -100,7 +100,7 @@ def test_the_intervals_cover_in_95_of_100_suites():
     assert (covered / 300).min() > 0.912
 
 
-def test_a_verdict_by_the_best_epoch_stands_beside_that_by_the_last(world):  # noqa: F811
+def test_a_verdict_by_the_best_epoch_stands_beside_that_by_the_last(world):
     last = {"vanilla": 60.0 + np.arange(12) % 3, "hype-n": 60.5 + np.arange(12) % 3}
     cells = values("vanilla", "mini-rte", *last["vanilla"]) | values("hype-n", "mini-rte", *last["hype-n"])
     grid = Grid(seeds=12, values=cells)
@@ -114,7 +114,7 @@ def test_a_verdict_by_the_best_epoch_stands_beside_that_by_the_last(world):  # n
     assert judged.verdict == "reproduced"
     assert view.verdict == "not reproduced"
     assert view.finding.effect == pytest.approx(0, abs=1e-9)
-    write_judged(world.results, "demo", (judged,))
+    write_verdicts(world.results, Verdicts("demo", claims=(judged,)))
     table = make_table("readings", load_or_empty(suite))
     ((name, verdict, best, *_, mean, median, seed),) = table.blocks[0].rows
     assert (name, best) == ("gain", "not reproduced")
