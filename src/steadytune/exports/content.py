@@ -9,7 +9,7 @@ from functools import cached_property
 from scipy import stats
 
 from steadytune.cells.record import Evaluation, EvaluationKind, Record, read_record
-from steadytune.claims.judged import Judged, load_judged
+from steadytune.claims.judged import Judged, load_verdicts
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import record_path
 from steadytune.suite.cell import Cell
@@ -71,7 +71,7 @@ class Content:
     suite: Suite
     records: dict[Cell, Record]
     claims: tuple[Judged, ...]
-    """Empty if the suite names no claims."""
+    """Those that the suite names, and each method against the baseline."""
 
     @classmethod
     def load(cls, suite: Suite) -> "Content":
@@ -81,7 +81,9 @@ class Content:
             SteadyTuneError: a cell has no record.
         """
         check_finished(suite)
-        return cls(suite, _read(suite, suite.cells), load_judged(suite.results) if suite.file.claims else ())
+        judged = load_verdicts(suite.results)
+        named = judged.claims if suite.file.claims else ()
+        return cls(suite, _read(suite, suite.cells), (*named, *judged.comparisons))
 
     @classmethod
     def of_cells(cls, suite: Suite, cells: Iterable[Cell]) -> "Content":
