@@ -84,7 +84,7 @@ def stage(options: argparse.Namespace) -> int:
     from steadytune.layout import staged_folder
     from steadytune.pretraining.settings import pretrained_otherwise
     from steadytune.store.bundle import pack, unpack
-    from steadytune.store.checking import check_staged
+    from steadytune.store.checking import check_staged, describe_cuts
     from steadytune.store.imports import Imports
     from steadytune.store.inventory import Item, inspect, inventory
     from steadytune.store.lock import suite_lock
@@ -118,6 +118,8 @@ def stage(options: argparse.Namespace) -> int:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
             check_staged(suite, item)
             check_supported(staged_folder(suite.file.store, item.kind, item.key))
+    for line in () if options.key else describe_cuts(suite):
+        log.info("%s", line)
     if options.bundle:
         pack(items, suite.file.store, options.bundle)
     return 0

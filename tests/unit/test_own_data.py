@@ -284,3 +284,14 @@ def test_parquet_labels_follow_the_names_in_the_file(folder):
     entry = {"train": "a.parquet", "evaluation": "a.parquet", "text": "body", "labels": ["no", "yes"]}
     train, _ = staged(write_suite(folder, {"t": entry}))
     assert train["label"][:] == [1, 0]
+
+
+def test_staging_says_what_is_cut_and_how_long_texts_are(folder, caplog):
+    rows = [f"{'wort ' * words},{'ja' if words % 2 else 'nein'}" for words in (1, 2, 3, 40)]
+    (folder / "a.csv").write_text("\n".join(["body,label", *rows]), encoding="utf-8")
+    entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body"}
+    path = write_suite(folder, {"t": entry}, protocol={"max_length": 32})
+    with caplog.at_level("INFO"):
+        assert main(["stage", str(path)]) == 0
+    assert "3 words in the median and 40 at most" in caplog.text
+    assert "tiny on t: max_length 32 cuts train 25.0%" in caplog.text

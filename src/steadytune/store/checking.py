@@ -1,6 +1,7 @@
-"""What staging says about an entry that it has brought: whether training can read it, and what a person should see."""
+"""What staging says about what it has brought: whether training can read it, and what a person should see."""
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from steadytune.encoders.folder import examine
@@ -14,6 +15,8 @@ from steadytune.tasks.task import OWN
 
 if TYPE_CHECKING:
     from steadytune.suite.suite import Suite
+
+SAMPLED_ROWS = 5000
 
 logger = logging.getLogger(__name__)
 
@@ -40,3 +43,38 @@ def check_staged(suite: "Suite", item: Item) -> None:
     if problems:
         (staged_folder(suite.file.store, item.kind, item.key) / RECEIPT).unlink()
         raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
+
+
+def describe_cuts(suite: "Suite") -> Iterator[str]:
+    """For every encoder and task of the suite that are staged: the share of inputs that `max_length` cuts.
+
+    Of long splits a fixed sample of rows is tokenized. Questions about long texts are left out: windows cut nothing.
+
+    Raises:
+        SteadyTuneError: `max_length` is beyond what an encoder reads.
+    """
+    import numpy as np
+
+    from steadytune.encoders.loading import load_tokenizer
+    from steadytune.tasks.data import encode, load_split
+
+    store, done = suite.file.store, set()
+    for cell in suite.cells:
+        spec, task = suite.spec(cell), suite.task(cell.task)
+        limit, key = spec.protocol.max_length, (cell.encoder, task.name, spec.protocol.max_length)
+        staged = [staged_folder(store, "models", spec.model), staged_folder(store, "datasets", task.dataset_key)]
+        if key in done or task.span or not all((folder / RECEIPT).is_file() for folder in staged):
+            continue
+        done.add(key)
+        try:
+            tokenizer, cut = load_tokenizer(staged[0]), []
+        except SteadyTuneError as error:
+            yield f"{cell.encoder} on {task.name}: not tokenized: {error}"
+            continue
+        for split in dict.fromkeys((task.train or task.evaluation, task.evaluation)):
+            rows = load_split(task, split, store)
+            rows = rows.select(range(0, len(rows), -(-len(rows) // SAMPLED_ROWS)))
+            encoded = encode(rows, tokenizer, limit)
+            median = int(np.median(encoded.lengths))
+            cut.append(f"{split} {encoded.truncated / len(rows):.1%}, {median} tokens in the median")
+        yield f"{cell.encoder} on {task.name}: max_length {limit} cuts {'; '.join(cut)}"

@@ -1,4 +1,4 @@
-"""What a person should look at before training on a task: rows, classes, empty texts, duplicates, overlap."""
+"""What a person should look at before training on a task: rows, classes, lengths, empty texts, duplicates, overlap."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from steadytune.tasks.duplicates import key_of
 from steadytune.tasks.parts import split_name
 from steadytune.tasks.reading import Split, is_empty, read_split, split_files
 from steadytune.tasks.task import Task
+
+SHOWN_CLASSES = 12
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Summary:
     """Of the texts of labelled rows."""
     range: tuple[float, float] | None
     """Least and largest label where it is a number."""
+    words: tuple[int, int]
+    """Of the texts of a row together: the median number and the largest, between blanks."""
 
     @property
     def majority(self) -> float | None:
@@ -38,13 +42,15 @@ class Summary:
     def __str__(self) -> str:
         labelled = self.rows - self.unlabelled
         shares = [f"{name} {count / labelled:.1%}" for name, count in self.classes.items()]
+        more = [f"… and {len(shares) - SHOWN_CLASSES} more classes"] if len(shares) > SHOWN_CLASSES else []
         facts = [
             f"{self.rows:,} rows",
-            *([", ".join(shares)] if shares else []),
+            *([", ".join([*shares[:SHOWN_CLASSES], *more])] if shares else []),
             *([f"from {self.range[0]:g} to {self.range[1]:g}"] if self.range else []),
             *([f"{self.unlabelled:,} without a label are left out"] if self.unlabelled else []),
             *([f"empty texts: {', '.join(f'{name} {n:,}' for name, n in self.empty.items())}"] if self.empty else []),
             *([f"{self.duplicates:,} duplicates"] if self.duplicates else []),
+            f"{self.words[0]:,} words in the median and {self.words[1]:,} at most",
             *([f"majority {self.majority:.3f}"] if self.majority is not None else []),
         ]
         return f"{self.split}: {'; '.join(facts)}"
@@ -84,7 +90,8 @@ def _summary(name: str, split: Split) -> Summary:
     counts = Counter(labels)
     classes = {} if task.regression or task.span else {label: counts[i] for i, label in enumerate(task.labels)}
     empty = {column: sum(map(is_empty, split.columns[column])) for column in task.text}
-    texts = zip(*(split.columns[column] for column in task.text), strict=True)
+    texts = list(zip(*(split.columns[column] for column in task.text), strict=True))
+    words = sorted(sum(len(text.split()) for text in row) for row in texts)
     keys = [key_of(row) for row, kept in zip(texts, split.kept, strict=True) if kept]
     return Summary(
         split=name,
@@ -95,4 +102,5 @@ def _summary(name: str, split: Split) -> Summary:
         duplicates=len(keys) - len(set(keys)),
         keys=frozenset(keys),
         range=(min(labels), max(labels)) if task.regression else None,
+        words=(words[len(words) // 2], words[-1]),
     )
