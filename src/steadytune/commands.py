@@ -313,6 +313,16 @@ def subsets(options: argparse.Namespace) -> None:
     sys.stdout.write("".join(f"{path}\n" for path in written) or none)
 
 
+def new(options: argparse.Namespace) -> None:
+    """Write a commented file to start from: a suite, a suite with your own data, or a method."""
+    from pathlib import Path
+
+    from steadytune.suite.starting import write_starting_files
+
+    for path in write_starting_files(options.kind, options.name or f"my-{options.kind}", Path()):
+        sys.stdout.write(f"{path}\n")
+
+
 def methods(_: argparse.Namespace) -> None:
     """List the methods, their sources and hyper-parameters."""
     from steadytune.methods.listing import describe_methods

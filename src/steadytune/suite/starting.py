@@ -1,0 +1,38 @@
+"""Commented files to start from: a suite, a suite with data of one's own, a method."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from steadytune.errors import SteadyTuneError
+from steadytune.files import write_text
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "starting"
+# What each kind writes: the template, and the name of its file.
+FILES: dict[str, dict[str, Callable[[str], str]]] = {
+    "suite": {"suite.yaml": "{}.yaml".format},
+    "task": {
+        "task/suite.yaml": "{}.yaml".format,
+        "task/train.csv": "{}-train.csv".format,
+        "task/dev.csv": "{}-dev.csv".format,
+    },
+    "method": {"method.txt": lambda name: f"{name.replace('-', '_')}.py"},
+}
+
+
+def write_starting_files(kind: str, name: str, folder: Path) -> list[Path]:
+    """Write the files of a kind under a name into a folder, and return their paths.
+
+    Raises:
+        SteadyTuneError: a name that cannot stand in them, or a file that is there already.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise SteadyTuneError(f"'{name}': expected a name of lower-case letters, digits and hyphens")
+    targets = {template: folder / file(name) for template, file in FILES[kind].items()}
+    for path in targets.values():
+        if path.exists():
+            raise SteadyTuneError(f"{path}: is there already: choose another name")
+    for template, path in targets.items():
+        text = (TEMPLATES / template).read_text(encoding="utf-8")
+        write_text(path, text.replace("NAME", name).replace("FILE", path.name))
+    return list(targets.values())
