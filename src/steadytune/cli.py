@@ -12,6 +12,7 @@ from typing import NoReturn
 from steadytune import __version__, commands
 from steadytune.cells.leases import leased_gpu
 from steadytune.errors import SteadyTuneError, nearest, suggestion
+from steadytune.exports.registry import MODULES as EXPORTS
 from steadytune.offline import go_offline
 
 Command = Callable[[argparse.Namespace], int | None]
@@ -166,7 +167,10 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
     model.add_argument("--adapter", action="store_true", help="of LoRA write only its matrices and the head, for peft")
     exported = command("export", commands.export)
-    exported.add_argument("--ro-crate", type=Path, required=True, metavar="TARGET", help="a new folder, or a .zip file")
+    exported.add_argument(
+        "--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS)
+    )
+    exported.add_argument("--to", type=Path, required=True, metavar="PATH", help="a new folder, or for ro-crate a .zip")
     site = command("site", commands.site, suite=False)
     site.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
     site.add_argument("--recorded", type=Path, action="append", metavar="FOLDER", help="a recorded suite, or a folder "

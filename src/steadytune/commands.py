@@ -277,10 +277,10 @@ def model(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write a finished suite, its records and its report as an RO-Crate."""
-    from steadytune.exports.ro_crate import export
+    """Write a finished suite's cells, means over seeds and verdicts in a format that other tools read."""
+    from steadytune.exports.registry import export
 
-    export(_checked(options), options.ro_crate)
+    export(_checked(options), options.form, options.to)
 
 
 def site(options: argparse.Namespace) -> None:

@@ -1,11 +1,11 @@
 """A finished suite as an RO-Crate: whole, described, valid, or not there."""
 
-import builtins
 import hashlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def test_a_suite_without_its_report_is_refused(suite):
 
 def test_what_is_there_is_not_overwritten(suite, capsys):
     Path("crate").mkdir()
-    assert main(["export", "demo", "--ro-crate", "crate"]) == 2
+    assert main(["export", "demo", "--as", "ro-crate", "--to", "crate"]) == 2
     assert "crate: exists already; expected a new folder or a file that ends in .zip" in capsys.readouterr().err
     assert list(Path("crate").iterdir()) == []
 
@@ -132,13 +132,6 @@ def test_a_failure_half_way_leaves_nothing(suite, monkeypatch, name):
 
 
 def test_without_rocrate_it_says_what_to_install(suite, monkeypatch, capsys):
-    real = builtins.__import__
-
-    def without(name, *arguments, **keywords):
-        if name.startswith("rocrate"):
-            raise ModuleNotFoundError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    assert main(["export", "demo", "--ro-crate", "crate"]) == 2
+    monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
+    assert main(["export", "demo", "--as", "ro-crate", "--to", "crate"]) == 2
     assert "export: the package rocrate is not installed; pip install rocrate" in capsys.readouterr().err

@@ -93,13 +93,14 @@ def recorded_cells(suite: Suite, folder: Path | None = None, *, published: bool 
         yield cells_folder(Path(place))
 
 
-def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
+def verify_cell(suite: Suite, cell: Cell, recorded: Path, weights: Path | None = None) -> Verdict:
     """Run a cell again under another path and compare.
 
     Args:
         suite: the suite as it now is.
         cell: a cell of it with a record.
         recorded: folder of `<cell>/record.json` and `predictions.parquet`.
+        weights: where the fine-tuned weights are written too.
 
     Raises:
         SteadyTuneError: no such record, or one with damaged files.
@@ -118,7 +119,7 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path) -> Verdict:
     if parent := suite.parent(cell):
         then = read_record(recorded / str(parent) / RECORD)
         run_cell(suite, parent, weights=verification_folder(suite, parent) / MODEL, verified=then)
-    run_cell(suite, cell, verified=record)
+    run_cell(suite, cell, verified=record, weights=weights)
     return compare(recorded / str(cell), verification_folder(suite, cell), _others(recorded, cell))
 
 

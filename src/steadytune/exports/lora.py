@@ -30,7 +30,7 @@ def write_lora(folder: Path, encoder: Encoder, spec: Spec, base: str) -> None:
     layers = _layers(encoder)
     if not layers:
         raise SteadyTuneError(f"--adapter: method '{spec.method}' has no LoRA: expected no --adapter")
-    if spec.weights == "random" or any(part.build().changes_pretrained for part in spec.parts):
+    if spec.start or spec.weights == "random" or any(part.build().changes_pretrained for part in spec.parts):
         raise SteadyTuneError("--adapter: the weights beneath LoRA are not the pretrained ones: expected no --adapter")
     head = encoder.head_parameters()
     first: Any = next(iter(layers.values()))

@@ -13,15 +13,14 @@ from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.cells.keeping import best_cell, prepared
 from steadytune.cells.material import Material
 from steadytune.cells.record import TRAINED, Record, read_record
-from steadytune.cells.run import run_cell
-from steadytune.cells.verify import TOLERANCE, compare
+from steadytune.cells.verify import TOLERANCE, verify_cell
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.exports.lora import merge_lora, write_lora
 from steadytune.exports.model_card import CARD, cell_card
 from steadytune.files import atomic_folder, sha256, write_text
-from steadytune.layout import MODEL, cell_folder, model_folder, model_path, record_path, verification_folder
+from steadytune.layout import MODEL, cells_folder, model_folder, model_path, record_path, verification_folder
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
 from steadytune.tasks.table import Task
@@ -112,15 +111,14 @@ def _weights(suite: Suite, cell: Cell, record: Record) -> Iterator[tuple[Path, s
         yield kept, "The weights are those that the cell kept."
         return
     log.info("%s: its weights were not kept; training it again", cell)
-    again = verification_folder(suite, cell)
+    again = verification_folder(suite, cell) / MODEL
     try:
-        run_cell(suite, cell, verified=record, weights=again / MODEL)
-        verdict = compare(cell_folder(suite, cell), again, [])
+        verdict = verify_cell(suite, cell, cells_folder(suite), again)
         if verdict.level == "different":
             raise SteadyTuneError(f"{verdict}; the model is not that of the record, so it is not written")
-        yield again / MODEL, f"The cell was trained again for its weights: {verdict.level} ({verdict.detail})."
+        yield again, f"The cell was trained again for its weights: {verdict.level} ({verdict.detail})."
     finally:
-        (again / MODEL).unlink(missing_ok=True)
+        again.unlink(missing_ok=True)
 
 
 def _check_modules(cell: Cell, encoder: Encoder) -> None:

@@ -1,6 +1,5 @@
 """A cell's predictions as csv, with the texts and the names of the labels: for reading, and for a spreadsheet."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,8 @@ import pandas as pd
 from steadytune.cells.material import verified_inputs
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path
+from steadytune.exports.spreadsheet import write_csv
 from steadytune.layout import cell_folder, predictions_path, record_path
-from steadytune.rendering.formats import csv_field
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 from steadytune.tasks.data import load_split
@@ -40,14 +38,11 @@ def write_predictions_csv(suite: Suite, cell: Cell, target: Path) -> None:
     predictions = pd.read_parquet(predictions_path(suite, cell))
     source, parts = spec.tasks[spec.task], []
     for name, task in spec.tasks.items():
-        of_set = predictions[predictions["evaluation_set"] == name].reset_index(drop=True)
+        of_set = pd.DataFrame(predictions[predictions["evaluation_set"] == name]).reset_index(drop=True)
         parts.append(_named(of_set, source, task, suite))
     table = pd.concat(parts, ignore_index=True)
-    with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(table.columns)
-        for line in table.itertuples(index=False):
-            writer.writerow("" if value is None or value is pd.NA else csv_field(value) for value in line)
+    lines = table.astype(object).where(table.notna(), None)
+    write_csv(target, list(table.columns), lines.itertuples(index=False))
 
 
 def _named(predictions: pd.DataFrame, source: Task, target: Task, suite: Suite) -> pd.DataFrame:
@@ -64,13 +59,13 @@ def _named(predictions: pd.DataFrame, source: Task, target: Task, suite: Suite) 
         columns["prediction"] = predictions["text"]
         rest = ("start", "end", "exact_match", "span_f1")
     else:
-        columns["label"] = _names(predictions["label"], target)
-        columns["prediction"] = _names(predictions["prediction"], source)
+        columns["label"] = _names(predictions["label"].tolist(), target)
+        columns["prediction"] = _names(predictions["prediction"].tolist(), source)
         rest = ()
     logits = [name for name in predictions.columns if name.startswith("logit_")]
     return pd.DataFrame(columns | {name: predictions[name] for name in (*rest, *logits)})
 
 
-def _names(values: "pd.Series", task: Task) -> Any:
+def _names(values: list[float], task: Task) -> list[Any]:
     """Classes by name; numbers as they are."""
     return values if task.regression else [task.labels[int(value)] for value in values]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from steadytune import __version__
 from steadytune.errors import SteadyTuneError
 from steadytune.exports.content import check_finished
+from steadytune.exports.registry import required
 from steadytune.files import atomic_folder, atomic_path, sha256
 from steadytune.layout import (
     LOCK,
@@ -67,7 +68,7 @@ def export(suite: Suite, target: Path) -> None:
     Raises:
         SteadyTuneError: rocrate is not installed, the suite is not finished, or `target` is there and no zip file.
     """
-    crate_type = _crate_type()
+    crate_type = required("rocrate.rocrate").ROCrate
     files = list(suite_files(suite))
     zipped = target.suffix == ".zip"
     if target.exists() and not (zipped and target.is_file()):
@@ -111,14 +112,6 @@ def _is_named(path: Path, suite: Suite) -> bool:
     if path.is_relative_to(variability_folder(suite)):
         return path in {variability_path(suite, *pair) for pair in suite.layer_studies()}
     return bool(suite.inside_cells) if path.is_relative_to(inside_folder(suite)) else True
-
-
-def _crate_type() -> "type[ROCrate]":
-    try:
-        from rocrate.rocrate import ROCrate
-    except ImportError:
-        raise SteadyTuneError("export: the package rocrate is not installed; pip install rocrate") from None
-    return ROCrate
 
 
 def _describe(crate: "ROCrate", suite: Suite, files: list[Path]) -> None:

@@ -1,0 +1,151 @@
+"""Results in the schema of Every Eval Ever (0.3): https://evalevalai.com.
+
+A file for each cell, and one for each mean over seeds, laid out as its datastore: `data/<collection>/steadytune/
+<model>/<uuid>.json`. Texts alone have room for seeds and settings: they are in `model_info.additional_details`.
+"""
+
+import hashlib
+import json
+import math
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from steadytune import __version__
+from steadytune.cells.record import Record
+from steadytune.exports.content import LEVEL, Aggregate, Content
+from steadytune.files import atomic_folder, write_json
+from steadytune.layout import record_path
+from steadytune.suite.suite import Suite
+from steadytune.tasks.task import OWN
+
+VERSION = "0.3.0"
+"""Of the schema."""
+
+LOWEST = {"matthews": -1, "pearson": -1, "spearman": -1, "pearson_spearman": -1}
+"""The least value of a metric, where it is not 0; the largest is 1."""
+
+
+def export(suite: Suite, target: Path) -> None:
+    """Write every cell and every mean over seeds, with the verdicts beside the means, to a new folder."""
+    content = Content.load(suite)
+    with atomic_folder(target) as folder:
+        for model, log in _logs(content):
+            name = uuid.UUID(bytes=hashlib.sha256(log["evaluation_id"].encode()).digest()[:16], version=4)
+            write_json(folder / "data" / f"steadytune-{suite.name}" / "steadytune" / model / f"{name}.json", log)
+
+
+def _logs(content: Content) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The name of each model and what is said of it."""
+    scores: dict[str, list[Aggregate]] = {}
+    for found in content.aggregates:
+        scores.setdefault(found.name, []).append(found)
+    by_group: dict[str, list[Record]] = {}
+    for cell, record in content.records.items():
+        by_group.setdefault(str(cell).rpartition("/")[0], []).append(record)
+        own = [(found, found.values.get(cell.seed)) for found in scores.get(str(cell).rpartition("/")[0], [])]
+        results = [_result(content, record, found, value) for found, value in own if value is not None]
+        if results:
+            yield _log(content, [record], results)
+    for name, records in by_group.items():
+        if name in scores and len(records) > 1:
+            results = [_result(content, records[0], found, None) for found in scores[name]]
+            yield _log(content, records, results)
+
+
+def _log(content: Content, records: list[Record], results: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """One record's, or several seeds'."""
+    first, suite = records[0], content.suite
+    cell, seeds = first.cell, [record.cell.seed for record in records]
+    end = f"seed-{cell.seed}" if len(records) == 1 else "mean-over-seeds"
+    model = f"{suite.name}.{cell.encoder}.{cell.method}.{cell.task}.{end}"
+    when = str(int(max(record_path(suite, record.cell).stat().st_mtime for record in records)))
+    claims = {f"claim {claim.id}": f"{claim.verdict}: {claim.sentence}" for claim in content.claims}
+    return model, {
+        "schema_version": VERSION,
+        "evaluation_id": f"steadytune-{suite.name}/{model}/{when}",
+        "evaluation_timestamp": when,
+        "retrieved_timestamp": when,
+        "source_metadata": {
+            "source_name": suite.file.title,
+            "source_type": "evaluation_run",
+            "source_organization_name": "SteadyTune",
+            "evaluator_relationship": "other",
+            "additional_details": {"suite": suite.name} | (claims if len(records) > 1 else {}),
+        },
+        "eval_library": {
+            "name": "steadytune",
+            "version": __version__,
+            "additional_details": {key: str(value) for key, value in vars(first.environment).items()},
+        },
+        "model_info": {
+            "name": model,
+            "id": f"steadytune/{model}",
+            "developer": "steadytune",
+            "additional_details": {
+                "deployment_type": "self_deployed",
+                "model_availability": "unknown",
+                "base_model": first.spec["model"],
+                "base_weights": first.spec["weights"],
+                "method": cell.method,
+                "method_settings": json.dumps({part["name"]: part["settings"] for part in first.spec["parts"]}),
+                "protocol": json.dumps(first.spec["protocol"]),
+                "trained_on": cell.task,
+                "seeds": json.dumps(seeds),
+                "statuses": json.dumps([record.status for record in records]),
+                "streams": json.dumps([record.streams for record in records]),
+                "fingerprints": json.dumps([record.fingerprint for record in records]),
+            },
+        },
+        "evaluation_results": results,
+    }
+
+
+def _result(content: Content, record: Record, found: Aggregate, value: float | None) -> dict[str, Any]:
+    """One metric on one set: of a seed if there is a `value`, else the mean over seeds."""
+    task, details = content.suite.task(found.set), {"kind": found.kind, "headline": str(found.headline)}
+    if found.majority is not None:
+        details["majority_class"] = str(found.majority)
+    if value is None:
+        details["values_by_seed"] = json.dumps(found.values)
+    split = task.train if found.kind == "held_out" else task.evaluation
+    pinned = {item.key: item for item in record.inputs}
+    about = {key: str(getattr(pinned[task.dataset_key], key)) for key in ("source", "revision", "digest")}
+    source: dict[str, Any] = {"dataset_name": found.set, "source_type": "other"}
+    if not task.dataset.startswith(("steadytune/", f"{OWN}/")):
+        source |= {"source_type": "hf_dataset", "hf_repo": task.dataset, "hf_split": split, "samples_number": found.n}
+    return {
+        "evaluation_result_id": f"{found.set}/{found.kind}/{found.metric}",
+        "evaluation_name": found.set,
+        "source_data": source | {"additional_details": about | {"config": task.config, "split": str(split)}},
+        "metric_config": {
+            "evaluation_description": task.description,
+            "metric_id": found.metric,
+            "metric_name": found.metric,
+            "metric_kind": found.metric,
+            "metric_unit": "proportion",
+            "lower_is_better": False,
+            "score_type": "continuous",
+            "min_score": LOWEST.get(found.metric, 0),
+            "max_score": 1,
+        },
+        "score_details": {"score": found.mean if value is None else value, "details": details}
+        | ({"uncertainty": _uncertainty(found)} if value is None and found.sd is not None else {}),
+    }
+
+
+def _uncertainty(found: Aggregate) -> dict[str, Any]:
+    assert found.sd is not None and found.interval is not None, "of several seeds"
+    n = len(found.values)
+    return {
+        "standard_error": {"value": found.sd / math.sqrt(n), "method": "over seeds: standard deviation / sqrt(seeds)"},
+        "confidence_interval": {
+            "lower": found.interval[0],
+            "upper": found.interval[1],
+            "confidence_level": LEVEL,
+            "method": "Student's t over seeds",
+        },
+        "standard_deviation": found.sd,
+        "num_samples": n,
+    }

@@ -1,0 +1,47 @@
+"""The formats that a finished suite is exported in: one module each, loaded when it is asked for."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from steadytune.errors import SteadyTuneError
+
+if TYPE_CHECKING:
+    from steadytune.suite.suite import Suite
+
+MODULES = {
+    "csv": "csv_tables",
+    "every-eval-ever": "every_eval_ever",
+    "glue-submission": "glue_submission",
+    "mlflow": "mlflow",
+    "model-card": "model_card",
+    "ro-crate": "ro_crate",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+"""Modules of this package by the name of their format; each has a function `export(suite, target)`."""
+
+
+def export(suite: "Suite", form: str, target: Path) -> None:
+    """Write a finished suite in a format, a key of `MODULES`, to `target`: a new folder, or for RO-Crate a zip file.
+
+    Raises:
+        SteadyTuneError: the suite is not finished, `target` exists, or a package is not installed.
+    """
+    write: Callable[[Suite, Path], None] = import_module(f"steadytune.exports.{MODULES[form]}").export
+    write(suite, target)
+
+
+def required(package: str) -> ModuleType:
+    """An optional package, or a module of it, that a format is written with.
+
+    Raises:
+        SteadyTuneError: it is not installed.
+    """
+    try:
+        return import_module(package)
+    except ImportError:
+        name = package.partition(".")[0]
+        raise SteadyTuneError(f"export: the package {name} is not installed; pip install {name}") from None
