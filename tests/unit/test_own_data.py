@@ -128,6 +128,8 @@ def test_all_problems_are_reported_together(folder):
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"body,label\n", "no rows"),
         (b"body,label\na,b,c\nd,e,f,g\n", "cannot be read as csv"),
+        (b"body;label\na;x\nb, c;y\n", 'separator: ";"'),
+        (b"body;label\na;x\nb;y\n", 'separator: ";"'),
     ],
 )
 def test_files_that_cannot_be_read(folder, content, said):
@@ -228,6 +230,14 @@ def test_settings_that_mean_nothing_are_refused(folder, change, said):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
     assert said in "".join(refused(write_suite(folder, {"t": entry | change})))
+
+
+def test_classes_that_differ_in_case_alone_are_one_if_they_are_named(folder):
+    (folder / "a.csv").write_text("body,label\na,Gut\nb,gut\nc,schlecht\n", encoding="utf-8")
+    entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body"}
+    assert "Gut, gut" in refused(write_suite(folder, {"t": entry}))[0]
+    train, _ = staged(write_suite(folder, {"t": entry | {"labels": ["schlecht", "gut"]}}))
+    assert train["label"][:] == [1, 1, 0]
 
 
 def test_f1_of_more_than_two_classes_is_refused(folder):

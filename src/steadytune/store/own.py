@@ -75,7 +75,16 @@ class OwnData:
             raise SteadyTuneError(
                 f"{self.where}: label: '{self.entry.label}' has {len(names)} classes, expected 2 or more"
             )
-        return tuple(sorted(names, key=int if numeric else str))
+        names = sorted(names, key=int if numeric else str)
+        spelled: dict[str, list[str]] = {}
+        for name in names:
+            spelled.setdefault(name.casefold(), []).append(name)
+        if same := [found for found in spelled.values() if len(found) > 1]:
+            raise SteadyTuneError(
+                f"{self.where}: label: '{self.entry.label}' has classes that differ in case alone, "
+                f"{' and '.join(', '.join(found) for found in same)}: name the classes with `labels`, one spelling each"
+            )
+        return tuple(names)
 
     def _rows(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
         if self.entry.span:

@@ -13,6 +13,7 @@ from steadytune.tasks.reading import class_names
 
 Columns = dict[str, list[Any]]
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 # Names of the evaluation split in a folder that `datasets` saved with several.
 EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
 
@@ -33,7 +34,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     try:
         match form:
             case "csv" | "tsv":
-                columns = _delimited(path, entry, "," if form == "csv" else "\t", quoted=form == "csv")
+                columns = _delimited(path, entry, form)
             case "jsonl":
                 columns = _jsonl(path, entry.encoding)
             case "parquet":
@@ -49,26 +50,31 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
                 )
     except UnicodeDecodeError as error:
         raise SteadyTuneError(
-            f"{where}: {path}: byte {error.start} is not {entry.encoding}: save it as UTF-8, or say its `encoding`"
+            f"{where}: {path}: byte {error.start} is not {entry.encoding.removesuffix('-sig')}: save it as UTF-8, or "
+            "say its `encoding`, such as cp1252"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise SteadyTuneError(f"{where}: {path}: cannot be read as {form}: {error}") from None
+        reason = " ".join(str(error).split())
+        raise SteadyTuneError(
+            f"{where}: {path}: cannot be read as {form}: {reason}{_hint(path, entry, form)}"
+        ) from None
     for name in wanted:
         if name not in columns:
             has = ", ".join(columns) or "none"
-            raise SteadyTuneError(f"{where}: {path}: no column '{name}'{nearest(name, columns)}; it has {has}")
+            hint = _hint(path, entry, form) or f"; it has {has}"
+            raise SteadyTuneError(f"{where}: {path}: no column '{name}'{nearest(name, columns)}{hint}")
     if not columns[wanted[0]]:
         raise SteadyTuneError(f"{where}: {path}: no rows")
     return {name: columns[name] for name in wanted}
 
 
-def _delimited(path: Path, entry: OwnTask, separator: str, *, quoted: bool) -> Columns:
+def _delimited(path: Path, entry: OwnTask, form: str) -> Columns:
     import pandas as pd
 
-    quoted = quoted if entry.quoted is None else entry.quoted
+    quoted = form == "csv" if entry.quoted is None else entry.quoted
     frame = pd.read_csv(
         path,
-        sep=separator,
+        sep=entry.separator or SEPARATORS[form],
         dtype=str,
         keep_default_na=False,
         encoding=entry.encoding,
@@ -77,6 +83,18 @@ def _delimited(path: Path, entry: OwnTask, separator: str, *, quoted: bool) -> C
         on_bad_lines="error",
     )
     return {str(name): frame[name].tolist() for name in frame.columns}
+
+
+def _hint(path: Path, entry: OwnTask, form: str | None) -> str:
+    """That the first line of a csv file has another separator than the one that it was read with."""
+    if form not in SEPARATORS or entry.separator:
+        return ""
+    with path.open(encoding=entry.encoding, errors="replace") as handle:
+        head = handle.readline()
+    likely = max((";", "\t", "|", ","), key=head.count)
+    if likely == SEPARATORS[form] or not head.count(likely):
+        return ""
+    return f": its first line has {head.count(likely)} {likely!r}: say `separator: {json.dumps(likely)}`"
 
 
 def _jsonl(path: Path, encoding: str) -> Columns:

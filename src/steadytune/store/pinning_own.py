@@ -103,38 +103,40 @@ def _said(suite: Path, name: str, change: str) -> str:
 def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str]) -> None:
     if not names:
         return
-    folder, problems = path.resolve().parent, []
+    folder, problems, facts = path.resolve().parent, [], []
     value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for name in names:
         kind = "tasks" if name in file.tasks else "encoders"
         where = f"{path}: {kind}.{name}"
         try:
             if kind == "tasks":
-                pin = _pin_task(where, name, file, folder)
+                pin, said = _pin_task(where, name, file, folder)
             elif file.encoders[name].hub:
-                pin = _pin_hub_encoder(where, name, file)
+                pin, said = _pin_hub_encoder(where, name, file)
             else:
-                pin = _pin_folder(where, name, folder / Path(file.encoders[name].model).expanduser())
+                pin, said = _pin_folder(where, folder / Path(file.encoders[name].model).expanduser())
+            facts.append(f"{name}: pinned: {said}")
             value.setdefault(kind, {})[name] = pin.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         except SteadyTuneError as error:
             problems.append(str(error))
     if problems:
         raise SteadyTuneError("\n".join(problems))
     write_text(lock_path(path), HEAD + to_yaml(value))
+    for said in facts:
+        logger.info("%s", said)
 
 
-def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> TaskPin:
+def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[TaskPin, str]:
+    """What a task holds now, and what a person should know of it."""
     entry = file.tasks[name]
     pin = OwnData(where, entry, find_places(where, entry, folder, file.store, file.sources.unpinned_limit)).pin()
     facts = [f"{split} {found.rows:,} rows" for split, found in pin.splits.items()]
     facts += [f"{split} from {', '.join(found.files)}" for split, found in pin.splits.items() if found.files]
-    logger.info("%s: pinned: %s", name, "; ".join(
-        facts + ([f"labels in order: {', '.join(pin.labels)}"] if pin.labels else [])
-    ))  # fmt: skip
-    return pin
+    facts += [f"labels in order: {', '.join(pin.labels)}"] if pin.labels else []
+    return pin, "; ".join(facts)
 
 
-def _pin_folder(where: str, name: str, folder: Path, hub: EncoderEntry | None = None) -> EncoderPin:
+def _pin_folder(where: str, folder: Path, hub: EncoderEntry | None = None) -> tuple[EncoderPin, str]:
     """Hashes of the files of an encoder's folder that are data alone, once it is sure that it can be used."""
     report = examine(folder)
     if report.problems:
@@ -142,16 +144,16 @@ def _pin_folder(where: str, name: str, folder: Path, hub: EncoderEntry | None = 
         raise SteadyTuneError("\n".join(f"{where}: {place}: {problem}" for problem in report.problems))
     names = sorted(file.name for file in folder.iterdir() if file.is_file() and _is_data(file.name))
     found = {file: measure(folder / file) for file in names}
-    logger.info("%s: pinned: %s", name, report.facts)
-    return EncoderPin(
+    pin = EncoderPin(
         hub=hub.hub if hub else None,
         revision=hub.revision if hub else None,
         max_length=report.max_length,
         files={file: OwnFile(sha256=measured.sha256, bytes=measured.bytes) for file, measured in found.items()},
     )
+    return pin, report.facts
 
 
-def _pin_hub_encoder(where: str, name: str, suite: SuiteFile) -> EncoderPin:
+def _pin_hub_encoder(where: str, name: str, suite: SuiteFile) -> tuple[EncoderPin, str]:
     """Download an encoder to where staging finds it, and pin it."""
     entry, store = suite.encoders[name], suite.store
     assert entry.hub
@@ -166,12 +168,12 @@ def _pin_hub_encoder(where: str, name: str, suite: SuiteFile) -> EncoderPin:
     downloads = store / ".downloads" / f"hub-{entry.hub.replace('/', '--')}"
     for file in wanted:
         repository.get(file, downloads)
-    pin = _pin_folder(where, name, downloads / str(entry.revision), entry)
+    pin, facts = _pin_folder(where, downloads / str(entry.revision), entry)
     target = downloads_of(store, MODELS, model_key(name, pin))
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         downloads.rename(target)
-    return pin
+    return pin, facts
 
 
 def _is_data(name: str) -> bool:

@@ -66,7 +66,10 @@ class OwnTask(Checked):
     """By the file's name if not given; `squad` is a json file as SQuAD 1.1 has it."""
     quoted: bool | None = None
     """Whether quotation marks enclose fields: by default they do in csv and do not in tsv."""
+    separator: str | None = Field(None, min_length=1, max_length=1)
+    """Between the fields of a csv file; a comma if not given."""
     encoding: str = "utf-8-sig"
+    """UTF-8, with or without a byte order mark, if not given."""
     text: Annotated[tuple[str, ...], BeforeValidator(_texts), Field(min_length=1, max_length=2)] = ()
     label: str = "label"
     labels: tuple[Annotated[str, BeforeValidator(_label)], ...] | None = Field(None, min_length=2)
