@@ -1,124 +1,99 @@
-"""Cells per hour: short cells of a small encoder as the DAG runs them, against a tuned Trainer one after another.
+"""Whole processes of cells, from start to score: ours forked from a warm worker, against transformers.Trainer.
 
-    python benchmarks/cells.py [--cells N] [--steps N] [--slots N] [--rounds R]
+    python benchmarks/cells.py [--rounds R] [--threads T] [--share N]
 
-Ours: processes of `steadytune finetune` side by side, one thread each; on a machine with a GPU they share it by leases.
-Peer: a process for each cell, as run_glue but with the tuned settings, one after another with all threads. Both fine-
-tune tiny-en (2 layers x 128) on RTE with the same steps, batch size, optimiser and schedule, from the start of the
-process to the score on the development set. Needs a store with RTE (STEADYTUNE_STORE).
+Every cell fine-tunes MiniLM for one epoch on part of a GLUE task and evaluates it. Ours: `steadytune finetune`, handed
+over to a worker that has its imports done, as in every run. Peers: `peer.py`, tuned and as run_glue sets it. The ways
+take turns, with the same examples, batch size, optimiser, schedule and threads. Needs a store (STEADYTUNE_STORE).
 """
 
 import json
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
-from measuring import Row, command, write
-from staging import environment, python, source_store, sources, stage
+from measuring import MODEL, Row, command, write
+from staging import ROOT, environment, python, source_store, sources, stage, worker
 
-from steadytune.cells.leases import SLOTS_VARIABLE, visible_gpus
-
-MODEL = "steadytune/tiny-en"
-STEPS = 60
+EXAMPLES = {"rte": 500, "mrpc": 500, "stsb": 500, "cola": 1500}
+METRIC = {"rte": "accuracy", "mrpc": "accuracy", "stsb": "pearson", "cola": "matthews"}
 SUITE = """
 suite: cells
-title: Cells per hour
-encoders: {{tiny: {{model: {model}}}}}
-protocol: {{steps: {steps}, learning_rate: 5.0e-4, precision: bf16, evaluate_epochs: false}}
-grid: [{{encoders: [tiny], methods: [vanilla], tasks: [rte], seeds: {cells}}}]
-transfer: {{rte: []}}
-"""
-# As run_glue with dynamic padding, batches by length, bf16 and the fused AdamW; prints the accuracy.
-PEER = """
-import sys, tempfile
-import numpy as np, torch
-from datasets import load_dataset
-from transformers import (AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding,
-                          Trainer, TrainingArguments, set_seed)
-from transformers.utils import logging
-logging.set_verbosity_error()
-store, model, steps, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-set_seed(seed)
-with tempfile.TemporaryDirectory() as cache:
-    data = load_dataset("parquet", data_files={name: f"{store}/datasets/nyu-mll/glue/rte/{name}-00000-of-00001.parquet"
-                                               for name in ("train", "validation")}, cache_dir=cache)
-    path = f"{store}/models/{model}"
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    config = AutoConfig.from_pretrained(path, num_labels=2)
-    model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
-    data = data.map(lambda batch: tokenizer(batch["sentence1"], batch["sentence2"], max_length=128, truncation=True),
-                    batched=True)
-    arguments = TrainingArguments(cache, max_steps=steps, per_device_train_batch_size=16, seed=seed, learning_rate=5e-4,
-                                  save_strategy="no", disable_tqdm=True, report_to="none", warmup_steps=0.1,
-                                  weight_decay=0.1, adam_beta1=0.9, adam_beta2=0.99, adam_epsilon=1e-5,
-                                  per_device_eval_batch_size=64, bf16=True, bf16_full_eval=True, use_cpu=not
-                                  torch.cuda.is_available(), train_sampling_strategy="group_by_length",
-                                  optim="adamw_torch_fused")
-    trainer = Trainer(model, arguments, train_dataset=data["train"], eval_dataset=data["validation"],
-                      data_collator=DataCollatorWithPadding(tokenizer), processing_class=tokenizer,
-                      compute_metrics=lambda found: {"score": float(np.mean(found[0].argmax(1) == found[1]))})
-    trainer.train()
-    print("score", trainer.evaluate()["eval_score"])
+title: Whole processes
+encoders: {{encoder: {{model: {model}}}}}
+protocol: {{epochs: 1, {steps}batch_size: 16, learning_rate: 1.0e-4, max_length: 128, precision: bf16,
+            threads: {threads}, evaluate_epochs: false}}
+grid: [{{encoders: [encoder], methods: [vanilla], tasks: [{tasks}], seeds: {seeds}}}]
+transfer: {{{transfer}}}
 """
 
 
-def ours(folder: Path, cells: int, slots: int) -> list[float]:
-    """The scores of all cells, `slots` processes at a time."""
-    variables = environment(1) | {SLOTS_VARIABLE: str(slots)}
-
-    def run(seed: int) -> float:
-        cell = f"tiny/vanilla/rte/seed-{seed}"
-        python(["-m", "steadytune", "finetune", "suite.yaml", cell], folder, variables)
-        record = json.loads((folder / "results/cells/cells" / cell / "record.json").read_text())
-        return record["evaluations"][0]["metrics"]["accuracy"]
-
-    with ThreadPoolExecutor(slots) as pool:
-        return list(pool.map(run, range(cells)))
-
-
-def peer(folder: Path, cells: int, steps: int) -> list[float]:
-    """The scores of all cells, one after another."""
-    variables = environment(os.cpu_count() or 1)
-    found = [python(["-c", PEER, "store", MODEL, str(steps), str(seed)], folder, variables) for seed in range(cells)]
-    return [float(output.split()[-1]) for output in found]
-
-
-def measure(rounds: int, cells: int = 16, steps: int = STEPS, slots: int | None = None) -> list[Row]:
-    """The table's row; none without a store."""
+def write_suite(folder: Path, model: str, names: dict[str, str], threads: int, seeds: int, steps: int = 0) -> None:
+    """A suite with its store; names: of tasks in the suite, by GLUE's names."""
+    tasks = ", ".join(names.values())
+    text = SUITE.format(model=model, tasks=tasks, threads=threads, seeds=seeds, steps=f"steps: {steps}, " * bool(steps),
+                        transfer=", ".join(f"{name}: []" for name in names.values()))  # fmt: skip
     store = source_store()
-    if store is None:
-        write("cells per hour: not measured, STEADYTUNE_STORE names no store")
+    assert store is not None
+    stage(folder, text, sources(store, model, *names))
+
+
+def ours(folder: Path, name: str, task: str, seed: int, threads: int) -> float:
+    """The score of a cell."""
+    cell = f"encoder/vanilla/{name}/seed-{seed}"
+    python(["-m", "steadytune", "finetune", "suite.yaml", cell], folder, environment(threads))
+    record = json.loads((folder / "results/cells/cells" / cell / "record.json").read_text())
+    return record["evaluations"][0]["metrics"][METRIC[task]]
+
+
+def peer(folder: Path, model: str, task: str, examples: int, steps: int, seed: int, threads: int, way: str) -> float:
+    """The score of a Trainer's process."""
+    arguments = ["store", model, task, str(examples), str(steps), str(seed), way]
+    return float(python(["-P", str(ROOT / "benchmarks/peer.py"), *arguments], folder, environment(threads)).split()[-1])
+
+
+def measure(rounds: int, threads: int, share: int = 1) -> list[Row]:
+    """The table's rows; none without a store. share: a divisor of the examples, for a quick try."""
+    if source_store() is None:
+        write("whole processes: not measured, STEADYTUNE_STORE names no store")
         return []
-    slots = slots or (4 if visible_gpus() else os.cpu_count() or 1)
-    ways: dict[str, Callable[[Path], list[float]]] = {
-        "ours": partial(ours, cells=cells, slots=slots),
-        "peer": partial(peer, cells=cells, steps=steps),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    scores: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            with tempfile.TemporaryDirectory() as folder:
-                stage(Path(folder), SUITE.format(model=MODEL, steps=steps, cells=cells), sources(store, MODEL))
-                start = time.perf_counter()
-                scores[name] = way(Path(folder))
-                seconds[name].append(time.perf_counter() - start)
-    write(f"\n{cells} cells of {MODEL} on RTE, {steps} steps of 16; ours {slots} at a time; {rounds} rounds")
-    for name, found in seconds.items():
-        spread = statistics.stdev(scores[name]) if cells > 1 else 0.0
-        hourly = 3600 * cells / statistics.median(found)
-        mean = statistics.mean(scores[name])
-        write(f"{name:6} {hourly:6.0f} cells an hour; accuracy {mean:.3f}, {spread:.3f} its deviation between seeds")
-    ratios = [theirs / own for own, theirs in zip(seconds["ours"], seconds["peer"], strict=True)]
-    target = 6 if visible_gpus() else 1.5
-    name = f"{cells} cells of a small encoder: Trainer tuned over ours"
-    return [Row(name, statistics.median(ratios), target, at_least=True, unit="x")]
+    sizes = {task: size // share for task, size in EXAMPLES.items()}
+    names = {task: f"{task}@{size}" for task, size in sizes.items()}
+    ratios: dict[str, dict[str, float]] = {"tuned": {}, "plain": {}}
+    write(f"\nwhole process of a cell, {threads} threads, medians of {rounds} rounds: s, score")
+    with tempfile.TemporaryDirectory() as place, worker():
+        folder = Path(place)
+        write_suite(folder, MODEL, names, threads, rounds + 1)
+        # The worker imports on its first job; a run has that once, not once a cell.
+        ours(folder, names["cola"], "cola", rounds, threads)
+        for task, size in sizes.items():
+            seconds: dict[str, list[float]] = {"ours": [], "tuned": [], "plain": []}
+            scores: dict[str, list[float]] = {way: [] for way in seconds}
+            for seed in range(rounds):
+                for way, found in seconds.items():
+                    start = time.perf_counter()
+                    score = (
+                        ours(folder, names[task], task, seed, threads)
+                        if way == "ours"
+                        else peer(folder, MODEL, task, size, 0, seed, threads, way)
+                    )
+                    found.append(time.perf_counter() - start)
+                    scores[way].append(score)
+            middle = statistics.median
+            shown = (f"{way} {middle(seconds[way]):5.1f} s {middle(scores[way]):5.2f}" for way in seconds)
+            write(f"{names[task]:10} {', '.join(shown)}")
+            for way, kept in ratios.items():
+                kept[task] = statistics.median(a / b for a, b in zip(seconds[way], seconds["ours"], strict=True))
+    rows = [
+        Row(f"whole process of a cell, {names[task]}: tuned Trainer over ours", value, 2, at_least=True, unit="x")
+        for task, value in ratios["tuned"].items()
+    ]
+    plain = ", ".join(f"{names[task]} {value:.2f}" for task, value in ratios["plain"].items())
+    mean = statistics.mean(ratios["plain"].values())
+    name = "whole process of a cell, mean: Trainer as run_glue sets it over ours"
+    return [*rows, Row(name, mean, 5, at_least=True, unit="x", note=plain)]
 
 
 if __name__ == "__main__":
-    command(__doc__ or "", measure, cells=16, steps=STEPS, rounds=1, slots=None)
+    command(__doc__ or "", measure, rounds=3, threads=2, share=1)

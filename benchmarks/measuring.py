@@ -69,7 +69,11 @@ class Row:
     def __str__(self) -> str:
         met = self.value >= self.target if self.at_least else self.value <= self.target
         bound = f"{'>=' if self.at_least else '<='} {self.target:g}{self.unit}"
-        return f"{self.name:58} {self.value:7.2f}{self.unit:2} {bound:9} {'met' if met else 'MISSED':7} {self.note}"
+        note = f" ({self.note})" if self.note else ""
+        return f"| {self.name} | {self.value:.2f}{self.unit}{note} | {bound}, {'met' if met else '**missed**'} |"
+
+
+HEAD = ("| benchmark | measured | target |", "|---|---|---|")
 
 
 @contextmanager
@@ -84,7 +88,10 @@ def timed() -> Iterator[Callable[[], Cost]]:
 def by_turns(ways: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
     """Run every way once a round, each in a process of its own; ways must be importable, or partials of such."""
     found: dict[str, list[Cost]] = {name: [] for name in ways}
-    context = multiprocessing.get_context("spawn")
+    # Forked from a process that has imported what all of them use: the imports would take longer than many a run.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["measuring", "transformers"])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         for _ in range(rounds):
             for name, way in ways.items():

@@ -1,4 +1,4 @@
-"""Time of a step of each method over plain fine-tuning's.
+"""Time of a step of each method over plain fine-tuning's, and of Child-Tuning-D's Fisher pass over a cell's training.
 
     python benchmarks/methods.py [--steps N] [--rounds R] [--threads T] [--precision bf16|fp32]
 
@@ -8,9 +8,13 @@ steps that are not timed.
 
 from dataclasses import replace
 from functools import partial
+from unittest.mock import patch
 
 from measuring import BATCH, Cost, Material, Row, by_turns, command, fine_tune, median, ratio, timed, write
 from training import PROTOCOL
+
+from steadytune.methods.base import Setup
+from steadytune.methods.child_tuning import ChildTuningD
 
 TASK = "rte"
 # Over vanilla, passes counted: HyPe adds noise alone; the others by the passes that they make.
@@ -55,6 +59,38 @@ def measure(steps: int, rounds: int, threads: int, precision: str = "bf16") -> l
         )
         for name, target in TARGETS.items()
     ]
+
+
+def fisher_pass(examples: int, threads: int) -> Cost:
+    """Child-Tuning-D's preparation: the Fisher information of so many examples."""
+    prepare, found = ChildTuningD.prepare, []
+
+    def timed_prepare(method: ChildTuningD, setup: Setup) -> None:
+        with timed() as cost:
+            prepare(method, setup)
+        found.append(cost())
+
+    material = Material.load(TASK, examples, 1)
+    with patch.object(ChildTuningD, "prepare", timed_prepare):
+        fine_tune(material, replace(PROTOCOL, threads=threads, steps=1), "child-tuning-d")
+    return found[0]
+
+
+def three_epochs(examples: int, threads: int) -> Cost:
+    """A plain cell's training, as papers set it."""
+    material = Material.load(TASK, examples, 1)
+    with timed() as cost:
+        fine_tune(material, replace(PROTOCOL, epochs=3, threads=threads))
+    return cost()
+
+
+def measure_fisher(rounds: int, threads: int, examples: int = 10 * BATCH) -> list[Row]:
+    """The table's row: both are proportional to the examples."""
+    ways = {"fisher": partial(fisher_pass, examples, threads), "training": partial(three_epochs, examples, threads)}
+    costs = by_turns(ways, rounds)
+    name = "Child-Tuning-D: its Fisher pass over a plain cell's training (MiniLM, RTE, fp32, 3 epochs)"
+    note = f"{1e3 * median(costs['fisher']) / examples:.0f} ms an example"
+    return [Row(name, ratio(costs["fisher"], costs["training"]), 0.25, unit="x", note=note)]
 
 
 if __name__ == "__main__":

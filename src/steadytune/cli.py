@@ -227,4 +227,5 @@ def _parser() -> argparse.ArgumentParser:
     predictions.add_argument("--to", type=Path, metavar="FILE.csv", help="the cell's, with texts and label names")
     render = command("render", commands.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
+    render.add_argument("--processes", type=_count, default=1, metavar="N", help="that draw figures; default 1")
     return parser

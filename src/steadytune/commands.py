@@ -266,7 +266,7 @@ def render(options: argparse.Namespace) -> None:
     """Write tables, figures, the report or an executed notebook from metrics.parquet."""
     from steadytune.rendering.stage import render
 
-    render(_checked(options), options.what)
+    render(_checked(options), options.what, options.processes)
 
 
 def model(options: argparse.Namespace) -> None:

@@ -312,7 +312,8 @@ def test_equal_results_give_equal_bytes(tmp_path):
     write_figures(results, names, tmp_path / "a")
     # Neither the user's own settings nor what was drawn before may show.
     with patch.dict("matplotlib.rcParams", {"lines.linewidth": 9, "figure.facecolor": "red"}):
-        write_figures(results, reversed(names), tmp_path / "b")
+        write_figures(results, reversed(names), tmp_path / "b", processes=2)
+    # Nor how many processes draw.
     first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     assert {Path(name).suffix for name in first} >= {".pdf", ".svg", ".png"}
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}

@@ -121,6 +121,17 @@ def test_empty_sections_are_left_out(tmp_path):
     assert page.headings == [name for name in SECTIONS if name not in absent]
 
 
+@pytest.mark.parametrize(("id", "shown"), [("figure_1", True), ("nothing-to-draw", False)])
+def test_figures_that_have_been_written_are_shown(tmp_path, id, shown):
+    grid = Grid(methods=("vanilla",), seeds=1)
+    results = load_results(grid.write(tmp_path), replace(grid.suite, figures=("learning-curves",)))
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="504pt"><g id="{id}"/></svg>'.encode()
+    (tmp_path / "learning-curves.svg").write_bytes(svg)
+    build_report(results, tmp_path / "report.html", tmp_path)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (base64.b64encode(svg).decode() in html) == shown
+
+
 def test_claim_shows_verdict_effect_and_command(html, page):
     assert "2 claims" in html
     assert html.index("verdict-reproduced") < html.index("verdict-not-evaluated")

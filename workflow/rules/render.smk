@@ -35,11 +35,12 @@ rule figures:
         f"{dag.folder}/logs/figures.log",
     conda:
         "../envs/analysis.yaml"
+    threads: 2
     params:
         suite=dag.file,
         settings=dag.suite_digest,
     shell:
-        "python -m steadytune render {params.suite:q} figures >{log:q} 2>&1"
+        "python -m steadytune render {params.suite:q} figures --processes {threads} >{log:q} 2>&1"
 
 
 rule report:
@@ -49,6 +50,8 @@ rule report:
         dag.inside_table,
         dag.prediction_studies,
         dag.claims,
+        # It shows what the rule above has drawn.
+        [path for path in dag.figures if path.endswith(".svg")],
     output:
         # Not marked for Snakemake's own report: browsers show nothing in its frame that has more than 2 MB.
         dag.report,

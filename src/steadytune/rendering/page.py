@@ -1,7 +1,10 @@
 """The report as data: what each of its sections shows, for `templates/report.html.j2`."""
 
 import base64
+import re
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from steadytune.rendering import provenance, summary, verdicts
@@ -9,7 +12,7 @@ from steadytune.rendering.entries import SHARED
 from steadytune.rendering.figures import FIGURES, draw
 from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.sections import ALWAYS, SECTIONS, Section, placed
-from steadytune.rendering.style import COLUMN, to_svg
+from steadytune.rendering.style import COLUMN, NOTHING, POINTS, to_svg
 from steadytune.rendering.table import Table
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import Listing
@@ -46,14 +49,14 @@ class Shown:
         return self.key
 
 
-def contents(results: Results) -> dict[str, Any]:
-    """Everything that the report shows of a suite, by the names that its template knows."""
+def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
+    """Everything that the report shows of a suite, by the names that its template knows; drawn: as `figure_of`."""
     groups = provenance.cells(results)
     sentences, tally, claims = summary.sentences(results), verdicts.tally(results), verdicts.by_source(results)
     sizes = ((results.encoders, "encoder"), (results.methods, "method"), (results.tasks, "task"))
     grid = [*(counted(len(names), word) for names, word in sizes), counted(len(results.seeds), "seed")]
     cells = sum(map(len, results.cells.values()))
-    shown = [_shown(section, results) for section in SECTIONS]
+    shown = [_shown(section, results, drawn) for section in SECTIONS]
     own = {"short", "reading", "again", *(["claims"] if claims else [])}
     used = {
         note for made in shown for item in made.tables_and_figures if isinstance(item, Table) for note in item.notes
@@ -77,14 +80,14 @@ def contents(results: Results) -> dict[str, Any]:
     }
 
 
-def _shown(section: Section, results: Results) -> Shown:
+def _shown(section: Section, results: Results, drawn: Path | None) -> Shown:
     """A section's tables and figures: those that every report has, and those that the suite names."""
     named = [*(f"table {name}" for name in results.suite.tables), *(f"figure {name}" for name in results.suite.figures)]
     if section.key == "further":
         items = [item for item in named if placed(item) == "further"]
     else:
         items = [item for item in section.items if item in ALWAYS or item in named]
-    makers = {"table": _table, "figure": figure_of}
+    makers = {"table": _table, "figure": partial(figure_of, drawn=drawn)}
     made = (makers[kind](name, results) for kind, name in map(str.split, items))
     listings = {
         "cost": provenance.totals,
@@ -107,10 +110,17 @@ def _table(name: str, results: Results) -> Table | None:
     return made if made.lines else None
 
 
-def figure_of(name: str, results: Results) -> Plot | None:
-    """A figure by name; None if there is nothing to draw."""
-    plot = draw(name, results)
-    if not any(axes.axison for axes in plot.axes):
+def figure_of(name: str, results: Results, drawn: Path | None = None) -> Plot | None:
+    """A figure by name; None if there is nothing to draw.
+
+    drawn: the folder in which the figures stage has written those that the suite lists: drawing takes longer than the
+        whole page.
+    """
+    written = drawn / f"{name}.svg" if drawn and name in results.suite.figures else None
+    svg = written.read_bytes() if written and written.is_file() else to_svg(draw(name, results))
+    if f'id="{NOTHING}"'.encode() in svg:
         return None
-    source = f"data:image/svg+xml;base64,{base64.b64encode(to_svg(plot)).decode()}"
-    return Plot(name, name.replace("-", " ").capitalize(), FIGURES[name].caption, source, plot.get_figwidth() > COLUMN)
+    width = re.search(rb'<svg [^>]*width="([\d.]+)pt"', svg)
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    wide = width is not None and float(width[1]) > COLUMN * POINTS
+    return Plot(name, name.replace("-", " ").capitalize(), FIGURES[name].caption, source, wide)

@@ -1,10 +1,13 @@
 """What the render stage writes: every table and figure of a suite, the report, and the executed notebook."""
 
 import logging
+import multiprocessing
 import os
 import sys
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,18 +42,30 @@ def write_tables(results: Results, names: Iterable[str], folder: Path) -> list[P
     return [path for name in names for path in write_table(make_table(name, results), folder / name)]
 
 
-def write_figures(results: Results, names: Iterable[str], folder: Path) -> list[Path]:
-    """Write `folder`/<name>.pdf, .svg and .png for every figure named.
+def write_figures(results: Results, names: Iterable[str], folder: Path, processes: int = 1) -> list[Path]:
+    """Write `folder`/<name>.pdf, .svg and .png for every figure named, by that many processes.
 
     Raises:
         SteadyTuneError: no figure has that name.
     """
-    return [path for name in names for path in write_figure(draw(name, results), folder / name)]
+    write = partial(_write_figure, results, folder)
+    if processes == 1:
+        return [path for name in names for path in write(name)]
+    # Forked: libraries are imported already.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        return [path for paths in pool.map(write, names) for path in paths]
 
 
-def build_report(results: Results, output: Path) -> None:
-    """Write the report on a suite's results to `output`: one self-contained HTML page."""
-    write_text(output, fill("report.html.j2", **contents(results)))
+def _write_figure(results: Results, folder: Path, name: str) -> list[Path]:
+    return write_figure(draw(name, results), folder / name)
+
+
+def build_report(results: Results, output: Path, drawn: Path | None = None) -> None:
+    """Write the report on a suite's results to `output`: one self-contained HTML page.
+
+    drawn: the folder of the figures, if they have been written; else they are drawn.
+    """
+    write_text(output, fill("report.html.j2", **contents(results, drawn)))
     log.info("wrote %s", output)
 
 

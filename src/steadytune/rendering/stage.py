@@ -18,18 +18,21 @@ from steadytune.results.loading import check_current, load_results
 from steadytune.suite.suite import Suite
 
 
-def render(suite: Suite, what: str) -> None:
-    """Write what is asked for: `tables`, `figures`, `report` or `notebook`."""
+def render(suite: Suite, what: str, processes: int = 1) -> None:
+    """Write what is asked for: `tables`, `figures` (by that many processes), `report` or `notebook`.
+
+    The report shows the figures that have been written.
+    """
     if what == "notebook":
         build_notebook(suite.path, notebook_path(suite))
         return
     check_current(suite)
     results = load_results(results_folder(suite), describe(suite))
     if what == "report":
-        build_report(results, report_path(suite))
+        build_report(results, report_path(suite), figures_folder(suite))
     elif what == "tables":
         write_tables(results, suite.file.tables, tables_folder(suite))
         write_text(all_tables_path(suite), to_document(suite.file.tables))
         write_text(macros_path(suite), to_macros(results))
     else:
-        write_figures(results, suite.file.figures, figures_folder(suite))
+        write_figures(results, suite.file.figures, figures_folder(suite), processes)

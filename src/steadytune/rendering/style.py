@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths in inches: one column of a two-column paper, and the whole text."""
+POINTS = 72
+"""To the inch, in which SVG gives its sizes."""
+NOTHING = "nothing-to-draw"
+"""The SVG's id of a figure that only says why there is nothing to see."""
 
 FORMATS = (".pdf", ".svg", ".png")
 
@@ -32,6 +36,8 @@ SETTINGS: Any = {
     "axes.titlesize": 8,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    # A fixed place: matplotlib would measure all ticks at each drawing to keep titles clear of those on top.
+    "axes.titley": 1.0,
     "axes.labelsize": 7.5,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,

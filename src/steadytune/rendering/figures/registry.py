@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures.panels import NothingToDraw, message
 from steadytune.rendering.registry import Registry
-from steadytune.rendering.style import drawing
+from steadytune.rendering.style import NOTHING, drawing
 from steadytune.results.model import Results
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def draw(name: str, results: Results) -> Figure:
             plot, _ = FIGURES.make(name, results)
         except NothingToDraw as reason:
             plot = message(str(reason))
+        if not any(axes.axison for axes in plot.axes):
+            plot.set_gid(NOTHING)
         # Here, and not again for each format: this measures every text. The second pass knows the panels' ticks.
         for _ in range(2):
             if engine := plot.get_layout_engine():
