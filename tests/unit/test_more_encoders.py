@@ -4,11 +4,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_encoders import CONFIGS, assert_all_equal, run
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from steadytune.encoders.architectures import ARCHITECTURES, check_supported
+from steadytune.encoders.architectures import DECODERS as DECODER_TYPES
+from steadytune.encoders.architectures import TESTED, check_supported
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder
 from steadytune.errors import SteadyTuneError
@@ -32,8 +34,14 @@ ENCODERS = {
     | {"embedding_dropout": 0.1, "mlp_dropout": 0.1, "attention_dropout": 0.1, "classifier_dropout": 0.1}
     | {"local_attention": 4, "global_attn_every_n_layers": 2, "cls_token_id": 3, "sep_token_id": 4},
 }
-DECODERS = {"gemma": GROUPED, "llama": GROUPED, "olmo": COMMON, "qwen2": GROUPED, "qwen3": GROUPED}
-PRE_NORM = {"modernbert": "model.final_norm"} | dict.fromkeys(DECODERS, "model.norm")
+GPT2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40, "vocab_size": 50, "pad_token_id": 0,
+        "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
+ENCODERS["eurobert"] = COMMON | {"num_key_value_heads": 1, "classifier_pooling": "bos"}
+LOCAL = ENCODERS["modernbert"] | {"sliding_window": 4}
+DECODERS = {"gemma": GROUPED, "gpt2": GPT2, "llama": GROUPED, "modernbert-decoder": LOCAL, "olmo": COMMON,
+            "qwen2": GROUPED, "qwen3": GROUPED}  # fmt: skip
+PRE_NORM = {"modernbert": "model.final_norm", "eurobert": "model.norm"} | dict.fromkeys(DECODERS, "model.norm")
+PRE_NORM |= {"gpt2": "transformer.ln_f", "modernbert-decoder": "model.final_norm"}
 LAYOUTS = ENCODERS | DECODERS
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 every_decoder = pytest.mark.parametrize("layout", DECODERS)
@@ -60,8 +68,16 @@ def make_inputs(layout, seed=0, extra=0):
     return {"input_ids": ids, "attention_mask": mask}
 
 
+def bare_inputs(layout, inputs):
+    """What transformers' own model has to be told: GPT-2, that padding in front has no positions."""
+    if layout != "gpt2":
+        return inputs
+    return inputs | {"position_ids": (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)}
+
+
 def test_every_supported_architecture_is_tested():
-    assert {model_type for model_type, _ in CONFIGS.values()} | LAYOUTS.keys() == set(ARCHITECTURES)
+    assert {model_type for model_type, _ in CONFIGS.values()} | LAYOUTS.keys() == TESTED
+    assert set(DECODERS) == set(DECODER_TYPES)
 
 
 @every_layout
@@ -70,7 +86,7 @@ def test_forward_is_the_bare_model(layout, training):
     encoder, inputs = make(layout), make_inputs(layout)
     encoder.model.train(training)
     torch.manual_seed(11)
-    bare = encoder.model(**inputs).logits
+    bare = encoder.model(**bare_inputs(layout, inputs)).logits
     seen = {"on_layer_input": lambda layer, hidden: hidden, "keep_hidden": True, "resumable_from": 0}
     assert torch.equal(run(encoder, inputs).logits, bare)
     assert torch.equal(run(encoder, inputs, **seen).logits, bare)
@@ -79,7 +95,7 @@ def test_forward_is_the_bare_model(layout, training):
 @every_layout
 def test_hidden_states_are_those_of_transformers(layout):
     encoder, inputs = make(layout), make_inputs(layout)
-    expected = encoder.model(**inputs, output_hidden_states=True).hidden_states
+    expected = encoder.model(**bare_inputs(layout, inputs), output_hidden_states=True).hidden_states
     hidden = encoder(inputs, keep_hidden=True).hidden
     assert len(hidden) == 4
     assert_all_equal(hidden[:3], expected[:3])
@@ -174,7 +190,7 @@ def test_truncated_model_is_a_shallower_model(layout, tmp_path):
     encoder.model.save_pretrained(tmp_path)
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert again.config.num_hidden_layers == 2
-    assert torch.equal(again(**inputs).logits, output.logits)
+    assert torch.equal(again(**bare_inputs(layout, inputs)).logits, output.logits)
 
 
 @every_layout
@@ -197,7 +213,7 @@ def test_dropout_of_modernbert_has_two_keys():
     assert {name for name, rate in rates.items() if rate} == kept, "the head's rate and attention's are others"
 
 
-@every_decoder
+@pytest.mark.parametrize("layout", ["eurobert", "gemma", "llama", "olmo", "qwen2", "qwen3"])
 def test_decoder_has_no_dropout_to_set(layout):
     encoder = make(layout)
     encoder.set_hidden_dropout(0.0)
@@ -229,7 +245,7 @@ def test_checkpoint_loads_trains_and_keeps_its_weights(layout, tmp_path):
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = 0.0
     for whole in (inputs, {name: value[:1] for name, value in inputs.items()}):
-        torch.testing.assert_close(first(whole).logits, bare(**whole).logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(first(whole).logits, bare(**bare_inputs(layout, whole)).logits, atol=1e-5, rtol=1e-4)
 
 
 @every_layout
@@ -246,7 +262,7 @@ def test_lora_starts_as_the_model_itself_and_reaches_every_layer(layout):
         assert any(p.grad.any() for name, p in encoder.layer_parameters(layer).items() if name in trained)
 
 
-@every_decoder
+@pytest.mark.parametrize("layout", ["gemma", "gpt2", "llama", "olmo", "qwen2", "qwen3"])
 def test_decoder_without_a_padding_token_gets_one(layout, tmp_path):
     config = AutoConfig.for_model(layout, **(LAYOUTS[layout] | {"pad_token_id": None}))
     AutoModel.from_config(config).save_pretrained(tmp_path)
@@ -255,6 +271,66 @@ def test_decoder_without_a_padding_token_gets_one(layout, tmp_path):
     assert encoder(make_inputs(layout)).logits.shape == (3, 2)
     with pytest.raises(SteadyTuneError, match="span head"):
         load_encoder(tmp_path, 2, 0, head="span")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "projections"),
+    [
+        ("mistral", GROUPED, ("self_attn.q_proj", "self_attn.v_proj")),
+        ("opt", COMMON | {"ffn_dim": 32, "word_embed_proj_dim": 16}, ("self_attn.v_proj", "self_attn.q_proj")),
+        ("ernie", ROBERTA, ("attention.self.query", "attention.self.value")),
+        ("gpt_neox", COMMON, ("attention.query_key_value",)),
+    ],
+)
+def test_untested_type_of_known_structure_works_with_a_note(kind, changes, projections, tmp_path):
+    AutoModel.from_config(AutoConfig.for_model(kind, **changes)).save_pretrained(tmp_path)
+    check_supported(tmp_path)
+    encoder = load_encoder(tmp_path, 2, 0)
+    assert encoder.architecture.projections == projections
+    assert any(kind in note for note in encoder.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "why"),
+    [
+        ("bloom", COMMON | {"n_layer": 3, "n_head": 2}, "left to right"),
+        ("longformer", ROBERTA | {"attention_window": 4}, "hidden states"),
+        ("flaubert", {"emb_dim": 16, "n_layers": 3, "n_heads": 2, "vocab_size": 50}, "attention"),
+        ("bart", {}, "encoder-decoder"),
+    ],
+)
+def test_type_of_other_structure_is_refused_with_the_reason(kind, changes, why, tmp_path):
+    config = AutoConfig.for_model(kind, **changes)
+    config.save_pretrained(tmp_path)
+    if kind != "bart":
+        AutoModel.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(SteadyTuneError, match=f"{kind}.*{why}"):
+        load_encoder(tmp_path, 2, 0)
+
+
+@pytest.mark.parametrize("layout", ["modernbert", "modernbert-decoder"])
+def test_embeddings_under_the_name_of_the_tied_output_layer_are_read(layout, tmp_path):
+    config = AutoConfig.for_model(layout, **LAYOUTS[layout])
+    saved = AutoModel.from_config(config)
+    state, words = saved.state_dict(), "embeddings.tok_embeddings.weight"
+    renamed = {f"model.{name}": tensor for name, tensor in state.items() if name != words}
+    config.save_pretrained(tmp_path)
+    save_file(renamed | {"decoder.weight": state[words].clone()}, tmp_path / "model.safetensors", {"format": "pt"})
+    encoder = load_encoder(tmp_path, 2, 0)
+    assert torch.equal(encoder.model.get_input_embeddings().weight, state[words])
+    assert any("decoder.weight" in note for note in encoder.notes)
+    save_file(renamed, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(SteadyTuneError, match="tok_embeddings"):
+        load_encoder(tmp_path, 2, 0)
+
+
+def test_attention_kernel_is_the_protocols_or_the_encoders_own(tmp_path):
+    for layout, asked, used in (("modernbert", "sdpa", "sdpa"), ("modernbert", "eager", "eager")):
+        AutoModel.from_config(AutoConfig.for_model(layout, **LAYOUTS[layout])).save_pretrained(tmp_path)
+        encoder = load_encoder(tmp_path, 2, 0, attention=asked)
+        assert encoder.attention == used
+    with pytest.raises(SteadyTuneError, match=r"(?i)flash"):
+        load_encoder(tmp_path, 2, 0, attention="flash")
 
 
 def test_code_from_a_checkpoint_is_refused(tmp_path):

@@ -167,7 +167,7 @@ def test_bad_input_is_said_in_one_line(changes, expected, tmp_path):
 
 def test_a_setting_that_is_no_other_name_is_answered_with_all(tmp_path):
     said = message(tmp_path, protocol={"zzz": 1})
-    assert said.startswith("protocol: unknown key 'zzz'; known: adamw, batch_size, ")
+    assert said.startswith("protocol: unknown key 'zzz'; known: adamw, attention, ")
     assert "learning_rate, max_length" in said
 
 

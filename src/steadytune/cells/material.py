@@ -109,7 +109,7 @@ class Material:
         task = spec.tasks[spec.task]
         head = "span" if task.span else "sentence"
         seed, protocol = Streams.seeds(cell_seed(spec.seed, spec.task))["init"], spec.protocol
-        encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head).to(device)
+        encoder = load_encoder(folder, task.num_labels, seed, spec.weights, head, protocol.attention).to(device)
         if weights:
             start_from(encoder, weights)
 

@@ -52,6 +52,17 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Model:
+    """What was loaded as the encoder."""
+
+    model_type: str
+    attention: str
+    """The kernel of its attention: that of the protocol, or the encoder's own."""
+    notes: tuple[str, ...]
+    """What a reader should know: a layout that was found by structure and is not tested, say."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parent:
     """The cell whose fine-tuned encoder a cell started from."""
 
@@ -128,6 +139,8 @@ class Record:
     inputs: list[Input]
     parent: Parent | None = None
     """None: it started from the pretrained encoder."""
+    model: Model | None = None
+    """None: it was not loaded."""
     streams: dict[str, int]
     environment: Environment
     training: Training | None

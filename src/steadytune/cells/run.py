@@ -60,6 +60,7 @@ class Outcome:
     status: records.Status = "ok"
     reason: str | None = None
     training: records.Training | None = None
+    model: records.Model | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     predictions: dict[str, Predictions] = field(default_factory=dict)
     """By evaluation set, as `write_predictions` takes them."""
@@ -166,10 +167,11 @@ def _train_and_evaluate(
 ) -> None:
     """Fill `outcome` as far as the cell gets."""
     encoder, task = material.encoder, material.task
+    kind = encoder.model.config.model_type
+    outcome.model = records.Model(model_type=kind, attention=encoder.attention, notes=encoder.notes)
     streams = Streams(cell_seed(spec.seed, spec.task), material.device)
     method = Composition([part.build() for part in spec.parts])
     if spec.protocol.precision == "fp16" and not encoder.architecture.fp16:
-        kind = encoder.model.config.model_type
         raise SteadyTuneError(f"precision: fp16: {kind}'s attention overflows in it: expected bf16 or fp32")
     precision = Precision(spec.protocol.precision, material.device)
     setup = Setup(
@@ -285,6 +287,7 @@ def _write(
         fingerprint=mark,
         inputs=inputs,
         parent=parent,
+        model=outcome.model,
         streams=Streams.seeds(cell_seed(spec.seed, spec.task)),
         environment=environment(device),
         training=outcome.training,

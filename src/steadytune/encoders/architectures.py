@@ -1,22 +1,26 @@
-"""Where the parts of each supported architecture are: the only module that asks for a model type.
+"""Where the parts of an encoder are, found by structure: the only module that asks for a model type.
 
-Every entry describes the `...ForSequenceClassification` class of transformers, so the head is the one that the papers
-fine-tuned. `spans` turns it into the layout of the `...ForQuestionAnswering` class, whose head is one linear layer on
-every token. A *layer* is one Transformer layer in the order of the calls; ALBERT calls the same module again and again.
+A layout describes the `...ForSequenceClassification` class of transformers, so the head is the one that the papers
+fine-tuned, or the `...ForQuestionAnswering` class, whose head is one linear layer on every token. A *layer* is one
+Transformer layer in the order of the calls; ALBERT calls the same module again and again. What structure cannot tell is
+in `EXCEPTIONS`. Types in `TESTED` are held to the generic tests; any other is tried when it is loaded (`trying.py`).
 
 The pooler of BERT and ALBERT is pretrained (next sentence, sentence order) and lives inside the encoder. The others
 have no pretrained pooler: the dense layer under their output layer is part of the classification head.
 
-Layers of ModernBERT and of decoders normalise their input, not their output (pre-norm). hidden[L] is then what the last
-layer returns, before the model's final norm, so that all hidden states are of one kind.
+Layers of ModernBERT, EuroBERT and decoders normalise their input, not their output (pre-norm). hidden[L] is then what
+the last layer returns, before the model's final norm, so that all hidden states are of one kind.
 """
 
-from dataclasses import dataclass, replace
+import inspect
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from steadytune.encoders.weight_files import INDEX, check_weight_files
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, nearest
 from steadytune.schema import read_json
 
 if TYPE_CHECKING:
@@ -34,20 +38,45 @@ SPAN_LAYER = "qa_outputs"
 NO_TOKEN = -1e4
 """The logits of padding, as a start or end of an answer: its probability is 0 in every precision."""
 
+ENCODERS = ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "eurobert", "modernbert",
+            "mpnet", "roberta", "xlm-roberta", "xlnet")  # fmt: skip
+DECODERS = ("gemma", "gpt2", "llama", "modernbert-decoder", "olmo", "qwen2", "qwen3")
+ENCODER_DECODERS = ("bart", "mbart", "mt5", "mvp", "plbart", "t5", "umt5")
+TESTED = frozenset((*ENCODERS, *DECODERS))
+"""Model types that the generic tests cover."""
 
-@dataclass(frozen=True)
+EXCEPTIONS: dict[str, dict[str, Any]] = {
+    "albert": {"sublayers": ("attention.output_dropout", "ffn_output")},
+    # DeBERTa's attention overflows in half precision.
+    "deberta": {"fp16": False},
+    "deberta-v2": {"fp16": False},
+    # The norm after the attention's residual lies beside the attention.
+    "distilbert": {"attention_block": "sa_layer_norm", "sublayers": ("attention.out_lin", "ffn")},
+    # The attention's projections are bare parameters inside one module, which no other module can follow.
+    "xlnet": {"sequence_first": True, "reads_last_token": True, "sublayers": (), "projections": ()},
+}
+"""What structure cannot tell, by model type."""
+
+LINEAR = ("Linear", "NonDynamicallyQuantizableLinear", "Conv1D")
+"""Classes of linear layers; the last is GPT-2's."""
+DROPOUT_KEY = re.compile(r"(?!.*(att|classif|summary|pooler|qa_|seq_|layer_?drop)).*(dropout|dropout_prob|_pdrop)")
+QUERY_OR_VALUE = re.compile(r"[qv](uery|alue)?(_proj|_lin)?")
+FUSED = re.compile(r"Wqkv|in_proj|c_attn|query_key_value|qkv(_proj)?")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The layout of one model type.
+    """The layout of one model.
 
-    stack: path of the list of layers in the classification model.
+    stack: path of the list of layers in the model.
     output_layer: path of the linear layer that gives the logits.
     pooler: path of a pooler that belongs to the pretrained encoder, or None.
     hidden_dropout: the configuration keys of the dropout on hidden states; none if the model has no such dropout.
     sequence_first: whether the layers work on (tokens, batch, width).
     reads_last_token: whether the head reads the last token, so that padding comes first.
-    spans_known: whether transformers has a span head with the same layout.
-    fp16: whether half precision is safe; DeBERTa's attention overflows in it.
-    takes_segments: whether the forward pass has `token_type_ids` at all.
+    counts_positions: whether it has to be told that padding in front has no positions.
+    fp16: whether half precision is safe.
+    takes_segments: whether the forward pass has `token_type_ids` for segments.
     attention_block: path, inside a layer, of the module that gives the self-attention block's output: with its residual
         and LayerNorm, but in pre-norm layers before the residual is added, where adding noise comes to the same.
     sublayers: paths, inside a layer, of the modules that give the self-attention's and the feed-forward's output
@@ -56,21 +85,17 @@ class Architecture:
     """
 
     stack: str
-    output_layer: str = "classifier"
-    pooler: str | None = None
-    hidden_dropout: tuple[str, ...] = ("hidden_dropout_prob",)
+    output_layer: str
+    pooler: str | None
+    hidden_dropout: tuple[str, ...]
+    reads_last_token: bool
+    counts_positions: bool
+    takes_segments: bool
+    attention_block: str
+    sublayers: tuple[str, ...]
+    projections: tuple[str, ...]
     sequence_first: bool = False
-    reads_last_token: bool = False
-    takes_segments: bool = True
-    spans_known: bool = True
     fp16: bool = True
-    attention_block: str = "attention"
-    sublayers: tuple[str, ...] = ("attention.output.dropout", "output.dropout")
-    projections: tuple[str, ...] = ("attention.self.query", "attention.self.value")
-
-    def spans(self) -> "Architecture":
-        """The layout of the same model type with a span head: no pooler, and every token is read."""
-        return replace(self, output_layer=SPAN_LAYER, pooler=None, reads_last_token=False)
 
     def logits(self, output: Any, attention_mask: "Tensor | None") -> "Tensor":
         """The logits in what the model's forward pass returns; those of padding are `NO_TOKEN` under a span head."""
@@ -127,116 +152,118 @@ class Albert(Architecture):
         model.config.num_hidden_layers = at
 
 
-ROBERTA = Architecture(stack="roberta.encoder.layer", output_layer="classifier.out_proj")
-DECODER = Architecture(
-    stack="model.layers",
-    output_layer="score",
-    hidden_dropout=(),
-    reads_last_token=True,
-    takes_segments=False,
-    spans_known=False,
-    attention_block="self_attn",
-    sublayers=("self_attn.o_proj", "mlp"),
-    projections=("self_attn.q_proj", "self_attn.v_proj"),
-)
-"""Decoders as classifiers: a causal model whose head reads the last token; they have no dropout on hidden states."""
+def find_architecture(model: Model) -> Architecture:
+    """The layout of a model with a head.
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "albert": Albert(
-        stack="albert.encoder.albert_layer_groups",
-        pooler="albert.pooler",
-        sublayers=("attention.output_dropout", "ffn_output"),
-        projections=("attention.query", "attention.value"),
-    ),
-    "bert": Architecture(stack="bert.encoder.layer", pooler="bert.pooler"),
-    "deberta": Architecture(
-        stack="deberta.encoder.layer",
-        fp16=False,
-        projections=("attention.self.in_proj",),
-    ),
-    "deberta-v2": Architecture(
-        stack="deberta.encoder.layer",
-        fp16=False,
-        projections=("attention.self.query_proj", "attention.self.value_proj"),
-    ),
-    "distilbert": Architecture(
-        stack="distilbert.transformer.layer",
-        hidden_dropout=("dropout",),
-        takes_segments=False,
-        attention_block="sa_layer_norm",
-        sublayers=("attention.out_lin", "ffn"),
-        projections=("attention.q_lin", "attention.v_lin"),
-    ),
-    "electra": Architecture(stack="electra.encoder.layer", output_layer="classifier.out_proj"),
-    "gemma": DECODER,
-    "llama": DECODER,
-    "modernbert": Architecture(
-        stack="model.layers",
-        hidden_dropout=("embedding_dropout", "mlp_dropout"),
-        takes_segments=False,
-        attention_block="attn",
-        sublayers=("attn.out_drop", "mlp"),
-        projections=("attn.Wqkv",),
-    ),
-    "mpnet": Architecture(
-        stack="mpnet.encoder.layer",
-        output_layer="classifier.out_proj",
-        takes_segments=False,
-        sublayers=("attention.dropout", "output.dropout"),
-        projections=("attention.attn.q", "attention.attn.v"),
-    ),
-    "olmo": DECODER,
-    "qwen2": DECODER,
-    "qwen3": DECODER,
-    "roberta": ROBERTA,
-    "camembert": ROBERTA,
-    "xlm-roberta": ROBERTA,
-    "xlnet": Architecture(
-        stack="transformer.layer",
-        output_layer="logits_proj",
-        # The one rate also governs XLNet's attention probabilities: it has no other.
-        hidden_dropout=("dropout",),
-        sequence_first=True,
-        reads_last_token=True,
-        attention_block="rel_attn",
-        # The attention's projections are bare parameters inside one module, which no other module can follow.
-        sublayers=(),
-        projections=(),
-    ),
-}
-
-
-def head_of(model: Model) -> Head:
-    """Which head a model has."""
-    return "span" if hasattr(model, SPAN_LAYER) else "sentence"
-
-
-def find_architecture(
-    model_type: str, where: str = "", head: Head = "sentence", remote_code: bool = False
-) -> Architecture:
-    """The layout of `model_type` with a head; `where` names the file that asks for it.
-
-    remote_code: whether the checkpoint brings code of its own. Raises SteadyTuneError for an unsupported model type.
+    Raises:
+        SteadyTuneError: its layers, attention or head are nowhere to be found.
     """
-    prefix = f"{where}: " if where else ""
-    if model_type not in ARCHITECTURES:
-        reason = "needs code from the checkpoint, which is never run" if remote_code else "is not supported"
-        supported = ", ".join(sorted(ARCHITECTURES))
-        raise SteadyTuneError(f"{prefix}model_type '{model_type}' {reason}; supported: {supported}")
-    architecture = ARCHITECTURES[model_type]
-    if head == "span" and not architecture.spans_known:
-        raise SteadyTuneError(f"{prefix}model_type '{model_type}' has no span head here: expected an encoder")
-    return architecture.spans() if head == "span" else architecture
+    from torch import nn
+
+    kind, prefix, base = model.config.model_type, model.base_model_prefix, model.base_model
+    lists = [(path, module) for path, module in base.named_modules() if isinstance(module, nn.ModuleList)]
+    count = model.config.num_hidden_layers
+    stack = next((path for path, found in lists if len(found) == count or path.endswith("albert_layer_groups")), None)
+    heads = [path for path, module in model.named_modules() if isinstance(module, nn.Linear)]
+    heads = [path for path in heads if not path.startswith(f"{prefix}.")]
+    if stack is None or not heads:
+        raise SteadyTuneError(f"model_type '{kind}': {'no head' if stack else f'no list of its {count} layers'} found")
+    layer = base.get_submodule(stack)[0]
+    layer = getattr(layer, "albert_layers", [layer])[0]
+    named = {path: module for path, module in layer.named_modules() if path}
+    block = next((path for path, found in named.items() if "Attention" in type(found).__name__), None)
+    if block is None:
+        raise SteadyTuneError(f"model_type '{kind}': no attention found in its layers")
+    # Outputs are computed, and perhaps dropped from, right before residuals: the last such module is what gives them.
+    linear = [path for path, found in named.items() if type(found).__name__ in LINEAR]
+    width = model.config.hidden_size
+    giving = [path for path, found in named.items() if isinstance(found, nn.Dropout | nn.Identity)
+              or (path in linear and width in (found.weight.shape[0], getattr(found, "nf", 0)))]  # fmt: skip
+    inside = [path for path in giving if path.startswith(f"{block}.")]
+    beside = [path for path in giving if path not in inside]
+    causal = any(getattr(module, "is_causal", False) for module in layer.modules())
+    span, parameters = heads[-1] == SPAN_LAYER, inspect.signature(base.forward).parameters
+    found = {
+        "stack": f"{prefix}.{stack}",
+        "output_layer": heads[-1],
+        "pooler": f"{prefix}.pooler" if getattr(base, "pooler", None) is not None else None,
+        "hidden_dropout": _dropout_keys(model.config),
+        "reads_last_token": causal,
+        "counts_positions": causal and _has_position_table(base, model.config),
+        "takes_segments": "token_type_ids" in parameters and not causal,
+        "attention_block": block,
+        "sublayers": (inside[-1], beside[-1]) if inside and beside else (),
+        "projections": _projections([path for path in linear if path.startswith(f"{block}.")]),
+    } | EXCEPTIONS.get(kind, {})
+    if span and causal:
+        raise SteadyTuneError(f"model_type '{kind}' has no span head here: expected an encoder")
+    found["reads_last_token"] &= not span
+    return (Albert if kind == "albert" else Architecture)(**found)
+
+
+def _projections(paths: list[str]) -> tuple[str, ...]:
+    """Those of queries and values, or the one that makes them together."""
+    for pattern in (QUERY_OR_VALUE, FUSED):
+        if found := tuple(path for path in paths if pattern.fullmatch(path.rpartition(".")[2])):
+            return found
+    return ()
+
+
+def _dropout_keys(config: Any) -> tuple[str, ...]:
+    values = config.to_dict()
+    return tuple(key for key in values if DROPOUT_KEY.fullmatch(key) and type(values[key]) in (int, float))
+
+
+def _has_position_table(base: Model, config: Any) -> bool:
+    """Whether a table of learned positions is read by plain counting: from the first token, padding or not."""
+    from torch import nn
+
+    size, words = getattr(config, "max_position_embeddings", None), base.get_input_embeddings()
+    tables = [module for module in base.modules() if type(module) is nn.Embedding and module is not words]
+    return any(table.num_embeddings == size for table in tables)
+
+
+def is_decoder(config: dict[str, Any]) -> bool:
+    """Whether a config.json is of a causal model, whose head reads the last token."""
+    written_by = config.get("architectures") or ()
+    return config["model_type"] in DECODERS or any("CausalLM" in str(name) for name in written_by)
+
+
+def check_model_type(config: dict[str, Any], where: str) -> None:
+    """Refuse a config.json, found at `where`, of what is no encoder or decoder of transformers; needs no torch."""
+    package, kind = find_spec("transformers"), str(config["model_type"])
+    assert package is not None and package.origin is not None
+    if config.get("is_encoder_decoder") or kind in ENCODER_DECODERS:
+        raise SteadyTuneError(f"{where}: model_type '{kind}' is an encoder-decoder: expected an encoder or a decoder")
+    tables = (Path(package.origin).parent / "models" / "auto").glob("*mapping*.py")
+    if kind not in TESTED and not any(f'"{kind}"' in table.read_text(encoding="utf-8") for table in tables):
+        remote = "needs code from the checkpoint, which is never run"
+        reason = remote if "auto_map" in config else "is not one of transformers"
+        raise SteadyTuneError(f"{where}: model_type '{kind}' {reason}{nearest(kind, TESTED)}")
 
 
 def check_supported(folder: Path) -> None:
-    """Raise SteadyTuneError if an encoder's folder cannot be loaded; needs no torch.
+    """Raise SteadyTuneError if an encoder's folder cannot be loaded.
 
-    Checks the model type in config.json, and which files the weights are in.
+    Checks the model type in config.json, and which files the weights are in. A model type that is not tested is built
+    without weights, to look at its structure; others need no torch.
     """
     path = folder / "config.json"
     values = read_json(path) if path.is_file() else {}
-    if isinstance(values, dict) and "model_type" in values:
-        find_architecture(str(values["model_type"]), str(path), remote_code="auto_map" in values)
-        if (folder / INDEX).is_file():
-            check_weight_files(folder)
+    if not isinstance(values, dict) or "model_type" not in values:
+        return
+    kind = str(values["model_type"])
+    check_model_type(values, str(path))
+    if (folder / INDEX).is_file():
+        check_weight_files(folder)
+    if kind not in TESTED:
+        import torch
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        try:
+            with torch.device("meta"):
+                find_architecture(AutoModelForSequenceClassification.from_config(config, trust_remote_code=False))
+        except (SteadyTuneError, ValueError, AttributeError) as error:
+            said = str(error).splitlines()[0]
+            raise SteadyTuneError(f"{path}: model_type '{kind}' is not supported: {said}") from None

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from steadytune.encoders.architectures import find_architecture, head_of
+from steadytune.encoders.architectures import find_architecture
 from steadytune.encoders.batching import Padding
+from steadytune.encoders.dropout import ATTENTION
 from steadytune.encoders.passes import LayerInput, Pass, Recording, change_attention, generator_of, hidden_of
 from steadytune.errors import SteadyTuneError, unknown
 
@@ -42,12 +43,14 @@ class Encoder:
 
     model: the transformers model; `model.train()`, `model.to(device)` and the like are called on it directly.
     fresh: names of the parameters that do not come from the checkpoint.
+    notes: what a reader of its results should know about how it was loaded.
     """
 
-    def __init__(self, model: "PreTrainedModel", fresh: Sequence[str] = ()) -> None:
+    def __init__(self, model: "PreTrainedModel", fresh: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
         self.model = model
+        self.notes = tuple(notes)
         self.fresh = tuple(fresh)
-        self.architecture = find_architecture(model.config.model_type, head=head_of(model))
+        self.architecture = find_architecture(model)
         self._recording: Recording | None = None
         # A decoder's cache of keys and values would make layers that `resume` runs again read their first run.
         model.config.use_cache = False
@@ -82,6 +85,12 @@ class Encoder:
         """How its batches are padded."""
         token = self.model.config.pad_token_id
         return Padding(0 if token is None else token, self.sentence_token == -1, self.device)
+
+    @property
+    def attention(self) -> str:
+        """The kernel of its attention: `sdpa`, `eager` or `flash`."""
+        kernel = self.model.config._attn_implementation
+        return {ATTENTION: "sdpa", "flash_attention_2": "flash"}.get(kernel, kernel)
 
     def to(self, device: str) -> "Encoder":
         """Move the model to a device (`cpu`, `cuda`)."""
@@ -145,7 +154,11 @@ class Encoder:
         assert isinstance(words, nn.Embedding)
         if (module := getattr(base, "embeddings", None)) is None:
             return getattr(base, "dropout", nn.Identity())(words(inputs["input_ids"]))
-        arguments = {name: value for name, value in self._arguments(inputs).items() if name != "attention_mask"}
+        arguments = {
+            name: value
+            for name, value in self._arguments(inputs).items()
+            if name not in ("attention_mask", "position_ids")
+        }
         output = module(**arguments)
         if output.shape[-1] != words.embedding_dim:
             raise SteadyTuneError("this encoder's embedding output is wider than its word embeddings")
@@ -258,7 +271,11 @@ class Encoder:
         segments = getattr(self.model.config, "type_vocab_size", None)
         if self.architecture.takes_segments and (segments is None or segments > 1):
             return inputs
-        return {name: value for name, value in inputs.items() if name != "token_type_ids"}
+        arguments = {name: value for name, value in inputs.items() if name != "token_type_ids"}
+        if self.architecture.counts_positions and "attention_mask" in inputs:
+            # Position 0 is the first real token's, behind padding too.
+            arguments["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        return arguments
 
     def _check_layer(self, layer: int) -> None:
         if not 0 <= layer < self.num_layers:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadytune.encoders.architectures import Architecture, find_architecture
+from steadytune.encoders.architectures import check_model_type, is_decoder
 from steadytune.encoders.weight_files import INDEX, check_weight_files
 from steadytune.errors import SteadyTuneError
 
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
 WEIGHTS = "model.safetensors"
 PICKLES = ("*.bin", "*.pt", "*.ckpt", "*.pth")
-EMBEDDINGS = ("word_embeddings.weight", "tok_embeddings.weight", "embed_tokens.weight", "word_embedding.weight")
+EMBEDDINGS = (
+    "word_embeddings.weight",
+    "tok_embeddings.weight",
+    "embed_tokens.weight",
+    "word_embedding.weight",
+    "wte.weight",
+    "decoder.weight",
+)
 HEADS = ("classifier.", "score.", "qa_outputs.", "logits_proj.")
 # These number positions from the padding token's id on.
 OFFSET_BY_PADDING = ("roberta", "camembert", "xlm-roberta", "mpnet")
@@ -44,15 +51,15 @@ def examine(folder: Path) -> FolderReport:
         return FolderReport((config,))
     kind = config["model_type"]
     try:
-        architecture = find_architecture(kind, remote_code="auto_map" in config)
+        check_model_type(config, "config.json")
     except SteadyTuneError as error:
-        return FolderReport((f"config.json: {error}",))
+        return FolderReport((str(error),))
     problems: list[str] = []
     shapes = _shapes(folder, problems)
     tokenizer = _tokenizer(folder, problems)
     problems += _size_problems(config, kind, shapes, tokenizer)
     if tokenizer is not None:
-        problems += _special_tokens(config, architecture, tokenizer)
+        problems += _special_tokens(config, is_decoder(config) or kind == "xlnet", tokenizer)
     limit = _max_length(config, kind, tokenizer)
     layers, width = _first(config, "num_hidden_layers", "n_layers", "n_layer"), _first(config, "hidden_size", "dim")
     facts = [f"{kind}, {layers} layers, width {width}, {config.get('vocab_size')} tokens"]
@@ -152,12 +159,12 @@ def _size_problems(
 
 
 def _special_tokens(
-    config: dict[str, Any], architecture: Architecture, tokenizer: "PreTrainedTokenizerBase"
+    config: dict[str, Any], reads_last_token: bool, tokenizer: "PreTrainedTokenizerBase"
 ) -> Iterator[str]:
-    ends = config.get("eos_token_id") if architecture.reads_last_token else None
+    ends = config.get("eos_token_id") if reads_last_token else None
     if config.get("pad_token_id") is None and ends is None:
         yield "config.json: no pad_token_id: set it to the id of the tokenizer's padding token"
-    if architecture.reads_last_token:
+    if reads_last_token:
         return
     special = set(tokenizer.all_special_ids)
     ids = tokenizer("a", "a")["input_ids"]
@@ -169,12 +176,18 @@ def _special_tokens(
         yield "the tokenizer puts no token between the texts of a pair, such as [SEP]"
 
 
-def _max_length(config: dict[str, Any], kind: str, tokenizer: "PreTrainedTokenizerBase | None") -> int | None:
-    limits = []
-    positions = config.get("max_position_embeddings")
+def token_limit(config: dict[str, Any], kind: str) -> int | None:
+    """Tokens that a model has positions for, by its config.json; None if there is no limit."""
+    positions = _first(config, "max_position_embeddings", "n_positions")
     relative = kind in ("deberta", "deberta-v2") and not config.get("position_biased_input", True)
-    if isinstance(positions, int) and positions > 0 and not relative:
-        limits.append(positions - (config.get("pad_token_id", 1) + 1 if kind in OFFSET_BY_PADDING else 0))
+    if not isinstance(positions, int) or positions <= 0 or relative:
+        return None
+    return positions - (config.get("pad_token_id", 1) + 1 if kind in OFFSET_BY_PADDING else 0)
+
+
+def _max_length(config: dict[str, Any], kind: str, tokenizer: "PreTrainedTokenizerBase | None") -> int | None:
+    limit = token_limit(config, kind)
+    limits = [] if limit is None else [limit]
     if tokenizer is not None and tokenizer.model_max_length < UNLIMITED:
         limits.append(tokenizer.model_max_length)
     return min(limits, default=None)

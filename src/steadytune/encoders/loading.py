@@ -10,10 +10,11 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from steadytune.encoders.architectures import Architecture, Head, find_architecture
+from steadytune.encoders.architectures import DECODERS, TESTED, Architecture, Head, check_model_type, find_architecture
 from steadytune.encoders.dropout import use_quick_dropout
 from steadytune.encoders.encoder import Encoder
-from steadytune.encoders.folder import VOCABULARIES
+from steadytune.encoders.folder import VOCABULARIES, token_limit
+from steadytune.encoders.trying import try_out
 from steadytune.encoders.weight_files import check_weight_files
 from steadytune.errors import SteadyTuneError
 from steadytune.files import safetensors_errors
@@ -25,10 +26,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Weights = Literal["pretrained", "random"]
+Attention = Literal["sdpa", "eager", "flash"]
+OUTPUT_LAYERS = ("decoder.weight", "lm_head.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight")
+"""Under which names checkpoints have the output layer of a language model."""
 
 
 def load_encoder(
-    folder: Path, num_labels: int, init_seed: int, weights: Weights = "pretrained", head: Head = "sentence"
+    folder: Path,
+    num_labels: int,
+    init_seed: int,
+    weights: Weights = "pretrained",
+    head: Head = "sentence",
+    attention: Attention = "sdpa",
 ) -> Encoder:
     """The checkpoint in `folder` with a head of `num_labels` outputs (1 = regression), on the CPU, in eval mode.
 
@@ -37,25 +46,36 @@ def load_encoder(
     The head's weights depend on `init_seed` alone, whatever state the global generators are in, and leave that state
     as it was. The output layer is always drawn, even where the checkpoint has one: its classes mean something else.
     A dense layer below it that the checkpoint brings (an MNLI-tuned DeBERTa) is kept. `weights="random"` draws every
-    weight by the architecture's own initialisation and reads only config.json.
+    weight by the architecture's own initialisation and reads only config.json. `attention` is the kernel; models that
+    do not have `sdpa` have their own.
 
     Raises SteadyTuneError for a folder, model type or weight file that cannot be used, and for a checkpoint that lacks
     encoder weights or disagrees with its config.json.
     """
-    architecture, config = _read_config(folder, head)
+    config = _read_config(folder, head)
     config.num_labels = num_labels
+    if attention != "sdpa":
+        config._attn_implementation = {"eager": "eager", "flash": "flash_attention_2"}[attention]
+    tested = config.model_type in TESTED
+    notes = [] if tested else [f"model_type '{config.model_type}' is not tested: its layout was found by structure"]
     if weights == "random":
-        with _seeded(init_seed):
+        with _seeded(init_seed), _readable(folder / "config.json"):
             model = _auto_model(head).from_config(config, dtype=torch.float32, trust_remote_code=False)
-        use_quick_dropout(model)
-        return Encoder(model.eval(), [name for name, _ in model.named_parameters()])
-    check_weight_files(folder)
-    model, missing = _read_weights(folder, config, _auto_model(head))
-    _check_missing(folder, model, architecture, missing)
-    fresh = _draw(model, architecture, missing, init_seed)
+        fresh = [name for name, _ in model.named_parameters()]
+    else:
+        check_weight_files(folder)
+        model, missing = _read_weights(folder, config, _auto_model(head))
+        if tied := _read_tied(folder, model, missing):
+            notes.append(f"its word embeddings are `{tied}` of the checkpoint, to which they are tied")
+        architecture = find_architecture(model)
+        _check_missing(folder, model, architecture, missing)
+        fresh = _draw(model, architecture, missing, init_seed)
+        logger.info("%s: drawn from init seed %d: %s", folder, init_seed, ", ".join(fresh))
     use_quick_dropout(model)
-    logger.info("%s: drawn from init seed %d: %s", folder, init_seed, ", ".join(fresh))
-    return Encoder(model.eval(), fresh)
+    encoder = Encoder(model.eval(), fresh, notes)
+    if not tested:
+        try_out(encoder, str(folder))
+    return encoder
 
 
 def load_masked_words(folder: Path) -> "PreTrainedModel | None":
@@ -66,7 +86,7 @@ def load_masked_words(folder: Path) -> "PreTrainedModel | None":
     from transformers import AutoModelForMaskedLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-    _, config = _read_config(folder)
+    config = _read_config(folder)
     check_weight_files(folder)
     if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return None
@@ -80,7 +100,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
     Raises SteadyTuneError for a folder that is no encoder's or has no vocabulary.
     """
-    _, config = _read_config(folder)
+    config = _read_config(folder)
     # Without a vocabulary transformers would silently make a tokenizer to which every word is unknown.
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise SteadyTuneError(f"{folder}: no tokenizer; expected one of {', '.join(VOCABULARIES)}")
@@ -92,6 +112,8 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     if len(tokenizer) > config.vocab_size:
         size = f"vocab_size in config.json, {config.vocab_size}"
         raise SteadyTuneError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, more than {size}")
+    if limit := token_limit(config.to_dict(), config.model_type):
+        tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
     return tokenizer
 
 
@@ -118,7 +140,7 @@ def _auto_model(head: Head) -> Any:
     return AutoModelForQuestionAnswering if head == "span" else AutoModelForSequenceClassification
 
 
-def _read_config(folder: Path, head: Head = "sentence") -> "tuple[Architecture, PreTrainedConfig]":
+def _read_config(folder: Path, head: Head = "sentence") -> "PreTrainedConfig":
     path = folder / "config.json"
     if not folder.is_dir():
         raise SteadyTuneError(f"{folder}: no such encoder folder")
@@ -129,22 +151,25 @@ def _read_config(folder: Path, head: Head = "sentence") -> "tuple[Architecture, 
         raise SteadyTuneError(f"{path}: no model_type")
     if "transformers_weights" in values:
         raise SteadyTuneError(f"{path}: transformers_weights: expected the weights in model.safetensors")
-    architecture = find_architecture(values["model_type"], str(path), head, remote_code="auto_map" in values)
+    check_model_type(values, str(path))
+    if head == "span" and values["model_type"] in DECODERS:
+        kind = values["model_type"]
+        raise SteadyTuneError(f"{path}: model_type '{kind}' has no span head here: expected an encoder")
 
     from transformers import AutoConfig
 
     with _readable(path):
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    if architecture.reads_last_token and config.pad_token_id is None:
+    if config.pad_token_id is None:
         # Decoders often name none. Padding comes first, and the head skips it at the end of a text alone.
         end = config.eos_token_id
         config.pad_token_id = end[0] if isinstance(end, list) else end
-    return architecture, config
+    return config
 
 
 def _read_weights(folder: Path, config: "PreTrainedConfig", kind: Any) -> "tuple[PreTrainedModel, set[str]]":
     """The model, and the names of the parameters that the checkpoint does not have in the right shape."""
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), _quiet(), _readable(folder):
         model, info = kind.from_pretrained(
             str(folder),
             config=config,
@@ -158,6 +183,27 @@ def _read_weights(folder: Path, config: "PreTrainedConfig", kind: Any) -> "tuple
     if info["unexpected_keys"]:
         logger.info("%s: not used: %s", folder, ", ".join(sorted(info["unexpected_keys"])))
     return model, set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
+
+
+def _read_tied(folder: Path, model: "PreTrainedModel", missing: set[str]) -> str | None:
+    """Read word embeddings that the checkpoint has under the name of the output layer that they are tied to.
+
+    Converted checkpoints keep one of the two names: Ettin's keep `decoder.weight`. Takes the embeddings out of
+    `missing`, and returns the name; None if nothing had to be done.
+    """
+    words = model.get_input_embeddings()
+    name = next((name for name, module in model.named_modules() if module is words), "") + ".weight"
+    if name not in missing or not getattr(model.config, "tie_word_embeddings", True):
+        return None
+    for path in sorted(folder.glob("*.safetensors")):
+        with safetensors_errors(path), safe_open(path, "pt") as weights:
+            for key in OUTPUT_LAYERS:
+                if key in weights.keys() and weights.get_slice(key).get_shape() == list(words.weight.shape):  # noqa: SIM118
+                    with torch.no_grad():
+                        words.weight.copy_(weights.get_tensor(key))
+                    missing.discard(name)
+                    return key
+    return None
 
 
 def _check_missing(folder: Path, model: "PreTrainedModel", architecture: Architecture, missing: Iterable[str]) -> None:
@@ -182,7 +228,7 @@ def _draw(model: "PreTrainedModel", architecture: Architecture, missing: Iterabl
     with _seeded(seed):
         for path in dict.fromkeys(name.rpartition(".")[0] for name in drawn):
             old = model.get_submodule(path)
-            if isinstance(old, nn.LayerNorm):  # ModernBERT's head
+            if isinstance(old, nn.LayerNorm):  # the head of ModernBERT and its decoder
                 old.reset_parameters()
                 continue
             assert isinstance(old, nn.Linear), f"{path} is no linear layer"

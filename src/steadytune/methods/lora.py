@@ -61,7 +61,12 @@ class LoRA(Method):
         projections = {layer.get_submodule(path) for layer in encoder.layers() for path in paths}
         names = [name for name, module in encoder.model.named_modules() if module in projections]
         config = LoraConfig(
-            r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=names
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=names,
+            # GPT-2's matrices are the other way round.
+            fan_in_fan_out=not all(isinstance(module, torch.nn.Linear) for module in projections),
         )
         devices = [encoder.device] if encoder.device.type == "cuda" else []
         # peft draws its first A from the global generators.

@@ -56,6 +56,10 @@ class Protocol:
 
     The head's outputs are in it, too, in evaluation as well: scores in bf16 have 8 significant bits, so many are equal.
     """
+    attention: Literal["sdpa", "eager", "flash"] = "sdpa"
+    """The kernel of the encoder's attention. Kernels differ in their last bits, and on padded batches in more. `sdpa`
+    is PyTorch's, `eager` plain products, `flash` FlashAttention 2 (on GPUs, in half precision). Encoders without `sdpa`
+    (DeBERTa, XLNet) have their own in its place; the record says which one ran."""
     determinism: Literal["bitwise", "seeded", "fast"] = "bitwise"
     """`bitwise`: the same bits again on the same machine; `seeded`: the same seeds, kernels free to differ in
     rounding; `fast`: also TF32 and kernel autotuning."""
