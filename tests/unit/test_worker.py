@@ -50,10 +50,35 @@ def main(arguments=None):
         signal.signal(signal.SIGTERM, end)
         os.write(1, f"{os.getpid()}\\n".encode())
         time.sleep(60)
+    if what == "lease":
+        from steadytune.cells.leases import leased_gpu
+        with leased_gpu() as gpu:
+            os.write(1, f"{gpu} {os.environ['CUDA_VISIBLE_DEVICES']} {os.getppid()}\\n".encode())
+            sys.stdin.readline()
+        return 0
+    if what == "fill memory":
+        import resource
+        resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+        bytearray(2**31)
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     raise ValueError(what)
 """
+
+FULL = {
+    "a folder": """
+import errno, tempfile
+def full(**_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+tempfile.mkdtemp = full
+""",
+    "space in it": """
+import errno, socket
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+socket.socket.bind = full
+""",
+}
 
 
 @pytest.fixture
@@ -61,7 +86,9 @@ def environment(tmp_path, monkeypatch):
     """Of a run and its jobs, with the small package and a temporary folder of their own."""
     package = tmp_path / "src/steadytune"
     shutil.copytree(SOURCE / "worker", package / "worker", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "__main__.py", "layout.py", "offline.py"):
+    (package / "cells").mkdir()
+    own = ("__init__.py", "__main__.py", "errors.py", "layout.py", "locks.py", "offline.py", "cells/leases.py")
+    for name in own:
         shutil.copy(SOURCE / name, package / name)
     (package / "cli.py").write_text(CLI)
     (package / "results").mkdir()
@@ -276,22 +303,65 @@ def test_only_its_user_reaches_the_socket(run):
     assert folder.stat().st_uid == os.getuid()
 
 
-@pytest.mark.parametrize("lacking", ["space", "a short path"])
+@pytest.mark.parametrize("lacking", ["a folder", "space in it", "a short path"])
 def test_no_room_for_a_socket(start, environment, tmp_path, lacking):
-    long = tmp_path / ("long" * 50)
-    long.mkdir()
-    if lacking == "space":
-        code = (
-            "import errno, tempfile\ndef full(**_): raise OSError(errno.ENOSPC, 'No space')\ntempfile.mkdtemp = full\n"
-        )
-        (tmp_path / "src/sitecustomize.py").write_text(code)
-    else:
+    (tmp_path / "src/sitecustomize.py").write_text(FULL.get(lacking, ""))
+    if lacking == "a short path":
+        long = tmp_path / ("long" * 50)
+        long.mkdir()
         environment["TMPDIR"] = str(long)
     run = start()
     assert run.worker is None
     assert run.describe()["parent"] == os.getpid()
     run.end()
     assert "no warm worker" in run.process.stderr.read()
+    assert not list(Path(environment["TMPDIR"]).iterdir())
+
+
+def test_forks_lease_gpus_of_their_own(run, tmp_path):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '0, GPU-aaa'\necho '1, GPU-bbb'\n")
+    tool.chmod(0o755)
+    hidden = {"CUDA_VISIBLE_DEVICES", "STEADYTUNE_SLOTS_PER_GPU", "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"}
+    variables = {name: value for name, value in run.environment.items() if name not in hidden}
+    variables |= {"PATH": f"{tmp_path}{os.pathsep}{variables['PATH']}"}
+    first, second = (run.start("lease", env=variables) for _ in range(2))
+    held = {job: job.stdout.readline().split() for job in (first, second)}
+    assert {gpu for gpu, _, _ in held.values()} == {"GPU-aaa", "GPU-bbb"}
+    assert all(gpu == visible for gpu, visible, _ in held.values())
+    assert {worker for _, _, worker in held.values()} == {str(run.worker)}
+    third = run.start("lease", env=variables)
+    with pytest.raises(subprocess.TimeoutExpired):
+        third.wait(1)
+    # However a job ends, its lease is free: neither the worker nor another fork holds it.
+    first.kill()
+    assert third.stdout.readline().split()[0] == held[first][0]
+    for job in (second, third):
+        job.communicate("\n", timeout=60)
+        assert job.returncode == 0
+
+
+def test_memory_that_ends_in_a_job(run):
+    job = run.start("fill memory")
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 1
+    assert "MemoryError" in errors
+    assert run.describe()["parent"] == run.worker
+
+
+def test_memory_that_does_not_hold_a_fork(start, tmp_path):
+    code = """
+import errno, os, sys
+def fork():
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
+if "steadytune.worker.server" in sys.orig_argv:
+    os.fork = fork
+"""
+    (tmp_path / "src/sitecustomize.py").write_text(code)
+    run = start()
+    for _ in range(2):
+        assert run.describe()["parent"] == os.getpid()
+    os.kill(run.worker, 0)
 
 
 def test_half_a_request_does_no_harm(run):
