@@ -115,8 +115,8 @@ def test_all_problems_are_reported_together(folder):
     good = {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body", "labels": ["no", "yes"]}
     said = refused(write_suite(folder, {"t": good, "u": {**good, "text": "bdy"}}))
     assert "tasks.t: 4 problems" in said[0]
-    assert any("row 0, column 'body'" in line and "expected a text" in line for line in said)
-    assert any("row 0, column 'label': 'maybe', expected one of no, yes" in line for line in said)
+    assert any("column 'body'" in line and "expected a text" in line and "row 0" in line for line in said)
+    assert any("column 'label': 'maybe', expected one of no, yes" in line and "row 0" in line for line in said)
     assert "tasks.u" in said[-1]
     assert "did you mean 'body'" in said[-1]
 
@@ -230,6 +230,20 @@ def test_settings_that_mean_nothing_are_refused(folder, change, said):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
     assert said in "".join(refused(write_suite(folder, {"t": entry | change})))
+
+
+def test_one_mistake_in_many_rows_is_one_line(folder):
+    (folder / "a.csv").write_text("body,label\n" + "a,0\n" * 30 + "b,1\n" * 2000, encoding="utf-8")
+    entry = {"train": "a.csv", "holdout": 0.1, "text": "body", "labels": ["no", "yes"]}
+    said = refused(write_suite(folder, {"t": entry}))
+    assert "2,030 problems" in said[0]
+    assert [line.partition("(")[2] for line in said[1:3]] == ["row 0 and 29 more)", "row 30 and 1,999 more)"]
+
+
+def test_every_file_that_cannot_be_read_has_its_line(folder):
+    (folder / "a.csv").write_text("bdy,label\na,x\n", encoding="utf-8")
+    said = refused(write_suite(folder, {"t": {"train": "a.csv", "evaluation": "b.csv", "text": "body"}}))
+    assert "'body'" in said[0] and "b.csv: no such file" in said[1]
 
 
 def test_classes_that_differ_in_case_alone_are_one_if_they_are_named(folder):

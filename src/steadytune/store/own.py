@@ -10,7 +10,7 @@ from typing import Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
-from steadytune.store.own_files import read_columns
+from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_places import Place, find_places
 from steadytune.store.pins import FilePin, GeneratedFile, OwnTaskPin
 from steadytune.store.receipt import StagedFile
@@ -39,16 +39,20 @@ class OwnData:
 
     def __init__(self, where: str, entry: OwnTask, places: Mapping[str, Place], labels: tuple[str, ...] = ()) -> None:
         self.where, self.entry, self.places = where, entry, places
-        self.problems: list[str] = []
-        columns = {split: read_columns(where, entry, split, place.paths) for split, place in places.items()}
+        # The first row of each, and how many have it.
+        self.problems: dict[str, list[int]] = {}
+        columns = _read_all(where, entry, places)
         self.labels = self._labels(columns, labels)
         if self.entry.metric == "f1" and len(self.labels) != 2:
             raise SteadyTuneError(f"{where}: metric: f1 is for 2 classes, found {len(self.labels)}: use macro_f1")
         self.rows = {split: self._rows(places[split].paths[0], found) for split, found in columns.items()}
         if self.problems:
-            more = len(self.problems) - SHOWN_PROBLEMS
-            said = [*self.problems[:SHOWN_PROBLEMS], *([f"… and {more} more"] if more > 0 else [])]
-            raise SteadyTuneError(f"{where}: {len(self.problems)} problems\n  " + "\n  ".join(said))
+            lines = [f"{said} (row {row}{f' and {count - 1:,} more' if count > 1 else ''})"
+                     for said, (row, count) in self.problems.items()]  # fmt: skip
+            more = len(lines) - SHOWN_PROBLEMS
+            lines = [*lines[:SHOWN_PROBLEMS], *([f"… and {more} more problems"] if more > 0 else [])]
+            total = sum(count for _, count in self.problems.values())
+            raise SteadyTuneError(f"{where}: {total:,} problems\n  " + "\n  ".join(lines))
         if entry.holdout:
             self.rows = self._split_off(entry.holdout)
 
@@ -94,16 +98,19 @@ class OwnData:
             values[name] = [self._text(path, row, name, value) for row, value in enumerate(columns[name])]
         read = self._score if self.entry.regression else self._class
         values[self.entry.label] = [read(path, row, value) for row, value in enumerate(columns[self.entry.label])]
-        if all(label is None for label in values[self.entry.label]):
-            self.problems.append(f"{path}: column '{self.entry.label}': no row has a label")
+        if not self.problems and all(label is None for label in values[self.entry.label]):
+            self._problem(f"{path}: column '{self.entry.label}': no row has a label", 0)
         return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+    def _problem(self, said: str, row: int) -> None:
+        self.problems.setdefault(said, [row, 0])[1] += 1
 
     def _text(self, path: Path, row: int, column: str, value: Any) -> str:
         if value is None or isinstance(value, str):
             return value or ""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return "" if value != value else str(value)
-        self.problems.append(f"{path}: row {row}, column '{column}': {_short(value)}, expected a text")
+        self._problem(f"{path}: column '{column}': {_short(value)}, expected a text", row)
         return ""
 
     def _class(self, path: Path, row: int, value: Any) -> int | None:
@@ -118,9 +125,7 @@ class OwnData:
         if folded.count(name) == 1:
             return folded.index(name)
         expected = ", ".join(self.labels)
-        self.problems.append(
-            f"{path}: row {row}, column '{self.entry.label}': {_short(value)}, expected one of {expected}"
-        )
+        self._problem(f"{path}: column '{self.entry.label}': {_short(value)}, expected one of {expected}", row)
         return None
 
     def _score(self, path: Path, row: int, value: Any) -> float | None:
@@ -131,9 +136,7 @@ class OwnData:
         except (TypeError, ValueError):
             number = float("nan")
         if not math.isfinite(number) or isinstance(value, bool):
-            self.problems.append(
-                f"{path}: row {row}, column '{self.entry.label}': {_short(value)}, expected a finite number"
-            )
+            self._problem(f"{path}: column '{self.entry.label}': {_short(value)}, expected a finite number", row)
             return None
         return number
 
@@ -142,9 +145,7 @@ class OwnData:
         for number, row in enumerate(rows):
             for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
                 if row["context"][start : start + len(text)] != text:
-                    self.problems.append(
-                        f"{path}: question {number}: the answer {_short(text)} is not at character {start}"
-                    )
+                    self._problem(f"{path}: the answer {_short(text)} is not at character {start}", number)
         return rows
 
     def _split_off(self, share: float) -> dict[str, list[Row]]:
@@ -164,6 +165,23 @@ class OwnData:
             TRAIN: [row for i, row in enumerate(rows) if i not in apart],
             EVALUATION: [row for i, row in enumerate(rows) if i in apart],
         }
+
+
+def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[str, Columns]:
+    """The columns of every split.
+
+    Raises:
+        SteadyTuneError: a line for each file that cannot be read.
+    """
+    columns, problems = {}, []
+    for split, place in places.items():
+        try:
+            columns[split] = read_columns(where, entry, split, place.paths)
+        except SteadyTuneError as error:
+            problems.append(str(error))
+    if problems:
+        raise SteadyTuneError("\n".join(problems))
+    return columns
 
 
 class OwnSource(Source):
