@@ -166,6 +166,14 @@ def _parser() -> argparse.ArgumentParser:
                        "one; none at all in a suite of one task: the best cell")  # fmt: skip
     model.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
     model.add_argument("--adapter", action="store_true", help="of LoRA write only its matrices and the head, for peft")
+    simulated = command("simulate", commands.simulate)
+    simulated.add_argument("--seeds", type=_count, metavar="N", help="in place of the suite's")
+    simulated.add_argument("--sd", type=_points, default=2.0, metavar="POINTS", help="standard deviation of the "
+                           "difference of two methods on a task and seed (default: 2)")  # fmt: skip
+    simulated.add_argument("--effect", type=_points, metavar="POINTS", help="the claimed difference (default: what "
+                           "these seeds show with a chance of 80 %%)")  # fmt: skip
+    simulated.add_argument("--replicates", type=_count, default=2000, metavar="N", help="studies for each truth "
+                           "(default: 2000)")  # fmt: skip
     exported = command("export", commands.export)
     exported.add_argument(
         "--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS)

@@ -247,6 +247,15 @@ def compare(options: argparse.Namespace) -> None:
     sys.stdout.write(compared_text(suite, (options.first, options.second), found) + "\n")
 
 
+def simulate(options: argparse.Namespace) -> None:
+    """Measure how often each verdict is right and wrong for a suite's numbers of tasks and seeds."""
+    from steadytune.planning.simulation import Design, describe
+
+    suite = _suite(options)
+    design = Design.of_suite(suite, options.seeds, options.sd, options.effect)
+    sys.stdout.write(describe(suite, design, options.replicates) + "\n")
+
+
 def predictions(options: argparse.Namespace) -> None:
     """Write a cell's predictions as csv, or break a suite's scores down by slices and measure calibration."""
     if bool(options.cell) != bool(options.to):
