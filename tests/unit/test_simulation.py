@@ -25,7 +25,7 @@ def rows() -> dict[str, simulation.Row]:
 
 def test_a_simulated_study_is_judged_as_a_real_one():
     generator = np.random.default_rng(3)
-    studies = generator.normal(size=(60, 3, 4)) + generator.normal(size=(60, 3, 1)) + generator.normal(size=(60, 1, 1))
+    studies = generator.normal(size=(60, 3, 3)) + generator.normal(size=(60, 3, 1)) + generator.normal(size=(60, 1, 1))
     claim = Difference(id="c", sentence="", where="", paper="p", source="", family="f", encoders=("one",), margin=1.0,
                        tasks=("rte",), method="m", against=("b",), statistic="difference")  # fmt: skip
     expected = []
