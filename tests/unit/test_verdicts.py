@@ -164,6 +164,8 @@ def test_a_verdict_over_other_examples(world):
     low, high = found.finding.interval_examples
     assert (high - low) / 2 == pytest.approx(100 * 1.96 * math.sqrt(0.016), rel=0.1)
     assert found.sensitivity["over examples"].verdict == "inconclusive"
+    # The two sides answer two of ten examples differently, at every seed.
+    assert found.details[0].changed == pytest.approx(0.2)
 
 
 def test_no_effect_and_a_contrary_one_are_not_reproduced(world):

@@ -96,6 +96,8 @@ class Detail:
     """The probability that a run of the first scores higher than a run of the second."""
     difference: Finding
     """Whether the two differ on this stratum alone, and by about a point: p is two-sided and not corrected."""
+    changed: float | None = None
+    """The share of examples of the task's own set that the two answer differently at one seed; None if unknown."""
 
 
 @dataclass(frozen=True)
