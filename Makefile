@@ -72,10 +72,15 @@ slurm: $(READY)
 	@STEADYTUNE_SLURM=1 $(BIN)/python -m pytest tests/cluster/test_slurm.py
 	@cat .make/slurm/drills.log
 
-# What checks RO-Crates in the tests, in an environment of its own: it asks for older packages than the project.
-validator:
+# What opens exports in the tests. RO-Crate's validator asks for older packages than the project; the others use the
+# project's packages too, and Every Eval Ever's validator runs with an older Python than its package asks for.
+validator: $(READY)
 	$(PYTHON) -m venv $(VENV)/validator
 	$(VENV)/validator/bin/pip install --quiet --requirement tests/validator.lock
+	$(PYTHON) -m venv $(VENV)/consumers
+	$(VENV)/consumers/bin/pip install --quiet --no-deps --ignore-requires-python --requirement tests/consumers.lock
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    >"$$($(VENV)/consumers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
 
 # The newest versions that pyproject.toml admits, but for torch, which is chosen by hand.
 lock: TORCH ?= 2.13.0
