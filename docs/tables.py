@@ -6,8 +6,8 @@ A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `
 those of `published/recorded/`; what a suite planned and has no record of is missing in its tables, as in any suite that
 has not ended, and rows without any score are left out here. The table `changes` is made here: verdicts by the rule of
 docs/claims.md beside those by the first rule (p-values for a fixed number of seeds, and the power to see an effect),
-which docs/earlier-verdicts.json keeps. With `--check` nothing is written; pages with other tables are named, and the exit
-status is 1.
+which docs/earlier-verdicts.json keeps. With `--check` nothing is written; pages with other tables are named, and the
+exit status is 1.
 """
 
 import argparse

@@ -20,7 +20,7 @@ NOTES = (
     "On every task: yes if each task alone shows the same direction at 0.05; no if some task shows the opposite, at "
     "0.05 over the number of tasks; open otherwise.",
     "Changed: answers on the task's own set that the method and the baseline give differently at one seed, on average "
-    "over tasks; numbers are rounded to whole ones. Below 1 %, a method is as good as off: its settings are too weak here.",
+    "over tasks; numbers are rounded to whole ones. Below 1 % a method is as good as off: its settings are too weak.",
     "Needed: seeds to see 1 point on average with a chance of 80 %, from the deviations so far. `steadytune compare` "
     "prints one pair task by task; docs/claims.md has the rules.",
 )
