@@ -152,7 +152,7 @@ class Training:
     def _step(self, step: int, progress: float) -> tuple[float, float]:
         """One update; the losses before it."""
         settings = self.settings
-        batch = self.train.at(step, settings.tokens_per_step, settings.length(progress), settings.mask_rate)
+        batch = self.train.at(step, settings.tokens_per_step, settings.length(progress), self._rate(settings.mask_rate))
         rng = np.random.Generator(np.random.Philox(derive(settings.seed, "candidates", step)))
         # A small corpus may have fewer pieces than the settings allow.
         vocabulary = self.model.config.vocab_size
@@ -194,7 +194,7 @@ class Training:
         length = self.settings.length(0)
         loss, right, asked, right_pairs, pairs = 0.0, 0, 0, 0, 0
         for number in range(_CHECKED):
-            batch = self.held_out.at(number, _CHECKED_ROWS * length, length, 0.15)
+            batch = self.held_out.at(number, _CHECKED_ROWS * length, length, self._rate(0.15))
             ids, types, places, targets, judgements = self._tensors(
                 batch.input_ids, batch.token_type_ids, batch.places, batch.targets, batch.judgements
             )
@@ -210,6 +210,10 @@ class Training:
             right_pairs += int((pair_logits(self.model, hidden).argmax(-1) == judgements).sum())
             pairs += int((judgements >= 0).sum())
         return loss / asked, right / asked, right_pairs / pairs
+
+    def _rate(self, masked: float) -> float | None:
+        """The share of masked tokens; None where the next word is predicted."""
+        return None if self.settings.architecture == "llama" else masked
 
     def _tensors(self, *arrays: np.ndarray) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(array).to(self.device) for array in arrays)
