@@ -301,7 +301,7 @@ def test_the_folder_is_small_loads_offline_and_says_what_it_is(config, tmp_path)
     card = (folder / "README.md").read_text()
     record = json.loads((folder / "pretraining.json").read_text())
     assert f"{record['parameters']:,}\nparameters" in card
-    assert f"masked loss {record['final']['held_out_loss']:.3f}" in card
+    assert f"masked-word loss\n  {record['final']['held_out_loss']:.3f}" in card
     weights = (folder / "model.safetensors").stat().st_size
     assert 2 * record["parameters"] < weights < 2 * record["parameters"] + 10_000, "two bytes a parameter"
 

@@ -57,7 +57,7 @@ class Batch:
     token_type_ids: np.ndarray
     """(rows, length): 1 in the second segment and the [SEP] after it."""
     places: np.ndarray
-    """(masked,): positions to predict, counted over the flattened rows, ascending; before a next word, if that is it."""
+    """(masked,): positions to predict, counted over the flattened rows, ascending; of a next word, the one before."""
     targets: np.ndarray
     """(masked,): the tokens that stood there, or the next words."""
     judgements: np.ndarray

@@ -111,14 +111,14 @@ pipeline_tag: {task}
 # {name}
 
 A lower-cased English {kind} of {settings.layers} layers of width {settings.width},
-{record["parameters"]:,} parameters and up to {settings.vocabulary:,} word pieces, in float16. Made to study fine-tuning in seconds a run, not to
-be good at anything.
+{record["parameters"]:,} parameters and up to {settings.vocabulary:,} word pieces, in float16. Made to study fine-tuning
+in seconds a run, not to be good at anything.
 
 - **Text**: {text}.
 - **Objectives**: predicting {predicted} words, and {judgement}.
 - **Training**: {record["steps"]:,} steps, {record["tokens"] / 1e6:,.0f} million tokens, rows of up to
   {settings.max_tokens} tokens. All settings are in `{RECORD}`, the loss curve in `{CURVE}`.
-- **At the end**, on {settings.held_out} documents kept from training: {predicted}-word loss {final["held_out_loss"]:.3f};
-  {masked} of {predicted} words and {pairs} of pairs right.
+- **At the end**, on {settings.held_out} documents kept from training: {predicted}-word loss
+  {final["held_out_loss"]:.3f}; {masked} of {predicted} words and {pairs} of pairs right.
 - **Limits**: {limits}; inputs of at most {settings.max_tokens} tokens.
 """
