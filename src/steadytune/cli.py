@@ -184,8 +184,8 @@ def _parser() -> argparse.ArgumentParser:
     site.add_argument("--recorded", type=Path, action="append", metavar="FOLDER", help="a recorded suite, or a folder "
                       "of them; may be given several times (default: published/recorded)")  # fmt: skip
     new = command("new", commands.new, suite=False)
-    new.add_argument("kind", choices=("suite", "task", "method"), help="what to start")
-    new.add_argument("name", nargs="?", metavar="NAME", help="default: my-suite, my-task, my-method")
+    new.add_argument("kind", choices=("suite", "task", "method", "claim"), help="what to start")
+    new.add_argument("name", nargs="?", metavar="NAME", help="default: my-suite, my-task, …")
     command("methods", commands.methods, suite=False)
     checked = command("check-method", commands.check_method, suite=False)
     checked.add_argument("file", type=Path, metavar="FILE", help="a Python file with a method")

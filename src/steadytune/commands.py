@@ -323,7 +323,7 @@ def subsets(options: argparse.Namespace) -> None:
 
 
 def new(options: argparse.Namespace) -> None:
-    """Write a commented file to start from: a suite, a suite with your own data, or a method."""
+    """Write a commented file to start from: a suite, a suite with your own data, a method, or a claim."""
     from pathlib import Path
 
     from steadytune.suite.starting import write_starting_files

@@ -22,6 +22,21 @@ def test_a_new_suite_can_be_planned_as_it_is(folder, kind, capsys):
     assert f"{len(load_suite(folder / path).cells)} cells" in capsys.readouterr().out
 
 
+def test_a_new_claim_is_judged_beside_a_new_task(folder, capsys):
+    assert main(["new", "task", "reviews"]) == main(["new", "claim", "expected"]) == 0
+    suite = folder / "reviews.yaml"
+    with suite.open("a") as file:
+        file.write("claims: [expected.yaml]\n")
+    assert main(["plan", "reviews"]) == 0
+    assert main(["claims", "reviews"]) == 0
+    said = capsys.readouterr().out
+    assert "expected-average" in said and "expected-spread" in said
+    claim = (folder / "expected.yaml").read_text()
+    (folder / "expected.yaml").write_text(claim.replace('tasks: "*"', "tasks: [reviws]"))
+    assert main(["claims", "reviews"]) == 2
+    assert "did you mean 'reviews'" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_new_method_passes_its_check(folder):
     assert main(["new", "method", "quiet-noise"]) == 0

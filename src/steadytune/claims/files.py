@@ -1,7 +1,12 @@
-"""Claims read from `config/claims/*.yaml`, by the name of a file or of a claim; every name in them has to exist."""
+"""Claims read from `config/claims/*.yaml`, by the name of a file or of a claim, or from a file beside a suite.
 
+Every name in them has to exist.
+"""
+
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -14,7 +19,7 @@ from steadytune.schema import Checked, check, read_yaml
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
 from steadytune.tasks.labels import has_reading
-from steadytune.tasks.table import find_task
+from steadytune.tasks.table import Task, find_task
 
 CLAIMS = Path("config/claims")
 
@@ -38,8 +43,8 @@ class ClaimFile(Checked):
         return {**value, "claims": each}
 
 
-def load_claims(path: Path) -> tuple[Claim, ...]:
-    """The claims of a file.
+def load_claims(path: Path, own: Mapping[str, Task] = MappingProxyType({})) -> tuple[Claim, ...]:
+    """The claims of a file, about tasks of the table or a suite's own.
 
     Raises:
         SteadyTuneError: one line naming file, claim, key, value and what was expected.
@@ -50,7 +55,7 @@ def load_claims(path: Path) -> tuple[Claim, ...]:
         try:
             if claim.id in seen:
                 raise SteadyTuneError("stands twice")
-            _check_names(claim)
+            _check_names(claim, own)
         except SteadyTuneError as error:
             raise SteadyTuneError(f"{path}: claim '{claim.id}': {error}") from None
         seen.add(claim.id)
@@ -82,21 +87,26 @@ def find_claims(names: Iterable[str], where: str, folder: Path | None = None) ->
 
 
 def suite_claims(suite: Suite) -> tuple[Claim, ...]:
-    """The claims that a suite's file names.
+    """The claims that a suite's file names; a name that ends in `.yaml` is a file beside it.
 
     Raises:
         SteadyTuneError: as `find_claims`.
     """
-    return find_claims(suite.file.claims, f"{suite.path}: claims")
+    files = [name for name in suite.file.claims if name.endswith(".yaml")]
+    named = find_claims((name for name in suite.file.claims if name not in files), f"{suite.path}: claims")
+    found = [*named, *(claim for file in files for claim in load_claims(suite.path.parent / file, suite.own_tasks))]
+    if twice := [name for name, count in Counter(claim.id for claim in found).items() if count > 1]:
+        raise SteadyTuneError(f"{suite.path}: claims: several are named '{twice[0]}'")
+    return tuple(found)
 
 
-def _check_names(claim: Claim) -> None:
+def _check_names(claim: Claim, own: Mapping[str, Task]) -> None:
     """Every name in a claim that this project knows of has to exist."""
     for method in claim.methods:
         parse(method)
         if start := Start.of(method):
             parse(start.method)
-            find_task(start.task)
+            find_task(start.task, own)
     names = [] if claim.tasks == "*" else [*claim.tasks]
     if isinstance(claim, Gain):
         names += claim.reference
@@ -106,9 +116,9 @@ def _check_names(claim: Claim) -> None:
         if isinstance(claim.sets, dict) and set(claim.sets) != set(claim.tasks):
             raise SteadyTuneError("sets: expected an entry for each of its tasks")
     for name in names:
-        find_task(name)
+        find_task(name, own)
     if isinstance(claim, Difference) and claim.reading == "two-way":
-        _check_reading(claim)
+        _check_reading(claim, own)
     if claim.unreachable is None and isinstance(claim, Difference | Gain):
         effect = claim.size() if claim.direction == "higher" or claim.margin is not None else -claim.size()
         if effect <= 0:
@@ -119,12 +129,12 @@ def _check_names(claim: Claim) -> None:
     claim.effect()
 
 
-def _check_reading(claim: Difference) -> None:
+def _check_reading(claim: Difference, own: Mapping[str, Task]) -> None:
     """Every set that it names can be read as entailment or not; all that a suite has of them cannot be known here."""
     if "*" in (claim.tasks, claim.sets):
         raise SteadyTuneError("reading: 'two-way': expected named `tasks` and `sets`, and not `*`")
     for task in claim.tasks:
         sets = claim.sets.get(task) if isinstance(claim.sets, dict) else claim.sets
         for name in sets or [task]:
-            if not has_reading(find_task(task), find_task(name)):
+            if not has_reading(find_task(task, own), find_task(name, own)):
                 raise SteadyTuneError(f"reading: 'two-way': {task} on {name} is not about entailment")

@@ -135,11 +135,13 @@ class Targets:
     @property
     def claim_files(self) -> list[str]:
         """What the verdicts are about: the claims' files and the printed numbers."""
-        return [
-            str(path)
+        shared = [
+            path
             for folder, ending in ((CLAIMS, "yaml"), (PUBLISHED, "csv"))
             for path in sorted(project_file(folder).glob(f"*.{ending}"))
         ]
+        beside = [self.suite.path.parent / name for name in self.suite.file.claims if name.endswith(".yaml")]
+        return [str(path) for path in (*shared, *beside)]
 
     @property
     def tables(self) -> list[str]:

@@ -200,6 +200,7 @@ class SuiteFile(Checked):
     inside: Inside | None = None
     """What fine-tuning does inside: which cells are looked into, and how."""
     claims: tuple[str, ...] = ()
-    """Claims to judge: names of files under `config/claims`, or ids of claims in them."""
+    """Claims to judge: names of files under `config/claims`, ids of claims in them, or files beside the suite, whose
+    names end in `.yaml`."""
     tables: tuple[str, ...] = ("main",)
     figures: tuple[str, ...] = ()
