@@ -179,4 +179,5 @@ def _read_shape(config: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) 
     each = config.get("head_dim") or sizes["width"] // heads
     shared = config.get("num_key_value_heads") or heads
     attention = 2 * sizes["width"] * each * (heads + shared)
-    return Shape(**sizes, relative=RELATIVE.get(kind, 0), gated=kind in GATED, attention=attention)
+    return Shape(**sizes, relative=RELATIVE.get(kind, 0), gated=kind in GATED,
+                 attention=0 if attention == 4 * sizes["width"] ** 2 else attention)  # fmt: skip
