@@ -130,7 +130,7 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
         favours=bool(mean_of_tasks(gains) > bound),
         p=p.for_it,
         p_against=p.against,
-        p_size=p.size,
+        p_size=float(p.size),
         p_worse=p.worse,
         needs=needs,
         needs_range=needs_range,
