@@ -6,27 +6,31 @@ or inputs that were staged by hand, have none.
 
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from steadytune.cells.freshness import ASIDE, CellStatus, statuses
 from steadytune.errors import SteadyTuneError
-from steadytune.files import read_parquet
+from steadytune.files import leftovers, read_parquet
 from steadytune.layout import (
     calibration_path,
     inside_table_path,
     metrics_path,
     record_path,
+    results_folder,
+    running_path,
     slices_path,
     staged_folder,
 )
+from steadytune.locks import is_held
 from steadytune.results.collect import is_current
 from steadytune.schema import read_json
 from steadytune.store.inventory import inventory, outdated
 from steadytune.store.lock import suite_lock
-from steadytune.store.receipt import RECEIPT, read_receipt
-from steadytune.store.staging import stage
+from steadytune.store.receipt import BUNDLE, RECEIPT, read_receipt
+from steadytune.store.staging import lock_path, stage
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
@@ -111,6 +115,37 @@ def clear_tables(suite: Suite) -> None:
                 log.warning("%s", error)
     if metrics_path(suite).exists() and not is_current(suite):
         metrics_path(suite).unlink()
+
+
+def clear_leftovers(suite: Suite) -> None:
+    """Remove what killed processes have left: temporary files, halves of bundles, checkpoints of cells with a record.
+
+    Whatever a live process may be writing stays: it holds the lock of its cell, or of its folder of the store.
+    """
+    results, store, freed = results_folder(suite), suite.file.store, 0
+    found = [(path, running_path(suite, _cell_of(path.relative_to(results)))) for path in leftovers(results)]
+    for item in inventory(suite, suite_lock(suite)):
+        folder = staged_folder(store, item.kind, item.key)
+        for place in (folder, folder.with_name(f".{folder.name}.partial")):
+            found += [(path, lock_path(store, item.where)) for path in leftovers(place)]
+    found += [(path, lock_path(store, BUNDLE)) for path in (store / ".downloads").glob("bundle-*")]
+    checkpoints = results / "checkpoints"
+    for path in checkpoints.rglob("[!.]*.safetensors"):
+        cell = path.relative_to(checkpoints).with_suffix("")
+        if record_path(suite, cell).exists():
+            found.append((path, running_path(suite, cell)))
+    for path, lock in found:
+        if not is_held(lock):
+            freed += sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if found:
+        log.info("removed %.1f MB that killed processes had left", freed / 1e6)
+
+
+def _cell_of(path: Path) -> str:
+    """The cell to which a temporary file below the results belongs, as far as its place says."""
+    place, *parts = path.parent.parts or ("",)
+    return "/".join([*parts, path.name[1:].partition(".")[0]] if place == "checkpoints" else parts)
 
 
 def clear_damaged(paths: Iterable[str]) -> None:

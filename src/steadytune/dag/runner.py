@@ -60,6 +60,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
                 for receipt in repair.restage(suite):
                     subprocess.run([*command, "--", str(receipt)], env=environment, check=True)
                 repair.set_aside(suite, arguments, code=stale)
+                repair.clear_leftovers(suite)
                 repair.clear_damaged(Targets(suite).derived)
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
         status, stopped = supervise([*command, *arguments], environment, lock)

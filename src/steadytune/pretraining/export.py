@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from steadytune.files import safetensors_errors, write_text
+from steadytune.files import safetensors_errors, sync_folder, write_text
 from steadytune.pretraining.model import Modern
 from steadytune.pretraining.settings import Settings
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
@@ -84,6 +84,7 @@ def export(
     write_receipt(folder, Receipt("pretrained", origin, None, "generated", files))
     shutil.rmtree(output, ignore_errors=True)
     folder.rename(output)
+    sync_folder(output.parent)
     shutil.rmtree(work)
 
 

@@ -15,6 +15,8 @@ from steadytune.suite.own import NAME, OwnTask, Repo, check_commit
 from steadytune.suite.start import Start
 from steadytune.suite.variability import VariabilitySettings
 
+MOST_SEEDS = 10_000
+
 
 def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
@@ -25,6 +27,8 @@ def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
 def _count_of_seeds(value: Any) -> Any:
     """`seeds: 3` stands for the seeds 0, 1, 2."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if value > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS} seeds")
         return tuple(range(value))
     if not isinstance(value, list | tuple):
         raise ValueError("a list of seeds, or their number: 1 or more")
