@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from measuring import MODEL, Row, command, write
-from staging import ROOT, environment, python, source_store, sources, stage, worker
+from staging import ROOT, environment, python, source_store, stage, worker
 
 EXAMPLES = {"rte": 500, "mrpc": 500, "stsb": 500, "cola": 1500}
 METRIC = {"rte": "accuracy", "mrpc": "accuracy", "stsb": "pearson", "cola": "matthews"}
@@ -34,9 +34,7 @@ def write_suite(folder: Path, model: str, names: dict[str, str], threads: int, s
     tasks = ", ".join(names.values())
     text = SUITE.format(model=model, tasks=tasks, threads=threads, seeds=seeds, steps=f"steps: {steps}, " * bool(steps),
                         transfer=", ".join(f"{name}: []" for name in names.values()))  # fmt: skip
-    store = source_store()
-    assert store is not None
-    stage(folder, text, sources(store, model, *names))
+    stage(folder, text)
 
 
 def ours(folder: Path, name: str, task: str, seed: int, threads: int) -> float:
