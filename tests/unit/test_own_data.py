@@ -232,6 +232,14 @@ def test_settings_that_mean_nothing_are_refused(folder, change, said):
     assert said in "".join(refused(write_suite(folder, {"t": entry | change})))
 
 
+def test_equal_texts_are_on_one_side_of_a_holdout(folder):
+    rows = [f"text {i % 20}{'!' * (i // 20)},{'ab'[i % 2]}\n" for i in range(60)]
+    (folder / "a.csv").write_text("body,label\n" + "".join(rows), encoding="utf-8")
+    train, apart = staged(write_suite(folder, {"t": {"train": "a.csv", "holdout": 0.25, "text": "body"}}))
+    assert (len(train), len(apart)) == (45, 15), "five of the twenty texts, three times each"
+    assert not {text.strip("!") for text in train["text_a"]} & {text.strip("!") for text in apart["text_a"]}
+
+
 def test_one_mistake_in_many_rows_is_one_line(folder):
     (folder / "a.csv").write_text("body,label\n" + "a,0\n" * 30 + "b,1\n" * 2000, encoding="utf-8")
     entry = {"train": "a.csv", "holdout": 0.1, "text": "body", "labels": ["no", "yes"]}
