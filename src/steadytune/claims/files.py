@@ -1,9 +1,5 @@
-"""Claims read from `config/claims/*.yaml`, by the name of a file or of a claim, or from a file beside a suite.
+"""Claims read from files, of the project or beside a suite; every name in them has to exist."""
 
-Every name in them has to exist.
-"""
-
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,16 +8,20 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from steadytune.claims.claim import Claim, Difference, Gain
-from steadytune.errors import SteadyTuneError, unknown
+from steadytune.errors import SteadyTuneError, nearest
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
 from steadytune.schema import Checked, check, read_yaml
+from steadytune.suite.file import is_file_name
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
 from steadytune.tasks.labels import has_reading
 from steadytune.tasks.table import Task, find_task
 
 CLAIMS = Path("config/claims")
+
+Tasks = Mapping[str, Task]
+NONE: Tasks = MappingProxyType({})
 
 
 class ClaimFile(Checked):
@@ -43,8 +43,8 @@ class ClaimFile(Checked):
         return {**value, "claims": each}
 
 
-def load_claims(path: Path, own: Mapping[str, Task] = MappingProxyType({})) -> tuple[Claim, ...]:
-    """The claims of a file, about tasks of the table or a suite's own.
+def load_claims(path: Path, own: Tasks = NONE) -> tuple[Claim, ...]:
+    """The claims of a file; `own`: a suite's own tasks, which they may be about.
 
     Raises:
         SteadyTuneError: one line naming file, claim, key, value and what was expected.
@@ -62,17 +62,28 @@ def load_claims(path: Path, own: Mapping[str, Task] = MappingProxyType({})) -> t
     return claims
 
 
-def find_claims(names: Iterable[str], where: str, folder: Path | None = None) -> tuple[Claim, ...]:
-    """The claims that a suite names, each once: all of a file by its name, or one by its id.
+def find_claims(
+    names: Iterable[str], where: str, folder: Path | None = None, *, beside: Path = Path(), own: Tasks = NONE
+) -> tuple[Claim, ...]:
+    """The claims that a suite names, each once.
+
+    Args:
+        names: of a file of the project, which stands for all of its claims; of a single claim in such a file; or of a
+            file with its ending.
+        where: they stand, for messages.
+        folder: the project's claims.
+        beside: the folder that a file with its ending is relative to.
+        own: a suite's own tasks.
 
     Raises:
-        SteadyTuneError: a name that is neither, or a file that does not hold.
+        SteadyTuneError: a name that is none of these, or a file that does not hold.
     """
     folder = folder or project_file(CLAIMS)
     names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    outside = {name: beside / name for name in names if is_file_name(name)}
     # An id may stand in any file.
-    wanted = names if paths.keys() >= set(names) else paths
-    files = {name: load_claims(paths[name]) for name in wanted}
+    wanted = names if {*paths, *outside} >= set(names) else [*paths, *outside]
+    files = {name: load_claims((paths | outside)[name], own) for name in wanted}
     known: dict[str, Sequence[Claim]] = dict(files)
     for claim in (claim for claims in files.values() for claim in claims):
         if claim.id in known:
@@ -81,7 +92,8 @@ def find_claims(names: Iterable[str], where: str, folder: Path | None = None) ->
     found: dict[str, Claim] = {}
     for name in names:
         if name not in known:
-            raise unknown("claim", name, known, where)
+            hint = nearest(name, known) or f"; files of claims: {', '.join(paths) or 'none'}"
+            raise SteadyTuneError(f"{where}: unknown claim '{name}'{hint}")
         found |= {claim.id: claim for claim in known[name]}
     return tuple(found.values())
 
@@ -92,16 +104,11 @@ def suite_claims(suite: Suite) -> tuple[Claim, ...]:
     Raises:
         SteadyTuneError: as `find_claims`.
     """
-    files = [name for name in suite.file.claims if name.endswith(".yaml")]
-    named = find_claims((name for name in suite.file.claims if name not in files), f"{suite.path}: claims")
-    found = [*named, *(claim for file in files for claim in load_claims(suite.path.parent / file, suite.own_tasks))]
-    if twice := [name for name, count in Counter(claim.id for claim in found).items() if count > 1]:
-        raise SteadyTuneError(f"{suite.path}: claims: several are named '{twice[0]}'")
-    return tuple(found)
+    return find_claims(suite.file.claims, f"{suite.path}: claims", beside=suite.path.parent, own=suite.own_tasks)
 
 
-def _check_names(claim: Claim, own: Mapping[str, Task]) -> None:
-    """Every name in a claim that this project knows of has to exist."""
+def _check_names(claim: Claim, own: Tasks) -> None:
+    """Every name in a claim that this project or the suite knows of has to exist."""
     for method in claim.methods:
         parse(method)
         if start := Start.of(method):
@@ -121,15 +128,16 @@ def _check_names(claim: Claim, own: Mapping[str, Task]) -> None:
         _check_reading(claim, own)
     if claim.unreachable is None and isinstance(claim, Difference | Gain):
         effect = claim.size() if claim.direction == "higher" or claim.margin is not None else -claim.size()
-        if effect <= 0:
-            raise SteadyTuneError(f"an effect of {effect:.3g} points is none that could be {claim.direction}")
+        if effect <= 0 and claim.direction != "either":
+            hint = f"; `not-worse` with `margin: {-effect:g}` claims a bound below 0" if claim.margin else ""
+            raise SteadyTuneError(f"direction is '{claim.direction}', but the effect is {effect:.3g} points{hint}")
     elif claim.unreachable is None and claim.margin is None:
         raise SteadyTuneError("expected a `margin`: a printed difference is no bound and no ratio")
     # That the printed rows exist, also where a margin stands in place of their difference.
     claim.effect()
 
 
-def _check_reading(claim: Difference, own: Mapping[str, Task]) -> None:
+def _check_reading(claim: Difference, own: Tasks) -> None:
     """Every set that it names can be read as entailment or not; all that a suite has of them cannot be known here."""
     if "*" in (claim.tasks, claim.sets):
         raise SteadyTuneError("reading: 'two-way': expected named `tasks` and `sets`, and not `*`")

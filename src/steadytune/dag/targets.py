@@ -33,6 +33,7 @@ from steadytune.layout import (
 from steadytune.rendering import formats, style
 from steadytune.rendering.tables import TABLES
 from steadytune.store.receipt import RECEIPT
+from steadytune.suite.file import is_file_name
 from steadytune.suite.suite import Suite
 
 
@@ -140,7 +141,7 @@ class Targets:
             for folder, ending in ((CLAIMS, "yaml"), (PUBLISHED, "csv"))
             for path in sorted(project_file(folder).glob(f"*.{ending}"))
         ]
-        beside = [self.suite.path.parent / name for name in self.suite.file.claims if name.endswith(".yaml")]
+        beside = [self.suite.path.parent / name for name in self.suite.file.claims if is_file_name(name)]
         return [str(path) for path in (*shared, *beside)]
 
     @property

@@ -39,6 +39,11 @@ def _one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a name has the ending of a file, and is not one that the project knows."""
+    return Path(name).suffix in (".yaml", ".yml")
+
+
 def _value(value: Any) -> Any:
     if isinstance(value, list) and value and all(type(number) is int for number in value):
         return value
@@ -203,8 +208,8 @@ class SuiteFile(Checked):
     """Encoders whose layers are measured on every task that they are fine-tuned on, and how."""
     inside: Inside | None = None
     """What fine-tuning does inside: which cells are looked into, and how."""
-    claims: tuple[str, ...] = ()
-    """Claims to judge: names of files under `config/claims`, ids of claims in them, or files beside the suite, whose
-    names end in `.yaml`."""
+    claims: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    """Claims to judge: names of files under `config/claims`, ids of claims in them, or files of the user's, relative to
+    the suite's file and with their ending, `my_claims.yaml`."""
     tables: tuple[str, ...] = ("main",)
     figures: tuple[str, ...] = ()
