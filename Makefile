@@ -6,7 +6,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-all site picture drills attack check format lock slurm validator bench gpu-check clean
+.PHONY: run test test-all site picture drills check format lock slurm validator bench gpu-check clean
 
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
@@ -24,10 +24,6 @@ test-all: $(READY)
 # Fifty runs of a small suite, killed at random moments: all must end in the same bytes. About half an hour.
 drills: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/dag/drills.py --kills 50
-
-# Attack a finished small suite in every way that docs/integrity.md lists: something must notice each. Five minutes.
-attack: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/dag/attack.py --page docs/integrity.md
 
 # What a change must pass besides the tests: lint, format, types, the workflow's own lint.
 check: $(READY)
@@ -76,10 +72,15 @@ slurm: $(READY)
 	@STEADYTUNE_SLURM=1 $(BIN)/python -m pytest tests/cluster/test_slurm.py
 	@cat .make/slurm/drills.log
 
-# What checks RO-Crates in the tests, in an environment of its own: it asks for older packages than the project.
-validator:
+# What opens exports in the tests. RO-Crate's validator asks for older packages than the project; the others use the
+# project's packages too, and Every Eval Ever's validator runs with an older Python than its package asks for.
+validator: $(READY)
 	$(PYTHON) -m venv $(VENV)/validator
 	$(VENV)/validator/bin/pip install --quiet --requirement tests/validator.lock
+	$(PYTHON) -m venv $(VENV)/consumers
+	$(VENV)/consumers/bin/pip install --quiet --no-deps --ignore-requires-python --requirement tests/consumers.lock
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    >"$$($(VENV)/consumers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
 
 # The newest versions that pyproject.toml admits, but for torch, which is chosen by hand.
 lock: TORCH ?= 2.13.0

@@ -1,15 +1,14 @@
-"""A suite with a store of its own, staged without the lock, and a warm worker, for benchmarks of whole processes."""
+"""A suite with a store of its own and a warm worker, for benchmarks of whole processes."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from measuring import MODEL
-
-from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite.suite import STORE_VARIABLE
 from steadytune.worker.launch import start_worker
 from steadytune.worker.request import ADDRESS
@@ -22,24 +21,12 @@ def source_store() -> Path | None:
     return Path(os.environ[STORE_VARIABLE]).resolve() if STORE_VARIABLE in os.environ else None
 
 
-def sources(store: Path, encoder: str, *tasks: str) -> dict[str, Path]:
-    """Folders of an encoder and GLUE tasks by their place in a store; encoders of the project are in `published/`."""
-    places = [f"datasets/nyu-mll/glue/{task}" for task in tasks]
-    published = ROOT / "published/encoders" / Path(encoder).name
-    model = store / "models" / encoder if encoder == MODEL else published
-    return {place: store / place for place in places} | {f"models/{encoder}": model}
-
-
-def stage(folder: Path, suite: str, inputs: Mapping[str, Path]) -> None:
-    """Write `suite.yaml` to `folder`, and link `inputs`, folders by their place in a store, into a store beside it."""
-    (folder / "suite.yaml").write_text(suite)
-    for place, source in inputs.items():
-        target = folder / "store" / place
-        target.mkdir(parents=True)
-        names = [path.name for path in source.iterdir() if path.is_file()]
-        for name in names:
-            (target / name).symlink_to(source / name)
-        write_receipt(target, Receipt("local", "the benchmark's store", None, "lock", measure_all(target, names)))
+def stage(folder: Path, suite: str) -> None:
+    """Write `suite.yaml` to `folder` and stage what it needs beside it, from what `source_store` names."""
+    (folder / "suite.yaml").write_text(
+        f"{suite}sources: {{order: [local], local: {json.dumps(str(source_store()))}}}\n"
+    )
+    python(["-m", "steadytune", "stage", "suite.yaml"], folder, environment(1))
 
 
 @contextmanager
@@ -48,6 +35,7 @@ def worker() -> Iterator[None]:
 
     Raises:
         RuntimeError: it could not be started, so that cold processes would be measured.
+        OSError: it has stopped taking jobs.
     """
     binaries = f"{Path(sys.executable).parent}{os.pathsep}"
     if not os.environ["PATH"].startswith(binaries):
@@ -58,6 +46,9 @@ def worker() -> Iterator[None]:
         raise RuntimeError("no warm worker")
     try:
         yield
+        # Once the code has changed it takes no jobs, and cold processes would have been measured: this fails then.
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.environ[ADDRESS])
     finally:
         del os.environ[ADDRESS]
         started.kill()

@@ -4,11 +4,14 @@
 
 A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`. The records are
 those of `published/recorded/`; what a suite planned and has no record of is missing in its tables, as in any suite that
-has not ended, and rows without any score are left out here. With `--check` nothing is written; pages with other tables
-are named, and the exit status is 1.
+has not ended, and rows without any score are left out here. The table `changes` is made here: verdicts by the rule of
+docs/claims.md beside those by the first rule (p-values for a fixed number of seeds, and the power to see an effect),
+which docs/earlier-verdicts.json keeps. With `--check` nothing is written; pages with other tables are named, and the
+exit status is 1.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -45,10 +48,28 @@ def tables(suite: str, folder: Path) -> Path:
     return place / "tables"
 
 
+def changes(suite: str, folder: Path) -> list[str]:
+    """The lines of a table with every claim's verdict by the first rule and by today's, and why the word changed."""
+    earlier = json.loads((ROOT / "docs/earlier-verdicts.json").read_text(encoding="utf-8"))[suite]
+    found = json.loads((tables(suite, folder).parent / "analysis/claims.json").read_text(encoding="utf-8"))["claims"]
+    lines = ["| Claim | First rule | p | Now | p | Why the word changed |", "| :-- | :-- | --: | :-- | --: | :-- |"]
+    for claim in found:
+        p = claim["finding"] and claim["finding"]["p_adjusted"]
+        now = "–" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+        was = earlier[claim["id"]]
+        why = claim["reason"] if was["verdict"] != claim["verdict"] else "–"
+        exploratory = "; exploratory" if claim["exploratory"] else ""
+        row = (claim["id"], was["verdict"], was["p"], claim["verdict"] + exploratory, now, why)
+        lines.append(f"| {' | '.join(row)} |")
+    return lines
+
+
 def fill(page: str, folder: Path) -> str:
     """A page's text with its tables made anew."""
 
     def table(found: re.Match[str]) -> str:
+        if found["name"] == "changes":
+            return "\n".join([found[1], *changes(found["suite"], folder), "", found[4]])
         text = (tables(found["suite"], folder) / f"{found['name']}.md").read_text(encoding="utf-8")
         lines = [line for line in text.strip().splitlines() if not EMPTY.match(line)]
         return "\n".join([found[1], *lines, "", found[4]])

@@ -166,19 +166,26 @@ def _parser() -> argparse.ArgumentParser:
                        "one; none at all in a suite of one task: the best cell")  # fmt: skip
     model.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
     model.add_argument("--adapter", action="store_true", help="of LoRA write only its matrices and the head, for peft")
+    simulated = command("simulate", commands.simulate)
+    simulated.add_argument("--seeds", type=_count, metavar="N", help="in place of the suite's")
+    simulated.add_argument("--sd", type=_points, default=2.0, metavar="POINTS", help="standard deviation of the "
+                           "difference of two methods on a task and seed (default: 2)")  # fmt: skip
+    simulated.add_argument("--effect", type=_points, metavar="POINTS", help="the claimed difference (default: what "
+                           "these seeds show with a chance of 80 %%)")  # fmt: skip
+    simulated.add_argument("--replicates", type=_count, default=2000, metavar="N", help="studies for each truth "
+                           "(default: 2000)")  # fmt: skip
     exported = command("export", commands.export)
     exported.add_argument(
         "--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS)
     )
     exported.add_argument("--to", type=Path, required=True, metavar="PATH", help="a new folder, or for ro-crate a .zip")
-    exported.add_argument("--stale", action="store_true", help="also what other code has made, marked as such")
     site = command("site", commands.site, suite=False)
     site.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
     site.add_argument("--recorded", type=Path, action="append", metavar="FOLDER", help="a recorded suite, or a folder "
                       "of them; may be given several times (default: published/recorded)")  # fmt: skip
     new = command("new", commands.new, suite=False)
-    new.add_argument("kind", choices=("suite", "task", "method"), help="what to start")
-    new.add_argument("name", nargs="?", metavar="NAME", help="default: my-suite, my-task, my-method")
+    new.add_argument("kind", choices=("suite", "task", "method", "claim"), help="what to start")
+    new.add_argument("name", nargs="?", metavar="NAME", help="default: my-suite, my-task, …")
     command("methods", commands.methods, suite=False)
     checked = command("check-method", commands.check_method, suite=False)
     checked.add_argument("file", type=Path, metavar="FILE", help="a Python file with a method")

@@ -8,8 +8,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that becomes `path` when the block ends well and vanishes when it does not.
 
-    The file is flushed to disk before the rename, so that a crash leaves the old file or the new one, never a part.
+    The file is flushed to disk before the rename and its folder after it, so that a crash leaves the old file or the
+    new one, never a part, and what was written later is not there without what was written before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last, because writers such as savefig and to_parquet choose the format by it.
@@ -34,6 +38,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -54,6 +59,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to disk; not every file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Temporary files of `atomic_path` below a folder: those of writers that are at work, and of killed ones."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and TEMPORARY.fullmatch(name):
+                yield Path(where, name)
 
 
 @contextmanager
@@ -95,10 +118,32 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_parquet(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table to `path` atomically, with the checksums that `read_parquet` goes by."""
+def write_parquet(path: Path, table: "pd.DataFrame", notes: Mapping[str, str] | None = None) -> None:
+    """Write a table to `path` atomically, with the checksums that `read_parquet` goes by, and `notes` beside it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = pa.Table.from_pandas(table, preserve_index=False)
+    added = {f"steadytune.{key}": value for key, value in (notes or {}).items()}
     with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False, write_page_checksum=True)
+        pq.write_table(
+            content.replace_schema_metadata((content.schema.metadata or {}) | added),
+            temporary,
+            write_page_checksum=True,
+        )
+
+
+def parquet_notes(path: Path) -> dict[str, str]:
+    """The notes of a table; none if it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError):
+        return {}
+    prefix = b"steadytune."
+    return {key.removeprefix(prefix).decode(): value.decode() for key, value in found.items() if key.startswith(prefix)}
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":

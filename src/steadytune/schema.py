@@ -14,6 +14,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from steadytune.errors import SteadyTuneError, nearest
 
 T = TypeVar("T")
+MOST_VALUES = 200_000
+"""That a YAML file may hold: a lock of thousands of files."""
+MOST_BYTES = 20_000_000
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+"""Characters that break a line of LaTeX, a spreadsheet, or a path."""
 A_MAPPING = "a mapping of keys to values"
 EXPECTED = {
     "tuple_type": "a list",
@@ -56,22 +61,62 @@ def read_yaml(path: Path) -> Any:
     """The value of a YAML file.
 
     Raises:
-        SteadyTuneError: no such file, or not YAML (with line and column).
+        SteadyTuneError: no such file, not YAML (with line and column), nested too deeply, with control characters, or
+            with aliases that repeat each other ("billion laughs").
     """
+    loader = _Loader("")
     try:
-        return yaml.load(_text(path), _Loader)
+        loader = _Loader(_text(path))
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_nodes(node, {})
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SteadyTuneError(f"{path}: not valid YAML{place}: {error.problem}") from None
+    except RecursionError:
+        raise SteadyTuneError(f"{path}: not valid YAML: nested too deeply") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # A character that YAML does not have; a date or a number that does not exist.
+        raise SteadyTuneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    finally:
+        loader.dispose()
+
+
+def _check_nodes(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values a node stands for, its aliases written out; 0 in `sizes` marks one that is being counted."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise yaml.constructor.ConstructorError(None, None, "an alias of what it stands in", node.start_mark)
+        return sizes[id(node)]
+    sizes[id(node)] = 0
+    if isinstance(node, yaml.ScalarNode):
+        if CONTROL.search(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a control character", node.start_mark)
+        size = 1
+    else:
+        entries = [entry for pair in node.value for entry in (pair if isinstance(pair, tuple) else (pair,))]
+        size = 1 + sum(_check_nodes(entry, sizes) for entry in entries)
+    if size > MOST_VALUES:
+        raise yaml.constructor.ConstructorError(None, None, f"more than {MOST_VALUES} values", node.start_mark)
+    sizes[id(node)] = size
+    return size
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file; a truncated one raises SteadyTuneError."""
+    """The value of a JSON file.
+
+    Raises:
+        SteadyTuneError: no such file, truncated, or nested too deeply.
+    """
     try:
         return json.loads(_text(path))
     except ValueError as error:
         raise SteadyTuneError(f"{path}: not valid JSON (truncated?): {error}") from None
+    except RecursionError:
+        raise SteadyTuneError(f"{path}: not valid JSON: nested too deeply") from None
 
 
 def check(kind: type[T], value: Any, path: Path) -> T:
@@ -167,8 +212,12 @@ def _short(value: Any) -> str:
 
 def _text(path: Path) -> str:
     try:
+        if path.suffix in {".yaml", ".yml"} and path.stat().st_size > MOST_BYTES:
+            raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, no file that people write")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SteadyTuneError(f"{path}: no such file") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise SteadyTuneError(f"{path}: expected a file, found a folder") from None
     except UnicodeDecodeError as error:
         raise SteadyTuneError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None

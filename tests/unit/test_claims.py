@@ -74,7 +74,7 @@ def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
         ),
         ({"tasks": 3}, "claims.0.tasks: 3: expected a list"),
         ({"margin": None}, "claims.0: expected a `margin`, or `published` numbers to take it from"),
-        ({"margin": -1.0}, "an effect of -1 points is none that could be higher"),
+        ({"margin": -1.0}, "direction is 'higher', but the effect is -1 points"),
         ({"test": "tost"}, "claims.0.test: 'tost': expected 'sign-flip' or 'wilcoxon'"),
         ({"baseline_encoders": ["a", "b"]}, "as many `baseline_encoders` as `encoders`"),
         ({"statistic": "gain", "reference": ["mini-rte", "mini-cola"]}, "as many `reference` tasks"),
@@ -143,6 +143,14 @@ def test_names_stand_for_a_file_or_a_claim(tmp_path):
         "hype-wins",
     ]
     assert find_claims([], "here", tmp_path / "absent") == ()
+    # A file of the user's is named with its ending, and claims of the project may stand beside it.
+    mine = write(tmp_path / "elsewhere", CLAIM | {"id": "mine"}, name="my claims")
+    found = find_claims([mine.name, "second"], "here", tmp_path, beside=mine.parent)
+    assert [claim.id for claim in found] == ["mine", "second"]
+    with pytest.raises(SteadyTuneError, match=r"absent\.yaml: no such file"):
+        find_claims(["absent.yaml"], "here", tmp_path, beside=mine.parent)
+    with pytest.raises(SteadyTuneError, match=r"unknown claim 'zzzz'; files of claims: others, papers$"):
+        find_claims(["zzzz"], "here", tmp_path)
     with pytest.raises(SteadyTuneError, match=r"here: unknown claim 'secnd' \(did you mean 'second'\?\)"):
         find_claims(["secnd"], "here", tmp_path)
     with pytest.raises(SteadyTuneError, match="claim 'hype-wins': stands twice"):

@@ -11,35 +11,15 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from steadytune.encoders.architectures import DECODERS as DECODER_TYPES
 from steadytune.encoders.architectures import TESTED, check_supported
-from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_encoder
+from steadytune.encoders.tiny import DECODERS, ENCODERS, GROUPED, ROBERTA, tiny_encoder
+from steadytune.encoders.tiny import PLAIN as COMMON
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Setup
 from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 
-COMMON = {
-    "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32,
-    "max_position_embeddings": 40, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-}  # fmt: skip
-DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
-ROBERTA = COMMON | DROPOUT | {"type_vocab_size": 1, "pad_token_id": 1}
-GROUPED = COMMON | {"num_key_value_heads": 1, "head_dim": 8}
-ENCODERS = {
-    "camembert": ROBERTA,
-    "xlm-roberta": ROBERTA,
-    "mpnet": COMMON | DROPOUT | {"pad_token_id": 1},
-    "modernbert": COMMON
-    | {"embedding_dropout": 0.1, "mlp_dropout": 0.1, "attention_dropout": 0.1, "classifier_dropout": 0.1}
-    | {"local_attention": 4, "global_attn_every_n_layers": 2, "cls_token_id": 3, "sep_token_id": 4},
-}
-GPT2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40, "vocab_size": 50, "pad_token_id": 0,
-        "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
-ENCODERS["eurobert"] = COMMON | {"num_key_value_heads": 1, "classifier_pooling": "bos"}
-LOCAL = ENCODERS["modernbert"] | {"sliding_window": 4}
-DECODERS = {"gemma": GROUPED, "gpt2": GPT2, "llama": GROUPED, "modernbert-decoder": LOCAL, "olmo": COMMON,
-            "qwen2": GROUPED, "qwen3": GROUPED}  # fmt: skip
 PRE_NORM = {"modernbert": "model.final_norm", "eurobert": "model.norm"} | dict.fromkeys(DECODERS, "model.norm")
 PRE_NORM |= {"gpt2": "transformer.ln_f", "modernbert-decoder": "model.final_norm"}
 LAYOUTS = ENCODERS | DECODERS
@@ -47,10 +27,7 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 every_decoder = pytest.mark.parametrize("layout", DECODERS)
 
 
-def make(layout, **changes):
-    torch.manual_seed(7)
-    config = AutoConfig.for_model(layout, **(LAYOUTS[layout] | changes), num_labels=2)
-    return Encoder(AutoModelForSequenceClassification.from_config(config).eval())
+make = tiny_encoder
 
 
 def make_inputs(layout, seed=0, extra=0):

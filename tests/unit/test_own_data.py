@@ -12,10 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from synthetic import Grid, mark_current
 from test_run_cell import write_encoder
 
+from steadytune.claims.judged import Verdicts
+from steadytune.claims.verdicts import judge_all
 from steadytune.cli import main
+from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
+from steadytune.rendering.tables import make_table
+from steadytune.results.loading import load_or_empty
 from steadytune.store.pinning_own import accept, check_unchanged, pin_new
 from steadytune.suite.loading import load_suite
 from steadytune.suite.own import lock_path, read_own_lock
@@ -217,6 +223,35 @@ def test_own_tasks_transfer_and_have_subsets(folder):
     assert set(spec.to_dict()["own_tasks"]) == {"t@2", "other"}
 
 
+def test_claims_beside_the_suite_are_about_own_tasks(folder):
+    entry = {"train": save(folder, "csv"), "holdout": 0.5, "text": "body", "labels": ["not_entailment", "entailment"]}
+    frame = FRAME.assign(label=["not_entailment", "entailment"] * 2)
+    frame.to_csv(folder / entry["train"], index=False)
+    grid = [{"encoders": ["tiny"], "methods": ["vanilla", "hype-n"], "tasks": ["pairs"], "seeds": 6}]
+    path = write_suite(folder, {"pairs": entry}, grid=grid, claims="my claims.yaml")
+    claim = {"id": "mine", "sentence": "It gains.", "where": "here", "statistic": "difference", "encoders": ["tiny"],
+             "method": "hype-n", "against": ["vanilla"], "tasks": ["pairs"], "margin": 2.0,
+             "reading": "two-way"}  # fmt: skip
+    claims = {"paper": "mine", "source": "Mine", "claims": [claim]}
+    (folder / "my claims.yaml").write_text(yaml.safe_dump(claims))
+    staged(path, "pairs")
+    scores = {("tiny", m, "pairs", seed): 0.6 + seed / 100 + 0.1 * (m == "hype-n") for m in ("vanilla", "hype-n")
+              for seed in range(6)}  # fmt: skip
+    made = Grid(name="mine", encoders=("tiny",), tasks=("pairs",), seeds=6, values=scores).write(folder / "results")
+    suite = load_suite(path, results=made)
+    mark_current(suite)
+    verdicts = judge_all(suite, load_or_empty(suite), Verdicts("mine"))
+    assert [(judged.id, judged.verdict) for judged in verdicts.claims] == [("mine", "reproduced")]
+    assert [compared.id for compared in verdicts.comparisons] == ["tiny/hype-n"]
+    (row,) = make_table("two-way", load_or_empty(suite)).lines
+    assert (row[0], str(row[2]), str(row[3])) == ("pairs", "62.5 ± 1.9", "72.5 ± 1.9")
+    assert str(folder / "my claims.yaml") in Targets(suite).claim_files
+    claims["claims"] = [claim | {"tasks": ["pears"]}]
+    (folder / "my claims.yaml").write_text(yaml.safe_dump(claims))
+    with pytest.raises(SteadyTuneError, match=r"my claims\.yaml: claim 'mine': unknown task 'pears'.*'pairs'"):
+        judge_all(suite, load_or_empty(suite), Verdicts("mine"))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -230,6 +265,14 @@ def test_settings_that_mean_nothing_are_refused(folder, change, said):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
     assert said in "".join(refused(write_suite(folder, {"t": entry | change})))
+
+
+def test_equal_texts_are_on_one_side_of_a_holdout(folder):
+    rows = [f"text {i % 20}{'!' * (i // 20)},{'ab'[i % 2]}\n" for i in range(60)]
+    (folder / "a.csv").write_text("body,label\n" + "".join(rows), encoding="utf-8")
+    train, apart = staged(write_suite(folder, {"t": {"train": "a.csv", "holdout": 0.25, "text": "body"}}))
+    assert (len(train), len(apart)) == (45, 15), "five of the twenty texts, three times each"
+    assert not {text.strip("!") for text in train["text_a"]} & {text.strip("!") for text in apart["text_a"]}
 
 
 def test_one_mistake_in_many_rows_is_one_line(folder):

@@ -173,6 +173,30 @@ def test_the_fast_forward_pass_is_transformers_own():
     torch.testing.assert_close(pair, functional.cross_entropy(their_pairs[[0, 1, 3]], judgements[[0, 1, 3]]))
 
 
+def test_next_words_are_predicted_in_rows_that_are_not_judged():
+    text = numbered_text()
+    pieces = Pieces(CLS, SEP, MASK, FIRST, np.zeros(FIRST + len(text.tokens), bool))
+    batch = TextExamples(text, pieces, seed=0).at(0, 40 * 32, 32, None)
+    flat, places = batch.input_ids.reshape(-1), batch.places
+    assert MASK not in flat
+    assert np.array_equal(batch.targets, flat[places + 1])
+    assert set(places // 32) == set(np.flatnonzero(batch.judgements == NOT_ASKED))
+    assert (places % 32).max() == 30 and (places % 32).min() == 0, "every place but a row's last, of which none follows"
+
+
+@pytest.mark.parametrize(("architecture", "last"), [("modernbert", False), ("llama", True)])
+def test_other_architectures_learn_and_can_be_fine_tuned(architecture, last, config, tmp_path):
+    value = yaml.safe_load(config.read_text()) | {"architecture": architecture, "tokens": 12288, "log_every": 4}
+    config.write_text(yaml.safe_dump(value))
+    module.pretrain(config, Path(), tmp_path / "out")
+    curve = [line.split(",") for line in (tmp_path / "out/curve.csv").read_text().splitlines()]
+    words = [float(line[curve[0].index("held_out_loss")]) for line in curve[1:]]
+    assert words[-1] < words[0]
+    encoder = load_encoder(tmp_path / "out", num_labels=2, init_seed=0)
+    assert (encoder.model.config.model_type, encoder.sentence_token == -1) == (architecture, last)
+    assert not any(name.startswith("model.") for name in encoder.fresh), "every pretrained weight was read"
+
+
 def test_sentences_end_at_punctuation_but_not_after_initials():
     text = 'He met J. R. Smith in 1920. "Yes!" It was 3.5 m (he said.) Then U.S. law applied? 4 did.'
     assert split_sentences(text) == [
@@ -300,8 +324,8 @@ def test_the_folder_is_small_loads_offline_and_says_what_it_is(config, tmp_path)
     assert next(model.parameters()).isfinite().all()
     card = (folder / "README.md").read_text()
     record = json.loads((folder / "pretraining.json").read_text())
-    assert f"{record['parameters']:,}\nparameters" in card
-    assert f"masked loss {record['final']['held_out_loss']:.3f}" in card
+    assert f"{record['parameters']:,} parameters" in card
+    assert f"masked-word loss\n  {record['final']['held_out_loss']:.3f}" in card
     weights = (folder / "model.safetensors").stat().st_size
     assert 2 * record["parameters"] < weights < 2 * record["parameters"] + 10_000, "two bytes a parameter"
 

@@ -1,5 +1,6 @@
 """The recorded runs of published/recorded: whole, planned by their suites, and what the pages say of them."""
 
+import json
 import subprocess
 import sys
 
@@ -9,10 +10,10 @@ from test_run_cell import outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import restore, write_recorded
+from steadytune.claims.files import suite_claims
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_json
 from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
-from steadytune.manifests import write_manifest
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -34,6 +35,18 @@ def test_recorded_suites_are_small(root):
     assert sum(path.stat().st_size for path in (root / RECORDED).rglob("*")) < 12e6
 
 
+def test_claims_that_cells_suggested_are_judged_on_other_seeds(root):
+    """The claims about dropout were written when the cells of these two commits had run."""
+    first = ("5deca0241", "32e7cdef4")
+    lines = (root / RECORDED / "glue-tiny/cells.jsonl").read_text().splitlines()
+    seen = [cell["spec"] for cell in map(json.loads, lines) if cell["environment"]["git_commit"].startswith(first)]
+    assert len(seen) == 181
+    claims = [claim for claim in suite_claims(load_suite(root / "config/glue-tiny.yaml")) if claim.exploratory]
+    assert {claim.id for claim in claims} == {"tiny-hype-n-dropout-off", "tiny-hype-n-dropout-on"}
+    for claim in claims:
+        assert {spec["seed"] for spec in seen} == set(claim.suggested_by)
+
+
 def test_pandas_reads_a_recorded_suite_in_a_line(root):
     records = pd.read_json(root / RECORDED / "mini/cells.jsonl", lines=True)
     predictions = pd.read_parquet(root / RECORDED / "mini/predictions.parquet")
@@ -47,9 +60,7 @@ def test_pandas_reads_a_recorded_suite_in_a_line(root):
 @pytest.fixture
 def packed(suite, tmp_path):  # noqa: F811
     outcome(suite)
-    path = variability_path(suite, "tiny", "cola")
-    write_json(path, {"nu": [1.0, 2.0]})
-    write_manifest(suite, "variability/tiny/cola", [path], {})
+    write_json(variability_path(suite, "tiny", "cola"), {"nu": [1.0, 2.0]})
     folder = tmp_path / "recorded"
     assert write_recorded(suite, folder) == 1
     return folder

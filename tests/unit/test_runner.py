@@ -37,8 +37,16 @@ def commands(monkeypatch):
     """The commands that a run would have given, in place of giving them."""
     given = []
     monkeypatch.setattr(
-        runner, "repair", SimpleNamespace(restage=lambda suite, dry: {}, set_aside=lambda *_, **__: None)
+        runner,
+        "repair",
+        SimpleNamespace(
+            restage=lambda suite: [],
+            set_aside=lambda *_, **__: None,
+            clear_leftovers=lambda suite: None,
+            clear_damaged=list,
+        ),
     )
+    monkeypatch.setattr(runner, "Targets", lambda suite: SimpleNamespace(derived=[]))
     monkeypatch.setattr(runner, "subprocess", SimpleNamespace(run=lambda command, **_: given.append(command)))
     monkeypatch.setattr(runner, "supervise", lambda command, *_: given.append(command) or (0, False))
     return given

@@ -10,6 +10,9 @@ from transformers import (
     DebertaConfig,
     DebertaV2Config,
     ElectraConfig,
+    ModernBertConfig,
+    ModernBertDecoderConfig,
+    Qwen3Config,
     RobertaConfig,
     XLNetConfig,
 )
@@ -31,6 +34,10 @@ CONFIGS = {
     "deberta-v2": (DebertaV2Config, CONVOLUTION),
     "deberta-v3": (DebertaV2Config, BUCKETS),
     "bert_uncased": (BertConfig, {}),
+    "modernbert": (ModernBertConfig, {}),
+    "ettin-encoder": (ModernBertConfig, {}),
+    "ettin-decoder": (ModernBertDecoderConfig, {}),
+    "qwen3": (Qwen3Config, {"head_dim": 128, "num_key_value_heads": 8}),
 }
 
 

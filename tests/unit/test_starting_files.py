@@ -1,5 +1,7 @@
 """`steadytune new` writes files that work as they are."""
 
+import re
+
 import pytest
 
 from steadytune.cli import main
@@ -20,6 +22,35 @@ def test_a_new_suite_can_be_planned_as_it_is(folder, kind, capsys):
     assert path in capsys.readouterr().out.splitlines()
     assert main(["plan", path]) == 0
     assert f"{len(load_suite(folder / path).cells)} cells" in capsys.readouterr().out
+
+
+def test_a_new_claim_is_judged_beside_a_new_task(folder, capsys):
+    assert main(["new", "task", "reviews"]) == main(["new", "claim", "expected"]) == 0
+    suite = folder / "reviews.yaml"
+    with suite.open("a") as file:
+        file.write("claims: [expected.yaml]\n")
+    assert main(["plan", "reviews"]) == 0
+    assert main(["claims", "reviews"]) == 0
+    said = capsys.readouterr().out
+    assert "expected-average" in said and "expected-spread" in said
+    claim = (folder / "expected.yaml").read_text()
+    (folder / "expected.yaml").write_text(claim.replace('tasks: "*"', "tasks: [reviws]"))
+    assert main(["claims", "reviews"]) == 2
+    assert "did you mean 'reviews'" in capsys.readouterr().err
+
+
+def test_the_suite_of_the_page_on_own_data_can_be_planned(folder, root, capsys):
+    page = (root / "docs/own-data.md").read_text(encoding="utf-8")
+    block = re.search(r"```yaml\n(# reviews\.yaml\n.+?)```", page, re.DOTALL)
+    assert block
+    assert main(["new", "task", "reviews"]) == main(["new", "claim", "expected"]) == 0
+    (folder / "data").mkdir()
+    for name in ("train", "dev"):
+        (folder / f"reviews-{name}.csv").rename(folder / f"data/{name}.csv")
+    (folder / "reviews.yaml").write_text(block[1], encoding="utf-8")
+    assert main(["plan", "reviews"]) == 0
+    assert "10 cells" in capsys.readouterr().out
+    assert main(["claims", "reviews"]) == 0
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from steadytune.cells.recorded import write_recorded
 from steadytune.cells.verify import compare, recorded_cells, sample_cells, verify_cell
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.layout import cell_folder, cells_folder, recorded_folder
 from steadytune.seals import write_sealed
 from steadytune.suite.cell import Cell
@@ -47,6 +48,17 @@ def edit_record(folder, **changes):
             place = place[key]
         place[last] = value
     write_sealed(folder / "record.json", record)
+
+
+def test_a_record_of_code_that_did_not_keep_held_out_predictions_is_compared_on_the_rest(recorded):
+    folder, again = recorded
+
+    def add(frame):
+        for row in range(3):
+            frame.loc[len(frame)] = frame.iloc[row].to_dict() | {"evaluation_set": HELD_OUT}
+
+    edit(again, add)
+    assert compare(folder, again, []).level == "same logits"
 
 
 def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recorded, suite):  # noqa: F811

@@ -21,6 +21,8 @@ def details(
         errors = runs.over_examples(claim, there, examples)
         for baseline, (first, second) in there.pairs.items():
             alone = Evidence(pairs={baseline: (first, second)}, errors=errors)
+            named = ((stratum.encoder, claim.method), (stratum.baseline_encoder, baseline))
+            pairs = [[runs.side(m).cell(e, m, stratum.task, seed) for e, m in named] for seed in evidence.seeds]
             question = Differs.between(stratum.encoder, claim.method, baseline)
             found.append(
                 Detail(
@@ -30,6 +32,7 @@ def details(
                     second=summarise(second[0]),
                     improvement=probability_of_improvement(first, second),
                     difference=find(question, alone, ALPHA, interim=interim),
+                    changed=examples.changed([(one, other) for one, other in pairs]),
                 )
             )
     return tuple(found)

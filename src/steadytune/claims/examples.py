@@ -13,6 +13,7 @@ import pandas as pd
 
 from steadytune.evaluation.transfer import align, headline_metric
 from steadytune.layout import predictions_path
+from steadytune.results.churn import churn
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
@@ -57,7 +58,7 @@ def resampled_metric(metric: str, predictions: np.ndarray, gold: np.ndarray, cou
 
 
 class Examples:
-    """Resampled scores of a suite's cells, each computed once."""
+    """Resampled scores of a suite's cells, each computed once, and the answers behind them."""
 
     def __init__(self, suite: Suite, folder: Path) -> None:
         self.suite, self.folder = suite, folder
@@ -83,6 +84,19 @@ class Examples:
                 means = [np.mean(side, axis=0) for side in told]
                 variances.append(float(np.var(means[0] - means[1])) / len(names) ** 2)
         return 100 * float(np.sqrt(sum(variances))) / len(sides)
+
+    def changed(self, pairs: Sequence[tuple[Cell, Cell]]) -> float | None:
+        """The share of answers on the task's own set that differ within pairs of cells of one task; None if unknown."""
+        shares = []
+        for pair in pairs:
+            tables = [self._tables(predictions_path(self.folder, cell)) for cell in pair]
+            own = [table.loc[table["evaluation_set"] == pair[0].task] for table in tables if table is not None]
+            if len(own) < 2 or not own[0]["row"].equals(own[1]["row"]) or not len(own[0]):
+                return None
+            task = self.suite.task(pair[0].task)
+            first, second = (table["text" if task.span else "prediction"].to_numpy() for table in own)
+            shares.append(churn(first, second, first, regression=task.regression).all)
+        return float(np.mean(shares)) if shares else None
 
     def _scores(self, cell: Cell, name: str) -> np.ndarray | None:
         table, source, target = (

@@ -1,22 +1,27 @@
-"""Claims read from `config/claims/*.yaml`, by the name of a file or of a claim; every name in them has to exist."""
+"""Claims read from files, of the project or beside a suite; every name in them has to exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from steadytune.claims.claim import Claim, Difference, Gain
-from steadytune.errors import SteadyTuneError, unknown
+from steadytune.errors import SteadyTuneError, nearest
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
 from steadytune.schema import Checked, check, read_yaml
+from steadytune.suite.file import is_file_name
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
 from steadytune.tasks.labels import has_reading
-from steadytune.tasks.table import find_task
+from steadytune.tasks.table import Task, find_task
 
 CLAIMS = Path("config/claims")
+
+Tasks = Mapping[str, Task]
+NONE: Tasks = MappingProxyType({})
 
 
 class ClaimFile(Checked):
@@ -38,8 +43,8 @@ class ClaimFile(Checked):
         return {**value, "claims": each}
 
 
-def load_claims(path: Path) -> tuple[Claim, ...]:
-    """The claims of a file.
+def load_claims(path: Path, own: Tasks = NONE) -> tuple[Claim, ...]:
+    """The claims of a file; `own`: a suite's own tasks, which they may be about.
 
     Raises:
         SteadyTuneError: one line naming file, claim, key, value and what was expected.
@@ -50,24 +55,35 @@ def load_claims(path: Path) -> tuple[Claim, ...]:
         try:
             if claim.id in seen:
                 raise SteadyTuneError("stands twice")
-            _check_names(claim)
+            _check_names(claim, own)
         except SteadyTuneError as error:
             raise SteadyTuneError(f"{path}: claim '{claim.id}': {error}") from None
         seen.add(claim.id)
     return claims
 
 
-def find_claims(names: Iterable[str], where: str, folder: Path | None = None) -> tuple[Claim, ...]:
-    """The claims that a suite names, each once: all of a file by its name, or one by its id.
+def find_claims(
+    names: Iterable[str], where: str, folder: Path | None = None, *, beside: Path = Path(), own: Tasks = NONE
+) -> tuple[Claim, ...]:
+    """The claims that a suite names, each once.
+
+    Args:
+        names: of a file of the project, which stands for all of its claims; of a single claim in such a file; or of a
+            file with its ending.
+        where: they stand, for messages.
+        folder: the project's claims.
+        beside: the folder that a file with its ending is relative to.
+        own: a suite's own tasks.
 
     Raises:
-        SteadyTuneError: a name that is neither, or a file that does not hold.
+        SteadyTuneError: a name that is none of these, or a file that does not hold.
     """
     folder = folder or project_file(CLAIMS)
     names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    outside = {name: beside / name for name in names if is_file_name(name)}
     # An id may stand in any file.
-    wanted = names if paths.keys() >= set(names) else paths
-    files = {name: load_claims(paths[name]) for name in wanted}
+    wanted = names if {*paths, *outside} >= set(names) else [*paths, *outside]
+    files = {name: load_claims((paths | outside)[name], own) for name in wanted}
     known: dict[str, Sequence[Claim]] = dict(files)
     for claim in (claim for claims in files.values() for claim in claims):
         if claim.id in known:
@@ -76,27 +92,28 @@ def find_claims(names: Iterable[str], where: str, folder: Path | None = None) ->
     found: dict[str, Claim] = {}
     for name in names:
         if name not in known:
-            raise unknown("claim", name, known, where)
+            hint = nearest(name, known) or f"; files of claims: {', '.join(paths) or 'none'}"
+            raise SteadyTuneError(f"{where}: unknown claim '{name}'{hint}")
         found |= {claim.id: claim for claim in known[name]}
     return tuple(found.values())
 
 
 def suite_claims(suite: Suite) -> tuple[Claim, ...]:
-    """The claims that a suite's file names.
+    """The claims that a suite's file names; a name that ends in `.yaml` is a file beside it.
 
     Raises:
         SteadyTuneError: as `find_claims`.
     """
-    return find_claims(suite.file.claims, f"{suite.path}: claims")
+    return find_claims(suite.file.claims, f"{suite.path}: claims", beside=suite.path.parent, own=suite.own_tasks)
 
 
-def _check_names(claim: Claim) -> None:
-    """Every name in a claim that this project knows of has to exist."""
+def _check_names(claim: Claim, own: Tasks) -> None:
+    """Every name in a claim that this project or the suite knows of has to exist."""
     for method in claim.methods:
         parse(method)
         if start := Start.of(method):
             parse(start.method)
-            find_task(start.task)
+            find_task(start.task, own)
     names = [] if claim.tasks == "*" else [*claim.tasks]
     if isinstance(claim, Gain):
         names += claim.reference
@@ -106,25 +123,26 @@ def _check_names(claim: Claim) -> None:
         if isinstance(claim.sets, dict) and set(claim.sets) != set(claim.tasks):
             raise SteadyTuneError("sets: expected an entry for each of its tasks")
     for name in names:
-        find_task(name)
+        find_task(name, own)
     if isinstance(claim, Difference) and claim.reading == "two-way":
-        _check_reading(claim)
+        _check_reading(claim, own)
     if claim.unreachable is None and isinstance(claim, Difference | Gain):
         effect = claim.size() if claim.direction == "higher" or claim.margin is not None else -claim.size()
-        if effect <= 0:
-            raise SteadyTuneError(f"an effect of {effect:.3g} points is none that could be {claim.direction}")
+        if effect <= 0 and claim.direction != "either":
+            hint = f"; `not-worse` with `margin: {-effect:g}` claims a bound below 0" if claim.margin else ""
+            raise SteadyTuneError(f"direction is '{claim.direction}', but the effect is {effect:.3g} points{hint}")
     elif claim.unreachable is None and claim.margin is None:
         raise SteadyTuneError("expected a `margin`: a printed difference is no bound and no ratio")
     # That the printed rows exist, also where a margin stands in place of their difference.
     claim.effect()
 
 
-def _check_reading(claim: Difference) -> None:
+def _check_reading(claim: Difference, own: Tasks) -> None:
     """Every set that it names can be read as entailment or not; all that a suite has of them cannot be known here."""
     if "*" in (claim.tasks, claim.sets):
         raise SteadyTuneError("reading: 'two-way': expected named `tasks` and `sets`, and not `*`")
     for task in claim.tasks:
         sets = claim.sets.get(task) if isinstance(claim.sets, dict) else claim.sets
         for name in sets or [task]:
-            if not has_reading(find_task(task), find_task(name)):
+            if not has_reading(find_task(task, own), find_task(name, own)):
                 raise SteadyTuneError(f"reading: 'two-way': {task} on {name} is not about entailment")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -116,13 +117,8 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
     size, gains = abs(claim.size()), differences if higher else -differences
     bound = size if claim.at_least else 0.0
     test, interval = _test_of(claim.test, differences, design)
-    p, p_against = _doubled(test(gains - bound)), _doubled(test(bound - gains))
-    # Sign flips ask whether the sides can be told apart at all. If tasks disagree, they miss a plain mean.
-    plain = cautious_mean(gains - bound)
-    plain_p = 1.0 if design.interim or not np.nanvar(gains, axis=1).any() else _doubled(min(plain.p, 1 - plain.p))
-    either = claim.direction == "either"
-    speaks = plain.mean >= 0 if either else plain.mean < 0
-    if (speaks and plain_p <= ALPHA < (p if either else p_against)) or (either and math.isinf(interval[0])):
+    p = difference_p(test, gains, size, bound, interim=design.interim, either=claim.direction == "either")
+    if p.by_mean or (claim.direction == "either" and math.isinf(interval[0])):
         interval = cautious_mean(differences).interval()
     # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
     unequal = Fraction(int(np.count_nonzero(np.nan_to_num(gains))), int(np.isfinite(gains).sum()))
@@ -131,17 +127,58 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
         effect=effect,
         interval=interval,
         interval_examples=_over_both(differences, design.error),
-        favours=mean_of_tasks(gains) > bound,
-        p=min(p, plain_p) if either else p,
-        p_against=p_against,
-        p_size=_doubled(test(size - gains)),
-        p_worse=1.0 if either or plain.mean >= 0 else plain_p,
+        favours=bool(mean_of_tasks(gains) > bound),
+        p=p.for_it,
+        p_against=p.against,
+        p_size=float(p.size),
+        p_worse=p.worse,
         needs=needs,
         needs_range=needs_range,
         detectable=bound + detectable,
         # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
         smallest_p=_doubled(tests.sign_flips(np.abs(differences))),
         e_value=tests.e_value(gains - bound),
+    )
+
+
+class PValues(NamedTuple):
+    """Of a difference: what `Finding` has, each a number, or an array of studies."""
+
+    for_it: Any
+    against: Any
+    size: Any
+    worse: Any
+    by_mean: Any
+    """Whether the t test of the mean speaks at 0.05, and the claim's own test does not."""
+
+
+def difference_p(
+    test: tests.OneSided, gains: np.ndarray, size: float, bound: float, *, interim: bool, either: bool
+) -> PValues:
+    """The p-values of a difference.
+
+    Sign flips ask whether the two sides can be told apart at all: they miss a plain mean of tasks that disagree, which
+    a t test sees. It speaks against a claim, and, if the claim has no direction, for it.
+
+    Args:
+        test: the claim's own.
+        gains: differences on the claimed side, or on the observed one, (..., tasks, pairs).
+        size: the claimed one.
+        bound: what the claim is to exceed.
+        interim: whether p-values have to hold however often one looks; the t test's do not.
+        either: whether the claim has no direction.
+    """
+    own, against = _doubled(test(gains - bound)), _doubled(test(bound - gains))
+    mean = cautious_mean(gains - bound)
+    known = np.nanvar(gains, axis=-1).any(axis=-1) & (not interim)
+    by_mean = np.where(known, _doubled(mean.p if either else 1 - mean.p), 1.0)[()]
+    speaks = (by_mean <= ALPHA) & ((own if either else against) > ALPHA)
+    return PValues(
+        for_it=np.minimum(own, by_mean) if either else own,
+        against=against,
+        size=_doubled(test(size - gains)),
+        worse=1.0 if either else by_mean,
+        by_mean=speaks,
     )
 
 
@@ -170,7 +207,7 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
         effect=effect,
         interval=tests.inverted(test, differences) if design.interim else estimate.interval(),
         interval_examples=_over_both(differences, design.error),
-        favours=abs(effect) < margin if both else effect > -margin,
+        favours=bool(abs(effect) < margin if both else effect > -margin),
         p=_doubled(max(low, high) if both else low),
         p_against=_doubled(min(too_low, too_high) if both else too_low),
         needs=needs,
@@ -195,7 +232,7 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     return Finding(
         effect=math.exp(estimate.mean),
         interval=(math.exp(low), math.exp(high)),
-        favours=estimate.mean <= bound,
+        favours=bool(estimate.mean <= bound),
         p=_doubled(test(bound - logs)),
         p_against=_doubled(test(logs - bound)),
         needs=needs,
@@ -270,5 +307,5 @@ def _runs(differences: np.ndarray) -> int:
     return int(np.isfinite(differences).sum(axis=1).min())
 
 
-def _doubled(p: float) -> float:
-    return min(1.0, 2 * p)
+def _doubled(p: Any) -> Any:
+    return np.minimum(1.0, 2 * p)

@@ -160,7 +160,7 @@ def normal_order(runs: int) -> tuple[float, float]:
     """Of so many standard normal numbers: the expected largest, and the variance of median minus mean."""
 
     def density(x: float) -> float:
-        return x * runs * stats.norm.pdf(x) * stats.norm.cdf(x) ** (runs - 1)
+        return float(x * runs * stats.norm.pdf(x) * stats.norm.cdf(x) ** (runs - 1))
 
     drawn = np.random.default_rng(0).standard_normal((100_000, runs))
     return float(integrate.quad(density, -8, 8)[0]), float((np.median(drawn, axis=1) - drawn.mean(axis=1)).var())

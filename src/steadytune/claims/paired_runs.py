@@ -149,6 +149,7 @@ class PairedRuns:
         shared = set.intersection(*({cell.seed for cell in self.planned.get(key, ())} for key in keys))
         # One side may have more seeds than the other: those say nothing about a pair, and are not waited for.
         cells = [cell for cell in cells if cell.seed in shared or not shared]
+        cells = [cell for cell in cells if cell.seed not in claim.suggested_by]
         facts: dict[str, Any] = {
             "strata": strata,
             "ends": self._ends(claim, strata),
@@ -160,7 +161,7 @@ class PairedRuns:
             return Evidence(**facts, lack=f"{len(outside)} of its {facts['cost']} cells are not in this suite")
         columns = {key: self._values(claim, key) for key in keys}
         seeds = tuple(sorted(set.intersection(*map(set, columns.values())) - set(claim.suggested_by)))
-        planned = {cell.seed for cell in cells} - set(claim.suggested_by)
+        planned = {cell.seed for cell in cells}
         facts |= {"seeds": seeds, "planned": len(planned), "left_out": tuple(sorted(planned - set(seeds)))}
         lack = self._lack(claim, columns, seeds, len(facts["missing"]))
         pairs = {} if lack else {name: self._pair(claim, name, strata, seeds, columns) for name in claim.against}
@@ -234,7 +235,10 @@ class PairedRuns:
         """Why the runs that there are cannot be judged."""
         if len(seeds) < LEAST_SEEDS:
             why = f"cells that have not run: {absent}" if absent else "the others ended without a score"
-            return f"seeds with a score on every side and task: {len(seeds)}, and {LEAST_SEEDS} are needed; {why}"
+            besides = ", besides those that suggested the claim" if claim.suggested_by else ""
+            return (
+                f"seeds with a score on every side and task{besides}: {len(seeds)}, and {LEAST_SEEDS} are needed; {why}"
+            )
         if isinstance(claim, Cost) and claim.measure in ON_ONE_MACHINE:
             records = [self.side(key[1]).record(*key, seed) for key in columns for seed in seeds]
             devices = {record["environment"]["device_name"] for record in records}

@@ -5,7 +5,7 @@ side, and subtract a bound to test against it. NaN stands for a pair that is lef
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import optimize, stats
@@ -13,7 +13,7 @@ from scipy import optimize, stats
 from steadytune.claims.statistics import LEVEL, stratified_mean
 
 Alternative = Literal["two-sided", "greater", "less"]
-OneSided = Callable[[np.ndarray], float]
+OneSided = Callable[[np.ndarray], Any]
 EXACT = 20
 """Up to 2^20 sign patterns are enumerated; above, `DRAWS` of them are drawn, seeded."""
 DRAWS = 99_999
@@ -21,18 +21,23 @@ BETS = 2.0 ** np.arange(-6, 3)
 """The rates of `e_value`, for each point of difference."""
 
 
-def sign_flips(differences: np.ndarray) -> float:
+def sign_flips(differences: np.ndarray, *, exact: int = EXACT, draws: int = DRAWS) -> Any:
     """Exact paired test, stratified by task: if the two sides are exchangeable in every pair, signs are random.
 
     The statistic is the mean over tasks of the means over pairs. Outcomes within 1e-9 of the sum of absolute
-    differences count as ties. Signs of more than `EXACT` unequal pairs are sampled; the observed ones then count too.
+    differences count as ties. Signs of more than `exact` unequal pairs are sampled; the observed ones then count too.
+
+    Args:
+        differences: (..., tasks, pairs).
+        exact: up to 2^exact patterns are enumerated.
+        draws: of more, so many are drawn.
     """
-    values, weights = _weighted(differences)
-    unequal = values != 0
-    sums, _ = _subset_sums(values[unequal], weights[unequal])
-    near = 1e-9 * float(np.abs(values * weights).sum())
+    values = _weighted(differences)[0]
+    unequal = values[..., (values != 0).reshape(-1, values.shape[-1]).any(axis=0)]
+    sums = _subset_sums(unequal, exact, draws)
+    near = 1e-9 * np.abs(values).sum(axis=-1, keepdims=True)
     # Flipping a subset lowers the statistic by twice the subset's sum.
-    return float(1 + (sums <= near).sum()) / (1 + len(sums))
+    return (1 + (sums <= near).sum(axis=-1)) / (1 + sums.shape[-1])
 
 
 def flip_interval(differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
@@ -40,44 +45,46 @@ def flip_interval(differences: np.ndarray, level: float = LEVEL) -> tuple[float,
 
     The test of `differences - shift` rejects by its rank among the means over all subsets of the pairs (Hartigan 1969).
     """
-    sums, weights = _subset_sums(*_weighted(differences))
-    means = np.sort(sums / weights)
+    means = np.sort(np.divide(*map(_subset_sums, _weighted(differences))))
     rank = int((1 - level) / 2 * (1 + len(means)))
     return (float(means[rank - 1]), float(means[-rank])) if rank else (-np.inf, np.inf)
 
 
 def signed_ranks(differences: np.ndarray) -> float:
     """Sign flips of ranks: absolute differences are ranked within each task (Wilcoxon's test, stratified)."""
-    ranks = stats.rankdata(np.abs(differences), axis=1, nan_policy="omit")
+    ranks = stats.rankdata(np.abs(differences), axis=-1, nan_policy="omit")
     return sign_flips(np.sign(differences) * ranks)
 
 
-def e_value(differences: np.ndarray) -> float:
+def e_value(differences: np.ndarray) -> Any:
     """Evidence, at any time, that differences (in points) lie above 0; expected to be at most 1 if they are symmetric.
 
     The mean over rates of the product over all pairs of exp(rate d) / cosh(rate d), which is a test martingale under
     random signs; 1 / E is a p-value however often one looks (Ville's inequality).
     """
-    values = differences[np.isfinite(differences)]
-    logs = [(rate * values - np.logaddexp(rate * values, -rate * values) + np.log(2)).sum() for rate in BETS]
-    return float(np.exp(np.logaddexp.reduce(logs) - np.log(len(BETS))))
+    # A pair that is left out is like one without a difference: neither changes the product.
+    values = np.nan_to_num(differences)
+    logs = [
+        (rate * values - np.logaddexp(rate * values, -rate * values) + np.log(2)).sum(axis=(-2, -1)) for rate in BETS
+    ]
+    return np.exp(np.logaddexp.reduce(logs) - np.log(len(BETS)))
 
 
-def anytime(differences: np.ndarray) -> float:
+def anytime(differences: np.ndarray) -> Any:
     """One-sided p-value that stays valid if one looks after every seed: 1 / `e_value`."""
-    return min(1.0, 1 / max(e_value(differences), 1e-300))
+    return np.minimum(1.0, 1 / np.maximum(e_value(differences), 1e-300))
 
 
-def by_seed(differences: np.ndarray) -> float:
+def by_seed(differences: np.ndarray) -> Any:
     """One-sided t test of each seed's mean over tasks: valid also if a seed's luck is shared by all tasks."""
-    return t_test(np.nanmean(differences, axis=0)[None])
+    return t_test(np.nanmean(differences, axis=-2, keepdims=True))
 
 
-def t_test(differences: np.ndarray, extra: float = 0.0) -> float:
+def t_test(differences: np.ndarray, extra: float = 0.0) -> Any:
     """One-sided t test of the mean over tasks; with several, Welch-Satterthwaite's degrees of freedom.
 
     Args:
-        differences: (tasks, pairs), at least two pairs each.
+        differences: (..., tasks, pairs), at least two pairs each.
         extra: a standard error of another source, such as the choice of examples, that is added to that over seeds.
     """
     return stratified_mean(differences, extra).p
@@ -129,22 +136,25 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def _weighted(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs (pairs,) and their weights in the mean over tasks."""
+    """What each pair adds to the mean over tasks, and its weight, both (..., pairs); those of no study are left out."""
     there = np.isfinite(differences)
-    weights = there / (there.sum(axis=1, keepdims=True) * len(differences))
-    return differences[there], weights[there]
+    weights = there / (there.sum(axis=-1, keepdims=True) * differences.shape[-2])
+    flat = (*differences.shape[:-2], -1)
+    kept = there.reshape(flat).reshape(-1, there.shape[-2] * there.shape[-1]).any(axis=0)
+    values = np.nan_to_num(differences) * weights
+    return values.reshape(flat)[..., kept], weights.reshape(flat)[..., kept]
 
 
-def _subset_sums(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted sums of the values, and of the weights, over all subsets but the empty one, or over random subsets."""
-    if len(values) > EXACT:
-        drawn = np.random.default_rng(0).integers(0, 2, size=(DRAWS, len(values)), dtype=np.int8)
-        drawn = drawn[drawn.any(axis=1)].astype(np.float64)
-        return drawn @ (values * weights), drawn @ weights
-    sums = masses = np.zeros(1)
-    for value, weight in zip(values, weights, strict=True):
-        sums, masses = np.concatenate([sums, sums + value * weight]), np.concatenate([masses, masses + weight])
-    return sums[1:], masses[1:]
+def _subset_sums(values: np.ndarray, exact: int = EXACT, draws: int = DRAWS) -> np.ndarray:
+    """Sums of the values (..., pairs) over all subsets but the empty one, or over random ones: (..., subsets)."""
+    pairs = values.shape[-1]
+    if pairs > exact:
+        drawn = np.random.default_rng(0).integers(0, 2, size=(draws, pairs), dtype=np.int8)
+        return values @ drawn[drawn.any(axis=1)].astype(np.float64).T
+    sums = np.zeros((*values.shape[:-1], 1))
+    for pair in range(pairs):
+        sums = np.concatenate([sums, sums + values[..., pair, None]], axis=-1)
+    return sums[..., 1:]
 
 
 def _spreads_less(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
 """Scores over seeds: what describes them, and how sure that is.
 
-Arrays of scores are (tasks, runs): a row for each task (more generally: for each stratum), a column for each seed.
+Arrays of scores are (tasks, runs): a row for each task (more generally: for each stratum), a column for each seed. If
+they may be (..., tasks, runs), many studies are computed at once, as simulations do.
 rliable and much of the literature write (runs, tasks). NaN stands for a run that is left out on its task. Runs vary and
 tasks do not: everything here is about other seeds on the same tasks.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -17,25 +19,25 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over tasks and runs, with what a t statistic of it needs."""
+    """A mean over tasks and runs, with what a t statistic of it needs; each a number, or an array of studies."""
 
-    mean: float
-    error: float
+    mean: Any
+    error: Any
     """Its standard error; tasks are fixed, so that only the runs' spread within each task enters."""
-    df: float
+    df: Any
     """Degrees of freedom (Welch-Satterthwaite)."""
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """The two-sided t interval."""
-        reach = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+        reach = stats.t.ppf((1 + level) / 2, self.df) * self.error
         return self.mean - reach, self.mean + reach
 
     @property
-    def p(self) -> float:
+    def p(self) -> Any:
         """One-sided, that the true mean is above 0."""
-        if self.error == 0:
-            return 0.5 if self.mean == 0 else float(self.mean < 0)
-        return float(stats.t.sf(self.mean / self.error, self.df))
+        sure = np.where(self.mean == 0, 0.5, self.mean < 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.error == 0, sure, stats.t.sf(np.divide(self.mean, self.error), self.df))[()]
 
 
 def summarise(scores: np.ndarray) -> Summary:
@@ -52,39 +54,41 @@ def summarise(scores: np.ndarray) -> Summary:
     )
 
 
-def mean_of_tasks(scores: np.ndarray) -> float:
-    """The unweighted mean over tasks of each task's mean over runs; scores (tasks, runs)."""
-    return float(np.nanmean(scores, axis=-1).mean())
+def mean_of_tasks(scores: np.ndarray) -> Any:
+    """The unweighted mean over tasks of each task's mean over runs; scores (..., tasks, runs)."""
+    return np.nanmean(scores, axis=-1).mean(axis=-1)
 
 
 def task_errors(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The squared standard error of each task's mean over runs, and its degrees of freedom; both (tasks,)."""
-    runs = np.isfinite(scores).sum(axis=1)
-    return np.where(constant(scores), 0, np.nanvar(scores, axis=1, ddof=1) / runs), runs - 1.0
+    """The squared standard error of each task's mean over runs, and its degrees of freedom; both (..., tasks)."""
+    runs = np.isfinite(scores).sum(axis=-1)
+    return np.where(constant(scores), 0, np.nanvar(scores, axis=-1, ddof=1) / runs), runs - 1.0
 
 
-def combined(variances: np.ndarray, df: np.ndarray) -> tuple[float, float]:
+def combined(variances: np.ndarray, df: np.ndarray) -> tuple[Any, Any]:
     """The standard error of a mean over tasks, and its degrees of freedom (Welch-Satterthwaite).
 
     Args:
-        variances: squared standard errors of the tasks' means, (tasks,).
-        df: their degrees of freedom, (tasks,).
+        variances: squared standard errors of the tasks' means, (..., tasks).
+        df: their degrees of freedom, (..., tasks).
     """
-    total = float(variances.sum())
-    return total**0.5 / len(variances), total**2 / float((variances**2 / df).sum()) if total > 0 else float(df.sum())
+    total = variances.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        welch = total**2 / (variances**2 / df).sum(axis=-1)
+    return total**0.5 / variances.shape[-1], np.where(total > 0, welch, df.sum(axis=-1))[()]
 
 
 def stratified_mean(scores: np.ndarray, extra: float = 0.0) -> Estimate:
-    """The mean over tasks of the means over runs, with its standard error; scores (tasks, runs), two runs or more.
+    """The mean over tasks of the means over runs, with its standard error; (..., tasks, runs), two runs or more.
 
     With one task it is the usual mean with runs - 1 degrees of freedom. `extra` is the standard error of another
     source, such as the choice of examples: it adds to that over runs, and counts as known exactly.
     """
     error, df = combined(*task_errors(scores))
-    total = float(np.hypot(error, extra))
-    return Estimate(
-        mean_of_tasks(scores), total, df * (total / error) ** 4 if error > 0 else df if not extra else np.inf
-    )
+    total = np.hypot(error, extra)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = np.where(error > 0, df * np.divide(total, error) ** 4, np.inf if extra else df)[()]
+    return Estimate(mean_of_tasks(scores), total, df)
 
 
 def cautious_mean(scores: np.ndarray) -> Estimate:
@@ -94,13 +98,13 @@ def cautious_mean(scores: np.ndarray) -> Estimate:
     others, a test at 0.05 errs in 6 % of cases, and this one in 1 to 3 %.
     """
     found = stratified_mean(scores)
-    return replace(found, df=float(np.isfinite(scores).sum(axis=1).min() - 1))
+    return replace(found, df=np.isfinite(scores).sum(axis=-1).min(axis=-1) - 1.0)
 
 
 def constant(scores: np.ndarray) -> np.ndarray:
-    """Where the runs of a task agree to the last digits of their numbers, (tasks,) bool; scores (tasks, runs)."""
-    rounding = np.finfo(np.float64).eps * np.nanmax(np.abs(scores), axis=1)
-    return np.nanvar(scores, axis=1, ddof=1) <= scores.shape[1] * rounding**2
+    """Where the runs of a task agree to the last digits of their numbers, (..., tasks); scores (..., tasks, runs)."""
+    rounding = np.finfo(np.float64).eps * np.nanmax(np.abs(scores), axis=-1)
+    return np.nanvar(scores, axis=-1, ddof=1) <= scores.shape[-1] * rounding**2
 
 
 def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:

@@ -1,68 +1,81 @@
 """What `steadytune run` does before Snakemake: what cannot be believed goes out of the way, so that it is made again.
 
 Snakemake takes a file for whole, and compares settings only with notes that it keeps itself: results that were copied,
-or inputs that were staged by hand, have none. A dry run says what would be done.
+or inputs that were staged by hand, have none.
 """
 
 import logging
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
-from steadytune.cells.freshness import ASIDE, CellStatus, InputCheck, statuses
-from steadytune.dag.products import Products, ProductStatus
-from steadytune.layout import claims_path, earlier_claims_path, manifest_path, record_path, staged_folder
-from steadytune.store.inventory import inventory
+from steadytune.cells.freshness import ASIDE, CellStatus, statuses
+from steadytune.errors import SteadyTuneError
+from steadytune.files import leftovers, read_parquet
+from steadytune.layout import (
+    calibration_path,
+    inside_table_path,
+    metrics_path,
+    record_path,
+    results_folder,
+    running_path,
+    slices_path,
+    staged_folder,
+)
+from steadytune.locks import is_held
+from steadytune.results.collect import is_current
+from steadytune.schema import read_json
+from steadytune.store.inventory import inventory, outdated
 from steadytune.store.lock import suite_lock
-from steadytune.store.receipt import RECEIPT
-from steadytune.store.staging import stage
+from steadytune.store.receipt import BUNDLE, RECEIPT, read_receipt
+from steadytune.store.staging import lock_path, stage
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
 
 
-def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
-    """Stage again what is damaged, or has another pin than the lock's.
+def restage(suite: Suite) -> list[Path]:
+    """Stage again what has another pin than the lock's, or a damaged receipt.
 
     The receipt keeps its date, so that only cells whose inputs have other content are trained again.
 
     Returns:
-        The receipts of encoders that the project trains itself and that have to be trained again, which Snakemake
-        does, with their dates in nanoseconds.
+        The receipts of damaged encoders that the project trains itself: Snakemake makes those.
 
     Raises:
         SteadyTuneError: it cannot be staged.
     """
-    lock, trained = suite_lock(suite), {}
-    check = InputCheck(suite, lock)
+    lock, trained = suite_lock(suite), []
     for item in inventory(suite, lock):
-        path = staged_folder(suite.file.store, item.kind, item.key) / RECEIPT
-        reason = check(item.kind, item.key) if path.exists() else ""
-        if not reason:
+        folder = staged_folder(suite.file.store, item.kind, item.key)
+        path = folder / RECEIPT
+        if not path.exists():
             continue
-        log.warning("%s: %s", reason, "to be trained again" if item.pretrained else "to be staged again")
-        made = path.stat().st_mtime_ns
-        if item.pretrained:
-            trained[path] = made
-        if dry:
-            continue
-        if item.pretrained:
+        try:
+            reason = outdated(item.kind, item.key, read_receipt(folder), lock, suite.sources)
+        except SteadyTuneError as error:
+            reason = str(error)
+        if reason and item.pretrained:
+            log.warning("%s; training it again", reason)
             path.unlink()
-        else:
+            trained.append(path)
+        elif reason:
+            log.warning("%s: staging it again: %s", item.where, reason)
+            made = path.stat()
             stage(item.kind, item.key, lock, suite.sources, suite.file.store)
-            os.utime(path, ns=(made, made))
-    check.checked.save()
+            os.utime(path, ns=(made.st_atime_ns, made.st_mtime_ns))
     return trained
 
 
-def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, dry: bool = False) -> None:
-    """Rename the records that cannot be believed, and remove products that are damaged or of other records.
+def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False) -> None:
+    """Rename the records that cannot be believed, and remove what was gathered from others than are there now.
 
     Args:
         suite: the suite.
-        targets: what the run is asked for; if records are among it, only those are looked at, and what they read.
+        targets: what the run is asked for; if records are among it, only those are looked at.
         code: also those that were trained by other code.
-        dry: only say what would be done.
     """
     found = statuses(suite, scores=True)
     asked = {status.cell for status in found if str(record_path(suite, status.cell)) in targets}
@@ -73,36 +86,85 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
         if asked and status.cell not in asked:
             continue
         if status.state == "quarantined" or status.cause in ("settings", "inputs") or (code and status.cause == "code"):
-            _rename(suite, status, dry=dry)
+            _rename(suite, status)
         elif status.cause:
             marked.append(status)
     if marked:
         log.warning("%d cells are not fresh and stay: %s: %s; tables mark them, and `steadytune run %s --stale` trains "
                     "what other code trained", len(marked), marked[0].cell, marked[0].why, suite.name)  # fmt: skip
-    _clear(suite, Products(suite).status(("variability",) if asked else None), code=code, dry=dry)
+    clear_tables(suite)
 
 
-def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> None:
+def _rename(suite: Suite, status: CellStatus) -> None:
     path = record_path(suite, status.cell)
     if path.exists():
         aside = path.with_name(ASIDE[status.state])
+        path.rename(aside)
         log.warning("%s: %s: %s; the record is kept as %s, and the cell is trained again", status.cell, status.state,
                     status.why, aside.name)  # fmt: skip
-        if not dry:
-            path.rename(aside)
 
 
-def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: bool) -> None:
-    """Remove every product that is not what would be made now; claims that are only old keep their earlier looks."""
-    for status in found:
-        product = status.product
-        if status.state == "other code" and not code:
-            log.warning("%s; it stays, and `steadytune run %s --stale` makes it again", status.why, suite.name)
-        elif status.state not in ("fresh", "missing"):
-            log.warning("%s; it is made again", status.why)
-            if dry:
-                continue
-            if product.stage == "claims" and status.state == "stale":
-                claims_path(suite).replace(earlier_claims_path(suite))
-            for path in (manifest_path(suite, product.name), *product.files):
-                path.unlink(missing_ok=True)
+def clear_tables(suite: Suite) -> None:
+    """Remove gathered tables that cannot be read, or that were made from other records."""
+    for path in (metrics_path(suite), inside_table_path(suite), slices_path(suite), calibration_path(suite)):
+        if path.exists():
+            try:
+                read_parquet(path)
+            except SteadyTuneError as error:
+                path.unlink()
+                log.warning("%s", error)
+    if metrics_path(suite).exists() and not is_current(suite):
+        metrics_path(suite).unlink()
+
+
+def clear_leftovers(suite: Suite) -> None:
+    """Remove what killed processes have left: temporary files, halves of bundles, checkpoints of cells with a record.
+
+    Whatever a live process may be writing stays: it holds the lock of its cell, or of its folder of the store.
+    """
+    results, store, freed = results_folder(suite), suite.file.store, 0
+    found = [(path, running_path(suite, _cell_of(path.relative_to(results)))) for path in leftovers(results)]
+    for item in inventory(suite, suite_lock(suite)):
+        folder = staged_folder(store, item.kind, item.key)
+        for place in (folder, folder.with_name(f".{folder.name}.partial")):
+            found += [(path, lock_path(store, item.where)) for path in leftovers(place)]
+    found += [(path, lock_path(store, BUNDLE)) for path in (store / ".downloads").glob("bundle-*")]
+    checkpoints = results / "checkpoints"
+    for path in checkpoints.rglob("[!.]*.safetensors"):
+        cell = path.relative_to(checkpoints).with_suffix("")
+        if record_path(suite, cell).exists():
+            found.append((path, running_path(suite, cell)))
+    for path, lock in found:
+        if not is_held(lock):
+            freed += sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if found:
+        log.info("removed %.1f MB that killed processes had left", freed / 1e6)
+
+
+def _cell_of(path: Path) -> str:
+    """The cell to which a temporary file below the results belongs, as far as its place says."""
+    place, *parts = path.parent.parts or ("",)
+    return "/".join([*parts, path.name[1:].partition(".")[0]] if place == "checkpoints" else parts)
+
+
+def clear_damaged(paths: Iterable[str]) -> None:
+    """Remove files that Snakemake makes and that are empty, or no JSON or NumPy file as their names say."""
+    for path in map(Path, paths):
+        if path.is_file() and (reason := _damage(path)):
+            path.unlink()
+            log.warning("%s: %s; it is made again", path, reason)
+
+
+def _damage(path: Path) -> str:
+    if not path.stat().st_size:
+        return "empty"
+    try:
+        if path.suffix == ".json":
+            read_json(path)
+        elif path.suffix == ".npz":
+            with ZipFile(path) as archive:
+                return "damaged" if archive.testzip() else ""
+    except (SteadyTuneError, BadZipFile) as error:
+        return f"damaged ({error})"
+    return ""

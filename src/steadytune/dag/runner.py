@@ -10,6 +10,7 @@ from pathlib import Path
 
 from steadytune.dag import repair
 from steadytune.dag.supervision import supervise
+from steadytune.dag.targets import Targets
 from steadytune.layout import SOURCE, project_file
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
@@ -55,12 +56,12 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
                 subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
-            dry = bool(DRY_RUN.intersection(arguments))
-            for receipt, made in repair.restage(suite, dry=dry).items():
-                if not dry:
+            if not DRY_RUN.intersection(arguments):
+                for receipt in repair.restage(suite):
                     subprocess.run([*command, "--", str(receipt)], env=environment, check=True)
-                    os.utime(receipt, ns=(made, made))
-            repair.set_aside(suite, arguments, code=stale, dry=dry)
+                repair.set_aside(suite, arguments, code=stale)
+                repair.clear_leftovers(suite)
+                repair.clear_damaged(Targets(suite).derived)
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
         status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:

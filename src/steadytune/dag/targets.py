@@ -33,6 +33,7 @@ from steadytune.layout import (
 from steadytune.rendering import formats, style
 from steadytune.rendering.tables import TABLES
 from steadytune.store.receipt import RECEIPT
+from steadytune.suite.file import is_file_name
 from steadytune.suite.suite import Suite
 
 
@@ -89,16 +90,12 @@ class Targets:
         return str(inside_before_path(self.suite, "{encoder}", "{task}"))
 
     @property
-    def inside_before_studies(self) -> list[str]:
-        """Every measurement inside an encoder before fine-tuning."""
-        return [str(inside_before_path(self.suite, *pair)) for pair in self.suite.inside_pairs()]
-
-    @property
     def inside_studies(self) -> list[str]:
         """Every measurement inside an encoder, after fine-tuning and before, and the predictions of those cells."""
         cells = self.suite.inside_cells
         after = [path for cell in cells for path in self.inside_outputs(str(cell))]
-        return [*after, *self.inside_before_studies, *(str(predictions_path(self.suite, cell)) for cell in cells)]
+        before = [str(inside_before_path(self.suite, *pair)) for pair in self.suite.inside_pairs()]
+        return [*after, *before, *(str(predictions_path(self.suite, cell)) for cell in cells)]
 
     @property
     def inside_table_path(self) -> str:
@@ -139,11 +136,13 @@ class Targets:
     @property
     def claim_files(self) -> list[str]:
         """What the verdicts are about: the claims' files and the printed numbers."""
-        return [
-            str(path)
+        shared = [
+            path
             for folder, ending in ((CLAIMS, "yaml"), (PUBLISHED, "csv"))
             for path in sorted(project_file(folder).glob(f"*.{ending}"))
         ]
+        beside = [self.suite.path.parent / name for name in self.suite.file.claims if is_file_name(name)]
+        return [str(path) for path in (*shared, *beside)]
 
     @property
     def tables(self) -> list[str]:
@@ -164,6 +163,12 @@ class Targets:
     def report(self) -> str:
         """The page."""
         return str(report_path(self.suite))
+
+    @property
+    def derived(self) -> list[str]:
+        """Every file that is computed from cells and encoders: all but the records."""
+        gathered = [*self.claims, *self.tables, *self.latex, *self.figures, self.report]
+        return [*self.layer_studies, *self.inside_studies, *gathered]
 
     def _rendered(self, folder: Callable[[Suite], Path], names: Iterable[str], suffixes: Iterable[str]) -> list[str]:
         return [str(folder(self.suite) / f"{name}{suffix}") for name in names for suffix in suffixes]

@@ -32,9 +32,6 @@ Model = Any
 Head = Literal["sentence", "span"]
 """A class or score for the whole input; or, for every token, whether an answer starts there and whether it ends."""
 
-SPAN_LAYER = "qa_outputs"
-"""Path of the linear layer that is a span head; no model without that head has it."""
-
 NO_TOKEN = -1e4
 """The logits of padding, as a start or end of an answer: its probability is 0 in every precision."""
 
@@ -70,6 +67,7 @@ class Architecture:
 
     stack: path of the list of layers in the model.
     output_layer: path of the linear layer that gives the logits.
+    span: whether the head is a span head.
     pooler: path of a pooler that belongs to the pretrained encoder, or None.
     hidden_dropout: the configuration keys of the dropout on hidden states; none if the model has no such dropout.
     sequence_first: whether the layers work on (tokens, batch, width).
@@ -86,6 +84,7 @@ class Architecture:
 
     stack: str
     output_layer: str
+    span: bool
     pooler: str | None
     hidden_dropout: tuple[str, ...]
     reads_last_token: bool
@@ -99,7 +98,7 @@ class Architecture:
 
     def logits(self, output: Any, attention_mask: "Tensor | None") -> "Tensor":
         """The logits in what the model's forward pass returns; those of padding are `NO_TOKEN` under a span head."""
-        if self.output_layer != SPAN_LAYER:
+        if not self.span:
             return output.logits
         import torch
 
@@ -182,10 +181,11 @@ def find_architecture(model: Model) -> Architecture:
     inside = [path for path in giving if path.startswith(f"{block}.")]
     beside = [path for path in giving if path not in inside]
     causal = any(getattr(module, "is_causal", False) for module in layer.modules())
-    span, parameters = heads[-1] == SPAN_LAYER, inspect.signature(base.forward).parameters
+    span, parameters = "ForQuestionAnswering" in type(model).__name__, inspect.signature(base.forward).parameters
     found = {
         "stack": f"{prefix}.{stack}",
         "output_layer": heads[-1],
+        "span": span,
         "pooler": f"{prefix}.pooler" if getattr(base, "pooler", None) is not None else None,
         "hidden_dropout": _dropout_keys(model.config),
         "reads_last_token": causal,

@@ -47,6 +47,47 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Layout -> model type and configuration."""
 
 
+PLAIN = {
+    "vocab_size": 50,
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 40,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+GROUPED = PLAIN | {"num_key_value_heads": 1, "head_dim": 8}
+DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+ROBERTA = PLAIN | DROPOUT | {"type_vocab_size": 1, "pad_token_id": 1}
+MODERNBERT = (
+    PLAIN
+    | {"embedding_dropout": 0.1, "mlp_dropout": 0.1, "attention_dropout": 0.1, "classifier_dropout": 0.1}
+    | {"local_attention": 4, "global_attn_every_n_layers": 2, "cls_token_id": 3, "sep_token_id": 4}
+)
+GPT2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40, "vocab_size": 50, "pad_token_id": 0}
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    "camembert": ROBERTA,
+    "eurobert": PLAIN | {"num_key_value_heads": 1, "classifier_pooling": "bos", "mask_token_id": 5},
+    "modernbert": MODERNBERT,
+    "mpnet": PLAIN | DROPOUT | {"pad_token_id": 1},
+    "xlm-roberta": ROBERTA,
+}
+DECODERS: dict[str, dict[str, Any]] = {
+    "gemma": GROUPED,
+    "gpt2": GPT2 | {"bos_token_id": 1, "eos_token_id": 2},
+    "llama": GROUPED,
+    "modernbert-decoder": MODERNBERT | {"sliding_window": 4},
+    "olmo": PLAIN,
+    "qwen2": GROUPED,
+    "qwen3": GROUPED,
+}
+EVERY = LAYOUTS | {kind: (kind, values) for kind, values in (ENCODERS | DECODERS).items()}
+"""All of them: those that the papers use, and encoders and decoders of later years under their model type."""
+
+
 def tiny_encoder(layout: str, **changes: Any) -> Encoder:
     """An encoder of a layout, in evaluation mode; its weights are the same at every call.
 
@@ -54,7 +95,7 @@ def tiny_encoder(layout: str, **changes: Any) -> Encoder:
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    model_type, values = LAYOUTS[layout]
+    model_type, values = EVERY[layout]
     torch.manual_seed(7)
     config = AutoConfig.for_model(model_type, **({"num_labels": 2} | values | changes))
     return Encoder(AutoModelForSequenceClassification.from_config(config).eval())

@@ -28,7 +28,8 @@ def export(suite: Suite, target: Path) -> None:
             trackio.init(project=suite.name, name=run.name, group=run.group, config=config, embed=False,
                          auto_log_gpu=False, auto_log_cpu=False)  # fmt: skip
             for line in run.history:
-                trackio.log(line, step=int(line["step"]))
+                # trackio keeps `step` for itself.
+                trackio.log({key: value for key, value in line.items() if key != "step"}, step=int(line["step"]))
             last = int(run.history[-1]["step"]) if run.history else 0
             trackio.log({**run.summary, **run.notes}, step=last + 1)
             trackio.finish()

@@ -66,7 +66,7 @@ class Questions:
     def _assumed(self, sd: float) -> list[str]:
         lines = ["", f"seeds needed if the difference of a pair has a standard deviation of {sd:g} points (p < 0.05):"]
         family = max(len(self.asked), 1)
-        for tasks in sorted(_tasks_together(self.suite, self.asked)):
+        for tasks in sorted(tasks_together(self.suite, self.asked)):
             one, all_ = (seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size) for size in (1, family))
             more = f"; {_spelled(all_)} {_corrected(family)}" if family > 1 else ""
             lines.append(f"  {self._to_see(tasks)}: {_spelled(one)} seeds{more}")
@@ -95,7 +95,7 @@ def _corrected(family: int) -> str:
     return f"corrected for {family} methods" if family > 1 else "one comparison"
 
 
-def _tasks_together(suite: Suite, asked: Sequence[Differs]) -> set[int]:
+def tasks_together(suite: Suite, asked: Sequence[Differs]) -> set[int]:
     """1, and the numbers of tasks that methods share with the baseline."""
     tasks: dict[tuple[str, str], set[str]] = {}
     for cell in suite.cells:

@@ -32,11 +32,15 @@ class Shape:
     vocabulary: int
     relative: int = 0
     """Matrices of a layer's attention that relative positions have for themselves."""
+    gated: bool = False
+    """Whether the feed-forward block has a third matrix, its gate's."""
+    attention: int = 0
+    """Parameters of a layer's attention, where its four matrices are not squares of the width."""
 
     @property
     def matrices(self) -> int:
-        """Parameters in the layers' matrices for tokens: attention's four, and the feed-forward block's two."""
-        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner)
+        """Parameters in the layers' matrices for tokens: attention's, and the feed-forward block's two or three."""
+        return self.layers * ((self.attention or 4 * self.width**2) + (2 + self.gated) * self.width * self.inner)
 
     @property
     def parameters(self) -> int:
@@ -70,6 +74,11 @@ SHAPES = {
     "deberta-v2-xxlarge": Shape(48, 1536, 6144, 128100),
     "deberta-v3-base": Shape(12, 768, 3072, 128100),
     "deberta-v3-large": Shape(24, 1024, 4096, 128100),
+    "modernbert-base": Shape(22, 768, 1152, 50368, gated=True),
+    "ettin-encoder-150m": Shape(22, 768, 1152, 50368, gated=True),
+    "ettin-decoder-150m": Shape(22, 768, 1152, 50368, gated=True),
+    # 16 heads of 128 for queries, 8 for keys and values.
+    "qwen3-0.6b": Shape(28, 1024, 3072, 151936, gated=True, attention=1024 * 128 * (16 + 8 + 8 + 16)),
     "bert_uncased_l-2_h-128": Shape(2, 128, 512, 30522),
     "bert_uncased_l-4_h-256": Shape(4, 256, 1024, 30522),
     "bert_uncased_l-4_h-512": Shape(4, 512, 2048, 30522),
@@ -102,6 +111,8 @@ CONFIG_KEYS = {
 }
 # `Shape.relative` by `model_type`; DeBERTa-v2 and v3 use the tokens' own matrices for positions.
 RELATIVE = {"deberta": 2, "xlnet": 1}
+GATED = ("eurobert", "gemma", "llama", "modernbert", "modernbert-decoder", "olmo", "qwen2", "qwen3")
+"""Model types whose feed-forward blocks have a gate."""
 PRETRAINING_KEYS = {
     "layers": ("layers",),
     "width": ("width",),
@@ -162,5 +173,11 @@ class Sizes:
 def _read_shape(config: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> Shape | None:
     found = {field: next((config[name] for name in names if name in config), None) for field, names in keys.items()}
     sizes = {field: value for field, value in found.items() if isinstance(value, int)}
-    relative = RELATIVE.get(config.get("model_type", ""), 0)
-    return Shape(**sizes, relative=relative) if len(sizes) == len(keys) else None
+    if len(sizes) < len(keys):
+        return None
+    kind, heads = config.get("model_type", config.get("architecture", "")), config.get("num_attention_heads") or 1
+    each = config.get("head_dim") or sizes["width"] // heads
+    shared = config.get("num_key_value_heads") or heads
+    attention = 2 * sizes["width"] * each * (heads + shared)
+    return Shape(**sizes, relative=RELATIVE.get(kind, 0), gated=kind in GATED,
+                 attention=0 if attention == 4 * sizes["width"] ** 2 else attention)  # fmt: skip

@@ -57,9 +57,9 @@ class Batch:
     token_type_ids: np.ndarray
     """(rows, length): 1 in the second segment and the [SEP] after it."""
     places: np.ndarray
-    """(masked,): positions to predict, counted over the flattened rows, ascending."""
+    """(masked,): positions to predict, counted over the flattened rows, ascending; of a next word, the one before."""
     targets: np.ndarray
-    """(masked,): the tokens that stood there."""
+    """(masked,): the tokens that stood there, or the next words."""
     judgements: np.ndarray
     """(rows,): the class of each row, or NOT_ASKED."""
 
@@ -85,14 +85,22 @@ class Examples(ABC):
     def __init__(self, text: Text, pieces: Pieces, seed: int) -> None:
         self.text, self.pieces, self.seed = text, pieces, seed
 
-    def at(self, step: int, tokens: int, length: int, mask_rate: float) -> Batch:
-        """The batch of step `step`: at most `tokens` tokens, in rows of at most `length`."""
+    def at(self, step: int, tokens: int, length: int, mask_rate: float | None) -> Batch:
+        """The batch of step `step`: at most `tokens` tokens, in rows of at most `length`.
+
+        Without a `mask_rate` no word is masked, and rows without a judgement are to be predicted word by word.
+        """
         rng = np.random.Generator(np.random.Philox(derive(self.seed, "examples", step)))
         layout = self._layout(rng, tokens, length)
         rows, cut = np.arange(len(layout.cut)), layout.cut
         ids = self.text.tokens.take(layout.index, mode="clip").astype(np.int64)
         ids[:, 0], ids[:, -1], ids[rows, cut + 1] = self.pieces.cls, self.pieces.sep, self.pieces.sep
         types = (np.arange(ids.shape[1]) > cut[:, None] + 1).astype(np.int64)
+        if mask_rate is None:
+            open_ = np.repeat((layout.judgements == NOT_ASKED)[:, None], ids.shape[1], axis=1)
+            open_[:, -1] = False
+            places = np.flatnonzero(open_)
+            return Batch(ids, types, places, ids.reshape(-1)[places + 1], layout.judgements)
         places = self._choose(rng, ids, types, layout.judgements, mask_rate)
         targets = ids.reshape(-1)[places]
         ids.reshape(-1)[places] = self._cover(rng, targets)

@@ -1,4 +1,6 @@
-"""BERT's forward pass for pretraining, written for speed: transformers' parameters, full rows, no mask, no dropout."""
+"""What is pretrained: BERT, its forward pass written for speed (transformers' parameters, full rows, no mask, no
+dropout), and other architectures as transformers has them.
+"""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -8,17 +10,46 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from steadytune.pretraining.settings import Settings
+from steadytune.pretraining.tokenizer import SPECIAL_IDS
 from steadytune.streams import derive
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining
 
 
-def build_model(settings: Settings, vocabulary: int, classes: int) -> "BertForPreTraining":
-    """A BERT with pooler, masked-token head and a judgement head of `classes`, drawn from the seed."""
+class Modern(nn.Module):
+    """A ModernBERT or a Llama, with a linear judgement head; words are scored by the word embeddings."""
+
+    def __init__(self, settings: Settings, vocabulary: int, classes: int) -> None:
+        from transformers import AutoConfig, AutoModel
+
+        super().__init__()
+        own = {"modernbert": {"local_attention": 16, "global_attn_every_n_layers": 3}, "llama": {}}
+        self.config = AutoConfig.for_model(
+            settings.architecture,
+            vocab_size=vocabulary,
+            hidden_size=settings.width,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            intermediate_size=settings.feed_forward,
+            max_position_embeddings=settings.max_tokens,
+            initializer_range=settings.initializer_range,
+            **{f"{name}_token_id": number for name, number in SPECIAL_IDS.items()},
+            **own[settings.architecture],
+        )
+        self.model = AutoModel.from_config(self.config)
+        self.judge = nn.Linear(settings.width, classes)
+        # The token that has read the whole row.
+        self.place = -1 if settings.architecture == "llama" else 0
+
+
+def build_model(settings: Settings, vocabulary: int, classes: int) -> "BertForPreTraining | Modern":
+    """A model with a head for words and a judgement head of `classes`, drawn from the seed."""
     from transformers import BertConfig, BertForPreTraining
 
     torch.manual_seed(derive(settings.seed, "init"))
+    if settings.architecture != "bert":
+        return Modern(settings, vocabulary, classes)
     config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=settings.width,
@@ -50,6 +81,9 @@ def waves(positions: int, width: int) -> Tensor:
 
 def hidden_states(model: Any, input_ids: Tensor, token_type_ids: Tensor, dtype: torch.dtype) -> Tensor:
     """The last layer's output, (rows, length, width), computed in `dtype`."""
+    if isinstance(model, Modern):
+        with torch.autocast(input_ids.device.type, dtype, enabled=dtype != torch.float32):
+            return model.model(input_ids).last_hidden_state
     embeddings = model.bert.embeddings
     positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]
     hidden = (
@@ -71,6 +105,10 @@ def masked_logits(model: Any, hidden: Tensor, places: Tensor, candidates: Tensor
 
     Only these positions go through the output layer, which is as wide as the vocabulary.
     """
+    if isinstance(model, Modern):
+        weight = model.model.get_input_embeddings().weight
+        weight = weight if candidates is None else weight[candidates]
+        return functional.linear(hidden.reshape(-1, hidden.shape[-1])[places], weight.to(hidden.dtype)).float()
     head, weight = model.cls.predictions, model.bert.embeddings.word_embeddings.weight
     bias = head.bias
     if candidates is not None:
@@ -82,6 +120,8 @@ def masked_logits(model: Any, hidden: Tensor, places: Tensor, candidates: Tensor
 
 def pair_logits(model: Any, hidden: Tensor) -> Tensor:
     """Scores of what the second segment is, (rows, classes), in fp32."""
+    if isinstance(model, Modern):
+        return _linear(hidden[:, model.place], model.judge).float()
     pooled = torch.tanh(_linear(hidden[:, 0], model.bert.pooler.dense))
     return _linear(pooled, model.cls.seq_relationship).float()
 

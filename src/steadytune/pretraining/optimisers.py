@@ -1,5 +1,6 @@
 """Two optimisers as one: Muon for the layers' matrices, AdamW for everything else."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ import torch
 from torch import nn
 
 from steadytune.pretraining.settings import Settings
+
+LAYER = re.compile(r"\.(encoder\.layer|layers)\.")
 
 
 class Optimisers:
@@ -17,7 +20,7 @@ class Optimisers:
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
         named = dict(model.named_parameters())
-        matrices = [p for name, p in named.items() if p.ndim == 2 and ".encoder.layer." in f".{name}"]
+        matrices = [p for name, p in named.items() if p.ndim == 2 and LAYER.search(f".{name}")]
         chosen = set(matrices)
         tables = [p for p in named.values() if p.ndim > 1 and p not in chosen]
         vectors = [p for p in named.values() if p.ndim < 2]

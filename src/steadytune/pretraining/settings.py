@@ -41,6 +41,9 @@ class Settings(Checked):
     word_pieces: str | None = None
     """A file beside this one that lists the pieces of plain text, one a line. Without it they are learned, and differ
     from run to run. A generated corpus has its words as pieces."""
+    architecture: Literal["bert", "modernbert", "llama"] = "bert"
+    """`modernbert` predicts masked words as BERT does, without its segments and pooler; `llama` predicts the next word,
+    and judges pairs at the last token."""
     layers: PositiveInt
     width: PositiveInt
     heads: PositiveInt

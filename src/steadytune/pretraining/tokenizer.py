@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+SPECIAL_IDS = {"pad": 0, "bos": 2, "cls": 2, "eos": 3, "sep": 3}
+"""Under the names that configurations have for them."""
 
 
 def build_vocabulary(texts: Iterable[str], size: int) -> list[str]:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
-from steadytune.layout import dataset_folder
 from steadytune.methods.base import Composition
 from steadytune.pretraining.candidates import draw_candidates
 from steadytune.pretraining.examples import Examples, Pieces
@@ -29,8 +28,6 @@ from steadytune.pretraining.settings import Settings
 from steadytune.pretraining.text import find_corpus, prepare
 from steadytune.pretraining.text_examples import RESTATED, TextExamples
 from steadytune.schema import check, read_yaml
-from steadytune.store.inventory import pretraining_inputs
-from steadytune.store.receipt import verify
 from steadytune.streams import derive
 from steadytune.suite.cell import canonical_digest
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
@@ -70,11 +67,10 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
         SteadyTuneError: a wrong config file, or no such corpus.
     """
     settings = check(Settings, read_yaml(config), config)
-    work, made_from = output.with_name(f".{output.name}.partial"), pretraining_inputs(config, store)
+    work = output.with_name(f".{output.name}.partial")
     kind: type[TextExamples | SentenceExamples]
     if isinstance(settings.corpus, str):
-        verify(dataset_folder(store, settings.corpus))
-        corpus, kind = dataset_folder(store, settings.corpus) / "train-00000-of-00001.parquet", SentenceExamples
+        corpus, kind = store / "datasets" / settings.corpus / "train-00000-of-00001.parquet", SentenceExamples
         text, tokenizer = read_sentences(corpus, settings.vocabulary, settings.max_tokens)
     else:
         corpus, kind = find_corpus(settings.corpus.file), TextExamples
@@ -95,7 +91,7 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
     held_out = kind(text, pieces, seed=derive(settings.seed, "held-out"), documents=slice(documents, None))
     training = Training(model, train, held_out, settings, minutes, device)
     state = training.fit(work / "checkpoint.safetensors", canonical_digest([vocabulary, sha256(corpus)]))
-    export(work, output, model, tokenizer, settings, COLUMNS, state, made_from)
+    export(work, output, model, tokenizer, settings, COLUMNS, state)
     # In no file of the folder: their hashes are part of the fingerprint of every cell that reads the encoder.
     log.info("%s: pretrained in %.0f s", output, state["seconds"])
 
@@ -156,7 +152,7 @@ class Training:
     def _step(self, step: int, progress: float) -> tuple[float, float]:
         """One update; the losses before it."""
         settings = self.settings
-        batch = self.train.at(step, settings.tokens_per_step, settings.length(progress), settings.mask_rate)
+        batch = self.train.at(step, settings.tokens_per_step, settings.length(progress), self._rate(settings.mask_rate))
         rng = np.random.Generator(np.random.Philox(derive(settings.seed, "candidates", step)))
         # A small corpus may have fewer pieces than the settings allow.
         vocabulary = self.model.config.vocab_size
@@ -198,7 +194,7 @@ class Training:
         length = self.settings.length(0)
         loss, right, asked, right_pairs, pairs = 0.0, 0, 0, 0, 0
         for number in range(_CHECKED):
-            batch = self.held_out.at(number, _CHECKED_ROWS * length, length, 0.15)
+            batch = self.held_out.at(number, _CHECKED_ROWS * length, length, self._rate(0.15))
             ids, types, places, targets, judgements = self._tensors(
                 batch.input_ids, batch.token_type_ids, batch.places, batch.targets, batch.judgements
             )
@@ -214,6 +210,10 @@ class Training:
             right_pairs += int((pair_logits(self.model, hidden).argmax(-1) == judgements).sum())
             pairs += int((judgements >= 0).sum())
         return loss / asked, right / asked, right_pairs / pairs
+
+    def _rate(self, masked: float) -> float | None:
+        """The share of masked tokens; None where the next word is predicted."""
+        return None if self.settings.architecture == "llama" else masked
 
     def _tensors(self, *arrays: np.ndarray) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(array).to(self.device) for array in arrays)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from steadytune.suite.loading import DEFAULT_SUITE
 from steadytune.suite.suite import Suite
+from steadytune.tasks.task import Task
 
 
 class Comparison(NamedTuple):
@@ -40,6 +41,8 @@ class Description:
     inside: bool = True
     """The same of what is measured inside encoders."""
     comparisons: tuple[Comparison, ...] = ()
+    own_tasks: Mapping[str, Task] = field(default_factory=dict)
+    """Tasks that are not in the task table, by name."""
     selection: str = "fixed"
     """How one variant of a grid is chosen: a key of `selection.RULES`."""
     tables: tuple[str, ...] = ()
@@ -71,6 +74,7 @@ def describe(suite: Suite) -> Description:
             for other, drawn in file.encoders.items()
             if entry.weights == "pretrained" and drawn.weights == "random" and entry.model == drawn.model
         ),
+        own_tasks=suite.own_tasks,
         selection=file.selection,
         tables=tuple(file.tables),
         figures=tuple(file.figures),

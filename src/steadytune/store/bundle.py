@@ -96,7 +96,7 @@ def unpack(path: Path, suite: "Suite", lock: Lock, check_pretraining: Pretrainin
     store = suite.file.store
     with disk_errors(str(path)):
         (store / ".downloads").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="bundle-", dir=store / ".downloads") as name:
+        with alone(store, BUNDLE), tempfile.TemporaryDirectory(prefix="bundle-", dir=store / ".downloads") as name:
             private = Path(name)
             try:
                 folders = _extract(path, private)

@@ -16,6 +16,7 @@ from steadytune.store.pins import FilePin, GeneratedFile, OwnTaskPin
 from steadytune.store.receipt import StagedFile
 from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
+from steadytune.tasks.duplicates import key_of
 
 logger = logging.getLogger(__name__)
 
@@ -149,21 +150,30 @@ class OwnData:
         return rows
 
     def _split_off(self, share: float) -> dict[str, list[Row]]:
-        """The training rows cut in two, stratified by label."""
+        """The training rows cut in two, stratified by label; rows with the same texts are on one side.
+
+        Of questions, all about one text are.
+        """
         import numpy as np
 
         from steadytune.tasks.subsets import subset_rows
 
-        rows = self.rows[TRAIN]
-        label = self.entry.label
-        labels = np.array([0 if self.entry.span or row[label] is None else row[label] for row in rows], dtype=float)
-        size = round(share * len(rows))
-        if not 0 < size < len(rows):
-            raise SteadyTuneError(f"{self.where}: holdout {share} of {len(rows)} rows leaves nothing on one side")
-        apart = set(subset_rows(labels, size, HOLDOUT_STREAM).tolist())
+        rows, label = self.rows[TRAIN], self.entry.label
+        columns = ("context",) if self.entry.span else self.entry.text
+        keys = [key_of(row[column] for column in columns) for row in rows]
+        by_text = dict(zip(keys, rows, strict=True))
+        labels = [0 if self.entry.span or row[label] is None else row[label] for row in by_text.values()]
+        size = round(share * len(by_text))
+        if not 0 < size < len(by_text):
+            raise SteadyTuneError(
+                f"{self.where}: holdout {share} of {len(by_text)} different texts leaves nothing on one side"
+            )
+        chosen = subset_rows(np.array(labels, dtype=float), size, HOLDOUT_STREAM).tolist()
+        names = list(by_text)
+        apart = {names[place] for place in chosen}
         return {
-            TRAIN: [row for i, row in enumerate(rows) if i not in apart],
-            EVALUATION: [row for i, row in enumerate(rows) if i in apart],
+            TRAIN: [row for key, row in zip(keys, rows, strict=True) if key not in apart],
+            EVALUATION: [row for key, row in zip(keys, rows, strict=True) if key in apart],
         }
 
 

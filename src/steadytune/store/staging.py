@@ -140,10 +140,14 @@ def disk_errors(where: str) -> Iterator[None]:
         raise SteadyTuneError(f"{where}{named}: {error.strerror or error}") from None
 
 
+def lock_path(store: Path, where: str) -> Path:
+    """The lock of who writes the folder of an entry, or unpacks a bundle."""
+    return store / ".locks" / f"{where.replace('/', '--')}.lock"
+
+
 def alone(store: Path, where: str) -> AbstractContextManager[object]:
     """Be the one process that writes the folder of an entry, `<kind>/<key>`; another one waits."""
-    path = store / ".locks" / f"{where.replace('/', '--')}.lock"
-    return hold(path, said=f"{where}: waiting for another process that writes it")
+    return hold(lock_path(store, where), said=f"{where}: waiting for another process that writes it")
 
 
 def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:

@@ -15,6 +15,8 @@ from steadytune.suite.own import NAME, OwnTask, Repo, check_commit
 from steadytune.suite.start import Start
 from steadytune.suite.variability import VariabilitySettings
 
+MOST_SEEDS = 10_000
+
 
 def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
@@ -25,6 +27,8 @@ def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
 def _count_of_seeds(value: Any) -> Any:
     """`seeds: 3` stands for the seeds 0, 1, 2."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if value > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS} seeds")
         return tuple(range(value))
     if not isinstance(value, list | tuple):
         raise ValueError("a list of seeds, or their number: 1 or more")
@@ -33,6 +37,11 @@ def _count_of_seeds(value: Any) -> Any:
 
 def _one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name has the ending of a file, and is not one that the project knows."""
+    return Path(name).suffix in (".yaml", ".yml")
 
 
 def _value(value: Any) -> Any:
@@ -199,7 +208,8 @@ class SuiteFile(Checked):
     """Encoders whose layers are measured on every task that they are fine-tuned on, and how."""
     inside: Inside | None = None
     """What fine-tuning does inside: which cells are looked into, and how."""
-    claims: tuple[str, ...] = ()
-    """Claims to judge: names of files under `config/claims`, or ids of claims in them."""
+    claims: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    """Claims to judge: names of files under `config/claims`, ids of claims in them, or files of the user's, relative to
+    the suite's file and with their ending, `my_claims.yaml`."""
     tables: tuple[str, ...] = ("main",)
     figures: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Commented files to start from: a suite, a suite with data of one's own, a method."""
+"""Commented files to start from: a suite, a suite with data of one's own, a method, a claim."""
 
 import re
 from collections.abc import Callable
@@ -16,6 +16,7 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
         "task/train.csv": "{}-train.csv".format,
         "task/dev.csv": "{}-dev.csv".format,
     },
+    "claim": {"claim.yaml": "{}.yaml".format},
     "method": {"method.txt": lambda name: f"{name.replace('-', '_')}.py"},
 }
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from steadytune.suite.file import Grid, SuiteFile
 from steadytune.suite.own import OwnLock, model_key, read_own_lock, to_task
 from steadytune.suite.protocol import Protocol
 from steadytune.suite.start import Start
-from steadytune.suite.variants import SHORT_NAMES, expand
+from steadytune.suite.variants import MOST_CELLS, SHORT_NAMES, expand
 from steadytune.tasks.table import TASKS, Task, find_task, split_size
 
 STORE_VARIABLE = "STEADYTUNE_STORE"
@@ -48,7 +48,11 @@ class Suite:
     @cached_property
     def planned(self) -> tuple[Cell, ...]:
         """Every cell of the grid once, in the order of the file."""
-        return tuple(dict.fromkeys(cell for block in self.file.grid for cell in self._span(block)))
+        cells = (cell for block in self.file.grid for cell in self._span(block))
+        found = tuple(dict.fromkeys(islice(cells, MOST_CELLS + 1)))
+        if len(found) > MOST_CELLS:
+            raise SteadyTuneError(f"{self.path}: grid: more than {MOST_CELLS} cells")
+        return found
 
     @cached_property
     def parents(self) -> dict[Cell, None]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
+from steadytune.errors import SteadyTuneError
 from steadytune.methods.registry import key_in_name, part_names
 from steadytune.methods.spelling import spell
 
 Axes = Mapping[str, Sequence[Any]]
+MOST_CELLS = 1_000_000
+"""That a suite may have: more than any cluster trains, and few enough to be listed."""
 SHORT_NAMES = {"lr": "learning_rate"}
 """Short names of protocol settings in a variant's name: `hype-n~lr=2e-05`."""
 
@@ -30,6 +34,8 @@ def expand(method: str, grids: Mapping[str, Axes], protocol: Axes, block: Axes |
     axes = {key: values for key, values in axes.items() if key not in given}
     if not axes:
         return [method]
+    if (points := prod(map(len, axes.values()))) > MOST_CELLS:
+        raise SteadyTuneError(f"{method}: its grid has {points} points, expected at most {MOST_CELLS}")
     return [
         "~".join([name, *(f"{key}={value}" for key, value in sorted({**given, **values}.items()))])
         for values in _points(axes)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from steadytune.encoders.batching import Batcher, order_digest
-from steadytune.encoders.tiny import LAYOUTS, tiny_encoder
+from steadytune.encoders.tiny import EVERY, tiny_encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Method, Setup, Update, overrides
@@ -124,7 +124,7 @@ def check_method(name: str) -> Iterator[Finding]:
         "interrupted and resumed: the same bits": resumes,
         "parts of a batch add up": parts_add_up,
         "bf16": in_half_precision,
-        **{f"architecture {layout}": partial(on_layout, layout) for layout in LAYOUTS},
+        **{f"architecture {layout}": partial(on_layout, layout) for layout in EVERY},
         "trained parameters": trained_parameters,
         "time of a step over vanilla's": time_over_vanilla,
     }

@@ -5,8 +5,8 @@ import math
 from steadytune.claims.judged import Judged, load_verdicts
 from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text, seeds_text
 from steadytune.rendering.comparisons import average_text, every_task_text
-from steadytune.rendering.entries import block_title
-from steadytune.rendering.table import NOTHING, Block, Table
+from steadytune.rendering.entries import block_title, plain_mean
+from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 
@@ -19,12 +19,14 @@ NOTES = (
     "however often one looks.",
     "On every task: yes if each task alone shows the same direction at 0.05; no if some task shows the opposite, at "
     "0.05 over the number of tasks; open otherwise.",
+    "Changed: answers on the task's own set that the method and the baseline give differently at one seed, on average "
+    "over tasks; numbers are rounded to whole ones. Below 1 % a method is as good as off: its settings are too weak.",
     "Needed: seeds to see 1 point on average with a chance of 80 %, from the deviations so far. `steadytune compare` "
     "prints one pair task by task; docs/claims.md has the rules.",
 )
 COLUMNS: tuple[str | tuple[str, str], ...] = (
     *("Method", ("Difference", "95 % interval"), ("95 % interval,", "with examples"), ("p", "Holm")),
-    *("On average", "On every task", "Seeds", ("Needed for", "1 point")),
+    *("On average", "On every task", ("Answers", "changed, %"), "Seeds", ("Needed for", "1 point")),
 )
 
 
@@ -46,7 +48,7 @@ def comparisons(results: Results) -> Table:
         caption=f"Mean differences in points{tasks}." if found else "This suite has no two methods to compare.",
         columns=COLUMNS,
         blocks=tuple(blocks),
-        align="lrrrllrr",
+        align="lrrrllrrr",
         notes=NOTES if found else (),
         data=tuple(map(_data, found)),
     )
@@ -67,9 +69,16 @@ def _row(compared: Judged) -> tuple[str, ...]:
         holm,
         average_text(compared),
         every_task_text(compared),
+        number(100 * _changed(compared)),
         seeds_text(compared) if found else NOTHING,
         needs_text(found) if found else NOTHING,
     )
+
+
+def _changed(compared: Judged) -> float:
+    """The share of answers that differ, on average over tasks; NaN if unknown."""
+    shares = [detail.changed for detail in compared.on_tasks()]
+    return plain_mean([math.nan if share is None else share for share in shares])
 
 
 def _data(compared: Judged) -> dict[str, object]:
@@ -79,6 +88,7 @@ def _data(compared: Judged) -> dict[str, object]:
     values: dict[str, object] = {"encoder": encoder, "method": method, "family": compared.family}
     values |= {"on_average": average_text(compared), "on_every_task": compared.on_every_task}
     values |= {"tasks": len(compared.strata), "seeds": len(compared.seeds), "planned": compared.planned}
+    values["changed"] = _changed(compared)
     values["effect"] = found and found.effect
     values["low"], values["high"] = (found and found.interval) or (None, None)
     values["examples_low"], values["examples_high"] = (found and found.interval_examples) or (None, None)

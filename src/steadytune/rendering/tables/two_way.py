@@ -24,7 +24,8 @@ def two_way(results: Results) -> Table:
     shown: dict[str, Score] = {}
     for encoder in results.encoders:
         for task in results.tasks_of(encoder):
-            sets = [name for name in (task, *results.transfer_sets(encoder, task)) if _is_entailment(task, name)]
+            sets = (task, *results.transfer_sets(encoder, task))
+            sets = [name for name in sets if _is_entailment(results, task, name)]
             found = {
                 name: {m: scores[encoder, m, task, name] for m in results.methods if (encoder, m, task, name) in scores}
                 for name in sets
@@ -58,7 +59,9 @@ def _block(results: Results, encoder: str, task: str, found: dict[str, dict[str,
     return Block(tuple(lines), title=block_title(encoder, results, task))
 
 
-def _is_entailment(task: str, evaluation_set: str) -> bool:
-    """Whether the answers can be read as entailment or not; a suite's own tasks are not."""
+def _is_entailment(results: Results, task: str, evaluation_set: str) -> bool:
+    """Whether the answers can be read as entailment or not."""
+    own = results.suite.own_tasks
     names = (task, evaluation_set)
-    return all(split_size(name)[0] in TASKS for name in names) and has_reading(*map(find_task, names))
+    known = all(split_size(name)[0] in {**TASKS, **own} for name in names)
+    return known and has_reading(*(find_task(name, own) for name in names))

@@ -1,0 +1,13 @@
+"""The table in docs/encoders.md is what `docs/encoders.py` makes of trials."""
+
+import subprocess
+import sys
+
+from steadytune.encoders.tiny import EVERY
+
+
+def test_table_of_architectures_is_current(root):
+    page = (root / "docs/encoders.md").read_text()
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")]
+    assert [row for row in rows if row in EVERY] == list(EVERY)
+    subprocess.run([sys.executable, root / "docs/encoders.py", "--check"], check=True)

@@ -1,0 +1,166 @@
+"""Files that nobody writes in good faith, and what killed processes leave."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from steadytune.dag.repair import clear_leftovers
+from steadytune.errors import SteadyTuneError
+from steadytune.files import atomic_path, write_text
+from steadytune.layout import checkpoint_path, record_path, running_path
+from steadytune.locks import hold
+from steadytune.schema import read_json, read_yaml
+from steadytune.store.staging import lock_path
+from steadytune.suite.loading import load_suite
+
+LAUGHS = "a: &a [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefghi", "bcdefghij", strict=True)
+)
+SUITE = """
+suite: demo
+title: {title}
+encoders: {{mini: {{model: steadytune/mini}}}}
+methods: {methods}
+grid: [{{encoders: [mini], methods: [vanilla], tasks: [mini-rte], seeds: {seeds}}}]
+"""
+
+
+def suite_text(title: str = "Demo", methods: str = "{}", seeds: str = "1") -> str:
+    return SUITE.format(title=title, methods=methods, seeds=seeds)
+
+
+AXES = ", ".join(
+    f"{key}: [{', '.join(f'{n}.0e-3' for n in range(1, 200))}]" for key in ("learning_rate", "weight_decay", "warmup")
+)
+HOSTILE = {
+    "laughs": LAUGHS + suite_text("*j"),
+    "laughs of an unknown key": suite_text() + LAUGHS,
+    "an alias of itself": "title: &a [*a]",
+    "nested lists": suite_text("[" * 100_000),
+    "nested keys": suite_text("{a: " * 5_000 + "}" * 5_000),
+    "nul": suite_text("a\0b"),
+    "escaped nul": suite_text('"a\\0b"'),
+    "bell": suite_text('"a\\ab"'),
+    "line separator": suite_text('"a\\u2028b"'),
+    "seeds": suite_text(seeds="100000000"),
+    "listed seeds": suite_text(seeds="[1" + "0" * 5000 + "]"),
+    "grid": suite_text(methods="{vanilla: {grid: {" + AXES + "}}}"),
+    "date": suite_text("2001-99-99"),
+    "number": suite_text(seeds="1" + "0" * 5000),
+    "tag": suite_text("!!python/object/apply:os.system [id]"),
+    "size": "# " + "a" * 30_000_000,
+    "latin": b"title: \xff",
+    "surrogate": suite_text('"\\ud800"'),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_suite_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "evil.yaml"
+    text = HOSTILE[name]
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    with pytest.raises(SteadyTuneError) as caught:
+        load_suite(path)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 500
+    assert after.ru_utime - before.ru_utime < 2
+    assert after.ru_maxrss - before.ru_maxrss < 300_000  # KiB
+
+
+def test_anchors_of_people_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &a {b: [1, 2]}\nc: {<<: *a, d: *a}\n")
+    assert read_yaml(path) == {"a": {"b": [1, 2]}, "c": {"b": [1, 2], "d": {"b": [1, 2]}}}
+    path.write_text("")
+    assert read_yaml(path) is None
+
+
+def test_nested_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(SteadyTuneError, match="nested"):
+        read_json(path)
+
+
+def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").mkdir()
+    with pytest.raises(SteadyTuneError, match="folder"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+# What killed processes leave
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from steadytune.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def killed_write(path: Path) -> Path:
+    """The temporary file of a process that was killed while it wrote `path`."""
+    before = set(path.parent.iterdir()) if path.parent.is_dir() else set()
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    (left,) = set(path.parent.iterdir()) - before
+    return left
+
+
+@pytest.fixture
+def suite(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "config").symlink_to(root / "config")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "demo.yaml"
+    path.write_text(suite_text(seeds="3"))
+    return load_suite(path)
+
+
+def test_run_clears_what_killed_processes_left(suite) -> None:
+    first, second, third = suite.cells
+    store = suite.file.store
+    left = [
+        killed_write(record_path(suite, first)),
+        killed_write(checkpoint_path(suite, first)),
+        killed_write(suite.results / "metrics.parquet"),
+        killed_write(store / "datasets/steadytune/mini/rte/train.parquet"),
+    ]
+    bundle = store / ".downloads/bundle-x/models/a.txt"
+    finished, unfinished = checkpoint_path(suite, second), checkpoint_path(suite, third)
+    for path in (bundle, record_path(suite, second), finished, unfinished):
+        write_text(path, "{}")
+    clear_leftovers(suite)
+    assert not any(path.exists() for path in (*left, bundle, finished))
+    assert record_path(suite, second).exists() and unfinished.exists()
+
+
+def test_run_leaves_what_a_live_process_writes(suite) -> None:
+    cell, store = suite.cells[0], suite.file.store
+    staged = "datasets/steadytune/mini/rte"
+    with (
+        hold(running_path(suite, cell)),
+        hold(lock_path(store, staged)),
+        atomic_path(record_path(suite, cell)) as one,
+        atomic_path(store / staged / "train.parquet") as other,
+    ):
+        for path in (one, other):
+            path.write_text("half")
+        clear_leftovers(suite)
+    assert record_path(suite, cell).read_text() == "half"
+    assert (store / staged / "train.parquet").read_text() == "half"
+
+
+def test_folder_is_flushed_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(Path(f"/proc/self/fd/{descriptor}").resolve()))
+    write_text(tmp_path / "a.txt", "text")
+    assert flushed[-1] == tmp_path.resolve() and len(flushed) == 2
