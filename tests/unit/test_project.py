@@ -10,6 +10,8 @@ import grimp
 import pytest
 import yaml
 
+import steadytune
+
 BLOCKER = """
 import sys
 class Blocker:
@@ -42,9 +44,11 @@ def test_conda_environments_have_the_locks_pins(name, root, lock):
 
 def test_the_lock_pins_everything_that_the_project_asks_for(root, lock):
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    # The energy of a GPU is read where there is one: the lock is for every machine.
+    # The energy of a GPU is read where there is one: the lock is for every machine. Trackers are pinned for their tests.
     optional = project["project"]["optional-dependencies"]
-    extras = [entry for name, entries in optional.items() for entry in entries if name != "energy"]
+    trackers = {"mlflow", "trackio", "wandb"}
+    assert trackers <= pins((root / "tests/consumers.lock").read_text().splitlines()).keys()
+    extras = [entry for name in optional.keys() - {"energy", *trackers} for entry in optional[name]]
     asked = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]]
     names = {re.sub(r"[-_.]+", "-", re.split(r"[<>=\[ ]", entry)[0]).lower() for entry in asked}
     assert names <= lock.keys()
@@ -117,3 +121,15 @@ def test_a_suite_is_read_without_what_renders(root):
     )
     done = run_alone(root, code)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_citation_in_readme_is_that_of_citation_cff(root):
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    entry = (root / "README.md").read_text(encoding="utf-8").partition("@software{")[2].partition("\n}")[0]
+    found = {key: value.strip("{}") for key, value in re.findall(r"(\w+)\s*= \{(.*)\}", entry)}
+    (author,) = citation["authors"]
+    assert found["author"] == author["name"]
+    assert {key: found[key] for key in ("title", "version", "license")} == {
+        key: citation[key] for key in ("title", "version", "license")
+    }
+    assert found["version"] == steadytune.__version__
