@@ -22,6 +22,8 @@ from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering.tables import make_table
 from steadytune.results.loading import load_or_empty
+from steadytune.store.inventory import check_lock
+from steadytune.store.lock import suite_lock
 from steadytune.store.pinning_own import accept, check_unchanged, pin_new
 from steadytune.suite.loading import load_suite
 from steadytune.suite.own import lock_path, read_own_lock
@@ -265,6 +267,30 @@ def test_settings_that_mean_nothing_are_refused(folder, change, said):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
     assert said in "".join(refused(write_suite(folder, {"t": entry | change})))
+
+
+def test_an_id_is_not_taken_for_a_label(folder):
+    (folder / "a.csv").write_text("body,id\n" + "".join(f"a,{i}\n" for i in range(40)), encoding="utf-8")
+    entry = {"train": "a.csv", "holdout": 0.5, "text": "body", "label": "id"}
+    assert "40 classes in 40 rows" in refused(write_suite(folder, {"t": entry}))[0]
+
+
+def test_a_class_that_training_lacks_is_told(folder, caplog):
+    (folder / "a.csv").write_text("body,label\na,x\nb,y\n", encoding="utf-8")
+    (folder / "b.csv").write_text("body,label\na,x\nb,z\n", encoding="utf-8")
+    entry = {"train": "a.csv", "evaluation": "b.csv", "text": "body"}
+    with caplog.at_level("INFO"):
+        staged(write_suite(folder, {"t": entry}))
+    assert "classes of evaluation that train lacks: z" in caplog.text
+
+
+def test_a_folder_is_told_from_a_key_by_its_first_character(folder):
+    write_encoder(folder / "mine")
+    grid = [{"encoders": ["mine"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}]
+    path = write_suite(folder, {}, encoders={"mine": {"model": "mine"}}, grid=grid)
+    suite = load_suite(path)
+    with pytest.raises(SteadyTuneError, match=r"`\./mine`"):
+        check_lock(suite, suite_lock(suite))
 
 
 def test_equal_texts_are_on_one_side_of_a_holdout(folder):

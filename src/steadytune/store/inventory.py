@@ -76,7 +76,9 @@ def check_lock(suite: "Suite", lock: Lock) -> None:
             try:
                 lock.entry("models", model)
             except SteadyTuneError as error:
-                raise SteadyTuneError(f"{suite.path}: encoders.{name}.{key}: {error}") from None
+                folder = (suite.path.parent / model).is_dir()
+                hint = f"; for the folder beside the suite write `./{model}`" if folder else ""
+                raise SteadyTuneError(f"{suite.path}: encoders.{name}.{key}: {error}{hint}") from None
 
 
 def outdated(kind: Kind, key: str, receipt: Receipt, lock: Lock, sources: "Sources") -> str:

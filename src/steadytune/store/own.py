@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 HOLDOUT_STREAM = "steadytune own holdout"
 SHOWN_PROBLEMS = 20
+MANY_CLASSES = 20
+"""More classes than this, and than half of the rows, are taken for a mistake."""
 
 
 class OwnData:
@@ -79,6 +81,12 @@ class OwnData:
         if len(names) < 2:
             raise SteadyTuneError(
                 f"{self.where}: label: '{self.entry.label}' has {len(names)} classes, expected 2 or more"
+            )
+        rows = sum(spell(value) is not None for split in columns.values() for value in split[self.entry.label])
+        if len(names) > max(MANY_CLASSES, rows // 2):
+            raise SteadyTuneError(
+                f"{self.where}: label: '{self.entry.label}' has {len(names):,} classes in {rows:,} rows: is that the "
+                "label? Name the classes with `labels`; for a number, choose the metric pearson_spearman"
             )
         names = sorted(names, key=int if numeric else str)
         spelled: dict[str, list[str]] = {}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from steadytune.errors import nearest
 from steadytune.schema import Checked, check, read_yaml
 from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task
@@ -94,7 +95,7 @@ class OwnTask(Checked):
         known = tuple(METRICS_BY_HEADLINE)
         for name in (self.metric, *self.metrics):
             if name not in known:
-                raise ValueError(f"a metric of {', '.join(known)}; got '{name}'")
+                raise ValueError(f"a metric of {', '.join(known)}; got '{name}'{nearest(name, known)}")
         if self.span != (self.metric == "span_f1"):
             raise ValueError("metric span_f1 and format squad together")
         return self

@@ -76,6 +76,8 @@ def summarise(task: Task, store: Path, *, empty_texts: str = "count") -> list[st
         train, evaluation = found.values()
         if shared := len(train.keys & evaluation.keys):
             lines.append(f"{task.name}: {shared:,} texts of {evaluation.split} stand in {train.split} too")
+        if unseen := [name for name, count in evaluation.classes.items() if count and not train.classes[name]]:
+            lines.append(f"{task.name}: classes of {evaluation.split} that {train.split} lacks: {', '.join(unseen)}")
     return lines
 
 
