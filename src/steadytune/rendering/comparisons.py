@@ -51,7 +51,7 @@ NOTE = (
     "Differences in points with 95 % intervals over other seeds, and over other seeds and evaluation examples. "
     "p is two-sided and for this comparison alone: the report corrects it over all methods. Every task: yes if each "
     "task alone shows the same direction at p 0.05, no if one shows the opposite at 0.05 over their number. Needs: "
-    "seeds to see a difference of this size with a chance of 80 %."
+    "seeds to see a difference of this size with a chance of 80 %. Changed: answers that the two give differently."
 )
 
 
@@ -65,7 +65,7 @@ def _average(compared: Judged) -> str:
 
 def _tasks(compared: Judged, methods: tuple[str, str]) -> list[str]:
     """A line a task under a heading, in columns."""
-    rows = [("task", *methods, "difference", "with examples", "p", "needs")]
+    rows = [("task", *methods, "difference", "with examples", "p", "needs", "changed")]
     rows += [_task(detail) for detail in compared.on_tasks()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -79,7 +79,8 @@ def _tasks(compared: Judged, methods: tuple[str, str]) -> list[str]:
 def _task(detail: Detail) -> tuple[str, ...]:
     sides = (f"{number(side.mean)} ± {number(side.sd)}" for side in (detail.first, detail.second))
     found, name = detail.difference, detail.stratum.partition(", ")[2]
-    return (name, *sides, effect_text(found), examples_text(found), p_text(found.p), needs_text(found))
+    changed = NOTHING if detail.changed is None else f"{number(100 * detail.changed)} %"
+    return (name, *sides, effect_text(found), examples_text(found), p_text(found.p), needs_text(found), changed)
 
 
 def _points(compared: Judged) -> str:
