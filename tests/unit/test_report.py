@@ -1,6 +1,7 @@
 """The report: built once, then read: all sections, every cell with its record, nothing from outside."""
 
 import base64
+import csv
 import re
 import shutil
 from dataclasses import replace
@@ -285,3 +286,15 @@ def test_the_notebook_runs(tmp_path, root, monkeypatch):
              if cell.cell_type == "code" for output in cell.outputs for kind in output.get("data", {})]  # fmt: skip
     assert shown.count("image/svg+xml") == 1
     assert shown.count("text/html") == 3
+
+
+def test_cells_of_a_large_suite_are_listed_beside_the_page(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("steadytune.rendering.provenance.MOST_CELLS", 5)
+    grid = Grid(seeds=4)
+    results = load_results(grid.write(tmp_path), grid.suite)
+    build_report(results, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert 'href="cells.csv"' in page and "seed-3/record.json" not in page
+    rows = list(csv.DictReader((tmp_path / "cells.csv").open(newline="")))
+    assert [(row["name"], row["status"]) for row in rows[:1]] == [("mini/vanilla/mini-rte/seed-0", "ok")]
+    assert len(rows) == 8

@@ -94,5 +94,11 @@ def code_digest(paths: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(str(file.relative_to(root)).encode())
-        digest.update(meaning(file.read_text(encoding="utf-8")).encode())
+        digest.update(_meaning(file))
     return digest.hexdigest()
+
+
+@cache
+def _meaning(file: Path) -> bytes:
+    """What a file means: the methods of a suite share most of theirs."""
+    return meaning(file.read_text(encoding="utf-8")).encode()

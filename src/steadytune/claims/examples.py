@@ -5,11 +5,11 @@ hard for all runs cancels out.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 
 from steadytune.evaluation.transfer import align, headline_metric
 from steadytune.layout import predictions_path
@@ -18,6 +18,7 @@ from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
 RESAMPLES = 1000
+SCORES, TABLES = 20_000, 2_000
 
 
 @cache
@@ -62,8 +63,9 @@ class Examples:
 
     def __init__(self, suite: Suite, folder: Path) -> None:
         self.suite, self.folder = suite, folder
-        self.scores = cache(self._scores)
-        self._tables = cache(lambda path: pd.read_parquet(path) if path.is_file() else None)
+        # Of large suites not every cell's fits into memory; claims go from method to method.
+        self.scores = lru_cache(maxsize=SCORES)(self._scores)
+        self._predictions = lru_cache(maxsize=TABLES)(self._read)
 
     def error(
         self, sides: Sequence[tuple[Sequence[Cell], Sequence[Cell]]], sets: Sequence[Sequence[str]]
@@ -89,28 +91,30 @@ class Examples:
         """The share of answers on the task's own set that differ within pairs of cells of one task; None if unknown."""
         shares = []
         for pair in pairs:
-            tables = [self._tables(predictions_path(self.folder, cell)) for cell in pair]
-            own = [table.loc[table["evaluation_set"] == pair[0].task] for table in tables if table is not None]
-            if len(own) < 2 or not own[0]["row"].equals(own[1]["row"]) or not len(own[0]):
+            own = [found for cell in pair if (found := self._predictions(cell, pair[0].task))]
+            if len(own) < 2 or not np.array_equal(own[0]["row"], own[1]["row"]):
                 return None
             task = self.suite.task(pair[0].task)
-            first, second = (table["text" if task.span else "prediction"].to_numpy() for table in own)
+            first, second = (found["text" if task.span else "prediction"] for found in own)
             shares.append(churn(first, second, first, regression=task.regression).all)
         return float(np.mean(shares)) if shares else None
 
+    def _read(self, cell: Cell, name: str) -> dict[str, np.ndarray] | None:
+        """The columns of a cell's predictions on a set; None if there is none."""
+        path = predictions_path(self.folder, cell)
+        if not path.is_file():
+            return None
+        table = pq.ParquetFile(path).read()
+        rows = table["evaluation_set"].to_numpy() == name
+        return {column: table[column].to_numpy()[rows] for column in table.column_names} if rows.any() else None
+
     def _scores(self, cell: Cell, name: str) -> np.ndarray | None:
-        table, source, target = (
-            self._tables(predictions_path(self.folder, cell)),
-            *map(self.suite.task, (cell.task, name)),
-        )
-        if table is None or source.span:
+        source, target = map(self.suite.task, (cell.task, name))
+        found = None if source.span else self._predictions(cell, name)
+        if found is None:
             return None
-        table = table.loc[table["evaluation_set"] == name]
-        if not len(table):
-            return None
-        target = self.suite.task(name)
-        logits = table[[f"logit_{i}" for i in range(source.num_labels)]].to_numpy(dtype=np.float64)
-        gold = table["label"].to_numpy(dtype=np.float64 if source.regression else np.int64)
+        logits = np.stack([found[f"logit_{i}"] for i in range(source.num_labels)], axis=1).astype(np.float64)
+        gold = found["label"].astype(np.float64 if source.regression else np.int64)
         aligned = align(source, target, logits, gold, self.suite.spec(cell).protocol.collapse)
         predictions = aligned.scores[:, 0] if source.regression else aligned.scores.argmax(axis=1)
         return resampled_metric(headline_metric(source, target), predictions, aligned.gold, resampled_counts(len(gold)))

@@ -20,6 +20,9 @@ from steadytune.results.model import Results
 from steadytune.results.selection import select
 from steadytune.text import counted
 
+MOST_SVG = 1_000_000
+"""Bytes; a figure with a mark for each of thousands of runs is shown as pixels."""
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -72,11 +75,12 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
         "claims": claims,
         "shared": [note for note in (*SHARED, *results.suite.notes) if note in used],
         "gaps": provenance.gaps(results),
-        "unfinished": provenance.unfinished(results),
+        "unfinished": provenance.unfinished(results)[: provenance.MOST_CELLS],
         "commands": provenance.commands(results),
         "cells": groups,
         "cell_count": cells,
         "few": provenance.FEW_CELLS,
+        "cells_elsewhere": provenance.CELLS if cells > provenance.MOST_CELLS else "",
     }
 
 
@@ -121,6 +125,9 @@ def figure_of(name: str, results: Results, drawn: Path | None = None) -> Plot | 
     if f'id="{NOTHING}"'.encode() in svg:
         return None
     width = re.search(rb'<svg [^>]*width="([\d.]+)pt"', svg)
-    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    kind, image = "svg+xml", svg
+    if len(svg) > MOST_SVG and written and (pixels := written.with_suffix(".png")).is_file():
+        kind, image = "png", pixels.read_bytes()
+    source = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
     wide = width is not None and float(width[1]) > COLUMN * POINTS
     return Plot(name, name.replace("-", " ").capitalize(), FIGURES[name].caption, source, wide)

@@ -1,5 +1,7 @@
 """The report's pieces on how its numbers came about: what is missing, inputs, environment, cost, commands."""
 
+import csv
+import io
 import math
 import shlex
 import statistics
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from steadytune.layout import record_path
+from steadytune.rendering.formats import csv_field
 from steadytune.rendering.table import NOTHING, number
 from steadytune.rendering.web import Listing
 from steadytune.results.costs import total
@@ -17,6 +20,9 @@ from steadytune.text import counted
 
 FEW_CELLS = 12
 """Up to this many cells, their list is unfolded."""
+MOST_CELLS = 2_000
+"""Up to this many cells, their list is in the page; a longer one is in `CELLS` beside it."""
+CELLS = "cells.csv"
 
 PINNED_LATER = {
     "stage": "Pinned by their first download only, not by the lock",
@@ -72,6 +78,15 @@ def cells(results: Results) -> list[Group]:
         counts = ", ".join(f"{ends[status]} {status.replace('_', ' ')}" for status in in_order(ends))
         made.append(Group(name, counts, rows))
     return made
+
+
+def cells_csv(groups: list[Group]) -> str:
+    """Every cell, one a line."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(CellRow._fields)
+    writer.writerows([csv_field(value) for value in row] for group in groups for row in group.rows)
+    return output.getvalue()
 
 
 def commands(results: Results) -> list[tuple[str, str]]:

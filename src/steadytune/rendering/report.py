@@ -17,6 +17,7 @@ from steadytune.layout import SOURCE, project_file
 from steadytune.rendering.figures import draw
 from steadytune.rendering.formats import write_table
 from steadytune.rendering.page import contents
+from steadytune.rendering.provenance import cells_csv
 from steadytune.rendering.style import write_figure
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import fill
@@ -63,9 +64,14 @@ def _write_figure(results: Results, folder: Path, name: str) -> list[Path]:
 def build_report(results: Results, output: Path, drawn: Path | None = None) -> None:
     """Write the report on a suite's results to `output`: one self-contained HTML page.
 
+    Beside it, the list of the cells as csv if there are too many for a page.
+
     drawn: the folder of the figures, if they have been written; else they are drawn.
     """
-    write_text(output, fill("report.html.j2", **contents(results, drawn)))
+    content = contents(results, drawn)
+    if content["cells_elsewhere"]:
+        write_text(output.with_name(content["cells_elsewhere"]), cells_csv(content["cells"]))
+    write_text(output, fill("report.html.j2", **content))
     log.info("wrote %s", output)
 
 

@@ -135,11 +135,29 @@ class Results:
         """A cell's record, empty where there is none or a damaged one: its status says so, and not the file alone."""
         if self.cells.get((encoder, method, task), {}).get(seed) in ABSENT:
             return {}
-        path = record_path(self.folder, self.cell(encoder, method, task, seed))
+        cell = self.cell(encoder, method, task, seed)
+        if cell not in self._records:
+            self._records[cell] = self._read_record(record_path(self.folder, cell))
+        return self._records[cell]
+
+    @cached_property
+    def _records(self) -> dict[Cell, dict[str, Any]]:
+        return {}
+
+    @cached_property
+    def _parts(self) -> dict[str, Any]:
+        return {}
+
+    def _read_record(self, path: Path) -> dict[str, Any]:
+        """A record; what cells have in common is held once, because a page asks for every record several times."""
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return {}
+        for key in ("environment", "inputs", "usage", "memory"):
+            if key in record:
+                record[key] = self._parts.setdefault(json.dumps(record[key]), record[key])
+        return record
 
     def history(self, encoder: str, method: str, task: str, seed: int) -> dict[str, list[tuple[float, float]]]:
         """A cell's curves: column of `history.csv` -> (epoch, finite value), the last one logged in each epoch."""
