@@ -295,6 +295,6 @@ def test_cells_of_a_large_suite_are_listed_beside_the_page(tmp_path: Path, monke
     build_report(results, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert 'href="cells.csv"' in page and "seed-3/record.json" not in page
-    rows = list(csv.DictReader((tmp_path / "cells.csv").open(newline="")))
+    rows = list(csv.DictReader((tmp_path / "cells.csv").read_text().splitlines()))
     assert [(row["name"], row["status"]) for row in rows[:1]] == [("mini/vanilla/mini-rte/seed-0", "ok")]
     assert len(rows) == 8
