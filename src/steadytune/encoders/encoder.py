@@ -89,7 +89,7 @@ class Encoder:
     @property
     def attention(self) -> str:
         """The kernel of its attention: `sdpa`, `eager` or `flash`."""
-        kernel = self.model.config._attn_implementation
+        kernel = str(self.model.config._attn_implementation)
         return {ATTENTION: "sdpa", "flash_attention_2": "flash"}.get(kernel, kernel)
 
     def to(self, device: str) -> "Encoder":

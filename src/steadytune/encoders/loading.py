@@ -192,6 +192,7 @@ def _read_tied(folder: Path, model: "PreTrainedModel", missing: set[str]) -> str
     `missing`, and returns the name; None if nothing had to be done.
     """
     words = model.get_input_embeddings()
+    assert isinstance(words, nn.Embedding)
     name = next((name for name, module in model.named_modules() if module is words), "") + ".weight"
     if name not in missing or not getattr(model.config, "tie_word_embeddings", True):
         return None
