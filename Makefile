@@ -6,7 +6,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-all site picture drills check format lock slurm validator bench gpu-check clean
+.PHONY: run test test-all site picture drills attack check format lock slurm validator bench gpu-check clean
 
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
@@ -24,6 +24,10 @@ test-all: $(READY)
 # Fifty runs of a small suite, killed at random moments: all must end in the same bytes. About half an hour.
 drills: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/dag/drills.py --kills 50
+
+# Attack a finished small suite in every way that docs/integrity.md lists: something must notice each. Five minutes.
+attack: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/dag/attack.py --page docs/integrity.md
 
 # What a change must pass besides the tests: lint, format, types, the workflow's own lint.
 check: $(READY)

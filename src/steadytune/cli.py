@@ -179,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         "--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS)
     )
     exported.add_argument("--to", type=Path, required=True, metavar="PATH", help="a new folder, or for ro-crate a .zip")
+    exported.add_argument("--stale", action="store_true", help="also what other code has made, marked as such")
     site = command("site", commands.site, suite=False)
     site.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
     site.add_argument("--recorded", type=Path, action="append", metavar="FOLDER", help="a recorded suite, or a folder "

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from contextlib import nullcontext
 
 from steadytune.errors import SteadyTuneError
 
@@ -38,7 +39,7 @@ def plan(options: argparse.Namespace) -> None:
 
 def status(options: argparse.Namespace) -> None:
     """Say which cells are fresh, missing, running, stale or quarantined, and why."""
-    from steadytune.cells.status import describe
+    from steadytune.dag.status import describe
 
     sys.stdout.write(describe(_checked(options), deep=options.deep) + "\n")
 
@@ -158,9 +159,12 @@ def pretraining_curve(options: argparse.Namespace) -> None:
 
 def variability(options: argparse.Namespace) -> None:
     """Measure the layers of an encoder on a task."""
+    from steadytune.dag.products import making
     from steadytune.layers.stage import write_variability
 
-    write_variability(_suite(options), options.encoder, options.task)
+    suite = _suite(options)
+    with making(suite, f"variability/{options.encoder}/{options.task}"):
+        write_variability(suite, options.encoder, options.task)
 
 
 def finetune(options: argparse.Namespace) -> None:
@@ -181,37 +185,50 @@ def finetune(options: argparse.Namespace) -> None:
 
 def inside(options: argparse.Namespace) -> None:
     """Look into the encoder of a cell whose model was kept."""
+    from steadytune.dag.products import making
     from steadytune.layers.inside.stage import write_inside
     from steadytune.suite.cell import Cell
 
-    write_inside(_suite(options), Cell.parse(options.cell))
+    suite, cell = _suite(options), Cell.parse(options.cell)
+    with making(suite, f"inside/{cell}"):
+        write_inside(suite, cell)
 
 
 def inside_before(options: argparse.Namespace) -> None:
     """Look into an encoder before fine-tuning."""
+    from steadytune.dag.products import making
     from steadytune.layers.inside.stage import write_inside_before
 
-    write_inside_before(_suite(options), options.encoder, options.task)
+    suite = _suite(options)
+    with making(suite, f"inside/{options.encoder}/before/{options.task}"):
+        write_inside_before(suite, options.encoder, options.task)
 
 
 def inside_table(options: argparse.Namespace) -> None:
     """Gather what was measured inside into inside.parquet."""
+    from steadytune.dag.products import making
     from steadytune.layers.inside.collect import collect_inside
 
-    collect_inside(_suite(options))
+    suite = _suite(options)
+    with making(suite, "inside-table"):
+        collect_inside(suite)
 
 
 def collect(options: argparse.Namespace) -> None:
     """Gather a suite's records into metrics.parquet."""
+    from steadytune.dag.products import making
     from steadytune.results.collect import collect
 
-    collect(_suite(options), as_recorded=options.as_recorded)
+    suite = _suite(options)
+    with making(suite, "metrics", as_recorded=options.as_recorded):
+        collect(suite, as_recorded=options.as_recorded)
 
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
-    from steadytune.claims.judged import Verdicts, load_verdicts, write_verdicts
+    from steadytune.claims.judged import Verdicts, load_earlier, write_verdicts
     from steadytune.claims.verdicts import judge_all, missing_of
+    from steadytune.dag.products import Products, making
     from steadytune.layout import results_folder
     from steadytune.rendering.claims import to_text
     from steadytune.results.loading import load_or_empty
@@ -220,15 +237,16 @@ def claims(options: argparse.Namespace) -> None:
     if options.missing:
         sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
         return
-    try:
-        earlier = load_verdicts(results_folder(suite))
-    except SteadyTuneError as error:
-        sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
-        earlier = Verdicts(suite.name)
-    results = load_or_empty(suite)
-    verdicts = judge_all(suite, results, earlier)
-    if options.write:
-        write_verdicts(results_folder(suite), verdicts)
+    products = Products(suite)
+    products.check(("variability",))
+    if damage := next((found.why for found in products.status(("claims",)) if found.state == "damaged"), ""):
+        sys.stderr.write(f"steadytune: the earlier looks are lost: {damage}\n")
+    earlier = Verdicts(suite.name) if damage else load_earlier(suite)
+    with making(suite, "claims") if options.write else nullcontext():
+        results = load_or_empty(suite)
+        verdicts = judge_all(suite, results, earlier)
+        if options.write:
+            write_verdicts(results_folder(suite), verdicts)
     _say_what_was_not_learned(results)
     sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
 
@@ -260,22 +278,28 @@ def predictions(options: argparse.Namespace) -> None:
     """Write a cell's predictions as csv, or break a suite's scores down by slices and measure calibration."""
     if bool(options.cell) != bool(options.to):
         raise SteadyTuneError("predictions: expected a cell together with --to FILE.csv, or neither")
+    suite = _suite(options)
     if options.cell:
         from steadytune.exports.predictions import write_predictions_csv
         from steadytune.suite.cell import Cell
 
-        write_predictions_csv(_suite(options), Cell.parse(options.cell), options.to)
+        write_predictions_csv(suite, Cell.parse(options.cell), options.to)
     else:
+        from steadytune.dag.products import making
         from steadytune.results.prediction_tables import analyse_predictions
 
-        analyse_predictions(_suite(options))
+        with making(suite, "predictions"):
+            analyse_predictions(suite)
 
 
 def render(options: argparse.Namespace) -> None:
     """Write tables, figures, the report or an executed notebook from metrics.parquet."""
+    from steadytune.dag.products import making
     from steadytune.rendering.stage import render
 
-    render(_checked(options), options.what, options.processes)
+    suite = _checked(options)
+    with making(suite, options.what):
+        render(suite, options.what, options.processes)
 
 
 def model(options: argparse.Namespace) -> None:
@@ -287,9 +311,14 @@ def model(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write a finished suite's cells, means over seeds and verdicts in a format that other tools read."""
+    from steadytune.dag.products import Products
     from steadytune.exports.registry import export
 
-    export(_checked(options), options.form, options.to)
+    suite = _checked(options)
+    # A crate holds everything; the other formats are made of records and verdicts.
+    stages = None if options.form == "ro-crate" else ("claims",)
+    marked = Products(suite, deep=True).finished(stages, stale=options.stale)
+    export(suite, options.form, options.to, marked)
 
 
 def site(options: argparse.Namespace) -> None:

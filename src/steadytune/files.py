@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -118,32 +118,10 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_parquet(path: Path, table: "pd.DataFrame", notes: Mapping[str, str] | None = None) -> None:
-    """Write a table to `path` atomically, with the checksums that `read_parquet` goes by, and `notes` beside it."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    content = pa.Table.from_pandas(table, preserve_index=False)
-    added = {f"steadytune.{key}": value for key, value in (notes or {}).items()}
+def write_parquet(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table to `path` atomically, with the checksums that `read_parquet` goes by."""
     with atomic_path(path) as temporary:
-        pq.write_table(
-            content.replace_schema_metadata((content.schema.metadata or {}) | added),
-            temporary,
-            write_page_checksum=True,
-        )
-
-
-def parquet_notes(path: Path) -> dict[str, str]:
-    """The notes of a table; none if it cannot be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        found = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError):
-        return {}
-    prefix = b"steadytune."
-    return {key.removeprefix(prefix).decode(): value.decode() for key, value in found.items() if key.startswith(prefix)}
+        table.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":

@@ -134,9 +134,19 @@ def running_path(of: Of, cell: object) -> Path:
     return results_folder(of) / "running" / f"{cell}.lock"
 
 
-def checked_path(of: Of) -> Path:
-    """What was found out about the suite's files: it may be deleted at any time."""
-    return results_folder(of) / "running" / "checked.json"
+def checked_path(of: Of, what: str = "cells") -> Path:
+    """What was found out about the suite's files (`cells`, `products`, `store`): it may be deleted at any time."""
+    return results_folder(of) / "running" / f"checked-{what}.json"
+
+
+def manifests_folder(of: Of) -> Path:
+    """What the files that jobs made must be, and what they were made from."""
+    return results_folder(of) / "made"
+
+
+def manifest_path(of: Of, product: str) -> Path:
+    """The same of the files that one job made."""
+    return manifests_folder(of) / f"{product}.json"
 
 
 def checkpoint_path(of: Of, cell: object) -> Path:
@@ -203,6 +213,11 @@ def calibration_path(of: Of) -> Path:
 def claims_path(of: Of) -> Path:
     """The verdict on every claim that the suite names."""
     return analysis_folder(of) / "claims.json"
+
+
+def earlier_claims_path(of: Of) -> Path:
+    """Verdicts from before the records changed: the next ones take the earlier looks from them."""
+    return analysis_folder(of) / "claims.json.stale"
 
 
 # What is rendered.

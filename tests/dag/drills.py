@@ -84,7 +84,7 @@ class Drill(Project):
         for folder in (self.results, self.folder / "store"):
             for path in sorted(folder.rglob("*")):
                 name = str(path.relative_to(self.folder))
-                scratch = {"logs", "running", ".locks", ".downloads"} & set(path.parts)
+                scratch = {"logs", "made", "running", ".locks", ".downloads"} & set(path.parts)
                 if path.is_file() and not scratch and path.name not in LEFT_OUT:
                     found[name] = _without_measures(path)
         return found

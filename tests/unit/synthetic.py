@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from steadytune.cells.freshness import digest, statuses
 from steadytune.claims.judged import Finding, Judged, Sensitivity, Verdicts, write_verdicts
-from steadytune.files import read_parquet, write_parquet
-from steadytune.layout import metrics_path
-from steadytune.results.collect import MADE_FROM
+from steadytune.dag.products import making
 from steadytune.results.description import Comparison, Description
 from steadytune.suite.suite import Suite
 
@@ -192,12 +189,12 @@ class Grid:
 
 
 def mark_current(suite: Suite) -> None:
-    """Note in `metrics.parquet` that it was gathered from the cells as they are, so that its scores are read.
+    """Write a manifest by which `metrics.parquet` was gathered from the cells as they are: its scores are then read.
 
     No model has the scores of a grid: gathered again, its records, which are not sealed, would be quarantined.
     """
-    path = metrics_path(suite)
-    write_parquet(path, read_parquet(path), {MADE_FROM: digest(statuses(suite))})
+    with making(suite, "metrics"):
+        pass
 
 
 def judged(name: str, verdict: str, **changes) -> Judged:

@@ -15,6 +15,7 @@ from synthetic import Grid
 
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
+from steadytune.exports import registry
 from steadytune.exports.ro_crate import export
 from steadytune.suite.loading import load_suite
 
@@ -112,10 +113,10 @@ def test_a_suite_without_its_report_is_refused(suite):
         export(suite, Path("crate.zip"))
 
 
-def test_what_is_there_is_not_overwritten(suite, capsys):
+def test_what_is_there_is_not_overwritten(suite):
     Path("crate").mkdir()
-    assert main(["export", "demo", "--as", "ro-crate", "--to", "crate"]) == 2
-    assert "crate: exists already; expected a new folder or a file that ends in .zip" in capsys.readouterr().err
+    with pytest.raises(SteadyTuneError, match=r"crate: exists already; expected a new folder or .*\.zip"):
+        registry.export(suite, "ro-crate", Path("crate"))
     assert list(Path("crate").iterdir()) == []
 
 
@@ -131,7 +132,20 @@ def test_a_failure_half_way_leaves_nothing(suite, monkeypatch, name):
     assert list(Path("out").iterdir()) == []
 
 
-def test_without_rocrate_it_says_what_to_install(suite, monkeypatch, capsys):
+def test_without_rocrate_it_says_what_to_install(suite, monkeypatch):
     monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
-    assert main(["export", "demo", "--as", "ro-crate", "--to", "crate"]) == 2
-    assert "export: the package rocrate is not installed; pip install rocrate" in capsys.readouterr().err
+    with pytest.raises(SteadyTuneError, match="rocrate is not installed; pip install rocrate"):
+        registry.export(suite, "ro-crate", Path("crate"))
+
+
+def test_cells_that_are_not_fresh_are_refused(suite, capsys):
+    assert main(["export", "demo", "--as", "ro-crate", "--to", "crate", "--stale"]) == 2
+    said = capsys.readouterr().err
+    assert "seed-0: quarantined" in said
+    assert "`steadytune run demo`" in said
+    assert not Path("crate").exists()
+
+
+def test_what_is_not_fresh_is_written_beside_it(suite):
+    registry.export(suite, "ro-crate", Path("crate.zip"), ["Not fresh: a cell."])
+    assert Path("crate.zip.NOT-FRESH.txt").read_text() == "Not fresh: a cell.\n"

@@ -23,6 +23,7 @@ from steadytune.cells import run
 from steadytune.cells.record import read_record
 from steadytune.claims.judged import Verdicts, write_verdicts
 from steadytune.cli import main
+from steadytune.dag.products import making
 from steadytune.errors import SteadyTuneError
 from steadytune.exports import registry
 from steadytune.exports.content import Content
@@ -67,7 +68,8 @@ def project(tmp_path_factory):
         for cell in suite.cells:
             run.run_cell(suite, cell)
         gains = judged("mini-gain", "reproduced", seeds=(0, 1))
-        write_verdicts(suite.results, Verdicts("demo", comparisons=(gains, judged("a-formula", "not evaluated"))))
+        with making(suite, "claims"):
+            write_verdicts(suite.results, Verdicts("demo", comparisons=(gains, judged("a-formula", "not evaluated"))))
     finally:
         os.chdir(before)
     return folder

@@ -44,7 +44,7 @@ def test_conda_environments_have_the_locks_pins(name, root, lock):
 
 def test_the_lock_pins_everything_that_the_project_asks_for(root, lock):
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    # The energy of a GPU is read where there is one: the lock is for every machine. Trackers are pinned for their tests.
+    # The energy of a GPU is read if there is one: the lock is for every machine. Trackers are pinned for their tests.
     optional = project["project"]["optional-dependencies"]
     trackers = {"mlflow", "trackio", "wandb"}
     assert trackers <= pins((root / "tests/consumers.lock").read_text().splitlines()).keys()

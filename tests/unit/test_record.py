@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import re
 from dataclasses import replace
 
 import pandas as pd
@@ -15,12 +14,11 @@ from test_suite import SUITE
 from steadytune.cells import recompute
 from steadytune.cells.record import BESIDE, Environment, Evaluation, Record, Training, read_record, write_record
 from steadytune.dag import repair, runner
+from steadytune.dag.products import making
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
 from steadytune.layout import cell_folder, metrics_path, record_path
-from steadytune.rendering.stage import render
 from steadytune.results.collect import COLUMNS, collect
-from steadytune.results.loading import load_or_empty
 from steadytune.seals import seal_of
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
@@ -140,8 +138,13 @@ def collected(suite):
     """A suite whose cells are recorded and gathered."""
     for cell in suite.cells:
         written(suite, cell)
-    collect(suite, as_recorded=True)
+    gathered(suite)
     return suite
+
+
+def gathered(suite):
+    with making(suite, "metrics", as_recorded=True):
+        collect(suite, as_recorded=True)
 
 
 def shortened(content):
@@ -155,28 +158,22 @@ def with_a_flipped_bit(content):
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-@pytest.mark.parametrize("spoil", [shortened, with_a_flipped_bit, lambda content: b""])
-def test_a_damaged_table_is_refused_in_one_line_and_cleared_by_the_next_run(spoil, collected, caplog, monkeypatch):
-    path = metrics_path(collected)
-    whole, started = path.read_bytes(), []
-    path.write_bytes(spoil(whole))
-    said = rf"^{path}: damaged \(.+\); a whole `steadytune run` of its suite makes it again from the records$"
-    with pytest.raises(SteadyTuneError, match=said):
-        render(collected, "tables")
-    with pytest.raises(SteadyTuneError, match=said):
-        load_or_empty(collected)
-    monkeypatch.setattr(repair, "restage", lambda suite: [])
-    monkeypatch.setattr(repair, "set_aside", lambda suite, targets, code: repair.clear_tables(suite))
-    monkeypatch.setattr(repair, "clear_damaged", list)
+@pytest.mark.parametrize("spoil", [shortened, with_a_flipped_bit, lambda content: b"", lambda content: None])
+def test_a_damaged_table_is_found_and_cleared_by_the_next_run(spoil, collected, caplog, monkeypatch):
+    path, started = metrics_path(collected), []
+    whole = path.read_bytes()
+    (path.unlink if spoil(whole) is None else lambda: path.write_bytes(spoil(whole)))()
+    with pytest.raises(SteadyTuneError, match=rf"^{path}: (damaged|missing)"), making(collected, "tables"):
+        pass
+    monkeypatch.setattr(repair, "restage", lambda suite, dry: {})
     monkeypatch.setattr(runner, "supervise", lambda *_: started.append(1) or (0, False))
     runner.run(collected, "1", ["--dry-run"])
-    assert path.exists()
+    assert path.exists() == (spoil(whole) is not None)
     runner.run(collected, "1", [])
     assert len(started) == 2
     assert not path.exists()
-    (line,) = caplog.messages[-1:]
-    assert re.search(said, line)
-    collect(collected, as_recorded=True)
+    assert str(path) in caplog.messages[-1]
+    gathered(collected)
     runner.run(collected, "1", [])
     assert path.read_bytes() == whole
 
@@ -188,13 +185,3 @@ def test_the_table_is_the_same_bytes_again(suite):
     first = metrics_path(suite).read_bytes()
     collect(suite)
     assert metrics_path(suite).read_bytes() == first
-
-
-def test_empty_and_cut_files_are_made_again(tmp_path):
-    whole, empty, cut, array = (tmp_path / name for name in ("a.json", "report.html", "claims.json", "b.npz"))
-    whole.write_text("{}")
-    empty.touch()
-    cut.write_text('{"claims": [')
-    array.write_bytes(b"PK")
-    repair.clear_damaged(map(str, (whole, empty, cut, array, tmp_path / "absent.csv")))
-    assert list(tmp_path.iterdir()) == [whole]

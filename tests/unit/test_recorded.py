@@ -14,6 +14,7 @@ from steadytune.claims.files import suite_claims
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_json
 from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
+from steadytune.manifests import write_manifest
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -60,7 +61,9 @@ def test_pandas_reads_a_recorded_suite_in_a_line(root):
 @pytest.fixture
 def packed(suite, tmp_path):  # noqa: F811
     outcome(suite)
-    write_json(variability_path(suite, "tiny", "cola"), {"nu": [1.0, 2.0]})
+    path = variability_path(suite, "tiny", "cola")
+    write_json(path, {"nu": [1.0, 2.0]})
+    write_manifest(suite, "variability/tiny/cola", [path], {})
     folder = tmp_path / "recorded"
     assert write_recorded(suite, folder) == 1
     return folder

@@ -184,7 +184,7 @@ def test_shared_notes_stand_once(html, page):
 
 
 def test_every_cell_shows_its_status_and_record(html):
-    assert "snakemake --cores 1 --force --configfile config/demo.yaml -- RECORD" in html
+    assert "steadytune run demo -- --force RECORD" in html
     assert len(set(re.findall(r"/cells/(\S+?)/record\.json", html))) == 6
     # Some shells take an unquoted tilde for a home directory.
     assert re.search(r"&#39;[^<&]*/cells/mini/hype-n~lr=2e-05/mini-rte/seed-0/record\.json&#39;", html)
@@ -195,7 +195,7 @@ def test_every_cell_shows_its_status_and_record(html):
 
 
 def test_commands_name_the_suite(html):
-    for line in ("snakemake --cores all --configfile config/demo.yaml", "steadytune status demo",
+    for line in ("steadytune run demo", "steadytune status demo",
                  "steadytune verify demo --sample 2", "steadytune claims demo"):  # fmt: skip
         assert f"<code>{line}</code>" in html
 

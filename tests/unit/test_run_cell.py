@@ -20,6 +20,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.files import write_text
 from steadytune.layout import cell_folder, checkpoint_path, variability_path
+from steadytune.manifests import write_manifest
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite.loading import load_suite
 from steadytune.training.loop import fit
@@ -132,7 +133,9 @@ def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_i
         outcome(suite)
     found = []
     for layer in (1, 2):
-        write_text(variability_path(suite, "tiny", "cola"), json.dumps({"best_layer": layer}))
+        path = variability_path(suite, "tiny", "cola")
+        write_text(path, json.dumps({"best_layer": layer}))
+        write_manifest(suite, "variability/tiny/cola", [path], {})
         found.append(outcome(suite))
     assert [record.training.selected_layer for record in found] == [1, 2]
     assert [record.training.layers for record in found] == [1, 2]

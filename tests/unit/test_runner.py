@@ -40,13 +40,11 @@ def commands(monkeypatch):
         runner,
         "repair",
         SimpleNamespace(
-            restage=lambda suite: [],
+            restage=lambda suite, dry: {},
             set_aside=lambda *_, **__: None,
             clear_leftovers=lambda suite: None,
-            clear_damaged=list,
         ),
     )
-    monkeypatch.setattr(runner, "Targets", lambda suite: SimpleNamespace(derived=[]))
     monkeypatch.setattr(runner, "subprocess", SimpleNamespace(run=lambda command, **_: given.append(command)))
     monkeypatch.setattr(runner, "supervise", lambda command, *_: given.append(command) or (0, False))
     return given

@@ -13,7 +13,7 @@ from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 from steadytune.cells import fingerprint as cells
 from steadytune.cells.freshness import differences, statuses
 from steadytune.cells.run import run_cell
-from steadytune.cells.status import describe
+from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.layout import cell_folder, checked_path, record_path, running_path

@@ -193,9 +193,7 @@ def test_only_seeds_that_every_side_and_task_has_are_judged(world):
     assert found.finding.effect == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
     # What failed has run; what is missing can be.
     assert found.missing == ("results/demo/cells/mini/vanilla/mini-rte/seed-3/record.json",)
-    assert found.command == (
-        "snakemake --cores all --configfile config/demo.yaml -- $(steadytune claims demo --missing wins)"
-    )
+    assert found.command == ("steadytune run demo -- $(steadytune claims demo --missing wins)")
 
 
 def test_what_has_not_run_is_named(world, capsys):
@@ -226,9 +224,7 @@ def test_a_claim_of_another_suite_names_its_command(world):
     assert found.command is None, "there is no such suite"
     (world.folder / "config/other.yaml").write_text("")
     (found,) = judge(suite, load_or_empty(suite))
-    assert found.command == (
-        "snakemake --cores all --configfile config/other.yaml -- $(steadytune claims other --missing away)"
-    )
+    assert found.command == ("steadytune run other -- $(steadytune claims other --missing away)")
 
 
 def test_nothing_has_run_yet(world):

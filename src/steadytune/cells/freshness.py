@@ -26,11 +26,12 @@ from steadytune.layout import (
     project_file,
     record_path,
     running_path,
+    staged_folder,
 )
 from steadytune.locks import is_held
 from steadytune.store.inventory import outdated
-from steadytune.store.lock import load_lock
-from steadytune.store.receipt import read_receipt, receipt_digest
+from steadytune.store.lock import Lock, load_lock
+from steadytune.store.receipt import RECEIPT, read_receipt, receipt_digest, verify
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
 
@@ -76,6 +77,7 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
     judges = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
     found = [judges.judge(cell) for cell in suite.cells]
     judges.checked.save()
+    judges.inputs.checked.save()
     return list(_without_copies(found))
 
 
@@ -85,13 +87,48 @@ def digest(found: list[CellStatus]) -> str:
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 
 
+class InputCheck:
+    """Whether staged folders are whole, and what the lock pins."""
+
+    def __init__(self, suite: Suite, lock: Lock, *, deep: bool = False) -> None:
+        self.suite, self.lock = suite, lock
+        self.checked = Checked(checked_path(suite, "store"), forget=deep)
+
+    def __call__(self, kind: Kind, key: str) -> str:
+        """What is wrong with a folder; empty if nothing is."""
+        return self.damage(kind, key) or self.outdated(kind, key)
+
+    def damage(self, kind: Kind, key: str) -> str:
+        """Which file is not what the receipt says, or that there is no receipt."""
+        folder = staged_folder(self.suite.file.store, kind, key)
+        try:
+            names = read_receipt(folder).files
+            paths = [folder / RECEIPT, *(folder / name for name in names)]
+            return self.checked.find(f"{kind}/{key}", paths, lambda: _damage_of(folder)) or ""
+        except SteadyTuneError as error:
+            return str(error)
+
+    def outdated(self, kind: Kind, key: str) -> str:
+        """Why a whole folder is not what the lock, or the settings of its pretraining, ask for."""
+        folder = staged_folder(self.suite.file.store, kind, key)
+        return outdated(kind, key, folder, self.lock, self.suite)
+
+
+def _damage_of(folder: Path) -> str:
+    try:
+        verify(folder)
+    except SteadyTuneError as error:
+        return str(error)
+    return ""
+
+
 class _Judge:
     """Judges cells; each cell and each staged folder is looked at once."""
 
     def __init__(self, suite: Suite, *, deep: bool, scores: bool, as_recorded: bool) -> None:
         self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
         self.checked = Checked(checked_path(suite), forget=deep)
-        self.lock = load_lock(project_file(LOCK))
+        self.inputs = InputCheck(suite, load_lock(project_file(LOCK)), deep=deep)
         self.staged = cache(self._staged)
         self.judge = cache(self._judge)
 
@@ -179,13 +216,11 @@ class _Judge:
 
     def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
         """The digest of a staged folder, or why it is no input that a cell could be compared by."""
-        try:
-            receipt = read_receipt(folder)
-        except SteadyTuneError as error:
-            return "unstaged", f"what it read is not there to compare ({error})"
-        if reason := outdated(kind, key, receipt, self.lock, self.suite.sources):
+        if damage := self.inputs.damage(kind, key):
+            return "unstaged", f"what it read is not there to compare ({damage})"
+        if reason := self.inputs.outdated(kind, key):
             return "inputs", f"input {key} is outdated: {reason}"
-        return receipt_digest(receipt)
+        return receipt_digest(read_receipt(folder))
 
 
 def _without_copies(found: list[CellStatus]) -> Iterator[CellStatus]:

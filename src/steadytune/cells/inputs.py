@@ -10,6 +10,7 @@ from pathlib import Path
 from steadytune.cells.fingerprint import fingerprint
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import Kind, staged_folder, variability_path
+from steadytune.manifests import damage
 from steadytune.schema import read_json
 from steadytune.suite.cell import Spec
 from steadytune.suite.suite import Suite
@@ -26,13 +27,15 @@ def selected_layer(suite: Suite, spec: Spec) -> int | None:
     """l* of a cell's encoder and task, from the variability stage; None where no method of the cell reads it.
 
     Raises:
-        SteadyTuneError: the stage has not run.
+        SteadyTuneError: the stage has not run, or its file is not what it wrote.
     """
     if not spec.reads_selection:
         return None
     path = variability_path(suite, spec.encoder, spec.task)
     if not path.is_file():
         raise SteadyTuneError(f"{path}: not found; the workflow's variability stage makes it before the cell")
+    if damaged := damage(suite, f"variability/{spec.encoder}/{spec.task}", [path]):
+        raise SteadyTuneError(f"{damaged}; `steadytune run {suite.name}` makes it again")
     return int(read_json(path)["best_layer"])
 
 

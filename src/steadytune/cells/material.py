@@ -40,7 +40,7 @@ def verified_inputs(suite: Suite, spec: Spec) -> list[Input]:
     found, lock = [], load_lock(project_file(LOCK))
     for (kind, key), folder in input_folders(spec, suite.file.store).items():
         receipt = verify(folder)
-        if reason := outdated(kind, key, receipt, lock, suite.sources):
+        if reason := outdated(kind, key, folder, lock, suite):
             raise SteadyTuneError(f"{folder}: outdated: {reason}: {HOW_TO_STAGE}")
         digest = receipt_digest(receipt)
         found.append(Input(kind=kind, key=key, source=receipt.source, revision=receipt.revision,

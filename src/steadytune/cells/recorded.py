@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadytune.cells.record import damaged_file, read_record
+from steadytune.cells.freshness import statuses
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT, no_predictions, write_table
 from steadytune.files import atomic_path, sha256, write_json, write_text
@@ -23,11 +23,11 @@ from steadytune.layout import (
     history_path,
     predictions_path,
     record_path,
-    variability_folder,
     variability_path,
 )
+from steadytune.manifests import damage, write_manifest
 from steadytune.schema import read_json
-from steadytune.seals import SEAL, seal_of, write_sealed
+from steadytune.seals import SEAL, read_sealed, seal_of, write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
@@ -44,16 +44,18 @@ def write_recorded(suite: Suite, folder: Path) -> int:
     """Write every recorded cell of a suite's results, and its measurements of layers, to `folder`; how many cells.
 
     Raises:
-        SteadyTuneError: no cell has a record, or a record or a file beside it is damaged.
+        SteadyTuneError: no cell has a record, or one that does not count, or a measurement is damaged.
     """
-    cells = [cell for cell in suite.cells if record_path(suite, cell).exists()]
-    if not cells:
+    again = f"`steadytune run {suite.name}` makes it again"
+    found = [status for status in statuses(suite, scores=True) if record_path(suite, status.cell).exists()]
+    if not found:
         raise SteadyTuneError(f"{suite.name}: no cell has a record; `steadytune run {suite.name}` makes them")
-    tables, lines = [], []
+    for status in found:
+        if not status.shown:
+            raise SteadyTuneError(f"{status.cell}: {status.state}: {status.why}; {again}")
+    cells, tables, lines = [status.cell for status in found], [], []
     for cell in cells:
         path = record_path(suite, cell)
-        if damage := damaged_file(read_record(path), path.parent):
-            raise SteadyTuneError(damage)
         tables.append(_read(predictions_path(suite, cell)))
         added = (history_path(suite, cell).read_text(encoding="utf-8"), _digest(tables[-1]))
         line = read_json(path) | dict(zip(ADDED, added, strict=True))
@@ -63,9 +65,11 @@ def write_recorded(suite: Suite, folder: Path) -> int:
     studies: dict[str, dict[str, Any]] = {}
     for encoder, task in suite.layer_studies():
         if (path := variability_path(suite, encoder, task)).exists():
+            if damaged := damage(suite, f"variability/{encoder}/{task}", [path]):
+                raise SteadyTuneError(f"{damaged}; {again}")
             studies.setdefault(encoder, {})[task] = read_json(path)
     if studies:
-        write_json(folder / VARIABILITY, studies)
+        write_sealed(folder / VARIABILITY, studies)
     return len(cells)
 
 
@@ -95,9 +99,12 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
         line["files"] = {name: sha256(place / name) for name in (PREDICTIONS, HISTORY)}
         write_sealed(place / RECORD, line)
     if (folder / VARIABILITY).exists():
-        for encoder, tasks in read_json(folder / VARIABILITY).items():
+        studies = read_sealed(folder / VARIABILITY)
+        for encoder, tasks in ((name, tasks) for name, tasks in studies.items() if name != SEAL):
             for task, content in tasks.items():
-                write_json(variability_folder(target) / encoder / f"{task}.json", content)
+                path = variability_path(target, encoder, task)
+                write_json(path, content)
+                write_manifest(target, f"variability/{encoder}/{task}", [path], {})
     return list(lines)
 
 

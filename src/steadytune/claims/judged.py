@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 
 from steadytune.claims.claim import ALPHA
 from steadytune.files import write_json
-from steadytune.layout import claims_path
+from steadytune.layout import Placed, claims_path, earlier_claims_path
 from steadytune.results.model import Results
 from steadytune.schema import check, read_json
 
@@ -216,5 +216,13 @@ def load_verdicts(folder: Path) -> Verdicts:
     Raises:
         SteadyTuneError: `claims.json` is damaged, or another version of this project wrote it; one line.
     """
-    path = claims_path(folder)
-    return check(Verdicts, read_json(path), path) if path.is_file() else Verdicts(folder.name)
+    return _load(claims_path(folder)) or Verdicts(folder.name)
+
+
+def load_earlier(suite: Placed) -> Verdicts:
+    """The verdicts of the last time, also if they were set aside because the records have changed since."""
+    return _load(claims_path(suite)) or _load(earlier_claims_path(suite)) or Verdicts(suite.name)
+
+
+def _load(path: Path) -> Verdicts | None:
+    return check(Verdicts, read_json(path), path) if path.is_file() else None

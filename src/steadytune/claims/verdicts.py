@@ -21,7 +21,6 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import project_file
 from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
-from steadytune.suite.loading import DEFAULT_SUITE
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base, stand_for
 
@@ -319,13 +318,12 @@ def reason(
 
 def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
     """The command that runs what is missing: in this suite, or in the claim's own where this one lacks cells."""
-    name, path = suite.name, suite.path
+    name = suite.name
     if evidence.outside:
         path = project_file(Path("config") / f"{claim.suite}.yaml")
-        if claim.suite is None or claim.suite == suite.name or not path.exists():
+        if claim.suite in (None, suite.name) or not path.exists():
             return None
         name = claim.suite
     elif not evidence.missing:
         return None
-    file = "" if path == DEFAULT_SUITE else f" --configfile {path}"
-    return f"snakemake --cores all{file} -- $(steadytune claims {name} --missing {claim.id})"
+    return f"steadytune run {name} -- $(steadytune claims {name} --missing {claim.id})"

@@ -8,7 +8,6 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
-from steadytune.dag import digests
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
@@ -24,6 +23,7 @@ from steadytune.layout import (
 from steadytune.schema import read_yaml
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import entry_digest, generated_corpus, suite_lock
+from steadytune.suite import digests
 from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.loading import DEFAULT_SUITE, find_suite, load_suite
 from steadytune.suite.suite import Suite

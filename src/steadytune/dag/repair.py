@@ -1,81 +1,79 @@
 """What `steadytune run` does before Snakemake: what cannot be believed goes out of the way, so that it is made again.
 
 Snakemake takes a file for whole, and compares settings only with notes that it keeps itself: results that were copied,
-or inputs that were staged by hand, have none.
+or inputs that were staged by hand, have none. A dry run says what would be done.
 """
 
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
-from steadytune.cells.freshness import ASIDE, CellStatus, statuses
-from steadytune.errors import SteadyTuneError
-from steadytune.files import leftovers, read_parquet
+from steadytune.cells.freshness import ASIDE, CellStatus, InputCheck, statuses
+from steadytune.dag.products import Products, ProductStatus
+from steadytune.files import leftovers
 from steadytune.layout import (
-    calibration_path,
-    inside_table_path,
-    metrics_path,
+    claims_path,
+    earlier_claims_path,
+    manifest_path,
     record_path,
     results_folder,
     running_path,
-    slices_path,
     staged_folder,
 )
 from steadytune.locks import is_held
-from steadytune.results.collect import is_current
-from steadytune.schema import read_json
-from steadytune.store.inventory import inventory, outdated
+from steadytune.store.inventory import inventory
 from steadytune.store.lock import suite_lock
-from steadytune.store.receipt import BUNDLE, RECEIPT, read_receipt
+from steadytune.store.receipt import BUNDLE, RECEIPT
 from steadytune.store.staging import lock_path, stage
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
 
 
-def restage(suite: Suite) -> list[Path]:
-    """Stage again what has another pin than the lock's, or a damaged receipt.
+def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
+    """Stage again what is damaged, or has another pin than the lock's.
 
     The receipt keeps its date, so that only cells whose inputs have other content are trained again.
 
     Returns:
-        The receipts of damaged encoders that the project trains itself: Snakemake makes those.
+        The receipts of encoders that the project trains itself and that have to be trained again, which Snakemake
+        does, with their dates in nanoseconds.
 
     Raises:
         SteadyTuneError: it cannot be staged.
     """
-    lock, trained = suite_lock(suite), []
+    lock, trained = suite_lock(suite), {}
+    check = InputCheck(suite, lock)
     for item in inventory(suite, lock):
-        folder = staged_folder(suite.file.store, item.kind, item.key)
-        path = folder / RECEIPT
-        if not path.exists():
+        path = staged_folder(suite.file.store, item.kind, item.key) / RECEIPT
+        reason = check(item.kind, item.key) if path.exists() else ""
+        if not reason:
             continue
-        try:
-            reason = outdated(item.kind, item.key, read_receipt(folder), lock, suite.sources)
-        except SteadyTuneError as error:
-            reason = str(error)
-        if reason and item.pretrained:
-            log.warning("%s; training it again", reason)
+        log.warning("%s: %s", reason, "to be trained again" if item.pretrained else "to be staged again")
+        made = path.stat().st_mtime_ns
+        if item.pretrained:
+            trained[path] = made
+        if dry:
+            continue
+        if item.pretrained:
             path.unlink()
-            trained.append(path)
-        elif reason:
-            log.warning("%s: staging it again: %s", item.where, reason)
-            made = path.stat()
+        else:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store)
-            os.utime(path, ns=(made.st_atime_ns, made.st_mtime_ns))
+            os.utime(path, ns=(made, made))
+    check.checked.save()
     return trained
 
 
-def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False) -> None:
-    """Rename the records that cannot be believed, and remove what was gathered from others than are there now.
+def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, dry: bool = False) -> None:
+    """Rename the records that cannot be believed, and remove products that are damaged or of other records.
 
     Args:
         suite: the suite.
-        targets: what the run is asked for; if records are among it, only those are looked at.
+        targets: what the run is asked for; if records are among it, only those are looked at, and what they read.
         code: also those that were trained by other code.
+        dry: only say what would be done.
     """
     found = statuses(suite, scores=True)
     asked = {status.cell for status in found if str(record_path(suite, status.cell)) in targets}
@@ -86,35 +84,39 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False) 
         if asked and status.cell not in asked:
             continue
         if status.state == "quarantined" or status.cause in ("settings", "inputs") or (code and status.cause == "code"):
-            _rename(suite, status)
+            _rename(suite, status, dry=dry)
         elif status.cause:
             marked.append(status)
     if marked:
         log.warning("%d cells are not fresh and stay: %s: %s; tables mark them, and `steadytune run %s --stale` trains "
                     "what other code trained", len(marked), marked[0].cell, marked[0].why, suite.name)  # fmt: skip
-    clear_tables(suite)
+    _clear(suite, Products(suite).status(("variability",) if asked else None), code=code, dry=dry)
 
 
-def _rename(suite: Suite, status: CellStatus) -> None:
+def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> None:
     path = record_path(suite, status.cell)
     if path.exists():
         aside = path.with_name(ASIDE[status.state])
-        path.rename(aside)
         log.warning("%s: %s: %s; the record is kept as %s, and the cell is trained again", status.cell, status.state,
                     status.why, aside.name)  # fmt: skip
+        if not dry:
+            path.rename(aside)
 
 
-def clear_tables(suite: Suite) -> None:
-    """Remove gathered tables that cannot be read, or that were made from other records."""
-    for path in (metrics_path(suite), inside_table_path(suite), slices_path(suite), calibration_path(suite)):
-        if path.exists():
-            try:
-                read_parquet(path)
-            except SteadyTuneError as error:
-                path.unlink()
-                log.warning("%s", error)
-    if metrics_path(suite).exists() and not is_current(suite):
-        metrics_path(suite).unlink()
+def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: bool) -> None:
+    """Remove every product that is not what would be made now; claims that are only old keep their earlier looks."""
+    for status in found:
+        product = status.product
+        if status.state == "other code" and not code:
+            log.warning("%s; it stays, and `steadytune run %s --stale` makes it again", status.why, suite.name)
+        elif status.state not in ("fresh", "missing"):
+            log.warning("%s; it is made again", status.why)
+            if dry:
+                continue
+            if product.stage == "claims" and status.state == "stale":
+                claims_path(suite).replace(earlier_claims_path(suite))
+            for path in (manifest_path(suite, product.name), *product.files):
+                path.unlink(missing_ok=True)
 
 
 def clear_leftovers(suite: Suite) -> None:
@@ -146,25 +148,3 @@ def _cell_of(path: Path) -> str:
     """The cell to which a temporary file below the results belongs, as far as its place says."""
     place, *parts = path.parent.parts or ("",)
     return "/".join([*parts, path.name[1:].partition(".")[0]] if place == "checkpoints" else parts)
-
-
-def clear_damaged(paths: Iterable[str]) -> None:
-    """Remove files that Snakemake makes and that are empty, or no JSON or NumPy file as their names say."""
-    for path in map(Path, paths):
-        if path.is_file() and (reason := _damage(path)):
-            path.unlink()
-            log.warning("%s: %s; it is made again", path, reason)
-
-
-def _damage(path: Path) -> str:
-    if not path.stat().st_size:
-        return "empty"
-    try:
-        if path.suffix == ".json":
-            read_json(path)
-        elif path.suffix == ".npz":
-            with ZipFile(path) as archive:
-                return "damaged" if archive.testzip() else ""
-    except (SteadyTuneError, BadZipFile) as error:
-        return f"damaged ({error})"
-    return ""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from steadytune.dag import repair
 from steadytune.dag.supervision import supervise
-from steadytune.dag.targets import Targets
 from steadytune.layout import SOURCE, project_file
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
@@ -56,12 +55,14 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
                 subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
-            if not DRY_RUN.intersection(arguments):
-                for receipt in repair.restage(suite):
+            dry = bool(DRY_RUN.intersection(arguments))
+            for receipt, made in repair.restage(suite, dry=dry).items():
+                if not dry:
                     subprocess.run([*command, "--", str(receipt)], env=environment, check=True)
-                repair.set_aside(suite, arguments, code=stale)
+                    os.utime(receipt, ns=(made, made))
+            repair.set_aside(suite, arguments, code=stale, dry=dry)
+            if not dry:
                 repair.clear_leftovers(suite)
-                repair.clear_damaged(Targets(suite).derived)
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
         status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:

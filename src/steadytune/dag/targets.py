@@ -90,12 +90,16 @@ class Targets:
         return str(inside_before_path(self.suite, "{encoder}", "{task}"))
 
     @property
+    def inside_before_studies(self) -> list[str]:
+        """Every measurement inside an encoder before fine-tuning."""
+        return [str(inside_before_path(self.suite, *pair)) for pair in self.suite.inside_pairs()]
+
+    @property
     def inside_studies(self) -> list[str]:
         """Every measurement inside an encoder, after fine-tuning and before, and the predictions of those cells."""
         cells = self.suite.inside_cells
         after = [path for cell in cells for path in self.inside_outputs(str(cell))]
-        before = [str(inside_before_path(self.suite, *pair)) for pair in self.suite.inside_pairs()]
-        return [*after, *before, *(str(predictions_path(self.suite, cell)) for cell in cells)]
+        return [*after, *self.inside_before_studies, *(str(predictions_path(self.suite, cell)) for cell in cells)]
 
     @property
     def inside_table_path(self) -> str:
@@ -163,12 +167,6 @@ class Targets:
     def report(self) -> str:
         """The page."""
         return str(report_path(self.suite))
-
-    @property
-    def derived(self) -> list[str]:
-        """Every file that is computed from cells and encoders: all but the records."""
-        gathered = [*self.claims, *self.tables, *self.latex, *self.figures, self.report]
-        return [*self.layer_studies, *self.inside_studies, *gathered]
 
     def _rendered(self, folder: Callable[[Suite], Path], names: Iterable[str], suffixes: Iterable[str]) -> list[str]:
         return [str(folder(self.suite) / f"{name}{suffix}") for name in names for suffix in suffixes]

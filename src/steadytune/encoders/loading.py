@@ -19,6 +19,7 @@ from steadytune.encoders.weight_files import check_weight_files
 from steadytune.errors import SteadyTuneError
 from steadytune.files import safetensors_errors
 from steadytune.schema import read_json
+from steadytune.staged import listed_view
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -107,8 +108,8 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
     from transformers import AutoTokenizer
 
-    with _readable(folder / "tokenizer.json"):
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    with _readable(folder / "tokenizer.json"), listed_view(folder) as view:
+        tokenizer = AutoTokenizer.from_pretrained(str(view), local_files_only=True, trust_remote_code=False)
     if len(tokenizer) > config.vocab_size:
         size = f"vocab_size in config.json, {config.vocab_size}"
         raise SteadyTuneError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, more than {size}")
@@ -158,8 +159,8 @@ def _read_config(folder: Path, head: Head = "sentence") -> "PreTrainedConfig":
 
     from transformers import AutoConfig
 
-    with _readable(path):
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    with _readable(path), listed_view(folder) as view:
+        config = AutoConfig.from_pretrained(str(view), local_files_only=True, trust_remote_code=False)
     if config.pad_token_id is None:
         # Decoders often name none. Padding comes first, and the head skips it at the end of a text alone.
         end = config.eos_token_id
@@ -169,9 +170,9 @@ def _read_config(folder: Path, head: Head = "sentence") -> "PreTrainedConfig":
 
 def _read_weights(folder: Path, config: "PreTrainedConfig", kind: Any) -> "tuple[PreTrainedModel, set[str]]":
     """The model, and the names of the parameters that the checkpoint does not have in the right shape."""
-    with torch.random.fork_rng(devices=[]), _quiet(), _readable(folder):
+    with torch.random.fork_rng(devices=[]), _quiet(), _readable(folder), listed_view(folder) as view:
         model, info = kind.from_pretrained(
-            str(folder),
+            str(view),
             config=config,
             dtype=torch.float32,
             use_safetensors=True,

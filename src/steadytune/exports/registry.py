@@ -1,16 +1,18 @@
 """The formats that a finished suite is exported in: one module each, loaded when it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
+from steadytune.files import write_text
 
 if TYPE_CHECKING:
     from steadytune.suite.suite import Suite
 
+NOT_FRESH = "NOT-FRESH.txt"
 MODULES = {
     "csv": "csv_tables",
     "every-eval-ever": "every_eval_ever",
@@ -24,14 +26,19 @@ MODULES = {
 """Modules of this package by the name of their format; each has a function `export(suite, target)`."""
 
 
-def export(suite: "Suite", form: str, target: Path) -> None:
+def export(suite: "Suite", form: str, target: Path, marked: Sequence[str] = ()) -> None:
     """Write a finished suite in a format, a key of `MODULES`, to `target`: a new folder, or for RO-Crate a zip file.
+
+    marked: what is not fresh about the suite, in sentences; `NOT-FRESH.txt` in the folder, or beside the file, says it.
 
     Raises:
         SteadyTuneError: the suite is not finished, `target` exists, or a package is not installed.
     """
     write: Callable[[Suite, Path], None] = import_module(f"steadytune.exports.{MODULES[form]}").export
     write(suite, target)
+    if marked:
+        note = target / NOT_FRESH if target.is_dir() else target.with_name(f"{target.name}.{NOT_FRESH}")
+        write_text(note, "".join(f"{sentence}\n" for sentence in marked))
 
 
 def required(package: str) -> ModuleType:

@@ -23,9 +23,12 @@ from steadytune.layout import (
     claims_path,
     figures_folder,
     history_path,
+    inside_before_path,
     inside_folder,
+    inside_path,
     inside_table_path,
     macros_path,
+    manifests_folder,
     metrics_path,
     predictions_path,
     project_file,
@@ -47,7 +50,7 @@ SETTINGS = (LOCK, Path("requirements.lock"), Path("environment.yml"), Path("LICE
 """What a run depends on besides the suite's own file, as far as the project has it: files of the project."""
 
 FILES = (report_path, metrics_path, inside_table_path, macros_path, all_tables_path)
-FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder)
+FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder, manifests_folder)
 """Of a suite's results: logs, checkpoints and weights stay behind."""
 
 CHECKSUMS = "SHA256SUMS"
@@ -61,7 +64,7 @@ log = logging.getLogger(__name__)
 
 
 def export(suite: Suite, target: Path) -> None:
-    """Write a suite as an RO-Crate: to a zip file where `target` ends in `.zip`, else to a new folder.
+    """Write a suite as an RO-Crate: to a zip file if `target` ends in `.zip`, else to a new folder.
 
     Every file is read for its checksum and copied once, and `target` is there whole or not at all.
 
@@ -69,13 +72,12 @@ def export(suite: Suite, target: Path) -> None:
         SteadyTuneError: rocrate is not installed, the suite is not finished, or `target` is there and no zip file.
     """
     crate_type = required("rocrate.rocrate").ROCrate
-    files = list(suite_files(suite))
-    zipped = target.suffix == ".zip"
-    if target.exists() and not (zipped and target.is_file()):
+    if target.exists() and not (target.suffix == ".zip" and target.is_file()):
         raise SteadyTuneError(f"{target}: exists already; expected a new folder or a file that ends in .zip")
+    files = list(suite_files(suite))
     crate = crate_type(version="1.1")
     _describe(crate, suite, files)
-    if zipped:
+    if target.suffix == ".zip":
         with atomic_path(target) as temporary:
             crate.write_zip(temporary)
     else:
@@ -94,7 +96,8 @@ def suite_files(suite: Suite) -> Iterator[Path]:
     report = report_path(suite)
     if not report.is_file():
         raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")
-    candidates = [suite.path, *map(project_file, SETTINGS), *(path(suite) for path in FILES)]
+    methods = [suite.path.parent / source for source in suite.file.methods_from]
+    candidates = [suite.path, *methods, *map(project_file, SETTINGS), *(path(suite) for path in FILES)]
     found = [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
     candidates += [path for path in found if _is_named(path, suite)]
     candidates += [path(suite, cell) for cell in suite.cells for path in (record_path, predictions_path, history_path)]
@@ -103,15 +106,20 @@ def suite_files(suite: Suite) -> Iterator[Path]:
 
 def _is_named(path: Path, suite: Suite) -> bool:
     """Whether the suite, as it now is, still asks for a file: what a removed stage left is not exported."""
-    if path == claims_path(suite):
-        return bool(suite.file.claims)
+    if path.parent == analysis_folder(suite):
+        judged = bool(suite.file.claims) or len({cell.method for cell in suite.cells}) > 1
+        return path.suffix == ".parquet" or (path == claims_path(suite) and judged)
     if path.parent == tables_folder(suite):
         return path.stem in suite.file.tables
     if path.parent == figures_folder(suite):
         return path.stem in suite.file.figures
     if path.is_relative_to(variability_folder(suite)):
         return path in {variability_path(suite, *pair) for pair in suite.layer_studies()}
-    return bool(suite.inside_cells) if path.is_relative_to(inside_folder(suite)) else True
+    if path.is_relative_to(inside_folder(suite)):
+        studies = [inside_before_path(suite, *pair) for pair in suite.inside_pairs()]
+        studies += [inside_path(suite, cell) for cell in suite.inside_cells]
+        return path.with_suffix(".json") in studies
+    return True
 
 
 def _describe(crate: "ROCrate", suite: Suite, files: list[Path]) -> None:
@@ -154,7 +162,10 @@ def _entity(crate: "ROCrate", identifier: str, properties: dict[str, Any]) -> An
 
 
 def _place(path: Path, suite: Suite) -> str:
-    """Where a file stands in the crate: as in the project; a suite's file from elsewhere stands beside the others."""
+    """Where a file stands in the crate: as in the project; a suite's file, and its methods', stand below `config/`."""
+    for source in suite.file.methods_from:
+        if path == suite.path.parent / source:
+            return f"config/{source.name if source.is_absolute() or '..' in source.parts else source.as_posix()}"
     if path == suite.path:
         return f"config/{path.name}"
     project = project_folder()

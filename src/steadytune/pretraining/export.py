@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ def export(
     settings: Settings,
     columns: Sequence[str],
     state: dict[str, Any],
+    made_from: Mapping[str, str],
 ) -> None:
     """Fill a folder under `work`, its receipt last, move it to `output` in one rename, and remove `work`.
 
@@ -46,6 +47,7 @@ def export(
         settings: how it was trained.
         columns: names of the curve's columns.
         state: the end of the training: `curve`, `step`, and its limit in `minutes`, if any.
+        made_from: digests of the settings and the corpus, for the receipt.
     """
     from safetensors.torch import save_file
 
@@ -81,7 +83,7 @@ def export(
     names = sorted(path.name for path in folder.iterdir() if path.suffix != ".md")
     files = measure_all(folder, names)
     origin = settings.corpus if isinstance(settings.corpus, str) else settings.corpus.file
-    write_receipt(folder, Receipt("pretrained", origin, None, "generated", files))
+    write_receipt(folder, Receipt("pretrained", origin, None, "generated", files, made_from))
     shutil.rmtree(output, ignore_errors=True)
     folder.rename(output)
     sync_folder(output.parent)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
+from steadytune.layout import dataset_folder
 from steadytune.methods.base import Composition
 from steadytune.pretraining.candidates import draw_candidates
 from steadytune.pretraining.examples import Examples, Pieces
@@ -28,6 +29,8 @@ from steadytune.pretraining.settings import Settings
 from steadytune.pretraining.text import find_corpus, prepare
 from steadytune.pretraining.text_examples import RESTATED, TextExamples
 from steadytune.schema import check, read_yaml
+from steadytune.store.inventory import pretraining_inputs
+from steadytune.store.receipt import verify
 from steadytune.streams import derive
 from steadytune.suite.cell import canonical_digest
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
@@ -67,10 +70,11 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
         SteadyTuneError: a wrong config file, or no such corpus.
     """
     settings = check(Settings, read_yaml(config), config)
-    work = output.with_name(f".{output.name}.partial")
+    work, made_from = output.with_name(f".{output.name}.partial"), pretraining_inputs(config, store)
     kind: type[TextExamples | SentenceExamples]
     if isinstance(settings.corpus, str):
-        corpus, kind = store / "datasets" / settings.corpus / "train-00000-of-00001.parquet", SentenceExamples
+        verify(dataset_folder(store, settings.corpus))
+        corpus, kind = dataset_folder(store, settings.corpus) / "train-00000-of-00001.parquet", SentenceExamples
         text, tokenizer = read_sentences(corpus, settings.vocabulary, settings.max_tokens)
     else:
         corpus, kind = find_corpus(settings.corpus.file), TextExamples
@@ -91,7 +95,7 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
     held_out = kind(text, pieces, seed=derive(settings.seed, "held-out"), documents=slice(documents, None))
     training = Training(model, train, held_out, settings, minutes, device)
     state = training.fit(work / "checkpoint.safetensors", canonical_digest([vocabulary, sha256(corpus)]))
-    export(work, output, model, tokenizer, settings, COLUMNS, state)
+    export(work, output, model, tokenizer, settings, COLUMNS, state, made_from)
     # In no file of the folder: their hashes are part of the fingerprint of every cell that reads the encoder.
     log.info("%s: pretrained in %.0f s", output, state["seconds"])
 

@@ -94,13 +94,12 @@ def commands(results: Results) -> list[tuple[str, str]]:
     config = results.suite.configfile
     known = config is None or config == Path("config", f"{results.name}.yaml")
     suite = shlex.quote(results.name if known else str(config))
-    option = f" --configfile {shlex.quote(str(config))}" if config else ""
     return [
-        ("Run the whole suite; finished cells stay", f"snakemake --cores all{option}"),
+        ("Run the whole suite; finished cells stay", f"steadytune run {suite}"),
         ("Show which cells are fresh, missing or stale, and why", f"steadytune status {suite}"),
         ("Train two recorded cells again and compare", f"steadytune verify {suite} --sample 2"),
         ("Show the verdicts and what they still need", f"steadytune claims {suite}"),
-        ("Train one cell again; RECORD is its path, listed below", f"snakemake --cores 1 --force{option} -- RECORD"),
+        ("Train one cell again; RECORD is its path, listed below", f"steadytune run {suite} -- --force RECORD"),
     ]
 
 

@@ -14,7 +14,7 @@ from steadytune.rendering.latex import to_document
 from steadytune.rendering.macros import to_macros
 from steadytune.rendering.report import build_notebook, build_report, write_figures, write_tables
 from steadytune.results.description import describe
-from steadytune.results.loading import check_current, load_results
+from steadytune.results.loading import load_results
 from steadytune.suite.suite import Suite
 
 
@@ -26,7 +26,6 @@ def render(suite: Suite, what: str, processes: int = 1) -> None:
     if what == "notebook":
         build_notebook(suite.path, notebook_path(suite))
         return
-    check_current(suite)
     results = load_results(results_folder(suite), describe(suite))
     if what == "report":
         build_report(results, report_path(suite), figures_folder(suite))

@@ -10,15 +10,16 @@ import pandas as pd
 from steadytune.cells.freshness import CellStatus, digest, statuses
 from steadytune.cells.record import Record
 from steadytune.evaluation.transfer import headline_metric
-from steadytune.files import parquet_notes, write_parquet
+from steadytune.files import write_parquet
 from steadytune.layout import metrics_path, record_path
+from steadytune.manifests import damage, read_manifest
 from steadytune.schema import check
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
 
-MADE_FROM, AS_RECORDED = "made_from", "as_recorded"
-"""Notes of the table: `freshness.digest` of what it was gathered from, and how that was judged."""
+AS_RECORDED, NOW = "as recorded", "now"
+"""How cells are judged, as the manifest of the table says: a recorded suite is of the code that it names."""
 
 COLUMNS = {
     "suite": "string",
@@ -53,31 +54,33 @@ def collect(suite: Suite, *, as_recorded: bool = False) -> None:
 
     as_recorded: do not compare code and inputs: a recorded suite is of the code that it names.
     """
-    table, made_from = _gather(suite, as_recorded=as_recorded)
-    write_parquet(metrics_path(suite), table, {MADE_FROM: made_from, AS_RECORDED: str(as_recorded)})
+    table = _gather(suite, as_recorded=as_recorded)
+    write_parquet(metrics_path(suite), table)
     states = table.drop_duplicates(["encoder", "method", "task", "seed"])["status"].value_counts()
     log.info("%s: %d cells: %s", suite.name, len(suite.cells), ", ".join(f"{n} {s}" for s, n in states.items()))
 
 
 def gather(suite: Suite) -> pd.DataFrame:
     """What `collect` would write."""
-    return _gather(suite, as_recorded=False)[0]
+    return _gather(suite, as_recorded=False)
 
 
-def _gather(suite: Suite, *, as_recorded: bool) -> tuple[pd.DataFrame, str]:
-    """The table, and the digest of what it is made from."""
+def _gather(suite: Suite, *, as_recorded: bool) -> pd.DataFrame:
     found = statuses(suite, scores=True, as_recorded=as_recorded)
     for status in found:
         if status.state in ("quarantined", "stale"):
             log.warning("%s: %s: %s", status.cell, status.state, status.why)
     rows = [row for status in found for row in _rows(suite, status)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS), digest(found)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def is_current(suite: Suite) -> bool:
-    """Whether `metrics.parquet` was gathered from the records that are there, in the state that they are in."""
-    made = parquet_notes(metrics_path(suite))
-    return made.get(MADE_FROM) == digest(statuses(suite, as_recorded=made.get(AS_RECORDED) == "True"))
+    """Whether `metrics.parquet` is whole and was gathered from the records that are there, as they are now."""
+    if damage(suite, "metrics", [metrics_path(suite)]):
+        return False
+    _, made_from = read_manifest(suite, "metrics")
+    as_recorded = made_from.get("judged") == AS_RECORDED
+    return made_from.get("cells") == digest(statuses(suite, scores=True, as_recorded=as_recorded))
 
 
 def _rows(suite: Suite, found: CellStatus) -> Iterator[dict[str, Any]]:

@@ -41,34 +41,15 @@ COLUMNS = (
 def load_or_empty(suite: Suite) -> Results:
     """A suite's results; empty ones if it has no record.
 
-    If records have not been collected, or have changed since, they are gathered; what is written stays as it is.
+    If records have not been collected, have changed since, or the table is damaged, they are gathered; what is written
+    stays as it is.
     """
-    from steadytune.results.collect import gather
+    from steadytune.results.collect import gather, is_current
 
     if metrics_path(suite).exists():
-        rows = None if _is_readable_and_current(suite) else gather(suite)
+        rows = None if is_current(suite) else gather(suite)
         return load_results(results_folder(suite), describe(suite), rows)
     return empty_results(suite)
-
-
-def check_current(suite: Suite) -> None:
-    """Compare `metrics.parquet` with the records that are there.
-
-    Raises:
-        SteadyTuneError: it is damaged, or was gathered from other records than are there now.
-    """
-    path = metrics_path(suite)
-    if path.exists() and not _is_readable_and_current(suite):
-        raise SteadyTuneError(
-            f"{path}: gathered from other records than are there now; `steadytune run {suite.name}` makes it again"
-        )
-
-
-def _is_readable_and_current(suite: Suite) -> bool:
-    from steadytune.results.collect import is_current
-
-    # The notes of a damaged table may be whole.
-    return read_parquet(metrics_path(suite)) is not None and is_current(suite)
 
 
 def empty_results(suite: Suite) -> Results:

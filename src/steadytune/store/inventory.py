@@ -1,18 +1,20 @@
 """What a suite reads from the store, and whether it is there."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import Kind, staged_folder
 from steadytune.schema import read_yaml
 from steadytune.store.lock import Lock, generated_corpus
-from steadytune.store.receipt import RECEIPT, Receipt, verify
+from steadytune.store.receipt import RECEIPT, read_receipt, receipt_digest, verify
 from steadytune.store.staging import choose, describe, objection
+from steadytune.suite.cell import canonical_digest
 
 if TYPE_CHECKING:
-    from steadytune.suite.file import Sources
     from steadytune.suite.suite import Suite
 
 
@@ -81,16 +83,33 @@ def check_lock(suite: "Suite", lock: Lock) -> None:
                 raise SteadyTuneError(f"{suite.path}: encoders.{name}.{key}: {error}{hint}") from None
 
 
-def outdated(kind: Kind, key: str, receipt: Receipt, lock: Lock, sources: "Sources") -> str:
+def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> str:
     """Why a staged folder is not what the lock pins, whoever staged it; empty if it is.
 
-    What the workflow trains itself, and what the lock has from no source of the suite, is not compared.
+    An encoder that the workflow trains is compared with its settings and its corpus. What the lock has from no source
+    of the suite is not compared.
     """
     try:
-        trained = kind == "models" and lock.pretraining(key) is not None
-        return "" if trained else objection(receipt, choose(kind, key, lock, sources))
+        receipt = read_receipt(folder)
+        config = lock.pretraining(key) if kind == "models" else None
+        if config is None:
+            return objection(receipt, choose(kind, key, lock, suite.sources))
     except SteadyTuneError:
         return ""
+    changed = [
+        name for name, now in pretraining_inputs(config, suite.file.store).items() if now != receipt.made_from.get(name)
+    ]
+    return f"it was pretrained with other {', '.join(changed)} than now" if changed else ""
+
+
+def pretraining_inputs(config: Path, store: Path) -> dict[str, str]:
+    """Digests of what an encoder is pretrained from: its settings, and its corpus if that is staged."""
+    settings = read_yaml(config)
+    found = {"settings": canonical_digest(settings)}
+    if corpus := generated_corpus(settings):
+        with suppress(SteadyTuneError):
+            found[corpus] = receipt_digest(read_receipt(staged_folder(store, "datasets", corpus)))
+    return found
 
 
 def inspect(items: list[Item], suite: "Suite", lock: Lock) -> Iterator[Finding]:
@@ -111,5 +130,8 @@ def _inspect(item: Item, suite: "Suite", lock: Lock) -> Finding:
         receipt = verify(folder)
     except SteadyTuneError as error:
         return Finding(item, "damaged", str(error))
-    reason = "" if item.pretrained else objection(receipt, choose(item.kind, item.key, lock, suite.sources))
+    if item.pretrained:
+        reason = outdated(item.kind, item.key, folder, lock, suite)
+    else:
+        reason = objection(receipt, choose(item.kind, item.key, lock, suite.sources))
     return Finding(item, "outdated", reason) if reason else Finding(item, "ok", describe(receipt))

@@ -6,15 +6,15 @@ Standard library only, because it runs wherever training runs.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
+from steadytune.seals import SEAL, seal_of
+from steadytune.staged import RECEIPT
 
-"""The folders below the store."""
-RECEIPT = "receipt.json"
 BUNDLE = "bundle"
 """What a receipt says if only the maker of a bundle vouches for the files."""
 HOW_TO_STAGE = "`steadytune stage SUITE` stages it (the workflow makes an encoder that the project trains itself)"
@@ -53,6 +53,8 @@ class Receipt:
     lock names, `import` if the user brought the files, `generated` if the lock has no hash of what the project makes,
     or `bundle` if only the maker of a bundle vouches for them."""
     files: Mapping[str, StagedFile]
+    made_from: Mapping[str, str] = field(default_factory=dict)
+    """Of an encoder that the project trains: digests of its settings and its corpus, by name."""
 
     @property
     def bytes(self) -> int:
@@ -76,6 +78,9 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
     value["files"] = {
         name: {key: item for key, item in entry.items() if item is not None} for name, entry in value["files"].items()
     }
+    if not receipt.made_from:
+        del value["made_from"]
+    value[SEAL] = seal_of(value)
     write_text(folder / RECEIPT, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -88,6 +93,9 @@ def read_receipt(folder: Path) -> Receipt:
     path = folder / RECEIPT
     try:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
+        # Stores that were staged before receipts had seals are compared with the lock alone.
+        if value.pop(SEAL, None) not in (None, seal_of(value)):
+            raise ValueError("edited")
         files = {name: StagedFile(**entry) for name, entry in value.pop("files").items()}
         return Receipt(files=files, **value)
     except (FileNotFoundError, NotADirectoryError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError, nearest
+from steadytune.staged import listed_files
 from steadytune.tasks.labels import canonical
 from steadytune.tasks.task import Task
 
@@ -43,8 +44,10 @@ def split_files(task: Task, split: str, store: Path) -> list[Path]:
     """
     folder = store / "datasets" / task.dataset_key
     splits: dict[str, list[Path]] = defaultdict(list)
+    listed = listed_files(folder)
     for path in sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]):
-        splits[split_of(path)].append(path)
+        if listed is None or path.relative_to(folder).as_posix() in listed:
+            splits[split_of(path)].append(path)
     if split not in splits:
         there = f"it has {', '.join(sorted(splits))}" if splits else "nothing is staged there"
         raise SteadyTuneError(f"{folder}: no split '{split}' of task '{task.name}'{nearest(split, splits)}; {there}")

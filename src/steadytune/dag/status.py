@@ -1,0 +1,42 @@
+"""`steadytune status`: what of a suite is fresh, why the rest is not, and what makes it again."""
+
+from collections import Counter
+
+from steadytune.dag.products import Products
+from steadytune.store.receipt import BUNDLE
+from steadytune.suite.suite import Suite
+
+
+def describe(suite: Suite, *, deep: bool = False) -> str:
+    """A line for each cell and product that is not fresh, the counts, and what brings the others up to date."""
+    products = Products(suite, deep=deep)
+    found, made = products.found, products.status()
+    lines = [
+        f"{status.state:<12}{status.cell}{f': {status.why}' if status.why else ''}"
+        for status in found
+        if status.state != "fresh"
+    ]
+    inputs = (item for status in found for item in (status.record or {}).get("inputs", ()))
+    bundled = sorted({item["key"] for item in inputs if item["pinned_by"] == BUNDLE})
+    old = [status for status in made if status.state not in ("fresh", "missing")]
+    lines += [f"{status.state:<12}{status.why}" for status in old]
+    counts = Counter(status.state for status in found)
+    lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if old:
+        lines.append(f"{len(old)} of {len(made)} files or groups of files that are made from cells are not fresh")
+    absent = [status.product.name for status in made if status.state == "missing"]
+    if absent and len(absent) < len(made):
+        lines.append(f"not made yet: {', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}")
+    if bundled:
+        lines.append(f"from a bundle, for which only its maker vouches: {', '.join(bundled)}")
+    causes = {status.cause for status in found}
+    again = f"steadytune run {suite.name}"
+    if counts.keys() & {"missing", "quarantined"} or causes & {"settings", "inputs"}:
+        lines.append(f"`{again}` trains what is missing, damaged, or has other settings or inputs")
+    if any(not status.believed for status in old):
+        lines.append(f"`{again}` makes files again that are damaged or stale")
+    if "code" in causes or any(status.state == "other code" for status in old):
+        lines.append(f"`{again} --stale` also trains what was trained by other code; until then tables mark it")
+    if "unstaged" in causes:
+        lines.append(f"`steadytune stage {suite.name}` brings inputs that are not there to compare")
+    return "\n".join(lines)

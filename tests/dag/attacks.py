@@ -1,0 +1,294 @@
+"""The attacks: each changes files of a finished suite as a person, a disk or a bug would, in its project's folder."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+
+from steadytune.seals import write_sealed
+
+RESULTS = Path("results/mini")
+CELL, OTHER = (RESULTS / f"cells/mini/hype-n/mini-rte@100/seed-{seed}" for seed in (0, 1))
+VANILLA = RESULTS / "cells/mini/vanilla/mini-rte@100/seed-0"
+DATA, ENCODER = Path("store/datasets/steadytune/mini/rte"), Path("store/models/steadytune/mini")
+CONFIG, LOCK, METHOD = Path("config/mini.yaml"), Path("config/lock.yaml"), Path("config/noisy_words.py")
+VARIABILITY = RESULTS / "variability/mini/mini-rte@100.json"
+INSIDE, INSIDE_OTHER = (RESULTS / f"inside/mini/vanilla/mini-rte@100/seed-{seed}.json" for seed in (0, 1))
+BEFORE = RESULTS / "inside/mini/before/mini-rte@100.json"
+MANIFEST = RESULTS / "made/tables.json"
+SPLITS = DATA / "validation-00000-of-00001.parquet", DATA / "train-00000-of-00001.parquet"
+Do = Callable[[], object]
+Change = Callable[[Any], object]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One way to make a suite's numbers false."""
+
+    kind: str
+    """Of file."""
+    name: str
+    do: Do
+    harmless: bool = False
+    """Whether it changes nothing that is read, so that nothing need notice it."""
+
+    @property
+    def hides(self) -> bool:
+        """Whether it is to deceive what is remembered of files."""
+        return "date kept" in self.name
+
+
+ATTACKS: list[Attack] = []
+
+
+def add(kind: str, name: str, do: Do, *, harmless: bool = False) -> None:
+    """Add an attack."""
+    ATTACKS.append(Attack(kind, name, do, harmless))
+
+
+# What is done to a file.
+
+
+def cut(path: Path, share: float = 0.5) -> None:
+    """Keep the first part."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+def flip(path: Path) -> None:
+    """Flip a bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def flip_undated(path: Path) -> None:
+    """The same, and give the file the date that it had."""
+    before = path.stat()
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def swap(one: Path, other: Path) -> None:
+    """Exchange two files or folders."""
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace a text that is there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path}: {old}"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def edit(path: Path, change: Change) -> None:
+    """Change a JSON file by a function."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+
+def reseal(path: Path, change: Change) -> None:
+    """Change a sealed file as somebody who knows how seals are made."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    value.pop("seal", None)
+    write_sealed(path, value)
+
+
+def edit_yaml(path: Path, change: Change) -> None:
+    """Change a YAML file by a function."""
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
+
+
+def edit_parquet(path: Path, column: str, change: Callable[[Any], Any]) -> None:
+    """Write a table again with another column, and all that its file said of itself."""
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, change(table[column])), path)
+
+
+def edit_number(path: Path) -> None:
+    """Another digit in the middle of a text."""
+    text = path.read_text(encoding="utf-8")
+    at = next(i for i in range(len(text) // 2, len(text)) if text[i].isdigit())
+    path.write_text(text[:at] + str((int(text[at]) + 5) % 10) + text[at + 1 :], encoding="utf-8")
+
+
+def delete(path: Path) -> None:
+    """Remove a file or a folder."""
+    (shutil.rmtree if path.is_dir() else Path.unlink)(path)
+
+
+def every_way(kind: str, path: Path, change: Change | None = None) -> None:
+    """Cut, empty, flip, delete and rename a file; edit it if it is JSON."""
+    add(kind, "cut in half", partial(cut, path))
+    add(kind, "emptied", partial(cut, path, 0))
+    add(kind, "one bit flipped", partial(flip, path))
+    add(kind, "one bit flipped, its date kept", partial(flip_undated, path))
+    add(kind, "deleted", partial(delete, path))
+    add(kind, "renamed", lambda: path.rename(path.with_name(f"{path.name}.old")))
+    if change:
+        add(kind, "a value edited", partial(edit, path, change))
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# Cells.
+
+
+def better(record: dict[str, Any]) -> None:
+    """A score of a record, raised."""
+    metrics = record["evaluations"][0]["metrics"]
+    metrics[next(iter(metrics))] = 0.9575
+
+
+def copy_cell() -> None:
+    """Another seed's cell, its seed edited and sealed again."""
+    shutil.rmtree(OTHER)
+    shutil.copytree(CELL, OTHER)
+    reseal(OTHER / "record.json", lambda record: record["spec"].update(seed=1))
+
+
+def forge_predictions() -> None:
+    """Another seed's predictions, and a record that says so."""
+    shutil.copy(OTHER / "predictions.parquet", CELL / "predictions.parquet")
+    found = digest(CELL / "predictions.parquet")
+    reseal(CELL / "record.json", lambda record: record["files"].update({"predictions.parquet": found}))
+
+
+def resealed(name: str, change: Change) -> None:
+    """Add an attack on a record that is sealed again."""
+    add("record", f"{name}, sealed again", partial(reseal, CELL / "record.json", change))
+
+
+every_way("record", CELL / "record.json", better)
+resealed("a metric edited", better)
+resealed("a status edited", lambda record: record.update(status="diverged"))
+resealed("an evaluation set taken out", lambda record: record["evaluations"].pop())
+resealed("another learning rate in its spec", lambda record: record["spec"]["protocol"].update(learning_rate=7e-5))
+resealed("another fingerprint", lambda record: record.update(fingerprint="0" * 64))
+add("record", "a key of its spec renamed", lambda: replace(CELL / "record.json", '"method"', '"methud"'))
+add("record", "swapped with another seed's", lambda: swap(CELL / "record.json", OTHER / "record.json"))
+add("record", "its date alone changed", lambda: os.utime(CELL / "record.json", (1, 1)), harmless=True)
+every_way("predictions", CELL / "predictions.parquet")
+add("predictions", "answers edited",
+    lambda: edit_parquet(CELL / "predictions.parquet", "prediction", partial(pc.subtract, 1)))  # fmt: skip
+add("predictions", "swapped with another seed's",
+    lambda: swap(CELL / "predictions.parquet", OTHER / "predictions.parquet"))  # fmt: skip
+add("predictions", "copied from another seed, the record sealed again", forge_predictions)
+every_way("history", CELL / "history.csv")
+add("history", "swapped with another seed's", lambda: swap(CELL / "history.csv", OTHER / "history.csv"))
+add("cell", "moved to another seed", lambda: (shutil.rmtree(OTHER), CELL.rename(OTHER)))
+add("cell", "copied to another seed, its seed edited and sealed again", copy_cell)
+add("cell", "swapped with another seed", lambda: swap(CELL, OTHER))
+add("cell", "swapped with another method", lambda: swap(CELL, VANILLA))
+add("cell", "deleted", lambda: delete(CELL))
+
+# Inputs.
+
+
+def forge_encoder() -> None:
+    """Other weights, with a receipt of them."""
+    flip(ENCODER / "model.safetensors")
+    found = digest(ENCODER / "model.safetensors")
+    reseal(ENCODER / "receipt.json", lambda receipt: receipt["files"]["model.safetensors"].update(sha256=found))
+
+
+def forge_data() -> None:
+    """Other labels, with a receipt of them."""
+    edit_parquet(SPLITS[0], "label", partial(pc.subtract, 1))
+    found = {"sha256": digest(SPLITS[0]), "bytes": SPLITS[0].stat().st_size}
+    reseal(DATA / "receipt.json", lambda receipt: receipt["files"][SPLITS[0].name].update(found))
+
+
+def add_shard() -> None:
+    """A file that names a split, beside those of the receipt."""
+    (DATA / "validation").mkdir()
+    shutil.copy(SPLITS[0], DATA / "validation/0000.parquet")
+
+
+def other_pin(lock: dict[str, Any]) -> None:
+    """Another hash of rows."""
+    files = lock["datasets"]["steadytune/mini/rte"]["generated"]["files"]
+    files[next(iter(files))]["rows_sha256"] = "0" * 64
+
+
+every_way("data's receipt", DATA / "receipt.json", lambda receipt: receipt.update(pinned_by="nobody"))
+every_way("encoder's receipt", ENCODER / "receipt.json", lambda receipt: receipt.update(pinned_by="nobody"))
+every_way("data", SPLITS[0])
+add("data", "labels edited", lambda: edit_parquet(SPLITS[0], "label", partial(pc.subtract, 1)))
+add("data", "labels edited, and the receipt", forge_data)
+add("data", "training and evaluation swapped", lambda: swap(*SPLITS))
+add("data", "another shard laid beside", add_shard, harmless=True)
+add("data", "its date alone changed", lambda: os.utime(SPLITS[0], (1, 1)), harmless=True)
+every_way("encoder", ENCODER / "model.safetensors")
+add("encoder", "a setting edited", lambda: edit(ENCODER / "config.json", lambda c: c.update(hidden_act="relu")))
+add("encoder", "words of the tokenizer removed", lambda: cut(ENCODER / "tokenizer.json", 0.9))
+add("encoder", "weights edited, and the receipt", forge_encoder)
+add("encoder", "tokens laid beside", lambda: (ENCODER / "added_tokens.json").write_text('{"the": 7}'), harmless=True)
+add("lock", "another pin of a data set", lambda: edit_yaml(LOCK, other_pin))
+add("lock", "cut in half", lambda: cut(LOCK))
+
+# What is measured and gathered.
+
+every_way("variability", VARIABILITY, lambda found: found.update(best_layer=1 + found["best_layer"] % 2))
+every_way("inside", INSIDE, lambda found: found["nu"].reverse())
+every_way("inside's arrays", INSIDE.with_suffix(".npz"))
+add("inside", "swapped with another seed's", lambda: swap(INSIDE, INSIDE_OTHER))
+add("inside's arrays", "swapped with another seed's",
+    lambda: swap(INSIDE.with_suffix(".npz"), INSIDE_OTHER.with_suffix(".npz")))  # fmt: skip
+every_way("inside, before", BEFORE, lambda found: found["nu"].reverse())
+for gathered in ("metrics.parquet", "inside.parquet", "analysis/calibration.parquet"):
+    every_way(gathered, RESULTS / gathered)
+    add(gathered, "numbers edited, notes kept",
+        partial(edit_parquet, RESULTS / gathered, "value", partial(pc.multiply, 1.1)))  # fmt: skip
+every_way("claims.json", RESULTS / "analysis/claims.json", lambda found: found["claims"][0].update(reason="It is so."))
+
+# What is rendered.
+
+for rendered in ("tables/main.csv", "tables/main.tex", "tables.tex", "macros.tex", "figures/seed-spread.svg",
+                 "report.html"):  # fmt: skip
+    every_way(rendered, RESULTS / rendered)
+    add(rendered, "a number edited", partial(edit_number, RESULTS / rendered))
+add("tables", "two swapped", lambda: swap(RESULTS / "tables/main.csv", RESULTS / "tables/claims.csv"))
+add("figures", "two swapped", lambda: swap(RESULTS / "figures/seed-spread.svg", RESULTS / "figures/layer-drift.svg"))
+add("figures", "all deleted", lambda: delete(RESULTS / "figures"))
+add("report.html", "its date alone changed", lambda: os.utime(RESULTS / "report.html", (1, 1)), harmless=True)
+every_way("manifest", MANIFEST, lambda found: found["made_from"].update(code="0"))
+add("manifest", "swapped with another", lambda: swap(MANIFEST, RESULTS / "made/figures.json"))
+add("manifest", "all deleted", lambda: delete(RESULTS / "made"))
+
+# What people write.
+
+add("suite", "another learning rate", lambda: edit_yaml(CONFIG, lambda s: s["protocol"].update(learning_rate=7e-5)))
+add("suite", "a third seed", lambda: edit_yaml(CONFIG, lambda s: s["grid"][0].update(seeds=3)))
+add("suite", "another title", lambda: edit_yaml(CONFIG, lambda s: s.update(title="Another")))
+add("suite", "claims taken out", lambda: edit_yaml(CONFIG, lambda s: (s.pop("claims"), s["tables"].remove("claims"))))
+add("suite", "inside taken out", lambda: edit_yaml(CONFIG, lambda s: (s.pop("inside"), s["figures"].pop())))
+add("suite", "a table more", lambda: edit_yaml(CONFIG, lambda s: s["tables"].append("coverage")))
+add("suite", "a second file of its name", lambda: shutil.copy(CONFIG, "config/copy.yaml"))
+add("suite", "cut", lambda: cut(CONFIG, 0.9))
+add("claim file", "a margin edited", lambda: replace(Path("config/claims/mini.yaml"), "margin: 2.0", "margin: 0.1"))
+add("pretraining's settings", "another seed",
+    lambda: edit_yaml(Path("config/encoders/mini.yaml"), lambda s: s.update(seed=s.get("seed", 0) + 1)))  # fmt: skip
+# Last, because a process that has read a method's file keeps what it read.
+add("method file", "a default edited", lambda: replace(METHOD, "setting(5.0", "setting(50.0"))
+add("method file", "its code edited", lambda: replace(METHOD, "uniform_(-1, 1", "uniform_(-9, 9"))
