@@ -124,7 +124,8 @@ class LogHandler(LogHandlerBase):
             waiting = planned - self.finished[rule]
             if waiting and not self.finished[rule]:
                 # Rules of one or two jobs (collect, tables, report) are short; of the many-celled one we must know.
-                if planned > 2:
+                # Nor do we while one runs for the first time: a pretraining takes minutes.
+                if planned > 2 or rule in {self.names.get(job, ("", ""))[0] for job in self.started}:
                     return None
                 continue
             rest += waiting * self.seconds[rule] / max(1, self.finished[rule])

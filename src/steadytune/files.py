@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+MODE = 0o666 & ~_UMASK
+"""Of new files, as the user's umask has it."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?")
 
 
@@ -35,6 +39,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
+        # safetensors makes files for their owner alone.
+        temporary.chmod(MODE)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)

@@ -4,14 +4,22 @@ The file of a lock is never removed. Who waited for a file that is gone would ho
 the next process would make the file anew and take that.
 """
 
+import errno
 import fcntl
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
+from steadytune.errors import SteadyTuneError
+
 log = logging.getLogger(__name__)
+
+
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+"""What flock answers on a file system without locks."""
 
 
 @contextmanager
@@ -51,6 +59,10 @@ def take(path: Path, *, shared: bool = False, wait: bool = True, said: str = "")
             if said:
                 log.info(said)
             fcntl.flock(descriptor, how)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            _warn(str(path.parent))
     except BaseException:
         os.close(descriptor)
         raise
@@ -61,20 +73,42 @@ def is_held(path: Path) -> bool:
     """Whether a process holds a lock alone; nothing is made or changed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return False
     try:
         # Shared, so that two who ask at once do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        _warn(str(path.parent))
     finally:
         os.close(descriptor)
     return False
 
 
+@cache
+def _warn(folder: str) -> None:
+    """Say once that a folder's file system has no locks: Lustre and some NFS mounts are set up so."""
+    log.warning("%s: its file system has no locks (flock): start one run at a time, on one machine", folder)
+
+
 def _open(path: Path) -> int:
-    """Open a lock's file, whoever made it."""
+    """Open a lock's file, whoever made it.
+
+    Raises:
+        SteadyTuneError: something else is in its place.
+    """
+    for folder in (path.parent, *path.parent.parents):
+        if folder.is_symlink() and not folder.exists():
+            raise SteadyTuneError(f"{folder}: a link to nothing where a folder with locks belongs: remove it")
+        if folder.exists() and not folder.is_dir():
+            raise SteadyTuneError(f"{folder}: a file where a folder with locks belongs: remove it")
+    if (path.is_symlink() and not path.exists()) or path.is_dir():
+        what = "a folder" if path.is_dir() else "a link to nothing"
+        raise SteadyTuneError(f"{path}: {what} where a lock belongs: remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with suppress(FileNotFoundError):

@@ -1,11 +1,14 @@
 """Locks between processes: who holds one, who waits, and what is left when a holder ends or is killed."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from steadytune.errors import SteadyTuneError
+from steadytune.files import atomic_path
 from steadytune.locks import hold, is_held, take
 
 HOLD = """
@@ -106,3 +109,47 @@ def test_a_lock_that_is_not_got_leaves_no_open_file(path):
         with pytest.raises(BlockingIOError):
             take(path, wait=False)
         assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to nothing", "file"])
+def test_something_else_in_the_place_of_a_lock(tmp_path, kind):
+    path = tmp_path / "locks/a.lock"
+    if kind == "folder":
+        path.mkdir(parents=True)
+    elif kind == "file":
+        path.parent.write_text("")
+    else:
+        path.parent.mkdir()
+        path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SteadyTuneError, match="locks"):
+        take(path)
+    assert not is_held(path)
+
+
+def test_link_to_nothing_in_the_place_of_the_folder_of_locks(tmp_path):
+    (tmp_path / "locks").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SteadyTuneError, match="locks"):
+        take(tmp_path / "locks/a.lock")
+    assert not is_held(tmp_path / "locks/a.lock")
+
+
+def test_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog):
+    def refuse(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    for name in ("a", "b"):
+        with hold(tmp_path / f"{name}.lock"):
+            assert not is_held(tmp_path / f"{name}.lock")
+    assert len([message for message in caplog.messages if str(tmp_path) in message]) == 1
+
+
+def test_files_have_the_modes_of_the_umask(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({}, tmp_path / "plain.safetensors")
+    with atomic_path(tmp_path / "a.safetensors") as temporary:
+        save_file({}, temporary)
+        temporary.chmod(0o600)
+    (tmp_path / "by-hand").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "by-hand").stat().st_mode

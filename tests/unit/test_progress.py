@@ -44,6 +44,16 @@ def test_the_line_names_what_runs_and_estimates_the_rest(handler, capsys):
     assert last_line(capsys) == "[1/5] finetune mini/1, about 1 min 30 s left"
 
 
+def test_nothing_is_said_of_the_rest_while_a_rule_runs_for_the_first_time(handler, capsys):
+    tell(handler, LogEvent.RUN_INFO, stats={"stage": 2, "pretrain": 1, "total": 3})
+    for job in (1, 2):
+        start(handler, job, "stage")
+        handler.pass_time(1)
+        tell(handler, LogEvent.JOB_FINISHED, job_id=job)
+    start(handler, 3, "pretrain", key="mini")
+    assert last_line(capsys) == "[2/3] pretrain mini"
+
+
 def test_two_at_a_time_take_half_as_long(handler, capsys):
     tell(handler, LogEvent.RUN_INFO, stats={"finetune": 6, "total": 6})
     start(handler, 1, "finetune")

@@ -4,6 +4,7 @@ import select
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -41,6 +42,7 @@ def commands(monkeypatch):
         "repair",
         SimpleNamespace(
             restage=lambda suite, dry: {},
+            unstaged=lambda suite: [],
             set_aside=lambda *_, **__: None,
             clear_leftovers=lambda suite: None,
         ),
@@ -50,7 +52,9 @@ def commands(monkeypatch):
     return given
 
 
-SUITE = SimpleNamespace(path="demo.yaml", name="demo", cells=())
+SUITE = SimpleNamespace(
+    path="demo.yaml", name="demo", cells=(), results=Path("results/demo"), file=SimpleNamespace(store=Path("store"))
+)
 
 
 def in_background(said, line):
@@ -101,3 +105,25 @@ def test_a_snakemake_of_a_run_takes_no_lock_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv(runner.HELD, "1")
     with hold(runner.BY_HAND):
         runner.share_folder()
+
+
+def test_inputs_come_first_and_by_one_run_at_a_time(commands, monkeypatch):
+    missing = [Path("store/models/a/b/receipt.json")]
+    monkeypatch.setattr(runner.repair, "unstaged", lambda suite: missing)
+    assert runner.run(SUITE, "1", ("--quiet",)) == 0
+    assert commands[0][-3:] == ["--quiet", "--", str(missing[0])] and commands[1][-1] == "--quiet"
+    commands.clear()
+    with hold(Path("store/.locks/inputs.lock")):
+        thread = threading.Thread(target=runner.run, args=(SUITE, "1", ()), daemon=True)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive() and not commands
+        missing.clear()  # the other run has brought it
+    thread.join(10)
+    assert not thread.is_alive() and len(commands) == 1 and "--" not in commands[0]
+
+
+def test_asked_for_files_alone_bring_no_other_inputs(commands, monkeypatch):
+    monkeypatch.setattr(runner.repair, "unstaged", lambda suite: [Path("store/models/a/b/receipt.json")])
+    assert runner.run(SUITE, "1", ("results/demo/metrics.parquet",)) == 0
+    assert len(commands) == 1

@@ -66,6 +66,13 @@ def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
     return trained
 
 
+def unstaged(suite: Suite) -> list[Path]:
+    """The receipts of everything that the suite reads and that is not in the store yet."""
+    items = inventory(suite, suite_lock(suite))
+    paths = (staged_folder(suite.file.store, item.kind, item.key) / RECEIPT for item in items)
+    return [path for path in paths if not path.exists()]
+
+
 def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, dry: bool = False) -> None:
     """Rename the records that cannot be believed, and remove products that are damaged or of other records.
 

@@ -5,13 +5,14 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from steadytune.dag import repair
 from steadytune.dag.supervision import supervise
 from steadytune.layout import SOURCE, project_file
 from steadytune.locks import hold, take
+from steadytune.store.staging import lock_path
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ LOCK = STATE / "steadytune.lock"
 # Shared by every Snakemake that was started by hand, which may be during a run.
 BY_HAND = STATE / "by-hand.lock"
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
+INPUTS = "inputs"
+"""The store's lock that a run holds while it brings what is not staged yet."""
 HELD = "STEADYTUNE_RUN"
 """Set in the environment of a Snakemake that `steadytune run` has started."""
 
@@ -63,11 +66,30 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
             repair.set_aside(suite, arguments, code=stale, dry=dry)
             if not dry:
                 repair.clear_leftovers(suite)
+        status, stopped = _bring_inputs(suite, command, arguments, environment, lock)
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
-        status, stopped = supervise([*command, *arguments], environment, lock)
+        if not stopped:
+            status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:
         log.info("stopped; `steadytune run %s` resumes", shlex.quote(str(suite.path)))
     return status
+
+
+def _bring_inputs(
+    suite: Suite, command: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str], lock: int
+) -> tuple[int, bool]:
+    """Stage and pretrain what is not in the store yet, one run at a time; what `supervise` returns.
+
+    If a job ends early, Snakemake deletes what it was to make: waiting inside a job for another run would take away
+    what that run has made meanwhile.
+    """
+    named = any(part.startswith((str(suite.results), str(suite.file.store))) for part in arguments)
+    if named or DRY_RUN.intersection(arguments) or not repair.unstaged(suite):
+        return 0, False
+    with hold(lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
+        missing = repair.unstaged(suite)
+        options = arguments[: list(arguments).index("--")] if "--" in arguments else arguments
+        return supervise([*command, *options, "--", *map(str, missing)], environment, lock) if missing else (0, False)
 
 
 def share_folder() -> None:
