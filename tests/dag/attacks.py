@@ -125,7 +125,8 @@ def edit_parquet(path: Path, column: str, change: Callable[[Any], Any]) -> None:
 def edit_number(path: Path) -> None:
     """Another digit in the middle of a text."""
     text = path.read_text(encoding="utf-8")
-    at = next(i for i in range(len(text) // 2, len(text)) if text[i].isdigit())
+    middle = len(text) // 2
+    at = next(i for i in [*range(middle, len(text)), *range(middle)] if text[i].isdigit())
     path.write_text(text[:at] + str((int(text[at]) + 5) % 10) + text[at + 1 :], encoding="utf-8")
 
 
@@ -264,8 +265,7 @@ every_way("claims.json", RESULTS / "analysis/claims.json", lambda found: found["
 
 # What is rendered.
 
-for rendered in ("tables/main.csv", "tables/main.tex", "tables.tex", "macros.tex", "figures/seed-spread.svg",
-                 "report.html"):  # fmt: skip
+for rendered in ("tables/main.csv", "macros.tex", "figures/seed-spread.svg", "report.html"):
     every_way(rendered, RESULTS / rendered)
     add(rendered, "a number edited", partial(edit_number, RESULTS / rendered))
 add("tables", "two swapped", lambda: swap(RESULTS / "tables/main.csv", RESULTS / "tables/claims.csv"))

@@ -1,0 +1,77 @@
+"""What is read is what was written: receipts, unlisted files, manifests, one suite's results."""
+
+import json
+import shutil
+
+import pytest
+from test_run_cell import suite  # noqa: F401 (a fixture)
+
+from steadytune.cells.freshness import statuses
+from steadytune.dag.checks import check_outputs
+from steadytune.encoders.loading import load_tokenizer
+from steadytune.errors import SteadyTuneError
+from steadytune.files import write_text
+from steadytune.manifests import damage, write_manifest
+from steadytune.store.receipt import Receipt, measure_all, read_receipt, verify, write_receipt
+from steadytune.suite.loading import load_suite
+from steadytune.tasks.reading import split_files
+
+DATA, ENCODER = "datasets/nyu-mll/glue/cola", "models/a/tiny"
+
+
+def test_files_beside_those_of_a_receipt_are_not_read(suite):  # noqa: F811
+    store = suite.file.store
+    folder, task = store / ENCODER, suite.task("cola")
+    words, files = len(load_tokenizer(folder)), split_files(task, "train", store)
+    (folder / "added_tokens.json").write_text('{"zyzzyva": 3}')
+    (folder / "special_tokens_map.json").write_text('{"additional_special_tokens": ["zyzzyva"]}')
+    (store / DATA / "train").mkdir()
+    shutil.copy(files[0], store / DATA / "train/0000.parquet")
+    assert len(load_tokenizer(folder)) == words
+    assert split_files(task, "train", store) == files
+    verify(folder)
+
+
+def test_an_edited_receipt_is_damaged(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    write_receipt(tmp_path, Receipt("local", "a test", None, "lock", measure_all(tmp_path, ["a.txt"])))
+    path = tmp_path / "receipt.json"
+    assert read_receipt(tmp_path).origin == "a test"
+    path.write_text(path.read_text().replace("a test", "another"))
+    with pytest.raises(SteadyTuneError, match="damaged receipt"):
+        read_receipt(tmp_path)
+
+
+def test_damaged_inputs_are_told_by_status(suite):  # noqa: F811
+    path = next((suite.file.store / DATA).glob("*.parquet"))
+    from steadytune.cells.run import run_cell
+
+    run_cell(suite, suite.cells[0])
+    assert statuses(suite)[0].state == "fresh"
+    path.write_bytes(path.read_bytes() + b"x")
+    found = statuses(suite)[0]
+    assert (found.state, found.cause) == ("stale", "unstaged")
+    assert path.name in found.why
+
+
+def test_two_files_with_one_suite_are_refused(suite, tmp_path):  # noqa: F811
+    check_outputs(suite)
+    shutil.copy(suite.path, tmp_path / "copy.yaml")
+    with pytest.raises(SteadyTuneError, match=r"demo\.yaml.*copy\.yaml has the same name"):
+        check_outputs(load_suite(suite.path))
+
+
+def test_a_manifest_tells_edited_missing_and_unknown_files(tmp_path):
+    one, two = tmp_path / "tables/a.csv", tmp_path / "tables/b.csv"
+    for path in (one, two):
+        write_text(path, path.name)
+    assert "nothing says" in damage(tmp_path, "tables", [one])
+    write_manifest(tmp_path, "tables", [one, two], {})
+    assert damage(tmp_path, "tables", [one, two]) == ""
+    one.write_text("b.csv")
+    assert str(one) in damage(tmp_path, "tables", [one, two])
+    one.unlink()
+    assert "missing" in damage(tmp_path, "tables", [one, two])
+    path = tmp_path / "made/tables.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"made_from": {"code": "0"}}))
+    assert "damaged" in damage(tmp_path, "tables", [two])
