@@ -112,7 +112,7 @@ def test_what_is_no_file_of_claims_is_said_in_one_line(tmp_path, text, said):
 
 
 def test_the_file_that_the_page_shows_is_one(project, tmp_path):
-    (shown,) = re.findall(r"^## Adding one\n.*?^```yaml\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    (shown,) = re.findall(r"^## Add a claim\n.*?^```yaml\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
     path = tmp_path / "mine.yaml"
     path.write_text(shown)
     (claim,) = load_claims(path)
@@ -121,7 +121,7 @@ def test_the_file_that_the_page_shows_is_one(project, tmp_path):
 
 def test_the_page_describes_every_key_and_statistic(project):
     kinds = get_args(get_args(Claim)[0])
-    tables = PAGE.read_text().partition("## What a claim says")[2].partition("## How it is judged")[0]
+    tables = PAGE.read_text().partition("## What a claim says")[2].partition("## What is ours")[0]
     described = set(re.findall(r"`([\w-]+)`", tables))
     assert described >= {key for kind in (ClaimFile, *kinds) for key in kind.model_fields}
     assert described >= {get_args(kind.model_fields["statistic"].annotation)[0] for kind in kinds}
