@@ -16,6 +16,7 @@ import hourly
 import methods
 import prefix
 import rendering
+import scale
 import training
 import variability
 from measuring import HEAD, Row, machine, write
@@ -35,6 +36,10 @@ SECTIONS: dict[str, Callable[[int, int], list[Row]]] = {
     "rendering": lambda rounds, threads: rendering.measure(rounds),
     "dag": lambda rounds, threads: dag.measure(rounds),
 }
+ON_REQUEST: dict[str, Callable[[int, int], list[Row]]] = {
+    # Minutes, most of them for 10,000 records.
+    "scale": lambda rounds, threads: scale.measure(10_000),
+}
 BEGIN, END = "<!-- table of `make bench` -->\n", "<!-- end of table -->\n"
 
 
@@ -47,12 +52,13 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table into this page, in place of the one that it has")
     options = parser.parse_args()
     chosen = options.sections.split(",")
-    if unknown := set(chosen) - set(SECTIONS):
-        parser.error(f"no section '{min(unknown)}'; expected some of {', '.join(SECTIONS)}")
+    sections = SECTIONS | ON_REQUEST
+    if unknown := set(chosen) - set(sections):
+        parser.error(f"no section '{min(unknown)}'; expected some of {', '.join(sections)}")
     first = machine()
     write(first)
     write(f"texts and encoder: {os.environ.get(STORE_VARIABLE, 'drawn')}")
-    rows = [row for name in chosen for row in SECTIONS[name](options.rounds, options.threads)]
+    rows = [row for name in chosen for row in sections[name](options.rounds, options.threads)]
     lines = "\n".join(map(str, [*HEAD, *rows]))
     table = f"\n{lines}\n\n{first}; {options.rounds} rounds, {options.threads} threads.\n"
     write(table)

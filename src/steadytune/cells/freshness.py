@@ -28,6 +28,7 @@ from steadytune.layout import (
     running_path,
     staged_folder,
 )
+from steadytune.lean import Lean
 from steadytune.locks import is_held
 from steadytune.store.inventory import outdated
 from steadytune.store.lock import Lock, load_lock
@@ -131,6 +132,7 @@ class _Judge:
         self.inputs = InputCheck(suite, load_lock(project_file(LOCK)), deep=deep)
         self.staged = cache(self._staged)
         self.judge = cache(self._judge)
+        self.lean = Lean()
 
     def _judge(self, cell: Cell) -> CellStatus:
         path, folder = record_path(self.suite, cell), cell_folder(self.suite, cell)
@@ -145,7 +147,7 @@ class _Judge:
         if damage := self._damage(cell, path, folder):
             return CellStatus(cell, "quarantined", damage)
         # What is whole was checked against the schema when it was found to be.
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = self.lean.read(path.read_text(encoding="utf-8"))
         spec = self.suite.spec(cell)
         for why in differences(spec.to_dict(), record["spec"]):
             # The code of a recorded suite did not have settings that are new since; no prediction depends on the other.

@@ -4,7 +4,6 @@ Scores are in points (metric x 100): see `Score.in_points`.
 """
 
 import csv
-import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.layout import history_path, record_path
+from steadytune.lean import Lean
 from steadytune.results.description import Description
 from steadytune.results.scores import ABSENT, Score
 from steadytune.results.variability import Variability
@@ -145,19 +145,15 @@ class Results:
         return {}
 
     @cached_property
-    def _parts(self) -> dict[str, Any]:
-        return {}
+    def _lean(self) -> Lean:
+        return Lean()
 
     def _read_record(self, path: Path) -> dict[str, Any]:
-        """A record; what cells have in common is held once, because a page asks for every record several times."""
+        """A record; held, because a page asks for every record several times."""
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            return self._lean.read(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return {}
-        for key in ("environment", "inputs", "usage", "memory"):
-            if key in record:
-                record[key] = self._parts.setdefault(json.dumps(record[key]), record[key])
-        return record
 
     def history(self, encoder: str, method: str, task: str, seed: int) -> dict[str, list[tuple[float, float]]]:
         """A cell's curves: column of `history.csv` -> (epoch, finite value), the last one logged in each epoch."""
