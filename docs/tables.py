@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EMPTY = re.compile(r"\| (?!.*\d ±)(.*no score|.*average \| – \| – \| – )|- Missing: ")
 PAGES = ("docs/*.md", "published/encoders/*/README.md")
 TABLE = re.compile(
-    r"(<!-- table (?P<suite>\S+) (?P<name>\S+) -->\n)(?:(?!<!-- table).)*?(<!-- end of table -->)", re.DOTALL
+    r"(<!-- table (?P<suite>(?!of )\S+) (?P<name>\S+) -->\n)(?:(?!<!-- table).)*?(<!-- end of table -->)", re.DOTALL
 )
 
 

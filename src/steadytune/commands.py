@@ -226,8 +226,9 @@ def collect(options: argparse.Namespace) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names."""
+    from steadytune.claims.comparisons import judge_all
     from steadytune.claims.judged import Verdicts, load_earlier, write_verdicts
-    from steadytune.claims.verdicts import judge_all, missing_of
+    from steadytune.claims.verdicts import missing_of
     from steadytune.dag.products import Products, making
     from steadytune.layout import results_folder
     from steadytune.rendering.claims import to_text
@@ -253,7 +254,7 @@ def claims(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Compare two methods of a suite: on average over their tasks, and task by task."""
-    from steadytune.claims.verdicts import compare, pair
+    from steadytune.claims.comparisons import compare, pair
     from steadytune.rendering.comparisons import compared_text
     from steadytune.results.loading import load_or_empty
 

@@ -11,8 +11,8 @@ from synthetic import Grid
 from worlds import TASKS, noise, shifted, values
 
 from steadytune import cli
+from steadytune.claims.comparisons import compare, judge_all, pair
 from steadytune.claims.judged import Verdicts, write_verdicts
-from steadytune.claims.verdicts import compare, judge_all, pair
 from steadytune.layout import claims_path
 from steadytune.rendering.tables import make_table
 from steadytune.results.description import describe

@@ -15,8 +15,8 @@ import yaml
 from synthetic import Grid, mark_current
 from test_run_cell import write_encoder
 
+from steadytune.claims.comparisons import judge_all
 from steadytune.claims.judged import Verdicts
-from steadytune.claims.verdicts import judge_all
 from steadytune.cli import main
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError

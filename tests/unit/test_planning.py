@@ -15,8 +15,8 @@ from worlds import TASKS, shifted
 from worlds import claim as claim_of_hype_n
 
 from steadytune.claims.claim import Difference, Spread
+from steadytune.claims.comparisons import judge_all
 from steadytune.claims.judged import Verdicts
-from steadytune.claims.verdicts import judge_all
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.budget import Requirement, choose, fewest_seeds

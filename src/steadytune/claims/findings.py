@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -18,7 +17,6 @@ from scipy import stats
 from steadytune.claims import power
 from steadytune.claims import significance as tests
 from steadytune.claims.claim import (
-    ALPHA,
     Claim,
     Comparison,
     Cost,
@@ -29,6 +27,7 @@ from steadytune.claims.claim import (
     NotWorse,
     Spread,
 )
+from steadytune.claims.differences import difference_p, doubled
 from steadytune.claims.evidence import Evidence, Test
 from steadytune.claims.judged import Finding, Interval, Unit
 from steadytune.claims.statistics import cautious_mean, mean_of_tasks, spread_interval, spread_ratio, stratified_mean
@@ -136,49 +135,8 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
         needs_range=needs_range,
         detectable=bound + detectable,
         # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
-        smallest_p=_doubled(tests.sign_flips(np.abs(differences))),
+        smallest_p=doubled(tests.sign_flips(np.abs(differences))),
         e_value=tests.e_value(gains - bound),
-    )
-
-
-class PValues(NamedTuple):
-    """Of a difference: what `Finding` has, each a number, or an array of studies."""
-
-    for_it: Any
-    against: Any
-    size: Any
-    worse: Any
-    by_mean: Any
-    """Whether the t test of the mean speaks at 0.05, and the claim's own test does not."""
-
-
-def difference_p(
-    test: tests.OneSided, gains: np.ndarray, size: float, bound: float, *, interim: bool, either: bool
-) -> PValues:
-    """The p-values of a difference.
-
-    Sign flips ask whether the two sides can be told apart at all: they miss a plain mean of tasks that disagree, which
-    a t test sees. It speaks against a claim, and, if the claim has no direction, for it.
-
-    Args:
-        test: the claim's own.
-        gains: differences on the claimed side, or on the observed one, (..., tasks, pairs).
-        size: the claimed one.
-        bound: what the claim is to exceed.
-        interim: whether p-values have to hold however often one looks; the t test's do not.
-        either: whether the claim has no direction.
-    """
-    own, against = _doubled(test(gains - bound)), _doubled(test(bound - gains))
-    mean = cautious_mean(gains - bound)
-    known = np.nanvar(gains, axis=-1).any(axis=-1) & (not interim)
-    by_mean = np.where(known, _doubled(mean.p if either else 1 - mean.p), 1.0)[()]
-    speaks = (by_mean <= ALPHA) & ((own if either else against) > ALPHA)
-    return PValues(
-        for_it=np.minimum(own, by_mean) if either else own,
-        against=against,
-        size=_doubled(test(size - gains)),
-        worse=1.0 if either else by_mean,
-        by_mean=speaks,
     )
 
 
@@ -208,8 +166,8 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
         interval=tests.inverted(test, differences) if design.interim else estimate.interval(),
         interval_examples=_over_both(differences, design.error),
         favours=bool(abs(effect) < margin if both else effect > -margin),
-        p=_doubled(max(low, high) if both else low),
-        p_against=_doubled(min(too_low, too_high) if both else too_low),
+        p=doubled(max(low, high) if both else low),
+        p_against=doubled(min(too_low, too_high) if both else too_low),
         needs=needs,
         needs_range=needs_range,
         detectable=detectable,
@@ -233,8 +191,8 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
         effect=math.exp(estimate.mean),
         interval=(math.exp(low), math.exp(high)),
         favours=bool(estimate.mean <= bound),
-        p=_doubled(test(bound - logs)),
-        p_against=_doubled(test(logs - bound)),
+        p=doubled(test(bound - logs)),
+        p_against=doubled(test(logs - bound)),
         needs=needs,
         needs_range=needs_range,
         detectable=math.exp(reach if bound > 0 else bound - reach),
@@ -248,7 +206,7 @@ def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design
 
     def p(alternative: tests.Alternative, scale: float = 1.0) -> float:
         found = float(tests.brown_forsythe(first / scale, second, alternative))
-        return 1.0 if design.interim else _doubled(found)
+        return 1.0 if design.interim else doubled(found)
 
     return Finding(
         effect=ratio,
@@ -272,11 +230,11 @@ def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
         effect=hits / draws,
         interval=(float(low), float(high)),
         favours=hits / draws >= share,
-        p=_doubled(float(stats.binomtest(hits, draws, share, "greater").pvalue)),
-        p_against=_doubled(float(stats.binomtest(hits, draws, share, "less").pvalue)),
+        p=doubled(float(stats.binomtest(hits, draws, share, "greater").pvalue)),
+        p_against=doubled(float(stats.binomtest(hits, draws, share, "less").pvalue)),
         needs=math.ceil(math.log(alpha / 2) / math.log(share)),
         detectable=float("nan"),
-        smallest_p=_doubled(share**draws),
+        smallest_p=doubled(share**draws),
     )
 
 
@@ -305,7 +263,3 @@ def _variances(differences: np.ndarray) -> np.ndarray:
 
 def _runs(differences: np.ndarray) -> int:
     return int(np.isfinite(differences).sum(axis=1).min())
-
-
-def _doubled(p: Any) -> Any:
-    return np.minimum(1.0, 2 * p)

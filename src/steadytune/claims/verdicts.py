@@ -3,26 +3,24 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from steadytune.claims.claim import ALPHA, POINT, Claim, Comparison, Differs, LayerStability
+from steadytune.claims.claim import ALPHA, Claim, Comparison, LayerStability
 from steadytune.claims.details import details
 from steadytune.claims.evidence import Analysis, Evidence, Test
 from steadytune.claims.examples import Examples
 from steadytune.claims.files import suite_claims
 from steadytune.claims.findings import AGAINST, UNITS, find
-from steadytune.claims.judged import Finding, Judged, Look, Sensitivity, Verdict, Verdicts
+from steadytune.claims.judged import Finding, Judged, Look, Sensitivity, Verdict
 from steadytune.claims.layer_evidence import gather_draws, pairs_of
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
+from steadytune.claims.reasons import command, reason
 from steadytune.claims.significance import holm
-from steadytune.errors import SteadyTuneError, unknown
-from steadytune.layout import project_file
+from steadytune.errors import unknown
 from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
 from steadytune.suite.suite import Suite
-from steadytune.suite.variants import base, stand_for
 
 SENSITIVITY = (
     Analysis("nested selection", rule="nested"),
@@ -54,72 +52,6 @@ def decide(finding: Finding | None, alpha: float) -> Verdict:
     return "inconclusive"
 
 
-def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
-    """The claims of a suite, and each method against the baseline.
-
-    Args:
-        suite: names the claims.
-        results: of its cells.
-        earlier: what was judged before, which tells whether the plan has been extended after a look.
-    """
-    examples = Examples(suite, results.folder)
-    return Verdicts(
-        suite.name,
-        claims=judge(suite, results, earlier.claims, examples),
-        comparisons=compare(suite, results, against_baseline(suite), earlier.comparisons, examples),
-    )
-
-
-def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]:
-    """Each method against the suite's first one, on every encoder that both are planned for."""
-    planned = {(cell.encoder, base(cell.method)): None for cell in suite.cells}
-    methods = list(stand_for(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
-    return tuple(
-        Differs.between(encoder, method, methods[0], margin)
-        for encoder in suite.file.encoders
-        for method in methods[1:]
-        if {(encoder, method), (encoder, methods[0])} <= planned.keys()
-    )
-
-
-def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs, ...]:
-    """Two methods or variants of a suite, on every encoder that has both.
-
-    Raises:
-        SteadyTuneError: an unknown name, or two that no encoder and task have in common.
-    """
-    planned = PairedRuns(suite, empty_results(suite), PRIMARY).planned
-    for name in (first, second):
-        if not any(name == method for _, method, _ in planned):
-            raise unknown("method", name, {method for _, method, _ in planned}, f"suite '{suite.name}'")
-    shared = {
-        encoder: None for encoder, method, task in planned if method == first and (encoder, second, task) in planned
-    }
-    if not shared or first == second:
-        why = "name two that differ" if first == second else "no encoder and task have both"
-        raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
-    return tuple(Differs.between(encoder, first, second, effect) for encoder in shared)
-
-
-def compare(
-    suite: Suite,
-    results: Results,
-    questions: Sequence[Differs],
-    earlier: Sequence[Judged] = (),
-    examples: Examples | None = None,
-) -> tuple[Judged, ...]:
-    """The answers to some questions, whose p-values are corrected together; without those that share no task."""
-    runs = PairedRuns(suite, results, PRIMARY)
-    there = [question for question in questions if not _unplanned(question, runs)]
-    judge = _Judge(
-        suite,
-        Counter(question.family for question in there),
-        {judged.id: judged.looks for judged in earlier},
-        examples or Examples(suite, results.folder),
-    )
-    return tuple(judge(there, dict.fromkeys((question.id for question in there), runs), detailed=True))
-
-
 def judge(
     suite: Suite,
     results: Results,
@@ -128,13 +60,18 @@ def judge(
     *,
     views: bool = True,
 ) -> tuple[Judged, ...]:
-    """Every claim of a suite, in the suite's order; arguments as `judge_all`.
+    """Every claim of a suite, in the suite's order.
 
-    `views`: whether they are judged in the other analyses, and task by task, too.
+    Args:
+        suite: names the claims.
+        results: of its cells.
+        earlier: what was judged before, which tells whether the plan has been extended after a look.
+        examples: resampled scores, if others have computed some already.
+        views: whether they are judged in the other analyses, and task by task, too.
     """
     claims, sizes = suite_claims(suite), family_sizes(suite)
     looks = {judged.id: judged.looks for judged in earlier}
-    judge = _Judge(suite, sizes, looks, examples or Examples(suite, results.folder))
+    judge = Judge(suite, sizes, looks, examples or Examples(suite, results.folder))
     runs = PairedRuns(suite, results, PRIMARY)
     every = dict.fromkeys((claim.id for claim in claims), runs)
     primary = {judged.id: judged for judged in judge(claims, every, detailed=views)}
@@ -176,11 +113,12 @@ def family_sizes(suite: Suite) -> Counter[str]:
     """
     runs = PairedRuns(suite, empty_results(suite), PRIMARY)
     return Counter(
-        claim.family for claim in suite_claims(suite) if not claim.unreachable and not _unplanned(claim, runs)
+        claim.family for claim in suite_claims(suite) if not claim.unreachable and not is_unplanned(claim, runs)
     )
 
 
-def _unplanned(claim: Claim, runs: PairedRuns) -> bool:
+def is_unplanned(claim: Claim, runs: PairedRuns) -> bool:
+    """Whether the suite lacks some cell of a claim, or some measurement of layers."""
     if isinstance(claim, LayerStability):
         return any(pair not in runs.suite.layer_studies() for pair in pairs_of(claim, runs.suite))
     return bool(runs.gather(claim).outside)
@@ -193,7 +131,7 @@ def _gather(claim: Claim, runs: PairedRuns) -> Evidence:
 
 
 @dataclass(frozen=True)
-class _Judge:
+class Judge:
     """Judges claims under one analysis after the other."""
 
     suite: Suite
@@ -280,50 +218,3 @@ class _Judge:
             outside=evidence.outside,
             command=command(claim, evidence, self.suite),
         )
-
-
-def reason(
-    claim: Claim, evidence: Evidence, found: Finding | None, verdict: Verdict, family_size: int, interim: bool
-) -> str:
-    """Why the verdict is what it is, in a sentence or two."""
-    if found is None:
-        return f"{evidence.lack[:1].upper()}{evidence.lack[1:]}."
-    alpha = ALPHA / family_size
-    level = f"{alpha:.2g}" + (f" ({ALPHA} over {family_size} tests)" if family_size > 1 else "")
-    count = f"{len(evidence.seeds)} seeds" if isinstance(claim, Comparison) else f"{evidence.draws[0][1]} draws a task"
-    unit = UNITS.get(claim.statistic, "points")
-    size = f"{claim.size():.3g} points" if unit == "points" else f"a {unit} of {claim.size():.3g}"
-    bounded = claim.statistic in ("not-worse", "equivalent", "cost", "layer-stability") or getattr(claim, "at_least", 0)
-    if verdict == "reproduced":
-        smaller = f", but the effect is smaller than {size} (p {found.p_size:.2g})" if found.p_size <= alpha else ""
-        why = f"Its p-value after Holm's correction is at most {ALPHA}{'' if bounded else smaller}."
-    elif verdict == "not reproduced" and (found.p_against <= alpha or found.p_worse <= alpha):
-        why = f"The opposite has a p-value of at most {level}."
-    elif verdict == "not reproduced":
-        why = f"The effect is smaller than the claimed {size}: p {found.p_size:.2g}, at most {level}."
-    elif found.smallest_p > alpha:
-        why = f"No outcome of {count} could have a p-value below {found.smallest_p:.2g}; {level} is needed."
-    else:
-        neither = "" if bounded else f", nor that the effect is smaller than {size}"
-        why = f"{count} show neither the claim nor its opposite{neither}."
-    if interim:
-        planned = (
-            "an earlier look came before the plan was extended" if not evidence.missing else "more seeds are planned"
-        )
-        why += f" Interim: {planned}, so p is the anytime-valid one."
-    if bounded and (collapsed := evidence.ends.get("degenerate", 0)):
-        why += f" {collapsed} of its runs gave one answer for every example."
-    return why
-
-
-def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
-    """The command that runs what is missing: in this suite, or in the claim's own where this one lacks cells."""
-    name = suite.name
-    if evidence.outside:
-        path = project_file(Path("config") / f"{claim.suite}.yaml")
-        if claim.suite in (None, suite.name) or not path.exists():
-            return None
-        name = claim.suite
-    elif not evidence.missing:
-        return None
-    return f"steadytune run {name} -- $(steadytune claims {name} --missing {claim.id})"

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
+from steadytune.claims.comparisons import against_baseline, compare
 from steadytune.claims.judged import Finding, Judged
 from steadytune.claims.power import chance_of_each, detectable_effect, detectable_ratio, seeds_for_mean, smallest_p
-from steadytune.claims.verdicts import against_baseline, compare, judge
+from steadytune.claims.verdicts import judge
 from steadytune.results.loading import load_or_empty
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base

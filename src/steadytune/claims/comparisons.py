@@ -1,0 +1,81 @@
+"""Two methods compared by the rule of `verdicts`, whether anybody claims anything about them or not."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from steadytune.claims.claim import POINT, Differs
+from steadytune.claims.examples import Examples
+from steadytune.claims.judged import Judged, Verdicts
+from steadytune.claims.paired_runs import PRIMARY, PairedRuns
+from steadytune.claims.verdicts import Judge, is_unplanned, judge
+from steadytune.errors import SteadyTuneError, unknown
+from steadytune.results.loading import empty_results
+from steadytune.results.model import Results
+from steadytune.suite.suite import Suite
+from steadytune.suite.variants import base, stand_for
+
+
+def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
+    """The claims of a suite, and each method against the baseline.
+
+    Args:
+        suite: names the claims.
+        results: of its cells.
+        earlier: what was judged before, which tells whether the plan has been extended after a look.
+    """
+    examples = Examples(suite, results.folder)
+    return Verdicts(
+        suite.name,
+        claims=judge(suite, results, earlier.claims, examples),
+        comparisons=compare(suite, results, against_baseline(suite), earlier.comparisons, examples),
+    )
+
+
+def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]:
+    """Each method against the suite's first one, on every encoder that both are planned for."""
+    planned = {(cell.encoder, base(cell.method)): None for cell in suite.cells}
+    methods = list(stand_for(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
+    return tuple(
+        Differs.between(encoder, method, methods[0], margin)
+        for encoder in suite.file.encoders
+        for method in methods[1:]
+        if {(encoder, method), (encoder, methods[0])} <= planned.keys()
+    )
+
+
+def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs, ...]:
+    """Two methods or variants of a suite, on every encoder that has both.
+
+    Raises:
+        SteadyTuneError: an unknown name, or two that no encoder and task have in common.
+    """
+    planned = PairedRuns(suite, empty_results(suite), PRIMARY).planned
+    for name in (first, second):
+        if not any(name == method for _, method, _ in planned):
+            raise unknown("method", name, {method for _, method, _ in planned}, f"suite '{suite.name}'")
+    shared = {
+        encoder: None for encoder, method, task in planned if method == first and (encoder, second, task) in planned
+    }
+    if not shared or first == second:
+        why = "name two that differ" if first == second else "no encoder and task have both"
+        raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
+    return tuple(Differs.between(encoder, first, second, effect) for encoder in shared)
+
+
+def compare(
+    suite: Suite,
+    results: Results,
+    questions: Sequence[Differs],
+    earlier: Sequence[Judged] = (),
+    examples: Examples | None = None,
+) -> tuple[Judged, ...]:
+    """The answers to some questions, whose p-values are corrected together; without those that share no task."""
+    runs = PairedRuns(suite, results, PRIMARY)
+    there = [question for question in questions if not is_unplanned(question, runs)]
+    judge = Judge(
+        suite,
+        Counter(question.family for question in there),
+        {judged.id: judged.looks for judged in earlier},
+        examples or Examples(suite, results.folder),
+    )
+    return tuple(judge(there, dict.fromkeys((question.id for question in there), runs), detailed=True))
