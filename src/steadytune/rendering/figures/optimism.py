@@ -48,6 +48,8 @@ def optimism(results: Results) -> Figure:
         axes.set(ylabel="", xlabel="points", ylim=(len(methods) - 0.5, -0.5), xlim=(-0.35 * reach, reach))
         axes.set(yticks=range(len(methods)), yticklabels=methods)
         axes.tick_params(axis="y", length=0)
+        # The last row of panels may not be full, so each has its numbers.
+        axes.tick_params(axis="x", labelbottom=True)
         axes.grid(True, axis="x")
     return plot
 
