@@ -113,6 +113,36 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
     write_text(path, json.dumps(plain(value), indent=1, sort_keys=sort_keys, allow_nan=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        SteadyTuneError: no such file, or other bytes.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SteadyTuneError(f"{path}: no such file") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise SteadyTuneError(f"{path}: expected a file, found a folder") from None
+    except UnicodeDecodeError as error:
+        raise SteadyTuneError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        SteadyTuneError: no such file, truncated, or nested too deeply.
+    """
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise SteadyTuneError(f"{path}: not valid JSON (truncated?): {error}") from None
+    except RecursionError:
+        raise SteadyTuneError(f"{path}: not valid JSON: nested too deeply") from None
+
+
 def plain(value: Any) -> Any:
     """A value as JSON has it: dataclasses as mappings, and null for numbers that are infinite or undefined."""
     if is_dataclass(value) and not isinstance(value, type):

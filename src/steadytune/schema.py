@@ -1,6 +1,5 @@
 """YAML and JSON files read into checked models, with one line for whatever is wrong in them."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -12,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from steadytune.errors import SteadyTuneError, nearest
+from steadytune.files import read_text
 
 T = TypeVar("T")
 MOST_VALUES = 200_000
@@ -64,9 +64,11 @@ def read_yaml(path: Path) -> Any:
         SteadyTuneError: no such file, not YAML (with line and column), nested too deeply, with control characters, or
             with aliases that repeat each other ("billion laughs").
     """
+    if path.suffix in {".yaml", ".yml"} and path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, no file that people write")
     loader = _Loader("")
     try:
-        loader = _Loader(_text(path))
+        loader = _Loader(read_text(path))
         node = loader.get_single_node()
         if node is None:
             return None
@@ -103,20 +105,6 @@ def _check_nodes(node: yaml.Node, sizes: dict[int, int]) -> int:
         raise yaml.constructor.ConstructorError(None, None, f"more than {MOST_VALUES} values", node.start_mark)
     sizes[id(node)] = size
     return size
-
-
-def read_json(path: Path) -> Any:
-    """The value of a JSON file.
-
-    Raises:
-        SteadyTuneError: no such file, truncated, or nested too deeply.
-    """
-    try:
-        return json.loads(_text(path))
-    except ValueError as error:
-        raise SteadyTuneError(f"{path}: not valid JSON (truncated?): {error}") from None
-    except RecursionError:
-        raise SteadyTuneError(f"{path}: not valid JSON: nested too deeply") from None
 
 
 def check(kind: type[T], value: Any, path: Path) -> T:
@@ -208,16 +196,3 @@ def _quoted(names: str) -> list[str]:
 def _short(value: Any) -> str:
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.suffix in {".yaml", ".yml"} and path.stat().st_size > MOST_BYTES:
-            raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, no file that people write")
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SteadyTuneError(f"{path}: no such file") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise SteadyTuneError(f"{path}: expected a file, found a folder") from None
-    except UnicodeDecodeError as error:
-        raise SteadyTuneError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None

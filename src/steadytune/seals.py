@@ -29,7 +29,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     Raises:
         SteadyTuneError: no such file, not JSON, or not what was written; one line.
     """
-    from steadytune.schema import read_json
+    from steadytune.files import read_json
 
     value = read_json(path)
     if not isinstance(value, dict) or value.get(SEAL) != seal_of(value):

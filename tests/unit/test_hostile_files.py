@@ -9,10 +9,10 @@ import pytest
 
 from steadytune.dag.repair import clear_leftovers
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path, write_text
+from steadytune.files import atomic_path, read_json, write_text
 from steadytune.layout import checkpoint_path, record_path, running_path
 from steadytune.locks import hold
-from steadytune.schema import read_json, read_yaml
+from steadytune.schema import read_yaml
 from steadytune.store.staging import lock_path
 from steadytune.suite.loading import load_suite
 

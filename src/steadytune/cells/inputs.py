@@ -9,9 +9,9 @@ from pathlib import Path
 
 from steadytune.cells.fingerprint import fingerprint
 from steadytune.errors import SteadyTuneError
+from steadytune.files import read_json
 from steadytune.layout import Kind, staged_folder, variability_path
 from steadytune.manifests import damage
-from steadytune.schema import read_json
 from steadytune.suite.cell import Spec
 from steadytune.suite.suite import Suite
 

@@ -12,10 +12,9 @@ from steadytune.cells.inputs import selected_layer
 from steadytune.cells.material import Material
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path, safetensors_errors
+from steadytune.files import atomic_path, read_json, safetensors_errors
 from steadytune.layout import model_path, record_path
 from steadytune.methods.base import Composition, Setup
-from steadytune.schema import read_json
 from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite

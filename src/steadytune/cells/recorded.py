@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from steadytune.cells.freshness import statuses
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT, no_predictions, write_table
-from steadytune.files import atomic_path, sha256, write_json, write_text
+from steadytune.files import atomic_path, read_json, sha256, write_json, write_text
 from steadytune.layout import (
     HISTORY,
     PREDICTIONS,
@@ -26,7 +26,6 @@ from steadytune.layout import (
     variability_path,
 )
 from steadytune.manifests import damage, write_manifest
-from steadytune.schema import read_json
 from steadytune.seals import SEAL, read_sealed, seal_of, write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite

@@ -7,10 +7,10 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator
 
 from steadytune.claims.claim import ALPHA
-from steadytune.files import write_json
+from steadytune.files import read_json, write_json
 from steadytune.layout import Placed, claims_path, earlier_claims_path
 from steadytune.results.model import Results
-from steadytune.schema import check, read_json
+from steadytune.schema import check
 
 Verdict = Literal["reproduced", "inconclusive", "not reproduced", "not evaluated"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

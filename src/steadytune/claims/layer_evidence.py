@@ -7,8 +7,8 @@ from typing import Any
 
 from steadytune.claims.claim import LayerStability
 from steadytune.claims.evidence import Evidence, Stratum
+from steadytune.files import read_json
 from steadytune.layout import variability_path
-from steadytune.schema import read_json
 from steadytune.suite.suite import Suite
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from steadytune.encoders.weight_files import INDEX, check_weight_files
 from steadytune.errors import SteadyTuneError, nearest
-from steadytune.schema import read_json
+from steadytune.files import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -17,8 +17,7 @@ from steadytune.encoders.folder import VOCABULARIES, token_limit
 from steadytune.encoders.trying import try_out
 from steadytune.encoders.weight_files import check_weight_files
 from steadytune.errors import SteadyTuneError
-from steadytune.files import safetensors_errors
-from steadytune.schema import read_json
+from steadytune.files import read_json, safetensors_errors
 from steadytune.staged import listed_view
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
-from steadytune.schema import read_json
+from steadytune.files import read_json
 
 INDEX = "model.safetensors.index.json"
 CONVERSION = (

@@ -14,7 +14,7 @@ from steadytune import __version__
 from steadytune.errors import SteadyTuneError
 from steadytune.exports.content import check_finished
 from steadytune.exports.registry import required
-from steadytune.files import atomic_folder, atomic_path, sha256
+from steadytune.files import atomic_folder, atomic_path, read_json, sha256
 from steadytune.layout import (
     LOCK,
     RECORD,
@@ -39,7 +39,7 @@ from steadytune.layout import (
     variability_folder,
     variability_path,
 )
-from steadytune.schema import read_json, read_yaml
+from steadytune.schema import read_yaml
 from steadytune.suite.suite import Suite
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from steadytune.errors import SteadyTuneError
-from steadytune.schema import Checked, check, read_json, read_yaml
+from steadytune.files import read_json
+from steadytune.schema import Checked, check, read_yaml
 
 
 class TextFile(Checked):

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from steadytune.files import read_json
 from steadytune.layout import variability_path
-from steadytune.schema import check, read_json
+from steadytune.schema import check
 
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 Layers = tuple[Number, ...]

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from steadytune.files import write_parquet
+from steadytune.files import read_json, write_parquet
 from steadytune.layers.inside.cka import cka
 from steadytune.layout import inside_before_path, inside_path, inside_table_path, predictions_path
 from steadytune.results.churn import churn
 from steadytune.results.inside import BEFORE
-from steadytune.schema import read_json
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
