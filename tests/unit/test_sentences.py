@@ -22,7 +22,7 @@ from steadytune.pretraining.examples import NOT_ASKED, Pieces
 from steadytune.pretraining.sentences import FALSE, GARBLED, TRUE, SentenceExamples, read_sentences
 from steadytune.pretraining.tokenizer import build_vocabulary
 from steadytune.pretraining.train import Training, pretrain
-from steadytune.store.receipt import verify
+from steadytune.store.receipt import Receipt, measure_all, verify, write_receipt
 
 CONFIG = Path(__file__).parents[2] / "config" / "encoders" / "mini.yaml"
 SHRUNK = {
@@ -50,7 +50,9 @@ def store(tmp_path_factory, rows):
     root = tmp_path_factory.mktemp("corpus") / "store"
     folder = root / "datasets" / "steadytune" / "mini" / "corpus"
     folder.mkdir(parents=True)
-    parquet.write_table(pa.Table.from_pylist(rows), folder / "train-00000-of-00001.parquet")
+    name = "train-00000-of-00001.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), folder / name)
+    write_receipt(folder, Receipt("generated", "a test", None, "lock", measure_all(folder, [name])))
     return root
 
 
@@ -198,7 +200,7 @@ def test_every_pair_is_equally_likely(examples):
 
 
 def test_bad_input_is_reported_in_one_line(config, store, tmp_path):
-    with pytest.raises(SteadyTuneError, match="no such corpus"):
+    with pytest.raises(SteadyTuneError, match="corpus: not staged"):
         pretrain(config, tmp_path / "nowhere", tmp_path / "out")
     config.write_text(config.read_text() + "layres: 4\n")
     with pytest.raises(SteadyTuneError, match="layres") as caught:
