@@ -317,3 +317,16 @@ def test_planning_imports_no_torch(root):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("keep", "weights"), [("all", 6), ("best", 2), ("none", 0)])
+def test_weights_that_stay_are_counted(suite, tmp_path, capsys, keep, weights):
+    value = SUITE | {"suite": "mini", "encoders": {"mini": {"model": "steadytune/mini"}}, "keep": keep, "transfer": {}}
+    value["grid"] = [{"encoders": ["mini"], "methods": ["vanilla", "lnsr"], "seeds": 3, "tasks": ["mini-rte"]}]
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(value))
+    assert main(["plan", "m.yaml", "--device", "D=1e12"]) == 0
+    said = capsys.readouterr().out
+    (one,) = re.findall(r"up to ([\d.]+) MB of checkpoints", said)
+    kept = re.findall(r"and ([\d.]+) MB of fine-tuned weights", said)
+    # A checkpoint holds the weights and both moments of one cell.
+    assert [float(size) for size in kept] == pytest.approx([weights * float(one) / 3] * bool(weights), rel=0.02)
