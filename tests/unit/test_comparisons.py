@@ -105,6 +105,16 @@ def test_the_terminal_answers_both_questions(world, capsys):
     assert not claims_path(suite).exists()
 
 
+def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
+    grid = shifted(3.0)
+    grid.statuses |= dict.fromkeys(grid.cells(), "missing")
+    world.build(grid)
+    assert cli.main(["compare", "demo", "hype-n", "vanilla"]) == 0
+    said = capsys.readouterr().out
+    assert "cells that have not run: 24" in said
+    assert said.endswith("  run: steadytune run demo\n")
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [(("hype-m", "vanilla"), "unknown method 'hype-m'.*'hype-n'"), (("lnsr", "hype-n"), "unknown method 'lnsr'"),

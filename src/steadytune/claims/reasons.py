@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Differs
 from steadytune.claims.evidence import Evidence
 from steadytune.claims.findings import UNITS
 from steadytune.claims.judged import Finding, Verdict
@@ -54,4 +54,6 @@ def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
         name = claim.suite
     elif not evidence.missing:
         return None
+    if isinstance(claim, Differs):
+        return f"steadytune run {name}"
     return f"steadytune run {name} -- $(steadytune claims {name} --missing {claim.id})"

@@ -44,7 +44,8 @@ def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged
         lines.append(f"  better on average?    {_average(compared)}")
         lines.append(f"  better on every task? {every_task_text(compared)}")
         lines += _tasks(compared, methods)
-    return "\n".join([*lines, "", *textwrap.wrap(NOTE, 116)])
+    note = ["", *textwrap.wrap(NOTE, 116)] if any(compared.finding for compared in found) else []
+    return "\n".join([*lines, *note])
 
 
 NOTE = (
