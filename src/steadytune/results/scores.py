@@ -12,7 +12,9 @@ ABSENT = frozenset({"missing", "stale", "quarantined"})
 """The statuses of cells that have not run, or whose record does not count."""
 
 METRIC_NAMES = {
+    "auroc": "AUROC",
     "f1": "F1",
+    "macro_f1": "Macro F1",
     "matthews": "Matthews corr.",
     "pearson": "Pearson corr.",
     "spearman": "Spearman corr.",
