@@ -44,6 +44,12 @@ DIFFERS: dict[Level, str] = {
     "same spread": "answers",
     "different": "metric",
 }
+MEANS: dict[Level, str] = {
+    "same logits": "the outputs agree up to rounding",
+    "same metric": "other answers, but scores that chance alone could make differ as much",
+    "same spread": "another score, but one that a further seed could have",
+    "different": "none of the weaker levels holds",
+}
 # Of the largest logit: differences between devices and kernels in fp32 stay well below it.
 TOLERANCE = 1e-3
 # Both tests' error rate: a run that agrees is called different this often.
@@ -67,7 +73,8 @@ class Verdict:
             return f"{self.cell}: identical: {self.detail}"
         causes = f"; likely cause: {self.causes[0]}" if self.causes else "; no setting and no environment differs"
         more = f" (also {', '.join(self.causes[1:])})" if len(self.causes) > 1 else ""
-        return f"{self.cell}: {self.level} (first difference: {DIFFERS[self.level]}): {self.detail}{causes}{more}"
+        said = f"{self.level} ({MEANS[self.level]}; first difference: {DIFFERS[self.level]})"
+        return f"{self.cell}: {said}: {self.detail}{causes}{more}"
 
 
 def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = None) -> list[Cell]:
@@ -156,9 +163,8 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
         return verdict("same logits", f"logits differ by at most {gap:.2g}")
     name = str(then.spec["task"])
     own, new = (pd.DataFrame(frame[frame["evaluation_set"] == name]) for frame in (first, second))
-    flips = _flips(own, new) if len(logits) > 1 else None
-    if flips and stats.binomtest(flips[0], sum(flips)).pvalue >= ALPHA:
-        return verdict("same metric", f"{sum(flips)} of {len(own)} answers flip, {flips[0]} to wrong")
+    if len(logits) > 1 and (said := _chance(*_flips(own, new), len(own))):
+        return verdict("same metric", f"{said}; logits differ by at most {gap:.2g}")
     return verdict(*_spread([_headline(then), _headline(now)], others))
 
 
@@ -185,11 +191,25 @@ def _gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     return float(difference.max(initial=0.0)), float(np.abs(first[finite]).max(initial=0.0))
 
 
-def _flips(first: pd.DataFrame, second: pd.DataFrame) -> tuple[int, int] | None:
-    """Answers that were right and are wrong, and the reverse; None where none flips."""
+def _flips(first: pd.DataFrame, second: pd.DataFrame) -> tuple[int, int]:
+    """Answers that were right and are wrong, and the reverse."""
     right = [_right(frame) for frame in (first, second)]
-    lost, won = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
-    return (lost, won) if lost + won else None
+    return int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
+
+
+def _chance(lost: int, won: int, examples: int) -> str:
+    """What flips, if chance explains it (exact McNemar test), and what it could explain at most; else empty."""
+    flips = lost + won
+    if not flips:
+        return f"none of {examples} answers flips between right and wrong"
+    p = stats.binomtest(lost, flips).pvalue
+    if p < ALPHA:
+        return ""
+    most = max(k for k in range(flips + 1) if stats.binomtest(k, flips).pvalue >= ALPHA)
+    return (
+        f"{flips} of {examples} answers flip, {lost} to wrong and {won} to right"
+        f" (exact McNemar test: p = {p:.2g}; of so many flips, up to {most} one way count as chance)"
+    )
 
 
 def _right(frame: pd.DataFrame) -> np.ndarray:

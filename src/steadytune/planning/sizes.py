@@ -159,11 +159,11 @@ class Sizes:
         return None if rows is None else round(rows * (share[1] - share[0]))
 
     def download(self, kind: Any, key: str) -> int | None:
-        """Bytes that staging an entry of the lock brings; None where the lock does not say, 0 for what is made here."""
+        """Bytes that staging an entry brings, as its pins say; None if none does, 0 for what is made here."""
         pins = self._lock.entry(kind, key).pins()
         if {"generated", "pretrained", "own"} & pins.keys():
             return 0
-        for pin in (pin for name, pin in pins.items() if name != "local"):
+        for pin in pins.values():
             sizes = [getattr(file, "bytes", None) for file in getattr(pin, "files", {}).values()]
             if all(size is not None for size in sizes):
                 return sum(filter(None, sizes))
