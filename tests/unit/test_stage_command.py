@@ -24,6 +24,7 @@ from steadytune.store.bundle import MANIFEST, pack, unpack
 from steadytune.store.inventory import Item
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import RECEIPT, Receipt, measure_all, read_receipt, verify, write_receipt
+from steadytune.suite.cell import canonical_digest
 from steadytune.suite.loading import load_suite
 
 
@@ -271,7 +272,8 @@ TRAINED = ("config.json", "model.safetensors", "pretraining.json", "tokenizer.js
 def seal(folder: Path, source: str = "pretrained", pinned_by: str = "generated", more: tuple[str, ...] = ()) -> None:
     """Write the receipt of the trained encoder."""
     files = measure_all(folder, [*TRAINED, *more])
-    write_receipt(folder, Receipt(source, "nyu-mll/glue/qnli", None, pinned_by, files))
+    made_from = {"settings": canonical_digest(yaml.safe_load(Path("config/own.yaml").read_text()))}
+    write_receipt(folder, Receipt(source, "nyu-mll/glue/qnli", None, pinned_by, files, made_from))
 
 
 def test_an_encoder_that_the_workflow_trained_is_bundled_with_the_text_that_it_needs(

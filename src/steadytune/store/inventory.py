@@ -96,9 +96,9 @@ def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> 
             return objection(receipt, choose(kind, key, lock, suite.sources))
     except SteadyTuneError:
         return ""
-    changed = [
-        name for name, now in pretraining_inputs(config, suite.file.store).items() if now != receipt.made_from.get(name)
-    ]
+    now = pretraining_inputs(config, suite.file.store)
+    then = {"settings": "", **receipt.made_from}
+    changed = [name for name, value in then.items() if now.get(name, value) != value]
     return f"it was pretrained with other {', '.join(changed)} than now" if changed else ""
 
 
