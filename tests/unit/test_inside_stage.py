@@ -155,11 +155,11 @@ def test_a_cell_without_a_model_has_a_file_that_says_so_and_no_rows(demo, monkey
         patch.setattr(run, "fit", raising(torch.OutOfMemoryError("CUDA out of memory")))
         train_and_hand_over(demo, demo.inside_cells[0])
     assert handover_path(demo, demo.inside_cells[0]).stat().st_size < 100
-    stage.write_inside(demo, demo.inside_cells[0])
+    assert main(["inside", "demo.yaml", str(demo.inside_cells[0])]) == 0
     assert json.loads(inside_path(demo, demo.inside_cells[0]).read_text())["status"] == "out_of_memory"
     train_and_hand_over(demo, demo.inside_cells[1])
-    stage.write_inside(demo, demo.inside_cells[1])
-    stage.write_inside_before(demo, "tiny", "cola")
+    assert main(["inside", "demo.yaml", str(demo.inside_cells[1])]) == 0
+    assert main(["inside-before", "demo.yaml", "tiny", "cola"]) == 0
     assert main(["inside-table", "demo.yaml"]) == 0
     table = pd.read_parquet(inside_table_path(demo))
     looked = table[table["measure"] == "looked_into"]
