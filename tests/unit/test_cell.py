@@ -70,12 +70,12 @@ def test_code_means_the_same_on_every_version_of_python():
 
 
 def test_code_counts_by_its_meaning(tmp_path, monkeypatch):
-    (tmp_path / "training").mkdir()
-    file = tmp_path / "training" / "loop.py"
-    monkeypatch.setattr(cells, "PACKAGE", tmp_path)
     digests = []
-    for text in ("a = 1\n", "a = 1  # why\n", "a = 2\n"):
-        file.write_text(text)
+    for number, text in enumerate(("a = 1\n", "a = 1  # why\n", "a = 2\n")):
+        package = tmp_path / str(number)
+        (package / "training").mkdir(parents=True)
+        (package / "training/loop.py").write_text(text)
+        monkeypatch.setattr(cells, "PACKAGE", package)
         code_digest.cache_clear()
         digests.append(code_digest(("training",)))
     code_digest.cache_clear()

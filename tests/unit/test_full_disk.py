@@ -31,7 +31,7 @@ def small_disk(size: int) -> Iterator[None]:
 MODEL = nn.Linear(100, 100)
 WRITERS = {
     "a cell's": lambda folder: keeping.keep(SimpleNamespace(model=MODEL), folder / "model.safetensors"),
-    "an encoder's": lambda folder: export.export(folder, folder / "out", MODEL, None, None, (), {}),
+    "an encoder's": lambda folder: export.export(folder, folder / "out", MODEL, None, None, (), {}, {}),
 }
 
 

@@ -9,6 +9,7 @@ from test_cell import SPEC
 
 from steadytune.cells.fingerprint import fingerprint
 from steadytune.cli import main
+from steadytune.encoders.tiny import EVERY
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.support import outside
@@ -51,7 +52,7 @@ def test_every_check_of_a_good_method_passes(capsys):
     assert main(["check-method", str(FILES / "agreeing_layers.py")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "agreeing-layers"
-    assert len(lines) == 1 + 8 + 9
+    assert len(lines) == 1 + 8 + len(EVERY)
     assert not [line for line in lines if "FAILED" in line or line.split()[0] == "-"]
 
 

@@ -254,7 +254,8 @@ def test_a_verification_holds_answers_against_answers(folder):
     changed["exact_match"] = np.where(np.arange(len(changed)) < 10, 1 - np.arange(len(changed)) % 2, right)
     changed.to_parquet(recorded / "predictions.parquet")
     verdict = compare(recorded, again, [])
-    assert (verdict.level, verdict.detail) == ("same metric", "10 of 12 answers flip, 5 to wrong")
+    assert verdict.level == "same metric"
+    assert verdict.detail.startswith("10 of 12 answers flip, 5 to wrong and 5 to right")
 
 
 def test_a_share_of_the_texts_can_be_held_out(folder):
