@@ -1,0 +1,110 @@
+"""What cells read: staged and pinned data and encoders, pretraining, the lock, fixed subsets."""
+
+import argparse
+import logging
+import sys
+
+from steadytune.commands.loading import load
+from steadytune.errors import SteadyTuneError
+
+log = logging.getLogger(__name__)
+
+
+def stage(options: argparse.Namespace) -> int:
+    """Fetch and verify a suite's data sets and encoders."""
+    from steadytune.encoders.architectures import check_supported
+    from steadytune.layout import staged_folder
+    from steadytune.pretraining.settings import pretrained_otherwise
+    from steadytune.store.bundle import pack, unpack
+    from steadytune.store.checking import check_staged, describe_cuts
+    from steadytune.store.imports import Imports
+    from steadytune.store.inventory import Item, inspect, inventory
+    from steadytune.store.lock import suite_lock
+    from steadytune.store.pinning_own import check_unchanged, pin_new
+    from steadytune.store.staging import stage
+    from steadytune.suite.loading import find_suite
+
+    pin_new(find_suite(options.suite))
+    suite = load(options)
+    lock = suite_lock(suite)
+    check_unchanged(suite)
+    if options.key:
+        trained = options.kind == "models" and lock.pretraining(options.key) is not None
+        items = [Item(options.kind, options.key, trained)]
+    else:
+        items = [item for item in inventory(suite, lock) if not options.kind or item.kind == options.kind]
+    if (options.source or options.check) and (options.glue or options.encoders):
+        raise SteadyTuneError("--check and --from bring nothing from --glue or --encoders: stage with those first")
+    if options.source:
+        unpack(options.source, suite, lock, pretrained_otherwise)
+    if options.source or options.check:
+        findings = []
+        for finding in inspect(items, suite, lock):
+            sys.stdout.write(f"{finding}\n")
+            findings.append(finding)
+        return 0 if all(finding.good for finding in findings) else 2
+    imports = Imports(options.glue, options.encoders)
+    for item in items:
+        # An encoder that the project trains itself is the pretrain stage's; asked for by name, it is refused in words.
+        if options.key or not item.pretrained:
+            stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
+            check_staged(suite, item)
+            check_supported(staged_folder(suite.file.store, item.kind, item.key))
+    for line in () if options.key else describe_cuts(suite):
+        log.info("%s", line)
+    if options.bundle:
+        pack(items, suite.file.store, options.bundle)
+    return 0
+
+
+def pin(options: argparse.Namespace) -> None:
+    """Accept what a suite's own tasks and encoders hold now."""
+    from steadytune.store.pinning_own import accept
+    from steadytune.suite.loading import find_suite
+
+    accept(find_suite(options.suite), options.accept)
+
+
+def pretrain(options: argparse.Namespace) -> None:
+    """Pretrain an encoder from a file of config/encoders/."""
+    from steadytune.locks import hold
+    from steadytune.pretraining.train import pretrain
+    from steadytune.store.staging import alone
+
+    output, models = options.output, options.store / "models"
+    if output.is_relative_to(models):
+        turn = alone(options.store, f"models/{output.relative_to(models)}")
+    else:
+        lock = output.with_name(f".{output.name}.lock")
+        turn = hold(lock, said=f"{output}: waiting for another process that pretrains it")
+    with turn:
+        pretrain(options.config, options.store, output, options.minutes)
+
+
+def pretraining_curve(options: argparse.Namespace) -> None:
+    """Draw the loss curve of a pretraining."""
+    from steadytune.rendering.pretraining_curve import draw_curve
+
+    sys.stdout.write("".join(f"{path}\n" for path in draw_curve(options.curve, options.stem)))
+
+
+def lock(_: argparse.Namespace) -> None:
+    """Write the hashes of generated data into the lock."""
+    from steadytune.layout import LOCK
+    from steadytune.store.pinning import pin_generated
+
+    changed = pin_generated(LOCK)
+    sys.stdout.write(f"{LOCK}: {', '.join(changed) or 'nothing'} changed\n")
+
+
+def subsets(options: argparse.Namespace) -> None:
+    """Write the index lists of the fixed training subsets."""
+    from steadytune.tasks.publish import publish
+
+    if not options.store.is_dir():
+        raise SteadyTuneError(
+            f"--store: '{options.store}': expected a folder with data sets, as `steadytune stage` makes"
+        )
+    written = publish(options.store)
+    none = f"{options.store}: no list written: it has no data set that one is published for\n"
+    sys.stdout.write("".join(f"{path}\n" for path in written) or none)

@@ -1,0 +1,101 @@
+"""What the workflow's jobs call; each is usable by hand."""
+
+import argparse
+
+from steadytune.commands.loading import load, load_checked
+from steadytune.errors import SteadyTuneError
+
+
+def finetune(options: argparse.Namespace) -> None:
+    """Fine-tune and evaluate one cell."""
+    from steadytune.layout import handover_path, running_path
+    from steadytune.locks import hold
+    from steadytune.suite.cell import Cell
+    from steadytune.training.usage import Meter
+
+    meter = Meter()
+    with meter.phase("start"):
+        from steadytune.cells.run import run_cell
+
+        suite, cell = load(options), Cell.parse(options.cell)
+    with hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it"):
+        run_cell(suite, cell, meter, weights=handover_path(suite, cell) if options.hand_over else None)
+
+
+def variability(options: argparse.Namespace) -> None:
+    """Measure the layers of an encoder on a task."""
+    from steadytune.dag.products import making
+    from steadytune.layers.stage import write_variability
+
+    suite = load(options)
+    with making(suite, f"variability/{options.encoder}/{options.task}"):
+        write_variability(suite, options.encoder, options.task)
+
+
+def inside(options: argparse.Namespace) -> None:
+    """Look into the encoder of a cell whose model was kept."""
+    from steadytune.dag.products import making
+    from steadytune.layers.inside.stage import write_inside
+    from steadytune.suite.cell import Cell
+
+    suite, cell = load(options), Cell.parse(options.cell)
+    with making(suite, f"inside/{cell}"):
+        write_inside(suite, cell)
+
+
+def inside_before(options: argparse.Namespace) -> None:
+    """Look into an encoder before fine-tuning."""
+    from steadytune.dag.products import making
+    from steadytune.layers.inside.stage import write_inside_before
+
+    suite = load(options)
+    with making(suite, f"inside/{options.encoder}/before/{options.task}"):
+        write_inside_before(suite, options.encoder, options.task)
+
+
+def inside_table(options: argparse.Namespace) -> None:
+    """Gather what was measured inside into inside.parquet."""
+    from steadytune.dag.products import making
+    from steadytune.layers.inside.collect import collect_inside
+
+    suite = load(options)
+    with making(suite, "inside-table"):
+        collect_inside(suite)
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Gather a suite's records into metrics.parquet."""
+    from steadytune.dag.products import making
+    from steadytune.results.collect import collect
+
+    suite = load(options)
+    with making(suite, "metrics", as_recorded=options.as_recorded):
+        collect(suite, as_recorded=options.as_recorded)
+
+
+def predictions(options: argparse.Namespace) -> None:
+    """Write a cell's predictions as csv, or break a suite's scores down by slices and measure calibration."""
+    if bool(options.cell) != bool(options.to):
+        raise SteadyTuneError("predictions: expected a cell together with --to FILE.csv, or neither")
+    suite = load(options)
+    if options.cell:
+        from steadytune.exports.predictions import write_predictions_csv
+        from steadytune.suite.cell import Cell
+
+        write_predictions_csv(suite, Cell.parse(options.cell), options.to)
+    else:
+        from steadytune.dag.products import making
+        from steadytune.results.prediction_tables import analyse_predictions
+
+        with making(suite, "predictions"):
+            analyse_predictions(suite)
+
+
+def render(options: argparse.Namespace) -> None:
+    """Write tables, figures, the report or an executed notebook from metrics.parquet."""
+    from steadytune.dag.products import making
+    from steadytune.rendering.stage import render
+
+    suite = load_checked(options)
+    with making(suite, options.what):
+        render(suite, options.what, options.processes)

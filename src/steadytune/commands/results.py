@@ -1,0 +1,94 @@
+"""What comes out: verdicts, comparisons, models, exports, the evidence page."""
+
+import argparse
+import sys
+from contextlib import nullcontext
+
+from steadytune.commands.loading import load, load_checked
+
+
+def claims(options: argparse.Namespace) -> None:
+    """Print the verdict on every claim that a suite names."""
+    from steadytune.claims.comparisons import judge_all
+    from steadytune.claims.judged import Verdicts, load_earlier, write_verdicts
+    from steadytune.claims.verdicts import missing_of
+    from steadytune.dag.products import Products, making
+    from steadytune.layout import results_folder
+    from steadytune.rendering.claims import to_text
+    from steadytune.results.loading import load_or_empty
+
+    suite = load_checked(options)
+    if options.missing:
+        sys.stdout.write("".join(f"{path}\n" for path in missing_of(suite, options.missing)))
+        return
+    products = Products(suite)
+    products.check(("variability",))
+    if damage := next((found.why for found in products.status(("claims",)) if found.state == "damaged"), ""):
+        sys.stderr.write(f"steadytune: the earlier looks are lost: {damage}\n")
+    earlier = Verdicts(suite.name) if damage else load_earlier(suite)
+    with making(suite, "claims") if options.write else nullcontext():
+        results = load_or_empty(suite)
+        verdicts = judge_all(suite, results, earlier)
+        if options.write:
+            write_verdicts(results_folder(suite), verdicts)
+    say_what_was_not_learned(results)
+    sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Compare two methods of a suite: on average over their tasks, and task by task."""
+    from steadytune.claims.comparisons import compare, pair
+    from steadytune.rendering.comparisons import compared_text
+    from steadytune.results.loading import load_or_empty
+
+    suite = load_checked(options)
+    questions = pair(suite, options.first, options.second, options.effect)
+    results = load_or_empty(suite)
+    found = compare(suite, results, questions)
+    say_what_was_not_learned(results)
+    sys.stdout.write(compared_text(suite, (options.first, options.second), found) + "\n")
+
+
+def simulate(options: argparse.Namespace) -> None:
+    """Measure how often each verdict is right and wrong for a suite's numbers of tasks and seeds."""
+    from steadytune.planning.simulation import Design, describe
+
+    suite = load(options)
+    design = Design.of_suite(suite, options.seeds, options.sd, options.effect)
+    sys.stdout.write(describe(suite, design, options.replicates) + "\n")
+
+
+def model(options: argparse.Namespace) -> None:
+    """Write a fine-tuned model to a folder that transformers opens."""
+    from steadytune.exports.model import write_model
+
+    write_model(load(options), options.cell, options.to, adapter=options.adapter)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write a finished suite's cells, means over seeds and verdicts in a format that other tools read."""
+    from steadytune.dag.products import Products
+    from steadytune.exports.registry import export
+
+    suite = load_checked(options)
+    # A crate holds everything; the other formats are made of records and verdicts.
+    stages = None if options.form == "ro-crate" else ("claims",)
+    marked = Products(suite, deep=True).finished(stages, stale=options.stale)
+    export(suite, options.form, options.to, marked)
+
+
+def site(options: argparse.Namespace) -> None:
+    """Write the evidence page: recorded suites' claims, methods and cells as one static folder."""
+    from steadytune.exports.site import write_site
+    from steadytune.layout import RECORDED
+
+    sys.stdout.write(f"{write_site(options.recorded or [RECORDED], options.to)}\n")
+
+
+def say_what_was_not_learned(results) -> None:
+    """Before anything else: numbers of models that have learned nothing are about nothing."""
+    from steadytune.rendering.learning import nothing_learned
+    from steadytune.results.selection import select
+
+    if sentence := nothing_learned(select(results)):
+        sys.stdout.write(f"{sentence}\n\n")

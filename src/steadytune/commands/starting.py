@@ -1,0 +1,37 @@
+"""What people begin with: starting files, and the methods."""
+
+import argparse
+import sys
+
+
+def new(options: argparse.Namespace) -> None:
+    """Write a commented file to start from: a suite, a suite with your own data, a method, or a claim."""
+    from pathlib import Path
+
+    from steadytune.suite.starting import write_starting_files
+
+    for path in write_starting_files(options.kind, options.name or f"my-{options.kind}", Path()):
+        sys.stdout.write(f"{path}\n")
+
+
+def methods(_: argparse.Namespace) -> None:
+    """List the methods, their sources and hyper-parameters."""
+    from steadytune.methods.listing import describe_methods
+
+    sys.stdout.write(describe_methods() + "\n")
+
+
+def check_method(options: argparse.Namespace) -> int:
+    """Check a method on tiny encoders (exit 1: a check failed)."""
+    from steadytune.methods import registry
+    from steadytune.training.trial import check_method
+
+    failed = False
+    for name in registry.add(options.file):
+        sys.stdout.write(f"{name}\n")
+        for finding in check_method(name):
+            failed |= finding.passed is False
+            verdict = {True: "passed", False: "FAILED", None: "-"}[finding.passed]
+            sys.stdout.write(f"  {verdict:<8}{finding.check:<42}{finding.detail}".rstrip() + "\n")
+            sys.stdout.flush()
+    return int(failed)

@@ -1,0 +1,80 @@
+"""What is asked of a whole suite: run it, plan it, look at it, verify and record its cells."""
+
+import argparse
+import logging
+import sys
+
+from steadytune.commands.loading import load, load_checked, load_pinned
+from steadytune.commands.results import say_what_was_not_learned
+from steadytune.errors import SteadyTuneError
+
+log = logging.getLogger(__name__)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a suite through Snakemake with a progress line."""
+    from steadytune.dag.runner import run
+    from steadytune.results.loading import load_or_empty
+
+    suite = load_pinned(options)
+    status = run(suite, options.cores, options.passed, stale=options.stale)
+    if not status and not options.passed:
+        say_what_was_not_learned(load_or_empty(suite))
+    return status
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Print what a suite still has to run, what that takes, and what it can show."""
+    from steadytune.planning.plan import Plan, describe
+
+    suite = load_pinned(options)
+    if options.cells_at_once and not options.device_stated:
+        raise SteadyTuneError("--cells-at-once says how many a device of --device takes; of this machine it is known")
+    if options.probe:
+        from steadytune.planning.probe import probe
+
+        probe(suite)
+    plan = Plan.make(suite, options.device_stated, options.cells_at_once)
+    sys.stdout.write(describe(plan, options.budget, effect=options.effect, sd=options.sd) + "\n")
+
+
+def status(options: argparse.Namespace) -> None:
+    """Say which cells are fresh, missing, running, stale or quarantined, and why."""
+    from steadytune.dag.status import describe
+
+    sys.stdout.write(describe(load_checked(options), deep=options.deep) + "\n")
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Run recorded cells again and say how closely they agree (exit 1: one differs)."""
+    from steadytune.cells.verify import LEVELS, recorded_cells, sample_cells, verify_cell
+    from steadytune.suite.cell import Cell
+
+    suite, found = load(options), []
+    with recorded_cells(suite, options.recorded, published=options.published) as recorded:
+        cells = [Cell.parse(text) for text in options.cells]
+        cells += sample_cells(suite, recorded, options.sample, options.seed) if options.sample else []
+        if not cells:
+            raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
+        try:
+            for cell in cells:
+                found.append(verify_cell(suite, cell, recorded))
+                log.info("%s", found[-1])
+        finally:
+            # Worst first; what has been compared stays said if a later cell cannot be.
+            found.sort(key=lambda verdict: LEVELS.index(verdict.level), reverse=True)
+            sys.stdout.write("".join(f"{verdict}\n" for verdict in found))
+    return int(any(verdict.level == "different" for verdict in found))
+
+
+def record(options: argparse.Namespace) -> None:
+    """Write a suite's recorded cells to published/recorded as three files, or restore them from there."""
+    from steadytune.cells.recorded import restore, write_recorded
+    from steadytune.layout import recorded_folder, results_folder
+
+    suite = load(options)
+    folder, results = recorded_folder(suite), results_folder(suite)
+    if options.restore:
+        sys.stdout.write(f"{results}: {len(restore(folder, results))} cells restored from {folder}\n")
+    else:
+        sys.stdout.write(f"{folder}: {write_recorded(suite, folder)} cells recorded\n")
