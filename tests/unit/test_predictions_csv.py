@@ -1,6 +1,7 @@
 """`steadytune predictions SUITE CELL --to FILE.csv`: every prediction with its texts and the names of labels."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -58,6 +59,14 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(trained):
     main(["predictions", "demo.yaml", CELL, "--to", "out.csv"])
     texts = [line["sentence"] for line in lines() if line["evaluation_set"] == "cola"]
     assert texts == [f"'{text}" for text in RISKY[:5]] + RISKY[5:]
+
+
+def test_names_of_labels_are_no_formulas(trained, monkeypatch):
+    spec = trained.spec(trained.cells[0])
+    tasks = {name: replace(task, labels=("=1+1", "x\r@SUM(A1)")) for name, task in spec.tasks.items()}
+    monkeypatch.setattr(type(trained), "spec", lambda *_: replace(spec, tasks=tasks))
+    assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 0
+    assert {line["label"] for line in lines()} == {"'=1+1", "x\n@SUM(A1)"}
 
 
 def test_data_that_changed_since_are_not_put_beside_predictions(trained, capsys):

@@ -18,7 +18,7 @@ BASES: dict[Basis, str] = {
     "recorded": "median of such cells on this device",
     "scaled": "counted FLOPs, at the rate of recorded cells on this device",
     "assumed": "counted FLOPs, at the rate that --device states; nothing beside training and evaluation",
-    "unknown": "neither a record nor an assumption says: try --probe, or --device NAME=FLOPS",
+    "unknown": "no record of such cells on this device: --probe runs short ones, --device NAME=FLOPS states a speed",
 }
 WORK = ("batch_size", "epochs", "steps", "max_length", "precision", "holdout", "evaluate_epochs", "threads")
 """What of a protocol decides how long a cell takes."""

@@ -1,6 +1,7 @@
 """`steadytune plan`: what a suite still has to run, what that takes, and what it can show. Text for the terminal."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from steadytune.store.receipt import RECEIPT
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base
-from steadytune.text import ranges
+from steadytune.text import counted, ranges
 
 TARGETS = "plan.txt"
 """The targets of a choice under a budget, in the suite's results."""
@@ -102,13 +103,14 @@ def _cells(plan: Plan) -> list[str]:
         names = f"  {encoder.ljust(widths[0])}  {task.ljust(widths[1])}"
         methods, seeds = len({cell.method for cell in cells}), ranges({cell.seed for cell in cells})
         missing = [cell for cell in cells if cell not in plan.done]
-        said = f"{methods} method{'s' * (methods > 1)} x seeds {seeds}: {len(missing)}/{len(cells)} to run"
+        said = f"{counted(methods, 'method')} x seeds {seeds}: {len(missing)}/{len(cells)} to run"
         lines.append(f"{names}  {said}{_needed(plan, missing)}")
     total, left = len(plan.suite.cells), len(plan.missing)
-    lines += ["", f"{total} cells, {total - left} recorded, {left} to run"]
+    lines += ["", f"{counted(total, 'cell')}, {total - left} recorded, {left} to run"]
     old = sum(status.state in ("stale", "quarantined") for status in statuses(plan.suite) if status.cell in plan.done)
     if old:
-        lines.append(f"  of the recorded, {old} are stale or damaged: `steadytune status {plan.suite.name}` says why")
+        command = f"steadytune status {plan.suite.name}"
+        lines.append(f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale or damaged: `{command}` says why")
     return lines
 
 
@@ -127,7 +129,7 @@ def _cost(plan: Plan) -> list[str]:
     if not found:
         return ["nothing is left to run"]
     unknown = sum(estimate.basis == "unknown" for estimate in found)
-    at_once = f"{device.cells_at_once} cell{'s' * (device.cells_at_once > 1)} at once"
+    at_once = f"{counted(device.cells_at_once, 'cell')} at once"
     if device.flops is not None:
         at_once += f", {device.flops:.3g} FLOP/s each: an assumption of yours"
     unit = "GPU-hours" if device.gpu else "hours of this machine"
@@ -137,9 +139,13 @@ def _cost(plan: Plan) -> list[str]:
         return f"{_span(start_to_end)} from start to end, {hours:.3g} {unit}"
 
     time = _total([estimate.seconds for estimate in found], spelled)
-    lines = [f"on {device.name} ({at_once}):", "  time: unknown" if unknown == len(found) else f"  {time}"]
+    probe = f"`steadytune plan {shlex.quote(str(plan.suite.path))} --probe` measures it"
+    lines = [
+        f"on {device.name} ({at_once}):",
+        f"  time: not known yet; {probe}" if unknown == len(found) else f"  {time}",
+    ]
     if 0 < unknown < len(found):
-        lines.append(f"  and {unknown} cells of which nothing is known")
+        lines.append(f"  and {counted(unknown, 'cell')} whose time is not known yet; {probe}")
     if any(math.isfinite(estimate.flops) for estimate in found):
         flops = _total([estimate.flops for estimate in found], "{:.3g}".format)
         lines.append(f"  {flops} FLOPs in training and evaluation")
@@ -151,7 +157,7 @@ def _disk(plan: Plan) -> list[str]:
     specs = {cell: plan.suite.spec(cell) for cell in plan.missing}
     left = [plan.estimator.bytes(spec) for spec in specs.values()]
     unknown = sum(map(math.isnan, left))
-    more = f" ({unknown} cells of unknown size)" if unknown else ""
+    more = f" ({counted(unknown, 'cell')} of unknown size)" if unknown else ""
     lines = [f"disk: {_total(left, _size)} of records and predictions{more}; {_size(free_bytes())} are free"]
     weights = {cell: _weights(plan, spec.model) for cell, spec in specs.items()}
     largest = max(filter(math.isfinite, weights.values()), default=None)
@@ -207,7 +213,7 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
         missing = [cell for cell in need.planned if cell not in plan.done]
         price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
         why = "for an effect of its size" if need.powered else "enough for its test to speak"
-        said = need.lack or f"{need.seeds} seeds {why}, {len(need.cells)} cells{_priced(price)}"
+        said = need.lack or f"{counted(need.seeds, 'seed')} {why}, {counted(len(need.cells), 'cell')}{_priced(price)}"
         counts = f"{len(missing)}/{len(need.planned)} to run: " if need.planned else ""
         lines.append(f"  {need.claim.id.ljust(width)}  {counts}{said}")
     return lines
@@ -222,7 +228,10 @@ def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: f
     path = results_folder(plan.suite) / TARGETS
     could = sum(not need.lack for need in wanted)
     lines = ["", f"with {budget:g} h of a device: {len(choice.decided)} of {could} claims that can be decided"]
-    lines += [f"  {need.claim.id}: {need.seeds} seeds, {len(need.cells)} cells" for need in choice.decided]
+    lines += [
+        f"  {need.claim.id}: {counted(need.seeds, 'seed')}, {counted(len(need.cells), 'cell')}"
+        for need in choice.decided
+    ]
     if not choice.cells:
         known = all(math.isfinite(plan.hours(cell)) for cell in plan.missing)
         none_fits = "  no claim fits" if known else "  no claim fits, as far as hours are known"
@@ -231,7 +240,7 @@ def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: f
     name = plan.suite.name
     return [
         *lines,
-        f"  {len(choice.cells)} cells, {_span(3600 * choice.hours)} of a device; they stand in {path}:",
+        f"  {counted(len(choice.cells), 'cell')}, {_span(3600 * choice.hours)} of a device, listed in {path}:",
         f"    steadytune run {name} -- $(cat {path})",
         f"    steadytune collect {name} && steadytune claims {name}",
     ]

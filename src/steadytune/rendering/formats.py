@@ -44,7 +44,7 @@ def to_markdown(table: Table) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\n")
 NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
 FORMATS = {".csv": to_csv, ".tex": to_tex, ".md": to_markdown, ".html": to_page}
@@ -68,11 +68,12 @@ def _md_entry(value: Value) -> str:
 def markdown(text: str) -> str:
     """Text on one line, with everything escaped that GitHub would read as markup, HTML or a formula."""
     # A pair of tildes, as in a variant's name, would strike out the text between them.
-    return re.sub(r"([\\`*_~|<$\[\]])", r"\\\1", " ".join(text.splitlines()).replace("&", "&amp;"))
+    # Four blanks at the start of a note would make code of it, fewer hide what begins a heading.
+    return re.sub(r"([\\`*_~|<$\[\]])", r"\\\1", " ".join(text.split()).replace("&", "&amp;"))
 
 
 def markdown_line(text: str) -> str:
-    """As `_md`, for the start of a line: no heading, quotation or list begins there."""
+    """As `markdown`, for the start of a line: no heading, quotation or list begins there."""
     return re.sub(r"^(\d+(?=[.)] )|(?=[#>+=-]))", lambda found: f"{found[0]}\\", markdown(text))
 
 
@@ -84,6 +85,8 @@ def csv_field(value: object) -> object:
     """A csv field: floats in one fixed form, and no text that a spreadsheet would run as a formula."""
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else ""
-    if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    # csv.writer leaves a field with \r alone unquoted, and what follows would begin a line.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text

@@ -1,0 +1,102 @@
+"""Texts of a suite's file or of its data in every format of a table: each is shown as it is, and none does anything."""
+
+import csv
+import io
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from markdown_it import MarkdownIt
+
+from steadytune.rendering.formats import FORMATS, to_csv, to_markdown, to_tex
+from steadytune.rendering.latex import to_document
+from steadytune.rendering.table import Block, Entry, Table
+from steadytune.rendering.web import to_page
+
+FORMULAS = ("=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=x", "\r=x", "\n=x", "x\r=1+1")
+MARKUP = (
+    "<script>alert(1)</script>", "</td></table><b>x</b>", "<!-- x", "&lt;b&gt;", "\" onload='x' \"",
+    "# x", "  # x", "> x", "- x", "* x", "+ x", "1. x", "2) x", "---", "===", "    code", "```", "~~~",
+    "a | b", "a\\|b", "x\\", "`x`", "*x* __y__ ~~z~~", "[x](http://x)", "![x](http://x)", "<http://x>", "$x^2$",
+    "$$x$$", "a\nb", "a\r\n\r\nb", "a\\\\b", "\\input{/etc/passwd}", "\\end{tabular}", "100 % & #1_{x}", "}{",
+    "~^", "[x]", "*",
+)  # fmt: skip
+TEXTS = FORMULAS + MARKUP
+
+
+def table_of(text: str) -> Table:
+    """A table that has a text in every place."""
+    best = Entry(text, spread="1.0", count="2/3", best=True)
+    block = Block(((text, text), (text, best)), title=text, reference=((text, text),))
+    return Table("t", text, text, (text, (text, text)), (block,), notes=(text, text))
+
+
+class Shown(HTMLParser):
+    """The tags of a page, and the text that each of its elements shows."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        assert not [name for name, _ in attrs if name.startswith("on")], attrs
+
+    def handle_comment(self, data):
+        raise AssertionError(f"a comment hides {data!r}")
+
+    def handle_data(self, data):
+        self.texts.append(on_one_line(data))
+
+
+def on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_no_field_of_a_csv_is_a_formula(text):
+    for made in (table_of(text), Table("t", "T", "", ("a",), (), data=({"name": text, "value": -1.5},))):
+        fields = [field for line in csv.reader(io.StringIO(to_csv(made), newline="")) for field in line]
+        assert not [field for field in fields if field != "-1.5" and field.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        unix = text.replace("\r\n", "\n").replace("\r", "\n")
+        assert unix in [field.removeprefix("'") for field in fields]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_markdown_shows_every_text_and_makes_nothing_of_it(text):
+    source = to_markdown(table_of(text))
+    shown = Shown(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(source))
+    assert shown.tags == {"p", "strong", "em", "table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li"}
+    # Two headings and the second line of one, the title of the block, three rows of two, the last one with its spread,
+    # Headings, the block, three rows of two, the notes.
+    assert shown.texts.count(on_one_line(text)) >= 2 + 1 + 1 + 6 + 2
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_page_shows_every_text_and_makes_nothing_of_it(text):
+    plain, shown = Shown(to_page(table_of("x"))), Shown(to_page(table_of(text)))
+    assert shown.tags == plain.tags
+    assert shown.texts.count(on_one_line(text)) == plain.texts.count("x")
+
+
+@pytest.mark.parametrize("suffix", [".tex", ".md"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_stays_on_its_line(text, suffix):
+    assert len(FORMATS[suffix](table_of(text)).split("\n")) == len(FORMATS[suffix](table_of("x")).split("\n"))
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
+def test_latex_prints_every_text(tmp_path):
+    (tmp_path / "tables").mkdir()
+    for number, text in enumerate(TEXTS):
+        (tmp_path / f"tables/{number}.tex").write_text(to_tex(table_of(text)))
+    (tmp_path / "tables.tex").write_text(to_document(map(str, range(len(TEXTS)))))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="latin-1", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert f"({len(TEXTS)} pages" in done.stdout
+    assert "passwd" not in done.stdout
