@@ -251,3 +251,8 @@ def notebook_path(of: Of) -> Path:
 def report_path(of: Of) -> Path:
     """The page."""
     return results_folder(of) / "report.html"
+
+
+def listed_cells_path(of: Of) -> Path:
+    """The list of the cells, if it is too long for the page."""
+    return results_folder(of) / "cells.csv"

@@ -8,6 +8,4 @@ from attack import attack_all, make_target
 def test_every_attack_is_noticed_and_mended(root, tmp_path):
     outcomes = attack_all(make_target(root, tmp_path))
     assert len(outcomes) >= 50
-    # Known, and said in docs/integrity.md: a receipt of generated data is believed about the hash of its rows.
-    known = ["data: labels edited, and the receipt"]
-    assert [f"{found.attack.kind}: {found.attack.name}" for found in outcomes if not found.passed] == known
+    assert [f"{found.attack.kind}: {found.attack.name}" for found in outcomes if not found.passed] == []

@@ -12,8 +12,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.store import classic_glue
 from steadytune.store.classic_glue import LAYOUTS, read_splits
 from steadytune.store.imports import Imports
-from steadytune.store.receipt import read_receipt
-from steadytune.store.sources import hash_rows
+from steadytune.store.receipt import hash_rows, read_receipt
 from steadytune.store.staging import stage
 from steadytune.suite.file import Sources
 from steadytune.tasks.data import load_split

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from synthetic import Grid
+from synthetic import Grid, mark_current
 
 from steadytune.cli import main
+from steadytune.dag import products
+from steadytune.dag.products import Products, gathering_code, making
 from steadytune.errors import SteadyTuneError
 from steadytune.exports import registry
 from steadytune.exports.ro_crate import export
@@ -98,6 +100,34 @@ def test_it_is_a_valid_ro_crate(root, crate):
         ["ro-crate-1.1_22.3", "The `publisher` property of a `Root Data Entity` SHOULD be an `Organization`"],
         ["ro-crate-1.1_31.2", "The organization SHOULD have a URL."],
     ]
+
+
+def test_a_list_of_cells_beside_the_page_is_of_the_report(suite, monkeypatch):
+    Path("results/demo/cells.csv").write_text("name\n")
+    export(suite, Path("short"))
+    assert not Path("short/results/demo/cells.csv").exists(), "left by a larger suite"
+    monkeypatch.setattr("steadytune.rendering.sections.MOST_CELLS", 2)
+    export(suite, Path("long"))
+    assert Path("long/results/demo/cells.csv").exists()
+    mark_current(suite)
+    with making(suite, "report"):
+        pass
+    assert [status.state for status in Products(suite).status(["report"])] == ["fresh"]
+    Path("results/demo/cells.csv").write_text("name\nanother\n")
+    (found,) = Products(suite).status(["report"])
+    assert found.state == "damaged" and "cells.csv" in found.why
+
+
+def test_what_python_and_editors_leave_beside_the_code_is_no_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(products, "PACKAGE", tmp_path)
+    (tmp_path / "rendering/__pycache__").mkdir(parents=True)
+    (tmp_path / "rendering/page.py").write_text("x = 1")
+    before = gathering_code.__wrapped__()
+    (tmp_path / "rendering/__pycache__/page.cpython-311.pyc.139872").write_bytes(b"half")
+    (tmp_path / "rendering/.page.py.swp").write_bytes(b"")
+    assert gathering_code.__wrapped__() == before
+    (tmp_path / "rendering/page.css").write_text("")
+    assert gathering_code.__wrapped__() != before
 
 
 def test_an_unfinished_suite_is_refused(suite):

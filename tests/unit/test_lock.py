@@ -10,7 +10,7 @@ import yaml
 from steadytune.errors import SteadyTuneError
 from steadytune.store.lock import entry_digest, load_lock
 from steadytune.store.pinning import pin_generated
-from steadytune.store.sources import hash_rows
+from steadytune.store.receipt import hash_rows
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHA = "a" * 64

@@ -289,7 +289,7 @@ def test_the_notebook_runs(tmp_path, root, monkeypatch):
 
 
 def test_cells_of_a_large_suite_are_listed_beside_the_page(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("steadytune.rendering.provenance.MOST_CELLS", 5)
+    monkeypatch.setattr("steadytune.rendering.page.MOST_CELLS", 5)
     grid = Grid(seeds=4)
     results = load_results(grid.write(tmp_path), grid.suite)
     build_report(results, tmp_path / "report.html")

@@ -396,8 +396,13 @@ def test_rows_that_are_not_those_of_the_receipt_are_refused(
     file = replace(measure_all(folder, [name])[name], rows_sha256=pinned)
     write_receipt(folder, Receipt("generated", "minilanguage", None, "lock", {name: file}))
     path = tmp_path / "suite.tar"
-    pack([Item("datasets", "steadytune/mini/corpus")], tmp_path / "elsewhere", path)
-    assert "other rows than its receipt says" in refused_bundle(path)
+    items = [Item("datasets", "steadytune/mini/corpus")]
+    with pytest.raises(SteadyTuneError, match=f"{name}: corrupted: rows of SHA-256"):
+        pack(items, tmp_path / "elsewhere", path)
+    with monkeypatch.context() as forger:
+        forger.setattr("steadytune.store.bundle.verify", read_receipt)
+        pack(items, tmp_path / "elsewhere", path)
+    assert "rows of SHA-256" in refused_bundle(path)
 
 
 @pytest.mark.parametrize("claimed", [None, 1 << 30])

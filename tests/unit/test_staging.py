@@ -1,8 +1,10 @@
 import hashlib
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hub_server import HubServer
@@ -10,8 +12,16 @@ from locks import FILES, KEY, REPO, TRAIN, VALIDATION, hub_pin, local_lock, lock
 
 from steadytune.errors import SteadyTuneError
 from steadytune.store.lock import Lock
-from steadytune.store.receipt import RECEIPT, Receipt, read_receipt, receipt_digest, verify
-from steadytune.store.sources import hash_rows
+from steadytune.store.receipt import (
+    RECEIPT,
+    Receipt,
+    hash_rows,
+    measure,
+    read_receipt,
+    receipt_digest,
+    verify,
+    write_receipt,
+)
 from steadytune.store.staging import stage
 from steadytune.suite.file import Sources
 
@@ -203,6 +213,20 @@ def test_a_damaged_generated_file_is_made_anew(generator: dict, tmp_path: Path) 
     path.write_bytes(path.read_bytes()[:-10])
     stage("datasets", "steadytune/mini/rte", lock, Sources(), tmp_path)
     assert pq.read_table(path).to_pylist() == ROWS
+
+
+def test_a_receipt_is_not_believed_about_the_hash_of_its_rows(generator: dict, tmp_path: Path) -> None:
+    lock = generated_lock(hash_rows(ROWS))
+    receipt = stage("datasets", "steadytune/mini/rte", lock, Sources(), tmp_path)
+    folder = tmp_path / "datasets/steadytune/mini/rte"
+    (name,) = receipt.files
+    pq.write_table(pa.Table.from_pylist([{**row, "label": 1 - row["label"]} for row in ROWS]), folder / name)
+    forged = replace(measure(folder / name), rows_sha256=hash_rows(ROWS))
+    write_receipt(folder, replace(receipt, files={name: forged}))
+    with pytest.raises(SteadyTuneError, match=rf"{name}: corrupted: rows of SHA-256 .*{hash_rows(ROWS)}"):
+        verify(folder)
+    assert stage("datasets", "steadytune/mini/rte", lock, Sources(), tmp_path) == receipt
+    assert pq.read_table(folder / name).to_pylist() == ROWS
 
 
 def test_the_digest_of_a_receipt_is_of_the_content_alone() -> None:

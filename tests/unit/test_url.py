@@ -11,8 +11,7 @@ from hub_server import HubServer
 from locks import KEY, TRAIN, lock_of, pins, refused
 
 from steadytune.store.lock import Lock
-from steadytune.store.receipt import verify
-from steadytune.store.sources import hash_rows
+from steadytune.store.receipt import hash_rows, verify
 from steadytune.store.staging import stage
 from steadytune.suite.file import Sources
 

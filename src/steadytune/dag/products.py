@@ -105,7 +105,7 @@ class Products:
         yield self._product("claims", "claims", targets.claims)
         yield self._product("tables", "tables", [*targets.tables, *targets.latex])
         yield self._product("figures", "figures", targets.figures)
-        yield self._product("report", "report", [targets.report])
+        yield self._product("report", "report", targets.report)
 
     @staticmethod
     def _product(name: str, stage: Stage, files: list[str]) -> Product:
@@ -257,9 +257,11 @@ def making(suite: Suite, name: str, *, as_recorded: bool = False) -> Iterator[No
 def gathering_code() -> str:
     """The SHA-256 of every file of the packages that gather, judge and render."""
     found = hashlib.sha256()
-    for path in sorted(path for folder in GATHERING_CODE for path in (PACKAGE / folder).rglob("*") if path.is_file()):
-        if path.suffix != ".pyc":
-            found.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    paths = (path.relative_to(PACKAGE) for folder in GATHERING_CODE for path in (PACKAGE / folder).rglob("*"))
+    # What Python and editors leave beside the code comes and goes, also as half a `.pyc` under another suffix.
+    for path in sorted(path for path in paths if not any(part.startswith((".", "__pycache__")) for part in path.parts)):
+        if (PACKAGE / path).is_file():
+            found.update(path.as_posix().encode() + b"\0" + (PACKAGE / path).read_bytes())
     return found.hexdigest()
 
 

@@ -23,7 +23,6 @@ from steadytune.layout import (
     predictions_path,
     project_file,
     record_path,
-    report_path,
     results_folder,
     slices_path,
     staged_folder,
@@ -31,6 +30,7 @@ from steadytune.layout import (
     variability_path,
 )
 from steadytune.rendering import formats, style
+from steadytune.rendering.sections import report_paths
 from steadytune.rendering.tables import TABLES
 from steadytune.store.receipt import RECEIPT
 from steadytune.suite.file import is_file_name
@@ -164,9 +164,9 @@ class Targets:
         return self._rendered(figures_folder, self.suite.file.figures, style.FORMATS)
 
     @property
-    def report(self) -> str:
-        """The page."""
-        return str(report_path(self.suite))
+    def report(self) -> list[str]:
+        """The page, and the list of the cells if it is too long for the page."""
+        return [str(path) for path in report_paths(self.suite)]
 
     def _rendered(self, folder: Callable[[Suite], Path], names: Iterable[str], suffixes: Iterable[str]) -> list[str]:
         return [str(folder(self.suite) / f"{name}{suffix}") for name in names for suffix in suffixes]

@@ -39,6 +39,7 @@ from steadytune.layout import (
     variability_folder,
     variability_path,
 )
+from steadytune.rendering.sections import report_paths
 from steadytune.schema import read_yaml
 from steadytune.suite.suite import Suite
 
@@ -49,7 +50,7 @@ CITATION = Path("CITATION.cff")
 SETTINGS = (LOCK, Path("requirements.lock"), Path("environment.yml"), Path("LICENSE"), CITATION)
 """What a run depends on besides the suite's own file, as far as the project has it: files of the project."""
 
-FILES = (report_path, metrics_path, inside_table_path, macros_path, all_tables_path)
+FILES = (metrics_path, inside_table_path, macros_path, all_tables_path)
 FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder, manifests_folder)
 """Of a suite's results: logs, checkpoints and weights stay behind."""
 
@@ -97,7 +98,8 @@ def suite_files(suite: Suite) -> Iterator[Path]:
     if not report.is_file():
         raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")
     methods = [suite.path.parent / source for source in suite.file.methods_from]
-    candidates = [suite.path, *methods, *map(project_file, SETTINGS), *(path(suite) for path in FILES)]
+    candidates = [suite.path, *methods, *map(project_file, SETTINGS), *report_paths(suite)]
+    candidates += [path(suite) for path in FILES]
     found = [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
     candidates += [path for path in found if _is_named(path, suite)]
     candidates += [path(suite, cell) for cell in suite.cells for path in (record_path, predictions_path, history_path)]

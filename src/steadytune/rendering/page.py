@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from steadytune.layout import listed_cells_path
 from steadytune.rendering import provenance, summary, verdicts
 from steadytune.rendering.entries import SHARED
 from steadytune.rendering.figures import FIGURES, draw
 from steadytune.rendering.learning import nothing_learned
-from steadytune.rendering.sections import ALWAYS, SECTIONS, Section, placed
+from steadytune.rendering.sections import ALWAYS, MOST_CELLS, SECTIONS, Section, placed
 from steadytune.rendering.style import COLUMN, NOTHING, POINTS, to_svg
 from steadytune.rendering.table import Table
 from steadytune.rendering.tables import make_table
@@ -75,12 +76,12 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
         "claims": claims,
         "shared": [note for note in (*SHARED, *results.suite.notes) if note in used],
         "gaps": provenance.gaps(results),
-        "unfinished": provenance.unfinished(results)[: provenance.MOST_CELLS],
+        "unfinished": provenance.unfinished(results)[:MOST_CELLS],
         "commands": provenance.commands(results),
         "cells": groups,
         "cell_count": cells,
         "few": provenance.FEW_CELLS,
-        "cells_elsewhere": provenance.CELLS if cells > provenance.MOST_CELLS else "",
+        "cells_elsewhere": listed_cells_path(Path()).name if cells > MOST_CELLS else "",
     }
 
 

@@ -20,9 +20,6 @@ from steadytune.text import counted
 
 FEW_CELLS = 12
 """Up to this many cells, their list is unfolded."""
-MOST_CELLS = 2_000
-"""Up to this many cells, their list is in the page; a longer one is in `CELLS` beside it."""
-CELLS = "cells.csv"
 
 PINNED_LATER = {
     "stage": "Pinned by their first download only, not by the lock",

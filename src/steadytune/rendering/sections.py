@@ -4,6 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steadytune.layout import listed_cells_path, report_path
+from steadytune.suite.suite import Suite
+
+MOST_CELLS = 2_000
+"""Up to this many cells, their list is in the page; a longer one is a file beside it."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -152,3 +158,8 @@ def report_options(kind: str, path: str) -> dict[str, Any]:
     about = FIGURES[name].caption.partition(". ")[0] if kind == "figure" else ""
     shows = f"{item}: {about}" if about else item
     return {"caption": f"../report/{kind}.rst", "category": placed(item).capitalize(), "labels": {"shows": shows}}
+
+
+def report_paths(suite: Suite) -> list[Path]:
+    """The page, and the list of the cells if it is too long for the page."""
+    return [report_path(suite), *([listed_cells_path(suite)] if len(suite.cells) > MOST_CELLS else [])]

@@ -27,7 +27,7 @@ from steadytune.store.inventory import Item, inventory
 from steadytune.store.lock import Lock
 from steadytune.store.pins import UrlFile, check_file_name
 from steadytune.store.receipt import BUNDLE, RECEIPT, Receipt, measure, read_receipt, verify, write_receipt
-from steadytune.store.sources import Source, measure_rows
+from steadytune.store.sources import Source
 from steadytune.store.staging import alone, choose, describe, disk_errors, install, names_to_import, objection
 
 if TYPE_CHECKING:
@@ -180,39 +180,29 @@ def _check(
     folder: Path, where: str, path: Path, suite: "Suite", lock: Lock, check_pretraining: PretrainingCheck
 ) -> None:
     """Check an unpacked folder against its receipt and the lock; mark the receipt unless the lock has every hash."""
-    receipt = verify(folder)
+    try:
+        receipt = verify(folder)
+    except SteadyTuneError as error:
+        raise SteadyTuneError(f"{path}: {error}") from None
     kind: Kind = "datasets" if where.startswith("datasets/") else "models"
     key = where.removeprefix(f"{kind}/")
     there = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     if there != {*receipt.files, RECEIPT}:
         raise SteadyTuneError(f"{path}: {where}: its files are not those of its receipt")
-    reason, pinned = _check_rows(receipt, folder), False
+    reason, pinned = "", False
     if kind == "models" and (config := lock.pretraining(key)) is not None:
         reason = _objection_to_pretrained(receipt) or check_pretraining(config, folder)
     elif receipt.source == IMPORTED:
-        reason = reason or objection_to_import(receipt, folder, kind, key, names_to_import(kind, key, lock))
+        reason = objection_to_import(receipt, folder, kind, key, names_to_import(kind, key, lock))
     else:
         source = choose(kind, key, lock, suite.sources)
-        reason, pinned = reason or objection(receipt, source), _pins_everything(source)
+        reason, pinned = objection(receipt, source), _pins_everything(source)
     if reason:
         raise SteadyTuneError(f"{path}: {where}: not what the lock says: {reason}")
     if not pinned:
         logger.warning("%s: only the maker of %s vouches for it: the lock has no hashes of it", where, path)
         source = receipt.source if receipt.source == IMPORTED else BUNDLE
         write_receipt(folder, replace(receipt, source=source, pinned_by=BUNDLE))
-
-
-def _check_rows(receipt: Receipt, folder: Path) -> str:
-    """Whether the rows have the hashes that the receipt claims; the lock is compared with those."""
-    import pyarrow as pa
-
-    for name, claimed in receipt.files.items():
-        try:
-            if claimed.rows_sha256 and measure_rows(folder / name).rows_sha256 != claimed.rows_sha256:
-                return f"{name} has other rows than its receipt says"
-        except (pa.ArrowException, OSError, ValueError, TypeError):
-            return f"{name} has no readable rows"
-    return ""
 
 
 def _pins_everything(source: Source) -> bool:

@@ -10,8 +10,8 @@ from steadytune.layout import Kind
 from steadytune.store.classic_glue import LAYOUTS, read_splits, row_counts
 from steadytune.store.parsers import Row
 from steadytune.store.pins import FilePin, GeneratedFile
-from steadytune.store.receipt import BUNDLE, Receipt, StagedFile, measure
-from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name, write_rows
+from steadytune.store.receipt import BUNDLE, Receipt, StagedFile, hash_rows, measure, measure_rows
+from steadytune.store.sources import Source, copy_file, parquet_name, write_rows
 
 IMPORTED = "imported"
 GLUE = "nyu-mll/glue/"

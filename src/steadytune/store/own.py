@@ -13,8 +13,8 @@ from steadytune.files import sha256
 from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_places import Place, find_places
 from steadytune.store.pins import FilePin, GeneratedFile, OwnTaskPin
-from steadytune.store.receipt import StagedFile
-from steadytune.store.sources import Source, copy_file, hash_rows, measure_rows, parquet_name
+from steadytune.store.receipt import StagedFile, hash_rows, measure_rows
+from steadytune.store.sources import Source, copy_file, parquet_name
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
 from steadytune.tasks.duplicates import key_of
 

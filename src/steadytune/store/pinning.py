@@ -9,7 +9,8 @@ import yaml
 from steadytune.files import write_text
 from steadytune.schema import check, read_yaml
 from steadytune.store.lock import Lock, load_lock
-from steadytune.store.sources import generate_files, hash_rows
+from steadytune.store.receipt import hash_rows
+from steadytune.store.sources import generate_files
 
 
 def pin_generated(path: Path) -> list[str]:

@@ -1,12 +1,9 @@
-"""What staging leaves beside a folder's files, and the check of those files before every use.
-
-Standard library only, because it runs wherever training runs.
-"""
+"""What staging leaves beside a folder's files, and the check of those files before every use."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +64,22 @@ def measure(path: Path) -> StagedFile:
     return StagedFile(sha256=sha256(path), bytes=path.stat().st_size)
 
 
+def measure_rows(path: Path) -> StagedFile:
+    """Hash and size of a parquet file, and the hash of the rows that a reader gets from it."""
+    import pyarrow.parquet as pq
+
+    return replace(measure(path), rows_sha256=hash_rows(pq.read_table(path).to_pylist()))
+
+
+def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Hex SHA-256 over rows as JSON lines: sorted keys, no spaces, UTF-8, a newline after each."""
+    digest = hashlib.sha256()
+    for row in rows:
+        line = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
 def measure_all(folder: Path, names: Iterable[str]) -> dict[str, StagedFile]:
     """Hash and size of the files of a folder, by name."""
     return {name: measure(folder / name) for name in names}
@@ -105,27 +118,41 @@ def read_receipt(folder: Path) -> Receipt:
 
 
 def verify(folder: Path) -> Receipt:
-    """Check every file that a folder's receipt names by size and SHA-256: called before every use of the folder.
+    """Check every file that a folder's receipt names by size and hashes: called before every use of the folder.
+
+    The lock pins rows that were written here by their own hash, so they are hashed too and the receipt is not believed.
 
     Raises:
         SteadyTuneError: no receipt; a file that is missing or differs (its name, both sizes or both hashes).
     """
     receipt = read_receipt(folder)
     for name, expected in receipt.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise SteadyTuneError(f"{path}: in the receipt but not in the folder: {HOW_TO_STAGE}")
-        size = path.stat().st_size
-        if size != expected.bytes:
-            raise SteadyTuneError(
-                f"{path}: corrupted: {size} bytes where the receipt says {expected.bytes}: {HOW_TO_STAGE}"
-            )
-        found = sha256(path)
-        if found != expected.sha256:
-            raise SteadyTuneError(
-                f"{path}: corrupted: SHA-256 {found} where the receipt says {expected.sha256}: {HOW_TO_STAGE}"
-            )
+        if reason := damage(folder / name, expected):
+            raise SteadyTuneError(f"{folder / name}: {reason}: {HOW_TO_STAGE}")
     return receipt
+
+
+def damage(path: Path, expected: StagedFile) -> str:
+    """How a file differs from what its receipt says; empty if it does not."""
+    if not path.is_file():
+        return "in the receipt but not in the folder"
+    size = path.stat().st_size
+    if size != expected.bytes:
+        return f"corrupted: {size} bytes where the receipt says {expected.bytes}"
+    found = sha256(path)
+    if found != expected.sha256:
+        return f"corrupted: SHA-256 {found} where the receipt says {expected.sha256}"
+    if expected.rows_sha256 is None:
+        return ""
+    import pyarrow as pa
+
+    try:
+        rows = measure_rows(path).rows_sha256
+    except (pa.ArrowException, OSError, ValueError, TypeError):
+        return "corrupted: no readable rows"
+    if rows != expected.rows_sha256:
+        return f"corrupted: rows of SHA-256 {rows} where the receipt says {expected.rows_sha256}"
+    return ""
 
 
 def receipt_digest(receipt: Receipt) -> str:

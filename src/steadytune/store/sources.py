@@ -1,12 +1,9 @@
 """The kinds of source that a folder of the store can come from, each a small class that brings one file at a time."""
 
-import hashlib
 import importlib
-import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +11,7 @@ from typing import Any, ClassVar
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import project_file
 from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, LocalPin, ShippedPin
-from steadytune.store.receipt import Receipt, StagedFile, measure
+from steadytune.store.receipt import Receipt, StagedFile, measure, measure_rows
 
 # The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.
 GENERATORS = {"mini": "minilanguage"}
@@ -162,19 +159,3 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
 
     pq.write_table(pa.Table.from_pylist(rows), path)
     return path
-
-
-def measure_rows(path: Path) -> StagedFile:
-    """Hash and size of a parquet file, and the hash of the rows that a reader gets from it."""
-    import pyarrow.parquet as pq
-
-    return replace(measure(path), rows_sha256=hash_rows(pq.read_table(path).to_pylist()))
-
-
-def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Hex SHA-256 over rows as JSON lines: sorted keys, no spaces, UTF-8, a newline after each."""
-    digest = hashlib.sha256()
-    for row in rows:
-        line = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path, sha256
+from steadytune.files import atomic_path
 from steadytune.layout import Kind, staged_folder
 from steadytune.locks import hold
 from steadytune.store.contents import check_content
@@ -28,7 +28,7 @@ from steadytune.store.pins import (
     ShippedPin,
     UrlPin,
 )
-from steadytune.store.receipt import BUNDLE, RECEIPT, Receipt, StagedFile, read_receipt, verify, write_receipt
+from steadytune.store.receipt import BUNDLE, RECEIPT, Receipt, StagedFile, damage, read_receipt, verify, write_receipt
 from steadytune.store.sources import GeneratedSource, LocalSource, ShippedSource, Source
 from steadytune.store.url import UrlSource
 
@@ -207,7 +207,7 @@ def _obtain(
     """A file that is what the lock says, and its hashes: one that is already there, or a new one."""
     path = folder / name
     earlier = _files_by_receipt(folder).get(name)
-    if earlier and pin.known and pin.fits(earlier) and path.is_file() and sha256(path) == earlier.sha256:
+    if earlier and pin.known and pin.fits(earlier) and not damage(path, earlier):
         return path, earlier
     if pin.reusable:
         for path in (folder / name, downloads / name):

@@ -10,8 +10,8 @@ from steadytune.errors import SteadyTuneError
 from steadytune.store.download import download, shown
 from steadytune.store.parsers import parse_file
 from steadytune.store.pins import UrlFile, UrlPin
-from steadytune.store.receipt import StagedFile, measure
-from steadytune.store.sources import Source, measure_rows, write_rows
+from steadytune.store.receipt import StagedFile, measure, measure_rows
+from steadytune.store.sources import Source, write_rows
 from steadytune.tasks.reading import split_of
 
 logger = logging.getLogger(__name__)
