@@ -68,7 +68,10 @@ def measure_rows(path: Path) -> StagedFile:
     """Hash and size of a parquet file, and the hash of the rows that a reader gets from it."""
     import pyarrow.parquet as pq
 
-    return replace(measure(path), rows_sha256=hash_rows(pq.read_table(path).to_pylist()))
+    # In batches, because a cell's memory is measured.
+    with pq.ParquetFile(path) as file:
+        rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+        return replace(measure(path), rows_sha256=hash_rows(rows))
 
 
 def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
