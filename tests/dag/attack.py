@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from steadytune.dag.products import SOURCES, Products
 from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder
+from steadytune.store import sources
 from steadytune.suite.loading import load_suite
 from steadytune.suite.suite import Suite
 
@@ -147,8 +149,8 @@ def _stages(suite: Suite, _: Path) -> bool:
     if any(status.state != "fresh" for status in statuses(suite, scores=True)):
         return True
     products = Products(suite)
-    for sources in SOURCES.values():
-        products.check(sources)
+    for stages in SOURCES.values():
+        products.check(stages)
     return bool(products.finished())
 
 
@@ -241,6 +243,8 @@ def main() -> None:
 def attack_all(project: Path, only: str = "") -> list[Outcome]:
     """Every attack on a finished project, which is as before afterwards."""
     before = Path.cwd()
+    # Data are staged again for a score of attacks, and the generator gives the same each time.
+    sources.generate_files = cache(sources.generate_files)
     with tempfile.TemporaryDirectory() as place:
         finished = Path(place)
         for name in KEPT:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -107,11 +108,16 @@ def generated_corpus(settings: Mapping[str, Any]) -> str | None:
 
 
 def load_lock(path: Path) -> Lock:
-    """Read and check a lock.
+    """Read and check a lock; a process parses the same content once.
 
     Raises:
         SteadyTuneError: one line naming the file, the key, the value, what was expected and the nearest valid name.
     """
+    return _load(path, path.read_bytes() if path.is_file() else b"")
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path, _content: bytes) -> Lock:
     lock = check(Lock, read_yaml(path), path)
     lock._path = path
     return lock
