@@ -68,14 +68,19 @@ def compare(
     questions: Sequence[Differs],
     earlier: Sequence[Judged] = (),
     examples: Examples | None = None,
+    *,
+    views: bool = True,
 ) -> tuple[Judged, ...]:
-    """The answers to some questions, whose p-values are corrected together; without those that share no task."""
+    """The answers to some questions, whose p-values are corrected together; without those that share no task.
+
+    `views`: task by task and over examples, too.
+    """
     runs = PairedRuns(suite, results, PRIMARY)
     there = [question for question in questions if not is_unplanned(question, runs)]
     judge = Judge(
         suite,
         Counter(question.family for question in there),
         {judged.id: judged.looks for judged in earlier},
-        examples or Examples(suite, results.folder),
+        (examples or Examples(suite, results.folder)) if views else None,
     )
-    return tuple(judge(there, dict.fromkeys((question.id for question in there), runs), detailed=True))
+    return tuple(judge(there, dict.fromkeys((question.id for question in there), runs), detailed=views))

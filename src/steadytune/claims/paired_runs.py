@@ -5,7 +5,7 @@ All sides of a claim are compared on the same seeds: those that have a score on 
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,19 +43,10 @@ class PairedRuns:
         self.selected = select(results, analysis.rule, every=True)
         self._epochs: dict[tuple[str, str, str], dict[int, float]] = {}
 
-    @cached_property
+    @property
     def planned(self) -> dict[tuple[str, str, str], list[Cell]]:
         """(encoder, method, task) -> cells; a method has those of all the variants that it stands for."""
-        found: dict[tuple[str, str, str], list[Cell]] = {}
-        variants = dict.fromkeys(cell.method for cell in self.suite.cells)
-        standing: dict[str, set[str]] = {variant: {variant} for variant in variants}
-        for method, spanned in stand_for(variants, self.suite.named, every=True).items():
-            for variant in spanned:
-                standing[variant].add(method)
-        for cell in self.suite.cells:
-            for method in standing[cell.method]:
-                found.setdefault((cell.encoder, method, cell.task), []).append(cell)
-        return found
+        return _planned(self.suite)
 
     @cached_property
     def two_way(self) -> dict[tuple[str, str, str, str], Score]:
@@ -70,7 +61,7 @@ class PairedRuns:
             return False
         analysis, strata = self.analysis, self._strata(claim)
         if analysis.without_task is not None:
-            tasks = {stratum.task for stratum in PairedRuns(self.suite, self.results, PRIMARY)._strata(claim)}
+            tasks = {stratum.task for stratum in self._strata(claim, every=True)}
             return analysis.without_task in tasks and len(tasks) > 1
         if analysis.best_epoch:
             return not isinstance(claim, Cost) and self._has_epochs(claim, strata)
@@ -99,13 +90,14 @@ class PairedRuns:
             self._epochs[key] = best_epochs(self.side(key[1]), *key)
         return self._epochs[key]
 
-    def _strata(self, claim: Comparison) -> tuple[Stratum, ...]:
+    def _strata(self, claim: Comparison, *, every: bool = False) -> tuple[Stratum, ...]:
+        """`every`: with the task that the analysis leaves out."""
         found = []
         for at, encoder in enumerate(claim.encoders):
             baseline = claim.baseline_encoders[at] if claim.baseline_encoders else encoder
             references = claim.reference if isinstance(claim, Gain) else ()
             for place, task in enumerate(self._tasks(claim, encoder, baseline)):
-                if task != self.analysis.without_task:
+                if every or task != self.analysis.without_task:
                     found.append(Stratum(encoder, baseline, task, references[place] if references else None))
         return tuple(found)
 
@@ -113,7 +105,7 @@ class PairedRuns:
         if claim.tasks != "*":
             return claim.tasks
         sides = [(encoder, claim.method), *((baseline, method) for method in claim.against)]
-        tasks = dict.fromkeys(cell.task for cell in self.suite.cells)
+        tasks = dict.fromkeys(task for _, _, task in self.planned)
         return [task for task in tasks if all((*side, task) in self.planned for side in sides)]
 
     @staticmethod
@@ -280,3 +272,17 @@ class PairedRuns:
         references = [(s, s.reference) for s in strata if s.reference is not None]
         there = np.array([row(s.encoder, claim.method, task) for s, task in references])
         return first - second, there - np.array([row(s.baseline_encoder, baseline, task) for s, task in references])
+
+
+@lru_cache(maxsize=2)
+def _planned(suite: Suite) -> dict[tuple[str, str, str], list[Cell]]:
+    found: dict[tuple[str, str, str], list[Cell]] = {}
+    variants = dict.fromkeys(cell.method for cell in suite.cells)
+    standing: dict[str, set[str]] = {variant: {variant} for variant in variants}
+    for method, spanned in stand_for(variants, suite.named, every=True).items():
+        for variant in spanned:
+            standing[variant].add(method)
+    for cell in suite.cells:
+        for method in standing[cell.method]:
+            found.setdefault((cell.encoder, method, cell.task), []).append(cell)
+    return found

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from scipy import optimize, stats
 
-from steadytune.claims.significance import DRAWS, EXACT, brown_forsythe
+from steadytune.claims.significance import DRAWS, EXACT, Deviations, spread_p
 from steadytune.claims.statistics import combined
 
 POWER = 0.8
@@ -109,18 +109,28 @@ def seeds_for_mean(
     return _fewest(enough, 3)
 
 
-@cache
 def power_of_ratio(ratio: float, seeds: int, tasks: int, alpha: float) -> float:
     """The chance that the Brown-Forsythe test finds a smaller spread where the deviations' true ratio is `ratio` < 1.
 
     Simulated with normal scores: with few seeds the test is far more careful than any formula for many says.
     """
+    first, second = _simulated(seeds, tasks)
+    return float((2 * spread_p(first.times(ratio), second, "less") <= alpha).mean())
+
+
+@cache
+def _simulated(seeds: int, tasks: int) -> tuple[Deviations, Deviations]:
+    """Deviations of `SIMULATIONS` studies, both sides alike: every ratio and level asks the same ones."""
     generator = np.random.default_rng(seeds)
-    found = []
-    for _ in range(SIMULATIONS // SLICE):
-        first, second = generator.standard_normal((2, SLICE, tasks, seeds))
-        found.append((2 * brown_forsythe(ratio * first, second, "less") <= alpha).mean())
-    return float(np.mean(found))
+    slices = [
+        [Deviations.of(side) for side in generator.standard_normal((2, SLICE, tasks, seeds))]
+        for _ in range(SIMULATIONS // SLICE)
+    ]
+    first, second = (
+        Deviations(np.concatenate([side.mean for side in sides]), np.concatenate([side.sd for side in sides]), seeds)
+        for sides in zip(*slices, strict=True)
+    )
+    return first, second
 
 
 def detectable_ratio(seeds: int, tasks: int, alpha: float, *, chance: float = POWER) -> float:

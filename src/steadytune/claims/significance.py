@@ -5,6 +5,7 @@ side, and subtract a bound to test against it. NaN stands for a pair that is lef
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ EXACT = 20
 """Up to 2^20 sign patterns are enumerated; above, `DRAWS` of them are drawn, seeded."""
 DRAWS = 99_999
 CHUNK = 4_000
-"""Subsets drawn at a time; a multiple of four, so that the generator gives the same ones as all at once."""
+"""Subsets drawn at a time; a multiple of eight, so that the generator gives the same ones as all at once."""
 BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float64)
 BETS = 2.0 ** np.arange(-6, 3)
 """The rates of `e_value`, for each point of difference."""
@@ -38,8 +39,11 @@ def sign_flips(differences: np.ndarray, *, exact: int = EXACT, draws: int = DRAW
     """
     values = _weighted(differences)[0]
     unequal = values[..., (values != 0).reshape(-1, values.shape[-1]).any(axis=0)]
-    sums = _subset_sums(unequal, exact, draws)
     near = 1e-9 * np.abs(values).sum(axis=-1, keepdims=True)
+    if unequal.size and (unequal > near).all():
+        # No subset lowers the statistic: their number is all that counts.
+        return np.full(values.shape[:-1], 1 / (1 + _count_subsets(unequal.shape[-1], exact, draws)))[()]
+    sums = _subset_sums(unequal, exact, draws)
     # Flipping a subset lowers the statistic by twice the subset's sum.
     return (1 + (sums <= near).sum(axis=-1)) / (1 + sums.shape[-1])
 
@@ -126,6 +130,32 @@ def brown_forsythe(first: np.ndarray, second: np.ndarray, alternative: Alternati
     Returns:
         (...,).
     """
+    return spread_p(Deviations.of(first), Deviations.of(second), alternative)
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """Absolute deviations of a side's runs from their median: all that Brown and Forsythe's test asks for."""
+
+    mean: np.ndarray
+    """(..., tasks)."""
+    sd: np.ndarray
+    """(..., tasks)."""
+    runs: int
+
+    @classmethod
+    def of(cls, runs: np.ndarray) -> "Deviations":
+        """Those of runs (..., tasks, n)."""
+        found = np.abs(runs - np.median(runs, axis=-1, keepdims=True))
+        return cls(found.mean(axis=-1), found.std(axis=-1, ddof=1), runs.shape[-1])
+
+    def times(self, scale: float) -> "Deviations":
+        """Those of the same runs, multiplied by a positive number."""
+        return Deviations(scale * self.mean, scale * self.sd, self.runs)
+
+
+def spread_p(first: Deviations, second: Deviations, alternative: Alternative = "two-sided") -> np.ndarray:
+    """`brown_forsythe` of runs whose deviations are known."""
     less = np.asarray(stats.combine_pvalues(_spreads_less(first, second), "stouffer", axis=-1))[1]
     return {"less": less, "greater": 1 - less, "two-sided": 2 * np.minimum(less, 1 - less)}[alternative]
 
@@ -153,37 +183,63 @@ def _subset_sums(values: np.ndarray, exact: int = EXACT, draws: int = DRAWS) -> 
     """Sums of the values (..., pairs) over all subsets but the empty one, or over random ones: (..., subsets)."""
     pairs = values.shape[-1]
     if pairs > exact:
-        drawn = _random_subsets(pairs, draws)
-        # Eight pairs at a time: a table has the sums of all 256 subsets of each eight.
-        eights = np.zeros((*values.shape[:-1], 8 * len(drawn)))
-        eights[..., :pairs] = values
-        tables = eights.reshape(*values.shape[:-1], -1, 8) @ BITS.T
-        total = np.zeros((*values.shape[:-1], drawn.shape[1]))
-        for place, subsets in enumerate(drawn):
-            total += tables[..., place, :].take(subsets, axis=-1)
-        return total
+        if values.ndim > 1:
+            return _sampled_sums(values, draws)
+        # A study's tests ask for the same sums again, or for their negatives.
+        negative = values[0] < 0
+        sums = _known_sums((0.0 - values if negative else values + 0.0).tobytes(), draws)
+        return -sums if negative else sums
     sums = np.zeros((*values.shape[:-1], 1))
     for pair in range(pairs):
         sums = np.concatenate([sums, sums + values[..., pair, None]], axis=-1)
     return sums[..., 1:]
 
 
+@lru_cache(maxsize=8)
+def _known_sums(values: bytes, draws: int) -> np.ndarray:
+    """Sums of the float64 values of one study over random subsets of them, (draws,)."""
+    found = _sampled_sums(np.frombuffer(values), draws)
+    found.flags.writeable = False
+    return found
+
+
+def _sampled_sums(values: np.ndarray, draws: int) -> np.ndarray:
+    pairs = values.shape[-1]
+    drawn = _random_subsets(pairs, draws)
+    # Eight pairs at a time: a table has the sums of all 256 subsets of each eight.
+    eights = np.zeros((*values.shape[:-1], 8 * len(drawn)))
+    eights[..., :pairs] = values
+    tables = eights.reshape(*values.shape[:-1], -1, 8) @ BITS.T
+    total = np.zeros((*values.shape[:-1], drawn.shape[1]))
+    for place, subsets in enumerate(drawn):
+        total += tables[..., place, :].take(subsets, axis=-1)
+    return total
+
+
+def _count_subsets(pairs: int, exact: int, draws: int) -> int:
+    return 2**pairs - 1 if pairs <= exact else _random_subsets(pairs, draws).shape[1]
+
+
 @lru_cache(maxsize=4)
 def _random_subsets(pairs: int, draws: int) -> np.ndarray:
-    """Random subsets of so many pairs, without the empty one: (pairs / 8, draws) uint8, a bit for each pair."""
-    random, packed = np.random.default_rng(0), []
+    """Random subsets of so many pairs, without the empty one: (pairs / 8, draws) uint8, a bit for each pair.
+
+    The same as `default_rng(0).integers(0, 2, dtype=int8)` gives, which takes the highest bit of each random byte.
+    """
+    random, packed = np.random.default_rng(0).bit_generator, []
     for start in range(0, draws, CHUNK):
-        drawn = random.integers(0, 2, size=(min(CHUNK, draws - start), pairs), dtype=np.int8)
-        packed.append(np.packbits(drawn.view(np.uint8), axis=1))
+        count = min(CHUNK, draws - start)
+        raw = random.random_raw(-(-count * pairs // 8)).astype("<u8").view(np.uint8)[: count * pairs]
+        packed.append(np.packbits((raw & 128).reshape(count, pairs), axis=1))
     found = np.concatenate(packed)
     return np.ascontiguousarray(found[found.any(axis=1)].T)
 
 
-def _spreads_less(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """One-sided p-values (...,) that `first` (..., n) spreads less than `second` (..., m)."""
-    deviations = [np.abs(runs - np.median(runs, axis=-1, keepdims=True)).mean(axis=-1) for runs in (first, second)]
+def _spreads_less(first: Deviations, second: Deviations) -> np.ndarray:
+    """One-sided p-values (...,) that `first` spreads less than `second`: of two groups, Levene's test is a t test."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        two_sided = np.asarray(stats.levene(first, second, center="median", axis=-1))[1]
+        less = stats.ttest_ind_from_stats(
+            first.mean, first.sd, first.runs, second.mean, second.sd, second.runs, alternative="less"
+        )[1]
     # Within what a normal score can hold: a p-value of 0 or 1 would silence the other tasks.
-    half = np.clip(np.nan_to_num(two_sided, nan=1.0) / 2, 1e-12, 0.5)
-    return np.where(deviations[0] < deviations[1], half, 1 - half)
+    return np.clip(np.nan_to_num(np.asarray(less), nan=0.5), 1e-12, 1 - 1e-12)

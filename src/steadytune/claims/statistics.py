@@ -7,6 +7,7 @@ tasks do not: everything here is about other seeds on the same tasks.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -132,10 +133,17 @@ def spread_interval(
         draws: how many.
         seed: of the draws.
     """
+    low, high = _ratio_errors(tasks, runs, level, draws, seed)
+    return ratio * float(np.exp(-high)), ratio * float(np.exp(-low))
+
+
+@cache
+def _ratio_errors(tasks: int, runs: int, level: float, draws: int, seed: int) -> tuple[float, float]:
+    """The quantiles of how far the log of a ratio is off."""
     squares = np.random.default_rng(seed).chisquare(runs - 1, size=(2, draws, tasks))
     off = (np.log(squares[0]) - np.log(squares[1])).mean(axis=1) / 2
     low, high = np.quantile(off, [(1 - level) / 2, (1 + level) / 2])
-    return ratio * float(np.exp(-high)), ratio * float(np.exp(-low))
+    return float(low), float(high)
 
 
 def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> float:

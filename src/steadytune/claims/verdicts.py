@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, LayerStability
 from steadytune.claims.details import details
-from steadytune.claims.evidence import Analysis, Evidence, Test
+from steadytune.claims.evidence import Analysis, Evidence
 from steadytune.claims.examples import Examples
 from steadytune.claims.files import suite_claims
 from steadytune.claims.findings import AGAINST, UNITS, find
@@ -67,11 +67,11 @@ def judge(
         results: of its cells.
         earlier: what was judged before, which tells whether the plan has been extended after a look.
         examples: resampled scores, if others have computed some already.
-        views: whether they are judged in the other analyses, and task by task, too.
+        views: whether they are judged in the other analyses, task by task and over examples, too.
     """
     claims, sizes = suite_claims(suite), family_sizes(suite)
     looks = {judged.id: judged.looks for judged in earlier}
-    judge = Judge(suite, sizes, looks, examples or Examples(suite, results.folder))
+    judge = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if views else None)
     runs = PairedRuns(suite, results, PRIMARY)
     every = dict.fromkeys((claim.id for claim in claims), runs)
     primary = {judged.id: judged for judged in judge(claims, every, detailed=views)}
@@ -137,7 +137,9 @@ class Judge:
     suite: Suite
     sizes: Mapping[str, int]
     looks: Mapping[str, tuple[Look, ...]]
-    examples: Examples
+    examples: Examples | None
+    _primary: dict[str, tuple[Evidence, Finding]] = field(default_factory=dict, repr=False, compare=False)
+    """What was found as run: it counts again beside every claim that another analysis touches."""
 
     def __call__(
         self, claims: Sequence[Claim], runs: Mapping[str, PairedRuns], *, detailed: bool = False
@@ -150,14 +152,12 @@ class Judge:
         findings: dict[str, Finding] = {}
         for family, size in self.sizes.items():
             members = [claim for claim in claims if claim.family == family and not evidence[claim.id].lack]
-            found = [
-                self._find(claim, evidence[claim.id], ALPHA / size, runs[claim.id].analysis.test) for claim in members
-            ]
+            found = [self._find(claim, evidence[claim.id], ALPHA / size, runs[claim.id].analysis) for claim in members]
             adjusted = holm(np.array([finding.p for finding in found] + [1.0] * (size - len(found))))
             for claim, finding, p in zip(members, found, adjusted, strict=False):
                 findings[claim.id] = replace(finding, p_adjusted=float(p))
         found = [self._judged(claim, evidence[claim.id], findings.get(claim.id)) for claim in claims]
-        if not detailed:
+        if not detailed or self.examples is None:
             return found
         return [
             replace(
@@ -168,13 +168,20 @@ class Judge:
         ]
 
     def _evidence(self, claim: Claim, runs: PairedRuns) -> Evidence:
+        if runs.analysis == PRIMARY and claim.id in self._primary:
+            return self._primary[claim.id][0]
         found = _gather(claim, runs)
-        if runs.analysis.test not in ("its own", "over examples") or found.lack:
+        if self.examples is None or runs.analysis.test not in ("its own", "over examples") or found.lack:
             return found
         return replace(found, errors=runs.over_examples(claim, found, self.examples))
 
-    def _find(self, claim: Claim, evidence: Evidence, alpha: float, test: Test) -> Finding:
-        return find(claim, evidence, alpha, test, interim=self._interim(claim, evidence))
+    def _find(self, claim: Claim, evidence: Evidence, alpha: float, analysis: Analysis) -> Finding:
+        if analysis == PRIMARY and claim.id in self._primary:
+            return self._primary[claim.id][1]
+        found = find(claim, evidence, alpha, analysis.test, interim=self._interim(claim, evidence))
+        if analysis == PRIMARY:
+            self._primary[claim.id] = evidence, found
+        return found
 
     def _interim(self, claim: Claim, evidence: Evidence) -> bool:
         """Whether there is more to come, or the plan was extended after a look."""

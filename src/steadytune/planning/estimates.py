@@ -53,6 +53,9 @@ class Estimator:
 
     def bytes(self, spec: Spec) -> float:
         """What a cell leaves on the disk; NaN where the sizes of its evaluation sets are not known."""
+        return self._once(("bytes", spec.task, spec.transfer), lambda: self._bytes(spec))
+
+    def _bytes(self, spec: Spec) -> float:
         same = [run.bytes for run in self.runs if run.task == spec.task and run.rows]
         if same:
             return statistics.median(same)

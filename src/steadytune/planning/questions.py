@@ -29,7 +29,7 @@ class Questions:
         self.asked = against_baseline(suite, effect)
         results = load_or_empty(suite)
         recorded = sd is None and bool(results.cells)
-        self.compared = compare(suite, results, self.asked) if recorded else ()
+        self.compared = compare(suite, results, self.asked, views=False) if recorded else ()
         self.claims: Mapping[str, Judged] = (
             {judged.id: judged for judged in judge(suite, results, views=False)} if recorded else {}
         )
