@@ -18,7 +18,8 @@ from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
 RESAMPLES = 1000
-SCORES, TABLES = 20_000, 2_000
+CELLS, TABLES = 10_000, 8
+"""How many cells' scores and answers, and how many files of predictions, are held: of a large suite not all."""
 
 
 @cache
@@ -63,9 +64,12 @@ class Examples:
 
     def __init__(self, suite: Suite, folder: Path) -> None:
         self.suite, self.folder = suite, folder
-        # Of large suites not every cell's fits into memory; claims go from method to method.
-        self.scores = lru_cache(maxsize=SCORES)(self._scores)
-        self._predictions = lru_cache(maxsize=TABLES)(self._read)
+        # Claims go from method to method.
+        self.scores = lru_cache(maxsize=CELLS)(self._scores)
+        self.answers = lru_cache(maxsize=CELLS)(self._answers)
+        self._variance = cache(self._variance_of)
+        self._table = lru_cache(maxsize=TABLES)(self._read)
+        self._rows: dict[bytes, bytes] = {}
 
     def error(
         self, sides: Sequence[tuple[Sequence[Cell], Sequence[Cell]]], sets: Sequence[Sequence[str]]
@@ -79,40 +83,66 @@ class Examples:
         variances = []
         for (first, second), names in zip(sides, sets, strict=True):
             for name in names:
-                scores = [[self.scores(cell, name) for cell in side] for side in (first, second)]
-                told = [[score for score in side if score is not None] for side in scores]
-                if list(map(len, told)) != list(map(len, scores)):
+                variance = self._variance(tuple(first), tuple(second), name)
+                if variance is None:
                     return None
-                means = [np.mean(side, axis=0) for side in told]
-                variances.append(float(np.var(means[0] - means[1])) / len(names) ** 2)
+                variances.append(variance / len(names) ** 2)
         return 100 * float(np.sqrt(sum(variances))) / len(sides)
+
+    def _variance_of(self, first: tuple[Cell, ...], second: tuple[Cell, ...], name: str) -> float | None:
+        """Over resamples, of the difference of two sides' means on a set; None without predictions of every run."""
+        means = []
+        for side in (first, second):
+            scores = [self.scores(cell, name) for cell in side]
+            told = [score for score in scores if score is not None]
+            if len(told) < len(scores):
+                return None
+            means.append(np.mean(told, axis=0))
+        return float(np.var(means[0] - means[1]))
 
     def changed(self, pairs: Sequence[tuple[Cell, Cell]]) -> float | None:
         """The share of answers on the task's own set that differ within pairs of cells of one task; None if unknown."""
         shares = []
         for pair in pairs:
-            own = [found for cell in pair if (found := self._predictions(cell, pair[0].task))]
-            if len(own) < 2 or not np.array_equal(own[0]["row"], own[1]["row"]):
+            own = [found for cell in pair if (found := self.answers(cell))]
+            if len(own) < 2 or own[0][0] != own[1][0]:
                 return None
-            task = self.suite.task(pair[0].task)
-            first, second = (found["text" if task.span else "prediction"] for found in own)
-            shares.append(churn(first, second, first, regression=task.regression).all)
+            (_, first), (_, second) = own
+            shares.append(churn(first, second, first, regression=self.suite.task(pair[0].task).regression).all)
         return float(np.mean(shares)) if shares else None
 
-    def _read(self, cell: Cell, name: str) -> dict[str, np.ndarray] | None:
-        """The columns of a cell's predictions on a set; None if there is none."""
+    def _read(self, cell: Cell) -> dict[str, np.ndarray] | None:
+        """The columns of a cell's predictions; None if there are none."""
         path = predictions_path(self.folder, cell)
         if not path.is_file():
             return None
-        table = pq.ParquetFile(path).read()
-        rows = table["evaluation_set"].to_numpy() == name
-        return {column: table[column].to_numpy()[rows] for column in table.column_names} if rows.any() else None
+        with pq.ParquetFile(path) as file:
+            table = file.read(use_threads=False)
+        return {column: table[column].to_numpy() for column in table.column_names}
+
+    def _predictions(self, cell: Cell, name: str) -> dict[str, np.ndarray] | None:
+        """The columns of a cell's predictions on a set; None if there is none."""
+        table = self._table(cell)
+        rows = table["evaluation_set"] == name if table else np.zeros(0, bool)
+        return {column: values[rows] for column, values in table.items()} if table and rows.any() else None
+
+    def _answers(self, cell: Cell) -> tuple[bytes, np.ndarray] | None:
+        """The rows of a cell's own set, as bytes, and its answers on them; None if there are none."""
+        task, found = self.suite.task(cell.task), self._predictions(cell, cell.task)
+        if found is None:
+            return None
+        rows = found["row"].tobytes()
+        answers = found["text" if task.span else "prediction"]
+        small = answers if task.span or task.regression else answers.astype(np.int16)
+        return self._rows.setdefault(rows, rows), small
 
     def _scores(self, cell: Cell, name: str) -> np.ndarray | None:
         source, target = map(self.suite.task, (cell.task, name))
         found = None if source.span else self._predictions(cell, name)
         if found is None:
             return None
+        # While the file is at hand.
+        self.answers(cell)
         logits = np.stack([found[f"logit_{i}"] for i in range(source.num_labels)], axis=1).astype(np.float64)
         gold = found["label"].astype(np.float64 if source.regression else np.int64)
         aligned = align(source, target, logits, gold, self.suite.spec(cell).protocol.collapse)

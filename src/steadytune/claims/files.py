@@ -1,7 +1,6 @@
 """Claims read from files, of the project or beside a suite; every name in them has to exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -99,7 +98,6 @@ def find_claims(
     return tuple(found.values())
 
 
-@lru_cache(maxsize=2)
 def suite_claims(suite: Suite) -> tuple[Claim, ...]:
     """The claims that a suite's file names; a name that ends in `.yaml` is a file beside it.
 

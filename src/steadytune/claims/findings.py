@@ -206,7 +206,7 @@ def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design
 
     def p(alternative: tests.Alternative, scale: float = 1.0) -> float:
         found = float(tests.brown_forsythe(first / scale, second, alternative))
-        return 1.0 if design.interim else doubled(found)
+        return 1.0 if design.interim else float(doubled(found))
 
     return Finding(
         effect=ratio,

@@ -106,7 +106,7 @@ def seeds_for_mean(
         attainable = unequal is None or smallest_p(int(seeds * len(variances) * unequal)) <= alpha
         return attainable and power_of_mean(effect, variances, seeds, alpha, both=both) >= chance
 
-    return _fewest(enough, 3)
+    return fewest(enough, 3)
 
 
 def power_of_ratio(ratio: float, seeds: int, tasks: int, alpha: float) -> float:
@@ -141,16 +141,16 @@ def detectable_ratio(seeds: int, tasks: int, alpha: float, *, chance: float = PO
 
 def seeds_for_ratio(ratio: float, tasks: int, alpha: float, *, chance: float = POWER) -> int | None:
     """The fewest seeds with which a ratio of deviations is found with such a chance; None above 1,000."""
-    return _fewest(lambda seeds: power_of_ratio(ratio, seeds, tasks, alpha) >= chance, 3)
+    return fewest(lambda seeds: power_of_ratio(ratio, seeds, tasks, alpha) >= chance, 3)
 
 
-def _fewest(enough: Callable[[int], bool], least: int) -> int | None:
-    """The smallest number from `least` to MOST_SEEDS that is enough, taken to be enough from there on."""
+def fewest(enough: Callable[[int], bool], least: int, most: int = MOST_SEEDS) -> int | None:
+    """The smallest number from `least` to `most` that is enough, taken to be enough from there on; None if none is."""
     low, high = least - 1, least
-    while not enough(high):
-        if high >= MOST_SEEDS:
+    while high > most or not enough(high):
+        if high >= most:
             return None
-        low, high = high, min(2 * high, MOST_SEEDS)
+        low, high = high, min(2 * high, most)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

@@ -69,7 +69,8 @@ def judge(
         examples: resampled scores, if others have computed some already.
         views: whether they are judged in the other analyses, task by task and over examples, too.
     """
-    claims, sizes = suite_claims(suite), family_sizes(suite)
+    claims = suite_claims(suite)
+    sizes = family_sizes(suite, claims)
     looks = {judged.id: judged.looks for judged in earlier}
     judge = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if views else None)
     runs = PairedRuns(suite, results, PRIMARY)
@@ -106,15 +107,13 @@ def missing_of(suite: Suite, name: str) -> tuple[str, ...]:
     return _gather(claims[name], PairedRuns(suite, load_or_empty(suite), PRIMARY)).missing
 
 
-def family_sizes(suite: Suite) -> Counter[str]:
+def family_sizes(suite: Suite, claims: Sequence[Claim]) -> Counter[str]:
     """The tests of each family: its claims of which the suite plans every cell, whether they have run or not.
 
     It is the same whatever has run and under every analysis, so no verdict depends on which other claims were judged.
     """
     runs = PairedRuns(suite, empty_results(suite), PRIMARY)
-    return Counter(
-        claim.family for claim in suite_claims(suite) if not claim.unreachable and not is_unplanned(claim, runs)
-    )
+    return Counter(claim.family for claim in claims if not claim.unreachable and not is_unplanned(claim, runs))
 
 
 def is_unplanned(claim: Claim, runs: PairedRuns) -> bool:
@@ -148,7 +147,13 @@ class Judge:
 
         The p-values of a family are corrected for all its claims; one that is not judged so far counts with p = 1.
         """
-        evidence = {claim.id: self._evidence(claim, runs[claim.id]) for claim in claims}
+        evidence, described = {}, {}
+        for claim in claims:
+            evidence[claim.id] = found = self._evidence(claim, runs[claim.id])
+            if detailed and self.examples is not None:
+                # While its cells' predictions are held.
+                interim = self._interim(claim, found)
+                described[claim.id] = details(claim, found, runs[claim.id], self.examples, interim=interim)
         findings: dict[str, Finding] = {}
         for family, size in self.sizes.items():
             members = [claim for claim in claims if claim.family == family and not evidence[claim.id].lack]
@@ -157,15 +162,7 @@ class Judge:
             for claim, finding, p in zip(members, found, adjusted, strict=False):
                 findings[claim.id] = replace(finding, p_adjusted=float(p))
         found = [self._judged(claim, evidence[claim.id], findings.get(claim.id)) for claim in claims]
-        if not detailed or self.examples is None:
-            return found
-        return [
-            replace(
-                judged,
-                details=details(claim, evidence[claim.id], runs[claim.id], self.examples, interim=judged.interim),
-            )
-            for claim, judged in zip(claims, found, strict=True)
-        ]
+        return [replace(judged, details=described.get(judged.id, ())) for judged in found]
 
     def _evidence(self, claim: Claim, runs: PairedRuns) -> Evidence:
         if runs.analysis == PRIMARY and claim.id in self._primary:

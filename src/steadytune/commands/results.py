@@ -15,6 +15,7 @@ def claims(options: argparse.Namespace) -> None:
     from steadytune.dag.products import Products, making
     from steadytune.layout import results_folder
     from steadytune.rendering.claims import to_text
+    from steadytune.results.collect import NOW
     from steadytune.results.loading import load_or_empty
 
     suite = load_checked(options)
@@ -26,8 +27,8 @@ def claims(options: argparse.Namespace) -> None:
     if damage := next((found.why for found in products.status(("claims",)) if found.state == "damaged"), ""):
         sys.stderr.write(f"steadytune: the earlier looks are lost: {damage}\n")
     earlier = Verdicts(suite.name) if damage else load_earlier(suite)
-    with making(suite, "claims") if options.write else nullcontext():
-        results = load_or_empty(suite)
+    with making(suite, "claims", products=products) if options.write else nullcontext():
+        results = load_or_empty(suite, products.found if products.judged == NOW else None)
         verdicts = judge_all(suite, results, earlier)
         if options.write:
             write_verdicts(results_folder(suite), verdicts)

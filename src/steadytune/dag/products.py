@@ -233,15 +233,15 @@ class Products:
 
 
 @contextmanager
-def making(suite: Suite, name: str, *, as_recorded: bool = False) -> Iterator[None]:
+def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Products | None = None) -> Iterator[None]:
     """Around the job that makes a product: what it reads is checked, and the product's manifest is written last.
 
-    A product that the suite does not ask for has no manifest.
+    A product that the suite does not ask for has no manifest. `products`: if a command has just looked at them.
 
     Raises:
         SteadyTuneError: what it would be made from is damaged or stale; one line.
     """
-    products = Products(suite, as_recorded=as_recorded if name == "metrics" else None)
+    products = products or Products(suite, as_recorded=as_recorded if name == "metrics" else None)
     product = products.all.get(name)
     products.check(SOURCES["report"] if name == "notebook" else SOURCES.get(product.stage, ()) if product else ())
     if product is None or not product.files:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Difference, Gain, Spread
 from steadytune.claims.files import suite_claims
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
-from steadytune.claims.power import chance_of_each, power_of_ratio, smallest_p
+from steadytune.claims.power import chance_of_each, fewest, power_of_ratio, smallest_p
 from steadytune.claims.verdicts import family_sizes
 from steadytune.layout import record_path
 from steadytune.results.loading import empty_results
@@ -60,8 +60,9 @@ def needs(suite: Suite, needed: Needed = lambda *_: None) -> list[Requirement]:
     """
     runs = PairedRuns(suite, empty_results(suite), PRIMARY)
     by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
-    sizes = family_sizes(suite)
-    return [_need(claim, runs, by_path, ALPHA / max(sizes[claim.family], 1), needed) for claim in suite_claims(suite)]
+    claims = suite_claims(suite)
+    sizes = family_sizes(suite, claims)
+    return [_need(claim, runs, by_path, ALPHA / max(sizes[claim.family], 1), needed) for claim in claims]
 
 
 def choose(
@@ -108,14 +109,11 @@ def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> 
     yet.
     """
     chance = chance_of_each(len(claim.against))
-    for seeds in range(min(claim.seeds, planned), planned + 1):
-        if isinstance(claim, Spread):
-            enough = seeds > 2 and power_of_ratio(claim.size(), seeds, strata, alpha) >= chance
-        else:
-            enough = not isinstance(claim, Difference | Gain) or smallest_p(seeds, strata) <= alpha
-        if enough:
-            return seeds
-    return None
+    least = min(claim.seeds, planned)
+    if isinstance(claim, Spread):
+        return fewest(lambda n: power_of_ratio(claim.size(), n, strata, alpha) >= chance, max(least, 3), planned)
+    speaks = not isinstance(claim, Difference | Gain)
+    return next((n for n in range(least, planned + 1) if speaks or smallest_p(n, strata) <= alpha), None)
 
 
 def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float, needed: Needed) -> Requirement:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from steadytune.cells.freshness import statuses
+from steadytune.cells.freshness import CellStatus, statuses
 from steadytune.claims.claim import POINT
 from steadytune.files import write_text
 from steadytune.layout import record_path, results_folder
@@ -71,18 +71,18 @@ def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, 
         effect: the difference that matters, in points.
         sd: an assumed standard deviation of a pair's difference, in points.
     """
-    suite = plan.suite
+    suite, found = plan.suite, statuses(plan.suite, scores=True)
     lines = [
         f"{suite.name}: {suite.file.title}",
         "",
-        *_cells(plan),
+        *_cells(plan, found),
         "",
         *_cost(plan),
         "",
         *_disk(plan),
         *_downloads(plan),
     ]
-    questions = Questions(suite, effect, sd)
+    questions = Questions(suite, effect, sd, found)
     lines += questions.lines()
     wanted = needs(suite, questions.needs)
     lines += _claims(plan, wanted)
@@ -92,7 +92,7 @@ def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, 
     return "\n".join(lines)
 
 
-def _cells(plan: Plan) -> list[str]:
+def _cells(plan: Plan, found: Sequence[CellStatus]) -> list[str]:
     """A line for each encoder x task: cells, those to run, their hours, and where these come from."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.suite.cells:
@@ -107,7 +107,7 @@ def _cells(plan: Plan) -> list[str]:
         lines.append(f"{names}  {said}{_needed(plan, missing)}")
     total, left = len(plan.suite.cells), len(plan.missing)
     lines += ["", f"{counted(total, 'cell')}, {total - left} recorded, {left} to run"]
-    old = sum(status.state in ("stale", "quarantined") for status in statuses(plan.suite) if status.cell in plan.done)
+    old = sum(status.state in ("stale", "quarantined") for status in found if status.cell in plan.done)
     if old:
         command = f"steadytune status {plan.suite.name}"
         lines.append(f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale or damaged: `{command}` says why")

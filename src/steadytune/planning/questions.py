@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from steadytune.cells.freshness import CellStatus
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
 from steadytune.claims.comparisons import against_baseline, compare
 from steadytune.claims.judged import Finding, Judged
@@ -22,12 +23,15 @@ class Questions:
         suite: names the methods and claims.
         effect: the difference that matters, in points.
         sd: an assumed standard deviation of a pair's difference on each task, in points, in place of recorded ones.
+        found: the statuses of the cells, as `load_or_empty` takes them.
     """
 
-    def __init__(self, suite: Suite, effect: float, sd: float | None = None) -> None:
+    def __init__(
+        self, suite: Suite, effect: float, sd: float | None = None, found: list[CellStatus] | None = None
+    ) -> None:
         self.suite, self.effect, self.sd = suite, effect, sd
         self.asked = against_baseline(suite, effect)
-        results = load_or_empty(suite)
+        results = load_or_empty(suite, found)
         recorded = sd is None and bool(results.cells)
         self.compared = compare(suite, results, self.asked, views=False) if recorded else ()
         self.claims: Mapping[str, Judged] = (

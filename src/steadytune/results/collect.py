@@ -54,19 +54,18 @@ def collect(suite: Suite, *, as_recorded: bool = False) -> None:
 
     as_recorded: do not compare code and inputs: a recorded suite is of the code that it names.
     """
-    table = _gather(suite, as_recorded=as_recorded)
+    table = _gather(suite, statuses(suite, scores=True, as_recorded=as_recorded))
     write_parquet(metrics_path(suite), table)
     states = table.drop_duplicates(["encoder", "method", "task", "seed"])["status"].value_counts()
     log.info("%s: %d cells: %s", suite.name, len(suite.cells), ", ".join(f"{n} {s}" for s, n in states.items()))
 
 
-def gather(suite: Suite) -> pd.DataFrame:
-    """What `collect` would write."""
-    return _gather(suite, as_recorded=False)
+def gather(suite: Suite, found: list[CellStatus] | None = None) -> pd.DataFrame:
+    """What `collect` would write; `found`: as for `is_current`."""
+    return _gather(suite, found or statuses(suite, scores=True))
 
 
-def _gather(suite: Suite, *, as_recorded: bool) -> pd.DataFrame:
-    found = statuses(suite, scores=True, as_recorded=as_recorded)
+def _gather(suite: Suite, found: list[CellStatus]) -> pd.DataFrame:
     for status in found:
         if status.state in ("quarantined", "stale"):
             log.warning("%s: %s: %s", status.cell, status.state, status.why)
@@ -74,13 +73,18 @@ def _gather(suite: Suite, *, as_recorded: bool) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def is_current(suite: Suite) -> bool:
-    """Whether `metrics.parquet` is whole and was gathered from the records that are there, as they are now."""
+def is_current(suite: Suite, found: list[CellStatus] | None = None) -> bool:
+    """Whether `metrics.parquet` is whole and was gathered from the records that are there, as they are now.
+
+    `found`: `statuses` with `scores` and code and inputs compared, if a caller has it.
+    """
     if damage(suite, "metrics", [metrics_path(suite)]):
         return False
     _, made_from = read_manifest(suite, "metrics")
     as_recorded = made_from.get("judged") == AS_RECORDED
-    return made_from.get("cells") == digest(statuses(suite, scores=True, as_recorded=as_recorded))
+    if as_recorded or found is None:
+        found = statuses(suite, scores=True, as_recorded=as_recorded)
+    return made_from.get("cells") == digest(found)
 
 
 def _rows(suite: Suite, found: CellStatus) -> Iterator[dict[str, Any]]:

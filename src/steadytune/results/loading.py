@@ -18,6 +18,8 @@ from steadytune.suite.suite import Suite
 if TYPE_CHECKING:
     import pandas as pd
 
+    from steadytune.cells.freshness import CellStatus
+
 COUNTS = tuple(field.name for field in fields(Examples))
 COLUMNS = (
     "encoder",
@@ -38,16 +40,18 @@ COLUMNS = (
 """What is read of `metrics.parquet`."""
 
 
-def load_or_empty(suite: Suite) -> Results:
+def load_or_empty(suite: Suite, found: "list[CellStatus] | None" = None) -> Results:
     """A suite's results; empty ones if it has no record.
 
     If records have not been collected, have changed since, or the table is damaged, they are gathered; what is written
     stays as it is.
+
+    `found`: the statuses of the cells, `scores` among them, if they are known already.
     """
     from steadytune.results.collect import gather, is_current
 
     if metrics_path(suite).exists():
-        rows = None if is_current(suite) else gather(suite)
+        rows = None if is_current(suite, found) else gather(suite, found)
         return load_results(results_folder(suite), describe(suite), rows)
     return empty_results(suite)
 
