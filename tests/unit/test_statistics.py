@@ -290,3 +290,12 @@ def test_a_careful_plan_holds_in_80_percent_of_cases(generator):
     """Variances estimated from 4 seeds fall short half of the time; those of a careful plan in a fifth of cases."""
     estimates = [power.careful(generator.normal(size=(1, 4)).var(axis=1, ddof=1), 4)[0] for _ in range(1500)]
     assert np.mean(np.array(estimates) < 1) == pytest.approx(0.2, abs=0.04)
+
+
+def test_one_and_many_studies_of_more_pairs_than_are_enumerated_agree():
+    differences = np.random.default_rng(3).normal(0.1, 1, (2, 5, 9))
+    alone = [[sign_flips(side * one) for one in differences] for side in (1, -1)]
+    assert np.array_equal(alone, [sign_flips(side * differences) for side in (1, -1)])
+    signs = np.random.default_rng(0).integers(0, 2, size=(99_999, 45), dtype=np.int8)
+    sums = signs[signs.any(axis=1)] @ differences[0].ravel()
+    assert alone[0][0] == pytest.approx((1 + (sums <= 0).sum()) / (1 + len(sums)))

@@ -281,6 +281,17 @@ def test_spread_and_what_it_needs(world):
     assert "median" not in found.sensitivity
 
 
+def test_a_ratio_that_is_about_its_size_can_be_written(world):
+    scores = {}
+    for place, task in enumerate(TASKS):
+        wide = noise(place, 5, size=12, sd=4)
+        scores |= values("vanilla", task, *(70 + wide)) | values("hype-n", task, *(70 + wide[::-1] / 1.8))
+    spread = claim("steadier", statistic="spread", margin=0.5)
+    found = world.judge(Grid(tasks=TASKS, seeds=12, values=scores), spread)["steadier"]
+    assert (found.verdict, found.smaller_than_claimed) == ("reproduced", False)
+    assert json.loads(json.dumps(plain(found)))["smaller_than_claimed"] is False
+
+
 def test_three_seeds_say_nothing_about_spread(world):
     found = world.judge(shifted(0.0, sd=4), claim("steadier", statistic="spread", margin=0.5))["steadier"]
     assert found.verdict == "inconclusive"
