@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_UMASK = os.umask(0o077)
-os.umask(_UMASK)
-MODE = 0o666 & ~_UMASK
-"""Of new files, as the user's umask has it."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?")
+
+
+def default_mode() -> int:
+    """The mode of a new file by the umask that this process has now: a forked job has that of who asked for it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 @contextmanager
@@ -40,7 +43,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         # safetensors makes files for their owner alone.
-        temporary.chmod(MODE)
+        temporary.chmod(default_mode())
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)

@@ -66,6 +66,11 @@ def staged_folder(store: Path, kind: Kind, key: str) -> Path:
     return store / kind / key
 
 
+def store_lock_path(store: Path, where: str) -> Path:
+    """The lock of who writes the folder of an entry, unpacks a bundle, or reads what was downloaded of a hub set."""
+    return store / ".locks" / f"{where.replace('/', '--')}.lock"
+
+
 def dataset_folder(store: Path, key: str) -> Path:
     """The staged data set of a lock key (`<owner>/<name>/<config>`)."""
     return staged_folder(store, "datasets", key)

@@ -17,10 +17,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 from dag_project import Project, copy_project
 
+Copy = TypeVar("Copy", bound=Project)
 COMMAND = ("python", "-m", "steadytune", "run", "mini", "--cores", "2")
 GRID = [{"encoders": ["mini"], "methods": ["vanilla", "hype-n"], "tasks": ["mini-rte@100"], "seeds": 1}]
 SUITE = {"transfer": {"mini-rte@100": []}, "variability": [], "claims": [], "tables": ["main"], "figures": []}
@@ -96,7 +98,7 @@ def make_drill(root: Path, folder: Path) -> Drill:
     return shrunk(Drill(folder))
 
 
-def shrunk(drill: Drill) -> Drill:
+def shrunk(drill: Copy) -> Copy:
     """The same with the small suite."""
     drill.edit("config/mini.yaml", lambda value: value.update(SUITE, grid=GRID))
     drill.edit("config/mini.yaml", lambda value: value["encoders"].pop("mini-random", None))

@@ -1,15 +1,21 @@
-"""README's commands where people have the project: another user, a home of theirs, any name of a folder, no locale."""
+"""The project where people have it: other users, any name of a folder, no locale, a store that several fill."""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dag_project import Project, copy_project
+from drills import shrunk
+
+from steadytune.locks import is_held
 
 SCRIPTS = ("steadytune", "snakemake")
 OTHER = "nobody"
@@ -35,10 +41,15 @@ pytestmark = pytest.mark.xdist_group("places")
 class Place(Project):
     """A copy that another user has, if this one may become another; its own environment, with the packages of ours."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    umask = 0o077
+
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.home = home
-        self.identity = {"user": OTHER, "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+        self.home = folder.with_name(f"home for {folder.name}")
+        self.home.mkdir()
+        self.identity: dict[str, Any] = (
+            {"user": OTHER, "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+        )
 
     def environment(self, **variables: str) -> dict[str, str]:
         """Nothing of ours but the path."""
@@ -47,10 +58,28 @@ class Place(Project):
         return own | {"LANG": "C", "LC_ALL": "C", "USER": OTHER, "LOGNAME": OTHER, **variables}
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as the other user, who lets nobody else read what it makes."""
+        """Run a command as the other user, by default one who lets nobody else read."""
         return subprocess.run(command, cwd=self.folder, env=self.environment(**variables), stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False, timeout=900,
-                              umask=0o077, **self.identity)  # fmt: skip
+                              umask=self.umask, **self.identity)  # fmt: skip
+
+    def start(self, *command: str) -> subprocess.Popen[Any]:
+        """The same without waiting; `said` has what it writes."""
+        with self.said.open("ab") as file:
+            return subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=file, umask=self.umask,
+                                    stderr=subprocess.STDOUT, **self.identity)  # fmt: skip
+
+    @property
+    def said(self) -> Path:
+        """What all started processes wrote."""
+        return self.folder / "said.log"
+
+    def give_away(self) -> None:
+        """Make the other user the owner of everything."""
+        if self.identity:
+            for path in (self.folder, self.home, *self.folder.rglob("*")):
+                if not path.is_symlink():
+                    shutil.chown(path, OTHER, "nogroup")
 
     def make_environment(self) -> None:
         """A .venv at this place: its path is in every script that pip would have written."""
@@ -79,22 +108,24 @@ class Place(Project):
 
 
 @pytest.fixture
-def place(root) -> Iterator[Place]:
-    with tempfile.TemporaryDirectory() as top:
-        Path(top).chmod(0o755)
-        folder, home = Path(top, "my über project"), Path(top, "home")
-        home.mkdir()
-        folder.mkdir()
-        copy_project(root, folder)
-        place = Place(folder, home)
-        place.make_environment()
-        if place.identity:
-            for path in (Path(top), *Path(top).rglob("*")):
-                shutil.chown(path, OTHER, "nogroup") if not path.is_symlink() else None
-        yield place
+def top() -> Iterator[Path]:
+    """A folder that everyone may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
-def test_readmes_commands_for_another_user_in_an_awkward_folder_without_a_locale(place):
+def make_place(root: Path, folder: Path) -> Place:
+    folder.mkdir()
+    copy_project(root, folder)
+    place = Place(folder)
+    place.make_environment()
+    return place
+
+
+def test_readmes_commands_for_another_user_in_an_awkward_folder_without_a_locale(root, top):
+    place = make_place(root, top / "my über project")
+    place.give_away()
     # The environment is there; making it would fetch every package again.
     done = place.run("make", "run", "CORES=2", "--old-file=.venv/.ready")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -108,3 +139,36 @@ def test_readmes_commands_for_another_user_in_an_awkward_folder_without_a_locale
     assert record.stat().st_mtime_ns > before
     for path in ("my-model/model.safetensors", "results/mini.zip", "results/jobs.html"):
         assert (place.folder / path).stat().st_size > 0
+
+
+def test_two_users_with_one_store_and_one_of_them_killed_while_waiting(root, top):
+    store, run = top / "store", ("steadytune", "run", "mini", "--cores", "2", "--")
+    first, second = (make_place(root, top / name) for name in ("first", "second"))
+    for place in (first, second):
+        shrunk(place).edit("config/mini.yaml", lambda value: value.update(store=str(store)))
+    first.identity, first.umask = {}, 0o022
+    second.give_away()
+    running = first.start(*run, "results/mini/tables/main.csv")
+    wait_until(running, lambda: is_held(store / ".locks/inputs.lock"))
+    # Asked for one file alone, it needs the same inputs.
+    waiting = second.start(*run, "results/mini/metrics.parquet")
+    wait_until(waiting, lambda: "another run that fills the same store" in second.said.read_text())
+    assert running.poll() is None
+    waiting.kill()
+    assert waiting.wait(20) == -signal.SIGKILL
+    assert running.wait(600) == 0, first.said.read_text()[-3000:]
+    assert (first.results / "tables/main.csv").is_file()
+    before = {path: path.stat().st_mtime_ns for path in store.glob("*/**/receipt.json")}
+    assert any("models" in path.parts for path in before)
+    # The second user may not remove what a killed process of the first one left.
+    left = next(path for path in before if "models" in path.parts).with_name(".receipt.0123abcd.json")
+    left.write_text("{")
+    done = second.run(*run, "results/mini/metrics.parquet")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert before == {path: path.stat().st_mtime_ns for path in store.glob("*/**/receipt.json")}
+
+
+def wait_until(process: subprocess.Popen, happened) -> None:
+    while not happened():
+        assert process.poll() is None, "it ended early"
+        time.sleep(0.05)

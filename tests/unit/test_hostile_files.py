@@ -1,5 +1,6 @@
 """Files that nobody writes in good faith, and what killed processes leave."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -10,10 +11,9 @@ import pytest
 from steadytune.dag.repair import clear_leftovers
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, read_json, write_text
-from steadytune.layout import checkpoint_path, record_path, running_path
+from steadytune.layout import checkpoint_path, record_path, running_path, store_lock_path
 from steadytune.locks import hold
 from steadytune.schema import read_yaml
-from steadytune.store.staging import lock_path
 from steadytune.suite.loading import load_suite
 
 LAUGHS = "a: &a [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
@@ -146,7 +146,7 @@ def test_run_leaves_what_a_live_process_writes(suite) -> None:
     staged = "datasets/steadytune/mini/rte"
     with (
         hold(running_path(suite, cell)),
-        hold(lock_path(store, staged)),
+        hold(store_lock_path(store, staged)),
         atomic_path(record_path(suite, cell)) as one,
         atomic_path(store / staged / "train.parquet") as other,
     ):
@@ -155,6 +155,16 @@ def test_run_leaves_what_a_live_process_writes(suite) -> None:
         clear_leftovers(suite)
     assert record_path(suite, cell).read_text() == "half"
     assert (store / staged / "train.parquet").read_text() == "half"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_written_files_have_the_mode_of_the_umask_at_hand(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
 
 
 def test_folder_is_flushed_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,7 @@ def test_a_set_of_the_hub_is_found_pinned_and_staged(folder, hub, tmp_path):  # 
     assert list(splits["train"].files) == [name for name in files if "train" in name]
     receipt = verify(folder / "store/datasets" / load_suite(path).task("t").dataset_key)
     assert (receipt.origin, receipt.revision, receipt.pinned_by) == (REPO, commit, "lock")
+    assert not list(folder.glob("store/.downloads/**/*.parquet")), "what is staged needs no second copy"
 
     # Elsewhere, with the suite and its lock: the same bytes, whatever else the hub has by then.
     elsewhere = folder / "elsewhere"

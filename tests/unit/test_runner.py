@@ -42,7 +42,7 @@ def commands(monkeypatch):
         "repair",
         SimpleNamespace(
             restage=lambda suite, dry: {},
-            unstaged=lambda suite: [],
+            unstaged=lambda suite: False,
             set_aside=lambda *_, **__: None,
             clear_leftovers=lambda suite: None,
         ),
@@ -107,11 +107,17 @@ def test_a_snakemake_of_a_run_takes_no_lock_of_its_own(tmp_path, monkeypatch):
         runner.share_folder()
 
 
-def test_inputs_come_first_and_by_one_run_at_a_time(commands, monkeypatch):
-    missing = [Path("store/models/a/b/receipt.json")]
-    monkeypatch.setattr(runner.repair, "unstaged", lambda suite: missing)
-    assert runner.run(SUITE, "1", ("--quiet",)) == 0
-    assert commands[0][-3:] == ["--quiet", "--", str(missing[0])] and commands[1][-1] == "--quiet"
+TARGETS = ("results/demo/metrics.parquet", "--", "collect")
+
+
+def test_inputs_of_the_targets_come_first_and_by_one_run_at_a_time(commands, monkeypatch):
+    missing = [True]
+    monkeypatch.setattr(runner.repair, "unstaged", lambda suite: bool(missing))
+    assert runner.run(SUITE, "1", TARGETS) == 0
+    first, second = commands
+    # As argparse reads them: the option ends where the next one begins, and targets follow a single value.
+    assert first[first.index("--until") :] == ["--until", *runner.BRINGING, "--cores", "1", *TARGETS]
+    assert second[-5:] == ["--cores", "1", *TARGETS] and "--until" not in second
     commands.clear()
     with hold(Path("store/.locks/inputs.lock")):
         thread = threading.Thread(target=runner.run, args=(SUITE, "1", ()), daemon=True)
@@ -120,10 +126,10 @@ def test_inputs_come_first_and_by_one_run_at_a_time(commands, monkeypatch):
         assert thread.is_alive() and not commands
         missing.clear()  # the other run has brought it
     thread.join(10)
-    assert not thread.is_alive() and len(commands) == 1 and "--" not in commands[0]
+    assert not thread.is_alive() and len(commands) == 1 and "--until" not in commands[0]
 
 
-def test_asked_for_files_alone_bring_no_other_inputs(commands, monkeypatch):
-    monkeypatch.setattr(runner.repair, "unstaged", lambda suite: [Path("store/models/a/b/receipt.json")])
-    assert runner.run(SUITE, "1", ("results/demo/metrics.parquet",)) == 0
+def test_a_dry_run_brings_nothing(commands, monkeypatch):
+    monkeypatch.setattr(runner.repair, "unstaged", lambda suite: True)
+    assert runner.run(SUITE, "1", ("-n", *TARGETS)) == 0
     assert len(commands) == 1

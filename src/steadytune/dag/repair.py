@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from steadytune.cells.freshness import ASIDE, CellStatus, InputCheck, statuses
@@ -21,12 +22,13 @@ from steadytune.layout import (
     results_folder,
     running_path,
     staged_folder,
+    store_lock_path,
 )
 from steadytune.locks import is_held
 from steadytune.store.inventory import inventory
 from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import BUNDLE, RECEIPT
-from steadytune.store.staging import lock_path, stage
+from steadytune.store.staging import stage
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
@@ -66,11 +68,10 @@ def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
     return trained
 
 
-def unstaged(suite: Suite) -> list[Path]:
-    """The receipts of everything that the suite reads and that is not in the store yet."""
+def unstaged(suite: Suite) -> bool:
+    """Whether something that the suite reads is not in the store yet."""
     items = inventory(suite, suite_lock(suite))
-    paths = (staged_folder(suite.file.store, item.kind, item.key) / RECEIPT for item in items)
-    return [path for path in paths if not path.exists()]
+    return not all((staged_folder(suite.file.store, item.kind, item.key) / RECEIPT).exists() for item in items)
 
 
 def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, dry: bool = False) -> None:
@@ -136,18 +137,21 @@ def clear_leftovers(suite: Suite) -> None:
     for item in inventory(suite, suite_lock(suite)):
         folder = staged_folder(store, item.kind, item.key)
         for place in (folder, folder.with_name(f".{folder.name}.partial")):
-            found += [(path, lock_path(store, item.where)) for path in leftovers(place)]
-    found += [(path, lock_path(store, BUNDLE)) for path in (store / ".downloads").glob("bundle-*")]
+            found += [(path, store_lock_path(store, item.where)) for path in leftovers(place)]
+    found += [(path, store_lock_path(store, BUNDLE)) for path in (store / ".downloads").glob("bundle-*")]
     checkpoints = results / "checkpoints"
     for path in checkpoints.rglob("[!.]*.safetensors"):
         cell = path.relative_to(checkpoints).with_suffix("")
         if record_path(suite, cell).exists():
             found.append((path, running_path(suite, cell)))
     for path, lock in found:
-        if not is_held(lock):
-            freed += sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    if found:
+        # What lies in a shared store may be another user's, who clears it with a run of theirs.
+        with suppress(PermissionError):
+            if not is_held(lock):
+                size = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                freed += size
+    if freed:
         log.info("removed %.1f MB that killed processes had left", freed / 1e6)
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from steadytune.dag import repair
 from steadytune.dag.supervision import supervise
-from steadytune.layout import SOURCE, project_file
+from steadytune.layout import SOURCE, project_file, store_lock_path
 from steadytune.locks import hold, take
-from steadytune.store.staging import lock_path
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
@@ -27,6 +26,8 @@ BY_HAND = STATE / "by-hand.lock"
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 INPUTS = "inputs"
 """The store's lock that a run holds while it brings what is not staged yet."""
+BRINGING = ("stage_dataset", "stage_encoder", "pretrain")
+"""The rules whose outputs are in the store."""
 HELD = "STEADYTUNE_RUN"
 """Set in the environment of a Snakemake that `steadytune run` has started."""
 
@@ -78,18 +79,18 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
 def _bring_inputs(
     suite: Suite, command: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str], lock: int
 ) -> tuple[int, bool]:
-    """Stage and pretrain what is not in the store yet, one run at a time; what `supervise` returns.
+    """Stage and pretrain what the targets need and the store lacks, one run at a time; what `supervise` returns.
 
     If a job ends early, Snakemake deletes what it was to make: waiting inside a job for another run would take away
     what that run has made meanwhile.
     """
-    named = any(part.startswith((str(suite.results), str(suite.file.store))) for part in arguments)
-    if named or DRY_RUN.intersection(arguments) or not repair.unstaged(suite):
+    if DRY_RUN.intersection(arguments) or not repair.unstaged(suite):
         return 0, False
-    with hold(lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
-        missing = repair.unstaged(suite)
-        options = arguments[: list(arguments).index("--")] if "--" in arguments else arguments
-        return supervise([*command, *options, "--", *map(str, missing)], environment, lock) if missing else (0, False)
+    with hold(store_lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
+        if not repair.unstaged(suite):
+            return 0, False
+        # Before --cores, because it takes any number of values.
+        return supervise([*command[:-2], "--until", *BRINGING, *command[-2:], *arguments], environment, lock)
 
 
 def share_folder() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from steadytune.files import MODE, safetensors_errors, sync_folder, write_text
+from steadytune.files import default_mode, safetensors_errors, sync_folder, write_text
 from steadytune.pretraining.model import Modern
 from steadytune.pretraining.settings import Settings
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
@@ -61,7 +61,7 @@ def export(
     }
     with safetensors_errors(folder / WEIGHTS):
         save_file(weights, folder / WEIGHTS, {"format": "pt"})
-    (folder / WEIGHTS).chmod(MODE)
+    (folder / WEIGHTS).chmod(default_mode())
     for name in DROPOUT[settings.architecture]:
         setattr(model.config, name, settings.dropout)
     model.config.architectures = [WRITTEN_AS[settings.architecture]]

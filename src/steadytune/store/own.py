@@ -220,8 +220,9 @@ class OwnSource(Source):
 
     @cached_property
     def _data(self) -> OwnData:
-        places = find_places(self.own.where, self.entry, self.own.folder, self.own.store, self.limit, self.own.pin)
-        return OwnData(self.own.where, self.entry, places, self.own.pin.labels)
+        own = self.own
+        with find_places(own.where, own.entry, own.folder, own.store, self.limit, own.pin) as places:
+            return OwnData(own.where, own.entry, places, own.pin.labels)
 
     def get(self, name: str, downloads: Path) -> Path:
         """Write the rows of a split as parquet."""

@@ -1,11 +1,14 @@
 """Where the files of a suite's own task are: beside the suite, or on the hub at a commit, and then downloaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from steadytune.errors import SteadyTuneError
+from steadytune.layout import store_lock_path
+from steadytune.locks import hold
 from steadytune.store.contents import check_content
 from steadytune.store.hub import Repository
 from steadytune.store.own_files import EVALUATION_NAMES, FORMATS
@@ -27,10 +30,13 @@ class Place:
     """Of a hub set: what the files are, by their paths in the repository."""
 
 
+@contextmanager
 def find_places(
     where: str, entry: OwnTask, folder: Path, store: Path, limit: int, pin: TaskPin | None = None
-) -> dict[str, Place]:
-    """The files of each split that a task names; files of the hub are downloaded to the store first.
+) -> Iterator[dict[str, Place]]:
+    """The files of each split that a task names, for the length of the block.
+
+    Files of the hub are downloaded to the store first. Pinned ones are removed after the block: their rows are staged.
 
     Args:
         where: the task in the suite's file, for messages.
@@ -45,7 +51,8 @@ def find_places(
     """
     if entry.hub is None:
         named = {TRAIN: entry.train, EVALUATION: entry.evaluation}
-        return {split: Place((folder / path,)) for split, path in named.items() if path}
+        yield {split: Place((folder / path,)) for split, path in named.items() if path}
+        return
     repository = Repository(where, "datasets", entry.hub, entry.revision, limit)
     if pin is None:
         files = repository.files()
@@ -55,7 +62,12 @@ def find_places(
         wanted = {split: list(found.files) for split, found in pin.splits.items() if found.files}
     downloads = store / ".downloads" / "hub" / entry.hub.replace("/", "--")
     pinned = {split: found.files for split, found in pin.splits.items()} if pin else {}
-    return {split: _bring(repository, names, downloads, pinned.get(split)) for split, names in wanted.items()}
+    # Two tasks may read the same files.
+    with hold(store_lock_path(store, f"hub/{entry.hub}"), said=f"{where}: waiting for another task of {entry.hub}"):
+        places = {split: _bring(repository, names, downloads, pinned.get(split)) for split, names in wanted.items()}
+        yield places
+        for path in (path for place in places.values() if pin for path in place.paths):
+            path.unlink(missing_ok=True)
 
 
 def choose_files(where: str, entry: OwnTask, split: str, files: list[str]) -> list[str]:

@@ -129,7 +129,8 @@ def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str]) -> None
 def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[TaskPin, str]:
     """What a task holds now, and what a person should know of it."""
     entry = file.tasks[name]
-    pin = OwnData(where, entry, find_places(where, entry, folder, file.store, file.sources.unpinned_limit)).pin()
+    with find_places(where, entry, folder, file.store, file.sources.unpinned_limit) as places:
+        pin = OwnData(where, entry, places).pin()
     facts = [f"{split} {found.rows:,} rows" for split, found in pin.splits.items()]
     facts += [f"{split} from {', '.join(found.files)}" for split, found in pin.splits.items() if found.files]
     facts += [f"labels in order: {', '.join(pin.labels)}"] if pin.labels else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path
-from steadytune.layout import Kind, staged_folder
+from steadytune.layout import Kind, staged_folder, store_lock_path
 from steadytune.locks import hold
 from steadytune.store.contents import check_content
 from steadytune.store.hub import HubSource
@@ -140,14 +140,9 @@ def disk_errors(where: str) -> Iterator[None]:
         raise SteadyTuneError(f"{where}{named}: {error.strerror or error}") from None
 
 
-def lock_path(store: Path, where: str) -> Path:
-    """The lock of who writes the folder of an entry, or unpacks a bundle."""
-    return store / ".locks" / f"{where.replace('/', '--')}.lock"
-
-
 def alone(store: Path, where: str) -> AbstractContextManager[object]:
     """Be the one process that writes the folder of an entry, `<kind>/<key>`; another one waits."""
-    return hold(lock_path(store, where), said=f"{where}: waiting for another process that writes it")
+    return hold(store_lock_path(store, where), said=f"{where}: waiting for another process that writes it")
 
 
 def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
