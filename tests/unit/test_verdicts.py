@@ -671,3 +671,12 @@ def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
     assert claims_path(suite).exists()
     assert cli.main(["claims", "demo", "--missing", "win"]) == 2
     assert "unknown claim 'win' (did you mean 'wins'?)" in capsys.readouterr().err
+
+
+def test_runs_that_all_learned_nothing_show_no_equality(world):
+    grid = shifted(0.0)
+    grid.statuses = dict.fromkeys(grid.cells(), "degenerate")
+    claims = [claim("wins"), claim("keeps", statistic="not-worse", margin=1.0)]
+    found = world.judge(grid, *claims)
+    assert {name: entry.verdict for name, entry in found.items()} == {"wins": "not evaluated", "keeps": "not evaluated"}
+    assert "nothing was learned" in found["wins"].reason.lower()

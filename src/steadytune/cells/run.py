@@ -175,7 +175,13 @@ def _train_and_evaluate(
         raise SteadyTuneError(f"precision: fp16: {kind}'s attention overflows in it: expected bf16 or fp32")
     precision = Precision(spec.protocol.precision, material.device)
     setup = Setup(
-        encoder, streams, material.objective, material.train, material.selected_layer, autocast=precision.autocast
+        encoder,
+        streams,
+        material.objective,
+        material.train,
+        material.selected_layer,
+        autocast=precision.autocast,
+        steps=spec.protocol.total_steps(len(material.train)),
     )
     with meter.phase("train"):
         method.prepare(setup)

@@ -236,10 +236,16 @@ class PairedRuns:
             devices = {record["environment"]["device_name"] for record in records}
             if len(devices) > 1:
                 return f"its cells ran on different devices: {', '.join(sorted(devices))}"
+        if not isinstance(claim, Cost) and self._nothing_learned(columns, seeds):
+            return "nothing was learned: every run gives one answer for every example"
         if isinstance(claim, Spread):
             still = [key for key, column in columns.items() if self._still(key, column, seeds)]
             return f"no spread over these seeds: {', '.join(map('/'.join, still))}" if still else ""
         return ""
+
+    def _nothing_learned(self, columns: Columns, seeds: tuple[int, ...]) -> bool:
+        """Whether every run of every side collapsed on every task: equal scores of such runs show no equality."""
+        return all(self.side(key[1]).cells[key][seed] == "degenerate" for key in columns for seed in seeds)
 
     def _still(self, key: tuple[str, str, str], column: dict[int, float], seeds: tuple[int, ...]) -> bool:
         """Whether a side's runs on a task do not vary, or all give one answer for every example.

@@ -87,7 +87,9 @@ def choose_cell(suite: Suite, name: str | None) -> Cell:
     alike = [cell for cell in suite.cells if not name or str(cell).rpartition("/")[0] == name.strip("/")]
     best = best_cell(suite, alike)
     if best is None:
-        raise SteadyTuneError(f"model: no cell of {name or suite.name} has ended ok; `steadytune run` trains them")
+        some = next((cell for cell in alike if record_path(suite, cell).is_file()), None)
+        hint = f"name one that ended otherwise, as {some}" if some else "`steadytune run` trains them"
+        raise SteadyTuneError(f"model: no cell of {name or suite.name} has ended ok; {hint}")
     return best
 
 

@@ -80,6 +80,8 @@ class Setup:
     """l*, 1 to L: the layer that the variability stage selects, where a method of the cell reads it."""
     autocast: Callable[[], AbstractContextManager] = nullcontext
     """The region of a forward pass at the cell's precision, for one whose result stands in for a training pass's."""
+    steps: int = 1
+    """Optimiser steps of the whole training, for a setting that changes over it."""
 
 
 def _no_batch() -> "Tensor":

@@ -90,6 +90,10 @@ class Protocol:
         for name in ("beta1", "beta2", "holdout"):
             _expect(self, name, 0 <= getattr(self, name) < 1, "in [0, 1)")
 
+    def total_steps(self, batches: int) -> int:
+        """Optimiser steps of the whole training, of so many batches an epoch."""
+        return self.steps or self.epochs * batches
+
     def warmup_steps(self, total: int) -> int:
         """Warm-up steps of `total` steps."""
         rounded = {"nearest": round, "up": math.ceil, "down": math.floor}[self.warmup_rounding]

@@ -84,7 +84,7 @@ def fit(
         Diverged: the loss became NaN or infinite.
         torch.OutOfMemoryError: the device's memory does not hold a step.
     """
-    total = protocol.steps or protocol.epochs * len(batcher)
+    total = protocol.total_steps(len(batcher))
     # Rows of the word embeddings that no example reads are left out, and come back for each evaluation and at the end.
     words = train_words(encoder, method, batcher, protocol, lambda step: learning_rate(protocol, step, total))
     parameters = {name: p for name, p in encoder.model.named_parameters() if p.requires_grad}
