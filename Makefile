@@ -6,7 +6,7 @@ CORES ?= all
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-all site picture drills attack check format lock slurm validator bench gpu-check clean
+.PHONY: run test test-all test-long site picture drills attack check format lock slurm validator bench gpu-check clean
 
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
@@ -19,7 +19,11 @@ test: $(READY)
 
 # The others: whole runs, drills, environments, real data, the browser, the README's commands.
 test-all: $(READY)
-	@$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest -m "slow and not long" --numprocesses auto --dist loadgroup
+
+# Minutes each: attacks on a finished suite, other users, every architecture.
+test-long: $(READY)
+	@$(BIN)/python -m pytest -m long --numprocesses auto --dist loadgroup
 
 # Fifty runs of a small suite, killed at random moments: all must end in the same bytes. About half an hour.
 drills: $(READY)

@@ -240,14 +240,8 @@ def main() -> None:
     sys.exit(any(not outcome.passed for outcome in outcomes))
 
 
-def attack_all(project: Path, only: str = "", every: int = 1) -> list[Outcome]:
-    """The attacks on a finished project, which is as before afterwards.
-
-    Args:
-        project: with a suite that has run.
-        only: those whose kind and name contain this.
-        every: n, to take each n-th of these; they stand kind by kind.
-    """
+def attack_all(project: Path, only: str = "") -> list[Outcome]:
+    """Every attack on a finished project, which is as before afterwards."""
     before = Path.cwd()
     # Data are staged again for a score of attacks, and the generator gives the same each time.
     sources.generate_files = cache(sources.generate_files)
@@ -257,8 +251,7 @@ def attack_all(project: Path, only: str = "", every: int = 1) -> list[Outcome]:
             shutil.copytree(project / name, finished / name, symlinks=True)
         os.chdir(project)
         try:
-            chosen = [one for one in ATTACKS if only in f"{one.kind}: {one.name}"]
-            return [attack(project, finished, one) for one in chosen[::every]]
+            return [attack(project, finished, one) for one in ATTACKS if only in f"{one.kind}: {one.name}"]
         finally:
             restore(project, finished)
             os.chdir(before)

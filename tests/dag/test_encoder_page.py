@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from steadytune.encoders.tiny import EVERY
 
 
+@pytest.mark.long
 def test_table_of_architectures_is_current(root):
     page = (root / "docs/encoders.md").read_text()
     rows = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")]
