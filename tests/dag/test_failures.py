@@ -39,17 +39,20 @@ def test_a_missing_store_names_the_path_and_the_key(project):
     assert "STEADYTUNE_STORE" in line
 
 
-def test_a_corrupted_parquet_file_stops_the_cell_with_both_hashes(project):
+def test_a_corrupted_parquet_file_stops_the_cell_with_both_hashes_and_a_run_stages_it_again(project):
     file = project.folder / "store/datasets/steadytune/mini/rte/train-00000-of-00001.parquet"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    done = project.run("steadytune", "run", "mini", "--", CELL)
+    done = project.run("steadytune", "finetune", "mini", "mini/vanilla/mini-rte/seed-0")
     assert done.returncode != 0
     (line,) = [line for line in done.stdout.splitlines() if "corrupted" in line]
-    assert line.startswith("failed: finetune mini/vanilla/mini-rte/0: ")
     assert f"{file.relative_to(project.folder)}: corrupted: SHA-256" in line
     assert not (project.folder / CELL).exists()
+    done = project.run("steadytune", "run", "mini", "--", CELL)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert bytes(content) != file.read_bytes()
+    assert (project.folder / CELL).exists()
 
 
 def test_a_loss_that_is_no_number_is_a_result(project):

@@ -84,7 +84,11 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
         dry: only say what would be done.
     """
     found = statuses(suite, scores=True)
-    asked = {status.cell for status in found if str(record_path(suite, status.cell)) in targets}
+    records = {str(record_path(suite, status.cell)): status.cell for status in found}
+    asked = {records[target] for target in targets if target in records}
+    # A table that is asked for too is made from other products.
+    folder = f"{results_folder(suite)}{os.sep}"
+    more = any(target.startswith(folder) and target not in records for target in targets)
     marked = []
     for status in found:
         if status.record is None and status.state != "quarantined":
@@ -98,7 +102,7 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
     if marked:
         log.warning("%d cells are not fresh and stay: %s: %s; tables mark them, and `steadytune run %s --stale` trains "
                     "what other code trained", len(marked), marked[0].cell, marked[0].why, suite.name)  # fmt: skip
-    _clear(suite, Products(suite).status(("variability",) if asked else None), code=code, dry=dry)
+    _clear(suite, Products(suite).status(("variability",) if asked and not more else None), code=code, dry=dry)
 
 
 def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> None:
