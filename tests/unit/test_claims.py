@@ -194,8 +194,10 @@ def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
         check_outputs(load_suite(path))
 
 
-def test_a_plan_says_what_the_seeds_can_show(project):
-    text = describe(Plan.make(load_suite(Path("config/mini.yaml"))))
+def test_a_plan_says_what_the_seeds_can_show(root, tmp_path, monkeypatch):
+    # Away from results that a run may have left in the project: their deviations would be used.
+    monkeypatch.chdir(tmp_path)
+    text = describe(Plan.make(load_suite(root / "config/mini.yaml")))
     assert "3 seeds, 1 task: p 0.25 at the least; no difference; no difference in spread" in text
     # 18 pairs: 2 of 2^18 sign patterns.
     assert "3 seeds, 6 tasks together: p 7.6e-06 at the least; differences from 0.7" in text
