@@ -6,17 +6,16 @@ import torch
 
 from steadytune.encoders.encoder import Encoder
 
-COMMON = {
+SIZES = {
     "vocab_size": 50,
     "hidden_size": 16,
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
     "intermediate_size": 32,
     "max_position_embeddings": 40,
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
     "pad_token_id": 0,
 }
+COMMON = SIZES | {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
 DEBERTA = {
     "relative_attention": True,
     "pos_att_type": ["c2p", "p2c"],
@@ -47,17 +46,7 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Layout -> model type and configuration."""
 
 
-PLAIN = {
-    "vocab_size": 50,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 40,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
+PLAIN = SIZES | {"bos_token_id": 1, "eos_token_id": 2}
 GROUPED = PLAIN | {"num_key_value_heads": 1, "head_dim": 8}
 DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
 ROBERTA = PLAIN | DROPOUT | {"type_vocab_size": 1, "pad_token_id": 1}

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -90,6 +91,13 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
         tuple(task for task in results.tasks if task in tasks),
         rows,
     )
+
+
+def every_inside(results: Results) -> Iterator[tuple[str, Inside]]:
+    """Every encoder in which something was measured, in the suite's order."""
+    for encoder in results.encoders:
+        if inside := load_inside(results, encoder):
+            yield encoder, inside
 
 
 def _by(columns: list[str], rows: list[Row]) -> dict[tuple[Any, ...], list[float]]:

@@ -6,7 +6,7 @@ import statistics
 from steadytune.rendering.entries import block_title
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
-from steadytune.results.inside import BEFORE, load_inside
+from steadytune.results.inside import BEFORE, every_inside
 from steadytune.results.model import Results
 
 LOSS = "masked_word_loss"
@@ -17,10 +17,7 @@ def forgetting(results: Results) -> Table:
     """The masked-word loss after fine-tuning, how much it has grown, and the score of the same runs."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
-    for encoder in results.encoders:
-        inside = load_inside(results, encoder)
-        if inside is None:
-            continue
+    for encoder, inside in every_inside(results):
         rows: list[Line] = []
         for task in inside.tasks:
             start = statistics.fmean(inside.values(LOSS, BEFORE, task) or [math.nan])

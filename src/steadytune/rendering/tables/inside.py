@@ -7,7 +7,7 @@ from typing import Any
 from steadytune.rendering.entries import block_title
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
-from steadytune.results.inside import Inside, load_inside
+from steadytune.results.inside import Inside, every_inside
 from steadytune.results.model import Results
 
 
@@ -16,10 +16,7 @@ def churn(results: Results) -> Table:
     """Answers that differ between two seeds, and how alike their last layers are: means over pairs of seeds."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
-    for encoder in results.encoders:
-        inside = load_inside(results, encoder)
-        if inside is None:
-            continue
+    for encoder, inside in every_inside(results):
         found = [(method, task, _between(inside, method, task)) for method in inside.methods for task in inside.tasks]
         found = [(method, task, means) for method, task, means in found if means["pairs"]]
         rows: list[Line] = [
