@@ -201,8 +201,9 @@ class Verdicts:
 
 
 def write_verdicts(folder: Path, verdicts: Verdicts) -> None:
-    """Write `claims.json` under a suite's results."""
+    """Write `claims.json` under a suite's results; verdicts that were set aside have given it their looks by now."""
     write_json(claims_path(folder), verdicts)
+    earlier_claims_path(folder).unlink(missing_ok=True)
 
 
 def judged_of(results: Results) -> tuple[Judged, ...]:
