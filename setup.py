@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-FILES = ("CITATION.cff", "LICENSE", "Snakefile", "environment.yml", "requirements.lock")
+FILES = ("CITATION.cff", "LICENSE", "Snakefile", "docs/study-plan.md", "environment.yml", "requirements.lock")
 # Recorded runs stay in the repository: they are ten times as large as all the rest.
 FOLDERS = ("config", "notebooks", "profiles/default", "published/encoders", "published/subsets", "workflow")
 
@@ -24,6 +24,7 @@ class BuildWithProject(build_py):
         for folder in FOLDERS:
             shutil.copytree(folder, target / folder)
         for file in (*FILES, *map(str, Path("published").glob("*.*"))):
+            (target / file).parent.mkdir(exist_ok=True)
             shutil.copy2(file, target / file)
 
 

@@ -16,6 +16,7 @@ from synthetic import Grid, write_claims
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import summary
+from steadytune.rendering.provenance import gaps
 from steadytune.rendering.report import NOTEBOOK, build_notebook, build_report
 from steadytune.results.loading import load_results
 
@@ -190,8 +191,24 @@ def test_every_cell_shows_its_status_and_record(html):
     assert re.search(r"&#39;[^<&]*/cells/mini/hype-n~lr=2e-05/mini-rte/seed-0/record\.json&#39;", html)
     assert "loss is NaN at step 7" in html
     assert "4 of 6 planned cells ended ok; 1 diverged, 1 missing." in html
-    gaps = html.partition("<h3>Cells that did not end ok")[2].partition("</table>")[0]
-    assert re.findall(r"seed-\d(?=</th>)", gaps) == ["seed-0", "seed-1"]
+    not_ok = html.partition("<h3>Cells that did not end ok")[2].partition("</table>")[0]
+    assert re.findall(r"seed-\d(?=</th>)", not_ok) == ["seed-0", "seed-1"]
+
+
+def test_the_report_says_under_which_analysis_plans_the_cells_ran():
+    class Told:
+        plans = ("aa", "bb", "aa", None)
+
+        def planned(self):
+            return [(("mini", "vanilla", "mini-rte"), dict.fromkeys(range(4), "ok"))]
+
+        def record(self, *cell):
+            return {"status": "ok", "analysis_plan": self.plans[cell[-1]]}
+
+    told = " ".join(gaps(Told()))
+    assert "aa (2 cells); bb (1 cell); 1 cell ran without one" in told
+    Told.plans = (None,) * 4
+    assert "analysis plan" not in " ".join(gaps(Told()))
 
 
 def test_commands_name_the_suite(html):

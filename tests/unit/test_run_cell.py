@@ -105,6 +105,17 @@ def test_an_ok_cell(suite):
     assert history["matthews"].iloc[-1] == pytest.approx(own.metrics["matthews"])
 
 
+def test_a_record_has_the_hash_of_the_analysis_plan_that_the_cell_ran_under(suite, tmp_path):
+    assert outcome(suite).analysis_plan is None
+    value = SUITE | {"analysis_plan": "plans/plan.md", "protocol": SUITE["protocol"] | {"epochs": 1}}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans/plan.md").write_text("One claim.\n")
+    record = outcome(load_suite(tmp_path / "demo.yaml"))
+    # printf 'One claim.\n' | sha256sum
+    assert record.analysis_plan == "400198470fcfaedae7001d6bbbb10e6417bad9462fd591f4cd3d400ae4c3f2ea"
+
+
 def test_tasks_of_one_seed_start_from_different_heads(suite, tmp_path):
     value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
     value["protocol"] |= {"epochs": 1}

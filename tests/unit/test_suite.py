@@ -55,6 +55,10 @@ def test_the_grid_spans_every_combination_once_in_order(tmp_path):
     assert {cell.seed for cell in suite.cells} == {0, 1, 2, 7}
 
 
+def test_an_analysis_plan_has_to_be_there(tmp_path):
+    assert message(tmp_path, analysis_plan="plan.md") == f"analysis_plan: no file '{tmp_path / 'plan.md'}'"
+
+
 def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path):
     suite = load(tmp_path, grid=grid(methods=["vanilla", "hype-n", "hype-n~lr=3e-05~sigma=1e-04"]))
     vanilla, hype, variant = (suite.spec(cell) for cell in suite.cells if cell.seed == 0)

@@ -137,6 +137,8 @@ class Record:
     spec: dict[str, Any]
     fingerprint: str
     inputs: list[Input]
+    analysis_plan: str | None = None
+    """SHA-256 of the suite's analysis plan when the cell ran; None if the suite has none."""
     parent: Parent | None = None
     """None: it started from the pretrained encoder."""
     model: Model | None = None

@@ -122,7 +122,7 @@ def run_cell(
         keep(trained, weights)
     if not verified:
         keep_beside(suite, cell, trained if outcome.status in records.TRAINED else None)
-    _write(folder, spec, outcome, device, inputs, parent, mark, meter)
+    _write(folder, suite, spec, outcome, device, inputs, parent, mark, meter)
     if not verified and suite.file.keep == "best":
         drop_all_but_best(suite, cell)
     checkpoint.unlink(missing_ok=True)
@@ -271,6 +271,7 @@ def _training(material: Material, fitted: Fit, initial_weights: str, first_order
 
 def _write(
     folder: Path,
+    suite: Suite,
     spec: Spec,
     outcome: Outcome,
     device: str,
@@ -292,6 +293,7 @@ def _write(
         spec=spec.to_dict(),
         fingerprint=mark,
         inputs=inputs,
+        analysis_plan=suite.analysis_plan,
         parent=parent,
         model=outcome.model,
         streams=Streams.seeds(cell_seed(spec.seed, spec.task)),

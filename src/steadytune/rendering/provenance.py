@@ -56,7 +56,7 @@ class Group(NamedTuple):
 def gaps(results: Results) -> list[str]:
     """What the records give reason to doubt, in sentences."""
     records = [record for record in _records(results) if record]
-    return [*_unpinned(records), *_doubts(records)]
+    return [*_unpinned(records), *_doubts(records), *_planned(records)]
 
 
 def unfinished(results: Results) -> list[CellRow]:
@@ -165,6 +165,16 @@ def _doubts(records: list[dict[str, Any]]) -> list[str]:
         )
         if holds
     ]
+
+
+def _planned(records: list[dict[str, Any]]) -> list[str]:
+    """A sentence on the analysis plan that the cells ran under, if the suite has one."""
+    plans = Counter(record.get("analysis_plan") for record in records)
+    texts = "; ".join(f"{text} ({counted(count, 'cell')})" for text, count in plans.most_common() if text)
+    if not texts:
+        return []
+    without = f"; {counted(plans[None], 'cell')} ran without one" if plans[None] else ""
+    return [f"SHA-256 of the analysis plan when the cells ran: {texts}{without}."]
 
 
 def _rows(results: Results) -> list[tuple[Key, list[CellRow]]]:

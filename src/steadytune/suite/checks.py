@@ -23,6 +23,9 @@ def check_settings(suite: Suite) -> None:
     Raises:
         SteadyTuneError: one line naming the file, the key, the value and the nearest valid name.
     """
+    plan = suite.file.analysis_plan
+    if plan and not (suite.path.parent / plan).is_file():
+        raise SteadyTuneError(f"{suite.path}: analysis_plan: no file '{suite.path.parent / plan}'")
     base = suite.base_protocol
     _check_axes(suite.file.protocol.grid, f"{suite.path}: protocol.grid")
     _check_methods(suite)

@@ -211,5 +211,7 @@ class SuiteFile(Checked):
     claims: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
     """Claims to judge: names of files under `config/claims`, ids of claims in them, or files of the user's, relative to
     the suite's file and with their ending, `my_claims.yaml`."""
+    analysis_plan: Path | None = None
+    """What was written down before the first cell ran, relative to the suite's file; records carry its hash."""
     tables: tuple[str, ...] = ("main",)
     figures: tuple[str, ...] = ()

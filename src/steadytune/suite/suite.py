@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from steadytune.errors import SteadyTuneError, nearest, suggestion
+from steadytune.files import sha256
 from steadytune.layout import RESULTS
 from steadytune.methods import registry
 from steadytune.methods.spelling import read
@@ -127,6 +128,12 @@ class Suite:
                 raise SteadyTuneError(self._not_pinned(f"tasks.{name}"))
             found[name] = to_task(name, entry, self.own_lock.tasks[name])
         return found
+
+    @cached_property
+    def analysis_plan(self) -> str | None:
+        """The SHA-256 of the suite's analysis plan as it is now; None if it names none."""
+        name = self.file.analysis_plan
+        return sha256(self.path.parent / name) if name else None
 
     def spec(self, cell: Cell) -> Spec:
         """Everything of a cell after defaults.
