@@ -10,9 +10,8 @@ from test_run_cell import outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import restore, write_recorded
-from steadytune.claims.files import suite_claims
 from steadytune.errors import SteadyTuneError
-from steadytune.files import write_json
+from steadytune.files import sha256, write_json
 from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
 from steadytune.manifests import write_manifest
 from steadytune.suite.cell import Cell
@@ -36,16 +35,12 @@ def test_recorded_suites_are_small(root):
     assert sum(path.stat().st_size for path in (root / RECORDED).rglob("*")) < 12e6
 
 
-def test_claims_that_cells_suggested_are_judged_on_other_seeds(root):
-    """The claims about dropout were written when the cells of these two commits had run."""
-    first = ("5deca0241", "32e7cdef4")
-    lines = (root / RECORDED / "glue-tiny/cells.jsonl").read_text().splitlines()
-    seen = [cell["spec"] for cell in map(json.loads, lines) if cell["environment"]["git_commit"].startswith(first)]
-    assert len(seen) == 181
-    claims = [claim for claim in suite_claims(load_suite(root / "config/glue-tiny.yaml")) if claim.exploratory]
-    assert {claim.id for claim in claims} == {"tiny-hype-n-dropout-off", "tiny-hype-n-dropout-on"}
-    for claim in claims:
-        assert {spec["seed"] for spec in seen} == set(claim.suggested_by)
+def test_the_study_ran_under_its_plan(root):
+    """Every cell carries the plan's hash, on seeds that neither the sweep nor the earlier run had."""
+    plan = sha256(root / "docs/study-plan.md")
+    cells = [json.loads(line) for line in (root / RECORDED / "glue-tiny/cells.jsonl").read_text().splitlines()]
+    assert {cell["analysis_plan"] for cell in cells} == {plan}
+    assert {cell["spec"]["seed"] for cell in cells} <= set(range(10, 27))
 
 
 def test_pandas_reads_a_recorded_suite_in_a_line(root):
