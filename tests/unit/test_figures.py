@@ -112,6 +112,16 @@ def test_seed_spread_shows_what_did_not_end_ok(tmp_path):
     assert "degenerate seed" in labels(plot)
 
 
+def test_a_figure_leaves_out_what_has_not_begun(tmp_path):
+    statuses = {("mini", "lnsr", task, seed): "missing" for task in ("mini-rte", "mini-cola") for seed in range(3)}
+    statuses |= {("mini", name, "mini-cola", seed): "missing" for name in ("vanilla", "hype-n") for seed in range(3)}
+    statuses |= {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (1, 2)}
+    grid = Grid(methods=("vanilla", "lnsr", "hype-n"), tasks=("mini-rte", "mini-cola"), statuses=statuses)
+    (axes,) = drawn("seed-spread", loaded(grid, tmp_path)).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["vanilla", "hype-n"]
+    assert texts(axes) == ["1/3 ok"]
+
+
 def test_seed_spread_says_what_was_not_planned(tmp_path):
     grid = Grid(
         methods=("vanilla", "hype-n", "lnsr"),

@@ -5,7 +5,7 @@ Scores are in points (metric x 100): see `Score.in_points`.
 
 import csv
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,15 @@ class Results:
     def score(self, encoder: str, method: str, task: str, evaluation_set: str | None = None) -> Score | None:
         """The score on `evaluation_set` (default: the task itself); None where the suite plans no such cell."""
         return self.scores.get((encoder, method, task, evaluation_set or task))
+
+    def begun(self) -> "Results":
+        """The same without the cells of methods and tasks of which none has run, unless none at all has."""
+        run = [key for key, statuses in self.cells.items() if set(statuses.values()) != {"missing"}]
+        if not run:
+            return self
+        methods, tasks = {key[1] for key in run}, {key[2] for key in run}
+        cells = {key: value for key, value in self.cells.items() if key[1] in methods and key[2] in tasks}
+        return replace(self, cells=cells, scores={key: score for key, score in self.scores.items() if key[:3] in cells})
 
     def methods_of(self, encoder: str) -> list[str]:
         """Methods that the suite plans for an encoder."""

@@ -17,14 +17,14 @@ figure = FIGURES.register
 
 
 def draw(name: str, results: Results) -> Figure:
-    """The figure `name` of a suite's results, laid out.
+    """The figure `name` of a suite's results, laid out; what has not begun to run has no row and no panel.
 
     Raises:
         SteadyTuneError: no figure has that name.
     """
     with drawing():
         try:
-            plot, _ = FIGURES.make(name, results)
+            plot, _ = FIGURES.make(name, results.begun())
         except NothingToDraw as reason:
             plot = message(str(reason))
         if not any(axes.axison for axes in plot.axes):
