@@ -1,19 +1,22 @@
-"""Set the tables of the recorded runs into the pages: every table between two marks is made anew from its records.
+"""Set the tables and figures of the recorded runs into the pages: what is between two marks is made from the records.
 
     python docs/tables.py [--check]
 
 A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`. The records are
 those of `published/recorded/`; what a suite planned and has no record of is missing in its tables, as in any suite that
-has not ended, and rows without any score are left out here. The table `changes` is made here: verdicts by the rule of
-docs/claims.md beside those by the first rule (p-values for a fixed number of seeds, and the power to see an effect),
-which docs/earlier-verdicts.json keeps. With `--check` nothing is written; pages with other tables are named, and the
-exit status is 1.
+has not ended, and rows without any score are left out here. A figure is an image in `figures/SUITE/`: it is drawn anew,
+and `--check` asks only whether it is there, because last digits may differ between processors.
+
+The table `changes` is made here: verdicts by the rule of docs/claims.md beside those by the first rule (p-values for a
+fixed number of seeds, and the power to see an effect), which docs/earlier-verdicts.json keeps. With `--check` nothing is
+written; pages that differ are named, and the exit status is 1.
 """
 
 import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +29,8 @@ PAGES = ("docs/*.md", "published/encoders/*/README.md")
 TABLE = re.compile(
     r"(<!-- table (?P<suite>(?!of )\S+) (?P<name>\S+) -->\n)(?:(?!<!-- table).)*?(<!-- end of table -->)", re.DOTALL
 )
+
+FIGURE = re.compile(r"\]\(figures/(?P<suite>[^/)]+)/(?P<file>[^/)]+\.svg)\)")
 
 
 def tables(suite: str, folder: Path) -> Path:
@@ -40,6 +45,7 @@ def tables(suite: str, folder: Path) -> Path:
             ["collect", suite, "--as-recorded"],
             ["claims", suite, "--write"],
             ["render", suite, "tables"],
+            ["render", suite, "figures"],
         ):
             subprocess.run(
                 [sys.executable, "-m", "steadytune", *command],
@@ -77,6 +83,19 @@ def fill(page: str, folder: Path) -> str:
     return TABLE.sub(table, page)
 
 
+def draw(page: str, folder: Path, *, check: bool) -> list[Path]:
+    """Draw the figures that a page shows, or only look for them; those that were drawn or are not there."""
+    found = []
+    for figure in FIGURE.finditer(page):
+        path = ROOT / "docs/figures" / figure["suite"] / figure["file"]
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(tables(figure["suite"], folder).parent / "figures" / figure["file"], path)
+        if not check or not path.is_file():
+            found.append(path.relative_to(ROOT))
+    return found
+
+
 def main() -> None:
     """Write the pages, or check them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -87,12 +106,13 @@ def main() -> None:
         for path in sorted(path for pattern in PAGES for path in ROOT.glob(pattern)):
             page = path.read_text(encoding="utf-8")
             filled = fill(page, Path(folder))
+            others += draw(page, Path(folder), check=check)
             if filled != page:
                 others.append(path.relative_to(ROOT))
                 if not check:
                     path.write_text(filled, encoding="utf-8")
     for path in others:
-        sys.stdout.write(f"{path}: {'has other tables than its records' if check else 'written'}\n")
+        sys.stdout.write(f"{path}: {'is not what its records make' if check else 'written'}\n")
     sys.exit(1 if check and others else 0)
 
 
