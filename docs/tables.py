@@ -8,8 +8,8 @@ has not ended, and rows without any score are left out here. A figure is an imag
 and `--check` asks only whether it is there, because last digits may differ between processors.
 
 The table `changes` is made here: verdicts by the rule of docs/claims.md beside those by the first rule (p-values for a
-fixed number of seeds, and the power to see an effect), which docs/earlier-verdicts.json keeps. With `--check` nothing is
-written; pages that differ are named, and the exit status is 1.
+fixed number of seeds, and the power to see an effect), which docs/earlier-verdicts.json keeps. With `--check` nothing
+is written; pages that differ are named, and the exit status is 1.
 """
 
 import argparse
