@@ -86,6 +86,11 @@ def results_folder(of: Of) -> Path:
     return of if isinstance(of, Path) else of.results
 
 
+def owner_path(of: Of) -> Path:
+    """Where the file of the suite that the results are of lies, as seen from them."""
+    return results_folder(of) / "suite.txt"
+
+
 def recorded_folder(suite: Placed) -> Path:
     """Runs of a suite that the project publishes, laid out as its results."""
     return RECORDED / suite.name

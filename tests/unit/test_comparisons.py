@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from steadytune import cli
 from steadytune.claims.comparisons import compare, judge_all, pair
 from steadytune.claims.judged import Verdicts, write_verdicts
 from steadytune.layout import claims_path
+from steadytune.rendering.figures import draw
 from steadytune.rendering.tables import make_table
 from steadytune.results.description import describe
 from steadytune.results.loading import load_or_empty, load_results
@@ -124,3 +126,33 @@ def test_names_that_cannot_be_compared(world, capsys, names, message):
     world.build(shifted(3.0))
     assert cli.main(["compare", "demo", *names]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_other_forms_are_compared_with_the_plain_one(world):
+    """By hand: 60.2, 61.5, 62.8 minus 60, 61, 62 is 0.5 on average, its deviation 0.3."""
+    methods = ("vanilla", "r3f", "r3f-released", "freelb", "freelb~steps=3", "hype-n~sigma=0", "smart-released")
+    scores = {}
+    for method in methods:
+        scores |= values(method, "mini-rte", 60, 61, 62)
+    scores |= values("r3f-released", "mini-rte", 60.2, 61.5, 62.8)
+    # What a grid spans is no form of its own, and hype-n has no plain form here.
+    grid = Grid(methods=methods, tasks=("mini-rte",), values=scores)
+    suite = world.build(grid)
+    found = {each.id: each for each in judge_all(suite, load_or_empty(suite), Verdicts("demo")).forms}
+    assert list(found) == ["mini/r3f-released", "mini/freelb~steps=3"]
+    assert [each.family for each in found.values()] == ["against r3f", "against freelb"]
+    (detail,) = found["mini/r3f-released"].on_tasks()
+    reach = stats.t.ppf(0.975, 2) * 0.3 / math.sqrt(3)
+    assert detail.difference.effect == pytest.approx(0.5)
+    assert detail.difference.interval == pytest.approx((0.5 - reach, 0.5 + reach))
+    (plain,) = found["mini/freelb~steps=3"].on_tasks()
+    assert (plain.difference.effect, plain.difference.interval) == (0, (0, 0))
+
+    with_share = replace(detail, changed=0.125)
+    judged = replace(found["mini/r3f-released"], details=(with_share,))
+    write_verdicts(world.results, Verdicts("demo", forms=(judged, found["mini/freelb~steps=3"])))
+    (axes,) = draw("forms", load_results(world.results, describe(suite))).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["r3f-released", "freelb~steps=3"]
+    _, *drawn = [list(line.get_xdata()) for line in axes.lines]
+    assert drawn == [pytest.approx(value) for value in ([0.5 - reach, 0.5 + reach], [0.5], [0, 0], [0])]
+    assert [text.get_text() for text in axes.texts] == ["12.5 %", ""]

@@ -2,16 +2,21 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from test_run_cell import suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.freshness import statuses
+from steadytune.dag import repair
 from steadytune.dag.checks import check_outputs
+from steadytune.dag.ownership import own_results
+from steadytune.dag.products import making
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
 from steadytune.manifests import damage, write_manifest
+from steadytune.store.inventory import Item
 from steadytune.store.receipt import Receipt, measure_all, read_receipt, verify, write_receipt
 from steadytune.suite.loading import load_suite
 from steadytune.tasks.reading import split_files
@@ -59,6 +64,60 @@ def test_two_files_with_one_suite_are_refused(suite, tmp_path):  # noqa: F811
     shutil.copy(suite.path, tmp_path / "copy.yaml")
     with pytest.raises(SteadyTuneError, match=r"demo\.yaml.*copy\.yaml has the same name"):
         check_outputs(load_suite(suite.path))
+
+
+@pytest.fixture
+def own(suite, tmp_path):  # noqa: F811
+    """A suite in a folder of its own, whose results are noted to be its own."""
+    (tmp_path / "a").mkdir()
+    own = load_suite(suite.path.rename(tmp_path / "a/demo.yaml"))
+    own_results(own)
+    return own
+
+
+def test_two_files_with_one_suite_in_different_folders_are_refused(own, tmp_path):
+    check_outputs(own)
+    (tmp_path / "b").mkdir()
+    other = load_suite(Path(shutil.copy(own.path, tmp_path / "b/demo.yaml")))
+    said = r"b/demo\.yaml: suite: 'demo': results/demo holds the results of a/demo\.yaml, .* delete .*/suite\.txt"
+    for look in (check_outputs, own_results):
+        with pytest.raises(SteadyTuneError, match=said):
+            look(other)
+    with pytest.raises(SteadyTuneError, match=said), making(other, "metrics"):
+        pass
+    check_outputs(own)
+    # Each way out that the line names.
+    Path("results/demo/suite.txt").unlink()
+    own_results(other)
+    with pytest.raises(SteadyTuneError, match=r"holds the results of b/demo\.yaml"):
+        check_outputs(own)
+    other.path.write_text(other.path.read_text().replace("suite: demo", "suite: another"))
+    own_results(own)
+
+
+def test_results_go_with_a_moved_suite_and_to_other_machines(own, tmp_path):
+    moved = load_suite(own.path.rename(tmp_path / "moved.yaml"))
+    check_outputs(moved)
+    own_results(moved)
+    assert Path("results/demo/suite.txt").read_text() == "../../moved.yaml\n"
+    # A copy of everything has its own suite, beside the first.
+    copy = tmp_path / "elsewhere/copy"
+    shutil.copytree(tmp_path, copy, ignore=shutil.ignore_patterns("elsewhere"))
+    check_outputs(load_suite(copy / "moved.yaml", copy / "results/demo"))
+    # Results alone, where nothing lies at the place that they remember.
+    shutil.copytree("results/demo", tmp_path / "far/away/results/demo")
+    own_results(load_suite(copy / "moved.yaml", tmp_path / "far/away/results/demo"))
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_what_is_staged_again_is_named(suite, monkeypatch, caplog, pretrained):  # noqa: F811
+    item = Item("models", "a/tiny", pretrained)
+    monkeypatch.setattr(repair, "inventory", lambda *_: [item])
+    monkeypatch.setattr(repair.InputCheck, "outdated", lambda *_: "not what the lock pins")
+    repair.restage(suite, dry=True)
+    assert caplog.messages == [
+        f"models/a/tiny: not what the lock pins: to be {'trained' if pretrained else 'staged'} again"
+    ]
 
 
 def test_a_manifest_tells_edited_missing_and_unknown_files(tmp_path):

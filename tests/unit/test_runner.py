@@ -53,7 +53,11 @@ def commands(monkeypatch):
 
 
 SUITE = SimpleNamespace(
-    path="demo.yaml", name="demo", cells=(), results=Path("results/demo"), file=SimpleNamespace(store=Path("store"))
+    path=Path("demo.yaml"),
+    name="demo",
+    cells=(),
+    results=Path("results/demo"),
+    file=SimpleNamespace(store=Path("store")),
 )
 
 

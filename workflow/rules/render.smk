@@ -28,6 +28,7 @@ rule figures:
         dag.metrics,
         dag.layer_studies,
         dag.inside_table,
+        dag.claims,
     output:
         [path for path in dag.figures if not path.endswith(".svg")],
         [report(path, **report_options("figure", path)) for path in dag.figures if path.endswith(".svg")],

@@ -14,9 +14,12 @@ from steadytune.results.model import Results
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base, stand_for
 
+RELEASED = "-released"
+"""What ends the name of a method that is as its authors' code has it."""
+
 
 def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
-    """The claims of a suite, and each method against the baseline.
+    """The claims of a suite, each method against the baseline, and its other forms against its plain one.
 
     Args:
         suite: names the claims.
@@ -28,6 +31,7 @@ def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
         suite.name,
         claims=judge(suite, results, earlier.claims, examples),
         comparisons=compare(suite, results, against_baseline(suite), earlier.comparisons, examples),
+        forms=compare(suite, results, forms(suite), earlier.forms, examples),
     )
 
 
@@ -40,6 +44,26 @@ def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]
         for encoder in suite.file.encoders
         for method in methods[1:]
         if {(encoder, method), (encoder, methods[0])} <= planned.keys()
+    )
+
+
+def forms(suite: Suite) -> tuple[Differs, ...]:
+    """Each other form of a method against its plain one: what released code does, or a variant that the suite names.
+
+    The plain form of `r3f-released` is `r3f`, that of `freelb~steps=3` is `freelb` if that has no grid.
+    """
+    planned = {(cell.encoder, cell.method): None for cell in suite.cells}
+    found = []
+    for name in suite.named:
+        plain = base(name) if "~" in name else name.replace(RELEASED, "")
+        if plain != name and ("~" not in name or suite.named.get(plain) == (plain,)):
+            found.append((name, plain))
+    return tuple(
+        Differs.between(encoder, name, plain)
+        for encoder in suite.file.encoders
+        for name, plain in found
+        if any((encoder, variant) in planned for variant in suite.named[name])
+        and any((encoder, variant) in planned for variant in suite.named.get(plain, ()))
     )
 
 

@@ -198,6 +198,8 @@ class Verdicts:
     claims: tuple[Judged, ...] = ()
     comparisons: tuple[Judged, ...] = ()
     """Each method against the baseline, whether anybody claims anything about it or not."""
+    forms: tuple[Judged, ...] = ()
+    """Each other form of a method against its plain one."""
 
 
 def write_verdicts(folder: Path, verdicts: Verdicts) -> None:

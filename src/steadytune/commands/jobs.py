@@ -8,6 +8,7 @@ from steadytune.errors import SteadyTuneError
 
 def finetune(options: argparse.Namespace) -> None:
     """Fine-tune and evaluate one cell."""
+    from steadytune.dag.ownership import own_results
     from steadytune.layout import handover_path, running_path
     from steadytune.locks import hold
     from steadytune.suite.cell import Cell
@@ -18,6 +19,7 @@ def finetune(options: argparse.Namespace) -> None:
         from steadytune.cells.run import run_cell
 
         suite, cell = load(options), Cell.parse(options.cell)
+        own_results(suite)
     with hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it"):
         run_cell(suite, cell, meter, weights=handover_path(suite, cell) if options.hand_over else None)
 

@@ -1,10 +1,8 @@
 """What a suite's file says about claims, tables and figures: checked apart from what its cells need."""
 
-import re
-from pathlib import Path
-
 from steadytune.claims.files import suite_claims
-from steadytune.errors import SteadyTuneError, unknown
+from steadytune.dag.ownership import check_alone
+from steadytune.errors import unknown
 from steadytune.rendering.figures import FIGURES
 from steadytune.rendering.tables import TABLES
 from steadytune.suite.suite import Suite
@@ -21,15 +19,4 @@ def check_outputs(suite: Suite) -> None:
         for name in names:
             if name not in known:
                 raise unknown(kind, name, known, f"{suite.path}: {kind}s")
-    _check_alone(suite)
-
-
-def _check_alone(suite: Suite) -> None:
-    """Look for another suite's file of this name, beside this one or in `config/`: it would have the same results."""
-    # Read as text, because YAML takes a hundred times as long.
-    line = re.compile(rf"""^suite:\s*(["']?){re.escape(suite.name)}\1\s*(#.*)?$""", re.MULTILINE)
-    for folder in (suite.path.parent, Path("config")):
-        for other in sorted(folder.glob("*.y*ml")):
-            if not other.samefile(suite.path) and line.search(other.read_text(encoding="utf-8", errors="replace")):
-                said = f"{other} has the same name, and so the same results"
-                raise SteadyTuneError(f"{suite.path}: suite: '{suite.name}': {said}")
+    check_alone(suite)

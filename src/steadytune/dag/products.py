@@ -15,6 +15,7 @@ from typing import Literal
 from steadytune.cells.checked import Checked
 from steadytune.cells.fingerprint import PACKAGE, code_digest
 from steadytune.cells.freshness import digest, statuses
+from steadytune.dag.ownership import own_results
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
@@ -36,7 +37,7 @@ SOURCES: Mapping[Stage, Stages] = {
     "inside-table": ("inside",),
     "claims": ("metrics", "variability"),
     "tables": ("metrics", "variability", "inside-table", "predictions", "claims"),
-    "figures": ("metrics", "variability", "inside-table"),
+    "figures": ("metrics", "variability", "inside-table", "claims"),
     "report": ("metrics", "variability", "inside-table", "predictions", "claims"),
 }
 """The products that each is made from, besides records."""
@@ -241,6 +242,7 @@ def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Prod
     Raises:
         SteadyTuneError: what it would be made from is damaged or stale; one line.
     """
+    own_results(suite)
     products = products or Products(suite, as_recorded=as_recorded if name == "metrics" else None)
     product = products.all.get(name)
     products.check(SOURCES["report"] if name == "notebook" else SOURCES.get(product.stage, ()) if product else ())

@@ -53,7 +53,9 @@ def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
         reason = check(item.kind, item.key) if path.exists() else ""
         if not reason:
             continue
-        log.warning("%s: %s", reason, "to be trained again" if item.pretrained else "to be staged again")
+        log.warning(
+            "%s: %s: %s", item.where, reason, "to be trained again" if item.pretrained else "to be staged again"
+        )
         made = path.stat().st_mtime_ns
         if item.pretrained:
             trained[path] = made

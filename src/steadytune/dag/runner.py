@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from steadytune.dag import repair
+from steadytune.dag.ownership import own_results
 from steadytune.dag.supervision import supervise
 from steadytune.layout import SOURCE, project_file, store_lock_path
 from steadytune.locks import hold, take
@@ -60,6 +61,8 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
                 log.info("clearing the locks of a run that was killed")
                 subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
             dry = bool(DRY_RUN.intersection(arguments))
+            if not dry:
+                own_results(suite)
             for receipt, made in repair.restage(suite, dry=dry).items():
                 if not dry:
                     subprocess.run([*command, "--", str(receipt)], env=environment, check=True)

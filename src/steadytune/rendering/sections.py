@@ -49,7 +49,14 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "results",
         "Results",
-        items=("table main", "table comparisons", "figure seed-spread", "table variants", "table calibration"),
+        items=(
+            "table main",
+            "table comparisons",
+            "figure seed-spread",
+            "figure forms",
+            "table variants",
+            "table calibration",
+        ),
     ),
     Section(
         "selection",
