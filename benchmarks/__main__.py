@@ -1,13 +1,17 @@
 """Every benchmark, and one table: benchmark, measured, target.
 
-    make bench [BENCH="cells,methods --rounds 1 --threads 1 --write docs/performance.md"]
+    make bench [BENCH="cells,methods --rounds 1 --threads 1 --precision fp32 --write docs/performance.md"]
 
 Texts and the encoder are those of the store that STEADYTUNE_STORE names, or drawn in their shapes; whole processes are
 measured only with a store. All sections take about 20 minutes on two quiet cores.
+Cells are trained in bf16 where the processor multiplies in it, else in fp32, the peer's too.
 """
 
 import argparse
 import os
+import sys
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,52 +23,78 @@ import rendering
 import scale
 import training
 import variability
-from measuring import HEAD, Row, machine, write
+from measuring import HEAD, PRECISIONS, Row, machine, write
 
 import dag
 from steadytune.suite.suite import STORE_VARIABLE
 
-SECTIONS: dict[str, Callable[[int, int], list[Row]]] = {
-    "cells": lambda rounds, threads: cells.measure(rounds, threads),
-    # Sixteen cells are many processes already.
-    "hourly": lambda rounds, threads: hourly.measure(1),
-    "training": lambda rounds, threads: training.measure(24, rounds, threads),
-    "methods": lambda rounds, threads: methods.measure(16, rounds, threads),
-    "fisher": lambda rounds, threads: methods.measure_fisher(rounds, threads),
-    "variability": lambda rounds, threads: variability.measure(rounds),
-    "prefix": lambda rounds, threads: prefix.measure(10, rounds, threads),
-    "rendering": lambda rounds, threads: rendering.measure(rounds),
-    "dag": lambda rounds, threads: dag.measure(rounds),
+SIZES = {
+    "bf16": {"share": 1, "hourly": 60, "training": 24, "methods": 16, "fisher": 10, "prefix": 10},
+    # A step takes several times as long.
+    "fp32": {"share": 2, "hourly": 40, "training": 8, "methods": 6, "fisher": 5, "prefix": 6},
 }
-ON_REQUEST: dict[str, Callable[[int, int], list[Row]]] = {
-    # Minutes, most of them for 10,000 records.
-    "scale": lambda rounds, threads: scale.measure(10_000),
-}
+"""Steps of sections, and the divisor of whole processes' examples: so that all take about 20 minutes."""
+
+
+def sections(rounds: int, threads: int, precision: str) -> dict[str, Callable[[], list[Row]]]:
+    """What measures each section."""
+    sizes = SIZES[precision]
+    whole = rounds if precision == "bf16" else 1
+    return {
+        "cells": lambda: cells.measure(whole, threads, sizes["share"], precision),
+        # Sixteen cells are many processes already.
+        "hourly": lambda: hourly.measure(1, steps=sizes["hourly"], precision=precision),
+        "training": lambda: training.measure(sizes["training"], rounds, threads, precision=precision),
+        "methods": lambda: methods.measure(sizes["methods"], rounds, threads, precision),
+        "fisher": lambda: methods.measure_fisher(sizes["fisher"], rounds, threads, precision),
+        "variability": lambda: variability.measure(rounds),
+        "prefix": lambda: prefix.measure(sizes["prefix"], rounds, threads, precision),
+        "rendering": lambda: rendering.measure(rounds),
+        "dag": lambda: dag.measure(rounds),
+        # On request only: it takes minutes, most of them for 10,000 records.
+        "scale": lambda: scale.measure(10_000),
+    }
+
+
+SECTIONS = tuple(name for name in sections(0, 0, PRECISIONS[0]) if name != "scale")
 BEGIN, END = "<!-- table of `make bench` -->\n", "<!-- end of table -->\n"
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; 1 if a section failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("sections", nargs="?", default=",".join(SECTIONS), help="with commas; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
     parser.add_argument("--threads", type=int, default=2, help="default 2")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default here %(default)s")
     parser.add_argument("--write", type=Path, help="put the table into this page, in place of the one that it has")
     options = parser.parse_args()
     chosen = options.sections.split(",")
-    sections = SECTIONS | ON_REQUEST
-    if unknown := set(chosen) - set(sections):
-        parser.error(f"no section '{min(unknown)}'; expected some of {', '.join(sections)}")
+    measures = sections(options.rounds, options.threads, options.precision)
+    if unknown := set(chosen) - set(measures):
+        parser.error(f"no section '{min(unknown)}'; expected some of {', '.join(measures)}")
     first = machine()
     write(first)
     write(f"texts and encoder: {os.environ.get(STORE_VARIABLE, 'drawn')}")
-    rows = [row for name in chosen for row in sections[name](options.rounds, options.threads)]
+    rows: list[Row] = []
+    failed: list[str] = []
+    for name in chosen:
+        start = time.perf_counter()
+        try:
+            rows += measures[name]()
+        except Exception:
+            # What the others measure is kept.
+            traceback.print_exc()
+            failed.append(name)
+        write(f"section {name}: {time.perf_counter() - start:.0f} s")
     lines = "\n".join(map(str, [*HEAD, *rows]))
-    table = f"\n{lines}\n\n{first}; {options.rounds} rounds, {options.threads} threads.\n"
+    settings = f"{options.precision}, {options.rounds} rounds, {options.threads} threads"
+    table = f"\n{lines}\n\n{first}; {settings}.\n" + f"\nFailed: {', '.join(failed)}.\n" * bool(failed)
     write(table)
     write(f"at the end: {machine()}")
     if options.write:
         replace_table(options.write, table)
+    return int(bool(failed))
 
 
 def replace_table(page: Path, table: str) -> None:
@@ -77,4 +107,4 @@ def replace_table(page: Path, table: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Whole processes of cells, from start to score: ours forked from a warm worker, against transformers.Trainer.
 
-    python benchmarks/cells.py [--rounds R] [--threads T] [--share N]
+    python benchmarks/cells.py [--rounds R] [--threads T] [--share N] [--precision bf16|fp32]
 
 Every cell fine-tunes MiniLM for one epoch on part of a GLUE task and evaluates it. Ours: `steadytune finetune`, handed
 over to a worker that has its imports done, as in every run. Peers: `peer.py`, tuned and as run_glue sets it. The ways
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import MODEL, Row, command, write
+from measuring import MODEL, PRECISIONS, Row, command, write
 from staging import ROOT, environment, python, source_store, stage, worker
 
 EXAMPLES = {"rte": 500, "mrpc": 500, "stsb": 500, "cola": 1500}
@@ -22,17 +22,20 @@ SUITE = """
 suite: cells
 title: Whole processes
 encoders: {{encoder: {{model: {model}}}}}
-protocol: {{epochs: 1, {steps}batch_size: 16, learning_rate: 1.0e-4, max_length: 128, precision: bf16,
+protocol: {{epochs: 1, {steps}batch_size: 16, learning_rate: 1.0e-4, max_length: 128, precision: {precision},
             threads: {threads}, evaluate_epochs: false}}
 grid: [{{encoders: [encoder], methods: [vanilla], tasks: [{tasks}], seeds: {seeds}}}]
 transfer: {{{transfer}}}
 """
 
 
-def write_suite(folder: Path, model: str, names: dict[str, str], threads: int, seeds: int, steps: int = 0) -> None:
+def write_suite(
+    folder: Path, model: str, names: dict[str, str], threads: int, seeds: int, precision: str, steps: int = 0
+) -> None:
     """A suite with its store; names: of tasks in the suite, by GLUE's names."""
     tasks = ", ".join(names.values())
-    text = SUITE.format(model=model, tasks=tasks, threads=threads, seeds=seeds, steps=f"steps: {steps}, " * bool(steps),
+    text = SUITE.format(model=model, tasks=tasks, threads=threads, seeds=seeds, precision=precision,
+                        steps=f"steps: {steps}, " * bool(steps),
                         transfer=", ".join(f"{name}: []" for name in names.values()))  # fmt: skip
     stage(folder, text)
 
@@ -46,12 +49,12 @@ def ours(folder: Path, name: str, task: str, seed: int, threads: int) -> float:
 
 
 def peer(folder: Path, model: str, task: str, examples: int, steps: int, seed: int, threads: int, way: str) -> float:
-    """The score of a Trainer's process."""
+    """The score of a Trainer's process; way: as in `peer.py`."""
     arguments = ["store", model, task, str(examples), str(steps), str(seed), way]
     return float(python(["-P", str(ROOT / "benchmarks/peer.py"), *arguments], folder, environment(threads)).split()[-1])
 
 
-def measure(rounds: int, threads: int, share: int = 1) -> list[Row]:
+def measure(rounds: int, threads: int, share: int = 1, precision: str = PRECISIONS[0]) -> list[Row]:
     """The table's rows; none without a store. share: a divisor of the examples, for a quick try."""
     if source_store() is None:
         write("whole processes: not measured, STEADYTUNE_STORE names no store")
@@ -59,10 +62,10 @@ def measure(rounds: int, threads: int, share: int = 1) -> list[Row]:
     sizes = {task: size // share for task, size in EXAMPLES.items()}
     names = {task: f"{task}@{size}" for task, size in sizes.items()}
     ratios: dict[str, dict[str, float]] = {"tuned": {}, "plain": {}}
-    write(f"\nwhole process of a cell, {threads} threads, medians of {rounds} rounds: s, score")
+    write(f"\nwhole process of a cell in {precision}, {threads} threads, medians of {rounds} rounds: s, score")
     with tempfile.TemporaryDirectory() as place, worker():
         folder = Path(place)
-        write_suite(folder, MODEL, names, threads, rounds + 1)
+        write_suite(folder, MODEL, names, threads, rounds + 1, precision)
         # The worker imports on its first job; a run has that once, not once a cell.
         ours(folder, names["cola"], "cola", rounds, threads)
         for task, size in sizes.items():
@@ -77,7 +80,7 @@ def measure(rounds: int, threads: int, share: int = 1) -> list[Row]:
                     score = (
                         ours(folder, names[task], task, seed, threads)
                         if way == "ours"
-                        else peer(folder, MODEL, task, size, 0, seed, threads, way)
+                        else peer(folder, MODEL, task, size, 0, seed, threads, precision if way == "tuned" else way)
                     )
                     found.append(time.perf_counter() - start)
                     scores[way].append(score)
@@ -97,4 +100,4 @@ def measure(rounds: int, threads: int, share: int = 1) -> list[Row]:
 
 
 if __name__ == "__main__":
-    command(__doc__ or "", measure, rounds=3, threads=2, share=1)
+    command(__doc__ or "", measure, rounds=3, threads=2, share=1, precision=PRECISIONS)

@@ -197,12 +197,12 @@ def measure_large(of: Plan) -> str:
 
 
 def _compare(of: Plan, task: str, sizes: dict[str, int]) -> str:
-    ways: dict[str, Callable] = {name: _Way(of, task, name, sizes) for name in ("plain", "tuned", "ours")}
+    ways: dict[str, Callable] = {name: _Way(of, task, name, sizes) for name in ("plain", "bf16", "ours")}
     costs = by_turns(ways, of.rounds)
     own = statistics.median(cost.wall for cost in costs["ours"])
     ratios = [
         statistics.median(peer.wall / mine.wall for peer, mine in zip(costs[name], costs["ours"], strict=True))
-        for name in ("plain", "tuned")
+        for name in ("plain", "bf16")
     ]
     return f"{ratios[0]:.2f}x plain, {ratios[1]:.2f}x tuned, {1e3 * own / of.steps:.1f} ms a step"
 
@@ -214,13 +214,14 @@ class _Way:
     of: Plan
     task: str
     name: str
+    """`ours`, or a Trainer: `plain`, or tuned in `bf16`."""
     sizes: dict[str, int]
 
     def __call__(self):
         """Train, and say what it cost."""
         if self.name == "ours":
             return ours(self.task, self.of.steps, 1, "bf16", self.of.device, **self.sizes)
-        return trainer(self.task, self.of.steps, 1, self.name == "tuned", self.of.device, **self.sizes)
+        return trainer(self.task, self.of.steps, 1, self.name, self.of.device, **self.sizes)
 
 
 def measure_slots(of: Plan) -> str:

@@ -1,10 +1,11 @@
 """Cells per hour: short cells of a small encoder as the DAG runs them, against a tuned Trainer one after another.
 
-    python benchmarks/hourly.py [--cells N] [--steps N] [--slots N] [--rounds R]
+    python benchmarks/hourly.py [--cells N] [--steps N] [--slots N] [--rounds R] [--precision bf16|fp32]
 
 Ours: jobs of `steadytune finetune` side by side, one thread each, forked from a worker whose own start and imports
-count; on a machine with a GPU they share it by leases. Peer: a process of `peer.py` for each cell, with all threads.
-Both fine-tune tiny-en (2 layers x 128) on RTE for the same steps and evaluate it. Needs a store (STEADYTUNE_STORE).
+count; on a machine with a GPU they share it by leases. Peer: a process of `peer.py` for a cell, with all threads; a few
+run one by one, and all are taken to take as long. Both fine-tune tiny-en (2 layers x 128) on RTE for the same steps and
+evaluate it. Needs a store (STEADYTUNE_STORE).
 """
 
 import os
@@ -17,12 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from cells import ours, peer, write_suite
-from measuring import Row, command, write
+from measuring import PRECISIONS, Row, command, write
 from staging import source_store, worker
 
 from steadytune.cells.leases import SLOTS_VARIABLE, visible_gpus
 
 MODEL, STEPS = "steadytune/tiny-en", 60
+PEERS = 4
+"""Cells of the peer that are run."""
 
 
 def side_by_side(folder: Path, cells: int, slots: int) -> list[float]:
@@ -32,31 +35,34 @@ def side_by_side(folder: Path, cells: int, slots: int) -> list[float]:
         return list(pool.map(lambda seed: ours(folder, "rte", "rte", seed, 1), range(cells)))
 
 
-def in_turn(folder: Path, cells: int, steps: int) -> list[float]:
-    """The scores of all cells of the tuned Trainer, one after another."""
-    return [peer(folder, MODEL, "rte", 0, steps, seed, os.cpu_count() or 1, "tuned") for seed in range(cells)]
+def in_turn(folder: Path, cells: int, steps: int, precision: str) -> list[float]:
+    """The scores of cells of the tuned Trainer, one after another."""
+    return [peer(folder, MODEL, "rte", 0, steps, seed, os.cpu_count() or 1, precision) for seed in range(cells)]
 
 
-def measure(rounds: int, cells: int = 16, steps: int = STEPS, slots: int | None = None) -> list[Row]:
+def measure(
+    rounds: int, cells: int = 16, steps: int = STEPS, slots: int | None = None, precision: str = PRECISIONS[0]
+) -> list[Row]:
     """The table's row; none without a store."""
     if source_store() is None:
         write("cells per hour: not measured, STEADYTUNE_STORE names no store")
         return []
     slots = slots or (4 if visible_gpus() else os.cpu_count() or 1)
+    counts = {"ours": cells, "peer": min(cells, PEERS)}
     ways: dict[str, Callable[[Path], list[float]]] = {
         "ours": partial(side_by_side, cells=cells, slots=slots),
-        "peer": partial(in_turn, cells=cells, steps=steps),
+        "peer": partial(in_turn, cells=counts["peer"], steps=steps, precision=precision),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     scores: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, way in ways.items():
             with tempfile.TemporaryDirectory() as folder:
-                write_suite(Path(folder), MODEL, {"rte": "rte"}, 1, cells, steps)
+                write_suite(Path(folder), MODEL, {"rte": "rte"}, 1, cells, precision, steps)
                 start = time.perf_counter()
                 scores[name] = way(Path(folder))
-                seconds[name].append(time.perf_counter() - start)
-    write(f"\n{cells} cells of {MODEL} on RTE, {steps} steps of 16; ours {slots} at a time; rounds: {rounds}")
+                seconds[name].append((time.perf_counter() - start) * cells / counts[name])
+    write(f"\n{cells} cells of {MODEL} on RTE, {steps} steps of 16 in {precision}; ours {slots} at a time")
     for name, found in seconds.items():
         hourly = 3600 * cells / statistics.median(found)
         write(f"{name:6} {hourly:6.0f} cells an hour; accuracy {statistics.mean(scores[name]):.3f}")
@@ -66,4 +72,4 @@ def measure(rounds: int, cells: int = 16, steps: int = STEPS, slots: int | None 
 
 
 if __name__ == "__main__":
-    command(__doc__ or "", measure, cells=16, steps=STEPS, rounds=1, slots=None)
+    command(__doc__ or "", measure, cells=16, steps=STEPS, rounds=1, slots=None, precision=PRECISIONS)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from unittest.mock import patch
 
-from measuring import BATCH, Cost, Material, Row, by_turns, command, fine_tune, median, ratio, timed, write
+from measuring import BATCH, PRECISIONS, Cost, Material, Row, by_turns, command, fine_tune, median, ratio, timed, write
 from training import PROTOCOL
 
 from steadytune.methods.base import Setup
@@ -42,7 +42,7 @@ def train(method: str, steps: int, threads: int, precision: str) -> Cost:
     return cost()
 
 
-def measure(steps: int, rounds: int, threads: int, precision: str = "bf16") -> list[Row]:
+def measure(steps: int, rounds: int, threads: int, precision: str = PRECISIONS[0]) -> list[Row]:
     """The table's rows."""
     ways = {name: partial(train, name, steps, threads, precision) for name in ("vanilla", *TARGETS)}
     costs = by_turns(ways, rounds)
@@ -76,22 +76,26 @@ def fisher_pass(examples: int, threads: int) -> Cost:
     return found[0]
 
 
-def three_epochs(examples: int, threads: int) -> Cost:
+def three_epochs(examples: int, threads: int, precision: str) -> Cost:
     """A plain cell's training, as papers set it."""
     material = Material.load(TASK, examples, 1)
     with timed() as cost:
-        fine_tune(material, replace(PROTOCOL, epochs=3, threads=threads))
+        fine_tune(material, replace(PROTOCOL, epochs=3, threads=threads, precision=precision))
     return cost()
 
 
-def measure_fisher(rounds: int, threads: int, examples: int = 10 * BATCH) -> list[Row]:
-    """The table's row: both are proportional to the examples."""
-    ways = {"fisher": partial(fisher_pass, examples, threads), "training": partial(three_epochs, examples, threads)}
+def measure_fisher(batches: int, rounds: int, threads: int, precision: str) -> list[Row]:
+    """The table's row: both are proportional to the examples. The Fisher pass is in fp32 whatever the precision."""
+    examples = batches * BATCH
+    ways = {
+        "fisher": partial(fisher_pass, examples, threads),
+        "training": partial(three_epochs, examples, threads, precision),
+    }
     costs = by_turns(ways, rounds)
-    name = "Child-Tuning-D: its Fisher pass over a plain cell's training (MiniLM, RTE, fp32, 3 epochs)"
+    name = "Child-Tuning-D: its Fisher pass over a plain cell's training (MiniLM, RTE, 3 epochs)"
     note = f"{1e3 * median(costs['fisher']) / examples:.0f} ms an example"
     return [Row(name, ratio(costs["fisher"], costs["training"]), 0.25, unit="x", note=note)]
 
 
 if __name__ == "__main__":
-    command(__doc__ or "", measure, steps=16, rounds=3, threads=2, precision=("bf16", "fp32"))
+    command(__doc__ or "", measure, steps=16, rounds=3, threads=2, precision=PRECISIONS)

@@ -1,10 +1,10 @@
 """The peer's whole process: fine-tune by transformers.Trainer as run_glue does, evaluate, print the score.
 
-    python -P benchmarks/peer.py STORE MODEL TASK EXAMPLES STEPS SEED plain|tuned
+    python -P benchmarks/peer.py STORE MODEL TASK EXAMPLES STEPS SEED plain|bf16|fp32
 
-plain: as run_glue sets it: padded to 128, fp32. tuned: padded to a batch's longest text, batches grouped by length,
-bf16, fused AdamW. EXAMPLES are the first of the training split, STEPS of 0 is one epoch. The score is accuracy, or the
-correlation of predictions and labels on CoLA (Matthews) and STS-B (Pearson).
+plain: as run_glue sets it: padded to 128, fp32. bf16, fp32: tuned, in this precision: padded to a batch's longest text,
+batches grouped by length, fused AdamW. EXAMPLES are the first of the training split, STEPS of 0 is one epoch. The score
+is accuracy, or the correlation of predictions and labels on CoLA (Matthews) and STS-B (Pearson).
 """
 
 import sys
@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 logging.set_verbosity_error()
 store, name, task, examples, steps, seed, way = sys.argv[1:]
-tuned, labels = way == "tuned", 1 if task == "stsb" else 2
+tuned, labels = way != "plain", 1 if task == "stsb" else 2
 set_seed(int(seed))
 
 
@@ -58,7 +58,7 @@ with tempfile.TemporaryDirectory() as cache:
         lambda batch: tokenizer(*(batch[text] for text in texts), max_length=128, truncation=True, **padding),
         batched=True,
     )
-    settings = {"bf16": True, "bf16_full_eval": True}
+    settings = {"bf16": way == "bf16", "bf16_full_eval": way == "bf16"}
     settings |= {"train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"}
     arguments = TrainingArguments(
         cache, num_train_epochs=1, max_steps=int(steps) or -1, per_device_train_batch_size=16,

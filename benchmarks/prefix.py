@@ -1,30 +1,30 @@
 """Frozen lower layers that are run once against full fine-tuning: eight layers, the lower six frozen, three epochs.
 
-python benchmarks/prefix.py [--steps N] [--rounds R] [--threads T]
+python benchmarks/prefix.py [--steps N] [--rounds R] [--threads T] [--precision bf16|fp32]
 """
 
 from dataclasses import replace
 from functools import partial
 
-from measuring import BATCH, Cost, Material, Row, by_turns, command, drawn_encoder, fine_tune, ratio, timed
+from measuring import BATCH, PRECISIONS, Cost, Material, Row, by_turns, command, drawn_encoder, fine_tune, ratio, timed
 from training import PROTOCOL
 
 LAYERS = 8
 PREFIX = f"layer-tune~count={LAYERS // 4}~cache=true"
 
 
-def train(method: str, steps: int, threads: int) -> Cost:
+def train(method: str, steps: int, threads: int, precision: str) -> Cost:
     """Three epochs, the pass over the frozen layers included."""
     material = Material.load("rte", steps * BATCH, 1)
     material = replace(material, encoder=drawn_encoder(2, LAYERS))
     with timed() as cost:
-        fine_tune(material, replace(PROTOCOL, epochs=3, threads=threads, precision="bf16"), method)
+        fine_tune(material, replace(PROTOCOL, epochs=3, threads=threads, precision=precision), method)
     return cost()
 
 
-def measure(steps: int, rounds: int, threads: int) -> list[Row]:
+def measure(steps: int, rounds: int, threads: int, precision: str = PRECISIONS[0]) -> list[Row]:
     """The table's row."""
-    costs = by_turns({name: partial(train, name, steps, threads) for name in ("vanilla", PREFIX)}, rounds)
+    costs = by_turns({name: partial(train, name, steps, threads, precision) for name in ("vanilla", PREFIX)}, rounds)
     processor = ratio(costs[PREFIX], costs["vanilla"], "processor")
     found = ratio(costs[PREFIX], costs["vanilla"])
     return [
@@ -33,4 +33,4 @@ def measure(steps: int, rounds: int, threads: int) -> list[Row]:
 
 
 if __name__ == "__main__":
-    command(__doc__ or "", measure, steps=10, rounds=3, threads=2)
+    command(__doc__ or "", measure, steps=10, rounds=3, threads=2, precision=PRECISIONS)

@@ -1,6 +1,7 @@
 """Training time of a cell, without its process, against the tuned transformers.Trainer.
 
     python benchmarks/training.py [--steps N] [--rounds R] [--threads T] [--tasks rte,mrpc,stsb,cola]
+                                  [--precision bf16|fp32]
 
 Equal examples, steps, batch size, optimiser, schedule and threads; each run is a process of its own, by turns. What is
 timed is the training itself: models are loaded and texts are tokenised before. Scores are of models after one short
@@ -18,6 +19,7 @@ import torch
 from measuring import (
     BATCH,
     MAX_LENGTH,
+    PRECISIONS,
     SEED,
     TASKS,
     Cost,
@@ -60,8 +62,8 @@ def _material(task: str, steps: int, sizes: dict[str, int]) -> Material:
     return Material.load(task, steps * BATCH, DEVELOPMENT)
 
 
-def trainer(task: str, steps: int, threads: int, tuned: bool, device: str = "cpu", **sizes: int) -> Cost:
-    """The same training by transformers.Trainer."""
+def trainer(task: str, steps: int, threads: int, way: str, device: str = "cpu", **sizes: int) -> Cost:
+    """The same training by transformers.Trainer; way: `plain`, as run_glue sets it, or tuned in `bf16` or `fp32`."""
     from transformers import (
         DataCollatorWithPadding,
         PreTrainedTokenizerFast,
@@ -75,7 +77,8 @@ def trainer(task: str, steps: int, threads: int, tuned: bool, device: str = "cpu
     logging.set_verbosity_error()
     torch.set_num_threads(threads)
     material = _material(task, steps, sizes)
-    settings = {"bf16": True, "train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"}
+    tuned = way != "plain"
+    settings = {"bf16": way == "bf16", "train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"}
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, num_train_epochs=1, per_device_train_batch_size=BATCH, seed=SEED,
@@ -127,14 +130,16 @@ def score(material: Material, device: str) -> float:
     return found["metrics"][material.task.metric]
 
 
-def measure(steps: int, rounds: int, threads: int, tasks: str = ",".join(TASKS)) -> list[Row]:
+def measure(
+    steps: int, rounds: int, threads: int, tasks: str = ",".join(TASKS), precision: str = PRECISIONS[0]
+) -> list[Row]:
     """The table's row; the details of every task are written on the way."""
     ratios = {}
-    write(f"\ntraining alone: {steps} steps of {BATCH}, {threads} threads, {rounds} rounds, medians of ms a step")
-    write(f"{'':6} {'Trainer tuned':>18} {'ours, bf16':>18}   wall (processor), score")
+    write(f"\ntraining alone: {steps} steps of {BATCH} in {precision}, {threads} threads, {rounds} rounds, ms a step")
+    write(f"{'':6} {'Trainer tuned':>18} {'ours':>18}   wall (processor), score")
     for task in tasks.split(","):
-        ways = {"tuned": partial(trainer, task, steps, threads, True)}
-        ways |= {"ours": partial(ours, task, steps, threads, "bf16")}
+        ways = {"tuned": partial(trainer, task, steps, threads, precision)}
+        ways |= {"ours": partial(ours, task, steps, threads, precision)}
         costs = by_turns(ways, rounds)
         shown = [
             f"{1e3 * median(runs) / steps:5.0f} ({1e3 * median(runs, 'processor') / steps:.0f})"
@@ -149,4 +154,4 @@ def measure(steps: int, rounds: int, threads: int, tasks: str = ",".join(TASKS))
 
 
 if __name__ == "__main__":
-    command(__doc__ or "", measure, steps=24, rounds=3, threads=2, tasks=",".join(TASKS))
+    command(__doc__ or "", measure, steps=24, rounds=3, threads=2, tasks=",".join(TASKS), precision=PRECISIONS)

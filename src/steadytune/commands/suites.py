@@ -3,12 +3,21 @@
 import argparse
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 from steadytune.commands.loading import load, load_checked, load_pinned
 from steadytune.commands.results import say_what_was_not_learned
 from steadytune.errors import SteadyTuneError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from steadytune.suite.suite import Suite
+
 log = logging.getLogger(__name__)
+
+# Options of Snakemake by which jobs may run on other machines.
+ELSEWHERE = ("--executor", "--profile", "--workflow-profile")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,10 +26,22 @@ def run(options: argparse.Namespace) -> int:
     from steadytune.results.loading import load_or_empty
 
     suite = load_pinned(options)
+    _say_what_is_slow_here(suite, options.passed)
     status = run(suite, options.cores, options.passed, stale=options.stale)
     if not status and not options.passed:
         say_what_was_not_learned(load_or_empty(suite))
     return status
+
+
+def _say_what_is_slow_here(suite: "Suite", passed: "Sequence[str]") -> None:
+    """A precision that this machine's processor has no instructions for, if cells are to run on it."""
+    from steadytune.cells.leases import visible_gpus
+    from steadytune.layout import record_path
+    from steadytune.planning.precision import slow_precisions
+
+    if not any(argument.startswith(ELSEWHERE) for argument in passed) and not visible_gpus():
+        for line in slow_precisions(suite, (cell for cell in suite.cells if not record_path(suite, cell).exists())):
+            log.warning("%s", line)
 
 
 def plan(options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from steadytune.layout import record_path, results_folder
 from steadytune.planning.budget import Choice, Requirement, choose, needs
 from steadytune.planning.device import Device, free_bytes, stated_device, this_device
 from steadytune.planning.estimates import BASES, Estimate, Estimator
+from steadytune.planning.precision import slow_precisions
 from steadytune.planning.questions import Questions
 from steadytune.planning.records import read_runs
 from steadytune.planning.sizes import Sizes
@@ -146,6 +147,8 @@ def _cost(plan: Plan) -> list[str]:
     ]
     if 0 < unknown < len(found):
         lines.append(f"  and {counted(unknown, 'cell')} whose time is not known yet; {probe}")
+    if not device.gpu:
+        lines += [f"  {line}" for line in slow_precisions(plan.suite, plan.missing)]
     if any(math.isfinite(estimate.flops) for estimate in found):
         flops = _total([estimate.flops for estimate in found], "{:.3g}".format)
         lines.append(f"  {flops} FLOPs in training and evaluation")
