@@ -9,7 +9,7 @@ from steadytune.planning import precision
 SUITE = {
     "suite": "demo",
     "title": "A demonstration",
-    "encoders": {"one": {"model": "a/one"}},
+    "encoders": {"one": {"model": "microsoft/deberta-base"}},
     "protocol": {"precision": "bf16"},
     "grid": [{"encoders": ["one"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 3}],
     "transfer": {"rte": []},
