@@ -31,7 +31,7 @@ from steadytune.suite.suite import STORE_VARIABLE
 SIZES = {
     "bf16": {"share": 1, "hourly": 60, "training": 24, "methods": 16, "fisher": 10, "prefix": 10},
     # A step takes several times as long.
-    "fp32": {"share": 2, "hourly": 40, "training": 8, "methods": 6, "fisher": 5, "prefix": 6},
+    "fp32": {"share": 2, "hourly": 40, "training": 8, "methods": 6, "fisher": 5, "prefix": 5},
 }
 """Steps of sections, and the divisor of whole processes' examples: so that all take about 20 minutes."""
 

@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py [--steps N] [--rounds R] [--threads T] [--precision bf16|fp32]
 
-Each method trains on the same batches of RTE as vanilla, in a process of its own, by turns. Every run first takes a few
+Each method trains on the same batches of RTE as vanilla, in a process of its own, by turns. Every run first takes two
 steps that are not timed.
 """
 
@@ -35,7 +35,7 @@ TARGETS = {
 def train(method: str, steps: int, threads: int, precision: str) -> Cost:
     """A cell of the method."""
     protocol = replace(PROTOCOL, threads=threads, precision=precision)
-    fine_tune(Material.load(TASK, 4 * BATCH, 1), protocol)
+    fine_tune(Material.load(TASK, 2 * BATCH, 1), protocol)
     material = Material.load(TASK, steps * BATCH, 1)
     with timed() as cost:
         fine_tune(material, protocol, method)
