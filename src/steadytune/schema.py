@@ -17,6 +17,8 @@ T = TypeVar("T")
 MOST_VALUES = 200_000
 """That a YAML file may hold: a lock of thousands of files."""
 MOST_BYTES = 20_000_000
+MOST_SHOWN = 20
+"""Problems of a file that are said at once."""
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 """Characters that break a line of LaTeX, a spreadsheet, or a path."""
 A_MAPPING = "a mapping of keys to values"
@@ -119,6 +121,25 @@ def check(kind: type[T], value: Any, path: Path) -> T:
         raise SteadyTuneError(f"{path}: {explain(error, kind, value)}") from None
 
 
+def check_all(kind: type[T], value: Any, path: Path) -> T:
+    """As `check`, for a file that a person writes and mends.
+
+    Raises:
+        SteadyTuneError: a line for each thing that is wrong.
+    """
+    try:
+        return adapter(kind).validate_python(value)
+    except ValidationError as error:
+        # Where a value may be of several kinds, pydantic says why it is none of each: the first tells enough.
+        lines: dict[str, str] = {}
+        for problem in error.errors():
+            place = _below(_key(problem["loc"], value), str(problem["loc"][-1]) if "missing" in problem["type"] else "")
+            if not any(known == place or known.startswith(f"{place}.") for known in lines):
+                lines[place] = f"{path}: {_explain(problem, kind, value)}"
+        shown, more = list(lines.values())[:MOST_SHOWN], len(lines) - MOST_SHOWN
+        raise SteadyTuneError("\n".join([*shown, *([f"… and {more} more problems"] if more > 0 else [])])) from None
+
+
 @cache
 def adapter(kind: type[T]) -> TypeAdapter[T]:
     """What checks values as a `kind`: made once, for it takes many times as long as the check of a value."""
@@ -127,13 +148,16 @@ def adapter(kind: type[T]) -> TypeAdapter[T]:
 
 def explain(error: ValidationError, kind: Any, value: Any) -> str:
     """The first problem of a validation error of `value` as a `kind` in one line: key, value, what was expected."""
-    first = error.errors()[0]
-    key, got, context = _key(first["loc"], value), first["input"], first.get("ctx", {})
-    match first["type"]:
+    return _explain(error.errors()[0], kind, value)
+
+
+def _explain(problem: Mapping[str, Any], kind: Any, value: Any) -> str:
+    key, got, context = _key(problem["loc"], value), problem["input"], problem.get("ctx", {})
+    match problem["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"unknown key '{key}'{nearest(str(first['loc'][-1]), _known_keys(kind))}"
+            return f"unknown key '{key}'{nearest(str(problem['loc'][-1]), _known_keys(kind))}"
         case "missing" | "missing_argument":
-            return f"key '{_below(key, str(first['loc'][-1]))}' is missing"
+            return f"key '{_below(key, str(problem['loc'][-1]))}' is missing"
         case "union_tag_not_found":
             return f"key '{_below(key, *_quoted(context['discriminator']))}' is missing"
         case "union_tag_invalid":
@@ -141,15 +165,15 @@ def explain(error: ValidationError, kind: Any, value: Any) -> str:
             expected = _one_of(context["expected_tags"], got)
         case "literal_error":
             expected = _one_of(context["expected"], got)
-        case problem if problem in EXPECTED:
-            expected = EXPECTED[problem].format(**context)
+        case known if known in EXPECTED:
+            expected = EXPECTED[known].format(**context)
         case _:
-            expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             expected = expected.partition(", unable to parse")[0]
-    if first["type"] == "value_error" and not key:
+    if problem["type"] == "value_error" and not key:
         # Of several values together: the message says all.
         return expected
-    if first["type"] == "value_error" and isinstance(got, Mapping):
+    if problem["type"] == "value_error" and isinstance(got, Mapping):
         return f"{key}: expected {expected}"
     return f"{key or 'the file'}: {_short(got)}: expected {expected}"
 
@@ -168,7 +192,7 @@ def _key(loc: Sequence[int | str], value: Any) -> str:
 
 
 def _below(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name
+    return ".".join(filter(None, (key, name)))
 
 
 def _known_keys(kind: Any) -> Iterable[str]:

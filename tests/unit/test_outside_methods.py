@@ -14,6 +14,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.support import outside
 from steadytune.suite.loading import load_suite
+from steadytune.suite.method_files import mistakes
 from steadytune.training import trial
 
 FILES = Path(__file__).parent / "outside"
@@ -125,6 +126,71 @@ def test_a_bad_file_is_one_line(old, new, said, tmp_path):
         registry.add(path)
     assert all(word in str(error.value) for word in said)
     assert "\n" not in str(error.value)
+
+
+MISTAKES = '''"""Mistakes of every kind."""
+from dataclasses import dataclass
+import torch
+from steadytune.methods.base import Hyperparameters, Method, settings
+
+@dataclass
+class Settings(Hyperparameters):
+    sigma: float = setting(0.01, at_least=0)
+    share: float
+    beta = 3
+
+class Mine(Method):
+    Settings = Settings
+    names = "mine"
+    off = {"sgma": 0.0}
+    def perturb_attention(self, hidden, streams):
+        return hidden + torch.randn_like(hidden) * self.settings.sigm
+    def pertub(self, layer, hidden, streams):
+        return hidden
+    def loss(self, forward, batch):
+        self.number += 1
+        return forwrd.task_loss(forward(batch), batch)
+'''
+
+
+def test_the_mistakes_of_a_file_are_said_together(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(MISTAKES)
+    assert main(["check-method", str(path)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": line ")[2] for line in said] == [
+        "4: steadytune.methods.base has no 'settings' (did you mean 'setting'?)",
+        "7: class Settings: expected @dataclass(frozen=True, kw_only=True) above it",
+        "8: 'setting' is not defined: import it from steadytune.methods.base",
+        "9: Settings.share: expected a default",
+        "10: Settings.beta: expected a type, such as `beta: float = 0.1`",
+        "14: Mine.names: 'mine': expected a mapping, such as {\"my-method\": {}}",
+        "15: Mine.off: 'sgma' is no setting (did you mean 'sigma'?)",
+        "16: Mine: def perturb_attention(self, hidden, streams): expected (self, layer, hidden, streams)",
+        "17: Mine: self.settings has no 'sigm' (did you mean 'sigma'?)",
+        "18: Mine: nothing calls 'pertub' (did you mean 'perturb'?)",
+        "21: Mine: self.number is never set: set it in `prepare`",
+        "22: 'forwrd' is not defined (did you mean 'forward'?)",
+    ]
+
+
+def test_no_file_of_the_project_has_such_mistakes(root):
+    """Whatever Python the project's methods are written in is none."""
+    files = [*(root / "src/steadytune/methods").glob("*.py"), *FILES.glob("*.py"),
+             root / "src/steadytune/starting/method.txt"]  # fmt: skip
+    assert len(files) > 25
+    assert [mistakes(file.read_text()) for file in files] == [[]] * len(files)
+
+
+def test_an_error_that_every_check_meets_is_said_once(tmp_path, capsys, monkeypatch):
+    path = write(tmp_path, "noise * real", "noise * real * words.new_ones(7).view(2, 2)")
+    kept = {layout: EVERY[layout] for layout in ("bert",)}
+    monkeypatch.setattr(trial, "EVERY", kept)
+    assert main(["check-method", str(path)]) == 1
+    failed = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
+    assert len(failed) > 3
+    assert len([line for line in failed if "RuntimeError" in line]) == 1
+    assert all("as in '" in line for line in failed[1:])
 
 
 def test_a_missing_file_names_the_key(tmp_path):

@@ -129,9 +129,50 @@ def test_all_problems_are_reported_together(folder):
     assert "did you mean 'body'" in said[-1]
 
 
+def test_names_that_nothing_has_are_told_together_with_the_data_and_nothing_is_pinned(folder):
+    save(folder, "csv")
+    (folder / "mine").mkdir()
+    good = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
+    grid = [{"encoders": ["tny"], "methods": ["vanila"], "tasks": ["t", "uu"], "seeds": 1}]
+    encoders = {"tiny": {"model": "mine"}}
+    path = write_suite(folder, {"t": good, "u": good | {"text": "bdy"}}, grid=grid, encoders=encoders)
+    said = refused(path)
+    assert [line.removeprefix(f"{path}: ").partition(": ")[0] for line in said] == [
+        "grid.0.encoders", "grid.0.methods", "grid.0.tasks", "encoders.tiny.model", "tasks.u"]  # fmt: skip
+    assert "`./mine`" in said[3]
+
+
+def test_a_misspelt_label_is_answered_with_the_nearest(folder):
+    (folder / "a.csv").write_text("body,label\na,positiv\nb,negativ\nc,positv\n", encoding="utf-8")
+    entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body", "labels": ["negativ", "positiv"]}
+    said = refused(write_suite(folder, {"t": entry}))
+    # One row, in both splits.
+    assert said[0].endswith(": 2 problems")
+    assert said[1].endswith("'positv', expected one of negativ, positiv (did you mean 'positiv'?) (row 2 and 1 more)")
+
+
+def test_decimal_commas_are_one_problem_until_they_are_said(folder):
+    scores = ["3,01", "0,7", " -1,5 ", "k.A."]
+    text = "body\tlabel\n" + "".join(f"text {i}\t{score}\n" for i, score in enumerate(scores))
+    (folder / "a.tsv").write_text(text, encoding="utf-8")
+    entry = {"train": "a.tsv", "holdout": 0.5, "text": "body", "metric": "pearson_spearman"}
+    said = refused(write_suite(folder, {"t": entry}))
+    assert said[0].endswith(": 4 problems")
+    assert said[1].endswith('a decimal comma: say `decimal: ","` (row 0 and 2 more)')
+    assert said[2].endswith("'k.A.', expected a finite number (row 3)")
+    # A point beside decimal commas may part thousands.
+    (folder / "a.tsv").write_text(text.replace("k.A.", "1.234"), encoding="utf-8")
+    said = refused(write_suite(folder, {"t": entry | {"decimal": ","}}))
+    assert said[0].endswith(": 1 problem") and "'1.234', expected a finite number" in said[1]
+    (folder / "a.tsv").write_text(text.replace("k.A.", "4"), encoding="utf-8")
+    train, evaluation = staged(write_suite(folder, {"t": entry | {"decimal": ","}}))
+    assert sorted([*train["label"], *evaluation["label"]]) == [-1.5, 0.7, 3.01, 4.0]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        (b"body;label\nZ\xfcrich;a\n", 'separator: ";"'),
         (b"body,label\nZ\xfcrich,a\n", "encoding"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"body,label\n", "no rows"),
@@ -261,6 +302,7 @@ def test_claims_beside_the_suite_are_about_own_tasks(folder):
         ({"holdout": 0.5}, "holdout"),
         ({"text": ["body", "label"]}, "text"),
         ({"metric": "pearson", "labels": ["a", "b"]}, "labels"),
+        ({"decimal": ","}, "`decimal` beside a metric of numbers"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(folder, change, said):

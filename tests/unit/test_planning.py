@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from synthetic import Grid
-from worlds import TASKS, shifted
+from worlds import TASKS, shifted, values
 from worlds import claim as claim_of_hype_n
 
 from steadytune.claims.claim import Difference, Spread
@@ -306,6 +306,37 @@ def test_assumed_deviations_answer_before_anything_has_run(planned, capsys):
     # A paired t test of one task: 33.4, as in tables of power.
     assert "to see 1 point on one task with 80 %: 34 seeds\n" in said
     assert "wins  0/30 to run: an effect of its size needs 7 seeds, 3 are planned" in said
+
+
+def test_no_plan_promises_what_sign_flips_cannot_show(planned, capsys):
+    planned.build(Grid(methods=("vanilla", "hype-n"), tasks=("mini-rte",)), claim_of_hype_n("wins", margin=1.0))
+    assert main(["plan", "demo", "--sd", "0.1"]) == 0
+    said = capsys.readouterr().out
+    # A t test of three pairs would see ten deviations; sign flips need 2^(1-n) <= 0.05.
+    assert "to see 1 point on one task with 80 %: 6 seeds\n" in said
+    assert "wins  0/6 to run: 3 seeds are too few for its test" in said
+
+
+def test_equal_pairs_are_counted_where_they_silence_the_test(planned, capsys):
+    plain = values("vanilla", "mini-rte", *[70.0] * 6)
+    suite = planned.build(
+        Grid(tasks=("mini-rte",), seeds=6, values=plain | values("hype-n", "mini-rte", 70, 70, 70, 75, 75, 75)),
+        claim_of_hype_n("wins", margin=1.0),
+    )
+    (judged,) = judge_all(suite, load_or_empty(suite), Verdicts("demo")).claims
+    # Three pairs have eight patterns of signs.
+    assert judged.reason == (
+        "No outcome of 6 seeds with 3 of 6 pairs equal could have a p-value below 0.25; 0.05 is needed."
+    )
+    assert main(["plan", "demo"]) == 0
+    assert f"an effect of its size needs {judged.finding.needs} seeds, 6 are planned" in capsys.readouterr().out
+
+
+def test_pairs_that_are_all_equal_promise_nothing(planned, capsys):
+    scores = values("vanilla", "mini-rte", *[70.0] * 6) | values("hype-n", "mini-rte", *[70.0] * 6)
+    planned.build(Grid(tasks=("mini-rte",), seeds=6, values=scores), claim_of_hype_n("wins", margin=1.0))
+    assert main(["plan", "demo"]) == 0
+    assert "an effect of its size needs over 1,000 seeds, 6 are planned" in capsys.readouterr().out
 
 
 def test_planning_imports_no_torch(root):

@@ -169,6 +169,25 @@ def test_bad_input_is_said_in_one_line(changes, expected, tmp_path):
     assert message(tmp_path, changes) == expected
 
 
+def test_mistakes_in_the_form_are_said_together_and_then_those_in_the_grid(tmp_path):
+    changes = {"keep": "bst", "titel": "x", "grid": grid(seeds=[0, 0], methods="vanilla"), "encoders": {"mini": {}}}
+    with pytest.raises(SteadyTuneError) as error:
+        load(tmp_path, changes)
+    said = [line.removeprefix(f"{tmp_path / 'demo.yaml'}: ") for line in str(error.value).splitlines()]
+    assert sorted(said) == [
+        "encoders.mini: expected `model`, or `hub` and `revision`: one of the two",
+        "grid.0.methods: 'vanilla': expected a list",
+        "grid.0.seeds: [0, 0]: expected each seed once",
+        "keep: 'bst': expected 'best', 'all' or 'none' (did you mean 'best'?)",
+        "unknown key 'titel' (did you mean 'title'?)",
+    ]
+    names = grid(encoders=["mino"], methods=["vanila", "hype-n+r-drpo"], tasks=["mini-rtee@1k"])
+    with pytest.raises(SteadyTuneError) as error:
+        load(tmp_path, {"grid": names})
+    assert [line.rpartition("unknown ")[2].partition(" (")[0] for line in str(error.value).splitlines()] == [
+        "encoder 'mino'", "method 'vanila'", "method 'r-drpo'", "task 'mini-rtee'"]  # fmt: skip
+
+
 def test_a_setting_that_is_no_other_name_is_answered_with_all(tmp_path):
     said = message(tmp_path, protocol={"zzz": 1})
     assert said.startswith("protocol: unknown key 'zzz'; known: adamw, attention, ")

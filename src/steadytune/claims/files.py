@@ -11,7 +11,7 @@ from steadytune.claims.claim import Claim, Difference, Gain
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
-from steadytune.schema import Checked, check, read_yaml
+from steadytune.schema import Checked, check_all, read_yaml
 from steadytune.suite.file import is_file_name
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
@@ -49,7 +49,7 @@ def load_claims(path: Path, own: Tasks = NONE) -> tuple[Claim, ...]:
     Raises:
         SteadyTuneError: one line naming file, claim, key, value and what was expected.
     """
-    claims = check(ClaimFile, read_yaml(path), path).claims
+    claims = check_all(ClaimFile, read_yaml(path), path).claims
     seen: set[str] = set()
     for claim in claims:
         try:

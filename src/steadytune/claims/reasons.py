@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Differs
 from steadytune.claims.evidence import Evidence
 from steadytune.claims.findings import UNITS
@@ -30,7 +32,8 @@ def reason(
     elif verdict == "not reproduced":
         why = f"The effect is smaller than the claimed {size}: p {found.p_size:.2g}, at most {level}."
     elif found.smallest_p > alpha:
-        why = f"No outcome of {count} could have a p-value below {found.smallest_p:.2g}; {level} is needed."
+        could = f"could have a p-value below {found.smallest_p:.2g}; {level} is needed."
+        why = f"No outcome of {count}{_equal_pairs(evidence)} {could}"
     else:
         neither = "" if bounded else f", nor that the effect is smaller than {size}"
         why = f"{count} show neither the claim nor its opposite{neither}."
@@ -42,6 +45,16 @@ def reason(
     if bounded and (collapsed := evidence.ends.get("degenerate", 0)):
         why += f" {collapsed} of its runs gave one answer for every example."
     return why
+
+
+def _equal_pairs(evidence: Evidence) -> str:
+    """How many pairs have no sign, against the baseline with the most of them; nothing where all have one."""
+    equal, pairs = max(
+        ((int(np.count_nonzero(first == second)), int(np.isfinite(first - second).sum()))
+         for first, second in evidence.pairs.values()),
+        default=(0, 0),
+    )  # fmt: skip
+    return f" with {equal} of {pairs} pairs equal" if equal else ""
 
 
 def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:

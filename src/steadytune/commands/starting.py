@@ -23,15 +23,22 @@ def methods(_: argparse.Namespace) -> None:
 
 def check_method(options: argparse.Namespace) -> int:
     """Check a method on tiny encoders (exit 1: a check failed)."""
-    from steadytune.methods import registry
+    from steadytune.suite.method_files import add_methods
+
+    names = add_methods(options.file)
+    # What takes seconds to import is of no use to a file with mistakes.
     from steadytune.training.trial import check_method
 
     failed = False
-    for name in registry.add(options.file):
+    for name in names:
         sys.stdout.write(f"{name}\n")
+        sys.stdout.flush()
+        said: dict[str, str] = {}
         for finding in check_method(name):
             failed |= finding.passed is False
             verdict = {True: "passed", False: "FAILED", None: "-"}[finding.passed]
-            sys.stdout.write(f"  {verdict:<8}{finding.check:<42}{finding.detail}".rstrip() + "\n")
+            first = said.setdefault(finding.detail, finding.check)
+            detail = finding.detail if finding.passed is not False or first == finding.check else f"as in '{first}'"
+            sys.stdout.write(f"  {verdict:<8}{finding.check:<42}{detail}".rstrip() + "\n")
             sys.stdout.flush()
     return int(failed)

@@ -6,13 +6,14 @@ Claims share cells, so they are taken one after the other, each time the one tha
 hour, those included that its cells decide besides. Greedy: not always the best.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Difference, Gain, Spread
 from steadytune.claims.files import suite_claims
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
-from steadytune.claims.power import chance_of_each, fewest, power_of_ratio, smallest_p
+from steadytune.claims.power import MOST_SEEDS, chance_of_each, fewest, power_of_ratio, smallest_p
 from steadytune.claims.verdicts import family_sizes
 from steadytune.layout import record_path
 from steadytune.results.loading import empty_results
@@ -36,7 +37,7 @@ class Requirement:
     """Whether `seeds` give an effect of its size a chance of 80 %, and do not merely let its test speak."""
 
 
-Needed = Callable[[Claim, int, float], int | None]
+Needed = Callable[[Claim, int, float], float | None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def needs(suite: Suite, needed: Needed = lambda *_: None) -> list[Requirement]:
 
     Args:
         suite: names the claims.
-        needed: the seeds that an effect of a claim's size needs on so many strata at a level; None if nothing tells.
+        needed: the seeds that an effect of a claim's size needs on so many strata at a level, infinite where no number
+            searched is enough; None if nothing tells.
     """
     runs = PairedRuns(suite, empty_results(suite), PRIMARY)
     by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
@@ -131,9 +133,10 @@ def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float
         return Requirement(claim, planned, (), 0, f"{len(seeds)} seeds are too few for its test")
     powered = needed(claim, len(evidence.strata), alpha)
     if powered and powered > len(seeds):
-        lack = f"an effect of its size needs {powered} seeds, {len(seeds)} are planned"
+        spelled = f"{powered}" if math.isfinite(powered) else f"over {MOST_SEEDS:,}"
+        lack = f"an effect of its size needs {spelled} seeds, {len(seeds)} are planned"
         return Requirement(claim, planned, (), 0, lack)
-    count = max(enough, powered or 0)
+    count = max(enough, int(powered or 0))
     kept = [cell for cell in planned if cell.seed in seeds[:count]]
     parents = filter(None, map(runs.suite.parent, kept))
     return Requirement(claim, planned, tuple(dict.fromkeys([*kept, *parents])), count, powered=powered is not None)

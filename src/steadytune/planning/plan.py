@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from steadytune.cells.freshness import CellStatus, statuses
-from steadytune.claims.claim import POINT
+from steadytune.claims.claim import POINT, Difference, Gain
 from steadytune.files import write_text
 from steadytune.layout import record_path, results_folder
 from steadytune.planning.budget import Choice, Requirement, choose, needs
@@ -216,6 +216,9 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
         missing = [cell for cell in need.planned if cell not in plan.done]
         price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
         why = "for an effect of its size" if need.powered else "enough for its test to speak"
+        if not need.powered and isinstance(need.claim, Difference | Gain):
+            # Equal pairs have no sign, so that the smallest p-value can turn out larger than the one planned with.
+            why += " if all pairs differ"
         said = need.lack or f"{counted(need.seeds, 'seed')} {why}, {counted(len(need.cells), 'cell')}{_priced(price)}"
         counts = f"{len(missing)}/{len(need.planned)} to run: " if need.planned else ""
         lines.append(f"  {need.claim.id.ljust(width)}  {counts}{said}")

@@ -1,7 +1,9 @@
 """How many seeds a suite's questions need, by recorded deviations or by one that is assumed. Text for the terminal."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from steadytune.claims.verdicts import judge
 from steadytune.results.loading import load_or_empty
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base
+
+ALL = Fraction(1)
+"""Of the pairs are assumed to differ, while no run has shown any that are equal."""
 
 
 class Questions:
@@ -38,15 +43,15 @@ class Questions:
             {judged.id: judged for judged in judge(suite, results, views=False)} if recorded else {}
         )
 
-    def needs(self, claim: Claim, tasks: int, alpha: float) -> int | None:
-        """The seeds that an effect of the claim's size needs; None if nothing tells."""
+    def needs(self, claim: Claim, tasks: int, alpha: float) -> float | None:
+        """The seeds that an effect of the claim's size needs, infinite above 1,000; None if nothing tells."""
         if self.sd is not None and isinstance(claim, Difference | Gain | NotWorse | Equivalent):
             chance = chance_of_each(len(claim.against))
-            both = isinstance(claim, Equivalent)
-            return seeds_for_mean(abs(claim.size()), self._variances(tasks), alpha, chance=chance, both=both)
+            kind = {"unequal": ALL} if isinstance(claim, Difference | Gain) else {"both": isinstance(claim, Equivalent)}
+            return seeds_for_mean(abs(claim.size()), self._variances(tasks), alpha, chance=chance, **kind) or math.inf
         judged = self.claims.get(claim.id)
         known = isinstance(claim, Comparison) and not isinstance(claim, Cost)
-        return judged.finding.needs if known and judged and judged.finding else None
+        return (judged.finding.needs or math.inf) if known and judged and judged.finding else None
 
     def lines(self) -> list[str]:
         """One line a question, or what seeds can show in standard deviations while nothing is known of them."""
@@ -72,7 +77,9 @@ class Questions:
         lines = ["", f"seeds needed if the difference of a pair has a standard deviation of {sd:g} points (p < 0.05):"]
         family = max(len(self.asked), 1)
         for tasks in sorted(tasks_together(self.suite, self.asked)):
-            one, all_ = (seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size) for size in (1, family))
+            one, all_ = (
+                seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size, unequal=ALL) for size in (1, family)
+            )
             more = f"; {_spelled(all_)} {_corrected(family)}" if family > 1 else ""
             lines.append(f"  {self._to_see(tasks)}: {_spelled(one)} seeds{more}")
         return lines

@@ -35,6 +35,8 @@ def error_text(judged: Sequence[Judged]) -> str:
     """The error that all families make together."""
     count = len({claim.family for claim in judged if claim.family_size})
     together = min(100, 5 * count)
+    if count == 1:
+        return "Its one family falsely reproduces a claim with a chance of at most 5 %."
     return f"Each of {count} families falsely reproduces a claim with a chance of at most 5 %, together {together} %."
 
 

@@ -69,18 +69,25 @@ def check_lock(suite: "Suite", lock: Lock) -> None:
     """Look for the weights of every encoder in the lock.
 
     Raises:
-        SteadyTuneError: one line naming the suite's key that the lock does not have, and the nearest that it has.
+        SteadyTuneError: a line for each key of the suite that the lock does not have, and the nearest that it has.
     """
+    if problems := lock_problems(suite, lock):
+        raise SteadyTuneError("\n".join(problems))
+
+
+def lock_problems(suite: "Suite", lock: Lock) -> list[str]:
+    """What `check_lock` raises; encoders of the user's are the suite's own lock's matter."""
+    problems = []
     for name, entry in suite.file.encoders.items():
-        model = suite.own_model(name) if entry.own else entry.model
-        models = {"model": model, **{f"models.{task}": model for task, model in entry.models.items()}}
-        for key, model in models.items():
+        models = {} if entry.own else {"model": entry.model}
+        for key, model in {**models, **{f"models.{task}": model for task, model in entry.models.items()}}.items():
             try:
                 lock.entry("models", model)
             except SteadyTuneError as error:
                 folder = (suite.path.parent / model).is_dir()
                 hint = f"; for the folder beside the suite write `./{model}`" if folder else ""
-                raise SteadyTuneError(f"{suite.path}: encoders.{name}.{key}: {error}{hint}") from None
+                problems.append(f"{suite.path}: encoders.{name}.{key}: {error}{hint}")
+    return problems
 
 
 def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> str:

@@ -3,12 +3,13 @@
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, nearest
 from steadytune.files import sha256
 from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_places import Place, find_places
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 HOLDOUT_STREAM = "steadytune own holdout"
 SHOWN_PROBLEMS = 20
+COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 MANY_CLASSES = 20
 """More classes than this, and than half of the rows, are taken for a mistake."""
 
@@ -55,7 +57,7 @@ class OwnData:
             more = len(lines) - SHOWN_PROBLEMS
             lines = [*lines[:SHOWN_PROBLEMS], *([f"… and {more} more problems"] if more > 0 else [])]
             total = sum(count for _, count in self.problems.values())
-            raise SteadyTuneError(f"{where}: {total:,} problems\n  " + "\n  ".join(lines))
+            raise SteadyTuneError(f"{where}: {total:,} problem{'s' * (total > 1)}\n  " + "\n  ".join(lines))
         if entry.holdout:
             self.rows = self._split_off(entry.holdout)
 
@@ -133,7 +135,7 @@ class OwnData:
         name = aliases.get(text, text).casefold()
         if folded.count(name) == 1:
             return folded.index(name)
-        expected = ", ".join(self.labels)
+        expected = ", ".join(self.labels) + nearest(text, self.labels)
         self._problem(f"{path}: column '{self.entry.label}': {_short(value)}, expected one of {expected}", row)
         return None
 
@@ -141,13 +143,22 @@ class OwnData:
         if spell(value) is None:
             return None
         try:
-            number = float(value)
+            number = float(self._with_point(value))
         except (TypeError, ValueError):
             number = float("nan")
+            if isinstance(value, str) and self.entry.decimal == "." and COMMA_NUMBER.fullmatch(value.strip()):
+                self._problem(f"{path}: column '{self.entry.label}': a decimal comma: say `decimal: \",\"`", row)
+                return None
         if not math.isfinite(number) or isinstance(value, bool):
             self._problem(f"{path}: column '{self.entry.label}': {_short(value)}, expected a finite number", row)
             return None
         return number
+
+    def _with_point(self, value: Any) -> Any:
+        """A number's text as Python reads it. A point beside decimal commas parts thousands, or is a mistake."""
+        if self.entry.decimal == "." or not isinstance(value, str):
+            return value
+        return "ambiguous" if "." in value else value.replace(",", ".")
 
     def _questions(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -198,7 +209,8 @@ def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[s
         except SteadyTuneError as error:
             problems.append(str(error))
     if problems:
-        raise SteadyTuneError("\n".join(problems))
+        # Both splits may be of one file.
+        raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
     return columns
 
 

@@ -51,7 +51,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     except UnicodeDecodeError as error:
         raise SteadyTuneError(
             f"{where}: {path}: byte {error.start} is not {entry.encoding.removesuffix('-sig')}: save it as UTF-8, or "
-            "say its `encoding`, such as cp1252"
+            f"say its `encoding`, such as cp1252{_hint(path, entry, form)}"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())

@@ -2,16 +2,18 @@
 
 import logging
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import write_text
-from steadytune.layout import Kind
-from steadytune.schema import check, read_yaml
+from steadytune.layout import LOCK, Kind, project_file
+from steadytune.schema import check_all, read_yaml
 from steadytune.store.hub import Repository
+from steadytune.store.inventory import lock_problems
+from steadytune.store.lock import load_lock
 from steadytune.store.own import OwnData, hash_path
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
@@ -19,6 +21,8 @@ from steadytune.store.pins import ALLOWED_SUFFIXES
 from steadytune.store.receipt import RECEIPT, measure
 from steadytune.store.staging import downloads_of
 from steadytune.suite.file import EncoderEntry, SuiteFile
+from steadytune.suite.loading import read_suite
+from steadytune.suite.names import unknown_names
 from steadytune.suite.own import EncoderPin, OwnFile, OwnLock, TaskPin, lock_path, model_key, read_own_lock
 
 if TYPE_CHECKING:
@@ -34,12 +38,15 @@ def pin_new(path: Path) -> None:
     """Read and pin every own task and encoder of the suite at `path` that the lock beside it does not have.
 
     Raises:
-        SteadyTuneError: everything that is wrong with the files of all of them.
+        SteadyTuneError: everything that is wrong with the files of all of them, and with names in the suite.
     """
-    file = check(SuiteFile, read_yaml(path), path)
-    lock = read_own_lock(path)
+    suite = read_suite(path)
+    file, lock = suite.file, read_own_lock(path)
     new = [name for name in file.tasks if name not in lock.tasks]
-    _write(path, file, lock, [*new, *(n for n, e in file.encoders.items() if e.own and n not in lock.encoders)])
+    new += [name for name, entry in file.encoders.items() if entry.own and name not in lock.encoders]
+    known = load_lock(project_file(LOCK))
+    # Without anything new, whoever loads the suite says these.
+    _write(path, file, lock, new, [*unknown_names(suite), *lock_problems(suite, known)] if new else [])
 
 
 def accept(path: Path, name: str) -> None:
@@ -48,7 +55,7 @@ def accept(path: Path, name: str) -> None:
     Raises:
         SteadyTuneError: the suite has none of this name, or something is wrong with its files.
     """
-    file = check(SuiteFile, read_yaml(path), path)
+    file = check_all(SuiteFile, read_yaml(path), path)
     known = [*file.tasks, *(key for key, entry in file.encoders.items() if entry.own)]
     if name not in known:
         raise unknown("own task or encoder", name, known, str(path))
@@ -100,10 +107,11 @@ def _said(suite: Path, name: str, change: str) -> str:
     return f"{suite}: {name}: {change}; `steadytune pin {shlex.quote(str(suite))} --accept {name}` accepts it"
 
 
-def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str]) -> None:
+def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str], problems: Sequence[str] = ()) -> None:
+    """Pin own tasks and encoders in the lock, unless there are problems, with them or before."""
     if not names:
         return
-    folder, problems, facts = path.resolve().parent, [], []
+    folder, problems, facts = path.resolve().parent, list(problems), []
     value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for name in names:
         kind = "tasks" if name in file.tasks else "encoders"

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from steadytune.errors import unknown
+from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import project_file
-from steadytune.methods import registry
-from steadytune.schema import check, read_yaml
+from steadytune.schema import check_all, read_yaml
 from steadytune.suite.checks import check_names, check_settings
 from steadytune.suite.file import SuiteFile
+from steadytune.suite.method_files import add_methods
+from steadytune.suite.names import unknown_names
 from steadytune.suite.suite import Suite
 
 DEFAULT_SUITE = Path("config/mini.yaml")
@@ -22,17 +23,35 @@ def load_suite(path: Path, results: Path | None = None) -> Suite:
         results: where its results lie; `results/<suite>` by default.
 
     Raises:
-        SteadyTuneError: one line naming the file, the key, the value, what was expected and the nearest valid name.
+        SteadyTuneError: lines naming the file, the key, the value, what was expected and the nearest valid name: all
+            that is wrong in the form, or with the names in the grid, or else the first thing that is.
     """
-    file = check(SuiteFile, read_yaml(path), path)
-    for place, source in enumerate(file.methods_from):
-        registry.add(path.parent / source, f"{path}: methods_from.{place}")
-    suite = Suite(file, path, results)
+    suite = read_suite(path, results)
+    if problems := unknown_names(suite):
+        raise SteadyTuneError("\n".join(problems))
     check_settings(suite)
     for cell in suite.cells:
         suite.spec(cell)
     check_names(suite)
     return suite
+
+
+def read_suite(path: Path, results: Path | None = None) -> Suite:
+    """Read a suite's file and the methods that it brings, and check their form.
+
+    Raises:
+        SteadyTuneError: a line for each thing that is wrong.
+    """
+    file = check_all(SuiteFile, read_yaml(path), path)
+    problems = []
+    for place, source in enumerate(file.methods_from):
+        try:
+            add_methods(path.parent / source, f"{path}: methods_from.{place}")
+        except SteadyTuneError as error:
+            problems.append(str(error))
+    if problems:
+        raise SteadyTuneError("\n".join(problems))
+    return Suite(file, path, results)
 
 
 def find_suite(name: str) -> Path:

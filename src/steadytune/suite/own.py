@@ -69,6 +69,8 @@ class OwnTask(Checked):
     """Whether quotation marks enclose fields: by default they do in csv and do not in tsv."""
     separator: str | None = Field(None, min_length=1, max_length=1)
     """Between the fields of a csv file; a comma if not given."""
+    decimal: Literal[".", ","] = "."
+    """Before the decimals of a label that is a number."""
     encoding: str = "utf-8-sig"
     """UTF-8, with or without a byte order mark, if not given."""
     text: Annotated[tuple[str, ...], BeforeValidator(_texts), Field(min_length=1, max_length=2)] = ()
@@ -90,6 +92,8 @@ class OwnTask(Checked):
             raise ValueError("`text`, one or two columns" if not self.span else "no `text`: SQuAD's columns are fixed")
         if len(set(self.text)) < len(self.text) or self.label in self.text:
             raise ValueError("columns of `text` and `label` that differ")
+        if self.decimal != "." and not self.regression:
+            raise ValueError("`decimal` beside a metric of numbers alone, such as pearson_spearman")
         if self.regression and self.labels:
             raise ValueError(f"no `labels` beside the metric {self.metric}, which is about numbers")
         known = tuple(METRICS_BY_HEADLINE)
