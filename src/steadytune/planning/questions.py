@@ -47,8 +47,10 @@ class Questions:
         """The seeds that an effect of the claim's size needs, infinite above 1,000; None if nothing tells."""
         if self.sd is not None and isinstance(claim, Difference | Gain | NotWorse | Equivalent):
             chance = chance_of_each(len(claim.against))
-            kind = {"unequal": ALL} if isinstance(claim, Difference | Gain) else {"both": isinstance(claim, Equivalent)}
-            return seeds_for_mean(abs(claim.size()), self._variances(tasks), alpha, chance=chance, **kind) or math.inf
+            both, unequal = isinstance(claim, Equivalent), ALL if isinstance(claim, Difference | Gain) else None
+            variances = self._variances(tasks)
+            found = seeds_for_mean(abs(claim.size()), variances, alpha, chance=chance, both=both, unequal=unequal)
+            return found or math.inf
         judged = self.claims.get(claim.id)
         known = isinstance(claim, Comparison) and not isinstance(claim, Cost)
         return (judged.finding.needs or math.inf) if known and judged and judged.finding else None
