@@ -49,7 +49,10 @@ def test_the_suite_of_the_page_on_own_data_can_be_planned(folder, root, capsys):
         (folder / f"reviews-{name}.csv").rename(folder / f"data/{name}.csv")
     (folder / "reviews.yaml").write_text(block[1], encoding="utf-8")
     assert main(["plan", "reviews"]) == 0
-    assert "10 cells" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "16 cells" in said
+    assert "expected-average  16/16 to run: 7 seeds enough for its test to speak if all pairs differ" in said
+    assert "expected-spread   16/16 to run: 8 seeds are too few for its test" in said
     assert main(["claims", "reviews"]) == 0
 
 
