@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -33,24 +34,31 @@ def table_of(text: str) -> Table:
 
 
 class Shown(HTMLParser):
-    """The tags of a page, and the text that each of its elements shows."""
+    """The tags of a page, and the text that each of its elements shows; code stands apart, as `code`."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
         self.texts: list[str] = []
+        self.code: list[str] = []
+        self.inside = False
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
+        self.inside = tag == "code"
+        if not self.inside:
+            self.tags.add(tag)
         assert not [name for name, _ in attrs if name.startswith("on")], attrs
 
     def handle_comment(self, data):
         raise AssertionError(f"a comment hides {data!r}")
 
+    def handle_endtag(self, tag):
+        self.inside = False
+
     def handle_data(self, data):
-        self.texts.append(on_one_line(data))
+        (self.code if self.inside else self.texts).append(on_one_line(data))
 
 
 def on_one_line(text: str) -> str:
@@ -73,14 +81,36 @@ def test_markdown_shows_every_text_and_makes_nothing_of_it(text):
     assert shown.tags == {"p", "strong", "em", "table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li"}
     # Two headings and the second line of one, the title of the block, three rows of two, the last one with its spread,
     # Headings, the block, three rows of two, the notes.
-    assert shown.texts.count(on_one_line(text)) >= 2 + 1 + 1 + 6 + 2
+    assert shown.texts.count(on_one_line(text)) + shown.code.count(text.strip("`")) >= 2 + 1 + 1 + 6 + 2
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_page_shows_every_text_and_makes_nothing_of_it(text):
     plain, shown = Shown(to_page(table_of("x"))), Shown(to_page(table_of(text)))
     assert shown.tags == plain.tags
-    assert shown.texts.count(on_one_line(text)) == plain.texts.count("x")
+    assert shown.texts.count(on_one_line(text)) + shown.code.count(text.strip("`")) == plain.texts.count("x")
+
+
+CODE = (
+    "x", "a  b", "<script>alert(1)</script>", "</code></li><b>", "a | b", "\\", "$x$", "*x* [x](http://x)", "&lt;",
+    "--stale",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("code", CODE)
+def test_code_in_a_note_is_shown_as_code_and_the_rest_as_it_is(code):
+    notes = (f"`{code}` shows <i>", f"see \\`{code}`, ``{code}`` and `")
+    made = replace(table_of("x"), notes=notes)
+    for page in (to_page(made), MarkdownIt("commonmark", {"html": True}).render(to_markdown(made))):
+        shown = Shown(page)
+        assert shown.code == [on_one_line(code)] * 2
+        assert {"shows <i>", "see \\", f", ``{on_one_line(code)}`` and `"} <= set(shown.texts)
+        assert shown.tags.isdisjoint({"script", "i"})
+
+
+def test_code_in_a_note_is_typewriter_in_latex():
+    (line,) = [line for line in to_tex(replace(table_of("x"), notes=("see `a_b --c`.",))).splitlines() if "see" in line]
+    assert line == r"see \texttt{a\_b --c}.\par"
 
 
 @pytest.mark.parametrize("suffix", [".tex", ".md"])

@@ -58,6 +58,61 @@ def test_runs_without_every_epoch_tell_nothing_about_epochs(tmp_path):
     assert optimism_of(audited(tmp_path / "once", curves=once))["mini", "vanilla"].best_epoch is None
 
 
+TASKS = ("mini-rte", "mini-cola")
+
+
+def rows_of(table):
+    return {line[0]: line[1] for block in table.blocks for line in block.rows}
+
+
+def test_every_row_is_over_the_tasks_that_all_methods_have(tmp_path):
+    cells = values("vanilla", "mini-rte", 60, 62, 67) | values("hype-n", "mini-rte", 61, 63, 65)
+    cells |= values("vanilla", "mini-cola", 20, 30, 70)
+    grid = Grid(tasks=TASKS, methods_of={"mini-cola": ("vanilla",)}, values=cells)
+    results = load_results(grid.write(tmp_path), grid.suite)
+    found = optimism_of(results)
+    assert {item.tasks for item in found.values()} == {("mini-rte",)}
+    # 67 - 63 and 65 - 63: the best of mini-cola, 30 above its mean, is in no row.
+    assert [item.best_seed.value for item in found.values()] == [pytest.approx(4), pytest.approx(2)]
+    table = make_table("optimism", results)
+    assert rows_of(table) == {"vanilla": "63.0", "hype-n": "63.0"}
+    assert table.notes[0] == "Every row is an average over the tasks planned for every method (mini-rte)."
+
+
+def test_a_method_that_lacks_runs_on_a_shared_task_is_left_out_by_name(tmp_path):
+    grid = Grid(tasks=TASKS, statuses={("mini", "hype-n", "mini-cola", seed): "missing" for seed in (1, 2)})
+    table = make_table("optimism", load_results(grid.write(tmp_path), grid.suite))
+    assert list(rows_of(table)) == ["vanilla"]
+    assert table.notes[0] == (
+        "Every row is an average over the tasks planned for every method (mini-rte, mini-cola). "
+        "Left out, without two runs on each: hype-n."
+    )
+
+
+def test_methods_without_a_task_in_common_are_said_not_to_compare(tmp_path):
+    only = {"mini-rte": ("vanilla",), "mini-cola": ("hype-n",)}
+    grid = Grid(tasks=TASKS, encoders=("mini", "mini-random"), methods_of=only)
+    table = make_table("optimism", load_results(grid.write(tmp_path), grid.suite))
+    assert table.notes[0] == (
+        "Rows are averages over different tasks, which cannot be compared (vanilla: mini-rte; hype-n: mini-cola)."
+    )
+
+
+def test_a_grid_on_some_of_the_tasks_is_no_reading_of_all(tmp_path):
+    weak, strong = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
+    # mini-cola has one point, and so nothing to choose.
+    planned = [(weak, "mini-rte"), (strong, "mini-rte"), (weak, "mini-cola")]
+    grid = Grid(
+        methods=(weak, strong),
+        tasks=TASKS,
+        methods_of={"mini-cola": (weak,)},
+        held_out={("mini", *place, seed): 0.6 for place in planned for seed in range(3)},
+    )
+    results = load_results(grid.write(tmp_path), replace(grid.suite, selection="nested"))
+    item = optimism_of(results)["mini", "hype-n"]
+    assert (item.tasks, item.grid) == (TASKS, None)
+
+
 def test_an_epoch_is_chosen_by_the_other_runs():
     assert by_other_seeds(np.array([[9.0, 1, 1], [0, 3, 2], [0, 3, 2]])).tolist() == [1, 0, 0]
 

@@ -3,6 +3,9 @@
 All of them are read from the same runs: the best epoch of each run, the best of the seeds, their median, the best point
 of a grid. Tasks count equally; intervals, 95 %, are over other seeds on the same tasks and evaluation examples. Those
 of a mean are t intervals; those of a best run or a median are exact for normal scores.
+
+All methods of an encoder are read on the same tasks, those that are planned for every one of them; if there is none,
+each on its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +17,7 @@ from scipy import integrate, special, stats
 
 from steadytune.claims.statistics import LEVEL, combined, stratified_mean
 from steadytune.results.epochs import by_other_seeds, epoch_scores
-from steadytune.results.model import Results
+from steadytune.results.model import Key, Results
 from steadytune.results.selection import select
 
 DRAWS = 20_000
@@ -40,7 +43,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Optimism:
-    """One method on one encoder, over the tasks on which it has two runs or more; None: nothing tells it."""
+    """One method on one encoder, with two runs or more on each of its tasks; None: not every task tells it."""
 
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -64,26 +67,30 @@ class Optimism:
 
 
 def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
-    """(encoder, method) -> how optimistic each way of reporting is; results with every variant of a grid."""
+    """(encoder, method) -> how optimistic each way of reporting is; results with every variant of a grid.
+
+    A method that has fewer than two runs on some task that all share is left out.
+    """
     shown, published = select(results), select(results, "published")
     nested = select(results, "nested") if results.held_out else None
     found = {}
     for encoder in shown.encoders:
+        shared = shown.shared_tasks(encoder)
         for method in shown.methods_of(encoder):
-            scores = {task: shown.score(encoder, method, task) for task in shown.tasks_of(encoder)}
+            scores = {task: shown.score(encoder, method, task) for task in shared or shown.tasks_of(encoder)}
             points = {t: np.array(list(s.points.values())) for t, s in scores.items() if s and len(s.points) > 1}
-            if not points:
+            if not points or len(points) < len(shared):
                 continue
             curves = [np.array(list(epoch_scores(shown, encoder, method, task).values())) for task in points]
             whole = all(len(curve) == len(runs) for curve, runs in zip(curves, points.values(), strict=True))
-            choices = _choices(published, nested, encoder, method)
+            choices = [_choices(published, nested, (encoder, method, task)) for task in points]
             found[encoder, method] = Optimism(
                 tasks=tuple(points),
                 seeds=tuple(map(len, points.values())),
                 last=float(np.mean([runs.mean() for runs in points.values()])),
                 median=median_gain(list(points.values())),
                 best_seed=best_gain(list(points.values()), list(points.values())),
-                grid=mean_gain(choices) if choices else None,
+                grid=mean_gain(choices) if all(map(len, choices)) else None,
                 points=points,
                 **(_of_epochs(curves) if whole else {}),
             )
@@ -101,16 +108,14 @@ def _of_epochs(curves: Sequence[np.ndarray]) -> dict[str, Gain]:
     }
 
 
-def _choices(published: Results, nested: Results | None, encoder: str, method: str) -> list[np.ndarray]:
-    """Published minus nested at each seed, for each task on which the method has a grid of two points or more."""
-    found = []
-    for task in published.tasks_of(encoder) if nested else ():
-        sides = [side.score(encoder, method, task) for side in (published, nested) if side]
-        if published.choices.get((encoder, method, task), 1) > 1 and all(sides):
-            one, other = (side.points for side in sides if side)
-            shared = np.array([one[seed] - other[seed] for seed in one if seed in other])
-            found += [shared] if len(shared) > 1 else []
-    return found
+def _choices(published: Results, nested: Results | None, key: Key) -> np.ndarray:
+    """Published minus nested at each seed; none unless there are two, of a grid of two points or more."""
+    sides = [side.score(*key) for side in (published, nested) if side]
+    if len(sides) < 2 or published.choices.get(key, 1) < 2 or not all(sides):
+        return np.array([])
+    one, other = (side.points for side in sides if side)
+    found = np.array([one[seed] - other[seed] for seed in one if seed in other])
+    return found if len(found) > 1 else np.array([])
 
 
 def mean_gain(differences: Iterable[np.ndarray]) -> Gain:

@@ -12,7 +12,6 @@ from steadytune.files import write_text
 from steadytune.rendering.page import figure_of
 from steadytune.rendering.report import build_report
 from steadytune.rendering.table import Block, Table, number
-from steadytune.rendering.tables.main import shared_tasks
 from steadytune.rendering.verdicts import Shown, shown
 from steadytune.rendering.web import Listing, fill
 from steadytune.results.fronts import standings
@@ -125,7 +124,7 @@ def methods_of(recorded: Recorded) -> list[Methods]:
 
 
 def _methods(results: Results, encoder: str) -> Table:
-    tasks = shared_tasks(results, encoder)
+    tasks = results.shared_tasks(encoder)
     rows = []
     found = standings(results, encoder, tasks)
     base = found.get(results.baseline)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from steadytune.files import write_text
 from steadytune.rendering.latex import to_tex
-from steadytune.rendering.table import Entry, Table, Value
+from steadytune.rendering.table import Entry, Table, Value, prose_and_code
 from steadytune.rendering.web import to_page
 
 
@@ -40,7 +40,7 @@ def to_markdown(table: Table) -> str:
         lines += [
             _md_row(f"*{markdown(str(value))}*" if str(value) else "" for value in line) for line in block.reference
         ]
-    lines += ["", *(f"- {markdown_line(note)}" for note in table.notes)]
+    lines += ["", *(f"- {_md_note(note)}" for note in table.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -69,12 +69,17 @@ def markdown(text: str) -> str:
     """Text on one line, with everything escaped that GitHub would read as markup, HTML or a formula."""
     # A pair of tildes, as in a variant's name, would strike out the text between them.
     # Four blanks at the start of a note would make code of it, fewer hide what begins a heading.
-    return re.sub(r"([\\`*_~|<$\[\]])", r"\\\1", " ".join(text.split()).replace("&", "&amp;"))
+    return _md_escaped(" ".join(text.split()))
 
 
-def markdown_line(text: str) -> str:
-    """As `markdown`, for the start of a line: no heading, quotation or list begins there."""
-    return re.sub(r"^(\d+(?=[.)] )|(?=[#>+=-]))", lambda found: f"{found[0]}\\", markdown(text))
+def _md_escaped(line: str) -> str:
+    return re.sub(r"([\\`*_~|<$\[\]])", r"\\\1", line.replace("&", "&amp;"))
+
+
+def _md_note(note: str) -> str:
+    """A note after the mark of its list, its code as code: no heading, quotation or list begins in it."""
+    pieces = (f"`{piece}`" if at % 2 else _md_escaped(piece) for at, piece in enumerate(prose_and_code(note)))
+    return re.sub(r"^(\d+(?=[.)] )|(?=[#>+=-]))", lambda found: f"{found[0]}\\", "".join(pieces))
 
 
 def _md_row(values: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from math import ceil
 
-from steadytune.rendering.table import Entry, Line, Table, Value
+from steadytune.rendering.table import Entry, Line, Table, Value, prose_and_code
 
 PACKAGES = ("booktabs", "longtable", "graphicx")
 PAGE = 52
@@ -93,7 +93,13 @@ def _caption(table: Table) -> str:
 
 
 def _notes(table: Table) -> list[str]:
-    return [rf"{tex(note)}\par" for note in table.notes]
+    return [rf"{_note(note)}\par" for note in table.notes]
+
+
+def _note(text: str) -> str:
+    """A note with its code in typewriter letters."""
+    pieces = enumerate(prose_and_code(text))
+    return "".join(rf"\texttt{{{_escaped(piece)}}}" if at % 2 else _escaped(piece) for at, piece in pieces)
 
 
 def _spacing(table: Table, points: int) -> str:
@@ -109,7 +115,11 @@ def _columns(table: Table) -> str:
 
 def tex(text: str) -> str:
     """Text on one line with everything escaped that LaTeX would read as markup."""
-    return "".join(_TEX.get(character, character) for character in " ".join(text.splitlines()))
+    return _escaped(" ".join(text.splitlines()))
+
+
+def _escaped(line: str) -> str:
+    return "".join(_TEX.get(character, character) for character in line)
 
 
 def _head(table: Table) -> list[str]:

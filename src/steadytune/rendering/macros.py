@@ -14,7 +14,6 @@ from steadytune.rendering.claims import effect_text
 from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.latex import tex
 from steadytune.rendering.table import number
-from steadytune.rendering.tables.main import shared_tasks
 from steadytune.results.model import Results
 from steadytune.results.scores import Score
 from steadytune.results.selection import select
@@ -81,7 +80,7 @@ def _averages(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
     """Every method's mean over the tasks that all methods of the encoder have, as the table `main` prints it."""
     chosen = select(results)
     for encoder in chosen.encoders:
-        tasks = shared_tasks(chosen, encoder)
+        tasks = chosen.shared_tasks(encoder)
         for method in chosen.methods_of(encoder) if len(tasks) > 1 else ():
             means = [score.mean for task in tasks if (score := chosen.score(encoder, method, task))]
             average = plain_mean(means) if len(means) == len(tasks) else float("nan")

@@ -1,9 +1,12 @@
 """A table as data, whatever the format."""
 
 import math
+import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+"""What stands in a note between single backticks: a command, a file's name."""
 NOTHING = "–"
 """What stands where a suite plans no cell, or where a number is undefined."""
 
@@ -72,6 +75,11 @@ class Table:
     def alignment(self) -> str:
         """`align`, or its default."""
         return self.align or "l" + "r" * (len(self.columns) - 1)
+
+
+def prose_and_code(note: str) -> list[str]:
+    """A note on one line in pieces, prose and code in turns: ``see `a b` `` -> `see `, `a b`, and nothing."""
+    return CODE.split(" ".join(note.split()))
 
 
 def number(value: float, decimals: int = 1, *, sign: bool = False) -> str:

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from steadytune.rendering.table import Table
+from steadytune.rendering.table import Table, prose_and_code
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -38,7 +38,7 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["classes"] = CLASSES
+    made.globals |= {"classes": CLASSES, "prose_and_code": prose_and_code}
     return made
 
 

@@ -109,6 +109,11 @@ class Results:
         """Tasks that the suite plans for an encoder."""
         return [task for task in self.tasks if any((encoder, method, task) in self.cells for method in self.methods)]
 
+    def shared_tasks(self, encoder: str) -> list[str]:
+        """The tasks that the suite plans for every method of an encoder: what averages can be compared over."""
+        methods = self.methods_of(encoder)
+        return [task for task in self.tasks if all((encoder, method, task) in self.cells for method in methods)]
+
     def transfer_sets(self, encoder: str, task: str) -> list[str]:
         """Evaluation sets, besides its own, of a model of `encoder` trained on `task`."""
         found = {key[3] for key in self.scores if key[0] == encoder and key[2] == task and key[3] != task}

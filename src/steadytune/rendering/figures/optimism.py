@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @figure(
     "optimism",
-    "What is added to a score by how it is chosen, in points on average over tasks, with 95 % intervals over seeds. "
-    "Epoch by other seeds is a gain that another run would have too; the others are optimism. Long intervals go on "
-    "beyond a panel.",
+    "What is added to a score by how it is chosen, in points on average over the tasks planned for every method, with "
+    "95 % intervals over seeds. Epoch by other seeds is a gain that another run would have too; the others are "
+    "optimism. Long intervals go on beyond a panel.",
     every_variant=True,
 )
 def optimism(results: Results) -> Figure:

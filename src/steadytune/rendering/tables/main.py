@@ -34,7 +34,7 @@ def main(results: Results) -> Table:
     about_data = data_notes(results, ((e, t, t) for e in results.encoders for t in results.tasks_of(e)))
     average = [("Average", "of tasks")] if len(tasks) > 1 else []
     of = "Average: unweighted mean of the task means, over the tasks planned for every method of the encoder"
-    shared = {encoder: shared_tasks(results, encoder) for encoder in results.encoders}
+    shared = {encoder: results.shared_tasks(encoder) for encoder in results.encoders}
     if any(len(found) < len(tasks) for found in shared.values()):
         spelled = [f"{encoder}: {', '.join(found) or 'none'}" for encoder, found in shared.items()]
         of += f" ({'; '.join(spelled)})"
@@ -51,7 +51,7 @@ def main(results: Results) -> Table:
 
 def _main_block(results: Results, encoder: str) -> Block:
     """One encoder: a row for each method, and the majority class."""
-    tasks, methods, shared = results.tasks, results.methods_of(encoder), shared_tasks(results, encoder)
+    tasks, methods, shared = results.tasks, results.methods_of(encoder), results.shared_tasks(encoder)
     scores = {(method, task): results.score(encoder, method, task) for method in methods for task in tasks}
     able = {task: contenders(results, encoder, task, {m: scores[m, task] for m in methods}) for task in tasks}
     best = {task: leaders(means) for task, means in able.items()}
@@ -67,9 +67,3 @@ def _main_block(results: Results, encoder: str) -> Block:
     last = [plain_mean([majority[task] for task in shared])] if len(tasks) > 1 else []
     reference = ("majority class", *map(number, (*majority.values(), *last)))
     return Block(tuple(rows), title=block_title(encoder, results), reference=(reference,))
-
-
-def shared_tasks(results: Results, encoder: str) -> list[str]:
-    """The tasks that the suite plans for every method of an encoder: what an average can be compared over."""
-    methods = results.methods_of(encoder)
-    return [task for task in results.tasks if all((encoder, method, task) in results.cells for method in methods)]

@@ -10,14 +10,17 @@ from steadytune.rendering.entries import block_title
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
+from steadytune.results.selection import select
 from steadytune.text import extent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from steadytune.claims.optimism import Gain, Optimism
 
 NOTES = (
-    "Points, averaged over the tasks on which a method has two runs or more. Differences with their 95 % interval over "
-    "other seeds, on the same tasks and evaluation examples.",
+    "Differences in points with their 95 % interval over other seeds, on the same tasks and evaluation examples. "
+    "A dash: not known on every one of the tasks.",
     "Last epoch: the mean over seeds after the last epoch, which the other tables report. Epoch by other seeds: what "
     "is gained if each run stops at the epoch that is best for the other seeds; another run would gain it too.",
     "Best epoch: each run at its own best epoch, above that: optimism. Median and best seed: that run minus the mean "
@@ -32,7 +35,7 @@ def optimism(results: Results) -> Table:
     """Method x way of choosing what to print: how much higher than another run it is."""
     from steadytune.claims.optimism import WAYS, optimism_of
 
-    found = optimism_of(results)
+    shown, found = select(results), optimism_of(results)
     blocks, data = [], []
     for encoder in results.encoders:
         rows = []
@@ -49,9 +52,29 @@ def optimism(results: Results) -> Table:
         caption="The same runs, printed in the usual ways: how far each is above what another run would have.",
         columns=("Method", ("Last epoch", "mean"), "Seeds", *(way[:1].upper() + way[1:] for way in WAYS.values())),
         blocks=tuple(blocks),
-        notes=NOTES,
+        notes=(*_over(shown, found), *NOTES),
         data=tuple(data),
     )
+
+
+def _over(shown: Results, found: Mapping[tuple[str, str], Optimism]) -> list[str]:
+    """Which tasks the rows are averages over, and which methods have no row for want of runs; equal encoders share."""
+    said: dict[str, list[str]] = {}
+    for encoder in dict.fromkeys(of for of, _ in found):
+        rows = {method: item.tasks for (of, method), item in found.items() if of == encoder}
+        said.setdefault(_over_one(shown, encoder, rows), []).append(encoder)
+    alike = len(said) == 1
+    return [text[:1].upper() + text[1:] if alike else f"{', '.join(names)}: {text}" for text, names in said.items()]
+
+
+def _over_one(shown: Results, encoder: str, rows: Mapping[str, tuple[str, ...]]) -> str:
+    shared = shown.shared_tasks(encoder)
+    if not shared:
+        spelled = "; ".join(f"{method}: {', '.join(tasks)}" for method, tasks in rows.items())
+        return f"rows are averages over different tasks, which cannot be compared ({spelled})."
+    absent = [method for method in shown.methods_of(encoder) if method not in rows]
+    left = f" Left out, without two runs on each: {', '.join(absent)}." if absent else ""
+    return f"every row is an average over the tasks planned for every method ({', '.join(shared)}).{left}"
 
 
 def gain_text(gain: Gain | None) -> str:
