@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from steadytune.cells import fingerprint as cells
-from steadytune.cells.fingerprint import code_digest, fingerprint, method_files
+from steadytune.cells.fingerprint import code_digest, fingerprint, fingerprint_by_seed, method_files
 from steadytune.cells.meaning import meaning
 from steadytune.methods.registry import parse
 from steadytune.suite.cell import Spec, canonical_digest
@@ -47,6 +47,12 @@ def test_a_function_of_only_a_docstring_stays_valid():
 )  # fmt: skip
 def test_every_setting_counts(change):
     assert fingerprint(SPEC, {"a": "1"}) != fingerprint(replace(SPEC, **change), {"a": "1"})
+
+
+def test_fingerprints_by_seed_are_those_of_the_cells():
+    of_seed = fingerprint_by_seed(SPEC, {"a": "1"})
+    for seed in (0, 1, 12345):
+        assert of_seed(seed) == fingerprint(replace(SPEC, seed=seed), {"a": "1"})
 
 
 def test_inputs_and_the_task_table_count():

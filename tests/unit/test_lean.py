@@ -27,3 +27,15 @@ def test_true_is_not_one():
     lean = Lean()
     read = [lean.read(json.dumps({"usage": {"a": value}}))["usage"]["a"] for value in (1, True, 1.0)]
     assert [type(value) for value in read] == [int, bool, float]
+
+
+def test_keys_of_several_records_are_one_text():
+    lean = Lean()
+    first, second = (lean.read(json.dumps(RECORD)) for _ in range(2))
+    assert all(one is other for one, other in zip(first["timing"], second["timing"], strict=True))
+
+
+def test_numbers_and_texts_are_those_of_json():
+    value = {"float": [0.1, 1e-300, -0.0, 5e-324], "int": 2**130, "half": "\udce9", "text": "\x00é\u2028"}
+    for part in (value, {key: entry for key, entry in value.items() if key != "half"}):
+        assert repr(Lean().read(json.dumps(part))) == repr(json.loads(json.dumps(part)))

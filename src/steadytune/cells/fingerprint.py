@@ -6,14 +6,17 @@ trains (comments and docstrings aside), so that a record is stale because of wha
 
 import ast
 import hashlib
+import json
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from steadytune.cells.meaning import meaning
 from steadytune.files import sha256
 from steadytune.methods.registry import methods
-from steadytune.suite.cell import Spec, canonical_digest
+from steadytune.suite.cell import Spec, canonical_digest, canonical_text
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -52,6 +55,21 @@ def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
         spec: the resolved cell.
         inputs: digest of every staged folder that it reads, by key.
     """
+    return canonical_digest(_content(spec, inputs))
+
+
+def fingerprint_by_seed(spec: Spec, inputs: dict[str, str]) -> Callable[[int], str]:
+    """`fingerprint` of the cells that differ from `spec` in their seed alone, by seed, for thousands of them."""
+    content = _content(spec, inputs)
+    # A text that no name and no setting can have.
+    place = "\0the seed"
+    content["spec"]["seed"] = place
+    before, after = canonical_text(content).split(json.dumps(place))
+    return lambda seed: hashlib.sha256(f"{before}{seed}{after}".encode()).hexdigest()
+
+
+def _content(spec: Spec, inputs: dict[str, str]) -> dict[str, Any]:
+    """What a fingerprint is a digest of."""
     tasks = {
         name: {key: value for key, value in vars(task).items() if key not in PROSE} for name, task in spec.tasks.items()
     }
@@ -60,7 +78,7 @@ def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
     of = {"spec": spec.to_dict(), "tasks": tasks, "inputs": inputs, "code": code}
     # Outside the package: by name and content, wherever the files lie.
     outside = {Path(file).name: sha256(Path(file)) for file in files if not file.startswith("methods/")}
-    return canonical_digest(of | {"outside": outside} if outside else of)
+    return of | {"outside": outside} if outside else of
 
 
 @cache

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steadytune.cells.checked import Checked
-from steadytune.cells.inputs import cell_fingerprint, input_folders, selected_layer
 from steadytune.cells.record import BESIDE, damaged_file, read_record
+from steadytune.cells.wanted import Cause, Wanted
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import (
     LOCK,
@@ -24,7 +24,6 @@ from steadytune.layout import (
     cell_folder,
     checked_path,
     project_file,
-    record_path,
     running_path,
     staged_folder,
 )
@@ -37,8 +36,6 @@ from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
 
 State = Literal["fresh", "missing", "running", "stale", "quarantined"]
-Cause = Literal["settings", "inputs", "unstaged", "code"]
-"""Why a record is stale: `unstaged` inputs are not there to be compared."""
 
 NEW = " is new"
 ASIDE = {"quarantined": f"{RECORD}.quarantined", "stale": f"{RECORD}.stale"}
@@ -130,12 +127,13 @@ class _Judge:
         self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
         self.checked = Checked(checked_path(suite), forget=deep)
         self.inputs = InputCheck(suite, load_lock(project_file(LOCK)), deep=deep)
-        self.staged = cache(self._staged)
+        self.wanted = Wanted(suite, cache(self._staged))
         self.judge = cache(self._judge)
         self.lean = Lean()
 
     def _judge(self, cell: Cell) -> CellStatus:
-        path, folder = record_path(self.suite, cell), cell_folder(self.suite, cell)
+        folder = cell_folder(self.suite, cell)
+        path = folder / RECORD
         if is_held(running_path(self.suite, cell)):
             return CellStatus(cell, "running")
         if not path.exists():
@@ -147,9 +145,9 @@ class _Judge:
         if damage := self._damage(cell, path, folder):
             return CellStatus(cell, "quarantined", damage)
         # What is whole was checked against the schema when it was found to be.
-        record = self.lean.read(path.read_text(encoding="utf-8"))
+        record = self.lean.read(path.read_bytes())
         spec = self.suite.spec(cell)
-        for why in differences(spec.to_dict(), record["spec"]):
+        for why in differences(self.wanted.settings(spec), record["spec"]):
             # The code of a recorded suite did not have settings that are new since; no prediction depends on the other.
             if not (self.as_recorded and (why.endswith(NEW) or why.startswith("protocol.evaluate_epochs "))):
                 return CellStatus(cell, "stale", why, "settings", record)
@@ -157,7 +155,7 @@ class _Judge:
             return CellStatus(cell, "quarantined", refuted)
         if self.as_recorded:
             return CellStatus(cell, "fresh", record=record)
-        if found := (spec.start and self._started_otherwise(spec.start, record)) or self._outdated(spec, record):
+        if found := (spec.start and self._started_otherwise(spec.start, record)) or self.wanted.outdated(spec, record):
             cause, why = found
             return CellStatus(cell, "stale", why, cause, record)
         return CellStatus(cell, "fresh", record=record)
@@ -194,28 +192,6 @@ class _Judge:
 
         return self.checked.find(f"{cell} scores", [path, folder / BESIDE[0]], compute if self.scores else None)
 
-    def _outdated(self, spec: Spec, record: dict[str, Any]) -> tuple[Cause, str] | None:
-        """Whether inputs or code have changed, and how."""
-        digests = {}
-        for (kind, key), folder in input_folders(spec, self.suite.file.store).items():
-            found = self.staged(kind, key, folder)
-            if isinstance(found, tuple):
-                return found
-            digests[key] = found
-        for item in record["inputs"]:
-            if digests.get(item["key"]) != item["digest"]:
-                return "inputs", f"input {item['key']} has other content"
-        try:
-            layer = selected_layer(self.suite, spec)
-        except SteadyTuneError as error:
-            return "unstaged", f"what it read is not there to compare ({error})"
-        if spec.reads_selection and layer != (record["training"] or {}).get("selected_layer", layer):
-            return "inputs", "another layer is selected"
-        parent = (record.get("parent") or {}).get("fingerprint")
-        if cell_fingerprint(spec, digests, layer, parent) != record["fingerprint"]:
-            return "code", "the task's entry or the code that trains it has changed"
-        return None
-
     def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
         """The digest of a staged folder, or why it is no input that a cell could be compared by."""
         if damage := self.inputs.damage(kind, key):
@@ -250,6 +226,8 @@ def _marks(status: CellStatus) -> tuple[str, ...] | None:
 
 def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:
     """The places at which two JSON values differ, as `protocol.epochs is 3, was 5`."""
+    if now == then:
+        return
     if isinstance(now, dict) and isinstance(then, dict):
         for key in [*now, *(then.keys() - now.keys())]:
             if key in now and key in then:
@@ -259,5 +237,5 @@ def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:
     elif isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
         for i, pair in enumerate(zip(now, then, strict=True)):
             yield from differences(*pair, f"{at}{i}.")
-    elif now != then:
+    else:
         yield f"{at.rstrip('.')} is {json.dumps(now)}, was {json.dumps(then)}"

@@ -4,10 +4,10 @@ The training process and `steadytune status` both ask here, so that a record is 
 trained to the same fingerprint again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from steadytune.cells.fingerprint import fingerprint
+from steadytune.cells.fingerprint import fingerprint, fingerprint_by_seed
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_json
 from steadytune.layout import Kind, staged_folder, variability_path
@@ -48,5 +48,13 @@ def cell_fingerprint(spec: Spec, digests: Mapping[str, str], layer: int | None, 
         layer: by which it tunes.
         parent: the fingerprint of the cell that it starts from.
     """
-    chosen = {"selected layer": str(layer)} if layer else {}
-    return fingerprint(spec, {**digests, **chosen, **({"parent": parent} if parent else {})})
+    return fingerprint(spec, _read(digests, layer) | ({"parent": parent} if parent else {}))
+
+
+def cell_fingerprint_by_seed(spec: Spec, digests: Mapping[str, str], layer: int | None) -> Callable[[int], str]:
+    """`cell_fingerprint` of the cells that differ from `spec` in their seed alone; none of them has a parent."""
+    return fingerprint_by_seed(spec, _read(digests, layer))
+
+
+def _read(digests: Mapping[str, str], layer: int | None) -> dict[str, str]:
+    return {**digests, **({"selected layer": str(layer)} if layer else {})}

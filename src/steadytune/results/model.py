@@ -165,7 +165,7 @@ class Results:
     def _read_record(self, path: Path) -> dict[str, Any]:
         """A record; held, because a page asks for every record several times."""
         try:
-            return self._lean.read(path.read_text(encoding="utf-8"))
+            return self._lean.read(path.read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
 

@@ -92,8 +92,12 @@ class Spec:
 
 def canonical_digest(value: Any) -> str:
     """The SHA-256 of a JSON value, whatever the order of its keys; a dataclass is the object of its fields."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_fields)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical_text(value).encode()).hexdigest()
+
+
+def canonical_text(value: Any) -> str:
+    """What `canonical_digest` is a digest of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_fields)
 
 
 def _fields(value: Any) -> dict[str, Any]:
