@@ -97,18 +97,19 @@ def test_mistakes_are_answered_in_one_line(project, tmp_path, changes, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("claims: [{id: a}]\n", "key 'paper' is missing"),
-        ("{paper: a, source: b, claims: [{id: a}]}\n", "key 'claims.0.statistic' is missing"),
-        ("{paper: a, source: b, claims: [a]}\n", "claims.0: 'a': expected a mapping of keys to values"),
-        ("{paper: a, source: b, claims: []}\n", "claims: []: expected 1 or more"),
+        ("claims: [{id: a}]\n",
+         ["key 'paper' is missing", "key 'source' is missing", "key 'claims.0.statistic' is missing"]),
+        ("{paper: a, source: b, claims: [{id: a}]}\n", ["key 'claims.0.statistic' is missing"]),
+        ("{paper: a, source: b, claims: [a]}\n", ["claims.0: 'a': expected a mapping of keys to values"]),
+        ("{paper: a, source: b, claims: []}\n", ["claims: []: expected 1 or more"]),
     ],
-)
-def test_what_is_no_file_of_claims_is_said_in_one_line(tmp_path, text, said):
+)  # fmt: skip
+def test_what_is_no_file_of_claims_has_a_line_for_each_mistake(tmp_path, text, said):
     path = tmp_path / "papers.yaml"
     path.write_text(text)
     with pytest.raises(SteadyTuneError) as error:
         load_claims(path)
-    assert str(error.value) == f"{path}: {said}"
+    assert str(error.value) == "\n".join(f"{path}: {line}" for line in said)
 
 
 def test_the_file_that_the_page_shows_is_one(project, tmp_path):
