@@ -100,7 +100,8 @@ def test_a_branch_is_refused_with_the_way_to_its_commit(folder, where):  # noqa:
     if where == "tasks":
         tasks["t"] = ENTRY | named
     else:
-        tasks, more["encoders"] = {}, {"tiny": named}
+        grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}]
+        tasks, more = {}, {"encoders": {"tiny": named}, "grid": grid}
     path = write_suite(folder, tasks, **more)
     with pytest.raises(SteadyTuneError) as error:
         pin_new(path)
