@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(own)
     options.passed = passed
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    # It tells every glyph that it leaves out of a PDF's font.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     if options.offline:
         go_offline()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ def draw_curve(curve: Path, stem: Path) -> list[Path]:
     """
     from steadytune.rendering.style import drawing, write_figure
 
-    # At INFO it reports how it cuts every font down.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
     frame = read_curve(curve)
     with drawing():
         figure = plot_curve(frame)
