@@ -122,6 +122,17 @@ def test_a_figure_leaves_out_what_has_not_begun(tmp_path):
     assert texts(axes) == ["1/3 ok"]
 
 
+def test_variants_that_a_suite_lists_have_rows_of_their_own(tmp_path):
+    listed, alone = "hype-n~sigma=0", "layer-tune~count=1"
+    grid = Grid(methods=("vanilla", "hype-n", listed, alone))
+    named = {name: (name,) for name in grid.methods}
+    results = load_results(grid.write(tmp_path), replace(grid.suite, named=named))
+    (axes,) = drawn("seed-spread", results).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["vanilla", "hype-n", listed, alone]
+    own = [100 * grid.value(("mini", listed, "mini-rte", seed), "mini-rte") for seed in range(3)]
+    assert sorted(x for x, y in points(axes) if round(y) == 2) == pytest.approx(sorted(own))
+
+
 def test_seed_spread_says_what_was_not_planned(tmp_path):
     grid = Grid(
         methods=("vanilla", "hype-n", "lnsr"),

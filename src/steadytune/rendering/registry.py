@@ -20,6 +20,7 @@ class Item(Generic[Made]):
     make: Callable[[Results], Made]
     caption: str
     every_variant: bool
+    named_variants: bool
     reads_predictions: bool
     empty: str
 
@@ -37,6 +38,7 @@ class Registry(dict[str, Item[Made]]):
         caption: str = "",
         *,
         every_variant: bool = False,
+        named_variants: bool = False,
         reads_predictions: bool = False,
         empty: str = "",
     ) -> Callable[[Callable[[Results], Made]], Callable[[Results], Made]]:
@@ -46,6 +48,7 @@ class Registry(dict[str, Item[Made]]):
             name: the name in a suite's file.
             caption: of a figure; a table brings its own, which depends on the results.
             every_variant: shows every variant of a grid, and not only the one that the suite's selection picks.
+            named_variants: shows the variants that the suite lists by their names as methods of their own.
             reads_predictions: uses what is computed from single predictions (`results/predictions.py`); the workflow
                 computes that only for suites that name such an item.
             empty: of a table, the note that stands alone if it has no rows.
@@ -54,7 +57,7 @@ class Registry(dict[str, Item[Made]]):
         def add(make: Callable[[Results], Made]) -> Callable[[Results], Made]:
             if name in self:
                 raise ValueError(f"{self.kind} '{name}' is registered twice")
-            self[name] = Item(make, caption, every_variant, reads_predictions, empty)
+            self[name] = Item(make, caption, every_variant, named_variants, reads_predictions, empty)
             return make
 
         return add
@@ -68,7 +71,10 @@ class Registry(dict[str, Item[Made]]):
         if name not in self:
             raise unknown(self.kind, name, self, where=f"suite '{results.name}'")
         item = self[name]
-        shown = results if item.every_variant else select(results)
+        shown = results if item.every_variant else select(results, every=item.named_variants)
+        if item.named_variants and (named := results.suite.named):
+            # A plain name that the suite does not list stands for its variants, which are there by themselves.
+            shown = shown.only(lambda key: key[1] in named)
         return item.make(shown), shown
 
     def import_modules(self, package: str) -> None:

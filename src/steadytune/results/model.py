@@ -5,6 +5,7 @@ Scores are in points (metric x 100): see `Score.in_points`.
 
 import csv
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -98,7 +99,11 @@ class Results:
         if not run:
             return self
         methods, tasks = {key[1] for key in run}, {key[2] for key in run}
-        cells = {key: value for key, value in self.cells.items() if key[1] in methods and key[2] in tasks}
+        return self.only(lambda key: key[1] in methods and key[2] in tasks)
+
+    def only(self, wanted: Callable[[Key], bool]) -> "Results":
+        """The same with the cells of some (encoder, method, task) alone."""
+        cells = {key: value for key, value in self.cells.items() if wanted(key)}
         return replace(self, cells=cells, scores={key: score for key, score in self.scores.items() if key[:3] in cells})
 
     def methods_of(self, encoder: str) -> list[str]:

@@ -23,6 +23,7 @@ LINES = (
 @figure(
     "learning-curves",
     f"Training loss and score on the evaluation split by epoch: {LINES} and counted in the legend.",
+    named_variants=True,
 )
 def learning_curves(results: Results) -> Figure:
     """Loss above score for each task, with a line for each method."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     "seed-spread",
     "Every seed is a point; below each cloud its mean and sample standard deviation. Beside a row: how many of the "
     "planned seeds ended ok, unless all did. Dotted: the score of always predicting the most frequent class.",
+    named_variants=True,
 )
 def seed_spread(results: Results) -> Figure:
     """A panel for each task on which methods can be compared, a row for each method, a point for each seed."""
