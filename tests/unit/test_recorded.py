@@ -48,6 +48,8 @@ def test_pandas_reads_a_recorded_suite_in_a_line(root):
     predictions = pd.read_parquet(root / RECORDED / "mini/predictions.parquet")
     own = [next(e for e in evaluations if e["kind"] == "in_domain") for evaluations in records["evaluations"]]
     for spec, evaluation in zip(records["spec"], own, strict=True):
+        if "accuracy" not in evaluation["metrics"]:
+            continue
         cell = Cell(*(spec[key] for key in ("encoder", "method", "task", "seed")))
         rows = predictions[(predictions["cell"] == str(cell)) & (predictions["evaluation_set"] == spec["task"])]
         assert (rows["prediction"] == rows["label"]).mean() == pytest.approx(evaluation["metrics"]["accuracy"])
