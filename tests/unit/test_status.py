@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
@@ -15,6 +17,7 @@ from steadytune.cells.freshness import differences, statuses
 from steadytune.cells.run import run_cell
 from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.transfer import evaluate_transfer
 from steadytune.files import sha256
 from steadytune.layout import cell_folder, checked_path, record_path, running_path
 from steadytune.locks import hold
@@ -140,6 +143,50 @@ def test_a_record_that_lacks_an_evaluation_is_refuted(finished):
     path = record_path(finished, finished.cells[0])
     resealed(path, lambda record: record["evaluations"].pop())
     assert state_of(finished, deep=True) == "quarantined"
+
+
+def forge(suite, change):  # noqa: F811
+    """Change a cell's predictions by a function of their table, and its record so that all of it agrees."""
+    (cell,) = suite.cells
+    path, spec = record_path(suite, cell), suite.spec(cell)
+    frame = change(pd.read_parquet(path.with_name("predictions.parquet")))
+    frame.to_parquet(path.with_name("predictions.parquet"), index=False)
+
+    def agree(record):
+        record["files"]["predictions.parquet"] = sha256(path.with_name("predictions.parquet"))
+        for evaluation in record["evaluations"]:
+            own = frame[frame["evaluation_set"] == evaluation["set"]]
+            source, target = spec.tasks[spec.task], spec.tasks[evaluation["set"]]
+            labels = own["label"].to_numpy().astype(np.int64)
+            found = evaluate_transfer(source, target, own[["logit_0", "logit_1"]].to_numpy(), labels)
+            evaluation |= {key: value for key, value in found.items() if key in evaluation}
+
+    resealed(path, agree)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda frame: frame.assign(label=frame["label"].where(frame.index > 0, 1 - frame["label"])),
+         "cola: its predictions have other gold labels"),
+        (lambda frame: frame[1:], "cola: its predictions are of other examples"),
+        (lambda frame: pd.concat([frame[:1], frame]), "cola: its predictions are of other examples"),
+        (lambda frame: frame.assign(prediction=1 - frame["prediction"]), "its answers are not those of its logits"),
+    ],
+)  # fmt: skip
+def test_forged_predictions_are_not_of_the_data(finished, change, why):
+    """Neither their hash nor the scores in the record tell: both are forged too."""
+    forge(finished, change)
+    assert state_of(finished, scores=True) == "quarantined"
+    assert why in statuses(finished)[0].why
+
+
+@pytest.mark.parametrize(("key", "value"), [("majority_rate", 0.99), ("majority", {"accuracy": 0.99, "matthews": 0.0})])
+def test_a_forged_majority_is_refuted(finished, key, value):
+    path = record_path(finished, finished.cells[0])
+    resealed(path, lambda record: record["evaluations"][0].update({key: value}))
+    assert state_of(finished, scores=True) == "quarantined"
+    assert "is 0.99, its predictions give" in statuses(finished)[0].why
 
 
 def test_a_forgotten_index_changes_nothing(finished):

@@ -45,7 +45,7 @@ def edit_record(folder, **changes):
         place = record
         *parents, last = path.split("__")
         for key in parents:
-            place = place[key]
+            place = place[int(key) if isinstance(place, list) else key]
         place[last] = value
     write_sealed(folder / "record.json", record)
 
@@ -68,6 +68,37 @@ def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recor
     assert (verdict.level, verdict.causes) == ("identical", ())
     assert (folder / "record.json").read_bytes() == before
     assert main(["verify", "demo.yaml", "--sample", "1"]) == 0
+
+
+def test_what_lies_beside_the_same_predictions_is_compared_too(recorded):
+    folder, copy = recorded
+    path = copy / "history.csv"
+    whole = path.read_text()
+    path.write_text(whole.replace(whole.splitlines()[2].split(",")[2], "0.125"))
+    verdict = compare(copy, folder, [])
+    assert (verdict.level, verdict.detail) == ("different", "the same predictions, but history.csv differs in epoch 2")
+    path.write_text(whole)
+    edit_record(copy, training__trainable_parameters=1)
+    assert "training differs: trainable_parameters is" in compare(copy, folder, []).detail
+
+
+def test_labels_are_those_of_the_data(recorded):
+    """The logits are the same, but a score of other labels is no score of the model."""
+    folder, copy = recorded
+
+    def forge(frame):
+        frame.loc[0, "label"] = 1 - frame.loc[0, "label"]
+
+    edit(copy, forge)
+    verdict = compare(copy, folder, [])
+    assert (verdict.level, verdict.detail) == ("different", "the predictions are of other examples or labels")
+
+
+def test_a_record_that_its_predictions_refute_verifies_nothing(recorded, suite):  # noqa: F811
+    _, copy = recorded
+    edit_record(copy, evaluations__0__metrics__accuracy=0.9575)
+    with pytest.raises(SteadyTuneError, match=r"accuracy is 0\.9575, its predictions give"):
+        verify_cell(suite, suite.cells[0], copy.parents[3])
 
 
 def test_small_differences_of_logits(recorded):

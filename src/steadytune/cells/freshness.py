@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steadytune.cells.checked import Checked
+from steadytune.cells.gold import StagedGold
 from steadytune.cells.record import BESIDE, damaged_file, read_record
 from steadytune.cells.wanted import Cause, Wanted
 from steadytune.errors import SteadyTuneError
@@ -128,6 +129,7 @@ class _Judge:
         self.checked = Checked(checked_path(suite), forget=deep)
         self.inputs = InputCheck(suite, load_lock(project_file(LOCK)), deep=deep)
         self.wanted = Wanted(suite, cache(self._staged))
+        self.gold = StagedGold(suite.file.store)
         self.judge = cache(self._judge)
         self.lean = Lean()
 
@@ -158,6 +160,8 @@ class _Judge:
         if found := (spec.start and self._started_otherwise(spec.start, record)) or self.wanted.outdated(spec, record):
             cause, why = found
             return CellStatus(cell, "stale", why, cause, record)
+        if foreign := self._foreign(cell, path, folder, spec):
+            return CellStatus(cell, "quarantined", foreign)
         return CellStatus(cell, "fresh", record=record)
 
     def _started_otherwise(self, parent: Cell, record: dict[str, Any]) -> tuple[Cause, str] | None:
@@ -191,6 +195,16 @@ class _Judge:
             return refuted(read_record(path), folder, spec)
 
         return self.checked.find(f"{cell} scores", [path, folder / BESIDE[0]], compute if self.scores else None)
+
+    def _foreign(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
+        """Which predictions are not of the staged examples, whose files are what the record says."""
+
+        def compute() -> str:
+            from steadytune.cells.recompute import foreign
+
+            return foreign(folder, spec, self.gold)
+
+        return self.checked.find(f"{cell} gold", [path, folder / BESIDE[0]], compute if self.scores else None)
 
     def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
         """The digest of a staged folder, or why it is no input that a cell could be compared by."""

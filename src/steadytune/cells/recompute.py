@@ -1,13 +1,19 @@
-"""Scores, computed again from the predictions beside a record: a record that they refute is not believed."""
+"""Scores, computed again from the predictions beside a record: a record that they refute is not believed.
+
+The predictions themselves are compared with the staged data: the same examples, with the same gold labels.
+"""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from steadytune.cells.gold import StagedGold
 from steadytune.cells.record import Evaluation, Record
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.formulas import METRICS, TEXT_METRICS
+from steadytune.evaluation.metrics import majority_rate, majority_value
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.evaluation.transfer import TWO_WAY_METRIC, Alignment, align, read_two_ways
 from steadytune.layout import PREDICTIONS
@@ -22,21 +28,39 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
 
     spec: that of the record's cell, of the same tasks.
     """
-    import pyarrow.parquet as pq
-
     path = folder / PREDICTIONS
     if record.status in ("ok", "degenerate") and {e.set for e in record.evaluations} < {spec.task, *spec.transfer}:
         return f"{folder}: the record lacks evaluation sets"
     try:
-        # Not pandas, which takes several times as long for a small file.
-        table = pq.ParquetFile(path).read(use_threads=False)
-        columns = {name: table[name].to_numpy() for name in table.column_names}
+        columns = _columns(path)
         for evaluation in record.evaluations:
             if found := _difference(evaluation, columns, spec):
                 return f"{folder}: {evaluation.set}: {found}"
     except (KeyError, ValueError, IndexError, OSError, SteadyTuneError) as error:
         return f"{path}: its predictions cannot be scored ({error!s})".replace("\n", " ")
     return ""
+
+
+def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
+    """Which predictions are not of the staged examples and their labels; empty if all are."""
+    columns = _columns(folder / PREDICTIONS)
+    for name in dict.fromkeys(columns["evaluation_set"]):
+        if name not in (HELD_OUT, *spec.tasks):
+            return f"{folder}: {name}: predictions of a set that is none of the cell's"
+        of, (rows, labels) = columns["evaluation_set"] == name, gold(spec, name)
+        if not np.array_equal(columns["row"][of], rows):
+            return f"{folder}: {name}: its predictions are of other examples than the staged ones"
+        if not spec.tasks[spec.task].span and not np.array_equal(columns["label"][of], labels):
+            return f"{folder}: {name}: its predictions have other gold labels than the staged ones"
+    return ""
+
+
+def _columns(path: Path) -> dict[str, np.ndarray]:
+    import pyarrow.parquet as pq
+
+    # Not pandas, which takes several times as long for a small file.
+    table = pq.ParquetFile(path).read(use_threads=False)
+    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def _difference(evaluation: Evaluation, columns: dict[str, np.ndarray], spec: Spec) -> str:
@@ -48,27 +72,47 @@ def _difference(evaluation: Evaluation, columns: dict[str, np.ndarray], spec: Sp
     own = {name: values[rows] for name, values in columns.items()}
     if int(rows.sum()) != evaluation.n:
         return f"n is {evaluation.n}, {int(rows.sum())} predictions"
-    for name, value in _metrics(evaluation, own, spec).items():
-        said = evaluation.metrics.get(name)
-        if not _equal(math.nan if said is None else said, value):
-            return f"{name} is {said}, its predictions give {value:.6g}"
+    logits = np.stack([values for name, values in own.items() if name.startswith("logit_")], axis=1)
+    if spec.tasks[spec.task].span:
+        broken = np.isnan(logits).any()
+        names = [name for name in evaluation.metrics if name in TEXT_METRICS]
+        found = {name: math.nan if broken else float(own[name].mean()) for name in names}
+        return _first_difference(evaluation.metrics, found)
+    answers = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0]
+    if not np.array_equal(own["prediction"], answers.astype(np.float64), equal_nan=True):
+        return "its answers are not those of its logits"
+    aligned = _aligned(evaluation, own["label"], logits, spec)
+    finite = bool(np.isfinite(logits).all())
+    scores = {name: _score(of, by) if finite else math.nan for name, (of, by) in aligned.items()}
+    constant = {name: majority_value(of, by.gold) for name, (of, by) in aligned.items()}
+    rate = majority_rate(next(iter(aligned.values()))[1].gold) if aligned else math.nan
+    return (
+        _first_difference(evaluation.metrics, scores)
+        or _first_difference(evaluation.majority, constant, "the majority's ")
+        or _first_difference({"majority_rate": evaluation.majority_rate}, {"majority_rate": rate})
+    )
+
+
+def _first_difference(said: Mapping[str, float | None], found: Mapping[str, float], of: str = "") -> str:
+    """The first value of a record that is not the one that was computed again; empty if there is none."""
+    for name, value in found.items():
+        there = said.get(name)
+        if not _equal(math.nan if there is None else there, value):
+            return f"{of}{name} is {there}, its predictions give {value:.6g}"
     return ""
 
 
-def _metrics(evaluation: Evaluation, columns: dict[str, np.ndarray], spec: Spec) -> dict[str, float]:
-    """The record's metrics of one evaluation set, from its predictions."""
+def _aligned(
+    evaluation: Evaluation, labels: np.ndarray, logits: np.ndarray, spec: Spec
+) -> dict[str, tuple[str, Alignment]]:
+    """By the name of a record's metric: the formula that computes it, and of what."""
     source, target = spec.tasks[spec.task], spec.tasks[evaluation.set]
-    names = list(evaluation.metrics)
-    logits = np.stack([values for name, values in columns.items() if name.startswith("logit_")], axis=1)
-    if source.span:
-        broken = np.isnan(logits).any()
-        return {name: math.nan if broken else float(columns[name].mean()) for name in names if name in TEXT_METRICS}
-    if not np.isfinite(logits).all():
-        return dict.fromkeys(names, math.nan)
-    gold = columns["label"] if target.regression else columns["label"].astype(np.int64)
+    gold = labels if target.regression else labels.astype(np.int64)
     aligned = align(source, target, logits, gold, spec.protocol.collapse)
-    coarse = read_two_ways(aligned, spec.protocol.collapse) if TWO_WAY_METRIC in names else aligned
-    return {name: _score("accuracy", coarse) if name == TWO_WAY_METRIC else _score(name, aligned) for name in names}
+    found = {name: (name, aligned) for name in evaluation.metrics if name != TWO_WAY_METRIC}
+    if TWO_WAY_METRIC in evaluation.metrics:
+        found[TWO_WAY_METRIC] = "accuracy", read_two_ways(aligned, spec.protocol.collapse)
+    return found
 
 
 def _score(name: str, aligned: Alignment) -> float:

@@ -25,11 +25,13 @@ import pandas as pd
 from scipy import stats
 
 from steadytune.cells.freshness import differences
+from steadytune.cells.recompute import refuted
 from steadytune.cells.record import Record, damaged_file, read_record
 from steadytune.cells.recorded import CELLS, restore
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.evaluation.outputs import HELD_OUT
-from steadytune.layout import MODEL, PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
+from steadytune.files import plain
+from steadytune.layout import HISTORY, MODEL, PREDICTIONS, RECORD, cells_folder, recorded_folder, verification_folder
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
@@ -52,6 +54,9 @@ MEANS: dict[Level, str] = {
 }
 # Of the largest logit: differences between devices and kernels in fp32 stay well below it.
 TOLERANCE = 1e-3
+# Of training, what the same predictions leave no choice about, whatever the memory and the versions of libraries.
+COUNTS = ("examples", "truncated", "subset_digest", "steps", "tokens", "real_tokens", "layers", "selected_layer",
+          "trainable_parameters", "total_parameters", "initial_weights", "first_order")  # fmt: skip
 # Both tests' error rate: a run that agrees is called different this often.
 ALPHA = 0.05
 
@@ -122,6 +127,10 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path, weights: Path | None =
     record = read_record(recorded / str(cell) / RECORD)
     if damage := damaged_file(record, recorded / str(cell)):
         raise SteadyTuneError(damage)
+    spec = suite.spec(cell)
+    # Of other settings it may have other sets: the verdict names those.
+    if record.spec == spec.to_dict() and (wrong := refuted(record, recorded / str(cell), spec)):
+        raise SteadyTuneError(wrong)
     # What it started from was not kept: the same training makes it again.
     if parent := suite.parent(cell):
         then = read_record(recorded / str(parent) / RECORD)
@@ -148,15 +157,17 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
         return verdict("different", f"ended {now.status}, the record says {then.status}")
     if filecmp.cmp(recorded / PREDICTIONS, again / PREDICTIONS, shallow=False):
         # The same predictions have the same scores: a record that says otherwise was not made from them.
-        if wrong := _other_score(then, now):
+        if wrong := _other_content(then, now) or _other_course(recorded / HISTORY, again / HISTORY):
             return verdict("different", f"the same predictions, but {wrong}")
         return verdict("identical", "the same predictions, byte for byte, and the same scores")
     first, second = (pd.read_parquet(folder / PREDICTIONS) for folder in (recorded, again))
     if HELD_OUT not in set(first["evaluation_set"]):
         # Older code did not keep these.
-        second = pd.DataFrame(second[second["evaluation_set"] != HELD_OUT])
-    if list(first.columns) != list(second.columns) or not first["row"].equals(second["row"]):
-        return verdict("different", "the predictions are of other examples")
+        second = pd.DataFrame(second[second["evaluation_set"] != HELD_OUT]).reset_index(drop=True)
+    # Whatever a model answers, the examples and their labels are those of the data.
+    fixed = [name for name in ("evaluation_set", "row", "label") if name in second]
+    if list(first.columns) != list(second.columns) or not first[fixed].equals(second[fixed]):
+        return verdict("different", "the predictions are of other examples or labels")
     logits = [name for name in first.columns if name.startswith("logit_")]
     gap, size = _gap(first[logits].to_numpy(), second[logits].to_numpy())
     if gap <= TOLERANCE * size:
@@ -173,10 +184,25 @@ def _headline(record: Record) -> float | None:
     return next((e.metrics[e.headline] for e in record.evaluations if e.kind == "in_domain"), None)
 
 
-def _other_score(then: Record, now: Record) -> str:
-    """The first score in which two records differ; empty if there is none."""
-    scores = [{e.set + " " + e.kind: e.metrics for e in record.evaluations} for record in (then, now)]
-    return next((f"the scores differ: {said}" for said in differences(scores[1], scores[0])), "")
+def _other_content(then: Record, now: Record) -> str:
+    """The first score, or count of training, in which two records differ; empty if there is none."""
+    scores = [{f"{e.set} {e.kind}": vars(e) for e in record.evaluations} for record in (then, now)]
+    trained = [vars(record.training) if record.training else {} for record in (then, now)]
+    counts = [{name: value for name, value in found.items() if name in COUNTS} for found in trained]
+    said = [f"the scores differ: {said}" for said in differences(*plain(scores[::-1]))]
+    said += [f"training differs: {said}" for said in differences(*plain(counts[::-1]))]
+    return said[0] if said else ""
+
+
+def _other_course(then: Path, now: Path) -> str:
+    """In which epoch two histories differ, by the columns that both have; empty if in none."""
+    first, second = pd.read_csv(then), pd.read_csv(now)
+    shared = [name for name in second.columns if name in first.columns]
+    if len(first) != len(second):
+        return f"{then.name} has {len(first)} epochs, now {len(second)}"
+    unequal = (first[shared] != second[shared]) & ~(first[shared].isna() & second[shared].isna())
+    rows = np.flatnonzero(unequal.any(axis=1))
+    return f"{then.name} differs in epoch {second['epoch'][rows[0]]:g}" if len(rows) else ""
 
 
 def _gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:

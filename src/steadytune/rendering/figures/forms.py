@@ -50,6 +50,7 @@ def forms(results: Results) -> Figure:
                       transform=axes.get_yaxis_transform())  # fmt: skip
         axes.set(ylabel="", xlabel="points", ylim=(len(names) - 0.5, -0.5), xlim=(-reach, reach))
         axes.set(yticks=range(len(names)), yticklabels=names)
+        panels.note(axes, "answers that differ")
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
     return plot

@@ -1,0 +1,44 @@
+"""The staged examples of evaluation sets and their gold labels: what the predictions beside a record are of."""
+
+from pathlib import Path
+
+import numpy as np
+
+from steadytune.evaluation.outputs import HELD_OUT
+from steadytune.suite.cell import Spec
+
+Gold = tuple[np.ndarray, np.ndarray]
+"""Of an evaluation set: the number of each example's row in its files, and its label, both (n,)."""
+
+
+class StagedGold:
+    """Reads each set once, however many cells are evaluated on it."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self._found: dict[tuple[str, float | bool], Gold] = {}
+
+    def __call__(self, spec: Spec, name: str) -> Gold:
+        """The set of this name, or `HELD_OUT`, as a cell is evaluated on it.
+
+        Raises:
+            SteadyTuneError: missing files, or what is wrong in them.
+        """
+        # A set on which other models are evaluated may be a fixed subset; as a task's own it is whole.
+        held_out = name == HELD_OUT
+        key = (spec.task, spec.protocol.holdout) if held_out else (name, name in spec.transfer)
+        if key not in self._found:
+            self._found[key] = self._read(spec, name)
+        return self._found[key]
+
+    def _read(self, spec: Spec, name: str) -> Gold:
+        # Imports of `datasets`, which take a second.
+        from steadytune.tasks.data import load_split, split_off
+
+        if name == HELD_OUT:
+            task = spec.tasks[spec.task]
+            _, data = split_off(load_split(task, task.train or "", self.store, task.size), spec.protocol.holdout)
+        else:
+            task = spec.tasks[name]
+            data = load_split(task, task.evaluation, self.store, task.size if name in spec.transfer else None)
+        return np.array(data["row"][:]), np.array(data["label"][:])
