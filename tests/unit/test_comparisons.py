@@ -150,7 +150,8 @@ def test_other_forms_are_compared_with_the_plain_one(world):
 
     with_share = replace(detail, changed=0.125)
     judged = replace(found["mini/r3f-released"], details=(with_share,))
-    write_verdicts(world.results, Verdicts("demo", forms=(judged, found["mini/freelb~steps=3"])))
+    not_run = replace(judged, id="mini/smart-released", finding=None, details=())
+    write_verdicts(world.results, Verdicts("demo", forms=(not_run, judged, found["mini/freelb~steps=3"])))
     (axes,) = draw("forms", load_results(world.results, describe(suite))).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["r3f-released", "freelb~steps=3"]
     _, *drawn = [list(line.get_xdata()) for line in axes.lines]

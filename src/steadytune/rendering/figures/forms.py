@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def forms(results: Results) -> Figure:
     """A panel for each task, a row for each pair of forms."""
     start = f"{results.primary}/"
-    judged = [found for found in load_verdicts(results.folder).forms if found.id.startswith(start)]
+    forms = load_verdicts(results.folder).forms
+    judged = [found for found in forms if found.id.startswith(start) and found.on_tasks()]
     names = [found.id.removeprefix(start) for found in judged]
     rows = [
         {"task": detail.stratum.partition(", ")[2], "row": place, "value": detail.difference.effect,
