@@ -1,18 +1,26 @@
-"""A method on a tiny encoder: what checks of methods, and tests, train and look into."""
+"""What a method is held to, tried on tiny encoders in seconds: `steadytune check-method`."""
 
-from collections.abc import Callable
+import logging
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from steadytune.encoders.batching import Batcher, order_digest
-from steadytune.encoders.tiny import tiny_encoder
+from steadytune.encoders.tiny import EVERY, tiny_encoder
+from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
-from steadytune.methods.base import Composition, Method, Setup, Update
+from steadytune.methods.base import Composition, Method, Setup, Update, overrides
 from steadytune.methods.support.forward import Forward
 from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
@@ -22,6 +30,24 @@ from steadytune.training.loop import Fit, fit
 from steadytune.training.optimisation import build_optimizer
 from steadytune.training.precision import Precision
 from steadytune.training.step import Step
+
+CLOSE = 1e-10
+TIMED: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4}
+NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+ROUNDS = 15
+
+Check = Callable[[str, Path], tuple[bool | None, str]]
+"""Whether a method passes, by its name and an empty folder, and what there is to say."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check came to."""
+
+    check: str
+    passed: bool | None
+    """None: it could not be made, and `detail` says why."""
+    detail: str = ""
 
 
 class _Streams(Streams):
@@ -89,7 +115,117 @@ class Trial:
             self.first_passes.setdefault(self.streams.step, torch.get_rng_state())
 
 
-class Shift(Method):
+def check_method(name: str) -> Iterator[Finding]:
+    """Every check of a registered method, at its name's own settings, one by one."""
+    checks: dict[str, Check] = {
+        "switched off it is vanilla, bit for bit": off_is_vanilla,
+        "evaluation adds and draws nothing": evaluation_is_plain,
+        "order, head and dropout are vanilla's": common_numbers,
+        "interrupted and resumed: the same bits": resumes,
+        "parts of a batch add up": parts_add_up,
+        "bf16": in_half_precision,
+        **{f"architecture {layout}": partial(on_layout, layout) for layout in EVERY},
+        "trained parameters": trained_parameters,
+        "time of a step over vanilla's": time_over_vanilla,
+    }
+    with _quiet():
+        for label, check in checks.items():
+            yield make(label, check, name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log of training, and on one thread: with encoders of this size a second only waits."""
+    logger, threads = logging.getLogger("steadytune"), torch.get_num_threads()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        torch.set_num_threads(threads)
+
+
+def make(label: str, check: Check, name: str) -> Finding:
+    """One check, in a temporary folder; an error fails it."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return Finding(label, *check(name, Path(folder)))
+        except Exception as error:
+            return Finding(label, False, f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def off_is_vanilla(name: str, folder: Path) -> tuple[bool | None, str]:
+    """At the settings that its class declares as `off`."""
+    off = registry.methods()[name][0].off
+    if off is None:
+        return None, "the class declares no `off`"
+    trials = Trial(name, off), Trial("vanilla")
+    for trial, place in zip(trials, ("off", "plain"), strict=True):
+        trial.fit(folder / place)
+    return _equal(*(trial.weights() for trial in trials))
+
+
+def evaluation_is_plain(name: str, folder: Path) -> tuple[bool, str]:
+    """Two passes agree to the bit, and move neither the method's generator nor dropout's."""
+    trial = Trial(name)
+    trial.fit(folder)
+    trial.encoder.model.eval()
+    batch = trial.data.largest()
+    before = trial.streams.noise.get_state(), torch.get_rng_state()
+    first, second = (trial.encoder(batch.inputs).logits for _ in range(2))
+    after = trial.streams.noise.get_state(), torch.get_rng_state()
+    if not all(map(torch.equal, before, after)):
+        return False, "a pass in evaluation draws random numbers"
+    return torch.equal(first, second), "" if torch.equal(first, second) else "two passes in evaluation differ"
+
+
+def common_numbers(name: str, folder: Path) -> tuple[bool, str]:
+    """Data order, first weights of the head, and what each step's first pass draws its dropout from."""
+    ours, plain, quiet = Trial(name), Trial("vanilla"), Trial(name, **NO_DROPOUT)
+    shared = ours.head.keys() & plain.head.keys()
+    if ours.order != plain.order:
+        return False, "another data order"
+    if not all(torch.equal(ours.head[key], plain.head[key]) for key in shared):
+        return False, "other first weights of the head"
+    for trial, place in ((ours, "ours"), (plain, "plain")):
+        trial.first_passes.clear()
+        trial.fit(folder / place)
+    step = quiet.stepper()
+    quiet.streams.at_step(0)
+    undrawn = torch.get_rng_state()
+    step(0)
+    if not torch.equal(torch.get_rng_state(), undrawn):
+        return False, "a step draws from torch's default generator, dropout's, instead of `streams.noise`"
+    other = [n for n, state in plain.first_passes.items() if not torch.equal(ours.first_passes.get(n, state), state)]
+    if other:
+        return False, f"step {other[0]}: the first pass has other dropout masks"
+    return True, ""
+
+
+def resumes(name: str, folder: Path) -> tuple[bool, str]:
+    """Killed in its last epoch and started again."""
+    whole, cut, again = Trial(name), Trial(name), Trial(name)
+    whole.fit(folder / "whole")
+    epochs = iter((False, True))
+
+    def dies() -> dict[str, float]:
+        if next(epochs):
+            raise KeyboardInterrupt
+        return {}
+
+    try:
+        cut.fit(folder / "cut", dies)
+    except KeyboardInterrupt:
+        fitted = again.fit(folder / "cut")
+        if not fitted.resumed:
+            return False, "the checkpoint was not continued"
+    same, detail = _equal(whole.weights(), again.weights())
+    return same, detail and f"{detail}; `state` and `restore` hold what a step leaves for the next"
+
+
+class _Shift(Method):
     """Moves what enters layer 0 in every second pass over a part, so that passes differ without dropout."""
 
     passes_so_far = 0
@@ -103,7 +239,7 @@ class Shift(Method):
         return hidden + (self.passes_so_far % 2 == 0) * shift
 
 
-class Watch(Method):
+class _Watch(Method):
     """Keeps the gradients that methods see."""
 
     def gradients(self, parameters: Any, streams: Streams) -> None:
@@ -111,27 +247,80 @@ class Watch(Method):
         self.found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
 
 
-class SameNoise(TorchDispatchMode):
-    """Gives every example of a part, and so of the whole batch, the noise of the first one.
+def parts_add_up(name: str, folder: Path) -> tuple[bool | None, str]:
+    """In float64, without dropout, for a method with a loss of its own."""
+    if not overrides(registry.methods()[name][0], "loss"):
+        return None, "the loss is vanilla's"
 
-    A method that draws for one layer after another gives an example other noise in a part than in the whole, which is
-    no fault of it.
-    """
+    def accumulated(parts: int) -> tuple[float, dict[str, Tensor]]:
+        shift, watch = _Shift(None), _Watch(None)
+        trial = Trial(name, also=(watch, shift), double=True, **NO_DROPOUT)
+        of_part = trial.method.loss
 
-    def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
-        self.generator = generator
-        self.draws = 0
-        """So far in a part."""
+        def loss(*arguments: Any) -> Tensor:
+            shift.passes_so_far = 0
+            return of_part(*arguments)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Draw as asked, then repeat the first row."""
-        # Python sees another wrapper of the one generator each time.
-        drawing = (kwargs or {}).get("generator") is not None
-        if drawing:
-            self.generator.manual_seed(self.draws)
-            self.draws += 1
-        found = func(*args, **(kwargs or {}))
-        if drawing and found.ndim > 1:
-            found.copy_(found[:1].clone().expand_as(found))
-        return found
+        # The shift starts again in every part.
+        setattr(trial.method, "loss", loss)  # noqa: B010
+        return trial.stepper(parts)(0).item(), watch.found
+
+    whole, gradients = accumulated(1)
+    for parts in (2, 4):
+        loss, found = accumulated(parts)
+        apart = max(abs(loss - whole), *(float((found[key] - g).abs().max()) for key, g in gradients.items()))
+        if apart > CLOSE:
+            return False, f"{parts} parts differ by {apart:.1g}: weigh what is no mean over examples by `Batch.whole`"
+    return True, ""
+
+
+def in_half_precision(name: str, folder: Path) -> tuple[bool, str]:
+    """Losses and weights stay finite, and weights stay in fp32."""
+    return _trains(Trial(name), folder, precision="bf16")
+
+
+def on_layout(layout: str, name: str, folder: Path) -> tuple[bool | None, str]:
+    """Losses and weights stay finite, or the method refuses the architecture in one line."""
+    try:
+        return _trains(Trial(name, layout=layout), folder, epochs=1)
+    except SteadyTuneError as error:
+        return None, f"refused: {error}"
+
+
+def trained_parameters(name: str, folder: Path) -> tuple[bool, str]:
+    """How many there are, and whether the head is among them."""
+    trial = Trial(name)
+    parameters = dict(trial.encoder.model.named_parameters())
+    trained = {key: p.numel() for key, p in parameters.items() if p.requires_grad}
+    head = trial.encoder.head_parameters().keys() <= trained.keys()
+    detail = f"{len(trained)} of {len(parameters)} tensors, {'the head among them' if head else 'not all of the head'}"
+    return bool(trained), detail
+
+
+def time_over_vanilla(name: str, folder: Path) -> tuple[bool, str]:
+    """The median ratio of CPU seconds over alternating steps of 4 x 38 tokens; the method's own passes count in."""
+    steps = [Trial(each, longest=38, **TIMED).stepper() for each in ("vanilla", name)]
+    ratios = []
+    for number in range(ROUNDS):
+        seconds = []
+        for step in steps:
+            start = time.process_time()
+            step(number)
+            seconds.append(time.process_time() - start)
+        ratios.append(seconds[1] / seconds[0])
+    return True, f"{statistics.median(ratios[2:]):.2f}"
+
+
+def _trains(trial: Trial, folder: Path, **protocol: Any) -> tuple[bool, str]:
+    fitted = trial.fit(folder, **protocol)
+    if not all(math.isfinite(epoch["train_loss"]) for epoch in fitted.history):
+        return False, "the loss is not finite"
+    bad = [key for key, p in trial.weights().items() if not torch.isfinite(p).all() or p.dtype != torch.float32]
+    return not bad, f"{bad[0]} is not finite, or not in fp32" if bad else ""
+
+
+def _equal(ours: dict[str, Tensor], others: dict[str, Tensor]) -> tuple[bool, str]:
+    if ours.keys() != others.keys():
+        return False, f"other parameters: {sorted(ours.keys() ^ others.keys())[0]}"
+    other = [key for key, p in ours.items() if not torch.equal(p, others[key])]
+    return not other, f"{other[0]} differs" if other else ""
