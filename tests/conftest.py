@@ -71,3 +71,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "config").mkdir()
     (tmp_path / "config/lock.yaml").write_text("{}")
     return World(tmp_path)
+
+
+@pytest.fixture
+def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> Path:
+    """An empty folder to work in, with the entries of the project that suites name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("config/lock.yaml", "config/claims", "config/encoders", "published"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(root / name)
+    return tmp_path

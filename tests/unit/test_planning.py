@@ -51,13 +51,9 @@ class Known:
 
 
 @pytest.fixture
-def suite(tmp_path, monkeypatch, root):
-    monkeypatch.chdir(tmp_path)
-    for name in ("config/lock.yaml", "config/claims", "config/encoders", "published"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).symlink_to(root / name)
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE))
-    return load_suite(tmp_path / "demo.yaml")
+def suite(entries):
+    (entries / "demo.yaml").write_text(yaml.safe_dump(SUITE))
+    return load_suite(entries / "demo.yaml")
 
 
 def run_of(suite, cell, **changes):

@@ -19,16 +19,12 @@ AVX2 = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx avx2 fma\n"
 
 
 @pytest.fixture
-def processor(tmp_path, monkeypatch, root):
+def processor(entries, monkeypatch):
     """What sets the processor's description, in a folder with a suite in bf16 and no GPU."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("config/lock.yaml", "config/claims", "config/encoders", "published"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).symlink_to(root / name)
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE))
-    monkeypatch.setattr(precision, "PROCESSOR", tmp_path / "cpuinfo")
+    (entries / "demo.yaml").write_text(yaml.safe_dump(SUITE))
+    monkeypatch.setattr(precision, "PROCESSOR", entries / "cpuinfo")
     monkeypatch.setenv("PATH", "")
-    return (tmp_path / "cpuinfo").write_text
+    return (entries / "cpuinfo").write_text
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def test_pandas_reads_a_recorded_suite_in_a_line(root):
     records = pd.read_json(root / RECORDED / "mini/cells.jsonl", lines=True)
     predictions = pd.read_parquet(root / RECORDED / "mini/predictions.parquet")
     own = [next(e for e in evaluations if e["kind"] == "in_domain") for evaluations in records["evaluations"]]
-    for spec, evaluation in zip(records["spec"], own, strict=True):
-        if "accuracy" not in evaluation["metrics"]:
-            continue
+    scored = [each for each in zip(records["spec"], own, strict=True) if "accuracy" in each[1]["metrics"]]
+    assert scored
+    for spec, evaluation in scored:
         cell = Cell(*(spec[key] for key in ("encoder", "method", "task", "seed")))
         rows = predictions[(predictions["cell"] == str(cell)) & (predictions["evaluation_set"] == spec["task"])]
         assert (rows["prediction"] == rows["label"]).mean() == pytest.approx(evaluation["metrics"]["accuracy"])

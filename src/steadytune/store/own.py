@@ -1,21 +1,18 @@
-"""A suite's own tasks: its files read once, checked as a whole, pinned beside the suite, and written into the store."""
+"""A suite's own tasks: the rows of its files, read once and checked as a whole."""
 
 import hashlib
 import logging
 import math
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.files import sha256
 from steadytune.store.own_files import Columns, read_columns
-from steadytune.store.own_places import Place, find_places
-from steadytune.store.pins import FilePin, GeneratedFile, OwnTaskPin
-from steadytune.store.receipt import StagedFile, hash_rows, measure_rows
-from steadytune.store.sources import Source, copy_file, parquet_name
+from steadytune.store.own_places import Place
+from steadytune.store.receipt import hash_rows
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
 from steadytune.tasks.duplicates import key_of
 
@@ -212,64 +209,6 @@ def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[s
         # Both splits may be of one file.
         raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
     return columns
-
-
-class OwnSource(Source):
-    """A suite's own task, as rows of parquet files."""
-
-    kind = "own"
-
-    def __init__(self, where: str, own: OwnTaskPin, limit: int) -> None:
-        rows = {parquet_name(split): found.rows_sha256 for split, found in own.pin.splits.items()}
-        files = {name: GeneratedFile(rows_sha256=digest) for name, digest in rows.items()}
-        super().__init__(where, own.entry.hub or "the user's own data", "lock", files)
-        self.own, self.entry, self.limit = own, own.entry, limit
-
-    @property
-    def revision(self) -> str | None:
-        """The commit of a hub set."""
-        return self.entry.revision
-
-    @cached_property
-    def _data(self) -> OwnData:
-        own = self.own
-        with find_places(own.where, own.entry, own.folder, own.store, self.limit, own.pin) as places:
-            return OwnData(own.where, own.entry, places, own.pin.labels)
-
-    def get(self, name: str, downloads: Path) -> Path:
-        """Write the rows of a split as parquet."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        rows = self._data.rows[name.partition("-")[0]]
-        columns = {key: [row[key] for row in rows] for key in rows[0]}
-        kinds: dict[str, Any] = dict.fromkeys(self.entry.text, pa.string())
-        if not self.entry.span:
-            kinds[self.entry.label] = pa.float64() if self.entry.regression else pa.int64()
-        table = pa.table({key: pa.array(values, kinds.get(key)) for key, values in columns.items()})
-        downloads.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, downloads / name)
-        return downloads / name
-
-    def measure(self, name: str, path: Path) -> StagedFile:
-        """Hash and size of the file, and the hash of its rows."""
-        return measure_rows(path)
-
-
-class OwnEncoder(Source):
-    """An encoder in a folder of the user's, as `save_pretrained` writes it."""
-
-    kind = "own"
-
-    def __init__(self, where: str, folder: Path, files: Mapping[str, FilePin]) -> None:
-        super().__init__(where, "a folder of the user's", "lock", files)
-        self.folder = folder
-
-    def get(self, name: str, downloads: Path) -> Path:
-        """Copy a file."""
-        if not (self.folder / name).is_file():
-            raise SteadyTuneError(f"{self.folder / name}: pinned beside the suite, but not there")
-        return copy_file(self.folder / name, downloads / name)
 
 
 def spell(value: Any) -> str | None:

@@ -15,7 +15,7 @@ from steadytune.store.contents import check_content
 from steadytune.store.hub import HubSource
 from steadytune.store.imports import IMPORTED, Imports
 from steadytune.store.lock import Lock
-from steadytune.store.own import OwnEncoder, OwnSource
+from steadytune.store.own_sources import OwnEncoder, OwnSource
 from steadytune.store.pins import (
     FilePin,
     GeneratedFile,
