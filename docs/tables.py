@@ -40,18 +40,26 @@ def tables(suite: str, folder: Path) -> Path:
         for name in ("config", "published"):
             if not (folder / name).exists():
                 (folder / name).symlink_to(ROOT / name)
-        for command in (
-            ["record", suite, "--restore"],
-            ["collect", suite, "--as-recorded"],
-            ["claims", suite, "--write"],
-            ["render", suite, "tables"],
-            ["render", suite, "figures"],
-        ):
-            subprocess.run(
-                [sys.executable, "-m", "steadytune", *command],
-                cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.DEVNULL, check=True,
-            )  # fmt: skip
+        steadytune(folder, "record", suite, "--restore")
+        steadytune(folder, "collect", suite, "--as-recorded")
+        steadytune(folder, "claims", suite, "--write")
+        steadytune(folder, "render", suite, "tables")
     return place / "tables"
+
+
+def figures(suite: str, folder: Path) -> Path:
+    """The folder of a recorded suite's figures, drawn there too."""
+    place = tables(suite, folder).parent / "figures"
+    if not place.exists():
+        steadytune(folder, "render", suite, "figures")
+    return place
+
+
+def steadytune(folder: Path, *command: str) -> None:
+    """A command of the package that this script lies beside, in a folder."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    command = (sys.executable, "-m", "steadytune", *command)
+    subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
 def changes(suite: str, folder: Path) -> list[str]:
@@ -90,7 +98,7 @@ def draw(page: str, folder: Path, *, check: bool) -> list[Path]:
         path = ROOT / "docs/figures" / figure["suite"] / figure["file"]
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(tables(figure["suite"], folder).parent / "figures" / figure["file"], path)
+            shutil.copyfile(figures(figure["suite"], folder) / figure["file"], path)
         if not check or not path.is_file():
             found.append(path.relative_to(ROOT))
     return found

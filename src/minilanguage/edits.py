@@ -93,7 +93,7 @@ def add_modifier(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 def change_determiner(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
     """Exchange a determiner; subjects take any, objects and existentials keep to their few."""
-    below = {id(n) for node in t.nodes(sentence) for n in _objects(node)}
+    below = {id(n) for node in sentence.nodes for n in _objects(node)}
 
     def change(node: t.Node) -> t.Node | None:
         if not isinstance(node, t.Quant):

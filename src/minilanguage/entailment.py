@@ -51,7 +51,7 @@ def witnesses(node: t.Node, sign: bool, scope: t.VP | None = None, universal: bo
         case t.Name() | t.The():
             return witnesses(scope, sign, None, universal) if scope is not None else 0
         case _:
-            below = sum(witnesses(child, sign, None, universal) for child in t.children(node))
+            below = sum(witnesses(child, sign, None, universal) for child in node.children)
             return below + (witnesses(scope, sign, None, universal) if scope is not None else 0)
 
 
@@ -61,7 +61,7 @@ def _demand(s: t.Sentence, sign: bool) -> int:
 
 
 def _quantified_nouns(sentences: Iterable[t.Sentence]) -> list[str]:
-    found = {lexicon.predicate_of(n.noun): None for s in sentences for n in t.nodes(s) if isinstance(n, t.Quant)}
+    found = {lexicon.predicate_of(n.noun): None for s in sentences for n in s.nodes if isinstance(n, t.Quant)}
     return list(found)
 
 

@@ -23,7 +23,7 @@ LABELS = ("entailment", "not_entailment")
 
 def heuristic(premise: t.Sentence, pair: Pair) -> str:
     """Which of the three heuristics of HANS, from the weakest to the strongest, would call the pair entailed."""
-    clauses = [node for node in t.nodes(premise) if isinstance(node, t.Clause | t.Join) and node is not premise]
+    clauses = [node for node in premise.nodes if isinstance(node, t.Clause | t.Join) and node is not premise]
     if any(realise(node) == pair.second for node in clauses):
         return "constituent"
     return "subsequence" if f" {pair.second} " in f" {pair.first} " else "lexical_overlap"
@@ -35,7 +35,7 @@ def _reattach(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
     def change(node: t.Node) -> t.Node | None:
         if not isinstance(node, t.Clause) or not isinstance(node.np, t.The | t.Quant) or not node.np.mods:
             return None
-        inside = [n for mod in node.np.mods for n in t.nodes(mod) if isinstance(n, t.Name | t.The)]
+        inside = [n for mod in node.np.mods for n in mod.nodes if isinstance(n, t.Name | t.The)]
         said = [mod.vp for mod in node.np.mods if isinstance(mod, t.Rel)]
         if inside and sampler.rng.random() < 0.6:
             return replace(node, np=inside[-1])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import TypeVar
 
@@ -42,32 +43,47 @@ def draw(rng: Random, items: Sequence[T], count: int) -> list[T]:
     return [pool.pop(int(rng.random() * len(pool))) for _ in range(min(count, len(pool)))]
 
 
-def _words_of_dimensions(rng: Random, category: str, half: str | None, count: int) -> tuple[str, ...]:
-    chosen = draw(rng, list(lexicon.dimensions(category, half).values()), count)
-    partners = {partner: verb for verb, partner in lexicon.CONVERSES.items()}
-    found = []
-    for name in (name for names in chosen for name in names):
-        found.extend(lexicon.PREDICATES[name].words)
-        found.extend([partners[name]] if name in partners else [])
-    return tuple(found)
+@cache
+def _by_dimension(category: str, half: str | None) -> tuple[tuple[str, ...], ...]:
+    """The words of each dimension, a converse verb after its partner's."""
+    partners = {partner: (verb,) for verb, partner in lexicon.CONVERSES.items()}
+    return tuple(
+        tuple(word for name in names for word in (*lexicon.PREDICATES[name].words, *partners.get(name, ())))
+        for names in lexicon.dimensions(category, half).values()
+    )
+
+
+@cache
+def _names(half: str | None) -> tuple[str, ...]:
+    return tuple(name for h, names in lexicon.NAMES.items() if half in (None, h) for name in names)
+
+
+@cache
+def _kinds(half: str | None) -> tuple[str, ...]:
+    """Nouns that lie inside another."""
+    words = lexicon.words("noun", half)
+    return tuple(noun for noun in words if noun in lexicon.PREDICATES and lexicon.PREDICATES[noun].parent)
+
+
+@cache
+def _related(noun: str, half: str | None) -> tuple[str, ...]:
+    """Nouns that lie inside a noun or around it."""
+    kind, words = lexicon.predicate_of(noun), lexicon.words("noun", half)
+    return tuple(n for n in words if lexicon.relation(lexicon.predicate_of(n), kind) in _NESTED)
 
 
 def sample_topic(rng: Random, half: str | None, constants: int = 2) -> Topic:
     """A topic over the words of one half of the lexicon, or over all of them (None)."""
-    nouns = [n for n in lexicon.words("noun", half) if n in lexicon.PREDICATES and lexicon.PREDICATES[n].parent]
-    names = [name for h, names in lexicon.NAMES.items() if half in (None, h) for name in names]
     pool: list[t.Name | t.The] = []
-    for name, noun in zip(draw(rng, names, constants), draw(rng, nouns, constants), strict=True):
+    for name, noun in zip(draw(rng, _names(half), constants), draw(rng, _kinds(half), constants), strict=True):
         pool.append(t.Name(name) if rng.random() < 0.5 else t.The(noun))
-    kind = lexicon.predicate_of(pick(rng, nouns))
-    related = [n for n in lexicon.words("noun", half) if lexicon.relation(lexicon.predicate_of(n), kind) in _NESTED]
     return Topic(
         constants=tuple(pool),
-        nouns=tuple(related),
-        adjectives=_words_of_dimensions(rng, "adjective", half, 1),
-        intransitives=_words_of_dimensions(rng, "intransitive", half, 1),
-        transitives=_words_of_dimensions(rng, "transitive", half, 1),
-        places=_words_of_dimensions(rng, "place", half, 1),
+        nouns=_related(pick(rng, _kinds(half)), half),
+        adjectives=pick(rng, _by_dimension("adjective", half)),
+        intransitives=pick(rng, _by_dimension("intransitive", half)),
+        transitives=pick(rng, _by_dimension("transitive", half)),
+        places=pick(rng, _by_dimension("place", half)),
     )
 
 
@@ -161,12 +177,12 @@ class Sampler:
 
 def reflexive(sentence: t.Sentence) -> bool:
     """Whether some verb has the same expression on both sides (`anna likes anna`), which no row may have."""
-    for node in t.nodes(sentence):
+    for node in sentence.nodes:
         match node:
             case t.Clause(t.Name() | t.The() as outer, vp) | t.Cleft(outer, vp):
-                below = t.nodes(vp)
+                below = vp.nodes
             case t.The(_, mods) if mods:
-                outer, below = node, [n for mod in mods for n in t.nodes(mod)]
+                outer, below = node, [n for mod in mods for n in mod.nodes]
             case _:
                 continue
         if any(isinstance(n, t.Name | t.The) and referent(n) == referent(outer) for n in below):
@@ -177,7 +193,7 @@ def reflexive(sentence: t.Sentence) -> bool:
 def constructions_of(sentence: t.Sentence) -> frozenset[str]:
     """The shifted constructions that a sentence shows."""
     found = set()
-    for node in t.nodes(sentence):
+    for node in sentence.nodes:
         match node:
             case t.Passive():
                 found.add("passive")

@@ -69,7 +69,7 @@ def _sentence(s: t.Sentence, m: Model) -> int:
 
 def definites(s: t.Sentence) -> list[t.The]:
     """The definite descriptions with modifiers in a sentence."""
-    return [node for node in t.nodes(s) if isinstance(node, t.The) and node.mods]
+    return [node for node in s.nodes if isinstance(node, t.The) and node.mods]
 
 
 def _np(np: t.NP, scope: Scope, m: Model) -> int:
@@ -139,5 +139,5 @@ def referent(np: t.Name | t.The) -> str:
 
 def constants_of(sentences: Iterable[t.Sentence]) -> dict[str, int]:
     """Referent -> entity number, in order of appearance."""
-    mentions = (referent(n) for s in sentences for n in t.nodes(s) if isinstance(n, t.Name | t.The))
+    mentions = (referent(n) for s in sentences for n in s.nodes if isinstance(n, t.Name | t.The))
     return {name: number for number, name in enumerate(dict.fromkeys(mentions))}

@@ -1,47 +1,83 @@
 """Syntax trees of the mini language. They hold base forms; `realisation.py` turns them into text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import cast
+
+
+@cache
+def _branches(kind: type) -> tuple[str, ...]:
+    """The fields of a class of nodes that hold nodes, in order: every word is declared as `str`."""
+    return tuple(field.name for field in fields(kind) if field.type is not str)
+
+
+class Tree:
+    """A node of a syntax tree."""
+
+    @property
+    def children(self) -> list["Node"]:
+        """The sub-trees directly below."""
+        found = []
+        for name in _branches(type(self)):
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                found.extend(value)
+            else:
+                found.append(value)
+        return found
+
+    @property
+    def nodes(self) -> list["Node"]:
+        """The node itself and everything below it, top down."""
+        # A tree never changes and is walked a dozen times. `cached_property` takes longer than the walk: it locks.
+        known = self.__dict__.get("_nodes")
+        if known is None:
+            known = self.__dict__["_nodes"] = [cast("Node", self)]
+            for child in self.children:
+                known.extend(child.nodes)
+        return known
+
 
 # --- noun phrases and their modifiers
 
 
 @dataclass(frozen=True)
-class Name:
+class Name(Tree):
     """`anna`."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Adj:
+class Adj(Tree):
     """Prenominal `happy`."""
 
     word: str
 
 
 @dataclass(frozen=True)
-class In:
+class In(Tree):
     """`in the park`, after a noun."""
 
     place: str
 
 
 @dataclass(frozen=True)
-class Near:
+class Near(Tree):
     """`near anna`, after a noun."""
 
     np: "NP"
 
 
 @dataclass(frozen=True)
-class Rel:
+class Rel(Tree):
     """`that chases anna`."""
 
     vp: "VP"
 
 
 @dataclass(frozen=True)
-class RelObject:
+class RelObject(Tree):
     """`that anna chases`."""
 
     np: "NP"
@@ -52,7 +88,7 @@ Mod = Adj | In | Near | Rel | RelObject
 
 
 @dataclass(frozen=True)
-class The:
+class The(Tree):
     """`the happy dog`: the one dog of the discourse; its modifiers are asserted of it."""
 
     noun: str
@@ -60,7 +96,7 @@ class The:
 
 
 @dataclass(frozen=True)
-class Quant:
+class Quant(Tree):
     """`every happy dog that sleeps`."""
 
     det: str
@@ -74,14 +110,14 @@ NP = Name | The | Quant
 
 
 @dataclass(frozen=True)
-class Iv:
+class Iv(Tree):
     """`sleeps`."""
 
     verb: str
 
 
 @dataclass(frozen=True)
-class Tv:
+class Tv(Tree):
     """`chases anna`."""
 
     verb: str
@@ -89,7 +125,7 @@ class Tv:
 
 
 @dataclass(frozen=True)
-class Passive:
+class Passive(Tree):
     """`is chased by anna`."""
 
     verb: str
@@ -97,35 +133,35 @@ class Passive:
 
 
 @dataclass(frozen=True)
-class IsAdj:
+class IsAdj(Tree):
     """`is happy`."""
 
     word: str
 
 
 @dataclass(frozen=True)
-class IsNoun:
+class IsNoun(Tree):
     """`is a doctor`."""
 
     noun: str
 
 
 @dataclass(frozen=True)
-class IsIn:
+class IsIn(Tree):
     """`is in the park`."""
 
     place: str
 
 
 @dataclass(frozen=True)
-class IsNear:
+class IsNear(Tree):
     """`is near anna`."""
 
     np: NP
 
 
 @dataclass(frozen=True)
-class IvIn:
+class IvIn(Tree):
     """`sleeps in the park`: sleeps and is in the park."""
 
     verb: str
@@ -133,14 +169,14 @@ class IvIn:
 
 
 @dataclass(frozen=True)
-class Not:
+class Not(Tree):
     """`does not sleep`, `is not happy`; scopes over the object, below the subject."""
 
     vp: "VP"
 
 
 @dataclass(frozen=True)
-class Both:
+class Both(Tree):
     """`sleeps and is happy`, or with `or`."""
 
     left: "VP"
@@ -154,7 +190,7 @@ VP = Iv | Tv | Passive | IsAdj | IsNoun | IsIn | IsNear | IvIn | Not | Both
 
 
 @dataclass(frozen=True)
-class Clause:
+class Clause(Tree):
     """`anna sleeps`."""
 
     np: NP
@@ -162,14 +198,14 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class There:
+class There(Tree):
     """`there is a dog in the park`: some entity satisfies noun and modifiers."""
 
     np: Quant
 
 
 @dataclass(frozen=True)
-class Cleft:
+class Cleft(Tree):
     """`it is anna that sleeps`; means what `anna sleeps` means (no exhaustiveness)."""
 
     np: Name | The
@@ -177,7 +213,7 @@ class Cleft:
 
 
 @dataclass(frozen=True)
-class Join:
+class Join(Tree):
     """`anna sleeps and ben runs`; `but` means `and`."""
 
     left: "Sentence"
@@ -187,14 +223,3 @@ class Join:
 
 Sentence = Clause | There | Cleft | Join
 Node = Sentence | NP | VP | Mod
-
-
-def children(node: Node) -> list[Node]:
-    """The sub-trees directly below a node."""
-    values = [getattr(node, field) for field in node.__match_args__]
-    return [item for v in values if not isinstance(v, str) for item in (v if isinstance(v, tuple) else (v,))]
-
-
-def nodes(node: Node) -> list[Node]:
-    """The node and everything below it, top down."""
-    return [node, *(below for child in children(node) for below in nodes(child))]

@@ -181,7 +181,8 @@ def verdict(rng: Random, about: tuple[str, ...]) -> Verdict:
 def attribute(rng: Random, opinion: Opinion) -> Opinion:
     """The opinion with one more adjective before its thing that goes with it: `the dull film is a failure`."""
     known = {word: kept for table in ADJECTIVES.values() for word, kept in table.items()}
-    fitting = [w for w, kept in known.items() if allowed(opinion) & frozenset(kept) and w not in opinion.attributes]
+    may_be = allowed(opinion)
+    fitting = [w for w, kept in known.items() if not may_be.isdisjoint(kept) and w not in opinion.attributes]
     return replace(opinion, attributes=(*opinion.attributes, pick(rng, fitting))) if fitting else opinion
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import Any
 
 from minilanguage import lexicon
 from minilanguage import syntax as t
-from minilanguage.sampling import Sampler, pick
+from minilanguage.sampling import Sampler, Topic, pick
 
 Edit = Callable[[t.Sentence, Sampler], t.Sentence | None]
 Relation = Callable[[str, Sampler], list[str]]
@@ -15,7 +16,7 @@ Relation = Callable[[str, Sampler], list[str]]
 
 def rewrite_one(node: t.Node, rng: Random, change: Callable[[t.Node], t.Node | None]) -> Any:
     """The tree with one randomly chosen node changed, among those that `change` has an answer for."""
-    options = [(target, changed) for target in t.nodes(node) if (changed := change(target)) is not None]
+    options = [(target, changed) for target in node.nodes if (changed := change(target)) is not None]
     if not options:
         return None
     chosen, changed = pick(rng, options)
@@ -73,20 +74,25 @@ def exchange_word(choices: Relation) -> Edit:
 
 def related(kind: str) -> Relation:
     """Words in the topic whose predicate stands in the given relation to that of a word."""
+    return lambda word, sampler: list(_related(kind, word, sampler.topic))
 
-    def choices(word: str, sampler: Sampler) -> list[str]:
-        topic, name = sampler.topic, lexicon.predicate_of(word)
-        if word in lexicon.CONVERSES:
-            return []
-        # All synonyms of the word itself count: a definite's noun need not be among the topic's.
-        pool = lexicon.synonyms(word) + topic.nouns + topic.adjectives
-        pool += topic.intransitives + topic.transitives + topic.places
-        same = [w for w in dict.fromkeys(pool) if w != word and w not in lexicon.CONVERSES]
-        category = lexicon.PREDICATES[name].category
-        same = [w for w in same if lexicon.PREDICATES[lexicon.predicate_of(w)].category == category]
-        return [w for w in same if _stands(lexicon.predicate_of(w), name) == kind]
 
-    return choices
+@lru_cache(maxsize=1024)
+def _related(kind: str, word: str, topic: Topic) -> tuple[str, ...]:
+    if word in lexicon.CONVERSES:
+        return ()
+    # All synonyms of the word itself count: a definite's noun need not be among the topic's.
+    pool = lexicon.synonyms(word) + topic.nouns + topic.adjectives
+    pool += topic.intransitives + topic.transitives + topic.places
+    name = lexicon.predicate_of(word)
+    found = []
+    for other in dict.fromkeys(pool):
+        if other != word and other not in lexicon.CONVERSES:
+            predicate = lexicon.predicate_of(other)
+            alike = lexicon.PREDICATES[predicate].category == lexicon.PREDICATES[name].category
+            if alike and _stands(predicate, name) == kind:
+                found.append(other)
+    return tuple(found)
 
 
 def _stands(first: str, second: str) -> str:

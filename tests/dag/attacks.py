@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
@@ -175,6 +176,23 @@ def forge_predictions() -> None:
     reseal(CELL / "record.json", lambda record: record["files"].update({"predictions.parquet": found}))
 
 
+def forge_labels() -> None:
+    """The model's answers as gold labels of its own set, and a record in which all agrees with that."""
+    path = CELL / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    own = frame["evaluation_set"] == "mini-rte"
+    frame.loc[own, "label"] = frame.loc[own, "prediction"]
+    frame.to_parquet(path, index=False)
+    rate = frame.loc[own, "label"].value_counts(normalize=True).max()
+
+    def agree(record: dict[str, Any]) -> None:
+        record["files"].update({path.name: digest(path)})
+        (evaluation,) = [each for each in record["evaluations"] if each["kind"] == "in_domain"]
+        evaluation.update(metrics={"accuracy": 1.0}, majority={"accuracy": rate}, majority_rate=rate)
+
+    reseal(CELL / "record.json", agree)
+
+
 def resealed(name: str, change: Change) -> None:
     """Add an attack on a record that is sealed again."""
     add("record", f"{name}, sealed again", partial(reseal, CELL / "record.json", change))
@@ -182,6 +200,7 @@ def resealed(name: str, change: Change) -> None:
 
 every_way("record", CELL / "record.json", better)
 resealed("a metric edited", better)
+resealed("the majority's score edited", lambda record: record["evaluations"][0].update(majority={"accuracy": 0.9}))
 resealed("a status edited", lambda record: record.update(status="diverged"))
 resealed("an evaluation set taken out", lambda record: record["evaluations"].pop())
 resealed("another learning rate in its spec", lambda record: record["spec"]["protocol"].update(learning_rate=7e-5))
@@ -195,6 +214,7 @@ add("predictions", "answers edited",
 add("predictions", "swapped with another seed's",
     lambda: swap(CELL / "predictions.parquet", OTHER / "predictions.parquet"))  # fmt: skip
 add("predictions", "copied from another seed, the record sealed again", forge_predictions)
+add("predictions", "answers given as gold labels, the record sealed again", forge_labels)
 every_way("history", CELL / "history.csv")
 add("history", "swapped with another seed's", lambda: swap(CELL / "history.csv", OTHER / "history.csv"))
 add("cell", "moved to another seed", lambda: (shutil.rmtree(OTHER), CELL.rename(OTHER)))

@@ -69,7 +69,8 @@ def test_hostile_suite_is_refused_in_one_line(tmp_path: Path, name: str) -> None
     after = resource.getrusage(resource.RUSAGE_SELF)
     message = str(caught.value)
     assert "\n" not in message and len(message) < 500
-    assert after.ru_utime - before.ru_utime < 2
+    # What is expanded, or read again and again, takes hours.
+    assert after.ru_utime - before.ru_utime < 60
     assert after.ru_maxrss - before.ru_maxrss < 300_000  # KiB
 
 

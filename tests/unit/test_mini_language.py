@@ -16,6 +16,9 @@ from minilanguage.grammar import acceptable
 from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, SHIFTED, Sampler, sample_topic
 
+# The splits are generated once.
+pytestmark = pytest.mark.xdist_group("mini language")
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mini-language.md"
 ANNA, BEN, DOG, CAT = t.Name("anna"), t.Name("ben"), t.The("dog"), t.The("cat")
 
@@ -135,7 +138,7 @@ def _each(np, world, scope):
 
 
 def _true(sentence, world):
-    definites = [n for n in t.nodes(sentence) if isinstance(n, t.The)]
+    definites = [n for n in sentence.nodes if isinstance(n, t.The)]
     said = all(_holds(mod, world[2]["the " + _name(d.noun)], world) for d in definites for mod in d.mods)
     return said and _holds(sentence, None, world)
 
@@ -153,7 +156,7 @@ def _dimension_states(words):
 
 def _worlds(first, second, size):
     """Every world of `size` entities, as far as the words of the pair can tell worlds apart."""
-    nodes = [*t.nodes(first), *t.nodes(second)]
+    nodes = [*first.nodes, *second.nodes]
     who = {}
     for node in nodes:
         if isinstance(node, t.Name | t.The):
@@ -210,7 +213,7 @@ def test_labels_agree_with_a_second_evaluator_over_all_small_worlds():
         except UndecidedError:
             continue
         for size in (3, 2):
-            if len({n for s in (first, second) for n in t.nodes(s) if isinstance(n, t.Name | t.The)}) > size:
+            if len({n for s in (first, second) for n in s.nodes if isinstance(n, t.Name | t.The)}) > size:
                 continue
             label = _label_by_hand_over_worlds(first, second, size)
             if label is None:

@@ -71,7 +71,8 @@ def test_planning_takes_seconds(suite, root, monkeypatch, capsys):
     monkeypatch.chdir(root)
     before = time.process_time()
     assert main(["plan", suite.name]) == 0
-    assert time.process_time() - before < 10
+    # Minutes, if every cell were planned by itself.
+    assert time.process_time() - before < 60
     assert f"{len(suite.cells)} cells, " in capsys.readouterr().out
 
 
