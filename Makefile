@@ -15,15 +15,15 @@ run: $(READY)
 
 # The fast tests, in parallel on all cores: minutes.
 test: $(READY)
-	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 # The others: whole runs, drills, environments, real data, the browser, the README's commands.
 test-all: $(READY)
-	@$(BIN)/python -m pytest -m "slow and not long" --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest -m "slow and not long" --numprocesses auto --dist loadfile
 
 # Minutes each: attacks on a finished suite, other users, every architecture.
 test-long: $(READY)
-	@$(BIN)/python -m pytest -m long --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest -m long --numprocesses auto --dist loadfile
 
 # Fifty runs of a small suite, killed at random moments: all must end in the same bytes. About half an hour.
 drills: $(READY)

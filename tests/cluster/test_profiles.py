@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from dag_project import Project, copy_project
+from dag_project import Project, copy_staged
 
 # Runs what a pod would run, notes what it would get, and answers as Kubernetes does.
 KUBECTL = """#!/usr/bin/env python3
@@ -28,12 +30,15 @@ else:
 PROFILES = ("generic", "kubernetes", "slurm")
 
 
-PRETRAINED = "store/models/steadytune/mini/receipt.json"
+PRETRAINED = Path("store/models/steadytune/mini/receipt.json")
 
 
 @pytest.fixture(scope="module")
-def copied(root, tmp_path_factory) -> Project:
-    return copy_project(root, tmp_path_factory.mktemp("copied"))
+def copied(root, staged, tmp_path_factory) -> Project:
+    """A copy whose data are staged and whose encoder is not pretrained."""
+    copy = copy_staged(root, staged, tmp_path_factory.mktemp("copied"))
+    shutil.rmtree(copy.folder / PRETRAINED.parent)
+    return copy
 
 
 @pytest.fixture(params=PROFILES)
@@ -63,8 +68,8 @@ def test_a_job_runs_as_a_pod(profile, copied, tmp_path):
     (tmp_path / "kubectl").write_text(KUBECTL)
     (tmp_path / "kubectl").chmod(0o755)
     path = f"{tmp_path}:{copied.environment()['PATH']}"
-    done = copied.run("snakemake", "--profile", "profiles/kubernetes", "--", PRETRAINED, PYTHONPATH=site, PATH=path,
-                      STEADYTUNE_IMAGE="image:1", STEADYTUNE_VOLUME="claim")  # fmt: skip
+    variables = {"PYTHONPATH": site, "PATH": path, "STEADYTUNE_IMAGE": "image:1", "STEADYTUNE_VOLUME": "claim"}
+    done = copied.run("snakemake", "--profile", "profiles/kubernetes", "--", str(PRETRAINED), **variables)
     assert done.returncode == 0, done.stdout[-3000:]
     assert (copied.folder / PRETRAINED).exists()
     pod = json.loads((copied.folder / "kubectl.json").read_text())["spec"]["template"]["spec"]

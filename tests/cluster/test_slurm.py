@@ -28,7 +28,6 @@ ON_SLURM = ["snakemake", "--profile", "profiles/slurm", "--slurm-status-command"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("slurm"),
     pytest.mark.skipif("STEADYTUNE_SLURM" not in os.environ, reason="starts a SLURM on this machine: `make slurm`"),
 ]
 

@@ -1,10 +1,12 @@
 """A copy of the project with a mini suite cut down to seconds: what the DAG's tests run in."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 # Enough for the DAG to be whole: pretraining, two methods, a degenerate-prone random encoder, transfer, layers.
@@ -13,6 +15,7 @@ GRID = [
     {"encoders": ["mini-random"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 2},
 ]
 INSIDE_FIGURES = ("task-generalisation", "layer-drift", "noise-propagation")
+STAGED = ("models/steadytune/mini", *(f"datasets/steadytune/mini/{name}" for name in ("rte", "mnli", "mrpc")))
 PRETRAINING = {"tokens": 40960, "tokens_per_step": 1024, "checkpoint_every": 20, "log_every": 20, "threads": 1}
 
 
@@ -85,3 +88,19 @@ def _shrink(suite: dict, complete: bool) -> None:
     suite["figures"] = [name for name in suite["figures"] if name not in INSIDE_FIGURES]
     if not complete:
         suite["figures"], suite["tables"] = ["seed-spread"], ["main", "coverage"]
+
+
+@pytest.fixture(scope="session")
+def staged(root, tmp_path_factory, worker_id) -> Project:
+    """A project whose mini encoder is pretrained, shared by all tests and all their processes; tests copy it."""
+    temporary = tmp_path_factory.getbasetemp()
+    # The processes of pytest-xdist have temporary folders side by side, and share this one.
+    folder = (temporary if worker_id == "master" else temporary.parent) / "staged"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "store" / STAGED[0]).exists():
+            return Project(folder)
+        project = copy_project(root, folder)
+        done = project.snakemake("--", *(f"store/{name}/receipt.json" for name in STAGED))
+        assert done.returncode == 0, done.stdout[-3000:]
+    return project

@@ -21,8 +21,6 @@ FINETUNE = ("python", "-m", "steadytune", "finetune", "mini", CELL)
 GRACE = 30
 """Seconds that a scheduler gives between SIGTERM and SIGKILL."""
 
-pytestmark = pytest.mark.xdist_group("drills")
-
 
 def drill_of(folder: Path) -> Drill:
     return Drill(folder, targets=(*RECORDS, TABLE), keep=("store", ".snakemake"))
@@ -53,6 +51,7 @@ def cell_files(state):
     return {name: value for name, value in state.items() if f"cells/{CELL}" in name}
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(drill):
     found = kill_at_random(drill, kills=3, seed=5, longest=9)
     assert found["kills"] == 3
@@ -62,7 +61,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(drill):
 
 def test_sigterm_leaves_a_checkpoint_within_the_grace_and_the_cell_goes_on_from_it(drill):
     # Long enough to be met in the middle.
-    settings = {"epochs": 120, "evaluate_epochs": False}
+    settings = {"epochs": 60, "evaluate_epochs": False}
     drill.edit("config/mini.yaml", lambda value: value["protocol"].update(settings))
     assert drill.run(*FINETUNE).returncode == 0
     expected = cell_files(drill.end_state())
@@ -82,6 +81,7 @@ def test_sigterm_leaves_a_checkpoint_within_the_grace_and_the_cell_goes_on_from_
     assert cell_files(drill.end_state()) == expected
 
 
+@pytest.mark.long
 def test_a_full_disk_is_no_result_of_a_cell(drill, finished):
     shutil.rmtree(folder_of(drill))
 
@@ -135,6 +135,7 @@ def test_a_full_file_system_stops_the_run_and_the_next_one_goes_on(drill, finish
     assert drill.end_state() == finished.expected
 
 
+@pytest.mark.long
 def test_read_only_results_are_named_in_a_line(drill, finished, mount):
     shutil.rmtree(folder_of(drill))
     mount(drill.results, "--bind", str(drill.results))
@@ -150,7 +151,10 @@ def test_read_only_results_are_named_in_a_line(drill, finished, mount):
     assert drill.end_state() == finished.expected
 
 
-@pytest.mark.parametrize("name", ["record.json", "predictions.parquet", "history.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["record.json", *(pytest.param(name, marks=pytest.mark.long) for name in ("predictions.parquet", "history.csv"))],
+)
 def test_a_damaged_file_of_a_finished_cell_is_found_and_the_cell_trained_again(name, drill, finished):
     path = folder_of(drill) / name
     content = bytearray(path.read_bytes())
@@ -173,7 +177,7 @@ def test_a_damaged_table_is_made_again_from_the_records(drill, finished):
 
 
 def test_a_damaged_checkpoint_is_not_gone_on_from(drill, finished):
-    drill.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=120, evaluate_epochs=False))
+    drill.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=60, evaluate_epochs=False))
     checkpoint = drill.results / "checkpoints" / f"{CELL}.safetensors"
     shutil.rmtree(folder_of(drill))
     process = drill.start(*FINETUNE)
@@ -191,6 +195,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(drill, finished):
     assert '"resumed": false' in (folder_of(drill) / "record.json").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("years", [-20, 20])
 def test_a_clock_that_jumps_changes_no_byte(years, drill, finished):
     """As if the inputs, or every second file, had been written when the clock stood elsewhere."""
@@ -216,6 +221,7 @@ def test_a_second_run_waits_for_the_first(drill, finished):
     assert drill.end_state() == finished.expected
 
 
+@pytest.mark.long
 def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, finished):
     drill.clear()
     by_hand = drill.start("snakemake", "--cores", "2", *drill.targets)

@@ -1,12 +1,8 @@
 """What goes wrong in a run: bad input is one clear line, a bad outcome is a result, and nothing is lost."""
 
-import pytest
-
 from steadytune.cells.record import read_record
 
 CELL = "results/mini/cells/mini/vanilla/mini-rte/seed-0/record.json"
-
-pytestmark = pytest.mark.xdist_group("failures")
 
 
 def test_a_typo_in_the_suite_names_file_key_and_nearest(project):
@@ -66,6 +62,8 @@ def test_a_loss_that_is_no_number_is_a_result(project):
 
 
 def test_a_truncated_record_is_shown_and_the_next_run_trains_its_cell_again(project):
+    grid = [{"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 2}]
+    project.edit("config/mini.yaml", lambda value: value.update(grid=grid))
     assert project.snakemake().returncode == 0
     before, record = project.tables(), project.folder / CELL
     record.write_text(record.read_text()[:200])

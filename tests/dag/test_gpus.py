@@ -12,8 +12,6 @@ echo '0, GPU-aaa'
 echo '1, GPU-bbb'
 """
 
-pytestmark = pytest.mark.xdist_group("gpus")
-
 
 @pytest.fixture(scope="module")
 def project(root, tmp_path_factory):

@@ -21,10 +21,10 @@ rule summary:
     shell: "wc -l <{{input}} >{{output}}; echo done >>{{output}}"
 """
 
-pytestmark = pytest.mark.xdist_group("runs")
-
 
 def test_another_workflow_runs_a_suite_and_goes_on_from_its_table(project):
+    grid = [{"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 1}]
+    project.edit("config/mini.yaml", lambda value: value.update(grid=grid))
     outer = project.folder / "outer.smk"
     outer.write_text(SNAKEFILE.format(snakefile=str(project.folder / "Snakefile")))
     done = project.snakemake("--snakefile", outer.name)

@@ -35,7 +35,7 @@ COMMANDS = (
     "snakemake --report results/jobs.html",
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("places")]
+pytestmark = pytest.mark.long
 
 
 class Place(Project):

@@ -18,8 +18,6 @@ from steadytune.cells.record import read_record
 CELL = "mini/hype-n/mini-rte/seed-0"
 RECORD = f"results/mini/cells/{CELL}/record.json"
 
-pytestmark = pytest.mark.xdist_group("runs")
-
 
 def jobs(text):
     """Jobs by rule in the table that a dry run prints."""

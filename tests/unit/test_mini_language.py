@@ -16,9 +16,6 @@ from minilanguage.grammar import acceptable
 from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, SHIFTED, Sampler, sample_topic
 
-# The splits are generated once.
-pytestmark = pytest.mark.xdist_group("mini language")
-
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mini-language.md"
 ANNA, BEN, DOG, CAT = t.Name("anna"), t.Name("ben"), t.The("dog"), t.The("cat")
 

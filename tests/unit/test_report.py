@@ -36,8 +36,6 @@ SECTIONS = [
     "Run it again",
 ]
 
-pytestmark = pytest.mark.xdist_group("report")
-
 
 def demo() -> Grid:
     """Two encoders, two methods (one of them a variant), a failed cell and a diverged one."""

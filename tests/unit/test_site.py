@@ -103,7 +103,6 @@ def test_five_thousand_cells_are_less_than_five_megabytes():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("browser")
 def test_filters_and_links_work_in_a_browser(browser, tmp_path):  # noqa: F811
     methods, tasks = ("vanilla", "hype-n~sigma=0.1", "lnsr"), ("mini-rte", "mini-cola")
     cells = [CellLine("mini", "tiny", m, t, 0, "ok", "70.0", "1.0") for m in methods for t in tasks]
