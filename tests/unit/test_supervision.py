@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from steadytune.dag.supervision import ENDING
+
 # A run whose Snakemake is a process with two jobs; all write down what they are asked.
 RUN = """
 import os, sys
@@ -42,10 +44,16 @@ def start(tmp_path):
 
     def run(*, stubborn=False, ignored=()):
         code = f"STUBBORN = {stubborn}\n{SNAKEMAKE}"
+
+        def dispose():
+            # Tests in the background of a shell would hand on that SIGINT is ignored.
+            for number in ENDING:
+                signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
         with (tmp_path / "said").open("w") as file:
-            process = subprocess.Popen([sys.executable, "-c", RUN, code], stdout=file, stderr=subprocess.STDOUT,
-                                       preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored],
-                                       env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+            command, path = [sys.executable, "-c", RUN, code], {"PYTHONPATH": os.pathsep.join(sys.path)}
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, preexec_fn=dispose,
+                                       env=os.environ | path)  # fmt: skip
         started.append(process)
         wait_for(lambda: said(tmp_path).count("works") >= 2)
         return process
