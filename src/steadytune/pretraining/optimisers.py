@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from steadytune.pretraining.muon import Muon
 from steadytune.pretraining.settings import Settings
+from steadytune.training.precision import TYPES
 
 LAYER = re.compile(r"\.(encoder\.layer|layers)\.")
 
 
 class Optimisers:
-    """Muon (Jordan et al. 2024) takes small models through the plateau of masked language modelling sooner than AdamW.
+    """Muon takes small models through the plateau of masked language modelling sooner than AdamW.
 
     AdamW updates embeddings, heads, biases and norms, which Muon is not made for. State is numbered as for one.
     """
@@ -27,8 +29,7 @@ class Optimisers:
         decay = settings.weight_decay
         self.peaks = (settings.matrix_learning_rate, settings.learning_rate)
         self.parts: tuple[torch.optim.Optimizer, ...] = (
-            # Updates of AdamW's size, so that one weight decay and similar learning rates suit both.
-            torch.optim.Muon(matrices, lr=0.0, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices, decay, TYPES.get(settings.precision, torch.float32)),
             torch.optim.AdamW(
                 [{"params": tables, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}],
                 lr=0.0,

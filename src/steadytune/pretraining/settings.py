@@ -57,7 +57,7 @@ class Settings(Checked):
     threads: PositiveInt
     """Threads of PyTorch. They order sums, so another number gives other bits."""
     precision: Literal["fp32", "bf16"]
-    """Of the forward and backward pass; weights and optimisers are fp32."""
+    """Of the forward and backward pass, and of Muon's orthogonalisation; weights and momenta are fp32."""
     compile: bool
     """Fuse operations with torch.compile: needs a C++ compiler, and cuts a long training on a CPU by a third."""
     tokens: PositiveFloat
