@@ -59,6 +59,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(drill):
     assert found["differing"] == []
 
 
+@pytest.mark.long
 def test_sigterm_leaves_a_checkpoint_within_the_grace_and_the_cell_goes_on_from_it(drill):
     # Long enough to be met in the middle.
     settings = {"epochs": 60, "evaluate_epochs": False}
@@ -118,6 +119,7 @@ def mount():
         subprocess.run(["umount", str(folder)], check=False)
 
 
+@pytest.mark.long
 def test_a_full_file_system_stops_the_run_and_the_next_one_goes_on(drill, finished, mount):
     cells = drill.results / "cells"
     shutil.rmtree(cells)
@@ -176,6 +178,7 @@ def test_a_damaged_table_is_made_again_from_the_records(drill, finished):
     assert drill.end_state() == finished.expected
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_is_not_gone_on_from(drill, finished):
     drill.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=60, evaluate_epochs=False))
     checkpoint = drill.results / "checkpoints" / f"{CELL}.safetensors"

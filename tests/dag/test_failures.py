@@ -1,5 +1,7 @@
 """What goes wrong in a run: bad input is one clear line, a bad outcome is a result, and nothing is lost."""
 
+import pytest
+
 from steadytune.cells.record import read_record
 
 CELL = "results/mini/cells/mini/vanilla/mini-rte/seed-0/record.json"
@@ -35,6 +37,7 @@ def test_a_missing_store_names_the_path_and_the_key(project):
     assert "STEADYTUNE_STORE" in line
 
 
+@pytest.mark.long
 def test_a_corrupted_parquet_file_stops_the_cell_with_both_hashes_and_a_run_stages_it_again(project):
     file = project.folder / "store/datasets/steadytune/mini/rte/train-00000-of-00001.parquet"
     content = bytearray(file.read_bytes())
@@ -61,6 +64,7 @@ def test_a_loss_that_is_no_number_is_a_result(project):
     assert record.evaluations == []
 
 
+@pytest.mark.long
 def test_a_truncated_record_is_shown_and_the_next_run_trains_its_cell_again(project):
     grid = [{"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 2}]
     project.edit("config/mini.yaml", lambda value: value.update(grid=grid))

@@ -148,6 +148,7 @@ def test_a_changed_title_renders_again_and_trains_nothing(finished):
     assert set(jobs(planned)) == {"collect", "claims", "tables", "figures", "report", "all"}
 
 
+@pytest.mark.long
 def test_killed_at_three_moments_the_tables_are_the_same_bytes(finished, root, staged, tmp_path):
     project = copy_staged(root, staged, tmp_path, complete=True)
     clock = random.Random(1)
