@@ -16,9 +16,9 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering
 from transformers.utils import logging
 
 from steadytune.encoders.encoder import Encoder
-from steadytune.encoders.tiny import DECODERS, EVERY
 from steadytune.errors import SteadyTuneError
-from steadytune.training.trial import Trial
+from steadytune.trials.tiny import DECODERS, EVERY
+from steadytune.trials.trial import Trial
 
 PAGE = Path(__file__).with_suffix(".md")
 FAMILIES = {

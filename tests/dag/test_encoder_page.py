@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from steadytune.encoders.tiny import EVERY
+from steadytune.trials.tiny import EVERY
 
 
 @pytest.mark.long

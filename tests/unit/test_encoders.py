@@ -10,9 +10,9 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from steadytune.encoders.loading import load_encoder, load_tokenizer
-from steadytune.encoders.tiny import LAYOUTS as CONFIGS
-from steadytune.encoders.tiny import tiny_encoder
 from steadytune.errors import SteadyTuneError
+from steadytune.trials.tiny import LAYOUTS as CONFIGS
+from steadytune.trials.tiny import tiny_encoder
 
 every_layout = pytest.mark.parametrize("layout", CONFIGS)
 

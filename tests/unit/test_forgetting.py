@@ -10,7 +10,6 @@ from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, BertForMa
 
 from steadytune.encoders.batching import Batcher
 from steadytune.encoders.loading import load_encoder
-from steadytune.encoders.tiny import LAYOUTS
 from steadytune.layers.inside import forgetting
 from steadytune.layers.inside.forgetting import masked_word_loss
 from steadytune.rendering.figures import draw
@@ -19,6 +18,7 @@ from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.suite.loading import load_suite
 from steadytune.tasks.data import Encoded
+from steadytune.trials.tiny import LAYOUTS
 
 MASK, SPECIAL = 4, frozenset({0, 1, 2, 3, 4})
 CONFIG = BertConfig(vocab_size=12, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,

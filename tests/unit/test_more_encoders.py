@@ -12,13 +12,13 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 from steadytune.encoders.architectures import DECODERS as DECODER_TYPES
 from steadytune.encoders.architectures import TESTED, check_supported
 from steadytune.encoders.loading import load_encoder
-from steadytune.encoders.tiny import DECODERS, ENCODERS, GROUPED, ROBERTA, tiny_encoder
-from steadytune.encoders.tiny import PLAIN as COMMON
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import Setup
 from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
+from steadytune.trials.tiny import DECODERS, ENCODERS, GROUPED, ROBERTA, tiny_encoder
+from steadytune.trials.tiny import PLAIN as COMMON
 
 PRE_NORM = {"modernbert": "model.final_norm", "eurobert": "model.norm"} | dict.fromkeys(DECODERS, "model.norm")
 PRE_NORM |= {"gpt2": "transformer.ln_f", "modernbert-decoder": "model.final_norm"}

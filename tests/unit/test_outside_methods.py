@@ -9,13 +9,14 @@ from test_cell import SPEC
 
 from steadytune.cells.fingerprint import fingerprint
 from steadytune.cli import main
-from steadytune.encoders.tiny import EVERY
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.support import outside
 from steadytune.suite.loading import load_suite
 from steadytune.suite.method_files import mistakes
-from steadytune.training import trial
+from steadytune.trials import checks
+from steadytune.trials.tiny import EVERY
+from steadytune.trials.trial import Trial
 
 FILES = Path(__file__).parent / "outside"
 
@@ -42,7 +43,7 @@ def write(tmp_path, old="", new="", name="noisy_words.py"):
 )
 def test_a_users_file_trains_as_the_projects_own_method(file, name, ours, tmp_path):
     assert registry.add(FILES / file) == [name]
-    trials = trial.Trial(name), trial.Trial(ours)
+    trials = Trial(name), Trial(ours)
     for place, made in enumerate(trials):
         made.fit(tmp_path / str(place))
     for key, weight in trials[0].weights().items():
@@ -58,11 +59,11 @@ def test_every_check_of_a_good_method_passes(capsys):
 
 
 BAD = {
-    "draws from the default generator": ("generator=streams.noise", "", trial.common_numbers),
-    "is never off": ("self.settings.alpha /", "(1 + self.settings.alpha) /", trial.off_is_vanilla),
-    "has noise that becomes NaN": ("real.sum(1, keepdim=True)", "0 * real", trial.in_half_precision),
+    "draws from the default generator": ("generator=streams.noise", "", checks.common_numbers),
+    "is never off": ("self.settings.alpha /", "(1 + self.settings.alpha) /", checks.off_is_vanilla),
+    "has noise that becomes NaN": ("real.sum(1, keepdim=True)", "0 * real", checks.in_half_precision),
     "raises on hidden states of another width": (
-        "noise * real", "noise * real * words.new_ones(16)", lambda *a: trial.on_layout("albert", *a)),
+        "noise * real", "noise * real * words.new_ones(16)", lambda *a: checks.on_layout("albert", *a)),
 }  # fmt: skip
 
 
@@ -70,14 +71,32 @@ BAD = {
 def test_a_fault_is_found(fault, tmp_path):
     old, new, check = BAD[fault]
     registry.add(write(tmp_path, old, new))
-    assert trial.make("", check, "noisy-words").passed is False
+    assert checks.make("", check, "noisy-words").passed is False
 
 
 def test_a_loss_that_sums_over_the_batch_does_not_add_up(tmp_path):
     registry.add(write(tmp_path, "sum((1, 2))).mean()", "sum((1, 2))).sum()", "agreeing_layers.py"))
-    passed, detail = trial.parts_add_up("agreeing-layers", tmp_path)
+    passed, detail = checks.parts_add_up("agreeing-layers", tmp_path)
     assert passed is False
     assert "Batch.whole" in detail
+
+
+NOISE = """
+    def perturb(self, layer, hidden, streams):
+        import torch
+
+        return hidden + torch.randn(hidden.shape, generator=streams.noise, dtype=hidden.dtype)
+
+    @property
+    def passes"""
+
+
+@pytest.mark.parametrize(("kind", "adds_up"), [("mean", True), ("sum", False)])
+def test_noise_in_several_layers_does_not_hide_whether_a_loss_adds_up(kind, adds_up, tmp_path):
+    path = write(tmp_path, "sum((1, 2))).mean()", f"sum((1, 2))).{kind}()", "agreeing_layers.py")
+    path.write_text(path.read_text().replace("\n    @property\n    def passes", NOISE))
+    registry.add(path)
+    assert checks.parts_add_up("agreeing-layers", tmp_path)[0] is adds_up
 
 
 SUITE = """
@@ -185,7 +204,7 @@ def test_no_file_of_the_project_has_such_mistakes(root):
 def test_an_error_that_every_check_meets_is_said_once(tmp_path, capsys, monkeypatch):
     path = write(tmp_path, "noise * real", "noise * real * words.new_ones(7).view(2, 2)")
     kept = {layout: EVERY[layout] for layout in ("bert",)}
-    monkeypatch.setattr(trial, "EVERY", kept)
+    monkeypatch.setattr(checks, "EVERY", kept)
     assert main(["check-method", str(path)]) == 1
     failed = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert len(failed) > 3

@@ -25,6 +25,7 @@ TRAINING_CODE = (
     "cells/determinism.py",
     "cells/material.py",
     "cells/memory.py",
+    "cells/outcome.py",
     "cells/run.py",
     "encoders",
     "evaluation",

@@ -6,67 +6,37 @@ package, too little host memory or a CUDA fault says something about the machine
 """
 
 import logging
-import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from steadytune.cells import record as records
 from steadytune.cells.determinism import pick_device, set_determinism
-from steadytune.cells.environment import environment
 from steadytune.cells.inputs import cell_fingerprint, selected_layer
 from steadytune.cells.keeping import drop_all_but_best, keep, keep_beside
-from steadytune.cells.material import EvaluationSet, Material, verified_inputs, weights_digest
+from steadytune.cells.material import Material, verified_inputs, weights_digest
 from steadytune.cells.memory import keep_freed_memory
+from steadytune.cells.outcome import Outcome, evaluation, training, write
 from steadytune.encoders.batching import order_digest
 from steadytune.errors import SteadyTuneError
-from steadytune.evaluation.outputs import HELD_OUT, write_history, write_predictions, write_unlabelled
+from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.evaluation.predict import Predictions, predict
 from steadytune.files import sha256
-from steadytune.layout import (
-    HISTORY,
-    MODEL,
-    PREDICTIONS,
-    RECORD,
-    UNLABELLED,
-    cell_folder,
-    checkpoint_path,
-    handover_path,
-    verification_folder,
-)
+from steadytune.layout import MODEL, RECORD, cell_folder, checkpoint_path, handover_path, verification_folder
 from steadytune.methods.base import Composition, Setup
 from steadytune.streams import Streams, cell_seed
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
-from steadytune.training.flop_counter import inference_flops
 from steadytune.training.interruption import termination
-from steadytune.training.loop import Diverged, Fit, fit
+from steadytune.training.loop import Diverged, fit
 from steadytune.training.precision import Precision
 from steadytune.training.step import is_out_of_memory
 from steadytune.training.usage import Meter
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Outcome:
-    """What a cell has come to: filled as far as it got."""
-
-    status: records.Status = "ok"
-    reason: str | None = None
-    training: records.Training | None = None
-    model: records.Model | None = None
-    history: list[dict[str, float]] = field(default_factory=list)
-    predictions: dict[str, Predictions] = field(default_factory=dict)
-    """By evaluation set, as `write_predictions` takes them."""
-    evaluations: list[records.Evaluation] = field(default_factory=list)
-    unlabelled: dict[str, Predictions] = field(default_factory=dict)
-    """By split."""
 
 
 def run_cell(
@@ -122,7 +92,7 @@ def run_cell(
         keep(trained, weights)
     if not verified:
         keep_beside(suite, cell, trained if outcome.status in records.TRAINED else None)
-    _write(folder, suite, spec, outcome, device, inputs, parent, mark, meter)
+    write(folder, suite, spec, outcome, device, inputs, parent, mark, meter)
     if not verified and suite.file.keep == "best":
         drop_all_but_best(suite, cell)
     checkpoint.unlink(missing_ok=True)
@@ -213,100 +183,18 @@ def _train_and_evaluate(
         )
     outcome.history = fitted.history
     first_order = order_digest(material.train.order(streams.order(0)))
-    outcome.training = _training(material, fitted, initial_weights, first_order)
+    outcome.training = training(material, fitted, initial_weights, first_order)
     with meter.phase("evaluate"):
         for name, found in material.evaluations.items():
             # The last epoch ends the training: what was predicted after it is the final model's.
             outcome.predictions[name] = after_epoch.get(name) or predict(encoder, found.batcher, precision)
             scores = outcome.predictions[name].evaluate(task, found.task, spec.protocol.collapse)
             kind = "in_domain" if name == spec.task else "transfer"
-            outcome.evaluations.append(_evaluation(name, kind, scores, found))
+            outcome.evaluations.append(evaluation(name, kind, scores, found))
         for name, batcher in material.unlabelled.items():
             outcome.unlabelled[name] = predict(encoder, batcher, precision)
         if held_out := material.held_out:
             outcome.predictions[HELD_OUT] = predict(encoder, held_out.batcher, precision)
             scores = outcome.predictions[HELD_OUT].evaluate(task, task)
-            outcome.evaluations.append(_evaluation(spec.task, "held_out", scores, held_out))
+            outcome.evaluations.append(evaluation(spec.task, "held_out", scores, held_out))
     outcome.status, outcome.reason = outcome.predictions[spec.task].judge()
-
-
-def _evaluation(
-    name: str, kind: records.EvaluationKind, scores: dict[str, Any], found: EvaluationSet
-) -> records.Evaluation:
-    rate = scores["majority_rate"]
-    return records.Evaluation(
-        set=name,
-        kind=kind,
-        headline=scores["headline"],
-        metrics=scores["metrics"],
-        majority=scores["majority"],
-        n=scores["n"],
-        majority_rate=None if math.isnan(rate) else rate,
-        truncated=found.batcher.encoded.truncated,
-        seen_in_training=found.seen_in_training,
-    )
-
-
-def _training(material: Material, fitted: Fit, initial_weights: str, first_order: str) -> records.Training:
-    parameters = list(material.encoder.model.parameters())
-    return records.Training(
-        examples=material.train.encoded.size,
-        truncated=material.train.encoded.truncated,
-        subset_digest=material.subset_digest,
-        steps=fitted.steps,
-        tokens=fitted.tokens,
-        real_tokens=fitted.real_tokens,
-        flops=fitted.flops,
-        micro_batches=fitted.parts,
-        inference_flops=inference_flops(material.encoder, material.train),
-        layers=material.encoder.num_layers,
-        selected_layer=material.selected_layer,
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        total_parameters=sum(p.numel() for p in parameters),
-        initial_weights=initial_weights,
-        first_order=first_order,
-        resumed=fitted.resumed,
-    )
-
-
-def _write(
-    folder: Path,
-    suite: Suite,
-    spec: Spec,
-    outcome: Outcome,
-    device: str,
-    inputs: list[records.Input],
-    parent: records.Parent | None,
-    mark: str,
-    meter: Meter,
-) -> None:
-    """Predictions and history first, the record last: where there is a record, the cell is whole."""
-    with meter.phase("write"):
-        write_predictions(folder / PREDICTIONS, outcome.predictions)
-        write_history(folder / HISTORY, outcome.history)
-        (folder / UNLABELLED).unlink(missing_ok=True)
-        if outcome.unlabelled:
-            write_unlabelled(folder / UNLABELLED, outcome.unlabelled)
-    record = records.Record(
-        status=outcome.status,
-        reason=outcome.reason,
-        spec=spec.to_dict(),
-        fingerprint=mark,
-        inputs=inputs,
-        analysis_plan=suite.analysis_plan,
-        parent=parent,
-        model=outcome.model,
-        streams=Streams.seeds(cell_seed(spec.seed, spec.task)),
-        environment=environment(device),
-        training=outcome.training,
-        evaluations=outcome.evaluations,
-        timing=meter.timing(),
-        memory=meter.memory(device),
-        usage=meter.usage(outcome.training.flops if outcome.training else None),
-        files={
-            name: sha256(folder / name)
-            for name in (PREDICTIONS, HISTORY, UNLABELLED, MODEL)
-            if (folder / name).is_file()
-        },
-    )
-    records.write_record(record, folder)

@@ -27,7 +27,7 @@ def check_method(options: argparse.Namespace) -> int:
 
     names = add_methods(options.file)
     # What takes seconds to import is of no use to a file with mistakes.
-    from steadytune.training.trial import check_method
+    from steadytune.trials.checks import check_method
 
     failed = False
     for name in names:

@@ -4,6 +4,7 @@ A call seeds its mask from torch's default generator (`masks.py`), so a pass tha
 generator has the same masks, as with torch's own dropout. Other devices have torch's.
 """
 
+import copy
 from typing import Any
 
 import torch
@@ -38,6 +39,19 @@ def use_quick_dropout(model: Any) -> None:
         AttentionInterface.register(ATTENTION, attention)
         AttentionMaskInterface.register(ATTENTION, sdpa_mask)
         model.set_attn_implementation(ATTENTION)
+
+
+def set_configured_rates(model: Any) -> None:
+    """Give every dropout module of a transformers model the rate that its configuration has for it by now."""
+    # A model built from the configuration says which modules a key governs. On the meta device it has no weights and
+    # draws no numbers.
+    with torch.device("meta"):
+        reference = type(model)(copy.deepcopy(model.config))
+    for name, module in reference.named_modules():
+        if isinstance(module, nn.Dropout):
+            dropout = model.get_submodule(name)
+            assert isinstance(dropout, nn.Dropout), name
+            dropout.p = module.p
 
 
 def attention(

@@ -4,20 +4,18 @@ A model with L layers has `hidden[0..L]`, each (batch, tokens, width): hidden[0]
 output), hidden[l] what enters layer l, hidden[L] the last layer's output.
 """
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from steadytune.encoders.architectures import find_architecture
 from steadytune.encoders.batching import Padding
-from steadytune.encoders.dropout import ATTENTION
-from steadytune.encoders.passes import LayerInput, Pass, Recording, change_attention, generator_of, hidden_of
+from steadytune.encoders.dropout import ATTENTION, set_configured_rates
+from steadytune.encoders.passes import LayerInput, Pass, Recording, change_attention, changed_output
 from steadytune.errors import SteadyTuneError, unknown
 
 if TYPE_CHECKING:
@@ -132,7 +130,7 @@ class Encoder:
             return self.architecture.native(on_embeddings(self.architecture.batch_first(output)))
 
         with (
-            _changed(self.model.get_input_embeddings(), change_words if on_embeddings else None),
+            changed_output(self.model.get_input_embeddings(), change_words if on_embeddings else None),
             Pass(
                 self.architecture, self.model, on_layer_input, on_attention_output, keep_hidden, resumable_from
             ) as layer_pass,
@@ -191,8 +189,8 @@ class Encoder:
                 hidden = on_layer_input(layer, hidden)
             block = module.get_submodule(self.architecture.attention_block)
             change = on_attention_output and partial(change_attention, self.architecture, on_attention_output, layer)
-            with _changed(block, change):
-                hidden = self._run_again(layer, module, hidden, recording)
+            with changed_output(block, change):
+                hidden = recording.replay(self.architecture, self.model, layer, hidden)
             states.append(hidden)
         return tuple(states)
 
@@ -246,15 +244,7 @@ class Encoder:
             raise SteadyTuneError(f"hidden dropout is {p}, but {self.model.config.model_type} has none: expected 0")
         for key in self.architecture.hidden_dropout:
             setattr(self.model.config, key, p)
-        # A model built from the changed configuration says which modules the key governs. On the meta device it has
-        # no weights and draws no numbers.
-        with torch.device("meta"):
-            reference = type(self.model)(copy.deepcopy(self.model.config))
-        for name, module in reference.named_modules():
-            if isinstance(module, nn.Dropout):
-                dropout = self.model.get_submodule(name)
-                assert isinstance(dropout, nn.Dropout), name
-                dropout.p = module.p
+        set_configured_rates(self.model)
 
     def truncate(self, at: int) -> None:
         """Keep the lowest `at` layers, for training and inference; the head then reads hidden[at]."""
@@ -284,31 +274,3 @@ class Encoder:
     def _in_pooler(self, name: str) -> bool:
         pooler = self.architecture.pooler
         return pooler is not None and name.startswith(f"{pooler}.")
-
-    def _run_again(self, layer: int, module: nn.Module, hidden: Tensor, recording: Recording) -> Tensor:
-        call = recording.calls[layer - recording.start]
-        native = self.architecture.native(hidden)
-        generator = generator_of(hidden.device)
-        outer = generator.get_state()
-        generator.set_state(call.random_state)
-        try:
-            output = hidden_of(module(native, *call.arguments, **call.keywords))
-            extra = self.architecture.after_first_layer(self.model)
-            if layer == 0 and extra is not None:
-                output = extra(native, output, *recording.extra_arguments)
-        finally:
-            generator.set_state(outer)
-        return self.architecture.batch_first(output)
-
-
-@contextmanager
-def _changed(module: nn.Module, change: Callable[[Any], Any] | None) -> Iterator[None]:
-    """Let `change` replace what `module` returns."""
-    if change is None:
-        yield
-        return
-    handle = module.register_forward_hook(lambda _module, _inputs, output: change(output))
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -1,6 +1,7 @@
 """One forward pass seen layer by layer: hooks that show, change and remember what the layers get."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,25 @@ class Recording:
     shape: torch.Size = field(default_factory=torch.Size)
     calls: list[Call] = field(default_factory=list)
     extra_arguments: tuple[Any, ...] = ()
+
+    def replay(self, architecture: Architecture, model: "PreTrainedModel", layer: int, hidden: Tensor) -> Tensor:
+        """The output of a layer on another input (batch, tokens, width), all else as in the recorded pass.
+
+        The random state at its entry is the recorded one, and the caller's is put back.
+        """
+        call = self.calls[layer - self.start]
+        native = architecture.native(hidden)
+        generator = generator_of(hidden.device)
+        outer = generator.get_state()
+        generator.set_state(call.random_state)
+        try:
+            output = hidden_of(architecture.layers(model)[layer](native, *call.arguments, **call.keywords))
+            extra = architecture.after_first_layer(model)
+            if layer == 0 and extra is not None:
+                output = extra(native, output, *self.extra_arguments)
+        finally:
+            generator.set_state(outer)
+        return architecture.batch_first(output)
 
 
 class Pass:
@@ -125,6 +145,19 @@ def change_attention(architecture: Architecture, change: LayerInput, layer: int,
     """What a self-attention block returns, its hidden state replaced by what `change` makes of it."""
     hidden = architecture.native(change(layer, architecture.batch_first(hidden_of(output))))
     return hidden if isinstance(output, Tensor) else (hidden, *output[1:])
+
+
+@contextmanager
+def changed_output(module: nn.Module, change: Callable[[Any], Any] | None) -> Iterator[None]:
+    """Let `change` replace what `module` returns."""
+    if change is None:
+        yield
+        return
+    handle = module.register_forward_hook(lambda _module, _inputs, output: change(output))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def generator_of(device: torch.device) -> torch.Generator:

@@ -29,7 +29,7 @@ class Optimisers:
         decay = settings.weight_decay
         self.peaks = (settings.matrix_learning_rate, settings.learning_rate)
         self.parts: tuple[torch.optim.Optimizer, ...] = (
-            Muon(matrices, decay, TYPES.get(settings.precision, torch.float32)),
+            Muon(matrices, decay, TYPES[settings.precision]),
             torch.optim.AdamW(
                 [{"params": tables, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}],
                 lr=0.0,

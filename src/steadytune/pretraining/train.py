@@ -115,7 +115,7 @@ class Training:
         self.model, self.device = model.to(device), device
         self.train, self.held_out, self.settings, self.minutes = train, held_out, settings, minutes
         self.optimisers: Any = Optimisers(model, settings)
-        self.dtype = TYPES.get(settings.precision, torch.float32)
+        self.dtype = TYPES[settings.precision]
         self.losses = torch.compile(losses, dynamic=False) if settings.compile else losses
 
     def fit(self, checkpoint: Path, inputs: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FIRST_SCALE = 2.0**14
 # Steps without overflow after which the scale is doubled, as torch's GradScaler does.
 GROWTH_INTERVAL = 2000

@@ -12,24 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from steadytune.encoders.batching import Batcher, order_digest
-from steadytune.encoders.tiny import EVERY, tiny_encoder
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
-from steadytune.methods.base import Composition, Method, Setup, Update, overrides
-from steadytune.methods.support.forward import Forward
-from steadytune.methods.support.objective import Classification
-from steadytune.streams import Streams
-from steadytune.suite.protocol import Protocol
-from steadytune.tasks.data import Encoded
-from steadytune.training.loop import Fit, fit
-from steadytune.training.optimisation import build_optimizer
-from steadytune.training.precision import Precision
-from steadytune.training.step import Step
+from steadytune.methods.base import overrides
+from steadytune.trials.tiny import EVERY
+from steadytune.trials.trial import SameNoise, Shift, Trial, Watch
 
 CLOSE = 1e-10
 TIMED: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4}
@@ -48,71 +38,6 @@ class Finding:
     passed: bool | None
     """None: it could not be made, and `detail` says why."""
     detail: str = ""
-
-
-class _Streams(Streams):
-    """Streams that know which step they are at."""
-
-    step: int | str = "prepare"
-
-    def at_step(self, step: Any) -> None:
-        self.step = step
-        super().at_step(step)
-
-
-class Trial:
-    """A method and a tiny encoder, prepared: two epochs of three steps on twelve examples."""
-
-    def __init__(
-        self,
-        name: str,
-        settings: dict[str, Any] | None = None,
-        *,
-        layout: str = "bert",
-        double: bool = False,
-        also: tuple[Method, ...] = (),
-        longest: int = 9,
-        **changes: Any,
-    ) -> None:
-        """settings: in place of the method's defaults. also: methods beside it. changes: to the configuration."""
-        draw = np.random.Generator(np.random.Philox(3))
-        ids = [draw.integers(6, 50, size) for size in draw.integers(5, longest + 1, 12)]
-        self.encoder = tiny_encoder(layout, num_labels=3, **changes)
-        if double:
-            self.encoder.model.double()
-        self.data = Batcher(Encoded(ids, None, np.arange(12) % 3, np.arange(12), 0), self.encoder.padding, 4)
-        parts, _ = registry.parse(name, {name: settings or {}})
-        self.streams = _Streams(5)
-        self.method = Composition([*(part.build() for part in parts), *also])
-        self.first_passes: dict[int | str, Tensor] = {}
-        self.encoder.model.register_forward_pre_hook(self._remember)
-        self.method.prepare(Setup(self.encoder, self.streams, Classification(), self.data))
-        self.head = {key: p.detach().clone() for key, p in self.encoder.head_parameters().items()}
-        self.order = order_digest(self.data.order(self.streams.order(0)))
-
-    def fit(self, folder: Path, on_epoch: Callable[[], dict[str, float]] = dict, **protocol: Any) -> Fit:
-        """Train; a checkpoint in `folder` is continued."""
-        settings = Protocol(**{"epochs": 2, "batch_size": 4, "learning_rate": 1e-3} | protocol)
-        return fit(self.encoder, self.method, self.data, settings, self.streams, objective=Classification(),
-                   checkpoint=folder / "checkpoint.safetensors", fingerprint="trial", on_epoch=on_epoch)  # fmt: skip
-
-    def stepper(self, parts: int = 1) -> Callable[[int], Tensor]:
-        """What takes a step on the longest batch: called with its number, it returns the loss."""
-        parameters = {name: p for name, p in self.encoder.model.named_parameters() if p.requires_grad}
-        forward = Forward(self.encoder, self.method.hooks(), self.streams, Classification())
-        optimizer = build_optimizer(parameters, Protocol())
-        step = Step(self.method, forward, optimizer, Precision("fp32", "cpu"), clip=0.0, parts=parts, flops=0.0)
-        batch = self.data.largest()
-        self.encoder.model.train()
-        return lambda number: step(batch, Update(parameters, number, 0.0))
-
-    def weights(self) -> dict[str, Tensor]:
-        """Every parameter by name."""
-        return {name: p.detach() for name, p in self.encoder.model.named_parameters()}
-
-    def _remember(self, model: torch.nn.Module, _: Any) -> None:
-        if model.training:
-            self.first_passes.setdefault(self.streams.step, torch.get_rng_state())
 
 
 def check_method(name: str) -> Iterator[Finding]:
@@ -225,45 +150,24 @@ def resumes(name: str, folder: Path) -> tuple[bool, str]:
     return same, detail and f"{detail}; `state` and `restore` hold what a step leaves for the next"
 
 
-class _Shift(Method):
-    """Moves what enters layer 0 in every second pass over a part, so that passes differ without dropout."""
-
-    passes_so_far = 0
-
-    def perturb(self, layer: int, hidden: Tensor, streams: Streams) -> Tensor:
-        """Move by a fixed amount."""
-        if layer:
-            return hidden
-        self.passes_so_far += 1
-        shift = torch.linspace(-1, 1, hidden.shape[-1], dtype=hidden.dtype)
-        return hidden + (self.passes_so_far % 2 == 0) * shift
-
-
-class _Watch(Method):
-    """Keeps the gradients that methods see."""
-
-    def gradients(self, parameters: Any, streams: Streams) -> None:
-        """Copy them."""
-        self.found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
-
-
 def parts_add_up(name: str, folder: Path) -> tuple[bool | None, str]:
     """In float64, without dropout, for a method with a loss of its own."""
     if not overrides(registry.methods()[name][0], "loss"):
         return None, "the loss is vanilla's"
 
     def accumulated(parts: int) -> tuple[float, dict[str, Tensor]]:
-        shift, watch = _Shift(None), _Watch(None)
+        shift, watch = Shift(None), Watch(None)
         trial = Trial(name, also=(watch, shift), double=True, **NO_DROPOUT)
-        of_part = trial.method.loss
+        of_part, noise = trial.method.loss, SameNoise(trial.streams.noise)
 
         def loss(*arguments: Any) -> Tensor:
-            shift.passes_so_far = 0
+            shift.passes_so_far = noise.draws = 0
             return of_part(*arguments)
 
-        # The shift starts again in every part.
+        # Shift and noise start again in every part.
         setattr(trial.method, "loss", loss)  # noqa: B010
-        return trial.stepper(parts)(0).item(), watch.found
+        with noise:
+            return trial.stepper(parts)(0).item(), watch.found
 
     whole, gradients = accumulated(1)
     for parts in (2, 4):

@@ -1,0 +1,1 @@
+"""Trials on tiny random encoders: what a method is held to, in seconds."""

@@ -1,0 +1,137 @@
+"""A method on a tiny encoder: what checks of methods, and tests, train and look into."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from steadytune.encoders.batching import Batcher, order_digest
+from steadytune.methods import registry
+from steadytune.methods.base import Composition, Method, Setup, Update
+from steadytune.methods.support.forward import Forward
+from steadytune.methods.support.objective import Classification
+from steadytune.streams import Streams
+from steadytune.suite.protocol import Protocol
+from steadytune.tasks.data import Encoded
+from steadytune.training.loop import Fit, fit
+from steadytune.training.optimisation import build_optimizer
+from steadytune.training.precision import Precision
+from steadytune.training.step import Step
+from steadytune.trials.tiny import tiny_encoder
+
+
+class _Streams(Streams):
+    """Streams that know which step they are at."""
+
+    step: int | str = "prepare"
+
+    def at_step(self, step: Any) -> None:
+        self.step = step
+        super().at_step(step)
+
+
+class Trial:
+    """A method and a tiny encoder, prepared: two epochs of three steps on twelve examples."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: dict[str, Any] | None = None,
+        *,
+        layout: str = "bert",
+        double: bool = False,
+        also: tuple[Method, ...] = (),
+        longest: int = 9,
+        **changes: Any,
+    ) -> None:
+        """settings: in place of the method's defaults. also: methods beside it. changes: to the configuration."""
+        draw = np.random.Generator(np.random.Philox(3))
+        ids = [draw.integers(6, 50, size) for size in draw.integers(5, longest + 1, 12)]
+        self.encoder = tiny_encoder(layout, num_labels=3, **changes)
+        if double:
+            self.encoder.model.double()
+        self.data = Batcher(Encoded(ids, None, np.arange(12) % 3, np.arange(12), 0), self.encoder.padding, 4)
+        parts, _ = registry.parse(name, {name: settings or {}})
+        self.streams = _Streams(5)
+        self.method = Composition([*(part.build() for part in parts), *also])
+        self.first_passes: dict[int | str, Tensor] = {}
+        self.encoder.model.register_forward_pre_hook(self._remember)
+        self.method.prepare(Setup(self.encoder, self.streams, Classification(), self.data))
+        self.head = {key: p.detach().clone() for key, p in self.encoder.head_parameters().items()}
+        self.order = order_digest(self.data.order(self.streams.order(0)))
+
+    def fit(self, folder: Path, on_epoch: Callable[[], dict[str, float]] = dict, **protocol: Any) -> Fit:
+        """Train; a checkpoint in `folder` is continued."""
+        settings = Protocol(**{"epochs": 2, "batch_size": 4, "learning_rate": 1e-3} | protocol)
+        return fit(self.encoder, self.method, self.data, settings, self.streams, objective=Classification(),
+                   checkpoint=folder / "checkpoint.safetensors", fingerprint="trial", on_epoch=on_epoch)  # fmt: skip
+
+    def stepper(self, parts: int = 1) -> Callable[[int], Tensor]:
+        """What takes a step on the longest batch: called with its number, it returns the loss."""
+        parameters = {name: p for name, p in self.encoder.model.named_parameters() if p.requires_grad}
+        forward = Forward(self.encoder, self.method.hooks(), self.streams, Classification())
+        optimizer = build_optimizer(parameters, Protocol())
+        step = Step(self.method, forward, optimizer, Precision("fp32", "cpu"), clip=0.0, parts=parts, flops=0.0)
+        batch = self.data.largest()
+        self.encoder.model.train()
+        return lambda number: step(batch, Update(parameters, number, 0.0))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Every parameter by name."""
+        return {name: p.detach() for name, p in self.encoder.model.named_parameters()}
+
+    def _remember(self, model: torch.nn.Module, _: Any) -> None:
+        if model.training:
+            self.first_passes.setdefault(self.streams.step, torch.get_rng_state())
+
+
+class Shift(Method):
+    """Moves what enters layer 0 in every second pass over a part, so that passes differ without dropout."""
+
+    passes_so_far = 0
+
+    def perturb(self, layer: int, hidden: Tensor, streams: Streams) -> Tensor:
+        """Move by a fixed amount."""
+        if layer:
+            return hidden
+        self.passes_so_far += 1
+        shift = torch.linspace(-1, 1, hidden.shape[-1], dtype=hidden.dtype)
+        return hidden + (self.passes_so_far % 2 == 0) * shift
+
+
+class Watch(Method):
+    """Keeps the gradients that methods see."""
+
+    def gradients(self, parameters: Any, streams: Streams) -> None:
+        """Copy them."""
+        self.found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
+
+
+class SameNoise(TorchDispatchMode):
+    """Gives every example of a part, and so of the whole batch, the noise of the first one.
+
+    A method that draws for one layer after another gives an example other noise in a part than in the whole, which is
+    no fault of it.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.draws = 0
+        """So far in a part."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Draw as asked, then repeat the first row."""
+        # Python sees another wrapper of the one generator each time.
+        drawing = (kwargs or {}).get("generator") is not None
+        if drawing:
+            self.generator.manual_seed(self.draws)
+            self.draws += 1
+        found = func(*args, **(kwargs or {}))
+        if drawing and found.ndim > 1:
+            found.copy_(found[:1].clone().expand_as(found))
+        return found
