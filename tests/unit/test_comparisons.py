@@ -15,6 +15,7 @@ from steadytune import cli
 from steadytune.claims.comparisons import compare, judge_all, pair
 from steadytune.claims.judged import Verdicts, write_verdicts
 from steadytune.layout import claims_path
+from steadytune.rendering.comparisons import average_text
 from steadytune.rendering.figures import draw
 from steadytune.rendering.tables import make_table
 from steadytune.results.description import describe
@@ -157,3 +158,22 @@ def test_other_forms_are_compared_with_the_plain_one(world):
     _, *drawn = [list(line.get_xdata()) for line in axes.lines]
     assert drawn == [pytest.approx(value) for value in ([0.5 - reach, 0.5 + reach], [0.5], [0, 0], [0])]
     assert [text.get_text() for text in axes.texts] == ["12.5 %", ""]
+
+
+def test_a_task_that_has_not_begun_is_left_out_and_named(world):
+    whole = shifted(3.0, sd=0.4, seeds=8)
+    absent = {("mini", method, TASKS[0], seed): "missing" for method in ("vanilla", "hype-n") for seed in range(8)}
+    (found,) = compared(world, replace(whole, statuses=absent)).values()
+    told = {key: value for key, value in whole.values.items() if key[2] != TASKS[0]}
+    sides = [np.mean([value for key, value in told.items() if key[1] == method]) for method in ("hype-n", "vanilla")]
+    assert (found.not_begun, found.strata) == ((TASKS[0],), tuple(f"mini, {task}" for task in TASKS[1:]))
+    assert found.finding.effect == pytest.approx(100 * (sides[0] - sides[1]))
+    # The other tasks are whole, and yet there is more to come.
+    assert (found.interim, len(found.missing), found.seeds) == (True, 16, tuple(range(8)))
+    assert average_text(found).endswith("interim, 3 of 4 tasks")
+
+
+def test_nothing_is_left_out_while_no_task_has_begun(world):
+    absent = {("mini", "hype-n", task, seed): "missing" for task in TASKS for seed in range(3)}
+    (found,) = compared(world, replace(shifted(1.0), statuses=absent)).values()
+    assert (found.not_begun, found.finding, len(found.strata)) == ((), None, len(TASKS))

@@ -44,6 +44,8 @@ class Evidence:
     """Paired runs of a claim."""
 
     strata: tuple[Stratum, ...] = ()
+    not_begun: tuple[str, ...] = ()
+    """Tasks that it is about and that are left out so far, since some side has not begun them."""
     seeds: tuple[int, ...] = ()
     """Those that every array has, in its order of columns."""
     planned: int = 0

@@ -134,6 +134,8 @@ class Judged:
     family_size: int = 0
     """Tests in its family."""
     strata: tuple[str, ...] = ()
+    not_begun: tuple[str, ...] = ()
+    """Tasks that are left out so far, since some side has not begun them."""
     seeds: tuple[int, ...] = ()
     planned: int = 0
     """Seeds that the suite plans."""

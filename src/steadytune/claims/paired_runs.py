@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Equivalent, Gain, NotWorse, Spread
+from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse, Spread
 from steadytune.claims.evidence import Analysis, Evidence, Stratum
 from steadytune.claims.examples import Examples
 from steadytune.claims.statistics import constant
@@ -106,7 +106,23 @@ class PairedRuns:
             return claim.tasks
         sides = [(encoder, claim.method), *((baseline, method) for method in claim.against)]
         tasks = dict.fromkeys(task for _, _, task in self.planned)
-        return [task for task in tasks if all((*side, task) in self.planned for side in sides)]
+        found = [task for task in tasks if all((*side, task) in self.planned for side in sides)]
+        if not isinstance(claim, Differs):
+            return found
+        # Nobody has named its tasks, so those that have begun can be told already.
+        return [task for task in found if all(self._has_begun((*side, task)) for side in sides)] or found
+
+    def _has_begun(self, key: tuple[str, str, str]) -> bool:
+        return any(status not in ABSENT for status in self.side(key[1]).cells.get(key, {}).values())
+
+    def _not_begun(self, claim: Comparison, strata: Iterable[Stratum]) -> tuple[str, ...]:
+        """The tasks that both sides of a `Differs` plan and that some side has not begun, if others have."""
+        if not isinstance(claim, Differs):
+            return ()
+        ((encoder, method), (other,)) = (claim.encoders[0], claim.method), claim.against
+        told = {stratum.task for stratum in strata}
+        tasks = [task for e, m, task in self.planned if (e, m) == (encoder, method) and task not in told]
+        return tuple(task for task in tasks if (encoder, other, task) in self.planned)
 
     @staticmethod
     def _keys(claim: Comparison, strata: Iterable[Stratum]) -> Iterator[tuple[str, str, str]]:
@@ -142,10 +158,14 @@ class PairedRuns:
         # One side may have more seeds than the other: those say nothing about a pair, and are not waited for.
         cells = [cell for cell in cells if cell.seed in shared or not shared]
         cells = [cell for cell in cells if cell.seed not in claim.suggested_by]
+        not_begun = self._not_begun(claim, strata)
+        rest = [(*key[:2], task) for key in dict.fromkeys((e, m, "") for e, m, _ in keys) for task in not_begun]
+        waited = [*cells, *dict.fromkeys(cell for key in rest for cell in self.planned.get(key, ()))]
         facts: dict[str, Any] = {
             "strata": strata,
+            "not_begun": not_begun,
             "ends": self._ends(claim, strata),
-            "missing": tuple(str(record_path(self.suite, cell)) for cell in cells if self._absent(cell)),
+            "missing": tuple(str(record_path(self.suite, cell)) for cell in waited if self._absent(cell)),
             "outside": tuple(map(str, outside)),
             "cost": len(cells) + len(outside),
         }

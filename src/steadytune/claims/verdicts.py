@@ -206,6 +206,7 @@ class Judge:
             finding=finding,
             family_size=size,
             strata=tuple(map(str, evidence.strata)),
+            not_begun=evidence.not_begun,
             seeds=evidence.seeds,
             planned=evidence.planned,
             interim=interim,

@@ -18,8 +18,15 @@ def average_text(compared: Judged) -> str:
         "reproduced": "higher" if compared.finding.effect > 0 else "lower",
         "not reproduced": f"less than {_points(compared)} apart",
     }
-    interim = f"; interim, {len(compared.seeds)} of {compared.planned}" if compared.interim else ""
-    return words.get(compared.verdict, "undecided") + interim
+    return words.get(compared.verdict, "undecided") + (f"; interim, {_so_far(compared)}" if compared.interim else "")
+
+
+def _so_far(compared: Judged) -> str:
+    """How much of the plan there is: `7 of 17 seeds, 3 of 4 tasks`."""
+    tasks = len(compared.strata)
+    found = [(len(compared.seeds), compared.planned, "seeds"), (tasks, tasks + len(compared.not_begun), "tasks")]
+    # A plan that was extended after a look stays interim when it is whole.
+    return ", ".join(f"{there} of {all} {of}" for there, all, of in found if there < all) or "the plan was extended"
 
 
 def every_task_text(compared: Judged) -> str:
@@ -36,7 +43,10 @@ def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged
     lines = [f"{suite.name}: {methods[0]} against {methods[1]}"]
     for compared in found:
         seeds = f"seeds {ranges(compared.seeds)}" if compared.seeds else "no seeds"
-        lines += ["", f"{compared.id.partition('/')[0]}, {counted(len(compared.strata), 'task')}, {seeds}"]
+        tasks = counted(len(compared.strata), "task")
+        if compared.not_begun:
+            tasks += f" (not begun: {', '.join(compared.not_begun)})"
+        lines += ["", f"{compared.id.partition('/')[0]}, {tasks}, {seeds}"]
         if compared.finding is None:
             lines.append(f"  {compared.reason}")
             lines += [f"  run: {compared.command}"] if compared.command else []
