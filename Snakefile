@@ -2,7 +2,6 @@
 import gc
 import sys
 from pathlib import Path
-from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -16,14 +15,14 @@ gc.set_threshold(100_000, 50, 1000)
 source = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)) / "src"
 sys.path.insert(0, str(source))
 
-from steadytune.dag.dag import Dag
+from steadytune.dag.dag import Dag, in_command
 from steadytune.errors import SteadyTuneError
 from steadytune.cells.leases import gpu_slots
 from steadytune.rendering.sections import report_options
 from steadytune.dag.runner import share_folder
 from steadytune.worker.launch import start_worker
 
-# Registered, a Snakemake that was started by hand is waited for by `steadytune run` before that clears locks.
+# Registers a Snakemake that was started by hand, so that `steadytune run` waits for it before it clears locks.
 if workflow.is_main_process:
     share_folder()
 
@@ -39,7 +38,7 @@ except SteadyTuneError as error:
 # Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH. Without a shell
 # that waits for it, a job gets Snakemake's signals itself; the rules of a workflow around this one may need the shell.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={quote(str(source))}; "
+    f"set -euo pipefail; export PYTHONPATH={in_command(str(source))}; "
     + ("exec " if workflow.modifier.is_main_snakefile() else "")
 )
 

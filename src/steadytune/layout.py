@@ -8,6 +8,7 @@ Files of the project (the lock, suites, claims, published numbers, the Snakefile
 repository; `project_file` finds them in a clone and in an installed package.
 """
 
+import os
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -42,6 +43,11 @@ LOCK = Path("config/lock.yaml")
 RECORDED = Path("published/recorded")
 SOURCE = Path(__file__).resolve().parents[1]
 """What has to be on Python's path for the package: `src` of a clone, or the site-packages it is installed in."""
+
+
+def first_on_path(folder: Path, variable: str) -> str:
+    """A path variable of the environment (`PATH`, `PYTHONPATH`) with `folder` before what it holds."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get(variable))))
 
 
 def project_folder() -> Path:

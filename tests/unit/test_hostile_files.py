@@ -11,7 +11,7 @@ import pytest
 from steadytune.dag.repair import clear_leftovers
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, read_json, write_text
-from steadytune.layout import checkpoint_path, record_path, running_path, store_lock_path
+from steadytune.layout import checkpoint_path, handover_path, record_path, running_path, store_lock_path
 from steadytune.locks import hold
 from steadytune.schema import read_yaml
 from steadytune.suite.loading import load_suite
@@ -150,11 +150,13 @@ def test_run_leaves_what_a_live_process_writes(suite) -> None:
         hold(store_lock_path(store, staged)),
         atomic_path(record_path(suite, cell)) as one,
         atomic_path(store / staged / "train.parquet") as other,
+        atomic_path(handover_path(suite, cell)) as weights,
     ):
-        for path in (one, other):
+        for path in (one, other, weights):
             path.write_text("half")
         clear_leftovers(suite)
     assert record_path(suite, cell).read_text() == "half"
+    assert handover_path(suite, cell).read_text() == "half"
     assert (store / staged / "train.parquet").read_text() == "half"
 
 

@@ -1,6 +1,7 @@
 """What is read is what was written: receipts, unlisted files, manifests, one suite's results."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -118,6 +119,23 @@ def test_what_is_staged_again_is_named(suite, monkeypatch, caplog, pretrained): 
     assert caplog.messages == [
         f"models/a/tiny: not what the lock pins: to be {'trained' if pretrained else 'staged'} again"
     ]
+
+
+def test_an_encoder_whose_training_was_interrupted_is_trained_again_and_keeps_its_date(suite, monkeypatch):  # noqa: F811
+    path = suite.file.store / ENCODER / "receipt.json"
+    os.utime(path, ns=(7, 7 * 10**9))
+    monkeypatch.setattr(repair, "inventory", lambda *_: [Item("models", "a/tiny", True)])
+    monkeypatch.setattr(repair.InputCheck, "outdated", lambda *_: "of other settings")
+    assert repair.restage(suite) == {path: 7 * 10**9}
+    assert not path.exists()
+    # The run that was to train it is killed: the next one finds what it has left.
+    assert repair.restage(suite) == {path: 7 * 10**9}
+
+
+def test_what_editors_leave_beside_a_suite_is_no_suite(suite):  # noqa: F811
+    suite.path.with_name(".#demo.yaml").symlink_to("nobody@nowhere")
+    suite.path.with_name("folder.yaml").mkdir()
+    check_outputs(suite)
 
 
 def test_a_manifest_tells_edited_missing_and_unknown_files(tmp_path):

@@ -92,6 +92,17 @@ def test_a_run_that_did_not_end_ok_or_has_other_settings_is_not_the_best(make):
     assert keeping.best_cell(make("all", seeds=1, transfer={"cola": ["mini-cola"]}), [cell]) is None
 
 
+def test_an_edited_record_is_not_the_best(make):
+    made = make("all", seeds=2)
+    for cell in made.cells:
+        run.run_cell(made, cell)
+    path = record_path(made, made.cells[1])
+    path.write_text(path.read_text().replace('"status": "ok"', '"status":  "ok"').replace("0.", "0.9", 1))
+    assert keeping.best_cell(made, made.cells) == made.cells[0]
+    path.write_text("{}")
+    assert keeping.best_cell(made, made.cells) == made.cells[0]
+
+
 def test_killed_between_record_and_removal_the_next_cell_removes(make, monkeypatch):
     made = make("best")
     with monkeypatch.context() as patch:

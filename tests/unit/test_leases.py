@@ -150,3 +150,14 @@ def test_the_setting_is_a_number(machine):
     machine.setenv(leases.SLOTS_VARIABLE, "many")
     with pytest.raises(SteadyTuneError, match="'many', expected a whole number above 0"):
         gpu_slots()
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"),
+    [("GPU-b", ["GPU-bbb"]), ("0,-1,1", ["GPU-aaa"]), ("1,7,0", ["GPU-bbb"]), ("GPU-", []), ("0,0", ["GPU-aaa"]),
+     ("MIG-3f,MIG-77", ["MIG-3f", "MIG-77"])],
+)  # fmt: skip
+def test_entries_are_read_as_cuda_reads_them(visible, gpus, machine):
+    """A name may be cut short while it is one GPU's; an unknown entry hides what follows."""
+    machine.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert visible_gpus() == gpus

@@ -15,7 +15,10 @@ import yaml
 from synthetic import Grid, mark_current
 from test_run_cell import write_encoder
 
+from steadytune.cells.freshness import statuses
+from steadytune.cells.run import run_cell
 from steadytune.claims.comparisons import judge_all
+from steadytune.claims.examples import Examples
 from steadytune.claims.judged import Verdicts
 from steadytune.cli import main
 from steadytune.dag.targets import Targets
@@ -430,3 +433,21 @@ def test_staging_says_what_is_cut_and_how_long_texts_are(folder, caplog):
         assert main(["stage", str(path)]) == 0
     assert "3 words in the median and 40 at most" in caplog.text
     assert "tiny on t: max_length 32 cuts train 25.0%" in caplog.text
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["no", "perhaps", "yes"]])
+def test_a_cell_that_is_scored_by_auroc_is_believed_and_resampled(folder, labels):
+    frame = pd.DataFrame({"body": [f"{name} text {i}" for i in range(6) for name in labels], "label": 6 * labels})
+    frame.to_csv(folder / "data.csv", index=False)
+    write_encoder(folder / "encoder")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": labels, "metric": "auroc"}
+    settings = {"epochs": 1, "batch_size": 4, "max_length": 16}
+    path = write_suite(folder, {"t": entry}, encoders={"tiny": {"model": "./encoder"}}, protocol=settings)
+    assert main(["stage", str(path)]) == 0
+    suite = load_suite(path, results=folder / "results")
+    run_cell(suite, suite.cells[0])
+    assert [status.why for status in statuses(suite, scores=True)] == [""]
+    resampled = Examples(suite, suite.results).scores(suite.cells[0], "t")
+    (score,) = load_or_empty(suite).scores.values()
+    # The mean over resamples is the score, give or take what a few examples vary by.
+    assert abs(100 * resampled.mean() - score.points[0]) < 5

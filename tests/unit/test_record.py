@@ -165,7 +165,7 @@ def test_a_damaged_table_is_found_and_cleared_by_the_next_run(spoil, collected, 
     (path.unlink if spoil(whole) is None else lambda: path.write_bytes(spoil(whole)))()
     with pytest.raises(SteadyTuneError, match=rf"^{path}: (damaged|missing)"), making(collected, "tables"):
         pass
-    monkeypatch.setattr(repair, "restage", lambda suite, dry: {})
+    monkeypatch.setattr(repair, "restage", lambda suite, dry=False: {})
     monkeypatch.setattr(runner, "supervise", lambda *_: started.append(1) or (0, False))
     runner.run(collected, "1", ["--dry-run"])
     assert path.exists() == (spoil(whole) is not None)

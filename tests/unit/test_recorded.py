@@ -11,7 +11,7 @@ from test_run_cell import outcome, suite  # noqa: F401 (a fixture)
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import restore, write_recorded
 from steadytune.errors import SteadyTuneError
-from steadytune.files import sha256, write_json
+from steadytune.files import sha256, write_json, write_text
 from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
 from steadytune.manifests import write_manifest
 from steadytune.suite.cell import Cell
@@ -89,6 +89,19 @@ def test_a_cut_line_is_named(packed, tmp_path):
     (packed / "cells.jsonl").write_text(text + text[:100])
     with pytest.raises(SteadyTuneError, match=r"cells.jsonl.*line 2"):
         restore(packed, tmp_path / "again")
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:200])])
+def test_damaged_predictions_are_named(spoil, packed, tmp_path):
+    spoil(packed / "predictions.parquet")
+    with pytest.raises(SteadyTuneError, match=r"predictions\.parquet: cannot be read"):
+        restore(packed, tmp_path / "again")
+
+
+def test_measurements_that_the_suite_no_longer_has_are_not_kept(packed, suite):  # noqa: F811
+    write_text(packed / "variability.json", "{}")  # of the suite as it was
+    write_recorded(suite, packed)
+    assert not (packed / "variability.json").exists()
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def commands(monkeypatch):
         runner,
         "repair",
         SimpleNamespace(
-            restage=lambda suite, dry: {},
+            restage=lambda suite, dry=False: {},
             unstaged=lambda suite: False,
             set_aside=lambda *_, **__: None,
             clear_leftovers=lambda suite: None,
@@ -137,3 +137,29 @@ def test_a_dry_run_brings_nothing(commands, monkeypatch):
     monkeypatch.setattr(runner.repair, "unstaged", lambda suite: True)
     assert runner.run(SUITE, "1", ("-n", *TARGETS)) == 0
     assert len(commands) == 1
+
+
+@pytest.mark.parametrize("arguments", [["-np"], ["-pn"], ["--dryrun"], ["--cores", "1", "--dry-run"], ["-j", "many"]])
+def test_every_spelling_of_a_dry_run_changes_nothing(arguments, commands, monkeypatch):
+    asked = []
+    monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: asked.append(dry) or {})
+    runner.run(SUITE, "1", arguments)
+    assert asked == [True]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--forceall"], ["-p"], ["results/demo/n"]])
+def test_other_arguments_are_no_dry_run(arguments, commands, monkeypatch):
+    asked = []
+    monkeypatch.setattr(runner, "own_results", lambda suite: None)
+    monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: asked.append(dry) or {})
+    runner.run(SUITE, "1", arguments)
+    assert asked == [False]
+
+
+def test_an_encoder_that_cannot_be_trained_again_ends_the_run(commands, monkeypatch, tmp_path):
+    receipt = tmp_path / "receipt.json"
+    monkeypatch.setattr(runner, "own_results", lambda suite: None)
+    monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: {receipt: 1})
+    monkeypatch.setattr(runner, "supervise", lambda command, *_: commands.append(command) or (3, False))
+    assert runner.run(SUITE, "1", ()) == 3
+    assert [command[-1] for command in commands] == [str(receipt)]

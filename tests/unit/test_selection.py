@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import Grid
 from test_suite import load, message
@@ -202,6 +203,16 @@ def test_a_single_seed_selects_nothing(tmp_path):
     grid = Grid(methods=(WEAK, STRONG), seeds=1, held_out=held_out)
     chosen = select(load_results(grid.write(tmp_path), replace(grid.suite, selection="nested")))
     assert chosen_variants(chosen, ("mini", "hype-n", "mini-rte")) == {WEAK: [0]}
+
+
+def test_the_majority_on_held_out_examples_is_their_own(tmp_path):
+    grid = Grid(held_out={("mini", "vanilla", "mini-rte", 0): 0.6})
+    folder = grid.write(tmp_path)
+    frame = pd.read_parquet(folder / "metrics.parquet")
+    frame.loc[frame["kind"] == "held_out", "majority"] = 0.4
+    results = load_results(folder, grid.suite, frame)
+    assert results.held_out["mini", "vanilla", "mini-rte"].majority == pytest.approx(40)
+    assert results.scores["mini", "vanilla", "mini-rte", "mini-rte"].majority == pytest.approx(53)
 
 
 def chosen_of(folder, **runs):

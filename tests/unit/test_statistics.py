@@ -299,3 +299,18 @@ def test_one_and_many_studies_of_more_pairs_than_are_enumerated_agree():
     signs = np.random.default_rng(0).integers(0, 2, size=(99_999, 45), dtype=np.int8)
     sums = signs[signs.any(axis=1)] @ differences[0].ravel()
     assert alone[0][0] == pytest.approx((1 + (sums <= 0).sum()) / (1 + len(sums)))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_auroc_of_resampled_examples(generator, classes):
+    gold = generator.integers(0, classes, size=40)
+    scores = generator.random((40, classes)).round(1)  # with ties
+    counts = resampled_counts(40, 20)
+    expected = [METRICS["auroc"](np.repeat(scores, row.astype(int), axis=0), np.repeat(gold, row.astype(int)))
+                for row in counts]  # fmt: skip
+    assert resampled_metric("auroc", scores, gold, counts) == pytest.approx(expected, abs=1e-6)
+
+
+def test_auroc_without_a_class_is_a_half():
+    gold, counts = np.array([1, 1, 0]), np.array([[2.0, 1, 0], [1, 0, 2]])
+    assert resampled_metric("auroc", np.array([[0.4, 0.6], [0.4, 0.6], [0.7, 0.3]]), gold, counts).tolist() == [0.5, 1]

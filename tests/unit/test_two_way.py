@@ -7,6 +7,7 @@ from synthetic import Grid
 
 from steadytune.rendering.tables import make_table
 from steadytune.results.loading import load_results
+from steadytune.results.two_way import two_way_scores
 
 THREE_WAY = ("mnli", "snli")
 
@@ -70,3 +71,12 @@ def test_the_best_method_is_marked_only_among_complete_ones(tmp_path):
     result = table(grid, tmp_path, seeds=(0.7, 0.8, float("nan")))
     assert printed(result)["snli"][2] == "75.0 ± 7.1 (2/3)"
     assert not any(getattr(value, "best", False) for row in result.blocks[0].rows for value in row)
+
+
+def test_it_is_of_the_table_that_was_gathered_and_not_of_an_older_file(tmp_path):
+    grid = Grid(methods=("vanilla",), tasks=("mnli",), transfer={"mnli": ("hans",)})
+    folder = grid.write(tmp_path)
+    gathered = pd.read_parquet(folder / "metrics.parquet")
+    gathered.loc[gathered["metric"] == "accuracy", "value"] = 0.9
+    found = two_way_scores(load_results(folder, grid.suite, gathered))
+    assert {point for score in found.values() for point in score.points.values()} == {90.0}

@@ -23,14 +23,15 @@ class Checked:
         self._changed = forget
         self._found: dict[str, Any] = {} if forget else _read(path)
 
-    def find(self, name: str, paths: Sequence[Path], compute: Callable[[], str] | None) -> str | None:
+    def find(self, name: str, paths: Sequence[Path], compute: Callable[[], str] | None, code: str = "") -> str | None:
         """What `compute` says of `paths`, at once if it has said so of the same files before.
 
-        None if it has not and there is no `compute`.
+        None if it has not and there is no `compute`. `code`: a digest of what `compute` runs, if other code would say
+        something else of the same files.
         """
-        signature = " ".join(map(_signature, paths))
+        signature = " ".join([*map(_signature, paths), *filter(None, [code])])
         known = self._found.get(name)
-        if isinstance(known, list) and known[:1] == [signature] and isinstance(known[-1], str):
+        if isinstance(known, list) and len(known) == 2 and known[0] == signature and isinstance(known[1], str):
             return known[1]
         if compute is None:
             return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steadytune.cells.checked import Checked
+from steadytune.cells.fingerprint import code_digest
 from steadytune.cells.gold import StagedGold
 from steadytune.cells.record import BESIDE, damaged_file, read_record
 from steadytune.cells.wanted import Cause, Wanted
@@ -37,6 +38,10 @@ from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
 
 State = Literal["fresh", "missing", "running", "stale", "quarantined"]
+
+SCORING_CODE = ("cells/recompute.py", "evaluation", "tasks/labels.py")
+READING_CODE = ("cells/gold.py", "cells/recompute.py", "tasks/data.py", "tasks/reading.py", "tasks/subsets.py")
+"""What computes scores again, and what reads gold labels: other code may find something else in the same files."""
 
 NEW = " is new"
 ASIDE = {"quarantined": f"{RECORD}.quarantined", "stale": f"{RECORD}.stale"}
@@ -194,7 +199,8 @@ class _Judge:
 
             return refuted(read_record(path), folder, spec)
 
-        return self.checked.find(f"{cell} scores", [path, folder / BESIDE[0]], compute if self.scores else None)
+        paths = [path, folder / BESIDE[0]]
+        return self.checked.find(f"{cell} scores", paths, compute if self.scores else None, code_digest(SCORING_CODE))
 
     def _foreign(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
         """Which predictions are not of the staged examples, whose files are what the record says."""
@@ -204,7 +210,8 @@ class _Judge:
 
             return foreign(folder, spec, self.gold)
 
-        return self.checked.find(f"{cell} gold", [path, folder / BESIDE[0]], compute if self.scores else None)
+        paths = [path, folder / BESIDE[0]]
+        return self.checked.find(f"{cell} gold", paths, compute if self.scores else None, code_digest(READING_CODE))
 
     def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
         """The digest of a staged folder, or why it is no input that a cell could be compared by."""

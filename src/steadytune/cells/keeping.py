@@ -10,9 +10,10 @@ from safetensors.torch import load_model, save_file, save_model
 
 from steadytune.cells.inputs import selected_layer
 from steadytune.cells.material import Material
+from steadytune.cells.record import read_record
 from steadytune.encoders.encoder import Encoder
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path, read_json, safetensors_errors
+from steadytune.files import atomic_path, plain, safetensors_errors
 from steadytune.layout import model_path, record_path
 from steadytune.methods.base import Composition, Setup
 from steadytune.streams import Streams, cell_seed
@@ -63,9 +64,9 @@ def best_cell(suite: Suite, cells: Iterable[Cell]) -> Cell | None:
     scores = {}
     for cell in cells:
         with suppress(SteadyTuneError):
-            record = read_json(record_path(suite, cell))
-            if record["status"] == "ok" and record["spec"] == suite.spec(cell).to_dict():
-                scores[cell] = development_score(record)
+            record = read_record(record_path(suite, cell))
+            if record.status == "ok" and record.spec == suite.spec(cell).to_dict():
+                scores[cell] = development_score(plain(record))
     return max(scores, key=lambda cell: scores[cell], default=None)
 
 

@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
@@ -30,7 +30,9 @@ POLL_SECONDS = 0.5
 def visible_gpus() -> list[str]:
     """UUIDs of the GPUs that this process may use, without torch: those of nvidia-smi, narrowed as CUDA would.
 
-    Empty where there is no NVIDIA driver, and on a node where a scheduler hides them.
+    Numbers in CUDA_VISIBLE_DEVICES are nvidia-smi's, which are CUDA's if CUDA_DEVICE_ORDER is PCI_BUS_ID or all GPUs
+    are alike; a name may be cut short, and what follows an unknown one is hidden. A part of a GPU (MIG) is taken as it
+    is named. Empty where there is no NVIDIA driver, and on a node where a scheduler hides the GPUs.
     """
     if not shutil.which("nvidia-smi"):
         return []
@@ -42,8 +44,15 @@ def visible_gpus() -> list[str]:
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         return list(by_index.values())
-    names = [by_index.get(name.strip(), name.strip()) for name in wanted.split(",") if name.strip()]
-    return [name for name in names if name in by_index.values()]
+    return list(dict.fromkeys(takewhile(bool, (_device(name.strip(), by_index) for name in wanted.split(",")))))
+
+
+def _device(name: str, by_index: Mapping[str, str]) -> str:
+    """The GPU that an entry of CUDA_VISIBLE_DEVICES means, or the part of one; empty if there is none."""
+    if name.startswith("MIG-"):
+        return name
+    found = [uuid for uuid in by_index.values() if name.startswith("GPU-") and uuid.startswith(name)]
+    return by_index.get(name, found[0] if len(found) == 1 else "")
 
 
 def slots_per_gpu() -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from steadytune.cells.gold import StagedGold
 from steadytune.cells.record import Evaluation, Record
 from steadytune.errors import SteadyTuneError
-from steadytune.evaluation.formulas import METRICS, TEXT_METRICS
+from steadytune.evaluation.formulas import METRICS, PROBABILITY_METRICS, TEXT_METRICS
 from steadytune.evaluation.metrics import majority_rate, majority_value
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.evaluation.transfer import TWO_WAY_METRIC, Alignment, align, read_two_ways
@@ -29,7 +29,8 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
     spec: that of the record's cell, of the same tasks.
     """
     path = folder / PREDICTIONS
-    if record.status in ("ok", "degenerate") and {e.set for e in record.evaluations} < {spec.task, *spec.transfer}:
+    told = {e.set for e in record.evaluations if e.kind != "held_out"}
+    if record.status in ("ok", "degenerate") and not {spec.task, *spec.transfer} <= told:
         return f"{folder}: the record lacks evaluation sets"
     try:
         columns = _columns(path)
@@ -116,6 +117,8 @@ def _aligned(
 
 
 def _score(name: str, aligned: Alignment) -> float:
+    if name in PROBABILITY_METRICS:
+        return PROBABILITY_METRICS[name](aligned.scores, aligned.gold)
     answers = aligned.scores.argmax(axis=1) if aligned.labels else aligned.scores[:, 0]
     return (_matthews if name == "matthews" else METRICS[name])(answers, aligned.gold)
 

@@ -69,6 +69,8 @@ def write_recorded(suite: Suite, folder: Path) -> int:
             studies.setdefault(encoder, {})[task] = read_json(path)
     if studies:
         write_sealed(folder / VARIABILITY, studies)
+    else:
+        (folder / VARIABILITY).unlink(missing_ok=True)
     return len(cells)
 
 
@@ -166,7 +168,10 @@ def _apart(path: Path, cells: set[str]) -> dict[str, "pa.Table"]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    joined = pq.read_table(path, filters=pc.field("cell").isin(pa.array(sorted(cells), pa.string())))
+    try:
+        joined = pq.read_table(path, filters=pc.field("cell").isin(pa.array(sorted(cells), pa.string())))
+    except (OSError, pa.ArrowException) as error:
+        raise SteadyTuneError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
     joined = joined.sort_by([("cell", "ascending"), ("evaluation_set", "ascending"), ("row", "ascending")])
     names, joined = joined["cell"].to_numpy(), joined.drop_columns("cell")
     starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()] if len(names) else []

@@ -10,7 +10,6 @@ Agreement is a ladder, and the first rung that holds is the verdict:
 """
 
 import filecmp
-import json
 import math
 import random
 from collections.abc import Iterator
@@ -128,6 +127,7 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path, weights: Path | None =
     if damage := damaged_file(record, recorded / str(cell)):
         raise SteadyTuneError(damage)
     spec = suite.spec(cell)
+    others = _others(recorded, cell)
     # Of other settings it may have other sets: the verdict names those.
     if record.spec == spec.to_dict() and (wrong := refuted(record, recorded / str(cell), spec)):
         raise SteadyTuneError(wrong)
@@ -136,7 +136,7 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path, weights: Path | None =
         then = read_record(recorded / str(parent) / RECORD)
         run_cell(suite, parent, weights=verification_folder(suite, parent) / MODEL, verified=then)
     run_cell(suite, cell, verified=record, weights=weights)
-    return compare(recorded / str(cell), verification_folder(suite, cell), _others(recorded, cell))
+    return compare(recorded / str(cell), verification_folder(suite, cell), others)
 
 
 def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
@@ -259,11 +259,14 @@ def _spread(values: list[float | None], others: list[float]) -> tuple[Level, str
 
 
 def _others(recorded: Path, cell: Cell) -> list[float]:
-    """The headline metric of every recorded seed of a cell's encoder, method and task."""
+    """The headline metric of every recorded seed of a cell's encoder, method and task.
+
+    Raises:
+        SteadyTuneError: a damaged record among them.
+    """
     found = []
     for path in sorted((recorded / str(cell)).parent.glob(f"seed-*/{RECORD}")):
-        evaluations = json.loads(path.read_text(encoding="utf-8"))["evaluations"]
-        found += [e["metrics"][e["headline"]] for e in evaluations if e["kind"] == "in_domain"]
+        found.append(_headline(read_record(path)))
     return [value for value in found if value is not None]
 
 

@@ -101,10 +101,10 @@ def compare(
     """
     runs = PairedRuns(suite, results, PRIMARY)
     there = [question for question in questions if not is_unplanned(question, runs)]
-    judge = Judge(
+    judging = Judge(
         suite,
         Counter(question.family for question in there),
         {judged.id: judged.looks for judged in earlier},
         (examples or Examples(suite, results.folder)) if views else None,
     )
-    return tuple(judge(there, dict.fromkeys((question.id for question in there), runs), detailed=views))
+    return tuple(judging(there, dict.fromkeys((question.id for question in there), runs), detailed=views))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from steadytune.evaluation.formulas import PROBABILITY_METRICS
 from steadytune.evaluation.transfer import align, headline_metric
 from steadytune.layout import predictions_path
 from steadytune.results.churn import churn
@@ -34,13 +35,15 @@ def resampled_metric(metric: str, predictions: np.ndarray, gold: np.ndarray, cou
 
     Args:
         metric: of `evaluation.formulas`, not of texts.
-        predictions: (examples,), classes or numbers.
+        predictions: (examples,), classes or numbers; of AUROC (examples, C), probabilities.
         gold: (examples,), the same.
         counts: (resamples, examples).
     """
     if metric in ("pearson", "spearman", "pearson_spearman"):
         names = ("pearson", "spearman") if metric == "pearson_spearman" else (metric,)
         return np.mean([_correlation(name, predictions, gold, counts) for name in names], axis=0)
+    if metric == "auroc":
+        return _auroc(predictions, gold, counts)
     hits = counts @ (predictions == gold) / len(gold)
     if metric == "accuracy":
         return hits
@@ -146,8 +149,11 @@ class Examples:
         logits = np.stack([found[f"logit_{i}"] for i in range(source.num_labels)], axis=1).astype(np.float64)
         gold = found["label"].astype(np.float64 if source.regression else np.int64)
         aligned = align(source, target, logits, gold, self.suite.spec(cell).protocol.collapse)
+        metric = headline_metric(source, target)
         predictions = aligned.scores[:, 0] if source.regression else aligned.scores.argmax(axis=1)
-        return resampled_metric(headline_metric(source, target), predictions, aligned.gold, resampled_counts(len(gold)))
+        if metric in PROBABILITY_METRICS:
+            predictions = aligned.scores
+        return resampled_metric(metric, predictions, aligned.gold, resampled_counts(len(gold)))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -164,6 +170,22 @@ def _matthews(said: np.ndarray, true: np.ndarray, both: np.ndarray) -> np.ndarra
     n = true.sum(axis=1)
     scale = np.sqrt((n**2 - (said**2).sum(axis=1)) * (n**2 - (true**2).sum(axis=1)))
     return _share(both.sum(axis=1) * n - (said * true).sum(axis=1), scale)
+
+
+def _auroc(scores: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Of two classes the second's, else the mean over classes, of those with examples and counterexamples drawn."""
+    areas = []
+    for name in [1] if scores.shape[1] == 2 else range(scores.shape[1]):
+        of_class = gold == name
+        ranks = _ranks(scores[:, name], counts)
+        inside, outside = (counts[:, which].sum(axis=1, dtype=np.float64) for which in (of_class, ~of_class))
+        # The ranks of the class among itself add up to the half of its square: what is left are pairs in order.
+        pairs = (counts[:, of_class] * ranks[:, of_class]).sum(axis=1) - inside**2 / 2
+        defined = inside * outside > 0
+        areas.append(np.divide(pairs, inside * outside, out=np.full(len(counts), np.nan), where=defined))
+    told = np.isfinite(areas)
+    total = np.where(told, areas, 0).sum(axis=0)
+    return np.divide(total, told.sum(axis=0), out=np.full(len(counts), 0.5), where=told.any(axis=0))
 
 
 def _correlation(name: str, predictions: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:

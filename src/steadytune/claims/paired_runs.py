@@ -167,7 +167,7 @@ class PairedRuns:
             "ends": self._ends(claim, strata),
             "missing": tuple(str(record_path(self.suite, cell)) for cell in waited if self._absent(cell)),
             "outside": tuple(map(str, outside)),
-            "cost": len(cells) + len(outside),
+            "cost": len(waited) + len(outside),
         }
         if outside:
             return Evidence(**facts, lack=f"{len(outside)} of its {facts['cost']} cells are not in this suite")

@@ -72,10 +72,10 @@ def judge(
     claims = suite_claims(suite)
     sizes = family_sizes(suite, claims)
     looks = {judged.id: judged.looks for judged in earlier}
-    judge = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if views else None)
+    judging = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if views else None)
     runs = PairedRuns(suite, results, PRIMARY)
     every = dict.fromkeys((claim.id for claim in claims), runs)
-    primary = {judged.id: judged for judged in judge(claims, every, detailed=views)}
+    primary = {judged.id: judged for judged in judging(claims, every, detailed=views)}
     if not views:
         return tuple(primary.values())
     others: dict[str, dict[str, Sensitivity]] = {claim.id: {} for claim in claims}
@@ -87,7 +87,7 @@ def judge(
             # An interim p-value has one test alone.
             found -= {judged.id for judged in primary.values() if judged.interim}
         touched = {claim.id: other for claim in claims if claim.id in found and other.touches(claim)}
-        for judged in judge(claims, {claim.id: touched.get(claim.id, runs) for claim in claims}) if touched else ():
+        for judged in judging(claims, {claim.id: touched.get(claim.id, runs) for claim in claims}) if touched else ():
             told = analysis.test != "over examples" or (judged.finding and judged.finding.interval_examples)
             if judged.id in touched and told:
                 survives = judged.verdict == primary[judged.id].verdict

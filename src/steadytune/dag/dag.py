@@ -29,6 +29,11 @@ from steadytune.suite.loading import DEFAULT_SUITE, find_suite, load_suite
 from steadytune.suite.suite import Suite
 
 
+def in_command(path: str) -> str:
+    """A path as Snakemake's shell commands take it: quoted, and with braces that it does not take for a wildcard's."""
+    return shlex.quote(path).replace("{", "{{").replace("}", "}}")
+
+
 class Dag(Targets):
     """A suite as the Snakefile sees it."""
 
@@ -36,7 +41,7 @@ class Dag(Targets):
         super().__init__(suite)
         self.file = str(suite.path)
         # For commands that are put together before Snakemake fills in their braces.
-        self.quoted_file = shlex.quote(self.file).replace("{", "{{").replace("}", "}}")
+        self.quoted_file = in_command(self.file)
         self.lock = suite_lock(suite)
         self._receipts: dict[tuple[str, ...], list[str]] = {}
 

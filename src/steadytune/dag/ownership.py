@@ -18,7 +18,8 @@ def check_alone(suite: Suite) -> None:
     """
     for folder in (suite.path.parent, Path("config")):
         for other in sorted(folder.glob("*.y*ml")):
-            if _is_another(suite, other):
+            # Editors leave links to nothing beside what is open.
+            if other.is_file() and _is_another(suite, other):
                 raise _refusal(suite, f"{other} has the same name, and so the same results")
     check_owner(suite)
 

@@ -42,9 +42,11 @@ SOURCES: Mapping[Stage, Stages] = {
 }
 """The products that each is made from, besides records."""
 
-MEASURING_CODE = ("encoders", "layers", "methods/support", "streams.py", "tasks/data.py", "tasks/labels.py",
-                  "tasks/reading.py", "tasks/subsets.py")  # fmt: skip
-GATHERING_CODE = ("claims", "evaluation", "layers", "rendering", "results")
+MEASURING_CODE = ("cells/keeping.py", "cells/material.py", "encoders", "evaluation", "layers", "methods/support",
+                  "streams.py", "tasks/data.py", "tasks/labels.py", "tasks/parts.py", "tasks/reading.py",
+                  "tasks/subsets.py")  # fmt: skip
+GATHERING_CODE = ("claims", "evaluation", "layers", "rendering", "results", "suite/variants.py", "tasks/entries.py",
+                  "text.py")  # fmt: skip
 
 State = Literal["fresh", "missing", "damaged", "stale", "other code"]
 
@@ -245,7 +247,9 @@ def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Prod
     own_results(suite)
     products = products or Products(suite, as_recorded=as_recorded if name == "metrics" else None)
     product = products.all.get(name)
-    products.check(SOURCES["report"] if name == "notebook" else SOURCES.get(product.stage, ()) if product else ())
+    # The notebook reads what the report does.
+    stage = "report" if name == "notebook" else product.stage if product else None
+    products.check(SOURCES.get(stage, ()) if stage else ())
     if product is None or not product.files:
         yield
         return
@@ -257,9 +261,10 @@ def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Prod
 
 @cache
 def gathering_code() -> str:
-    """The SHA-256 of every file of the packages that gather, judge and render."""
+    """The SHA-256 of every file of the code that gathers, judges and renders."""
     found = hashlib.sha256()
-    paths = (path.relative_to(PACKAGE) for folder in GATHERING_CODE for path in (PACKAGE / folder).rglob("*"))
+    places = [PACKAGE / place for place in GATHERING_CODE]
+    paths = (path.relative_to(PACKAGE) for place in places for path in (place, *place.rglob("*")))
     # What Python and editors leave beside the code comes and goes, also as half a `.pyc` under another suffix.
     for path in sorted(path for path in paths if not any(part.startswith((".", "__pycache__")) for part in path.parts)):
         if (PACKAGE / path).is_file():

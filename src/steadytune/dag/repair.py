@@ -1,7 +1,7 @@
 """What `steadytune run` does before Snakemake: what cannot be believed goes out of the way, so that it is made again.
 
-Snakemake takes a file for whole, and compares settings only with notes that it keeps itself: results that were copied,
-or inputs that were staged by hand, have none. A dry run says what would be done.
+Snakemake assumes that an existing file is complete, and compares settings only with notes that it keeps itself: results
+that were copied, or inputs that were staged by hand, have none. A dry run says what would be done.
 """
 
 import logging
@@ -33,6 +33,9 @@ from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
 
+OUTDATED = f"{RECEIPT}.outdated"
+"""The name of an encoder's receipt, with its date, until the encoder has been trained again."""
+
 
 def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
     """Stage again what is damaged, or has another pin than the lock's.
@@ -50,22 +53,24 @@ def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
     check = InputCheck(suite, lock)
     for item in inventory(suite, lock):
         path = staged_folder(suite.file.store, item.kind, item.key) / RECEIPT
-        reason = check(item.kind, item.key) if path.exists() else ""
+        # Left by a run that ended before the encoder was trained again.
+        aside = path.with_name(OUTDATED)
+        reason = check(item.kind, item.key) if path.exists() else "outdated" if aside.exists() else ""
         if not reason:
             continue
         log.warning(
             "%s: %s: %s", item.where, reason, "to be trained again" if item.pretrained else "to be staged again"
         )
-        made = path.stat().st_mtime_ns
+        made = (path if path.exists() else aside).stat().st_mtime_ns
         if item.pretrained:
             trained[path] = made
         if dry:
             continue
-        if item.pretrained:
-            path.unlink()
-        else:
+        if not item.pretrained:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store)
             os.utime(path, ns=(made, made))
+        elif path.exists():
+            path.replace(aside)
     check.checked.save()
     return trained
 
@@ -136,7 +141,8 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
 def clear_leftovers(suite: Suite) -> None:
     """Remove what killed processes have left: temporary files, halves of bundles, checkpoints of cells with a record.
 
-    Whatever a live process may be writing stays: it holds the lock of its cell, or of its folder of the store.
+    What a live process is writing stays: it holds the lock of its cell, or of its folder of the store. Tables, figures
+    and pages are written under no lock, by Snakemake's jobs, none of which is running now.
     """
     results, store, freed = results_folder(suite), suite.file.store, 0
     found = [(path, running_path(suite, _cell_of(path.relative_to(results)))) for path in leftovers(results)]
@@ -164,4 +170,5 @@ def clear_leftovers(suite: Suite) -> None:
 def _cell_of(path: Path) -> str:
     """The cell to which a temporary file below the results belongs, as far as its place says."""
     place, *parts = path.parent.parts or ("",)
-    return "/".join([*parts, path.name[1:].partition(".")[0]] if place == "checkpoints" else parts)
+    named = place in ("checkpoints", "handover")
+    return "/".join([*parts, path.name[1:].partition(".")[0]] if named else parts)

@@ -11,7 +11,7 @@ from pathlib import Path
 from steadytune.dag import repair
 from steadytune.dag.ownership import own_results
 from steadytune.dag.supervision import supervise
-from steadytune.layout import SOURCE, project_file, store_lock_path
+from steadytune.layout import SOURCE, first_on_path, project_file, store_lock_path
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
 
@@ -24,7 +24,6 @@ LOCKS = STATE / "locks"
 LOCK = STATE / "steadytune.lock"
 # Shared by every Snakemake that was started by hand, which may be during a run.
 BY_HAND = STATE / "by-hand.lock"
-DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 INPUTS = "inputs"
 """The store's lock that a run holds while it brings what is not staged yet."""
 BRINGING = ("stage_dataset", "stage_encoder", "pretrain")
@@ -51,8 +50,8 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
     command += ["--cores", cores]
     environment = os.environ | {
         # Jobs call `python`, which has to be this one, in an activated environment or not.
-        "PATH": _first(str(Path(sys.executable).parent), "PATH"),
-        "PYTHONPATH": _first(str(SOURCE), "PYTHONPATH"),
+        "PATH": first_on_path(Path(sys.executable).parent, "PATH"),
+        "PYTHONPATH": first_on_path(SOURCE, "PYTHONPATH"),
         HELD: "1",
     }
     with hold(LOCK, said="another run works in this folder; waiting for its end") as lock:
@@ -60,23 +59,61 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
                 subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
-            dry = bool(DRY_RUN.intersection(arguments))
-            if not dry:
-                own_results(suite)
-            for receipt, made in repair.restage(suite, dry=dry).items():
-                if not dry:
-                    subprocess.run([*command, "--", str(receipt)], env=environment, check=True)
-                    os.utime(receipt, ns=(made, made))
-            repair.set_aside(suite, arguments, code=stale, dry=dry)
-            if not dry:
-                repair.clear_leftovers(suite)
-        status, stopped = _bring_inputs(suite, command, arguments, environment, lock)
+            dry = _is_dry(arguments)
+            status, stopped = _repair(suite, command, arguments, environment, lock, stale=stale, dry=dry)
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
-        if not stopped:
+        if not dry and not status:
+            # What cannot be staged fails again below, where Snakemake goes on with the rest.
+            status, stopped = _bring_inputs(suite, command, arguments, environment, lock)
+            status = status if stopped else 0
+        if not status:
             status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:
         log.info("stopped; `steadytune run %s` resumes", shlex.quote(str(suite.path)))
     return status
+
+
+def _is_dry(arguments: Sequence[str]) -> bool:
+    """Whether Snakemake would only say what it would do, or refuse its arguments."""
+    if not any(argument.startswith("-") for argument in arguments):
+        return False
+    # The import takes seconds.
+    from snakemake.cli import get_argument_parser
+    from snakemake.exceptions import CliException
+
+    try:
+        return get_argument_parser().parse_known_args(arguments)[0].dryrun
+    except CliException:
+        return True
+
+
+def _repair(
+    suite: Suite,
+    command: Sequence[str],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    lock: int,
+    *,
+    stale: bool,
+    dry: bool,
+) -> tuple[int, bool]:
+    """Get what cannot be believed out of the way, and encoders trained again first; the first failure of `supervise`.
+
+    `dry`: only say what would be done.
+    """
+    if dry:
+        repair.restage(suite, dry=True)
+        repair.set_aside(suite, arguments, code=stale, dry=True)
+        return 0, False
+    own_results(suite)
+    for receipt, made in repair.restage(suite).items():
+        status, stopped = supervise([*command, "--", str(receipt)], environment, lock)
+        if status:
+            return status, stopped
+        os.utime(receipt, ns=(made, made))
+    repair.set_aside(suite, arguments, code=stale)
+    repair.clear_leftovers(suite)
+    return 0, False
 
 
 def _bring_inputs(
@@ -87,7 +124,7 @@ def _bring_inputs(
     If a job ends early, Snakemake deletes what it was to make: waiting inside a job for another run would take away
     what that run has made meanwhile.
     """
-    if DRY_RUN.intersection(arguments) or not repair.unstaged(suite):
+    if not repair.unstaged(suite):
         return 0, False
     with hold(store_lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
         if not repair.unstaged(suite):
@@ -104,8 +141,3 @@ def share_folder() -> None:
     """
     if HELD not in os.environ:
         take(BY_HAND, shared=True)
-
-
-def _first(folder: str, variable: str) -> str:
-    """A path variable with `folder` before what it holds."""
-    return os.pathsep.join(filter(None, (folder, os.environ.get(variable))))

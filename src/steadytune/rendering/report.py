@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
-from steadytune.layout import SOURCE, project_file
+from steadytune.layout import SOURCE, first_on_path, project_file
 from steadytune.rendering.figures import draw
 from steadytune.rendering.formats import write_table
 from steadytune.rendering.page import contents
@@ -109,7 +109,7 @@ def _execute(node: "NotebookNode", notebook: Path) -> None:
     from nbclient.exceptions import CellExecutionError
 
     with tempfile.TemporaryDirectory() as private:
-        path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
+        path = first_on_path(SOURCE, "PYTHONPATH")
         # A kernel specification installed elsewhere under the same name would start another interpreter.
         specifications = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
         # Sockets in a private folder, not TCP ports, which other users of the machine could connect to.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
-from steadytune.layout import metrics_path, results_folder
+from steadytune.layout import metrics_path, record_path, results_folder
 from steadytune.results.description import Description, describe
-from steadytune.results.model import Examples, Key, Results, ordered, to_float
+from steadytune.results.model import Accuracies, Examples, Key, Results, ordered, to_float
 from steadytune.results.scores import Score
 from steadytune.results.variability import load_variability
 from steadytune.suite.suite import Suite
@@ -43,17 +43,18 @@ COLUMNS = (
 def load_or_empty(suite: Suite, found: "list[CellStatus] | None" = None) -> Results:
     """A suite's results; empty ones if it has no record.
 
-    If records have not been collected, have changed since, or the table is damaged, they are gathered; what is written
-    stays as it is.
+    If records have not been collected, have changed since, or the table is damaged or gone, they are gathered; what is
+    written stays as it is.
 
     `found`: the statuses of the cells, `scores` among them, if they are known already.
     """
     from steadytune.results.collect import gather, is_current
 
-    if metrics_path(suite).exists():
-        rows = None if is_current(suite, found) else gather(suite, found)
-        return load_results(results_folder(suite), describe(suite), rows)
-    return empty_results(suite)
+    collected = metrics_path(suite).exists()
+    if not collected and not any(record_path(suite, cell).exists() for cell in suite.cells):
+        return empty_results(suite)
+    rows = None if collected and is_current(suite, found) else gather(suite, found)
+    return load_results(results_folder(suite), describe(suite), rows)
 
 
 def empty_results(suite: Suite) -> Results:
@@ -72,7 +73,10 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
     Raises:
         SteadyTuneError: `metrics.parquet` is absent, lacks a column, or states one score twice.
     """
-    path = metrics_path(folder)
+    # Imports numpy.
+    from steadytune.evaluation.transfer import TWO_WAY_METRIC
+
+    path, wanted = metrics_path(folder), ("accuracy", TWO_WAY_METRIC)
     rows = _rows(_read_metrics(path) if table is None else table)
     stale: dict[tuple[str, str, str, int], str] = {}
     cells: dict[Key, dict[int, str]] = {}
@@ -80,6 +84,8 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
     values: dict[tuple[str, str, str, str], dict[int, float]] = {}
     held_out: dict[tuple[str, str, str, str], dict[int, float]] = {}
     described: dict[tuple[str, str], tuple[str, float]] = {}
+    described_held_out: dict[tuple[str, str], tuple[str, float]] = {}
+    accuracies: Accuracies = {}
     examples: dict[Key, Examples] = {}
     for row in rows:
         cell = (row["encoder"], row["method"], row["task"])
@@ -88,22 +94,26 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
         seconds.setdefault((*cell, seed), to_float(row["seconds"]))
         if row["stale"]:
             stale[*cell, seed] = row["stale"]
+        is_held_out, place = row["kind"] == "held_out", (*cell, row["evaluation_set"])
+        value, majority = to_float(row["value"]), to_float(row["majority"])
+        if row["metric"] in wanted and not is_held_out and math.isfinite(value):
+            accuracies.setdefault(place, {}).setdefault(row["metric"], {})[seed] = value, majority
         if not row["headline"]:
             continue
-        of_set = (held_out if row["kind"] == "held_out" else values).setdefault((*cell, row["evaluation_set"]), {})
+        of_set = (held_out if is_held_out else values).setdefault(place, {})
         if seed in of_set:
             raise SteadyTuneError(
                 f"{path}: two headline rows for {'/'.join(cell)}/seed-{seed} on {row['evaluation_set']}, expected one"
             )
-        of_set[seed] = to_float(row["value"])
-        if row["kind"] != "held_out" and math.isfinite(to_float(row["n"])):
+        of_set[seed] = value
+        if not is_held_out and math.isfinite(to_float(row["n"])):
             measured_on = row["encoder"], row["task"], row["evaluation_set"]
             examples[measured_on] = Examples(*(int(row[name]) for name in COUNTS))
-        majority = to_float(row["majority"])
-        known = described.setdefault((row["task"], row["evaluation_set"]), (row["metric"], majority))
+        of_sets = described_held_out if is_held_out else described
+        known = of_sets.setdefault((row["task"], row["evaluation_set"]), (row["metric"], majority))
         # A cell that never ran cannot know the majority rate, so the first that does speaks for the set.
         if math.isnan(known[1]):
-            described[row["task"], row["evaluation_set"]] = (known[0], majority)
+            of_sets[row["task"], row["evaluation_set"]] = (known[0], majority)
     encoders = ordered(suite.encoders, {cell[0] for cell in cells})
     tasks = ordered(suite.tasks, {cell[2] for cell in cells})
     measured = tasks if suite.measured_tasks is None else suite.measured_tasks
@@ -113,12 +123,13 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
         cells={cell: dict(sorted(seeds.items())) for cell, seeds in sorted(cells.items())},
         seconds=seconds,
         scores=_scores(cells, values, described, stale),
-        held_out={key[:3]: score for key, score in _scores(cells, held_out, described, stale).items()},
+        held_out={key[:3]: score for key, score in _scores(cells, held_out, described_held_out, stale).items()},
         encoders=encoders,
         methods=ordered(suite.methods, {cell[1] for cell in cells}),
         tasks=tasks,
         examples=examples,
         stale=stale,
+        accuracies=accuracies,
         variability=tuple(
             found
             for found in load_variability(folder, encoders, measured)

@@ -20,6 +20,8 @@ from steadytune.suite.cell import Cell
 
 Key = tuple[str, str, str]
 """(encoder, method, task)."""
+Accuracies = dict[tuple[str, str, str, str], dict[str, dict[int, tuple[float, float]]]]
+"""(encoder, method, task, evaluation set) -> `accuracy`, or that on two labels -> seed -> value and the majority's."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Results:
     """(encoder, method, task) -> how many variants it was chosen among."""
     stale: dict[tuple[str, str, str, int], str] = field(default_factory=dict, repr=False)
     """(encoder, method, task, seed) -> why its scores, which are shown, are not fresh."""
+    accuracies: Accuracies = field(default_factory=dict, repr=False)
+    """Of every variant, whatever the headline metric is, where they are finite."""
     rule: str = ""
     """How it was chosen."""
 

@@ -1,9 +1,5 @@
 """Scores read as entailment or not: those on two labels, collapsed from three where there were three."""
 
-import math
-
-from steadytune.layout import metrics_path
-from steadytune.results.loading import rows_of
 from steadytune.results.model import Results
 from steadytune.results.scores import Score
 
@@ -15,12 +11,12 @@ def two_way_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
     """
     from steadytune.evaluation.transfer import TWO_WAY_METRIC
 
-    accuracies: dict[tuple[str, str, str, str], dict[str, dict[int, tuple[float, float]]]] = {}
-    for key, row in rows_of(results, metrics_path(results.folder)):
-        if row["metric"] in ("accuracy", TWO_WAY_METRIC) and row["kind"] != "held_out" and math.isfinite(row["value"]):
-            by_metric = accuracies.setdefault((*key, row["evaluation_set"]), {})
-            by_metric.setdefault(row["metric"], {})[int(row["seed"])] = row["value"], row["majority"]
-    found = {place: by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"] for place, by_metric in accuracies.items()}
+    found: dict[tuple[str, str, str, str], dict[int, tuple[float, float]]] = {}
+    for (encoder, variant, task, name), by_metric in results.accuracies.items():
+        for seed, value in (by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"]).items():
+            method = results.method_of(encoder, variant, task, seed)
+            if (encoder, method, task) in results.cells:
+                found.setdefault((encoder, method or "", task, name), {})[seed] = value
     majorities = {(e, task, name): next(iter(seeds.values()))[1] for (e, _, task, name), seeds in found.items()}
     return {
         (encoder, method, task, name): Score.in_points(

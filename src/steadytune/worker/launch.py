@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from steadytune.layout import SOURCE
+from steadytune.layout import SOURCE, first_on_path
 from steadytune.worker.request import ADDRESS
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def start_worker() -> subprocess.Popen | None:
 
 
 def _start(listener: socket.socket) -> subprocess.Popen:
-    path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
+    path = first_on_path(SOURCE, "PYTHONPATH")
     # The end of this pipe that stays open here closes with this process, however it ends; the worker notices.
     watched, _kept = os.pipe()
     try:
