@@ -313,3 +313,14 @@ def test_cells_of_a_large_suite_are_listed_beside_the_page(tmp_path: Path, monke
     rows = list(csv.DictReader((tmp_path / "cells.csv").read_text().splitlines()))
     assert [(row["name"], row["status"]) for row in rows[:1]] == [("mini/vanilla/mini-rte/seed-0", "ok")]
     assert len(rows) == 8
+
+
+def test_a_list_of_unfinished_cells_that_is_cut_says_how_many_there_are(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("steadytune.rendering.page.MOST_CELLS", 3)
+    statuses = {("mini", "hype-n", "mini-rte", seed): "diverged" for seed in range(5)}
+    grid = Grid(seeds=5, statuses=statuses)
+    build_report(load_results(grid.write(tmp_path), grid.suite), tmp_path / "report.html")
+    section = (tmp_path / "report.html").read_text().partition("Cells that did not end ok")[2]
+    assert "<summary>5 of 10</summary>" in section
+    assert "Only the first 3 are listed here" in section
+    assert section.partition("</details>")[0].count('"status-diverged"') == 3

@@ -38,7 +38,7 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSection:
     """A section with what it shows."""
 
     key: str
@@ -47,11 +47,6 @@ class Shown:
     tables_and_figures: tuple[Table | Plot, ...]
     listings: tuple[Listing, ...]
 
-    @property
-    def anchor(self) -> str:
-        """What links to it name."""
-        return self.key
-
 
 def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
     """Everything that the report shows of a suite, by the names that its template knows; drawn: as `figure_of`."""
@@ -59,7 +54,7 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
     sentences, tally, claims = summary.sentences(results), verdicts.tally(results), verdicts.by_source(results)
     sizes = ((results.encoders, "encoder"), (results.methods, "method"), (results.tasks, "task"))
     grid = [*(counted(len(names), word) for names, word in sizes), counted(len(results.seeds), "seed")]
-    cells = sum(map(len, results.cells.values()))
+    cells, unfinished = sum(map(len, results.cells.values())), provenance.unfinished(results)
     shown = [_shown(section, results, drawn) for section in SECTIONS]
     own = {"short", "reading", "again", *(["claims"] if claims else [])}
     used = {
@@ -76,7 +71,8 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
         "claims": claims,
         "shared": [note for note in (*SHARED, *results.suite.notes) if note in used],
         "gaps": provenance.gaps(results),
-        "unfinished": provenance.unfinished(results)[:MOST_CELLS],
+        "unfinished": unfinished[:MOST_CELLS],
+        "unfinished_count": len(unfinished),
         "commands": provenance.commands(results),
         "cells": groups,
         "cell_count": cells,
@@ -85,7 +81,7 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
     }
 
 
-def _shown(section: Section, results: Results, drawn: Path | None) -> Shown:
+def _shown(section: Section, results: Results, drawn: Path | None) -> ShownSection:
     """A section's tables and figures: those that every report has, and those that the suite names."""
     named = [*(f"table {name}" for name in results.suite.tables), *(f"figure {name}" for name in results.suite.figures)]
     if section.key == "further":
@@ -100,7 +96,7 @@ def _shown(section: Section, results: Results, drawn: Path | None) -> Shown:
         "inputs": provenance.inputs,
     }
     listing = listings[section.key](results) if section.key in listings else None
-    return Shown(
+    return ShownSection(
         section.key,
         section.title,
         section.text,
