@@ -62,7 +62,8 @@ def write_table(table: Table, stem: Path) -> list[Path]:
 def _md_entry(value: Value) -> str:
     if not isinstance(value, Entry) or not value.best:
         return markdown(str(value))
-    return f"**{markdown(value.main)}**{markdown(str(value).removeprefix(value.main))}"
+    rest = markdown(str(value).removeprefix(value.main))
+    return f"**{markdown(value.main)}**{f' {rest}' if rest else ''}"
 
 
 def markdown(text: str) -> str:
