@@ -13,7 +13,7 @@ from steadytune.rendering.formats import to_tex
 from steadytune.rendering.latex import PACKAGES, to_document
 from steadytune.rendering.macros import to_macros
 from steadytune.rendering.report import write_tables
-from steadytune.rendering.table import Block, Table
+from steadytune.rendering.table import Block, Entry, Table
 from steadytune.rendering.tables import TABLES
 from steadytune.results.loading import load_results
 
@@ -44,6 +44,25 @@ def test_the_document_has_every_table_and_package():
     text = to_document(["main", "hype-table-1"])
     assert re.findall(r"\\input\{tables/(.+?)\.tex\}", text) == ["main", "hype-table-1"]
     assert all(rf"\usepackage{{{name}}}" in text for name in PACKAGES)
+
+
+def test_a_character_that_pdflatex_cannot_set_is_shown_by_its_number():
+    text = to_tex(Table("t", "T", "", ("Claim",), (Block((("数 \N{GREEK SMALL LETTER SIGMA} Ω é e\u0301 \0",),)),)))
+    assert r"{[}U+6570] $\sigma$ $\Omega$ é é {[}U+0000]" in text
+
+
+@needs_latex
+def test_marks_greek_letters_and_all_of_unicode_compile(tmp_path):
+    every = [chr(code) for code in (*range(0x20, 0x530), *range(0x1E00, 0x2C00)) if chr(code).isprintable()]
+    rows = [("".join(every[start : start + 20]),) for start in range(0, len(every), 20)]
+    entries = [(Entry("61.2", spread="3.0", count="2/3†", best=True),), (Entry("61.2", count="†"),)]
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/t.tex").write_text(to_tex(Table("t", "T", "", ("a",), (Block((*entries, *rows)),))))
+    (tmp_path / "tables.tex").write_text(to_document(["t"]))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "invalid in math mode" not in done.stdout
 
 
 @pytest.fixture

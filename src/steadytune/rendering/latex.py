@@ -1,5 +1,6 @@
 """A table as LaTeX: booktabs, scaled down where it is wider than the line, and longtable for what fits no page."""
 
+import unicodedata
 from collections.abc import Iterable
 from math import ceil
 
@@ -27,14 +28,32 @@ _TEX = {
     "−": "$-$",
     "∞": r"$\infty$",
     "±": r"$\pm$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≈": r"$\approx$",
     "×": r"$\times$",
-    "ν": r"$\nu$",
     "–": "--",
     "·": r"$\cdot$",
     "→": r"$\to$",
     "√": r"$\surd$",
+    # Unlike what pdflatex makes of the character, it may stand in a formula.
+    "†": r"\dag{}",
 } | {character: f"\\{character}" for character in "_%&#$"}
 _TEX |= {"{": r"\{", "}": r"\}"}
+_GREEK = {
+    0x391: r"A B \Gamma \Delta E Z H \Theta I K \Lambda M N \Xi O \Pi P",
+    0x3A3: r"\Sigma T \Upsilon \Phi X \Psi \Omega",
+    0x3B1: r"\alpha \beta \gamma \delta \varepsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi o \pi \rho "
+    r"\varsigma \sigma \tau \upsilon \varphi \chi \psi \omega",
+}
+"""Letters in Unicode's order, by the code of the first."""
+_TEX |= {chr(first + at): f"${name}$" for first, names in _GREEK.items() for at, name in enumerate(names.split())}
+_PLAIN = frozenset(
+    character
+    for character in (*map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x17F))), *"\t\u2018\u2019“”—…‡•‰€™")
+    if character not in "«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲų"
+)
+"""What pdflatex sets as it is, with `PACKAGES` alone."""
 
 
 def to_document(names: Iterable[str]) -> str:
@@ -119,7 +138,13 @@ def tex(text: str) -> str:
 
 
 def _escaped(line: str) -> str:
-    return "".join(_TEX.get(character, character) for character in line)
+    return "".join(map(_character, unicodedata.normalize("NFC", line)))
+
+
+def _character(character: str) -> str:
+    """A character for pdflatex; of one that it cannot set, the number, as in `[U+4E2D]`."""
+    unknown = f"{{[}}U+{ord(character):04X}]"
+    return _TEX.get(character) or (character if character in _PLAIN else unknown)
 
 
 def _head(table: Table) -> list[str]:
