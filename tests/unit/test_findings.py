@@ -36,6 +36,14 @@ def test_the_contrary_of_a_claim_about_several_baselines_is_tested_as_often():
     assert difference(-below, -below, -below).p_against == 1
 
 
+def test_p_values_that_a_claim_does_not_have_are_undefined():
+    below = np.array([[-1.0, -1.2, -0.8, -1.1, -0.9, -1.3]])
+    bound = finding(NotWorse, below, below, statistic="not-worse")
+    assert np.isnan([bound.p_size, bound.p_worse]).all()
+    assert np.isfinite(bound.p_against)
+    assert np.isfinite([difference(below).p_size, difference(below).p_worse]).all()
+
+
 def test_effects_against_all_baselines_are_to_be_shown_together():
     # Missed by one of two with 0.1 each, by one of three with 0.2 / 3 each.
     assert [power.chance_of_each(count) for count in (1, 2, 3)] == pytest.approx([0.8, 0.9, 1 - 0.2 / 3])

@@ -79,11 +79,16 @@ def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own",
     ranges = [found.needs_range for found in each if found.needs_range]
     return replace(
         weakest,
-        **{name: min(1.0, len(each) * min(getattr(found, name) for found in each)) for name in AGAINST},
+        **{name: _smallest([getattr(found, name) for found in each]) for name in AGAINST},
         needs=_most([found.needs for found in each]),
         needs_range=(_most([low for low, _ in ranges]), _most([high for _, high in ranges])) if ranges else None,
         smallest_p=max(found.smallest_p for found in each),
     )
+
+
+def _smallest(p_values: Sequence[float]) -> float:
+    """The smallest p-value times their number, at most 1; NaN if the claim has no such test."""
+    return float(np.minimum(1.0, len(p_values) * np.min(p_values)))
 
 
 def _most(counts: Sequence[int | None]) -> int | None:
