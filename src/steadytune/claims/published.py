@@ -16,12 +16,6 @@ from steadytune.schema import read_yaml
 
 PUBLISHED = Path("published")
 SELECTIONS = ("lr", "lr+sigma", "lr+own", "dev", "copied", "unstated", "")
-AVERAGES = {
-    "AVG4": ("STS-B", "CoLA", "MRPC", "RTE"),
-    "AVG-large4": ("SST-2", "QNLI", "QQP", "MNLI"),
-    "AVG-ALL": ("CoLA", "STS-B", "MRPC", "RTE", "SST-2", "QNLI", "QQP", "MNLI-m", "MNLI-mm"),
-}
-"""What each printed average is the mean of."""
 
 
 @dataclass(frozen=True)
