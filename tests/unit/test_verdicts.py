@@ -660,6 +660,18 @@ def test_a_table_without_claims_says_so(world):
     assert table.lines == []
 
 
+def test_claims_that_no_suite_can_judge_promise_no_error_rate(world):
+    suite = world.build(Grid(), claim("never", unreachable="The data are not public."))
+    claims = judge(suite, load_or_empty(suite))
+    write_verdicts(results_folder(suite), Verdicts(suite.name, claims=claims))
+    table = make_table("claims", load_results(world.results, describe(suite)))
+    text = to_text(suite.name, claims)
+    assert "never: not evaluated" in text
+    assert not any("families" in said for said in (text, *table.notes))
+    assert all(table.notes)
+    assert text.splitlines()[1:3] == ["", "never: not evaluated"]
+
+
 def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
     suite, claims, _ = judged
     text = to_text(suite.name, claims)

@@ -32,9 +32,11 @@ def verdict_text(claim: Judged) -> str:
 
 
 def error_text(judged: Sequence[Judged]) -> str:
-    """The error that all families make together."""
+    """The error that all families make together; empty if the suite can judge no claim."""
     count = len({claim.family for claim in judged if claim.family_size})
     together = min(100, 5 * count)
+    if not count:
+        return ""
     if count == 1:
         return "Its one family falsely reproduces a claim with a chance of at most 5 %."
     return f"Each of {count} families falsely reproduces a claim with a chance of at most 5 %, together {together} %."
@@ -98,7 +100,7 @@ def to_text(suite: str, judged: Sequence[Judged]) -> str:
     """Every claim of a suite for the terminal."""
     if not judged:
         return f"{suite}: no claims; a suite names them under `claims`"
-    lines = [f"{suite}: {len(judged)} claims: {counts_text(judged)}", error_text(judged)]
+    lines = [f"{suite}: {len(judged)} claims: {counts_text(judged)}", *filter(None, [error_text(judged)])]
     for claim in judged:
         lines += ["", f"{claim.id}: {verdict_text(claim)}", *_wrapped(f"{claim.sentence} ({claim.where})")]
         lines += _wrapped(claim.reason)

@@ -24,7 +24,10 @@ NOTES = (
     "Inconclusive: neither. Interim: seeds are missing, and p is valid however often one looks. docs/claims.md has the "
     "rules.",
     "Effect: a difference in points, a ratio (×), or a share of draws (below 1), with the 95 % interval over other "
-    "seeds on the same tasks and the same evaluation examples; with examples: over other examples too.",
+    "seeds on the same tasks and the same evaluation examples: for a difference, the shifts that the sign-flip test "
+    "does not reject; it widens if tasks disagree. With examples: a t interval over other examples too, each task's "
+    "mean taken as fixed; it can be the narrower one. For a spread, interval and test differ and can disagree.",
+    "p: twice the one-sided p in the claimed direction, at most 1.",
     "Seeds: those that every side has a score for on every task; k of n: of n planned. Needed: seeds for a chance of "
     "80 %, or cells to run; unplanned: cells that this suite does not have.",
 )
@@ -51,7 +54,7 @@ def claims(results: Results) -> Table:
         columns=COLUMNS,
         blocks=tuple(blocks),
         align="wwlrrrrl",
-        notes=(*NOTES, error_text(judged), *views) if judged else (),
+        notes=(*NOTES, *filter(None, [error_text(judged)]), *views) if judged else (),
         data=tuple(map(_data, judged)),
     )
 
