@@ -19,7 +19,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.rendering import tables
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.report import write_tables
-from steadytune.rendering.table import Block, Table, number
+from steadytune.rendering.table import Block, Entry, Table, number
 from steadytune.rendering.tables import TABLES, make_table
 from steadytune.rendering.tables.registry import table
 from steadytune.rendering.web import to_page
@@ -77,6 +77,12 @@ def test_main_marks_ties_and_leaves_incomplete_methods_out_of_the_race(small, tm
     # On mini-rte lnsr lacks a seed, so the equal means of the other two win; its average is out for the same reason.
     # On mini-mrpc lnsr wins; the degenerate seed of hype-n has a score, so hype-n competes and loses.
     assert bold(made(small, tmp_path)) == {("vanilla", 1), ("hype-n", 1), ("lnsr", 2), ("vanilla", 3)}
+
+
+def test_bold_is_explained_as_the_highest_mean_of_a_block_if_there_are_several(small, tmp_path):
+    several = replace(small, name="several", encoders=("mini", "mini-random"))
+    said = [[note for note in made(grid, tmp_path).notes if note.startswith("Bold:")] for grid in (small, several)]
+    assert [["within a block" in note for note in notes] for notes in said] == [[False], [True]]
 
 
 def test_a_lone_method_is_not_best(tmp_path):
@@ -316,6 +322,13 @@ def test_markdown_escapes_what_would_be_markup():
     # Two variants in a row would otherwise strike the text between their tildes out.
     assert r"| hype-n\~lr=2e-05 | −1.0 |" in text
     assert r"| a\|b | \<1 |" in text
+
+
+def test_markdown_keeps_the_blank_between_a_bold_mean_and_its_deviation():
+    best = Entry("61.2", spread="3.0", count="2/3", best=True)
+    text = to_markdown(Table("t", "T", "", ("a", "b"), (Block((("x", best), ("y", Entry("60.0", best=True)))),)))
+    assert "| x | **61.2** ± 3.0 (2/3) |" in text
+    assert "| y | **60.0** |" in text
 
 
 HOSTILE = "# $(rm -rf) <script>&lt;\n\\end{table}"

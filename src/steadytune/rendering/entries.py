@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from steadytune.rendering.table import NOTHING, Entry, Line, number, rounded
+from steadytune.rendering.table import NOTHING, Block, Entry, Line, number, rounded
 from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT, Score, in_order
 from steadytune.suite.start import Start
@@ -20,13 +20,14 @@ NOT_FRESH = (
     "of records that are not fresh (other code, or inputs that are no longer staged); `steadytune status` says why, "
     "`steadytune run SUITE --stale` trains them again:"
 )
-BOLD = (
-    "Bold: highest mean as printed, among the methods with a score for every planned seed that have learned something; "
-    "equal means share it."
+BOLD, BOLD_IN_BLOCKS = (
+    f"Bold: highest mean as printed{where}, among the methods with a score for every planned seed that have learned "
+    "something; equal means share it."
+    for where in ("", " within a block")
 )
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
 
-SHARED = (SPREAD, MAJORITY, BOLD, COUNTS)
+SHARED = (SPREAD, MAJORITY, BOLD, BOLD_IN_BLOCKS, COUNTS)
 """Notes that many tables have: the report gives them once."""
 
 CUT_SHARE = 0.01
@@ -82,6 +83,11 @@ def leaders(means: dict[str, float]) -> set[str]:
     """Who has the highest mean as printed; nobody where fewer than two compete."""
     printed = {name: rounded(mean, 1) for name, mean in means.items() if math.isfinite(mean)}
     return {name for name, mean in printed.items() if mean == max(printed.values())} if len(printed) > 1 else set()
+
+
+def bold_note(blocks: Sequence[Block]) -> str:
+    """What bold means in a table whose rows compete with those of their block."""
+    return BOLD_IN_BLOCKS if len(blocks) > 1 else BOLD
 
 
 def plain_mean(values: list[float]) -> float:

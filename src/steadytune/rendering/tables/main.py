@@ -3,10 +3,10 @@
 import math
 
 from steadytune.rendering.entries import (
-    BOLD,
     MAJORITY,
     SPREAD,
     block_title,
+    bold_note,
     contenders,
     data_notes,
     leaders,
@@ -33,18 +33,20 @@ def main(results: Results) -> Table:
             data.append(numbers({"encoder": encoder, "method": method, "task": task}, score))
     about_data = data_notes(results, ((e, t, t) for e in results.encoders for t in results.tasks_of(e)))
     average = [("Average", "of tasks")] if len(tasks) > 1 else []
+    blocks = tuple(_main_block(results, encoder) for encoder in results.encoders)
     of = "Average: unweighted mean of the task means, over the tasks planned for every method of the encoder"
     shared = {encoder: results.shared_tasks(encoder) for encoder in results.encoders}
     if any(len(found) < len(tasks) for found in shared.values()):
         spelled = [f"{encoder}: {', '.join(found) or 'none'}" for encoder, found in shared.items()]
         of += f" ({'; '.join(spelled)})"
+    notes = [SPREAD, MAJORITY, bold_note(blocks), *([f"{of}."] if average else [])]
     return Table(
         name="main",
         title="Fine-tuning results",
         caption=scope(results, "evaluation split of each task"),
         columns=("Method", *((task, metric_name(results.metric(task))) for task in tasks), *average),
-        blocks=tuple(_main_block(results, encoder) for encoder in results.encoders),
-        notes=(SPREAD, MAJORITY, BOLD, *([f"{of}."] if average else []), *status_notes(shown), *about_data),
+        blocks=blocks,
+        notes=(*notes, *status_notes(shown), *about_data),
         data=tuple(data),
     )
 

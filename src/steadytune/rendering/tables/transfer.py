@@ -10,6 +10,7 @@ from steadytune.rendering.entries import (
     MAJORITY,
     SPREAD,
     block_title,
+    bold_note,
     contenders,
     data_notes,
     leaders,
@@ -60,7 +61,7 @@ def transfer(results: Results) -> Table:
         caption=scope(results, "own task and the mean of the sets never trained on"),
         columns=("Method", "In domain", "Out of domain", "Drop", ("Retained", "% above majority")),
         blocks=tuple(blocks),
-        notes=(SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, BOLD, *_status(results)),
+        notes=(SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, bold_note(blocks), *_status(results)),
         data=tuple(data),
     )
 
