@@ -98,7 +98,7 @@ class Comparison(Stated):
 
     method: str
     against: Names
-    """Where there are several, the claim is about each of them, and the least favourable one speaks."""
+    """If there are several, the claim must hold against each; the least favourable one decides."""
     baseline_encoders: Names | None = None
     """The encoders of the methods in `against`, where they are others: one for each of `encoders`."""
     seeds: int = Field(default=3, ge=2)

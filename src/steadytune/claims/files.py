@@ -76,7 +76,7 @@ def find_claims(
         own: a suite's own tasks.
 
     Raises:
-        SteadyTuneError: a name that is none of these, or a file that does not hold.
+        SteadyTuneError: a name that is none of these, or an invalid file.
     """
     folder = folder or project_file(CLAIMS)
     names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}

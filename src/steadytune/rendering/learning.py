@@ -1,4 +1,4 @@
-"""What has not been learned: said before anything else, because every other number is about nothing then."""
+"""What was not learned: reported first, because the other numbers mean nothing without it."""
 
 from steadytune.results.model import Results
 from steadytune.text import counted, listed

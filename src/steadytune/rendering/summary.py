@@ -125,7 +125,7 @@ def _pairs(results: Results, first: tuple[str, str], second: tuple[str, str]) ->
 
 
 def _compared(pairs: list[tuple[Score, Score]]) -> str:
-    """`higher mean on 2 of 3 tasks, +0.4 points on average; higher on 5 of 9 shared seeds`."""
+    """`higher mean on 2 of 3 tasks, +0.4 points on average; higher on 5 of 9 pairs with the same seed`."""
     gaps = [one.mean - other.mean for one, other in pairs]
     seeds = [difference for one, other in pairs for difference in paired(one, other).differences]
     tasks = f"{sum(gap > 0 for gap in gaps)} of {counted(len(gaps), 'task')}"
