@@ -53,7 +53,7 @@ MEANS: dict[Level, str] = {
 }
 # Of the largest logit: differences between devices and kernels in fp32 stay well below it.
 TOLERANCE = 1e-3
-# Of training, what the same predictions leave no choice about, whatever the memory and the versions of libraries.
+# Of training, the counts that identical predictions determine, whatever the memory and the versions of libraries.
 COUNTS = ("examples", "truncated", "subset_digest", "steps", "tokens", "real_tokens", "layers", "selected_layer",
           "trainable_parameters", "total_parameters", "initial_weights", "first_order")  # fmt: skip
 # Both tests' error rate: a run that agrees is called different this often.

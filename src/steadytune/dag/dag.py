@@ -50,8 +50,8 @@ class Dag(Targets):
         """The suite of `--configfile` or of `--config suite=…`, by default the mini suite.
 
         Raises:
-            SteadyTuneError: more than one file, or `--config` values, which no record could account for, or a suite or
-                a lock that does not hold.
+            SteadyTuneError: more than one file, or `--config` values, which no record could account for, or an invalid
+                suite or lock.
         """
         if len(configfiles) > 1:
             raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")

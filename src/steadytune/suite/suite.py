@@ -139,7 +139,7 @@ class Suite:
         """Everything of a cell after defaults.
 
         Raises:
-            SteadyTuneError: a cell outside the grid, or a name or value in it that does not hold.
+            SteadyTuneError: a cell outside the grid, or an invalid name or value in it.
         """
         if cell not in self._specs:
             self._specs[cell] = self._resolve(cell)

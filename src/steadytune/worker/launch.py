@@ -30,7 +30,7 @@ def start_worker() -> subprocess.Popen | None:
     """Start a worker that ends with this process, and tell jobs its address through the environment.
 
     The socket lies in a new temporary folder that only this user can enter, so no other run and no other user meets it.
-    If there is no room for one, jobs do their own work, which a warning says.
+    If none can be started, a warning is logged and each job runs by itself.
 
     Returns:
         The worker's process, or None without one: outside Linux, or if it could not be started.
