@@ -7,7 +7,9 @@ import pytest
 from dag_project import copy_project
 
 
-@pytest.mark.parametrize(("paper", "cells"), [("hype", 7176), ("variability", 770), ("lnsr", 875)])
+@pytest.mark.parametrize(
+    ("paper", "cells"), [pytest.param("hype", 7176, marks=pytest.mark.long), ("variability", 770), ("lnsr", 875)]
+)
 def test_a_dry_run_plans_every_cell_in_seconds(paper, cells, root, tmp_path):
     project = copy_project(root, tmp_path)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime

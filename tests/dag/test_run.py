@@ -96,6 +96,7 @@ def test_snakemakes_own_report_has_the_tables_and_figures_with_captions(finished
         assert said in page
 
 
+@pytest.mark.long
 def test_a_cell_again_gives_the_same_bits(finished):
     folder = (finished.folder / RECORD).parent
     before = (folder / "predictions.parquet").read_bytes(), read_record(finished.folder / RECORD)
@@ -169,7 +170,7 @@ def test_the_commands_of_the_readme_run(finished, root):
     blocks = re.findall(r"^```(?:console|sh|bash)\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
     commands = [line.removeprefix("$ ").partition("  #")[0] for block in blocks for line in block.splitlines() if line]
     skipped = ("git clone", "cd ", "make test", "make check", "conda ", "export ")
-    run = [command.removeprefix(".venv/bin/") for command in commands if not command.startswith(skipped)]
+    run = dict.fromkeys(line.removeprefix(".venv/bin/").strip() for line in commands if not line.startswith(skipped))
     assert len(run) >= 6
     for command in run:
         done = finished.run(*shlex.split(command))
