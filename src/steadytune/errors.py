@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read, and the nearest-name hint inside its message."""
+"""The one exception that a user is meant to read, and what its messages share: nearest names, shortened values."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,6 +21,12 @@ def suggestion(name: str, names: Iterable[str]) -> str:
     """What `nearest` says, or all `names` where none of them is close."""
     names = sorted(names)
     return nearest(name, names) or f"; known: {', '.join(names) or 'none'}"
+
+
+def short(value: object) -> str:
+    """A value of a person's file as a message shows it: on one line of 60 characters at most."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def unknown(kind: str, name: str, names: Iterable[str], where: str = "") -> SteadyTuneError:

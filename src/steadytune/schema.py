@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from steadytune.errors import SteadyTuneError, nearest
+from steadytune.errors import SteadyTuneError, nearest, short
 from steadytune.files import read_text
 
 T = TypeVar("T")
@@ -35,6 +35,21 @@ EXPECTED = {
     "string_pattern_mismatch": "text of the form {pattern}",
 }
 """What pydantic calls by Python's names or in whole sentences, by its type of problem."""
+
+
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """A check of a text by a regular expression."""
+
+    def check_text(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(expected)
+        return value
+
+    return AfterValidator(check_text)
+
+
+Sha256 = Annotated[str, matching("[0-9a-f]{64}", "64 lower-case hex digits")]
+Repo = Annotated[str, matching(r"\w[\w.-]*/\w[\w.-]*", "<owner>/<name>")]
 
 
 class Checked(BaseModel):
@@ -175,7 +190,7 @@ def _explain(problem: Mapping[str, Any], kind: Any, value: Any) -> str:
         return expected
     if problem["type"] == "value_error" and isinstance(got, Mapping):
         return f"{key}: expected {expected}"
-    return f"{key or 'the file'}: {_short(got)}: expected {expected}"
+    return f"{key or 'the file'}: {short(got)}: expected {expected}"
 
 
 def _key(loc: Sequence[int | str], value: Any) -> str:
@@ -215,8 +230,3 @@ def _one_of(names: str, got: Any) -> str:
 def _quoted(names: str) -> list[str]:
     """The names in pydantic's `'fp32', 'bf16' or 'fp16'`."""
     return re.findall(r"'([^']*)'", names)
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

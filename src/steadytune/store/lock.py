@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from steadytune.errors import unknown
 from steadytune.layout import LOCK, Kind, project_file
-from steadytune.schema import Checked, check, read_yaml
+from steadytune.schema import Checked, Repo, check, matching, read_yaml
 from steadytune.store.pins import (
     FilePin,
     GeneratedPin,
@@ -21,10 +21,8 @@ from steadytune.store.pins import (
     OwnTaskPin,
     Pin,
     PretrainedPin,
-    Repo,
     ShippedPin,
     UrlPin,
-    matching,
     store_name,
 )
 from steadytune.suite.own import dataset_key

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, nearest
+from steadytune.errors import SteadyTuneError, nearest, short
 from steadytune.files import sha256
 from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_places import Place
@@ -118,7 +118,7 @@ class OwnData:
             return value or ""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return "" if value != value else str(value)
-        self._problem(f"{path}: column '{column}': {_short(value)}, expected a text", row)
+        self._problem(f"{path}: column '{column}': {short(value)}, expected a text", row)
         return ""
 
     def _class(self, path: Path, row: int, value: Any) -> int | None:
@@ -133,7 +133,7 @@ class OwnData:
         if folded.count(name) == 1:
             return folded.index(name)
         expected = ", ".join(self.labels) + nearest(text, self.labels)
-        self._problem(f"{path}: column '{self.entry.label}': {_short(value)}, expected one of {expected}", row)
+        self._problem(f"{path}: column '{self.entry.label}': {short(value)}, expected one of {expected}", row)
         return None
 
     def _score(self, path: Path, row: int, value: Any) -> float | None:
@@ -147,7 +147,7 @@ class OwnData:
                 self._problem(f"{path}: column '{self.entry.label}': a decimal comma: say `decimal: \",\"`", row)
                 return None
         if not math.isfinite(number) or isinstance(value, bool):
-            self._problem(f"{path}: column '{self.entry.label}': {_short(value)}, expected a finite number", row)
+            self._problem(f"{path}: column '{self.entry.label}': {short(value)}, expected a finite number", row)
             return None
         return number
 
@@ -162,7 +162,7 @@ class OwnData:
         for number, row in enumerate(rows):
             for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
                 if row["context"][start : start + len(text)] != text:
-                    self._problem(f"{path}: the answer {_short(text)} is not at character {start}", number)
+                    self._problem(f"{path}: the answer {short(text)} is not at character {start}", number)
         return rows
 
     def _split_off(self, share: float) -> dict[str, list[Row]]:
@@ -233,8 +233,3 @@ def hash_path(path: Path) -> str:
         if file.is_file():
             digest.update(f"{file.relative_to(path)} {sha256(file)}\n".encode())
     return digest.hexdigest()
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -8,24 +8,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from steadytune.errors import nearest
-from steadytune.schema import Checked
+from steadytune.schema import Checked, Repo, Sha256, matching
 from steadytune.store.parsers import PARSERS
 from steadytune.store.receipt import RECEIPT, StagedFile
 from steadytune.suite.own import OwnTask, TaskPin
 
 # Formats that carry data alone. Pickles (.bin, .pt, .ckpt, .pkl) run code when they are loaded.
 ALLOWED_SUFFIXES = (".csv", ".json", ".jsonl", ".model", ".parquet", ".safetensors", ".tsv", ".txt")
-
-
-def matching(pattern: str, expected: str) -> AfterValidator:
-    """A check of a text by a regular expression."""
-
-    def check_text(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(expected)
-        return value
-
-    return AfterValidator(check_text)
 
 
 def check_file_name(value: str) -> str:
@@ -64,9 +53,7 @@ def _check_parser(value: str) -> str:
     return value
 
 
-Sha256 = Annotated[str, matching("[0-9a-f]{64}", "64 lower-case hex digits")]
 Revision = Annotated[str, matching("[0-9a-f]{40}", "a commit: 40 lower-case hex digits")]
-Repo = Annotated[str, matching(r"\w[\w.-]*/\w[\w.-]*", "<owner>/<name>")]
 FileName = Annotated[str, AfterValidator(check_file_name)]
 Address = Annotated[str, AfterValidator(_check_url)]
 ParserName = Annotated[str, AfterValidator(_check_parser)]

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from steadytune.schema import Checked
+from steadytune.schema import Checked, Repo
 from steadytune.suite.cell import Cell, Weights
-from steadytune.suite.own import NAME, OwnTask, Repo, check_commit
+from steadytune.suite.own import NAME, OwnTask, check_commit
 from steadytune.suite.start import Start
 from steadytune.suite.variability import VariabilitySettings
 

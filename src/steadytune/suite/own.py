@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from steadytune.errors import nearest
-from steadytune.schema import Checked, check, read_yaml
+from steadytune.schema import Checked, Repo, Sha256, check, read_yaml
 from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task
 
@@ -26,10 +26,6 @@ def _label(value: Any) -> Any:
 
 def _texts(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
-
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Repo = Annotated[str, Field(pattern=r"^\w[\w.-]*/\w[\w.-]*$")]
 
 
 def check_commit(hub: str | None, revision: str | None, kind: Literal["datasets/", ""]) -> None:
