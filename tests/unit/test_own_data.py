@@ -179,7 +179,12 @@ def test_decimal_commas_are_one_problem_until_they_are_said(folder):
         (b"body,label\nZ\xfcrich,a\n", "encoding"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"body,label\n", "no rows"),
-        (b"body,label\na,b,c\nd,e,f,g\n", "cannot be read as csv"),
+        (b"body,label\na,b,c\nd,e,f,g\n", "row 0 (line 2): expected 2 fields as in the header, found 3"),
+        (b"body,label\nhello, a,1\nhi, b,0\n", "row 0 (line 2): expected 2 fields as in the header, found 3"),
+        (b'body,label\n"two\nlines",x\n\nb\n', "row 1 (line 5): expected 2 fields as in the header, found 1"),
+        (b"body,label,label\na,x,y\n", "2 columns named 'label'"),
+        (b'body,label\na,x\nb,"y\nc,x\n', "line 3: unexpected end of data"),
+        (b'body,label\n"a \\"b\\" c",x\n', "`quoted: false`"),
         (b"body;label\na;x\nb, c;y\n", 'separator: ";"'),
         (b"body;label\na;x\nb;y\n", 'separator: ";"'),
     ],
@@ -188,6 +193,62 @@ def test_files_that_cannot_be_read(folder, content, said):
     (folder / "a.csv").write_bytes(content)
     path = write_suite(folder, {"t": {"train": "a.csv", "evaluation": "a.csv", "text": "body"}})
     assert said in "".join(refused(path))
+
+
+def test_blank_lines_and_repeated_columns_that_nobody_asks_for_do_no_harm(folder):
+    text = "\ufeff\nid,body,label,,\n\n1,a,x,,\n  \n2,,y,,\n"
+    (folder / "a.csv").write_text(text, encoding="utf-8")
+    entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body", "encoding": "utf-8"}
+    train, _ = staged(write_suite(folder, {"t": entry}))
+    assert (train["text_a"][:], train["label"][:]) == (["a", ""], [0, 1])
+
+
+def test_a_document_of_any_length_is_read(folder):
+    (folder / "a.csv").write_text(f"body,label\n{'word ' * 50_000},x\nb,y\n", encoding="utf-8")
+    train, _ = staged(write_suite(folder, {"t": {"train": "a.csv", "evaluation": "a.csv", "text": "body"}}))
+    assert len(train["text_a"][0]) == 250_000
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (pa.table({"body": ["c"], "lable": ["x"]}), "no column 'label' (did you mean 'lable'?)"),
+        (pa.Table.from_arrays([pa.array(["c"])] * 3, ["body", "label", "label"]), "2 columns named 'label'"),
+        (None, "cannot be read as parquet"),
+    ],
+)
+def test_a_parquet_shard_that_is_not_like_the_others_is_named(folder, second, said):
+    (folder / "data").mkdir()
+    pq.write_table(pa.table({"body": ["a", "b"], "label": ["x", "y"]}), folder / "data/0.parquet")
+    if second is None:
+        (folder / "data/1.parquet").write_bytes(b"PAR1 broken PAR1")
+    else:
+        pq.write_table(second, folder / "data/1.parquet")
+    (line,) = refused(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert "data/1.parquet" in line and said in line
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"text": "Bern", "answer_start": "0"}, "answer_start: '0', expected a whole number"),
+        ({"text": "city", "answer_start": -4}, "answer_start: -4, expected a whole number"),
+        ({"text": 5, "answer_start": 0}, "text: 5, expected a text"),
+    ],
+)
+def test_an_answer_of_another_type_is_refused(folder, answer, said):
+    paragraph = {"context": "Bern is a city", "qas": [{"id": "1", "question": "Which?", "answers": [answer]}]}
+    (folder / "q.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}), encoding="utf-8")
+    entry = {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"}
+    assert said in refused(write_suite(folder, {"t": entry}))[1]
+
+
+def test_a_question_or_context_that_is_no_text_is_refused(folder):
+    paragraph = {"context": ["Bern"], "qas": [{"id": "1", "question": {}, "answers": []}]}
+    (folder / "q.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}), encoding="utf-8")
+    entry = {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"}
+    said = refused(write_suite(folder, {"t": entry}))
+    assert "column 'question': {}, expected a text" in said[1] and "column 'context': ['Bern']" in said[2]
 
 
 def test_scores_questions_and_a_share_held_out(folder):
@@ -306,6 +367,7 @@ def test_claims_beside_the_suite_are_about_own_tasks(folder):
         ({"text": ["body", "label"]}, "text"),
         ({"metric": "pearson", "labels": ["a", "b"]}, "labels"),
         ({"decimal": ","}, "`decimal` beside a metric of numbers"),
+        ({"encoding": "utf9"}, "encoding: 'utf9': expected a text encoding"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(folder, change, said):

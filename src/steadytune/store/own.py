@@ -160,9 +160,11 @@ class OwnData:
     def _questions(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         for number, row in enumerate(rows):
+            for column in ("question", "context"):
+                row[column] = self._text(path, number, column, row[column])
             for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
-                if row["context"][start : start + len(text)] != text:
-                    self._problem(f"{path}: the answer {short(text)} is not at character {start}", number)
+                if problem := _answer_problem(row["context"], text, start):
+                    self._problem(f"{path}: {problem}", number)
         return rows
 
     def _split_off(self, share: float) -> dict[str, list[Row]]:
@@ -209,6 +211,17 @@ def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[s
         # Both splits may be of one file.
         raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
     return columns
+
+
+def _answer_problem(context: str, text: Any, start: Any) -> str:
+    """What is wrong with an answer to a question about a text; empty if nothing is."""
+    if not isinstance(text, str):
+        return f"answers.text: {short(text)}, expected a text"
+    if type(start) is not int or start < 0:
+        return f"answers.answer_start: {short(start)}, expected a whole number from 0"
+    if context[start : start + len(text)] != text:
+        return f"the answer {short(text)} is not at character {start}"
+    return ""
 
 
 def spell(value: Any) -> str | None:

@@ -2,20 +2,26 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.store.contents import check_content
 from steadytune.suite.own import TRAIN, OwnTask
 from steadytune.tasks.reading import class_names
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 Columns = dict[str, list[Any]]
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 # Names of the evaluation split in a folder that `datasets` saved with several.
 EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
+BYTE_ORDER_MARK = "\ufeff"
+MOST_CHARACTERS = 2**31 - 1
+"""Of a field in a csv file."""
 
 
 def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) -> Columns:
@@ -34,12 +40,12 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     try:
         match form:
             case "csv" | "tsv":
-                columns = _delimited(path, entry, form)
+                columns = _delimited(path, wanted, entry, form)
             case "jsonl":
                 columns = _jsonl(path, entry.encoding)
             case "parquet":
                 files = sorted(path.rglob("*.parquet")) if path.is_dir() else paths
-                columns = _parquet(files, wanted, entry.label)
+                columns = _parquet(where, files, wanted, entry.label)
             case "datasets":
                 columns = _saved(path, split, entry.label)
             case "squad":
@@ -50,39 +56,80 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
                 )
     except UnicodeDecodeError as error:
         raise SteadyTuneError(
-            f"{where}: {path}: byte {error.start} is not {entry.encoding.removesuffix('-sig')}: save it as UTF-8, or "
-            f"say its `encoding`, such as cp1252{_hint(path, entry, form)}"
+            f"{where}: {path}: byte 0x{error.object[error.start]:02x} is not {entry.encoding.removesuffix('-sig')}: "
+            f"save it as UTF-8, or say its `encoding`, such as cp1252{_hint(path, entry, form)}"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
         raise SteadyTuneError(
-            f"{where}: {path}: cannot be read as {form}: {reason}{_hint(path, entry, form)}"
+            f"{where}: {path}: cannot be read as {form}: {_reason(error)}{_hint(path, entry, form)}"
         ) from None
-    for name in wanted:
-        if name not in columns:
-            has = ", ".join(columns) or "none"
-            hint = _hint(path, entry, form) or f"; it has {has}"
-            raise SteadyTuneError(f"{where}: {path}: no column '{name}'{nearest(name, columns)}{hint}")
+    _check_columns(f"{where}: {path}", wanted, columns, _hint(path, entry, form))
     if not columns[wanted[0]]:
         raise SteadyTuneError(f"{where}: {path}: no rows")
     return {name: columns[name] for name in wanted}
 
 
-def _delimited(path: Path, entry: OwnTask, form: str) -> Columns:
-    import pandas as pd
+def _check_columns(where: str, wanted: Iterable[str], there: Iterable[str], hint: str = "") -> None:
+    there = list(there)
+    for name in wanted:
+        if name not in there:
+            has = ", ".join(there) or "none"
+            raise SteadyTuneError(f"{where}: no column '{name}'{nearest(name, there)}{hint or f'; it has {has}'}")
 
+
+def _check_repeats(wanted: Iterable[str], names: Sequence[str]) -> None:
+    for name in wanted:
+        if names.count(name) > 1:
+            raise ValueError(f"it has {names.count(name)} columns named '{name}', expected one")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _delimited(path: Path, wanted: Sequence[str], entry: OwnTask, form: str) -> Columns:
     quoted = form == "csv" if entry.quoted is None else entry.quoted
-    frame = pd.read_csv(
-        path,
-        sep=entry.separator or SEPARATORS[form],
-        dtype=str,
-        keep_default_na=False,
-        encoding=entry.encoding,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        index_col=False,
-        on_bad_lines="error",
-    )
-    return {str(name): frame[name].tolist() for name in frame.columns}
+    # The limit of the csv module is for the whole process and shorter than some documents.
+    csv.field_size_limit(MOST_CHARACTERS)
+    with path.open(encoding=entry.encoding, newline="") as handle:
+        if handle.read(1) != BYTE_ORDER_MARK:
+            handle.seek(0)
+        rows = _numbered_rows(
+            csv.reader(
+                handle,
+                delimiter=entry.separator or SEPARATORS[form],
+                quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+                strict=True,
+            )
+        )
+        _, names = next(rows, (0, []))
+        _check_repeats(wanted, names)
+        columns: list[list[str]] = [[] for _ in names]
+        for number, (line, row) in enumerate(rows):
+            if len(row) != len(names):
+                raise ValueError(
+                    f"row {number} (line {line}): expected {len(names)} fields as in the header, found {len(row)}"
+                )
+            for column, field in zip(columns, row, strict=True):
+                column.append(field)
+    return dict(zip(names, columns, strict=True))
+
+
+def _numbered_rows(lines: "Reader") -> Iterator[tuple[int, list[str]]]:
+    """The rows of a csv file without blank lines, each with the line that it begins on."""
+    while True:
+        line = lines.line_num + 1
+        try:
+            row = next(lines)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ValueError(
+                f"line {line}: {error}: expected doubled quotation marks inside a quoted field; `quoted: false` reads "
+                "them as characters"
+            ) from None
+        if len(row) > 1 or "".join(row).strip():
+            yield line, row
 
 
 def _hint(path: Path, entry: OwnTask, form: str | None) -> str:
@@ -113,20 +160,29 @@ def _jsonl(path: Path, encoding: str) -> Columns:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _parquet(files: Sequence[Path], wanted: tuple[str, ...], label: str) -> Columns:
+def _parquet(where: str, files: Sequence[Path], wanted: Sequence[str], label: str) -> Columns:
+    columns: Columns = {name: [] for name in wanted}
+    for file in files:
+        for name, values in _shard(where, file, wanted, label).items():
+            columns[name] += values
+    return columns
+
+
+def _shard(where: str, file: Path, wanted: Sequence[str], label: str) -> Columns:
+    """The wanted columns of one parquet file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: Columns = {}
-    for file in files:
-        opened = pq.ParquetFile(file)
-        names = opened.schema_arrow.names
-        if twice := [name for name in wanted if names.count(name) > 1]:
-            raise ValueError(f"column '{twice[0]}' stands twice")
-        table = opened.read(columns=[name for name in wanted if name in names])
-        for name in table.column_names:
-            values = table.column(name).to_pylist()
-            columns.setdefault(name, []).extend(_named(values, class_names(opened.schema_arrow, label), name == label))
-    return columns
+    try:
+        with pq.ParquetFile(file) as opened:
+            schema = opened.schema_arrow
+            _check_columns(f"{where}: {file}", wanted, schema.names)
+            _check_repeats(wanted, schema.names)
+            table = opened.read(columns=list(wanted))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SteadyTuneError(f"{where}: {file}: cannot be read as parquet: {_reason(error)}") from None
+    names = class_names(schema, label)
+    return {name: _named(table.column(name).to_pylist(), names, name == label) for name in wanted}
 
 
 def _saved(path: Path, split: str, label: str) -> Columns:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steadytune.errors import nearest
 from steadytune.schema import Checked, Repo, Sha256, check, read_yaml
@@ -26,6 +26,14 @@ def _label(value: Any) -> Any:
 
 def _texts(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _check_encoding(value: str) -> str:
+    try:
+        "a".encode(value)
+    except LookupError:
+        raise ValueError("a text encoding that Python knows, such as utf-8 or cp1252") from None
+    return value
 
 
 def check_commit(hub: str | None, revision: str | None, kind: Literal["datasets/", ""]) -> None:
@@ -67,7 +75,7 @@ class OwnTask(Checked):
     """Between the fields of a csv file; a comma if not given."""
     decimal: Literal[".", ","] = "."
     """Before the decimals of a label that is a number."""
-    encoding: str = "utf-8-sig"
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8-sig"
     """UTF-8, with or without a byte order mark, if not given."""
     text: Annotated[tuple[str, ...], BeforeValidator(_texts), Field(min_length=1, max_length=2)] = ()
     label: str = "label"
