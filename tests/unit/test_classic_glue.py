@@ -10,7 +10,7 @@ from locks import lock_of
 
 from steadytune.errors import SteadyTuneError
 from steadytune.store import classic_glue
-from steadytune.store.classic_glue import LAYOUTS, read_splits
+from steadytune.store.classic_glue import LAYOUTS, MRPC_WHOLE, read_splits
 from steadytune.store.imports import Imports
 from steadytune.store.receipt import hash_rows, read_receipt
 from steadytune.store.staging import stage
@@ -179,6 +179,17 @@ def test_a_file_that_is_not_of_glues_length_is_refused(tmp_path: Path, rows: int
     (tmp_path / "RTE/dev.tsv").unlink()
     with pytest.raises(SteadyTuneError, match=r"RTE/dev.tsv: not there"):
         read_splits(tmp_path, "rte")
+
+
+def test_a_file_that_is_not_utf8_or_has_other_columns_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "RTE").mkdir()
+    (tmp_path / "RTE/train.tsv").write_bytes("index\tsentence1\n0\tZürich".encode("latin-1"))
+    with pytest.raises(SteadyTuneError, match=r"RTE/train.tsv: byte 0xfc is not UTF-8"):
+        read_splits(tmp_path, "rte")
+    write(tmp_path / "MRPC" / MRPC_WHOLE, ["1\tA\tB"], "Quality\t#1 String\t#2 String")
+    write(tmp_path / "MRPC/dev_ids.tsv", ["1\t2"])
+    with pytest.raises(SteadyTuneError, match=rf"MRPC/{MRPC_WHOLE}: \d+ rows where GLUE has"):
+        read_splits(tmp_path, "mrpc")
 
 
 # Into the store

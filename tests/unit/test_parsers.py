@@ -1,7 +1,9 @@
 """Published formats -> rows, each against a few lines written as their authors do."""
 
 import gzip
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -190,6 +192,51 @@ def test_gzip_is_known_by_its_bytes(tmp_path: Path) -> None:
         parse_file("mrqa", path, None, "validation")
 
 
+def damaged_gzip() -> bytes:
+    content = bytearray(gzip.compress(json_lines(*MRQA).encode()))
+    content[20:40] = b"\xff" * 20
+    return bytes(content)
+
+
+def zipped(compression: int | None = None, flags: int = 0) -> bytes:
+    """An archive of `a.txt` whose headers say another compression, or other flags."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", "text " * 100)
+    content = bytearray(buffer.getvalue())
+    for header, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.index(header) + place
+        content[start] |= flags
+        content[start + 2] = content[start + 2] if compression is None else compression
+    return bytes(content)
+
+
+def spoiled_zip() -> bytes:
+    content = bytearray(zipped())
+    content[36:40] = b"\xff" * 4
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "member", "said"),
+    [
+        (damaged_gzip(), None, "not a whole archive"),
+        (spoiled_zip(), "a.txt", "not a whole archive"),
+        (zipped(flags=1), "a.txt", "cannot be unpacked"),
+        (zipped(compression=97), "a.txt", "cannot be unpacked"),
+        (zipped(), "b.txt", "no b.txt in the archive (did you mean 'a.txt'?)"),
+        ("Zürich\ta\tentails\n".encode("latin-1"), None, "byte 0xfc is not UTF-8"),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, content: bytes, member: str | None, said: str) -> None:
+    path = tmp_path / "raw"
+    path.write_bytes(content)
+    with pytest.raises(SteadyTuneError) as caught:
+        parse_file("scitail", path, member, "validation")
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and said in message and "\n" not in message
+
+
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
@@ -201,6 +248,7 @@ def test_gzip_is_known_by_its_bytes(tmp_path: Path) -> None:
         ("scitail", "a\tb\tentails\nonly two\tcolumns\n", 2),
         ("scitail", "a\tb\tcontradicts\n", 1),
         ("squad", '{"data": [{}]}', 1),
+        ("squad", "[" * 100_000, 1),
         ("sick", table(SICK_HEADER, {"SemEval_set": "TRIAL", "entailment_label": "NEUTRAL"}), 2),
     ],
 )

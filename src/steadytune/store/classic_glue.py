@@ -154,7 +154,9 @@ def _read_mrpc(folder: Path, layout: Layout) -> dict[str, list[Row]]:
             dev = {tuple(line.split()) for line in handle}
         rows = list(_rows(whole, layout))
         kept = {
-            split: [row for fields, row in rows if ((fields["#1 ID"], fields["#2 ID"]) in dev) == (split != "train")]
+            split: [
+                row for fields, row in rows if ((fields.get("#1 ID"), fields.get("#2 ID")) in dev) == (split != "train")
+            ]
             for split in layout.files
         }
         splits = {split: _counted(whole, kept[split], expected) for split, (_, expected) in layout.files.items()}

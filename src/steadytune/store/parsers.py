@@ -7,7 +7,9 @@ is a character of a sentence. (Read with quoting, SciTail's training set loses 4
 import gzip
 import io
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ Row = dict[str, Any]
 Lines = Iterable[str]
 Parser = Callable[[Lines, str], Iterator[Row]]
 
+DAMAGED_ARCHIVE = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)
 _THREE_WAY = {"entailment": 0, "neutral": 1, "contradiction": 2}
 _SICK_SPLITS = {"train": "TRAIN", "validation": "TRIAL", "test": "TEST"}
 
@@ -33,7 +36,9 @@ def parse_file(name: str, path: Path, member: str | None, split: str) -> list[Ro
         lines = _Numbered(handle)
         try:
             rows = list(PARSERS[name](lines, split))
-        except (KeyError, ValueError, TypeError) as error:
+        except UnicodeDecodeError:
+            raise
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise SteadyTuneError(f"line {lines.number}: not in the format of '{name}': {error!r}") from None
     if not rows:
         raise SteadyTuneError(f"no rows of split '{split}' in the format of '{name}'")
@@ -45,23 +50,34 @@ def open_text(path: Path, member: str | None = None) -> Iterator[IO[str]]:
     """A UTF-8 text, unpacked where it is gzip or a member of a zip archive.
 
     Raises:
-        SteadyTuneError: not such an archive, or no such member.
+        SteadyTuneError: not such an archive, a damaged one, no such member, or a text that is not UTF-8.
     """
     try:
-        if member is not None:
-            with zipfile.ZipFile(path) as archive:
-                if member not in archive.namelist():
-                    raise SteadyTuneError(f"no {member} in the archive{nearest(member, archive.namelist())}")
-                with archive.open(member) as handle, _text(handle) as text:
-                    yield text
-        elif _is_gzip(path):
-            with gzip.open(path) as handle, _text(handle) as text:
-                yield text
-        else:
-            with path.open("rb") as handle, _text(handle) as text:
-                yield text
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:
-        raise SteadyTuneError(f"not a whole archive: {error}") from None
+        with _open_bytes(path, member) as handle, _text(handle) as text:
+            yield text
+    except DAMAGED_ARCHIVE as error:
+        raise SteadyTuneError(f"{path}: not a whole archive: {error}") from None
+    except UnicodeDecodeError as error:
+        raise SteadyTuneError(f"{path}: byte 0x{error.object[error.start]:02x} is not UTF-8") from None
+
+
+@contextmanager
+def _open_bytes(path: Path, member: str | None) -> Iterator[Any]:
+    """A file, unpacked."""
+    if member is None:
+        with gzip.open(path) if _is_gzip(path) else path.open("rb") as handle:
+            yield handle
+        return
+    with zipfile.ZipFile(path) as archive:
+        if member not in archive.namelist():
+            raise SteadyTuneError(f"{path}: no {member} in the archive{nearest(member, archive.namelist())}")
+        try:
+            handle = archive.open(member)
+        except (RuntimeError, NotImplementedError) as error:
+            # It has a password, or a compression that Python does not know.
+            raise SteadyTuneError(f"{path}: {member} cannot be unpacked: {error}") from None
+        with handle:
+            yield handle
 
 
 def _is_gzip(path: Path) -> bool:
