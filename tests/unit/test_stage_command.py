@@ -167,6 +167,14 @@ def test_the_check_finds_what_is_wrong_and_changes_nothing(
     assert store_bytes(project) == before
 
 
+def test_the_check_takes_what_sources_order_could_not_bring_again(project: Path, capsys: pytest.CaptureFixture) -> None:
+    main(["stage", "demo.yaml"])
+    (project / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"sources": {"order": ["hub"]}}))
+    status, lines = check(capsys)
+    assert status == 0
+    assert [line.split()[0] for line in lines] == ["ok"] * len(FILES)
+
+
 def test_the_text_that_an_encoder_is_pretrained_on_is_needed_and_the_encoder_is_the_workflows(
     root: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

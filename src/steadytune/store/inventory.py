@@ -137,8 +137,5 @@ def _inspect(item: Item, suite: "Suite", lock: Lock) -> Finding:
         receipt = verify(folder)
     except SteadyTuneError as error:
         return Finding(item, "damaged", str(error))
-    if item.pretrained:
-        reason = outdated(item.kind, item.key, folder, lock, suite)
-    else:
-        reason = objection(receipt, choose(item.kind, item.key, lock, suite.sources))
+    reason = outdated(item.kind, item.key, folder, lock, suite)
     return Finding(item, "outdated", reason) if reason else Finding(item, "ok", describe(receipt))
