@@ -21,6 +21,8 @@ MOST_SHOWN = 20
 """Problems of a file that are said at once."""
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 """Characters that break a line of LaTeX, a spreadsheet, or a path."""
+SECRET = "secret"
+"""A problem of this type shows no value, because the value may hold a password."""
 A_MAPPING = "a mapping of keys to values"
 EXPECTED = {
     "tuple_type": "a list",
@@ -188,7 +190,7 @@ def _explain(problem: Mapping[str, Any], kind: Any, value: Any) -> str:
     if problem["type"] == "value_error" and not key:
         # Of several values together: the message says all.
         return expected
-    if problem["type"] == "value_error" and isinstance(got, Mapping):
+    if problem["type"] == SECRET or (problem["type"] == "value_error" and isinstance(got, Mapping)):
         return f"{key}: expected {expected}"
     return f"{key or 'the file'}: {short(got)}: expected {expected}"
 

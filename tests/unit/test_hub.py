@@ -159,7 +159,7 @@ def test_no_hub_and_offline_mode_are_said_in_one_line(
     hub.__exit__()
     for revision in (None, commit):
         message = refused(lock_of(hub=hub_pin(revision)), tmp_path)
-        assert "connection" in message and hub.endpoint in message
+        assert "connection" in message and "refused" in message and hub.endpoint in message
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE" in refused(lock_of(hub=hub_pin(commit)), tmp_path)
 

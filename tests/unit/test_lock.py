@@ -90,6 +90,10 @@ def test_a_misspelt_field_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         ({"generated": {"generator": "maxi", "unpinned": True, "files": {"a.parquet": {}}}}, "'mini'"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "ftp://h/a", "sha256": SHA, "bytes": 1}}}}, "http"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://u:p@h/a", "sha256": SHA, "bytes": 1}}}}, "password"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a b", **FILE}}}}, "without blanks"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/\u00fc", **FILE}}}}, "ASCII"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h:many/a", **FILE}}}}, "a.txt.url: expected an http(s)"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://[h/a", **FILE}}}}, "a.txt.url: expected an http(s)"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a"}}}}, "or unpinned: true"),
         ({"url": {**LOCAL, "unpinned": True, "files": {"a.txt": {"url": "https://h/a", **FILE}}}}, "no hashes"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a", **FILE, "member": "b.txt"}}}}, "a parser beside"),
@@ -99,6 +103,12 @@ def test_a_misspelt_field_is_refused_with_the_nearest_name(tmp_path: Path) -> No
 )
 def test_a_pin_that_says_too_little_or_too_much_is_refused(tmp_path: Path, pins: dict, said: str) -> None:
     assert said in problem(write_lock(tmp_path, **pins))
+
+
+@pytest.mark.parametrize("url", ["https://user:secret@h/a", "https://h/a b?key=secret"])
+def test_a_refused_address_is_not_shown(tmp_path: Path, url: str) -> None:
+    pin = {**LOCAL, "files": {"a.txt": {"url": url, **FILE}}}
+    assert "secret" not in problem(write_lock(tmp_path, url=pin))
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl", "model.ckpt", "code.py", "model"])

@@ -2,8 +2,12 @@
 
 import json
 import logging
+import socket
+import ssl
 from contextlib import suppress
+from http.client import InvalidURL
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 from hub_server import HubServer
@@ -14,6 +18,7 @@ from steadytune.encoders.architectures import check_supported
 from steadytune.encoders.loading import load_encoder
 from steadytune.encoders.weight_files import INDEX
 from steadytune.errors import SteadyTuneError
+from steadytune.store.download import ATTEMPTS
 from steadytune.store.lock import Lock
 from steadytune.store.staging import stage
 from steadytune.suite.file import Sources
@@ -145,6 +150,31 @@ def test_endless_file_at_a_plain_address(hub: HubServer, tmp_path: Path, no_wait
 def test_redirect_out_of_http(hub: HubServer, tmp_path: Path, no_waiting: None, target: str) -> None:
     hub.lies["/train.parquet"] = (302, {"Location": target}, b"")
     assert "train.parquet" in refused(url_lock(hub), tmp_path, ("url",))
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "tries"),
+    [
+        (URLError(ssl.SSLCertVerificationError(1, "certificate verify failed")), "certificate verify failed", 1),
+        (URLError(socket.gaierror(-2, "Name or service not known")), "Name or service not known", ATTEMPTS),
+        (InvalidURL("'/a b?key=secret'"), "not valid", 1),
+        (ssl.SSLEOFError(8, "EOF"), "connection lost", ATTEMPTS),
+    ],
+)
+def test_why_there_is_no_connection_is_said(
+    hub: HubServer, tmp_path: Path, no_waiting: None, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str,
+    tries: int,
+) -> None:  # fmt: skip
+    asked = []
+
+    def fail(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise error
+
+    monkeypatch.setattr("steadytune.store.download._OPENER.open", fail)
+    message = refused(url_lock(hub), tmp_path, ("url",))
+    assert said in message and "secret" not in message
+    assert len(asked) == tries
 
 
 def test_what_a_killed_run_left_of_another_commit_goes(hub: HubServer, tmp_path: Path) -> None:

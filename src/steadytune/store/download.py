@@ -2,6 +2,7 @@
 
 import http.client
 import logging
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -60,6 +61,7 @@ def download(url: str, path: Path, size: int | None, limit: int, what: str) -> N
     part.parent.mkdir(parents=True, exist_ok=True)
     if size is None:
         part.unlink(missing_ok=True)
+    reason = ""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(2**attempt)
@@ -68,8 +70,8 @@ def download(url: str, path: Path, size: int | None, limit: int, what: str) -> N
             part.replace(path)
             return
         logger.warning("%s: %s after %d bytes", at, reason, _size(part))
-    kept = f"{_size(part)} of {size} bytes are kept, and another run goes on from there" if size else "nothing is kept"
-    raise SteadyTuneError(f"{at}: no whole file in {ATTEMPTS} attempts: {kept}")
+    kept = f"{_size(part)} of {size} bytes are kept: run again to resume" if size else "nothing is kept"
+    raise SteadyTuneError(f"{at}: {reason}: no whole file in {ATTEMPTS} attempts: {kept}")
 
 
 def shown(url: str) -> str:
@@ -111,7 +113,15 @@ def _append(url: str, part: Path, size: int | None, limit: int, at: str) -> str 
         return f"the server answered {error.code}"
     except ValueError:
         raise SteadyTuneError(f"{at}: the server's answer is not HTTP") from None
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
+    except http.client.InvalidURL:
+        # Its own text has the whole address, which can hold a key.
+        raise SteadyTuneError(f"{at}: the server redirects to an address that is not valid") from None
+    except urllib.error.URLError as error:
+        reason = f"no connection: {error.reason}"
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise SteadyTuneError(f"{at}: {reason}") from None
+        return reason
+    except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError):
         return "connection lost"
     return None if expected is None or _size(part) >= expected else "connection lost"
 

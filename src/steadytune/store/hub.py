@@ -153,7 +153,7 @@ class Repository:
             # HTTPError is httpx's or its successor's, as the library has it.
             if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
                 raise
-            reason = f"connection lost{endpoint}: run again to resume with the files that are missing"
+            reason = f"connection lost{_system_reason(error)}{endpoint}: run again to resume with the missing files"
         except Exception as error:  # The library expects a hub's JSON and headers, and fails in many ways on others.
             reason = f"{NO_HUB} ({type(error).__name__} while reading its answer){endpoint}"
         raise SteadyTuneError(f"{self.where}: {wanted}: {reason}") from None
@@ -182,7 +182,7 @@ class Repository:
             case errors.FileMetadataError():
                 return NO_HUB
             case _:
-                return "no connection to the hub"
+                return f"no connection to the hub{_system_reason(cause)}"
 
 
 class HubSource(Source):
@@ -221,6 +221,15 @@ def _endpoint() -> str:
     """HF_ENDPOINT for a message, without the password that it may hold; empty if it is not set."""
     endpoint = os.environ.get("HF_ENDPOINT")
     return f" (HF_ENDPOINT={shown(endpoint)})" if endpoint else ""
+
+
+def _system_reason(error: BaseException | None) -> str:
+    """What the operating system or TLS says of a failed connection, for a message; empty if neither says anything."""
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return f": {error.strerror}"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _capped(size: int | None, limit: int, what: str) -> "type[tqdm]":

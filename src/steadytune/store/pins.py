@@ -6,9 +6,10 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from steadytune.errors import nearest
-from steadytune.schema import Checked, Repo, Sha256, matching
+from steadytune.schema import SECRET, Checked, Repo, Sha256, matching
 from steadytune.store.parsers import PARSERS
 from steadytune.store.receipt import RECEIPT, StagedFile
 from steadytune.suite.own import OwnTask, TaskPin
@@ -41,9 +42,16 @@ def store_name(path: str) -> str:
 
 
 def _check_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-        raise ValueError("an http(s) address without user name and password")
+    try:
+        parts = urlsplit(value)
+        # Reading a port that is no number is an error.
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        parts, usable = None, False
+    if not parts or not usable or parts.username or parts.password:
+        raise PydanticCustomError(SECRET, "an http(s) address with a host, and without user name and password")
+    if not re.fullmatch("[!-~]+", value):
+        raise PydanticCustomError(SECRET, "an address of ASCII characters without blanks: write a blank as %20")
     return value
 
 
