@@ -159,7 +159,7 @@ def check_all(kind: type[T], value: Any, path: Path) -> T:
 
 @cache
 def adapter(kind: type[T]) -> TypeAdapter[T]:
-    """What checks values as a `kind`: made once, for it takes many times as long as the check of a value."""
+    """Cached TypeAdapter: building one is far slower than validating a value."""
     return TypeAdapter(kind)
 
 

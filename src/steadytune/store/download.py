@@ -1,4 +1,4 @@
-"""One file from a plain address, in as many attempts as it takes; each goes on where the last one stopped."""
+"""One file from a plain address, in as many attempts as it takes; each attempt resumes where the last one stopped."""
 
 import http.client
 import logging
@@ -44,7 +44,7 @@ def download(url: str, path: Path, size: int | None, limit: int, what: str) -> N
     """Bring the file at `url` to `path`, unchecked but for its size.
 
     If the size is known, what an earlier run left is kept and only the rest is asked for. Otherwise the download starts
-    anew, because nothing could tell whether the two halves belong together.
+    again, because nothing shows whether the two parts belong together.
 
     Args:
         url: the address.

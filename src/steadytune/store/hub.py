@@ -233,7 +233,7 @@ def _system_reason(error: BaseException | None) -> str:
 
 
 def _capped(size: int | None, limit: int, what: str) -> "type[tqdm]":
-    """A progress bar that ends a download of too many bytes: the library tells it of every chunk before writing it."""
+    """A progress bar that ends a download of too many bytes: the library reports every chunk before writing it."""
     from huggingface_hub.utils import tqdm
 
     class Capped(tqdm):

@@ -1,4 +1,4 @@
-"""What a user brings himself: the classic GLUE folder, and encoders whose weights he has converted."""
+"""Data and encoders that users provide themselves: the classic GLUE folder, and encoders with converted weights."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class EncoderFolder(Source):
 def objection_to_import(receipt: Receipt, folder: Path, kind: Kind, key: str, names: Iterable[str]) -> str:
     """Why what somebody else has imported is not what an import here could bring; empty where it may be.
 
-    Whose rows or weights they are nobody can tell: the lock has no hash of what users bring.
+    The lock has no hashes of imported files, so their origin cannot be checked.
 
     Args:
         receipt: of the folder, its files checked.

@@ -90,7 +90,7 @@ class FilePin(Checked):
 
     @property
     def reusable(self) -> bool:
-        """Whether the hash of a file at hand tells that it need not be brought again."""
+        """Whether the hash of an existing file shows that it need not be fetched again."""
         return self.known
 
     def fits(self, found: StagedFile) -> bool:
@@ -129,7 +129,7 @@ class UrlFile(FilePin):
 
     @property
     def reusable(self) -> bool:
-        """Rows are read anew: no hash of their parquet file is pinned."""
+        """Whether no new download is needed. Rows are read again: no hash of their parquet file is pinned."""
         return self.known and self.parser is None
 
     def fits(self, found: StagedFile) -> bool:
@@ -157,7 +157,7 @@ class GeneratedFile(Checked):
 
     @property
     def reusable(self) -> bool:
-        """Made anew, because of a damaged file the rows cannot be read."""
+        """Always False: a damaged file cannot be read to check its rows, so it is regenerated."""
         return False
 
     def fits(self, found: StagedFile) -> bool:

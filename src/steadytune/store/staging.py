@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imports: Imports | None = None) -> Receipt:
     """Bring a data set's or model's files into `store/<kind>/<key>/`, each checked against the lock.
 
-    Nothing is done where the folder already holds what the lock and the suite ask for. Files are moved into place
-    whole, the receipt last; an interrupted run is gone on with, and of two processes the second waits for the first.
+    Nothing is done if the folder already holds what the lock and the suite ask for. Files are moved into place
+    whole, the receipt last; an interrupted run resumes, and of two processes the second waits for the first.
 
     Args:
         kind: `datasets` or `models`.
@@ -79,7 +79,7 @@ def downloads_of(store: Path, kind: Kind, key: str) -> Path:
 
 
 def describe(receipt: Receipt) -> str:
-    """What a folder holds and whose word that is, in one line."""
+    """The content of a folder and what pins it, in one line."""
     commit = f" at {receipt.revision}" if receipt.revision else ""
     files = f"{len(receipt.files)} file{'s' * (len(receipt.files) != 1)}, {receipt.bytes:,} bytes"
     return f"{files}, {receipt.source} ({receipt.origin}{commit}), pinned by {receipt.pinned_by}"
@@ -159,7 +159,7 @@ def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
 
 def objection(receipt: Receipt, source: Source) -> str:
     """Why a folder with this receipt is not what `source` would bring; empty where it is."""
-    # What the user brought himself stays until he brings something else, or takes it away.
+    # Imported files stay until the user imports others or removes them.
     brought = receipt.source == IMPORTED and receipt.pinned_by in ("import", BUNDLE)
     bundled = receipt.source == BUNDLE and source.kind != IMPORTED and source.fits(receipt)
     if source.accepts(receipt) or (brought and source.kind != IMPORTED) or bundled:
