@@ -14,7 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +26,11 @@ import yaml
 from measuring import Row, command, write
 
 from dag import COPIED, ROOT
+from steadytune.cells.gold import StagedGold
 from steadytune.cells.inputs import cell_fingerprint, input_folders
 from steadytune.cells.record import Environment, Evaluation, Input, Record, Training, write_record
 from steadytune.evaluation.formulas import METRICS
+from steadytune.evaluation.metrics import majority_rate, majority_value
 from steadytune.layout import HISTORY, PREDICTIONS, cell_folder
 from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite.loading import load_suite
@@ -37,7 +41,6 @@ METHODS = (
     "recadam", "mixout", "child-tuning-f", "noisytune", "sam", "neftune", "lora", "bitfit", "houlsby",
 )  # fmt: skip
 TASKS = ("mini-rte", "mini-cola", "mini-mnli", "mini-mrpc", "mini-sst2")
-EXAMPLES = 100
 # At 50,000 cells. CPU seconds, megabytes; None: as it is.
 TARGETS = {
     "status": (20, None),
@@ -94,7 +97,7 @@ def make_project(folder: Path, cells: int) -> Path:
 def fill(path: Path) -> None:
     """Write every cell."""
     suite = load_suite(path)
-    digests = {}
+    digests, staged_gold = {}, StagedGold(suite.file.store)
     environment = Environment(python="3", torch="2", transformers="5", platform="Linux", device="cpu", device_name="A",
                               threads=1, git_commit="0" * 40, git_dirty=False)  # fmt: skip
     training = Training(examples=600, truncated=0, subset_digest=None, steps=76, tokens=36584, real_tokens=34664,
@@ -115,11 +118,11 @@ def fill(path: Path) -> None:
             inputs.append(Input(kind=kind, key=key, source=receipt.source, revision=None, pinned_by=receipt.pinned_by,
                                 digest=digest))  # fmt: skip
         task, random = spec.tasks[cell.task], np.random.default_rng(number)
-        gold = np.random.default_rng(len(cell.task)).integers(task.num_labels, size=EXAMPLES)
+        rows, gold = staged_gold(spec, cell.task)
         rate = 0.7 + 0.01 * METHODS.index(cell.method) / len(METHODS) + 0.03 * random.standard_normal()
-        answers = np.where(random.random(EXAMPLES) < rate, gold, random.integers(task.num_labels, size=EXAMPLES))
-        logits = random.random((EXAMPLES, task.num_labels)) + 2 * np.eye(task.num_labels)[answers]
-        table = {"evaluation_set": [cell.task] * EXAMPLES, "row": np.arange(EXAMPLES), "label": gold.astype(float)}
+        answers = np.where(random.random(len(gold)) < rate, gold, random.integers(task.num_labels, size=len(gold)))
+        logits = random.random((len(gold), task.num_labels)) + 2 * np.eye(task.num_labels)[answers]
+        table = {"evaluation_set": [cell.task] * len(gold), "row": rows, "label": gold.astype(float)}
         table |= {"prediction": answers.astype(float)} | {f"logit_{i}": logits[:, i] for i in range(task.num_labels)}
         predictions, history = io.BytesIO(), io.StringIO()
         pq.write_table(pa.table(table), predictions, compression="zstd")
@@ -132,8 +135,8 @@ def fill(path: Path) -> None:
             (folder / name).write_bytes(content)
         metrics = {name: float(METRICS[name](answers, gold)) for name in task.metrics}
         evaluation = Evaluation(set=cell.task, kind="in_domain", headline=task.metric, metrics=dict(metrics),
-                                majority=dict.fromkeys(metrics, 0.5), n=EXAMPLES, majority_rate=0.5, truncated=0,
-                                seen_in_training=0)  # fmt: skip
+                                majority={name: majority_value(name, gold) for name in metrics}, n=len(gold),
+                                majority_rate=majority_rate(gold), truncated=0, seen_in_training=0)  # fmt: skip
         record = Record(
             status="ok", reason=None, spec=spec.to_dict(), inputs=inputs, streams={}, environment=environment,
             fingerprint=cell_fingerprint(spec, {key: digest for key, (_, digest) in digests.items()
@@ -145,8 +148,8 @@ def fill(path: Path) -> None:
         write_record(record, folder)
 
 
-def run(*arguments: str) -> tuple[float, float]:
-    """CPU seconds and peak megabytes of a command of the project."""
+def run(*arguments: str) -> tuple[float, float, str]:
+    """CPU seconds and peak megabytes of a command of the project, and what it said."""
     module = arguments[0] if arguments[0] == "snakemake" else "steadytune"
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments[arguments[0] == "snakemake" :]],
@@ -155,13 +158,13 @@ def run(*arguments: str) -> tuple[float, float]:
         stderr=subprocess.STDOUT,
     )
     assert process.stdout is not None
-    said = process.stdout.read()
+    said = process.stdout.read().decode()
     _, status, used = os.wait4(process.pid, 0)
     process.stdout.close()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(arguments)}:\n{said.decode()[-1500:]}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+        raise RuntimeError(f"{' '.join(arguments)}:\n{said[-1500:]}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, said
 
 
 def measure(cells: int, folder: str = "") -> list[Row]:
@@ -174,7 +177,10 @@ def measure(cells: int, folder: str = "") -> list[Row]:
             shutil.rmtree("src")
             shutil.copytree(ROOT / "src", "src")
         else:
-            make_project(project, cells)
+            # In another process: a command's peak is never below the memory of the process that has started it.
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                pool.submit(make_project, project, cells).result()
+            os.chdir(project)
         steps = {
             "status, first": ("status", "scale"),
             "collect": ("collect", "scale"),
@@ -188,7 +194,9 @@ def measure(cells: int, folder: str = "") -> list[Row]:
         }
         rows = []
         for name, arguments in steps.items():
-            seconds, peak = run(*arguments)
+            seconds, peak, said = run(*arguments)
+            if name == "status, first" and not said.startswith(f"{cells} fresh"):
+                raise RuntimeError(f"expected {cells} fresh cells:\n{said[-1500:]}")
             target, memory = TARGETS.get(name, (None, None))
             note = f"peak {peak:.0f} MB" + (f" (target {memory})" if memory else "")
             rows.append(Row(f"{name} of {cells} cells, CPU", seconds, target or float("inf"), unit="s", note=note))
