@@ -19,6 +19,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
 from steadytune.layout import cell_folder, metrics_path, record_path
 from steadytune.results.collect import COLUMNS, collect
+from steadytune.results.loading import load_or_empty
 from steadytune.seals import seal_of
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
@@ -145,6 +146,17 @@ def collected(suite):
 def gathered(suite):
     with making(suite, "metrics", as_recorded=True):
         collect(suite, as_recorded=True)
+
+
+def test_results_are_gathered_where_records_are_and_their_table_is_gone(collected):
+    states = {key: set(seeds.values()) for key, seeds in load_or_empty(collected).cells.items()}
+    metrics_path(collected).unlink()
+    found = load_or_empty(collected)
+    assert found.cells.keys() == states.keys()
+    assert not metrics_path(collected).exists()
+    for cell in collected.cells:
+        record_path(collected, cell).unlink()
+    assert load_or_empty(collected).cells == {}
 
 
 def shortened(content):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from steadytune.dag.checks import check_outputs
+from steadytune.dag.dag import in_command
 from steadytune.errors import SteadyTuneError
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import load_lock
@@ -272,3 +273,7 @@ def test_planning_needs_no_torch(root):
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
                           env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_path_keeps_its_braces_in_a_command_of_snakemake():
+    assert in_command("/home/u {x}/src").format(x="another") == "'/home/u {x}/src'"
