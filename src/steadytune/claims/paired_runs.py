@@ -104,25 +104,25 @@ class PairedRuns:
     def _tasks(self, claim: Comparison, encoder: str, baseline: str) -> Iterable[str]:
         if claim.tasks != "*":
             return claim.tasks
+        left_out = self._not_begun(claim)
+        return [task for task in self._shared_tasks(claim, encoder, baseline) if task not in left_out]
+
+    def _shared_tasks(self, claim: Comparison, encoder: str, baseline: str) -> list[str]:
         sides = [(encoder, claim.method), *((baseline, method) for method in claim.against)]
         tasks = dict.fromkeys(task for _, _, task in self.planned)
-        found = [task for task in tasks if all((*side, task) in self.planned for side in sides)]
+        return [task for task in tasks if all((*side, task) in self.planned for side in sides)]
+
+    def _not_begun(self, claim: Comparison) -> tuple[str, ...]:
+        """The tasks of a `Differs` that some side has not begun, if others have: nobody has named its tasks."""
         if not isinstance(claim, Differs):
-            return found
-        # Nobody has named its tasks, so those that have begun can be told already.
-        return [task for task in found if all(self._has_begun((*side, task)) for side in sides)] or found
+            return ()
+        (encoder,) = claim.encoders
+        shared = self._shared_tasks(claim, encoder, encoder)
+        found = tuple(task for task in shared if not all(self._has_begun((encoder, m, task)) for m in claim.methods))
+        return found if len(found) < len(shared) else ()
 
     def _has_begun(self, key: tuple[str, str, str]) -> bool:
         return any(status not in ABSENT for status in self.side(key[1]).cells.get(key, {}).values())
-
-    def _not_begun(self, claim: Comparison, strata: Iterable[Stratum]) -> tuple[str, ...]:
-        """The tasks that both sides of a `Differs` plan and that some side has not begun, if others have."""
-        if not isinstance(claim, Differs):
-            return ()
-        ((encoder, method), (other,)) = (claim.encoders[0], claim.method), claim.against
-        told = {stratum.task for stratum in strata}
-        tasks = [task for e, m, task in self.planned if (e, m) == (encoder, method) and task not in told]
-        return tuple(task for task in tasks if (encoder, other, task) in self.planned)
 
     @staticmethod
     def _keys(claim: Comparison, strata: Iterable[Stratum]) -> Iterator[tuple[str, str, str]]:
@@ -158,9 +158,9 @@ class PairedRuns:
         # One side may have more seeds than the other: those say nothing about a pair, and are not waited for.
         cells = [cell for cell in cells if cell.seed in shared or not shared]
         cells = [cell for cell in cells if cell.seed not in claim.suggested_by]
-        not_begun = self._not_begun(claim, strata)
-        rest = [(*key[:2], task) for key in dict.fromkeys((e, m, "") for e, m, _ in keys) for task in not_begun]
-        waited = [*cells, *dict.fromkeys(cell for key in rest for cell in self.planned.get(key, ()))]
+        not_begun = self._not_begun(claim)
+        rest = [(claim.encoders[0], method, task) for method in claim.methods for task in not_begun]
+        waited = [*cells, *dict.fromkeys(cell for key in rest for cell in self.planned[key])]
         facts: dict[str, Any] = {
             "strata": strata,
             "not_begun": not_begun,
