@@ -4,20 +4,20 @@ All sides of a claim are compared on the same seeds: those that have a score on 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse, Spread
+from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
 from steadytune.claims.evidence import Analysis, Evidence, Stratum
 from steadytune.claims.examples import Examples
-from steadytune.claims.statistics import constant
+from steadytune.claims.lacks import lack_of
 from steadytune.layout import record_path
 from steadytune.results.costs import MEASURES
 from steadytune.results.epochs import best_epochs
-from steadytune.results.model import Results
+from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT, Score
 from steadytune.results.selection import select
 from steadytune.results.two_way import two_way_scores
@@ -25,14 +25,7 @@ from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import stand_for
 
-Columns = dict[tuple[str, str, str], dict[int, float]]
-"""(encoder, method, task) -> seed -> a number."""
-
 PRIMARY = Analysis("as run")
-LEAST_SEEDS = 3
-"""Fewer are not judged."""
-ON_ONE_MACHINE = ("seconds", "memory")
-"""Costs that say nothing when the two sides ran on different devices."""
 
 
 class PairedRuns:
@@ -41,10 +34,10 @@ class PairedRuns:
     def __init__(self, suite: Suite, results: Results, analysis: Analysis) -> None:
         self.suite, self.results, self.analysis = suite, results, analysis
         self.selected = select(results, analysis.rule, every=True)
-        self._epochs: dict[tuple[str, str, str], dict[int, float]] = {}
+        self._epochs: dict[Key, dict[int, float]] = {}
 
     @property
-    def planned(self) -> dict[tuple[str, str, str], list[Cell]]:
+    def planned(self) -> dict[Key, list[Cell]]:
         """(encoder, method, task) -> cells; a method has those of all the variants that it stands for."""
         return _planned(self.suite)
 
@@ -53,45 +46,14 @@ class PairedRuns:
         """(encoder, variant, task, evaluation set) -> accuracy on entailment against the rest."""
         return two_way_scores(self.results)
 
-    def touches(self, claim: Claim) -> bool:
-        """Whether the analysis could change anything: a choice among variants, a degenerate or a diverged run."""
-        if not isinstance(claim, Comparison):
-            return False
-        if isinstance(claim, Cost) and self.analysis.rule is None:
-            return False
-        analysis, strata = self.analysis, self._strata(claim)
-        if analysis.without_task is not None:
-            tasks = {stratum.task for stratum in self._strata(claim, every=True)}
-            return analysis.without_task in tasks and len(tasks) > 1
-        if analysis.best_epoch:
-            return not isinstance(claim, Cost) and self._has_epochs(claim, strata)
-        if analysis.test != "its own":
-            of_scores = isinstance(claim, Difference | Gain | NotWorse | Equivalent)
-            several = analysis.test != "by seed" or len(strata) > 1
-            return of_scores and several and (analysis.test == "over examples" or isinstance(claim, Difference | Gain))
-        ends = self._ends(claim, strata)
-        if analysis.without_degenerate:
-            return bool(ends.get("degenerate")) and not isinstance(claim, Spread)
-        if analysis.with_diverged:
-            return bool(ends.get("diverged"))
-        keys = [key for key in self._keys(claim, strata) if self.selected.choices.get(key, 1) > 1]
-        there = analysis.rule != "nested" or all(key in self.selected.held_out for key in keys)
-        return bool(keys) and there and analysis.rule not in (None, self.suite.file.selection)
-
-    def _has_epochs(self, claim: Comparison, strata: Iterable[Stratum]) -> bool:
-        """Whether the claim is about scores on the own set alone, and every run that has one recorded its epochs."""
-        if isinstance(claim, Difference) and (claim.sets or claim.reading != "headline"):
-            return False
-        found = [(self._best_epochs(key), self.side(key[1]).score(*key)) for key in self._keys(claim, strata)]
-        return bool(found) and all(score and best.keys() == score.points.keys() for best, score in found)
-
-    def _best_epochs(self, key: tuple[str, str, str]) -> dict[int, float]:
+    def best_epochs_of(self, key: Key) -> dict[int, float]:
+        """Points by seed after the best epoch of each run of (encoder, method, task) that recorded its epochs."""
         if key not in self._epochs:
             self._epochs[key] = best_epochs(self.side(key[1]), *key)
         return self._epochs[key]
 
-    def _strata(self, claim: Comparison, *, every: bool = False) -> tuple[Stratum, ...]:
-        """`every`: with the task that the analysis leaves out."""
+    def strata(self, claim: Comparison, *, every: bool = False) -> tuple[Stratum, ...]:
+        """What a claim is judged on; `every`: with the task that the analysis leaves out."""
         found = []
         for at, encoder in enumerate(claim.encoders):
             baseline = claim.baseline_encoders[at] if claim.baseline_encoders else encoder
@@ -121,32 +83,25 @@ class PairedRuns:
         found = tuple(task for task in shared if not all(self._has_begun((encoder, m, task)) for m in claim.methods))
         return found if len(found) < len(shared) else ()
 
-    def _has_begun(self, key: tuple[str, str, str]) -> bool:
+    def _has_begun(self, key: Key) -> bool:
         return any(status not in ABSENT for status in self.side(key[1]).cells.get(key, {}).values())
-
-    @staticmethod
-    def _keys(claim: Comparison, strata: Iterable[Stratum]) -> Iterator[tuple[str, str, str]]:
-        """(encoder, method, task) of all sides."""
-        for stratum in strata:
-            for task in filter(None, (stratum.task, stratum.reference)):
-                yield stratum.encoder, claim.method, task
-                yield from ((stratum.baseline_encoder, method, task) for method in claim.against)
 
     def side(self, method: str) -> Results:
         """Where a method's cells are looked up: a variant that no block of the grid names stands alone."""
         return self.selected if method in self.selected.methods else self.results
 
-    def _ends(self, claim: Comparison, strata: Iterable[Stratum]) -> dict[str, int]:
+    def ends(self, claim: Comparison, strata: Iterable[Stratum]) -> dict[str, int]:
+        """How many runs ended with each status, all sides together."""
         counts: dict[str, int] = {}
-        for key in dict.fromkeys(self._keys(claim, strata)):
+        for key in keys_of(claim, strata):
             for status in self.side(key[1]).cells.get(key, {}).values():
                 counts[status] = counts.get(status, 0) + 1
         return counts
 
     def gather(self, claim: Comparison) -> Evidence:
         """Every run of a claim, on the seeds that all of its sides have."""
-        strata = self._strata(claim)
-        keys = list(dict.fromkeys(self._keys(claim, strata)))
+        strata = self.strata(claim)
+        keys = keys_of(claim, strata)
         cells = list(dict.fromkeys(cell for key in keys for cell in self.planned.get(key, ())))
         if bare := set(claim.encoders) - {stratum.encoder for stratum in strata}:
             sides = [f"{encoder}/{method}/*" for encoder in sorted(bare) for method in claim.methods]
@@ -164,7 +119,7 @@ class PairedRuns:
         facts: dict[str, Any] = {
             "strata": strata,
             "not_begun": not_begun,
-            "ends": self._ends(claim, strata),
+            "ends": self.ends(claim, strata),
             "missing": tuple(str(record_path(self.suite, cell)) for cell in waited if self._absent(cell)),
             "outside": tuple(map(str, outside)),
             "cost": len(waited) + len(outside),
@@ -175,7 +130,7 @@ class PairedRuns:
         seeds = tuple(sorted(set.intersection(*map(set, columns.values())) - set(claim.suggested_by)))
         planned = {cell.seed for cell in cells}
         facts |= {"seeds": seeds, "planned": len(planned), "left_out": tuple(sorted(planned - set(seeds)))}
-        lack = self._lack(claim, columns, seeds, len(facts["missing"]))
+        lack = lack_of(claim, columns, seeds, self.side, len(facts["missing"]))
         pairs = {} if lack else {name: self._pair(claim, name, strata, seeds, columns) for name in claim.against}
         if any(np.isfinite(first - second).sum(axis=1).min() < 2 for first, second in pairs.values()):
             return Evidence(**facts, lack="fewer than 2 pairs are left on some task")
@@ -200,7 +155,7 @@ class PairedRuns:
                 found[name] = error * len(sides) / len(evidence.strata)
         return found
 
-    def _sets(self, claim: Comparison, key: tuple[str, str, str]) -> Sequence[str]:
+    def _sets(self, claim: Comparison, key: Key) -> Sequence[str]:
         """The evaluation sets that a cell's score is the mean of."""
         sets = claim.sets if isinstance(claim, Difference) else None
         sets = sets[key[2]] if isinstance(sets, dict) else sets
@@ -210,7 +165,7 @@ class PairedRuns:
         statuses = self.results.cells.get((cell.encoder, cell.method, cell.task), {})
         return statuses.get(cell.seed, "missing") in ABSENT
 
-    def _values(self, claim: Comparison, key: tuple[str, str, str]) -> dict[int, float]:
+    def _values(self, claim: Comparison, key: Key) -> dict[int, float]:
         """A number for each seed that has one: points, or the log of a cost."""
         results = self.side(key[1])
         if isinstance(claim, Cost):
@@ -223,11 +178,11 @@ class PairedRuns:
         else:
             columns = [self._points(results.score(*key, name)) for name in names] or [{}]
         if self.analysis.best_epoch:
-            columns = [self._best_epochs(key)]
+            columns = [self.best_epochs_of(key)]
         shared = set.intersection(*map(set, columns))
         return {seed: sum(column[seed] for column in columns) / len(columns) for seed in shared}
 
-    def _two_way_points(self, results: Results, key: tuple[str, str, str], name: str) -> dict[int, float]:
+    def _two_way_points(self, results: Results, key: Key, name: str) -> dict[int, float]:
         """Points on two labels by seed, each of the variant that stands for the method there."""
         found = {}
         for seed in results.cells.get(key, ()):
@@ -243,46 +198,13 @@ class PairedRuns:
             points |= {seed: score.majority for seed, status in score.statuses.items() if status == "diverged"}
         return points
 
-    def _lack(self, claim: Comparison, columns: Columns, seeds: tuple[int, ...], absent: int) -> str:
-        """Why the runs that there are cannot be judged."""
-        if len(seeds) < LEAST_SEEDS:
-            why = f"cells that have not run: {absent}" if absent else "the others ended without a score"
-            besides = ", besides those that suggested the claim" if claim.suggested_by else ""
-            return (
-                f"seeds with a score on every side and task{besides}: {len(seeds)}, and {LEAST_SEEDS} are needed; {why}"
-            )
-        if isinstance(claim, Cost) and claim.measure in ON_ONE_MACHINE:
-            records = [self.side(key[1]).record(*key, seed) for key in columns for seed in seeds]
-            devices = {record["environment"]["device_name"] for record in records}
-            if len(devices) > 1:
-                return f"its cells ran on different devices: {', '.join(sorted(devices))}"
-        if not isinstance(claim, Cost) and self._nothing_learned(columns, seeds):
-            return "nothing was learned: every run gives one answer for every example"
-        if isinstance(claim, Spread):
-            still = [key for key, column in columns.items() if self._still(key, column, seeds)]
-            return f"no spread over these seeds: {', '.join(map('/'.join, still))}" if still else ""
-        return ""
-
-    def _nothing_learned(self, columns: Columns, seeds: tuple[int, ...]) -> bool:
-        """Whether every run of every side collapsed on every task: equal scores of such runs show no equality."""
-        return all(self.side(key[1]).cells[key][seed] == "degenerate" for key in columns for seed in seeds)
-
-    def _still(self, key: tuple[str, str, str], column: dict[int, float], seeds: tuple[int, ...]) -> bool:
-        """Whether a side's runs on a task do not vary, or all give one answer for every example.
-
-        One such stratum would decide the geometric mean of ratios, and says nothing about a spread over seeds.
-        """
-        statuses = self.side(key[1]).cells[key]
-        collapsed = all(statuses[seed] == "degenerate" for seed in seeds)
-        return collapsed or bool(constant(np.array([[column[seed] for seed in seeds]]))[0])
-
     def _pair(
         self,
         claim: Comparison,
         baseline: str,
         strata: Iterable[Stratum],
         seeds: tuple[int, ...],
-        columns: Columns,
+        columns: dict[Key, dict[int, float]],
     ) -> tuple[np.ndarray, np.ndarray]:
         """(first, second) against one baseline, both (strata, seeds)."""
 
@@ -300,9 +222,19 @@ class PairedRuns:
         return first - second, there - np.array([row(s.baseline_encoder, baseline, task) for s, task in references])
 
 
+def keys_of(claim: Comparison, strata: Iterable[Stratum]) -> list[Key]:
+    """(encoder, method, task) of all sides, each once."""
+    found: dict[Key, None] = {}
+    for stratum in strata:
+        for task in filter(None, (stratum.task, stratum.reference)):
+            found[stratum.encoder, claim.method, task] = None
+            found |= {(stratum.baseline_encoder, method, task): None for method in claim.against}
+    return list(found)
+
+
 @lru_cache(maxsize=2)
-def _planned(suite: Suite) -> dict[tuple[str, str, str], list[Cell]]:
-    found: dict[tuple[str, str, str], list[Cell]] = {}
+def _planned(suite: Suite) -> dict[Key, list[Cell]]:
+    found: dict[Key, list[Cell]] = {}
     variants = dict.fromkeys(cell.method for cell in suite.cells)
     standing: dict[str, set[str]] = {variant: {variant} for variant in variants}
     for method, spanned in stand_for(variants, suite.named, every=True).items():

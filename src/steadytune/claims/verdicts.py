@@ -16,23 +16,12 @@ from steadytune.claims.judged import Finding, Judged, Look, Sensitivity, Verdict
 from steadytune.claims.layer_evidence import gather_draws, pairs_of
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.reasons import command, reason
+from steadytune.claims.sensitivity import analyses_of, touches
 from steadytune.claims.significance import holm
 from steadytune.errors import unknown
 from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
 from steadytune.suite.suite import Suite
-
-SENSITIVITY = (
-    Analysis("nested selection", rule="nested"),
-    Analysis("selection on the reported set", rule="published"),
-    Analysis("best epoch of each run", best_epoch=True),
-    Analysis("without degenerate runs", without_degenerate=True),
-    Analysis("diverged runs as majority class", with_diverged=True),
-    Analysis("ranks", test="ranks"),
-    Analysis("by seed", test="by seed"),
-    Analysis("over examples", test="over examples"),
-)
-"""What a verdict should survive, besides leaving out each task."""
 
 
 def decide(finding: Finding | None, alpha: float) -> Verdict:
@@ -79,14 +68,13 @@ def judge(
     if not views:
         return tuple(primary.values())
     others: dict[str, dict[str, Sensitivity]] = {claim.id: {} for claim in claims}
-    tasks = dict.fromkeys(cell.task for cell in suite.cells)
-    for analysis in (*SENSITIVITY, *(Analysis(f"without {task}", without_task=task) for task in tasks)):
+    for analysis in analyses_of(suite):
         other = PairedRuns(suite, results, analysis)
         found = {judged.id for judged in primary.values() if judged.finding}
         if analysis.test != "its own":
             # An interim p-value has one test alone.
             found -= {judged.id for judged in primary.values() if judged.interim}
-        touched = {claim.id: other for claim in claims if claim.id in found and other.touches(claim)}
+        touched = {claim.id: other for claim in claims if claim.id in found and touches(claim, other)}
         for judged in judging(claims, {claim.id: touched.get(claim.id, runs) for claim in claims}) if touched else ():
             told = analysis.test != "over examples" or (judged.finding and judged.finding.interval_examples)
             if judged.id in touched and told:

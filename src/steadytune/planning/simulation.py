@@ -18,7 +18,7 @@ from steadytune.claims import significance as tests
 from steadytune.claims.claim import ALPHA
 from steadytune.claims.comparisons import against_baseline
 from steadytune.claims.differences import difference_p
-from steadytune.claims.paired_runs import LEAST_SEEDS
+from steadytune.claims.lacks import LEAST_SEEDS
 from steadytune.claims.statistics import mean_of_tasks, stratified_mean
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.questions import tasks_together

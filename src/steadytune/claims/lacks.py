@@ -1,0 +1,54 @@
+"""Why the runs that there are cannot be judged."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from steadytune.claims.claim import Comparison, Cost, Spread
+from steadytune.claims.statistics import constant
+from steadytune.results.model import Key, Results
+
+LEAST_SEEDS = 3
+"""Fewer are not judged."""
+ON_ONE_MACHINE = ("seconds", "memory")
+"""Costs that say nothing when the two sides ran on different devices."""
+
+
+def lack_of(
+    claim: Comparison,
+    columns: Mapping[Key, Mapping[int, float]],
+    seeds: Sequence[int],
+    side: Callable[[str], Results],
+    absent: int,
+) -> str:
+    """What the evidence on a claim lacks, in a clause; empty if it can be judged.
+
+    Args:
+        claim: what is compared.
+        columns: (encoder, method, task) -> seed -> a number, of every side.
+        seeds: those that every side has.
+        side: where a method's cells are looked up.
+        absent: planned cells that have not run.
+    """
+    if len(seeds) < LEAST_SEEDS:
+        why = f"cells that have not run: {absent}" if absent else "the others ended without a score"
+        besides = ", besides those that suggested the claim" if claim.suggested_by else ""
+        return f"seeds with a score on every side and task{besides}: {len(seeds)}, and {LEAST_SEEDS} are needed; {why}"
+    if isinstance(claim, Cost) and claim.measure in ON_ONE_MACHINE:
+        records = [side(key[1]).record(*key, seed) for key in columns for seed in seeds]
+        devices = {record["environment"]["device_name"] for record in records}
+        if len(devices) > 1:
+            return f"its cells ran on different devices: {', '.join(sorted(devices))}"
+    collapsed = {key: all(side(key[1]).cells[key][seed] == "degenerate" for seed in seeds) for key in columns}
+    if not isinstance(claim, Cost) and all(collapsed.values()):
+        # Equal scores of such runs show no equality.
+        return "nothing was learned: every run gives one answer for every example"
+    if isinstance(claim, Spread):
+        # One such stratum would decide the geometric mean of ratios, and says nothing about a spread over seeds.
+        still = [key for key, column in columns.items() if collapsed[key] or _is_constant(column, seeds)]
+        return f"no spread over these seeds: {', '.join(map('/'.join, still))}" if still else ""
+    return ""
+
+
+def _is_constant(column: Mapping[int, float], seeds: Sequence[int]) -> bool:
+    return bool(constant(np.array([[column[seed] for seed in seeds]]))[0])
