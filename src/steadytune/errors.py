@@ -1,6 +1,7 @@
 """The one exception that a user is meant to read, and what its messages share: nearest names, shortened values."""
 
 import difflib
+import json
 from collections.abc import Iterable
 
 
@@ -24,8 +25,9 @@ def suggestion(name: str, names: Iterable[str]) -> str:
 
 
 def short(value: object) -> str:
-    """A value of a person's file as a message shows it: on one line of 60 characters at most."""
-    text = "nothing" if value is None else repr(value)
+    """A value of a person's file as a message shows it: on one line of 60 characters at most; `null` and `true` as in
+    YAML and JSON."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

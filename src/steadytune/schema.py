@@ -34,6 +34,18 @@ EXPECTED = {
     "dataclass_type": A_MAPPING,
     "invalid_key": "a word",
     "path_type": "a path",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "above {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "below {lt:g}",
     "string_pattern_mismatch": "text of the form {pattern}",
 }
 """What pydantic calls by Python's names or in whole sentences, by its type of problem."""

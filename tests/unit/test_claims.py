@@ -66,7 +66,7 @@ def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
         ({"sets": ["snly"]}, "unknown task 'snly'"),
         ({"sets": {"mini-cola": ["mini-rte"]}}, "an entry for each of its tasks"),
         ({"marg": 2}, "unknown key 'claims.0.marg' (did you mean 'margin'?)"),
-        ({"statistic": "spread"}, "margin: 1.0: expected less than 1"),
+        ({"statistic": "spread"}, "margin: 1.0: expected below 1"),
         (
             {"statistic": "diference"},
             "papers.yaml: claims.0.statistic: 'diference': expected 'difference', 'gain', 'spread', 'not-worse', "
@@ -78,7 +78,7 @@ def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
         ({"test": "tost"}, "claims.0.test: 'tost': expected 'sign-flip' or 'wilcoxon'"),
         ({"baseline_encoders": ["a", "b"]}, "as many `baseline_encoders` as `encoders`"),
         ({"statistic": "gain", "reference": ["mini-rte", "mini-cola"]}, "as many `reference` tasks"),
-        ({"seeds": 1}, "claims.0.seeds: 1: expected greater than or equal to 2"),
+        ({"seeds": 1}, "claims.0.seeds: 1: expected at least 2"),
         ({"statistic": "not-worse", "margin": None, "published": PRINTED, "paper": "hype"}, "expected a `margin`"),
         ({"reading": "two-way", "tasks": "*"}, "reading: 'two-way': expected named `tasks`"),
         ({"reading": "two-way", "tasks": ["mnli", "sst2"]}, "reading: 'two-way': sst2 on sst2 is not about entailment"),

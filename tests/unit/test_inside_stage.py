@@ -54,7 +54,7 @@ def test_the_block_means_cells_that_the_suite_has(demo):
         ({"probes": ["col"]}, "inside.probes: unknown task 'col' (did you mean 'cola'?)"),
         ({"probes": ["hans"]}, "inside.probes: task 'hans' is for evaluation only"),
         ({"seeds": [5]}, "inside: no cell of the suite has these names and seeds together"),
-        ({"examples": 2}, "inside.examples: 2: expected greater than or equal to 8"),
+        ({"examples": 2}, "inside.examples: 2: expected at least 8"),
         ({"probe": []}, "unknown key 'inside.probe' (did you mean 'probes'?)"),
     ],
 )

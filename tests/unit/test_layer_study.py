@@ -90,9 +90,9 @@ def test_too_few_kept_examples_leave_nu_alone(tmp_path, caplog):
         ({"tokns": "mean"}, "unknown key 'variability.tokns' (did you mean 'tokens'?)"),
         ({"tokens": "bos"}, "variability.tokens: 'bos': expected 'mean_without_special', 'mean_without_cls', 'mean'"),
         ({"sizes": [100, 10]}, "variability.sizes: [100, 10]: expected values in ascending order, each once"),
-        ({"majority_shares": [0.5, 1.0]}, "variability.majority_shares.1: 1.0: expected less than 1"),
-        ({"kept_examples": 1}, "variability.kept_examples: 1: expected greater than or equal to 2"),
-        ({"resamples": -1}, "variability.resamples: -1: expected greater than or equal to 0"),
+        ({"majority_shares": [0.5, 1.0]}, "variability.majority_shares.1: 1.0: expected below 1"),
+        ({"kept_examples": 1}, "variability.kept_examples: 1: expected at least 2"),
+        ({"resamples": -1}, "variability.resamples: -1: expected at least 0"),
         ({"weighting": "none"}, "variability.weighting: 'none': expected 'class' or 'size'"),
     ],
 )

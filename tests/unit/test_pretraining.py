@@ -334,7 +334,7 @@ def test_bad_input_is_said_in_one_line(config, corpus, tmp_path, monkeypatch):
     written = config.read_text()
     for old, new, said in (
         ("candidates: 200", "candidates: 20", "candidates from 51"),
-        ("until: 0.5", "until: 1.5", "less than or equal to 1"),
+        ("until: 0.5", "until: 1.5", "at most 1"),
         ("length: 16", "length: 17", "divide tokens_per_step"),
         ("vocabulary: 300", "vocabulary: 100000", "vocabulary: 100000"),
         ("vocabulary: 300", "vocabulary: 301", "expected 301 different pieces"),
