@@ -133,3 +133,24 @@ def test_the_citation_in_readme_is_that_of_citation_cff(root):
         key: citation[key] for key in ("title", "version", "license")
     }
     assert found["version"] == steadytune.__version__
+
+
+def test_links_between_pages_lead_to_files_and_headings_that_are_there(root):
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=root, capture_output=True, text=True, check=True)
+    pages = [root / name for name in listed.stdout.splitlines()]
+    headings = {page: {anchor(line) for line in re.findall(r"^#+ (.*)$", page.read_text(), re.M)} for page in pages}
+    dead = []
+    for page in pages:
+        for target in re.findall(r"\]\(((?!https?:|mailto:)[^)\s]+)\)", page.read_text()):
+            name, _, heading = target.partition("#")
+            path = (page.parent / name).resolve() if name else page
+            if not path.exists() or (heading and heading not in headings.get(path, {heading})):
+                dead.append(f"{page.relative_to(root)}: {target}")
+    assert root / "README.md" in pages
+    assert not dead
+
+
+def anchor(heading):
+    """The anchor that GitHub gives a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading.strip().lower())
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
