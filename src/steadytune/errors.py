@@ -26,7 +26,8 @@ def suggestion(name: str, names: Iterable[str]) -> str:
 
 def short(value: object) -> str:
     """A value of a person's file as a message shows it: on one line of 60 characters at most; `null` and `true` as in
-    YAML and JSON."""
+    YAML and JSON.
+    """
     text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -130,6 +131,25 @@ def test_a_cleared_store_trains_no_finished_cell_again(finished):
     assert jobs(planned)["finetune"] == 1
     assert jobs(planned)["pretrain"] == 1
     assert "variability" not in jobs(planned)
+
+
+def test_results_that_are_older_than_their_inputs_stay(finished):
+    before = {path: path.read_bytes() for path in finished.results.rglob("*.json") if path.parent.name != "running"}
+    # As in a copy: Snakemake would know by its notes that the inputs have not changed.
+    notes = finished.folder / ".snakemake/metadata"
+    away = notes.rename(notes.with_name("away"))
+    try:
+        for receipt in (finished.folder / "store").rglob("receipt.json"):
+            os.utime(receipt)
+        assert jobs(finished.snakemake("--dry-run").stdout)["finetune"] == 6
+        done = finished.run("steadytune", "run", "mini", "--cores", "2")
+        assert done.returncode == 0, done.stdout
+        assert "7 results are older than inputs" in done.stdout
+        assert {path: path.read_bytes() for path in before} == before
+        assert "Nothing to be done" in finished.snakemake("--dry-run").stdout
+    finally:
+        shutil.rmtree(notes, ignore_errors=True)
+        away.rename(notes)
 
 
 def test_another_suite_shares_the_store(finished):

@@ -7,11 +7,14 @@ that were copied, or inputs that were staged by hand, have none. A dry run says 
 import logging
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from steadytune.cells.freshness import ASIDE, CellStatus, InputCheck, statuses
+from steadytune.cells.inputs import input_folders
 from steadytune.dag.products import Products, ProductStatus
 from steadytune.files import leftovers
 from steadytune.layout import (
@@ -23,6 +26,7 @@ from steadytune.layout import (
     running_path,
     staged_folder,
     store_lock_path,
+    variability_path,
 )
 from steadytune.locks import is_held
 from steadytune.store.inventory import inventory
@@ -33,6 +37,8 @@ from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
 
+UNDATED = ("checkpoints", "logs", "running")
+"""Folders of the results that Snakemake does not compare the dates of."""
 OUTDATED = f"{RECEIPT}.outdated"
 """The name of an encoder's receipt, with its date, until the encoder has been trained again."""
 
@@ -136,6 +142,36 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
                 claims_path(suite).replace(earlier_claims_path(suite))
             for path in (manifest_path(suite, product.name), *product.files):
                 path.unlink(missing_ok=True)
+
+
+def keep_dates(suite: Suite, *, dry: bool = False) -> None:
+    """Give all results one date if some are older than what they read, so that Snakemake makes none of them again.
+
+    Records that were restored, or copied with their dates, may be older than inputs that were staged since and have the
+    content that the records name. To be called when what is there can be believed, by content: after `set_aside`.
+    `dry`: only say so.
+    """
+    store = suite.file.store
+    read = {record_path(suite, cell): [*input_folders(suite.spec(cell), store).values()] for cell in suite.cells}
+    for encoder, task in suite.layer_studies():
+        model, dataset = suite.model(encoder, task), suite.task(task).dataset_key
+        folders = [staged_folder(store, "models", model), staged_folder(store, "datasets", dataset)]
+        read[variability_path(suite, encoder, task)] = folders
+    date = cache(_date)
+    older = [path for path, folders in read.items() if 0 < _date(path) < max(date(f / RECEIPT) for f in folders)]
+    if not older:
+        return
+    log.info("%d results are older than inputs with the content that they name; they stay", len(older))
+    if not dry:
+        now = time.time_ns()
+        for path in results_folder(suite).rglob("*"):
+            if path.is_file() and path.relative_to(results_folder(suite)).parts[0] not in UNDATED:
+                os.utime(path, ns=(now, now))
+
+
+def _date(path: Path) -> int:
+    """When a file was changed, in nanoseconds; 0 if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def clear_leftovers(suite: Suite) -> None:

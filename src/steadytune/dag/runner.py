@@ -64,8 +64,13 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
         if not dry and not status:
             # What cannot be staged fails again below, where Snakemake goes on with the rest.
-            status, stopped = _bring_inputs(suite, command, arguments, environment, lock)
+            lacking = repair.unstaged(suite)
+            status, stopped = _bring_inputs(suite, command, arguments, environment, lock) if lacking else (0, False)
             status = status if stopped else 0
+            if lacking and not status:
+                # What was trained elsewhere can be compared with its inputs only now.
+                repair.set_aside(suite, arguments, code=stale)
+            repair.keep_dates(suite)
         if not status:
             status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:
@@ -104,6 +109,7 @@ def _repair(
     if dry:
         repair.restage(suite, dry=True)
         repair.set_aside(suite, arguments, code=stale, dry=True)
+        repair.keep_dates(suite, dry=True)
         return 0, False
     own_results(suite)
     for receipt, made in repair.restage(suite).items():
@@ -124,8 +130,6 @@ def _bring_inputs(
     If a job ends early, Snakemake deletes what it was to make: waiting inside a job for another run would take away
     what that run has made meanwhile.
     """
-    if not repair.unstaged(suite):
-        return 0, False
     with hold(store_lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
         if not repair.unstaged(suite):
             return 0, False
