@@ -3,7 +3,7 @@
     make bench [BENCH="cells,methods --rounds 1 --threads 1 --precision fp32 --write docs/performance.md"]
 
 Texts and the encoder are those of the store that STEADYTUNE_STORE names, or drawn in their shapes; whole processes are
-measured only with a store. All sections take about 20 minutes on two quiet cores.
+measured only with a store. All sections take 20 to 40 minutes on two quiet cores.
 Cells are trained in bf16 where the processor multiplies in it, else in fp32, the peer's too.
 """
 
