@@ -108,13 +108,24 @@ def test_the_terminal_answers_both_questions(world, capsys):
     assert not claims_path(suite).exists()
 
 
+def test_what_is_asked_of_one_encoder_is_not_corrected_for_others(world):
+    scores = {}
+    for encoder in ("mini", "twin"):
+        scores |= values("vanilla", "mini-rte", 70, 71, 72, 70, 71, 72, encoder=encoder)
+        scores |= values("hype-n", "mini-rte", 71, 72.5, 73, 70.5, 72, 73, encoder=encoder)
+    suite = world.build(Grid(encoders=("mini", "twin"), seeds=6, values=scores))
+    found = compare(suite, load_or_empty(suite), pair(suite, "hype-n", "vanilla", 1.0))
+    assert len(found) == 2
+    assert all(judged.finding.p_adjusted == judged.finding.p for judged in found)
+
+
 def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
     grid = shifted(3.0)
     grid.statuses |= dict.fromkeys(grid.cells(), "missing")
     world.build(grid)
     assert cli.main(["compare", "demo", "hype-n", "vanilla"]) == 0
     said = capsys.readouterr().out
-    assert "cells that have not run: 24" in said
+    assert "24 cells not run yet" in said
     assert said.endswith("  run: steadytune run demo\n")
 
 

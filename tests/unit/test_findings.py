@@ -117,3 +117,44 @@ def test_an_interim_cost_counts_per_cent_as_points():
     # The interval is the test's: its upper end is the bound that is just shown.
     just = finding(Cost, logs, interim=True, **settings | {"margin": found.interval[1]})
     assert just.p == pytest.approx(0.05, rel=1e-2)
+
+
+def test_differences_that_are_equal_but_for_rounding_decide_nothing():
+    # One of 277 examples more, at each seed.
+    second = 100 * np.array([[150, 160, 141]]) / 277
+    gains = 100 * np.array([[151, 161, 142]]) / 277 - second
+    assert len(set(gains[0])) > 1
+    found, exact = difference(gains, direction="either"), difference(np.full((1, 3), 0.5), direction="either")
+    assert found.p == exact.p == 0.25
+    assert difference(-gains).p_worse == difference(np.full((1, 3), -0.5)).p_worse == 1
+
+
+def test_a_loss_that_other_examples_could_undo_is_none():
+    losses = np.array([[-1.0, -1.1, -0.9, -1.05, -0.95, -1.0]])
+    over_seeds = difference(losses)
+    assert over_seeds.p_worse < 1e-4
+    claim = {"id": "c", "sentence": "", "where": "", "paper": "p", "source": "", "family": "f", "encoders": ("one",),
+             "tasks": ("rte",), "method": "m", "margin": 1.0, "seeds": 3, "against": ("other",)}  # fmt: skip
+    evidence = Evidence(pairs={"other": (losses, np.zeros_like(losses))}, errors={"other": 2.0})
+    found = find(Difference(**claim, statistic="difference"), evidence, 0.05, "over examples")
+    # A t statistic of -1 / 2 with hardly any doubt about the error.
+    assert found.p_worse == pytest.approx(2 * stats.norm.cdf(-0.5), rel=0.01)
+    by_seed = find(Difference(**claim, statistic="difference"), evidence, 0.05, "by seed")
+    assert by_seed.p_worse == 1
+
+
+def test_an_interim_comparison_without_direction_has_no_t_interval():
+    gains = np.array([[1.8, 1.7, 1.9]])
+    assert np.isinf(difference(gains, direction="either", interim=True).interval).all()
+    exact = difference(gains, direction="either")
+    # The t test of the mean speaks with three seeds, where no pattern of signs could.
+    assert exact.p < 0.05
+    assert (exact.smallest_p, difference(gains).smallest_p) == (0, 0.25)
+
+
+def test_counted_costs_that_are_equal_are_at_most_equal():
+    settings = {"statistic": "cost", "measure": "flops"}
+    equal, above = np.zeros((1, 3)), np.full((1, 3), np.log(1.01))
+    assert (finding(Cost, equal, margin=1.0, **settings).p, finding(Cost, above, margin=1.0, **settings).p) == (0, 1)
+    assert finding(Cost, above, margin=1.0, **settings).p_against == 0
+    assert finding(Cost, above, margin=1.01, **settings).favours

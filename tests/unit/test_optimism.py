@@ -130,6 +130,17 @@ def test_the_grids_optimism_is_published_minus_nested(tmp_path):
     assert select(results).score("mini", "hype-n", "mini-rte").mean == pytest.approx((66 + 67 + 69) / 3)
 
 
+def test_a_grid_without_held_out_scores_on_some_task_has_no_honest_choice(tmp_path):
+    weak, strong, tasks = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04", ("mini-rte", "mini-cola")
+    scores = {}
+    for task in tasks:
+        scores |= values(weak, task, 70, 71, 72) | values(strong, task, 74, 75, 76)
+    held_out = {("mini", name, "mini-rte", seed): 0.6 for name in (weak, strong) for seed in range(3)}
+    grid = Grid(methods=(weak, strong), tasks=tasks, values=scores, held_out=held_out)
+    results = load_results(grid.write(tmp_path), replace(grid.suite, selection="nested"))
+    assert optimism_of(results)["mini", "hype-n"].grid is None
+
+
 def test_the_expected_best_of_k_is_the_mean_over_all_choices_of_k():
     scores = np.array([3.0, 8, 1, 5, 5])
     expected = [np.mean([max(chosen) for chosen in combinations(scores, k)]) for k in range(1, 6)]

@@ -285,7 +285,7 @@ def test_after_a_pilot_plan_and_claims_need_the_same_seeds(planned, capsys):
     (compared,) = verdicts.comparisons
     low, high = compared.finding.needs_range
     assert low < compared.finding.needs < high
-    question = "hype-n against vanilla on mini: to see 1 point on average over these 4 tasks with 80 %"
+    question = "hype-n against vanilla on mini: to see 1 point on average over these 4 tasks with 80 % power"
     assert f"{question}: {compared.finding.needs} seeds ({low} to {high}); 3 are planned" in said
     for judged in verdicts.claims:
         (line,) = [line for line in said.splitlines() if line.startswith(f"  {judged.id} ")]
@@ -298,9 +298,9 @@ def test_assumed_deviations_answer_before_anything_has_run(planned, capsys):
     assert main(["plan", "demo", "--sd", "2", "--effect", "1"]) == 0
     said = capsys.readouterr().out
     # (1.96 + 0.84)^2 x 2^2 / 5 = 6.3, and one more for t in place of z.
-    assert "to see 1 point on average over these 5 tasks with 80 %: 7 seeds\n" in said
+    assert "to see 1 point on average over these 5 tasks with 80 % power: 7 seeds\n" in said
     # A paired t test of one task: 33.4, as in tables of power.
-    assert "to see 1 point on one task with 80 %: 34 seeds\n" in said
+    assert "to see 1 point on one task with 80 % power: 34 seeds\n" in said
     assert "wins  0/30 to run: an effect of its size needs 7 seeds, 3 are planned" in said
 
 
@@ -309,7 +309,7 @@ def test_no_plan_promises_what_sign_flips_cannot_show(planned, capsys):
     assert main(["plan", "demo", "--sd", "0.1"]) == 0
     said = capsys.readouterr().out
     # A t test of three pairs would see ten deviations; sign flips need 2^(1-n) <= 0.05.
-    assert "to see 1 point on one task with 80 %: 6 seeds\n" in said
+    assert "to see 1 point on one task with 80 % power: 6 seeds\n" in said
     assert "wins  0/6 to run: 3 seeds are too few for its test" in said
 
 

@@ -82,6 +82,6 @@ def test_the_command_goes_by_the_suites_design(world, root, capsys):
     said = capsys.readouterr().out
     assert said.startswith("demo: 4 tasks x 3 seeds, pairs differ with a deviation of 1 point; ")
     assert "the claimed effect is 1.5 points" in said
-    assert "any of 1 method like the baseline" in said
+    assert "any of 1 method equal to the baseline" in said
     assert cli.main(["simulate", "demo", "--seeds", "2"]) == 2
     assert "seeds: 2" in capsys.readouterr().err

@@ -11,8 +11,9 @@ from test_report_in_browser import DESKTOP, PHONE, browser, opened  # noqa: F401
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.recorded import write_recorded
+from steadytune.claims.judged import load_verdicts
 from steadytune.errors import SteadyTuneError
-from steadytune.exports.evidence import recorded_folders
+from steadytune.exports.evidence import read_recorded, recorded_folders
 from steadytune.exports.site import CellLine, contents, write_site
 from steadytune.rendering.web import fill
 from steadytune.results.fronts import standings
@@ -72,6 +73,14 @@ def test_the_page_shows_cells_machines_and_who_ran_them_escaped(recorded, tmp_pa
     assert page.count("</script>") == 1
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", html.unescape(page))
     assert list(tmp_path.glob("results/*/metrics.parquet")) == []
+
+
+def test_a_recorded_suites_methods_are_compared_like_any_others(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    found = read_recorded(root / "published/recorded/mini", tmp_path)
+    compared = load_verdicts(found.results.folder).comparisons
+    assert [judged.id for judged in compared] == ["mini/hype-n", "mini/hype-u", "mini/lnsr"]
+    assert all(judged.finding for judged in compared)
 
 
 def test_a_cell_that_the_suite_does_not_plan_is_refused(recorded, tmp_path):

@@ -20,6 +20,7 @@ from transformers import (
 from steadytune.layout import LOCK
 from steadytune.planning.sizes import SHAPES, Sizes
 from steadytune.store.lock import load_lock
+from steadytune.tasks.table import find_task
 
 # What architectures have beside the sizes in the table, as their models were published. Heads are 64 wide in all.
 RELATIVE = {"relative_attention": True, "pos_att_type": "c2p|p2c", "position_biased_input": False, "type_vocab_size": 0}
@@ -91,3 +92,10 @@ def test_the_sizes_are_the_librarys_and_are_read_from_a_staged_configuration(nam
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(kind().to_dict()))
     assert Sizes(tmp_path, load_lock(LOCK)).shape("someone/else") == SHAPES[name]
+
+
+@pytest.mark.parametrize(("task", "rows"), [("rte@1k", 277), ("mnli@1k", 9815), ("stsb@1k", 1500)])
+def test_a_training_subset_is_scored_on_the_whole_evaluation_split(task, rows, tmp_path):
+    sizes = Sizes(tmp_path, load_lock(LOCK))
+    assert sizes.rows(find_task(task), "train") == 1000
+    assert sizes.rows(find_task(task), "evaluation") == rows

@@ -347,6 +347,12 @@ def test_csv_holds_no_formula():
     assert to_csv(data).splitlines()[1] == "'=cmd(),-1.5,a-b"
 
 
+def test_csv_columns_are_those_of_all_rows():
+    rows = ({"method": "lost", "seconds_load": 1}, {"method": "sound", "seconds_evaluate": 50, "seconds_load": 2})
+    table = Table("t", "T", "", (), (), "", (), data=rows)
+    assert to_csv(table).splitlines() == ["method,seconds_load,seconds_evaluate", "lost,1,", "sound,2,50"]
+
+
 def test_markdown_keeps_text_on_its_line():
     text = to_markdown(hostile())
     assert len(text.splitlines()) == 9

@@ -128,6 +128,9 @@ def test_a_look_before_the_planned_seeds_is_interim(world):
     # The plan was extended after a look at an earlier end: never again.
     (extended,) = judge(suite, load_or_empty(suite), (replace(found, looks=(Look(3, 3),)),))
     assert (extended.interim, extended.looks) == (True, (Look(3, 3), Look(5, 5)))
+    # Nor if it was cut short where a look had been good.
+    (shortened,) = judge(suite, load_or_empty(suite), (replace(found, looks=(Look(5, 9),)),))
+    assert (shortened.interim, shortened.test) == (True, "anytime")
 
 
 def test_what_suggested_an_exploratory_claim_is_left_out(world):
@@ -168,6 +171,27 @@ def test_a_verdict_over_other_examples(world):
     assert found.details[0].changed == pytest.approx(0.2)
 
 
+def test_encoders_on_the_same_examples_share_their_luck(world):
+    """Two encoders that answer alike are as uncertain over examples as one."""
+    encoders, task = ("mini", "twin"), "mini-rte"
+    scores = {}
+    for encoder in encoders:
+        scores |= values("vanilla", task, *[60] * 6, encoder=encoder)
+        scores |= values("hype-n", task, *[80] * 6, encoder=encoder)
+    suite = world.build(
+        Grid(encoders=encoders, tasks=(task,), seeds=6, values=scores), claim("wins", encoders=encoders)
+    )
+    right = {"vanilla": [1] * 6 + [0] * 4, "hype-n": [1] * 8 + [0] * 2}
+    for cell in suite.cells:
+        said = np.array(right[cell.method])
+        table = {"evaluation_set": cell.task, "row": range(10), "label": 1, "prediction": said}
+        path = predictions_path(world.results, cell)
+        pd.DataFrame(table | {"logit_0": 1.0 - said, "logit_1": 1.0 * said}).to_parquet(path)
+    (found,) = judge(suite, load_or_empty(suite))
+    low, high = found.finding.interval_examples
+    assert (high - low) / 2 == pytest.approx(100 * 1.96 * math.sqrt(0.016), rel=0.1)
+
+
 def test_no_effect_and_a_contrary_one_are_not_reproduced(world):
     scores = {}
     for task in TASKS:
@@ -204,7 +228,7 @@ def test_what_has_not_run_is_named(world, capsys):
     found = world.judge(grid, claim("partly"), away, never)
     assert {entry.verdict for entry in found.values()} == {"not evaluated"}
     assert found["partly"].reason == (
-        "Seeds with a score on every side and task: 1, and 3 are needed; cells that have not run: 2."
+        "1 seed has a score on every side and task, and 3 are needed: 2 cells not run yet."
     )
     assert found["partly"].command.endswith("$(steadytune claims demo --missing partly)")
     assert found["away"].reason == "8 of its 8 cells are not in this suite."

@@ -24,7 +24,7 @@ def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
     Args:
         suite: names the claims.
         results: of its cells.
-        earlier: what was judged before, which tells whether the plan has been extended after a look.
+        earlier: what was judged before, which tells whether the plan has been changed after a look.
     """
     examples = Examples(suite, results.folder)
     return Verdicts(
@@ -83,7 +83,9 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
     if not shared or first == second:
         why = "name two that differ" if first == second else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
-    return tuple(Differs.between(encoder, first, second, effect) for encoder in shared)
+    # Each for itself: what is asked of one encoder is not corrected for the others.
+    asked = (Differs.between(encoder, first, second, effect) for encoder in shared)
+    return tuple(each.model_copy(update={"family": each.id}) for each in asked)
 
 
 def compare(

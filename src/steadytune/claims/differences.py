@@ -6,7 +6,7 @@ import numpy as np
 
 from steadytune.claims import significance as tests
 from steadytune.claims.claim import ALPHA
-from steadytune.claims.statistics import cautious_mean
+from steadytune.claims.statistics import cautious_mean, constant
 
 
 class PValues(NamedTuple):
@@ -21,7 +21,14 @@ class PValues(NamedTuple):
 
 
 def difference_p(
-    test: tests.OneSided, gains: np.ndarray, size: float, bound: float, *, interim: bool, either: bool
+    test: tests.OneSided,
+    gains: np.ndarray,
+    size: float,
+    bound: float,
+    *,
+    by_mean: bool,
+    either: bool,
+    extra: float = 0.0,
 ) -> PValues:
     """The p-values of a difference.
 
@@ -33,19 +40,21 @@ def difference_p(
         gains: differences on the claimed side, or on the observed one, (..., tasks, pairs).
         size: the claimed one.
         bound: what the claim is to exceed.
-        interim: whether p-values have to hold however often one looks; the t test's do not.
+        by_mean: whether the t test may speak. Its p-values do not hold however often one looks; it takes runs of
+            different tasks for independent, and differences for more than their ranks.
         either: whether the claim has no direction.
+        extra: a standard error of another source, such as the choice of examples, that enters the t test too.
     """
     own, against = doubled(test(gains - bound)), doubled(test(bound - gains))
-    mean = cautious_mean(gains - bound)
-    known = np.nanvar(gains, axis=-1).any(axis=-1) & (not interim)
-    by_mean = np.where(known, doubled(mean.p if either else 1 - mean.p), 1.0)[()]
-    speaks = (by_mean <= ALPHA) & ((own if either else against) > ALPHA)
+    mean = cautious_mean(gains - bound, extra)
+    known = ~constant(gains).all(axis=-1) & by_mean
+    of_mean = np.where(known, doubled(mean.p if either else 1 - mean.p), 1.0)[()]
+    speaks = (of_mean <= ALPHA) & ((own if either else against) > ALPHA)
     return PValues(
-        for_it=np.minimum(own, by_mean) if either else own,
+        for_it=np.minimum(own, of_mean) if either else own,
         against=against,
         size=doubled(test(size - gains)),
-        worse=1.0 if either else by_mean,
+        worse=1.0 if either else of_mean,
         by_mean=speaks,
     )
 

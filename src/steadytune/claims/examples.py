@@ -4,7 +4,8 @@ The rows of an evaluation set are resampled with replacement, the same rows for 
 hard for all runs cancels out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def resampled_metric(metric: str, predictions: np.ndarray, gold: np.ndarray, cou
     return {"f1": f1, "accuracy_f1": (hits + f1) / 2}[metric]
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """The runs of two sides on a task, whose difference counts with a weight."""
+
+    first: tuple[Cell, ...]
+    second: tuple[Cell, ...]
+    sets: tuple[str, ...]
+    """The evaluation sets that a run's score is the mean of."""
+    weight: float = 1.0
+
+
 class Examples:
     """Resampled scores of a suite's cells, each computed once, and the answers behind them."""
 
@@ -70,30 +82,28 @@ class Examples:
         # Claims go from method to method.
         self.scores = lru_cache(maxsize=CELLS)(self._scores)
         self.answers = lru_cache(maxsize=CELLS)(self._answers)
-        self._variance = cache(self._variance_of)
+        self._difference = lru_cache(maxsize=CELLS)(self._difference_of)
         self._table = lru_cache(maxsize=TABLES)(self._read)
         self._rows: dict[bytes, bytes] = {}
 
-    def error(
-        self, sides: Sequence[tuple[Sequence[Cell], Sequence[Cell]]], sets: Sequence[Sequence[str]]
-    ) -> float | None:
-        """The standard error over examples of a mean over tasks of differences, in points; None without predictions.
+    def error(self, contrasts: Iterable[Contrast]) -> float | None:
+        """The standard error over examples of a weighted sum of differences, in points; None without predictions.
 
-        Args:
-            sides: the runs of the first and of the second for each task.
-            sets: the evaluation sets for each task, a mean over which is a run's score; sets vary independently.
+        Differences on the same rows vary together, whatever was trained: other encoders, subsets or tasks.
         """
-        variances = []
-        for (first, second), names in zip(sides, sets, strict=True):
-            for name in names:
-                variance = self._variance(tuple(first), tuple(second), name)
-                if variance is None:
+        by_rows: dict[tuple[str, str], np.ndarray] = {}
+        for contrast in contrasts:
+            for name in contrast.sets:
+                difference = self._difference(contrast.first, contrast.second, name)
+                if difference is None:
                     return None
-                variances.append(variance / len(names) ** 2)
-        return 100 * float(np.sqrt(sum(variances))) / len(sides)
+                task = self.suite.task(name)
+                rows = task.dataset_key, task.evaluation
+                by_rows[rows] = by_rows.get(rows, 0.0) + contrast.weight / len(contrast.sets) * difference
+        return 100 * float(np.sqrt(sum(np.var(found) for found in by_rows.values())))
 
-    def _variance_of(self, first: tuple[Cell, ...], second: tuple[Cell, ...], name: str) -> float | None:
-        """Over resamples, of the difference of two sides' means on a set; None without predictions of every run."""
+    def _difference_of(self, first: tuple[Cell, ...], second: tuple[Cell, ...], name: str) -> np.ndarray | None:
+        """Of two sides' means on a set, (resamples,); None without predictions of every run."""
         means = []
         for side in (first, second):
             scores = [self.scores(cell, name) for cell in side]
@@ -101,7 +111,7 @@ class Examples:
             if len(told) < len(scores):
                 return None
             means.append(np.mean(told, axis=0))
-        return float(np.var(means[0] - means[1]))
+        return means[0] - means[1]
 
     def changed(self, pairs: Sequence[tuple[Cell, Cell]]) -> float | None:
         """The share of answers on the task's own set that differ within pairs of cells of one task; None if unknown."""

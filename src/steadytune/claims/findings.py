@@ -30,8 +30,17 @@ from steadytune.claims.claim import (
 from steadytune.claims.differences import difference_p, doubled
 from steadytune.claims.evidence import Evidence, Test
 from steadytune.claims.judged import Finding, Interval, Unit
-from steadytune.claims.statistics import cautious_mean, mean_of_tasks, spread_interval, spread_ratio, stratified_mean
+from steadytune.claims.statistics import (
+    cautious_mean,
+    constant,
+    mean_of_tasks,
+    spread_interval,
+    spread_ratio,
+    stratified_mean,
+)
 
+ROUNDING = 1e-9
+"""Of the log of a ratio of costs."""
 UNITS: dict[str, Unit] = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
 
 
@@ -48,6 +57,11 @@ class Design:
     """Whether p-values have to hold however often one looks."""
     error: float | None
     """The standard error over examples, where it is known."""
+
+    @property
+    def by_mean(self) -> bool:
+        """Whether a t test of the mean may speak beside the test."""
+        return not self.interim and self.test in ("its own", "over examples")
 
     @property
     def extra(self) -> float:
@@ -121,9 +135,10 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
     size, gains = abs(claim.size()), differences if higher else -differences
     bound = size if claim.at_least else 0.0
     test, interval = _test_of(claim.test, differences, design)
-    p = difference_p(test, gains, size, bound, interim=design.interim, either=claim.direction == "either")
-    if p.by_mean or (claim.direction == "either" and math.isinf(interval[0])):
-        interval = cautious_mean(differences).interval()
+    either, by_mean = claim.direction == "either", design.by_mean
+    p = difference_p(test, gains, size, bound, by_mean=by_mean, either=either, extra=design.extra)
+    if p.by_mean or (either and by_mean and math.isinf(interval[0])):
+        interval = cautious_mean(differences, design.extra).interval()
     # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
     unequal = Fraction(int(np.count_nonzero(np.nan_to_num(gains))), int(np.isfinite(gains).sum()))
     needs, needs_range, detectable = _design(size, differences, design, unequal=unequal)
@@ -140,7 +155,7 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
         needs_range=needs_range,
         detectable=bound + detectable,
         # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
-        smallest_p=doubled(tests.sign_flips(np.abs(differences))),
+        smallest_p=0.0 if either and by_mean else doubled(tests.sign_flips(np.abs(differences))),
         e_value=tests.e_value(gains - bound),
     )
 
@@ -191,13 +206,17 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     # At any time: per cent are the points.
     test: tests.OneSided = (lambda values: tests.anytime(100 * values)) if design.interim else tests.t_test
     low, high = tests.inverted(test, logs) if design.interim else estimate.interval()
+    p, p_against = doubled(test(bound - logs)), doubled(test(logs - bound))
+    if constant(logs).all():
+        # Counted, and not measured: nothing is left to chance.
+        p, p_against = (0.0, 1.0) if estimate.mean <= bound + ROUNDING else (1.0, 0.0)
     needs, needs_range, reach = _design(abs(bound), logs, design)
     return Finding(
         effect=math.exp(estimate.mean),
         interval=(math.exp(low), math.exp(high)),
-        favours=bool(estimate.mean <= bound),
-        p=doubled(test(bound - logs)),
-        p_against=doubled(test(logs - bound)),
+        favours=bool(estimate.mean <= bound + ROUNDING),
+        p=p,
+        p_against=p_against,
         needs=needs,
         needs_range=needs_range,
         detectable=math.exp(reach if bound > 0 else bound - reach),

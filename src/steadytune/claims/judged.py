@@ -140,7 +140,7 @@ class Judged:
     planned: int = 0
     """Seeds that the suite plans."""
     interim: bool = False
-    """Whether p-values are anytime-valid: before the planned number of seeds, or after the plan was extended."""
+    """Whether p-values are anytime-valid: before the planned number of seeds, or after the plan was changed."""
     looks: tuple[Look, ...] = ()
     """Every different look so far, this one last."""
     smaller_than_claimed: bool = False

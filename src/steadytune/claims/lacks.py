@@ -7,6 +7,7 @@ import numpy as np
 from steadytune.claims.claim import Comparison, Cost, Spread
 from steadytune.claims.statistics import constant
 from steadytune.results.model import Key, Results
+from steadytune.text import counted
 
 LEAST_SEEDS = 3
 """Fewer are not judged."""
@@ -19,6 +20,7 @@ def lack_of(
     columns: Mapping[Key, Mapping[int, float]],
     seeds: Sequence[int],
     side: Callable[[str], Results],
+    planned: int,
     absent: int,
 ) -> str:
     """What the evidence on a claim lacks, in a clause; empty if it can be judged.
@@ -28,12 +30,15 @@ def lack_of(
         columns: (encoder, method, task) -> seed -> a number, of every side.
         seeds: those that every side has.
         side: where a method's cells are looked up.
+        planned: seeds that the suite plans for every side.
         absent: planned cells that have not run.
     """
     if len(seeds) < LEAST_SEEDS:
-        why = f"cells that have not run: {absent}" if absent else "the others ended without a score"
+        why = f"{counted(absent, 'cell')} not run yet" if absent else "the others ended without a score"
+        why = f"the suite plans {planned}" if planned < LEAST_SEEDS else why
         besides = ", besides those that suggested the claim" if claim.suggested_by else ""
-        return f"seeds with a score on every side and task{besides}: {len(seeds)}, and {LEAST_SEEDS} are needed; {why}"
+        have = f"{counted(len(seeds), 'seed')} {'has' if len(seeds) == 1 else 'have'} a score on every side and task"
+        return f"{have}{besides}, and {LEAST_SEEDS} are needed: {why}"
     if isinstance(claim, Cost) and claim.measure in ON_ONE_MACHINE:
         records = [side(key[1]).record(*key, seed) for key in columns for seed in seeds]
         devices = {record["environment"]["device_name"] for record in records}

@@ -110,8 +110,10 @@ def _of_epochs(curves: Sequence[np.ndarray]) -> dict[str, Gain]:
 
 def _choices(published: Results, nested: Results | None, key: Key) -> np.ndarray:
     """Published minus nested at each seed; none unless there are two, of a grid of two points or more."""
-    sides = [side.score(*key) for side in (published, nested) if side]
-    if len(sides) < 2 or published.choices.get(key, 1) < 2 or not all(sides):
+    if nested is None or key not in nested.held_out or published.choices.get(key, 1) < 2:
+        return np.array([])
+    sides = [published.score(*key), nested.score(*key)]
+    if not all(sides):
         return np.array([])
     one, other = (side.points for side in sides if side)
     found = np.array([one[seed] - other[seed] for seed in one if seed in other])

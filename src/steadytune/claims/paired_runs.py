@@ -4,7 +4,7 @@ All sides of a claim are compared on the same seeds: those that have a score on 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
 from steadytune.claims.evidence import Analysis, Evidence, Stratum
-from steadytune.claims.examples import Examples
+from steadytune.claims.examples import Contrast, Examples
 from steadytune.claims.lacks import lack_of
 from steadytune.layout import record_path
 from steadytune.results.costs import MEASURES
@@ -130,7 +130,7 @@ class PairedRuns:
         seeds = tuple(sorted(set.intersection(*map(set, columns.values())) - set(claim.suggested_by)))
         planned = {cell.seed for cell in cells}
         facts |= {"seeds": seeds, "planned": len(planned), "left_out": tuple(sorted(planned - set(seeds)))}
-        lack = lack_of(claim, columns, seeds, self.side, len(facts["missing"]))
+        lack = lack_of(claim, columns, seeds, self.side, len(planned), len(facts["missing"]))
         pairs = {} if lack else {name: self._pair(claim, name, strata, seeds, columns) for name in claim.against}
         if any(np.isfinite(first - second).sum(axis=1).min() < 2 for first, second in pairs.values()):
             return Evidence(**facts, lack="fewer than 2 pairs are left on some task")
@@ -142,18 +142,20 @@ class PairedRuns:
             return {}
         if isinstance(claim, Difference) and claim.reading == "two-way":
             return {}
-        found = {}
-        for name in claim.against:
-            sides, sets = [], []
-            for stratum in evidence.strata:
-                for task in filter(None, (stratum.task, stratum.reference)):
-                    named = ((stratum.encoder, claim.method), (stratum.baseline_encoder, name))
-                    sides.append([[self.side(m).cell(e, m, task, seed) for seed in evidence.seeds] for e, m in named])
-                    sets.append(self._sets(claim, (stratum.encoder, claim.method, task)))
-            error = examples.error(sides, sets)
-            if error is not None:
-                found[name] = error * len(sides) / len(evidence.strata)
-        return found
+        found = {name: examples.error(self._contrasts(claim, name, evidence)) for name in claim.against}
+        return {name: error for name, error in found.items() if error is not None}
+
+    def _contrasts(self, claim: Comparison, baseline: str, evidence: Evidence) -> Iterator[Contrast]:
+        """What the mean difference against one baseline is the sum of; a gain's references are taken away."""
+        for stratum in evidence.strata:
+            named = ((stratum.encoder, claim.method), (stratum.baseline_encoder, baseline))
+            for task, sign in ((stratum.task, 1), (stratum.reference, -1)):
+                if task is not None:
+                    first, second = (
+                        tuple(self.side(m).cell(e, m, task, seed) for seed in evidence.seeds) for e, m in named
+                    )
+                    sets = tuple(self._sets(claim, (stratum.encoder, claim.method, task)))
+                    yield Contrast(first, second, sets, sign / len(evidence.strata))
 
     def _sets(self, claim: Comparison, key: Key) -> Sequence[str]:
         """The evaluation sets that a cell's score is the mean of."""

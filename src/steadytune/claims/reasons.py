@@ -22,7 +22,11 @@ def reason(
     level = f"{alpha:.2g}" + (f" ({ALPHA} over {family_size} tests)" if family_size > 1 else "")
     count = f"{len(evidence.seeds)} seeds" if isinstance(claim, Comparison) else f"{evidence.draws[0][1]} draws a task"
     unit = UNITS.get(claim.statistic, "points")
-    size = f"{claim.size():.3g} points" if unit == "points" else f"a {unit} of {claim.size():.3g}"
+    size = (
+        f"{claim.size():.3g} point{'s' * (claim.size() != 1)}"
+        if unit == "points"
+        else f"a {unit} of {claim.size():.3g}"
+    )
     bounded = claim.statistic in ("not-worse", "equivalent", "cost", "layer-stability") or getattr(claim, "at_least", 0)
     if verdict == "reproduced":
         smaller = f", but the effect is smaller than {size} (p {found.p_size:.2g})" if found.p_size <= alpha else ""
@@ -39,7 +43,7 @@ def reason(
         why = f"{count} show neither the claim nor its opposite{neither}."
     if interim:
         planned = (
-            "an earlier look came before the plan was extended" if not evidence.missing else "more seeds are planned"
+            "an earlier look came before the plan was changed" if not evidence.missing else "more seeds are planned"
         )
         why += f" Interim: {planned}, so p is the anytime-valid one."
     if bounded and (collapsed := evidence.ends.get("degenerate", 0)):

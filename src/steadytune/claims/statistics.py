@@ -6,7 +6,7 @@ rliable and much of the literature write (runs, tasks). NaN stands for a run tha
 tasks do not: everything here is about other seeds on the same tasks.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,8 @@ from scipy import stats
 from steadytune.claims.judged import Summary
 
 LEVEL = 0.95
+POINTS = 100
+"""What scores, and logs of costs, are at most."""
 
 
 @dataclass(frozen=True)
@@ -85,26 +87,37 @@ def stratified_mean(scores: np.ndarray, extra: float = 0.0) -> Estimate:
     With one task it is the usual mean with runs - 1 degrees of freedom. `extra` is the standard error of another
     source, such as the choice of examples: it adds to that over runs, and counts as known exactly.
     """
-    error, df = combined(*task_errors(scores))
-    total = np.hypot(error, extra)
+    found = _over_runs(scores)
+    return _widened(found, found.df, extra)
+
+
+def _over_runs(scores: np.ndarray) -> Estimate:
+    return Estimate(mean_of_tasks(scores), *combined(*task_errors(scores)))
+
+
+def _widened(found: Estimate, df: Any, extra: float) -> Estimate:
+    """The same with another standard error that counts as known, and these degrees of freedom for its own."""
+    total = np.hypot(found.error, extra)
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = np.where(error > 0, df * np.divide(total, error) ** 4, np.inf if extra else df)[()]
-    return Estimate(mean_of_tasks(scores), total, df)
+        df = np.where(found.error > 0, df * np.divide(total, found.error) ** 4, np.inf if extra else df)[()]
+    return Estimate(found.mean, total, df)
 
 
-def cautious_mean(scores: np.ndarray) -> Estimate:
-    """`stratified_mean` with the degrees of freedom of the task with the fewest runs.
+def cautious_mean(scores: np.ndarray, extra: float = 0.0) -> Estimate:
+    """`stratified_mean` with the degrees of freedom, for the part over runs, of the task with the fewest runs.
 
     Welch's degrees of freedom are estimated: with 3 runs a task, and one task that varies 4 or 5 times as much as the
     others, a test at 0.05 errs in 6 % of cases, and this one in 1 to 3 %.
     """
-    found = stratified_mean(scores)
-    return replace(found, df=np.isfinite(scores).sum(axis=-1).min(axis=-1) - 1.0)
+    return _widened(_over_runs(scores), np.isfinite(scores).sum(axis=-1).min(axis=-1) - 1.0, extra)
 
 
 def constant(scores: np.ndarray) -> np.ndarray:
-    """Where the runs of a task agree to the last digits of their numbers, (..., tasks); scores (..., tasks, runs)."""
-    rounding = np.finfo(np.float64).eps * np.nanmax(np.abs(scores), axis=-1)
+    """Where the runs of a task agree to the last digits of their numbers, (..., tasks); scores (..., tasks, runs).
+
+    Scores may be differences: those have the rounding of the points that they come from.
+    """
+    rounding = np.finfo(np.float64).eps * np.maximum(np.nanmax(np.abs(scores), axis=-1), POINTS)
     return np.nanvar(scores, axis=-1, ddof=1) <= scores.shape[-1] * rounding**2
 
 

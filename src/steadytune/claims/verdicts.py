@@ -54,7 +54,7 @@ def judge(
     Args:
         suite: names the claims.
         results: of its cells.
-        earlier: what was judged before, which tells whether the plan has been extended after a look.
+        earlier: what was judged before, which tells whether the plan has been changed after a look.
         examples: resampled scores, if others have computed some already.
         views: whether they are judged in the other analyses, task by task and over examples, too.
     """
@@ -169,9 +169,9 @@ class Judge:
         return found
 
     def _interim(self, claim: Claim, evidence: Evidence) -> bool:
-        """Whether there is more to come, or the plan was extended after a look."""
-        extended = any(look.planned < evidence.planned for look in self.looks.get(claim.id, ()))
-        return isinstance(claim, Comparison) and (bool(evidence.missing) or extended)
+        """Whether there is more to come, or the plan was changed after a look."""
+        changed = any(look.planned != evidence.planned for look in self.looks.get(claim.id, ()))
+        return isinstance(claim, Comparison) and (bool(evidence.missing) or changed)
 
     def _judged(self, claim: Claim, evidence: Evidence, finding: Finding | None) -> Judged:
         size = self.sizes.get(claim.family, 0)

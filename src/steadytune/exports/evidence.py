@@ -7,9 +7,9 @@ from pydantic import Field
 
 from steadytune.cells.recorded import CELLS, restore
 from steadytune.claims.claim import Claim
+from steadytune.claims.comparisons import judge_all
 from steadytune.claims.files import suite_claims
 from steadytune.claims.judged import Judged, Verdicts, write_verdicts
-from steadytune.claims.verdicts import judge
 from steadytune.errors import SteadyTuneError
 from steadytune.results.collect import collect
 from steadytune.results.description import describe
@@ -89,7 +89,7 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
     collect(suite, as_recorded=True)
     results = load_results(suite.results, describe(suite))
     claims = {claim.id: claim for claim in suite_claims(suite)}
-    judged = judge(suite, results) if claims else ()
-    write_verdicts(suite.results, Verdicts(suite.name, claims=judged))
+    verdicts = judge_all(suite, results, Verdicts(suite.name))
+    write_verdicts(suite.results, verdicts)
     who = check(About, read_yaml(about), about) if about.is_file() else About()
-    return Recorded(folder, who, results, judged, claims)
+    return Recorded(folder, who, results, verdicts.claims, claims)

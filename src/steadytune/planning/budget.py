@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Difference, Gain, Spread
 from steadytune.claims.files import suite_claims
+from steadytune.claims.lacks import LEAST_SEEDS
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.power import MOST_SEEDS, chance_of_each, fewest, power_of_ratio, smallest_p
 from steadytune.claims.verdicts import family_sizes
@@ -111,9 +112,9 @@ def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> 
     yet.
     """
     chance = chance_of_each(len(claim.against))
-    least = min(claim.seeds, planned)
+    least = max(min(claim.seeds, planned), LEAST_SEEDS)
     if isinstance(claim, Spread):
-        return fewest(lambda n: power_of_ratio(claim.size(), n, strata, alpha) >= chance, max(least, 3), planned)
+        return fewest(lambda n: power_of_ratio(claim.size(), n, strata, alpha) >= chance, least, planned)
     speaks = not isinstance(claim, Difference | Gain)
     return next((n for n in range(least, planned + 1) if speaks or smallest_p(n, strata) <= alpha), None)
 

@@ -11,6 +11,7 @@ from steadytune.cells.freshness import CellStatus
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
 from steadytune.claims.comparisons import against_baseline, compare
 from steadytune.claims.judged import Finding, Judged
+from steadytune.claims.lacks import LEAST_SEEDS
 from steadytune.claims.power import chance_of_each, detectable_effect, detectable_ratio, seeds_for_mean, smallest_p
 from steadytune.claims.verdicts import judge
 from steadytune.results.loading import load_or_empty
@@ -89,7 +90,7 @@ class Questions:
     def _to_see(self, tasks: int) -> str:
         points = f"{self.effect:g} point{'s' * (self.effect != 1)}"
         over = f"on average over these {tasks} tasks" if tasks > 1 else "on one task"
-        return f"to see {points} {over} with 80 %"
+        return f"to see {points} {over} with 80 % power"
 
     def _variances(self, tasks: int) -> np.ndarray:
         return np.full(tasks, (self.sd or 0.0) ** 2)
@@ -126,9 +127,10 @@ def _in_deviations(suite: Suite) -> list[str]:
         tasks = max(Counter(names[:2] for names, count in counts.items() if count == seeds).values())
         for together in sorted({1, tasks}):
             effect = detectable_effect(np.ones(together), seeds, ALPHA)
-            least = f"differences from {effect:.2g} sd" if smallest_p(seeds, together) <= ALPHA else "no difference"
+            shown = seeds >= LEAST_SEEDS and smallest_p(seeds, together) <= ALPHA
+            least = f"differences from {effect:.2g} sd" if shown else "no difference"
             ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
             spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"
             place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
-            lines.append(f"  {place}: p {smallest_p(seeds, together):.2g} at the least; {least}; {spread}")
+            lines.append(f"  {place}: p at least {smallest_p(seeds, together):.2g}; {least}; {spread}")
     return [*lines, "  `--sd 2 --effect 1` answers in points; after a pilot, recorded deviations do"]

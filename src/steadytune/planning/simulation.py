@@ -108,7 +108,7 @@ def simulate(design: Design, replicates: int, seed: int = 0) -> Iterator[Row]:
     yield _row("no effect on other examples", _difference(found, size), _covers(found, 0.0))
     extra = design.error / design.tasks**0.5
     low, high = stratified_mean(found, extra).interval()
-    over = _difference(found, size, partial(tests.t_test, extra=extra))
+    over = _difference(found, size, partial(tests.t_test, extra=extra), extra=extra)
     yield _row("the same, over examples", over, (low <= 0) & (high >= 0))
     yield _row(f"{VARIANTS} equal variants, nested", _difference(draw.nested(), size))
     yield _row("not worse: worse by the margin", _not_worse(draw.pairs(-size), size))
@@ -135,9 +135,10 @@ def describe(suite: Suite, design: Design, replicates: int) -> str:
             "  ".join(["truth".ljust(width), *COLUMNS]),
             *(_line(row, width) for row in rows),
             "",
-            f"any of {counted(design.methods, 'method')} like the baseline is called higher or lower: "
+            f"chance that any of {counted(design.methods, 'method')} equal to the baseline is called higher or lower: "
             f"{draw.any_of_table():.3f}",
-            f"seeds needed, by such a pilot, really give half the claimed effect 80 %: {needed_holds(design):.2f}",
+            "share of such pilots whose number of seeds really gives 80 % power for half the claimed effect: "
+            f"{needed_holds(design):.2f}",
         ]
     )
 
@@ -203,7 +204,7 @@ class Draws:
         for _ in range(self.design.methods):
             found = (self.pairs(0.0) - baseline) / 2**0.5
             up = np.sign(mean_of_tasks(found))[:, None, None]
-            p = difference_p(FLIPS, up * found, self.design.effect, 0.0, interim=False, either=True)
+            p = difference_p(FLIPS, up * found, self.design.effect, 0.0, by_mean=True, either=True)
             smallest = np.minimum(smallest, p.for_it)
         # Holm's first step.
         return float((smallest <= ALPHA / self.design.methods).mean())
@@ -213,8 +214,10 @@ Words = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 """Which studies end *reproduced*, *reproduced, smaller than claimed*, and *not reproduced*."""
 
 
-def _difference(found: np.ndarray, size: float, test: tests.OneSided = FLIPS, *, interim: bool = False) -> Words:
-    p = difference_p(test, found, size, 0.0, interim=interim, either=False)
+def _difference(
+    found: np.ndarray, size: float, test: tests.OneSided = FLIPS, *, by_mean: bool = True, extra: float = 0.0
+) -> Words:
+    p = difference_p(test, found, size, 0.0, by_mean=by_mean, either=False, extra=extra)
     reproduced = (p.for_it <= ALPHA) & (mean_of_tasks(found) > 0)
     refuted = ~reproduced & (np.minimum(np.minimum(p.against, p.size), p.worse) <= ALPHA)
     return reproduced, reproduced & (p.size <= ALPHA), refuted
@@ -225,7 +228,7 @@ def looks(found: np.ndarray, size: float, planned: int) -> Words:
     reproduced, refuted = np.zeros((2, len(found)), dtype=bool)
     for seeds in range(LEAST_SEEDS, found.shape[-1] + 1):
         exact = seeds == planned
-        now = _difference(found[..., :seeds], size, FLIPS if exact else tests.anytime, interim=not exact)
+        now = _difference(found[..., :seeds], size, FLIPS if exact else tests.anytime, by_mean=exact)
         reproduced, refuted = reproduced | now[0], refuted | now[2]
     return reproduced, None, refuted
 

@@ -145,7 +145,7 @@ class Sizes:
     def _rows(self, entry: Task, split: str) -> int | None:
         """Examples of a task's split, `train` or `evaluation`; None where nothing says."""
         name, part = split_name((entry.train or "") if split == "train" else entry.evaluation)
-        if entry.size is not None:
+        if split == "train" and entry.size is not None:
             return entry.size
         folder = dataset_folder(self._store, entry.dataset_key)
         files = [path for path in folder.rglob("*.parquet") if split_of(path) == name]

@@ -18,8 +18,10 @@ def to_csv(table: Table) -> str:
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     if table.data:
-        writer.writerow(table.data[0])
-        writer.writerows([csv_field(value) for value in row.values()] for row in table.data)
+        # Rows may have fields of their own, such as the phases that their cells reached.
+        names = list(dict.fromkeys(name for row in table.data for name in row))
+        writer.writerow(names)
+        writer.writerows([csv_field(row.get(name, "")) for name in names] for row in table.data)
     else:
         writer.writerow([csv_field(" ".join(heading).strip()) for heading in table.headings])
         writer.writerows([csv_field(str(value)) for value in line] for line in table.lines)

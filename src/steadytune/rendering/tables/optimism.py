@@ -135,4 +135,4 @@ def _gap(claim: Judged, name: str) -> float:
     assert claim.finding is not None, "only claims with a finding are asked"
     sides = [of for of in claim.details if of.against == claim.finding.against]
     gaps = [getattr(of.first, name) - getattr(of.second, name) for of in sides]
-    return (1 if claim.direction == "higher" else -1) * sum(gaps) / len(gaps)
+    return sum(gaps) / len(gaps)
