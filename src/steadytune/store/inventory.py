@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import Kind, staged_folder
 from steadytune.schema import read_yaml
-from steadytune.store.lock import Lock, generated_corpus
+from steadytune.store.lock import Lock, generated_corpus, suite_lock
 from steadytune.store.receipt import RECEIPT, read_receipt, receipt_digest, verify
 from steadytune.store.staging import choose, describe, objection
 from steadytune.suite.cell import canonical_digest
+from steadytune.tasks.task import OWN
 
 if TYPE_CHECKING:
     from steadytune.suite.suite import Suite
@@ -98,6 +99,8 @@ def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> 
     """
     try:
         receipt = read_receipt(folder)
+        # What is the suite's own is pinned by its own lock, whichever lock a caller has at hand.
+        lock = suite_lock(suite) if key.startswith(f"{OWN}/") else lock
         config = lock.pretraining(key) if kind == "models" else None
         if config is None:
             return objection(receipt, choose(kind, key, lock, suite.sources))

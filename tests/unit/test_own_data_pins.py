@@ -1,0 +1,37 @@
+"""Own data and encoders are held to the suite's own lock wherever they are read."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_own_data import folder, write_encoder, write_suite  # noqa: F401 (a fixture)
+
+from steadytune.cells.freshness import statuses
+from steadytune.cells.run import run_cell
+from steadytune.cli import main
+from steadytune.errors import SteadyTuneError
+from steadytune.store.receipt import measure_all, read_receipt, write_receipt
+from steadytune.suite.loading import load_suite
+
+
+def test_swapped_own_data_whose_receipt_agrees_are_no_input(folder):  # noqa: F811
+    frame = pd.DataFrame({"body": [f"text {i}" for i in range(8)], "label": 4 * ["no", "yes"]})
+    frame.to_csv(folder / "data.csv", index=False)
+    write_encoder(folder / "encoder")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
+    settings = {"epochs": 1, "batch_size": 4, "max_length": 16}
+    path = write_suite(folder, {"t": entry}, encoders={"tiny": {"model": "./encoder"}}, protocol=settings)
+    assert main(["stage", str(path)]) == 0
+    own = load_suite(path, results=folder / "results")
+    run_cell(own, own.cells[0])
+    assert [status.state for status in statuses(own)] == ["fresh"]
+    rows = next((own.file.store / "datasets/own").rglob("train*.parquet"))
+    pq.write_table(pa.Table.from_pandas(pd.read_parquet(rows).iloc[::-1], preserve_index=False), rows)
+    receipt = read_receipt(rows.parent)
+    write_receipt(rows.parent, replace(receipt, files=measure_all(rows.parent, list(receipt.files))))
+    (found,) = statuses(own)
+    assert (found.state, found.cause) == ("stale", "inputs")
+    with pytest.raises(SteadyTuneError, match=r"datasets/own/.*outdated"):
+        run_cell(own, own.cells[0])
