@@ -84,6 +84,10 @@ def test_keeping_changes_nothing_of_the_cell_and_is_off_unless_asked_for(demo):
     before = (cell_folder(demo, cell) / "predictions.parquet").read_bytes()
     assert main(["finetune", "demo.yaml", str(cell), "--hand-over"]) == 0
     assert handover_path(demo, cell).exists()
+    # Trained again without them, it has no weights to hand over: those that are there are of the record before.
+    assert main(["finetune", "demo.yaml", str(cell)]) == 0
+    assert not handover_path(demo, cell).exists()
+    assert main(["finetune", "demo.yaml", str(cell), "--hand-over"]) == 0
     assert (cell_folder(demo, cell) / "predictions.parquet").read_bytes() == before
 
 

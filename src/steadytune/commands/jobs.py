@@ -21,7 +21,10 @@ def finetune(options: argparse.Namespace) -> None:
         suite, cell = load(options), Cell.parse(options.cell)
         own_results(suite)
     with hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it"):
-        run_cell(suite, cell, meter, weights=handover_path(suite, cell) if options.hand_over else None)
+        handed = handover_path(suite, cell)
+        # Weights of an earlier training are not those of the record that is written now.
+        handed.unlink(missing_ok=True)
+        run_cell(suite, cell, meter, weights=handed if options.hand_over else None)
 
 
 def variability(options: argparse.Namespace) -> None:
