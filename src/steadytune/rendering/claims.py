@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from steadytune.claims.judged import Finding, Judged, Unit
 from steadytune.rendering.table import NOTHING, number
+from steadytune.text import counted
 
 DECIMALS = {"points": 1, "ratio": 2, "share": 2}
 
@@ -100,7 +101,7 @@ def to_text(suite: str, judged: Sequence[Judged]) -> str:
     """Every claim of a suite for the terminal."""
     if not judged:
         return f"{suite}: no claims; a suite names them under `claims`"
-    lines = [f"{suite}: {len(judged)} claims: {counts_text(judged)}", *filter(None, [error_text(judged)])]
+    lines = [f"{suite}: {counted(len(judged), 'claim')}: {counts_text(judged)}", *filter(None, [error_text(judged)])]
     for claim in judged:
         lines += ["", f"{claim.id}: {verdict_text(claim)}", *_wrapped(f"{claim.sentence} ({claim.where})")]
         lines += _wrapped(claim.reason)

@@ -28,7 +28,7 @@ def _coverage(results: Results) -> str:
     if ok == len(ends):
         return f"All {ok} planned cells ended ok.{old}"
     others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in in_order(ends) if status != "ok"]
-    provisional = " The rest is provisional until all have run." if ABSENT & set(ends) else ""
+    provisional = " All numbers below are provisional until every cell has run." if ABSENT & set(ends) else ""
     return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}{old}"
 
 

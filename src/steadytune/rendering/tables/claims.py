@@ -17,6 +17,7 @@ from steadytune.rendering.claims import (
 from steadytune.rendering.table import NOTHING, Block, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
+from steadytune.text import counted
 
 NOTES = (
     "Reproduced: p at most 0.05 after Holm's correction in the claim's family; smaller than claimed: the effect is "
@@ -50,7 +51,9 @@ def claims(results: Results) -> Table:
     return Table(
         name="claims",
         title="Does it hold?",
-        caption=f"{len(judged)} claims: {counts_text(judged)}." if judged else "This suite judges no claims.",
+        caption=f"{counted(len(judged), 'claim')}: {counts_text(judged)}."
+        if judged
+        else "This suite judges no claims.",
         columns=COLUMNS,
         blocks=tuple(blocks),
         align="wwlrrrrl",

@@ -9,6 +9,7 @@ from steadytune.rendering.entries import block_title, plain_mean
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
+from steadytune.text import counted
 
 NOTES = (
     "Difference: method minus baseline, the mean over the tasks that both have, paired by seed, in points, with the "
@@ -41,7 +42,7 @@ def comparisons(results: Results) -> Table:
     blocks = [Block(tuple(map(_row, group)), title=block_title(name, results)) for name, group in groups.items()]
     baseline = found[0].family.removeprefix("against ") if found else "the baseline"
     every = {len(compared.strata) for compared in found}
-    tasks = f", over {every.pop()} tasks" if len(every) == 1 else ""
+    tasks = f", over {counted(every.pop(), 'task')}" if len(every) == 1 else ""
     return Table(
         name="comparisons",
         title=f"Each method against {baseline}",
