@@ -1,6 +1,5 @@
 """A suite's own tasks: the rows of its files, read once and checked as a whole."""
 
-import hashlib
 import logging
 import math
 import re
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, nearest, short
-from steadytune.files import sha256
 from steadytune.store.own_files import Columns, read_columns
+from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import Place
 from steadytune.store.receipt import hash_rows
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
@@ -235,14 +234,3 @@ def spell(value: Any) -> str | None:
     if dot and whole.lstrip("-").isdigit() and not zeros.strip("0"):
         text = whole
     return text or None
-
-
-def hash_path(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and hashes of a folder's files."""
-    if path.is_file():
-        return sha256(path)
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            digest.update(f"{file.relative_to(path)} {sha256(file)}\n".encode())
-    return digest.hexdigest()

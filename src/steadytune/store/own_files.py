@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.store.contents import check_content
-from steadytune.suite.own import TRAIN, OwnTask
+from steadytune.store.own_folders import is_saved, names_of, split_files
+from steadytune.suite.own import OwnTask
 from steadytune.tasks.reading import class_names
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 Columns = dict[str, list[Any]]
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 SEPARATORS = {"csv": ",", "tsv": "\t"}
-# Names of the evaluation split in a folder that `datasets` saved with several.
-EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
 BYTE_ORDER_MARK = "\ufeff"
 MOST_CHARACTERS = 2**31 - 1
 """Of a field in a csv file."""
@@ -34,7 +33,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     path = paths[0]
     if not path.exists():
         raise SteadyTuneError(f"{where}: {split}: {path}: no such file or folder")
-    form = entry.format or ("datasets" if _is_saved(path) else "parquet" if path.is_dir() else FORMATS.get(path.suffix))
+    form = entry.format or ("datasets" if is_saved(path) else "parquet" if path.is_dir() else FORMATS.get(path.suffix))
     if path.is_file():
         check_content(path, str(path))
     try:
@@ -44,7 +43,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
             case "jsonl":
                 columns = _jsonl(path, entry.encoding)
             case "parquet":
-                files = sorted(path.rglob("*.parquet")) if path.is_dir() else paths
+                files = split_files(path, split) if path.is_dir() else paths
                 columns = _parquet(where, files, wanted, entry.label)
             case "datasets":
                 columns = _saved(path, split, entry.label)
@@ -190,7 +189,7 @@ def _saved(path: Path, split: str, label: str) -> Columns:
 
     found: Any = datasets.load_from_disk(str(path))
     if isinstance(found, datasets.DatasetDict):
-        names = (TRAIN,) if split == TRAIN else EVALUATION_NAMES
+        names = names_of(split)
         name = next((name for name in names if name in found), None)
         if name is None:
             raise ValueError(f"it has the splits {', '.join(map(str, found))}, expected one of {', '.join(names)}")
@@ -220,7 +219,3 @@ def _squad(path: Path, encoding: str) -> Columns:
                     "answer_start": [answer["answer_start"] for answer in answers],
                 })  # fmt: skip
     return columns
-
-
-def _is_saved(path: Path) -> bool:
-    return (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file()

@@ -11,7 +11,8 @@ from steadytune.layout import store_lock_path
 from steadytune.locks import hold
 from steadytune.store.contents import check_content
 from steadytune.store.hub import Repository
-from steadytune.store.own_files import EVALUATION_NAMES, FORMATS
+from steadytune.store.own_files import FORMATS
+from steadytune.store.own_folders import names_of
 from steadytune.store.pins import check_file_name
 from steadytune.store.receipt import measure
 from steadytune.suite.own import EVALUATION, TRAIN, OwnFile, OwnTask, TaskPin
@@ -85,8 +86,7 @@ def choose_files(where: str, entry: OwnTask, split: str, files: list[str]) -> li
         by_split: dict[str, list[str]] = {}
         for name in data:
             by_split.setdefault(split_of(Path(name)), []).append(name)
-        known = (TRAIN,) if split == TRAIN else EVALUATION_NAMES
-        found = next((by_split[name] for name in known if name in by_split), [])
+        found = next((by_split[name] for name in names_of(split) if name in by_split), [])
     has = ", ".join([*data[:SHOWN_FILES], *(["…"] if len(data) > SHOWN_FILES else [])]) or "no csv, jsonl or parquet"
     if not found:
         named = f"no file '{asked}'" if asked else f"no file that is named like the {split} split"

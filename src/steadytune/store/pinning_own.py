@@ -14,7 +14,8 @@ from steadytune.schema import check_all, read_yaml
 from steadytune.store.hub import Repository
 from steadytune.store.inventory import lock_problems
 from steadytune.store.lock import load_lock
-from steadytune.store.own import OwnData, hash_path
+from steadytune.store.own import OwnData
+from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
 from steadytune.store.pins import ALLOWED_SUFFIXES

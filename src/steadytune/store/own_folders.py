@@ -1,0 +1,67 @@
+"""Folders of a user's data: which files in them are data, which split these are of, and one hash of them all."""
+
+import hashlib
+from pathlib import Path
+
+from steadytune.files import sha256
+from steadytune.suite.own import TRAIN
+from steadytune.tasks.reading import split_of
+
+EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
+"""What the split that is evaluated on is called where a folder or a repository has several, best first."""
+
+
+def names_of(split: str) -> tuple[str, ...]:
+    """What a split may be called, best first."""
+    return (TRAIN,) if split == TRAIN else EVALUATION_NAMES
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder was saved by `datasets`."""
+    return (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file()
+
+
+def data_files(folder: Path) -> list[Path]:
+    """The parquet files in a folder and one level below; all files of a folder that `datasets` saved. None is hidden.
+
+    Further down lie a store and results, if the folder is the one that a user works in.
+    """
+    found = folder.rglob("*") if is_saved(folder) else (*folder.glob("*.parquet"), *folder.glob("*/*.parquet"))
+    return sorted(file for file in found if file.is_file() and not _is_hidden(file.relative_to(folder)))
+
+
+def _is_hidden(file: Path) -> bool:
+    return any(part.startswith(".") for part in file.parts)
+
+
+def split_files(folder: Path, split: str) -> list[Path]:
+    """The parquet files of a folder that are a split's: those named like it, or all if their names tell none apart.
+
+    Raises:
+        ValueError: no parquet files, or several splits and none is this one.
+    """
+    by_name: dict[str, list[Path]] = {}
+    for file in data_files(folder):
+        by_name.setdefault(_name_of(file.relative_to(folder)), []).append(file)
+    if not by_name:
+        raise ValueError("a folder without parquet files: of csv, tsv and jsonl name the file")
+    names = by_name if len(by_name) == 1 else [name for name in names_of(split) if name in by_name]
+    if not names:
+        has = ", ".join(sorted(name or "others" for name in by_name))
+        raise ValueError(f"it has files of {has}, expected {' or '.join(names_of(split))}: name one with `{split}`")
+    return by_name[next(iter(names))]
+
+
+def _name_of(file: Path) -> str:
+    """The split that a file's name or its folder's says; empty if they say none."""
+    return next((name for name in (split_of(file), file.parent.name) if name in (TRAIN, *EVALUATION_NAMES)), "")
+
+
+def hash_path(path: Path) -> str:
+    """The SHA-256 of a file, or of the names and hashes of a folder's data."""
+    if path.is_file():
+        return sha256(path)
+    digest = hashlib.sha256()
+    for file in data_files(path):
+        digest.update(f"{file.relative_to(path)} {sha256(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""Folders of a user's data: the files of each split, and a pin that holds while other files come and go."""
+
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_own_data import FRAME, refused, save, staged, write_suite
+
+from steadytune.errors import SteadyTuneError
+from steadytune.store.pinning_own import check_unchanged
+from steadytune.suite.loading import load_suite
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(ROOT)
+    return tmp_path
+
+
+def write(path: Path, *texts: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"body": texts, "label": ["no", "yes"] * (len(texts) // 2)}), path)
+
+
+@pytest.mark.parametrize(
+    ("train", "other"),
+    [
+        ("train-00000-of-00001", "test-00000-of-00001"),
+        ("train/0000", "validation/0000"),
+        ("train/part-a", "dev/part-a"),
+        ("train", "test"),
+    ],
+)
+def test_a_folder_of_several_splits_gives_each_its_files(folder, train, other):
+    write(folder / f"data/{train}.parquet", "a", "b", "c", "d")
+    write(folder / f"data/{other}.parquet", "e", "f")
+    entry = {"train": "data", "evaluation": "data", "text": "body"}
+    found = staged(write_suite(folder, {"t": entry}))
+    assert [split["text_a"][:] for split in found] == [["a", "b", "c", "d"], ["e", "f"]]
+
+
+def test_a_share_is_held_out_of_the_training_files_alone(folder):
+    write(folder / "data/train-00000-of-00002.parquet", "a", "b")
+    write(folder / "data/train-00001-of-00002.parquet", "c", "d")
+    write(folder / "data/test-00000-of-00001.parquet", "e", "f")
+    found = staged(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
+    assert sorted(text for split in found for text in split["text_a"]) == ["a", "b", "c", "d"]
+
+
+def test_splits_of_which_none_is_asked_for_are_named(folder):
+    write(folder / "data/test.parquet", "a", "b")
+    write(folder / "data/validation.parquet", "c", "d")
+    (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
+    assert "test, validation" in line and "`train`" in line
+
+
+def test_files_whose_names_say_no_split_are_read_together(folder):
+    write(folder / "data/a.parquet", "a", "b")
+    write(folder / "data/b.parquet", "c", "d")
+    train, _ = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert train["text_a"][:] == ["a", "b", "c", "d"]
+
+
+def test_the_suites_own_folder_is_pinned_by_its_data_alone(folder):
+    write(folder / "a.parquet", *"abcdefgh")
+    path = write_suite(folder, {"t": {"train": ".", "holdout": 0.5, "text": "body"}})
+    write(folder / ".hidden/b.parquet", "hidden", "too")
+    found = staged(path)
+    assert sorted(text for split in found for text in split["text_a"]) == list("abcdefgh")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "results/mine/tables").mkdir(parents=True)
+    write(folder / "results/mine/metrics.parquet", "no", "data")
+    check_unchanged(load_suite(path))
+    write(folder / "b.parquet", "x", "y")
+    with pytest.raises(SteadyTuneError, match="--accept t"):
+        check_unchanged(load_suite(path))
+
+
+def test_a_saved_folder_is_pinned_by_all_its_files_but_hidden_ones(folder):
+    name = save(folder, "datasets")
+    path = write_suite(folder, {"t": {"train": name, "evaluation": name, "text": "body"}})
+    staged(path)
+    (folder / name / ".DS_Store").write_bytes(b"x")
+    check_unchanged(load_suite(path))
+    value = datasets.Dataset.from_pandas(FRAME.assign(body="other")).class_encode_column("label")
+    value.save_to_disk(str(folder / name / "train"))
+    with pytest.raises(SteadyTuneError, match="--accept t"):
+        check_unchanged(load_suite(path))
