@@ -13,6 +13,7 @@ from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import Place
 from steadytune.store.receipt import hash_rows
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
+from steadytune.suite.own_labels import expected_labels, find_classes, is_label, spell
 from steadytune.tasks.duplicates import key_of
 
 logger = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ Row = dict[str, Any]
 HOLDOUT_STREAM = "steadytune own holdout"
 SHOWN_PROBLEMS = 20
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
-MANY_CLASSES = 20
-"""More classes than this, and than half of the rows, are taken for a mistake."""
+BOOLEANS = {"true": "yes", "false": "no"}
+"""What a boolean says where the labels are yes and no: YAML reads these words as booleans, and pandas writes True."""
 
 
 class OwnData:
@@ -44,8 +45,6 @@ class OwnData:
         self.problems: dict[str, list[int]] = {}
         columns = _read_all(where, entry, places)
         self.labels = self._labels(columns, labels)
-        if self.entry.metric == "f1" and len(self.labels) != 2:
-            raise SteadyTuneError(f"{where}: metric: f1 is for 2 classes, found {len(self.labels)}: use macro_f1")
         self.rows = {split: self._rows(places[split].paths[0], found) for split, found in columns.items()}
         if self.problems:
             lines = [f"{said} (row {row}{f' and {count - 1:,} more' if count > 1 else ''})"
@@ -71,31 +70,12 @@ class OwnData:
     def _labels(self, columns: Mapping[str, Mapping[str, list[Any]]], pinned: tuple[str, ...]) -> tuple[str, ...]:
         if self.entry.span or self.entry.regression:
             return ()
-        if self.entry.labels or pinned:
-            return self.entry.labels or pinned
-        found = {spell(value) for split in columns.values() for value in split[self.entry.label]} - {None, "-1"}
-        names = [name for name in found if name is not None]
-        numeric = all(name.lstrip("-").isdigit() for name in names)
-        if len(names) < 2:
-            raise SteadyTuneError(
-                f"{self.where}: label: '{self.entry.label}' has {len(names)} classes, expected 2 or more"
-            )
-        rows = sum(spell(value) is not None for split in columns.values() for value in split[self.entry.label])
-        if len(names) > max(MANY_CLASSES, rows // 2):
-            raise SteadyTuneError(
-                f"{self.where}: label: '{self.entry.label}' has {len(names):,} classes in {rows:,} rows: is that the "
-                "label? Name the classes with `labels`; for a number, choose the metric pearson_spearman"
-            )
-        names = sorted(names, key=int if numeric else str)
-        spelled: dict[str, list[str]] = {}
-        for name in names:
-            spelled.setdefault(name.casefold(), []).append(name)
-        if same := [found for found in spelled.values() if len(found) > 1]:
-            raise SteadyTuneError(
-                f"{self.where}: label: '{self.entry.label}' has classes that differ in case alone, "
-                f"{' and '.join(', '.join(found) for found in same)}: name the classes with `labels`, one spelling each"
-            )
-        return tuple(names)
+        name = self.entry.label
+        values = [value for split in columns.values() for value in split[name]]
+        labels = self.entry.labels or pinned or find_classes(f"{self.where}: label: '{name}'", values)
+        if expected := expected_labels(labels, (self.entry.metric, *self.entry.metrics)):
+            raise SteadyTuneError(f"{self.where}: expected {expected}")
+        return labels
 
     def _rows(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
         if self.entry.span:
@@ -121,18 +101,23 @@ class OwnData:
         return ""
 
     def _class(self, path: Path, row: int, value: Any) -> int | None:
+        column = f"{path}: column '{self.entry.label}'"
+        if not is_label(value):
+            self._problem(f"{column}: {short(value)}, expected a word or a number", row)
+            return None
         text = spell(value)
         if text in self.labels:
             return self.labels.index(text)
         if text is None or text == "-1":
             return None
         folded = [label.casefold() for label in self.labels]
-        aliases = {"true": "yes", "false": "no"} if isinstance(value, bool) else {}
-        name = aliases.get(text, text).casefold()
+        name = text.casefold()
+        if name not in folded and {"no", "yes"} <= set(folded):
+            name = BOOLEANS.get(name, name)
         if folded.count(name) == 1:
             return folded.index(name)
         expected = ", ".join(self.labels) + nearest(text, self.labels)
-        self._problem(f"{path}: column '{self.entry.label}': {short(value)}, expected one of {expected}", row)
+        self._problem(f"{column}: {short(value)}, expected one of {expected}", row)
         return None
 
     def _score(self, path: Path, row: int, value: Any) -> float | None:
@@ -221,16 +206,3 @@ def _answer_problem(context: str, text: Any, start: Any) -> str:
     if context[start : start + len(text)] != text:
         return f"the answer {short(text)} is not at character {start}"
     return ""
-
-
-def spell(value: Any) -> str | None:
-    """A label as text, whatever type a file has it in: 1, 1.0, "1" and "1.0" are `1`; None for null, NaN and blanks."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value).strip()
-    whole, dot, zeros = text.partition(".")
-    if dot and whole.lstrip("-").isdigit() and not zeros.strip("0"):
-        text = whole
-    return text or None

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from steadytune.errors import nearest
+from steadytune.errors import SteadyTuneError, nearest
 from steadytune.schema import Checked, Repo, Sha256, check, read_yaml
+from steadytune.suite.own_labels import expected_labels, is_label, spell
 from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task
 
@@ -21,11 +22,27 @@ TRAIN, EVALUATION = "train", "evaluation"
 
 def _label(value: Any) -> Any:
     # YAML 1.1 reads an unquoted `no` or `yes` as a boolean; whoever writes `labels: [no, yes]` means the words.
-    return {False: "no", True: "yes"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return {False: "no", True: "yes"}[value]
+    return spell(value) if is_label(value) else value
 
 
 def _texts(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _kind(metric: str) -> str:
+    return "spans" if metric == "span_f1" else "numbers" if metric in SCORES else "classes"
+
+
+def _check_metrics(metrics: tuple[str, ...]) -> None:
+    known = tuple(METRICS_BY_HEADLINE)
+    for name in metrics:
+        if name not in known:
+            raise ValueError(f"a metric of {', '.join(known)}; got '{name}'{nearest(name, known)}")
+        if _kind(name) != _kind(metrics[0]):
+            alike = ", ".join(other for other in known if _kind(other) == _kind(metrics[0]))
+            raise ValueError(f"`metrics` beside {metrics[0]} that are of {_kind(metrics[0])}, {alike}; got '{name}'")
 
 
 def _check_encoding(value: str) -> str:
@@ -100,10 +117,9 @@ class OwnTask(Checked):
             raise ValueError("`decimal` beside a metric of numbers alone, such as pearson_spearman")
         if self.regression and self.labels:
             raise ValueError(f"no `labels` beside the metric {self.metric}, which is about numbers")
-        known = tuple(METRICS_BY_HEADLINE)
-        for name in (self.metric, *self.metrics):
-            if name not in known:
-                raise ValueError(f"a metric of {', '.join(known)}; got '{name}'{nearest(name, known)}")
+        _check_metrics((self.metric, *self.metrics))
+        if expected := expected_labels(self.labels or (), (self.metric, *self.metrics)):
+            raise ValueError(expected)
         if self.span != (self.metric == "span_f1"):
             raise ValueError("metric span_f1 and format squad together")
         return self
@@ -203,8 +219,16 @@ def _short_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def to_task(name: str, entry: OwnTask, pin: TaskPin) -> Task:
-    """An own task as every other, with the labels that it was pinned with."""
+def to_task(where: str, name: str, entry: OwnTask, pin: TaskPin) -> Task:
+    """An own task as every other, with the labels that it was pinned with.
+
+    Raises:
+        SteadyTuneError: the pinned labels read alike, or are too many for a metric.
+    """
+    if expected := expected_labels(pin.labels, (entry.metric, *entry.metrics)):
+        raise SteadyTuneError(
+            f"{where}: pinned labels: expected {expected}; `steadytune pin --accept {name}` reads them anew"
+        )
     logged = (entry.metric, *METRICS_BY_HEADLINE[entry.metric], *entry.metrics)
     return Task(
         name=name,

@@ -117,7 +117,8 @@ class Suite:
         """The suite's own tasks by name.
 
         Raises:
-            SteadyTuneError: one that has the name of a task of the table, or that was not staged yet.
+            SteadyTuneError: one that has the name of a task of the table, that was not staged yet, or whose pinned
+                labels do not go together.
         """
         found = {}
         for name, entry in self.file.tasks.items():
@@ -126,7 +127,7 @@ class Suite:
                 raise SteadyTuneError(f"{where}: the task table has a task '{name}': choose another name")
             if name not in self.own_lock.tasks:
                 raise SteadyTuneError(self._not_pinned(f"tasks.{name}"))
-            found[name] = to_task(name, entry, self.own_lock.tasks[name])
+            found[name] = to_task(where, name, entry, self.own_lock.tasks[name])
         return found
 
     @cached_property

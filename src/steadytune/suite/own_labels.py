@@ -1,0 +1,80 @@
+"""Labels of a suite's own tasks: how a value is spelt as one, which may not stand together, those that data have."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from steadytune.errors import SteadyTuneError
+from steadytune.tasks.labels import canonical
+
+WHOLE = re.compile(r"-?\d{1,99}")
+"""A whole number as people write one; `int` reads no number of thousands of digits."""
+HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
+"""What cut JSON leaves of a character of two parts: no file can hold it."""
+MANY_CLASSES = 20
+"""More classes than this, and than half of the rows, are taken for a mistake."""
+NO_LABEL = (bytes, dict, list, set, tuple)
+
+
+def is_label(value: Any) -> bool:
+    """Whether a value can be a label, or stand for none: a text, a number or a boolean, and no list or bytes."""
+    return not isinstance(value, NO_LABEL) and not (isinstance(value, str) and HALF_CHARACTER.search(value))
+
+
+def spell(value: Any) -> str | None:
+    """A label as text, whatever type a file has it in: 1, 1.0, "1" and "1.0" are `1`; None for null, NaN and blanks."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value).strip()
+    whole, dot, zeros = text.partition(".")
+    if dot and WHOLE.fullmatch(whole) and not zeros.strip("0"):
+        text = whole
+    return text or None
+
+
+def expected_labels(labels: Sequence[str], metrics: Sequence[str]) -> str:
+    """What was expected of a task's labels, if they read alike or are too many for a metric; else empty.
+
+    Labels that read alike are one label wherever a model's classes meet those of a set.
+    """
+    by_name: dict[str, list[str]] = {}
+    for label in labels:
+        by_name.setdefault(canonical(label).casefold(), []).append(label)
+    if alike := [", ".join(found) for found in by_name.values() if len(found) > 1]:
+        return f"labels that do not read alike, found {' and '.join(alike)}"
+    if "f1" in metrics and len(labels) not in (0, 2):
+        return f"2 labels for the metric f1, found {len(labels)}: use macro_f1"
+    return ""
+
+
+def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
+    """The classes that a column has: numbers by size, words by letters. Values that are no labels are left out.
+
+    Args:
+        where: the task in the suite's file and the column, for messages.
+        values: of the column, in all splits.
+
+    Raises:
+        SteadyTuneError: fewer than two, more than a label has, or some that read alike.
+    """
+    labels = [name for name in (spell(value) for value in values if is_label(value)) if name is not None]
+    names = {name for name in labels if name != "-1"}
+    if len(names) < 2 and all(map(is_label, values)):
+        hint = ": -1 is no label unless `labels` names it" if "-1" in labels else ""
+        raise SteadyTuneError(f"{where} has {len(names)} class{'es' * (len(names) != 1)}, expected 2 or more{hint}")
+    if len(names) > max(MANY_CLASSES, len(labels) // 2):
+        raise SteadyTuneError(
+            f"{where} has {len(names):,} classes in {len(labels):,} rows: is that the label? Name the classes with "
+            "`labels`; for a number, choose the metric pearson_spearman"
+        )
+    numeric = all(map(WHOLE.fullmatch, names))
+    # 1 and 01 are one number and two labels.
+    classes = sorted(names, key=lambda name: (int(name) if numeric else 0, name))
+    if expected := expected_labels(classes, ()):
+        raise SteadyTuneError(
+            f"{where}: expected {expected}: rename one, or name the classes with `labels` if only case differs"
+        )
+    return tuple(classes)
