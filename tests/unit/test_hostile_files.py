@@ -1,5 +1,6 @@
 """Files that nobody writes in good faith, and what killed processes leave."""
 
+import json
 import os
 import resource
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_own_data import write_suite
 
 from steadytune.dag.repair import clear_leftovers
 from steadytune.errors import SteadyTuneError
@@ -14,7 +16,9 @@ from steadytune.files import atomic_path, read_json, write_text
 from steadytune.layout import checkpoint_path, handover_path, record_path, running_path, store_lock_path
 from steadytune.locks import hold
 from steadytune.schema import read_yaml
+from steadytune.store.pinning_own import pin_new
 from steadytune.suite.loading import load_suite
+from steadytune.suite.own import lock_path
 
 LAUGHS = "a: &a [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -177,3 +181,81 @@ def test_folder_is_flushed_after_the_rename(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(Path(f"/proc/self/fd/{descriptor}").resolve()))
     write_text(tmp_path / "a.txt", "text")
     assert flushed[-1] == tmp_path.resolve() and len(flushed) == 2
+
+
+# A user's data
+
+
+def refused_data(folder: Path, name: str, **entry: str) -> str:
+    """What `stage` says of a task with the file or folder `name`, in a suite that was not pinned."""
+    task = {"train": name, "evaluation": name, "text": "body"} | entry
+    path = write_suite(folder, {"t": {key: value for key, value in task.items() if value}})
+    with pytest.raises(SteadyTuneError) as caught:
+        pin_new(path)
+    assert not lock_path(path).exists()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["body", "label"])
+def test_half_of_a_character_is_told_with_its_row(tmp_path: Path, column: str) -> None:
+    rows = [{"body": "a", "label": "x"}, {"body": "b", "label": "y"}, {"body": "c", "label": "x"}]
+    rows[1][column] = "cut \ud83d"
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = refused_data(tmp_path, "a.jsonl").splitlines()
+    assert f"column '{column}'" in said[1] and "\\ud83d" in said[1] and "(row 1 and 1 more)" in said[1]
+
+
+def test_a_whole_character_of_two_halves_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "\\ud83d\\ude00", "label": "x"}\n{"body": "b", "label": "y"}\n')
+    path = write_suite(tmp_path, {"t": {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body"}})
+    pin_new(path)
+    assert lock_path(path).exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"), [("csv", "csv"), ("squad", "squad"), ("jsonl", "jsonl"), ("", "parquet")]
+)
+def test_a_folder_in_place_of_a_users_file(tmp_path: Path, form: str, expected: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.csv").write_text("body,label\na,x\nb,y\n")
+    squad = {"text": "", "metric": "span_f1"} if form == "squad" else {}
+    said = refused_data(tmp_path, "data", format=form, **squad)
+    assert "\n" not in said and f"{tmp_path / 'data'}" in said and "a folder" in said and expected in said
+
+
+def test_a_file_in_place_of_a_saved_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("body,label\na,x\nb,y\n")
+    said = refused_data(tmp_path, "a.csv", format="datasets")
+    assert "\n" not in said and "a file" in said
+
+
+@pytest.mark.parametrize(("info", "state"), [("{}", None), ("{", None), ("{}", "{}"), ("{}", "[]"), ("[]", "{}")])
+def test_a_saved_folder_that_is_not_whole(tmp_path: Path, info: str, state: str | None) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/dataset_info.json").write_text(info)
+    if state is not None:
+        (tmp_path / "data/state.json").write_text(state)
+    said = refused_data(tmp_path, "data")
+    assert "\n" not in said and f"{tmp_path / 'data'}" in said
+
+
+def test_an_encoding_that_a_file_does_not_begin_as(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("body;label\na;x\nb;y\n")
+    said = refused_data(tmp_path, "a.csv", encoding="utf-16")
+    assert "\n" not in said and f"{tmp_path / 'a.csv'}" in said
+
+
+def test_a_score_beyond_every_float(tmp_path: Path) -> None:
+    rows = [{"body": "a", "label": 1.5}, {"body": "b", "label": 10**400}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = refused_data(tmp_path, "a.jsonl", metric="pearson_spearman").splitlines()
+    assert "expected a finite number" in said[1] and "(row 1 and 1 more)" in said[1]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_nested_data(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"body": ' + "[" * 100_000 + "]" * 100_000 + "}\n")
+    squad = {"text": "", "metric": "span_f1", "format": "squad"} if name == "a.json" else {}
+    said = refused_data(tmp_path, name, **squad)
+    assert "\n" not in said and len(said) < 500 and f"{tmp_path / name}" in said
+    assert name == "a.json" or "line 1" in said

@@ -13,7 +13,7 @@ from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import Place
 from steadytune.store.receipt import hash_rows
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
-from steadytune.suite.own_labels import expected_labels, find_classes, is_label, spell
+from steadytune.suite.own_labels import HALF_CHARACTER, expected_labels, find_classes, is_label, spell
 from steadytune.tasks.duplicates import key_of
 
 logger = logging.getLogger(__name__)
@@ -94,6 +94,8 @@ class OwnData:
 
     def _text(self, path: Path, row: int, column: str, value: Any) -> str:
         if value is None or isinstance(value, str):
+            if half := HALF_CHARACTER.search(value or ""):
+                self._problem(f"{path}: column '{column}': half of a character, {half[0]!r}, expected whole ones", row)
             return value or ""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return "" if value != value else str(value)
@@ -125,7 +127,7 @@ class OwnData:
             return None
         try:
             number = float(self._with_point(value))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
             if isinstance(value, str) and self.entry.decimal == "." and COMMA_NUMBER.fullmatch(value.strip()):
                 self._problem(f"{path}: column '{self.entry.label}': a decimal comma: say `decimal: \",\"`", row)

@@ -34,9 +34,10 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     if not path.exists():
         raise SteadyTuneError(f"{where}: {split}: {path}: no such file or folder")
     form = entry.format or ("datasets" if is_saved(path) else "parquet" if path.is_dir() else FORMATS.get(path.suffix))
-    if path.is_file():
-        check_content(path, str(path))
+    _check_place(where, path, form)
     try:
+        if path.is_file():
+            check_content(path, str(path))
         match form:
             case "csv" | "tsv":
                 columns = _delimited(path, wanted, entry, form)
@@ -58,14 +59,24 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
             f"{where}: {path}: byte 0x{error.object[error.start]:02x} is not {entry.encoding.removesuffix('-sig')}: "
             f"save it as UTF-8, or say its `encoding`, such as cp1252{_hint(path, entry, form)}"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SteadyTuneError(
             f"{where}: {path}: cannot be read as {form}: {_reason(error)}{_hint(path, entry, form)}"
         ) from None
+    except OSError as error:
+        raise SteadyTuneError(f"{where}: {path}: cannot be read as {form}: {_reason(error)}") from None
     _check_columns(f"{where}: {path}", wanted, columns, _hint(path, entry, form))
     if not columns[wanted[0]]:
         raise SteadyTuneError(f"{where}: {path}: no rows")
     return {name: columns[name] for name in wanted}
+
+
+def _check_place(where: str, path: Path, form: str | None) -> None:
+    """Check that a folder is where one is read, and a file where a file is."""
+    if path.is_dir() and form not in ("parquet", "datasets"):
+        raise SteadyTuneError(f"{where}: {path}: a folder, expected a {form} file in it")
+    if path.is_file() and form == "datasets":
+        raise SteadyTuneError(f"{where}: {path}: a file, expected a folder saved by `datasets`")
 
 
 def _check_columns(where: str, wanted: Iterable[str], there: Iterable[str], hint: str = "") -> None:
@@ -135,12 +146,14 @@ def _hint(path: Path, entry: OwnTask, form: str | None) -> str:
     """That the first line of a csv file has another separator than the one that it was read with."""
     if form not in SEPARATORS or entry.separator:
         return ""
-    with path.open(encoding=entry.encoding, errors="replace") as handle:
+    # As bytes, because it may not be of the encoding.
+    with path.open("rb") as handle:
         head = handle.readline()
-    likely = max((";", "\t", "|", ","), key=head.count)
-    if likely == SEPARATORS[form] or not head.count(likely):
+    counts = {separator: head.count(separator.encode()) for separator in (";", "\t", "|", ",")}
+    likely = max(counts, key=counts.__getitem__)
+    if likely == SEPARATORS[form] or not counts[likely]:
         return ""
-    return f": its first line has {head.count(likely)} {likely!r}: say `separator: {json.dumps(likely)}`"
+    return f": its first line has {counts[likely]} {likely!r}: say `separator: {json.dumps(likely)}`"
 
 
 def _jsonl(path: Path, encoding: str) -> Columns:
@@ -150,7 +163,7 @@ def _jsonl(path: Path, encoding: str) -> Columns:
             if line.strip():
                 try:
                     row = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise ValueError(f"line {number}: {error}") from None
                 if not isinstance(row, dict):
                     raise ValueError(f"line {number}: expected an object of columns and values")
