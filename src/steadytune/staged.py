@@ -3,17 +3,34 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 RECEIPT = "receipt.json"
+# Formats that carry data alone. Pickles (.bin, .pt, .ckpt, .pkl) run code when they are loaded.
+ALLOWED_SUFFIXES = (".csv", ".json", ".jsonl", ".model", ".parquet", ".safetensors", ".tsv", ".txt")
+
+
+def check_file_name(value: str) -> str:
+    """A name that a file of the store may have.
+
+    Raises:
+        ValueError: a name that leaves its folder, hides, stands for the receipt, or can hold code.
+    """
+    parts = value.split("/")
+    if {"\\", "\0"} & set(value) or any(not part or part.startswith(".") for part in parts) or parts[-1] == RECEIPT:
+        raise ValueError("a relative path without '..', hidden parts or backslashes")
+    if PurePosixPath(value).suffix not in ALLOWED_SUFFIXES:
+        raise ValueError(f"a file that cannot run code when loaded: one of {' '.join(ALLOWED_SUFFIXES)}")
+    return value
 
 
 def listed_files(folder: Path) -> frozenset[str] | None:
     """The names of the files that a folder's receipt lists; None if it has no receipt that can be read."""
     try:
-        return frozenset(json.loads((folder / RECEIPT).read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        names = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))["files"]
+        return frozenset(map(check_file_name, names))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
 from steadytune.manifests import damage, write_manifest
+from steadytune.staged import listed_view
 from steadytune.store.inventory import Item
 from steadytune.store.receipt import Receipt, measure_all, read_receipt, verify, write_receipt
+from steadytune.store.staging import install
 from steadytune.suite.loading import load_suite
 from steadytune.tasks.reading import split_files
 
@@ -46,6 +49,29 @@ def test_an_edited_receipt_is_damaged(tmp_path):
     path.write_text(path.read_text().replace("a test", "another"))
     with pytest.raises(SteadyTuneError, match="damaged receipt"):
         read_receipt(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["{outside}/x.txt", "../outside/x.txt", "a/../../outside/x.txt", "a\0b.txt", ""])
+def test_a_receipt_that_names_files_of_other_folders_is_damaged_and_deletes_none(name, tmp_path):
+    folder, victim = tmp_path / "folder", tmp_path / "outside/x.txt"
+    write_text(victim, "mine")
+    write_text(folder / "a.txt", "x")
+    (staged,) = measure_all(folder, ["a.txt"]).values()
+    receipt = Receipt("local", "a test", None, "lock", {"a.txt": staged})
+    write_receipt(folder, replace(receipt, files={name.format(outside=victim.parent): staged}))
+    with pytest.raises(SteadyTuneError, match="damaged receipt"):
+        read_receipt(folder)
+    install(folder, receipt, {"a.txt": folder / "a.txt"})
+    assert victim.read_text() == "mine"
+    assert read_receipt(folder) == receipt
+
+
+def test_no_link_is_made_outside_of_a_view(tmp_path):
+    write_receipt(tmp_path / "folder", Receipt("local", "a test", None, "lock", {}))
+    target = tmp_path / "outside/link.txt"
+    (tmp_path / "folder/receipt.json").write_text(json.dumps({"files": {str(target): {}}}))
+    with listed_view(tmp_path / "folder"):
+        assert not target.parent.exists()
 
 
 def test_damaged_inputs_are_told_by_status(suite):  # noqa: F811

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import store_lock_path
 from steadytune.locks import hold
+from steadytune.staged import check_file_name
 from steadytune.store.contents import check_content
 from steadytune.store.hub import Repository
 from steadytune.store.own_files import FORMATS
 from steadytune.store.own_folders import names_of
-from steadytune.store.pins import check_file_name
 from steadytune.store.receipt import measure
 from steadytune.suite.own import EVALUATION, TRAIN, OwnFile, OwnTask, TaskPin
 from steadytune.tasks.reading import split_of

@@ -11,6 +11,7 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import write_text
 from steadytune.layout import LOCK, Kind, project_file
 from steadytune.schema import check_all, read_yaml
+from steadytune.staged import ALLOWED_SUFFIXES, RECEIPT
 from steadytune.store.hub import Repository
 from steadytune.store.inventory import lock_problems
 from steadytune.store.lock import load_lock
@@ -18,8 +19,7 @@ from steadytune.store.own import OwnData
 from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
-from steadytune.store.pins import ALLOWED_SUFFIXES
-from steadytune.store.receipt import RECEIPT, measure
+from steadytune.store.receipt import measure
 from steadytune.store.staging import downloads_of
 from steadytune.suite.file import EncoderEntry, SuiteFile
 from steadytune.suite.loading import read_suite

@@ -10,26 +10,10 @@ from pydantic_core import PydanticCustomError
 
 from steadytune.errors import nearest
 from steadytune.schema import SECRET, Checked, Repo, Sha256, matching
+from steadytune.staged import check_file_name
 from steadytune.store.parsers import PARSERS
-from steadytune.store.receipt import RECEIPT, StagedFile
+from steadytune.store.receipt import StagedFile
 from steadytune.suite.own import OwnTask, TaskPin
-
-# Formats that carry data alone. Pickles (.bin, .pt, .ckpt, .pkl) run code when they are loaded.
-ALLOWED_SUFFIXES = (".csv", ".json", ".jsonl", ".model", ".parquet", ".safetensors", ".tsv", ".txt")
-
-
-def check_file_name(value: str) -> str:
-    """A name that a file of the store may have.
-
-    Raises:
-        ValueError: a name that leaves its folder, hides, stands for the receipt, or can hold code.
-    """
-    parts = value.split("/")
-    if "\\" in value or any(not part or part.startswith(".") for part in parts) or parts[-1] == RECEIPT:
-        raise ValueError("a relative path without '..', hidden parts or backslashes")
-    if PurePosixPath(value).suffix not in ALLOWED_SUFFIXES:
-        raise ValueError(f"a file that cannot run code when loaded: one of {' '.join(ALLOWED_SUFFIXES)}")
-    return value
 
 
 def store_name(path: str) -> str:

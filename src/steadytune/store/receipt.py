@@ -10,7 +10,7 @@ from typing import Any
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
 from steadytune.seals import SEAL, seal_of
-from steadytune.staged import RECEIPT
+from steadytune.staged import RECEIPT, check_file_name
 
 BUNDLE = "bundle"
 """What a receipt says if only the maker of a bundle vouches for the files."""
@@ -104,7 +104,8 @@ def read_receipt(folder: Path) -> Receipt:
     """A folder's receipt, its files unchecked.
 
     Raises:
-        SteadyTuneError: no receipt, or a damaged one; the line says which command stages the folder.
+        SteadyTuneError: no receipt, or a damaged one, such as one that names files outside of the folder; the line says
+            which command stages it.
     """
     path = folder / RECEIPT
     try:
@@ -112,7 +113,7 @@ def read_receipt(folder: Path) -> Receipt:
         # Stores that were staged before receipts had seals are compared with the lock alone.
         if value.pop(SEAL, None) not in (None, seal_of(value)):
             raise ValueError("edited")
-        files = {name: StagedFile(**entry) for name, entry in value.pop("files").items()}
+        files = {check_file_name(name): StagedFile(**entry) for name, entry in value.pop("files").items()}
         return Receipt(files=files, **value)
     except (FileNotFoundError, NotADirectoryError):
         raise SteadyTuneError(f"{folder}: not staged, for it has no {RECEIPT}: {HOW_TO_STAGE}") from None
