@@ -14,6 +14,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_json, write_text
 from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
 from steadytune.manifests import write_manifest
+from steadytune.seals import SEAL, seal_of, write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -96,6 +97,51 @@ def test_damaged_predictions_are_named(spoil, packed, tmp_path):
     spoil(packed / "predictions.parquet")
     with pytest.raises(SteadyTuneError, match=r"predictions\.parquet: cannot be read"):
         restore(packed, tmp_path / "again")
+
+
+def below(folder):
+    return sorted(path for path in folder.rglob("*"))
+
+
+def respell(packed, **names):
+    """Give the recorded cell other names, and seal its line again: whoever sends records can."""
+    line = json.loads((packed / "cells.jsonl").read_text())
+    line["spec"] |= names
+    (packed / "cells.jsonl").write_text(json.dumps(line | {SEAL: seal_of(line)}) + "\n")
+
+
+NO_PARTS = ["", ".", "..", "../../../outside", "{outside}", "a/b", "a\\b", "a\0b", 7]
+
+
+@pytest.mark.parametrize("part", ["encoder", "method", "task"])
+@pytest.mark.parametrize("name", NO_PARTS)
+def test_cells_whose_names_lead_elsewhere_are_refused_before_anything_is_written(part, name, packed, tmp_path):
+    name = name.format(outside=tmp_path / "outside") if isinstance(name, str) else name
+    respell(packed, **{part: name})
+    before = below(tmp_path)
+    with pytest.raises(SteadyTuneError, match=rf"cells\.jsonl: line 1: {part}: ") as refused:
+        restore(packed, tmp_path / "again")
+    assert "\n" not in str(refused.value)
+    assert below(tmp_path) == before
+
+
+@pytest.mark.parametrize("seed", [True, "0/../../../../outside", 1.0, None])
+def test_seeds_that_are_no_numbers_are_refused(seed, packed, tmp_path):
+    respell(packed, seed=seed)
+    with pytest.raises(SteadyTuneError, match=r"cells\.jsonl: line 1: seed: "):
+        restore(packed, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("name", NO_PARTS[:-1])
+@pytest.mark.parametrize("of", ["encoder", "task"])
+def test_measurements_whose_names_lead_elsewhere_are_refused_before_anything_is_written(name, of, packed, tmp_path):
+    name = name.format(outside=tmp_path / "outside")
+    write_sealed(packed / "variability.json", {name: {"cola": {}}} if of == "encoder" else {"tiny": {name: {}}})
+    before = below(tmp_path)
+    with pytest.raises(SteadyTuneError, match=rf"variability\.json: .*{of}: "):
+        restore(packed, tmp_path / "again")
+    assert below(tmp_path) == before
 
 
 def test_measurements_that_the_suite_no_longer_has_are_not_kept(packed, suite):  # noqa: F811

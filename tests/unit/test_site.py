@@ -89,6 +89,35 @@ def test_a_cell_that_the_suite_does_not_plan_is_refused(recorded, tmp_path):
         write_site([recorded], tmp_path / "site")
 
 
+def test_nothing_is_written_of_a_suite_with_a_cell_that_it_does_not_plan(recorded, tmp_path):
+    (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {"grid": [SUITE["grid"][0] | {"methods": ["lnsr"]}]}))
+    with pytest.raises(SteadyTuneError, match="plans no such cell"):
+        read_recorded(recorded, tmp_path / "place")
+    assert not (tmp_path / "place").exists()
+
+
+def test_nobody_elses_python_is_run(recorded, tmp_path):
+    (recorded / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {"methods_from": ["theirs.py"]}))
+    with pytest.raises(SteadyTuneError, match=r"suite\.yaml: methods_from: 'theirs\.py': expected none"):
+        write_site([recorded], tmp_path / "site")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("key", ["claims", "analysis_plan"])
+def test_files_outside_of_the_folder_are_not_read(key, linked, recorded, tmp_path):
+    outside, named = tmp_path / "secret.yaml", "../../secret.yaml"
+    outside.write_text("password: hunter2")
+    if linked:
+        named = "link.yaml"
+        (recorded / named).symlink_to(outside)
+    (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {key: named}))
+    with pytest.raises(SteadyTuneError, match=rf"suite\.yaml: {key}: '{named}': expected a file in ") as refused:
+        write_site([recorded], tmp_path / "site")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_folder_of_another_name_than_its_suite_is_refused(recorded, tmp_path):
     moved = shutil.copytree(recorded, tmp_path / "other")
     with pytest.raises(SteadyTuneError, match=r"'demo', expected 'other'"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadytune.cells.freshness import statuses
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, short
 from steadytune.evaluation.outputs import HELD_OUT, no_predictions, write_table
 from steadytune.files import atomic_path, read_json, sha256, write_json, write_text
 from steadytune.layout import (
@@ -80,12 +80,14 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
     Args:
         folder: with the three files.
         target: a results folder; files of it are replaced.
-        wanted: which cells.
+        wanted: which cells; it is asked for all of them before anything is written, and may refuse one.
 
     Raises:
-        SteadyTuneError: `folder` holds no recorded suite, or predictions are not those of their record.
+        SteadyTuneError: `folder` holds no recorded suite, or a name that is no part of a path, or predictions are not
+            those of their record.
     """
     lines = {cell: line for cell, line in _lines(folder / CELLS) if wanted(cell)}
+    studies = list(_studies(folder / VARIABILITY)) if (folder / VARIABILITY).exists() else []
     tables = _apart(folder / PREDICTIONS, set(map(str, lines)))
     for cell, line in lines.items():
         history, digest = (line.pop(name) for name in ADDED)
@@ -99,13 +101,10 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
         # Another version of pyarrow writes other bytes of the same table.
         line["files"] = {name: sha256(place / name) for name in (PREDICTIONS, HISTORY)}
         write_sealed(place / RECORD, line)
-    if (folder / VARIABILITY).exists():
-        studies = read_sealed(folder / VARIABILITY)
-        for encoder, tasks in ((name, tasks) for name, tasks in studies.items() if name != SEAL):
-            for task, content in tasks.items():
-                path = variability_path(target, encoder, task)
-                write_json(path, content)
-                write_manifest(target, f"variability/{encoder}/{task}", [path], {})
+    for encoder, task, content in studies:
+        path = variability_path(target, encoder, task)
+        write_json(path, content)
+        write_manifest(target, f"variability/{encoder}/{task}", [path], {})
     return list(lines)
 
 
@@ -119,9 +118,33 @@ def _lines(path: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
             value = json.loads(line)
             if value[SEAL] != seal_of(value):
                 raise ValueError("edited")
-            yield Cell(*(value["spec"][key] for key in ("encoder", "method", "task", "seed"))), value
+            cell = Cell(*(value["spec"][key] for key in ("encoder", "method", "task", "seed")))
         except (ValueError, KeyError, TypeError):
             raise SteadyTuneError(f"{path}: line {number}: damaged: not a record as it was written") from None
+        for part in ("encoder", "method", "task"):
+            _check_part(getattr(cell, part), f"{path}: line {number}: {part}")
+        if type(cell.seed) is not int:
+            raise SteadyTuneError(f"{path}: line {number}: seed: {short(cell.seed)}: expected a whole number")
+        yield cell, value
+
+
+def _studies(path: Path) -> Iterator[tuple[str, str, Any]]:
+    """Encoder, task and content of each measurement of layers."""
+    for encoder, tasks in read_sealed(path).items():
+        if encoder == SEAL:
+            continue
+        _check_part(encoder, f"{path}: encoder")
+        if not isinstance(tasks, dict):
+            raise SteadyTuneError(f"{path}: {encoder}: {short(tasks)}: expected a mapping of tasks to measurements")
+        for task, content in tasks.items():
+            _check_part(task, f"{path}: {encoder}: task")
+            yield encoder, task, content
+
+
+def _check_part(name: object, where: str) -> None:
+    """Refuse a name that would lead a path elsewhere: recorded suites are also other people's."""
+    if not isinstance(name, str) or name in ("", ".", "..") or set("/\\\0") & set(name):
+        raise SteadyTuneError(f"{where}: {short(name)}: expected a name that is one part of a path")
 
 
 def _read(path: Path) -> "pa.Table":

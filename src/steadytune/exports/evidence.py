@@ -15,7 +15,9 @@ from steadytune.results.collect import collect
 from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
-from steadytune.schema import Checked, check, read_yaml
+from steadytune.schema import Checked, check, check_all, read_yaml
+from steadytune.suite.cell import Cell
+from steadytune.suite.file import SuiteFile, is_file_name
 from steadytune.suite.loading import find_suite, load_suite
 
 ABOUT, SUITE = "about.yaml", "suite.yaml"
@@ -77,15 +79,23 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
         place: where its files may be written; the caller removes them.
 
     Raises:
-        SteadyTuneError: a damaged or foreign record, or no suite of that name.
+        SteadyTuneError: a damaged or foreign record, no suite of that name, or one that reads files beyond its folder.
     """
     own, about = folder / SUITE, folder / ABOUT
     name = folder.resolve().name
+    if own.is_file():
+        _check_alone(own)
     suite = load_suite(own if own.is_file() else find_suite(name), results=place / name)
     if suite.name != name:
         raise SteadyTuneError(f"{folder}: its suite is named '{suite.name}', expected '{name}'")
-    if strangers := sorted({*map(str, restore(folder, suite.results))} - {*map(str, suite.cells)}):
-        raise SteadyTuneError(f"{folder / CELLS}: {strangers[0]}: suite '{name}' plans no such cell")
+    planned = frozenset(suite.cells)
+
+    def is_planned(cell: Cell) -> bool:
+        if cell not in planned:
+            raise SteadyTuneError(f"{folder / CELLS}: {cell}: suite '{name}' plans no such cell")
+        return True
+
+    restore(folder, suite.results, is_planned)
     collect(suite, as_recorded=True)
     results = load_results(suite.results, describe(suite))
     claims = {claim.id: claim for claim in suite_claims(suite)}
@@ -93,3 +103,19 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
     write_verdicts(suite.results, verdicts)
     who = check(About, read_yaml(about), about) if about.is_file() else About()
     return Recorded(folder, who, results, verdicts.claims, claims)
+
+
+def _check_alone(path: Path) -> None:
+    """Refuse a suite's file that brings Python, which would run here, or has files read that lie outside its folder.
+
+    Its own tasks and encoders may lie anywhere: nothing of them is read but what is pinned beside it.
+    """
+    file = check_all(SuiteFile, read_yaml(path), path)
+    if file.methods_from:
+        what = f"methods_from: '{file.methods_from[0]}'"
+        raise SteadyTuneError(f"{path}: {what}: expected none: nobody else's Python is run for this page")
+    named = {"claims": [name for name in file.claims if is_file_name(name)], "analysis_plan": [file.analysis_plan]}
+    for key, places in named.items():
+        for place in filter(None, places):
+            if not (path.parent / place).resolve().is_relative_to(path.parent.resolve()):
+                raise SteadyTuneError(f"{path}: {key}: '{place}': expected a file in {path.parent}")
