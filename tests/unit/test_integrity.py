@@ -6,8 +6,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from test_run_cell import suite  # noqa: F401 (a fixture)
+import yaml
+from test_run_cell import SUITE, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.freshness import statuses
 from steadytune.dag import repair
@@ -19,6 +22,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
 from steadytune.manifests import damage, write_manifest
 from steadytune.staged import listed_view
+from steadytune.store.checking import check_staged
 from steadytune.store.inventory import Item
 from steadytune.store.receipt import Receipt, measure_all, read_receipt, verify, write_receipt
 from steadytune.store.staging import install
@@ -72,6 +76,28 @@ def test_no_link_is_made_outside_of_a_view(tmp_path):
     (tmp_path / "folder/receipt.json").write_text(json.dumps({"files": {str(target): {}}}))
     with listed_view(tmp_path / "folder"):
         assert not target.parent.exists()
+
+
+@pytest.mark.parametrize("mistake", [{"predict": {"cola": "tset"}}, {"empty_texts": "refuse"}])
+def test_what_one_suite_objects_to_stays_staged_for_the_others(mistake, suite):  # noqa: F811
+    folder = suite.file.store / DATA
+    table = pa.table({"sentence": ["the dog", " "], "label": [0, 1]})
+    pq.write_table(table, folder / "train-00000-of-00001.parquet")
+    write_receipt(folder, replace(read_receipt(folder), files=measure_all(folder, read_receipt(folder).files)))
+    suite.path.write_text(yaml.safe_dump(SUITE | mistake))
+    with pytest.raises(SteadyTuneError, match=r"tset|1 empty texts in column 'sentence'"):
+        check_staged(load_suite(suite.path), Item("datasets", "nyu-mll/glue/cola"))
+    verify(folder)
+
+
+def test_what_cannot_be_read_is_staged_no_longer(suite):  # noqa: F811
+    folder, item = suite.file.store / DATA, Item("datasets", "nyu-mll/glue/cola")
+    pq.write_table(pa.table({"sentence": ["the dog"], "label": [7]}), folder / "train-00000-of-00001.parquet")
+    for _ in range(2):
+        # The second time another process has taken the receipt away.
+        with pytest.raises(SteadyTuneError, match="label"):
+            check_staged(suite, item)
+        assert not (folder / "receipt.json").exists()
 
 
 def test_damaged_inputs_are_told_by_status(suite):  # noqa: F811

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import staged_folder
+from steadytune.staged import RECEIPT
 from steadytune.store.inventory import Item
-from steadytune.store.receipt import RECEIPT
+from steadytune.store.staging import alone
 from steadytune.tasks.data import load_unlabelled
-from steadytune.tasks.summary import summarise
-from steadytune.tasks.task import OWN
+from steadytune.tasks.summary import EmptyTexts, summarise
+from steadytune.tasks.task import OWN, Task
 
 if TYPE_CHECKING:
     from steadytune.suite.suite import Suite
@@ -22,27 +24,43 @@ logger = logging.getLogger(__name__)
 
 
 def check_staged(suite: "Suite", item: Item) -> None:
-    """Read what was staged as training will read it, and log a summary; without a receipt it counts as not staged.
+    """Read what was staged as training will read it, and log a summary.
+
+    What cannot be read loses its receipt, and so counts as not staged. What this suite alone objects to stays staged:
+    other suites share the store.
 
     Raises:
-        SteadyTuneError: one line for every task that cannot be read, with all that is wrong in its files.
+        SteadyTuneError: one line for every task that cannot be read, with all that is wrong in its files, and for what
+            the suite's `empty_texts` and `predict` ask for and do not find.
     """
-    problems = []
+    store, damaged, problems = suite.file.store, False, []
     for task in suite.read_tasks() if item.kind == "datasets" else ():
         if task.dataset_key == item.key:
             try:
-                for line in summarise(task, suite.file.store, empty_texts=suite.file.empty_texts):
+                for line in summarise(task, store, empty_texts=suite.file.empty_texts):
                     logger.info("%s", line)
-                for name, splits in suite.file.predict.items():
-                    for split in splits if suite.task(name).name == task.name else ():
-                        load_unlabelled(task, split, suite.file.store)
             except SteadyTuneError as error:
+                damaged |= not isinstance(error, EmptyTexts)
                 problems.append(str(error))
+            problems += _hidden_problems(suite, task)
     if item.kind == "models" and item.key.startswith(f"{OWN}/"):
-        logger.info("%s: %s", item.key, examine(staged_folder(suite.file.store, item.kind, item.key)).facts)
+        logger.info("%s: %s", item.key, examine(staged_folder(store, item.kind, item.key)).facts)
+    if damaged:
+        # A shared store that may only be read stays as it is.
+        with suppress(OSError), alone(store, item.where):
+            (staged_folder(store, item.kind, item.key) / RECEIPT).unlink(missing_ok=True)
     if problems:
-        (staged_folder(suite.file.store, item.kind, item.key) / RECEIPT).unlink()
         raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
+
+
+def _hidden_problems(suite: "Suite", task: Task) -> Iterator[str]:
+    """What is wrong with the splits of a task that are only predicted."""
+    for name, splits in suite.file.predict.items():
+        for split in splits if suite.task(name).name == task.name else ():
+            try:
+                load_unlabelled(task, split, suite.file.store)
+            except SteadyTuneError as error:
+                yield str(error)
 
 
 def describe_cuts(suite: "Suite") -> Iterator[str]:

@@ -13,6 +13,10 @@ from steadytune.tasks.task import Task
 SHOWN_CLASSES = 12
 
 
+class EmptyTexts(SteadyTuneError):
+    """Texts without a visible character, which a suite refuses; the files are as they should be."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """One split of a task."""
@@ -60,14 +64,14 @@ def summarise(task: Task, store: Path, *, empty_texts: str = "count") -> list[st
     """A line for each split of a task as staged, and one for texts that stand in both.
 
     Raises:
-        SteadyTuneError: one line with all that is wrong in a split's files, empty texts included if `empty_texts` is
-            `refuse`.
+        SteadyTuneError: one line with all that is wrong in a split's files.
+        EmptyTexts: there are such texts, and `empty_texts` is `refuse`.
     """
     found = {name: _summary(name, read_split(task, split_files(task, name, store))) for name in _splits(task)}
     if empty_texts == "refuse":
         for summary in found.values():
             for column, count in summary.empty.items():
-                raise SteadyTuneError(
+                raise EmptyTexts(
                     f"task '{task.name}', split '{summary.split}': {count} empty texts in column '{column}', "
                     "and the suite says `empty_texts: refuse`"
                 )
