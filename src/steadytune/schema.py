@@ -1,7 +1,7 @@
 """YAML and JSON files read into checked models, with one line for whatever is wrong in them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -73,7 +73,17 @@ class Checked(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error and not the last one's word."""
+    """Safe YAML in which a key given twice is an error and not the last one's word, and so is a number beyond all."""
+
+    def construct_number(self, node: yaml.ScalarNode) -> int:
+        """A whole number that Python can write again: hex digits it reads without a limit."""
+        number = self.construct_yaml_int(node)
+        try:
+            str(number)
+        except ValueError:
+            said = f"a number of {number.bit_length():,} bits"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from None
+        return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping of keys that differ."""
@@ -82,10 +92,15 @@ class _Loader(yaml.SafeLoader):
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is no word", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 
 
 def read_yaml(path: Path) -> Any:
