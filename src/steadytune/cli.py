@@ -21,7 +21,7 @@ REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 2 for bad input, said in one line."""
+    """Run one command; 0 for success, 2 for bad input, said in one line, and 130 after Ctrl-C."""
     own, passed = _split(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(own)
     options.passed = passed
@@ -36,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SteadyTuneError as error:
         sys.stderr.write(f"steadytune: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        # What trains, and a run while its jobs work, ends in its own way.
+        sys.stderr.write("steadytune: interrupted\n")
+        return 130
     except OSError as error:
         if error.errno not in REFUSED:
             raise

@@ -1,8 +1,15 @@
 """The command line: what is wrong in it is said in one line, with the nearest name."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from steadytune.cli import main
+from steadytune.dag.runner import LOCK
+from steadytune.locks import hold
 
 
 @pytest.mark.parametrize(
@@ -27,3 +34,18 @@ def test_commands_are_named_where_none_is_near(capsys):
     said = capsys.readouterr().err
     assert said.startswith("steadytune: argument COMMAND: unknown 'zzz'; known: check-method, claims, ")
     assert said.count("\n") == 1
+
+
+def test_a_run_that_waits_for_another_is_interrupted_in_one_line(tmp_path):
+    command, path = [sys.executable, "-m", "steadytune", "run", "mini"], {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with hold(tmp_path / LOCK), subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | path, stderr=subprocess.PIPE, text=True,
+        # Tests in the background of a shell would hand on that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as waiting:  # fmt: skip
+        assert waiting.stderr is not None
+        assert "waiting" in waiting.stderr.readline()
+        waiting.send_signal(signal.SIGINT)
+        (line,) = waiting.stderr.read().splitlines()
+        assert "interrupted" in line
+    assert waiting.returncode == 130
