@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from steadytune.errors import unknown
 from steadytune.layout import LOCK, Kind, project_file
+from steadytune.places import beside
 from steadytune.schema import Checked, Repo, check, matching, read_yaml
 from steadytune.store.pins import (
     FilePin,
@@ -127,7 +128,7 @@ def suite_lock(suite: "Suite") -> Lock:
     Raises:
         SteadyTuneError: as `load_lock`, or an own encoder that was not staged yet.
     """
-    lock, folder = load_lock(project_file(LOCK)), suite.path.resolve().parent
+    lock, folder = load_lock(project_file(LOCK)), suite.path.parent
     datasets, models = dict(lock.datasets), dict(lock.models)
     for name, entry in suite.file.tasks.items():
         where = f"{suite.path}: tasks.{name}"
@@ -141,7 +142,8 @@ def suite_lock(suite: "Suite") -> Lock:
             if own.hub:
                 models[key] = ModelEntry(hub=HubPin(repo=own.hub, revision=own.revision, files=files))
             else:
-                pin = OwnEncoderPin(folder=folder / Path(entry.model).expanduser(), files=files)
+                where = f"{suite.path}: encoders.{name}.model"
+                pin = OwnEncoderPin(folder=beside(folder, entry.model, where), files=files)
                 models[key] = ModelEntry(own=pin)
     found = Lock(datasets=datasets, models=models)
     found._path = lock._path

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import store_lock_path
 from steadytune.locks import hold
+from steadytune.places import beside
 from steadytune.staged import check_file_name
 from steadytune.store.contents import check_content
 from steadytune.store.hub import Repository
@@ -52,7 +53,7 @@ def find_places(
     """
     if entry.hub is None:
         named = {TRAIN: entry.train, EVALUATION: entry.evaluation}
-        yield {split: Place((folder / path,)) for split, path in named.items() if path}
+        yield {split: Place((beside(folder, path, f"{where}.{split}"),)) for split, path in named.items() if path}
         return
     repository = Repository(where, "datasets", entry.hub, entry.revision, limit)
     if pin is None:

@@ -10,6 +10,7 @@ from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import write_text
 from steadytune.layout import LOCK, Kind, project_file
+from steadytune.places import beside
 from steadytune.schema import check_all, read_yaml
 from steadytune.staged import ALLOWED_SUFFIXES, RECEIPT
 from steadytune.store.hub import Repository
@@ -69,14 +70,16 @@ def check_unchanged(suite: "Suite") -> None:
     Raises:
         SteadyTuneError: a line for each that has changed, with both values and the command that accepts the change.
     """
-    folder, problems = suite.path.resolve().parent, []
+    folder, problems = suite.path.parent, []
     for name, entry in suite.file.tasks.items():
         pin = suite.own_lock.tasks[name]
         changes = [*_changed_keys(pin.read, entry.reading())]
         if entry.hub is None:
             for split, path in {"train": entry.train, "evaluation": entry.evaluation}.items():
                 there = pin.splits.get(split)  # pyright: ignore[reportArgumentType]
-                changes += _changed_file(folder / path, there.file_sha256 if there else None) if path else ()
+                if path:
+                    place = beside(folder, path, f"{suite.path}: tasks.{name}.{split}")
+                    changes += _changed_file(place, there.file_sha256 if there else None)
         problems += [_said(suite.path, name, change) for change in changes]
     for name, entry in suite.file.encoders.items():
         if entry.own:
@@ -84,7 +87,7 @@ def check_unchanged(suite: "Suite") -> None:
             known, now = {"hub": pin.hub, "revision": pin.revision}, {"hub": entry.hub, "revision": entry.revision}
             changes = [*_changed_keys(known, now)]
             if entry.hub is None:
-                own = folder / Path(entry.model).expanduser()
+                own = beside(folder, entry.model, f"{suite.path}: encoders.{name}.model")
                 for file, there in pin.files.items():
                     changes += _changed_file(own / file, there.sha256)
             problems += [_said(suite.path, name, change) for change in changes]
@@ -112,7 +115,7 @@ def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str], problem
     """Pin own tasks and encoders in the lock, unless there are problems, with them or before."""
     if not names:
         return
-    folder, problems, facts = path.resolve().parent, list(problems), []
+    folder, problems, facts = path.parent, list(problems), []
     value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for name in names:
         kind = "tasks" if name in file.tasks else "encoders"
@@ -123,7 +126,7 @@ def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str], problem
             elif file.encoders[name].hub:
                 pin, said = _pin_hub_encoder(where, name, file)
             else:
-                pin, said = _pin_folder(where, folder / Path(file.encoders[name].model).expanduser())
+                pin, said = _pin_folder(where, beside(folder, file.encoders[name].model, f"{where}.model"))
             facts.append(f"{name}: pinned: {said}")
             value.setdefault(kind, {})[name] = pin.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         except SteadyTuneError as error:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from steadytune.places import UserPath, expanded
 from steadytune.schema import Checked, Repo
 from steadytune.suite.cell import Cell, Weights
 from steadytune.suite.own import NAME, OwnTask, check_commit
@@ -44,6 +45,10 @@ def is_file_name(name: str) -> bool:
     return Path(name).suffix in (".yaml", ".yml")
 
 
+def _file_expanded(name: str) -> str:
+    return expanded(name) if is_file_name(name) else name
+
+
 def _value(value: Any) -> Any:
     if isinstance(value, list) and value and all(type(number) is int for number in value):
         return value
@@ -73,7 +78,7 @@ class Sources(Checked):
 
     order: tuple[Literal["local", "hub", "url"], ...] = ("hub", "url")
     """Kinds of source in order of preference: the first for which the lock has a pin is used."""
-    local: Path | None = None
+    local: UserPath | None = None
     """The folder of a store staged elsewhere; the environment variable STEADYTUNE_STORE replaces it."""
     unpinned_limit: int = Field(default=20_000_000_000, ge=1)
     """Bytes that a file may have if the lock states no size for it."""
@@ -84,7 +89,7 @@ class EncoderEntry(Checked):
 
     model: str = ""
     """Key of its weights in the lock, `<owner>/<name>`; or a folder of the user's, as `save_pretrained` writes it,
-    relative to the suite's file and beginning with `.`, `/` or `~`."""
+    relative to the suite's file and beginning with `.`, `/`, `~` or `$`."""
     hub: Repo | None = None
     """In place of `model`: a repository on the hub that the lock need not have."""
     revision: str | None = None
@@ -104,7 +109,7 @@ class EncoderEntry(Checked):
     @property
     def own(self) -> bool:
         """Whether the suite brings it itself: a folder of the user's, or a repository on the hub."""
-        return self.hub is not None or self.model.startswith((".", "/", "~"))
+        return self.hub is not None or self.model.startswith((".", "/", "~", "$"))
 
 
 class Grid(Checked):
@@ -180,14 +185,14 @@ class SuiteFile(Checked):
     description: str = ""
     notes: tuple[str, ...] = ()
     """Sentences that the report prints wherever this suite's numbers are shown."""
-    store: Path = Path("store")
+    store: UserPath = Path("store")
     empty_texts: Literal["count", "refuse"] = "count"
     """Whether texts without a visible character are counted when staging, or refused."""
     sources: Sources = Sources()
     protocol: MethodEntry = MethodEntry()
     """Training settings of every cell, and a grid that every method has."""
     encoders: dict[Name, EncoderEntry]
-    methods_from: tuple[Path, ...] = ()
+    methods_from: tuple[UserPath, ...] = ()
     """Python files with methods that the project does not have, relative to the suite's file."""
     methods: dict[str, MethodEntry] = {}
     """Settings by method name."""
@@ -208,10 +213,10 @@ class SuiteFile(Checked):
     """Encoders whose layers are measured on every task that they are fine-tuned on, and how."""
     inside: Inside | None = None
     """What fine-tuning does inside: which cells are looked into, and how."""
-    claims: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    claims: Annotated[tuple[Annotated[str, AfterValidator(_file_expanded)], ...], BeforeValidator(_one_or_more)] = ()
     """Claims to judge: names of files under `config/claims`, ids of claims in them, or files of the user's, relative to
     the suite's file and with their ending, `my_claims.yaml`."""
-    analysis_plan: Path | None = None
+    analysis_plan: UserPath | None = None
     """What was written down before the first cell ran, relative to the suite's file; records carry its hash."""
     tables: tuple[str, ...] = ("main",)
     figures: tuple[str, ...] = ()

@@ -1,0 +1,126 @@
+"""Paths in a suite's file as people write them: `~`, variables, and links to the file."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from test_outside_methods import forget  # noqa: F401 (a fixture)
+from test_run_cell import write_encoder
+
+from steadytune.claims.files import suite_claims
+from steadytune.dag.targets import Targets
+from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256
+from steadytune.methods.registry import methods
+from steadytune.places import expanded
+from steadytune.store.lock import suite_lock
+from steadytune.store.pinning_own import check_unchanged, pin_new
+from steadytune.suite.loading import load_suite
+from steadytune.suite.own import lock_path
+
+METHOD = """
+from steadytune.methods.base import Method
+
+class Beside(Method):
+    names = {"beside-the-link": {}}
+"""
+CLAIMS = """
+paper: Ours
+source: a test
+claims:
+  - {id: of-ours, sentence: It is better., where: here, statistic: difference, encoders: [bert], tasks: [own],
+     method: beside-the-link, against: [vanilla], margin: 1}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder with everything that a suite can name, while the project's is worked in."""
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SCRATCH", str(tmp_path / "home"))
+    monkeypatch.delenv("STEADYTUNE_STORE", raising=False)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "a.csv").write_text("body,label\n" + "some words,x\nother words,y\n" * 4)
+    (folder / "plan.md").write_text("What is asked.")
+    (folder / "beside.py").write_text(METHOD)
+    (folder / "claims.yaml").write_text(CLAIMS)
+    write_encoder(folder / "encoder")
+    return folder
+
+
+def write_suite(path: Path, below: str, **more: object) -> Path:
+    """A suite that names every kind of file, each as a path that begins with `below`."""
+    value = {
+        "suite": "written",
+        "title": "As people write",
+        "store": f"{below}store",
+        "sources": {"local": f"{below}elsewhere"},
+        "encoders": {"mini": {"model": "steadytune/mini"}, "bert": {"model": f"{below or './'}encoder"}},
+        "tasks": {"own": {"train": f"{below}a.csv", "evaluation": f"{below}a.csv", "text": "body"}},
+        "methods_from": [f"{below}beside.py"],
+        "analysis_plan": f"{below}plan.md",
+        "protocol": {"max_length": 16},
+        "grid": [{"encoders": ["bert"], "methods": ["beside-the-link"], "tasks": ["own"], "seeds": 1}],
+    }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(value | more))
+    return path
+
+
+def check_all_found(path: Path, home: Path) -> None:
+    """Everything that the suite at `path` names is found in `home`."""
+    pin_new(path)
+    assert lock_path(path).is_file()
+    suite = load_suite(path)
+    check_unchanged(suite)
+    assert suite.analysis_plan == sha256(home / "plan.md")
+    assert "beside-the-link" in methods()
+    pin = suite_lock(suite).entry("models", suite.own_model("bert")).pins()["own"]
+    assert pin.folder.samefile(home / "encoder")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("below", ["~/", "$HOME/", "${SCRATCH}/", "$SCRATCH/../home/"])
+def test_home_and_variables_are_replaced(below, home, tmp_path):
+    path = write_suite(tmp_path / "suites/written.yaml", below, claims=f"{below}claims.yaml")
+    check_all_found(path, home)
+    suite = load_suite(path)
+    assert suite.file.store.resolve() == home / "store"
+    assert suite.sources.local is not None and suite.sources.local.resolve() == home / "elsewhere"
+    assert "of-ours" in {claim.id for claim in suite_claims(suite)}
+    assert (home / "claims.yaml").resolve() in {Path(name).resolve() for name in Targets(suite).claim_files}
+
+
+def test_what_lies_beside_a_link_is_what_lies_beside_the_suite(home, tmp_path):
+    real = write_suite(tmp_path / "elsewhere/written.yaml", "", claims="claims.yaml")
+    link = home / "written.yaml"
+    link.symlink_to(real)
+    check_all_found(link, home)
+    assert "of-ours" in {claim.id for claim in suite_claims(load_suite(link))}
+    assert {path.name for path in real.parent.iterdir()} == {"written.yaml"}
+
+
+@pytest.mark.parametrize(
+    "written", ["$UNSET_HERE/x.yaml", "${UNSET_HERE}/x.yaml", "$EMPTY/x.yaml", "~nobody-here/x.yaml"]
+)
+@pytest.mark.parametrize("key", ["store", "analysis_plan", "methods_from", "claims", "sources", "tasks", "encoders"])
+def test_what_stands_for_nothing_is_said_in_one_line(key, written, home, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMPTY", "")
+    value = {
+        "methods_from": [written],
+        "sources": {"local": written},
+        "tasks": {"own": {"train": written, "holdout": 0.5, "text": "body"}},
+        "encoders": {"bert": {"model": written}},
+    }.get(key, written)
+    path = write_suite(tmp_path / "suites/written.yaml", "~/", **{key: value})
+    with pytest.raises(SteadyTuneError) as refused:
+        pin_new(path)
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(f"{path}: {key}") and written in line
+    assert any(name in line.replace(written, "") for name in ("UNSET_HERE", "EMPTY", "nobody-here"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "./a.csv", "~backup.csv", "5$.csv", "a~b/c.csv", "/a/b.csv"])
+def test_other_names_stay_as_they_are(name):
+    assert expanded(name) == name
