@@ -35,3 +35,17 @@ def test_swapped_own_data_whose_receipt_agrees_are_no_input(folder):  # noqa: F8
     assert (found.state, found.cause) == ("stale", "inputs")
     with pytest.raises(SteadyTuneError, match=r"datasets/own/.*outdated"):
         run_cell(own, own.cells[0])
+
+
+def test_a_task_and_an_encoder_may_have_one_name(folder):  # noqa: F811
+    (folder / "data.csv").write_text("body,label\na,no\nb,yes\nc,no\n")
+    write_encoder(folder / "encoder")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
+    grid = [{"encoders": ["mine"], "methods": ["vanilla"], "tasks": ["mine"], "seeds": 1}]
+    path = write_suite(
+        folder, {"mine": entry}, encoders={"mine": {"model": "./encoder"}}, grid=grid, protocol={"max_length": 16}
+    )
+    assert main(["stage", str(path)]) == 0
+    suite = load_suite(path)
+    assert set(suite.own_lock.tasks) == set(suite.own_lock.encoders) == {"mine"}
+    assert main(["pin", str(path), "--accept", "mine"]) == 0

@@ -125,6 +125,14 @@ def test_cells_whose_names_lead_elsewhere_are_refused_before_anything_is_written
     assert below(tmp_path) == before
 
 
+def test_a_line_that_lacks_what_it_is_made_of_is_damaged(packed, tmp_path):
+    lines = (packed / "cells.jsonl").read_text().splitlines()
+    line = {key: value for key, value in json.loads(lines[0]).items() if key != "history"}
+    (packed / "cells.jsonl").write_text(json.dumps(line | {SEAL: seal_of(line)}) + "\n")
+    with pytest.raises(SteadyTuneError, match="line 1: damaged"):
+        restore(packed, tmp_path / "restored")
+
+
 @pytest.mark.parametrize("seed", [True, "0/../../../../outside", 1.0, None])
 def test_seeds_that_are_no_numbers_are_refused(seed, packed, tmp_path):
     respell(packed, seed=seed)

@@ -116,7 +116,7 @@ def _lines(path: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             value = json.loads(line)
-            if value[SEAL] != seal_of(value):
+            if value[SEAL] != seal_of(value) or not {*ADDED, "evaluations"} <= value.keys():
                 raise ValueError("edited")
             cell = Cell(*(value["spec"][key] for key in ("encoder", "method", "task", "seed")))
         except (ValueError, KeyError, TypeError):

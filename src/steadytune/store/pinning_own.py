@@ -44,8 +44,8 @@ def pin_new(path: Path) -> None:
     """
     suite = read_suite(path)
     file, lock = suite.file, read_own_lock(path)
-    new = [name for name in file.tasks if name not in lock.tasks]
-    new += [name for name, entry in file.encoders.items() if entry.own and name not in lock.encoders]
+    new = [("tasks", name) for name in file.tasks if name not in lock.tasks]
+    new += [("encoders", name) for name, entry in file.encoders.items() if entry.own and name not in lock.encoders]
     known = load_lock(project_file(LOCK))
     # Without anything new, whoever loads the suite says these.
     _write(path, file, lock, new, [*unknown_names(suite), *lock_problems(suite, known)] if new else [])
@@ -58,10 +58,12 @@ def accept(path: Path, name: str) -> None:
         SteadyTuneError: the suite has none of this name, or something is wrong with its files.
     """
     file = check_all(SuiteFile, read_yaml(path), path)
-    known = [*file.tasks, *(key for key, entry in file.encoders.items() if entry.own)]
-    if name not in known:
-        raise unknown("own task or encoder", name, known, str(path))
-    _write(path, file, read_own_lock(path), [name])
+    known = [("tasks", key) for key in file.tasks]
+    known += [("encoders", key) for key, entry in file.encoders.items() if entry.own]
+    named = [(kind, key) for kind, key in known if key == name]
+    if not named:
+        raise unknown("own task or encoder", name, [key for _, key in known], str(path))
+    _write(path, file, read_own_lock(path), named)
 
 
 def check_unchanged(suite: "Suite") -> None:
@@ -111,14 +113,15 @@ def _said(suite: Path, name: str, change: str) -> str:
     return f"{suite}: {name}: {change}; `steadytune pin {shlex.quote(str(suite))} --accept {name}` accepts it"
 
 
-def _write(path: Path, file: SuiteFile, lock: OwnLock, names: list[str], problems: Sequence[str] = ()) -> None:
-    """Pin own tasks and encoders in the lock, unless there are problems, with them or before."""
+def _write(
+    path: Path, file: SuiteFile, lock: OwnLock, names: list[tuple[str, str]], problems: Sequence[str] = ()
+) -> None:
+    """Pin own `tasks` and `encoders`, by kind and name, in the lock, unless there are problems, with them or before."""
     if not names:
         return
     folder, problems, facts = path.parent, list(problems), []
     value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    for name in names:
-        kind = "tasks" if name in file.tasks else "encoders"
+    for kind, name in names:
         where = f"{path}: {kind}.{name}"
         try:
             if kind == "tasks":
