@@ -44,6 +44,7 @@ def commands(monkeypatch):
             restage=lambda suite, dry=False: {},
             unstaged=lambda suite: False,
             set_aside=lambda *_, **__: None,
+            keep_dates=lambda *_, **__: None,
             clear_leftovers=lambda suite: None,
         ),
     )

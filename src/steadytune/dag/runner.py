@@ -67,7 +67,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
             lacking = repair.unstaged(suite)
             status, stopped = _bring_inputs(suite, command, arguments, environment, lock) if lacking else (0, False)
             status = status if stopped else 0
-            if lacking and not status:
+            if lacking and not status and not repair.unstaged(suite):
                 # What was trained elsewhere can be compared with its inputs only now.
                 repair.set_aside(suite, arguments, code=stale)
             repair.keep_dates(suite)
