@@ -86,14 +86,15 @@ def test_a_pods_command_passes_the_signal_on_and_keeps_the_status(root, tmp_path
     from pods import COMMAND
 
     script = tmp_path / "script"
-    # Everything that the signal would reach: without a namespace of its own the test must not send it.
-    command = COMMAND.replace("kill -TERM -1", "kill -TERM $job")
+    # Everything that the signal would reach: without a namespace of its own the test must not send it. The script may be
+    # up before its number has a name.
+    command = COMMAND.replace("kill -TERM -1", "kill -TERM $!")
     script.write_text("trap 'echo asked to end; exit 7' TERM; echo up; while :; do sleep 0.1; done")
     process = subprocess.Popen(["bash", "-c", command, script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     process.terminate()
-    assert process.communicate(timeout=10)[0] == "asked to end\n"
+    assert process.communicate(timeout=60)[0] == "asked to end\n"
     assert process.returncode == 7
     script.write_text("exit 3")
     assert subprocess.run(["bash", "-c", command, script], check=False).returncode == 3
