@@ -86,8 +86,8 @@ def test_a_pods_command_passes_the_signal_on_and_keeps_the_status(root, tmp_path
     from pods import COMMAND
 
     script = tmp_path / "script"
-    # Everything that the signal would reach: without a namespace of its own the test must not send it. The script may be
-    # up before its number has a name.
+    # Everything that the signal would reach: without a namespace of its own the test must not send it.
+    # The script may be up before its number has a name.
     command = COMMAND.replace("kill -TERM -1", "kill -TERM $!")
     script.write_text("trap 'echo asked to end; exit 7' TERM; echo up; while :; do sleep 0.1; done")
     process = subprocess.Popen(["bash", "-c", command, script], stdout=subprocess.PIPE, text=True)
