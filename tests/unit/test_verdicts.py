@@ -150,17 +150,22 @@ def test_a_verdict_that_hangs_on_one_task(world):
     assert abs(views[f"without {TASKS[0]}"].finding.effect) < 0.3 < 6 < views[f"without {TASKS[1]}"].finding.effect
 
 
-def test_a_verdict_over_other_examples(world):
-    """Ten examples, of which hype-n gets two more right at every seed: certain over seeds, not over examples."""
-    tasks = ("mini-rte",)
-    scores = values("vanilla", tasks[0], *[60] * 6) | values("hype-n", tasks[0], *[80] * 6)
-    suite = world.build(Grid(tasks=tasks, seeds=6, values=scores), claim("wins"))
+def answer_ten_examples(world, suite):
+    """Predictions of every cell: vanilla has six of ten examples right, hype-n the same and two more."""
     right = {"vanilla": [1] * 6 + [0] * 4, "hype-n": [1] * 8 + [0] * 2}
     for cell in suite.cells:
         said = np.array(right[cell.method])
         table = {"evaluation_set": cell.task, "row": range(10), "label": 1, "prediction": said}
         path = predictions_path(world.results, cell)
         pd.DataFrame(table | {"logit_0": 1.0 - said, "logit_1": 1.0 * said}).to_parquet(path)
+
+
+def test_a_verdict_over_other_examples(world):
+    """Ten examples, of which hype-n gets two more right at every seed: certain over seeds, not over examples."""
+    tasks = ("mini-rte",)
+    scores = values("vanilla", tasks[0], *[60] * 6) | values("hype-n", tasks[0], *[80] * 6)
+    suite = world.build(Grid(tasks=tasks, seeds=6, values=scores), claim("wins"))
+    answer_ten_examples(world, suite)
     (found,) = judge(suite, load_or_empty(suite))
     assert found.verdict == "reproduced"
     # Differences of 0, 0, ..., 1, 1 points: sqrt(0.2 x 0.8 / 10), and no error over seeds.
@@ -181,12 +186,7 @@ def test_encoders_on_the_same_examples_share_their_luck(world):
     suite = world.build(
         Grid(encoders=encoders, tasks=(task,), seeds=6, values=scores), claim("wins", encoders=encoders)
     )
-    right = {"vanilla": [1] * 6 + [0] * 4, "hype-n": [1] * 8 + [0] * 2}
-    for cell in suite.cells:
-        said = np.array(right[cell.method])
-        table = {"evaluation_set": cell.task, "row": range(10), "label": 1, "prediction": said}
-        path = predictions_path(world.results, cell)
-        pd.DataFrame(table | {"logit_0": 1.0 - said, "logit_1": 1.0 * said}).to_parquet(path)
+    answer_ten_examples(world, suite)
     (found,) = judge(suite, load_or_empty(suite))
     low, high = found.finding.interval_examples
     assert (high - low) / 2 == pytest.approx(100 * 1.96 * math.sqrt(0.016), rel=0.1)
