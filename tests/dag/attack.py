@@ -32,12 +32,18 @@ from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder
 from steadytune.store import sources
+from steadytune.store.own_changes import check_unchanged
 from steadytune.suite.loading import load_suite
 from steadytune.suite.suite import Suite
 
-GRID = [{"encoders": ["mini"], "methods": ["vanilla", "hype-n", "noisy-words"], "tasks": ["mini-rte@100"], "seeds": 2}]
+GRID = [
+    {"encoders": ["mini"], "methods": ["vanilla", "hype-n", "noisy-words"], "tasks": ["mini-rte@100"], "seeds": 2},
+    {"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["reviews"], "seeds": 2},
+]
+REVIEWS = {"train": "reviews.csv", "evaluation": "reviews-dev.csv", "text": "text", "labels": ["bad", "good"]}
 SUITE = {
     "grid": GRID,
+    "tasks": {"reviews": REVIEWS},
     "methods_from": ["noisy_words.py"],
     "transfer": {"mini-rte@100": ["mini-mrpc"]},
     "claims": ["mini-hype-n-average", "mini-hype-u-average"],
@@ -72,6 +78,9 @@ def make_target(root: Path, folder: Path) -> Path:
     """A copy of the project with a small suite that has run."""
     copy_project(root, folder)
     shutil.copy(root / "tests/unit/outside/noisy_words.py", folder / "config")
+    for name in (REVIEWS["train"], REVIEWS["evaluation"]):
+        rows = "".join(f"{name} {i},{('bad', 'good')[i % 3 // 2]}\n" for i in range(60))
+        (folder / "config" / name).write_text(f"text,label\n{rows}", encoding="utf-8")
     drill = Drill(folder)
 
     def shrink(suite: dict[str, Any]) -> None:
@@ -126,6 +135,7 @@ def _status(suite: Suite, _: Path) -> bool:
 
 def _run(suite: Suite, _: Path) -> bool:
     """What `steadytune run --dry-run` says of it."""
+    check_unchanged(suite)
     with _warnings() as said:
         repair.restage(suite, dry=True)
         repair.set_aside(suite, dry=True)
@@ -157,6 +167,7 @@ def _stages(suite: Suite, _: Path) -> bool:
 def _after_run(suite: Suite) -> str:
     """What is still wrong once a run has put out of the way what it does not believe; empty if it makes all of it."""
     try:
+        check_unchanged(suite)
         for receipt in repair.restage(suite):
             # Snakemake trains the encoder again.
             receipt.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ import pyarrow.parquet as pq
 import yaml
 
 from steadytune.seals import write_sealed
+from steadytune.store.receipt import measure_rows
 
 RESULTS = Path("results/mini")
 CELL, OTHER = (RESULTS / f"cells/mini/hype-n/mini-rte@100/seed-{seed}" for seed in (0, 1))
 VANILLA = RESULTS / "cells/mini/vanilla/mini-rte@100/seed-0"
 DATA, ENCODER = Path("store/datasets/steadytune/mini/rte"), Path("store/models/steadytune/mini")
+REVIEWS, OWN_LOCK = Path("config/reviews.csv"), Path("config/mini.lock.yaml")
+OWN_CELL, OWN_OTHER = (RESULTS / f"cells/mini/vanilla/reviews/seed-{seed}" for seed in (0, 1))
 CONFIG, LOCK, METHOD = Path("config/mini.yaml"), Path("config/lock.yaml"), Path("config/noisy_words.py")
 VARIABILITY = RESULTS / "variability/mini/mini-rte@100.json"
 INSIDE, INSIDE_OTHER = (RESULTS / f"inside/mini/vanilla/mini-rte@100/seed-{seed}.json" for seed in (0, 1))
@@ -176,11 +179,11 @@ def forge_predictions() -> None:
     reseal(CELL / "record.json", lambda record: record["files"].update({"predictions.parquet": found}))
 
 
-def forge_labels() -> None:
-    """The model's answers as gold labels of its own set, and a record in which all agrees with that."""
-    path = CELL / "predictions.parquet"
+def forge_labels(cell: Path, name: str) -> None:
+    """The model's answers as gold labels of its own set, `name`, and a record in which all agrees with that."""
+    path = cell / "predictions.parquet"
     frame = pd.read_parquet(path)
-    own = frame["evaluation_set"] == "mini-rte"
+    own = frame["evaluation_set"] == name
     frame.loc[own, "label"] = frame.loc[own, "prediction"]
     frame.to_parquet(path, index=False)
     rate = frame.loc[own, "label"].value_counts(normalize=True).max()
@@ -190,7 +193,7 @@ def forge_labels() -> None:
         (evaluation,) = [each for each in record["evaluations"] if each["kind"] == "in_domain"]
         evaluation.update(metrics={"accuracy": 1.0}, majority={"accuracy": rate}, majority_rate=rate)
 
-    reseal(CELL / "record.json", agree)
+    reseal(cell / "record.json", agree)
 
 
 def resealed(name: str, change: Change) -> None:
@@ -214,7 +217,7 @@ add("predictions", "answers edited",
 add("predictions", "swapped with another seed's",
     lambda: swap(CELL / "predictions.parquet", OTHER / "predictions.parquet"))  # fmt: skip
 add("predictions", "copied from another seed, the record sealed again", forge_predictions)
-add("predictions", "answers given as gold labels, the record sealed again", forge_labels)
+add("predictions", "answers given as gold labels, the record sealed again", partial(forge_labels, CELL, "mini-rte"))
 every_way("history", CELL / "history.csv")
 add("history", "swapped with another seed's", lambda: swap(CELL / "history.csv", OTHER / "history.csv"))
 add("cell", "moved to another seed", lambda: (shutil.rmtree(OTHER), CELL.rename(OTHER)))
@@ -267,6 +270,47 @@ add("encoder", "weights edited, and the receipt", forge_encoder)
 add("encoder", "tokens laid beside", lambda: (ENCODER / "added_tokens.json").write_text('{"the": 7}'), harmless=True)
 add("lock", "another pin of a data set", lambda: edit_yaml(LOCK, other_pin))
 add("lock", "cut in half", lambda: cut(LOCK))
+
+# A person's own task: its files, what they were accepted as, the rows that were staged, its cells.
+
+
+def own_rows() -> Path:
+    """The staged rows of the own task's evaluation."""
+    (found,) = Path("store/datasets/own/reviews").glob("*/evaluation-00000-of-00001.parquet")
+    return found
+
+
+def exchange_labels(labels: Any) -> Any:
+    """The other of two labels, for every row."""
+    return pc.subtract(1, labels)
+
+
+def forge_own_rows(*, lock: bool) -> None:
+    """Other labels of the staged rows, with a receipt of them and, if asked, their hash in the suite's lock."""
+    rows = own_rows()
+    before = measure_rows(rows).rows_sha256
+    edit_parquet(rows, "label", exchange_labels)
+    found = measure_rows(rows)
+    reseal(rows.with_name("receipt.json"), lambda receipt: receipt["files"].update({rows.name: asdict(found)}))
+    if lock:
+        replace(OWN_LOCK, str(before), str(found.rows_sha256))
+
+
+every_way("own file", REVIEWS)
+add("own file", "a label edited", lambda: replace(REVIEWS, ",good", ",bad"))
+add("own file", "a row more", lambda: REVIEWS.write_text(f"{REVIEWS.read_text()}one more,good\n"))
+add("own file", "swapped with its evaluation", lambda: swap(REVIEWS, REVIEWS.with_name("reviews-dev.csv")))
+every_way("own lock", OWN_LOCK)
+add("own rows", "emptied", lambda: cut(own_rows(), 0))
+add("own rows", "one bit flipped, its date kept", lambda: flip_undated(own_rows()))
+add("own rows", "labels edited", lambda: edit_parquet(own_rows(), "label", exchange_labels))
+add("own rows", "labels edited, and the receipt", partial(forge_own_rows, lock=False))
+add("own rows", "labels edited, the receipt and the lock", partial(forge_own_rows, lock=True))
+add("own rows", "deleted", lambda: delete(own_rows().parent))
+add("own cell", "predictions swapped with another seed's",
+    lambda: swap(OWN_CELL / "predictions.parquet", OWN_OTHER / "predictions.parquet"))  # fmt: skip
+add("own cell", "swapped with another seed", lambda: swap(OWN_CELL, OWN_OTHER))
+add("own cell", "answers given as gold labels, the record sealed again", partial(forge_labels, OWN_CELL, "reviews"))
 
 # What is measured and gathered.
 

@@ -27,7 +27,8 @@ from steadytune.rendering.tables import make_table
 from steadytune.results.loading import load_or_empty
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import suite_lock
-from steadytune.store.pinning_own import accept, check_unchanged, pin_new
+from steadytune.store.own_changes import check_unchanged
+from steadytune.store.pinning_own import accept, pin_new
 from steadytune.suite.loading import load_suite
 from steadytune.suite.own import lock_path, read_own_lock
 from steadytune.tasks.data import load_split

@@ -11,6 +11,8 @@ from test_own_data import folder, write_encoder, write_suite  # noqa: F401 (a fi
 from steadytune.cells.freshness import statuses
 from steadytune.cells.run import run_cell
 from steadytune.cli import main
+from steadytune.dag.products import Products
+from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
 from steadytune.store.receipt import measure_all, read_receipt, write_receipt
 from steadytune.suite.loading import load_suite
@@ -35,6 +37,25 @@ def test_swapped_own_data_whose_receipt_agrees_are_no_input(folder):  # noqa: F8
     assert (found.state, found.cause) == ("stale", "inputs")
     with pytest.raises(SteadyTuneError, match=r"datasets/own/.*outdated"):
         run_cell(own, own.cells[0])
+
+
+def test_status_says_which_own_file_has_changed_since_it_was_staged(folder):  # noqa: F811
+    data = folder / "data.csv"
+    data.write_text("body,label\na,no\nb,yes\nc,no\n")
+    write_encoder(folder / "encoder")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
+    path = write_suite(folder, {"t": entry}, encoders={"tiny": {"model": "./encoder"}}, protocol={"max_length": 16})
+    assert main(["stage", str(path)]) == 0
+    assert "changed" not in describe(load_suite(path))
+    before = data.read_text()
+    data.write_text(before.replace("b,yes", "b,no"))
+    assert f"{data} changed" in describe(load_suite(path))
+    with pytest.raises(SteadyTuneError, match="--accept t"):
+        Products(load_suite(path)).finished()
+    data.unlink()
+    assert f"{data} is not there" in describe(load_suite(path))
+    data.write_text(before)
+    assert "data.csv" not in describe(load_suite(path))
 
 
 def test_a_task_and_an_encoder_may_have_one_name(folder):  # noqa: F811

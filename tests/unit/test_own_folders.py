@@ -9,7 +9,7 @@ import pytest
 from test_own_data import FRAME, refused, save, staged, write_suite
 
 from steadytune.errors import SteadyTuneError
-from steadytune.store.pinning_own import check_unchanged
+from steadytune.store.own_changes import check_unchanged
 from steadytune.suite.loading import load_suite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,12 @@ def test_splits_of_which_none_is_asked_for_are_named(folder):
     write(folder / "data/validation.parquet", "c", "d")
     (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
     assert "test, validation" in line and "`train`" in line
+
+
+def test_files_that_are_named_train_are_not_evaluated_on(folder):
+    write(folder / "data/train-00000-of-00001.parquet", "a", "b")
+    (line,) = refused(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert "files of train" in line and "`evaluation`" in line
 
 
 def test_files_whose_names_say_no_split_are_read_together(folder):

@@ -9,8 +9,9 @@ from test_run_cell import write_encoder
 
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
+from steadytune.store.own_changes import check_unchanged
 from steadytune.store.own_places import choose_files
-from steadytune.store.pinning_own import accept, check_unchanged, pin_new
+from steadytune.store.pinning_own import accept, pin_new
 from steadytune.store.receipt import verify
 from steadytune.suite.loading import load_suite
 from steadytune.suite.own import OwnTask, lock_path, read_own_lock

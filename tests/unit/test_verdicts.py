@@ -702,9 +702,17 @@ def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
     assert "wins: reproduced" in text
     assert "effect +3.2 [" in text
     assert "needs: 6 seeds" in text
-    assert cli.main(["claims", "demo", "--write"]) == 0
+    assert cli.main(["claims", "demo"]) == 0
     assert capsys.readouterr().out == text + "\n"
-    assert claims_path(suite).exists()
+    written = claims_path(suite)
+    made = written.stat().st_mtime_ns
+    assert {claim.id: claim.looks for claim in load_verdicts(results_folder(suite)).claims}["wins"]
+    # The look is kept, so that another at the same results writes nothing.
+    assert cli.main(["claims", "demo"]) == 0
+    assert written.stat().st_mtime_ns == made
+    assert cli.main(["claims", "demo", "--write"]) == 0
+    assert written.stat().st_mtime_ns > made
+    capsys.readouterr()
     assert cli.main(["claims", "demo", "--missing", "win"]) == 2
     assert "unknown claim 'win' (did you mean 'wins'?)" in capsys.readouterr().err
 

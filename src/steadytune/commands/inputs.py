@@ -20,7 +20,8 @@ def stage(options: argparse.Namespace) -> int:
     from steadytune.store.imports import Imports
     from steadytune.store.inventory import Item, inspect, inventory
     from steadytune.store.lock import suite_lock
-    from steadytune.store.pinning_own import check_unchanged, pin_new
+    from steadytune.store.own_changes import check_unchanged
+    from steadytune.store.pinning_own import pin_new
     from steadytune.store.staging import stage
     from steadytune.suite.loading import find_suite
 

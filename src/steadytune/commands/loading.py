@@ -21,7 +21,8 @@ def load_checked(options: argparse.Namespace):
 
 def load_pinned(options: argparse.Namespace):
     """The suite, checked, with its own tasks and encoders pinned where they are new, and refused where they changed."""
-    from steadytune.store.pinning_own import check_unchanged, pin_new
+    from steadytune.store.own_changes import check_unchanged
+    from steadytune.store.pinning_own import pin_new
     from steadytune.suite.loading import find_suite
 
     pin_new(find_suite(options.suite))

@@ -1,14 +1,19 @@
 """What comes out: verdicts, comparisons, models, exports, the evidence page."""
 
 import argparse
+import os
 import sys
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 from steadytune.commands.loading import load, load_checked
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def claims(options: argparse.Namespace) -> None:
-    """Print the verdict on every claim that a suite names."""
+    """Print the verdict on every claim that a suite names; a look at new results is kept in claims.json."""
     from steadytune.claims.comparisons import judge_all
     from steadytune.claims.judged import Verdicts, load_earlier, write_verdicts
     from steadytune.claims.verdicts import missing_of
@@ -24,16 +29,29 @@ def claims(options: argparse.Namespace) -> None:
         return
     products = Products(suite)
     products.check(("variability",))
-    if damage := next((found.why for found in products.status(("claims",)) if found.state == "damaged"), ""):
+    there = {found.state: found.why for found in products.status(("claims",))}
+    if damage := there.get("damaged"):
         sys.stderr.write(f"steadytune: the earlier looks are lost: {damage}\n")
     earlier = Verdicts(suite.name) if damage else load_earlier(suite)
-    with making(suite, "claims", products=products) if options.write else nullcontext():
+    # Verdicts that are there, and fresh, have taken this look already.
+    keeps = options.write or (bool(suite.file.claims) and "fresh" not in there and _is_own(results_folder(suite)))
+    with making(suite, "claims", products=products) if keeps else nullcontext():
         results = load_or_empty(suite, products.found if products.judged == NOW else None)
         verdicts = judge_all(suite, results, earlier)
-        if options.write:
+        if keeps:
             write_verdicts(results_folder(suite), verdicts)
     say_what_was_not_learned(results)
     sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
+
+
+def _is_own(folder: "Path") -> bool:
+    """Whether there are results that one may write to: a look at somebody else's is not kept."""
+    if not folder.is_dir():
+        return False
+    if not os.access(folder, os.W_OK):
+        sys.stderr.write(f"steadytune: {folder}: not writable, so that this look is not kept\n")
+        return False
+    return True
 
 
 def compare(options: argparse.Namespace) -> None:

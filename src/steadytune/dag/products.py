@@ -22,6 +22,7 @@ from steadytune.files import sha256
 from steadytune.layout import Kind, checked_path, manifest_path, staged_folder
 from steadytune.manifests import damage, read_manifest, write_manifest
 from steadytune.results.collect import AS_RECORDED, NOW
+from steadytune.store.own_changes import check_unchanged
 from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.digests import inside_digest, layer_digest, suite_digest
@@ -142,6 +143,7 @@ class Products:
         Raises:
             SteadyTuneError: the suite is not finished, or not fresh; the line names what is not and what helps.
         """
+        check_unchanged(self.suite)
         cells = [status for status in self.found if status.state != "fresh"]
         if absent := [status for status in cells if status.state in ("missing", "running")]:
             said = f"{len(absent)} of {len(self.found)} cells have no record, {absent[0].cell} first"

@@ -3,12 +3,13 @@
 from collections import Counter
 
 from steadytune.dag.products import Products
+from steadytune.store.own_changes import changes
 from steadytune.store.receipt import BUNDLE
 from steadytune.suite.suite import Suite
 
 
 def describe(suite: Suite, *, deep: bool = False) -> str:
-    """A line for each cell and product that is not fresh, the counts, and what brings the others up to date."""
+    """A line for each cell, product and own file that is not fresh, the counts, and what brings them up to date."""
     products = Products(suite, deep=deep)
     found, made = products.found, products.status()
     lines = [
@@ -20,6 +21,7 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     bundled = sorted({item["key"] for item in inputs if item["pinned_by"] == BUNDLE})
     old = [status for status in made if status.state not in ("fresh", "missing")]
     lines += [f"{status.state:<12}{status.why}" for status in old]
+    lines += [f"{'changed':<12}{said}" for said in changes(suite)]
     counts = Counter(status.state for status in found)
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
     if old:

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from steadytune.files import sha256
-from steadytune.suite.own import TRAIN
+from steadytune.suite.own import EVALUATION, TRAIN
 from steadytune.tasks.reading import split_of
 
 EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
@@ -38,14 +38,16 @@ def split_files(folder: Path, split: str) -> list[Path]:
     """The parquet files of a folder that are a split's: those named like it, or all if their names tell none apart.
 
     Raises:
-        ValueError: no parquet files, or several splits and none is this one.
+        ValueError: no parquet files; several splits and none is this one; an evaluation on files that are named train.
     """
     by_name: dict[str, list[Path]] = {}
     for file in data_files(folder):
         by_name.setdefault(_name_of(file.relative_to(folder)), []).append(file)
     if not by_name:
         raise ValueError("a folder without parquet files: of csv, tsv and jsonl name the file")
-    names = by_name if len(by_name) == 1 else [name for name in names_of(split) if name in by_name]
+    # Scores on what a model was trained on mean nothing, so files that are named train are evaluated on only by name.
+    alone = len(by_name) == 1 and not (split == EVALUATION and TRAIN in by_name)
+    names = by_name if alone else [name for name in names_of(split) if name in by_name]
     if not names:
         has = ", ".join(sorted(name or "others" for name in by_name))
         raise ValueError(f"it has files of {has}, expected {' or '.join(names_of(split))}: name one with `{split}`")

@@ -1,10 +1,9 @@
-"""Pinning a suite's own tasks and encoders in the lock beside its file, and telling when they have changed since."""
+"""Pinning a suite's own tasks and encoders in the lock beside its file."""
 
 import logging
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError, unknown
@@ -17,7 +16,6 @@ from steadytune.store.hub import Repository
 from steadytune.store.inventory import lock_problems
 from steadytune.store.lock import load_lock
 from steadytune.store.own import OwnData
-from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
 from steadytune.store.receipt import measure
@@ -26,9 +24,6 @@ from steadytune.suite.file import EncoderEntry, SuiteFile
 from steadytune.suite.loading import read_suite
 from steadytune.suite.names import unknown_names
 from steadytune.suite.own import EncoderPin, OwnFile, OwnLock, TaskPin, lock_path, model_key, read_own_lock
-
-if TYPE_CHECKING:
-    from steadytune.suite.suite import Suite
 
 logger = logging.getLogger(__name__)
 
@@ -64,53 +59,6 @@ def accept(path: Path, name: str) -> None:
     if not named:
         raise unknown("own task or encoder", name, [key for _, key in known], str(path))
     _write(path, file, read_own_lock(path), named)
-
-
-def check_unchanged(suite: "Suite") -> None:
-    """Compare own tasks and encoders, their files and how they are read, with the lock.
-
-    Raises:
-        SteadyTuneError: a line for each that has changed, with both values and the command that accepts the change.
-    """
-    folder, problems = suite.path.parent, []
-    for name, entry in suite.file.tasks.items():
-        pin = suite.own_lock.tasks[name]
-        changes = [*_changed_keys(pin.read, entry.reading())]
-        if entry.hub is None:
-            for split, path in {"train": entry.train, "evaluation": entry.evaluation}.items():
-                there = pin.splits.get(split)  # pyright: ignore[reportArgumentType]
-                if path:
-                    place = beside(folder, path, f"{suite.path}: tasks.{name}.{split}")
-                    changes += _changed_file(place, there.file_sha256 if there else None)
-        problems += [_said(suite.path, name, change) for change in changes]
-    for name, entry in suite.file.encoders.items():
-        if entry.own:
-            pin = suite.own_lock.encoders[name]
-            known, now = {"hub": pin.hub, "revision": pin.revision}, {"hub": entry.hub, "revision": entry.revision}
-            changes = [*_changed_keys(known, now)]
-            if entry.hub is None:
-                own = beside(folder, entry.model, f"{suite.path}: encoders.{name}.model")
-                for file, there in pin.files.items():
-                    changes += _changed_file(own / file, there.sha256)
-            problems += [_said(suite.path, name, change) for change in changes]
-    if problems:
-        raise SteadyTuneError("\n".join(problems))
-
-
-def _changed_keys(pinned: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    for key in dict.fromkeys((*pinned, *now)):
-        if pinned.get(key) != now.get(key):
-            yield f"{key}: {pinned.get(key)!r} is pinned, {now.get(key)!r} is in the suite"
-
-
-def _changed_file(path: Path, pinned: str | None) -> Iterator[str]:
-    there = hash_path(path) if path.exists() else "no file"
-    if there != pinned:
-        yield f"{path} changed: {pinned} is pinned, {there} is there"
-
-
-def _said(suite: Path, name: str, change: str) -> str:
-    return f"{suite}: {name}: {change}; `steadytune pin {shlex.quote(str(suite))} --accept {name}` accepts it"
 
 
 def _write(
