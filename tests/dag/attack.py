@@ -21,10 +21,10 @@ from attacks import ATTACKS, Attack
 from dag_project import copy_project
 from drills import Drill
 
+from steadytune.cells.agreement import compare
 from steadytune.cells.freshness import statuses
 from steadytune.cells.material import verified_inputs
 from steadytune.cells.record import damaged_file, read_record
-from steadytune.cells.verify import compare
 from steadytune.dag import repair
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.products import SOURCES, Products

@@ -15,8 +15,8 @@ from test_spans import write
 from transformers import AutoModel, AutoModelForQuestionAnswering, BertConfig, BertForQuestionAnswering
 
 from steadytune.cells import run as running
+from steadytune.cells.agreement import compare
 from steadytune.cells.record import read_record
-from steadytune.cells.verify import compare
 from steadytune.encoders.architectures import NO_TOKEN
 from steadytune.encoders.batching import Batcher
 from steadytune.encoders.encoder import Encoder

@@ -11,9 +11,10 @@ import yaml
 from scipy import stats
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
+from steadytune.cells.agreement import compare
 from steadytune.cells.record import read_record
 from steadytune.cells.recorded import write_recorded
-from steadytune.cells.verify import compare, recorded_cells, sample_cells, verify_cell
+from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT

@@ -7,7 +7,7 @@ those against it are the smallest times their number (Bonferroni).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
@@ -27,6 +27,7 @@ from steadytune.claims.claim import (
     NotWorse,
     Spread,
 )
+from steadytune.claims.designs import Design, power_of
 from steadytune.claims.differences import difference_p, doubled
 from steadytune.claims.evidence import Evidence, Test
 from steadytune.claims.judged import Finding, Interval, Unit
@@ -42,31 +43,6 @@ from steadytune.claims.statistics import (
 ROUNDING = 1e-9
 """Of the log of a ratio of costs."""
 UNITS: dict[str, Unit] = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
-
-
-@dataclass(frozen=True)
-class Design:
-    """How one baseline is compared with."""
-
-    alpha: float
-    """The claim's share of its family's error."""
-    chance: float
-    """With which an effect of the claim's size is to be detected."""
-    test: Test
-    interim: bool
-    """Whether p-values have to hold however often one looks."""
-    error: float | None
-    """The standard error over examples, where it is known."""
-
-    @property
-    def by_mean(self) -> bool:
-        """Whether a t test of the mean may speak beside the test."""
-        return not self.interim and self.test in ("its own", "over examples")
-
-    @property
-    def extra(self) -> float:
-        """The error over examples that enters the test."""
-        return self.error or 0.0 if self.test == "over examples" else 0.0
 
 
 def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own", *, interim: bool = False) -> Finding:
@@ -141,7 +117,7 @@ def _difference(claim: Difference | Gain, differences: np.ndarray, design: Desig
         interval = cautious_mean(differences, design.extra).interval()
     # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
     unequal = Fraction(int(np.count_nonzero(np.nan_to_num(gains))), int(np.isfinite(gains).sum()))
-    needs, needs_range, detectable = _design(size, differences, design, unequal=unequal)
+    needs, needs_range, detectable = power_of(size, differences, design, unequal=unequal)
     return Finding(
         effect=effect,
         interval=interval,
@@ -180,7 +156,7 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
     effect, low, high = mean_of_tasks(differences), test(differences + margin), test(margin - differences)
     too_low, too_high = test(-margin - differences), test(differences - margin)
     estimate = stratified_mean(differences, design.extra)
-    needs, needs_range, detectable = _design(margin, differences, design, both=both)
+    needs, needs_range, detectable = power_of(margin, differences, design, both=both)
     return Finding(
         effect=effect,
         interval=tests.inverted(test, differences) if design.interim else estimate.interval(),
@@ -210,7 +186,7 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     if constant(logs).all():
         # Counted, and not measured: nothing is left to chance.
         p, p_against = (0.0, 1.0) if estimate.mean <= bound + ROUNDING else (1.0, 0.0)
-    needs, needs_range, reach = _design(abs(bound), logs, design)
+    needs, needs_range, reach = power_of(abs(bound), logs, design)
     return Finding(
         effect=math.exp(estimate.mean),
         interval=(math.exp(low), math.exp(high)),
@@ -262,28 +238,5 @@ def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
     )
 
 
-def _design(
-    size: float, differences: np.ndarray, design: Design, *, both: bool = False, unequal: Fraction | None = None
-) -> tuple[int | None, tuple[int | None, int | None] | None, float]:
-    """The seeds that an effect, or a bound at this distance, needs, their range, and what these seeds can show."""
-    variances, runs = _variances(differences), _runs(differences)
-
-    def needed(confidence: float) -> int | None:
-        careful = power.careful(variances, runs, confidence)
-        return power.seeds_for_mean(size, careful, design.alpha, chance=design.chance, both=both, unequal=unequal)
-
-    careful = power.careful(variances, runs)
-    reach = power.detectable_effect(careful, runs, design.alpha, chance=design.chance, both=both)
-    return needed(power.POWER), (needed(0.1), needed(0.9)) if design.test == "its own" else None, reach
-
-
 def _over_both(differences: np.ndarray, error: float | None) -> Interval | None:
     return None if error is None else stratified_mean(differences, error).interval()
-
-
-def _variances(differences: np.ndarray) -> np.ndarray:
-    return np.nanvar(differences, axis=1, ddof=1)
-
-
-def _runs(differences: np.ndarray) -> int:
-    return int(np.isfinite(differences).sum(axis=1).min())

@@ -68,7 +68,8 @@ def status(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Run recorded cells again and say how closely they agree (exit 1: one differs)."""
-    from steadytune.cells.verify import LEVELS, recorded_cells, sample_cells, verify_cell
+    from steadytune.cells.agreement import LEVELS
+    from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell
     from steadytune.suite.cell import Cell
 
     suite, found = load(options), []

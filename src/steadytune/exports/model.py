@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_model
 
+from steadytune.cells.agreement import TOLERANCE
 from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.cells.keeping import best_cell, prepared
 from steadytune.cells.material import Material
 from steadytune.cells.record import TRAINED, Record, read_record
-from steadytune.cells.verify import TOLERANCE, verify_cell
+from steadytune.cells.verify import verify_cell
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError, nearest

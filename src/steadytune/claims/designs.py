@@ -1,0 +1,57 @@
+"""How a claim's runs are compared with one baseline, and what so many seeds can show."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from steadytune.claims import power
+from steadytune.claims.evidence import Test
+
+
+@dataclass(frozen=True)
+class Design:
+    """How one baseline is compared with."""
+
+    alpha: float
+    """The claim's share of its family's error."""
+    chance: float
+    """With which an effect of the claim's size is to be detected."""
+    test: Test
+    interim: bool
+    """Whether p-values have to hold however often one looks."""
+    error: float | None
+    """The standard error over examples, where it is known."""
+
+    @property
+    def by_mean(self) -> bool:
+        """Whether a t test of the mean may speak beside the test."""
+        return not self.interim and self.test in ("its own", "over examples")
+
+    @property
+    def extra(self) -> float:
+        """The error over examples that enters the test."""
+        return self.error or 0.0 if self.test == "over examples" else 0.0
+
+
+def power_of(
+    size: float, differences: np.ndarray, design: Design, *, both: bool = False, unequal: Fraction | None = None
+) -> tuple[int | None, tuple[int | None, int | None] | None, float]:
+    """The seeds that an effect, or a bound at this distance, needs, their range, and what these seeds can show."""
+    variances, runs = _variances(differences), _runs(differences)
+
+    def needed(confidence: float) -> int | None:
+        careful = power.careful(variances, runs, confidence)
+        return power.seeds_for_mean(size, careful, design.alpha, chance=design.chance, both=both, unequal=unequal)
+
+    careful = power.careful(variances, runs)
+    reach = power.detectable_effect(careful, runs, design.alpha, chance=design.chance, both=both)
+    return needed(power.POWER), (needed(0.1), needed(0.9)) if design.test == "its own" else None, reach
+
+
+def _variances(differences: np.ndarray) -> np.ndarray:
+    return np.nanvar(differences, axis=1, ddof=1)
+
+
+def _runs(differences: np.ndarray) -> int:
+    return int(np.isfinite(differences).sum(axis=1).min())
