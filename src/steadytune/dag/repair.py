@@ -110,11 +110,12 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
             continue
         if status.state == "quarantined" or status.cause in ("settings", "inputs") or (code and status.cause == "code"):
             _rename(suite, status, dry=dry)
-        elif status.cause:
+        elif status.cause == "code":
+            # What has no inputs to be compared with is judged once they are staged.
             marked.append(status)
     if marked:
-        log.warning("%d cells are not fresh and stay: %s: %s; tables mark them, and `steadytune run %s --stale` trains "
-                    "what other code trained", len(marked), marked[0].cell, marked[0].why, suite.name)  # fmt: skip
+        log.warning("%d cells were trained by other code and stay: %s: %s; tables mark them, and `steadytune run %s "
+                    "--stale` trains them again", len(marked), marked[0].cell, marked[0].why, suite.name)  # fmt: skip
     _clear(suite, Products(suite).status(("variability",) if asked and not more else None), code=code, dry=dry)
 
 
