@@ -13,7 +13,8 @@ from steadytune.claims.claim import Claim, Difference
 from steadytune.claims.files import ClaimFile, find_claims, load_claims
 from steadytune.dag.checks import check_outputs
 from steadytune.errors import SteadyTuneError
-from steadytune.planning.plan import Plan, describe
+from steadytune.planning.page import describe
+from steadytune.planning.plan import Plan
 from steadytune.suite.loading import load_suite
 
 PAGE = Path("docs/claims.md")

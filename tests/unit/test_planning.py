@@ -338,7 +338,8 @@ def test_pairs_that_are_all_equal_promise_nothing(planned, capsys):
 def test_planning_imports_no_torch(root):
     code = (
         "import sys; from pathlib import Path; from steadytune.suite.loading import load_suite\n"
-        "from steadytune.planning.plan import Plan, describe\n"
+        "from steadytune.planning.page import describe\n"
+        "from steadytune.planning.plan import Plan\n"
         "describe(Plan.make(load_suite(Path('config/mini.yaml'))))\n"
         "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)) or 0)"
     )

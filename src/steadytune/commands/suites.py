@@ -46,7 +46,8 @@ def _say_what_is_slow_here(suite: "Suite", passed: "Sequence[str]") -> None:
 
 def plan(options: argparse.Namespace) -> None:
     """Print what a suite still has to run, what that takes, and what it can show."""
-    from steadytune.planning.plan import Plan, describe
+    from steadytune.planning.page import describe
+    from steadytune.planning.plan import Plan
 
     suite = load_pinned(options)
     if options.cells_at_once and not options.device_stated:

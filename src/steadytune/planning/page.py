@@ -1,0 +1,161 @@
+"""`steadytune plan`: what a suite still has to run, what that takes, and what it can show. Text for the terminal."""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+from steadytune.cells.freshness import CellStatus, statuses
+from steadytune.claims.claim import POINT, Difference, Gain
+from steadytune.files import write_text
+from steadytune.layout import record_path, results_folder
+from steadytune.planning.amounts import duration, total
+from steadytune.planning.budget import Choice, Requirement, choose, needs
+from steadytune.planning.estimates import BASES
+from steadytune.planning.plan import Plan
+from steadytune.planning.precision import slow_precisions
+from steadytune.planning.questions import Questions
+from steadytune.planning.space import disk, downloads
+from steadytune.suite.cell import Cell
+from steadytune.text import counted, ranges
+
+TARGETS = "plan.txt"
+"""The targets of a choice under a budget, in the suite's results."""
+
+
+def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, sd: float | None = None) -> str:
+    """The whole page.
+
+    Args:
+        plan: the suite, and what its cells take.
+        budget: hours of device time, for which a choice of cells is written down.
+        effect: the difference that matters, in points.
+        sd: an assumed standard deviation of a pair's difference, in points.
+    """
+    suite, found = plan.suite, statuses(plan.suite, scores=True)
+    lines = [
+        f"{suite.name}: {suite.file.title}",
+        "",
+        *_cells(plan, found),
+        "",
+        *_cost(plan),
+        "",
+        *disk(plan),
+        *downloads(plan),
+    ]
+    questions = Questions(suite, effect, sd, found)
+    lines += questions.lines()
+    wanted = needs(suite, questions.needs)
+    lines += _claims(plan, wanted)
+    if budget is not None:
+        choice = choose(suite, wanted, set(plan.done), plan.hours, budget)
+        lines += _choice(plan, wanted, choice, budget)
+    return "\n".join(lines)
+
+
+def _cells(plan: Plan, found: Sequence[CellStatus]) -> list[str]:
+    """A line for each encoder x task: cells, those to run, their hours, and where these come from."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.suite.cells:
+        groups.setdefault((cell.encoder, cell.task), []).append(cell)
+    widths = [max(len(key[i]) for key in groups) for i in range(2)]
+    lines = []
+    for (encoder, task), cells in groups.items():
+        names = f"  {encoder.ljust(widths[0])}  {task.ljust(widths[1])}"
+        methods, seeds = len({cell.method for cell in cells}), ranges({cell.seed for cell in cells})
+        missing = [cell for cell in cells if cell not in plan.done]
+        said = f"{counted(methods, 'method')} x seeds {seeds}: {len(missing)}/{len(cells)} to run"
+        lines.append(f"{names}  {said}{_needed(plan, missing)}")
+    planned, left = len(plan.suite.cells), len(plan.missing)
+    lines += ["", f"{counted(planned, 'cell')}, {planned - left} recorded, {left} to run"]
+    old = sum(status.state in ("stale", "quarantined") for status in found if status.cell in plan.done)
+    if old:
+        command = f"steadytune status {plan.suite.name}"
+        lines.append(f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale or damaged: `{command}` says why")
+    return lines
+
+
+def _needed(plan: Plan, cells: Sequence[Cell]) -> str:
+    if not cells:
+        return ""
+    found = [plan.estimate(cell) for cell in cells]
+    bases = Counter(estimate.basis for estimate in found)
+    origin = ", ".join(f"{basis} {count}" if len(bases) > 1 else basis for basis, count in bases.items())
+    return f", {total([estimate.seconds for estimate in found], duration)} ({origin})"
+
+
+def _cost(plan: Plan) -> list[str]:
+    """Hours in all, and what the words for their origin mean."""
+    device, found = plan.device, [plan.estimate(cell) for cell in plan.missing]
+    if not found:
+        return ["nothing is left to run"]
+    unknown = sum(estimate.basis == "unknown" for estimate in found)
+    at_once = f"{counted(device.cells_at_once, 'cell')} at once"
+    if device.flops is not None:
+        at_once += f", {device.flops:.3g} FLOP/s each: an assumption of yours"
+    unit = "GPU-hours" if device.gpu else "hours of this machine"
+
+    def spelled(seconds: float) -> str:
+        start_to_end, hours = seconds / device.cells_at_once, seconds / 3600 / device.cells_a_device
+        return f"{duration(start_to_end)} from start to end, {hours:.3g} {unit}"
+
+    time = total([estimate.seconds for estimate in found], spelled)
+    probe = f"`steadytune plan {shlex.quote(str(plan.suite.path))} --probe` measures it"
+    lines = [
+        f"on {device.name} ({at_once}):",
+        f"  time: not known yet; {probe}" if unknown == len(found) else f"  {time}",
+    ]
+    if 0 < unknown < len(found):
+        lines.append(f"  and {counted(unknown, 'cell')} whose time is not known yet; {probe}")
+    if not device.gpu:
+        lines += [f"  {line}" for line in slow_precisions(plan.suite, plan.missing)]
+    if any(math.isfinite(estimate.flops) for estimate in found):
+        flops = total([estimate.flops for estimate in found], "{:.3g}".format)
+        lines.append(f"  {flops} FLOPs in training and evaluation")
+    return [*lines, *(f"  {basis}: {BASES[basis]}" for basis in BASES if any(e.basis == basis for e in found))]
+
+
+def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
+    """The cells of every claim."""
+    if not wanted:
+        return []
+    lines = ["", "claims: cells to run, and the seeds from which there can be a verdict"]
+    width = max(len(need.claim.id) for need in wanted)
+    for need in wanted:
+        missing = [cell for cell in need.planned if cell not in plan.done]
+        price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
+        why = "for an effect of its size" if need.powered else "enough for its test to speak"
+        if not need.powered and isinstance(need.claim, Difference | Gain):
+            # Equal pairs have no sign, so that the smallest p-value can turn out larger than the one planned with.
+            why += " if all pairs differ"
+        said = need.lack or f"{counted(need.seeds, 'seed')} {why}, {counted(len(need.cells), 'cell')}{_priced(price)}"
+        counts = f"{len(missing)}/{len(need.planned)} to run: " if need.planned else ""
+        lines.append(f"  {need.claim.id.ljust(width)}  {counts}{said}")
+    return lines
+
+
+def _priced(hours: float) -> str:
+    return f", {duration(3600 * hours)} of a device" if math.isfinite(hours) and hours else ""
+
+
+def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: float) -> list[str]:
+    """What a budget buys, and the commands that run it."""
+    path = results_folder(plan.suite) / TARGETS
+    could = sum(not need.lack for need in wanted)
+    lines = ["", f"with {budget:g} h of a device: {len(choice.decided)} of {could} claims that can be decided"]
+    lines += [
+        f"  {need.claim.id}: {counted(need.seeds, 'seed')}, {counted(len(need.cells), 'cell')}"
+        for need in choice.decided
+    ]
+    if not choice.cells:
+        known = all(math.isfinite(plan.hours(cell)) for cell in plan.missing)
+        none_fits = "  no claim fits" if known else "  no claim fits, as far as hours are known"
+        return [*lines, "  no cell is left to run for them" if choice.decided else none_fits]
+    write_text(path, "".join(f"{record_path(plan.suite, cell)}\n" for cell in choice.cells))
+    name = plan.suite.name
+    return [
+        *lines,
+        f"  {counted(len(choice.cells), 'cell')}, {duration(3600 * choice.hours)} of a device, listed in {path}:",
+        f"    steadytune run {name} -- $(cat {path})",
+        f"    steadytune collect {name} && steadytune claims {name}",
+    ]
