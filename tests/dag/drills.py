@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -31,12 +32,12 @@ MEASURED = ("timing", "memory", "usage", "seal")
 MEASURED_TRAINING = ("resumed",)
 # Holds times of day and durations; all that it shows of results is in the tables.
 LEFT_OUT = ("report.html",)
-# By name, what stands in the command line of such a process.
+# By name, a pattern of such a process's command line; a job of any rule.
 VICTIMS = {
     "everything": "",
-    "the run": "steadytune run",
+    "the run": "-m steadytune run",
     "snakemake": "-m snakemake",
-    "a job": "-m steadytune finetune",
+    "a job": "-m steadytune (?!run)",
     "the worker": "-m steadytune.worker.server",
 }
 
@@ -124,7 +125,7 @@ def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[
         try:
             process.wait(choice.uniform(0.2, longest))
         except subprocess.TimeoutExpired:
-            victims[_kill(process, choice.choice(list(VICTIMS)))] += 1
+            victims[_kill(process, choice)] += 1
         else:
             assert process.returncode == 0, drill.said.read_text()[-3000:]
             finished += 1
@@ -136,17 +137,18 @@ def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[
             "differing": sorted(differing)}  # fmt: skip
 
 
-def _kill(process: subprocess.Popen, victim: str) -> str:
+def _kill(process: subprocess.Popen, choice: random.Random) -> str:
     """Kill -9 one of a run's processes, or all of them; what was killed."""
     found = _processes(process.pid)
-    chosen = [pid for pid, command in found.items() if VICTIMS[victim] in command]
+    there = {name: [pid for pid, command in found.items() if re.search(pattern, command)]
+             for name, pattern in VICTIMS.items()}  # fmt: skip
+    victim = choice.choice([name for name, pids in there.items() if pids])
     # What is left goes on by itself; the next run has to wait for it. A run whose job died ends by itself.
-    killed = victim if chosen else "everything"
-    for pid in chosen[:1] if chosen and victim != "everything" else found:
+    for pid in there[victim] if victim == "everything" else there[victim][:1]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.wait()
-    return killed
+    return victim
 
 
 def _processes(session: int) -> dict[int, str]:
