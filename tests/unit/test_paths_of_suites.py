@@ -14,7 +14,8 @@ from steadytune.files import sha256
 from steadytune.methods.registry import methods
 from steadytune.places import expanded
 from steadytune.store.lock import suite_lock
-from steadytune.store.pinning_own import check_unchanged, pin_new
+from steadytune.store.own_changes import check_unchanged
+from steadytune.store.pinning_own import pin_new
 from steadytune.suite.loading import load_suite
 from steadytune.suite.own import lock_path
 
