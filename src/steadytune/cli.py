@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--restore", action="store_true", help="write what is recorded to results/<suite> instead")
     claims = command("claims", commands.claims)
     claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
-    claims.add_argument("--write", action="store_true", help="write claims.json, even if it is there and fresh")
+    claims.add_argument("--write", action="store_true", help="write claims.json too")
     compared = command("compare", commands.compare)
     compared.add_argument("first", metavar="A", help="a method or variant, as the suite's grid names it")
     compared.add_argument("second", metavar="B", help="the one it is compared with")

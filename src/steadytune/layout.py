@@ -231,9 +231,9 @@ def claims_path(of: Of) -> Path:
     return analysis_folder(of) / "claims.json"
 
 
-def earlier_claims_path(of: Of) -> Path:
-    """Verdicts from before the records changed: the next ones take the earlier looks from them."""
-    return analysis_folder(of) / "claims.json.stale"
+def looks_path(of: Of) -> Path:
+    """When the suite's questions were looked at."""
+    return results_folder(of) / "looks.json"
 
 
 # What is rendered.

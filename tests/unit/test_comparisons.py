@@ -26,7 +26,7 @@ from steadytune.suite.loading import load_suite
 def compared(world, grid: Grid, **top):
     """The comparisons of a suite that has no file of claims, by method."""
     suite = world.build(grid, **top)
-    found = judge_all(suite, load_or_empty(suite), Verdicts(suite.name)).comparisons
+    found = judge_all(suite, load_or_empty(suite)).comparisons
     return {each.id.partition("/")[2]: each for each in found}
 
 
@@ -150,7 +150,7 @@ def test_other_forms_are_compared_with_the_plain_one(world):
     # What a grid spans is no form of its own, and hype-n has no plain form here.
     grid = Grid(methods=methods, tasks=("mini-rte",), values=scores)
     suite = world.build(grid)
-    found = {each.id: each for each in judge_all(suite, load_or_empty(suite), Verdicts("demo")).forms}
+    found = {each.id: each for each in judge_all(suite, load_or_empty(suite)).forms}
     assert list(found) == ["mini/r3f-released", "mini/freelb~steps=3"]
     assert [each.family for each in found.values()] == ["against r3f", "against freelb"]
     (detail,) = found["mini/r3f-released"].on_tasks()

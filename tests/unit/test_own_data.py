@@ -19,7 +19,6 @@ from steadytune.cells.freshness import statuses
 from steadytune.cells.run import run_cell
 from steadytune.claims.comparisons import judge_all
 from steadytune.claims.examples import Examples
-from steadytune.claims.judged import Verdicts
 from steadytune.cli import main
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
@@ -348,7 +347,7 @@ def test_claims_beside_the_suite_are_about_own_tasks(folder):
     made = Grid(name="mine", encoders=("tiny",), tasks=("pairs",), seeds=6, values=scores).write(folder / "results")
     suite = load_suite(path, results=made)
     mark_current(suite)
-    verdicts = judge_all(suite, load_or_empty(suite), Verdicts("mine"))
+    verdicts = judge_all(suite, load_or_empty(suite))
     assert [(judged.id, judged.verdict) for judged in verdicts.claims] == [("mine", "reproduced")]
     assert [compared.id for compared in verdicts.comparisons] == ["tiny/hype-n"]
     (row,) = make_table("two-way", load_or_empty(suite)).lines
@@ -357,7 +356,7 @@ def test_claims_beside_the_suite_are_about_own_tasks(folder):
     claims["claims"] = [claim | {"tasks": ["pears"]}]
     (folder / "my claims.yaml").write_text(yaml.safe_dump(claims))
     with pytest.raises(SteadyTuneError, match=r"my claims\.yaml: claim 'mine': unknown task 'pears'.*'pairs'"):
-        judge_all(suite, load_or_empty(suite), Verdicts("mine"))
+        judge_all(suite, load_or_empty(suite))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from worlds import claim as claim_of_hype_n
 
 from steadytune.claims.claim import Difference, Spread
 from steadytune.claims.comparisons import judge_all
-from steadytune.claims.judged import Verdicts
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.budget import Requirement, choose, fewest_seeds
@@ -279,7 +278,7 @@ def test_after_a_pilot_plan_and_claims_need_the_same_seeds(planned, capsys):
     suite = planned.build(
         shifted(0.3, sd=2.0), claim_of_hype_n("wins", margin=1.5), claim_of_hype_n("more", margin=2.5)
     )
-    verdicts = judge_all(suite, load_or_empty(suite), Verdicts("demo"))
+    verdicts = judge_all(suite, load_or_empty(suite))
     assert main(["plan", "demo"]) == 0
     said = capsys.readouterr().out
     (compared,) = verdicts.comparisons
@@ -319,7 +318,7 @@ def test_equal_pairs_are_counted_where_they_silence_the_test(planned, capsys):
         Grid(tasks=("mini-rte",), seeds=6, values=plain | values("hype-n", "mini-rte", 70, 70, 70, 75, 75, 75)),
         claim_of_hype_n("wins", margin=1.0),
     )
-    (judged,) = judge_all(suite, load_or_empty(suite), Verdicts("demo")).claims
+    (judged,) = judge_all(suite, load_or_empty(suite)).claims
     # Three pairs have eight patterns of signs.
     assert judged.reason == (
         "No outcome of 6 seeds with 3 of 6 pairs equal could have a p-value below 0.25; 0.05 is needed."

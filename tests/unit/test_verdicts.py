@@ -4,27 +4,31 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 from synthetic import Grid, mark_current
 from worlds import TASKS, claim, noise, shifted, values
 
 from steadytune import cli
-from steadytune.claims.judged import VERDICTS, Finding, Look, Verdicts, load_verdicts, write_verdicts
+from steadytune.claims.judged import VERDICTS, Finding, Verdicts, load_verdicts, write_verdicts
 from steadytune.claims.verdicts import decide, judge
 from steadytune.errors import SteadyTuneError
 from steadytune.files import plain
-from steadytune.layout import claims_path, predictions_path, results_folder
+from steadytune.layout import claims_path, looks_path, predictions_path, results_folder
+from steadytune.looks import keep_looks, read_looks
 from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text, verdict_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.tables import make_table
 from steadytune.results.description import Description, describe
 from steadytune.results.loading import load_or_empty, load_results
+from steadytune.suite.loading import load_suite
 
 FINDING = Finding(
     effect=1.0,
@@ -112,25 +116,76 @@ def test_a_look_before_the_planned_seeds_is_interim(world):
     grid = shifted(1.0, sd=0.1, seeds=5, tasks=TASKS[:3], statuses=statuses)
     suite = world.build(grid, claim("wins"))
     (found,) = judge(suite, load_or_empty(suite))
-    assert (found.interim, found.planned, found.test, found.looks) == (True, 5, "anytime", (Look(3, 5),))
+    assert (found.interim, found.planned, found.test) == (True, 5, "anytime")
+    (look,) = found.looks
+    assert (look.seeds, look.planned) == (3, 5)
     assert found.finding.p == pytest.approx(2 / found.finding.e_value)
     assert found.finding.p > 2 / 2**9
     assert verdict_text(found).endswith("interim, 3 of 5")
     # One test at interim, so that no other is another analysis; other scores are, and leaving a task out.
     assert list(found.sensitivity) == ["best epoch of each run", *(f"without {task}" for task in TASKS[:3])]
     # The planned number is reached: the exact test decides, whatever was looked at on the way.
-    later = replace(found, looks=(Look(3, 5), Look(4, 5)))
     shutil.rmtree(world.results)
     replace(grid, statuses={}).write(world.folder / "results")
     mark_current(suite)
-    (final,) = judge(suite, load_or_empty(suite), (later,))
+    (final,) = judge(suite, load_or_empty(suite), {"wins": (look, replace(look, seeds=4))})
     assert (final.interim, final.test, len(final.looks)) == (False, "sign-flip", 3)
-    # The plan was extended after a look at an earlier end: never again.
-    (extended,) = judge(suite, load_or_empty(suite), (replace(found, looks=(Look(3, 3),)),))
-    assert (extended.interim, extended.looks) == (True, (Look(3, 3), Look(5, 5)))
-    # Nor if it was cut short where a look had been good.
-    (shortened,) = judge(suite, load_or_empty(suite), (replace(found, looks=(Look(5, 9),)),))
-    assert (shortened.interim, shortened.test) == (True, "anytime")
+
+
+def reseed(suite: dict, claims: list, seeds: list[int]) -> None:
+    for block in suite["grid"]:
+        block["seeds"] = seeds
+
+
+CHANGES = {
+    "fewer seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3]),
+    "other seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3, 5]),
+    "more seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3, 4, 5]),
+    "another margin": lambda suite, claims: claims[0].update(margin=0.5),
+    "a task less": lambda suite, claims: claims[0].update(tasks=list(TASKS[:3])),
+    "the other direction": lambda suite, claims: claims[0].update(direction="lower"),
+    "a claim of its family less": lambda suite, claims: claims.pop(),
+    "a family of its own": lambda suite, claims: claims[0].update(family="wins"),
+}
+HARMLESS = {
+    "nothing": lambda suite, claims: None,
+    "other words": lambda suite, claims: claims[0].update(sentence="It wins.", where="Table 2"),
+    "a claim of its family more": lambda suite, claims: claims.append(claim("more", family="both")),
+}
+
+
+@pytest.mark.parametrize("change", [*CHANGES, *HARMLESS])
+def test_after_a_look_a_changed_plan_is_judged_as_at_any_time(world, change):
+    both = claim("wins", family="both"), claim("keeps", statistic="not-worse", margin=1.0, family="both")
+    suite = world.build(shifted(1.0, sd=0.1, seeds=6), *both)
+    written = world.folder / "config/demo.yaml", world.folder / "config/claims/demo.yaml"
+    value, claims = (yaml.safe_load(path.read_text()) for path in written)
+    reseed(value, claims["claims"], [0, 1, 2, 3, 4])
+    written[0].write_text(yaml.safe_dump(value))
+    suite = load_suite(Path("config/demo.yaml"))
+    mark_current(suite)
+    first = judge(suite, load_or_empty(suite))
+    assert not first[0].interim
+    (CHANGES | HARMLESS)[change](value, claims["claims"])
+    for path, content in zip(written, (value, claims), strict=True):
+        path.write_text(yaml.safe_dump(content))
+    suite = load_suite(Path("config/demo.yaml"))
+    mark_current(suite)
+    again = judge(suite, load_or_empty(suite), Verdicts("demo", claims=first).looks())
+    assert (again[0].interim, again[0].test == "anytime") == (change in CHANGES, change in CHANGES)
+    assert len(again[0].looks) == (1 if change in ("nothing", "other words") else 2)
+
+
+def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
+    suite = world.build(shifted(1.0, seeds=3), claim("wins"), claim("rest", family="rest"))
+    looks = Verdicts("demo", claims=judge(suite, load_or_empty(suite))).looks()
+    keep_looks(suite, looks)
+    keep_looks(suite, {"rest": looks["rest"]})
+    assert read_looks(suite) == looks
+    path = looks_path(suite)
+    path.write_text(path.read_text().replace('"seeds": 3', '"seeds": 2'))
+    with pytest.raises(SteadyTuneError, match="damaged"):
+        read_looks(suite)
 
 
 def test_what_suggested_an_exploratory_claim_is_left_out(world):
@@ -704,14 +759,13 @@ def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
     assert "needs: 6 seeds" in text
     assert cli.main(["claims", "demo"]) == 0
     assert capsys.readouterr().out == text + "\n"
-    written = claims_path(suite)
-    made = written.stat().st_mtime_ns
-    assert {claim.id: claim.looks for claim in load_verdicts(results_folder(suite)).claims}["wins"]
-    # The look is kept, so that another at the same results writes nothing.
-    assert cli.main(["claims", "demo"]) == 0
-    assert written.stat().st_mtime_ns == made
+    assert not claims_path(suite).exists()
+    # The look is kept, and the same one again is none.
+    kept = looks_path(suite).read_bytes()
+    assert [look.seeds for look in read_looks(suite)["wins"]] == [3]
     assert cli.main(["claims", "demo", "--write"]) == 0
-    assert written.stat().st_mtime_ns > made
+    assert looks_path(suite).read_bytes() == kept
+    assert claims_path(suite).exists()
     capsys.readouterr()
     assert cli.main(["claims", "demo", "--missing", "win"]) == 2
     assert "unknown claim 'win' (did you mean 'wins'?)" in capsys.readouterr().err

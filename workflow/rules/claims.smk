@@ -7,8 +7,7 @@ rule claims:
         dag.layer_studies,
         dag.claim_files,
     output:
-        # Kept while the job runs: it holds the earlier looks.
-        update(dag.claims_path),
+        dag.claims_path,
     log:
         f"{dag.folder}/logs/claims.log",
     conda:

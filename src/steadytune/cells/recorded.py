@@ -1,8 +1,9 @@
-"""Recorded suites: runs that the project publishes, in three files that pandas reads in a line each.
+"""Recorded suites: runs that the project publishes, in files that pandas reads in a line each.
 
 cells.jsonl          a record a line, and with it `history` (the text of history.csv) and `predictions_digest`
 predictions.parquet  the predictions of all cells, with a column `cell`
 variability.json     the measurements of layers: encoder -> task -> content; only if there are any
+looks.json           when its claims were looked at, and what was planned then; only if they were
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from steadytune.layout import (
     record_path,
     variability_path,
 )
+from steadytune.looks import keep_looks, read_looks
 from steadytune.manifests import damage, write_manifest
 from steadytune.seals import SEAL, read_sealed, seal_of, write_sealed
 from steadytune.suite.cell import Cell
@@ -71,6 +73,8 @@ def write_recorded(suite: Suite, folder: Path) -> int:
         write_sealed(folder / VARIABILITY, studies)
     else:
         (folder / VARIABILITY).unlink(missing_ok=True)
+    if looks := read_looks(suite):
+        keep_looks(folder, looks)
     return len(cells)
 
 
@@ -78,7 +82,7 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
     """Write a recorded suite as `target`, laid out as results; the cells that were written.
 
     Args:
-        folder: with the three files.
+        folder: with these files.
         target: a results folder; files of it are replaced.
         wanted: which cells; it is asked for all of them before anything is written, and may refuse one.
 
@@ -88,6 +92,7 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
     """
     lines = {cell: line for cell, line in _lines(folder / CELLS) if wanted(cell)}
     studies = list(_studies(folder / VARIABILITY)) if (folder / VARIABILITY).exists() else []
+    looks = read_looks(folder)
     tables = _apart(folder / PREDICTIONS, set(map(str, lines)))
     for cell, line in lines.items():
         history, digest = (line.pop(name) for name in ADDED)
@@ -105,6 +110,7 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
         path = variability_path(target, encoder, task)
         write_json(path, content)
         write_manifest(target, f"variability/{encoder}/{task}", [path], {})
+    keep_looks(target, looks)
     return list(lines)
 
 

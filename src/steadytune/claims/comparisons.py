@@ -9,6 +9,7 @@ from steadytune.claims.judged import Judged, Verdicts
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.verdicts import Judge, is_unplanned, judge
 from steadytune.errors import SteadyTuneError, unknown
+from steadytune.looks import NONE, Looks
 from steadytune.results.loading import empty_results
 from steadytune.results.model import Results
 from steadytune.suite.suite import Suite
@@ -18,20 +19,20 @@ RELEASED = "-released"
 """What ends the name of a method that is as its authors' code has it."""
 
 
-def judge_all(suite: Suite, results: Results, earlier: Verdicts) -> Verdicts:
+def judge_all(suite: Suite, results: Results, looks: Looks = NONE) -> Verdicts:
     """The claims of a suite, each method against the baseline, and its other forms against its plain one.
 
     Args:
         suite: names the claims.
         results: of its cells.
-        earlier: what was judged before, which tells whether the plan has been changed after a look.
+        looks: the earlier ones, which tell whether the plan has been changed after a look.
     """
     examples = Examples(suite, results.folder)
     return Verdicts(
         suite.name,
-        claims=judge(suite, results, earlier.claims, examples),
-        comparisons=compare(suite, results, against_baseline(suite), earlier.comparisons, examples),
-        forms=compare(suite, results, forms(suite), earlier.forms, examples),
+        claims=judge(suite, results, looks, examples),
+        comparisons=compare(suite, results, against_baseline(suite), looks, examples),
+        forms=compare(suite, results, forms(suite), looks, examples),
     )
 
 
@@ -92,7 +93,7 @@ def compare(
     suite: Suite,
     results: Results,
     questions: Sequence[Differs],
-    earlier: Sequence[Judged] = (),
+    looks: Looks = NONE,
     examples: Examples | None = None,
     *,
     views: bool = True,
@@ -106,7 +107,7 @@ def compare(
     judging = Judge(
         suite,
         Counter(question.family for question in there),
-        {judged.id: judged.looks for judged in earlier},
+        looks,
         (examples or Examples(suite, results.folder)) if views else None,
     )
     return tuple(judging(there, dict.fromkeys((question.id for question in there), runs), detailed=views))

@@ -50,6 +50,8 @@ class Evidence:
     """Those that every array has, in its order of columns."""
     planned: int = 0
     """Seeds that the suite plans for all sides."""
+    plan: str = ""
+    """Digest of the sides, tasks, variants and seeds that the suite plans for it, whatever the analysis leaves out."""
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     """By baseline: (first, second), both (strata, seeds): points, logs of a cost, or gains on tasks and reference."""
     errors: dict[str, float] = field(default_factory=dict)

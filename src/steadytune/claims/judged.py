@@ -8,7 +8,8 @@ from pydantic import BeforeValidator
 
 from steadytune.claims.claim import ALPHA
 from steadytune.files import read_json, write_json
-from steadytune.layout import Placed, claims_path, earlier_claims_path
+from steadytune.layout import claims_path
+from steadytune.looks import Look, Looks
 from steadytune.results.model import Results
 from steadytune.schema import check
 
@@ -98,14 +99,6 @@ class Detail:
     """Whether the two differ on this stratum alone, and by about a point: p is two-sided and not corrected."""
     changed: float | None = None
     """The share of examples of the task's own set that the two answer differently at one seed; None if unknown."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """A time at which the claim was judged."""
-
-    seeds: int
-    planned: int
 
 
 @dataclass(frozen=True)
@@ -203,11 +196,16 @@ class Verdicts:
     forms: tuple[Judged, ...] = ()
     """Each other form of a method against its plain one."""
 
+    def looks(self) -> Looks:
+        """Those at every question that has been judged, by what `Judge` knows it by."""
+        found = {judged.id: judged.looks for judged in self.claims}
+        found |= {f"{judged.id} {judged.family}": judged.looks for judged in (*self.comparisons, *self.forms)}
+        return {name: looks for name, looks in found.items() if looks}
+
 
 def write_verdicts(folder: Path, verdicts: Verdicts) -> None:
-    """Write `claims.json` under a suite's results; verdicts that were set aside have given it their looks by now."""
+    """Write `claims.json` under a suite's results."""
     write_json(claims_path(folder), verdicts)
-    earlier_claims_path(folder).unlink(missing_ok=True)
 
 
 def judged_of(results: Results) -> tuple[Judged, ...]:
@@ -221,13 +219,5 @@ def load_verdicts(folder: Path) -> Verdicts:
     Raises:
         SteadyTuneError: `claims.json` is damaged, or another version of this project wrote it; one line.
     """
-    return _load(claims_path(folder)) or Verdicts(folder.name)
-
-
-def load_earlier(suite: Placed) -> Verdicts:
-    """The verdicts of the last time, also if they were set aside because the records have changed since."""
-    return _load(claims_path(suite)) or _load(earlier_claims_path(suite)) or Verdicts(suite.name)
-
-
-def _load(path: Path) -> Verdicts | None:
-    return check(Verdicts, read_json(path), path) if path.is_file() else None
+    path = claims_path(folder)
+    return check(Verdicts, read_json(path), path) if path.is_file() else Verdicts(folder.name)

@@ -21,7 +21,7 @@ from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT, Score
 from steadytune.results.selection import select
 from steadytune.results.two_way import two_way_scores
-from steadytune.suite.cell import Cell
+from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import stand_for
 
@@ -123,6 +123,7 @@ class PairedRuns:
             "missing": tuple(str(record_path(self.suite, cell)) for cell in waited if self._absent(cell)),
             "outside": tuple(map(str, outside)),
             "cost": len(waited) + len(outside),
+            "plan": self._plan(claim),
         }
         if outside:
             return Evidence(**facts, lack=f"{len(outside)} of its {facts['cost']} cells are not in this suite")
@@ -135,6 +136,14 @@ class PairedRuns:
         if any(np.isfinite(first - second).sum(axis=1).min() < 2 for first, second in pairs.values()):
             return Evidence(**facts, lack="fewer than 2 pairs are left on some task")
         return Evidence(**facts, pairs=pairs, lack=lack)
+
+    def _plan(self, claim: Comparison) -> str:
+        keys = keys_of(claim, self.strata(claim, every=True))
+        keys += [(claim.encoders[0], method, task) for method in claim.methods for task in self._not_begun(claim)]
+        cells = {key: self.planned.get(key, []) for key in sorted(set(keys))}
+        seeds = set.intersection(*({cell.seed for cell in found} for found in cells.values()))
+        variants = [[*key, sorted({cell.method for cell in found})] for key, found in cells.items()]
+        return canonical_digest([variants, sorted(seeds - set(claim.suggested_by))])
 
     def over_examples(self, claim: Claim, evidence: Evidence, examples: Examples) -> dict[str, float]:
         """By baseline: the standard error over examples of a mean difference of scores, where predictions tell it."""

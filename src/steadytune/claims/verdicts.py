@@ -6,22 +6,27 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison, LayerStability
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Differs, LayerStability
 from steadytune.claims.details import details
 from steadytune.claims.evidence import Analysis, Evidence
 from steadytune.claims.examples import Examples
 from steadytune.claims.files import suite_claims
 from steadytune.claims.findings import AGAINST, UNITS, find
-from steadytune.claims.judged import Finding, Judged, Look, Sensitivity, Verdict
+from steadytune.claims.judged import Finding, Judged, Sensitivity, Verdict
 from steadytune.claims.layer_evidence import gather_draws, pairs_of
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
 from steadytune.claims.reasons import command, reason
 from steadytune.claims.sensitivity import analyses_of, touches
 from steadytune.claims.significance import holm
 from steadytune.errors import unknown
+from steadytune.looks import NONE, Look, Looks, join
 from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
+from steadytune.suite.cell import canonical_digest
 from steadytune.suite.suite import Suite
+
+WORDS = {"sentence", "where", "paper", "source", "suite", "unreachable", "exploratory"}
+"""What a claim says beside what is asked."""
 
 
 def decide(finding: Finding | None, alpha: float) -> Verdict:
@@ -44,7 +49,7 @@ def decide(finding: Finding | None, alpha: float) -> Verdict:
 def judge(
     suite: Suite,
     results: Results,
-    earlier: Sequence[Judged] = (),
+    looks: Looks = NONE,
     examples: Examples | None = None,
     *,
     views: bool = True,
@@ -54,13 +59,12 @@ def judge(
     Args:
         suite: names the claims.
         results: of its cells.
-        earlier: what was judged before, which tells whether the plan has been changed after a look.
+        looks: the earlier ones, which tell whether the plan has been changed after a look.
         examples: resampled scores, if others have computed some already.
         views: whether they are judged in the other analyses, task by task and over examples, too.
     """
     claims = suite_claims(suite)
     sizes = family_sizes(suite, claims)
-    looks = {judged.id: judged.looks for judged in earlier}
     judging = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if views else None)
     runs = PairedRuns(suite, results, PRIMARY)
     every = dict.fromkeys((claim.id for claim in claims), runs)
@@ -123,7 +127,7 @@ class Judge:
 
     suite: Suite
     sizes: Mapping[str, int]
-    looks: Mapping[str, tuple[Look, ...]]
+    looks: Looks
     examples: Examples | None
     _primary: dict[str, tuple[Evidence, Finding]] = field(default_factory=dict, repr=False, compare=False)
     """What was found as run: it counts again beside every claim that another analysis touches."""
@@ -170,15 +174,27 @@ class Judge:
 
     def _interim(self, claim: Claim, evidence: Evidence) -> bool:
         """Whether there is more to come, or the plan was changed after a look."""
-        changed = any(look.planned != evidence.planned for look in self.looks.get(claim.id, ()))
-        return isinstance(claim, Comparison) and (bool(evidence.missing) or changed)
+        if not isinstance(claim, Comparison):
+            return False
+        now = self._look(claim, evidence)
+        return bool(evidence.missing) or any(look.differs_from(now) for look in self._earlier(claim))
+
+    def _earlier(self, claim: Claim) -> tuple[Look, ...]:
+        # One method is compared with several: with the baseline, and with its own plain form.
+        return self.looks.get(f"{claim.id} {claim.family}" if isinstance(claim, Differs) else claim.id, ())
+
+    def _look(self, claim: Claim, evidence: Evidence) -> Look:
+        """The present one."""
+        # Methods come to the table of a suite and leave it: nobody has said which it will have.
+        size = 0 if isinstance(claim, Differs) else self.sizes.get(claim.family, 0)
+        asked = claim.model_dump(mode="json", exclude=WORDS)
+        return Look(len(evidence.seeds), evidence.planned, canonical_digest([asked, evidence.plan]), size)
 
     def _judged(self, claim: Claim, evidence: Evidence, finding: Finding | None) -> Judged:
         size = self.sizes.get(claim.family, 0)
         alpha = ALPHA / max(size, 1)
         verdict = decide(finding, alpha)
-        look = Look(len(evidence.seeds), evidence.planned)
-        earlier = tuple(other for other in self.looks.get(claim.id, ()) if other != look)
+        earlier = self._earlier(claim)
         interim = finding is not None and self._interim(claim, evidence)
         smaller = verdict == "reproduced" and finding is not None and finding.p_size <= alpha
         return Judged(
@@ -198,7 +214,7 @@ class Judge:
             seeds=evidence.seeds,
             planned=evidence.planned,
             interim=interim,
-            looks=(*earlier, look) if finding and isinstance(claim, Comparison) else earlier,
+            looks=join(earlier, (self._look(claim, evidence),) if isinstance(claim, Comparison) and finding else ()),
             smaller_than_claimed=smaller and not getattr(claim, "at_least", False),
             exploratory=claim.exploratory,
             suggested_by=claim.suggested_by,

@@ -7,18 +7,20 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from steadytune.commands.loading import load, load_checked
+from steadytune.errors import SteadyTuneError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def claims(options: argparse.Namespace) -> None:
-    """Print the verdict on every claim that a suite names; a look at new results is kept in claims.json."""
+    """Print the verdict on every claim that a suite names; the look is kept."""
     from steadytune.claims.comparisons import judge_all
-    from steadytune.claims.judged import Verdicts, load_earlier, write_verdicts
+    from steadytune.claims.judged import write_verdicts
     from steadytune.claims.verdicts import missing_of
     from steadytune.dag.products import Products, making
     from steadytune.layout import results_folder
+    from steadytune.looks import keep_looks, read_looks
     from steadytune.rendering.claims import to_text
     from steadytune.results.collect import NOW
     from steadytune.results.loading import load_or_empty
@@ -29,16 +31,17 @@ def claims(options: argparse.Namespace) -> None:
         return
     products = Products(suite)
     products.check(("variability",))
-    there = {found.state: found.why for found in products.status(("claims",))}
-    if damage := there.get("damaged"):
-        sys.stderr.write(f"steadytune: the earlier looks are lost: {damage}\n")
-    earlier = Verdicts(suite.name) if damage else load_earlier(suite)
-    # Verdicts that are there, and fresh, have taken this look already.
-    keeps = options.write or (bool(suite.file.claims) and "fresh" not in there and _is_own(results_folder(suite)))
-    with making(suite, "claims", products=products) if keeps else nullcontext():
+    try:
+        looks = read_looks(suite)
+    except SteadyTuneError as error:
+        sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
+        looks = {}
+    with making(suite, "claims", products=products) if options.write else nullcontext():
         results = load_or_empty(suite, products.found if products.judged == NOW else None)
-        verdicts = judge_all(suite, results, earlier)
-        if keeps:
+        verdicts = judge_all(suite, results, looks)
+        if _is_own(results_folder(suite)):
+            keep_looks(suite, verdicts.looks())
+        if options.write:
             write_verdicts(results_folder(suite), verdicts)
     say_what_was_not_learned(results)
     sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")

@@ -91,7 +91,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def record(options: argparse.Namespace) -> None:
-    """Write a suite's recorded cells to published/recorded as three files, or restore them from there."""
+    """Write a suite's recorded cells to published/recorded, or restore them from there."""
     from steadytune.cells.recorded import restore, write_recorded
     from steadytune.layout import recorded_folder, results_folder
 

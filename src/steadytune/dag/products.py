@@ -46,8 +46,8 @@ SOURCES: Mapping[Stage, Stages] = {
 MEASURING_CODE = ("cells/keeping.py", "cells/material.py", "encoders", "evaluation", "layers", "methods/support",
                   "streams.py", "tasks/data.py", "tasks/labels.py", "tasks/parts.py", "tasks/reading.py",
                   "tasks/subsets.py")  # fmt: skip
-GATHERING_CODE = ("claims", "evaluation", "layers", "rendering", "results", "suite/variants.py", "tasks/entries.py",
-                  "text.py")  # fmt: skip
+GATHERING_CODE = ("claims", "evaluation", "layers", "looks.py", "rendering", "results", "suite/variants.py",
+                  "tasks/entries.py", "text.py")  # fmt: skip
 
 State = Literal["fresh", "missing", "damaged", "stale", "other code"]
 

@@ -18,8 +18,6 @@ from steadytune.cells.inputs import input_folders
 from steadytune.dag.products import Products, ProductStatus
 from steadytune.files import leftovers
 from steadytune.layout import (
-    claims_path,
-    earlier_claims_path,
     manifest_path,
     record_path,
     results_folder,
@@ -130,7 +128,7 @@ def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> None:
 
 
 def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: bool) -> None:
-    """Remove every product that is not what would be made now; claims that are only old keep their earlier looks."""
+    """Remove every product that is not what would be made now."""
     for status in found:
         product = status.product
         if status.state == "other code" and not code:
@@ -139,8 +137,6 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
             log.warning("%s; it is made again", status.why)
             if dry:
                 continue
-            if product.stage == "claims" and status.state == "stale":
-                claims_path(suite).replace(earlier_claims_path(suite))
             for path in (manifest_path(suite, product.name), *product.files):
                 path.unlink(missing_ok=True)
 

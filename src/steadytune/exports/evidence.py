@@ -9,8 +9,9 @@ from steadytune.cells.recorded import CELLS, restore
 from steadytune.claims.claim import Claim
 from steadytune.claims.comparisons import judge_all
 from steadytune.claims.files import suite_claims
-from steadytune.claims.judged import Judged, Verdicts, write_verdicts
+from steadytune.claims.judged import Judged, write_verdicts
 from steadytune.errors import SteadyTuneError
+from steadytune.looks import read_looks
 from steadytune.results.collect import collect
 from steadytune.results.description import describe
 from steadytune.results.loading import load_results
@@ -99,7 +100,7 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
     collect(suite, as_recorded=True)
     results = load_results(suite.results, describe(suite))
     claims = {claim.id: claim for claim in suite_claims(suite)}
-    verdicts = judge_all(suite, results, Verdicts(suite.name))
+    verdicts = judge_all(suite, results, read_looks(suite))
     write_verdicts(suite.results, verdicts)
     who = check(About, read_yaml(about), about) if about.is_file() else About()
     return Recorded(folder, who, results, verdicts.claims, claims)

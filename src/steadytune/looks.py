@@ -1,0 +1,74 @@
+"""When a suite's questions were looked at, and what was planned then: `looks.json` in its results.
+
+If what is planned is changed after a look, p-values stay those that hold however often one looks. So looks outlive the
+verdicts, and claims that the suite no longer names.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import Of, looks_path
+from steadytune.schema import check
+from steadytune.seals import SEAL, read_sealed, write_sealed
+
+
+@dataclass(frozen=True)
+class Look:
+    """A time at which a question was judged."""
+
+    seeds: int
+    """That had a score."""
+    planned: int
+    """Seeds that the suite planned."""
+    plan: str
+    """Digest of what was asked, of which cells."""
+    family: int
+    """Tests in its family."""
+
+    def differs_from(self, now: "Look") -> bool:
+        """Whether the plan is another one now, in a way that may help the claim: a family that has grown does not."""
+        return self.plan != now.plan or self.family > now.family
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The content of `looks.json`."""
+
+    looks: Mapping[str, tuple[Look, ...]]
+    """By the id of a question: every different look, the last one last."""
+
+
+Looks = Mapping[str, tuple[Look, ...]]
+NONE: Looks = {}
+
+
+def read_looks(of: Of) -> Looks:
+    """Every look so far at the questions of a suite, or of its results.
+
+    Raises:
+        SteadyTuneError: the file is damaged; one line.
+    """
+    path = looks_path(of)
+    if not path.exists():
+        return {}
+    value = read_sealed(path)
+    del value[SEAL]
+    return check(Kept, value, path).looks
+
+
+def keep_looks(of: Of, looks: Looks) -> None:
+    """Write looks beside those that are kept already; of a damaged file nothing is left."""
+    try:
+        kept = read_looks(of)
+    except SteadyTuneError:
+        kept = NONE
+    joined = {name: join(kept.get(name, ()), looks.get(name, ())) for name in (*kept, *looks)}
+    if joined != kept:
+        write_sealed(looks_path(of), Kept(joined))
+
+
+def join(earlier: Iterable[Look], later: Iterable[Look]) -> tuple[Look, ...]:
+    """Every different look once, those that were taken again at their last place."""
+    found = [*earlier, *later]
+    return tuple(look for at, look in enumerate(found) if look not in found[at + 1 :])
