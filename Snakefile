@@ -20,11 +20,15 @@ from steadytune.errors import SteadyTuneError
 from steadytune.cells.leases import gpu_slots
 from steadytune.rendering.sections import report_options
 from steadytune.dag.runner import share_folder
+from steadytune.dag.termination import pass_on_termination
 from steadytune.worker.launch import start_worker
 
 # Registers a Snakemake that was started by hand, so that `steadytune run` waits for it before it clears locks.
 if workflow.is_main_process:
     share_folder()
+else:
+    # A job's time limit may reach this process alone.
+    pass_on_termination()
 
 try:
     dag = Dag.load(workflow.configfiles, config)

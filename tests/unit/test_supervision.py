@@ -130,3 +130,34 @@ def alive(pid):
         return state(pid) != "Z"
     except OSError:
         return False
+
+
+# As the Snakemake inside a cluster's job: it handles SIGTERM itself and waits. Its job is started through a shell.
+INSIDE = """
+import os, signal, subprocess, sys
+from steadytune.dag.termination import pass_on_termination
+pass_on_termination()
+signal.signal(signal.SIGTERM, lambda *_: None)
+shell = subprocess.Popen(["bash", "-c", '"$@"; echo the shell waited', "bash", sys.executable, "-c", sys.argv[1]])
+sys.exit(shell.wait())
+"""
+JOB = """
+import signal, sys, time
+def end(*_):
+    time.sleep(0.5)
+    print("checkpoint", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("works", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_snakemake_inside_a_job_passes_termination_on_and_its_shells_wait_for_the_checkpoint():
+    process = subprocess.Popen([sys.executable, "-c", INSIDE, JOB], stdout=subprocess.PIPE, text=True,
+                               env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "works\n"
+    process.terminate()
+    assert process.communicate(timeout=30)[0] == "checkpoint\nthe shell waited\n"
+    assert process.returncode == 0
