@@ -8,6 +8,7 @@ from test_outside_methods import forget  # noqa: F401 (a fixture)
 from test_run_cell import write_encoder
 
 from steadytune.claims.files import suite_claims
+from steadytune.dag.dag import Dag
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
@@ -125,3 +126,17 @@ def test_what_stands_for_nothing_is_said_in_one_line(key, written, home, tmp_pat
 @pytest.mark.parametrize("name", ["a.csv", "./a.csv", "~backup.csv", "5$.csv", "a~b/c.csv", "/a/b.csv"])
 def test_other_names_stay_as_they_are(name):
     assert expanded(name) == name
+
+
+def test_a_suite_has_one_spelling_in_jobs_also_below_a_link_to_the_working_folder(entries, root, tmp_path_factory):
+    (entries / "config/mini.yaml").write_bytes((root / "config/mini.yaml").read_bytes())
+    home = tmp_path_factory.mktemp("elsewhere") / "home"
+    home.symlink_to(entries)
+    for named in ("config/mini.yaml", entries / "config/mini.yaml", home / "config/mini.yaml"):
+        assert Dag.load([str(named)], {}).file == "config/mini.yaml"
+    (entries / "linked").mkdir()
+    (entries / "linked/mini.yaml").symlink_to(entries / "config/mini.yaml")
+    assert Dag.load([str(home / "linked/mini.yaml")], {}).file == "linked/mini.yaml", "the file's own link stays"
+    other = home.parent / "mini.yaml"
+    other.symlink_to(entries / "config/mini.yaml")
+    assert Dag.load([str(other)], {}).file == str(other)

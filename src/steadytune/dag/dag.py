@@ -34,6 +34,16 @@ def in_command(path: str) -> str:
     return shlex.quote(path).replace("{", "{{").replace("}", "}}")
 
 
+def _spelled(path: Path) -> Path:
+    """A path of a suite in one spelling however Snakemake was called, on nodes too, because it is a job's parameter.
+
+    It is relative if the working folder is above it, also as one that is named through a link (`$HOME`).
+    """
+    here = Path.cwd()
+    above = next((folder for folder in path.parents if folder.exists() and folder.samefile(here)), None)
+    return path.relative_to(above) if above else path
+
+
 class Dag(Targets):
     """A suite as the Snakefile sees it."""
 
@@ -60,9 +70,7 @@ class Dag(Targets):
         named = (
             configfiles[0] if configfiles else find_suite(config["suite"]) if config else project_file(DEFAULT_SUITE)
         )
-        path = Path(named).absolute()
-        # One spelling however Snakemake was called, on a cluster's nodes too, because the path is a job's parameter.
-        dag = cls(load_suite(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+        dag = cls(load_suite(_spelled(Path(named).absolute())))
         check_lock(dag.suite, dag.lock)
         check_outputs(dag.suite)
         return dag
