@@ -64,12 +64,21 @@ def test_gpus_are_told_by_uuid_and_narrowed_as_cuda_would(machine):
     assert visible_gpus() == []
 
 
-def test_a_machine_without_gpus_needs_no_setting(machine, tmp_path):
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+@pytest.mark.parametrize("status", leases.WITHOUT_GPU)
+def test_a_machine_without_gpus_needs_no_setting(status, machine, tmp_path):
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho No devices were found\nexit {status}\n")
     assert gpu_slots() == 0
     with leased_gpu() as gpu:
         assert gpu is None
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_a_tool_that_fails_is_not_taken_for_a_machine_without_gpus(machine, tmp_path):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'Failed to initialize NVML: Unknown Error'\necho; exit 255\n")
+    with pytest.raises(SteadyTuneError, match="status 255: Failed to initialize NVML: Unknown Error: expected"):
+        gpu_slots()
+    machine.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpu_slots() == 0
 
 
 def test_two_processes_get_two_gpus_and_a_third_waits_for_the_first_to_end(machine):

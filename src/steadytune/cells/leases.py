@@ -21,10 +21,12 @@ from steadytune.locks import hold
 log = logging.getLogger(__name__)
 
 SLOTS_VARIABLE = "STEADYTUNE_SLOTS_PER_GPU"
-"""How many cells one GPU takes at a time; 1 where it is not set."""
+"""How many cells one GPU takes at a time; 1 if it is not set."""
 # A scheduler that assigns one GPU to a job has already done what a lease does.
 SCHEDULED = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 POLL_SECONDS = 0.5
+WITHOUT_GPU = (6, 9, 12)
+"""What nvidia-smi ends with on a machine that has the tool alone: no device, no driver, no library of the driver."""
 
 
 def visible_gpus() -> list[str]:
@@ -33,18 +35,30 @@ def visible_gpus() -> list[str]:
     Numbers in CUDA_VISIBLE_DEVICES are nvidia-smi's, which are CUDA's if CUDA_DEVICE_ORDER is PCI_BUS_ID or all GPUs
     are alike; a name may be cut short, and what follows an unknown one is hidden. A part of a GPU (MIG) is taken as it
     is named. Empty where there is no NVIDIA driver, and on a node where a scheduler hides the GPUs.
+
+    Raises:
+        SteadyTuneError: nvidia-smi fails otherwise: as if there were no GPU, nothing would limit the cells at once.
     """
-    if not shutil.which("nvidia-smi"):
-        return []
-    query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return []
-    by_index = dict(line.split(", ") for line in done.stdout.splitlines() if ", " in line)
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    by_index = dict(_nvidia_smi("--query-gpu=index,uuid")) if wanted != "" else {}
     if wanted is None:
         return list(by_index.values())
     return list(dict.fromkeys(takewhile(bool, (_device(name.strip(), by_index) for name in wanted.split(",")))))
+
+
+def _nvidia_smi(query: str) -> list[tuple[str, str]]:
+    """The answer to a query of two fields; empty on a machine without a GPU."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    done = subprocess.run(["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True, check=False)
+    if done.returncode in WITHOUT_GPU:
+        return []
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().partition("\n")[0]
+        raise SteadyTuneError(f"nvidia-smi fails with status {done.returncode}: {said}: expected a list of the GPUs; "
+                              "with CUDA_VISIBLE_DEVICES= (empty) cells run on the processor")  # fmt: skip
+    pairs = (line.partition(", ") for line in done.stdout.splitlines())
+    return [(first, second) for first, _, second in pairs if second]
 
 
 def _device(name: str, by_index: Mapping[str, str]) -> str:
