@@ -86,6 +86,18 @@ def gpu_slots() -> int:
     return len(visible_gpus()) * slots_per_gpu()
 
 
+def is_shared() -> bool:
+    """Whether this process's GPU is others' too: by the machine's setting, or because they compute there now.
+
+    To be called while this process has memory there itself. It is not told by its number, which is another one outside
+    of a container.
+    """
+    if slots_per_gpu() > 1:
+        return True
+    mine = visible_gpus()[:1]
+    return bool(mine) and [gpu for gpu, _ in _nvidia_smi("--query-compute-apps=gpu_uuid,pid")].count(mine[0]) > 1
+
+
 @contextmanager
 def leased_gpu() -> Iterator[str | None]:
     """Hold a GPU, the only one that CUDA shows this process from then on; its UUID, or None where nothing is leased.

@@ -9,22 +9,26 @@ from steadytune.errors import SteadyTuneError
 def finetune(options: argparse.Namespace) -> None:
     """Fine-tune and evaluate one cell."""
     from steadytune.dag.ownership import own_results
-    from steadytune.layout import handover_path, running_path
-    from steadytune.locks import hold
+    from steadytune.layout import handover_path
     from steadytune.suite.cell import Cell
     from steadytune.training.usage import Meter
 
     meter = Meter()
     with meter.phase("start"):
+        from steadytune.cells.attempts import alone, clear_halves, refuse_crowded, trained_by_another
         from steadytune.cells.run import run_cell
 
         suite, cell = load(options), Cell.parse(options.cell)
         own_results(suite)
-    with hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it"):
+    if trained_by_another(suite, cell, hand_over=options.hand_over):
+        return
+    with alone(suite, cell):
+        clear_halves(suite, cell)
         handed = handover_path(suite, cell)
         # Weights of an earlier training are not those of the record that is written now.
         handed.unlink(missing_ok=True)
         run_cell(suite, cell, meter, weights=handed if options.hand_over else None)
+        refuse_crowded(suite, cell)
 
 
 def variability(options: argparse.Namespace) -> None:

@@ -1,0 +1,65 @@
+"""Other attempts at a cell than the one at hand: of a process beside it, of one that was killed, on a crowded GPU."""
+
+import logging
+from contextlib import AbstractContextManager
+
+from steadytune.cells.freshness import statuses
+from steadytune.cells.leases import SLOTS_VARIABLE, is_shared
+from steadytune.cells.record import TRAINED, read_record
+from steadytune.errors import SteadyTuneError
+from steadytune.files import leftovers
+from steadytune.layout import cell_folder, checkpoint_path, handover_path, record_path, running_path
+from steadytune.locks import hold, is_held
+from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
+
+log = logging.getLogger(__name__)
+
+
+def alone(suite: Suite, cell: Cell) -> AbstractContextManager[int]:
+    """Hold a cell's lock, once no other process trains the cell."""
+    return hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it")
+
+
+def trained_by_another(suite: Suite, cell: Cell, *, hand_over: bool) -> bool:
+    """Whether another process trains the cell and leaves what this one was to make; waits for its end.
+
+    The jobs of a run that was killed go on, and the next run submits their cells again.
+    """
+    if not is_held(running_path(suite, cell)):
+        return False
+    with alone(suite, cell):
+        pass
+    # Not inside the lock: whose lock is held counts as running.
+    fresh = any(status.cell == cell and status.state == "fresh" for status in statuses(suite))
+    found = fresh and (handover_path(suite, cell).exists() or not hand_over)
+    if found:
+        log.info("%s: the other process has trained it", cell)
+    return found
+
+
+def clear_halves(suite: Suite, cell: Cell) -> None:
+    """Remove what killed processes have left half-written of a cell, whose lock is held."""
+    for path in (checkpoint_path(suite, cell), handover_path(suite, cell)):
+        for half in leftovers(path.parent):
+            # Other seeds have theirs in the same folder.
+            if half.name.startswith(f".{path.stem}."):
+                half.unlink()
+    for half in leftovers(cell_folder(suite, cell)):
+        half.unlink()
+
+
+def refuse_crowded(suite: Suite, cell: Cell) -> None:
+    """Remove the record of a cell that ended out of memory on a GPU that it did not have for itself.
+
+    Raises:
+        SteadyTuneError: so it did; how much was free there says nothing of the method.
+    """
+    path = record_path(suite, cell)
+    record = read_record(path)
+    inherited = record.parent is not None and record.parent.status not in TRAINED
+    if record.status == "out_of_memory" and not inherited and is_shared():
+        path.unlink()
+        handover_path(suite, cell).unlink(missing_ok=True)
+        raise SteadyTuneError(f"{cell}: out of memory on a GPU that other processes use too, which is no result: lower "
+                              f"{SLOTS_VARIABLE}, at 1 a cell has a GPU for itself, or end the others")  # fmt: skip
