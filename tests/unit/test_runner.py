@@ -24,7 +24,8 @@ def by_hand(tmp_path, monkeypatch):
 
     def start():
         command = [sys.executable, "-c", f"{BY_HAND}; sys.stdin.readline()"]
-        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True))  # fmt: skip
         return started[-1]
 
     yield start
@@ -95,6 +96,8 @@ def test_a_snakemake_started_by_hand_waits_while_locks_are_cleared_and_no_longer
 
     def give(command, **_):
         process = by_hand()
+        if "--unlock" in command:
+            assert "waiting until it has" in process.stderr.readline()
         works, _, _ = select.select([process.stdout], [], [], 0.5 if "--unlock" in command else 20)
         seen.append(("--unlock" in command, bool(works)))
         return 0, False
@@ -164,3 +167,27 @@ def test_an_encoder_that_cannot_be_trained_again_ends_the_run(commands, monkeypa
     monkeypatch.setattr(runner, "supervise", lambda command, *_: commands.append(command) or (3, False))
     assert runner.run(SUITE, "1", ()) == 3
     assert [command[-1] for command in commands] == [str(receipt)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], []),
+        (["--profile", "profiles/slurm"], ["--profile", "profiles/slurm"]),
+        (["--profile", "profiles/slurm", "--", "collect"], ["--profile", "profiles/slurm"]),
+        (["-k", "collect", "tables"], ["-k"]),
+        (["collect", "--profile", "profiles/slurm"], ["--profile", "profiles/slurm"]),
+        (["--until", "collect", "--", "collect"], ["--until", "collect"]),
+        (["collect", "tables"], []),
+    ],
+)
+def test_an_encoder_is_trained_again_with_the_options_of_the_run(arguments, options, commands, monkeypatch, tmp_path):
+    receipt = tmp_path / "receipt.json"
+    receipt.touch()
+    monkeypatch.setattr(runner, "own_results", lambda suite: None)
+    monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: {receipt: 1})
+    assert runner.run(SUITE, "1", arguments) == 0
+    training = commands[0]
+    assert training[training.index("--cores") :] == [
+        *("--cores", "1", *options, "--until", *runner.BRINGING, "--", str(receipt))
+    ]

@@ -92,6 +92,18 @@ def _is_dry(arguments: Sequence[str]) -> bool:
         return True
 
 
+def _options(arguments: Sequence[str]) -> Sequence[str]:
+    """Snakemake's arguments without the targets, which stand before the options or after them."""
+    # The import takes seconds.
+    from snakemake.cli import get_argument_parser
+
+    targets = list(get_argument_parser().parse_known_args(arguments)[0].targets)
+    if targets and list(arguments[: len(targets)]) == targets:
+        return arguments[len(targets) :]
+    options = [argument for argument in arguments if argument != "--"]
+    return options[: len(options) - len(targets)]
+
+
 def _repair(
     suite: Suite,
     command: Sequence[str],
@@ -113,7 +125,8 @@ def _repair(
         return 0, False
     own_results(suite)
     for receipt, made in repair.restage(suite).items():
-        status, stopped = supervise([*command, "--", str(receipt)], environment, lock)
+        training = [*command, *_options(arguments), "--until", *BRINGING, "--", str(receipt)]
+        status, stopped = supervise(training, environment, lock)
         if status:
             return status, stopped
         os.utime(receipt, ns=(made, made))
@@ -143,5 +156,11 @@ def share_folder() -> None:
     To be called before Snakemake takes its own locks, which must not be taken for a killed run's. What it and a run
     that is under way would collide in is Snakemake's to find.
     """
-    if HELD not in os.environ:
+    if HELD in os.environ:
+        return
+    try:
+        take(BY_HAND, shared=True, wait=False)
+    except BlockingIOError:
+        # A warning, because Snakemake shows nothing less of other loggers than its own.
+        log.warning("a `steadytune run` looks at what lies in this folder; waiting until it has")
         take(BY_HAND, shared=True)
