@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 # A pod's first process alone is told to end, and has to pass it on: training then leaves a checkpoint.
@@ -21,6 +22,8 @@ if [ $status -gt 128 ]; then wait $job; status=$?; fi
 exit $status
 """
 GRACE_SECONDS = 60
+TRIES = 3
+WAIT_SECONDS = 2.0
 
 
 def manifest(options: argparse.Namespace, image: str, volume: str, folder: Path) -> dict:
@@ -57,19 +60,31 @@ def submit(options: argparse.Namespace) -> None:
     if missing:
         sys.exit(f"{missing[0]} is not set")
     body = manifest(options, os.environ["STEADYTUNE_IMAGE"], os.environ["STEADYTUNE_VOLUME"], Path.cwd())
-    sys.stdout.write(kubectl("create", "-f", "-", "-o", "name", given=json.dumps(body)))
+    command = ["kubectl", "create", "-f", "-", "-o", "name"]
+    subprocess.run(command, input=json.dumps(body), text=True, check=True)
 
 
 def status(options: argparse.Namespace) -> None:
     """Print running, success or failed."""
-    found = json.loads(kubectl("get", options.job, "-o", "json"))["status"]
-    word = "success" if found.get("succeeded") else "failed" if found.get("failed") else "running"
-    sys.stdout.write(f"{word}\n")
+    sys.stdout.write(f"{state(options.job)}\n")
 
 
-def kubectl(*arguments: str, given: str | None = None) -> str:
-    """What kubectl prints; its own complaint goes to the terminal."""
-    return subprocess.run(["kubectl", *arguments], input=given, stdout=subprocess.PIPE, text=True, check=True).stdout
+def state(job: str) -> str:
+    """How a job stands, as Snakemake calls it.
+
+    A question that stays unanswered says nothing of the job, and Snakemake asks again; an error would end its run.
+    """
+    for _ in range(TRIES):
+        command = ["kubectl", "get", job, "-o", "json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not done.returncode:
+            found = json.loads(done.stdout)["status"]
+            return "success" if found.get("succeeded") else "failed" if found.get("failed") else "running"
+        sys.stderr.write(done.stderr)
+        if "(NotFound)" in done.stderr:
+            return "failed"
+        time.sleep(WAIT_SECONDS)
+    return "running"
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ note = pathlib.Path("kubectl.json")
 if sys.argv[1] == "create":
     note.write_text(sys.stdin.read())
     (pod,) = json.loads(note.read_text())["spec"]["template"]["spec"]["containers"]
+    pathlib.Path("script").write_text(pathlib.Path(pod["command"][-1]).read_text())
     with open("pod.log", "w") as log:
         done = subprocess.run(pod["command"], cwd=pod["workingDir"], stdout=log, stderr=log)
     pathlib.Path("pod.status").write_text("failed" if done.returncode else "succeeded")
@@ -79,6 +80,31 @@ def test_a_job_runs_as_a_pod(profile, copied, tmp_path):
     assert pod["activeDeadlineSeconds"] == 240 * 60
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "claim"
     assert container["volumeMounts"][0]["mountPath"] == container["workingDir"] == str(copied.folder)
+    script = (copied.folder / "script").read_text()
+    assert "python -m snakemake" in script and f"{Path(sys.executable).parent}/python" not in script, "the image's"
+
+
+@pytest.mark.parametrize(
+    ("answers", "word", "asked"),
+    [
+        (['echo \'{"status": {"succeeded": 1}}\''], "success", 1),
+        (['echo \'{"status": {"failed": 1}}\''], "failed", 1),
+        (['echo \'{"status": {"active": 1}}\''], "running", 1),
+        (["exit 1", 'echo \'{"status": {"succeeded": 1}}\''], "success", 2),
+        (["exit 1", "exit 1", "exit 1"], "running", 3),
+        (["echo 'Error from server (NotFound): jobs.batch \"x\" not found' >&2; exit 1"], "failed", 1),
+    ],
+)
+def test_only_what_kubernetes_does_not_know_or_calls_failed_has_failed(answers, word, asked, root, tmp_path):
+    lines = [f"{number}) {answer} ;;" for number, answer in enumerate(answers, 1)]
+    tool = tmp_path / "kubectl"
+    tool.write_text("\n".join(["#!/bin/sh", "echo asked >> asked", 'case "$(grep -c . asked)" in', *lines, "esac"]))
+    tool.chmod(0o755)
+    done = subprocess.run([sys.executable, root / "profiles/kubernetes/pods.py", "status", "job.batch/x"], text=True,
+                          cwd=tmp_path, env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+                          capture_output=True, check=True)  # fmt: skip
+    assert done.stdout == f"{word}\n"
+    assert len((tmp_path / "asked").read_text().splitlines()) == asked
 
 
 def test_a_pods_command_passes_the_signal_on_and_keeps_the_status(root, tmp_path):
