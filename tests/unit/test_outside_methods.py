@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_cell import SPEC
 
-from steadytune.cells.fingerprint import fingerprint
+from steadytune.cells.fingerprint import fingerprint, method_files
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
@@ -127,6 +127,37 @@ def test_the_fingerprint_holds_the_files_content_and_not_its_place(tmp_path):
         parts, _ = registry.parse("noisy-words")
         marks.append(fingerprint(replace(SPEC, method="noisy-words", parts=parts), {}))
     assert marks[0] == marks[1] != marks[2]
+
+
+def test_the_fingerprint_holds_every_file_of_one_name(tmp_path):
+    marks = []
+    for strength in ("5.0", "6.0", "7.0"):
+        outside._files.clear()
+        for place, name, value in (("a", "first", strength), ("b", "second", "5.0")):
+            (tmp_path / place).mkdir(exist_ok=True)
+            path = write(tmp_path / place, '"noisy-words"', f'"{name}"')
+            path.write_text(path.read_text().replace("5.0", value))
+            registry.add(path)
+        parts = tuple(part for name in ("first", "second") for part in registry.parse(name)[0])
+        same = tuple(replace(part, settings={"alpha": 1.0}) for part in parts)
+        marks.append(fingerprint(replace(SPEC, method="first+second", parts=same), {}))
+    assert len(set(marks)) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "parent"),
+    [
+        ("from steadytune.methods.sam import SAM", "SAM"),
+        ("from steadytune.methods import sam", "sam.SAM"),
+        ("import steadytune.methods.sam", "steadytune.methods.sam.SAM"),
+    ],
+)
+def test_the_fingerprint_holds_the_methods_that_a_file_builds_on(line, parent, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(f'{line}\n\n\nclass Mine({parent}):\n    names = {{"mine": {{}}}}\n')
+    registry.add(path)
+    cls, _ = registry.methods()["mine"]
+    assert method_files(frozenset([cls.__module__])) == (str(path), "methods/base.py", "methods/sam.py")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import ast
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,16 @@ def _content(spec: Spec, inputs: dict[str, str]) -> dict[str, Any]:
     files = method_files(frozenset(methods()[part.name][0].__module__ for part in spec.parts))
     code = code_digest((*TRAINING_CODE, *(file for file in files if file.startswith("methods/"))))
     of = {"spec": spec.to_dict(), "tasks": tasks, "inputs": inputs, "code": code}
-    # Outside the package: by name and content, wherever the files lie.
-    outside = {Path(file).name: sha256(Path(file)) for file in files if not file.startswith("methods/")}
+    outside = _by_name(Path(file) for file in files if not file.startswith("methods/"))
     return of | {"outside": outside} if outside else of
+
+
+def _by_name(files: Iterable[Path]) -> dict[str, str | list[str]]:
+    """Files outside the package by name and content, wherever they lie; several of one name share a list."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        found.setdefault(file.name, []).append(sha256(file))
+    return {name: sorted(hashes) if len(hashes) > 1 else hashes[0] for name, hashes in found.items()}
 
 
 @cache
@@ -93,13 +100,24 @@ def method_files(modules: frozenset[str]) -> tuple[str, ...]:
         name = left.pop()
         found[name] = f"methods/{name.rpartition('.')[2]}.py" if _is_method(name) else str(sys.modules[name].__file__)
         tree = ast.parse((PACKAGE / found[name]).read_text(encoding="utf-8"))
-        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        left |= {other for other in imported if other and _is_method(other)} - found.keys()
+        left |= {other for other in _imported(tree) if _is_method(other)} - found.keys()
     return tuple(sorted(found.values()))
 
 
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Every name that a file imports and that may be a module's."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+
+
 def _is_method(module: str) -> bool:
-    return module.startswith("steadytune.methods.") and not module.startswith("steadytune.methods.support")
+    package, _, name = module.rpartition(".")
+    return package == "steadytune.methods" and (PACKAGE / "methods" / f"{name}.py").is_file()
 
 
 @cache
