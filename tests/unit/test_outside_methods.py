@@ -118,6 +118,16 @@ def test_a_suite_names_files_beside_it(tmp_path):
     assert (part.name, part.settings) == ("noisy-words", {"alpha": 2.0})
 
 
+@pytest.mark.parametrize("key", ["lr", "learning_rate"])
+def test_a_setting_that_takes_the_protocols_grid_is_refused(key, tmp_path):
+    (tmp_path / "my methods").mkdir()
+    write(tmp_path / "my methods", "alpha", key)
+    grid = f"protocol: {{grid: {{{key}: [1.0e-5, 2.0e-5]}}}}"
+    (tmp_path / "mine.yaml").write_text(SUITE.replace("alpha", key) + grid)
+    with pytest.raises(SteadyTuneError, match=f"protocol.grid: '{key}' is a setting of method 'noisy-words' too"):
+        load_suite(tmp_path / "mine.yaml")
+
+
 def test_the_fingerprint_holds_the_files_content_and_not_its_place(tmp_path):
     marks = []
     for place, old, new in (("a", "", ""), ("b", "", ""), ("c", "5.0", "6.0")):

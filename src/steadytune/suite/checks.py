@@ -120,7 +120,7 @@ def _check_meaning(suite: Suite, block: Grid, where: str) -> None:
     """
     grids = {f"{suite.path}: protocol.grid": suite.file.protocol.grid, f"{where}.grid": block.grid}
     for said, axes in grids.items():
-        for key in axes.keys() & {field.name for field in fields(Protocol)}:
+        for key in axes.keys() & {*SHORT_NAMES, *(field.name for field in fields(Protocol))}:
             owners = [registry.owner(base(method), key) for method in block.methods]
             taking = [owner for owner in owners if owner]
             if taking and (axes is not block.grid or len(taking) < len(owners)):
