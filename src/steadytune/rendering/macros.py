@@ -1,7 +1,8 @@
 r"""A suite's numbers for running text: one `\newcommand` each, so that no number is typed by hand.
 
 Names are made of letters alone, as TeX wants them: `\miniMiniHypeNMiniRteMean` is, in the suite mini, the mean of the
-encoder mini with hype-n on mini-rte. A suite of one encoder leaves its name out.
+encoder mini with hype-n on mini-rte. A suite of one encoder leaves its name out. Of two numbers whose names are the
+same in letters only the first has a macro.
 """
 
 import re
@@ -9,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from steadytune.claims.judged import VERDICTS, judged_of
-from steadytune.errors import SteadyTuneError
 from steadytune.rendering.claims import effect_text
 from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.latex import tex
@@ -24,17 +24,14 @@ SIGNS = {"+": " plus ", "@": " at ", ".": " point ", "*": " star "}
 
 
 def to_macros(results: Results) -> str:
-    """The file `macros.tex`.
-
-    Raises:
-        SteadyTuneError: two numbers whose names are the same in letters.
-    """
+    """The file `macros.tex`."""
     lines = [f"% Numbers of the suite {results.name}, in points unless named otherwise; -- where there is none yet."]
     seen: dict[str, str] = {}
     for words, value in (*_counts(results), *_scores(results), *_averages(results), *_verdicts(results)):
         name, spelled = macro_name(results.name, *words), " ".join(words)
         if name in seen:
-            raise SteadyTuneError(f"macros.tex: '{seen[name]}' and '{spelled}' are both \\{name}; rename one of them")
+            lines.append(rf"% Left out: '{spelled}' would be \{name}, which is '{seen[name]}'; rename one of them.")
+            continue
         seen[name] = spelled
         lines.append(rf"\newcommand{{\{name}}}{{{tex(value)}}}")
     return "\n".join(lines) + "\n"
@@ -47,7 +44,7 @@ def macro_name(suite: str, *words: str) -> str:
 
 
 def _capitals(word: str) -> str:
-    text = re.sub(r"e-(?=\d)", "e minus ", word)
+    text = re.sub(r"(?<=[e=,])-(?=\d)", " minus ", word)
     for sign, spoken in SIGNS.items():
         text = text.replace(sign, spoken)
     parts = re.findall(r"[A-Za-z]+|\d", text)
