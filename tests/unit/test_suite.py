@@ -114,6 +114,10 @@ def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path
         ({"methods": {"hype-n": {"grid": {"sigma": [[]]}}}},
          "methods.hype-n.grid.sigma.0: []: expected a finite number, true, false, null, a word, or a list of whole "
          "numbers"),
+        ({"methods": {"hype-n": {"grid": {"form": ["a/b"]}}}},
+         "methods.hype-n.grid: method 'hype-n~form=a/b': 'a/b': expected a value without '/', '{' and '}'"),
+        ({"grid": grid(methods=["hype-n~form={a}"])},
+         "grid.0.methods: method 'hype-n~form={a}': '{a}': expected a value without '/', '{' and '}'"),
         ({"methods": {"hype-n": {"grid": {"sigma": [None]}}}},
          "methods.hype-n.grid: method hype-n: sigma: 'null': expected a number"),
         ({"protocol": {"grid": {"steps": [100, 200]}}, "grid": grid(methods=["vanilla", "freelb"])},

@@ -20,7 +20,7 @@ from typing import Any
 
 from steadytune.errors import SteadyTuneError, suggestion, unknown
 from steadytune.methods.base import Method, overrides
-from steadytune.methods.spelling import read
+from steadytune.methods.spelling import NOT_IN_PATHS, read
 from steadytune.methods.support import outside
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -193,6 +193,8 @@ def _variant(name: str, names: list[str], pairs: list[str]) -> dict[str | None, 
         key, equals, value = pair.partition("=")
         if not (key and equals and value):
             raise SteadyTuneError(f"method '{name}': '~{pair}' is not of the form ~key=value")
+        if NOT_IN_PATHS.search(value):
+            raise SteadyTuneError(f"method '{name}': '{value}': expected a value without '/', '{{' and '}}'")
         part, dot, setting = key.rpartition(".")
         of = part if dot else owner("+".join(names), key)
         if dot and part not in names:

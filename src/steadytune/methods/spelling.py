@@ -5,9 +5,12 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
+NOT_IN_PATHS = re.compile(r"[/{}]")
+"""What parts a path, and what Snakemake takes for a wildcard: a value in a variant's name has none of them."""
+
 
 def spell(value: Any) -> str:
-    """A value as it stands in a variant's name, all its digits, without a character that a path could not have.
+    """A value as it stands in a variant's name, all its digits; a text as it is.
 
     Small and large numbers have an exponent of two digits: 1e-04, 2.5e-05. None is `null`; a list is `1,2`.
     """
