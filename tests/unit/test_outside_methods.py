@@ -259,10 +259,56 @@ def test_a_missing_file_names_the_key(tmp_path):
         load_suite(tmp_path / "mine.yaml")
 
 
-def test_installed_packages_announce_modules(tmp_path, monkeypatch):
-    write(tmp_path)
+TWO = """
+from steadytune.methods.base import Method
+
+class First(Method):
+    names = {"mine": {}}
+
+class Second(First):
+"""
+
+
+def test_two_classes_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(f'{TWO}    names = {{"mine": {{}}}}\n')
+    with pytest.raises(SteadyTuneError) as error:
+        registry.add(path)
+    assert str(error.value) == f"{path}: method 'mine' stands twice (First, Second)"
+
+
+def test_a_subclass_without_names_does_not_take_its_parents(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(f"{TWO}    pass\n")
+    assert registry.add(path) == ["mine"]
+    assert registry.methods()["mine"][0].__name__ == "First"
+
+
+def announce(tmp_path, monkeypatch, entry):
+    """An installed package `noise` with an entry point."""
     (tmp_path / "noise-1.0.dist-info").mkdir()
     (tmp_path / "noise-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: noise\nVersion: 1.0\n")
-    (tmp_path / "noise-1.0.dist-info/entry_points.txt").write_text("[steadytune.methods]\nnoise = noisy_words\n")
+    (tmp_path / "noise-1.0.dist-info/entry_points.txt").write_text(f"[steadytune.methods]\nnoise = {entry}\n")
     monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_installed_packages_announce_modules(tmp_path, monkeypatch):
+    write(tmp_path)
+    announce(tmp_path, monkeypatch, "noisy_words")
     assert "noisy-words" in registry.methods()
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("broken_words", "NameError: name 'missing' is not defined; mend or uninstall it"),
+        ("no_such_words", "ModuleNotFoundError: No module named 'no_such_words'; mend or uninstall it"),
+        ("collections:Counter", "expected a module"),
+    ],
+)
+def test_a_broken_installed_package_is_named(entry, said, tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_words.py").write_text("missing\n")
+    announce(tmp_path, monkeypatch, entry)
+    assert main(["methods"]) == 2
+    where = f"entry point 'noise = {entry}' in steadytune.methods of the installed package 'noise'"
+    assert capsys.readouterr().err == f"steadytune: {where}: {said}\n"

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, suggestion, unknown
+from steadytune.methods.announced import check_announced
 from steadytune.methods.base import Method, overrides
 from steadytune.methods.spelling import NOT_IN_PATHS, read
 from steadytune.methods.support import outside
@@ -49,6 +50,7 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
     found: dict[str, tuple[type[Method], dict[str, Any]]] = {}
     for module in [importlib.import_module(f"{package.__name__}.{info.name}") for info in infos]:
         found |= named_in(module)
+    check_announced()
     for module in outside.modules():
         for name, (cls, settings) in named_in(module).items():
             if name in found or not NAME.fullmatch(name):
@@ -59,13 +61,22 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
 
 
 def named_in(module: ModuleType) -> dict[str, tuple[type[Method], dict[str, Any]]]:
-    """The methods that a module defines, as `methods` has them."""
-    return {
-        name: (cls, settings)
-        for cls in vars(module).values()
-        if isinstance(cls, type) and issubclass(cls, Method) and cls.__module__ == module.__name__
-        for name, settings in cls.names.items()
-    }
+    """The methods that a module defines, as `methods` has them.
+
+    Raises:
+        SteadyTuneError: two classes that have the same name.
+    """
+    found: dict[str, tuple[type[Method], dict[str, Any]]] = {}
+    # Each once: a class may stand under several names.
+    for cls in dict.fromkeys(value for value in vars(module).values() if isinstance(value, type)):
+        if issubclass(cls, Method) and cls.__module__ == module.__name__:
+            # Of the class itself: a subclass without `names` is not its parent.
+            for name, settings in vars(cls).get("names", {}).items():
+                if name in found:
+                    twice = f"{found[name][0].__name__}, {cls.__name__}"
+                    raise SteadyTuneError(f"{module.__file__}: method '{name}' stands twice ({twice})")
+                found[name] = cls, settings
+    return found
 
 
 def add(path: Path, where: str = "") -> list[str]:

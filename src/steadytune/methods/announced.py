@@ -1,0 +1,31 @@
+"""What installed packages announce as methods: a broken one is named, for it would stop every command."""
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from steadytune.errors import SteadyTuneError
+from steadytune.methods.support.outside import GROUP
+
+
+def check_announced() -> None:
+    """Import what every entry point names.
+
+    Raises:
+        SteadyTuneError: a line for each that is no module or cannot be imported: entry point, distribution, error.
+    """
+    if problems := list(_problems()):
+        raise SteadyTuneError("\n".join(problems))
+
+
+def _problems() -> Iterator[str]:
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        package = f" of the installed package '{point.dist.name}'" if point.dist else ""
+        where = f"entry point '{point.name} = {point.value}' in {GROUP}{package}"
+        try:
+            loaded = point.load()
+        except Exception as error:
+            yield f"{where}: {type(error).__name__}: {' '.join(str(error).split())}; mend or uninstall it"
+            continue
+        if not isinstance(loaded, ModuleType):
+            yield f"{where}: expected a module"
