@@ -19,6 +19,8 @@ from steadytune.dag.products import Products, gathering_code, making
 from steadytune.errors import SteadyTuneError
 from steadytune.exports import registry
 from steadytune.exports.ro_crate import export
+from steadytune.methods.registry import methods
+from steadytune.methods.support import outside
 from steadytune.suite.loading import load_suite
 
 VARIANT = "hype-n~sigma=1e-04"
@@ -87,19 +89,79 @@ def test_its_description_names_authors_licence_inputs_and_the_run(crate):
     assert "torch: 2.9.0+cpu" in run["description"]
 
 
-def test_it_is_a_valid_ro_crate(root, crate):
+def issues_of(root, crate):
+    """What the validator says of a crate."""
     python = root / ".venv/validator/bin/python"
     if not python.is_file():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no RO-Crate validator; `make validator` installs it")
     script = Path(__file__).parent / "validate_crate.py"
     done = subprocess.run([python, script, crate], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    issues = [issue[1:3] for issue in json.loads(done.stdout)]
+    return sorted(issue[1:3] for issue in json.loads(done.stdout))
+
+
+def test_it_is_a_valid_ro_crate(root, crate):
     # Recommended only, and not known: an address of the authors, and who publishes the crate.
-    assert sorted(issues) == [
+    assert issues_of(root, crate) == [
         ["ro-crate-1.1_22.3", "The `publisher` property of a `Root Data Entity` SHOULD be an `Organization`"],
         ["ro-crate-1.1_31.2", "The organization SHOULD have a URL."],
     ]
+
+
+def test_a_persons_study_is_valid_without_what_the_project_cannot_know(root, study):
+    export(study, Path("crate"))
+    recommended = {"ro-crate-1.1_22.1": "license", "ro-crate-1.1_22.2": "author", "ro-crate-1.1_22.3": "publisher"}
+    issues = issues_of(root, Path("crate").absolute())
+    assert [check for check, _ in issues] == list(recommended)
+    assert all(recommended[check] in said and "SHOULD" in said for check, said in issues)
+
+
+METHOD = """
+from steadytune.methods.base import Method
+
+class Mine(Method):
+    names = {{"{name}": {{}}}}
+"""
+
+
+@pytest.fixture
+def study(suite, tmp_path_factory, monkeypatch):
+    """The suite again, as a person's study outside the project with files of its own."""
+    folder = tmp_path_factory.mktemp("study")
+    file = yaml.safe_load(suite.path.read_text()) | {"analysis_plan": "plan.md", "claims": ["claims.yaml"]}
+    file["methods_from"] = ["a/method.py", str(folder.parent / "elsewhere/method.py"), str(folder.parent / "method.py")]
+    for name, path in zip(("one", "two", "three"), file["methods_from"], strict=True):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(METHOD.format(name=name))
+    (folder / "plan.md").write_text("One method wins.\n")
+    (folder / "claims.yaml").write_text("paper: mine\n")
+    (folder / "demo.lock.yaml").write_text("{}\n")
+    (folder / "demo.yaml").write_text(yaml.safe_dump(file))
+    monkeypatch.setattr(outside, "_files", {})
+    yield load_suite(folder / "demo.yaml", suite.results)
+    monkeypatch.undo()
+    methods.cache_clear()
+
+
+def test_it_holds_the_files_that_a_persons_study_names(study):
+    export(study, Path("crate"))
+    own = {path.relative_to("crate/config").as_posix() for path in Path("crate/config").rglob("*") if path.is_file()}
+    assert own == {"demo.yaml", "demo.lock.yaml", "lock.yaml", "plan.md", "claims.yaml",
+                   "a/method.py", "method.py", "method-2.py"}  # fmt: skip
+    sums = dict(reversed(line.split("  ")) for line in Path("crate/SHA256SUMS").read_text().splitlines())
+    assert sums == {name: hashlib.sha256(Path("crate", name).read_bytes()).hexdigest() for name in sums}
+    assert {f"config/{name}" for name in own} < sums.keys()
+
+
+def test_a_persons_study_is_not_given_the_projects_authors_and_licence(study):
+    export(study, Path("crate"))
+    graph = json.loads(Path("crate/ro-crate-metadata.json").read_text())["@graph"]
+    entities = {entity["@id"]: entity for entity in graph}
+    assert entities["./"]["license"] == "not stated: ask the authors of the study"
+    assert "author" not in entities["./"]
+    assert "agent" not in entities["#run"]
+    assert not Path("crate/LICENSE").exists() and not Path("crate/CITATION.cff").exists()
+    assert {"config/plan.md", "config/a/method.py"} <= {item["@id"] for item in entities["#run"]["object"]}
 
 
 def test_a_list_of_cells_beside_the_page_is_of_the_report(suite, monkeypatch):
