@@ -74,6 +74,45 @@ def test_a_fault_is_found(fault, tmp_path):
     assert checks.make("", check, "noisy-words").passed is False
 
 
+def test_a_failure_names_the_innermost_line_of_the_methods_own_file(tmp_path):
+    path = write(tmp_path, "noise * real", "noise * real * words.new_ones(7)")
+    registry.add(path)
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if "new_ones(7)" in text)
+    detail = checks.make("", checks.in_half_precision, "noisy-words").detail
+    assert detail.startswith("RuntimeError: ")
+    assert detail.endswith(f" (noisy_words.py line {line}, perturb_words)")
+
+
+@pytest.mark.parametrize(
+    ("name", "hook", "check"),
+    [
+        ("noisy_words.py", "perturb_words", checks.evaluation_is_plain),
+        ("agreeing_layers.py", "loss", checks.parts_add_up),
+    ],
+)
+def test_a_hook_that_returns_nothing_is_named(name, hook, check, tmp_path):
+    path = write(tmp_path, "        return ", "        found = ", name=name)
+    (method,) = registry.add(path)
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if f"def {hook}(" in text)
+    assert checks.make("", check, method).detail == f"TypeError: {name} line {line}: {hook} returned None"
+
+
+def test_noise_of_its_own_is_hinted_at_if_a_resumed_run_differs(tmp_path):
+    path = write(tmp_path, "streams.noise", "OWN")
+    path.write_text(f"{path.read_text()}\n\nimport torch\n\nOWN = torch.Generator()\n")
+    registry.add(path)
+    passed, detail = checks.resumes("noisy-words", tmp_path)
+    assert passed is False
+    assert "`state` and `restore`" in detail and "draws outside `streams.noise`" in detail
+
+
+def test_words_that_no_example_reads_are_hinted_at(tmp_path):
+    registry.add(write(tmp_path, "    moves_every_word = False\n", name="flat_minima.py"))
+    passed, detail = checks.off_is_vanilla("flat-minima", tmp_path)
+    assert passed is False
+    assert detail.endswith("; if it needs no word that no example reads, set `moves_every_word = False`")
+
+
 def test_a_loss_that_sums_over_the_batch_does_not_add_up(tmp_path):
     registry.add(write(tmp_path, "sum((1, 2))).mean()", "sum((1, 2))).sum()", "agreeing_layers.py"))
     passed, detail = checks.parts_add_up("agreeing-layers", tmp_path)

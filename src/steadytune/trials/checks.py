@@ -1,10 +1,12 @@
 """What a method is held to, tried on tiny encoders in seconds: `steadytune check-method`."""
 
+import inspect
 import logging
 import math
 import statistics
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ CLOSE = 1e-10
 TIMED: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4}
 NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 ROUNDS = 15
+LEFT_BEHIND = "`state` and `restore` hold what a step leaves for the next, or it draws outside `streams.noise`"
 
 Check = Callable[[str, Path], tuple[bool | None, str]]
 """Whether a method passes, by its name and an empty folder, and what there is to say."""
@@ -78,7 +81,15 @@ def make(label: str, check: Check, name: str) -> Finding:
         try:
             return Finding(label, *check(name, Path(folder)))
         except Exception as error:
-            return Finding(label, False, f"{type(error).__name__}: {error}".splitlines()[0])
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            return Finding(label, False, said + _line_of(name, error))
+
+
+def _line_of(name: str, error: Exception) -> str:
+    """The innermost line of the method's own file that was running when an error came up."""
+    file = inspect.getfile(registry.methods()[name][0])
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(file).name} line {lines[-1].lineno}, {lines[-1].name})" if lines else ""
 
 
 def off_is_vanilla(name: str, folder: Path) -> tuple[bool | None, str]:
@@ -89,7 +100,19 @@ def off_is_vanilla(name: str, folder: Path) -> tuple[bool | None, str]:
     trials = Trial(name, off), Trial("vanilla")
     for trial, place in zip(trials, ("off", "plain"), strict=True):
         trial.fit(folder / place)
-    return _equal(*(trial.weights() for trial in trials))
+    same, detail = _equal(*(trial.weights() for trial in trials))
+    return same, detail + ("" if same else _hint_on_words(*trials))
+
+
+def _hint_on_words(ours: Trial, plain: Trial) -> str:
+    """What to do if the table of words alone differs, which vanilla trains without the words that no example reads."""
+    table, mine, other = ours.encoder.model.get_input_embeddings().weight, ours.weights(), plain.weights()
+    if not any(method.moves_every_word for method in ours.method.methods) or mine.keys() != other.keys():
+        return ""
+    (differing, *more) = [key for key, p in mine.items() if not torch.equal(p, other[key])]
+    if more or ours.encoder.model.get_parameter(differing) is not table:
+        return ""
+    return "; if it needs no word that no example reads, set `moves_every_word = False`"
 
 
 def evaluation_is_plain(name: str, folder: Path) -> tuple[bool, str]:
@@ -147,7 +170,7 @@ def resumes(name: str, folder: Path) -> tuple[bool, str]:
         if not fitted.resumed:
             return False, "the checkpoint was not continued"
     same, detail = _equal(whole.weights(), again.weights())
-    return same, detail and f"{detail}; `state` and `restore` hold what a step leaves for the next"
+    return same, detail and f"{detail}; {LEFT_BEHIND}"
 
 
 def parts_add_up(name: str, folder: Path) -> tuple[bool | None, str]:
