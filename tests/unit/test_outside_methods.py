@@ -261,7 +261,9 @@ def test_the_mistakes_of_a_file_are_said_together(tmp_path, capsys):
         "4: steadytune.methods.base has no 'settings' (did you mean 'setting'?)",
         "7: class Settings: expected @dataclass(frozen=True, kw_only=True) above it",
         "8: 'setting' is not defined: import it from steadytune.methods.base",
+        "8: Settings.sigma: nothing reads it",
         "9: Settings.share: expected a default",
+        "9: Settings.share: nothing reads it",
         "10: Settings.beta: expected a type, such as `beta: float = 0.1`",
         "14: Mine.names: 'mine': expected a mapping, such as {\"my-method\": {}}",
         "15: Mine.off: 'sgma' is no setting (did you mean 'sigma'?)",
@@ -271,6 +273,17 @@ def test_the_mistakes_of_a_file_are_said_together(tmp_path, capsys):
         "21: Mine: self.number is never set: set it in `prepare`",
         "22: 'forwrd' is not defined (did you mean 'forward'?)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reading", "read"),
+    [("5", False), ("self.settings.alpha", False), ("self.settings.beta", True), ("vars(self.settings)", True)],
+)
+def test_a_setting_that_nothing_reads_is_a_mistake(reading, read, tmp_path):
+    text = (FILES / "noisy_words.py").read_text()
+    text = text.replace("    alpha: float", "    beta: float = setting(0.9)\n    alpha: float")
+    text = text.replace("        noise = ", f"        self.held = {reading}\n        noise = ")
+    assert mistakes(text) == ([] if read else [(10, "Settings.beta: nothing reads it")])
 
 
 def test_no_file_of_the_project_has_such_mistakes(root):

@@ -126,6 +126,7 @@ class _MethodClass:
             if isinstance(function, ast.FunctionDef):
                 yield from self._hook(function)
         yield from self._attributes()
+        yield from self._unread()
 
     def _assigned(self, name: str) -> ast.expr | None:
         for line in self.cls.body:
@@ -136,16 +137,19 @@ class _MethodClass:
                     return value
         return None
 
-    def _fields(self) -> set[str] | None:
-        """The settings that it has; None if the file does not say."""
+    def _settings(self) -> ast.ClassDef | None:
+        """The class of its settings; None if it has none, or one that is not all of the file's."""
         named = self._assigned("Settings")
-        if named is None:
-            return set()
         found = self.classes.get(named.id) if isinstance(named, ast.Name) else None
-        if found is None or [_name(parent) for parent in found.bases] != [Hyperparameters.__name__]:
-            return None
-        lines = (line.target for line in found.body if isinstance(line, ast.AnnAssign))
-        return {target.id for target in lines if isinstance(target, ast.Name)}
+        return found if found and [_name(parent) for parent in found.bases] == [Hyperparameters.__name__] else None
+
+    def _fields(self) -> dict[str, int] | None:
+        """The settings that it has, each with its line; None if the file does not say."""
+        found = self._settings()
+        if found is None:
+            return {} if self._assigned("Settings") is None else None
+        targets = (line.target for line in found.body if isinstance(line, ast.AnnAssign))
+        return {target.id: target.lineno for target in targets if isinstance(target, ast.Name)}
 
     def _mapping(self, name: str) -> Iterator[Problem]:
         """`names` and `off` are mappings, and `off` is of settings that there are."""
@@ -198,6 +202,23 @@ class _MethodClass:
                 case ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr="settings"), attr=name):
                     if known is not None and name not in known:
                         yield node.lineno, f"{self.cls.name}: self.settings has no '{name}'{nearest(name, known)}"
+
+    def _unread(self) -> Iterator[Problem]:
+        """Every setting is read somewhere in the file, unless the settings are handed on whole."""
+        nodes = [node for cls in self.classes.values() for node in ast.walk(cls)]
+        read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        looked_into = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+        if any(_is_settings(node) and id(node) not in looked_into for node in nodes):
+            return
+        if found := self._settings():
+            for name, line in (self._fields() or {}).items():
+                if name not in read:
+                    yield line, f"{found.name}.{name}: nothing reads it"
+
+
+def _is_settings(node: ast.AST) -> bool:
+    """Whether it is the settings of a method, as a whole."""
+    return isinstance(node, ast.Attribute | ast.Name) and _name(node) == "settings" and isinstance(node.ctx, ast.Load)
 
 
 def _of_self(node: ast.AST) -> TypeGuard[ast.Attribute]:
