@@ -184,6 +184,23 @@ def check_all(kind: type[T], value: Any, path: Path) -> T:
         raise SteadyTuneError("\n".join([*shown, *([f"… and {more} more problems"] if more > 0 else [])])) from None
 
 
+def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
+    """Settings by name as a `kind`, a dataclass.
+
+    Raises:
+        SteadyTuneError: the first thing wrong, said after `where`.
+    """
+    try:
+        found: Any = adapter(kind).validate_python(settings)
+    except ValidationError as error:
+        raise SteadyTuneError(f"{where}: {explain(error, kind, settings)}") from None
+    for key, value in settings.items():
+        # Pydantic takes true for 1.
+        if isinstance(value, bool) and not isinstance(getattr(found, key), bool):
+            raise SteadyTuneError(f"{where}: {key}: {short(value)}: expected a number")
+    return found
+
+
 @cache
 def adapter(kind: type[T]) -> TypeAdapter[T]:
     """Cached TypeAdapter: building one is far slower than validating a value."""

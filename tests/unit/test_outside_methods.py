@@ -321,6 +321,25 @@ class Second(First):
 """
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("setting(5.0", 'setting("0.1"', "alpha: '0.1': expected 0.1"),
+        ("alpha: float = setting(5.0", "alpha: int = setting(5.5", "alpha: 5.5: expected a whole number"),
+        ("    alpha: float", '    beta: int = "x"\n    alpha: float', "beta: 'x': expected a whole number"),
+        ("setting(5.0", "setting(True", "alpha: true: expected a number"),
+        ("setting(5.0", "setting(-5.0", "alpha is -5.0, expected at least 0"),
+        ('"noisy-words": {}', '"noisy-words": {"alpha": -1}', "alpha is -1.0, expected at least 0"),
+        ('"noisy-words": {}', '"noisy-words": {"alhpa": 1}', "unknown setting 'alhpa' (did you mean 'alpha'?)"),
+    ],
+)
+def test_a_default_of_another_kind_or_out_of_bounds_names_the_file(old, new, said, tmp_path):
+    path = write(tmp_path, old, new)
+    with pytest.raises(SteadyTuneError) as error:
+        registry.add(path)
+    assert str(error.value) == f"{path}: method noisy-words: {said}"
+
+
 def test_two_classes_of_one_name_are_refused(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(f'{TWO}    names = {{"mine": {{}}}}\n')

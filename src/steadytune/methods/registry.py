@@ -11,14 +11,14 @@ import pkgutil
 import re
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, suggestion, unknown
+from steadytune.errors import SteadyTuneError, short, suggestion, unknown
 from steadytune.methods.announced import check_announced
 from steadytune.methods.base import Method, overrides
 from steadytune.methods.spelling import NOT_IN_PATHS, read
@@ -57,6 +57,11 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
                 expected = "a name of its own" if name in found else "lower-case letters, digits and single hyphens"
                 raise SteadyTuneError(f"{module.__file__}: method '{name}': expected {expected}")
             found[name] = cls, settings
+            try:
+                _check_defaults(name, cls)
+                _checked(name, cls, settings)
+            except SteadyTuneError as error:
+                raise SteadyTuneError(f"{module.__file__}: {error}") from None
     return dict(sorted(found.items()))
 
 
@@ -92,8 +97,7 @@ def add(path: Path, where: str = "") -> list[str]:
     names = sorted(named_in(module))
     if not names:
         raise SteadyTuneError(f"{path}: no subclass of Method with `names`")
-    for name in names:
-        resolve(name, methods()[name][1])
+    methods()  # Looks at their settings, too.
     return names
 
 
@@ -175,20 +179,27 @@ def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
 
 def resolve(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """All settings of method `name` after defaults, checked: types, bounds and unknown keys."""
-    from pydantic import ValidationError
+    return _checked(name, methods()[name][0], settings)
 
-    from steadytune.schema import adapter, explain
 
-    cls, _ = methods()[name]
+def _checked(name: str, cls: type[Method], settings: dict[str, Any]) -> dict[str, Any]:
+    """As `resolve`, of a class."""
+    from steadytune.schema import check_settings
+
     known = [field.name for field in fields(cls.Settings)]
     for key in settings:
         if key not in known:
             raise SteadyTuneError(f"method {name}: unknown setting '{key}'{suggestion(key, known)}")
-    try:
-        checked = adapter(cls.Settings).validate_python(settings)
-    except ValidationError as error:
-        raise SteadyTuneError(f"method {name}: {explain(error, cls.Settings, settings)}") from None
+    checked = check_settings(cls.Settings, settings, f"method {name}")
     return {key: getattr(checked, key) for key in known}
+
+
+def _check_defaults(name: str, cls: type[Method]) -> None:
+    """Check the defaults of a method's settings, which Python takes as they are, whatever their annotations."""
+    defaults = {field.name: field.default for field in fields(cls.Settings) if field.default is not MISSING}
+    for key, value in _checked(name, cls, defaults).items():
+        if isinstance(defaults.get(key), str) and not isinstance(value, str):
+            raise SteadyTuneError(f"method {name}: {key}: {short(defaults[key])}: expected {short(value)}")
 
 
 def _kinds(part: str) -> dict[str, Any]:

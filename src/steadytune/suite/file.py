@@ -60,7 +60,7 @@ def _value(value: Any) -> Any:
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
+    tuple[Annotated[int, Field(ge=0, strict=True)], ...],
     Field(min_length=1),
     AfterValidator(_each_once),
     BeforeValidator(_count_of_seeds),

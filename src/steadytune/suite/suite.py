@@ -9,14 +9,12 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from steadytune.errors import SteadyTuneError, nearest, suggestion
 from steadytune.files import sha256
 from steadytune.layout import RESULTS
 from steadytune.methods import registry
 from steadytune.methods.spelling import read
-from steadytune.schema import adapter, explain
+from steadytune.schema import check_settings
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.file import Grid, SuiteFile
 from steadytune.suite.own import OwnLock, model_key, read_own_lock, to_task
@@ -268,10 +266,7 @@ class Suite:
             if key not in known:
                 hint = suggestion(SHORT_NAMES.get(key, key), {*known, *others})
                 raise SteadyTuneError(f"{where}: unknown key '{key}'{hint}")
-        try:
-            return adapter(Protocol).validate_python(settings)
-        except ValidationError as error:
-            raise SteadyTuneError(f"{where}: {explain(error, Protocol, settings)}") from None
+        return check_settings(Protocol, settings, where)
 
     def _nearest_cell(self, cell: Cell) -> str:
         """The valid name nearest to the first part of a cell that the grid does not have."""
