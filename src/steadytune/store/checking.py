@@ -74,7 +74,7 @@ def describe_cuts(suite: "Suite") -> Iterator[str]:
     import numpy as np
 
     from steadytune.encoders.loading import load_tokenizer
-    from steadytune.tasks.data import encode, load_split
+    from steadytune.tasks.data import check_length, encode, load_split
 
     store, done = suite.file.store, set()
     for cell in suite.cells:
@@ -89,6 +89,10 @@ def describe_cuts(suite: "Suite") -> Iterator[str]:
         except SteadyTuneError as error:
             yield f"{cell.encoder} on {task.name}: not tokenized: {error}"
             continue
+        try:
+            check_length(tokenizer, limit)
+        except SteadyTuneError as error:
+            raise SteadyTuneError(f"{suite.path}: {cell.encoder} on {task.name}: {error}") from None
         for split in dict.fromkeys((task.train or task.evaluation, task.evaluation)):
             rows = load_split(task, split, store)
             rows = rows.select(range(0, len(rows), -(-len(rows) // SAMPLED_ROWS)))

@@ -81,10 +81,10 @@ def _check_place(where: str, path: Path, form: str | None) -> None:
 
 def _check_columns(where: str, wanted: Iterable[str], there: Iterable[str], hint: str = "") -> None:
     there = list(there)
-    for name in wanted:
-        if name not in there:
-            has = ", ".join(there) or "none"
-            raise SteadyTuneError(f"{where}: no column '{name}'{nearest(name, there)}{hint or f'; it has {has}'}")
+    missing = [f"'{name}'{nearest(name, there)}" for name in dict.fromkeys(wanted) if name not in there]
+    if missing:
+        has, columns = ", ".join(there) or "none", "column" if len(missing) == 1 else "columns"
+        raise SteadyTuneError(f"{where}: no {columns} {', '.join(missing)}{hint or f'; it has {has}'}")
 
 
 def _check_repeats(wanted: Iterable[str], names: Sequence[str]) -> None:
