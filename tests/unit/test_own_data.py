@@ -145,6 +145,26 @@ def test_names_that_nothing_has_are_told_together_with_the_data_and_nothing_is_p
     assert "`./mine`" in said[3]
 
 
+def test_settings_are_checked_before_anything_is_pinned(folder):
+    save(folder, "csv")
+    good = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
+    wrong = {"protocol": {"epochz": 3}, "methods": {"hype-n": {"sgma": 1}}, "analysis_plan": "plan.md"}
+    grid = [{"encoders": ["tiny"], "methods": ["vanilla", "r-drop~alhpa=1"], "tasks": ["t"], "seeds": 1}]
+    path = write_suite(folder, {"t": good, "rte": good}, grid=grid, **wrong)
+    said = refused(path)
+    assert [line.removeprefix(f"{path}: ").partition(": ")[0] for line in said] == [
+        "analysis_plan", "protocol", "methods.hype-n", "tasks.rte", "grid.0.methods"]  # fmt: skip
+    assert "did you mean 'sigma'?" in said[2]
+    assert not list(folder.glob("*.lock.yaml"))
+
+
+def test_all_columns_that_a_file_lacks_are_one_message(folder):
+    save(folder, "csv")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": ["bdy", "note"], "label": "labl"}
+    for line in refused(write_suite(folder, {"t": entry})):
+        assert "no columns 'bdy' (did you mean 'body'?), 'labl' (did you mean 'label'?); it has" in line
+
+
 def test_a_misspelt_label_is_answered_with_the_nearest(folder):
     (folder / "a.csv").write_text("body,label\na,positiv\nb,negativ\nc,positv\n", encoding="utf-8")
     entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body", "labels": ["negativ", "positiv"]}
@@ -495,6 +515,15 @@ def test_staging_says_what_is_cut_and_how_long_texts_are(folder, caplog):
         assert main(["stage", str(path)]) == 0
     assert "3 words in the median and 40 at most" in caplog.text
     assert "tiny on t: max_length 32 cuts train 25.0%" in caplog.text
+
+
+def test_a_maximum_length_beyond_the_encoders_names_file_encoder_and_task(folder, capsys):
+    save(folder, "csv")
+    entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
+    path = write_suite(folder, {"t": entry}, protocol={"max_length": 5000})
+    assert main(["stage", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"steadytune: {path}: tiny on t: max_length 5000: the encoder reads 128 tokens at most" in said
 
 
 @pytest.mark.parametrize("labels", [["no", "yes"], ["no", "perhaps", "yes"]])

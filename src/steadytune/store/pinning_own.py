@@ -20,6 +20,7 @@ from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
 from steadytune.store.receipt import measure
 from steadytune.store.staging import downloads_of
+from steadytune.suite.checks import problems_before_pins
 from steadytune.suite.file import EncoderEntry, SuiteFile
 from steadytune.suite.loading import read_suite
 from steadytune.suite.names import unknown_names
@@ -35,15 +36,18 @@ def pin_new(path: Path) -> None:
     """Read and pin every own task and encoder of the suite at `path` that the lock beside it does not have.
 
     Raises:
-        SteadyTuneError: everything that is wrong with the files of all of them, and with names in the suite.
+        SteadyTuneError: everything that is wrong with the files of all of them, and with the suite's names and
+            settings.
     """
     suite = read_suite(path)
     file, lock = suite.file, read_own_lock(path)
     new = [("tasks", name) for name in file.tasks if name not in lock.tasks]
     new += [("encoders", name) for name, entry in file.encoders.items() if entry.own and name not in lock.encoders]
-    known = load_lock(project_file(LOCK))
-    # Without anything new, whoever loads the suite says these.
-    _write(path, file, lock, new, [*unknown_names(suite), *lock_problems(suite, known)] if new else [])
+    if new:
+        # Without anything new, whoever loads the suite says these.
+        known = load_lock(project_file(LOCK))
+        problems = [*unknown_names(suite), *lock_problems(suite, known), *problems_before_pins(suite)]
+        _write(path, file, lock, new, list(dict.fromkeys(problems)))
 
 
 def accept(path: Path, name: str) -> None:
@@ -65,8 +69,6 @@ def _write(
     path: Path, file: SuiteFile, lock: OwnLock, names: list[tuple[str, str]], problems: Sequence[str] = ()
 ) -> None:
     """Pin own `tasks` and `encoders`, by kind and name, in the lock, unless there are problems, with them or before."""
-    if not names:
-        return
     folder, problems, facts = path.parent, list(problems), []
     value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for kind, name in names:

@@ -6,7 +6,8 @@ from pathlib import Path
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import project_file
 from steadytune.schema import check_all, read_yaml
-from steadytune.suite.checks import check_names, check_settings
+from steadytune.suite.cell_checks import check_names
+from steadytune.suite.checks import check_settings
 from steadytune.suite.file import SuiteFile
 from steadytune.suite.method_files import add_methods
 from steadytune.suite.names import unknown_names

@@ -21,7 +21,7 @@ from steadytune.suite.own import OwnLock, model_key, read_own_lock, to_task
 from steadytune.suite.protocol import Protocol
 from steadytune.suite.start import Start
 from steadytune.suite.variants import MOST_CELLS, SHORT_NAMES, expand
-from steadytune.tasks.table import TASKS, Task, find_task, split_size
+from steadytune.tasks.table import Task, find_task, split_size
 
 STORE_VARIABLE = "STEADYTUNE_STORE"
 
@@ -115,14 +115,11 @@ class Suite:
         """The suite's own tasks by name.
 
         Raises:
-            SteadyTuneError: one that has the name of a task of the table, that was not staged yet, or whose pinned
-                labels do not go together.
+            SteadyTuneError: one that was not staged yet, or whose pinned labels do not go together.
         """
         found = {}
         for name, entry in self.file.tasks.items():
             where = f"{self.path}: tasks.{name}"
-            if name in TASKS:
-                raise SteadyTuneError(f"{where}: the task table has a task '{name}': choose another name")
             if name not in self.own_lock.tasks:
                 raise SteadyTuneError(self._not_pinned(f"tasks.{name}"))
             found[name] = to_task(where, name, entry, self.own_lock.tasks[name])

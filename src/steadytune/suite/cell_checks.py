@@ -1,0 +1,109 @@
+"""What a suite's file says of its cells, once they resolve: names that select some of them. Free of torch."""
+
+from steadytune.errors import SteadyTuneError, unknown
+from steadytune.suite.checks import all_known, check_axes, said_at, task_of
+from steadytune.suite.suite import Suite
+from steadytune.tasks.labels import shared_space
+from steadytune.tasks.task import Task
+
+PARTS = ("encoder", "method", "task")
+
+
+def check_names(suite: Suite) -> None:
+    """Look at the names that resolving the cells does not look at.
+
+    Raises:
+        SteadyTuneError: one line naming the file, the key, the value and the nearest valid name.
+    """
+    _check_overrides(suite)
+    _check_tasks(suite)
+    _check_lengths(suite)
+    _check_variability(suite)
+    _check_inside(suite)
+    _check_selection(suite)
+
+
+def _check_overrides(suite: Suite) -> None:
+    """An override that changes no cell is a mistake in one of its patterns."""
+    for place, override in enumerate(suite.file.overrides):
+        where = f"{suite.path}: overrides.{place}"
+        if not any(map(override.matches, suite.cells)):
+            for part in PARTS:
+                names = {getattr(cell, part) for cell in suite.cells}
+                if not any(map(override.pattern_of(part), names)):
+                    raise unknown(part, getattr(override, part), names, where)
+            raise SteadyTuneError(f"{where}: no cell of the suite has these names together")
+
+
+def _check_tasks(suite: Suite) -> None:
+    """Tasks that are keys of a mapping are those that cells are trained on."""
+    tasks = {cell.task for cell in suite.cells}
+    all_known(suite.file.transfer, tasks, "task", f"{suite.path}: transfer")
+    all_known(suite.file.predict, tasks, "task", f"{suite.path}: predict")
+    for name in suite.file.predict:
+        if suite.task(name).span:
+            raise SteadyTuneError(f"{suite.path}: predict: '{name}': expected classes or scores, not answers")
+    for name, targets in suite.file.transfer.items():
+        for target in targets:
+            with said_at(f"{suite.path}: transfer.{name}: {target}"):
+                shared_space(suite.task(name).labels, suite.task(target).labels)
+    for name, entry in suite.file.encoders.items():
+        all_known(entry.models, tasks, "task", f"{suite.path}: encoders.{name}.models")
+
+
+def _check_lengths(suite: Suite) -> None:
+    """No cell asks an own encoder for more tokens than it reads."""
+    for cell in suite.cells:
+        entry = suite.file.encoders[cell.encoder]
+        if entry.own and cell.task not in entry.models:
+            asked, limit = suite.spec(cell).protocol.max_length, suite.own_lock.encoders[cell.encoder].max_length
+            if limit and asked > limit:
+                raise SteadyTuneError(
+                    f"{suite.path}: protocol.max_length: {asked} for {cell}, but encoder '{cell.encoder}' reads "
+                    f"{limit} tokens at most"
+                )
+
+
+def _check_variability(suite: Suite) -> None:
+    """Encoders that the suite has, and tasks that have classes."""
+    all_known(suite.file.variability.encoders, suite.file.encoders, "encoder", f"{suite.path}: variability")
+    for name in suite.file.variability.tasks:
+        _with_classes(suite, name, "variability.tasks")
+
+
+def _check_inside(suite: Suite) -> None:
+    """Names that cells of the suite have, and tasks that a probe can be trained on."""
+    block = suite.file.inside
+    if block is None:
+        return
+    check_axes(block.grid, f"{suite.path}: inside.grid")
+    for kind in PARTS:
+        known = {getattr(cell, kind) for cell in suite.cells}
+        for name in block.named_methods if kind == "method" else getattr(block, f"{kind}s"):
+            if known.isdisjoint(suite.variants(name, block) if kind == "method" else [name]):
+                raise unknown(kind, name, known, f"{suite.path}: inside.{kind}s")
+    if not suite.inside_cells:
+        raise SteadyTuneError(f"{suite.path}: inside: no cell of the suite has these names and seeds together")
+    for name in (*block.tasks, *block.probes):
+        if _with_classes(suite, name, "inside.probes").train is None:
+            raise SteadyTuneError(f"{suite.path}: inside.probes: task '{name}' is for evaluation only")
+    if block.forgetting:
+        _with_classes(suite, block.forgetting, "inside.forgetting")
+
+
+def _check_selection(suite: Suite) -> None:
+    """Nested selection needs something to look at."""
+    nested = suite.file.selection == "nested"
+    if nested or "selection" in suite.file.tables:
+        wanted = "selection: nested" if nested else "tables: selection"
+        for cell in suite.cells:
+            if not suite.spec(cell).protocol.holdout:
+                raise SteadyTuneError(f"{suite.path}: {wanted}: expected `protocol.holdout` above 0, but {cell} has 0")
+
+
+def _with_classes(suite: Suite, name: str, key: str) -> Task:
+    """The task that a key of the file names, which has classes or scores for answers, and no spans."""
+    task = task_of(suite, name, f"{suite.path}: {key}")
+    if task.span:
+        raise SteadyTuneError(f"{suite.path}: {key}: '{name}' has spans for answers, and no classes")
+    return task
