@@ -1,5 +1,6 @@
 """The attacks: each changes files of a finished suite as a person, a disk or a bug would, in its project's folder."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -96,6 +97,17 @@ def copy_cell() -> None:
     reseal(OTHER / "record.json", lambda record: record["spec"].update(seed=1))
 
 
+def copy_into_every_seed() -> None:
+    """One seed's scores, course and predictions for all others, each with the spec and the marks of its own seed."""
+    source = json.loads((CELL / "record.json").read_text())
+    for cell in CELL.parent.iterdir():
+        if cell != CELL:
+            for name in ("predictions.parquet", "history.csv"):
+                shutil.copy(CELL / name, cell / name)
+            taken = {key: source[key] for key in ("status", "reason", "evaluations", "files")}
+            reseal(cell / "record.json", lambda record, taken=taken: record.update(taken))
+
+
 def forge_predictions() -> None:
     """Another seed's predictions, and a record that says so."""
     shutil.copy(OTHER / "predictions.parquet", CELL / "predictions.parquet")
@@ -146,6 +158,7 @@ every_way("history", CELL / "history.csv")
 add("history", "swapped with another seed's", lambda: swap(CELL / "history.csv", OTHER / "history.csv"))
 add("cell", "moved to another seed", lambda: (shutil.rmtree(OTHER), CELL.rename(OTHER)))
 add("cell", "copied to another seed, its seed edited and sealed again", copy_cell)
+add("cell", "copied into every other seed with own spec and order, sealed again", copy_into_every_seed)
 add("cell", "swapped with another seed", lambda: swap(CELL, OTHER))
 add("cell", "swapped with another method", lambda: swap(CELL, VANILLA))
 add("cell", "deleted", lambda: delete(CELL))

@@ -208,6 +208,43 @@ def test_a_copy_of_another_seed_is_quarantined(tmp_path, suite):  # noqa: F811
     assert [found.state for found in statuses(two)] == ["quarantined", "quarantined"]
 
 
+@pytest.fixture
+def two(tmp_path, suite):  # noqa: F811
+    """A suite of two seeds that have run."""
+    both = changed(tmp_path, grid=[{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 2}])
+    for cell in both.cells:
+        run_cell(both, cell)
+    return both
+
+
+def copy_results(first, second):
+    """One cell's results in another's place, with the other's own spec and order of data."""
+    for name in ("predictions.parquet", "history.csv"):
+        shutil.copy(first.with_name(name), second.with_name(name))
+    source = json.loads(first.read_text())
+    resealed(second, lambda record: record.update({key: source[key] for key in ("status", "evaluations", "files")}))
+
+
+def test_seeds_with_the_same_predictions_are_copies_whatever_their_order_of_data(two):
+    first, second = (record_path(two, cell) for cell in two.cells)
+    copy_results(first, second)
+    orders = {json.loads(path.read_text())["training"]["first_order"] for path in (first, second)}
+    assert len(orders) == 2
+    assert states(two) == [("quarantined", "seeds 0, 1 have the same predictions: copies")] * 2
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_seeds_whose_model_knows_nothing_are_no_copies(two, value):
+    """Every seed of a method that leaves a head at 0 has these logits, and every one whose weights became NaN."""
+    first, second = (record_path(two, cell) for cell in two.cells)
+    path = first.with_name("predictions.parquet")
+    frame = pd.read_parquet(path).assign(logit_0=value, logit_1=value)
+    frame.to_parquet(path, index=False)
+    resealed(first, lambda record: record["files"].update({path.name: sha256(path)}))
+    copy_results(first, second)
+    assert states(two) == [("fresh", "")] * 2
+
+
 def test_a_changed_pin_is_told_whoever_staged(finished, tmp_path):
     folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
     files = {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in folder.glob("*.parquet")}

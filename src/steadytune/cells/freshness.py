@@ -16,6 +16,7 @@ from steadytune.cells.checked import Checked
 from steadytune.cells.fingerprint import code_digest
 from steadytune.cells.gold import StagedGold
 from steadytune.cells.record import BESIDE, damaged_file, read_record
+from steadytune.cells.together import copies
 from steadytune.cells.wanted import Cause, Wanted
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import (
@@ -82,7 +83,8 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
     found = [judges.judge(cell) for cell in suite.cells]
     judges.checked.save()
     judges.inputs.checked.save()
-    return list(_without_copies(found))
+    whys = dict(copies(suite, {status.cell: status.record for status in found if status.record}))
+    return [CellStatus(s.cell, "quarantined", whys[s.cell]) if s.cell in whys else s for s in found]
 
 
 def digest(found: list[CellStatus]) -> str:
@@ -220,29 +222,6 @@ class _Judge:
         if reason := self.inputs.outdated(kind, key):
             return "inputs", f"input {key} is outdated: {reason}"
         return receipt_digest(read_receipt(folder))
-
-
-def _without_copies(found: list[CellStatus]) -> Iterator[CellStatus]:
-    """The same, but records of several seeds with the same predictions and the same data order are quarantined."""
-    seeds: dict[tuple[str, ...], list[int]] = {}
-    for status in found:
-        if marks := _marks(status):
-            seeds.setdefault(marks, []).append(status.cell.seed)
-    for status in found:
-        alike = seeds.get(_marks(status) or (), [])
-        if len(alike) > 1:
-            why = f"seeds {', '.join(map(str, alike))} have the same predictions and data order: copies"
-            yield CellStatus(status.cell, "quarantined", why)
-        else:
-            yield status
-
-
-def _marks(status: CellStatus) -> tuple[str, ...] | None:
-    """What differs between seeds of one encoder, method and task."""
-    record, cell = status.record, status.cell
-    if not record or not record["training"] or not record["evaluations"]:
-        return None
-    return cell.encoder, cell.method, cell.task, record["files"][BESIDE[0]], record["training"]["first_order"]
 
 
 def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:

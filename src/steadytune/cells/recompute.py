@@ -33,7 +33,7 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
     if record.status in ("ok", "degenerate") and not {spec.task, *spec.transfer} <= told:
         return f"{folder}: the record lacks evaluation sets"
     try:
-        columns = _columns(path)
+        columns = read_columns(path)
         for evaluation in record.evaluations:
             if found := _difference(evaluation, columns, spec):
                 return f"{folder}: {evaluation.set}: {found}"
@@ -44,7 +44,7 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
 
 def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
     """Which predictions are not of the staged examples and their labels; empty if all are."""
-    columns = _columns(folder / PREDICTIONS)
+    columns = read_columns(folder / PREDICTIONS)
     for name in dict.fromkeys(columns["evaluation_set"]):
         if name not in (HELD_OUT, *spec.tasks):
             return f"{folder}: {name}: predictions of a set that is none of the cell's"
@@ -56,7 +56,8 @@ def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
     return ""
 
 
-def _columns(path: Path) -> dict[str, np.ndarray]:
+def read_columns(path: Path) -> dict[str, np.ndarray]:
+    """A file of predictions, by column."""
     import pyarrow.parquet as pq
 
     # Not pandas, which takes several times as long for a small file.
