@@ -41,6 +41,25 @@ def finished(suite):  # noqa: F811
     return suite
 
 
+def trained(tmp_path, seeds):
+    """The same suite with several seeds, all of which have run."""
+    grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": seeds}]
+    several = changed(tmp_path, grid=grid)
+    for cell in several.cells:
+        run_cell(several, cell)
+    return several
+
+
+@pytest.fixture
+def two(tmp_path, suite):  # noqa: F811
+    return trained(tmp_path, 2)
+
+
+@pytest.fixture
+def three(tmp_path, suite):  # noqa: F811
+    return trained(tmp_path, 3)
+
+
 def test_missing_then_fresh(suite):  # noqa: F811
     assert states(suite) == [("missing", "no record")]
     outcome(suite)
@@ -146,8 +165,8 @@ def test_a_record_that_lacks_an_evaluation_is_refuted(finished):
 
 
 def forge(suite, change):  # noqa: F811
-    """Change a cell's predictions by a function of their table, and its record so that all of it agrees."""
-    (cell,) = suite.cells
+    """Change the first cell's predictions by a function of their table, and its record so that all of it agrees."""
+    cell = suite.cells[0]
     path, spec = record_path(suite, cell), suite.spec(cell)
     frame = change(pd.read_parquet(path.with_name("predictions.parquet")))
     frame.to_parquet(path.with_name("predictions.parquet"), index=False)
@@ -164,11 +183,14 @@ def forge(suite, change):  # noqa: F811
     resealed(path, agree)
 
 
+def first_label_forged(frame):
+    return frame.assign(label=frame["label"].where(frame.index > 0, 1 - frame["label"]))
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda frame: frame.assign(label=frame["label"].where(frame.index > 0, 1 - frame["label"])),
-         "cola: its predictions have other gold labels"),
+        (first_label_forged, "cola: its predictions have other gold labels"),
         (lambda frame: frame[1:], "cola: its predictions are of other examples"),
         (lambda frame: pd.concat([frame[:1], frame]), "cola: its predictions are of other examples"),
         (lambda frame: frame.assign(prediction=1 - frame["prediction"]), "its answers are not those of its logits"),
@@ -179,6 +201,30 @@ def test_forged_predictions_are_not_of_the_data(finished, change, why):
     forge(finished, change)
     assert state_of(finished, scores=True) == "quarantined"
     assert why in statuses(finished)[0].why
+
+
+def test_records_of_other_code_have_the_staged_labels_too(finished, monkeypatch):
+    forge(finished, first_label_forged)
+    monkeypatch.setattr(cells, "code_digest", lambda paths: "another")
+    assert state_of(finished, scores=True) == "quarantined"
+    assert "cola: its predictions have other gold labels" in statuses(finished)[0].why
+
+
+def test_recorded_cells_have_the_staged_labels_if_the_data_are_staged(finished):
+    forge(finished, first_label_forged)
+    assert state_of(finished, scores=True, as_recorded=True) == "quarantined"
+
+
+@pytest.mark.parametrize("as_recorded", [True, False])
+def test_recorded_cells_have_the_labels_of_other_cells_if_no_data_are_staged(three, tmp_path, as_recorded):
+    (tmp_path / "store/datasets/nyu-mll/glue/cola/receipt.json").unlink()
+    honest = "fresh" if as_recorded else "stale"
+    assert {found.state for found in statuses(three, scores=True, as_recorded=as_recorded)} == {honest}
+    forge(three, first_label_forged)
+    for scores in (True, False):
+        found = statuses(three, scores=scores, as_recorded=as_recorded)
+        assert [each.state for each in found] == ["quarantined", honest, honest]
+    assert found[0].why == "cola: its predictions have other gold labels than those of other cells"
 
 
 @pytest.mark.parametrize(("key", "value"), [("majority_rate", 0.99), ("majority", {"accuracy": 0.99, "matthews": 0.0})])
@@ -206,15 +252,6 @@ def test_a_copy_of_another_seed_is_quarantined(tmp_path, suite):  # noqa: F811
     assert [found.state for found in statuses(two)] == ["fresh", "quarantined"]
     resealed(record_path(two, second), lambda record: record["spec"].update(seed=1))
     assert [found.state for found in statuses(two)] == ["quarantined", "quarantined"]
-
-
-@pytest.fixture
-def two(tmp_path, suite):  # noqa: F811
-    """A suite of two seeds that have run."""
-    both = changed(tmp_path, grid=[{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 2}])
-    for cell in both.cells:
-        run_cell(both, cell)
-    return both
 
 
 def copy_results(first, second):

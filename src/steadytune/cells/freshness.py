@@ -15,8 +15,9 @@ from typing import Any, Literal
 from steadytune.cells.checked import Checked
 from steadytune.cells.fingerprint import code_digest
 from steadytune.cells.gold import StagedGold
+from steadytune.cells.inputs import input_folders
 from steadytune.cells.record import BESIDE, damaged_file, read_record
-from steadytune.cells.together import copies
+from steadytune.cells.together import contradicted, copies
 from steadytune.cells.wanted import Cause, Wanted
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import (
@@ -81,9 +82,12 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
     """
     judges = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
     found = [judges.judge(cell) for cell in suite.cells]
+    whys = dict(copies(suite, {status.cell: status.record for status in found if status.record}))
+    if judges.by_each_other:
+        shown = [status.cell for status in found if status.shown]
+        whys |= dict(contradicted(suite, shown, judges.checked, read=judges.scores))
     judges.checked.save()
     judges.inputs.checked.save()
-    whys = dict(copies(suite, {status.cell: status.record for status in found if status.record}))
     return [CellStatus(s.cell, "quarantined", whys[s.cell]) if s.cell in whys else s for s in found]
 
 
@@ -135,10 +139,13 @@ class _Judge:
         self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
         self.checked = Checked(checked_path(suite), forget=deep)
         self.inputs = InputCheck(suite, load_lock(project_file(LOCK)), deep=deep)
-        self.wanted = Wanted(suite, cache(self._staged))
+        self.staged = cache(self._staged)
+        self.wanted = Wanted(suite, self.staged)
         self.gold = StagedGold(suite.file.store)
         self.judge = cache(self._judge)
         self.lean = Lean()
+        self.by_each_other = False
+        """Whether predictions could not be compared with staged data, and so only with those of other cells."""
 
     def _judge(self, cell: Cell) -> CellStatus:
         folder = cell_folder(self.suite, cell)
@@ -162,14 +169,23 @@ class _Judge:
                 return CellStatus(cell, "stale", why, "settings", record)
         if refuted := self._refuted(cell, path, folder, spec):
             return CellStatus(cell, "quarantined", refuted)
-        if self.as_recorded:
-            return CellStatus(cell, "fresh", record=record)
-        if found := (spec.start and self._started_otherwise(spec.start, record)) or self.wanted.outdated(spec, record):
-            cause, why = found
+        outdated = (spec.start and self._started_otherwise(spec.start, record)) or self.wanted.outdated(spec, record)
+        if not outdated or self._reads_what_is_staged(spec, record):
+            if foreign := self._foreign(cell, path, folder, spec):
+                return CellStatus(cell, "quarantined", foreign)
+        else:
+            self.by_each_other = True
+        if outdated and not self.as_recorded:
+            cause, why = outdated
             return CellStatus(cell, "stale", why, cause, record)
-        if foreign := self._foreign(cell, path, folder, spec):
-            return CellStatus(cell, "quarantined", foreign)
         return CellStatus(cell, "fresh", record=record)
+
+    def _reads_what_is_staged(self, spec: Spec, record: dict[str, Any]) -> bool:
+        """Whether the data that a record tells of are those that are staged, whatever code has read them."""
+        told = {item["key"]: item["digest"] for item in record["inputs"]}
+        folders = input_folders(spec, self.suite.file.store)
+        return all(self.staged(kind, key, folder) == told.get(key) for (kind, key), folder in folders.items()
+                   if kind == "datasets")  # fmt: skip
 
     def _started_otherwise(self, parent: Cell, record: dict[str, Any]) -> tuple[Cause, str] | None:
         """Whether a cell would start from other weights now than its record's parent, and why."""

@@ -1,10 +1,18 @@
-"""What the records of a suite tell of each other: seeds that are copies of one another."""
+"""What the cells of a suite tell of each other: seeds that are copies, and gold labels that others contradict."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+from steadytune.cells.checked import Checked
+from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.layout import PREDICTIONS, Of, predictions_path
 from steadytune.suite.cell import Cell
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Records = Mapping[Cell, dict[str, Any]]
 Whys = Iterator[tuple[Cell, str]]
@@ -26,11 +34,65 @@ def copies(of: Of, records: Records) -> Whys:
 
 def _are_telling(of: Of, cell: Cell) -> bool:
     """Whether a cell's logits differ between examples: those that are all NaN, or all 0, another seed may have too."""
-    # Slow imports, and hardly any suite has two cells with the same predictions.
+    # A slow import, and hardly any suite has two cells with the same predictions.
     import numpy as np
 
+    logits = [values[np.isfinite(values)] for name, values in _columns(of, cell).items() if name.startswith("logit_")]
+    return any(np.unique(values).size > 1 for values in logits)
+
+
+def contradicted(of: Of, cells: Iterable[Cell], checked: Checked, *, read: bool) -> Whys:
+    """Cells that give an example another gold label than as many other cells, or more, do.
+
+    So forged labels are found if the data are not there to compare.
+
+    Args:
+        of: whose cells they are.
+        cells: that may be believed otherwise.
+        checked: remembers digests of labels.
+        read: the predictions of cells whose digests it does not remember; else these are left out.
+    """
+    alike: defaultdict[tuple[str, str], defaultdict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    for cell in cells:
+        compute = (lambda cell=cell: json.dumps(_digests(of, cell))) if read else None
+        known = checked.find(f"{cell} labels", [predictions_path(of, cell)], compute)
+        for name, digest in json.loads(known or "{}").items():
+            # Of which task's training split.
+            alike[name, cell.task if name == HELD_OUT else ""][digest].append(cell)
+    for (name, _), groups in alike.items():
+        if len(groups) > 1:
+            yield from _outvoted(of, name, list(groups.values()))
+
+
+def _outvoted(of: Of, name: str, groups: list[list[Cell]]) -> Whys:
+    """Of groups of cells with the same labels on a set, those that do not have most cells' label of some example."""
+    told = [_labels(_columns(of, cells[0]))[name] for cells in groups]
+    votes: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for labels, cells in zip(told, groups, strict=True):
+        for row, label in labels:
+            votes[row][label] += len(cells)
+    for labels, cells in zip(told, groups, strict=True):
+        if any(2 * votes[row][label] <= votes[row].total() for row, label in labels):
+            why = f"{name}: its predictions have other gold labels than those of other cells"
+            yield from ((cell, why) for cell in cells)
+
+
+def _digests(of: Of, cell: Cell) -> dict[str, str]:
+    """Of each evaluation set's rows and labels."""
+    found = _labels(_columns(of, cell))
+    return {name: hashlib.sha256(repr(labels).encode()).hexdigest() for name, labels in found.items()}
+
+
+def _labels(columns: "dict[str, np.ndarray]") -> dict[str, list[tuple[int, str]]]:
+    """The row and the label, as text, of each example of each evaluation set; none of answers to questions."""
+    found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    sets, rows = (columns[name].tolist() for name in ("evaluation_set", "row"))
+    for name, row, label in zip(sets, rows, map(str, columns.get("label", [])), strict=False):
+        found[name].append((row, label))
+    return found
+
+
+def _columns(of: Of, cell: Cell) -> "dict[str, np.ndarray]":
     from steadytune.cells.recompute import read_columns
 
-    columns = read_columns(predictions_path(of, cell))
-    logits = [values[np.isfinite(values)] for name, values in columns.items() if name.startswith("logit_")]
-    return any(np.unique(values).size > 1 for values in logits)
+    return read_columns(predictions_path(of, cell))
