@@ -83,6 +83,17 @@ def test_what_lies_beside_the_same_predictions_is_compared_too(recorded):
     assert "training differs: trainable_parameters is" in compare(copy, folder, []).detail
 
 
+@pytest.mark.parametrize("count", ["flops", "inference_flops"])
+def test_counted_flops_are_those_of_the_record_if_the_same_torch_counts(recorded, count):
+    folder, copy = recorded
+    edit_record(copy, **{f"training__{count}": 1.0})
+    verdict = compare(copy, folder, [])
+    assert verdict.level == "different"
+    assert f"the same predictions, but training differs: {count} is" in verdict.detail
+    edit_record(copy, environment__torch="2.0")
+    assert compare(copy, folder, []).level == "identical"
+
+
 def test_labels_are_those_of_the_data(recorded):
     """The logits are the same, but a score of other labels is no score of the model."""
     folder, copy = recorded
@@ -91,8 +102,10 @@ def test_labels_are_those_of_the_data(recorded):
         frame.loc[0, "label"] = 1 - frame.loc[0, "label"]
 
     edit(copy, forge)
+    edit_record(copy, environment__device_name="Another processor")
     verdict = compare(copy, folder, [])
     assert (verdict.level, verdict.detail) == ("different", "the predictions are of other examples or labels")
+    assert verdict.causes == ("an edited file",)
 
 
 def test_a_record_that_its_predictions_refute_verifies_nothing(recorded, suite):  # noqa: F811

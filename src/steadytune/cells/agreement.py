@@ -49,6 +49,8 @@ TOLERANCE = 1e-3
 # Of training, the counts that identical predictions determine, whatever the memory and the versions of libraries.
 COUNTS = ("examples", "truncated", "subset_digest", "steps", "tokens", "real_tokens", "layers", "selected_layer",
           "trainable_parameters", "total_parameters", "initial_weights", "first_order")  # fmt: skip
+# What torch counts, and so another version of it may count otherwise.
+COUNTED_BY_TORCH = ("flops", "inference_flops")
 # Both tests' error rate: a run that agrees is called different this often.
 ALPHA = 0.05
 
@@ -102,7 +104,9 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
     # Whatever a model answers, the examples and their labels are those of the data.
     fixed = [name for name in ("evaluation_set", "row", "label") if name in second]
     if list(first.columns) != list(second.columns) or not first[fixed].equals(second[fixed]):
-        return verdict("different", "the predictions are of other examples or labels")
+        # No processor and no library changes a label.
+        likely = tuple(_causes(then, now, environment=False)) or ("an edited file",)
+        return Verdict(now.cell, "different", "the predictions are of other examples or labels", likely)
     logits = [name for name in first.columns if name.startswith("logit_")]
     gap, size = _gap(first[logits].to_numpy(), second[logits].to_numpy())
     if gap <= TOLERANCE * size:
@@ -123,7 +127,8 @@ def _other_content(then: Record, now: Record) -> str:
     """The first score, or count of training, in which two records differ; empty if there is none."""
     scores = [{f"{e.set} {e.kind}": vars(e) for e in record.evaluations} for record in (then, now)]
     trained = [vars(record.training) if record.training else {} for record in (then, now)]
-    counts = [{name: value for name, value in found.items() if name in COUNTS} for found in trained]
+    names = COUNTS + (COUNTED_BY_TORCH if then.environment.torch == now.environment.torch else ())
+    counts = [{name: value for name, value in found.items() if name in names} for found in trained]
     said = [f"the scores differ: {said}" for said in differences(*plain(scores[::-1]))]
     said += [f"training differs: {said}" for said in differences(*plain(counts[::-1]))]
     return said[0] if said else ""
@@ -193,15 +198,18 @@ def _spread(values: list[float | None], others: list[float]) -> tuple[Level, str
     return ("same spread" if inside else "different"), said
 
 
-def _causes(then: Record, now: Record) -> Iterator[str]:
-    """What differs between two runs, likeliest cause first: settings, inputs, machine and software, code."""
+def _causes(then: Record, now: Record, *, environment: bool = True) -> Iterator[str]:
+    """What differs between two runs, likeliest cause first: settings, inputs, machine and software, code.
+
+    environment: whether machine and software may be the cause.
+    """
     yield from differences(now.spec, then.spec)
     inputs = {item.key: item.digest for item in then.inputs}
     yield from (f"input {item.key}" for item in now.inputs if inputs.get(item.key) != item.digest)
     threads = [record.spec["protocol"]["threads"] for record in (then, now)]
     for name, found in _environment(vars(then.environment), vars(now.environment)):
         # Threads follow the protocol, which has been named.
-        if name != "threads" or threads[0] == threads[1]:
+        if environment and (name != "threads" or threads[0] == threads[1]):
             yield found
     commits = then.environment.git_commit, now.environment.git_commit
     if then.fingerprint != now.fingerprint and commits[0] != commits[1]:
