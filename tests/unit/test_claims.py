@@ -215,3 +215,34 @@ def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
                           env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
     assert not done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tasks": ["mini-rte", "mini-rte"]}, r"claims\.0\.tasks: .* each name once: 'mini-rte' stands twice"),
+        ({"encoders": ["mini", "mini"]}, r"claims\.0\.encoders: .* each name once: 'mini' stands twice"),
+        ({"margin": float("nan")}, r"claims\.0\.margin: nan: expected a finite number"),
+        ({"margin": float("inf")}, r"claims\.0\.margin: inf: expected a finite number"),
+        (
+            {"statistic": "cost", "measure": "seconds", "margin": float("inf")},
+            r"claims\.0\.margin: inf: expected a finite number",
+        ),
+        (
+            {"against": ["vanilla", "hype-n"]},
+            "claim 'hype-wins': against: 'hype-n' is its `method` too: expected another method",
+        ),
+        (
+            {"against": ["hype-n"], "baseline_encoders": ["mini"]},
+            "claim 'hype-wins': against: 'hype-n' is its `method` too",
+        ),
+    ],
+)
+def test_what_would_count_evidence_twice_or_says_nothing_is_refused(tmp_path, change, said):
+    with pytest.raises(SteadyTuneError, match=rf"papers\.yaml: {said}"):
+        load_claims(write(tmp_path, CLAIM | change))
+
+
+def test_a_method_is_compared_with_itself_on_another_encoder(tmp_path):
+    same = {"against": ["hype-n"], "encoders": ["a", "b"], "baseline_encoders": ["random", "random"]}
+    assert load_claims(write(tmp_path, CLAIM | same))

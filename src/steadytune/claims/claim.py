@@ -7,7 +7,7 @@ large an effect it means. A suite that names claims is checked with them.
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from steadytune.claims.published import Row, load_published, printed_difference
 from steadytune.schema import Checked
@@ -18,7 +18,18 @@ ALPHA = 0.05
 POINT = 1.0
 """The difference, in points, that is asked about if nobody claims another."""
 
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Paired = Annotated[tuple[str, ...], Field(min_length=1)]
+"""One for each of other names, of which several may have the same."""
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """A task that stands twice would count as evidence twice."""
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"each name once: '{twice}' stands twice")
+    return names
+
+
+Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
 Every = Literal["*"]
 
 
@@ -52,7 +63,7 @@ class Stated(Checked):
     encoders: Names
     tasks: Names | Every
     """Trained tasks; `*` is every one that the suite has for all sides."""
-    margin: float | None = None
+    margin: float | None = Field(None, allow_inf_nan=False)
     """The size that the claim is about, ours unless it comes from `published`; docs/claims.md says what of."""
     published: Printed | None = None
     """The printed numbers: where there is no `margin`, it is their difference."""
@@ -99,7 +110,7 @@ class Comparison(Stated):
     method: str
     against: Names
     """If there are several, the claim must hold against each; the least favourable one decides."""
-    baseline_encoders: Names | None = None
+    baseline_encoders: Paired | None = None
     """The encoders of the methods in `against`, where they are others: one for each of `encoders`."""
     seeds: int = Field(default=3, ge=2)
     """How many seeds the paper ran, and a suite should; the claim is judged on all that a suite has."""
@@ -169,7 +180,7 @@ class Gain(Comparison):
     at_least: bool = False
     """Whether the claim is a difference of at least `margin`, and not any difference above 0: the test is that one."""
     tasks: Names
-    reference: Names
+    reference: Paired
     """One for each of `tasks`, in that order."""
 
     @model_validator(mode="after")
@@ -194,7 +205,7 @@ class NotWorse(Comparison):
     statistic: Literal["not-worse"]
     direction: Literal["higher"] = "higher"
     test: Literal["t"] = "t"
-    margin: float | None = Field(None, gt=0)
+    margin: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class Equivalent(Comparison):
@@ -203,7 +214,7 @@ class Equivalent(Comparison):
     statistic: Literal["equivalent"]
     direction: Literal["none"] = "none"
     test: Literal["tost"] = "tost"
-    margin: float | None = Field(None, gt=0)
+    margin: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class Cost(Comparison):
@@ -213,7 +224,7 @@ class Cost(Comparison):
     direction: Literal["lower"] = "lower"
     test: Literal["t"] = "t"
     measure: Literal["seconds", "flops", "inference", "memory", "trainable"]
-    margin: float | None = Field(None, gt=0)
+    margin: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class LayerStability(Stated):

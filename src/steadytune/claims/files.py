@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from steadytune.claims.claim import Claim, Difference, Gain
+from steadytune.claims.claim import Claim, Comparison, Difference, Gain
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
@@ -114,6 +114,11 @@ def _check_names(claim: Claim, own: Tasks) -> None:
         if start := Start.of(method):
             parse(start.method)
             find_task(start.task, own)
+    if isinstance(claim, Comparison) and claim.method in claim.against:
+        pairs = zip(claim.encoders, claim.baseline_encoders or claim.encoders, strict=True)
+        if any(encoder == baseline for encoder, baseline in pairs):
+            expected = "expected another method, or other `baseline_encoders`"
+            raise SteadyTuneError(f"against: '{claim.method}' is its `method` too: {expected}")
     names = [] if claim.tasks == "*" else [*claim.tasks]
     if isinstance(claim, Gain):
         names += claim.reference
