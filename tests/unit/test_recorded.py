@@ -6,10 +6,12 @@ import sys
 
 import pandas as pd
 import pytest
-from test_run_cell import outcome, suite  # noqa: F401 (a fixture)
+import yaml
+from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import restore, write_recorded
+from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_json, write_text
 from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
@@ -75,6 +77,20 @@ def test_a_suite_is_recorded_and_restored(packed, suite, tmp_path):  # noqa: F81
     for path in second.iterdir():
         assert path.read_bytes() == (first / path.name).read_bytes()
     assert restore(packed, tmp_path / "none", lambda _: False) == []
+
+
+def test_restored_measurements_are_believed_as_recorded_until_they_are_edited(packed, suite):  # noqa: F811
+    suite.path.write_text(yaml.safe_dump(SUITE | {"variability": {"encoders": ["tiny"]}}))
+    other = load_suite(suite.path)
+    restore(packed, other.results)
+    (found,) = Products(other).status(["variability"])
+    assert (found.state, found.believed) == ("recorded", True)
+    assert found.why.endswith(
+        "cola.json: restored as it was recorded: it cannot be compared with what it was made from"
+    )
+    write_json(variability_path(other, "tiny", "cola"), {"nu": [2.0, 1.0]})
+    (found,) = Products(other).status(["variability"])
+    assert (found.state, found.believed) == ("damaged", False)
 
 
 def test_other_predictions_than_the_records_are_refused(packed, tmp_path):

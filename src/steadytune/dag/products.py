@@ -49,7 +49,8 @@ MEASURING_CODE = ("cells/keeping.py", "cells/material.py", "encoders", "evaluati
 GATHERING_CODE = ("claims", "evaluation", "layers", "looks.py", "rendering", "results", "suite/variants.py",
                   "tasks/entries.py", "text.py")  # fmt: skip
 
-State = Literal["fresh", "missing", "damaged", "stale", "other code"]
+State = Literal["fresh", "missing", "damaged", "stale", "other code", "recorded"]
+"""`recorded`: a measurement that was restored, with nothing to say what it was made from."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ProductStatus:
     @property
     def believed(self) -> bool:
         """Whether other products may be made from it."""
-        return self.state in ("fresh", "missing", "other code")
+        return self.state in ("fresh", "missing", "other code", "recorded")
 
 
 class Products:
@@ -228,6 +229,9 @@ class Products:
         if self.judged == AS_RECORDED and product.stage in MEASUREMENTS:
             return ProductStatus(product, "fresh")
         then, now = self._made_from(product.name), self.made_from(product)
+        if product.stage in MEASUREMENTS and not then:
+            why = f"{product.files[0]}: restored as it was recorded: it cannot be compared with what it was made from"
+            return ProductStatus(product, "recorded", why)
         changed = [name for name, value in now.items() if value is not None and then.get(name) != value]
         changed += [name for name in then if name not in now]
         if not changed:
