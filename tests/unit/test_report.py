@@ -18,6 +18,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.rendering import summary
 from steadytune.rendering.provenance import gaps
 from steadytune.rendering.report import NOTEBOOK, build_notebook, build_report
+from steadytune.results.description import Description
 from steadytune.results.loading import load_results
 
 SECTIONS = [
@@ -196,6 +197,7 @@ def test_every_cell_shows_its_status_and_record(html):
 def test_the_report_says_under_which_analysis_plans_the_cells_ran():
     class Told:
         plans = ("aa", "bb", "aa", None)
+        suite = Description(name="demo", analysis_plan="aa")
 
         def planned(self):
             return [(("mini", "vanilla", "mini-rte"), dict.fromkeys(range(4), "ok"))]
@@ -204,7 +206,11 @@ def test_the_report_says_under_which_analysis_plans_the_cells_ran():
             return {"status": "ok", "analysis_plan": self.plans[cell[-1]]}
 
     told = " ".join(gaps(Told()))
-    assert "aa (2 cells); bb (1 cell); 1 cell ran without one" in told
+    assert "aa (2 cells); bb (1 cell); 1 cell ran without one." in told
+    Told.suite = Description(name="demo", analysis_plan="cc")
+    assert "1 cell ran without one; the document is another text now." in " ".join(gaps(Told()))
+    Told.suite = Description(name="demo")
+    assert "the suite has no such document now." in " ".join(gaps(Told()))
     Told.plans = (None,) * 4
     assert "analysis plan" not in " ".join(gaps(Told()))
 

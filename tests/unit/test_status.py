@@ -83,6 +83,18 @@ def test_a_title_changes_nothing(finished, tmp_path):
     assert states(changed(tmp_path, title="Another")) == [("fresh", "")]
 
 
+def test_an_edited_analysis_plan_is_told_and_makes_nothing_stale(suite, tmp_path):  # noqa: F811
+    plan = tmp_path / "plan.md"
+    plan.write_text("Three seeds.")
+    planned = changed(tmp_path, analysis_plan="plan.md")
+    outcome(planned)
+    assert describe(planned) == "1 fresh"
+    plan.write_text("Four seeds.")
+    said = "1 cell ran without the present text of the analysis plan"
+    assert describe(changed(tmp_path, analysis_plan="plan.md")).splitlines() == ["1 fresh", said]
+    assert describe(changed(tmp_path)).splitlines() == ["1 fresh", said]
+
+
 def test_other_data_is_named(finished, tmp_path):
     folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
     (folder / "more.txt").write_text("x")

@@ -6,6 +6,7 @@ from steadytune.dag.products import Products
 from steadytune.store.own_changes import changes
 from steadytune.store.receipt import BUNDLE
 from steadytune.suite.suite import Suite
+from steadytune.text import counted
 
 
 def describe(suite: Suite, *, deep: bool = False) -> str:
@@ -31,6 +32,9 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
         lines.append(f"not made yet: {', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}")
     if bundled:
         lines.append(f"from a bundle, for which only its maker vouches: {', '.join(bundled)}")
+    plans = [status.record.get("analysis_plan") for status in found if status.record]
+    if other := sum(plan != suite.analysis_plan for plan in plans):
+        lines.append(f"{counted(other, 'cell')} ran without the present text of the analysis plan")
     causes = {status.cause for status in found}
     again = f"steadytune run {suite.name}"
     if counts.keys() & {"missing", "quarantined"} or causes & {"settings", "inputs"}:

@@ -56,7 +56,7 @@ class Group(NamedTuple):
 def gaps(results: Results) -> list[str]:
     """What the records give reason to doubt, in sentences."""
     records = [record for record in _records(results) if record]
-    return [*_unpinned(records), *_doubts(records), *_planned(records)]
+    return [*_unpinned(records), *_doubts(records), *_planned(records, results.suite.analysis_plan)]
 
 
 def unfinished(results: Results) -> list[CellRow]:
@@ -167,14 +167,16 @@ def _doubts(records: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _planned(records: list[dict[str, Any]]) -> list[str]:
-    """A sentence on the analysis plan that the cells ran under, if the suite has one."""
+def _planned(records: list[dict[str, Any]], now: str | None) -> list[str]:
+    """A sentence on the analysis plan that the cells ran under, if they had one, and whether it still is the text."""
     plans = Counter(record.get("analysis_plan") for record in records)
     texts = "; ".join(f"{text} ({counted(count, 'cell')})" for text, count in plans.most_common() if text)
     if not texts:
         return []
     without = f"; {counted(plans[None], 'cell')} ran without one" if plans[None] else ""
-    return [f"SHA-256 of the analysis plan when the cells ran: {texts}{without}."]
+    changed = "the document is another text" if now else "the suite has no such document"
+    changed = "" if now and now in plans else f"; {changed} now"
+    return [f"SHA-256 of the analysis plan when the cells ran: {texts}{without}{changed}."]
 
 
 def _rows(results: Results) -> list[tuple[Key, list[CellRow]]]:

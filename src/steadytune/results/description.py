@@ -45,6 +45,8 @@ class Description:
     """Tasks that are not in the task table, by name."""
     selection: str = "fixed"
     """How one variant of a grid is chosen: a key of `selection.RULES`."""
+    analysis_plan: str | None = None
+    """SHA-256 of the document as it is now."""
     tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     configfile: Path | None = None
@@ -76,6 +78,7 @@ def describe(suite: Suite) -> Description:
         ),
         own_tasks=suite.own_tasks,
         selection=file.selection,
+        analysis_plan=suite.analysis_plan,
         tables=tuple(file.tables),
         figures=tuple(file.figures),
         configfile=None if suite.path == DEFAULT_SUITE else suite.path,

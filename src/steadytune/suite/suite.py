@@ -127,9 +127,9 @@ class Suite:
 
     @cached_property
     def analysis_plan(self) -> str | None:
-        """The SHA-256 of the suite's analysis plan as it is now; None if it names none."""
-        name = self.file.analysis_plan
-        return sha256(self.path.parent / name) if name else None
+        """The SHA-256 of the suite's analysis plan as it is now; None if it names none, or none that is there."""
+        path = self.path.parent / (self.file.analysis_plan or "")
+        return sha256(path) if path.is_file() else None
 
     def spec(self, cell: Cell) -> Spec:
         """Everything of a cell after defaults.
