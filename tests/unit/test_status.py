@@ -13,10 +13,12 @@ import yaml
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells import fingerprint as cells
+from steadytune.cells import run
 from steadytune.cells.freshness import differences, statuses
 from steadytune.cells.run import run_cell
 from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
+from steadytune.evaluation.outputs import no_predictions, write_table
 from steadytune.evaluation.transfer import evaluate_transfer
 from steadytune.files import sha256
 from steadytune.layout import cell_folder, checked_path, record_path, running_path
@@ -24,6 +26,7 @@ from steadytune.locks import hold
 from steadytune.seals import write_sealed
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite.loading import load_suite
+from steadytune.training.loop import Diverged, fit
 
 
 def states(of):
@@ -213,6 +216,44 @@ def test_forged_predictions_are_not_of_the_data(finished, change, why):
     forge(finished, change)
     assert state_of(finished, scores=True) == "quarantined"
     assert why in statuses(finished)[0].why
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_finished_training_did_not_diverge(finished, training):
+    """A bad score is hidden with its predictions; the history still tells of every epoch."""
+    path = record_path(finished, finished.cells[0])
+    write_table(path.with_name("predictions.parquet"), no_predictions())
+
+    def hide(record):
+        record.update(status="diverged", reason="the training loss was not finite by step 9", evaluations=[])
+        record["files"]["predictions.parquet"] = sha256(path.with_name("predictions.parquet"))
+        record["training"] = record["training"] if training else None
+
+    resealed(path, hide)
+    assert state_of(finished, scores=True) == "quarantined"
+    assert "says diverged, but its training came to its end" in statuses(finished)[0].why
+
+
+def test_a_cell_that_diverges_in_training_is_fresh(suite, monkeypatch):  # noqa: F811
+    def diverge(*_, **__):
+        raise Diverged("the training loss was not finite by step 9")
+
+    monkeypatch.setattr(run, "fit", diverge)
+    assert outcome(suite).status == "diverged"
+    assert state_of(suite, scores=True) == "fresh"
+
+
+def test_a_cell_whose_outputs_are_not_finite_is_fresh(suite, tmp_path, monkeypatch):  # noqa: F811
+    def spoil(encoder, *arguments, **keywords):
+        fitted = fit(encoder, *arguments, **keywords)
+        encoder.model.classifier.bias.data[0] = np.nan
+        return fitted
+
+    monkeypatch.setattr(run, "fit", spoil)
+    # Else what was predicted inside `fit` is the final model's.
+    silent = changed(tmp_path, protocol=SUITE["protocol"] | {"evaluate_epochs": False})
+    assert outcome(silent).status == "diverged"
+    assert state_of(silent, scores=True) == "fresh"
 
 
 def test_records_of_other_code_have_the_staged_labels_too(finished, monkeypatch):

@@ -16,7 +16,7 @@ from steadytune.evaluation.formulas import METRICS, PROBABILITY_METRICS, TEXT_ME
 from steadytune.evaluation.metrics import majority_rate, majority_value
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.evaluation.transfer import TWO_WAY_METRIC, Alignment, align, read_two_ways
-from steadytune.layout import PREDICTIONS
+from steadytune.layout import HISTORY, PREDICTIONS
 from steadytune.suite.cell import Spec
 
 TOLERANCE = 1e-9
@@ -24,7 +24,7 @@ TOLERANCE = 1e-9
 
 
 def refuted(record: Record, folder: Path, spec: Spec) -> str:
-    """Which score of a record its predictions refute, and how; empty if they agree.
+    """Which score or status of a record the files beside it refute, and how; empty if they agree.
 
     spec: that of the record's cell, of the same tasks.
     """
@@ -34,12 +34,28 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
         return f"{folder}: the record lacks evaluation sets"
     try:
         columns = read_columns(path)
+        if record.status == "diverged" and _came_to_an_end(record, folder, columns, spec):
+            return f"{folder}: the record says diverged, but its training came to its end, with numbers"
         for evaluation in record.evaluations:
             if found := _difference(evaluation, columns, spec):
                 return f"{folder}: {evaluation.set}: {found}"
     except (KeyError, ValueError, IndexError, OSError, SteadyTuneError) as error:
         return f"{path}: its predictions cannot be scored ({error!s})".replace("\n", " ")
     return ""
+
+
+def _came_to_an_end(record: Record, folder: Path, columns: Mapping[str, np.ndarray], spec: Spec) -> bool:
+    """Whether a cell was trained to its end, and no output on its own set says that it diverged.
+
+    A cell diverges in training, which leaves no history and no counts, or by outputs that are not finite.
+    """
+    with (folder / HISTORY).open(encoding="utf-8") as handle:
+        epochs = sum(1 for _ in handle) - 1
+    own = columns["evaluation_set"] == spec.task
+    logits = [values[own] for name, values in columns.items() if name.startswith("logit_")]
+    # A question without a valid span has -inf.
+    broken = np.isnan if spec.tasks[spec.task].span else lambda values: ~np.isfinite(values)
+    return not any(broken(values).any() for values in logits) and (epochs > 0 or record.training is not None)
 
 
 def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
