@@ -82,6 +82,12 @@ def test_the_page_ends_in_the_command_that_trains_again(finished, tmp_path):
     assert len(lines) == 3
 
 
+def test_records_that_the_suite_no_longer_plans_are_counted(finished, tmp_path):
+    assert "does not plan" not in describe(finished)
+    grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": [7]}]
+    assert "1 record more of cells that the suite does not plan" in describe(changed(tmp_path, grid=grid))
+
+
 def test_a_title_changes_nothing(finished, tmp_path):
     assert states(changed(tmp_path, title="Another")) == [("fresh", "")]
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from steadytune.dag.products import Products
+from steadytune.layout import RECORD, cells_folder, record_path
 from steadytune.store.own_changes import changes
 from steadytune.store.receipt import BUNDLE
 from steadytune.suite.suite import Suite
@@ -25,6 +26,8 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     lines += [f"{'changed':<12}{said}" for said in changes(suite)]
     counts = Counter(status.state for status in found)
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if unplanned := _count_unplanned(suite):
+        lines.append(f"{counted(unplanned, 'record')} more of cells that the suite does not plan: no table has them")
     if old:
         lines.append(f"{len(old)} of {len(made)} files or groups of files that are made from cells are not fresh")
     absent = [status.product.name for status in made if status.state == "missing"]
@@ -46,3 +49,8 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     if "unstaged" in causes:
         lines.append(f"`steadytune stage {suite.name}` brings inputs that are not there to compare")
     return "\n".join(lines)
+
+
+def _count_unplanned(suite: Suite) -> int:
+    planned = {record_path(suite, cell) for cell in suite.cells}
+    return sum(path not in planned for path in cells_folder(suite).glob(f"*/*/*/seed-*/{RECORD}"))
