@@ -11,7 +11,7 @@ import pytest
 import yaml
 from test_suite import SUITE
 
-from steadytune.cells import recompute
+from steadytune.cells import freshness, recompute
 from steadytune.cells.record import BESIDE, Environment, Evaluation, Record, Training, read_record, write_record
 from steadytune.dag import repair, runner
 from steadytune.dag.products import making
@@ -59,6 +59,7 @@ def suite(tmp_path, monkeypatch):
 def _without_predictions(monkeypatch):
     """Records here have no predictions that could refute them: `test_status` has."""
     monkeypatch.setattr(recompute, "refuted", lambda *_: "")
+    monkeypatch.setattr(freshness, "contradicted", lambda *_, **__: ())
 
 
 def written(suite, cell, **changes):

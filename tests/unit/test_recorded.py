@@ -20,7 +20,7 @@ from steadytune.seals import SEAL, seal_of, write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
-CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 299, "start": 28}
+CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "start": 28}
 
 
 @pytest.mark.parametrize("name", CELLS)
