@@ -5,7 +5,8 @@
 A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`. The records are
 those of `published/recorded/`; what a suite planned and has no record of is missing in its tables, as in any suite that
 has not ended, and rows without any score are left out here. A figure is an image in `figures/SUITE/`: it is drawn anew,
-and `--check` asks only whether it is there, because last digits may differ between processors.
+and `--check` asks only whether it is there, because last digits may differ between processors. `figures/SUITE-primary/`
+has those of the first block of the suite's grid alone, if all its methods are too many for one panel.
 
 The table `changes` is made here: verdicts by the rule of docs/claims.md beside those by the first rule (p-values for a
 fixed number of seeds, and the power to see an effect), which docs/earlier-verdicts.json keeps. With `--check` nothing
@@ -22,6 +23,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 # A row of which nothing has run, and the note that lists every seed that has not.
 EMPTY = re.compile(r"\| (?!.*\d ±)(.*no score|.*average \| – \| – \| – )|- Missing: ")
@@ -30,6 +33,7 @@ TABLE = re.compile(
     r"(<!-- table (?P<suite>(?!of )\S+) (?P<name>\S+) -->\n)(?:(?!<!-- table).)*?(<!-- end of table -->)", re.DOTALL
 )
 
+PRIMARY = "-primary"
 FIGURE = re.compile(r"\]\(figures/(?P<suite>[^/)]+)/(?P<file>[^/)]+\.svg)\)")
 
 
@@ -49,10 +53,26 @@ def tables(suite: str, folder: Path) -> Path:
 
 def figures(suite: str, folder: Path) -> Path:
     """The folder of a recorded suite's figures, drawn there too."""
+    if suite.endswith(PRIMARY):
+        suite, folder = suite.removesuffix(PRIMARY), folder / suite
+        keep_first_block(suite, folder / "config")
     place = tables(suite, folder).parent / "figures"
     if not place.exists():
         steadytune(folder, "render", suite, "figures")
     return place
+
+
+def keep_first_block(suite: str, config: Path) -> None:
+    """A copy of `config/` in which a suite has only the cells of the first block of its grid."""
+    shutil.copytree(ROOT / "config", config, dirs_exist_ok=True)
+    (config.parent / "docs").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docs/study-plan.md", config.parent / "docs")
+    path = config / f"{suite}.yaml"
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    (first, *_), tasks = value["grid"], value["grid"][0]["tasks"]
+    value |= {"grid": [first], "transfer": {task: sets for task, sets in value["transfer"].items() if task in tasks}}
+    value["overrides"] = [override for override in value["overrides"] if override.get("task") in tasks]
+    path.write_text(yaml.safe_dump(value), encoding="utf-8")
 
 
 def steadytune(folder: Path, *command: str) -> None:
