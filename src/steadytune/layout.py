@@ -33,6 +33,7 @@ class Placed(Protocol):
 Of: TypeAlias = Placed | Path
 """A suite, or the folder of its results."""
 
+CELLS = "cells"
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
 HISTORY = "history.csv"
@@ -107,17 +108,18 @@ def recorded_folder(suite: Placed) -> Path:
 
 def cells_folder(of: Of) -> Path:
     """The cells' folders."""
-    return results_folder(of) / "cells"
+    return results_folder(of) / CELLS
 
 
 def cell_folder(of: Of, cell: object) -> Path:
     """The record of a cell and the files beside it."""
-    return cells_folder(of) / str(cell)
+    # In one step: thousands of cells are asked for.
+    return results_folder(of).joinpath(CELLS, str(cell))
 
 
 def record_path(of: Of, cell: object) -> Path:
     """A cell's `record.json`."""
-    return cell_folder(of, cell) / RECORD
+    return results_folder(of).joinpath(CELLS, str(cell), RECORD)
 
 
 def predictions_path(of: Of, cell: object) -> Path:

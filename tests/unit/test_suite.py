@@ -74,6 +74,14 @@ def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path
     assert all(suite.spec(cell).cell == cell for cell in suite.cells)
 
 
+def test_the_digest_of_a_cell_is_its_specs_whatever_it_shares_with_others(tmp_path):
+    started = grid(seeds=[0, 11], start={"task": "mini-mnli", "seed": 1})
+    suite = load(tmp_path, grid=[*grid(methods=["vanilla", "hype-n", "hype-n~lr=3e-05"], seeds=[0, 1, 11]), *started])
+    digests = {cell: suite.digest(cell) for cell in suite.cells}
+    assert digests == {cell: suite.spec(cell).digest() for cell in suite.cells}
+    assert len(set(digests.values())) == len(suite.cells) > 12
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -47,7 +47,7 @@ rule inside_before:
         f"{dag.folder}/logs/inside/{{encoder}}/before/{{task}}.log",
     conda:
         "../envs/train.yaml"
-    threads: dag.suite.base_protocol.threads
+    threads: dag.suite.protocols.base.threads
     resources:
         gpu=1,
         mem_mb=8000,

@@ -10,7 +10,7 @@ rule variability:
         f"{dag.folder}/logs/variability/{{encoder}}/{{task}}.log",
     conda:
         "../envs/train.yaml"
-    threads: dag.suite.base_protocol.threads
+    threads: dag.suite.protocols.base.threads
     resources:
         gpu=1,
         mem_mb=8000,

@@ -6,7 +6,6 @@ trains (comments and docstrings aside), so that a record is stale because of wha
 
 import ast
 import hashlib
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -16,7 +15,7 @@ from typing import Any
 from steadytune.cells.meaning import meaning
 from steadytune.files import sha256
 from steadytune.methods.registry import methods
-from steadytune.suite.cell import Spec, canonical_digest, canonical_text
+from steadytune.suite.cell import SEED, Spec, canonical_digest, digest_by_seed
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -62,11 +61,8 @@ def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
 def fingerprint_by_seed(spec: Spec, inputs: dict[str, str]) -> Callable[[int], str]:
     """`fingerprint` of the cells that differ from `spec` in their seed alone, by seed, for thousands of them."""
     content = _content(spec, inputs)
-    # A text that no name and no setting can have.
-    place = "\0the seed"
-    content["spec"]["seed"] = place
-    before, after = canonical_text(content).split(json.dumps(place))
-    return lambda seed: hashlib.sha256(f"{before}{seed}{after}".encode()).hexdigest()
+    content["spec"]["seed"] = SEED
+    return digest_by_seed(content)
 
 
 def _content(spec: Spec, inputs: dict[str, str]) -> dict[str, Any]:

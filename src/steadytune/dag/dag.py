@@ -136,9 +136,9 @@ class Dag(Targets):
 
     def cell_digest(self, wildcards: Any) -> str:
         """The digest of a cell's settings, and its parent's if it has one: changed settings train again."""
-        spec = _said(lambda: self.suite.spec(_cell(wildcards)))
-        parent = [self.suite.spec(spec.start).digest()] if spec.start else []
-        return canonical_digest([spec.digest(), *parent]) if parent else spec.digest()
+        cell = _cell(wildcards)
+        digest, start = _said(lambda: (self.suite.digest(cell), self.suite.spec(cell).start))
+        return canonical_digest([digest, self.suite.digest(start)]) if start else digest
 
     @staticmethod
     def cell_name(wildcards: Any) -> str:

@@ -36,7 +36,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     """
     if encoder_name not in suite.file.encoders:
         raise unknown("encoder", encoder_name, suite.file.encoders, str(suite.path))
-    entry, protocol, settings = suite.file.encoders[encoder_name], suite.base_protocol, suite.file.variability
+    entry, protocol, settings = suite.file.encoders[encoder_name], suite.protocols.base, suite.file.variability
     task = suite.task(task_name)
     device = pick_device()
     set_determinism(protocol.determinism, protocol.threads, device)

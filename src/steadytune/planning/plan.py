@@ -23,7 +23,7 @@ class Plan:
     @classmethod
     def make(cls, suite: Suite, device: str | None = None, cells_at_once: int | None = None) -> "Plan":
         """For this machine, or for `device` as `--device` spells it."""
-        of = stated_device(device, cells_at_once) if device else this_device(suite.base_protocol.threads)
+        of = stated_device(device, cells_at_once) if device else this_device(suite.protocols.base.threads)
         done = frozenset(cell for cell in suite.cells if record_path(suite, cell).exists())
         return cls(suite, Estimator(read_runs(), of, Sizes(suite.file.store, suite_lock(suite))), done)
 

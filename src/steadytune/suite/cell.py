@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from steadytune.tasks.task import Task
 Weights = Literal["pretrained", "random"]
 Status = Literal["ok", "degenerate", "diverged", "out_of_memory"]
 """How a cell ended."""
+SEED = "\0the seed"
+"""Stands for a seed in what `digest_by_seed` gets: a text that no name and no setting can have."""
 
 
 @dataclass(frozen=True, order=True)
@@ -93,6 +95,12 @@ class Spec:
 def canonical_digest(value: Any) -> str:
     """The SHA-256 of a JSON value, whatever the order of its keys; a dataclass is the object of its fields."""
     return hashlib.sha256(canonical_text(value).encode()).hexdigest()
+
+
+def digest_by_seed(value: Any) -> Callable[[int], str]:
+    """`canonical_digest` of a JSON value in which `SEED` stands once in the place of a seed, by seed, for thousands."""
+    before, after = canonical_text(value).split(json.dumps(SEED))
+    return lambda seed: hashlib.sha256(f"{before}{seed}{after}".encode()).hexdigest()
 
 
 def canonical_text(value: Any) -> str:

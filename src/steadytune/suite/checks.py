@@ -8,6 +8,7 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.methods import registry
 from steadytune.suite.file import Grid
 from steadytune.suite.protocol import Protocol
+from steadytune.suite.protocols import spelled_out
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import SHORT_NAMES, Axes, base, expand
@@ -49,10 +50,10 @@ def _check_plan(suite: Suite) -> None:
 
 def _check_protocol(suite: Suite) -> None:
     """The protocol's settings and grid, and what overrides make of it."""
-    settings = asdict(suite.base_protocol)
+    settings = asdict(suite.protocols.base)
     check_axes(suite.file.protocol.grid, f"{suite.path}: protocol.grid")
     for place, override in enumerate(suite.file.overrides):
-        suite.check_protocol(settings | override.protocol, f"{suite.path}: overrides.{place}.protocol")
+        suite.protocols.check(settings | override.protocol, f"{suite.path}: overrides.{place}.protocol")
 
 
 def _check_own_names(suite: Suite) -> None:
@@ -160,8 +161,8 @@ def _check_variant(suite: Suite, variant: str, where: str) -> tuple[registry.Par
     with said_at(where):
         parts, rest = registry.parse(variant, suite.settings)
     own = [name for part in parts for name in part.settings]
-    settings = suite.file.protocol.settings | suite.spelled_out(rest)
-    suite.check_protocol(settings, f"{where}: {variant}", (*SHORT_NAMES, *own))
+    settings = suite.file.protocol.settings | spelled_out(rest)
+    suite.protocols.check(settings, f"{where}: {variant}", (*SHORT_NAMES, *own))
     return parts
 
 

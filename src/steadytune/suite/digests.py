@@ -32,4 +32,4 @@ def inside_digest(suite: Suite) -> str:
 
 
 def _layer_protocol(suite: Suite) -> dict[str, Any]:
-    return {name: getattr(suite.base_protocol, name) for name in LAYER_PROTOCOL}
+    return {name: getattr(suite.protocols.base, name) for name in LAYER_PROTOCOL}

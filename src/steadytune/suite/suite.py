@@ -2,25 +2,23 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, cached_property
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, nearest, suggestion
+from steadytune.errors import SteadyTuneError, nearest
 from steadytune.files import sha256
 from steadytune.layout import RESULTS
 from steadytune.methods import registry
-from steadytune.methods.spelling import read
-from steadytune.schema import check_settings
-from steadytune.suite.cell import Cell, Spec
+from steadytune.suite.cell import SEED, Cell, Spec, digest_by_seed
 from steadytune.suite.file import Grid, SuiteFile
 from steadytune.suite.own import OwnLock, model_key, read_own_lock, to_task
-from steadytune.suite.protocol import Protocol
+from steadytune.suite.protocols import Protocols
 from steadytune.suite.start import Start
-from steadytune.suite.variants import MOST_CELLS, SHORT_NAMES, expand
+from steadytune.suite.variants import MOST_CELLS, expand
 from steadytune.tasks.table import Task, find_task, split_size
 
 STORE_VARIABLE = "STEADYTUNE_STORE"
@@ -36,6 +34,9 @@ class Suite:
         self.results = results or RESULTS / file.suite
         self._specs: dict[Cell, Spec] = {}
         self._of_any_seed: dict[tuple[str, str, str], Spec] = {}
+        self._digests: dict[tuple[str, str, str], Callable[[int], str]] = {}
+        self._parsed = cache(lambda method: registry.parse(method, self.settings))
+        self.protocols = Protocols(file, path)
         local = os.environ.get(STORE_VARIABLE)
         self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
 
@@ -141,6 +142,15 @@ class Suite:
             self._specs[cell] = self._resolve(cell)
         return self._specs[cell]
 
+    def digest(self, cell: Cell) -> str:
+        """`spec(cell).digest()`; what cells that differ in their seed alone share is written down once."""
+        spec, key = self.spec(cell), (cell.encoder, cell.method, cell.task)
+        if spec.start:
+            return spec.digest()
+        if key not in self._digests:
+            self._digests[key] = digest_by_seed(spec.to_dict() | {"seed": SEED})
+        return self._digests[key](cell.seed)
+
     def _resolve(self, cell: Cell) -> Spec:
         if cell not in self._members:
             raise SteadyTuneError(f"{self.path}: no cell '{cell}' in suite '{self.name}'{self._nearest_cell(cell)}")
@@ -151,7 +161,7 @@ class Suite:
         return replace(self._of_any_seed[key], seed=cell.seed, start=self.parent(cell))
 
     def _resolve_first(self, cell: Cell) -> Spec:
-        parts, rest = registry.parse(cell.method, self.settings)
+        parts, rest = self._parsed(cell.method)
         encoder, task = self.file.encoders[cell.encoder], self.task(cell.task)
         start, key = Start.of(cell.method), (cell.encoder, cell.method, cell.task)
         # A cell that is there only to be started from is scored on its own task alone.
@@ -168,7 +178,7 @@ class Suite:
             predict=self.file.predict.get(cell.task, ()),
             tasks={name: self.task(name) for name in (cell.task, *transfer)},
             seed=cell.seed,
-            protocol=self._protocol(cell, rest),
+            protocol=self.protocols.of(cell, rest),
         )
 
     def read_tasks(self) -> list[Task]:
@@ -207,11 +217,6 @@ class Suite:
         return list(dict.fromkeys((cell.encoder, cell.task) for cell in self.inside_cells))
 
     @cached_property
-    def base_protocol(self) -> Protocol:
-        """The protocol before overrides: what measurements that belong to no cell go by."""
-        return self.check_protocol(self.file.protocol.settings, f"{self.path}: protocol")
-
-    @cached_property
     def settings(self) -> dict[str, dict[str, Any]]:
         """Settings by method name."""
         return {name: entry.settings for name, entry in self.file.methods.items()}
@@ -234,36 +239,6 @@ class Suite:
     @cached_property
     def _planned(self) -> frozenset[tuple[str, str, str]]:
         return frozenset((cell.encoder, cell.method, cell.task) for cell in self.planned)
-
-    def _protocol(self, cell: Cell, variant: Mapping[str, str]) -> Protocol:
-        """The file's protocol, then the overrides that match, then what the variant's name says."""
-        settings = self.file.protocol.settings
-        for override in self.file.overrides:
-            if override.matches(cell):
-                settings |= override.protocol
-        return self.check_protocol(settings | self.spelled_out(variant), f"{self.path}: protocol")
-
-    @staticmethod
-    def spelled_out(variant: Mapping[str, str]) -> dict[str, Any]:
-        """Settings of the protocol in a variant's name, under their full names."""
-        kinds = {field.name: field.type for field in fields(Protocol)}
-        named = {SHORT_NAMES.get(key, key): value for key, value in variant.items()}
-        return {key: read(value, kinds.get(key)) for key, value in named.items()}
-
-    def check_protocol(self, settings: dict[str, Any], where: str, others: Iterable[str] = ()) -> Protocol:
-        """Settings of the protocol, checked.
-
-        Args:
-            settings: by name; a name that the protocol does not have is refused.
-            where: they stand; the message of what is wrong in them begins with it.
-            others: further names that may stand there, and so be meant by a wrong one.
-        """
-        known = [field.name for field in fields(Protocol)]
-        for key in settings:
-            if key not in known:
-                hint = suggestion(SHORT_NAMES.get(key, key), {*known, *others})
-                raise SteadyTuneError(f"{where}: unknown key '{key}'{hint}")
-        return check_settings(Protocol, settings, where)
 
     def _nearest_cell(self, cell: Cell) -> str:
         """The valid name nearest to the first part of a cell that the grid does not have."""

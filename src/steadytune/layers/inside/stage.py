@@ -168,7 +168,7 @@ def write_inside_before(suite: Suite, encoder_name: str, task_name: str) -> None
     pairs = suite.inside_pairs()
     if (encoder_name, task_name) not in pairs:
         raise unknown("pair", f"{encoder_name} {task_name}", map(" ".join, pairs), f"{suite.path}: inside")
-    protocol = suite.base_protocol
+    protocol = suite.protocols.base
     device = _start(protocol)
     encoder = _load_before(suite, encoder_name, task_name, 0, device)
     bench = Bench.load(suite, suite.model(encoder_name, task_name), task_name, protocol)

@@ -1,0 +1,77 @@
+"""The protocols of a suite's cells: the file's, then the overrides that match, then what a variant's name says."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from steadytune.errors import SteadyTuneError, suggestion
+from steadytune.methods.spelling import read
+from steadytune.schema import check_settings
+from steadytune.suite.cell import Cell
+from steadytune.suite.file import SuiteFile
+from steadytune.suite.protocol import Protocol
+from steadytune.suite.variants import SHORT_NAMES
+
+
+class Protocols:
+    """Of the suite whose file is at `path`. Cells with the same settings share one object."""
+
+    def __init__(self, file: SuiteFile, path: Path) -> None:
+        self._file, self._path = file, path
+        self._found: dict[tuple[Any, ...], Protocol] = {}
+
+    @cached_property
+    def base(self) -> Protocol:
+        """Before overrides: what measurements that belong to no cell go by.
+
+        Raises:
+            SteadyTuneError: a name or value that a protocol cannot have.
+        """
+        return self.check(self._file.protocol.settings, f"{self._path}: protocol")
+
+    def of(self, cell: Cell, variant: Mapping[str, str]) -> Protocol:
+        """Of a cell.
+
+        Args:
+            cell: whose names decide which overrides match.
+            variant: the values in its method's name that are not the method's, by key.
+
+        Raises:
+            SteadyTuneError: a name or value that a protocol cannot have.
+        """
+        matching = tuple(place for place, override in enumerate(self._file.overrides) if override.matches(cell))
+        key = (matching, *variant.items())
+        if key not in self._found:
+            settings = self._file.protocol.settings
+            for place in matching:
+                settings = settings | self._file.overrides[place].protocol
+            self._found[key] = self.check(settings | spelled_out(variant), f"{self._path}: protocol")
+        return self._found[key]
+
+    @staticmethod
+    def check(settings: Mapping[str, Any], where: str, others: Iterable[str] = ()) -> Protocol:
+        """Settings of the protocol, checked.
+
+        Args:
+            settings: by name; a name that the protocol does not have is refused.
+            where: they stand; the message of what is wrong in them begins with it.
+            others: further names that may stand there, and so be meant by a wrong one.
+
+        Raises:
+            SteadyTuneError: the first thing wrong.
+        """
+        known = [field.name for field in fields(Protocol)]
+        for key in settings:
+            if key not in known:
+                hint = suggestion(SHORT_NAMES.get(key, key), {*known, *others})
+                raise SteadyTuneError(f"{where}: unknown key '{key}'{hint}")
+        return check_settings(Protocol, settings, where)
+
+
+def spelled_out(variant: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of the protocol in a variant's name, under their full names."""
+    kinds = {field.name: field.type for field in fields(Protocol)}
+    named = {SHORT_NAMES.get(key, key): value for key, value in variant.items()}
+    return {key: read(value, kinds.get(key)) for key, value in named.items()}
