@@ -64,16 +64,21 @@ class Row:
 
     name: str
     value: float
-    target: float
+    target: float | None = None
     at_least: bool = False
     unit: str = ""
     note: str = ""
 
     def __str__(self) -> str:
+        return (
+            f"| {self.name} | {self.value:.2f}{self.unit}{f' ({self.note})' if self.note else ''} | {self._bound()} |"
+        )
+
+    def _bound(self) -> str:
+        if self.target is None:
+            return "–"
         met = self.value >= self.target if self.at_least else self.value <= self.target
-        bound = f"{'>=' if self.at_least else '<='} {self.target:g}{self.unit}"
-        note = f" ({self.note})" if self.note else ""
-        return f"| {self.name} | {self.value:.2f}{self.unit}{note} | {bound}, {'met' if met else '**missed**'} |"
+        return f"{'>=' if self.at_least else '<='} {self.target:g}{self.unit}, {'met' if met else '**missed**'}"
 
 
 HEAD = ("| benchmark | measured | target |", "|---|---|---|")

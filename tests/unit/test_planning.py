@@ -5,6 +5,8 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,7 +61,8 @@ def run_of(suite, cell, **changes):
     values = {
         "model": suite.spec(cell).model, "method": cell.method, "task": cell.task,
         "protocol": suite.spec(cell).to_dict()["protocol"], "device": "a processor", "seconds": 40.0, "aside": 7.0,
-        "train": 20.0, "flops": 2e9, "tokens": 1000, "steps": 20, "bytes": 600, "rows": 30,
+        "train": 20.0, "flops": 2e9, "tokens": 1000, "steps": 20, "rows": 30,
+        "folder": Path("results"),
     }  # fmt: skip
     return Run(**(values | changes))
 
@@ -132,7 +135,7 @@ def test_records_are_read_and_damaged_ones_passed_over(suite, tmp_path):
     spec = suite.spec(ONE).to_dict()
     record = {"spec": spec, "timing": {"total": 9.0, "train": 4.0, "evaluate": 3.0}, "evaluations": [{"n": 30}]}
     record |= {"environment": {"device_name": "d"}, "training": {"flops": 8.0, "tokens": 4, "steps": 2}}
-    for seed, text in enumerate((json.dumps(record), json.dumps(record | {"training": None}), "{")):
+    for seed, text in enumerate((json.dumps(record), json.dumps(record | {"training": None}), "{", "[]", '"\xff"')):
         folder = tmp_path / f"results/demo/cells/one/vanilla/rte/seed-{seed}"
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(text)
@@ -140,6 +143,19 @@ def test_records_are_read_and_damaged_ones_passed_over(suite, tmp_path):
     (found,) = read_runs()
     assert (found.seconds, found.aside, found.rows) == (9.0, 2.0, 30)
     assert found.bytes == len(json.dumps(record))
+
+
+def test_what_a_cell_leaves_is_the_median_of_what_such_cells_left(suite, tmp_path):
+    runs = []
+    for seed, size in enumerate((100, 300, 900)):
+        folder = tmp_path / f"results/demo/cells/one/vanilla/rte/seed-{seed}"
+        folder.mkdir(parents=True)
+        (folder / "predictions.parquet").write_bytes(b"x" * size)
+        runs.append(run_of(suite, ONE, folder=folder))
+    assert Estimator(runs, HERE, Known()).bytes(suite.spec(ONE)) == 300
+    # Those of other tasks tell by the row: 30 of them left 600 bytes in the median.
+    others = [replace(run, task="cola", rows=15) for run in runs]
+    assert Estimator(others, HERE, Known()).bytes(suite.spec(ONE)) == 600
 
 
 def test_records_that_are_no_longer_fresh_are_counted(suite, tmp_path, capsys):

@@ -22,6 +22,8 @@ BASES: dict[Basis, str] = {
 }
 WORK = ("batch_size", "epochs", "steps", "max_length", "precision", "holdout", "evaluate_epochs", "threads")
 """What of a protocol decides how long a cell takes."""
+MOST_LOOKED_AT = 100
+"""The disk is asked for the sizes of so many runs, spread over all: they differ little."""
 BYTES_A_ROW = 40
 """Of predictions, before compression: the row, label and prediction as 8 bytes each, and up to four logits. An
 assumption where no record is at hand."""
@@ -56,12 +58,11 @@ class Estimator:
         return self._once(("bytes", spec.task, spec.transfer), lambda: self._bytes(spec))
 
     def _bytes(self, spec: Spec) -> float:
-        same = [run.bytes for run in self.runs if run.task == spec.task and run.rows]
-        if same:
-            return statistics.median(same)
-        rows = self._evaluation_rows(spec)
-        each = [run.bytes / run.rows for run in self.runs if run.rows] or [BYTES_A_ROW]
-        return rows * statistics.median(each)
+        scored = [run for run in self.runs if run.rows]
+        if same := [run for run in scored if run.task == spec.task]:
+            return statistics.median(run.bytes for run in _some(same))
+        each = [run.bytes / run.rows for run in _some(scored)] or [BYTES_A_ROW]
+        return self._evaluation_rows(spec) * statistics.median(each)
 
     def _once(self, key: Any, compute: Callable[[], Any]) -> Any:
         if key not in self._memory:
@@ -163,3 +164,7 @@ class Estimator:
         if shape is None:
             return math.nan
         return rows * protocol.max_length * shape.forward_flops(protocol.max_length)
+
+
+def _some(runs: list[Run]) -> list[Run]:
+    return runs[:: math.ceil(len(runs) / MOST_LOOKED_AT)] if runs else []
