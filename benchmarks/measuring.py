@@ -70,9 +70,8 @@ class Row:
     note: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"| {self.name} | {self.value:.2f}{self.unit}{f' ({self.note})' if self.note else ''} | {self._bound()} |"
-        )
+        note = f" ({self.note})" if self.note else ""
+        return f"| {self.name} | {self.value:.2f}{self.unit}{note} | {self._bound()} |"
 
     def _bound(self) -> str:
         if self.target is None:
