@@ -174,8 +174,9 @@ def measure(cells: int, folder: str = "") -> list[Row]:
         before = Path.cwd()
         if (project / "config/scale.yaml").exists():
             os.chdir(project)
-            shutil.rmtree("src")
-            shutil.copytree(ROOT / "src", "src")
+            for name in ("src", "workflow"):
+                shutil.rmtree(name)
+                shutil.copytree(ROOT / name, name)
         else:
             # In another process: a command's peak is never below the memory of the process that has started it.
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:

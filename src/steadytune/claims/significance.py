@@ -38,12 +38,14 @@ def sign_flips(differences: np.ndarray, *, exact: int = EXACT, draws: int = DRAW
         draws: of more, so many are drawn.
     """
     values = _weighted(differences)[0]
-    unequal = values[..., (values != 0).reshape(-1, values.shape[-1]).any(axis=0)]
+    differ = (values != 0).reshape(-1, values.shape[-1]).any(axis=0)
+    # Of many, equal pairs stay: they add nothing, and the same random subsets then serve every comparison of a suite.
+    values = values[..., differ] if differ.sum() <= exact else values
     near = 1e-9 * np.abs(values).sum(axis=-1, keepdims=True)
-    if unequal.size and (unequal > near).all():
+    if values.size and (values > near).all():
         # No subset lowers the statistic: their number is all that counts.
-        return np.full(values.shape[:-1], 1 / (1 + _count_subsets(unequal.shape[-1], exact, draws)))[()]
-    sums = _subset_sums(unequal, exact, draws)
+        return np.full(values.shape[:-1], 1 / (1 + _count_subsets(values.shape[-1], exact, draws)))[()]
+    sums = _subset_sums(values, exact, draws)
     # Flipping a subset lowers the statistic by twice the subset's sum.
     return (1 + (sums <= near).sum(axis=-1)) / (1 + sums.shape[-1])
 
@@ -230,9 +232,11 @@ def _random_subsets(pairs: int, draws: int) -> np.ndarray:
     for start in range(0, draws, CHUNK):
         count = min(CHUNK, draws - start)
         raw = random.random_raw(-(-count * pairs // 8)).astype("<u8").view(np.uint8)[: count * pairs]
-        packed.append(np.packbits((raw & 128).reshape(count, pairs), axis=1))
-    found = np.concatenate(packed)
-    return np.ascontiguousarray(found[found.any(axis=1)].T)
+        # Turned while it is in the processor's cache.
+        packed.append(np.ascontiguousarray(np.packbits((raw & 128).reshape(count, pairs), axis=1).T))
+    found = np.concatenate(packed, axis=1)
+    there = found.any(axis=0)
+    return found if there.all() else found[:, there]
 
 
 def _spreads_less(first: Deviations, second: Deviations) -> np.ndarray:
