@@ -1,26 +1,19 @@
-"""YAML and JSON files read into checked models, with one line for whatever is wrong in them."""
+"""Values of files checked against models, with one line for whatever is wrong in them."""
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from steadytune.errors import SteadyTuneError, nearest, short
-from steadytune.files import read_text
 
 T = TypeVar("T")
-MOST_VALUES = 200_000
-"""That a YAML file may hold: a lock of thousands of files."""
-MOST_BYTES = 20_000_000
 MOST_SHOWN = 20
 """Problems of a file that are said at once."""
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
-"""Characters that break a line of LaTeX, a spreadsheet, or a path."""
 SECRET = "secret"
 """A problem of this type shows no value, because the value may hold a password."""
 A_MAPPING = "a mapping of keys to values"
@@ -70,87 +63,6 @@ class Checked(BaseModel):
     """A frozen model that forbids unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error and not the last one's word, and so is a number beyond all."""
-
-    def construct_number(self, node: yaml.ScalarNode) -> int:
-        """A whole number that Python can write again: hex digits it reads without a limit."""
-        number = self.construct_yaml_int(node)
-        try:
-            str(number)
-        except ValueError:
-            said = f"a number of {number.bit_length():,} bits"
-            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from None
-        return number
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping of keys that differ."""
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key that is no word", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
-
-
-def read_yaml(path: Path) -> Any:
-    """The value of a YAML file.
-
-    Raises:
-        SteadyTuneError: no such file, not YAML (with line and column), nested too deeply, with control characters, or
-            with aliases that repeat each other ("billion laughs").
-    """
-    if path.suffix in {".yaml", ".yml"} and path.is_file() and path.stat().st_size > MOST_BYTES:
-        raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, no file that people write")
-    loader = _Loader("")
-    try:
-        loader = _Loader(read_text(path))
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check_nodes(node, {})
-        return loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SteadyTuneError(f"{path}: not valid YAML{place}: {error.problem}") from None
-    except RecursionError:
-        raise SteadyTuneError(f"{path}: not valid YAML: nested too deeply") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # A character that YAML does not have; a date or a number that does not exist.
-        raise SteadyTuneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    finally:
-        loader.dispose()
-
-
-def _check_nodes(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values a node stands for, its aliases written out; 0 in `sizes` marks one that is being counted."""
-    if id(node) in sizes:
-        if not sizes[id(node)]:
-            raise yaml.constructor.ConstructorError(None, None, "an alias of what it stands in", node.start_mark)
-        return sizes[id(node)]
-    sizes[id(node)] = 0
-    if isinstance(node, yaml.ScalarNode):
-        if CONTROL.search(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a control character", node.start_mark)
-        size = 1
-    else:
-        entries = [entry for pair in node.value for entry in (pair if isinstance(pair, tuple) else (pair,))]
-        size = 1 + sum(_check_nodes(entry, sizes) for entry in entries)
-    if size > MOST_VALUES:
-        raise yaml.constructor.ConstructorError(None, None, f"more than {MOST_VALUES} values", node.start_mark)
-    sizes[id(node)] = size
-    return size
 
 
 def check(kind: type[T], value: Any, path: Path) -> T:

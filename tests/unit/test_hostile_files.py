@@ -15,7 +15,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, read_json, write_text
 from steadytune.layout import checkpoint_path, handover_path, record_path, running_path, store_lock_path
 from steadytune.locks import hold
-from steadytune.schema import read_yaml
+from steadytune.safe_yaml import read_yaml
 from steadytune.store.pinning_own import pin_new
 from steadytune.suite.loading import load_suite
 from steadytune.suite.own import lock_path

@@ -11,7 +11,8 @@ from steadytune.claims.claim import Claim, Comparison, Difference, Gain
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
-from steadytune.schema import Checked, check_all, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import Checked, check_all
 from steadytune.suite.file import is_file_name
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite

@@ -12,7 +12,7 @@ from typing import Any
 
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import project_file
-from steadytune.schema import read_yaml
+from steadytune.safe_yaml import read_yaml
 
 PUBLISHED = Path("published")
 SELECTIONS = ("lr", "lr+sigma", "lr+own", "dev", "copied", "unstated", "")

@@ -20,7 +20,7 @@ from steadytune.layout import (
     record_path,
     variability_path,
 )
-from steadytune.schema import read_yaml
+from steadytune.safe_yaml import read_yaml
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import entry_digest, generated_corpus, suite_lock
 from steadytune.suite import digests

@@ -16,7 +16,8 @@ from steadytune.results.collect import collect
 from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
-from steadytune.schema import Checked, check, check_all, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import Checked, check, check_all
 from steadytune.suite.cell import Cell
 from steadytune.suite.file import SuiteFile, is_file_name
 from steadytune.suite.loading import find_suite, load_suite

@@ -15,7 +15,7 @@ from steadytune.exports.crate_files import CITATION, inputs_of, is_projects, pla
 from steadytune.exports.registry import required
 from steadytune.files import atomic_folder, atomic_path, read_json, sha256
 from steadytune.layout import RECORD, project_file
-from steadytune.schema import read_yaml
+from steadytune.safe_yaml import read_yaml
 from steadytune.suite.suite import Suite
 
 if TYPE_CHECKING:

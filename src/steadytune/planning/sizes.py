@@ -14,7 +14,7 @@ from typing import Any
 
 from steadytune.encoders.architectures import check_supported
 from steadytune.layout import dataset_folder, model_folder
-from steadytune.schema import read_yaml
+from steadytune.safe_yaml import read_yaml
 from steadytune.store.lock import Lock
 from steadytune.tasks.parts import PARTS, split_name
 from steadytune.tasks.reading import split_of

@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_json
-from steadytune.schema import Checked, check, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import Checked, check
 
 
 class TextFile(Checked):

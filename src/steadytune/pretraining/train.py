@@ -28,7 +28,8 @@ from steadytune.pretraining.sentences import SentenceExamples, read_sentences
 from steadytune.pretraining.settings import Settings
 from steadytune.pretraining.text import find_corpus, prepare
 from steadytune.pretraining.text_examples import RESTATED, TextExamples
-from steadytune.schema import check, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import check
 from steadytune.store.inventory import pretraining_inputs
 from steadytune.store.receipt import verify
 from steadytune.streams import derive

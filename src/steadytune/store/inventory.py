@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import Kind, staged_folder
-from steadytune.schema import read_yaml
+from steadytune.safe_yaml import read_yaml
 from steadytune.store.lock import Lock, generated_corpus, suite_lock
 from steadytune.store.receipt import RECEIPT, read_receipt, receipt_digest, verify
 from steadytune.store.staging import choose, describe, objection

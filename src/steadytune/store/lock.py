@@ -12,7 +12,8 @@ from pydantic import Field, PrivateAttr, model_validator
 from steadytune.errors import unknown
 from steadytune.layout import LOCK, Kind, project_file
 from steadytune.places import beside
-from steadytune.schema import Checked, Repo, check, matching, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import Checked, Repo, check, matching
 from steadytune.store.pins import (
     FilePin,
     GeneratedPin,

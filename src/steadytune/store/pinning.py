@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from steadytune.files import write_text
-from steadytune.schema import check, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import check
 from steadytune.store.lock import Lock, load_lock
 from steadytune.store.receipt import hash_rows
 from steadytune.store.sources import generate_files

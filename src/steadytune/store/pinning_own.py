@@ -10,7 +10,8 @@ from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import write_text
 from steadytune.layout import LOCK, Kind, project_file
 from steadytune.places import beside
-from steadytune.schema import check_all, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import check_all
 from steadytune.staged import ALLOWED_SUFFIXES, RECEIPT
 from steadytune.store.hub import Repository
 from steadytune.store.inventory import lock_problems

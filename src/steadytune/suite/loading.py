@@ -5,7 +5,8 @@ from pathlib import Path
 
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.layout import project_file
-from steadytune.schema import check_all, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import check_all
 from steadytune.suite.cell_checks import check_names
 from steadytune.suite.checks import check_settings
 from steadytune.suite.file import SuiteFile

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steadytune.errors import SteadyTuneError, nearest
-from steadytune.schema import Checked, Repo, Sha256, check, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import Checked, Repo, Sha256, check
 from steadytune.suite.own_labels import expected_labels, is_label, spell
 from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from steadytune.schema import Checked, check, read_yaml
+from steadytune.safe_yaml import read_yaml
+from steadytune.schema import Checked, check
 
 FILE = Path(__file__).parent / "layouts.yaml"
 
