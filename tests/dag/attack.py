@@ -27,7 +27,8 @@ from steadytune.cells.material import verified_inputs
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.dag import repair
 from steadytune.dag.checks import check_outputs
-from steadytune.dag.products import SOURCES, Products
+from steadytune.dag.product_list import SOURCES
+from steadytune.dag.products import Products
 from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import cell_folder

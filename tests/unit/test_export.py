@@ -14,8 +14,9 @@ import yaml
 from synthetic import Grid, mark_current
 
 from steadytune.cli import main
-from steadytune.dag import products
-from steadytune.dag.products import Products, gathering_code, making
+from steadytune.dag import origins
+from steadytune.dag.origins import gathering_code
+from steadytune.dag.products import Products, making
 from steadytune.errors import SteadyTuneError
 from steadytune.exports import registry
 from steadytune.exports.ro_crate import export
@@ -181,7 +182,7 @@ def test_a_list_of_cells_beside_the_page_is_of_the_report(suite, monkeypatch):
 
 
 def test_what_python_and_editors_leave_beside_the_code_is_no_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(products, "PACKAGE", tmp_path)
+    monkeypatch.setattr(origins, "PACKAGE", tmp_path)
     (tmp_path / "rendering/__pycache__").mkdir(parents=True)
     (tmp_path / "rendering/page.py").write_text("x = 1")
     before = gathering_code.__wrapped__()

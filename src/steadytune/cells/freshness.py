@@ -15,6 +15,7 @@ from typing import Any, Literal
 from steadytune.cells.checked import Checked
 from steadytune.cells.fingerprint import code_digest
 from steadytune.cells.gold import StagedGold
+from steadytune.cells.input_check import InputCheck
 from steadytune.cells.inputs import input_folders
 from steadytune.cells.record import BESIDE, damaged_file, read_record
 from steadytune.cells.together import contradicted, copies
@@ -29,13 +30,11 @@ from steadytune.layout import (
     checked_path,
     project_file,
     running_path,
-    staged_folder,
 )
 from steadytune.lean import Lean
 from steadytune.locks import is_held
-from steadytune.store.inventory import outdated
-from steadytune.store.lock import Lock, load_lock
-from steadytune.store.receipt import RECEIPT, read_receipt, receipt_digest, verify
+from steadytune.store.lock import load_lock
+from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite.cell import Cell, Spec
 from steadytune.suite.suite import Suite
 
@@ -95,41 +94,6 @@ def digest(found: list[CellStatus]) -> str:
     """What a table that is gathered from these cells is made of, as one SHA-256: their records and their states."""
     lines = [[str(s.cell), s.state, s.cause, s.record["seal"] if s.record else ""] for s in found]
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
-
-
-class InputCheck:
-    """Whether staged folders are whole, and what the lock pins."""
-
-    def __init__(self, suite: Suite, lock: Lock, *, deep: bool = False) -> None:
-        self.suite, self.lock = suite, lock
-        self.checked = Checked(checked_path(suite, "store"), forget=deep)
-
-    def __call__(self, kind: Kind, key: str) -> str:
-        """What is wrong with a folder; empty if nothing is."""
-        return self.damage(kind, key) or self.outdated(kind, key)
-
-    def damage(self, kind: Kind, key: str) -> str:
-        """Which file is not what the receipt says, or that there is no receipt."""
-        folder = staged_folder(self.suite.file.store, kind, key)
-        try:
-            names = read_receipt(folder).files
-            paths = [folder / RECEIPT, *(folder / name for name in names)]
-            return self.checked.find(f"{kind}/{key}", paths, lambda: _damage_of(folder)) or ""
-        except SteadyTuneError as error:
-            return str(error)
-
-    def outdated(self, kind: Kind, key: str) -> str:
-        """Why a whole folder is not what the lock, or the settings of its pretraining, ask for."""
-        folder = staged_folder(self.suite.file.store, kind, key)
-        return outdated(kind, key, folder, self.lock, self.suite)
-
-
-def _damage_of(folder: Path) -> str:
-    try:
-        verify(folder)
-    except SteadyTuneError as error:
-        return str(error)
-    return ""
 
 
 class _Judge:

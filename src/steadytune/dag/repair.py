@@ -13,7 +13,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from steadytune.cells.freshness import ASIDE, CellStatus, InputCheck, statuses
+from steadytune.cells.freshness import ASIDE, CellStatus, statuses
+from steadytune.cells.input_check import InputCheck
 from steadytune.cells.inputs import input_folders
 from steadytune.dag.products import Products, ProductStatus
 from steadytune.files import leftovers

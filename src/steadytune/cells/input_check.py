@@ -1,0 +1,46 @@
+"""Whether what a suite has staged is whole, and what the lock pins."""
+
+from pathlib import Path
+
+from steadytune.cells.checked import Checked
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import Kind, checked_path, staged_folder
+from steadytune.store.inventory import outdated
+from steadytune.store.lock import Lock
+from steadytune.store.receipt import RECEIPT, read_receipt, verify
+from steadytune.suite.suite import Suite
+
+
+class InputCheck:
+    """Whether staged folders are whole, and what the lock pins."""
+
+    def __init__(self, suite: Suite, lock: Lock, *, deep: bool = False) -> None:
+        self.suite, self.lock = suite, lock
+        self.checked = Checked(checked_path(suite, "store"), forget=deep)
+
+    def __call__(self, kind: Kind, key: str) -> str:
+        """What is wrong with a folder; empty if nothing is."""
+        return self.damage(kind, key) or self.outdated(kind, key)
+
+    def damage(self, kind: Kind, key: str) -> str:
+        """Which file is not what the receipt says, or that there is no receipt."""
+        folder = staged_folder(self.suite.file.store, kind, key)
+        try:
+            names = read_receipt(folder).files
+            paths = [folder / RECEIPT, *(folder / name for name in names)]
+            return self.checked.find(f"{kind}/{key}", paths, lambda: _damage_of(folder)) or ""
+        except SteadyTuneError as error:
+            return str(error)
+
+    def outdated(self, kind: Kind, key: str) -> str:
+        """Why a whole folder is not what the lock, or the settings of its pretraining, ask for."""
+        folder = staged_folder(self.suite.file.store, kind, key)
+        return outdated(kind, key, folder, self.lock, self.suite)
+
+
+def _damage_of(folder: Path) -> str:
+    try:
+        verify(folder)
+    except SteadyTuneError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,115 @@
+"""What each product of a suite would be made from now, as digests: settings, inputs, code, records, other products."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from steadytune.cells.fingerprint import PACKAGE, code_digest
+from steadytune.cells.freshness import CellStatus, digest
+from steadytune.dag.product_list import SOURCES, Product
+from steadytune.dag.targets import Targets
+from steadytune.errors import SteadyTuneError
+from steadytune.files import sha256
+from steadytune.layout import Kind, staged_folder
+from steadytune.manifests import read_manifest
+from steadytune.store.receipt import read_receipt, receipt_digest
+from steadytune.suite.cell import Cell, canonical_digest
+from steadytune.suite.digests import inside_digest, layer_digest, suite_digest
+from steadytune.suite.suite import Suite
+
+MEASURING_CODE = ("cells/keeping.py", "cells/material.py", "encoders", "evaluation", "layers", "methods/support",
+                  "streams.py", "tasks/data.py", "tasks/labels.py", "tasks/parts.py", "tasks/reading.py",
+                  "tasks/subsets.py")  # fmt: skip
+GATHERING_CODE = ("claims", "evaluation", "layers", "looks.py", "rendering", "results", "suite/variants.py",
+                  "tasks/entries.py", "text.py")  # fmt: skip
+
+
+class Origins:
+    """Of a suite's products.
+
+    Args:
+        suite: asks for them.
+        products: all of them, by name.
+        found: the statuses of the suite's cells.
+        judged: how these were found, as `metrics.parquet` tells it.
+    """
+
+    def __init__(self, suite: Suite, products: Mapping[str, Product], found: Sequence[CellStatus], judged: str) -> None:
+        self._suite, self._products, self._judged = suite, products, judged
+        self._cells = digest(list(found))
+        self._records = {status.cell: status.record for status in found}
+        self._receipt_digest = cache(self._read_receipt_digest)
+
+    def now(self, product: Product) -> dict[str, str | None]:
+        """Digests of what a product would be made from now, by name; None for what is not there to be compared."""
+        match product.stage:
+            case "variability":
+                encoder, task = Path(product.name).parts[1:]
+                found = {"settings": layer_digest(self._suite, encoder, task)}
+                return found | self._inputs(encoder, task) | {"code": code_digest(MEASURING_CODE)}
+            case "inside":
+                return self._inside_from(product)
+        wanted = SOURCES.get(product.stage, ())
+        sources = [source for source in self._products.values() if source.files and source.stage in wanted]
+        found: dict[str, str | None] = {source.name: self._content(source) for source in sources}
+        if product.stage == "inside-table":
+            found["predictions"] = canonical_digest([self._outcome(cell) for cell in self._suite.inside_cells])
+        else:
+            found |= {"cells": self._cells, "judged": self._judged}
+        if product.stage == "claims":
+            found |= {path: sha256(Path(path)) for path in Targets(self._suite).claim_files}
+        return found | {"settings": suite_digest(self._suite), "code": gathering_code()}
+
+    def _inside_from(self, product: Product) -> dict[str, str | None]:
+        block = self._suite.file.inside
+        encoder, method, task, *seed = Path(product.name).parts[1:]
+        probes = block.probes if block else ()
+        found: dict[str, str | None] = {"settings": inside_digest(self._suite)}
+        if seed:
+            found["record"] = self._outcome(Cell.parse(f"{encoder}/{method}/{task}/{seed[0]}"))
+        return found | self._inputs(encoder, task, *probes) | {"code": code_digest(MEASURING_CODE)}
+
+    def _outcome(self, cell: Cell) -> str | None:
+        """What a cell came to, whenever it was trained; None if its record is not there to be compared."""
+        record = self._records.get(cell)
+        return canonical_digest([record["fingerprint"], record["status"], record["files"]]) if record else None
+
+    def _inputs(self, encoder: str, *tasks: str) -> dict[str, str | None]:
+        keys: list[tuple[Kind, str]] = [("models", self._suite.model(encoder, tasks[0]))]
+        keys.extend(("datasets", key) for key in sorted({self._suite.task(name).dataset_key for name in tasks}))
+        return {f"{kind}/{key}": self._receipt_digest(kind, key) for kind, key in keys}
+
+    def _read_receipt_digest(self, kind: Kind, key: str) -> str | None:
+        try:
+            return receipt_digest(read_receipt(staged_folder(self._suite.file.store, kind, key)))
+        except SteadyTuneError:
+            return None
+
+    def _content(self, product: Product) -> str:
+        """A digest of a product's files, as its manifest has them."""
+        try:
+            return canonical_digest(read_manifest(self._suite, product.name)[0])
+        except SteadyTuneError:
+            return "none"
+
+
+def made_from(suite: Suite, name: str) -> dict[str, str]:
+    """The digests of what a product was made from, as its manifest has them; empty if nothing tells."""
+    try:
+        return read_manifest(suite, name)[1]
+    except SteadyTuneError:
+        return {}
+
+
+@cache
+def gathering_code() -> str:
+    """The SHA-256 of every file of the code that gathers, judges and renders."""
+    found = hashlib.sha256()
+    places = [PACKAGE / place for place in GATHERING_CODE]
+    paths = (path.relative_to(PACKAGE) for place in places for path in (place, *place.rglob("*")))
+    # What Python and editors leave beside the code comes and goes, also as half a `.pyc` under another suffix.
+    for path in sorted(path for path in paths if not any(part.startswith((".", "__pycache__")) for part in path.parts)):
+        if (PACKAGE / path).is_file():
+            found.update(path.as_posix().encode() + b"\0" + (PACKAGE / path).read_bytes())
+    return found.hexdigest()
