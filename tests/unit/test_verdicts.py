@@ -18,6 +18,7 @@ from worlds import TASKS, claim, noise, shifted, values
 from steadytune import cli
 from steadytune.claims.judged import VERDICTS, Finding, Verdicts, load_verdicts, write_verdicts
 from steadytune.claims.verdicts import decide, judge
+from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
 from steadytune.files import plain
 from steadytune.layout import claims_path, looks_path, predictions_path, results_folder
@@ -141,6 +142,8 @@ CHANGES = {
     "fewer seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3]),
     "other seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3, 5]),
     "more seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3, 4, 5]),
+    "another strength": lambda suite, claims: suite.update(methods={"hype-n": {"sigma": 0.02}}),
+    "another learning rate": lambda suite, claims: suite.update(protocol={"learning_rate": 3e-5}),
     "another margin": lambda suite, claims: claims[0].update(margin=0.5),
     "a task less": lambda suite, claims: claims[0].update(tasks=list(TASKS[:3])),
     "the other direction": lambda suite, claims: claims[0].update(direction="lower"),
@@ -766,6 +769,11 @@ def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
     assert cli.main(["claims", "demo", "--write"]) == 0
     assert looks_path(suite).read_bytes() == kept
     assert claims_path(suite).exists()
+    # What is written goes by the looks that there were: another one since makes it again.
+    assert [status.state for status in Products(suite).status(["claims"])] == ["fresh"]
+    keep_looks(suite, {"wins": (replace(read_looks(suite)["wins"][0], plan="another"),)})
+    (status,) = Products(suite).status(["claims"])
+    assert (status.state, "looks" in status.why) == ("stale", True)
     capsys.readouterr()
     assert cli.main(["claims", "demo", "--missing", "win"]) == 2
     assert "unknown claim 'win' (did you mean 'wins'?)" in capsys.readouterr().err

@@ -142,8 +142,13 @@ class PairedRuns:
         keys += [(claim.encoders[0], method, task) for method in claim.methods for task in self._not_begun(claim)]
         cells = {key: self.planned.get(key, []) for key in sorted(set(keys))}
         seeds = set.intersection(*({cell.seed for cell in found} for found in cells.values()))
-        variants = [[*key, sorted({cell.method for cell in found})] for key, found in cells.items()]
+        variants = [[*key, self._settings(found)] for key, found in cells.items()]
         return canonical_digest([variants, sorted(seeds - set(claim.suggested_by))])
+
+    def _settings(self, cells: Iterable[Cell]) -> list[list[Any]]:
+        """By variant, what cells that differ in their seed alone are trained with."""
+        specs = {cell.method: self.suite.spec(cell) for cell in cells}
+        return [[name, canonical_digest([spec.parts, spec.protocol])] for name, spec in sorted(specs.items())]
 
     def over_examples(self, claim: Claim, evidence: Evidence, examples: Examples) -> dict[str, float]:
         """By baseline: the standard error over examples of a mean difference of scores, where predictions tell it."""

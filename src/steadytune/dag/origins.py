@@ -11,7 +11,7 @@ from steadytune.dag.product_list import SOURCES, Product
 from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
-from steadytune.layout import Kind, staged_folder
+from steadytune.layout import Kind, looks_path, staged_folder
 from steadytune.manifests import read_manifest
 from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite.cell import Cell, canonical_digest
@@ -58,7 +58,7 @@ class Origins:
         else:
             found |= {"cells": self._cells, "judged": self._judged}
         if product.stage == "claims":
-            found |= {path: sha256(Path(path)) for path in Targets(self._suite).claim_files}
+            found |= {path: sha256(Path(path)) for path in Targets(self._suite).claim_files} | looks_now(self._suite)
         return found | {"settings": suite_digest(self._suite), "code": gathering_code()}
 
     def _inside_from(self, product: Product) -> dict[str, str | None]:
@@ -92,6 +92,12 @@ class Origins:
             return canonical_digest(read_manifest(self._suite, product.name)[0])
         except SteadyTuneError:
             return "none"
+
+
+def looks_now(suite: Suite) -> dict[str, str]:
+    """The digest of the looks at a suite's questions so far, which verdicts go by: a look elsewhere may change them."""
+    path = looks_path(suite)
+    return {"looks": sha256(path) if path.is_file() else "none"}
 
 
 def made_from(suite: Suite, name: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from steadytune.cells.checked import Checked
 from steadytune.cells.freshness import statuses
-from steadytune.dag.origins import Origins, made_from
+from steadytune.dag.origins import Origins, looks_now, made_from
 from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import MEASUREMENTS, SOURCES, Product, Stages, products_of
 from steadytune.errors import SteadyTuneError
@@ -140,4 +140,7 @@ def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Prod
     now = products.origins.now(product)
     manifest_path(suite, name).unlink(missing_ok=True)
     yield
+    if product.stage == "claims":
+        # The job has added its own look.
+        now |= looks_now(suite)
     write_manifest(suite, name, product.files, {key: value for key, value in now.items() if value is not None})
