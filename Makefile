@@ -11,7 +11,6 @@ READY := $(VENV)/.ready
 # Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
 run: $(READY)
 	@$(BIN)/steadytune run $(SUITE) --cores $(CORES)
-	@echo "results/$(notdir $(basename $(SUITE)))/report.html"
 
 # The fast tests, in parallel on all cores: minutes.
 test: $(READY)

@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         # Staging reaches out; a run starts its jobs, staging among them; plans and pins read new own tasks of the hub.
         added.set_defaults(run=function, device=device, offline=name not in ("run", "stage", "plan", "pin"))
         if suite:
-            added.add_argument("suite", metavar="SUITE", help="a file under config/ or its name")
+            added.add_argument("suite", metavar="SUITE", help="a suite's file, or its name here or under config/")
         return added
 
     run = command("run", commands.run)

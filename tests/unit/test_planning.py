@@ -168,8 +168,8 @@ def test_records_that_are_no_longer_fresh_are_counted(suite, tmp_path, capsys):
         (folder / "record.json").write_text(text)
     assert main(["plan", "demo.yaml"]) == 0
     said = capsys.readouterr().out
-    assert "12 cells, 2 recorded, 10 to run" in said
-    assert "  of the recorded, 2 are stale or damaged: `steadytune status demo` says why" in said
+    assert "12 cells, 0 recorded, 12 to run" in said
+    assert "  of those to run, 2 have a stale or damaged record: `steadytune status demo` says why" in said
 
 
 @pytest.mark.parametrize("wrong", ["--budget=soon", "--budget=0h", "--budget=nan", "--cells-at-once=0"])

@@ -70,7 +70,7 @@ class Verdict:
     def __str__(self) -> str:
         if self.level == "identical":
             return f"{self.cell}: identical: {self.detail}"
-        causes = f"; likely cause: {self.causes[0]}" if self.causes else "; no setting and no environment differs"
+        causes = f"; likely cause: {self.causes[0]}" if self.causes else "; no setting, environment or code differs"
         more = f" (also {', '.join(self.causes[1:])})" if len(self.causes) > 1 else ""
         said = f"{self.level} ({MEANS[self.level]}; first difference: {DIFFERS[self.level]})"
         return f"{self.cell}: {said}: {self.detail}{causes}{more}"
@@ -211,9 +211,9 @@ def _causes(then: Record, now: Record, *, environment: bool = True) -> Iterator[
         # Threads follow the protocol, which has been named.
         if environment and (name != "threads" or threads[0] == threads[1]):
             yield found
-    commits = then.environment.git_commit, now.environment.git_commit
-    if then.fingerprint != now.fingerprint and commits[0] != commits[1]:
-        yield f"the code (commit {str(commits[0])[:10]}, now {str(commits[1])[:10]})"
+    if then.fingerprint != now.fingerprint and then.spec == now.spec:
+        commits = [str(record.environment.git_commit)[:10] for record in (then, now)]
+        yield "the code" + (f" (commit {commits[0]}, now {commits[1]})" if commits[0] != commits[1] else "")
 
 
 def _environment(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ them), same code, and files that are whole. Files are judged by content, never b
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -130,7 +131,7 @@ class _Judge:
         for why in differences(self.wanted.settings(spec), record["spec"]):
             # The code of a recorded suite did not have settings that are new since; no prediction depends on the other.
             if not (self.as_recorded and (why.endswith(NEW) or why.startswith("protocol.evaluate_epochs "))):
-                return CellStatus(cell, "stale", why, "settings", record)
+                return CellStatus(cell, "stale", _named(why, spec), "settings", record)
         if refuted := self._refuted(cell, path, folder, spec):
             return CellStatus(cell, "quarantined", refuted)
         outdated = (spec.start and self._started_otherwise(spec.start, record)) or self.wanted.outdated(spec, record)
@@ -202,6 +203,11 @@ class _Judge:
         if reason := self.inputs.outdated(kind, key):
             return "inputs", f"input {key} is outdated: {reason}"
         return receipt_digest(read_receipt(folder))
+
+
+def _named(why: str, spec: Spec) -> str:
+    """A difference of settings, by the method that has the setting and not by its place."""
+    return re.sub(r"^parts\.(\d+)\.settings\.", lambda found: f"{spec.parts[int(found[1])].name}.", why)
 
 
 def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:

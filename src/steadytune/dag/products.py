@@ -91,7 +91,9 @@ class Products:
         lost = any(not status.shown for status in cells) or any(status.state != "other code" for status in products)
         if lines and (lost or not stale):
             more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
-            helps = f"`steadytune run {self.suite.name}{'' if lost else ' --stale'}` makes it again"
+            # Cells of other code are trained again on request alone.
+            asked = not lost or any(status.cause == "code" for status in cells)
+            helps = f"`steadytune run {self.suite.name}{' --stale' if asked else ''}` makes it again"
             helps += "" if lost else ", and `--stale` here marks it"
             raise SteadyTuneError(f"{self.suite.name}: not fresh: {'; '.join(lines[:3])}{more}; {helps}")
         return [f"Not fresh: {line}." for line in lines]
@@ -115,7 +117,9 @@ class Products:
         if not changed:
             return ProductStatus(product, "fresh")
         state = "other code" if changed == ["code"] and product.stage in MEASUREMENTS else "stale"
-        named = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
+        named = (
+            ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "") if len(changed) > 2 else " and ".join(changed)
+        )
         return ProductStatus(product, state, f"{product.files[0]}: made from other {named} than now")
 
 

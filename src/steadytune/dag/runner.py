@@ -11,7 +11,7 @@ from pathlib import Path
 from steadytune.dag import repair
 from steadytune.dag.ownership import own_results
 from steadytune.dag.supervision import supervise
-from steadytune.layout import SOURCE, first_on_path, project_file, store_lock_path
+from steadytune.layout import SOURCE, first_on_path, project_file, report_path, store_lock_path
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
 
@@ -75,6 +75,8 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
             status, stopped = supervise([*command, *arguments], environment, lock)
     if stopped:
         log.info("stopped; `steadytune run %s` resumes", shlex.quote(str(suite.path)))
+    elif not status and not arguments and report_path(suite).is_file():
+        log.info("%s", report_path(suite))
     return status
 
 

@@ -17,6 +17,7 @@ from steadytune.layout import (
     inside_folder,
     inside_path,
     inside_table_path,
+    looks_path,
     macros_path,
     manifests_folder,
     metrics_path,
@@ -38,7 +39,7 @@ CITATION = Path("CITATION.cff")
 SETTINGS = (LOCK, Path("requirements.lock"), Path("environment.yml"))
 """What a run depends on besides the suite's own files, as far as the project has it: files of the project."""
 
-FILES = (metrics_path, inside_table_path, macros_path, all_tables_path)
+FILES = (metrics_path, inside_table_path, macros_path, all_tables_path, looks_path)
 FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder, manifests_folder)
 """Of a suite's results: logs, checkpoints and weights stay behind."""
 

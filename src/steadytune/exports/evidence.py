@@ -11,6 +11,7 @@ from steadytune.claims.comparisons import judge_all
 from steadytune.claims.files import suite_claims
 from steadytune.claims.judged import Judged, write_verdicts
 from steadytune.errors import SteadyTuneError
+from steadytune.layout import project_folder
 from steadytune.looks import read_looks
 from steadytune.results.collect import collect
 from steadytune.results.description import describe
@@ -24,12 +25,13 @@ from steadytune.suite.loading import find_suite, load_suite
 
 ABOUT, SUITE = "about.yaml", "suite.yaml"
 OURS = "SteadyTune"
+NOT_STATED = "not stated"
 
 
 class About(Checked):
     """Who ran the cells of a recorded suite."""
 
-    by: str = Field(default=OURS, max_length=80)
+    by: str = Field(default=NOT_STATED, max_length=80)
     note: str = Field(default="", max_length=500)
 
 
@@ -103,7 +105,8 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
     claims = {claim.id: claim for claim in suite_claims(suite)}
     verdicts = judge_all(suite, results, read_looks(suite))
     write_verdicts(suite.results, verdicts)
-    who = check(About, read_yaml(about), about) if about.is_file() else About()
+    ours = folder.resolve().is_relative_to(project_folder().resolve())
+    who = check(About, read_yaml(about), about) if about.is_file() else About(by=OURS if ours else NOT_STATED)
     return Recorded(folder, who, results, verdicts.claims, claims)
 
 

@@ -20,6 +20,7 @@ from steadytune.layout import record_path
 from steadytune.results.loading import empty_results
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
+from steadytune.text import counted
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float
     seeds = sorted(set.intersection(*_seeds_of_sides(planned)))
     enough = fewest_seeds(claim, len(evidence.strata), len(seeds), alpha) if seeds else None
     if enough is None:
-        return Requirement(claim, planned, (), 0, f"{len(seeds)} seeds are too few for its test")
+        least = fewest_seeds(claim, len(evidence.strata), MOST_SEEDS, alpha) if seeds else None
+        more = f": it takes {least}" if least else ""
+        return Requirement(claim, planned, (), 0, f"{counted(len(seeds), 'seed')} are too few for its test{more}")
     powered = needed(claim, len(evidence.strata), alpha)
     if powered and powered > len(seeds):
         spelled = f"{powered}" if math.isfinite(powered) else f"over {MOST_SEEDS:,}"

@@ -5,7 +5,6 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-from steadytune.cells.freshness import CellStatus, statuses
 from steadytune.claims.claim import POINT, Difference, Gain
 from steadytune.files import write_text
 from steadytune.layout import record_path, results_folder
@@ -32,18 +31,18 @@ def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, 
         effect: the difference that matters, in points.
         sd: an assumed standard deviation of a pair's difference, in points.
     """
-    suite, found = plan.suite, statuses(plan.suite, scores=True)
+    suite = plan.suite
     lines = [
         f"{suite.name}: {suite.file.title}",
         "",
-        *_cells(plan, found),
+        *_cells(plan),
         "",
         *_cost(plan),
         "",
         *disk(plan),
         *downloads(plan),
     ]
-    questions = Questions(suite, effect, sd, found)
+    questions = Questions(suite, effect, sd, plan.found)
     lines += questions.lines()
     wanted = needs(suite, questions.needs)
     lines += _claims(plan, wanted)
@@ -53,7 +52,7 @@ def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, 
     return "\n".join(lines)
 
 
-def _cells(plan: Plan, found: Sequence[CellStatus]) -> list[str]:
+def _cells(plan: Plan) -> list[str]:
     """A line for each encoder x task: cells, those to run, their hours, and where these come from."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.suite.cells:
@@ -68,10 +67,15 @@ def _cells(plan: Plan, found: Sequence[CellStatus]) -> list[str]:
         lines.append(f"{names}  {said}{_needed(plan, missing)}")
     planned, left = len(plan.suite.cells), len(plan.missing)
     lines += ["", f"{counted(planned, 'cell')}, {planned - left} recorded, {left} to run"]
-    old = sum(status.state in ("stale", "quarantined") for status in found if status.cell in plan.done)
-    if old:
-        command = f"steadytune status {plan.suite.name}"
-        lines.append(f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale or damaged: `{command}` says why")
+    command = f"`steadytune status {plan.suite.name}` says why"
+    if again := sum(s.state in ("stale", "quarantined") and not s.shown for s in plan.found):
+        lines.append(
+            f"  of those to run, {again} {'has' if again == 1 else 'have'} a stale or damaged record: {command}"
+        )
+    if old := sum(s.state == "stale" and s.shown for s in plan.found):
+        lines.append(
+            f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale, and trained on request alone: {command}"
+        )
     return lines
 
 

@@ -1,8 +1,9 @@
 """What a suite still has to run, and what its cells take: what `steadytune plan` describes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from steadytune.layout import record_path
+from steadytune.cells.freshness import CellStatus, statuses
 from steadytune.planning.device import Device, stated_device, this_device
 from steadytune.planning.estimates import Estimate, Estimator
 from steadytune.planning.records import read_runs
@@ -18,14 +19,20 @@ class Plan:
 
     suite: Suite
     estimator: Estimator
-    done: frozenset[Cell]
+    found: list[CellStatus]
+    """Of every cell."""
 
     @classmethod
     def make(cls, suite: Suite, device: str | None = None, cells_at_once: int | None = None) -> "Plan":
         """For this machine, or for `device` as `--device` spells it."""
+        found = statuses(suite, scores=True)
         of = stated_device(device, cells_at_once) if device else this_device(suite.protocols.base.threads)
-        done = frozenset(cell for cell in suite.cells if record_path(suite, cell).exists())
-        return cls(suite, Estimator(read_runs(), of, Sizes(suite.file.store, suite_lock(suite))), done)
+        return cls(suite, Estimator(read_runs(), of, Sizes(suite.file.store, suite_lock(suite))), found)
+
+    @cached_property
+    def done(self) -> frozenset[Cell]:
+        """Cells that `steadytune run` leaves as they are: fresh, or trained by other code."""
+        return frozenset(status.cell for status in self.found if status.shown)
 
     @property
     def device(self) -> Device:
@@ -34,7 +41,7 @@ class Plan:
 
     @property
     def missing(self) -> list[Cell]:
-        """Cells without a record."""
+        """Cells that `steadytune run` trains."""
         return [cell for cell in self.suite.cells if cell not in self.done]
 
     def estimate(self, cell: Cell) -> Estimate:

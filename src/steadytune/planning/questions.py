@@ -128,9 +128,9 @@ def _in_deviations(suite: Suite) -> list[str]:
         for together in sorted({1, tasks}):
             effect = detectable_effect(np.ones(together), seeds, ALPHA)
             shown = seeds >= LEAST_SEEDS and smallest_p(seeds, together) <= ALPHA
-            least = f"differences from {effect:.2g} sd" if shown else "no difference"
+            least = f"differences from {effect:.2g} sd" if shown else "no difference can be shown"
             ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
-            spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "no difference in spread"
+            spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "none in spread"
             place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
             lines.append(f"  {place}: p at least {smallest_p(seeds, together):.2g}; {least}; {spread}")
     return [*lines, "  `--sd 2 --effect 1` answers in points; after a pilot, recorded deviations do"]

@@ -161,11 +161,11 @@ def start_notes(results: Results) -> list[str]:
 
 
 def scope(results: Results, what: str) -> str:
-    """What a table covers, as in `Encoder mini, 3 seeds a cell, <what>`; seeds are planned ones until all have run."""
+    """What a table covers, as in `Encoder mini, 3 seeds each, <what>`; seeds are planned ones until all have run."""
     encoders = f"Encoder {results.encoders[0]}, " if len(results.encoders) == 1 else ""
     counts = {len(statuses) for statuses in results.cells.values()}
     ended = all(ABSENT.isdisjoint(statuses.values()) for statuses in results.cells.values())
-    text = f"{encoders}{extent(counts)} {'' if ended else 'planned '}seed{'' if counts == {1} else 's'} a cell, {what}."
+    text = f"{encoders}{extent(counts)} {'' if ended else 'planned '}seed{'' if counts == {1} else 's'} each, {what}."
     return text[0].upper() + text[1:]
 
 

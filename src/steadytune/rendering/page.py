@@ -13,7 +13,7 @@ from steadytune.rendering.entries import SHARED
 from steadytune.rendering.figures import FIGURES, draw
 from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.sections import ALWAYS, MOST_CELLS, SECTIONS, Section, placed
-from steadytune.rendering.style import COLUMN, NOTHING, POINTS, to_svg
+from steadytune.rendering.style import COLUMN, NOTHING, PAGE, POINTS, to_svg
 from steadytune.rendering.table import Table
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import Listing
@@ -126,5 +126,6 @@ def figure_of(name: str, results: Results, drawn: Path | None = None) -> Plot | 
     if len(svg) > MOST_SVG and written and (pixels := written.with_suffix(".png")).is_file():
         kind, image = "png", pixels.read_bytes()
     source = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
-    wide = width is not None and float(width[1]) > COLUMN * POINTS
+    # A figure has the width of a column or of a page, and its edge may be a line wider.
+    wide = width is not None and float(width[1]) > (COLUMN + PAGE) / 2 * POINTS
     return Plot(name, name.replace("-", " ").capitalize(), FIGURES[name].caption, source, wide)
