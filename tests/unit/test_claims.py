@@ -200,7 +200,7 @@ def test_a_plan_says_what_the_seeds_can_show(root, tmp_path, monkeypatch):
     # Away from results that a run may have left in the project: their deviations would be used.
     monkeypatch.chdir(tmp_path)
     text = describe(Plan.make(load_suite(root / "config/mini.yaml")))
-    assert "3 seeds, 1 task: p at least 0.25; no difference; no difference in spread" in text
+    assert "3 seeds, 1 task: p at least 0.25; no difference can be shown; none in spread" in text
     # 18 pairs: 2 of 2^18 sign patterns.
     assert "3 seeds, 6 tasks together: p at least 7.6e-06; differences from 0.7" in text
 

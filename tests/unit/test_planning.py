@@ -316,7 +316,7 @@ def test_assumed_deviations_answer_before_anything_has_run(planned, capsys):
     assert "to see 1 point on average over these 5 tasks with 80 % power: 7 seeds\n" in said
     # A paired t test of one task: 33.4, as in tables of power.
     assert "to see 1 point on one task with 80 % power: 34 seeds\n" in said
-    assert "wins  0/30 to run: an effect of its size needs 7 seeds, 3 are planned" in said
+    assert "wins  30/30 to run: an effect of its size needs 7 seeds, 3 are planned" in said
 
 
 def test_no_plan_promises_what_sign_flips_cannot_show(planned, capsys):
@@ -325,7 +325,7 @@ def test_no_plan_promises_what_sign_flips_cannot_show(planned, capsys):
     said = capsys.readouterr().out
     # A t test of three pairs would see ten deviations; sign flips need 2^(1-n) <= 0.05.
     assert "to see 1 point on one task with 80 % power: 6 seeds\n" in said
-    assert "wins  0/6 to run: 3 seeds are too few for its test" in said
+    assert "wins  6/6 to run: 3 seeds are too few for its test: it takes 6" in said
 
 
 def test_equal_pairs_are_counted_where_they_silence_the_test(planned, capsys):

@@ -202,7 +202,7 @@ def test_the_first_thing_that_differs_is_named(recorded):
     edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-4))
     said = str(compare(folder, copy, []))
     assert "first difference: bytes): logits differ by at most 0.0001" in said
-    assert said.endswith("; no setting and no environment differs")
+    assert said.endswith("; no setting, environment or code differs")
 
 
 def test_a_damaged_record_verifies_nothing(recorded, suite):  # noqa: F811

@@ -117,9 +117,7 @@ class Products:
         if not changed:
             return ProductStatus(product, "fresh")
         state = "other code" if changed == ["code"] and product.stage in MEASUREMENTS else "stale"
-        named = (
-            ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "") if len(changed) > 2 else " and ".join(changed)
-        )
+        named = " and ".join(changed) if len(changed) < 3 else ", ".join(changed[:3]) + ", …" * (len(changed) > 3)
         return ProductStatus(product, state, f"{product.files[0]}: made from other {named} than now")
 
 

@@ -67,14 +67,13 @@ def _cells(plan: Plan) -> list[str]:
         lines.append(f"{names}  {said}{_needed(plan, missing)}")
     planned, left = len(plan.suite.cells), len(plan.missing)
     lines += ["", f"{counted(planned, 'cell')}, {planned - left} recorded, {left} to run"]
-    command = f"`steadytune status {plan.suite.name}` says why"
-    if again := sum(s.state in ("stale", "quarantined") and not s.shown for s in plan.found):
+    says = f"`steadytune status {plan.suite.name}` says why"
+    stale = [status.shown for status in plan.found if status.state in ("stale", "quarantined")]
+    if again := stale.count(False):
+        lines.append(f"  of those to run, {again} {'has' if again == 1 else 'have'} a stale or damaged record: {says}")
+    if old := stale.count(True):
         lines.append(
-            f"  of those to run, {again} {'has' if again == 1 else 'have'} a stale or damaged record: {command}"
-        )
-    if old := sum(s.state == "stale" and s.shown for s in plan.found):
-        lines.append(
-            f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale, and trained on request alone: {command}"
+            f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale, and trained on request alone: {says}"
         )
     return lines
 

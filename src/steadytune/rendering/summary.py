@@ -103,11 +103,11 @@ def _caution(results: Results) -> str:
     if not counts:
         return ""
     if counts == {1}:
-        return "One seed of each method and task says nothing about the spread over seeds: any difference here could be chance."
+        return "One seed of each method says nothing about the spread over seeds: any difference here could be chance."
     fewest = min(counts - {1})
     share = round(100 / math.sqrt(2 * (fewest - 1)))
     return (
-        f"These sentences describe {extent(counts)} seeds of each method and task, untested: a standard deviation over {fewest} "
+        f"These sentences describe {extent(counts)} seeds of each method, untested: a standard deviation over {fewest} "
         f"seeds is itself uncertain by about {share} %."
     )
 
