@@ -60,7 +60,7 @@ def write_recorded(suite: Suite, folder: Path) -> int:
         tables.append(_read(predictions_path(suite, cell)))
         added = (history_path(suite, cell).read_text(encoding="utf-8"), _digest(tables[-1]))
         line = read_json(path) | dict(zip(ADDED, added, strict=True))
-        lines.append(json.dumps(line | {SEAL: seal_of(line)}, sort_keys=True))
+        lines.append(json.dumps(line | {SEAL: seal_of(line)}, sort_keys=True, separators=(",", ":")))
     _write(_together(cells, tables), folder / PREDICTIONS)
     write_text(folder / CELLS, "".join(f"{line}\n" for line in lines))
     studies: dict[str, dict[str, Any]] = {}
