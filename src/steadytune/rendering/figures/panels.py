@@ -111,7 +111,10 @@ def curves(axes: Axes, frame: Any, x: str, y: str, *, hue: str, looks: Mapping[s
         sns.lineplot(frame, x=x, y=y, hue=hue, style=hue, ax=axes, **{**looks, **BAND})
     else:
         names = [name for name in looks["palette"] if name in set(frame[hue])]
-        step = 0.3 * np.diff(np.log(places) if log else places).min(initial=1) / max(len(names), 2)
+        at_places = np.log(places) if log else places
+        # Of two places only, a third of the way from one to the other would look like a place of its own.
+        room = min(0.3 * np.diff(at_places).min(initial=1), 0.12 * max(float(np.ptp(at_places)), 1))
+        step = room / max(len(names), 2)
         aside = frame[hue].map({name: step * (at - (len(names) - 1) / 2) for at, name in enumerate(names)})
         frame = frame.assign(**{x: frame[x] * np.exp(aside) if log else frame[x] + aside})
         sns.lineplot(frame, x=x, y=y, hue=hue, style=hue, ax=axes, **looks, **BARS)
