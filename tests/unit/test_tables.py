@@ -431,8 +431,8 @@ def test_the_caption_says_that_seeds_are_planned_until_all_have_run(tmp_path):
         grid = Grid(statuses={("mini", "vanilla", "mini-rte", 0): status})
         return make_table("main", load_results(grid.write(tmp_path / name), grid.suite)).caption
 
-    assert caption("open", "missing").startswith("Encoder mini, 3 planned seeds a cell, ")
-    assert caption("ended", "failed").startswith("Encoder mini, 3 seeds a cell, ")
+    assert caption("open", "missing").startswith("Encoder mini, 3 planned seeds each, ")
+    assert caption("ended", "failed").startswith("Encoder mini, 3 seeds each, ")
 
 
 def test_cost_says_how_many_seeds_are_behind_it(tmp_path):
