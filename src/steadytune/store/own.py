@@ -1,8 +1,6 @@
 """A suite's own tasks: the rows of its files, read once and checked as a whole."""
 
 import logging
-import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,10 @@ from steadytune.errors import SteadyTuneError, nearest, short
 from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import Place
+from steadytune.store.own_values import answer_problem, read_score
 from steadytune.store.receipt import hash_rows
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
-from steadytune.suite.own_labels import HALF_CHARACTER, expected_labels, find_classes, is_label, spell
+from steadytune.suite.own_labels import HALF_CHARACTER, expected_labels, find_classes, is_label, label_problem, spell
 from steadytune.tasks.duplicates import key_of
 
 logger = logging.getLogger(__name__)
@@ -21,7 +20,6 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 HOLDOUT_STREAM = "steadytune own holdout"
 SHOWN_PROBLEMS = 20
-COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 BOOLEANS = {"true": "yes", "false": "no"}
 """What a boolean says where the labels are yes and no: YAML reads these words as booleans, and pandas writes True."""
 
@@ -53,6 +51,8 @@ class OwnData:
             lines = [*lines[:SHOWN_PROBLEMS], *([f"… and {more} more problems"] if more > 0 else [])]
             total = sum(count for _, count in self.problems.values())
             raise SteadyTuneError(f"{where}: {total:,} problem{'s' * (total > 1)}\n  " + "\n  ".join(lines))
+        if not (entry.labels or labels):
+            self._check_shared_classes()
         if entry.holdout:
             self.rows = self._split_off(entry.holdout)
 
@@ -76,6 +76,18 @@ class OwnData:
         if expected := expected_labels(labels, (self.entry.metric, *self.entry.metrics)):
             raise SteadyTuneError(f"{self.where}: expected {expected}")
         return labels
+
+    def _check_shared_classes(self) -> None:
+        """Refuse an evaluation on classes of which training has none: mostly one set named in two ways."""
+        if not self.labels or EVALUATION not in self.rows:
+            return
+        there = {split: {row[self.entry.label] for row in rows} - {None} for split, rows in self.rows.items()}
+        if there[TRAIN].isdisjoint(there[EVALUATION]):
+            names = {split: ", ".join(self.labels[place] for place in sorted(found)) for split, found in there.items()}
+            raise SteadyTuneError(
+                f"{self.where}: {EVALUATION} has the classes {names[EVALUATION]} and {TRAIN} has none of them, but "
+                f"{names[TRAIN]}: spell them alike, or name the classes with `labels` if this is meant"
+            )
 
     def _rows(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
         if self.entry.span:
@@ -104,12 +116,12 @@ class OwnData:
 
     def _class(self, path: Path, row: int, value: Any) -> int | None:
         column = f"{path}: column '{self.entry.label}'"
-        if not is_label(value):
-            self._problem(f"{column}: {short(value)}, expected a word or a number", row)
-            return None
-        text = spell(value)
+        text = spell(value) if is_label(value) else None
         if text in self.labels:
             return self.labels.index(text)
+        if problem := label_problem(value, self.labels):
+            self._problem(f"{column}: {short(value)}, {problem}", row)
+            return None
         if text is None or text == "-1":
             return None
         folded = [label.casefold() for label in self.labels]
@@ -123,25 +135,11 @@ class OwnData:
         return None
 
     def _score(self, path: Path, row: int, value: Any) -> float | None:
-        if spell(value) is None:
-            return None
         try:
-            number = float(self._with_point(value))
-        except (TypeError, ValueError, OverflowError):
-            number = float("nan")
-            if isinstance(value, str) and self.entry.decimal == "." and COMMA_NUMBER.fullmatch(value.strip()):
-                self._problem(f"{path}: column '{self.entry.label}': a decimal comma: say `decimal: \",\"`", row)
-                return None
-        if not math.isfinite(number) or isinstance(value, bool):
-            self._problem(f"{path}: column '{self.entry.label}': {short(value)}, expected a finite number", row)
+            return read_score(value, self.entry.decimal)
+        except ValueError as error:
+            self._problem(f"{path}: column '{self.entry.label}': {error}", row)
             return None
-        return number
-
-    def _with_point(self, value: Any) -> Any:
-        """A number's text as Python reads it. A point beside decimal commas parts thousands, or is a mistake."""
-        if self.entry.decimal == "." or not isinstance(value, str):
-            return value
-        return "ambiguous" if "." in value else value.replace(",", ".")
 
     def _questions(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -149,8 +147,10 @@ class OwnData:
             for column in ("question", "context"):
                 row[column] = self._text(path, number, column, row[column])
             for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
-                if problem := _answer_problem(row["context"], text, start):
+                if problem := answer_problem(row["context"], text, start):
                     self._problem(f"{path}: {problem}", number)
+        if not self.problems and not any(row["answers"]["text"] for row in rows):
+            self._problem(f"{path}: no question has an answer", 0)
         return rows
 
     def _split_off(self, share: float) -> dict[str, list[Row]]:
@@ -197,14 +197,3 @@ def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[s
         # Both splits may be of one file.
         raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
     return columns
-
-
-def _answer_problem(context: str, text: Any, start: Any) -> str:
-    """What is wrong with an answer to a question about a text; empty if nothing is."""
-    if not isinstance(text, str):
-        return f"answers.text: {short(text)}, expected a text"
-    if type(start) is not int or start < 0:
-        return f"answers.answer_start: {short(start)}, expected a whole number from 0"
-    if context[start : start + len(text)] != text:
-        return f"the answer {short(text)} is not at character {start}"
-    return ""

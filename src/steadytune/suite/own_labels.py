@@ -1,11 +1,14 @@
 """Labels of a suite's own tasks: how a value is spelt as one, which may not stand together, those that data have."""
 
+import datetime
 import math
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from steadytune.errors import SteadyTuneError
+from steadytune.safe_yaml import CONTROL
 from steadytune.tasks.labels import canonical
 
 WHOLE = re.compile(r"-?\d{1,99}")
@@ -15,11 +18,35 @@ HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 MANY_CLASSES = 20
 """More classes than this, and than half of the rows, are taken for a mistake."""
 NO_LABEL = (bytes, dict, list, set, tuple)
+TIMES = (datetime.date, datetime.time, datetime.timedelta)
+"""Of these too many spellings are about; as text a date is a word as every other."""
+INFINITE = ("inf", "+inf", "-inf")
+NULLS = ("nan", "NaN", "NAN", "null", "NULL", "Null", "None", "NA", "N/A", "n/a", "<NA>", "#N/A")
+"""What programs write for no value. The words `none` and `na` are left to people, who have classes of these names."""
 
 
 def is_label(value: Any) -> bool:
     """Whether a value can be a label, or stand for none: a text, a number or a boolean, and no list or bytes."""
     return not isinstance(value, NO_LABEL) and not (isinstance(value, str) and HALF_CHARACTER.search(value))
+
+
+def label_problem(value: Any, labels: Sequence[str] = ()) -> str:
+    """What was expected in place of a value that can neither be a label nor stand for none; empty if nothing was.
+
+    Args:
+        value: as the file has it.
+        labels: that the task is known to have; in any case, they are labels whatever the word.
+    """
+    text = spell(value) if is_label(value) and not isinstance(value, TIMES) else value
+    if isinstance(text, str) and text.casefold() in {label.casefold() for label in labels}:
+        return ""
+    if not isinstance(text, str | None) or text in INFINITE or HALF_CHARACTER.search(text or ""):
+        return "expected a word or a number"
+    if CONTROL.search(text or ""):
+        return "expected a word without control characters"
+    if text in NULLS:
+        return "expected a class: write an empty field for no label, or name it in `labels`"
+    return ""
 
 
 def spell(value: Any) -> str | None:
@@ -40,14 +67,26 @@ def expected_labels(labels: Sequence[str], metrics: Sequence[str]) -> str:
 
     Labels that read alike are one label wherever a model's classes meet those of a set.
     """
-    by_name: dict[str, list[str]] = {}
-    for label in labels:
-        by_name.setdefault(canonical(label).casefold(), []).append(label)
-    if alike := [", ".join(found) for found in by_name.values() if len(found) > 1]:
-        return f"labels that do not read alike, found {' and '.join(alike)}"
-    if "f1" in metrics and len(labels) not in (0, 2):
+    if alike := _alike(labels, lambda label: canonical(label).casefold()):
+        return f"labels that do not read alike, found {' and '.join(map(', '.join, alike))}"
+    if "f1" in metrics and len(labels) > 2:
         return f"2 labels for the metric f1, found {len(labels)}: use macro_f1"
     return ""
+
+
+def _alike(labels: Sequence[str], key: Callable[[str], str]) -> list[list[str]]:
+    """The labels, two or more together, that a key makes the same."""
+    by_key: dict[str, list[str]] = {}
+    for label in labels:
+        by_key.setdefault(key(label), []).append(label)
+    return [found for found in by_key.values() if len(found) > 1]
+
+
+def _as_seen(label: str) -> str:
+    """A label as a reader sees it: composed, without invisible characters, runs of spaces and the sign of -0."""
+    shown = "".join(mark for mark in unicodedata.normalize("NFC", label) if unicodedata.category(mark) != "Cf")
+    shown = canonical(" ".join(shown.split())).casefold()
+    return "0" if label == "-0" else shown
 
 
 def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
@@ -60,9 +99,10 @@ def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
     Raises:
         SteadyTuneError: fewer than two, more than a label has, or some that read alike.
     """
-    labels = [name for name in (spell(value) for value in values if is_label(value)) if name is not None]
+    fit = [value for value in values if not label_problem(value)]
+    labels = [name for name in map(spell, fit) if name is not None]
     names = {name for name in labels if name != "-1"}
-    if len(names) < 2 and all(map(is_label, values)):
+    if len(names) < 2 and len(fit) == len(values):
         hint = ": -1 is no label unless `labels` names it" if "-1" in labels else ""
         raise SteadyTuneError(f"{where} has {len(names)} class{'es' * (len(names) != 1)}, expected 2 or more{hint}")
     if len(names) > max(MANY_CLASSES, len(labels) // 2):
@@ -77,4 +117,8 @@ def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
         raise SteadyTuneError(
             f"{where}: expected {expected}: rename one, or name the classes with `labels` if only case differs"
         )
+    if alike := _alike(classes, _as_seen):
+        # Escaped, because in print they are the same.
+        found = " and ".join(", ".join(map(ascii, labels)) for labels in alike)
+        raise SteadyTuneError(f"{where}: expected labels that do not look alike, found {found}: spell one as the other")
     return tuple(classes)

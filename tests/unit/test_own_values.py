@@ -1,0 +1,105 @@
+"""Values in a user's files that stage refuses before anything is pinned: training would make something of them."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_own_data import refused, staged, write_suite
+from test_own_labels import ENTRY, ROWS, pinned, write, write_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+QUESTIONS = {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"}
+SCORES = {"train": "a.csv", "holdout": 0.5, "text": "body", "metric": "pearson_spearman"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(ROOT)
+    return tmp_path
+
+
+def write_questions(folder: Path, *answers: dict) -> Path:
+    paragraph = {"context": "Bern is a city", "qas": [{"id": "1", "question": "Which?", "answers": list(answers)}]}
+    (folder / "q.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}), encoding="utf-8")
+    return write_suite(folder, {"t": QUESTIONS})
+
+
+def test_questions_without_any_answer_are_refused(folder):
+    assert "no question has an answer" in refused(write_questions(folder))[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "said"),
+    [("", 0, "text: '', expected a text that is not empty"), ("x", 14, "answer_start: 14, expected one within")],
+)
+def test_an_answer_that_is_nothing_or_nowhere_is_refused(folder, text, start, said):
+    assert said in refused(write_questions(folder, {"text": text, "answer_start": start}))[1]
+
+
+@pytest.mark.parametrize("labels", [None, ["a", "b"]])
+def test_a_label_with_a_control_character_is_refused_with_its_row(folder, labels):
+    write_rows(folder, "a", "b", "a\x07")
+    said = refused(write_suite(folder, {"t": ROWS | ({"labels": labels} if labels else {})}))
+    assert "'a\\x07', expected a word without control characters" in said[1] and "(row 2" in said[1]
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "null", "None", "NA"])
+def test_what_programs_write_for_no_value_is_a_class_only_by_name(folder, word):
+    write(folder, "0", "1", word)
+    said = refused(write_suite(folder, {"t": ENTRY}))
+    assert f"'{word}', expected a class: write an empty field" in said[1] and "(row 2" in said[1]
+    train, _ = staged(write_suite(folder, {"t": ENTRY | {"labels": ["0", "1", word]}}))
+    assert train["label"][:] == [0, 1, 2]
+
+
+def test_none_in_small_letters_is_a_class(folder):
+    write(folder, "favor", "against", "none")
+    path = write_suite(folder, {"t": ENTRY})
+    staged(path)
+    assert pinned(path) == ("against", "favor", "none")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("gut", "gu\u200bt"), ("\u00fc", "u\u0308"), ("-0.0", "0"), ("very good", "very  good")]
+)
+def test_one_class_in_two_spellings_is_refused_unless_both_are_named(folder, one, other):
+    write(folder, one, other, "third")
+    (line,) = refused(write_suite(folder, {"t": ENTRY}))
+    assert "do not look alike" in line and ascii(other) in line
+    staged(write_suite(folder, {"t": ENTRY | {"labels": [one, other, "third"]}}))
+
+
+@pytest.mark.parametrize(
+    "value", [datetime.datetime(2020, 1, 1), datetime.date(2020, 1, 1), datetime.timedelta(1), float("inf")]
+)
+def test_a_time_or_infinity_is_no_class(folder, value):
+    pq.write_table(pa.table({"body": ["a", "b"], "label": [value, value]}), folder / "a.parquet")
+    said = refused(write_suite(folder, {"t": {"train": "a.parquet", "holdout": 0.5, "text": "body"}}))
+    assert "expected a word or a number (row 0 and 1 more)" in said[1]
+
+
+@pytest.mark.parametrize("score", ["1e39", "-1e39", "1_000"])
+def test_a_score_that_training_cannot_hold_or_people_do_not_write_is_refused(folder, score):
+    write(folder, "1", "2", score)
+    said = refused(write_suite(folder, {"t": SCORES}))
+    assert f"'{score}', expected a" in said[1] and "(row 2)" in said[1]
+
+
+def test_an_evaluation_on_classes_that_training_lacks_is_refused_unless_they_are_named(folder):
+    write(folder, "0", "1")
+    (folder / "b.csv").write_text("body,label\nx,neg\ny,pos\n", encoding="utf-8")
+    entry = ENTRY | {"evaluation": "b.csv"}
+    (line,) = refused(write_suite(folder, {"t": entry}))
+    assert "evaluation has the classes neg, pos" in line and "but 0, 1" in line and "tasks.t" in line
+    staged(write_suite(folder, {"t": entry | {"labels": ["0", "1", "neg", "pos"]}}))
+
+
+def test_an_evaluation_that_shares_one_class_is_read(folder):
+    write(folder, "0", "1")
+    (folder / "b.csv").write_text("body,label\nx,1\ny,2\n", encoding="utf-8")
+    path = write_suite(folder, {"t": ENTRY | {"evaluation": "b.csv"}})
+    staged(path)
+    assert pinned(path) == ("0", "1", "2")
