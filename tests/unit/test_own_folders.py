@@ -96,3 +96,28 @@ def test_a_saved_folder_is_pinned_by_all_its_files_but_hidden_ones(folder):
     value.save_to_disk(str(folder / name / "train"))
     with pytest.raises(SteadyTuneError, match="--accept t"):
         check_unchanged(load_suite(path))
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["train-00000-of-00002"], "not whole: expected 2 files"),
+        (["train", "train-00000-of-00001"], "several sets"),
+        (["train-00000-of-00001", "train-00000-of-00002", "train-00001-of-00002"], "several sets"),
+        (["train", "Train"], "several sets"),
+        (["en/train", "de/train"], "several folders, de, en"),
+        (["data-00000-of-00002", "other"], "not whole"),
+    ],
+)
+def test_a_split_that_is_not_whole_or_there_twice_is_refused(folder, files, said):
+    for file in files:
+        write(folder / f"data/{file}.parquet", "a", "b")
+    (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
+    assert said in line
+
+
+def test_the_names_of_splits_are_read_in_any_case(folder):
+    write(folder / "data/Train.parquet", "a", "b", "c", "d")
+    write(folder / "data/Validation.parquet", "e", "f")
+    found = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert [split["text_a"][:] for split in found] == [["a", "b", "c", "d"], ["e", "f"]]

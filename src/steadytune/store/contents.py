@@ -1,10 +1,22 @@
 """Files that are not what their name says: what a download or a copy can leave in the place of data or weights."""
 
+import codecs
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
 
 HEAD_BYTES = 512
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+NO_TEXT = {
+    b"\x1f\x8b": "compressed by gzip: unpack it",
+    b"BZh": "compressed by bzip2: unpack it",
+    b"\xfd7zXZ\x00": "compressed by xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it",
+    b"PK\x03\x04": "a zip archive or a workbook of Excel: unpack it, or save the sheet as csv",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a workbook of an old Excel: save the sheet as csv",
+    b"PAR1": "parquet: say `format: parquet`",
+}
+"""What files begin with that are no text, and what to do."""
 
 
 def check_content(path: Path, what: str) -> None:
@@ -24,3 +36,28 @@ def check_content(path: Path, what: str) -> None:
         raise SteadyTuneError(f"{what}: a pointer of Git LFS and not the file itself: fetch it with `git lfs pull`")
     if text.startswith((b"<!doctype html", b"<html")):
         raise SteadyTuneError(f"{what}: a web page and not the file: the address wants a login, or is a page's")
+
+
+def check_text(path: Path, what: str, encoding: str) -> None:
+    """Refuse what is no text of an encoding by the first bytes of it: archives, workbooks, parquet, UTF-16.
+
+    Args:
+        path: the file.
+        what: whose file it is, for the message.
+        encoding: that it is going to be read with.
+
+    Raises:
+        SteadyTuneError: one line that says what it is.
+    """
+    with path.open("rb") as handle:
+        head = handle.read(HEAD_BYTES)
+    for mark, said in NO_TEXT.items():
+        # BZh and PAR1 are letters too: a header may begin with them, and has no such bytes.
+        if head.startswith(mark) and (not mark.isalnum() or _is_binary(head)):
+            raise SteadyTuneError(f"{what}: no text, but {said}")
+    if head.startswith(UTF_16_MARKS) and not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        raise SteadyTuneError(f"{what}: text in UTF-16: save it as UTF-8, or say `encoding: utf-16`")
+
+
+def _is_binary(head: bytes) -> bool:
+    return any(byte < 32 and byte not in b"\t\n\r" for byte in head)

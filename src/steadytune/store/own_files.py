@@ -2,23 +2,27 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadytune.errors import SteadyTuneError, nearest
-from steadytune.store.contents import check_content
+from steadytune.errors import SteadyTuneError, nearest, short
+from steadytune.store.contents import check_content, check_text
 from steadytune.store.own_folders import is_saved, names_of, split_files
+from steadytune.store.own_json import Columns, read_jsonl, read_squad
 from steadytune.suite.own import OwnTask
+from steadytune.suite.own_labels import WHOLE, spell
 from steadytune.tasks.reading import class_names
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-Columns = dict[str, list[Any]]
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+TEXT_FORMATS = ("csv", "tsv", "jsonl", "squad")
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 BYTE_ORDER_MARK = "\ufeff"
+EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([\x09\x20-\x7e])"?\r?\n?', re.IGNORECASE)
 MOST_CHARACTERS = 2**31 - 1
 """Of a field in a csv file."""
 
@@ -31,25 +35,26 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     """
     wanted = ("question", "context", "answers") if entry.span else (*entry.text, entry.label)
     path = paths[0]
-    if not path.exists():
-        raise SteadyTuneError(f"{where}: {split}: {path}: no such file or folder")
+    _check_there(f"{where}: {split}", path)
     form = entry.format or ("datasets" if is_saved(path) else "parquet" if path.is_dir() else FORMATS.get(path.suffix))
     _check_place(where, path, form)
     try:
         if path.is_file():
-            check_content(path, str(path))
+            check_content(path, f"{where}: {path}")
+            if form in TEXT_FORMATS:
+                check_text(path, f"{where}: {path}", entry.encoding)
         match form:
             case "csv" | "tsv":
                 columns = _delimited(path, wanted, entry, form)
             case "jsonl":
-                columns = _jsonl(path, entry.encoding)
+                columns = read_jsonl(path, wanted, entry.encoding)
             case "parquet":
                 files = split_files(path, split) if path.is_dir() else paths
                 columns = _parquet(where, files, wanted, entry.label)
             case "datasets":
                 columns = _saved(path, split, entry.label)
             case "squad":
-                columns = _squad(path, entry.encoding)
+                columns = read_squad(path, entry.encoding)
             case _:
                 raise SteadyTuneError(
                     f"{where}: {path}: say its `format`: {', '.join(dict.fromkeys(FORMATS.values()))}, datasets, squad"
@@ -69,6 +74,18 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     if not columns[wanted[0]]:
         raise SteadyTuneError(f"{where}: {path}: no rows")
     return {name: columns[name] for name in wanted}
+
+
+def _check_there(what: str, path: Path) -> None:
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise SteadyTuneError(f"{what}: {short(str(path))}: {error.strerror}") from None
+    if not there:
+        raise SteadyTuneError(f"{what}: {path}: no such file or folder")
+    # Whoever reads a pipe waits for its writer.
+    if not (path.is_file() or path.is_dir()):
+        raise SteadyTuneError(f"{what}: {path}: not a regular file")
 
 
 def _check_place(where: str, path: Path, form: str | None) -> None:
@@ -144,32 +161,21 @@ def _numbered_rows(lines: "Reader") -> Iterator[tuple[int, list[str]]]:
 
 def _hint(path: Path, entry: OwnTask, form: str | None) -> str:
     """That the first line of a csv file has another separator than the one that it was read with."""
-    if form not in SEPARATORS or entry.separator:
+    if form not in SEPARATORS:
         return ""
     # As bytes, because it may not be of the encoding.
     with path.open("rb") as handle:
         head = handle.readline()
+    if said := EXCEL_SEPARATOR.fullmatch(head):
+        mark = json.dumps(said[1].decode())
+        return f": its first line is Excel's `sep=`: remove that line and say `separator: {mark}`"
+    if entry.separator:
+        return ""
     counts = {separator: head.count(separator.encode()) for separator in (";", "\t", "|", ",")}
     likely = max(counts, key=counts.__getitem__)
     if likely == SEPARATORS[form] or not counts[likely]:
         return ""
     return f": its first line has {counts[likely]} {likely!r}: say `separator: {json.dumps(likely)}`"
-
-
-def _jsonl(path: Path, encoding: str) -> Columns:
-    rows: list[dict[str, Any]] = []
-    with path.open(encoding=encoding) as handle:
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise ValueError(f"line {number}: {error}") from None
-                if not isinstance(row, dict):
-                    raise ValueError(f"line {number}: expected an object of columns and values")
-                rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def _parquet(where: str, files: Sequence[Path], wanted: Sequence[str], label: str) -> Columns:
@@ -194,7 +200,10 @@ def _shard(where: str, file: Path, wanted: Sequence[str], label: str) -> Columns
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SteadyTuneError(f"{where}: {file}: cannot be read as parquet: {_reason(error)}") from None
     names = class_names(schema, label)
-    return {name: _named(table.column(name).to_pylist(), names, name == label) for name in wanted}
+    try:
+        return {name: _named(table.column(name).to_pylist(), names, name == label) for name in wanted}
+    except ValueError as error:
+        raise SteadyTuneError(f"{where}: {file}: column '{label}': {error}") from None
 
 
 def _saved(path: Path, split: str, label: str) -> Columns:
@@ -213,22 +222,24 @@ def _saved(path: Path, split: str, label: str) -> Columns:
 
 
 def _named(values: list[Any], names: tuple[str, ...] | None, is_label: bool) -> list[Any]:
-    """Class indices as the names that the file gives them."""
+    """Class indices as the names that the file gives them, whatever type it has them in.
+
+    Raises:
+        ValueError: a number that is none of theirs, and not the -1 of a row without a label.
+    """
     if not (names and is_label):
         return values
-    return [names[value] if isinstance(value, int) and 0 <= value < len(names) else value for value in values]
+    return [_class_name(value, row, names) for row, value in enumerate(values)]
 
 
-def _squad(path: Path, encoding: str) -> Columns:
-    columns: Columns = {"question": [], "context": [], "answers": []}
-    for article in json.loads(path.read_text(encoding=encoding))["data"]:
-        for paragraph in article["paragraphs"]:
-            for question in paragraph["qas"]:
-                answers = question["answers"]
-                columns["question"].append(question["question"])
-                columns["context"].append(paragraph["context"])
-                columns["answers"].append({
-                    "text": [answer["text"] for answer in answers],
-                    "answer_start": [answer["answer_start"] for answer in answers],
-                })  # fmt: skip
-    return columns
+def _class_name(value: Any, row: int, names: tuple[str, ...]) -> Any:
+    value = int(value) if isinstance(value, bool) else value
+    text = spell(value) if isinstance(value, str | int | float) else None
+    # A name may be a number itself.
+    if text is None or text == "-1" or (isinstance(value, str) and text in names):
+        return value
+    if WHOLE.fullmatch(text) and 0 <= int(text) < len(names):
+        return names[int(text)]
+    if not isinstance(value, str) or WHOLE.fullmatch(text):
+        raise ValueError(f"row {row}: label {short(value)}, expected the index of one of {', '.join(names)}")
+    return value

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steadytune.files import sha256
 from steadytune.suite.own import EVALUATION, TRAIN
-from steadytune.tasks.reading import split_of
+from steadytune.tasks.reading import SHARD, split_of
 
 EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
 """What the split that is evaluated on is called where a folder or a repository has several, best first."""
@@ -38,7 +38,8 @@ def split_files(folder: Path, split: str) -> list[Path]:
     """The parquet files of a folder that are a split's: those named like it, or all if their names tell none apart.
 
     Raises:
-        ValueError: no parquet files; several splits and none is this one; an evaluation on files that are named train.
+        ValueError: no parquet files; several splits and none is this one; an evaluation on files that are named train;
+            a shard is missing; the split is there twice.
     """
     by_name: dict[str, list[Path]] = {}
     for file in data_files(folder):
@@ -51,12 +52,38 @@ def split_files(folder: Path, split: str) -> list[Path]:
     if not names:
         has = ", ".join(sorted(name or "others" for name in by_name))
         raise ValueError(f"it has files of {has}, expected {' or '.join(names_of(split))}: name one with `{split}`")
-    return by_name[next(iter(names))]
+    name = next(iter(names))
+    _check_whole(folder, name, by_name[name])
+    return by_name[name]
+
+
+def _check_whole(folder: Path, name: str, files: list[Path]) -> None:
+    """Check that all shards of a split are there, and no second set of its files."""
+    sets: dict[tuple[Path, str], list[Path]] = {}
+    for file in files:
+        sets.setdefault((file.parent, split_of(file).casefold()), []).append(file)
+    parents = dict.fromkeys(parent for parent, _ in sets)
+    if name and len(parents) > 1:
+        found = ", ".join(parent.relative_to(folder).as_posix() for parent in parents)
+        raise ValueError(f"it has files of {name} in several folders, {found}: name one of these")
+    for same in sets.values():
+        _check_shards(same)
+
+
+def _check_shards(files: list[Path]) -> None:
+    found = ", ".join(file.name for file in files)
+    matches = [match for file in files if (match := SHARD.fullmatch(file.stem))]
+    others = [file for file in files if not SHARD.fullmatch(file.stem) and not file.stem.isdigit()]
+    if len(others) > 1 or (others and matches) or len({match["shards"] for match in matches}) > 1:
+        raise ValueError(f"it has several sets of files of one split, {found}: name one, or leave one there")
+    if matches and sorted(int(match["shard"]) for match in matches) != list(range(int(matches[0]["shards"]))):
+        raise ValueError(f"a split is not whole: expected {int(matches[0]['shards'])} files, found {found}")
 
 
 def _name_of(file: Path) -> str:
     """The split that a file's name or its folder's says; empty if they say none."""
-    return next((name for name in (split_of(file), file.parent.name) if name in (TRAIN, *EVALUATION_NAMES)), "")
+    said = (split_of(file).casefold(), file.parent.name.casefold())
+    return next((name for name in said if name in (TRAIN, *EVALUATION_NAMES)), "")
 
 
 def hash_path(path: Path) -> str:

@@ -1,0 +1,155 @@
+"""A user's files that are not what their names say, or not whole: refused in one line that says what they are."""
+
+import gzip
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_own_data import refused, staged, write_suite
+
+from steadytune.cli import main
+from steadytune.suite.own import lock_path, read_own_lock
+
+ROOT = Path(__file__).resolve().parents[2]
+CSV = "body,label\na,x\nb,y\n"
+TABLE = pa.table({"body": ["a", "b"], "label": ["x", "y"]})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(ROOT)
+    return tmp_path
+
+
+def entry(name: str, **more) -> dict:
+    return {"t": {"train": name, "evaluation": name, "text": "body"} | more}
+
+
+def write_lines(folder: Path, *lines: str) -> Path:
+    (folder / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return write_suite(folder, entry("a.jsonl"))
+
+
+def write_named(path: Path, names: list[str], values: pa.Array) -> None:
+    """A parquet file with names of classes as `datasets` writes them, beside values of any type."""
+    features = datasets.Features({"body": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+    table = pa.table({"body": [f"text {place}" for place in range(len(values))], "label": values})
+    pq.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), path)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"txt": "c", "label": "x"}', "line 3: no key 'body'"),
+        ('{"bodi": "c", "label": "x"}', "line 3: no key 'body' (did you mean 'bodi'?)"),
+        ('{"body": "c", "Label": "x"}', "line 3: no key 'label' (did you mean 'Label'?)"),
+        ('{"body": "c", "label": "x", "label": "y"}', "line 3: the key 'label' stands twice"),
+    ],
+)
+def test_a_key_that_a_line_lacks_or_has_twice_is_refused(folder, line, said):
+    good = ['{"body": "a", "label": "x"}', '{"body": "b", "label": "y", "note": 1}']
+    (found,) = refused(write_lines(folder, *good, line))
+    assert said in found
+
+
+def test_null_is_no_key_that_is_absent(folder):
+    rows = [{"body": "a", "label": "x"}, {"body": "b", "label": "y"}, {"body": None, "label": None}]
+    train, _ = staged(write_lines(folder, *map(json.dumps, rows)))
+    assert train["label"][:] == [0, 1]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_is_no_file_of_lines(folder, indent):
+    (line,) = refused(write_lines(folder, json.dumps([{"body": "a", "label": "x"}], indent=indent)))
+    assert "line 1: a JSON array" in line
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize(
+    ("kind", "said"), [("utf-16", "UTF-16"), ("gzip", "gzip"), ("zip", "workbook of Excel"), ("parquet", "parquet")]
+)
+def test_what_is_no_text_is_named_by_its_first_bytes(folder, name, kind, said):
+    path = folder / name
+    match kind:
+        case "utf-16":
+            path.write_text(CSV, encoding="utf-16")
+        case "gzip":
+            path.write_bytes(gzip.compress(CSV.encode()))
+        case "zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("a.csv", CSV)
+        case _:
+            pq.write_table(TABLE, path)
+    (line,) = refused(write_suite(folder, entry(name)))
+    assert said in line and name in line and "byte 0x" not in line
+
+
+def test_utf_16_is_read_where_the_suite_says_so(folder):
+    (folder / "a.csv").write_text(CSV, encoding="utf-16")
+    train, _ = staged(write_suite(folder, entry("a.csv", encoding="utf-16")))
+    assert train["text_a"][:] == ["a", "b"]
+
+
+def test_a_header_may_begin_as_an_archive_does(folder):
+    (folder / "a.csv").write_text("PAR1,body,label\n1,a,x\n2,b,y\n", encoding="utf-8")
+    train, _ = staged(write_suite(folder, entry("a.csv")))
+    assert train["text_a"][:] == ["a", "b"]
+
+
+@pytest.mark.parametrize("more", [{}, {"separator": ";"}])
+def test_the_separator_line_of_excel_is_named(folder, more):
+    (folder / "a.csv").write_text("sep=;\nbody;label\na;x\nb;y\n", encoding="utf-8")
+    (line,) = refused(write_suite(folder, entry("a.csv", **more)))
+    assert "Excel's `sep=`" in line and 'separator: ";"' in line
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [({"rows": []}, "no key 'data'"), ([], "lists and objects"), ({"data": [{"x": 1}]}, "paragraphs")],
+)
+def test_questions_of_another_shape_are_told_the_one_that_is_read(folder, value, said):
+    (folder / "q.json").write_text(json.dumps(value), encoding="utf-8")
+    task = {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"}
+    (line,) = refused(write_suite(folder, {"t": task}))
+    assert said in line and "SQuAD 1.1" in line
+
+
+def test_a_pipe_is_no_file(folder):
+    os.mkfifo(folder / "a.csv")
+    train, evaluation = refused(write_suite(folder, entry("a.csv")))
+    assert "train: " in train and all("not a regular file" in line for line in (train, evaluation))
+
+
+def test_a_name_that_is_too_long_is_one_line(folder, capsys):
+    path = write_suite(folder, entry("a" * 400 + ".csv"))
+    assert main(["stage", str(path), "datasets"]) == 2
+    assert not lock_path(path).exists()
+    assert "too long" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [pa.array([0.0, 1.0, -1.0]), pa.array(["0", "1", None]), pa.array(["neg", "1", ""])])
+def test_the_names_in_a_file_are_those_of_its_indices_of_any_type(folder, values):
+    write_named(folder / "a.parquet", ["neg", "pos"], values)
+    path = write_suite(folder, entry("a.parquet"))
+    train, _ = staged(path)
+    assert train["label"][:] == [0, 1]
+    assert read_own_lock(path).tasks["t"].labels == ("neg", "pos")
+
+
+@pytest.mark.parametrize("values", [pa.array([0, 1, 2]), pa.array([0.0, 1.0, 0.5]), pa.array(["0", "1", "7"])])
+def test_an_index_without_a_name_is_refused(folder, values):
+    write_named(folder / "a.parquet", ["neg", "pos"], values)
+    (line,) = refused(write_suite(folder, entry("a.parquet")))
+    assert "a.parquet: column 'label': row 2" in line and "neg, pos" in line
+
+
+def test_a_name_that_is_a_number_is_no_index(folder):
+    write_named(folder / "a.parquet", ["1", "2"], pa.array(["1", "2"]))
+    path = write_suite(folder, entry("a.parquet"))
+    staged(path)
+    assert read_own_lock(path).tasks["t"].labels == ("1", "2")
