@@ -69,7 +69,7 @@ def test_an_array_is_no_file_of_lines(folder, indent):
     assert "line 1: a JSON array" in line
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.xyz"])
 @pytest.mark.parametrize(
     ("kind", "said"), [("utf-16", "UTF-16"), ("gzip", "gzip"), ("zip", "workbook of Excel"), ("parquet", "parquet")]
 )

@@ -94,6 +94,17 @@ def test_which_files_a_split_is(keys, split, found):
         assert found in str(error.value)
 
 
+@pytest.mark.parametrize("keys", [{}, {"train": "train-00000*"}])
+def test_shards_that_a_repository_lacks_are_missed_unless_files_are_named(keys):
+    files = ["train-00000-of-00002.parquet", "test.csv"]
+    entry = OwnTask(hub=REPO, revision="0" * 40, text=("body",), **keys)
+    if keys:
+        assert choose_files("here", entry, "train", files) == files[:1]
+    else:
+        with pytest.raises(SteadyTuneError, match=r"train: .*not whole: expected 2 files, found train-00000-of-00002"):
+            choose_files("here", entry, "train", files)
+
+
 @pytest.mark.parametrize("where", ["tasks", "encoders"])
 def test_a_branch_is_refused_with_the_way_to_its_commit(folder, where):  # noqa: F811
     named = {"hub": REPO, "revision": "main"}

@@ -55,6 +55,12 @@ def test_what_programs_write_for_no_value_is_a_class_only_by_name(folder, word):
     assert train["label"][:] == [0, 1, 2]
 
 
+def test_a_label_that_cannot_be_seen_is_refused(folder):
+    write(folder, "0", "1", "\u200b")
+    said = refused(write_suite(folder, {"t": ENTRY}))
+    assert "'\\u200b', expected a word that can be seen" in said[1] and "(row 2" in said[1]
+
+
 def test_none_in_small_letters_is_a_class(folder):
     write(folder, "favor", "against", "none")
     path = write_suite(folder, {"t": ENTRY})
@@ -103,3 +109,24 @@ def test_an_evaluation_that_shares_one_class_is_read(folder):
     path = write_suite(folder, {"t": ENTRY | {"evaluation": "b.csv"}})
     staged(path)
     assert pinned(path) == ("0", "1", "2")
+
+
+def test_a_share_held_out_leaves_answers_on_both_sides(folder):
+    answers = [{"text": "Bern", "answer_start": 0}]
+    paragraphs = [
+        {
+            "context": f"Bern {place}",
+            "qas": [{"id": str(place), "question": "Which?", "answers": answers * (not place)}],
+        }
+        for place in range(4)
+    ]
+    (folder / "q.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+    task = {"train": "q.json", "holdout": 0.5, "format": "squad", "metric": "span_f1"}
+    (line,) = refused(write_suite(folder, {"t": task}))
+    assert "holdout 0.5 leaves no question with an answer for" in line
+
+
+def test_a_share_held_out_leaves_labels_on_both_sides(folder):
+    write(folder, "1", *[""] * 7)
+    (line,) = refused(write_suite(folder, {"t": SCORES}))
+    assert "holdout 0.5 leaves no row with a label for" in line

@@ -175,10 +175,15 @@ class OwnData:
         chosen = subset_rows(np.array(labels, dtype=float), size, HOLDOUT_STREAM).tolist()
         names = list(by_text)
         apart = {names[place] for place in chosen}
-        return {
+        sides = {
             TRAIN: [row for key, row in zip(keys, rows, strict=True) if key not in apart],
             EVALUATION: [row for key, row in zip(keys, rows, strict=True) if key in apart],
         }
+        for side, found in sides.items():
+            if not any(row["answers"]["text"] if self.entry.span else row[label] is not None for row in found):
+                what = "question with an answer" if self.entry.span else "row with a label"
+                raise SteadyTuneError(f"{self.where}: holdout {share} leaves no {what} for {side}")
+        return sides
 
 
 def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[str, Columns]:

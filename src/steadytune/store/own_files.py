@@ -41,7 +41,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     try:
         if path.is_file():
             check_content(path, f"{where}: {path}")
-            if form in TEXT_FORMATS:
+            if form is None or form in TEXT_FORMATS:
                 check_text(path, f"{where}: {path}", entry.encoding)
         match form:
             case "csv" | "tsv":

@@ -67,10 +67,15 @@ def _check_whole(folder: Path, name: str, files: list[Path]) -> None:
         found = ", ".join(parent.relative_to(folder).as_posix() for parent in parents)
         raise ValueError(f"it has files of {name} in several folders, {found}: name one of these")
     for same in sets.values():
-        _check_shards(same)
+        check_shards(same)
 
 
-def _check_shards(files: list[Path]) -> None:
+def check_shards(files: list[Path]) -> None:
+    """Check that the files of one name in one folder are one file, or all shards of a set.
+
+    Raises:
+        ValueError: a shard is missing, or there are several sets.
+    """
     found = ", ".join(file.name for file in files)
     matches = [match for file in files if (match := SHARD.fullmatch(file.stem))]
     others = [file for file in files if not SHARD.fullmatch(file.stem) and not file.stem.isdigit()]

@@ -14,7 +14,7 @@ from steadytune.staged import check_file_name
 from steadytune.store.contents import check_content
 from steadytune.store.hub import Repository
 from steadytune.store.own_files import FORMATS
-from steadytune.store.own_folders import names_of
+from steadytune.store.own_folders import check_shards, names_of
 from steadytune.store.receipt import measure
 from steadytune.suite.own import EVALUATION, TRAIN, OwnFile, OwnTask, TaskPin
 from steadytune.tasks.reading import split_of
@@ -98,6 +98,11 @@ def choose_files(where: str, entry: OwnTask, split: str, files: list[str]) -> li
             f"{where}: {split}: {entry.hub}: several files: {', '.join(found[:SHOWN_FILES])}: name a folder with "
             f"`config`, or one file with `{split}`"
         )
+    if not asked:
+        try:
+            check_shards([Path(name) for name in found])
+        except ValueError as error:
+            raise SteadyTuneError(f"{where}: {split}: {entry.hub}: {error}") from None
     return found
 
 

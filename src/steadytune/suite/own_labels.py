@@ -44,6 +44,8 @@ def label_problem(value: Any, labels: Sequence[str] = ()) -> str:
         return "expected a word or a number"
     if CONTROL.search(text or ""):
         return "expected a word without control characters"
+    if text and not text.isascii() and all(unicodedata.category(mark) == "Cf" for mark in text):
+        return "expected a word that can be seen"
     if text in NULLS:
         return "expected a class: write an empty field for no label, or name it in `labels`"
     return ""
