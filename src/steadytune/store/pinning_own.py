@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.files import write_text
 from steadytune.layout import LOCK, Kind, project_file
@@ -17,6 +16,7 @@ from steadytune.store.hub import Repository
 from steadytune.store.inventory import lock_problems
 from steadytune.store.lock import load_lock
 from steadytune.store.own import OwnData
+from steadytune.store.own_encoders import check_encoder
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
 from steadytune.store.receipt import measure
@@ -105,11 +105,11 @@ def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[Tas
 
 def _pin_folder(where: str, folder: Path, hub: EncoderEntry | None = None) -> tuple[EncoderPin, str]:
     """Hashes of the files of an encoder's folder that are data alone, once it is sure that it can be used."""
-    report = examine(folder)
+    names = sorted(file.name for file in folder.glob("*") if file.is_file() and _is_data(file.name))
+    report = check_encoder(folder, names)
     if report.problems:
         place = f"{hub.hub} on the hub" if hub else folder
         raise SteadyTuneError("\n".join(f"{where}: {place}: {problem}" for problem in report.problems))
-    names = sorted(file.name for file in folder.iterdir() if file.is_file() and _is_data(file.name))
     found = {file: measure(folder / file) for file in names}
     pin = EncoderPin(
         hub=hub.hub if hub else None,

@@ -1,0 +1,140 @@
+"""Whether an own encoder works: said before it is pinned, and not by its first cell hours later.
+
+What its files say comes first (`own_settings.py`). Then it is loaded as a cell loads it and reads two texts: whatever
+transformers refuses, or silently gets wrong, shows there.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from steadytune.encoders.folder import FolderReport, examine
+from steadytune.errors import SteadyTuneError
+from steadytune.store.own_settings import name_problems, read_values, setting_problems, weight_files, weight_problems
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from steadytune.encoders.encoder import Encoder
+
+LAYER_KEYS = ("num_hidden_layers", "n_layers", "n_layer")
+WORDS = 3
+"""In a text of the trial: few enough for every encoder."""
+
+
+def check_encoder(folder: Path, names: Iterable[str]) -> FolderReport:
+    """What an encoder's folder says, with every reason why a cell could not use it.
+
+    Args:
+        folder: as `save_pretrained` writes it.
+        names: its files that staging copies; the trial sees no others.
+    """
+    if problems := [*setting_problems(folder)]:
+        return FolderReport(tuple(problems))
+    try:
+        report = examine(folder)
+        problems = [*report.problems] or [*name_problems(folder), *weight_problems(folder)] or [*_try(folder, names)]
+    except Exception as error:  # Whatever transformers and safetensors raise on what nobody writes in good faith.
+        return FolderReport((_line(error, folder),))
+    return FolderReport(tuple(problems), report.facts, report.max_length)
+
+
+def _try(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Load an encoder as a cell does, and let it read."""
+    from steadytune.encoders.loading import load_encoder, load_tokenizer
+
+    with TemporaryDirectory() as place, _without_notes():
+        # A receipt that came with the folder would hide files; the staged folder gets its own.
+        view = Path(place)
+        for name in names:
+            (view / name).symlink_to((folder / name).absolute())
+        try:
+            encoder, tokenizer = load_encoder(view, 2, 0), load_tokenizer(view)
+            vocabulary = tokenizer.get_vocab()
+            special = set(tokenizer.all_special_ids)
+            empty, pair = tokenizer("")["input_ids"], tokenizer("a", "a")["input_ids"]
+            problems = [*_cut_layers(folder, encoder), *_far_tokens(encoder, vocabulary, pair)]
+            regular = sorted(set(vocabulary.values()) - special)
+            problems = problems or [*_reading_problems(encoder, empty, regular)]
+        except Exception as error:
+            problems = [_line(error, view)]
+    yield from problems
+
+
+def _cut_layers(folder: Path, encoder: "Encoder") -> Iterator[str]:
+    """Layers of the checkpoint above those that config.json asks for would silently be left out."""
+    from safetensors import safe_open
+
+    stack = re.escape(encoder.architecture.stack.removeprefix(f"{encoder.model.base_model_prefix}."))
+    found = set()
+    for name in weight_files(folder):
+        with safe_open(folder / name, framework="pt") as weights:
+            matches = (re.search(rf"(?:^|\.){stack}\.(\d+)\.", tensor) for tensor in weights.keys())  # noqa: SIM118
+            found |= {int(match[1]) for match in matches if match}
+    if len(found) > encoder.num_layers:
+        values = read_values(folder / "config.json")
+        key = next((key for key in LAYER_KEYS if key in values), LAYER_KEYS[0])
+        yield f"config.json: {key} is {encoder.num_layers}, but the weights have {len(found)} layers: expected as many"
+
+
+def _far_tokens(encoder: "Encoder", vocabulary: dict[str, int], pair: list[int]) -> Iterator[str]:
+    """Numbers of tokens may fit while an id does not: ids have gaps in tokenizers that were edited."""
+    rows = encoder.model.get_input_embeddings().weight.shape[0]
+    token, largest = max(vocabulary.items(), key=lambda item: item[1])
+    if (largest := max(largest, *pair)) >= rows:
+        name = f" ({token!r})" if vocabulary[token] == largest else ""
+        yield f"tokenizer.json: its largest token id is {largest}{name}: expected one below {rows}, the embeddings"
+
+
+def _reading_problems(encoder: "Encoder", empty: list[int], regular: list[int]) -> Iterator[str]:
+    """Two texts between the tokenizer's special tokens, read as cells evaluate and as they train."""
+    import torch
+
+    if len(regular) < 2:
+        yield "the tokenizer has no two tokens beside its special ones: expected those of a language"
+        return
+    picks = [[regular[(start + step) % len(regular)] for step in range(WORDS)] for start in (0, len(regular) // 2)]
+    # The last has another length, because some settings go with some lengths alone.
+    texts = [torch.tensor([[*empty[:1], *pick, *empty[1:]]]) for pick in (*picks, picks[0][:-1])]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        first, second, shorter = (_read(encoder, text) for text in texts)
+        encoder.model.train()
+        trained = _read(encoder, texts[0])
+    if not all(bool(output.isfinite().all()) for output in (first, second, shorter, trained)):
+        yield "its outputs are not finite numbers: expected weights in model.safetensors that were trained to an end"
+    elif torch.equal(first, second):
+        yield (
+            "its outputs are the same for different texts: expected weights and a config.json that make an encoder "
+            "whose output depends on what it reads"
+        )
+
+
+def _read(encoder: "Encoder", ids: "Tensor") -> "Tensor":
+    import torch
+
+    return encoder({"input_ids": ids, "attention_mask": torch.ones_like(ids)}).logits
+
+
+def _line(error: Exception, place: Path) -> str:
+    """An exception in one line, without the folder in front, which the caller names."""
+    said = " ".join(str(error).replace(f"{place}/", "").removeprefix(f"{place}: ").split())
+    said = said.replace(str(place), "the folder")
+    if isinstance(error, SteadyTuneError):
+        return said[:500]
+    return f"cannot be loaded: {type(error).__name__}: {said[:300]}; expected a folder as save_pretrained writes it"
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Loading says what it drew and left out, which concerns the cells that come."""
+    loading = logging.getLogger("steadytune.encoders.loading")
+    before = loading.level
+    loading.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        loading.setLevel(before)

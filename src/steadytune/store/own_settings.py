@@ -1,0 +1,127 @@
+"""What the files of an own encoder must not say: transformers follows it silently, or fails where nobody looks."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from steadytune.encoders.architectures import ENCODERS
+from steadytune.encoders.folder import WEIGHTS
+from steadytune.encoders.weight_files import INDEX
+from steadytune.errors import SteadyTuneError, nearest, short
+from steadytune.files import read_json
+
+ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
+ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+KERNELS = (None, "eager", "sdpa")
+FLOATS = ("F64", "F32", "F16", "BF16")
+BUFFER = re.compile(r"(?:.*\.)?(?:position_ids|token_type_ids|(?:attn|attention)\.(?:masked_)?bias)")
+"""Tensors that old checkpoints have beside their weights: numbers of positions, and masks. None of them is read."""
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "dim",
+         "n_layers", "n_heads", "hidden_dim", "n_layer", "n_head", "d_model", "d_inner", "n_embd")  # fmt: skip
+POSITIONS = ("max_position_embeddings", "n_positions")
+ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function", "ff_activation",
+               "classifier_activation")  # fmt: skip
+RATE = re.compile(r".*(?:dropout|dropout_prob|_pdrop)")
+
+
+def setting_problems(folder: Path) -> Iterator[str]:
+    """Adapters, and settings of config.json and tokenizer_config.json that no cell can work with."""
+    try:
+        config, tokenizer = read_values(folder / "config.json"), read_values(folder / "tokenizer_config.json")
+    except SteadyTuneError as error:
+        yield str(error).removeprefix(f"{folder}/")
+        return
+    adapters = [name for name in ADAPTERS if (folder / name).is_file()]
+    if adapters and (folder / "config.json").is_file():
+        yield (
+            f"{adapters[0]}: a PEFT adapter beside the weights, which would be added and freeze them: merge it into "
+            "its encoder first, with `merge_and_unload()`, and save the result in a folder of its own"
+        )
+    for values in (config, *(value for value in config.values() if isinstance(value, dict))):
+        yield from _bad_settings(values)
+    yield from _bad_sizes(config)
+    if config.get("is_decoder") and config.get("model_type") in ENCODERS:
+        yield f"config.json: is_decoder is {short(config['is_decoder'])}: expected false, for an encoder"
+    length = tokenizer.get("model_max_length")
+    number = isinstance(length, int | float) and not isinstance(length, bool) and length >= 1
+    if length is not None and not number:
+        yield f"tokenizer_config.json: model_max_length is {short(length)}: expected a number of tokens, such as 512"
+
+
+def _bad_settings(config: dict[str, Any]) -> Iterator[str]:
+    for key in ATTENTION_KEYS:
+        if config.get(key) not in KERNELS:
+            # Another name may be a repository, whose code would be fetched and run.
+            yield f"config.json: {key} is {short(config[key])}: expected eager, sdpa, or no such key"
+    if config.get("quantization_config") is not None:
+        yield "config.json: quantization_config: expected none, and weights that are not quantized"
+    if config.get("chunk_size_feed_forward"):
+        said = short(config["chunk_size_feed_forward"])
+        yield f"config.json: chunk_size_feed_forward is {said}: expected 0, because texts have every length"
+    for key, value in config.items():
+        rate = isinstance(value, int | float) and not isinstance(value, bool) and RATE.fullmatch(key)
+        if rate and not 0 <= value < 1:
+            yield f"config.json: {key} is {short(value)}: expected a rate of at least 0 and below 1"
+
+
+def _bad_sizes(config: dict[str, Any]) -> Iterator[str]:
+    for key in (*SIZES, *POSITIONS):
+        # Without a limit some configurations have -1 positions.
+        least = 1 if key in SIZES else -1
+        value = config.get(key, least)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            yield f"config.json: {key} is {short(value)}: expected a whole number of at least 1"
+
+
+def name_problems(folder: Path) -> Iterator[str]:
+    """Names in config.json that transformers has nothing for, where it would speak of its classes."""
+    from transformers.activations import ACT2FN
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KINDS
+
+    config = read_values(folder / "config.json")
+    if (kind := config.get("model_type")) not in KINDS:
+        yield f"config.json: model_type '{kind}' cannot classify texts in transformers: expected a text encoder's"
+    for key in ACTIVATIONS:
+        if (value := config.get(key)) is not None and (not isinstance(value, str) or value not in ACT2FN):
+            close = nearest(str(value), ACT2FN)
+            yield f"config.json: {key} is {short(value)}: expected an activation of transformers{close}"
+
+
+def weight_problems(folder: Path) -> Iterator[str]:
+    """Weights that are no floating-point numbers, or not finite ones; the first of each file."""
+    import torch
+    from safetensors import safe_open
+
+    for name in weight_files(folder):
+        with safe_open(folder / name, framework="pt") as weights:
+            for tensor in sorted(weights.keys()):
+                if BUFFER.fullmatch(tensor):
+                    continue
+                kind = weights.get_slice(tensor).get_dtype()
+                if kind not in FLOATS:
+                    expected = "expected numbers of a kind that can be trained"
+                    yield f"{name}: the weights '{tensor}' are {kind}: {expected}, {', '.join(FLOATS)}"
+                    break
+                # In single precision, as every cell reads them.
+                if not bool(weights.get_tensor(tensor).to(torch.float32).isfinite().all()):
+                    yield f"{name}: the weights '{tensor}' have NaN or infinite numbers: expected finite ones"
+                    break
+
+
+def weight_files(folder: Path) -> list[str]:
+    """Names of the files in which transformers finds the weights."""
+    if (folder / WEIGHTS).is_file():
+        return [WEIGHTS]
+    return sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; nothing where there is no file, or something else in it.
+
+    Raises:
+        SteadyTuneError: no JSON.
+    """
+    values = read_json(path) if path.is_file() else {}
+    return values if isinstance(values, dict) else {}
