@@ -42,6 +42,7 @@ SETTINGS = [
     ({"intermediate_size": 64}, "the weights lack"),
     ({"max_position_embeddings": 512}, "the weights lack"),
     ({"type_vocab_size": 1}, "the weights lack"),
+    ({"model_type": "roberta"}, "model_type is 'roberta', but architectures names BertModel"),
     ({"model_type": "vit"}, "model_type 'vit' cannot classify texts"),
     ({"model_type": "clip"}, "model_type 'clip' cannot classify texts"),
     ({"num_attention_heads": 3}, "attention heads (3)"),
@@ -97,7 +98,7 @@ def test_a_setting_that_does_not_fit(folder, bert, capsys, values, expected):  #
 
 def test_weights_of_another_architecture(folder, bert, capsys):  # noqa: F811
     rewrite(bert, lambda all_: {f"bert.{name}": tensor for name, tensor in all_.items()})
-    change(bert, model_type="roberta", max_position_embeddings=34)
+    change(bert, model_type="roberta", max_position_embeddings=34, architectures="absent")
     assert_refused(folder, capsys, "the weights lack")
 
 
@@ -115,8 +116,8 @@ def test_an_adapter_beside_the_weights(folder, bert, capsys, name):  # noqa: F81
         (lambda all_: all_ | {TENSOR: all_[TENSOR] * torch.nan}, f"'{TENSOR}' have NaN or infinite"),
         (lambda all_: all_ | {TENSOR: all_[TENSOR].double() * 1e200}, f"'{TENSOR}' have NaN or infinite"),
         (lambda all_: {name: all_[name] for name in all_ if name != TENSOR}, "lack 1 encoder parameters"),
-        (lambda all_: {f"module.{name}": tensor for name, tensor in all_.items()}, "the weights lack"),
-        (lambda _: {}, "the weights lack"),
+        (lambda all_: {f"module.{name}": tensor for name, tensor in all_.items()}, "model.safetensors has 'module."),
+        (lambda _: {}, "model.safetensors has none at all"),
         (lambda all_: {name: tensor * 0 for name, tensor in all_.items()}, "the same for different texts"),
         (lambda all_: {name: tensor * 1e30 for name, tensor in all_.items()}, "not finite"),
     ],

@@ -61,8 +61,20 @@ def _try(folder: Path, names: Iterable[str]) -> Iterator[str]:
             regular = sorted(set(vocabulary.values()) - special)
             problems = problems or [*_reading_problems(encoder, empty, regular)]
         except Exception as error:
-            problems = [_line(error, view)]
+            problems = [_line(error, view) + _example(folder, str(error))]
     yield from problems
+
+
+def _example(folder: Path, said: str) -> str:
+    """A name that the weights have, where they lack others: a prefix such as `module.` shows in it."""
+    from safetensors import safe_open
+
+    if "weights lack" not in said:
+        return ""
+    name = weight_files(folder)[0]
+    with safe_open(folder / name, framework="pt") as weights:
+        first = next(iter(sorted(weights.keys())), None)
+    return f"; {name} has " + (f"'{first}', for example" if first else "none at all")
 
 
 def _cut_layers(folder: Path, encoder: "Encoder") -> Iterator[str]:

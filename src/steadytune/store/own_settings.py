@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from steadytune.encoders.architectures import ENCODERS
+from steadytune.encoders.architectures import ENCODERS, TESTED
 from steadytune.encoders.folder import WEIGHTS
 from steadytune.encoders.weight_files import INDEX
 from steadytune.errors import SteadyTuneError, nearest, short
@@ -23,6 +23,8 @@ SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediat
 POSITIONS = ("max_position_embeddings", "n_positions")
 ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function", "ff_activation",
                "classifier_activation")  # fmt: skip
+ROBERTAS = {"camembert", "roberta", "xlm-roberta"}
+"""One architecture under three names."""
 RATE = re.compile(r".*(?:dropout|dropout_prob|_pdrop)")
 
 
@@ -83,10 +85,23 @@ def name_problems(folder: Path) -> Iterator[str]:
     config = read_values(folder / "config.json")
     if (kind := config.get("model_type")) not in KINDS:
         yield f"config.json: model_type '{kind}' cannot classify texts in transformers: expected a text encoder's"
+    yield from _other_architecture(config)
     for key in ACTIVATIONS:
         if (value := config.get(key)) is not None and (not isinstance(value, str) or value not in ACT2FN):
             close = nearest(str(value), ACT2FN)
             yield f"config.json: {key} is {short(value)}: expected an activation of transformers{close}"
+
+
+def _other_architecture(config: dict[str, Any]) -> Iterator[str]:
+    """BERT's weights fit RoBERTa's names and shapes, say, but not what it makes of positions."""
+    from transformers.models.auto import modeling_auto
+
+    kind = config.get("model_type")
+    tables = [table for name, table in vars(modeling_auto).items() if name.endswith("_MAPPING_NAMES")]
+    for name in config.get("architectures") or ():
+        of = {key for table in tables for key, found in table.items() if name == found or name in (*found,)}
+        if of and kind in TESTED and kind not in of and not (of | {kind}) <= ROBERTAS:
+            yield f"config.json: model_type is '{kind}', but architectures names {name}: expected one architecture"
 
 
 def weight_problems(folder: Path) -> Iterator[str]:
