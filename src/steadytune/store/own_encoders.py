@@ -95,7 +95,7 @@ def _cut_layers(folder: Path, encoder: "Encoder") -> Iterator[str]:
 
 def _far_tokens(encoder: "Encoder", vocabulary: dict[str, int], pair: list[int]) -> Iterator[str]:
     """Numbers of tokens may fit while an id does not: ids have gaps in tokenizers that were edited."""
-    rows = encoder.model.get_input_embeddings().weight.shape[0]
+    rows = encoder.model.config.vocab_size
     token, largest = max(vocabulary.items(), key=lambda item: item[1])
     if (largest := max(largest, *pair)) >= rows:
         name = f" ({token!r})" if vocabulary[token] == largest else ""
