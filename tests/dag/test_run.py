@@ -50,7 +50,8 @@ def test_a_run_ends_in_a_report_with_every_table_and_figure(finished):
 def test_the_progress_says_what_runs_and_how_far_it_is(finished):
     lines = finished.log.splitlines()
     assert any(re.match(r"\[ *\d+/\d+\] .*finetune mini/\S+", line) for line in lines)
-    assert re.search(r"\[(\d+)/\1\] done in", lines[-1])
+    assert re.search(r"\[(\d+)/\1\] done in", lines[-2])
+    assert lines[-1].endswith("report.html")
 
 
 def test_every_cell_has_its_record_and_scores(finished):
