@@ -38,8 +38,13 @@ def label_problem(value: Any, labels: Sequence[str] = ()) -> str:
         labels: that the task is known to have; in any case, they are labels whatever the word.
     """
     text = spell(value) if is_label(value) and not isinstance(value, TIMES) else value
-    if isinstance(text, str) and text.casefold() in {label.casefold() for label in labels}:
-        return ""
+    problem = _problem_of(text)
+    # Of a label that is fine, which most are, nothing more has to be asked.
+    known = problem and isinstance(text, str) and text.casefold() in {label.casefold() for label in labels}
+    return "" if known else problem
+
+
+def _problem_of(text: Any) -> str:
     if not isinstance(text, str | None) or text in INFINITE or HALF_CHARACTER.search(text or ""):
         return "expected a word or a number"
     if CONTROL.search(text or ""):
