@@ -1,8 +1,10 @@
 """The recorded runs of published/recorded: whole, planned by their suites, and what the pages say of them."""
 
+import gzip
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import pandas as pd
 import pytest
@@ -19,6 +21,15 @@ from steadytune.manifests import write_manifest
 from steadytune.seals import SEAL, seal_of, write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
+
+
+def lines_of(folder):
+    return gzip.decompress((folder / "cells.jsonl.gz").read_bytes()).decode().splitlines()
+
+
+def pack(folder, text):
+    (folder / "cells.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+
 
 CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "start": 28}
 
@@ -41,13 +52,13 @@ def test_recorded_suites_are_small(root):
 def test_the_study_ran_under_its_plan(root):
     """Every cell carries the plan's hash, on seeds that neither the sweep nor the earlier run had."""
     plan = sha256(root / "docs/study-plan.md")
-    cells = [json.loads(line) for line in (root / RECORDED / "glue-tiny/cells.jsonl").read_text().splitlines()]
+    cells = list(map(json.loads, lines_of(root / RECORDED / "glue-tiny")))
     assert {cell["analysis_plan"] for cell in cells} == {plan}
     assert {cell["spec"]["seed"] for cell in cells} <= set(range(10, 27))
 
 
 def test_pandas_reads_a_recorded_suite_in_a_line(root):
-    records = pd.read_json(root / RECORDED / "mini/cells.jsonl", lines=True)
+    records = pd.read_json(root / RECORDED / "mini/cells.jsonl.gz", lines=True)
     predictions = pd.read_parquet(root / RECORDED / "mini/predictions.parquet")
     own = [next(e for e in evaluations if e["kind"] == "in_domain") for evaluations in records["evaluations"]]
     scored = [each for each in zip(records["spec"], own, strict=True) if "accuracy" in each[1]["metrics"]]
@@ -102,10 +113,35 @@ def test_other_predictions_than_the_records_are_refused(packed, tmp_path):
 
 
 def test_a_cut_line_is_named(packed, tmp_path):
-    text = (packed / "cells.jsonl").read_text()
-    (packed / "cells.jsonl").write_text(text + text[:100])
-    with pytest.raises(SteadyTuneError, match=r"cells.jsonl.*line 2"):
+    (line,) = lines_of(packed)
+    pack(packed, f"{line}\n{line[:100]}")
+    with pytest.raises(SteadyTuneError, match=r"cells.jsonl.gz: line 2"):
         restore(packed, tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda found: found[:-20], lambda found: found[:40] + bytes(20) + found[60:], lambda _: b"no archive"]
+)
+def test_records_whose_file_is_cut_or_changed_are_named(spoil, packed, tmp_path):
+    path = packed / "cells.jsonl.gz"
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(SteadyTuneError, match=r"cells\.jsonl\.gz: damaged: ") as refused:
+        restore(packed, tmp_path / "again")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_line_that_unpacks_to_more_than_memory_holds_is_refused_in_little_memory(packed, tmp_path):
+    with gzip.open(packed / "cells.jsonl.gz", "wb") as handle:
+        for _ in range(300):
+            handle.write(b" " * (1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(SteadyTuneError, match="line 1: damaged"):
+            restore(packed, tmp_path / "again")
+        assert tracemalloc.get_traced_memory()[1] < 150e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:200])])
@@ -121,9 +157,10 @@ def below(folder):
 
 def respell(packed, **names):
     """Give the recorded cell other names, and seal its line again: whoever sends records can."""
-    line = json.loads((packed / "cells.jsonl").read_text())
+    (text,) = lines_of(packed)
+    line = json.loads(text)
     line["spec"] |= names
-    (packed / "cells.jsonl").write_text(json.dumps(line | {SEAL: seal_of(line)}) + "\n")
+    pack(packed, json.dumps(line | {SEAL: seal_of(line)}))
 
 
 NO_PARTS = ["", ".", "..", "../../../outside", "{outside}", "a/b", "a\\b", "a\0b", 7]
@@ -135,16 +172,16 @@ def test_cells_whose_names_lead_elsewhere_are_refused_before_anything_is_written
     name = name.format(outside=tmp_path / "outside") if isinstance(name, str) else name
     respell(packed, **{part: name})
     before = below(tmp_path)
-    with pytest.raises(SteadyTuneError, match=rf"cells\.jsonl: line 1: {part}: ") as refused:
+    with pytest.raises(SteadyTuneError, match=rf"cells\.jsonl\.gz: line 1: {part}: ") as refused:
         restore(packed, tmp_path / "again")
     assert "\n" not in str(refused.value)
     assert below(tmp_path) == before
 
 
 def test_a_line_that_lacks_what_it_is_made_of_is_damaged(packed, tmp_path):
-    lines = (packed / "cells.jsonl").read_text().splitlines()
-    line = {key: value for key, value in json.loads(lines[0]).items() if key != "history"}
-    (packed / "cells.jsonl").write_text(json.dumps(line | {SEAL: seal_of(line)}) + "\n")
+    (text,) = lines_of(packed)
+    line = {key: value for key, value in json.loads(text).items() if key != "history"}
+    pack(packed, json.dumps(line | {SEAL: seal_of(line)}))
     with pytest.raises(SteadyTuneError, match="line 1: damaged"):
         restore(packed, tmp_path / "restored")
 
@@ -152,7 +189,7 @@ def test_a_line_that_lacks_what_it_is_made_of_is_damaged(packed, tmp_path):
 @pytest.mark.parametrize("seed", [True, "0/../../../../outside", 1.0, None])
 def test_seeds_that_are_no_numbers_are_refused(seed, packed, tmp_path):
     respell(packed, seed=seed)
-    with pytest.raises(SteadyTuneError, match=r"cells\.jsonl: line 1: seed: "):
+    with pytest.raises(SteadyTuneError, match=r"cells\.jsonl\.gz: line 1: seed: "):
         restore(packed, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 

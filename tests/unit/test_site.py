@@ -85,7 +85,7 @@ def test_a_recorded_suites_methods_are_compared_like_any_others(root, tmp_path, 
 
 def test_a_cell_that_the_suite_does_not_plan_is_refused(recorded, tmp_path):
     (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {"grid": [SUITE["grid"][0] | {"methods": ["lnsr"]}]}))
-    with pytest.raises(SteadyTuneError, match=r"cells\.jsonl: tiny/vanilla/cola/seed-0"):
+    with pytest.raises(SteadyTuneError, match=r"cells\.jsonl\.gz: tiny/vanilla/cola/seed-0"):
         write_site([recorded], tmp_path / "site")
 
 

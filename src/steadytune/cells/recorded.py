@@ -1,13 +1,15 @@
 """Recorded suites: runs that the project publishes, in files that pandas reads in a line each.
 
-cells.jsonl          a record a line, and with it `history` (the text of history.csv) and `predictions_digest`
+cells.jsonl.gz       a record a line, and with it `history` (the text of history.csv) and `predictions_digest`
 predictions.parquet  the predictions of all cells, with a column `cell`
 variability.json     the measurements of layers: encoder -> task -> content; only if there are any
 looks.json           when its claims were looked at, and what was planned then; only if they were
 """
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from steadytune.cells.freshness import statuses
 from steadytune.errors import SteadyTuneError, short
 from steadytune.evaluation.outputs import HELD_OUT, no_predictions, write_table
-from steadytune.files import atomic_path, read_json, sha256, write_json, write_text
+from steadytune.files import atomic_path, read_json, sha256, write_bytes, write_json, write_text
 from steadytune.layout import (
     HISTORY,
     PREDICTIONS,
@@ -35,10 +37,12 @@ from steadytune.suite.suite import Suite
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CELLS = "cells.jsonl"
+CELLS = "cells.jsonl.gz"
 VARIABILITY = "variability.json"
 ADDED = ("history", "predictions_digest")
 """What a line has besides the record."""
+LONGEST = 1 << 24
+"""Bytes of a line: a small file of another's can unpack to more than there is memory."""
 
 
 def write_recorded(suite: Suite, folder: Path) -> int:
@@ -62,7 +66,8 @@ def write_recorded(suite: Suite, folder: Path) -> int:
         line = read_json(path) | dict(zip(ADDED, added, strict=True))
         lines.append(json.dumps(line | {SEAL: seal_of(line)}, sort_keys=True, separators=(",", ":")))
     _write(_together(cells, tables), folder / PREDICTIONS)
-    write_text(folder / CELLS, "".join(f"{line}\n" for line in lines))
+    # Without the time, so that the same records are the same bytes.
+    write_bytes(folder / CELLS, gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
     studies: dict[str, dict[str, Any]] = {}
     for encoder, task in suite.layer_studies():
         if (path := variability_path(suite, encoder, task)).exists():
@@ -115,23 +120,31 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
 
 
 def _lines(path: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SteadyTuneError(f"{path}: no such file; expected a recorded suite") from None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_unpacked(path), 1):
         try:
             value = json.loads(line)
             if value[SEAL] != seal_of(value) or not {*ADDED, "evaluations"} <= value.keys():
                 raise ValueError("edited")
             cell = Cell(*(value["spec"][key] for key in ("encoder", "method", "task", "seed")))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise SteadyTuneError(f"{path}: line {number}: damaged: not a record as it was written") from None
         for part in ("encoder", "method", "task"):
             _check_part(getattr(cell, part), f"{path}: line {number}: {part}")
         if type(cell.seed) is not int:
             raise SteadyTuneError(f"{path}: line {number}: seed: {short(cell.seed)}: expected a whole number")
         yield cell, value
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    """The lines of a compressed text."""
+    try:
+        with gzip.open(path) as handle:
+            while line := handle.readline(LONGEST):
+                yield line
+    except FileNotFoundError:
+        raise SteadyTuneError(f"{path}: no such file; expected a recorded suite") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SteadyTuneError(f"{path}: damaged: {error}") from None
 
 
 def _studies(path: Path) -> Iterator[tuple[str, str, Any]]:

@@ -28,7 +28,7 @@ def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = Non
 def recorded_cells(suite: Suite, folder: Path | None = None, *, published: bool = False) -> Iterator[Path]:
     """The folder with the records to verify: the suite's own, the published ones, or those of a results folder.
 
-    A recorded suite (`cells.jsonl`, …) is laid out as results for as long as the block runs.
+    A recorded suite (`cells.jsonl.gz`, …) is laid out as results for as long as the block runs.
     """
     folder = recorded_folder(suite) if published else folder
     if folder is None or not (published or (folder / CELLS).exists()):

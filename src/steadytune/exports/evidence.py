@@ -78,8 +78,8 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
     judged by today's rule.
 
     Args:
-        folder: `cells.jsonl` and the files beside it; its name is the suite's, and its `suite.yaml`, if there is one,
-            the suite's file.
+        folder: `cells.jsonl.gz` and the files beside it; its name is the suite's, and its `suite.yaml`, if there is
+            one, the suite's file.
         place: where its files may be written; the caller removes them.
 
     Raises:
