@@ -8,47 +8,48 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# A plan for thousands of jobs holds millions of long-lived objects: collect garbage less often.
+# A DAG of thousands of jobs holds millions of long-lived objects: collect garbage less often.
 gc.set_threshold(100_000, 50, 1000)
 
-# Another workflow may use this one as a module: then that one's folder is `workflow.basedir`.
+# Not `workflow.basedir`: if another workflow uses this one as a module, that is the other one's folder.
 source = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)) / "src"
 sys.path.insert(0, str(source))
 
-from steadytune.dag.dag import Dag, in_command
-from steadytune.errors import SteadyTuneError
 from steadytune.cells.leases import gpu_slots
-from steadytune.rendering.sections import report_options
+from steadytune.dag.dag import Dag, quoted
 from steadytune.dag.runner import share_folder
 from steadytune.dag.termination import pass_on_termination
+from steadytune.errors import SteadyTuneError
+from steadytune.rendering.sections import report_options
 from steadytune.worker.launch import start_worker
 
-# Registers a Snakemake that was started by hand, so that `steadytune run` waits for it before it clears locks.
 if workflow.is_main_process:
+    # While this Snakemake runs, `steadytune run` must not take its locks for those of a killed run.
     share_folder()
 else:
-    # A job's time limit may reach this process alone.
+    # When a cluster ends a job, the signal may reach this process alone.
     pass_on_termination()
 
 try:
     dag = Dag.load(workflow.configfiles, config)
-    # Nothing else limits GPU jobs on one machine; a value on the command line wins. A cluster counts for itself, and
-    # what one of its jobs may use is settled before Snakemake starts there.
+    # Snakemake does not know how many GPUs this machine has; a value on the command line takes precedence. On a
+    # cluster, the scheduler assigns GPUs to jobs.
     if workflow.is_main_process and workflow.resource_settings.nodes is None and (gpus := gpu_slots()):
         workflow.global_resources.setdefault("gpu", gpus)
 except SteadyTuneError as error:
     raise WorkflowError(str(error)) from None
 
-# Jobs call the package where it stands, installed or not; conda jobs start with an empty PYTHONPATH. Without a shell
-# that waits for it, a job gets Snakemake's signals itself; the rules of a workflow around this one may need the shell.
+# Jobs find the package in this folder even if it is not installed; conda jobs start with an empty PYTHONPATH. `exec`
+# replaces the shell, so that signals reach the job itself; not in a workflow that uses this one as a module, whose own
+# rules may need the shell.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={in_command(str(source))}; "
+    f"set -euo pipefail; export PYTHONPATH={quoted(str(source))}; "
     + ("exec " if workflow.modifier.is_main_snakefile() else "")
 )
 
 
 onstart:
-    # Jobs of this machine and this environment fork from one process.
+    # Jobs that run on this machine, in this environment, fork from one process that has imported torch.
     if workflow.resource_settings.nodes is None and not workflow.deployment_settings.deployment_method:
         start_worker()
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from steadytune.dag.checks import check_outputs
-from steadytune.dag.dag import in_command
+from steadytune.dag.dag import quoted
 from steadytune.errors import SteadyTuneError
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import load_lock
@@ -291,4 +291,4 @@ def test_planning_needs_no_torch(root):
 
 
 def test_a_path_keeps_its_braces_in_a_command_of_snakemake():
-    assert in_command("/home/u {x}/src").format(x="another") == "'/home/u {x}/src'"
+    assert quoted("/home/u {x}/src").format(x="another") == "'/home/u {x}/src'"

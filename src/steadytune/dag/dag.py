@@ -1,10 +1,11 @@
-"""What the Snakefile asks: targets, the inputs of a job, and the digests that make one run again."""
+"""What the Snakefile needs: targets, the inputs of each job, and digests whose change makes a job run again."""
 
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from snakemake.exceptions import WorkflowError
 
@@ -29,19 +30,36 @@ from steadytune.suite.loading import DEFAULT_SUITE, find_suite, load_suite
 from steadytune.suite.suite import Suite
 
 
-def in_command(path: str) -> str:
-    """A path as Snakemake's shell commands take it: quoted, and with braces that it does not take for a wildcard's."""
+def quoted(path: str) -> str:
+    """A path for a Snakemake shell command: quoted for the shell, its braces doubled so that they are no wildcards."""
     return shlex.quote(path).replace("{", "{{").replace("}", "}}")
 
 
-def _spelled(path: Path) -> Path:
-    """A path of a suite in one spelling however Snakemake was called, on nodes too, because it is a job's parameter.
+def _job_parameter(path: Path) -> Path:
+    """A suite's path, spelled the same however Snakemake was called: another spelling would make every job run again.
 
-    It is relative if the working folder is above it, also as one that is named through a link (`$HOME`).
+    It is relative if the file is below the working folder, even if a link (`$HOME`) stands in between.
     """
     here = Path.cwd()
     above = next((folder for folder in path.parents if folder.exists() and folder.samefile(here)), None)
     return path.relative_to(above) if above else path
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _workflow_errors(function: Callable[P, T]) -> Callable[P, T]:
+    """Raise bad input as Snakemake's own kind of error, which it prints in one line."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except SteadyTuneError as error:
+            raise WorkflowError(str(error)) from None
+
+    return wrapped
 
 
 class Dag(Targets):
@@ -50,8 +68,8 @@ class Dag(Targets):
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.file = str(suite.path)
-        # For commands that are put together before Snakemake fills in their braces.
-        self.quoted_file = in_command(self.file)
+        # For commands that are formatted before Snakemake fills in the wildcards.
+        self.quoted_file = quoted(self.file)
         self.lock = suite_lock(suite)
         self._receipts: dict[tuple[str, ...], list[str]] = {}
 
@@ -70,28 +88,29 @@ class Dag(Targets):
         named = (
             configfiles[0] if configfiles else find_suite(config["suite"]) if config else project_file(DEFAULT_SUITE)
         )
-        dag = cls(load_suite(_spelled(Path(named).absolute())))
+        dag = cls(load_suite(_job_parameter(Path(named).absolute())))
         check_lock(dag.suite, dag.lock)
         check_outputs(dag.suite)
         return dag
 
     @property
     def suite_digest(self) -> str:
-        """What everything that is gathered from cells goes by."""
+        """The digest of the suite's file: a change gathers, judges and renders again."""
         return digests.suite_digest(self.suite)
 
+    @_workflow_errors
     def pin(self, kind: Kind, key: str) -> str:
         """The digest of an entry of the lock: a changed pin stages again."""
-        return _said(lambda: entry_digest(self.lock, kind, key))
+        return entry_digest(self.lock, kind, key)
 
     @property
     def pretrained_pattern(self) -> str:
-        """Matches the keys of those encoders that the project trains itself, and nothing where there is none."""
+        """Matches the keys of encoders that the project pretrains itself; matches nothing if there are none."""
         keys = [key for key in self.suite.models() if self.lock.pretraining(key) is not None]
         return "|".join(map(re.escape, keys)) or "(?!)"
 
     def pretraining_inputs(self, wildcards: Any) -> list[str]:
-        """The staged text that an encoder is pretrained on; none where it is a file outside the store."""
+        """The staged text that an encoder is pretrained on; none if it is a file outside the store."""
         corpus = generated_corpus(self._pretraining_settings(wildcards))
         return [self.receipt("datasets", corpus)] if corpus else []
 
@@ -106,38 +125,42 @@ class Dag(Targets):
         return path
 
     def pretraining_threads(self, wildcards: Any) -> int:
-        """Part of the settings, as a cell's."""
+        """The threads that pretraining uses: part of its settings, as for a cell."""
         return self._pretraining_settings(wildcards)["threads"]
 
+    @_workflow_errors
     def _pretraining_settings(self, wildcards: Any) -> dict[str, Any]:
-        return _said(lambda: read_yaml(self.pretraining_config(wildcards)))
+        return read_yaml(self.pretraining_config(wildcards))
 
+    @_workflow_errors
     def layer_inputs(self, wildcards: Any) -> list[str]:
         """What a measurement of layers reads."""
         if wildcards.encoder not in self.suite.file.encoders:
             raise WorkflowError(f"{self.file}: no encoder '{wildcards.encoder}'")
         model = self.suite.model(wildcards.encoder, wildcards.task)
-        task = _said(lambda: self.suite.task(wildcards.task))
+        task = self.suite.task(wildcards.task)
         receipts = [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
         return self._needed(receipts, variability_path(self.suite, wildcards.encoder, wildcards.task))
 
     def layer_digest(self, wildcards: Any) -> str:
-        """Changed settings measure again."""
+        """The digest of what a measurement of layers depends on: changed settings measure again."""
         return digests.layer_digest(self.suite, wildcards.encoder, wildcards.task)
 
+    @_workflow_errors
     def cell_inputs(self, wildcards: Any) -> list[str]:
         """What a cell reads; a cell outside the grid stops here with the nearest name."""
-        spec = _said(lambda: self.suite.spec(_cell(wildcards)))
+        spec = self.suite.spec(_cell(wildcards))
         receipts = self._receipts_of(spec.model, spec.task, *spec.transfer)
         others = [variability_path(self.suite, spec.encoder, spec.task)] if spec.reads_selection else []
-        # Not the parent's record: a parent that is trained again for one more cell must not train its others again.
+        # Not the parent's record: training the parent again for one new cell must not rerun the other cells.
         others += [handover_path(self.suite, spec.start)] if spec.start else []
         return self._needed([*receipts, *map(str, others)], record_path(self.suite, spec.cell))
 
+    @_workflow_errors
     def cell_digest(self, wildcards: Any) -> str:
         """The digest of a cell's settings, and its parent's if it has one: changed settings train again."""
         cell = _cell(wildcards)
-        digest, start = _said(lambda: (self.suite.digest(cell), self.suite.spec(cell).start))
+        digest, start = self.suite.digest(cell), self.suite.spec(cell).start
         return canonical_digest([digest, self.suite.digest(start)]) if start else digest
 
     @staticmethod
@@ -154,14 +177,16 @@ class Dag(Targets):
         """
         return "--hand-over" if "model" in output.keys() else ""  # noqa: SIM118 (not a mapping)
 
+    @_workflow_errors
     def cell_threads(self, wildcards: Any) -> int:
-        """A cell's threads are part of its settings, not of the machine."""
-        return _said(lambda: self.suite.spec(_cell(wildcards)).protocol.threads)
+        """The threads that a cell uses: a setting of its protocol, whatever the machine has."""
+        return self.suite.spec(_cell(wildcards)).protocol.threads
 
+    @_workflow_errors
     def inside_inputs(self, wildcards: Any) -> list[str]:
         """What a measurement inside a fine-tuned encoder reads."""
         cell = _cell(wildcards)
-        spec, output = _said(lambda: self.suite.spec(cell)), inside_path(self.suite, cell)
+        spec, output = self.suite.spec(cell), inside_path(self.suite, cell)
         kept = [str(handover_path(self.suite, cell)), str(record_path(self.suite, cell))]
         return kept + self._needed(self._inside_receipts(spec.model, spec.task), output)
 
@@ -175,15 +200,15 @@ class Dag(Targets):
 
     @property
     def inside_digest(self) -> str:
-        """Changed settings look again."""
+        """The digest of what measurements inside encoders depend on: changed settings measure again."""
         return digests.inside_digest(self.suite)
 
     def _inside_receipts(self, model: str, task: str) -> list[str]:
-        """The encoder, the task and the other tasks that are read."""
+        """The receipts of the encoder, the task and the other tasks that a measurement inside reads."""
         return self._receipts_of(model, task, *(self.suite.file.inside.reads if self.suite.file.inside else ()))
 
     def _receipts_of(self, model: str, *tasks: str) -> list[str]:
-        """Those of an encoder and of the data sets of tasks."""
+        """The receipts of an encoder and of the data sets of some tasks."""
         if (model, *tasks) not in self._receipts:
             keys = sorted({self.suite.task(name).dataset_key for name in tasks})
             found = [self.receipt("models", model), *(self.receipt("datasets", key) for key in keys)]
@@ -192,25 +217,17 @@ class Dag(Targets):
 
     @staticmethod
     def _needed(receipts: list[str], output: Path) -> list[str]:
-        """The receipts that a job asks for: where its output is there, those that are there too.
+        """The receipts that a job needs; once its output exists, only those that exist too.
 
-        An input that was cleared away after a cell was finished would otherwise be staged for the next cell that needs
-        it, and every finished cell trained again because its input is new. (`ancient` is no way out: Snakemake 9.27
-        then leaves out jobs with missing output when the job that makes their input runs again.)
+        Otherwise, if someone deletes an input after a cell has finished, staging it for another cell would make it new,
+        and every finished cell would train again. (`ancient` does not help: with it, Snakemake 9.27 skips jobs with
+        missing output when the job that makes their input runs again.)
         """
         return [receipt for receipt in receipts if Path(receipt).exists()] if output.exists() else receipts
 
 
 def _cell(wildcards: Any) -> Cell:
-    """The cell of a path that has one wildcard for each part of it, or one for all."""
+    """The cell of a path with one wildcard for each part, or one wildcard for the whole cell."""
     if "cell" in wildcards.keys():  # noqa: SIM118 (not a mapping)
         return Cell.parse(wildcards.cell)
     return Cell(wildcards.encoder, wildcards.method, wildcards.task, int(wildcards.seed))
-
-
-def _said(function: Callable[[], Any]) -> Any:
-    """Bad input as Snakemake's own kind of error, which it prints in one line."""
-    try:
-        return function()
-    except SteadyTuneError as error:
-        raise WorkflowError(str(error)) from None
