@@ -59,8 +59,8 @@ Sha256 = Annotated[str, matching("[0-9a-f]{64}", "64 lower-case hex digits")]
 Repo = Annotated[str, matching(r"\w[\w.-]*/\w[\w.-]*", "<owner>/<name>")]
 
 
-class Checked(BaseModel):
-    """A frozen model that forbids unknown keys."""
+class StrictModel(BaseModel):
+    """A pydantic model that is frozen and forbids unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from steadytune.claims.published import Row, load_published, printed_difference
-from steadytune.schema import Checked
+from steadytune.schema import StrictModel
 
 ALPHA = 0.05
 """The error that each family of claims may make, in all its tests together."""
@@ -33,7 +33,7 @@ Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_onc
 Every = Literal["*"]
 
 
-class Printed(Checked):
+class Printed(StrictModel):
     """A difference of two printed rows, averaged over tasks: the effect that a paper reports."""
 
     table: str
@@ -44,7 +44,7 @@ class Printed(Checked):
     """Printed columns; those in a group of their own are averaged first, as the claim averages a task's sets."""
 
 
-class Stated(Checked):
+class Stated(StrictModel):
     """What all claims have."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")

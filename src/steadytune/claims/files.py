@@ -12,7 +12,7 @@ from steadytune.errors import SteadyTuneError, nearest
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import Checked, check_all
+from steadytune.schema import StrictModel, check_all
 from steadytune.suite.file import is_file_name
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
@@ -25,7 +25,7 @@ Tasks = Mapping[str, Task]
 NONE: Tasks = MappingProxyType({})
 
 
-class ClaimFile(Checked):
+class ClaimFile(StrictModel):
     """A file of claims; `paper`, `source` and `suite` hold for all of them, `family` for those that name none."""
 
     paper: str

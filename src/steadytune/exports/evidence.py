@@ -18,7 +18,7 @@ from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import Checked, check, check_all
+from steadytune.schema import StrictModel, check, check_all
 from steadytune.suite.cell import Cell
 from steadytune.suite.file import SuiteFile, is_file_name
 from steadytune.suite.loading import find_suite, load_suite
@@ -28,7 +28,7 @@ OURS = "SteadyTune"
 NOT_STATED = "not stated"
 
 
-class About(Checked):
+class About(StrictModel):
     """Who ran the cells of a recorded suite."""
 
     by: str = Field(default=NOT_STATED, max_length=80)

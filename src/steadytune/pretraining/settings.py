@@ -8,10 +8,10 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_json
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import Checked, check
+from steadytune.schema import StrictModel, check
 
 
-class TextFile(Checked):
+class TextFile(StrictModel):
     """Plain text: a file in the folder that STEADYTUNE_CORPUS names."""
 
     file: str
@@ -20,7 +20,7 @@ class TextFile(Checked):
     licence: str
 
 
-class Stretch(Checked):
+class Stretch(StrictModel):
     """A part of the training with one length of rows."""
 
     until: float = Field(gt=0, le=1)
@@ -29,7 +29,7 @@ class Stretch(Checked):
     """Tokens a row; of a generated corpus, tokens of the longest row."""
 
 
-class Settings(Checked):
+class Settings(StrictModel):
     """The whole file."""
 
     model_config = ConfigDict(allow_inf_nan=False)

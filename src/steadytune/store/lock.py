@@ -13,7 +13,7 @@ from steadytune.errors import unknown
 from steadytune.layout import LOCK, Kind, project_file
 from steadytune.places import beside
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import Checked, Repo, check, matching
+from steadytune.schema import Repo, StrictModel, check, matching
 from steadytune.store.pins import (
     FilePin,
     GeneratedPin,
@@ -36,7 +36,7 @@ DatasetKey = Annotated[str, matching(r"\w[\w.-]*(/\w[\w.-]*){2}", "<owner>/<name
 ModelKey = Repo
 
 
-class Entry(Checked):
+class Entry(StrictModel):
     """One data set or encoder: a pin for each kind of source that has it."""
 
     hub: HubPin | None = None
@@ -76,7 +76,7 @@ class ModelEntry(Entry):
     own: OwnEncoderPin | None = None
 
 
-class Lock(Checked):
+class Lock(StrictModel):
     """The whole file."""
 
     datasets: dict[DatasetKey, DatasetEntry] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from steadytune.errors import nearest
-from steadytune.schema import SECRET, Checked, Repo, Sha256, matching
+from steadytune.schema import SECRET, Repo, Sha256, StrictModel, matching
 from steadytune.staged import check_file_name
 from steadytune.store.parsers import PARSERS
 from steadytune.store.receipt import StagedFile
@@ -56,7 +56,7 @@ def _require(condition: bool, expected: str) -> None:
         raise ValueError(expected)
 
 
-class FilePin(Checked):
+class FilePin(StrictModel):
     """What a file must be; nothing if the lock does not know it, inside a pin that says `unpinned: true`."""
 
     sha256: Sha256 | None = None
@@ -128,7 +128,7 @@ class UrlFile(FilePin):
         return super().describe(found) if self.parser is None else f"rows of SHA-256 {(found or self).rows_sha256}"
 
 
-class GeneratedFile(Checked):
+class GeneratedFile(StrictModel):
     """What the rows of a file that a generator of the project makes must be."""
 
     rows_sha256: Sha256 | None = None
@@ -153,7 +153,7 @@ class GeneratedFile(Checked):
         return f"rows of SHA-256 {(found or self).rows_sha256}"
 
 
-class HubPin(Checked):
+class HubPin(StrictModel):
     """Files of a repository on the hub, by their paths in it."""
 
     repo: Repo
@@ -176,7 +176,7 @@ class HubPin(Checked):
         return self
 
 
-class UrlPin(Checked):
+class UrlPin(StrictModel):
     """Files at addresses of their own, by their names in the store."""
 
     origin: str
@@ -195,7 +195,7 @@ class UrlPin(Checked):
         return self
 
 
-class KnownFiles(Checked):
+class KnownFiles(StrictModel):
     """Files that are all pinned, by their names in the store."""
 
     origin: str
@@ -212,7 +212,7 @@ class LocalPin(KnownFiles):
     """Files of a store staged elsewhere."""
 
 
-class GeneratedPin(Checked):
+class GeneratedPin(StrictModel):
     """Files that a generator of the project makes, by their names in the store."""
 
     generator: Literal["mini"]
@@ -236,14 +236,14 @@ class ShippedPin(KnownFiles):
     """Where they lie, from the repository's root."""
 
 
-class PretrainedPin(Checked):
+class PretrainedPin(StrictModel):
     """An encoder that the project trains itself."""
 
     config: str
     """The file that says how."""
 
 
-class OwnTaskPin(Checked):
+class OwnTaskPin(StrictModel):
     """A suite's own task. What is excluded is no part of the digest that stages it again."""
 
     where: str = Field(exclude=True)
@@ -256,7 +256,7 @@ class OwnTaskPin(Checked):
     pin: TaskPin
 
 
-class OwnEncoderPin(Checked):
+class OwnEncoderPin(StrictModel):
     """A suite's own encoder in a folder."""
 
     folder: Path = Field(exclude=True)

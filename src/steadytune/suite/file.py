@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steadytune.places import UserPath, expanded
-from steadytune.schema import Checked, Repo
+from steadytune.schema import Repo, StrictModel
 from steadytune.suite.cell import Cell, Weights
 from steadytune.suite.own import NAME, OwnTask, check_commit
 from steadytune.suite.start import Start
@@ -73,7 +73,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 """Of an encoder or an own task: it becomes part of paths and of commands."""
 
 
-class Sources(Checked):
+class Sources(StrictModel):
     """Where staged data and encoders come from."""
 
     order: tuple[Literal["local", "hub", "url"], ...] = ("hub", "url")
@@ -84,7 +84,7 @@ class Sources(Checked):
     """Bytes that a file may have if the lock states no size for it."""
 
 
-class EncoderEntry(Checked):
+class EncoderEntry(StrictModel):
     """An encoder of a suite."""
 
     model: str = ""
@@ -112,7 +112,7 @@ class EncoderEntry(Checked):
         return self.hub is not None or self.model.startswith((".", "/", "~", "$"))
 
 
-class Grid(Checked):
+class Grid(StrictModel):
     """A block of cells: every encoder x method x task x seed of its lists."""
 
     encoders: tuple[str, ...] = Field(min_length=1)
@@ -146,7 +146,7 @@ class Inside(Grid):
         return (*self.probes, *([self.forgetting] if self.forgetting else []))
 
 
-class Override(Checked):
+class Override(StrictModel):
     """Settings for some of the cells; a later override wins."""
 
     encoder: str = "*"
@@ -165,7 +165,7 @@ class Override(Checked):
         return partial(fnmatchcase, pat=getattr(self, part))
 
 
-class MethodEntry(Checked, extra="allow"):
+class MethodEntry(StrictModel, extra="allow"):
     """Settings of a method that replace its defaults, and a grid of others."""
 
     grid: dict[str, Axis] = {}
@@ -177,7 +177,7 @@ class MethodEntry(Checked, extra="allow"):
         return dict(self.model_extra or {})
 
 
-class SuiteFile(Checked):
+class SuiteFile(StrictModel):
     """The keys of a file under `config/`."""
 
     suite: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import Checked, Repo, Sha256, check
+from steadytune.schema import Repo, Sha256, StrictModel, check
 from steadytune.suite.own_labels import expected_labels, is_label, spell
 from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task
@@ -69,7 +69,7 @@ def check_commit(hub: str | None, revision: str | None, kind: Literal["datasets/
         )
 
 
-class OwnTask(Checked):
+class OwnTask(StrictModel):
     """A data set of the user's, or of the hub."""
 
     train: Path | None = None
@@ -141,14 +141,14 @@ class OwnTask(Checked):
         return self.metric in SCORES
 
 
-class OwnFile(Checked):
+class OwnFile(StrictModel):
     """A file of an encoder, or of a data set on the hub."""
 
     sha256: Sha256
     bytes: int = Field(ge=0)
 
 
-class SplitPin(Checked):
+class SplitPin(StrictModel):
     """What a split was when it was pinned."""
 
     file_sha256: Sha256 | None = None
@@ -159,7 +159,7 @@ class SplitPin(Checked):
     rows: int
 
 
-class TaskPin(Checked):
+class TaskPin(StrictModel):
     """What a task was when it was pinned."""
 
     read: dict[str, Any]
@@ -173,7 +173,7 @@ class TaskPin(Checked):
         return _short_digest([self.labels, {name: split.rows_sha256 for name, split in self.splits.items()}])
 
 
-class EncoderPin(Checked):
+class EncoderPin(StrictModel):
     """What an encoder was when it was pinned."""
 
     hub: Repo | None = None
@@ -188,7 +188,7 @@ class EncoderPin(Checked):
         return _short_digest({name: file.sha256 for name, file in self.files.items()})
 
 
-class OwnLock(Checked):
+class OwnLock(StrictModel):
     """`<suite>.lock.yaml` beside a suite's file."""
 
     tasks: dict[str, TaskPin] = {}

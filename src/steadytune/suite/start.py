@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field
 
 from steadytune.errors import SteadyTuneError
-from steadytune.schema import Checked
+from steadytune.schema import StrictModel
 from steadytune.suite.cell import Cell
 
 SAME = "same"
@@ -19,7 +19,7 @@ def _parent_seed(value: Any) -> int | None:
     return value
 
 
-class Start(Checked):
+class Start(StrictModel):
     """The cell, the parent, whose fine-tuned encoder a cell starts from; the cell's own head is new."""
 
     task: str = Field(pattern=r"^[^~,]+$")

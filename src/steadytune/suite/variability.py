@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from steadytune.schema import Checked
+from steadytune.schema import StrictModel
 
 Tokens = Literal["mean_without_special", "mean_without_cls", "mean", "cls", "last"]
 Regression = Literal["round", "exact"]
@@ -20,7 +20,7 @@ Shares = Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidat
 Sizes = Annotated[tuple[Annotated[int, Field(gt=0)], ...], AfterValidator(_ascending)]
 
 
-class NuSettings(Checked):
+class NuSettings(StrictModel):
     """How nu is computed; the defaults are those of the paper (arXiv 2210.10041) as far as it says."""
 
     tokens: Tokens = "mean_without_special"

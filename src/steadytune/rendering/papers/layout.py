@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import Checked, check
+from steadytune.schema import StrictModel, check
 
 FILE = Path(__file__).parent / "layouts.yaml"
 
 
-class Column(Checked):
+class Column(StrictModel):
     """Scores of one task."""
 
     printed: str
@@ -30,7 +30,7 @@ class Column(Checked):
         return self.evaluation_set or self.task
 
 
-class Average(Checked):
+class Average(StrictModel):
     """The plain mean of the columns named, which the paper prints too."""
 
     printed: str
@@ -38,7 +38,7 @@ class Average(Checked):
     heading: str = "Average"
 
 
-class Row(Checked):
+class Row(StrictModel):
     """One method."""
 
     printed: str
@@ -47,7 +47,7 @@ class Row(Checked):
     """Ours: a method, a composition or a variant as a suite's grid names it."""
 
 
-class Group(Checked):
+class Group(StrictModel):
     """Rows under one heading, on one encoder."""
 
     encoder: str
@@ -60,7 +60,7 @@ class Group(Checked):
     """Where they are not those of the table; as many, under the same headings."""
 
 
-class Layout(Checked):
+class Layout(StrictModel):
     """A table of a paper."""
 
     name: str
