@@ -152,8 +152,8 @@ def running_path(of: Of, cell: object) -> Path:
     return results_folder(of) / "running" / f"{cell}.lock"
 
 
-def checked_path(of: Of, what: str = "cells") -> Path:
-    """What was found out about the suite's files (`cells`, `products`, `store`): it may be deleted at any time."""
+def file_cache_path(of: Of, what: str = "cells") -> Path:
+    """What is cached about the suite's files (`cells`, `products`, `store`): it may be deleted at any time."""
     return results_folder(of) / "running" / f"checked-{what}.json"
 
 

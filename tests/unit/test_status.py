@@ -21,7 +21,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import no_predictions, write_table
 from steadytune.evaluation.transfer import evaluate_transfer
 from steadytune.files import sha256
-from steadytune.layout import cell_folder, checked_path, record_path, running_path
+from steadytune.layout import cell_folder, file_cache_path, record_path, running_path
 from steadytune.locks import hold
 from steadytune.seals import write_sealed
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
@@ -296,9 +296,9 @@ def test_a_forged_majority_is_refuted(finished, key, value):
 
 def test_a_forgotten_index_changes_nothing(finished):
     assert state_of(finished) == "fresh"
-    checked_path(finished).write_text('{"tiny/vanilla/cola/seed-0": 3')
+    file_cache_path(finished).write_text('{"tiny/vanilla/cola/seed-0": 3')
     assert state_of(finished) == "fresh"
-    checked_path(finished).write_text('{"tiny/vanilla/cola/seed-0": 3}')
+    file_cache_path(finished).write_text('{"tiny/vanilla/cola/seed-0": 3}')
     assert state_of(finished) == "fresh"
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from steadytune.cells.checked import Checked
+from steadytune.cells.file_cache import FileCache
 from steadytune.cells.fingerprint import code_digest
 from steadytune.cells.gold import StagedGold
 from steadytune.cells.input_check import InputCheck
@@ -28,7 +28,7 @@ from steadytune.layout import (
     UNLABELLED,
     Kind,
     cell_folder,
-    checked_path,
+    file_cache_path,
     project_file,
     running_path,
 )
@@ -85,9 +85,9 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
     whys = dict(copies(suite, {status.cell: status.record for status in found if status.record}))
     if judges.by_each_other:
         shown = [status.cell for status in found if status.shown]
-        whys |= dict(contradicted(suite, shown, judges.checked, read=judges.scores))
-    judges.checked.save()
-    judges.inputs.checked.save()
+        whys |= dict(contradicted(suite, shown, judges.file_cache, read=judges.scores))
+    judges.file_cache.save()
+    judges.inputs.file_cache.save()
     return [CellStatus(s.cell, "quarantined", whys[s.cell]) if s.cell in whys else s for s in found]
 
 
@@ -102,7 +102,7 @@ class _Judge:
 
     def __init__(self, suite: Suite, *, deep: bool, scores: bool, as_recorded: bool) -> None:
         self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
-        self.checked = Checked(checked_path(suite), forget=deep)
+        self.file_cache = FileCache(file_cache_path(suite), forget=deep)
         self.inputs = InputCheck(suite, load_lock(project_file(LOCK)), deep=deep)
         self.staged = cache(self._staged)
         self.wanted = Wanted(suite, self.staged)
@@ -172,7 +172,7 @@ class _Judge:
             except SteadyTuneError as error:
                 return str(error)
 
-        return self.checked.find(str(cell), [path, *(folder / name for name in (*BESIDE, UNLABELLED))], compute)
+        return self.file_cache.find(str(cell), [path, *(folder / name for name in (*BESIDE, UNLABELLED))], compute)
 
     def _refuted(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
         """Which score its predictions refute."""
@@ -183,7 +183,9 @@ class _Judge:
             return refuted(read_record(path), folder, spec)
 
         paths = [path, folder / BESIDE[0]]
-        return self.checked.find(f"{cell} scores", paths, compute if self.scores else None, code_digest(SCORING_CODE))
+        return self.file_cache.find(
+            f"{cell} scores", paths, compute if self.scores else None, code_digest(SCORING_CODE)
+        )
 
     def _foreign(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
         """Which predictions are not of the staged examples, whose files are what the record says."""
@@ -194,7 +196,7 @@ class _Judge:
             return foreign(folder, spec, self.gold)
 
         paths = [path, folder / BESIDE[0]]
-        return self.checked.find(f"{cell} gold", paths, compute if self.scores else None, code_digest(READING_CODE))
+        return self.file_cache.find(f"{cell} gold", paths, compute if self.scores else None, code_digest(READING_CODE))
 
     def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
         """The digest of a staged folder, or why it is no input that a cell could be compared by."""

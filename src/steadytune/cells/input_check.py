@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from steadytune.cells.checked import Checked
+from steadytune.cells.file_cache import FileCache
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import Kind, checked_path, staged_folder
+from steadytune.layout import Kind, file_cache_path, staged_folder
 from steadytune.store.inventory import outdated
 from steadytune.store.lock import Lock
 from steadytune.store.receipt import RECEIPT, read_receipt, verify
@@ -16,7 +16,7 @@ class InputCheck:
 
     def __init__(self, suite: Suite, lock: Lock, *, deep: bool = False) -> None:
         self.suite, self.lock = suite, lock
-        self.checked = Checked(checked_path(suite, "store"), forget=deep)
+        self.file_cache = FileCache(file_cache_path(suite, "store"), forget=deep)
 
     def __call__(self, kind: Kind, key: str) -> str:
         """What is wrong with a folder; empty if nothing is."""
@@ -28,7 +28,7 @@ class InputCheck:
         try:
             names = read_receipt(folder).files
             paths = [folder / RECEIPT, *(folder / name for name in names)]
-            return self.checked.find(f"{kind}/{key}", paths, lambda: _damage_of(folder)) or ""
+            return self.file_cache.find(f"{kind}/{key}", paths, lambda: _damage_of(folder)) or ""
         except SteadyTuneError as error:
             return str(error)
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from steadytune.cells.checked import Checked
+from steadytune.cells.file_cache import FileCache
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.layout import PREDICTIONS, Of, predictions_path
 from steadytune.suite.cell import Cell
@@ -41,7 +41,7 @@ def _are_telling(of: Of, cell: Cell) -> bool:
     return any(np.unique(values).size > 1 for values in logits)
 
 
-def contradicted(of: Of, cells: Iterable[Cell], checked: Checked, *, read: bool) -> Whys:
+def contradicted(of: Of, cells: Iterable[Cell], cache: FileCache, *, read: bool) -> Whys:
     """Cells that give an example another gold label than as many other cells, or more, do.
 
     So forged labels are found if the data are not there to compare.
@@ -49,13 +49,13 @@ def contradicted(of: Of, cells: Iterable[Cell], checked: Checked, *, read: bool)
     Args:
         of: whose cells they are.
         cells: that may be believed otherwise.
-        checked: remembers digests of labels.
+        cache: remembers digests of labels.
         read: the predictions of cells whose digests it does not remember; else these are left out.
     """
     alike: defaultdict[tuple[str, str], defaultdict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         compute = (lambda cell=cell: json.dumps(_digests(of, cell))) if read else None
-        known = checked.find(f"{cell} labels", [predictions_path(of, cell)], compute)
+        known = cache.find(f"{cell} labels", [predictions_path(of, cell)], compute)
         for name, digest in json.loads(known or "{}").items():
             # Of which task's training split.
             alike[name, cell.task if name == HELD_OUT else ""][digest].append(cell)

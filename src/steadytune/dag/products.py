@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from steadytune.cells.checked import Checked
+from steadytune.cells.file_cache import FileCache
 from steadytune.cells.freshness import statuses
 from steadytune.dag.origins import Origins, looks_now, made_from
 from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import MEASUREMENTS, SOURCES, Product, Stages, products_of
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import checked_path, manifest_path
+from steadytune.layout import file_cache_path, manifest_path
 from steadytune.manifests import damage, write_manifest
 from steadytune.results.collect import AS_RECORDED, NOW
 from steadytune.store.own_changes import check_unchanged
@@ -50,13 +50,13 @@ class Products:
         self.judged = AS_RECORDED if as_recorded else NOW
         self.found = statuses(suite, deep=deep, scores=True, as_recorded=as_recorded)
         self.origins = Origins(suite, self.all, self.found, self.judged)
-        self._checked = Checked(checked_path(suite, "products"), forget=deep)
+        self._file_cache = FileCache(file_cache_path(suite, "products"), forget=deep)
 
     def status(self, stages: Stages | None = None) -> list[ProductStatus]:
         """The status of every product that has files, or of those of some stages."""
         chosen = [p for p in self.all.values() if p.files and (stages is None or p.stage in stages)]
         found = [self._judge(product) for product in chosen]
-        self._checked.save()
+        self._file_cache.save()
         return found
 
     def check(self, stages: Stages) -> None:
@@ -103,7 +103,7 @@ class Products:
         if not any(file.exists() for file in (manifest, *product.files)):
             return ProductStatus(product, "missing", f"{product.files[0]}: not made yet")
         paths = [manifest, *product.files]
-        damaged = self._checked.find(product.name, paths, lambda: damage(self.suite, product.name, product.files))
+        damaged = self._file_cache.find(product.name, paths, lambda: damage(self.suite, product.name, product.files))
         if damaged:
             return ProductStatus(product, "damaged", damaged)
         if self.judged == AS_RECORDED and product.stage in MEASUREMENTS:

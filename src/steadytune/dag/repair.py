@@ -76,7 +76,7 @@ def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
             os.utime(path, ns=(made, made))
         elif path.exists():
             path.replace(aside)
-    check.checked.save()
+    check.file_cache.save()
     return trained
 
 

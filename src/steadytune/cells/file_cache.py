@@ -1,8 +1,7 @@
-"""What was found out about files, remembered for as long as their size, times and inode stay the same.
+"""Results of reading files, cached for as long as the files' size, times and inode stay the same.
 
-Reading and hashing 10,000 cells takes many times as long as asking the file system about them. A file that is written
-to gets another change time (ctime), whatever modification time it is given; only `status --deep` finds a bit that the
-disk itself has flipped.
+Reading and hashing 10,000 cells takes many times as long as a `stat` of each file. Writing to a file changes its ctime,
+whatever modification time it is given; only `status --deep` finds a bit that the disk itself has flipped.
 """
 
 import json
@@ -14,20 +13,19 @@ from typing import Any
 from steadytune.files import write_text
 
 
-class Checked:
-    """Findings by name, in a file that may be deleted at any time."""
+class FileCache:
+    """Results by name, in a file that may be deleted at any time."""
 
     def __init__(self, path: Path, *, forget: bool = False) -> None:
-        """`forget`: start without what the file remembers."""
+        """`forget`: start empty."""
         self.path = path
         self._changed = forget
         self._found: dict[str, Any] = {} if forget else _read(path)
 
     def find(self, name: str, paths: Sequence[Path], compute: Callable[[], str] | None, code: str = "") -> str | None:
-        """What `compute` says of `paths`, at once if it has said so of the same files before.
+        """The result of `compute`, cached while `paths` are unchanged; None if it is not cached and `compute` is None.
 
-        None if it has not and there is no `compute`. `code`: a digest of what `compute` runs, if other code would say
-        something else of the same files.
+        `code`: a digest of the code that `compute` runs, if a change of it could change the result.
         """
         signature = " ".join([*map(_signature, paths), *filter(None, [code])])
         known = self._found.get(name)
@@ -41,7 +39,7 @@ class Checked:
         return found
 
     def save(self) -> None:
-        """Write what is new; a folder that cannot be written to is left as it is."""
+        """Write the cache to its file if it has changed; without effect in a folder that is not writable."""
         if self._changed:
             with suppress(OSError):
                 write_text(self.path, json.dumps(self._found, separators=(",", ":")))
