@@ -32,8 +32,8 @@ from steadytune.layout import (
     project_file,
     running_path,
 )
-from steadytune.lean import Lean
 from steadytune.locks import is_held
+from steadytune.record_reader import RecordReader
 from steadytune.store.lock import load_lock
 from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite.cell import Cell, Spec
@@ -108,7 +108,7 @@ class _Judge:
         self.wanted = Wanted(suite, self.staged)
         self.gold = StagedGold(suite.file.store)
         self.judge = cache(self._judge)
-        self.lean = Lean()
+        self.reader = RecordReader()
         self.by_each_other = False
         """Whether predictions could not be compared with staged data, and so only with those of other cells."""
 
@@ -126,7 +126,7 @@ class _Judge:
         if damage := self._damage(cell, path, folder):
             return CellStatus(cell, "quarantined", damage)
         # What is whole was checked against the schema when it was found to be.
-        record = self.lean.read(path.read_bytes())
+        record = self.reader.read(path.read_bytes())
         spec = self.suite.spec(cell)
         for why in differences(self.wanted.settings(spec), record["spec"]):
             # The code of a recorded suite did not have settings that are new since; no prediction depends on the other.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.layout import RECORD, RESULTS
-from steadytune.lean import Lean
 from steadytune.methods.registry import composition
+from steadytune.record_reader import RecordReader
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def read_runs(folder: Path = RESULTS) -> list[Run]:
 
 
 def _runs(folder: Path) -> Iterator[Run]:
-    lean = Lean()
+    reader = RecordReader()
     for path in sorted(folder.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
         try:
-            yield _run(lean.read(path.read_bytes()), path.parent)
+            yield _run(reader.read(path.read_bytes()), path.parent)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
 

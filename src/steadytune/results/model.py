@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.layout import history_path, record_path
-from steadytune.lean import Lean
+from steadytune.record_reader import RecordReader
 from steadytune.results.description import Description
 from steadytune.results.scores import ABSENT, Score
 from steadytune.results.variability import Variability
@@ -168,13 +168,13 @@ class Results:
         return {}
 
     @cached_property
-    def _lean(self) -> Lean:
-        return Lean()
+    def _reader(self) -> RecordReader:
+        return RecordReader()
 
     def _read_record(self, path: Path) -> dict[str, Any]:
         """A record; held, because a page asks for every record several times."""
         try:
-            return self._lean.read(path.read_bytes())
+            return self._reader.read(path.read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
 

@@ -2,7 +2,7 @@
 
 import json
 
-from steadytune.lean import Lean
+from steadytune.record_reader import RecordReader
 
 RECORD = {
     "environment": {"python": "3", "threads": 1},
@@ -14,28 +14,28 @@ RECORD = {
 
 
 def test_equal_parts_are_held_once_and_others_apart():
-    lean = Lean()
-    first = lean.read(json.dumps(RECORD))
-    second = lean.read(json.dumps(RECORD))
-    other = lean.read(json.dumps(RECORD | {"environment": {"python": "3", "threads": 2}}))
+    reader = RecordReader()
+    first = reader.read(json.dumps(RECORD))
+    second = reader.read(json.dumps(RECORD))
+    other = reader.read(json.dumps(RECORD | {"environment": {"python": "3", "threads": 2}}))
     assert first == second == RECORD and other["environment"]["threads"] == 2
     assert first["environment"] is second["environment"] and first["spec"]["protocol"] is second["spec"]["protocol"]
     assert first["timing"] is not second["timing"]
 
 
 def test_true_is_not_one():
-    lean = Lean()
-    read = [lean.read(json.dumps({"usage": {"a": value}}))["usage"]["a"] for value in (1, True, 1.0)]
+    reader = RecordReader()
+    read = [reader.read(json.dumps({"usage": {"a": value}}))["usage"]["a"] for value in (1, True, 1.0)]
     assert [type(value) for value in read] == [int, bool, float]
 
 
 def test_keys_of_several_records_are_one_text():
-    lean = Lean()
-    first, second = (lean.read(json.dumps(RECORD)) for _ in range(2))
+    reader = RecordReader()
+    first, second = (reader.read(json.dumps(RECORD)) for _ in range(2))
     assert all(one is other for one, other in zip(first["timing"], second["timing"], strict=True))
 
 
 def test_numbers_and_texts_are_those_of_json():
     value = {"float": [0.1, 1e-300, -0.0, 5e-324], "int": 2**130, "half": "\udce9", "text": "\x00é\u2028"}
     for part in (value, {key: entry for key, entry in value.items() if key != "half"}):
-        assert repr(Lean().read(json.dumps(part))) == repr(json.loads(json.dumps(part)))
+        assert repr(RecordReader().read(json.dumps(part))) == repr(json.loads(json.dumps(part)))
