@@ -1,4 +1,4 @@
-"""The command line: its options, and how errors end."""
+"""The command line: commands, their options, and exit codes."""
 
 import argparse
 import errno
@@ -16,17 +16,17 @@ from steadytune.exports.registry import MODULES as EXPORTS
 from steadytune.offline import go_offline
 
 Command = Callable[[argparse.Namespace], int | None]
-# A disk that is full, over its quota or read-only: no fault of the program, whose traceback would say nothing more.
+# The disk is full, over quota or read-only: not a fault of the program, so that a traceback would not help.
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 2 for bad input, said in one line, and 130 after Ctrl-C."""
+    """Run one command; 0 for success, 2 for bad input (one line on stderr), and 130 after Ctrl-C."""
     own, passed = _split(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(own)
     options.passed = passed
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    # It tells every glyph that it leaves out of a PDF's font.
+    # It logs every glyph that it leaves out of a PDF's font.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     if options.offline:
         go_offline()
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"steadytune: {error}\n")
         return 2
     except KeyboardInterrupt:
-        # What trains, and a run while its jobs work, ends in its own way.
+        # Training, and a run whose jobs are at work, handle Ctrl-C themselves.
         sys.stderr.write("steadytune: interrupted\n")
         return 130
     except OSError as error:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """The arguments of `run`, and what is Snakemake's; argparse takes `--` only where no option stands before it."""
+    """Split `run`'s arguments from Snakemake's, which follow `--`: argparse understands that only before any option."""
     if arguments[:1] != ["run"] or "--" not in arguments:
         return arguments, ()
     at = list(arguments).index("--")
@@ -80,22 +80,22 @@ def _count(text: str) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Arguments of which what is wrong is said in one line, with the nearest name."""
+    """Reports a wrong argument in one line, with the nearest valid name."""
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        # argparse's own message names every choice and none that is near, before Python 3.14.
+        # Before Python 3.14, argparse lists every choice and suggests none.
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(action, f"unknown '{value}'{suggestion(str(value), action.choices)}")
 
     def error(self, message: str) -> NoReturn:
-        """End with 2, and without the usage, which takes many lines."""
+        """Exit with 2, without printing the usage, which takes many lines."""
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
 
 
 class _Command(_Parser):
     """A command whose options may stand anywhere among its names.
 
-    argparse alone takes the names that may be left out where the first option stands, and refuses those behind it.
+    argparse alone consumes optional names at the first option, and then refuses those that follow it.
     """
 
     _intermixed = False
@@ -104,7 +104,7 @@ class _Command(_Parser):
         """Options first, then the names, wherever they stood."""
         if self._intermixed:
             return super().parse_known_args(args, namespace)
-        # It comes back here twice: for the options, and for the names.
+        # `parse_known_intermixed_args` calls this method twice: for the options, and for the names.
         self._intermixed = True
         try:
             found, left = self.parse_known_intermixed_args(args, namespace)
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         doc = function.__doc__ or ""
         summary = doc[:1].lower() + doc[1:].removesuffix(".")
         added = subparsers.add_parser(name, help=summary, description=summary)
-        # Staging reaches out; a run starts its jobs, staging among them; plans and pins read new own tasks of the hub.
+        # These need the network: to stage, to start jobs that stage, or to read new own tasks from the hub.
         added.set_defaults(run=function, device=device, offline=name not in ("run", "stage", "plan", "pin"))
         if suite:
             added.add_argument("suite", metavar="SUITE", help="a suite's file, or its name here or under config/")
@@ -136,26 +136,27 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--stale", action="store_true", help="also train again what was trained by other code")
     run.epilog = "What follows -- goes to snakemake: targets, or more options."
     plan = command("plan", commands.plan)
-    plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="for a device on which a cell is "
-                      "taken to reach so many FLOP/s (H100=2e14), in place of this machine")  # fmt: skip
-    plan.add_argument("--cells-at-once", type=_count, metavar="N", help="on that device or devices (default: 1)")
-    plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims in so "
-                      "many hours of a device, and write them down as targets")  # fmt: skip
+    plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="plan for this device, assuming "
+                      "that a cell reaches so many FLOP/s on it (H100=2e14), instead of for this machine")  # fmt: skip
+    plan.add_argument("--cells-at-once", type=_count, metavar="N", help="cells that run on that device at the same "
+                      "time (default: 1)")  # fmt: skip
+    plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims within "
+                      "so many device-hours, and write them to a file of targets")  # fmt: skip
     plan.add_argument("--effect", type=_points, default=1.0, metavar="POINTS", help="the difference that matters "
                       "(default: 1)")  # fmt: skip
     plan.add_argument("--sd", type=_points, metavar="POINTS", help="assume this standard deviation of the difference "
-                      "of two methods on a task and seed, in place of recorded ones")  # fmt: skip
-    plan.add_argument("--probe", action="store_true", help="first run short cells here, to know what cells take")
+                      "between two methods on a task and seed, instead of recorded ones")  # fmt: skip
+    plan.add_argument("--probe", action="store_true", help="first run short cells here, to measure how long cells take")
     status = command("status", commands.status)
     status.add_argument("--deep", action="store_true", help="hash every file again, and compute every score again")
     verify = command("verify", commands.verify, device=True)
     verify.add_argument("cells", nargs="*", default=[], metavar="ENCODER/METHOD/TASK/seed-N", help="recorded cells")
     verify.add_argument("--sample", type=_count, default=0, metavar="N", help="draw N recorded cells at random")
-    verify.add_argument("--seed", type=int, metavar="N", help="of that draw: the same number draws the same cells")
+    verify.add_argument("--seed", type=int, metavar="N", help="seed of that draw: the same seed draws the same cells")
     against = verify.add_mutually_exclusive_group()
-    against.add_argument("--recorded", type=Path, metavar="FOLDER", help="a results folder that holds the records, in "
-                         "place of results/<suite>")  # fmt: skip
-    against.add_argument("--published", action="store_true", help="the records of published/recorded/<suite>")
+    against.add_argument("--recorded", type=Path, metavar="FOLDER", help="a results folder that holds the records, "
+                         "instead of results/<suite>")  # fmt: skip
+    against.add_argument("--published", action="store_true", help="compare with published/recorded/<suite>")
     verify.epilog = "One line a cell, from identical, same logits, same metric and same spread to different."
     record = command("record", commands.record)
     record.add_argument("--restore", action="store_true", help="write what is recorded to results/<suite> instead")
@@ -171,21 +172,23 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("cell", nargs="?", metavar="CELL", help="ENCODER/METHOD/TASK/seed-N; without the seed, its best "
                        "one; none at all in a suite of one task: the best cell")  # fmt: skip
     model.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
-    model.add_argument("--adapter", action="store_true", help="of LoRA write only its matrices and the head, for peft")
+    model.add_argument(
+        "--adapter", action="store_true", help="for LoRA: write only its matrices and the head, for peft"
+    )
     simulated = command("simulate", commands.simulate)
-    simulated.add_argument("--seeds", type=_count, metavar="N", help="in place of the suite's")
+    simulated.add_argument("--seeds", type=_count, metavar="N", help="number of seeds, instead of the suite's")
     simulated.add_argument("--sd", type=_points, default=2.0, metavar="POINTS", help="standard deviation of the "
-                           "difference of two methods on a task and seed (default: 2)")  # fmt: skip
-    simulated.add_argument("--effect", type=_points, metavar="POINTS", help="the claimed difference (default: what "
-                           "these seeds show with a chance of 80 %%)")  # fmt: skip
-    simulated.add_argument("--replicates", type=_count, default=2000, metavar="N", help="studies for each truth "
-                           "(default: 2000)")  # fmt: skip
+                           "difference between two methods on a task and seed (default: 2)")  # fmt: skip
+    simulated.add_argument("--effect", type=_points, metavar="POINTS", help="the claimed difference (default: the one "
+                           "that these seeds show with 80 %% power)")  # fmt: skip
+    simulated.add_argument("--replicates", type=_count, default=2000, metavar="N", help="simulated studies for each "
+                           "true effect (default: 2000)")  # fmt: skip
     exported = command("export", commands.export)
     exported.add_argument(
         "--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS)
     )
     exported.add_argument("--to", type=Path, required=True, metavar="PATH", help="a new folder, or for ro-crate a .zip")
-    exported.add_argument("--stale", action="store_true", help="also what other code has made, marked as such")
+    exported.add_argument("--stale", action="store_true", help="also export what other code has made, marked as such")
     site = command("site", commands.site, suite=False)
     site.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
     site.add_argument("--recorded", type=Path, action="append", metavar="FOLDER", help="a recorded suite, or a folder "
@@ -198,29 +201,29 @@ def _parser() -> argparse.ArgumentParser:
     checked.add_argument("file", type=Path, metavar="FILE", help="a Python file with a method")
     stage = command("stage", commands.stage)
     stage.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
-    stage.add_argument("key", nargs="?", help="of these only one: its key in the lock")
+    stage.add_argument("key", nargs="?", help="only this one: its key in the lock")
     stage.add_argument("--glue", type=Path, metavar="FOLDER", help="import GLUE's tasks from its classic folder")
     stage.add_argument("--encoders", type=Path, metavar="FOLDER", help="import encoders from FOLDER/<owner>/<name>/")
     instead = stage.add_mutually_exclusive_group()
-    instead.add_argument("--check", action="store_true", help="only check what is staged; 2 where something is wrong")
+    instead.add_argument("--check", action="store_true", help="only check what is staged (exit 2: something is wrong)")
     instead.add_argument("--bundle", type=Path, metavar="FILE", help="then write everything to one tar file")
     instead.add_argument("--from", dest="source", type=Path, metavar="FILE", help="unpack such a file, then check")
 
     pinned = command("pin", commands.pin)
-    pinned.add_argument("--accept", required=True, metavar="NAME", help="of an own task or encoder of the suite")
+    pinned.add_argument("--accept", required=True, metavar="NAME", help="an own task or encoder of the suite")
     command("lock", commands.lock, suite=False)
     subsets = command("subsets", commands.subsets, suite=False)
     subsets.add_argument("--store", type=Path, default=Path("store"), help="where the data sets are staged")
     pretrain = command("pretrain", commands.pretrain, suite=False, device=True)
     pretrain.add_argument("config", type=Path, help="a file of config/encoders/")
-    pretrain.add_argument("output", type=Path, help="the encoder's folder; a run that was cut resumes beside it")
+    pretrain.add_argument("output", type=Path, help="the encoder's folder; an interrupted run resumes")
     pretrain.add_argument("--store", type=Path, default=Path("store"), help="where a generated corpus is staged")
     pretrain.add_argument("--minutes", type=float, help="end the schedule by the clock if the tokens would take longer")
     curve = command("pretraining-curve", commands.pretraining_curve, suite=False)
     curve.add_argument("curve", type=Path, metavar="CSV", help="the curve.csv in an encoder's folder")
     curve.add_argument("stem", type=Path, help="where the figure goes, without .pdf, .svg and .png")
 
-    # What the DAG's jobs call; each is also usable by hand.
+    # Run by the workflow's jobs; each can also be run by hand.
     finetune = command("finetune", commands.finetune, device=True)
     finetune.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
     finetune.add_argument("--hand-over", action="store_true", help="write the weights for the inside stage too")
@@ -239,8 +242,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     predictions = command("predictions", commands.predictions)
     predictions.add_argument("cell", nargs="?", metavar="ENCODER/METHOD/TASK/seed-N", help="for --to")
-    predictions.add_argument("--to", type=Path, metavar="FILE.csv", help="the cell's, with texts and label names")
+    predictions.add_argument("--to", type=Path, metavar="FILE.csv", help="where to write the cell's predictions, with "
+                             "texts and label names")  # fmt: skip
     render = command("render", commands.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
-    render.add_argument("--processes", type=_count, default=1, metavar="N", help="that draw figures; default 1")
+    render.add_argument("--processes", type=_count, default=1, metavar="N", help="processes that draw figures "
+                        "(default: 1)")  # fmt: skip
     return parser

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import plain, write_json
+from steadytune.files import plain, read_json, write_json
 
 SEAL = "seal"
 
@@ -29,8 +29,6 @@ def read_sealed(path: Path) -> dict[str, Any]:
     Raises:
         SteadyTuneError: no such file, not JSON, or not what was written; one line.
     """
-    from steadytune.files import read_json
-
     value = read_json(path)
     if not isinstance(value, dict) or value.get(SEAL) != seal_of(value):
         raise SteadyTuneError(f"{path}: damaged: its content is not what its seal says")

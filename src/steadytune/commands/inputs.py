@@ -1,4 +1,4 @@
-"""What cells read: staged and pinned data and encoders, pretraining, the lock, fixed subsets."""
+"""Commands on what cells read: staged and pinned data and encoders, pretraining, the lock, fixed subsets."""
 
 import argparse
 import logging
@@ -46,7 +46,7 @@ def stage(options: argparse.Namespace) -> int:
         return 0 if all(finding.good for finding in findings) else 2
     imports = Imports(options.glue, options.encoders)
     for item in items:
-        # An encoder that the project trains itself is the pretrain stage's; asked for by name, it is refused in words.
+        # The pretrain stage makes encoders that the project trains itself; `stage` refuses one that is named.
         if options.key or not item.pretrained:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
             check_staged(suite, item)

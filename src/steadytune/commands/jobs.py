@@ -1,4 +1,4 @@
-"""What the workflow's jobs call; each is usable by hand."""
+"""Commands that the workflow's jobs run; each can also be run by hand."""
 
 import argparse
 

@@ -1,17 +1,21 @@
-"""The suite that a command names, checked as far as the command needs."""
+"""Load the suite that a command names, checked as far as the command needs."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from steadytune.suite.suite import Suite
 
 
-def load(options: argparse.Namespace):
-    """The suite, its names and settings checked."""
+def load(options: argparse.Namespace) -> "Suite":
+    """The suite, with its cells' names and settings checked: all that training depends on."""
     from steadytune.suite.loading import find_suite, load_suite
 
     return load_suite(find_suite(options.suite))
 
 
-def load_checked(options: argparse.Namespace):
-    """The suite, with the names of its claims, tables and figures checked too: training does not depend on those."""
+def load_checked(options: argparse.Namespace) -> "Suite":
+    """The suite, with the names of its claims, tables and figures checked too."""
     from steadytune.dag.checks import check_outputs
 
     suite = load(options)
@@ -19,8 +23,8 @@ def load_checked(options: argparse.Namespace):
     return suite
 
 
-def load_pinned(options: argparse.Namespace):
-    """The suite, checked, with its own tasks and encoders pinned where they are new, and refused where they changed."""
+def load_pinned(options: argparse.Namespace) -> "Suite":
+    """The suite, checked; its own tasks and encoders are pinned if they are new, and refused if they have changed."""
     from steadytune.store.own_changes import check_unchanged
     from steadytune.store.pinning_own import pin_new
     from steadytune.suite.loading import find_suite

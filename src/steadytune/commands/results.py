@@ -1,4 +1,4 @@
-"""What comes out: verdicts, comparisons, models, exports, the evidence page."""
+"""Commands on results: verdicts, comparisons, models, exports, the evidence page."""
 
 import argparse
 import os
@@ -11,6 +11,8 @@ from steadytune.errors import SteadyTuneError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from steadytune.results.model import Results
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -39,16 +41,16 @@ def claims(options: argparse.Namespace) -> None:
     with making(suite, "claims", products=products) if options.write else nullcontext():
         results = load_or_empty(suite, products.found if products.judged == NOW else None)
         verdicts = judge_all(suite, results, looks)
-        if _is_own(results_folder(suite)):
+        if _can_write(results_folder(suite)):
             keep_looks(suite, verdicts.looks())
         if options.write:
             write_verdicts(results_folder(suite), verdicts)
-    say_what_was_not_learned(results)
+    warn_if_nothing_learned(results)
     sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
 
 
-def _is_own(folder: "Path") -> bool:
-    """Whether there are results that one may write to: a look at somebody else's is not kept."""
+def _can_write(folder: "Path") -> bool:
+    """Whether there are results in which this look can be recorded; other people's may be read-only."""
     if not folder.is_dir():
         return False
     if not os.access(folder, os.W_OK):
@@ -67,7 +69,7 @@ def compare(options: argparse.Namespace) -> None:
     questions = pair(suite, options.first, options.second, options.effect)
     results = load_or_empty(suite)
     found = compare(suite, results, questions)
-    say_what_was_not_learned(results)
+    warn_if_nothing_learned(results)
     sys.stdout.write(compared_text(suite, (options.first, options.second), found) + "\n")
 
 
@@ -93,7 +95,7 @@ def export(options: argparse.Namespace) -> None:
     from steadytune.exports.registry import export
 
     suite = load_checked(options)
-    # A crate holds everything; the other formats are made of records and verdicts.
+    # A crate holds everything; the other formats contain only records and verdicts.
     stages = None if options.form == "ro-crate" else ("claims",)
     marked = Products(suite, deep=True).finished(stages, stale=options.stale)
     export(suite, options.form, options.to, marked)
@@ -107,8 +109,8 @@ def site(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{write_site(options.recorded or [RECORDED], options.to)}\n")
 
 
-def say_what_was_not_learned(results) -> None:
-    """Before anything else: numbers of models that have learned nothing are about nothing."""
+def warn_if_nothing_learned(results: "Results") -> None:
+    """Say so first if the models learned nothing, since then the numbers that follow mean nothing."""
     from steadytune.rendering.learning import nothing_learned
     from steadytune.results.selection import select
 

@@ -1,4 +1,4 @@
-"""What people begin with: starting files, and the methods."""
+"""Commands to begin with: files to start from, and the methods."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ def check_method(options: argparse.Namespace) -> int:
     from steadytune.suite.method_files import add_methods
 
     names = add_methods(options.file)
-    # What takes seconds to import is of no use to a file with mistakes.
+    # Imported only now, because it takes seconds: a file with mistakes has been refused above.
     from steadytune.trials.checks import check_method
 
     failed = False

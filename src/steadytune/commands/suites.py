@@ -1,4 +1,4 @@
-"""What is asked of a whole suite: run it, plan it, look at it, verify and record its cells."""
+"""Commands on a whole suite: run it, plan it, show its status, verify and record its cells."""
 
 import argparse
 import logging
@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from steadytune.commands.loading import load, load_checked, load_pinned
-from steadytune.commands.results import say_what_was_not_learned
+from steadytune.commands.results import warn_if_nothing_learned
 from steadytune.errors import SteadyTuneError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Options of Snakemake by which jobs may run on other machines.
+# Snakemake's options with which jobs may run on other machines.
 ELSEWHERE = ("--executor", "--profile", "--workflow-profile")
 
 
@@ -26,15 +26,15 @@ def run(options: argparse.Namespace) -> int:
     from steadytune.results.loading import load_or_empty
 
     suite = load_pinned(options)
-    _say_what_is_slow_here(suite, options.passed)
+    _warn_of_slow_precisions(suite, options.passed)
     status = run(suite, options.cores, options.passed, stale=options.stale)
     if not status and not options.passed:
-        say_what_was_not_learned(load_or_empty(suite))
+        warn_if_nothing_learned(load_or_empty(suite))
     return status
 
 
-def _say_what_is_slow_here(suite: "Suite", passed: "Sequence[str]") -> None:
-    """A precision that this machine's processor has no instructions for, if cells are to run on it."""
+def _warn_of_slow_precisions(suite: "Suite", passed: "Sequence[str]") -> None:
+    """Log each precision that this machine's processor has no instructions for, if cells will run on it."""
     from steadytune.cells.leases import visible_gpus
     from steadytune.layout import record_path
     from steadytune.planning.precision import slow_precisions
@@ -84,7 +84,7 @@ def verify(options: argparse.Namespace) -> int:
                 found.append(verify_cell(suite, cell, recorded))
                 log.info("%s", found[-1])
         finally:
-            # Worst first; what has been compared stays said if a later cell cannot be.
+            # Worst first. If a later cell fails, the comparisons so far are printed all the same.
             found.sort(key=lambda verdict: LEVELS.index(verdict.level), reverse=True)
             sys.stdout.write("".join(f"{verdict}\n" for verdict in found))
     return int(any(verdict.level == "different" for verdict in found))
