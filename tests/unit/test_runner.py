@@ -19,7 +19,7 @@ BY_HAND = "import sys; from steadytune.dag.runner import share_folder; share_fol
 def by_hand(tmp_path, monkeypatch):
     """What starts a process in the folder that shares it, until a line comes."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(runner.HELD, raising=False)
+    monkeypatch.delenv(runner.STARTED_BY_RUN, raising=False)
     started = []
 
     def start():
@@ -110,7 +110,7 @@ def test_a_snakemake_started_by_hand_waits_while_locks_are_cleared_and_no_longer
 
 def test_a_snakemake_of_a_run_takes_no_lock_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(runner.HELD, "1")
+    monkeypatch.setenv(runner.STARTED_BY_RUN, "1")
     with hold(runner.BY_HAND):
         runner.share_folder()
 
@@ -124,7 +124,7 @@ def test_inputs_of_the_targets_come_first_and_by_one_run_at_a_time(commands, mon
     assert runner.run(SUITE, "1", TARGETS) == 0
     first, second = commands
     # As argparse reads them: the option ends where the next one begins, and targets follow a single value.
-    assert first[first.index("--until") :] == ["--until", *runner.BRINGING, "--cores", "1", *TARGETS]
+    assert first[first.index("--until") :] == ["--until", *runner.STAGING, "--cores", "1", *TARGETS]
     assert second[-5:] == ["--cores", "1", *TARGETS] and "--until" not in second
     commands.clear()
     with hold(Path("store/.locks/inputs.lock")):
@@ -189,5 +189,5 @@ def test_an_encoder_is_trained_again_with_the_options_of_the_run(arguments, opti
     assert runner.run(SUITE, "1", arguments) == 0
     training = commands[0]
     assert training[training.index("--cores") :] == [
-        *("--cores", "1", *options, "--until", *runner.BRINGING, "--", str(receipt))
+        *("--cores", "1", *options, "--until", *runner.STAGING, "--", str(receipt))
     ]

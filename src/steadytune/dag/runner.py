@@ -1,11 +1,11 @@
-"""`steadytune run`: Snakemake with a progress line, that may be killed and started again at any moment."""
+"""`steadytune run`: Snakemake with a progress line, which may be killed and started again at any moment."""
 
 import logging
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from steadytune.dag import repair
@@ -22,21 +22,21 @@ STATE = Path(".snakemake")
 LOCKS = STATE / "locks"
 # Held by one `steadytune run` and the Snakemake that it has started.
 LOCK = STATE / "steadytune.lock"
-# Shared by every Snakemake that was started by hand, which may be during a run.
+# Shared by every Snakemake that was started by hand, which may happen during a run.
 BY_HAND = STATE / "by-hand.lock"
 INPUTS = "inputs"
-"""The store's lock that a run holds while it brings what is not staged yet."""
-BRINGING = ("stage_dataset", "stage_encoder", "pretrain")
+"""The store's lock that a run holds while it stages what is missing."""
+STAGING = ("stage_dataset", "stage_encoder", "pretrain")
 """The rules whose outputs are in the store."""
-HELD = "STEADYTUNE_RUN"
+STARTED_BY_RUN = "STEADYTUNE_RUN"
 """Set in the environment of a Snakemake that `steadytune run` has started."""
 
 
 def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = False) -> int:
     """Run a suite; Snakemake's exit status.
 
-    One `steadytune run` at a time works in a folder. What a killed run left there is cleared while no Snakemake that
-    was started by hand works in it either: only then are Snakemake's own locks nobody's.
+    Only one `steadytune run` at a time works in a folder. It clears what a killed run left there, but not while a
+    Snakemake that was started by hand is running: Snakemake's own locks may then be in use.
 
     Args:
         suite: the suite.
@@ -44,40 +44,57 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         arguments: further arguments for Snakemake.
         stale: also train again what was trained by other code.
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(project_file(Path("Snakefile")))]
-    command += ["--configfile", str(suite.path), "--logger", "steadytune"]
-    # Last, because it takes one value and the options before it any number: targets may follow.
-    command += ["--cores", cores]
-    environment = os.environ | {
-        # Jobs call `python`, which has to be this one, in an activated environment or not.
-        "PATH": first_on_path(Path(sys.executable).parent, "PATH"),
-        "PYTHONPATH": first_on_path(SOURCE, "PYTHONPATH"),
-        HELD: "1",
-    }
     with hold(LOCK, said="another run works in this folder; waiting for its end") as lock:
+        snakemake = _Snakemake(suite, cores, lock)
         with hold(BY_HAND, said="a Snakemake that was started by hand works in this folder; waiting for its end"):
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
-                subprocess.run([*command, "--unlock", "--quiet", "all"], env=environment, check=True)
+                snakemake.unlock()
             dry = _is_dry(arguments)
-            status, stopped = _repair(suite, command, arguments, environment, lock, stale=stale, dry=dry)
-        # Snakemake holds the lock too: if this process alone is killed, it goes on, and the next run waits for it.
+            if dry:
+                _log_repairs(suite, arguments, stale=stale)
+                status, stopped = 0, False
+            else:
+                status, stopped = _repair(snakemake, arguments, stale=stale)
+        # If this process alone is killed, Snakemake still holds the lock, and the next run waits for it.
         if not dry and not status:
-            # What cannot be staged fails again below, where Snakemake goes on with the rest.
-            lacking = repair.unstaged(suite)
-            status, stopped = _bring_inputs(suite, command, arguments, environment, lock) if lacking else (0, False)
-            status = status if stopped else 0
-            if lacking and not status and not repair.unstaged(suite):
-                # What was trained elsewhere can be compared with its inputs only now.
-                repair.set_aside(suite, arguments, code=stale)
+            status, stopped = _stage_inputs(snakemake, arguments, stale=stale)
             repair.keep_dates(suite)
         if not status:
-            status, stopped = supervise([*command, *arguments], environment, lock)
+            status, stopped = snakemake.run(arguments)
     if stopped:
         log.info("stopped; `steadytune run %s` resumes", shlex.quote(str(suite.path)))
     elif not status and not arguments and report_path(suite).is_file():
         log.info("%s", report_path(suite))
     return status
+
+
+class _Snakemake:
+    """Snakemake on a suite, in a process that holds the lock of this run too."""
+
+    def __init__(self, suite: Suite, cores: str, lock: int) -> None:
+        self.suite = suite
+        self._lock = lock
+        self._command = [sys.executable, "-m", "snakemake", "--snakefile", str(project_file(Path("Snakefile")))]
+        self._command += ["--configfile", str(suite.path), "--logger", "steadytune"]
+        self._cores = ["--cores", cores]
+        self._environment = os.environ | {
+            # Jobs call `python`, which has to be this one, in an activated environment or not.
+            "PATH": first_on_path(Path(sys.executable).parent, "PATH"),
+            "PYTHONPATH": first_on_path(SOURCE, "PYTHONPATH"),
+            STARTED_BY_RUN: "1",
+        }
+
+    def run(self, arguments: Sequence[str], *, until: Sequence[str] = ()) -> tuple[int, bool]:
+        """Run it, up to some rules if `until` names any; its exit status, and whether a signal ended it."""
+        options = ["--until", *until] if until else []
+        # `--cores` takes a single value, so that targets may follow it; the options before it take any number.
+        return supervise([*self._command, *options, *self._cores, *arguments], self._environment, self._lock)
+
+    def unlock(self) -> None:
+        """Remove Snakemake's own locks."""
+        command = [*self._command, *self._cores, "--unlock", "--quiet", "all"]
+        subprocess.run(command, env=self._environment, check=True)
 
 
 def _is_dry(arguments: Sequence[str]) -> bool:
@@ -106,29 +123,23 @@ def _options(arguments: Sequence[str]) -> Sequence[str]:
     return options[: len(options) - len(targets)]
 
 
-def _repair(
-    suite: Suite,
-    command: Sequence[str],
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    lock: int,
-    *,
-    stale: bool,
-    dry: bool,
-) -> tuple[int, bool]:
-    """Get what cannot be believed out of the way, and encoders trained again first; the first failure of `supervise`.
+def _log_repairs(suite: Suite, arguments: Sequence[str], *, stale: bool) -> None:
+    """Log what `_repair` would do."""
+    repair.restage(suite, dry=True)
+    repair.set_aside(suite, arguments, code=stale, dry=True)
+    repair.keep_dates(suite, dry=True)
 
-    `dry`: only say what would be done.
+
+def _repair(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> tuple[int, bool]:
+    """Remove or set aside what cannot be believed, and pretrain damaged or outdated encoders again.
+
+    Returns:
+        What Snakemake's run returned if it failed, else (0, False).
     """
-    if dry:
-        repair.restage(suite, dry=True)
-        repair.set_aside(suite, arguments, code=stale, dry=True)
-        repair.keep_dates(suite, dry=True)
-        return 0, False
+    suite = snakemake.suite
     own_results(suite)
     for receipt, made in repair.restage(suite).items():
-        training = [*command, *_options(arguments), "--until", *BRINGING, "--", str(receipt)]
-        status, stopped = supervise(training, environment, lock)
+        status, stopped = snakemake.run([*_options(arguments), "--until", *STAGING, "--", str(receipt)])
         if status:
             return status, stopped
         os.utime(receipt, ns=(made, made))
@@ -137,32 +148,41 @@ def _repair(
     return 0, False
 
 
-def _bring_inputs(
-    suite: Suite, command: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str], lock: int
-) -> tuple[int, bool]:
-    """Stage and pretrain what the targets need and the store lacks, one run at a time; what `supervise` returns.
+def _stage_inputs(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> tuple[int, bool]:
+    """Stage and pretrain what the targets need and the store lacks, one run at a time.
 
-    If a job ends early, Snakemake deletes what it was to make: waiting inside a job for another run would take away
-    what that run has made meanwhile.
+    Not left to the jobs: a job that waits for another run's staging and is then interrupted loses its outputs, because
+    Snakemake deletes them, and the other run has just made the same files.
+
+    Returns:
+        What Snakemake's run returned if a signal ended it, else (0, False): what cannot be staged fails again in the
+        run itself, which goes on with the rest.
     """
-    with hold(store_lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
+    suite = snakemake.suite
+    if repair.unstaged(suite):
+        with hold(store_lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
+            # The other run may have staged it.
+            still = repair.unstaged(suite)
+            status, stopped = snakemake.run(arguments, until=STAGING) if still else (0, False)
+        if stopped:
+            return status, stopped
         if not repair.unstaged(suite):
-            return 0, False
-        # Before --cores, because it takes any number of values.
-        return supervise([*command[:-2], "--until", *BRINGING, *command[-2:], *arguments], environment, lock)
+            # Only now can results from elsewhere be compared with their inputs.
+            repair.set_aside(suite, arguments, code=stale)
+    return 0, False
 
 
 def share_folder() -> None:
     """For a Snakemake that was started by hand: keep the next `steadytune run` waiting until this process ends.
 
-    To be called before Snakemake takes its own locks, which must not be taken for a killed run's. What it and a run
-    that is under way would collide in is Snakemake's to find.
+    Call it before Snakemake takes its own locks, so that they are not mistaken for those of a killed run. Conflicts
+    with a run that is under way are left to Snakemake.
     """
-    if HELD in os.environ:
+    if STARTED_BY_RUN in os.environ:
         return
     try:
         take(BY_HAND, shared=True, wait=False)
     except BlockingIOError:
-        # A warning, because Snakemake shows nothing less of other loggers than its own.
+        # Not info: Snakemake shows only warnings of other loggers.
         log.warning("a `steadytune run` looks at what lies in this folder; waiting until it has")
         take(BY_HAND, shared=True)
