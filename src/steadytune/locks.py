@@ -1,7 +1,7 @@
-"""Locks between processes: `flock` on a file, which the kernel gives back however the holder ends.
+"""Locks between processes: `flock` on a file, which the kernel releases however the holder ends.
 
-The file of a lock is never removed. Who waited for a file that is gone would hold a lock that nobody else can find, and
-the next process would make the file anew and take that.
+A lock's file is never removed. A process that waited for a removed file would hold a lock that nobody else can find,
+and the next process would create the file anew and lock that.
 """
 
 import errno
@@ -19,31 +19,31 @@ log = logging.getLogger(__name__)
 
 
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-"""What flock answers on a file system without locks."""
+"""The errors of flock on a file system without locks."""
 
 
 @contextmanager
-def hold(path: Path, *, shared: bool = False, wait: bool = True, said: str = "") -> Iterator[int]:
+def hold(path: Path, *, shared: bool = False, wait: bool = True, message: str = "") -> Iterator[int]:
     """Hold a lock while the block runs; arguments and errors are those of `take`.
 
     Yields:
         The open file. A process that inherits it (`pass_fds`) holds the lock too, until it ends.
     """
-    descriptor = take(path, shared=shared, wait=wait, said=said)
+    descriptor = take(path, shared=shared, wait=wait, message=message)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def take(path: Path, *, shared: bool = False, wait: bool = True, said: str = "") -> int:
+def take(path: Path, *, shared: bool = False, wait: bool = True, message: str = "") -> int:
     """Take a lock until this process ends, or closes the open file that is returned.
 
     Args:
-        path: the lock's file, made where there is none.
-        shared: beside any number of others who share it; else alone.
+        path: the lock's file, created if there is none.
+        shared: share it with any number of others; otherwise it is exclusive.
         wait: until it is free.
-        said: logged where there is something to wait for.
+        message: logged if the lock is taken and has to be waited for.
 
     Raises:
         BlockingIOError: it is not free, and `wait` is false.
@@ -56,8 +56,8 @@ def take(path: Path, *, shared: bool = False, wait: bool = True, said: str = "")
         except BlockingIOError:
             if not wait:
                 raise
-            if said:
-                log.info(said)
+            if message:
+                log.info(message)
             fcntl.flock(descriptor, how)
         except OSError as error:
             if error.errno not in NO_LOCKS:
@@ -70,13 +70,13 @@ def take(path: Path, *, shared: bool = False, wait: bool = True, said: str = "")
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds a lock alone; nothing is made or changed."""
+    """Whether a process holds an exclusive lock; no file is created or changed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return False
     try:
-        # Shared, so that two who ask at once do not take each other for the holder.
+        # Shared, so that two processes that ask at the same time do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -91,7 +91,7 @@ def is_held(path: Path) -> bool:
 
 @cache
 def _warn(folder: str) -> None:
-    """Say once that a folder's file system has no locks: Lustre and some NFS mounts are set up so."""
+    """Warn once that a folder's file system has no locks, as with some mounts of Lustre and NFS."""
     log.warning("%s: its file system has no locks (flock): start one run at a time, on one machine", folder)
 
 
@@ -113,11 +113,11 @@ def _open(path: Path) -> int:
     while True:
         with suppress(FileNotFoundError):
             try:
-                # NFS locks a file for one process alone only where that may write to it.
+                # NFS grants an exclusive lock only on a file that is open for writing.
                 return os.open(path, os.O_RDWR | os.O_CLOEXEC)
             except PermissionError:
-                # Another user's: elsewhere reading it is enough.
+                # Another user's file; other file systems can lock one that is open for reading.
                 return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        # Exclusively, because in a folder for everybody (/tmp) Linux lets nobody open another user's file with O_CREAT.
+        # O_EXCL, because in a world-writable folder (/tmp) Linux lets nobody open another user's file with O_CREAT.
         with suppress(FileExistsError):
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

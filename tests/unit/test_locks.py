@@ -16,7 +16,7 @@ import logging, sys
 from pathlib import Path
 from steadytune.locks import hold
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-with hold(Path(sys.argv[1]), shared=sys.argv[2] == "shared", said="waits"):
+with hold(Path(sys.argv[1]), shared=sys.argv[2] == "shared", message="waits"):
     print("holds", flush=True)
     sys.stdin.readline()
 """

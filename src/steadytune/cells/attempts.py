@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def alone(suite: Suite, cell: Cell) -> AbstractContextManager[int]:
     """Hold a cell's lock, once no other process trains the cell."""
-    return hold(running_path(suite, cell), said=f"{cell}: waiting for another process that trains it")
+    return hold(running_path(suite, cell), message=f"{cell}: waiting for another process that trains it")
 
 
 def trained_by_another(suite: Suite, cell: Cell, *, hand_over: bool) -> bool:

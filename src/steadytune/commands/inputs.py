@@ -77,7 +77,7 @@ def pretrain(options: argparse.Namespace) -> None:
         turn = alone(options.store, f"models/{output.relative_to(models)}")
     else:
         lock = output.with_name(f".{output.name}.lock")
-        turn = hold(lock, said=f"{output}: waiting for another process that pretrains it")
+        turn = hold(lock, message=f"{output}: waiting for another process that pretrains it")
     with turn:
         pretrain(options.config, options.store, output, options.minutes)
 

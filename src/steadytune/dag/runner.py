@@ -44,9 +44,9 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         arguments: further arguments for Snakemake.
         stale: also train again what was trained by other code.
     """
-    with hold(LOCK, said="another run works in this folder; waiting for its end") as lock:
+    with hold(LOCK, message="another run works in this folder; waiting for its end") as lock:
         snakemake = _Snakemake(suite, cores, lock)
-        with hold(BY_HAND, said="a Snakemake that was started by hand works in this folder; waiting for its end"):
+        with hold(BY_HAND, message="a Snakemake that was started by hand works in this folder; waiting for its end"):
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
                 snakemake.unlock()
@@ -160,7 +160,9 @@ def _stage_inputs(snakemake: _Snakemake, arguments: Sequence[str], *, stale: boo
     """
     suite = snakemake.suite
     if repair.unstaged(suite):
-        with hold(store_lock_path(suite.file.store, INPUTS), said="waiting for another run that fills the same store"):
+        with hold(
+            store_lock_path(suite.file.store, INPUTS), message="waiting for another run that fills the same store"
+        ):
             # The other run may have staged it.
             still = repair.unstaged(suite)
             status, stopped = snakemake.run(arguments, until=STAGING) if still else (0, False)

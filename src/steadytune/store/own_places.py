@@ -65,7 +65,7 @@ def find_places(
     downloads = store / ".downloads" / "hub" / entry.hub.replace("/", "--")
     pinned = {split: found.files for split, found in pin.splits.items()} if pin else {}
     # Two tasks may read the same files.
-    with hold(store_lock_path(store, f"hub/{entry.hub}"), said=f"{where}: waiting for another task of {entry.hub}"):
+    with hold(store_lock_path(store, f"hub/{entry.hub}"), message=f"{where}: waiting for another task of {entry.hub}"):
         places = {split: _bring(repository, names, downloads, pinned.get(split)) for split, names in wanted.items()}
         yield places
         for path in (path for place in places.values() if pin for path in place.paths):

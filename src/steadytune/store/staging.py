@@ -142,7 +142,7 @@ def disk_errors(where: str) -> Iterator[None]:
 
 def alone(store: Path, where: str) -> AbstractContextManager[object]:
     """Be the one process that writes the folder of an entry, `<kind>/<key>`; another one waits."""
-    return hold(store_lock_path(store, where), said=f"{where}: waiting for another process that writes it")
+    return hold(store_lock_path(store, where), message=f"{where}: waiting for another process that writes it")
 
 
 def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
