@@ -1,13 +1,13 @@
-"""A cell: its identity and its resolved spec, which is all that a training process needs of the suite's file."""
+"""A cell: its identity, and its resolved spec, which is all that training reads of the suite's file."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, nearest
 from steadytune.methods.registry import Part
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.task import Task
@@ -16,7 +16,7 @@ Weights = Literal["pretrained", "random"]
 Status = Literal["ok", "degenerate", "diverged", "out_of_memory"]
 """How a cell ended."""
 SEED = "\0the seed"
-"""Stands for a seed in what `digest_by_seed` gets: a text that no name and no setting can have."""
+"""Placeholder for the seed in the argument of `digest_by_seed`: a text that no name and no setting can have."""
 
 
 @dataclass(frozen=True, order=True)
@@ -44,6 +44,18 @@ class Cell:
         return cls(parts[0], parts[1], parts[2], int(parts[3].removeprefix("seed-")))
 
 
+def nearest_cell(cell: Cell, cells: Collection[Cell]) -> str:
+    """A hint for a cell that is not among `cells`: the first part of it that is unknown, with the nearest name."""
+    for part in ("encoder", "method", "task"):
+        names = {getattr(known, part) for known in cells}
+        if getattr(cell, part) not in names:
+            return f": unknown {part} '{getattr(cell, part)}'{nearest(getattr(cell, part), names)}"
+    group = (cell.encoder, cell.method, cell.task)
+    if seeds := sorted(known.seed for known in cells if (known.encoder, known.method, known.task) == group):
+        return f": seed {cell.seed} is not among its seeds {seeds}"
+    return f"; the nearest is {nearest(str(cell), map(str, cells)) or 'none'}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """A cell with everything resolved: what the record keeps and the training process reads."""
@@ -62,25 +74,25 @@ class Spec:
     seed: int
     protocol: Protocol
     predict: tuple[str, ...] = ()
-    """Splits of the task's data set without labels that are predicted; no part of the JSON if there are none."""
+    """Splits of the task's data set without labels that are predicted; left out of the JSON if there are none."""
     tasks: Mapping[str, Task] = field(repr=False, compare=False)
-    """The task and the transfer tasks, by these names, resolved; no part of the JSON."""
+    """The task and the transfer tasks, resolved, by name; not in the JSON."""
     start: Cell | None = None
-    """The cell, the parent, whose fine-tuned encoder it starts from; None: from the pretrained one, and not in the
-    JSON."""
+    """Its parent, the cell whose fine-tuned encoder it starts from; None, and not in the JSON, if it starts from the
+    pretrained one."""
 
     @property
     def cell(self) -> Cell:
-        """The identity alone."""
+        """Its identity."""
         return Cell(self.encoder, self.method, self.task, self.seed)
 
     @cached_property
     def reads_selection(self) -> bool:
-        """Whether a method of it tunes by the variability of the encoder's layers."""
+        """Whether one of its methods reads l*, the layer that the variability stage selects."""
         return any(part.build().reads_selection for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """The spec as plain JSON values."""
         return json.loads(json.dumps(self, default=_fields))
 
     def without_transfer(self) -> "Spec":
@@ -98,22 +110,22 @@ def canonical_digest(value: Any) -> str:
 
 
 def digest_by_seed(value: Any) -> Callable[[int], str]:
-    """`canonical_digest` of a JSON value in which `SEED` stands once in the place of a seed, by seed, for thousands."""
+    """`canonical_digest` as a function of the seed, for which `SEED` stands once in `value`; fast for many seeds."""
     before, after = canonical_text(value).split(json.dumps(SEED))
     return lambda seed: hashlib.sha256(f"{before}{seed}{after}".encode()).hexdigest()
 
 
 def canonical_text(value: Any) -> str:
-    """What `canonical_digest` is a digest of."""
+    """The text that `canonical_digest` hashes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_fields)
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    # asdict would copy all that is in it first, which thousands of cells would notice.
+    # Not asdict, which copies every value first: too slow for thousands of cells.
     if not isinstance(value, Spec):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     values = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "tasks"}
     named = {name: found for name, found in values.items() if found or name not in ("predict", "start")}
-    # What the task table says is the fingerprint's; what the suite's own file says of a task is the suite's.
+    # The fingerprint covers entries of the task table; the spec covers tasks that the suite's file defines.
     own = {name: task for name, task in value.tasks.items() if task.own}
     return named | ({"own_tasks": own} if own else {})

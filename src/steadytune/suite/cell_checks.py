@@ -1,7 +1,7 @@
-"""What a suite's file says of its cells, once they resolve: names that select some of them. Free of torch."""
+"""Checks of a suite's file that need its resolved cells: names that select some of them. Does not import torch."""
 
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.suite.checks import all_known, check_axes, said_at, task_of
+from steadytune.suite.checks import all_known, check_axes, prefixed, task_of
 from steadytune.suite.suite import Suite
 from steadytune.tasks.labels import shared_space
 from steadytune.tasks.task import Task
@@ -10,7 +10,7 @@ PARTS = ("encoder", "method", "task")
 
 
 def check_names(suite: Suite) -> None:
-    """Look at the names that resolving the cells does not look at.
+    """Check the names that resolving the cells does not use.
 
     Raises:
         SteadyTuneError: one line naming the file, the key, the value and the nearest valid name.
@@ -36,7 +36,7 @@ def _check_overrides(suite: Suite) -> None:
 
 
 def _check_tasks(suite: Suite) -> None:
-    """Tasks that are keys of a mapping are those that cells are trained on."""
+    """The keys of mappings by task are tasks that cells are trained on."""
     tasks = {cell.task for cell in suite.cells}
     all_known(suite.file.transfer, tasks, "task", f"{suite.path}: transfer")
     all_known(suite.file.predict, tasks, "task", f"{suite.path}: predict")
@@ -45,14 +45,14 @@ def _check_tasks(suite: Suite) -> None:
             raise SteadyTuneError(f"{suite.path}: predict: '{name}': expected classes or scores, not answers")
     for name, targets in suite.file.transfer.items():
         for target in targets:
-            with said_at(f"{suite.path}: transfer.{name}: {target}"):
+            with prefixed(f"{suite.path}: transfer.{name}: {target}"):
                 shared_space(suite.task(name).labels, suite.task(target).labels)
     for name, entry in suite.file.encoders.items():
         all_known(entry.models, tasks, "task", f"{suite.path}: encoders.{name}.models")
 
 
 def _check_lengths(suite: Suite) -> None:
-    """No cell asks an own encoder for more tokens than it reads."""
+    """No cell gives an own encoder more tokens than it can read."""
     for cell in suite.cells:
         entry = suite.file.encoders[cell.encoder]
         if entry.own and cell.task not in entry.models:
@@ -72,7 +72,7 @@ def _check_variability(suite: Suite) -> None:
 
 
 def _check_inside(suite: Suite) -> None:
-    """Names that cells of the suite have, and tasks that a probe can be trained on."""
+    """The block names encoders, methods and tasks of the suite's cells, and tasks that a probe can be trained on."""
     block = suite.file.inside
     if block is None:
         return
@@ -92,7 +92,7 @@ def _check_inside(suite: Suite) -> None:
 
 
 def _check_selection(suite: Suite) -> None:
-    """Nested selection needs something to look at."""
+    """Nested selection needs held-out scores."""
     nested = suite.file.selection == "nested"
     if nested or "selection" in suite.file.tables:
         wanted = "selection: nested" if nested else "tables: selection"
@@ -102,7 +102,7 @@ def _check_selection(suite: Suite) -> None:
 
 
 def _with_classes(suite: Suite, name: str, key: str) -> Task:
-    """The task that a key of the file names, which has classes or scores for answers, and no spans."""
+    """The task that a key of the file names; refused if its answers are spans."""
     task = task_of(suite, name, f"{suite.path}: {key}")
     if task.span:
         raise SteadyTuneError(f"{suite.path}: {key}: '{name}' has spans for answers, and no classes")

@@ -1,4 +1,4 @@
-"""What a suite's file says beyond its schema: every setting in it is known, and means something. Free of torch."""
+"""Checks of a suite's file beyond its schema: every setting is known, and has an effect. Does not import torch."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from steadytune.tasks.task import Task
 
 
 def check_settings(suite: Suite) -> None:
-    """Look at every setting where it stands, before the cells put them together.
+    """Check every setting in its place, before cells combine them.
 
     Raises:
         SteadyTuneError: one line naming the file, the key, the value and the nearest valid name.
@@ -32,7 +32,7 @@ def check_settings(suite: Suite) -> None:
 
 
 def problems_before_pins(suite: Suite) -> list[str]:
-    """The first thing wrong in each kind of setting that has a meaning before own tasks and encoders are pinned."""
+    """The first problem in each kind of setting that can be checked before own tasks and encoders are pinned."""
     problems = []
     for check in BEFORE_PINS:
         try:
@@ -57,7 +57,7 @@ def _check_protocol(suite: Suite) -> None:
 
 
 def _check_own_names(suite: Suite) -> None:
-    """No own task has the name of one of the table."""
+    """No own task has the name of a task in the task table."""
     for name in suite.file.tasks:
         if name in TASKS:
             raise SteadyTuneError(
@@ -66,7 +66,7 @@ def _check_own_names(suite: Suite) -> None:
 
 
 def _check_methods(suite: Suite) -> None:
-    """Settings and grids are those of methods that there are, whether or not a cell uses them."""
+    """Settings and grids belong to known methods, whether or not a cell uses them."""
     for name, entry in suite.file.methods.items():
         where = f"{suite.path}: methods.{name}"
         if name not in registry.methods():
@@ -77,7 +77,7 @@ def _check_methods(suite: Suite) -> None:
 
 
 def _check_grids(suite: Suite) -> None:
-    """Methods of the grid's blocks with the values in their names, and the blocks' own grids."""
+    """The methods in the grid's blocks, with the values in their names, and the blocks' own grids."""
     for place, block in enumerate(suite.file.grid):
         where = f"{suite.path}: grid.{place}"
         for method in block.named_methods:
@@ -89,7 +89,7 @@ def _check_grids(suite: Suite) -> None:
 
 
 def _check_block(suite: Suite, block: Grid, where: str) -> None:
-    """Names and values of a block of cells, as they stand there and as they combine."""
+    """The names and values of a block of cells, alone and combined."""
     all_known(block.encoders, suite.file.encoders, "encoder", f"{where}.encoders")
     for method in block.named_methods:
         _check_start(suite, method, block, where)
@@ -107,23 +107,23 @@ def _check_block(suite: Suite, block: Grid, where: str) -> None:
 
 
 BEFORE_PINS = (_check_plan, _check_protocol, _check_methods, _check_own_names, _check_grids)
-"""The checks that look at no own task's labels and at no own encoder."""
+"""The checks that do not need the labels of own tasks, nor own encoders."""
 
 
 def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
     """Check where a method starts: on a task that can be trained on, by a method that trains the whole encoder."""
-    with said_at(f"{where}.methods"):
+    with prefixed(f"{where}.methods"):
         start = Start.of(method)
     if start is None:
         return
-    said = f"{where}.start"
-    task = task_of(suite, start.task, f"{said}.task")
+    key = f"{where}.start"
+    task = task_of(suite, start.task, f"{key}.task")
     if task.train is None or start.task in block.tasks:
         why = "is for evaluation only" if task.train is None else "is a task of the block itself"
-        raise SteadyTuneError(f"{said}.task: '{start.task}' {why}")
-    for part in _check_variant(suite, start.method, f"{said}.method"):
+        raise SteadyTuneError(f"{key}.task: '{start.task}' {why}")
+    for part in _check_variant(suite, start.method, f"{key}.method"):
         if registry.methods()[part.name][0].freezes_weights or part.build().reads_selection:
-            raise SteadyTuneError(f"{said}.method: '{part.name}': expected a method that trains the whole encoder")
+            raise SteadyTuneError(f"{key}.method: '{part.name}': expected a method that trains the whole encoder")
     for part in _check_variant(suite, method, where):
         if part.build().reads_selection:
             raise SteadyTuneError(
@@ -132,7 +132,7 @@ def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
 
 
 def check_axes(axes: Axes, where: str) -> None:
-    """Settings that there are, of the protocol or of a method; whether a method has them is its variants' matter."""
+    """Every key of a grid is a setting of the protocol or of some method; `_check_variant` checks which method's."""
     declared = [Protocol, *(cls.Settings for cls, _ in registry.methods().values())]
     known = {*SHORT_NAMES, *(field.name for settings in declared for field in fields(settings))}
     # `part.key` is a setting of one part of a composition.
@@ -140,25 +140,25 @@ def check_axes(axes: Axes, where: str) -> None:
 
 
 def _check_meaning(suite: Suite, block: Grid, where: str) -> None:
-    """Refuse a grid of the protocol that a method would take for its own: `steps` and `epsilon` are settings of some.
+    """Refuse a grid of a protocol setting that some method has too: `steps` and `epsilon` are settings of some.
 
-    So, too, a grid of the block that means the protocol to some of its methods only.
+    The method would take the value for its own. A block's grid is allowed if every method of the block takes it.
     """
     grids = {f"{suite.path}: protocol.grid": suite.file.protocol.grid, f"{where}.grid": block.grid}
-    for said, axes in grids.items():
+    for place, axes in grids.items():
         for key in axes.keys() & {*SHORT_NAMES, *(field.name for field in fields(Protocol))}:
             owners = [registry.owner(base(method), key) for method in block.methods]
             taking = [owner for owner in owners if owner]
             if taking and (axes is not block.grid or len(taking) < len(owners)):
                 raise SteadyTuneError(
-                    f"{said}: '{key}' is a setting of method '{taking[0]}' too, which would take it for its own; "
+                    f"{place}: '{key}' is a setting of method '{taking[0]}' too, which would take it for its own; "
                     "expected no grid of it beside that method"
                 )
 
 
 def _check_variant(suite: Suite, variant: str, where: str) -> tuple[registry.Part, ...]:
-    """A method with the values in its name: what of them is no setting of its own has to be the protocol's."""
-    with said_at(where):
+    """A method with the values in its name: each is a setting of the method or else of the protocol."""
+    with prefixed(where):
         parts, rest = registry.parse(variant, suite.settings)
     own = [name for part in parts for name in part.settings]
     settings = suite.file.protocol.settings | spelled_out(rest)
@@ -167,14 +167,14 @@ def _check_variant(suite: Suite, variant: str, where: str) -> tuple[registry.Par
 
 
 def task_of(suite: Suite, name: str, where: str) -> Task:
-    """A task by its name at a place in the suite's file."""
-    with said_at(where):
+    """A task by name; an error names the place in the suite's file."""
+    with prefixed(where):
         return suite.task(name)
 
 
 @contextmanager
-def said_at(where: str) -> Iterator[None]:
-    """Put the place in the suite's file before what is wrong there."""
+def prefixed(where: str) -> Iterator[None]:
+    """Prefix errors with the place in the suite's file."""
     try:
         yield
     except SteadyTuneError as error:
@@ -182,7 +182,7 @@ def said_at(where: str) -> Iterator[None]:
 
 
 def all_known(names: Iterable[str], known: Iterable[str], kind: str, where: str) -> None:
-    """Refuse a name of a `kind` that is not among those known."""
+    """Refuse names that are not among the known ones of a `kind`."""
     for name in names:
         if name not in known:
             raise unknown(kind, name, known, where)

@@ -1,4 +1,7 @@
-"""What makes a job of the DAG run again: the digest of all settings that its output goes by. A cell's is its spec's."""
+"""Digests of the settings that the output of a DAG's job depends on; a changed digest runs the job again.
+
+The digest of a cell is that of its spec.
+"""
 
 from typing import Any
 
@@ -6,23 +9,23 @@ from steadytune.suite.cell import canonical_digest
 from steadytune.suite.suite import Suite
 
 LAYER_PROTOCOL = ("max_length", "evaluation_batch_size", "determinism", "threads")
-"""What a measurement of layers takes of the suite's protocol."""
+"""The settings of the suite's protocol that a measurement of layers reads."""
 
 
 def suite_digest(suite: Suite) -> str:
-    """That of the suite's file: other cells, titles or tables make other pages."""
+    """The digest of the suite's file, on whose cells, titles and tables every page depends."""
     return canonical_digest(suite.file.model_dump(mode="json"))
 
 
 def layer_digest(suite: Suite, encoder: str, task: str) -> str:
-    """That of all that a measurement of layers before fine-tuning goes by."""
+    """The digest of the settings of a measurement of layers before fine-tuning."""
     entry = {"model": suite.model(encoder, task), "weights": suite.file.encoders[encoder].weights}
     settings = suite.file.variability.measured()
     return canonical_digest({"encoder": entry, "protocol": _layer_protocol(suite), "settings": settings})
 
 
 def inside_digest(suite: Suite) -> str:
-    """That of how cells are looked into; empty where none is."""
+    """The digest of the settings of measurements inside fine-tuned encoders; empty if the suite has none."""
     block = suite.file.inside
     if block is None:
         return ""

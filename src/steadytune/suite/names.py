@@ -1,4 +1,4 @@
-"""Names in a suite's grid that are of no encoder, method or task: told together, before any data are read."""
+"""Unknown encoders, methods and tasks in a suite's grid, reported together before any data are read."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,7 +11,7 @@ from steadytune.tasks.table import TASKS
 
 
 def unknown_names(suite: Suite) -> list[str]:
-    """A line for each name in the grid that nothing has. Own tasks need not be pinned."""
+    """A line for each unknown name in the grid. Own tasks need not be pinned."""
     blocks = enumerate(suite.file.grid)
     return list(dict.fromkeys(chain.from_iterable(_in_block(suite, block, place) for place, block in blocks)))
 

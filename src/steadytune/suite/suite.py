@@ -1,4 +1,4 @@
-"""A suite: the cells that its file's grid spans, and everything of each after defaults. Pure, and free of torch."""
+"""A suite: the cells that its file's grid spans, and the resolved spec of each. Does not import torch."""
 
 import os
 import shlex
@@ -9,11 +9,11 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, nearest
+from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.layout import RESULTS
 from steadytune.methods import registry
-from steadytune.suite.cell import SEED, Cell, Spec, digest_by_seed
+from steadytune.suite.cell import SEED, Cell, Spec, digest_by_seed, nearest_cell
 from steadytune.suite.file import Grid, SuiteFile
 from steadytune.suite.own import OwnLock, model_key, read_own_lock, to_task
 from steadytune.suite.protocols import Protocols
@@ -33,7 +33,7 @@ class Suite:
         self.name = file.suite
         self.results = results or RESULTS / file.suite
         self._specs: dict[Cell, Spec] = {}
-        self._of_any_seed: dict[tuple[str, str, str], Spec] = {}
+        self._specs_of_first_seeds: dict[tuple[str, str, str], Spec] = {}
         self._digests: dict[tuple[str, str, str], Callable[[int], str]] = {}
         self._parsed = cache(lambda method: registry.parse(method, self.settings))
         self.protocols = Protocols(file, path)
@@ -56,7 +56,7 @@ class Suite:
 
     @cached_property
     def parents(self) -> dict[Cell, None]:
-        """The cells whose fine-tuned encoder other cells start from, each once."""
+        """The cells whose fine-tuned encoder other cells start from, as an ordered set."""
         return dict.fromkeys(parent for cell in self.planned if (parent := self.parent(cell)))
 
     @staticmethod
@@ -67,13 +67,13 @@ class Suite:
 
     @cached_property
     def inside_cells(self) -> tuple[Cell, ...]:
-        """The cells whose fine-tuned encoder is looked into."""
+        """The cells whose fine-tuned encoder is measured by the stage `inside`."""
         block = self.file.inside
         return tuple(cell for cell in self._span(block) if cell in self._members) if block else ()
 
     @cached_property
     def named(self) -> dict[str, tuple[str, ...]]:
-        """Methods as the grid's blocks name them, and the variants that each spans."""
+        """The variants that each method spans, by the method's name in the grid's blocks."""
         found: dict[str, dict[str, None]] = {}
         for block in self.file.grid:
             for method in block.named_methods:
@@ -81,7 +81,7 @@ class Suite:
         return {name: tuple(variants) for name, variants in found.items()}
 
     def model(self, encoder: str, task: str) -> str:
-        """The key in the lock of the weights that an encoder starts from on a task."""
+        """The lock's key of the weights that an encoder starts from on a task."""
         entry = self.file.encoders[encoder]
         return entry.models.get(task) or (self.own_model(encoder) if entry.own else entry.model)
 
@@ -128,12 +128,12 @@ class Suite:
 
     @cached_property
     def analysis_plan(self) -> str | None:
-        """The SHA-256 of the suite's analysis plan as it is now; None if it names none, or none that is there."""
+        """The SHA-256 of the suite's analysis plan as it is now; None if it names no plan, or a missing file."""
         path = self.path.parent / (self.file.analysis_plan or "")
         return sha256(path) if path.is_file() else None
 
     def spec(self, cell: Cell) -> Spec:
-        """Everything of a cell after defaults.
+        """A cell with every setting resolved.
 
         Raises:
             SteadyTuneError: a cell outside the grid, or an invalid name or value in it.
@@ -143,7 +143,7 @@ class Suite:
         return self._specs[cell]
 
     def digest(self, cell: Cell) -> str:
-        """`spec(cell).digest()`; what cells that differ in their seed alone share is written down once."""
+        """`spec(cell).digest()`, with the work shared by cells that differ only in their seed."""
         spec, key = self.spec(cell), (cell.encoder, cell.method, cell.task)
         if spec.start:
             return spec.digest()
@@ -153,18 +153,19 @@ class Suite:
 
     def _resolve(self, cell: Cell) -> Spec:
         if cell not in self._members:
-            raise SteadyTuneError(f"{self.path}: no cell '{cell}' in suite '{self.name}'{self._nearest_cell(cell)}")
-        # Cells that differ in their seed alone share everything else.
+            hint = nearest_cell(cell, self.cells)
+            raise SteadyTuneError(f"{self.path}: no cell '{cell}' in suite '{self.name}'{hint}")
+        # Cells that differ only in their seed share everything else.
         key = (cell.encoder, cell.method, cell.task)
-        if key not in self._of_any_seed:
-            self._of_any_seed[key] = self._resolve_first(cell)
-        return replace(self._of_any_seed[key], seed=cell.seed, start=self.parent(cell))
+        if key not in self._specs_of_first_seeds:
+            self._specs_of_first_seeds[key] = self._resolve_first(cell)
+        return replace(self._specs_of_first_seeds[key], seed=cell.seed, start=self.parent(cell))
 
     def _resolve_first(self, cell: Cell) -> Spec:
         parts, rest = self._parsed(cell.method)
         encoder, task = self.file.encoders[cell.encoder], self.task(cell.task)
         start, key = Start.of(cell.method), (cell.encoder, cell.method, cell.task)
-        # A cell that is there only to be started from is scored on its own task alone.
+        # A cell that is only a parent is scored on its own task alone.
         transfer = self.file.transfer.get(cell.task, task.transfer) if key in self._planned else ()
         return Spec(
             suite=self.name,
@@ -182,7 +183,7 @@ class Suite:
         )
 
     def read_tasks(self) -> list[Task]:
-        """Every task that is trained or evaluated on, each once; one that is only evaluated on has no `train` here."""
+        """Every task that is read, each once; those that no cell is trained on have no `train` here."""
         trained = {cell.task for cell in self.cells} | set(self.file.variability.tasks)
         trained |= set(self.file.inside.probes if self.file.inside else ())
         trained = {split_size(name)[0] for name in trained}
@@ -193,11 +194,11 @@ class Suite:
         return [tasks[name] for name in sorted(tasks)]
 
     def datasets(self) -> list[str]:
-        """Keys in the lock of every data set that a cell reads, each once."""
+        """The lock's keys of all data sets that the suite reads."""
         return sorted({task.dataset_key for task in self.read_tasks()})
 
     def models(self) -> list[str]:
-        """Keys in the lock of every encoder's weights, each once."""
+        """The lock's keys of all encoders' weights."""
         started = {self.spec(cell).model for cell in self.cells}
         return sorted(started | {self.model(*pair) for pair in self.layer_studies()})
 
@@ -213,7 +214,7 @@ class Suite:
         return list(dict.fromkeys([*pairs, *product(wanted.encoders, wanted.tasks)]))
 
     def inside_pairs(self) -> list[tuple[str, str]]:
-        """(encoder, task) pairs of the cells that are looked into."""
+        """(encoder, task) pairs of `inside_cells`."""
         return list(dict.fromkeys((cell.encoder, cell.task) for cell in self.inside_cells))
 
     @cached_property
@@ -239,18 +240,3 @@ class Suite:
     @cached_property
     def _planned(self) -> frozenset[tuple[str, str, str]]:
         return frozenset((cell.encoder, cell.method, cell.task) for cell in self.planned)
-
-    def _nearest_cell(self, cell: Cell) -> str:
-        """The valid name nearest to the first part of a cell that the grid does not have."""
-        for part in ("encoder", "method", "task"):
-            names = {getattr(known, part) for known in self.cells}
-            if getattr(cell, part) not in names:
-                return f": unknown {part} '{getattr(cell, part)}'{nearest(getattr(cell, part), names)}"
-        seeds = sorted(
-            known.seed
-            for known in self.cells
-            if (known.encoder, known.method, known.task) == (cell.encoder, cell.method, cell.task)
-        )
-        if seeds:
-            return f": seed {cell.seed} is not among its seeds {seeds}"
-        return f"; the nearest is {nearest(str(cell), map(str, self.cells)) or 'none'}"
