@@ -1,7 +1,7 @@
-"""Claims: sentences of the papers as checkable statements, read from `config/claims/*.yaml`.
+"""Claims: sentences from papers as testable statements, read from `config/claims/*.yaml`.
 
-A claim says which cells it is about, which statistic and test speak for it, in which family of tests it stands, and how
-large an effect it means. A suite that names claims is checked with them.
+A claim says which cells it is about, which statistic and test decide it, which family of tests it belongs to, and how
+large the claimed effect is.
 """
 
 from functools import cache
@@ -13,17 +13,14 @@ from steadytune.claims.published import Row, load_published, printed_difference
 from steadytune.schema import StrictModel
 
 ALPHA = 0.05
-"""The error that each family of claims may make, in all its tests together."""
-
-POINT = 1.0
-"""The difference, in points, that is asked about if nobody claims another."""
+"""The family-wise error rate: that of all tests in a family of claims together."""
 
 Paired = Annotated[tuple[str, ...], Field(min_length=1)]
-"""One for each of other names, of which several may have the same."""
+"""One name for each of a list of other names; several may be the same."""
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """A task that stands twice would count as evidence twice."""
+    """Refuse a name that is listed twice: a task would count as evidence twice."""
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"each name once: '{twice}' stands twice")
     return names
@@ -41,10 +38,10 @@ class Printed(StrictModel):
     row: str
     against: str
     tasks: Annotated[tuple[str | Names, ...], Field(min_length=1)]
-    """Printed columns; those in a group of their own are averaged first, as the claim averages a task's sets."""
+    """Printed columns; those in a nested list are averaged first, as the claim averages a task's evaluation sets."""
 
 
-class Stated(StrictModel):
+class BaseClaim(StrictModel):
     """What all claims have."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -55,7 +52,7 @@ class Stated(StrictModel):
     paper: str
     """The name of its file, and of its printed numbers if there are any."""
     source: str
-    """The paper as a reader knows it."""
+    """How the paper is cited."""
     suite: str | None = None
     """The suite whose grid has its cells."""
     family: str
@@ -64,15 +61,15 @@ class Stated(StrictModel):
     tasks: Names | Every
     """Trained tasks; `*` is every one that the suite has for all sides."""
     margin: float | None = Field(None, allow_inf_nan=False)
-    """The size that the claim is about, ours unless it comes from `published`; docs/claims.md says what of."""
+    """The size of the claimed effect, in the unit that docs/claims.md states; ours unless it comes from `published`."""
     published: Printed | None = None
-    """The printed numbers: where there is no `margin`, it is their difference."""
+    """The printed numbers; without a `margin`, the size of the effect is their difference."""
     unreachable: str | None = None
     """Why no suite can evaluate it."""
     exploratory: bool = False
-    """Whether results of this suite suggested the claim; said beside its verdict."""
+    """Whether results of this suite suggested the claim; shown beside its verdict."""
     suggested_by: tuple[int, ...] = ()
-    """The seeds whose results suggested it: they are left out of its judgement."""
+    """The seeds whose results suggested the claim: its verdict does not use them."""
 
     def effect(self) -> float | None:
         """The difference that the paper prints, in points."""
@@ -81,7 +78,7 @@ class Stated(StrictModel):
         return float(printed_difference(_printed(self.paper), **self.published.model_dump()))
 
     def size(self) -> float:
-        """The margin, or the paper's own effect where there is none."""
+        """The margin, or without one the effect that the paper prints."""
         size = self.margin if self.margin is not None else self.effect()
         assert size is not None, "checked when the file was read"
         return size
@@ -92,28 +89,28 @@ class Stated(StrictModel):
         return ()
 
     @model_validator(mode="after")
-    def _is_exploratory(self) -> "Stated":
+    def _is_exploratory(self) -> "BaseClaim":
         if self.suggested_by and not self.exploratory:
             raise ValueError("`exploratory: true` beside `suggested_by`")
         return self
 
     @model_validator(mode="after")
-    def _has_a_size(self) -> "Stated":
+    def _has_a_size(self) -> "BaseClaim":
         if self.margin is None and self.published is None and self.unreachable is None:
             raise ValueError("a `margin`, or `published` numbers to take it from")
         return self
 
 
-class Comparison(Stated):
+class Comparison(BaseClaim):
     """A method compared with others on the same encoder, tasks and seeds."""
 
     method: str
     against: Names
-    """If there are several, the claim must hold against each; the least favourable one decides."""
+    """Baselines. If there are several, the claim must hold against each; the least favourable one decides."""
     baseline_encoders: Paired | None = None
-    """The encoders of the methods in `against`, where they are others: one for each of `encoders`."""
+    """The encoders of the methods in `against` if they differ: one for each of `encoders`."""
     seeds: int = Field(default=3, ge=2)
-    """How many seeds the paper ran, and a suite should; the claim is judged on all that a suite has."""
+    """How many seeds the paper ran, and a suite should run; the claim is judged on all that a suite has."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -127,58 +124,38 @@ class Comparison(Stated):
         return self
 
 
-class Difference(Comparison):
+class ScoreComparison(Comparison):
+    """A claim about a difference of mean scores."""
+
+
+class MeanDifference(ScoreComparison):
+    """A claim that a difference of mean scores is not 0, or exceeds a bound."""
+
+    direction: Literal["higher", "lower", "either"] = "higher"
+    test: Literal["sign-flip", "wilcoxon"] = "sign-flip"
+    at_least: bool = False
+    """Whether the test is for a difference of at least `margin`, and not for any difference above 0."""
+
+
+class Difference(MeanDifference):
     """The method's mean score is higher (or lower), over tasks and seeds, by about (or at least) `margin` points.
 
     With the direction `either`, the two mean scores differ.
     """
 
     statistic: Literal["difference"]
-    direction: Literal["higher", "lower", "either"] = "higher"
-    test: Literal["sign-flip", "wilcoxon"] = "sign-flip"
     sets: dict[str, Names] | Names | Every | None = None
-    """Other evaluation sets than the task's own, a mean over which is a cell's score: for all tasks, or by task; `*` is
-    all that the suite has."""
-    at_least: bool = False
-    """Whether the claim is a difference of at least `margin`, and not any difference above 0: the test is that one."""
+    """Other evaluation sets than the task's own, over which a cell's score is averaged: for all tasks, or by task; `*`
+    is all that the suite has."""
     reading: Literal["headline", "two-way"] = "headline"
-    """What is read on each set: its headline metric, or accuracy on entailment against the rest (HyPe's Table 7)."""
+    """The score on each set: its headline metric, or accuracy on entailment against the rest (HyPe's Table 7)."""
 
 
-class Differs(Difference):
-    """Whether two methods differ, and by about `margin` points: what is asked if nobody claims anything."""
-
-    id: str
-    """`<encoder>/<method>`, or a task too."""
-    direction: Literal["either"] = "either"
-
-    @classmethod
-    def between(cls, encoder: str, method: str, baseline: str, margin: float = POINT) -> "Differs":
-        """The question about two methods on an encoder, on every task that both have."""
-        return cls(
-            id=f"{encoder}/{method}",
-            sentence=f"{method} and {baseline} differ in their mean score over the tasks.",
-            where="",
-            paper="",
-            source="",
-            family=f"against {baseline}",
-            statistic="difference",
-            encoders=(encoder,),
-            method=method,
-            against=(baseline,),
-            tasks="*",
-            margin=margin,
-        )
-
-
-class Gain(Comparison):
+class Gain(MeanDifference):
     """The difference is larger on `tasks` than on `reference`, by about `margin` points."""
 
     statistic: Literal["gain"]
     direction: Literal["higher", "lower"] = "higher"
-    test: Literal["sign-flip", "wilcoxon"] = "sign-flip"
-    at_least: bool = False
-    """Whether the claim is a difference of at least `margin`, and not any difference above 0: the test is that one."""
     tasks: Names
     reference: Paired
     """One for each of `tasks`, in that order."""
@@ -199,7 +176,7 @@ class Spread(Comparison):
     margin: float | None = Field(None, gt=0, lt=1)
 
 
-class NotWorse(Comparison):
+class NotWorse(ScoreComparison):
     """The method's mean score is at most `margin` points lower."""
 
     statistic: Literal["not-worse"]
@@ -208,7 +185,7 @@ class NotWorse(Comparison):
     margin: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
-class Equivalent(Comparison):
+class Equivalent(ScoreComparison):
     """The two mean scores are at most `margin` points apart."""
 
     statistic: Literal["equivalent"]
@@ -218,7 +195,7 @@ class Equivalent(Comparison):
 
 
 class Cost(Comparison):
-    """What the method's training takes is at most `margin` times the other's."""
+    """The cost of the method's training is at most `margin` times the baseline's."""
 
     statistic: Literal["cost"]
     direction: Literal["lower"] = "lower"
@@ -227,17 +204,17 @@ class Cost(Comparison):
     margin: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
-class LayerStability(Stated):
-    """In at least a share of `margin` of draws of few or unbalanced examples, l* is that of all data."""
+class LayerStability(BaseClaim):
+    """In at least a share of `margin` of draws of few or unbalanced examples, l* is the same as on all data."""
 
     statistic: Literal["layer-stability"]
     direction: Literal["higher"] = "higher"
     test: Literal["binomial"] = "binomial"
     margin: float | None = Field(None, gt=0, lt=1)
     examples: int | None = Field(None, gt=0)
-    """Scarcity: draws of so many examples."""
+    """Scarcity: the number of examples in a draw."""
     majority: float | None = Field(None, gt=0, lt=1)
-    """Imbalance: draws in which the most frequent class has such a share."""
+    """Imbalance: the share of the most frequent class in a draw."""
 
     @model_validator(mode="after")
     def _one_condition(self) -> "LayerStability":

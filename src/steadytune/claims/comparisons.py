@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from steadytune.claims.claim import POINT, Differs
 from steadytune.claims.examples import Examples
 from steadytune.claims.judged import Judged, Verdicts
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
+from steadytune.claims.question import POINT, Differs
 from steadytune.claims.verdicts import Judge, is_unplanned, judge
 from steadytune.errors import SteadyTuneError, unknown
 from steadytune.looks import NONE, Looks

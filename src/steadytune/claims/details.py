@@ -1,11 +1,12 @@
 """Task by task, what stands behind a comparison of scores: both sides described, and how they differ there alone."""
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Differs, Gain
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Gain
 from steadytune.claims.evidence import Evidence
 from steadytune.claims.examples import Examples
 from steadytune.claims.findings import find
 from steadytune.claims.judged import Detail
 from steadytune.claims.paired_runs import PairedRuns
+from steadytune.claims.question import Differs
 from steadytune.claims.statistics import probability_of_improvement, summarise
 
 

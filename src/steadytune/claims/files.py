@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from steadytune.claims.claim import Claim, Comparison, Difference, Gain
+from steadytune.claims.claim import Claim, Comparison, Difference, Gain, MeanDifference
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
@@ -132,7 +132,7 @@ def _check_names(claim: Claim, own: Tasks) -> None:
         find_task(name, own)
     if isinstance(claim, Difference) and claim.reading == "two-way":
         _check_reading(claim, own)
-    if claim.unreachable is None and isinstance(claim, Difference | Gain):
+    if claim.unreachable is None and isinstance(claim, MeanDifference):
         effect = claim.size() if claim.direction == "higher" or claim.margin is not None else -claim.size()
         if effect <= 0 and claim.direction != "either":
             hint = f"; `not-worse` with `margin: {-effect:g}` claims a bound below 0" if claim.margin else ""

@@ -20,10 +20,9 @@ from steadytune.claims.claim import (
     Claim,
     Comparison,
     Cost,
-    Difference,
     Equivalent,
-    Gain,
     LayerStability,
+    MeanDifference,
     NotWorse,
     Spread,
 )
@@ -99,11 +98,11 @@ def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: D
         return _cost(claim, first - second, design)
     if isinstance(claim, NotWorse | Equivalent):
         return _bounded(claim, first - second, design)
-    assert isinstance(claim, Difference | Gain)
+    assert isinstance(claim, MeanDifference)
     return _difference(claim, first - second, design)
 
 
-def _difference(claim: Difference | Gain, differences: np.ndarray, design: Design) -> Finding:
+def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) -> Finding:
     """differences: first - second in points, (strata, seeds)."""
     effect = mean_of_tasks(differences)
     # If the claim has no direction, the effect has one, and p is two-sided either way.

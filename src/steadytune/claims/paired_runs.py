@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
+from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Gain, ScoreComparison
 from steadytune.claims.evidence import Analysis, Evidence, Stratum
 from steadytune.claims.examples import Contrast, Examples
 from steadytune.claims.lacks import lack_of
+from steadytune.claims.question import Differs
 from steadytune.layout import record_path
 from steadytune.results.costs import MEASURES
 from steadytune.results.epochs import best_epochs
@@ -152,7 +153,7 @@ class PairedRuns:
 
     def over_examples(self, claim: Claim, evidence: Evidence, examples: Examples) -> dict[str, float]:
         """By baseline: the standard error over examples of a mean difference of scores, where predictions tell it."""
-        if not isinstance(claim, Difference | Gain | NotWorse | Equivalent) or not evidence.pairs:
+        if not isinstance(claim, ScoreComparison) or not evidence.pairs:
             return {}
         if isinstance(claim, Difference) and claim.reading == "two-way":
             return {}

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison, Differs
+from steadytune.claims.claim import ALPHA, Claim, Comparison
 from steadytune.claims.evidence import Evidence
 from steadytune.claims.findings import UNITS
 from steadytune.claims.judged import Finding, Verdict
+from steadytune.claims.question import Differs
 from steadytune.layout import project_file
 from steadytune.suite.suite import Suite
 

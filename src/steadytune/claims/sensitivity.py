@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Equivalent, Gain, NotWorse, Spread
+from steadytune.claims.claim import Claim, Comparison, Cost, Difference, MeanDifference, ScoreComparison, Spread
 from steadytune.claims.evidence import Analysis, Stratum
 from steadytune.claims.paired_runs import PairedRuns, keys_of
 from steadytune.suite.suite import Suite
@@ -37,9 +37,9 @@ def touches(claim: Claim, runs: PairedRuns) -> bool:
     if analysis.best_epoch:
         return _has_epochs(claim, runs, strata)
     if analysis.test != "its own":
-        of_scores = isinstance(claim, Difference | Gain | NotWorse | Equivalent)
+        of_scores = isinstance(claim, ScoreComparison)
         several = analysis.test != "by seed" or len(strata) > 1
-        return of_scores and several and (analysis.test == "over examples" or isinstance(claim, Difference | Gain))
+        return of_scores and several and (analysis.test == "over examples" or isinstance(claim, MeanDifference))
     ends = runs.ends(claim, strata)
     if analysis.without_degenerate:
         return bool(ends.get("degenerate")) and not isinstance(claim, Spread)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison, Differs, LayerStability
+from steadytune.claims.claim import ALPHA, Claim, Comparison, LayerStability
 from steadytune.claims.details import details
 from steadytune.claims.evidence import Analysis, Evidence
 from steadytune.claims.examples import Examples
@@ -15,6 +15,7 @@ from steadytune.claims.findings import AGAINST, UNITS, find
 from steadytune.claims.judged import Finding, Judged, Sensitivity, Verdict
 from steadytune.claims.layer_evidence import gather_draws, pairs_of
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
+from steadytune.claims.question import Differs
 from steadytune.claims.reasons import command, reason
 from steadytune.claims.sensitivity import analyses_of, touches
 from steadytune.claims.significance import holm

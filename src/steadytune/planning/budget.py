@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison, Difference, Gain, Spread
+from steadytune.claims.claim import ALPHA, Claim, Comparison, MeanDifference, Spread
 from steadytune.claims.files import suite_claims
 from steadytune.claims.lacks import LEAST_SEEDS
 from steadytune.claims.paired_runs import PRIMARY, PairedRuns
@@ -116,7 +116,7 @@ def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> 
     least = max(min(claim.seeds, planned), LEAST_SEEDS)
     if isinstance(claim, Spread):
         return fewest(lambda n: power_of_ratio(claim.size(), n, strata, alpha) >= chance, least, planned)
-    speaks = not isinstance(claim, Difference | Gain)
+    speaks = not isinstance(claim, MeanDifference)
     return next((n for n in range(least, planned + 1) if speaks or smallest_p(n, strata) <= alpha), None)
 
 

@@ -5,7 +5,8 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-from steadytune.claims.claim import POINT, Difference, Gain
+from steadytune.claims.claim import MeanDifference
+from steadytune.claims.question import POINT
 from steadytune.files import write_text
 from steadytune.layout import record_path, results_folder
 from steadytune.planning.amounts import duration, total
@@ -128,7 +129,7 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
         missing = [cell for cell in need.planned if cell not in plan.done]
         price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
         why = "for an effect of its size" if need.powered else "enough for its test to speak"
-        if not need.powered and isinstance(need.claim, Difference | Gain):
+        if not need.powered and isinstance(need.claim, MeanDifference):
             # Equal pairs have no sign, so that the smallest p-value can turn out larger than the one planned with.
             why += " if all pairs differ"
         said = need.lack or f"{counted(need.seeds, 'seed')} {why}, {counted(len(need.cells), 'cell')}{_priced(price)}"

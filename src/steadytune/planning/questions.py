@@ -8,11 +8,12 @@ from fractions import Fraction
 import numpy as np
 
 from steadytune.cells.freshness import CellStatus
-from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Difference, Differs, Equivalent, Gain, NotWorse
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Equivalent, MeanDifference, ScoreComparison
 from steadytune.claims.comparisons import against_baseline, compare
 from steadytune.claims.judged import Finding, Judged
 from steadytune.claims.lacks import LEAST_SEEDS
 from steadytune.claims.power import chance_of_each, detectable_effect, detectable_ratio, seeds_for_mean, smallest_p
+from steadytune.claims.question import Differs
 from steadytune.claims.verdicts import judge
 from steadytune.results.loading import load_or_empty
 from steadytune.suite.suite import Suite
@@ -46,9 +47,9 @@ class Questions:
 
     def needs(self, claim: Claim, tasks: int, alpha: float) -> float | None:
         """The seeds that an effect of the claim's size needs, infinite above 1,000; None if nothing tells."""
-        if self.sd is not None and isinstance(claim, Difference | Gain | NotWorse | Equivalent):
+        if self.sd is not None and isinstance(claim, ScoreComparison):
             chance = chance_of_each(len(claim.against))
-            both, unequal = isinstance(claim, Equivalent), ALL if isinstance(claim, Difference | Gain) else None
+            both, unequal = isinstance(claim, Equivalent), ALL if isinstance(claim, MeanDifference) else None
             variances = self._variances(tasks)
             found = seeds_for_mean(abs(claim.size()), variances, alpha, chance=chance, both=both, unequal=unequal)
             return found or math.inf
