@@ -9,7 +9,7 @@ import pytest
 
 from steadytune.errors import SteadyTuneError
 from steadytune.store.contents import check_content
-from steadytune.store.pins import store_name
+from steadytune.store.file_pins import store_name
 from steadytune.tasks.data import load_split
 from steadytune.tasks.summary import summarise
 from steadytune.tasks.table import TASKS

@@ -23,10 +23,10 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
 from steadytune.layout import Kind
 from steadytune.staged import check_file_name
+from steadytune.store.file_pins import UrlFile
 from steadytune.store.imports import IMPORTED, objection_to_import
 from steadytune.store.inventory import Item, inventory
 from steadytune.store.lock import Lock
-from steadytune.store.pins import UrlFile
 from steadytune.store.receipt import BUNDLE, RECEIPT, Receipt, measure, read_receipt, verify, write_receipt
 from steadytune.store.sources import Source
 from steadytune.store.staging import alone, choose, describe, disk_errors, install, names_to_import, objection

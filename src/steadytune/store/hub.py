@@ -14,7 +14,8 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.layout import Kind
 from steadytune.store.download import check_size, shown
-from steadytune.store.pins import HubPin, store_name
+from steadytune.store.file_pins import store_name
+from steadytune.store.pins import HubPin
 from steadytune.store.receipt import Receipt
 from steadytune.store.sources import Source
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import Kind
 from steadytune.store.classic_glue import LAYOUTS, read_splits, row_counts
+from steadytune.store.file_pins import FilePin, GeneratedFile
 from steadytune.store.parsers import Row
-from steadytune.store.pins import FilePin, GeneratedFile
 from steadytune.store.receipt import BUNDLE, Receipt, StagedFile, hash_rows, measure, measure_rows
 from steadytune.store.sources import Source, copy_file, parquet_name, write_rows
 

@@ -14,8 +14,8 @@ from steadytune.layout import LOCK, Kind, project_file
 from steadytune.places import beside
 from steadytune.safe_yaml import read_yaml
 from steadytune.schema import Repo, StrictModel, check, matching
+from steadytune.store.file_pins import FilePin, store_name
 from steadytune.store.pins import (
-    FilePin,
     GeneratedPin,
     HubPin,
     LocalPin,
@@ -25,7 +25,6 @@ from steadytune.store.pins import (
     PretrainedPin,
     ShippedPin,
     UrlPin,
-    store_name,
 )
 from steadytune.suite.own import dataset_key
 

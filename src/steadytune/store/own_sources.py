@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError
+from steadytune.store.file_pins import FilePin, GeneratedFile
 from steadytune.store.own import OwnData
 from steadytune.store.own_places import find_places
-from steadytune.store.pins import FilePin, GeneratedFile, OwnTaskPin
+from steadytune.store.pins import OwnTaskPin
 from steadytune.store.receipt import StagedFile, measure_rows
 from steadytune.store.sources import Source, copy_file, parquet_name
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import project_file
-from steadytune.store.pins import FilePin, GeneratedFile, GeneratedPin, LocalPin, ShippedPin
+from steadytune.store.file_pins import FilePin, GeneratedFile
+from steadytune.store.pins import GeneratedPin, LocalPin, ShippedPin
 from steadytune.store.receipt import Receipt, StagedFile, measure, measure_rows
 
 # The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.

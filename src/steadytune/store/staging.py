@@ -12,13 +12,12 @@ from steadytune.files import atomic_path
 from steadytune.layout import Kind, staged_folder, store_lock_path
 from steadytune.locks import hold
 from steadytune.store.contents import check_content
+from steadytune.store.file_pins import FilePin, GeneratedFile
 from steadytune.store.hub import HubSource
 from steadytune.store.imports import IMPORTED, Imports
 from steadytune.store.lock import Lock
 from steadytune.store.own_sources import OwnEncoder, OwnSource
 from steadytune.store.pins import (
-    FilePin,
-    GeneratedFile,
     GeneratedPin,
     HubPin,
     LocalPin,

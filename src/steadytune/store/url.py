@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from steadytune.errors import SteadyTuneError
 from steadytune.store.download import download, shown
+from steadytune.store.file_pins import UrlFile
 from steadytune.store.parsers import parse_file
-from steadytune.store.pins import UrlFile, UrlPin
+from steadytune.store.pins import UrlPin
 from steadytune.store.receipt import StagedFile, measure, measure_rows
 from steadytune.store.sources import Source, write_rows
 from steadytune.tasks.reading import split_of
