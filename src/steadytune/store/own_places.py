@@ -12,10 +12,10 @@ from steadytune.locks import hold
 from steadytune.places import beside
 from steadytune.staged import check_file_name
 from steadytune.store.contents import check_content
-from steadytune.store.hub import Repository
 from steadytune.store.own_files import FORMATS
 from steadytune.store.own_folders import check_shards, names_of
 from steadytune.store.receipt import measure
+from steadytune.store.repository import Repository
 from steadytune.suite.own import EVALUATION, TRAIN, OwnFile, OwnTask, TaskPin
 from steadytune.tasks.reading import split_of
 

@@ -12,7 +12,6 @@ from steadytune.places import beside
 from steadytune.safe_yaml import read_yaml
 from steadytune.schema import check_all
 from steadytune.staged import ALLOWED_SUFFIXES, RECEIPT
-from steadytune.store.hub import Repository
 from steadytune.store.inventory import lock_problems
 from steadytune.store.lock import load_lock
 from steadytune.store.own import OwnData
@@ -20,6 +19,7 @@ from steadytune.store.own_encoders import check_encoder
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
 from steadytune.store.receipt import measure
+from steadytune.store.repository import Repository
 from steadytune.store.staging import downloads_of
 from steadytune.suite.checks import problems_before_pins
 from steadytune.suite.file import EncoderEntry, SuiteFile
