@@ -13,7 +13,8 @@ from steadytune.claims.evidence import Evidence
 from steadytune.claims.findings import find
 from steadytune.claims.verdicts import decide
 from steadytune.planning import simulation
-from steadytune.planning.simulation import Design, Draws, needed_holds, simulate
+from steadytune.planning.simulation import needed_holds, simulate
+from steadytune.planning.studies import Design, Draws
 
 DESIGN = Design.of(tasks=3, seeds=4, methods=3, examples=400, sd=2.0, effect=None)
 

@@ -75,7 +75,8 @@ def compare(options: argparse.Namespace) -> None:
 
 def simulate(options: argparse.Namespace) -> None:
     """Measure how often each verdict is right and wrong for a suite's numbers of tasks and seeds."""
-    from steadytune.planning.simulation import Design, describe
+    from steadytune.planning.simulation import describe
+    from steadytune.planning.studies import Design
 
     suite = load(options)
     design = Design.of_suite(suite, options.seeds, options.sd, options.effect)

@@ -1,14 +1,11 @@
 """`steadytune simulate`: how often each verdict is right and wrong for a suite's own numbers of tasks and seeds.
 
-Many studies are drawn in which the truth is known, and judged by the rule of `claims`: so whoever changes the rule, or
-the design, sees what it costs. Differences are normal; sign flips are sampled above 2^10 patterns.
+Many studies with a known true effect are drawn and judged by the rule of `claims`, which shows the effect of changing
+that rule or the design. Differences are normal; sign flips are sampled above 2^10 patterns.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,66 +13,14 @@ import numpy as np
 from steadytune.claims import power
 from steadytune.claims import significance as tests
 from steadytune.claims.claim import ALPHA
-from steadytune.claims.comparisons import against_baseline
 from steadytune.claims.differences import difference_p
 from steadytune.claims.lacks import LEAST_SEEDS
 from steadytune.claims.statistics import mean_of_tasks, stratified_mean
-from steadytune.errors import SteadyTuneError
-from steadytune.planning.questions import tasks_together
-from steadytune.planning.sizes import Sizes
-from steadytune.store.lock import suite_lock
+from steadytune.planning.studies import COLLAPSE, DISAGREE, VARIANTS, Design, Draws
 from steadytune.suite.suite import Suite
 from steadytune.text import counted
 
 FLIPS: tests.OneSided = partial(tests.sign_flips, exact=10, draws=1999)
-DISAGREE = 0.2
-"""The share of answers that two runs are taken to give differently: it sets the error over examples."""
-COLLAPSE, DEPTH = 0.1, 10
-"""The share of runs that collapse, and how deep they fall, in standard deviations."""
-VARIANTS, SHARED_LUCK = 10, 0.5
-"""Equal variants to choose among, and the correlation of a run's held-out score with its reported one."""
-
-
-@dataclass(frozen=True)
-class Design:
-    """What a suite asks of its seeds; scores in points."""
-
-    tasks: int
-    seeds: int
-    methods: int
-    """Compared with the baseline in one table."""
-    examples: int
-    """Of an evaluation set."""
-    sd: float
-    """Of a pair's difference on a task."""
-    effect: float
-    """The claimed one."""
-
-    @classmethod
-    def of(cls, tasks: int, seeds: int, methods: int, examples: int, sd: float, effect: float | None) -> "Design":
-        """A design whose claimed effect, if none is given, has a chance of 80 % of being shown."""
-        shown = power.detectable_effect(np.full(tasks, sd**2), seeds, ALPHA)
-        return cls(tasks, seeds, methods, examples, sd, effect or shown)
-
-    @classmethod
-    def of_suite(cls, suite: Suite, seeds: int | None, sd: float, effect: float | None) -> "Design":
-        """The design in which a suite compares its methods with the baseline; `seeds` in place of the planned ones."""
-        asked = against_baseline(suite)
-        counts = Counter((cell.encoder, cell.method, cell.task) for cell in suite.cells)
-        sizes = Sizes(suite.file.store, suite_lock(suite))
-        rows = [sizes.rows(suite.task(name), "evaluation") for name in dict.fromkeys(cell.task for cell in suite.cells)]
-        examples = round(median([count for count in rows if count] or [1000]))
-        planned = seeds or Counter(counts.values()).most_common(1)[0][0]
-        if planned < LEAST_SEEDS:
-            raise SteadyTuneError(f"seeds: {planned}: {LEAST_SEEDS} or more are judged; `--seeds` simulates others")
-        return cls.of(max(tasks_together(suite, asked)), planned, max(len(asked), 1), examples, sd, effect)
-
-    @property
-    def error(self) -> float:
-        """The standard error over examples of a task's difference."""
-        return 100 * (DISAGREE / self.examples) ** 0.5
-
-
 COLUMNS = ("reproduced", "of these smaller", "not reproduced", "interval covers")
 
 
@@ -136,7 +81,7 @@ def describe(suite: Suite, design: Design, replicates: int) -> str:
             *(_line(row, width) for row in rows),
             "",
             f"chance that any of {counted(design.methods, 'method')} equal to the baseline is called higher or lower: "
-            f"{draw.any_of_table():.3f}",
+            f"{false_alarms(draw):.3f}",
             "share of such pilots whose number of seeds really gives 80 % power for half the claimed effect: "
             f"{needed_holds(design):.2f}",
         ]
@@ -151,7 +96,7 @@ def _line(row: Row, width: int) -> str:
 
 
 def needed_holds(design: Design, pilots: int = 200, seed: int = 0) -> float:
-    """In how many pilots of the design the number of seeds needed really gives half the claimed effect 80 %."""
+    """The share of pilot studies whose number of seeds needed really gives 80 % power for half the claimed effect."""
     draw = Draws(design, pilots, np.random.default_rng(seed))
     variances = np.full(design.tasks, design.sd**2)
     held = []
@@ -162,69 +107,34 @@ def needed_holds(design: Design, pilots: int = 200, seed: int = 0) -> float:
     return float(np.mean(held))
 
 
-class Draws:
-    """Differences of many studies, (replicates, tasks, seeds)."""
-
-    def __init__(self, design: Design, replicates: int, generator: np.random.Generator) -> None:
-        self.design, self.replicates, self.generator = design, replicates, generator
-
-    def pairs(self, mean: float, seeds: int | None = None) -> np.ndarray:
-        """Independent pairs with this true mean."""
-        shape = (self.replicates, self.design.tasks, seeds or self.design.seeds)
-        return mean + self.design.sd * self.generator.standard_normal(shape)
-
-    def other_examples(self) -> np.ndarray:
-        """No effect, but for what the examples of these evaluation sets favour, at every seed alike."""
-        shape = (self.replicates, self.design.tasks, 1)
-        return self.pairs(0.0) + self.design.error * self.generator.standard_normal(shape)
-
-    def collapsing(self, mean: float) -> np.ndarray:
-        """Pairs with this true mean, some of whose runs collapse."""
-        depth = DEPTH * self.design.sd
-        sound = self.pairs(mean + COLLAPSE * depth)
-        return sound - depth * (self.generator.random(sound.shape) < COLLAPSE)
-
-    def nested(self, *, by_others: bool = True) -> np.ndarray:
-        """A variant like the baseline, chosen among several by held-out scores, on each task for itself.
-
-        `by_others`: for each seed by the held-out scores of the other seeds, and not by all of them.
-        """
-        shape = (self.replicates, self.design.tasks, VARIANTS, self.design.seeds)
-        scores, luck = self.generator.standard_normal((2, *shape))
-        held_out = SHARED_LUCK * scores + (1 - SHARED_LUCK**2) ** 0.5 * luck
-        looked_at = held_out.sum(axis=-1, keepdims=True) - (held_out if by_others else 0)
-        chosen = np.broadcast_to(looked_at.argmax(axis=2, keepdims=True), (*shape[:2], 1, self.design.seeds))
-        best = np.take_along_axis(scores, chosen, axis=2)[:, :, 0]
-        baseline = self.generator.standard_normal(best.shape)
-        return self.design.sd * (best - baseline) / 2**0.5
-
-    def any_of_table(self) -> float:
-        """How often any of several methods like the baseline is called higher or lower."""
-        baseline, smallest = self.pairs(0.0), np.ones(self.replicates)
-        for _ in range(self.design.methods):
-            found = (self.pairs(0.0) - baseline) / 2**0.5
-            up = np.sign(mean_of_tasks(found))[:, None, None]
-            p = difference_p(FLIPS, up * found, self.design.effect, 0.0, by_mean=True, either=True)
-            smallest = np.minimum(smallest, p.for_it)
-        # Holm's first step.
-        return float((smallest <= ALPHA / self.design.methods).mean())
+def false_alarms(draws: Draws) -> float:
+    """How often any of several methods like the baseline is called higher or lower."""
+    design, smallest = draws.design, np.ones(draws.replicates)
+    baseline = draws.pairs(0.0)
+    for _ in range(design.methods):
+        found = (draws.pairs(0.0) - baseline) / 2**0.5
+        up = np.sign(mean_of_tasks(found))[:, None, None]
+        p = difference_p(FLIPS, up * found, design.effect, 0.0, by_mean=True, either=True)
+        smallest = np.minimum(smallest, p.for_it)
+    # Holm's first step.
+    return float((smallest <= ALPHA / design.methods).mean())
 
 
-Words = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+Outcomes = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 """Which studies end *reproduced*, *reproduced, smaller than claimed*, and *not reproduced*."""
 
 
 def _difference(
     found: np.ndarray, size: float, test: tests.OneSided = FLIPS, *, by_mean: bool = True, extra: float = 0.0
-) -> Words:
+) -> Outcomes:
     p = difference_p(test, found, size, 0.0, by_mean=by_mean, either=False, extra=extra)
     reproduced = (p.for_it <= ALPHA) & (mean_of_tasks(found) > 0)
     refuted = ~reproduced & (np.minimum(np.minimum(p.against, p.size), p.worse) <= ALPHA)
     return reproduced, reproduced & (p.size <= ALPHA), refuted
 
 
-def looks(found: np.ndarray, size: float, planned: int) -> Words:
-    """Whether a study is ever called either, if one looks after every seed: exactly at the plan, at any time else."""
+def looks(found: np.ndarray, size: float, planned: int) -> Outcomes:
+    """How studies end if one looks after every seed: with exact p-values at the planned number, else anytime-valid."""
     reproduced, refuted = np.zeros((2, len(found)), dtype=bool)
     for seeds in range(LEAST_SEEDS, found.shape[-1] + 1):
         exact = seeds == planned
@@ -233,21 +143,21 @@ def looks(found: np.ndarray, size: float, planned: int) -> Words:
     return reproduced, None, refuted
 
 
-def _not_worse(found: np.ndarray, margin: float) -> Words:
+def _not_worse(found: np.ndarray, margin: float) -> Outcomes:
     reproduced = 2 * tests.t_test(found + margin) <= ALPHA
     return reproduced, None, ~reproduced & (2 * tests.t_test(-margin - found) <= ALPHA)
 
 
-def _spread(first: np.ndarray, second: np.ndarray, ratio: float) -> Words:
+def _spread(first: np.ndarray, second: np.ndarray, ratio: float) -> Outcomes:
     less = 2 * tests.brown_forsythe(first, second, "less") <= ALPHA
     against = [2 * tests.brown_forsythe(first / scale, second, "greater") <= ALPHA for scale in (1.0, ratio)]
     return less, None, ~less & np.logical_or(*against)
 
 
 def _covers(found: np.ndarray, truth: float) -> np.ndarray:
-    """Whether the interval of the sign flips holds the truth: it is what they do not reject."""
+    """Whether the interval of the sign-flip test, the shifts that it does not reject, contains the true effect."""
     return 2 * np.minimum(FLIPS(found - truth), FLIPS(truth - found)) > ALPHA
 
 
-def _row(truth: str, words: Words, covered: Any = None) -> Row:
-    return Row(truth, *(None if found is None else float(found.mean()) for found in (*words, covered)))  # pyright: ignore
+def _row(truth: str, outcomes: Outcomes, covered: Any = None) -> Row:
+    return Row(truth, *(None if found is None else float(found.mean()) for found in (*outcomes, covered)))  # pyright: ignore
