@@ -14,7 +14,7 @@ from steadytune.methods import registry
 from steadytune.methods.support import outside
 from steadytune.suite.loading import load_suite
 from steadytune.suite.method_files import mistakes
-from steadytune.trials import checks
+from steadytune.trials import checking, checks
 from steadytune.trials.tiny import EVERY
 from steadytune.trials.trial import Trial
 
@@ -71,14 +71,14 @@ BAD = {
 def test_a_fault_is_found(fault, tmp_path):
     old, new, check = BAD[fault]
     registry.add(write(tmp_path, old, new))
-    assert checks.make("", check, "noisy-words").passed is False
+    assert checking.make("", check, "noisy-words").passed is False
 
 
 def test_a_failure_names_the_innermost_line_of_the_methods_own_file(tmp_path):
     path = write(tmp_path, "noise * real", "noise * real * words.new_ones(7)")
     registry.add(path)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if "new_ones(7)" in text)
-    detail = checks.make("", checks.in_half_precision, "noisy-words").detail
+    detail = checking.make("", checks.in_half_precision, "noisy-words").detail
     assert detail.startswith("RuntimeError: ")
     assert detail.endswith(f" (noisy_words.py line {line}, perturb_words)")
 
@@ -94,7 +94,7 @@ def test_a_hook_that_returns_nothing_is_named(name, hook, check, tmp_path):
     path = write(tmp_path, "        return ", "        found = ", name=name)
     (method,) = registry.add(path)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if f"def {hook}(" in text)
-    assert checks.make("", check, method).detail == f"TypeError: {name} line {line}: {hook} returned None"
+    assert checking.make("", check, method).detail == f"TypeError: {name} line {line}: {hook} returned None"
 
 
 def test_noise_of_its_own_is_hinted_at_if_a_resumed_run_differs(tmp_path):
@@ -297,7 +297,7 @@ def test_no_file_of_the_project_has_such_mistakes(root):
 def test_an_error_that_every_check_meets_is_said_once(tmp_path, capsys, monkeypatch):
     path = write(tmp_path, "noise * real", "noise * real * words.new_ones(7).view(2, 2)")
     kept = {layout: EVERY[layout] for layout in ("bert",)}
-    monkeypatch.setattr(checks, "EVERY", kept)
+    monkeypatch.setattr(checking, "EVERY", kept)
     assert main(["check-method", str(path)]) == 1
     failed = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert len(failed) > 3

@@ -6,7 +6,7 @@ import pytest
 
 from steadytune.cli import main
 from steadytune.suite.loading import load_suite
-from steadytune.trials.checks import check_method
+from steadytune.trials.checking import check_method
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def check_method(options: argparse.Namespace) -> int:
 
     names = add_methods(options.file)
     # Imported only now, because it takes seconds: a file with mistakes has been refused above.
-    from steadytune.trials.checks import check_method
+    from steadytune.trials.checking import check_method
 
     failed = False
     for name in names:

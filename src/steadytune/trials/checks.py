@@ -1,16 +1,9 @@
-"""What a method is held to, tried on tiny encoders in seconds: `steadytune check-method`."""
+"""The checks that a method must pass, each made in seconds on tiny encoders."""
 
-import inspect
-import logging
 import math
 import statistics
-import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +13,6 @@ from torch import Tensor
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.base import overrides
-from steadytune.trials.tiny import EVERY
 from steadytune.trials.trial import SameNoise, Shift, Trial, Watch
 
 CLOSE = 1e-10
@@ -31,65 +23,6 @@ LEFT_BEHIND = "`state` and `restore` hold what a step leaves for the next, or it
 
 Check = Callable[[str, Path], tuple[bool | None, str]]
 """Whether a method passes, by its name and an empty folder, and what there is to say."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check came to."""
-
-    check: str
-    passed: bool | None
-    """None: it could not be made, and `detail` says why."""
-    detail: str = ""
-
-
-def check_method(name: str) -> Iterator[Finding]:
-    """Every check of a registered method, at its name's own settings, one by one."""
-    checks: dict[str, Check] = {
-        "switched off it is vanilla, bit for bit": off_is_vanilla,
-        "evaluation adds and draws nothing": evaluation_is_plain,
-        "order, head and dropout are vanilla's": common_numbers,
-        "interrupted and resumed: the same bits": resumes,
-        "parts of a batch add up": parts_add_up,
-        "bf16": in_half_precision,
-        **{f"architecture {layout}": partial(on_layout, layout) for layout in EVERY},
-        "trained parameters": trained_parameters,
-        "time of a step over vanilla's": time_over_vanilla,
-    }
-    with _quiet():
-        for label, check in checks.items():
-            yield make(label, check, name)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the log of training, and on one thread: with encoders of this size a second only waits."""
-    logger, threads = logging.getLogger("steadytune"), torch.get_num_threads()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        torch.set_num_threads(threads)
-
-
-def make(label: str, check: Check, name: str) -> Finding:
-    """One check, in a temporary folder; an error fails it."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return Finding(label, *check(name, Path(folder)))
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
-            return Finding(label, False, said + _line_of(name, error))
-
-
-def _line_of(name: str, error: Exception) -> str:
-    """The innermost line of the method's own file that was running when an error came up."""
-    file = inspect.getfile(registry.methods()[name][0])
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f" ({Path(file).name} line {lines[-1].lineno}, {lines[-1].name})" if lines else ""
 
 
 def off_is_vanilla(name: str, folder: Path) -> tuple[bool | None, str]:

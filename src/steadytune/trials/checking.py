@@ -1,0 +1,76 @@
+"""`steadytune check-method`: run every check of a method, each in an empty folder."""
+
+import inspect
+import logging
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from steadytune.methods import registry
+from steadytune.trials import checks
+from steadytune.trials.tiny import EVERY
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check."""
+
+    check: str
+    passed: bool | None
+    """None if the check does not apply; `detail` says why."""
+    detail: str = ""
+
+
+def check_method(name: str) -> Iterator[Finding]:
+    """Run every check of a registered method, at its name's own settings, one by one."""
+    by_label: dict[str, checks.Check] = {
+        "switched off it is vanilla, bit for bit": checks.off_is_vanilla,
+        "evaluation adds and draws nothing": checks.evaluation_is_plain,
+        "order, head and dropout are vanilla's": checks.common_numbers,
+        "interrupted and resumed: the same bits": checks.resumes,
+        "parts of a batch add up": checks.parts_add_up,
+        "bf16": checks.in_half_precision,
+        **{f"architecture {layout}": partial(checks.on_layout, layout) for layout in EVERY},
+        "trained parameters": checks.trained_parameters,
+        "time of a step over vanilla's": checks.time_over_vanilla,
+    }
+    with _quiet():
+        for label, check in by_label.items():
+            yield make(label, check, name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the log of training, and use one thread: encoders of this size gain nothing from a second one."""
+    logger, threads = logging.getLogger("steadytune"), torch.get_num_threads()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        torch.set_num_threads(threads)
+
+
+def make(label: str, check: checks.Check, name: str) -> Finding:
+    """Run one check in a temporary folder; an error fails it."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return Finding(label, *check(name, Path(folder)))
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            return Finding(label, False, said + _line_of(name, error))
+
+
+def _line_of(name: str, error: Exception) -> str:
+    """The innermost line of the method's own file that was running when an error came up."""
+    file = inspect.getfile(registry.methods()[name][0])
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(file).name} line {lines[-1].lineno}, {lines[-1].name})" if lines else ""
