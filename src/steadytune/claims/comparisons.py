@@ -1,4 +1,4 @@
-"""Two methods compared by the rule of `verdicts`, whether anybody claims anything about them or not."""
+"""Two methods compared by the rules of `verdicts`, whether or not anybody makes a claim about them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base, stand_for
 
 RELEASED = "-released"
-"""What ends the name of a method that is as its authors' code has it."""
+"""The suffix of a method's name if it follows the authors' released code."""
 
 
 def judge_all(suite: Suite, results: Results, looks: Looks = NONE) -> Verdicts:
-    """The claims of a suite, each method against the baseline, and its other forms against its plain one.
+    """Judge a suite's claims, each method against the baseline, and each method's other forms against its plain one.
 
     Args:
         suite: names the claims.
@@ -84,7 +84,7 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
     if not shared or first == second:
         why = "name two that differ" if first == second else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
-    # Each for itself: what is asked of one encoder is not corrected for the others.
+    # A family each: the question about one encoder is not corrected for the others.
     asked = (Differs.between(encoder, first, second, effect) for encoder in shared)
     return tuple(each.model_copy(update={"family": each.id}) for each in asked)
 
@@ -96,18 +96,18 @@ def compare(
     looks: Looks = NONE,
     examples: Examples | None = None,
     *,
-    views: bool = True,
+    detailed: bool = True,
 ) -> tuple[Judged, ...]:
-    """The answers to some questions, whose p-values are corrected together; without those that share no task.
+    """Answer questions, whose p-values are corrected together; those whose methods share no task are left out.
 
-    `views`: task by task and over examples, too.
+    `detailed`: task by task and over examples too.
     """
     runs = PairedRuns(suite, results, PRIMARY)
-    there = [question for question in questions if not is_unplanned(question, runs)]
-    judging = Judge(
+    planned = [question for question in questions if not is_unplanned(question, runs)]
+    judge_claims = Judge(
         suite,
-        Counter(question.family for question in there),
+        Counter(question.family for question in planned),
         looks,
-        (examples or Examples(suite, results.folder)) if views else None,
+        (examples or Examples(suite, results.folder)) if detailed else None,
     )
-    return tuple(judging(there, dict.fromkeys((question.id for question in there), runs), detailed=views))
+    return tuple(judge_claims(planned, dict.fromkeys((question.id for question in planned), runs), detailed=detailed))

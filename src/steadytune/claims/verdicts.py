@@ -1,4 +1,4 @@
-"""The verdict on each claim that a suite names, by the rules of docs/claims.md, which stand in `decide` alone."""
+"""The verdict on each claim that a suite names; `decide` implements the rules of docs/claims.md."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,21 +27,21 @@ from steadytune.suite.cell import canonical_digest
 from steadytune.suite.suite import Suite
 
 WORDS = {"sentence", "where", "paper", "source", "suite", "unreachable", "exploratory"}
-"""What a claim says beside what is asked."""
+"""The fields of a claim that do not change what is tested."""
 
 
 def decide(finding: Finding | None, alpha: float) -> Verdict:
-    """The rules, in their order.
+    """The verdict on a claim: the first rule that applies.
 
     Args:
-        finding: None if the claim's cells are not all there.
+        finding: None if the claim could not be evaluated.
         alpha: ALPHA over the number of claims in the family.
     """
     if finding is None:
         return "not evaluated"
     if finding.p_adjusted <= ALPHA and finding.favours:
         return "reproduced"
-    # NaN, where a claim has no such test, is not at most alpha.
+    # A p-value is NaN, and so not at most alpha, if the claim has no such test.
     if any(getattr(finding, name) <= alpha for name in AGAINST):
         return "not reproduced"
     return "inconclusive"
@@ -53,43 +53,51 @@ def judge(
     looks: Looks = NONE,
     examples: Examples | None = None,
     *,
-    views: bool = True,
+    detailed: bool = True,
 ) -> tuple[Judged, ...]:
-    """Every claim of a suite, in the suite's order.
+    """Judge every claim of a suite, in the suite's order.
 
     Args:
         suite: names the claims.
         results: of its cells.
         looks: the earlier ones, which tell whether the plan has been changed after a look.
-        examples: resampled scores, if others have computed some already.
-        views: whether they are judged in the other analyses, task by task and over examples, too.
+        examples: resampled scores, to share those that are computed already.
+        detailed: whether to judge them in the sensitivity analyses, task by task and over examples too.
     """
     claims = suite_claims(suite)
     sizes = family_sizes(suite, claims)
-    judging = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if views else None)
+    judge_claims = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if detailed else None)
     runs = PairedRuns(suite, results, PRIMARY)
     every = dict.fromkeys((claim.id for claim in claims), runs)
-    primary = {judged.id: judged for judged in judging(claims, every, detailed=views)}
-    if not views:
+    primary = {judged.id: judged for judged in judge_claims(claims, every, detailed=detailed)}
+    if not detailed:
         return tuple(primary.values())
-    others: dict[str, dict[str, Sensitivity]] = {claim.id: {} for claim in claims}
+    sensitivity: dict[str, dict[str, Sensitivity]] = {claim.id: {} for claim in claims}
     for analysis in analyses_of(suite):
         other = PairedRuns(suite, results, analysis)
-        found = {judged.id for judged in primary.values() if judged.finding}
-        if analysis.test != "its own":
-            # An interim p-value has one test alone.
-            found -= {judged.id for judged in primary.values() if judged.interim}
-        touched = {claim.id: other for claim in claims if claim.id in found and touches(claim, other)}
-        for judged in judging(claims, {claim.id: touched.get(claim.id, runs) for claim in claims}) if touched else ():
-            told = analysis.test != "over examples" or (judged.finding and judged.finding.interval_examples)
-            if judged.id in touched and told:
+        touched = {claim.id for claim in claims if _applies(analysis, primary[claim.id]) and touches(claim, other)}
+        if not touched:
+            continue
+        # All claims are judged, because the p-values of a family are corrected together.
+        for judged in judge_claims(claims, {claim.id: other if claim.id in touched else runs for claim in claims}):
+            if judged.id in touched and not _lacks_examples(analysis, judged):
                 survives = judged.verdict == primary[judged.id].verdict
-                others[judged.id][analysis.name] = Sensitivity(judged.verdict, survives, judged.finding)
-    return tuple(replace(primary[claim.id], sensitivity=others[claim.id]) for claim in claims)
+                sensitivity[judged.id][analysis.name] = Sensitivity(judged.verdict, survives, judged.finding)
+    return tuple(replace(primary[claim.id], sensitivity=sensitivity[claim.id]) for claim in claims)
+
+
+def _applies(analysis: Analysis, judged: Judged) -> bool:
+    """Whether a judged claim can be analysed in another way; anytime-valid p-values allow no other test."""
+    return judged.finding is not None and (analysis.test == "its own" or not judged.interim)
+
+
+def _lacks_examples(analysis: Analysis, judged: Judged) -> bool:
+    """Whether an analysis over examples could not be made for want of predictions."""
+    return analysis.test == "over examples" and not (judged.finding and judged.finding.interval_examples)
 
 
 def missing_of(suite: Suite, name: str) -> tuple[str, ...]:
-    """The files that a suite plans for a claim and that are not there.
+    """The files that a suite plans for a claim and that do not exist yet.
 
     Raises:
         SteadyTuneError: the suite does not name the claim.
@@ -101,9 +109,9 @@ def missing_of(suite: Suite, name: str) -> tuple[str, ...]:
 
 
 def family_sizes(suite: Suite, claims: Sequence[Claim]) -> Counter[str]:
-    """The tests of each family: its claims of which the suite plans every cell, whether they have run or not.
+    """The number of tests in each family: its claims whose cells the suite plans, whether they have run or not.
 
-    It is the same whatever has run and under every analysis, so no verdict depends on which other claims were judged.
+    It does not depend on what has run, or on the analysis, so no verdict depends on which other claims were judged.
     """
     runs = PairedRuns(suite, empty_results(suite), PRIMARY)
     return Counter(claim.family for claim in claims if not claim.unreachable and not is_unplanned(claim, runs))
@@ -124,27 +132,27 @@ def _gather(claim: Claim, runs: PairedRuns) -> Evidence:
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges claims under one analysis after the other."""
+    """Judges claims under one analysis after another."""
 
     suite: Suite
     sizes: Mapping[str, int]
     looks: Looks
     examples: Examples | None
     _primary: dict[str, tuple[Evidence, Finding]] = field(default_factory=dict, repr=False, compare=False)
-    """What was found as run: it counts again beside every claim that another analysis touches."""
+    """By claim, what the primary analysis found: reused when another analysis touches other claims of the family."""
 
     def __call__(
         self, claims: Sequence[Claim], runs: Mapping[str, PairedRuns], *, detailed: bool = False
     ) -> list[Judged]:
-        """The claims, each by the paired runs under its id; task by task too if `detailed`.
+        """Judge claims, each with the paired runs under its id; task by task too if `detailed`.
 
-        The p-values of a family are corrected for all its claims; one that is not judged so far counts with p = 1.
+        The p-values of a family are corrected for all its claims; one that cannot be judged yet counts with p = 1.
         """
         evidence, described = {}, {}
         for claim in claims:
             evidence[claim.id] = found = self._evidence(claim, runs[claim.id])
             if detailed and self.examples is not None:
-                # While its cells' predictions are held.
+                # Now, because its cells' predictions are in memory.
                 interim = self._interim(claim, found)
                 described[claim.id] = details(claim, found, runs[claim.id], self.examples, interim=interim)
         findings: dict[str, Finding] = {}
@@ -174,19 +182,19 @@ class Judge:
         return found
 
     def _interim(self, claim: Claim, evidence: Evidence) -> bool:
-        """Whether there is more to come, or the plan was changed after a look."""
+        """Whether cells are still to run, or the plan was changed after a look."""
         if not isinstance(claim, Comparison):
             return False
         now = self._look(claim, evidence)
         return bool(evidence.missing) or any(look.differs_from(now) for look in self._earlier(claim))
 
     def _earlier(self, claim: Claim) -> tuple[Look, ...]:
-        # One method is compared with several: with the baseline, and with its own plain form.
+        # The id names only the method, which may be compared with the baseline and with its own plain form.
         return self.looks.get(f"{claim.id} {claim.family}" if isinstance(claim, Differs) else claim.id, ())
 
     def _look(self, claim: Claim, evidence: Evidence) -> Look:
-        """The present one."""
-        # Methods come to the table of a suite and leave it: nobody has said which it will have.
+        """The present look."""
+        # A suite's methods may come and go: nobody has planned how many are compared.
         size = 0 if isinstance(claim, Differs) else self.sizes.get(claim.family, 0)
         asked = claim.model_dump(mode="json", exclude=WORDS)
         return Look(len(evidence.seeds), evidence.planned, canonical_digest([asked, evidence.plan]), size)

@@ -40,9 +40,9 @@ class Questions:
         self.asked = against_baseline(suite, effect)
         results = load_or_empty(suite, found)
         recorded = sd is None and bool(results.cells)
-        self.compared = compare(suite, results, self.asked, views=False) if recorded else ()
+        self.compared = compare(suite, results, self.asked, detailed=False) if recorded else ()
         self.claims: Mapping[str, Judged] = (
-            {judged.id: judged for judged in judge(suite, results, views=False)} if recorded else {}
+            {judged.id: judged for judged in judge(suite, results, detailed=False)} if recorded else {}
         )
 
     def needs(self, claim: Claim, tasks: int, alpha: float) -> float | None:
