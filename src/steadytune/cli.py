@@ -246,6 +246,5 @@ def _parser() -> argparse.ArgumentParser:
                              "texts and label names")  # fmt: skip
     render = command("render", commands.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
-    render.add_argument("--processes", type=_count, default=1, metavar="N", help="processes that draw figures "
-                        "(default: 1)")  # fmt: skip
+    render.add_argument("--processes", type=_count, default=1, metavar="N", help="that draw figures (default: 1)")
     return parser
