@@ -33,6 +33,8 @@ def write(path: Path, *texts: str) -> None:
         ("train/0000", "validation/0000"),
         ("train/part-a", "dev/part-a"),
         ("train", "test"),
+        ("training", "val"),
+        ("train/0", "valid/0"),
     ],
 )
 def test_a_folder_of_several_splits_gives_each_its_files(folder, train, other):
@@ -107,6 +109,11 @@ def test_a_saved_folder_is_pinned_by_all_its_files_but_hidden_ones(folder):
         (["train", "Train"], "several sets"),
         (["en/train", "de/train"], "several folders, de, en"),
         (["data-00000-of-00002", "other"], "not whole"),
+        (["train/0", "train/1", "train/3"], "not whole: expected files 0 to 3"),
+        (["1", "2", "02"], "not whole: expected files 1 to 2, each once"),
+        (["imdb_train", "imdb_test"], "say test, train in a way that is not read"),
+        (["my-train-00000-of-00001", "my-test-00000-of-00001"], "say test, train in a way that is not read"),
+        (["train-0", "train-1", "test-0"], "say test, train in a way that is not read"),
     ],
 )
 def test_a_split_that_is_not_whole_or_there_twice_is_refused(folder, files, said):
@@ -121,3 +128,54 @@ def test_the_names_of_splits_are_read_in_any_case(folder):
     write(folder / "data/Validation.parquet", "e", "f")
     found = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert [split["text_a"][:] for split in found] == [["a", "b", "c", "d"], ["e", "f"]]
+
+
+def test_a_validation_split_of_any_name_comes_before_the_test_split(folder):
+    for name, text in {"train": "a", "test": "b", "val": "c"}.items():
+        write(folder / f"data/{name}.parquet", text, text + text)
+    _, found = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert found["text_a"][:] == ["c", "cc"]
+
+
+@pytest.mark.parametrize("files", [["imdb_train"], ["train-0", "train-1"]])
+def test_files_that_say_train_in_another_way_are_not_evaluated_on(folder, files):
+    for file in files:
+        write(folder / f"data/{file}.parquet", "a", "b", "c", "d")
+    (line,) = refused(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert "say train in a way" in line and "`evaluation`" in line
+
+
+def test_dates_have_gaps(folder):
+    for file, text in {"20240101": "a", "20240301": "b"}.items():
+        write(folder / f"data/{file}.parquet", text, text + text)
+    found = staged(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
+    assert sorted(text for split in found for text in split["text_a"]) == ["a", "aa", "b", "bb"]
+
+
+@pytest.mark.parametrize("splits", [("train", "validation"), ("Training", "Dev"), ("train", "val")])
+def test_saved_splits_are_found_by_name_in_any_case(folder, splits):
+    value = datasets.Dataset.from_pandas(FRAME)
+    datasets.DatasetDict(dict.fromkeys(splits, value)).save_to_disk(str(folder / "data"))
+    train, found = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert train["text_a"][:] == found["text_a"][:] == FRAME["body"].tolist()
+
+
+@pytest.mark.parametrize("form", [{"type": "numpy"}, {"type": "torch", "columns": ["label"]}, {"type": "pandas"}])
+def test_a_saved_format_neither_hides_nor_changes_columns(folder, form):
+    value = datasets.Dataset.from_pandas(FRAME.assign(label=[0, 1, 1, 0]))
+    value.with_format(**form).save_to_disk(str(folder / "data"))
+    train, _ = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert train["text_a"][:] == FRAME["body"].tolist() and train["label"][:] == [0, 1, 1, 0]
+
+
+def test_saved_columns_that_nobody_asks_for_are_not_decoded(folder):
+    value = datasets.Dataset.from_pandas(FRAME.assign(image=[{"bytes": b"no image", "path": None}] * 4))
+    value.cast_column("image", datasets.Image()).save_to_disk(str(folder / "data"))
+    train, _ = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
+    assert train["text_a"][:] == FRAME["body"].tolist()
+
+
+def test_a_saved_column_that_is_missing_is_told_with_those_there(folder):
+    datasets.Dataset.from_pandas(FRAME).save_to_disk(str(folder / "data"))
+    (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "boddy"}}))
+    assert "no column 'boddy' (did you mean 'body'?); it has body, note, label" in line

@@ -52,7 +52,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
                 files = split_files(path, split) if path.is_dir() else paths
                 columns = _parquet(where, files, wanted, entry.label)
             case "datasets":
-                columns = _saved(path, split, entry.label)
+                columns = _saved(where, path, split, wanted, entry.label)
             case "squad":
                 columns = read_squad(path, entry.encoding)
             case _:
@@ -206,19 +206,22 @@ def _shard(where: str, file: Path, wanted: Sequence[str], label: str) -> Columns
         raise SteadyTuneError(f"{where}: {file}: column '{label}': {error}") from None
 
 
-def _saved(path: Path, split: str, label: str) -> Columns:
+def _saved(where: str, path: Path, split: str, wanted: Sequence[str], label: str) -> Columns:
     import datasets
 
     found: Any = datasets.load_from_disk(str(path))
     if isinstance(found, datasets.DatasetDict):
-        names = names_of(split)
-        name = next((name for name in names if name in found), None)
+        names, there = names_of(split), {str(name).casefold(): name for name in found}
+        name = next((there[name] for name in names if name in there), None)
         if name is None:
             raise ValueError(f"it has the splits {', '.join(map(str, found))}, expected one of {', '.join(names)}")
         found = found[name]
+    _check_columns(f"{where}: {path}", wanted, found.column_names)
     feature = found.features.get(label)
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else None
-    return {name: _named(found[name][:], names, name == label) for name in found.column_names}
+    # Other columns may be images to decode, and the format that it was saved with may hide columns or give arrays.
+    found = found.select_columns(list(wanted)).with_format(None)
+    return {name: _named(found[name][:], names, name == label) for name in wanted}
 
 
 def _named(values: list[Any], names: tuple[str, ...] | None, is_label: bool) -> list[Any]:

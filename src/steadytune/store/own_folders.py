@@ -1,19 +1,23 @@
 """Folders of a user's data: which files in them are data, which split these are of, and one hash of them all."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from steadytune.files import sha256
 from steadytune.suite.own import EVALUATION, TRAIN
 from steadytune.tasks.reading import SHARD, split_of
 
-EVALUATION_NAMES = ("validation", "evaluation", "dev", "test")
+TRAIN_NAMES = (TRAIN, "training")
+EVALUATION_NAMES = ("validation", "evaluation", "dev", "valid", "val", "eval", "development", "test")
 """What the split that is evaluated on is called where a folder or a repository has several, best first."""
+WORD_OF_A_SPLIT = re.compile(rf"(?<![a-z])(?:({'|'.join(TRAIN_NAMES)})|{'|'.join(EVALUATION_NAMES)})(?![a-z])")
+"""Of the training split, with a group. It may stand anywhere in a name, as in `imdb_train.parquet`."""
 
 
 def names_of(split: str) -> tuple[str, ...]:
     """What a split may be called, best first."""
-    return (TRAIN,) if split == TRAIN else EVALUATION_NAMES
+    return TRAIN_NAMES if split == TRAIN else EVALUATION_NAMES
 
 
 def is_saved(path: Path) -> bool:
@@ -38,8 +42,8 @@ def split_files(folder: Path, split: str) -> list[Path]:
     """The parquet files of a folder that are a split's: those named like it, or all if their names tell none apart.
 
     Raises:
-        ValueError: no parquet files; several splits and none is this one; an evaluation on files that are named train;
-            a shard is missing; the split is there twice.
+        ValueError: no parquet files; several splits and none is this one; names that say splits in another way; an
+            evaluation on files that are named train; a shard is missing; the split is there twice.
     """
     by_name: dict[str, list[Path]] = {}
     for file in data_files(folder):
@@ -47,14 +51,28 @@ def split_files(folder: Path, split: str) -> list[Path]:
     if not by_name:
         raise ValueError("a folder without parquet files: of csv, tsv and jsonl name the file")
     # Scores on what a model was trained on mean nothing, so files that are named train are evaluated on only by name.
-    alone = len(by_name) == 1 and not (split == EVALUATION and TRAIN in by_name)
+    alone = len(by_name) == 1 and not (split == EVALUATION and by_name.keys() & set(TRAIN_NAMES))
     names = by_name if alone else [name for name in names_of(split) if name in by_name]
     if not names:
         has = ", ".join(sorted(name or "others" for name in by_name))
         raise ValueError(f"it has files of {has}, expected {' or '.join(names_of(split))}: name one with `{split}`")
     name = next(iter(names))
     _check_whole(folder, name, by_name[name])
+    if not name:
+        _check_says_no_split([file.relative_to(folder) for file in by_name[name]], split)
     return by_name[name]
+
+
+def _check_says_no_split(files: list[Path], split: str) -> None:
+    """Check that files which are read together have no names such as `imdb_train` and `imdb_test`."""
+    words = [match for file in files for match in WORD_OF_A_SPLIT.finditer(file.as_posix().casefold())]
+    trained = {bool(match[1]) for match in words}
+    if len(trained) > 1 or (split == EVALUATION and True in trained):
+        said = ", ".join(sorted({match[0] for match in words}))
+        raise ValueError(
+            f"the names of its files say {said} in a way that is not read: expected names such as train.parquet and "
+            f"train-00000-of-00002.parquet, or folders such as train; name one with `{split}`"
+        )
 
 
 def _check_whole(folder: Path, name: str, files: list[Path]) -> None:
@@ -83,12 +101,17 @@ def check_shards(files: list[Path]) -> None:
         raise ValueError(f"it has several sets of files of one split, {found}: name one, or leave one there")
     if matches and sorted(int(match["shard"]) for match in matches) != list(range(int(matches[0]["shards"]))):
         raise ValueError(f"a split is not whole: expected {int(matches[0]['shards'])} files, found {found}")
+    numbers = sorted(int(file.stem) for file in files if file.stem.isdecimal())
+    # Dates are numbers too, and have gaps.
+    if numbers[:1] in ([0], [1]) and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        expected = f"files {numbers[0]} to {numbers[-1]}, each once"
+        raise ValueError(f"a split is not whole: expected {expected}, found {found}")
 
 
 def _name_of(file: Path) -> str:
     """The split that a file's name or its folder's says; empty if they say none."""
     said = (split_of(file).casefold(), file.parent.name.casefold())
-    return next((name for name in said if name in (TRAIN, *EVALUATION_NAMES)), "")
+    return next((name for name in said if name in (*TRAIN_NAMES, *EVALUATION_NAMES)), "")
 
 
 def hash_path(path: Path) -> str:
