@@ -10,6 +10,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 from test_own_data import refused, staged, write_suite
 
 from steadytune.cli import main
@@ -153,3 +154,75 @@ def test_a_name_that_is_a_number_is_no_index(folder):
     path = write_suite(folder, entry("a.parquet"))
     staged(path)
     assert read_own_lock(path).tasks["t"].labels == ("1", "2")
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_named_with_the_order_of_its_bytes(folder, order):
+    (folder / "a.csv").write_bytes(CSV.encode(order))
+    (line,) = refused(write_suite(folder, entry("a.csv")))
+    assert "text in UTF-16" in line and f"`encoding: {order}`" in line
+    train, _ = staged(write_suite(folder, entry("a.csv", encoding=order)))
+    assert train["text_a"][:] == ["a", "b"]
+
+
+def test_a_table_in_another_binary_format_is_no_utf_16(folder):
+    feather.write_feather(TABLE, folder / "a.feather")
+    (line,) = refused(write_suite(folder, entry("a.feather")))
+    assert "say its `format`" in line
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac-roman"])
+@pytest.mark.parametrize("text", ["\ufeffbody,label\na,x\nb,y\n", "body,label\nschön,x\nb,y\n"])
+def test_utf_8_is_not_read_as_another_encoding(folder, encoding, text):
+    (folder / "a.csv").write_text(text, encoding="utf-8")
+    (line,) = refused(write_suite(folder, entry("a.csv", encoding=encoding)))
+    assert f"text in UTF-8: leave out `encoding: {encoding}`" in line
+
+
+@pytest.mark.parametrize("text", ["schön", "plain"])
+def test_what_may_be_of_the_encoding_is_read_with_it(folder, text):
+    (folder / "a.csv").write_text(f"body,label\n{text},x\nb,y\n", encoding="cp1252")
+    train, _ = staged(write_suite(folder, entry("a.csv", encoding="cp1252")))
+    assert train["text_a"][:] == [text, "b"]
+
+
+def test_a_header_between_rows_is_no_row(folder):
+    (folder / "a.csv").write_text(CSV + "\n" + CSV, encoding="utf-8")
+    (line,) = refused(write_suite(folder, entry("a.csv")))
+    assert "row 2 (line 5): the header once more" in line
+
+
+def test_quotation_marks_that_enclose_fields_of_a_tsv_file_are_asked_for(folder):
+    (folder / "a.tsv").write_text('body\tlabel\n"a ""b"" c"\tx\n"d"\ty\n', encoding="utf-8")
+    (line,) = refused(write_suite(folder, entry("a.tsv")))
+    assert "row 0 (line 2)" in line and "say `quoted: true`" in line and "`quoted: false`" in line
+    for quoted, texts in {True: ['a "b" c', "d"], False: ['"a ""b"" c"', '"d"']}.items():
+        (folder / str(quoted)).mkdir()
+        (folder / str(quoted) / "a.tsv").write_bytes((folder / "a.tsv").read_bytes())
+        train, _ = staged(write_suite(folder / str(quoted), entry("a.tsv", quoted=quoted)))
+        assert train["text_a"][:] == texts
+
+
+def test_a_field_of_two_lines_in_a_tsv_file_is_told_the_key(folder):
+    (folder / "a.tsv").write_text('body\tlabel\n"a\nb"\tx\nc\ty\n', encoding="utf-8")
+    (line,) = refused(write_suite(folder, entry("a.tsv")))
+    assert "`quoted: true`" in line
+
+
+@pytest.mark.parametrize(("row", "kept"), [('a, "x"', 'label "x"'), (' "a",x', 'text  "a"')])
+def test_a_blank_before_a_quotation_mark_is_told(folder, row, kept):
+    (folder / "a.csv").write_text(f"body,label\n{row}\nb,y\n", encoding="utf-8")
+    (line,) = refused(write_suite(folder, entry("a.csv")))
+    assert "row 0 (line 2)" in line and "a blank before the quotation mark" in line
+    path = write_suite(folder, entry("a.csv", quoted=True))
+    train, _ = staged(path)
+    named = {f"text {train['text_a'][0]}", f"label {read_own_lock(path).tasks['t'].labels[train['label'][0]]}"}
+    assert kept in named
+
+
+def test_a_text_that_is_a_quotation_is_read(folder):
+    (folder / "a.csv").write_text('body,label\n"""Hello,"" he said. ""Bye.""",x\n', "utf-8")
+    (folder / "b.csv").write_text('body,label\n"""b""",y\n', "utf-8")
+    task = {"train": "a.csv", "evaluation": "b.csv", "text": "body", "labels": ["x", "y"]}
+    train, evaluation = staged(write_suite(folder, {"t": task}))
+    assert train["text_a"][:] == ['"Hello," he said. "Bye."'] and evaluation["text_a"][:] == ['"b"']

@@ -39,7 +39,7 @@ def check_content(path: Path, what: str) -> None:
 
 
 def check_text(path: Path, what: str, encoding: str) -> None:
-    """Refuse what is no text of an encoding by the first bytes of it: archives, workbooks, parquet, UTF-16.
+    """Refuse what is no text of an encoding: archives, workbooks, parquet, UTF-16; UTF-8 for another than itself.
 
     Args:
         path: the file.
@@ -55,9 +55,27 @@ def check_text(path: Path, what: str, encoding: str) -> None:
         # BZh and PAR1 are letters too: a header may begin with them, and has no such bytes.
         if head.startswith(mark) and (not mark.isalnum() or _is_binary(head)):
             raise SteadyTuneError(f"{what}: no text, but {said}")
-    if head.startswith(UTF_16_MARKS) and not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
-        raise SteadyTuneError(f"{what}: text in UTF-16: save it as UTF-8, or say `encoding: utf-16`")
+    name = codecs.lookup(encoding).name
+    if not name.startswith(("utf-16", "utf-32")):
+        if head.startswith(UTF_16_MARKS):
+            raise SteadyTuneError(f"{what}: text in UTF-16: save it as UTF-8, or say `encoding: utf-16`")
+        # Every second byte of Latin letters is zero, and no other one.
+        for order, letters, zeros in (("utf-16-le", head[::2], head[1::2]), ("utf-16-be", head[1::2], head[::2])):
+            if 2 * zeros.count(0) > len(zeros) and 0 not in letters:
+                raise SteadyTuneError(f"{what}: text in UTF-16: save it as UTF-8, or say `encoding: {order}`")
+    # Encodings of a byte each read anything, and make two or three letters of an umlaut in UTF-8.
+    if not name.startswith("utf") and _is_utf_8(path.read_bytes()):
+        raise SteadyTuneError(f"{what}: text in UTF-8: leave out `encoding: {encoding}`")
 
 
 def _is_binary(head: bytes) -> bool:
     return any(byte < 32 and byte not in b"\t\n\r" for byte in head)
+
+
+def _is_utf_8(text: bytes) -> bool:
+    """Whether bytes with others than ASCII's among them are UTF-8, which hardly another encoding's ever are."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return not text.isascii()

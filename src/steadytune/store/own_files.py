@@ -1,30 +1,20 @@
 """Columns of a user's file: csv, tsv, jsonl, parquet, a folder that `datasets` saved, SQuAD's json."""
 
-import csv
-import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from steadytune.errors import SteadyTuneError, nearest, short
 from steadytune.store.contents import check_content, check_text
+from steadytune.store.own_delimited import check_repeats, read_delimited, separator_hint
 from steadytune.store.own_folders import is_saved, names_of, split_files
 from steadytune.store.own_json import Columns, read_jsonl, read_squad
 from steadytune.suite.own import OwnTask
 from steadytune.suite.own_labels import WHOLE, spell
 from steadytune.tasks.reading import class_names
 
-if TYPE_CHECKING:
-    from _csv import Reader
-
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 TEXT_FORMATS = ("csv", "tsv", "jsonl", "squad")
-SEPARATORS = {"csv": ",", "tsv": "\t"}
-BYTE_ORDER_MARK = "\ufeff"
-EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([\x09\x20-\x7e])"?\r?\n?', re.IGNORECASE)
-MOST_CHARACTERS = 2**31 - 1
-"""Of a field in a csv file."""
 
 
 def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) -> Columns:
@@ -45,7 +35,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
                 check_text(path, f"{where}: {path}", entry.encoding)
         match form:
             case "csv" | "tsv":
-                columns = _delimited(path, wanted, entry, form)
+                columns = read_delimited(path, wanted, entry, form)
             case "jsonl":
                 columns = read_jsonl(path, wanted, entry.encoding)
             case "parquet":
@@ -62,15 +52,15 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
     except UnicodeDecodeError as error:
         raise SteadyTuneError(
             f"{where}: {path}: byte 0x{error.object[error.start]:02x} is not {entry.encoding.removesuffix('-sig')}: "
-            f"save it as UTF-8, or say its `encoding`, such as cp1252{_hint(path, entry, form)}"
+            f"save it as UTF-8, or say its `encoding`, such as cp1252{separator_hint(path, entry, form)}"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SteadyTuneError(
-            f"{where}: {path}: cannot be read as {form}: {_reason(error)}{_hint(path, entry, form)}"
+            f"{where}: {path}: cannot be read as {form}: {_reason(error)}{separator_hint(path, entry, form)}"
         ) from None
     except OSError as error:
         raise SteadyTuneError(f"{where}: {path}: cannot be read as {form}: {_reason(error)}") from None
-    _check_columns(f"{where}: {path}", wanted, columns, _hint(path, entry, form))
+    _check_columns(f"{where}: {path}", wanted, columns, separator_hint(path, entry, form))
     if not columns[wanted[0]]:
         raise SteadyTuneError(f"{where}: {path}: no rows")
     return {name: columns[name] for name in wanted}
@@ -104,78 +94,8 @@ def _check_columns(where: str, wanted: Iterable[str], there: Iterable[str], hint
         raise SteadyTuneError(f"{where}: no {columns} {', '.join(missing)}{hint or f'; it has {has}'}")
 
 
-def _check_repeats(wanted: Iterable[str], names: Sequence[str]) -> None:
-    for name in wanted:
-        if names.count(name) > 1:
-            raise ValueError(f"it has {names.count(name)} columns named '{name}', expected one")
-
-
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _delimited(path: Path, wanted: Sequence[str], entry: OwnTask, form: str) -> Columns:
-    quoted = form == "csv" if entry.quoted is None else entry.quoted
-    # The limit of the csv module is for the whole process and shorter than some documents.
-    csv.field_size_limit(MOST_CHARACTERS)
-    with path.open(encoding=entry.encoding, newline="") as handle:
-        if handle.read(1) != BYTE_ORDER_MARK:
-            handle.seek(0)
-        rows = _numbered_rows(
-            csv.reader(
-                handle,
-                delimiter=entry.separator or SEPARATORS[form],
-                quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-                strict=True,
-            )
-        )
-        _, names = next(rows, (0, []))
-        _check_repeats(wanted, names)
-        columns: list[list[str]] = [[] for _ in names]
-        for number, (line, row) in enumerate(rows):
-            if len(row) != len(names):
-                raise ValueError(
-                    f"row {number} (line {line}): expected {len(names)} fields as in the header, found {len(row)}"
-                )
-            for column, field in zip(columns, row, strict=True):
-                column.append(field)
-    return dict(zip(names, columns, strict=True))
-
-
-def _numbered_rows(lines: "Reader") -> Iterator[tuple[int, list[str]]]:
-    """The rows of a csv file without blank lines, each with the line that it begins on."""
-    while True:
-        line = lines.line_num + 1
-        try:
-            row = next(lines)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise ValueError(
-                f"line {line}: {error}: expected doubled quotation marks inside a quoted field; `quoted: false` reads "
-                "them as characters"
-            ) from None
-        if len(row) > 1 or "".join(row).strip():
-            yield line, row
-
-
-def _hint(path: Path, entry: OwnTask, form: str | None) -> str:
-    """That the first line of a csv file has another separator than the one that it was read with."""
-    if form not in SEPARATORS:
-        return ""
-    # As bytes, because it may not be of the encoding.
-    with path.open("rb") as handle:
-        head = handle.readline()
-    if said := EXCEL_SEPARATOR.fullmatch(head):
-        mark = json.dumps(said[1].decode())
-        return f": its first line is Excel's `sep=`: remove that line and say `separator: {mark}`"
-    if entry.separator:
-        return ""
-    counts = {separator: head.count(separator.encode()) for separator in (";", "\t", "|", ",")}
-    likely = max(counts, key=counts.__getitem__)
-    if likely == SEPARATORS[form] or not counts[likely]:
-        return ""
-    return f": its first line has {counts[likely]} {likely!r}: say `separator: {json.dumps(likely)}`"
 
 
 def _parquet(where: str, files: Sequence[Path], wanted: Sequence[str], label: str) -> Columns:
@@ -195,7 +115,7 @@ def _shard(where: str, file: Path, wanted: Sequence[str], label: str) -> Columns
         with pq.ParquetFile(file) as opened:
             schema = opened.schema_arrow
             _check_columns(f"{where}: {file}", wanted, schema.names)
-            _check_repeats(wanted, schema.names)
+            check_repeats(wanted, schema.names)
             table = opened.read(columns=list(wanted))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SteadyTuneError(f"{where}: {file}: cannot be read as parquet: {_reason(error)}") from None
