@@ -221,8 +221,6 @@ def test_a_blank_before_a_quotation_mark_is_told(folder, row, kept):
 
 
 def test_a_text_that_is_a_quotation_is_read(folder):
-    (folder / "a.csv").write_text('body,label\n"""Hello,"" he said. ""Bye.""",x\n', "utf-8")
-    (folder / "b.csv").write_text('body,label\n"""b""",y\n', "utf-8")
-    task = {"train": "a.csv", "evaluation": "b.csv", "text": "body", "labels": ["x", "y"]}
-    train, evaluation = staged(write_suite(folder, {"t": task}))
-    assert train["text_a"][:] == ['"Hello," he said. "Bye."'] and evaluation["text_a"][:] == ['"b"']
+    (folder / "a.csv").write_text('body,label\n"""Hello,"" he said. ""Bye.""",x\n"""b""",y\n', "utf-8")
+    train, _ = staged(write_suite(folder, entry("a.csv")))
+    assert train["text_a"][:] == ['"Hello," he said. "Bye."', '"b"']

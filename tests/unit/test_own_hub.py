@@ -22,7 +22,7 @@ ENTRY = {"text": "body", "label": "label", "labels": ["no", "yes"]}
 
 
 def parquet(tmp_path: Path, *texts: str) -> bytes:
-    pd.DataFrame({"body": texts, "label": "no"}).to_parquet(tmp_path / "one.parquet")
+    pd.DataFrame({"body": texts, "label": ("no", "yes", "no")[: len(texts)]}).to_parquet(tmp_path / "one.parquet")
     return (tmp_path / "one.parquet").read_bytes()
 
 

@@ -130,3 +130,40 @@ def test_a_share_held_out_leaves_labels_on_both_sides(folder):
     write(folder, "1", *[""] * 7)
     (line,) = refused(write_suite(folder, {"t": SCORES}))
     assert "holdout 0.5 leaves no row with a label for" in line
+
+
+def write_splits(folder: Path, train: str, evaluation: str, **more) -> Path:
+    """A suite whose splits have the labels that are given as words in a line."""
+    write(folder, *evaluation.split())
+    (folder / "a.csv").rename(folder / "b.csv")
+    write(folder, *train.split())
+    return write_suite(folder, {"t": ENTRY | {"evaluation": "b.csv"} | more})
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation", "more", "said"),
+    [
+        ("x x x", "x y", {}, "train has one class, x, from which nothing can be learned"),
+        ("y y", "x y", {"labels": ["x", "y"]}, "train has one class, y"),
+        ("3 3.0", "1 2", {"metric": "pearson_spearman"}, "train has one score, 3.0,"),
+        ("1 2", "3 3 3", {"metric": "pearson_spearman"}, "evaluation has one score, 3.0, on which pearson_spearman"),
+        ("x y", "y", {"metric": "auroc"}, "evaluation has one class, y, on which auroc has no value"),
+        ("x y", "y", {"metrics": ["auroc"]}, "evaluation has one class, y, on which auroc has no value"),
+    ],
+)
+def test_labels_that_do_not_differ_are_refused_where_nothing_follows_from_them(folder, train, evaluation, more, said):
+    (line,) = refused(write_splits(folder, train, evaluation, **more))
+    assert f"tasks.t: {said}" in line
+
+
+def test_an_evaluation_of_one_class_has_an_accuracy(folder):
+    _, evaluation = staged(write_splits(folder, "x y", "y y"))
+    assert evaluation["label"][:] == [1, 1]
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\u200b"])
+def test_a_column_without_a_text_is_refused(folder, blank):
+    (folder / "a.csv").write_text(f"body,other,label\na,{blank},x\nb,{blank},y\n", encoding="utf-8")
+    said = refused(write_suite(folder, {"t": ENTRY | {"text": ["body", "other"]}}))
+    assert "a.csv: column 'other': no row has a text" in said[1]
+    staged(write_suite(folder, {"t": ENTRY}))

@@ -9,11 +9,12 @@ from steadytune.errors import SteadyTuneError, nearest, short
 from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import Place
-from steadytune.store.own_values import answer_problem, read_score
+from steadytune.store.own_values import answer_problem, check_differ, read_score
 from steadytune.store.receipt import hash_rows
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
 from steadytune.suite.own_labels import HALF_CHARACTER, expected_labels, find_classes, is_label, label_problem, spell
 from steadytune.tasks.duplicates import key_of
+from steadytune.tasks.reading import is_empty
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ class OwnData:
             self._check_shared_classes()
         if entry.holdout:
             self.rows = self._split_off(entry.holdout)
+        if not entry.span:
+            values = {split: [row[entry.label] for row in rows] for split, rows in self.rows.items()}
+            check_differ(where, values, (entry.metric, *entry.metrics), self.labels)
 
     def pin(self) -> TaskPin:
         """What the files hold now."""
@@ -95,6 +99,8 @@ class OwnData:
         values: dict[str, list[Any]] = {}
         for name in self.entry.text:
             values[name] = [self._text(path, row, name, value) for row, value in enumerate(columns[name])]
+            if not self.problems and all(map(is_empty, values[name])):
+                self._problem(f"{path}: column '{name}': no row has a text", 0)
         read = self._score if self.entry.regression else self._class
         values[self.entry.label] = [read(path, row, value) for row, value in enumerate(columns[self.entry.label])]
         if not self.problems and all(label is None for label in values[self.entry.label]):

@@ -1,15 +1,19 @@
-"""Values of a suite's own tasks that are no class labels: scores, and the answers to questions."""
+"""Values of a suite's own tasks: scores, answers to questions, and labels that do not differ."""
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from steadytune.errors import short
+from steadytune.errors import SteadyTuneError, short
+from steadytune.suite.own import EVALUATION, SCORES
 from steadytune.suite.own_labels import spell
 
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 LARGEST = 3.4028234e38
 """Of the numbers that training computes with, which have 32 bits."""
+OF_SEVERAL = (*SCORES, "auroc")
+"""Metrics that have no value where all labels are one."""
 
 
 def read_score(value: Any, decimal: str) -> float | None:
@@ -56,3 +60,24 @@ def answer_problem(context: str, text: Any, start: Any) -> str:
     if context[start : start + len(text)] != text:
         return f"the answer {short(text)} is not at character {start}"
     return ""
+
+
+def check_differ(
+    where: str, splits: Mapping[str, Sequence[float | None]], metrics: Sequence[str], labels: Sequence[str]
+) -> None:
+    """Refuse a split of one label or score: nothing is learned from it, and some metrics have no value on it.
+
+    Args:
+        where: the task in the suite's file, for messages.
+        splits: a class index, a score or none for each row.
+        metrics: of the task.
+        labels: its classes; none of a regression.
+    """
+    without_value = ", ".join(metric for metric in metrics if metric in OF_SEVERAL)
+    for split, values in splits.items():
+        found = {value for value in values if value is not None}
+        if len(found) > 1 or (split == EVALUATION and not without_value):
+            continue
+        value = f"class, {labels[int(found.pop())]}" if labels else f"score, {short(found.pop())}"
+        why = f"on which {without_value} has no value" if split == EVALUATION else "from which nothing can be learned"
+        raise SteadyTuneError(f"{where}: {split} has one {value}, {why}: expected two or more")
