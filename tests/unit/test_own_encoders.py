@@ -203,3 +203,52 @@ def test_other_architectures_are_sound_and_their_cut_layers_are_found(tmp_path, 
 def test_the_shipped_encoder_is_sound(root, folder, tmp_path):  # noqa: F811
     shutil.copytree(root / "published/encoders/tiny-en", folder / "m")
     assert stage(folder) == 0
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a pointer of Git LFS"),
+     (b"<!doctype html><html>Sign in</html>", "a web page")],
+)  # fmt: skip
+def test_files_that_came_without_their_content(folder, bert, capsys, name, content, expected):  # noqa: F811
+    (bert / name).write_bytes(content)
+    assert_refused(folder, capsys, f"{name}: {expected}")
+
+
+@pytest.mark.parametrize("below", ["0_Transformer", "checkpoint-500", "snapshots/abc"])
+def test_a_folder_around_the_encoders_own(folder, bert, capsys, below):  # noqa: F811
+    (bert.rename(folder / "inner") / "1_Pooling").mkdir()
+    (folder / "m" / below).parent.mkdir(parents=True)
+    (folder / "inner").rename(folder / "m" / below)
+    (folder / "m/1_Pooling").mkdir()
+    (folder / "m/1_Pooling/config.json").write_text("{}")
+    assert_refused(folder, capsys, f"as below this one: {below}")
+
+
+def test_a_tokenizer_that_pads_with_another_token(folder, bert, capsys):  # noqa: F811
+    change(bert, pad_token_id=3)
+    assert_refused(folder, capsys, "pad_token_id is 3, but the tokenizer pads with 0 ('[PAD]')")
+
+
+def test_a_tokenizer_of_the_same_size_that_numbers_its_tokens_otherwise(folder, bert, capsys):  # noqa: F811
+    vocabulary = json.loads((bert / "tokenizer.json").read_text())["model"]["vocab"]
+    (bert / "tokenizer.json").unlink()
+    (bert / "tokenizer_config.json").unlink()
+    (bert / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get, reverse=True)))
+    assert_refused(folder, capsys, f"pad_token_id is 0, but the tokenizer pads with {len(vocabulary) - 1}")
+
+
+@pytest.mark.parametrize(
+    ("texts", "share"), [(["xx yy", "xx"], "100%"), (["the dog a", "a xx"], "20%"), (["the", "a"], "")]
+)
+def test_staging_says_how_much_the_tokenizer_does_not_know(folder, bert, caplog, texts, share):  # noqa: F811
+    rows = "".join(f"{text},{label}\n" for text, label in zip(texts, ("x", "y"), strict=True))
+    (folder / "a.csv").write_text("body,label\n" + rows)
+    task = {"train": "a.csv", "evaluation": "a.csv", "text": "body"}
+    encoders = {"tiny": {"model": "./m"}}
+    path = write_suite(folder, {"t": task}, encoders=encoders, protocol={"max_length": 16})
+    with caplog.at_level("INFO"):
+        assert main(["stage", str(path)]) == 0
+    (line,) = [line for line in caplog.messages if "max_length 16 cuts" in line]
+    assert line.count(f" {share} of all tokens unknown") == line.count("unknown") == 2 * bool(share)

@@ -16,9 +16,14 @@ from steadytune.tasks.summary import EmptyTexts, summarise
 from steadytune.tasks.task import OWN, Task
 
 if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedTokenizerBase
+
     from steadytune.suite.suite import Suite
 
 SAMPLED_ROWS = 5000
+SHOWN_UNKNOWN = 0.01
+"""A share of unknown tokens that a person should see: the texts are of another script or language."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +69,8 @@ def _hidden_problems(suite: "Suite", task: Task) -> Iterator[str]:
 
 
 def describe_cuts(suite: "Suite") -> Iterator[str]:
-    """For every encoder and task of the suite that are staged: the share of inputs that `max_length` cuts.
+    """For every encoder and task of the suite that are staged: the share of inputs that `max_length` cuts, and what is
+    unknown to the tokenizer.
 
     Of long splits a fixed sample of rows is tokenized. Questions about long texts are left out: windows cut nothing.
 
@@ -98,5 +104,18 @@ def describe_cuts(suite: "Suite") -> Iterator[str]:
             rows = rows.select(range(0, len(rows), -(-len(rows) // SAMPLED_ROWS)))
             encoded = encode(rows, tokenizer, limit)
             median = int(np.median(encoded.lengths))
-            cut.append(f"{split} {encoded.truncated / len(rows):.1%}, {median} tokens in the median")
+            unknown = _unknown_share(tokenizer, encoded.input_ids)
+            lost = f", {unknown:.0%} of all tokens unknown" if unknown >= SHOWN_UNKNOWN else ""
+            cut.append(f"{split} {encoded.truncated / len(rows):.1%}, {median} tokens in the median{lost}")
         yield f"{cell.encoder} on {task.name}: max_length {limit} cuts {'; '.join(cut)}"
+
+
+def _unknown_share(tokenizer: "PreTrainedTokenizerBase", input_ids: "list[np.ndarray]") -> float:
+    """The share of the texts' tokens that stand for what the tokenizer does not know."""
+    import numpy as np
+
+    around = tokenizer("")["input_ids"]
+    ids = np.concatenate(input_ids)
+    # Some tokenizers name the token at an end as the unknown one too.
+    count = 0 if tokenizer.unk_token_id in around else int((ids == tokenizer.unk_token_id).sum())
+    return count / max(1, len(ids) - len(around) * len(input_ids))

@@ -12,12 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from steadytune.encoders.folder import FolderReport, examine
+from steadytune.encoders.architectures import ENCODERS
+from steadytune.encoders.folder import OFFSET_BY_PADDING, FolderReport, examine
 from steadytune.errors import SteadyTuneError
+from steadytune.store.contents import check_content
 from steadytune.store.own_settings import name_problems, read_values, setting_problems, weight_files, weight_problems
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
     from steadytune.encoders.encoder import Encoder
 
@@ -33,7 +36,8 @@ def check_encoder(folder: Path, names: Iterable[str]) -> FolderReport:
         folder: as `save_pretrained` writes it.
         names: its files that staging copies; the trial sees no others.
     """
-    if problems := [*setting_problems(folder)]:
+    names = list(names)
+    if problems := [*_place_problems(folder, names)] or [*setting_problems(folder)]:
         return FolderReport(tuple(problems))
     try:
         report = examine(folder)
@@ -41,6 +45,24 @@ def check_encoder(folder: Path, names: Iterable[str]) -> FolderReport:
     except Exception as error:  # Whatever transformers and safetensors raise on what nobody writes in good faith.
         return FolderReport((_line(error, folder),))
     return FolderReport(tuple(problems), report.facts, report.max_length)
+
+
+def _place_problems(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Files that came from the hub without their content or cannot be read, and a folder around the encoder's own."""
+    for name in names:
+        try:
+            check_content(folder / name, name)
+        except OSError as error:
+            yield f"{name}: {error.strerror}"
+        except SteadyTuneError as error:
+            yield str(error)
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        # Of sentence-transformers, of a trainer, of the hub's cache.
+        below = [*folder.glob("*/config.json"), *folder.glob("snapshots/*/config.json")]
+        places = [file.parent.relative_to(folder).as_posix() for file in below if "model_type" in read_values(file)]
+        if places:
+            found = ", ".join(sorted(places))
+            yield f"no config.json: expected a folder as save_pretrained writes it, as below this one: {found}"
 
 
 def _try(folder: Path, names: Iterable[str]) -> Iterator[str]:
@@ -58,6 +80,7 @@ def _try(folder: Path, names: Iterable[str]) -> Iterator[str]:
             special = set(tokenizer.all_special_ids)
             empty, pair = tokenizer("")["input_ids"], tokenizer("a", "a")["input_ids"]
             problems = [*_cut_layers(folder, encoder), *_far_tokens(encoder, vocabulary, pair)]
+            problems += _other_padding(encoder, tokenizer)
             regular = sorted(set(vocabulary.values()) - special)
             problems = problems or [*_reading_problems(encoder, empty, regular)]
         except Exception as error:
@@ -100,6 +123,18 @@ def _far_tokens(encoder: "Encoder", vocabulary: dict[str, int], pair: list[int])
     if (largest := max(largest, *pair)) >= rows:
         name = f" ({token!r})" if vocabulary[token] == largest else ""
         yield f"tokenizer.json: its largest token id is {largest}{name}: expected one below {rows}, the embeddings"
+
+
+def _other_padding(encoder: "Encoder", tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
+    """Another encoder's tokenizer, whose number of tokens happens to fit, mostly pads with another token."""
+    config, there = encoder.model.config, tokenizer.pad_token_id
+    # Those that number positions from this token on were trained with it, whatever their tokenizer pads with.
+    judged = config.model_type in ENCODERS and config.model_type not in OFFSET_BY_PADDING
+    if judged and there is not None and there != config.pad_token_id:
+        yield (
+            f"config.json: pad_token_id is {config.pad_token_id}, but the tokenizer pads with {there} "
+            f"({tokenizer.pad_token!r}): expected one token; is it another encoder's tokenizer?"
+        )
 
 
 def _reading_problems(encoder: "Encoder", empty: list[int], regular: list[int]) -> Iterator[str]:
