@@ -21,6 +21,7 @@ EXPECTED = {
     "tuple_type": "a list",
     "list_type": "a list",
     "too_short": "{min_length} or more",
+    "too_long": "{max_length} or fewer",
     "dict_type": A_MAPPING,
     "model_type": A_MAPPING,
     "model_attributes_type": A_MAPPING,

@@ -388,6 +388,7 @@ def test_claims_beside_the_suite_are_about_own_tasks(folder):
         ({"metric": "pearson", "labels": ["a", "b"]}, "labels"),
         ({"decimal": ","}, "`decimal` beside a metric of numbers"),
         ({"encoding": "utf9"}, "encoding: 'utf9': expected a text encoding"),
+        ({"text": ["a", "b", "c"]}, "text: ['a', 'b', 'c']: expected 2 or fewer"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(folder, change, said):

@@ -224,3 +224,21 @@ def test_a_text_that_is_a_quotation_is_read(folder):
     (folder / "a.csv").write_text('body,label\n"""Hello,"" he said. ""Bye.""",x\n"""b""",y\n', "utf-8")
     train, _ = staged(write_suite(folder, entry("a.csv")))
     assert train["text_a"][:] == ['"Hello," he said. "Bye."', '"b"']
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("train.cvs", "no such file or folder (did you mean 'train.csv'?)"),
+        ("nowhere/train.csv", "nowhere/train.csv: no such file or folder"),
+        ("link.csv", "link.csv: no such file or folder, but a link to one that is not there"),
+        ("https://example.org/train.csv", "expected a path and no address"),
+        ("hf://datasets/a/b/train.csv", "expected a path and no address"),
+    ],
+)
+def test_a_path_with_nothing_there_is_told_what_is_near(folder, name, said):
+    (folder / "train.csv").write_text(CSV, encoding="utf-8")
+    (folder / "link.csv").symlink_to(folder / "moved.csv")
+    (line,) = refused(write_suite(folder, {"t": {"train": name, "evaluation": "train.csv", "text": "body"}}))
+    assert "tasks.t: train: " in line and said in line
+    assert ("did you mean" in line) == ("did you mean" in said)

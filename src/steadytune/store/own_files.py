@@ -1,5 +1,6 @@
 """Columns of a user's file: csv, tsv, jsonl, parquet, a folder that `datasets` saved, SQuAD's json."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from steadytune.suite.own_labels import WHOLE, spell
 from steadytune.tasks.reading import class_names
 
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+ADDRESS = re.compile(r"(?:^|/)(?:https?|hf|s3|gs|file):/")
 TEXT_FORMATS = ("csv", "tsv", "jsonl", "squad")
 
 
@@ -72,10 +74,19 @@ def _check_there(what: str, path: Path) -> None:
     except OSError as error:
         raise SteadyTuneError(f"{what}: {short(str(path))}: {error.strerror}") from None
     if not there:
-        raise SteadyTuneError(f"{what}: {path}: no such file or folder")
+        raise SteadyTuneError(f"{what}: {path}: no such file or folder{_in_its_place(path)}")
     # Whoever reads a pipe waits for its writer.
     if not (path.is_file() or path.is_dir()):
         raise SteadyTuneError(f"{what}: {path}: not a regular file")
+
+
+def _in_its_place(path: Path) -> str:
+    """What to write for a path at which there is nothing."""
+    if path.is_symlink():
+        return ", but a link to one that is not there"
+    if ADDRESS.search(str(path)):
+        return ": expected a path and no address: download the file, or name a data set on the hub with `hub`"
+    return nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
 
 
 def _check_place(where: str, path: Path, form: str | None) -> None:
