@@ -112,7 +112,7 @@ def test_quotation_marks_in_tsv_are_characters_unless_said(folder):
 
 
 def test_labels_are_found_and_their_order_is_pinned(folder):
-    rows = [{"body": "a", "label": value} for value in (10, 9.0, "9", 10, None, -1, "", 2)]
+    rows = [{"body": "a", "label": value} for value in (10, 9.0, "9", 10, None, "", 2)]
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     path = write_suite(folder, {"t": {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body"}})
     train, _ = staged(path)

@@ -182,3 +182,19 @@ def test_minus_one_is_told_where_it_leaves_one_class(folder):
     assert "1 class," in line and "-1" in line and "`labels`" in line
     train, _ = staged(write_suite(folder, {"t": ENTRY | {"labels": [-1, 1]}}))
     assert train["label"][:] == [0, 1, 0]
+
+
+@pytest.mark.parametrize(("labels", "kept"), [([-1, 0, 1], [0, 1, 2, 0]), ([0, 1], [0, 1])])
+def test_minus_one_beside_other_numbers_is_asked_for(folder, labels, kept):
+    write(folder, "-1", "0", "1", "-1")
+    (line,) = refused(write_suite(folder, {"t": ENTRY}))
+    assert "4 times -1 beside 0, 1" in line and "`labels`" in line
+    train, _ = staged(write_suite(folder, {"t": ENTRY | {"labels": labels}}))
+    assert train["label"][:] == kept
+
+
+def test_minus_one_beside_words_is_no_label(folder):
+    write(folder, "no", "-1", "yes")
+    path = write_suite(folder, {"t": ENTRY})
+    train, _ = staged(path)
+    assert train["label"][:] == [0, 1] and pinned(path) == ("no", "yes")

@@ -104,7 +104,7 @@ def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
         values: of the column, in all splits.
 
     Raises:
-        SteadyTuneError: fewer than two, more than a label has, or some that read alike.
+        SteadyTuneError: fewer than two, more than a label has, some that read alike, or -1 beside other numbers.
     """
     fit = [value for value in values if not label_problem(value)]
     labels = [name for name in map(spell, fit) if name is not None]
@@ -120,6 +120,12 @@ def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
     numeric = all(map(WHOLE.fullmatch, names))
     # 1 and 01 are one number and two labels.
     classes = sorted(names, key=lambda name: (int(name) if numeric else 0, name))
+    if numeric and len(names) > 1 and "-1" in labels:
+        # The negative ones among -1, 0 and 1, or rows whose label is hidden: only a person knows.
+        raise SteadyTuneError(
+            f"{where} has {labels.count('-1'):,} times -1 beside {', '.join(classes[:MANY_CLASSES])}: name the classes "
+            "with `labels`, and -1 among them if it is one; otherwise these rows have no label"
+        )
     if expected := expected_labels(classes, ()):
         raise SteadyTuneError(
             f"{where}: expected {expected}: rename one, or name the classes with `labels` if only case differs"
