@@ -25,10 +25,21 @@ class Look:
     """Digest of what was asked, of which cells."""
     family: int
     """Tests in its family."""
+    scored: tuple[int, ...] = ()
+    """Which seeds had a score; empty in a look that did not say so yet."""
+    sides: str = ""
+    """Digest of the two sides, by which a question is known under another name."""
 
     def differs_from(self, now: "Look") -> bool:
         """Whether the plan is another one now, in a way that may help the claim: a family that has grown does not."""
         return self.plan != now.plan or self.family > now.family
+
+    def picked(self, scored: Iterable[int], planned: Iterable[int]) -> set[int]:
+        """The seeds that it saw and that are planned no more, if others that it saw still count.
+
+        Seeds that nobody has looked at are a new study; some of those that somebody has are what their scores chose.
+        """
+        return set(self.scored) - set(planned) if set(self.scored) & set(scored) else set()
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,16 @@ class Kept:
 
 Looks = Mapping[str, tuple[Look, ...]]
 NONE: Looks = {}
+
+
+def name_of_pair(question: str, family: str) -> str:
+    """What looks at two methods are kept by: one is compared with several, the baseline and its own plain form."""
+    return f"{question} {family}"
+
+
+def is_of_a_pair(name: str) -> bool:
+    """Whether looks are at two methods that nobody claims anything about: no claim's id has a space."""
+    return " " in name
 
 
 def read_looks(of: Of) -> Looks:

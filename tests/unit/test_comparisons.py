@@ -12,9 +12,10 @@ from synthetic import Grid
 from worlds import TASKS, noise, shifted, values
 
 from steadytune import cli
-from steadytune.claims.comparisons import compare, judge_all, pair
+from steadytune.claims.comparisons import against_baseline, compare, judge_all, pair
 from steadytune.claims.judged import Verdicts, write_verdicts
-from steadytune.layout import claims_path
+from steadytune.layout import claims_path, looks_path
+from steadytune.looks import keep_looks, read_looks
 from steadytune.rendering.comparisons import average_text
 from steadytune.rendering.figures import draw
 from steadytune.rendering.tables import make_table
@@ -108,15 +109,31 @@ def test_the_terminal_answers_both_questions(world, capsys):
     assert not claims_path(suite).exists()
 
 
-def test_what_is_asked_of_one_encoder_is_not_corrected_for_others(world):
+def test_two_methods_are_compared_by_the_looks_at_the_report(world, capsys):
+    """What the report showed of three seeds is known when five are compared, whatever size is asked about."""
+    suite = world.build(shifted(1.0, sd=0.1, seeds=5))
+    (now,) = compare(suite, load_or_empty(suite), against_baseline(suite))
+    (name,) = looks = Verdicts("demo", comparisons=(now,)).looks()
+    keep_looks(suite, {name: (replace(looks[name][0], plan="that of three seeds"),)})
+    assert cli.main(["compare", "demo", "hype-n", "vanilla", "--effect", "2"]) == 0
+    assert "interim" in capsys.readouterr().out
+    assert [look.plan for look in read_looks(suite)[name]] == ["that of three seeds", looks[name][0].plan]
+    # A pair that no table has is not kept, so that none is out of date.
+    kept = looks_path(suite).read_bytes()
+    assert cli.main(["compare", "demo", "vanilla", "hype-n"]) == 0
+    assert looks_path(suite).read_bytes() == kept
+
+
+def test_what_is_asked_of_one_encoder_is_not_corrected_for_others(world, capsys):
     scores = {}
     for encoder in ("mini", "twin"):
         scores |= values("vanilla", "mini-rte", 70, 71, 72, 70, 71, 72, encoder=encoder)
         scores |= values("hype-n", "mini-rte", 71, 72.5, 73, 70.5, 72, 73, encoder=encoder)
-    suite = world.build(Grid(encoders=("mini", "twin"), seeds=6, values=scores))
-    found = compare(suite, load_or_empty(suite), pair(suite, "hype-n", "vanilla", 1.0))
-    assert len(found) == 2
-    assert all(judged.finding.p_adjusted == judged.finding.p for judged in found)
+    world.build(Grid(encoders=("mini", "twin"), seeds=6, values=scores))
+    assert cli.main(["compare", "demo", "hype-n", "vanilla"]) == 0
+    said = capsys.readouterr().out
+    p = stats.ttest_1samp([1, 1.5, 1, 0.5, 1, 1], 0).pvalue
+    assert re.findall("; p ([0-9.]+);", said) == [f"{p:.2g}"] * 2
 
 
 def test_a_comparison_that_has_not_run_names_the_command(world, capsys):

@@ -21,7 +21,7 @@ from steadytune.claims.verdicts import decide, judge
 from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
 from steadytune.files import plain
-from steadytune.layout import claims_path, looks_path, predictions_path, results_folder
+from steadytune.layout import claims_path, looks_path, metrics_path, predictions_path, results_folder
 from steadytune.looks import keep_looks, read_looks
 from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text, verdict_text
@@ -30,6 +30,7 @@ from steadytune.rendering.tables import make_table
 from steadytune.results.description import Description, describe
 from steadytune.results.loading import load_or_empty, load_results
 from steadytune.suite.loading import load_suite
+from steadytune.suite.suite import Suite
 
 FINDING = Finding(
     effect=1.0,
@@ -139,8 +140,6 @@ def reseed(suite: dict, claims: list, seeds: list[int]) -> None:
 
 
 CHANGES = {
-    "fewer seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3]),
-    "other seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3, 5]),
     "more seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3, 4, 5]),
     "another strength": lambda suite, claims: suite.update(methods={"hype-n": {"sigma": 0.02}}),
     "another learning rate": lambda suite, claims: suite.update(protocol={"learning_rate": 3e-5}),
@@ -149,6 +148,21 @@ CHANGES = {
     "the other direction": lambda suite, claims: claims[0].update(direction="lower"),
     "a claim of its family less": lambda suite, claims: claims.pop(),
     "a family of its own": lambda suite, claims: claims[0].update(family="wins"),
+    "more seeds under another name": lambda suite, claims: (
+        reseed(suite, claims, [0, 1, 2, 3, 4, 5]),
+        claims[0].update(id="renamed"),
+    ),
+}
+PICKED = {
+    "fewer seeds": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3]),
+    "another seed in place of one": lambda suite, claims: reseed(suite, claims, [0, 1, 2, 3, 5]),
+    "a seed that is said to have suggested it": lambda suite, claims: claims[0].update(
+        exploratory=True, suggested_by=[4]
+    ),
+    "fewer seeds under another name": lambda suite, claims: (
+        reseed(suite, claims, [0, 1, 2, 3]),
+        claims[0].update(id="renamed"),
+    ),
 }
 HARMLESS = {
     "nothing": lambda suite, claims: None,
@@ -159,24 +173,54 @@ HARMLESS = {
 
 @pytest.mark.parametrize("change", [*CHANGES, *HARMLESS])
 def test_after_a_look_a_changed_plan_is_judged_as_at_any_time(world, change):
+    again = judged_after(world, (CHANGES | HARMLESS)[change])
+    assert (again.interim, again.test == "anytime") == (change in CHANGES, change in CHANGES)
+    assert len(again.looks) == (1 if change in ("nothing", "other words") else 2)
+
+
+@pytest.mark.parametrize("change", PICKED)
+def test_seeds_that_were_picked_after_a_look_are_no_evidence(world, change):
+    """Of ten seeds without any effect, the best five are plainly above 0: no p-value holds for them."""
+    found = judged_after(world, PICKED[change])
+    assert (found.verdict, found.finding) == ("not evaluated", None)
+    assert "seed 4," in found.reason
+
+
+def test_seeds_that_no_look_had_are_a_study_of_their_own(world):
+    found = judged_after(world, lambda suite, claims: reseed(suite, claims, [5, 6, 7]), seeds=8)
+    assert (found.verdict, found.interim, found.seeds) == ("reproduced", True, (5, 6, 7))
+
+
+def test_a_claim_with_a_new_name_beside_the_old_one_is_a_new_claim(world):
+    added = claim("more", family="more", margin=0.5)
+    assert not judged_after(world, lambda suite, claims: claims.insert(0, added)).interim
+
+
+def judged_after(world, change, seeds=6):
+    """The first of two claims after a look at five seeds, and after a change of the suite or the claims."""
     both = claim("wins", family="both"), claim("keeps", statistic="not-worse", margin=1.0, family="both")
-    suite = world.build(shifted(1.0, sd=0.1, seeds=6), *both)
+    suite = world.build(shifted(1.0, sd=0.1, seeds=seeds), *both)
     written = world.folder / "config/demo.yaml", world.folder / "config/claims/demo.yaml"
     value, claims = (yaml.safe_load(path.read_text()) for path in written)
     reseed(value, claims["claims"], [0, 1, 2, 3, 4])
     written[0].write_text(yaml.safe_dump(value))
-    suite = load_suite(Path("config/demo.yaml"))
-    mark_current(suite)
+    every = pd.read_parquet(metrics_path(suite))
+    suite = collected(every)
     first = judge(suite, load_or_empty(suite))
     assert not first[0].interim
-    (CHANGES | HARMLESS)[change](value, claims["claims"])
+    change(value, claims["claims"])
     for path, content in zip(written, (value, claims), strict=True):
         path.write_text(yaml.safe_dump(content))
+    suite = collected(every)
+    return judge(suite, load_or_empty(suite), Verdicts("demo", claims=first).looks())[0]
+
+
+def collected(every: pd.DataFrame) -> Suite:
+    """The suite as its file is now, with the scores of the seeds that it plans."""
     suite = load_suite(Path("config/demo.yaml"))
+    every[every["seed"].isin({cell.seed for cell in suite.cells})].to_parquet(metrics_path(suite))
     mark_current(suite)
-    again = judge(suite, load_or_empty(suite), Verdicts("demo", claims=first).looks())
-    assert (again[0].interim, again[0].test == "anytime") == (change in CHANGES, change in CHANGES)
-    assert len(again[0].looks) == (1 if change in ("nothing", "other words") else 2)
+    return suite
 
 
 def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):

@@ -84,9 +84,7 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
     if not shared or first == second:
         why = "name two that differ" if first == second else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
-    # A family each: the question about one encoder is not corrected for the others.
-    asked = (Differs.between(encoder, first, second, effect) for encoder in shared)
-    return tuple(each.model_copy(update={"family": each.id}) for each in asked)
+    return tuple(Differs.between(encoder, first, second, effect) for encoder in shared)
 
 
 def compare(

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 from steadytune.claims.claim import ALPHA
 from steadytune.files import read_json, write_json
 from steadytune.layout import claims_path
-from steadytune.looks import Look, Looks
+from steadytune.looks import Look, Looks, name_of_pair
 from steadytune.results.model import Results
 from steadytune.schema import check
 
@@ -199,7 +199,8 @@ class Verdicts:
     def looks(self) -> Looks:
         """Those at every question that has been judged, by what `Judge` knows it by."""
         found = {judged.id: judged.looks for judged in self.claims}
-        found |= {f"{judged.id} {judged.family}": judged.looks for judged in (*self.comparisons, *self.forms)}
+        pairs = (*self.comparisons, *self.forms)
+        found |= {name_of_pair(judged.id, judged.family): judged.looks for judged in pairs}
         return {name: looks for name, looks in found.items() if looks}
 
 

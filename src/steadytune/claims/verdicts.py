@@ -8,6 +8,7 @@ import numpy as np
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, LayerStability
 from steadytune.claims.details import details
+from steadytune.claims.earlier import look_at, under_new_names
 from steadytune.claims.evidence import Analysis, Evidence
 from steadytune.claims.examples import Examples
 from steadytune.claims.files import suite_claims
@@ -20,14 +21,11 @@ from steadytune.claims.reasons import command, reason
 from steadytune.claims.sensitivity import analyses_of, touches
 from steadytune.claims.significance import holm
 from steadytune.errors import unknown
-from steadytune.looks import NONE, Look, Looks, join
+from steadytune.looks import NONE, Look, Looks, join, name_of_pair
 from steadytune.results.loading import empty_results, load_or_empty
 from steadytune.results.model import Results
-from steadytune.suite.cell import canonical_digest
 from steadytune.suite.suite import Suite
-
-WORDS = {"sentence", "where", "paper", "source", "suite", "unreachable", "exploratory"}
-"""The fields of a claim that do not change what is tested."""
+from steadytune.text import ranges
 
 
 def decide(finding: Finding | None, alpha: float) -> Verdict:
@@ -66,6 +64,7 @@ def judge(
     """
     claims = suite_claims(suite)
     sizes = family_sizes(suite, claims)
+    looks = under_new_names(claims, looks)
     judge_claims = Judge(suite, sizes, looks, (examples or Examples(suite, results.folder)) if detailed else None)
     runs = PairedRuns(suite, results, PRIMARY)
     every = dict.fromkeys((claim.id for claim in claims), runs)
@@ -169,6 +168,9 @@ class Judge:
         if runs.analysis == PRIMARY and claim.id in self._primary:
             return self._primary[claim.id][0]
         found = _gather(claim, runs)
+        if runs.analysis == PRIMARY and (picked := self._picked(claim, found)):
+            which = f"seed{'s' * (len(picked) > 1)} {ranges(picked)}, which an earlier look had"
+            return replace(found, pairs={}, lack=f"without {which}, the others may be those with the wanted scores")
         if self.examples is None or runs.analysis.test not in ("its own", "over examples") or found.lack:
             return found
         return replace(found, errors=runs.over_examples(claim, found, self.examples))
@@ -188,16 +190,17 @@ class Judge:
         now = self._look(claim, evidence)
         return bool(evidence.missing) or any(look.differs_from(now) for look in self._earlier(claim))
 
-    def _earlier(self, claim: Claim) -> tuple[Look, ...]:
-        # The id names only the method, which may be compared with the baseline and with its own plain form.
-        return self.looks.get(f"{claim.id} {claim.family}" if isinstance(claim, Differs) else claim.id, ())
+    def _picked(self, claim: Claim, evidence: Evidence) -> set[int]:
+        """Seeds that an earlier look had and that are planned no more: the others may have the wanted scores."""
+        planned = (*evidence.seeds, *evidence.left_out)
+        return set().union(*(look.picked(evidence.seeds, planned) for look in self._earlier(claim)))
 
-    def _look(self, claim: Claim, evidence: Evidence) -> Look:
-        """The present look."""
-        # A suite's methods may come and go: nobody has planned how many are compared.
-        size = 0 if isinstance(claim, Differs) else self.sizes.get(claim.family, 0)
-        asked = claim.model_dump(mode="json", exclude=WORDS)
-        return Look(len(evidence.seeds), evidence.planned, canonical_digest([asked, evidence.plan]), size)
+    def _earlier(self, claim: Claim) -> tuple[Look, ...]:
+        return self.looks.get(name_of_pair(claim.id, claim.family) if isinstance(claim, Differs) else claim.id, ())
+
+    def _look(self, claim: Comparison, evidence: Evidence) -> Look:
+        """The present one."""
+        return look_at(claim, evidence, self.sizes.get(claim.family, 0))
 
     def _judged(self, claim: Claim, evidence: Evidence, finding: Finding | None) -> Judged:
         size = self.sizes.get(claim.family, 0)

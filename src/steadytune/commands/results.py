@@ -12,7 +12,9 @@ from steadytune.errors import SteadyTuneError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from steadytune.looks import Looks
     from steadytune.results.model import Results
+    from steadytune.suite.suite import Suite
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -22,7 +24,7 @@ def claims(options: argparse.Namespace) -> None:
     from steadytune.claims.verdicts import missing_of
     from steadytune.dag.products import Products, making
     from steadytune.layout import results_folder
-    from steadytune.looks import keep_looks, read_looks
+    from steadytune.looks import keep_looks
     from steadytune.rendering.claims import to_text
     from steadytune.results.collect import NOW
     from steadytune.results.loading import load_or_empty
@@ -33,11 +35,7 @@ def claims(options: argparse.Namespace) -> None:
         return
     products = Products(suite)
     products.check(("variability",))
-    try:
-        looks = read_looks(suite)
-    except SteadyTuneError as error:
-        sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
-        looks = {}
+    looks = _earlier_looks(suite)
     with making(suite, "claims", products=products) if options.write else nullcontext():
         results = load_or_empty(suite, products.found if products.judged == NOW else None)
         verdicts = judge_all(suite, results, looks)
@@ -47,6 +45,17 @@ def claims(options: argparse.Namespace) -> None:
             write_verdicts(results_folder(suite), verdicts)
     warn_if_nothing_learned(results)
     sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
+
+
+def _earlier_looks(suite: "Suite") -> "Looks":
+    """The earlier looks at a suite's questions; none of a damaged file, with a warning."""
+    from steadytune.looks import NONE, read_looks
+
+    try:
+        return read_looks(suite)
+    except SteadyTuneError as error:
+        sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
+        return NONE
 
 
 def _can_write(folder: "Path") -> bool:
@@ -61,14 +70,25 @@ def _can_write(folder: "Path") -> bool:
 
 def compare(options: argparse.Namespace) -> None:
     """Compare two methods of a suite: on average over their tasks, and task by task."""
-    from steadytune.claims.comparisons import compare, pair
+    from steadytune.claims.comparisons import against_baseline, compare, forms, pair
+    from steadytune.claims.examples import Examples
+    from steadytune.claims.judged import Verdicts
+    from steadytune.layout import results_folder
+    from steadytune.looks import keep_looks, name_of_pair
     from steadytune.rendering.comparisons import compared_text
     from steadytune.results.loading import load_or_empty
 
     suite = load_checked(options)
     questions = pair(suite, options.first, options.second, options.effect)
     results = load_or_empty(suite)
-    found = compare(suite, results, questions)
+    looks, examples = _earlier_looks(suite), Examples(suite, results.folder)
+    # Each for itself: what is asked of one encoder is not corrected for the others.
+    found = tuple(one for asked in questions for one in compare(suite, results, (asked,), looks, examples))
+    # A look at a pair of the report's is one at the report.
+    reported = {name_of_pair(pair.id, pair.family) for pair in (*against_baseline(suite), *forms(suite))}
+    seen = Verdicts(suite.name, comparisons=found).looks()
+    if _can_write(results_folder(suite)):
+        keep_looks(suite, {name: seen[name] for name in seen.keys() & reported})
     warn_if_nothing_learned(results)
     sys.stdout.write(compared_text(suite, (options.first, options.second), found) + "\n")
 
