@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from synthetic import Grid, write_claims
 
+from steadytune.exports.evidence import read_recorded
 from steadytune.rendering.formats import write_table
 from steadytune.rendering.report import build_report
 from steadytune.rendering.tables import make_table
@@ -112,6 +113,14 @@ def test_no_list_is_cut_off_on_a_desktop(browser, address):
     lists = "[...document.querySelectorAll('.scroll')].filter(e => e.querySelector('.listing'))"
     assert page.evaluate(f"{lists}.length") >= 4
     assert page.evaluate(f"{lists}.filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)") == []
+
+
+def test_the_wide_tables_of_a_recorded_suite_fit_a_desktop(browser, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    build_report(read_recorded(root / "published/recorded/mini", tmp_path).results, tmp_path / "report.html")
+    page = opened(browser, (tmp_path / "report.html").as_uri())
+    wide = "[...document.querySelectorAll('figure.table .scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    assert page.evaluate(f"{wide}.map(e => e.ariaLabel)") == []
 
 
 def test_wide_tables_scroll_by_keyboard(browser, address):

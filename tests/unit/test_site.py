@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import yaml
-from synthetic import Grid
+from synthetic import Grid, judged
 from test_report_in_browser import DESKTOP, PHONE, browser, opened  # noqa: F401 (a fixture)
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
@@ -14,8 +14,9 @@ from steadytune.cells.recorded import write_recorded
 from steadytune.claims.judged import load_verdicts
 from steadytune.errors import SteadyTuneError
 from steadytune.exports.evidence import read_recorded, recorded_folders
-from steadytune.exports.site import CellLine, contents, write_site
-from steadytune.rendering.web import fill
+from steadytune.exports.site import CellLine, Voice, contents, write_site
+from steadytune.rendering.verdicts import shown as shown_as
+from steadytune.rendering.web import Listing, fill
 from steadytune.results.fronts import standings
 from steadytune.results.loading import load_results
 
@@ -146,7 +147,15 @@ def test_filters_and_links_work_in_a_browser(browser, tmp_path):  # noqa: F811
     cells = [CellLine("mini", "tiny", m, t, 0, "ok", "70.0", "1.0") for m in methods for t in tasks]
     choices = {"suite": ["mini"], "encoder": ["tiny"], "method": ["hype-n", "lnsr"], "task": list(tasks)}
     page = tmp_path / "index.html"
-    page.write_text(fill("site.html.j2", **contents([]) | {"cells": cells, "choices": choices}))
+    claims = {
+        name: [Voice("mini", ("tiny",), ("vanilla", method), tasks, shown_as(judged(name, verdict)))]
+        for name, method, verdict in (("a", "hype-n", "reproduced"), ("b", "lnsr", "reproduced"),
+                                      ("c", "lnsr", "not reproduced"), ("d", "hype-n", "inconclusive"))
+    }  # fmt: skip
+    made = Listing("Machines", ("Suite", "Cells"), (("mini", "6"), ("other", "1")), "lr")
+    made = {"claims": claims, "verdicts": {"reproduced": 2, "inconclusive": 1, "not reproduced": 1}, "machines": made}
+    page.write_text(fill("site.html.j2", **contents([]) | {"cells": cells, "choices": choices} | made))
+    tally = "[...document.querySelectorAll('.tally .verdict')].map(e => e.textContent)"
     shown = (
         "[...document.querySelectorAll('#list tbody tr')].filter(r => r.offsetHeight).map(r => r.cells[0].innerText)"
     )
@@ -156,6 +165,13 @@ def test_filters_and_links_work_in_a_browser(browser, tmp_path):  # noqa: F811
     seen.select_option("select[name=method]", "hype-n")
     assert seen.evaluate(shown) == [f"tiny/hype-n~sigma=0.1/{task}/seed-0" for task in tasks]
     assert "method=hype-n" in seen.url
+    # The counts are those of the claims that are shown.
+    assert seen.evaluate(tally) == ["1 reproduced", "1 inconclusive", "0 not reproduced"]
+    machines = "[...document.querySelectorAll('[data-rows=suite] tbody tr')].filter(r => r.offsetHeight).length"
+    assert seen.evaluate(machines) == 2
+    seen.select_option("select[name=suite]", "mini")
+    assert seen.evaluate(machines) == 1
+    seen.select_option("select[name=suite]", "")
     seen.click("#list tbody tr:not([hidden]) th")
     command = "steadytune verify mini --published tiny/hype-n~sigma=0.1/mini-rte/seed-0"
     assert seen.inner_text("#command") == command

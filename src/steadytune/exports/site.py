@@ -43,7 +43,7 @@ class CellLine(NamedTuple):
     seed: int
     status: str
     score: str
-    minutes: str
+    seconds: str
 
 
 class Methods(NamedTuple):
@@ -76,11 +76,12 @@ def write_site(folders: list[Path], target: Path) -> Path:
 def contents(found: list[Recorded]) -> dict[str, object]:
     """Everything that the page shows, by the names that its template knows."""
     cells = [line for recorded in found for line in cells_of(recorded)]
-    counts = Counter(claim.verdict for recorded in found for claim in recorded.judged)
+    claims = claims_of(found)
+    counts = Counter(voice.shown.claim.verdict for voices in claims.values() for voice in voices)
     return {
         "title": "SteadyTune: the evidence",
         "suites": found,
-        "claims": claims_of(found),
+        "claims": claims,
         "verdicts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
         "methods": [table for recorded in found for table in methods_of(recorded)],
         "plots": [(recorded.name, plot) for recorded in found if (plot := figure_of("score-cost", recorded.results))],
@@ -159,7 +160,7 @@ def cells_of(recorded: Recorded) -> list[CellLine]:
                 points = score.points.get(seed, math.nan) if score else math.nan
                 seconds = results.seconds.get((encoder, method, task, seed), math.nan)
                 lines.append(CellLine(recorded.name, encoder, method, task, seed, status, number(points),
-                                      number(seconds / 60)))  # fmt: skip
+                                      number(seconds)))  # fmt: skip
     return lines
 
 

@@ -15,8 +15,16 @@ function matches(element, wanted) {
 function show() {
   const wanted = Object.fromEntries(new FormData(form))
   for (const element of rows) element.hidden = !matches(element, wanted)
-  for (const line of document.querySelectorAll("[data-rows=method] tbody tr"))
-    line.hidden = Boolean(wanted.method) && line.cells[0].textContent.split("~")[0] !== wanted.method
+  for (const part of document.querySelectorAll("[data-rows]")) {
+    const name = wanted[part.dataset.rows]
+    for (const line of part.querySelectorAll("tbody tr"))
+      line.hidden = Boolean(name) && line.cells[0].textContent.split("~")[0] !== name
+  }
+  for (const badge of document.querySelectorAll(".tally .verdict")) {
+    const verdict = badge.className.split(" ")[1]
+    const counted = document.querySelectorAll(`ul.claims > li:not([hidden]) > p > .${verdict}`).length
+    badge.textContent = badge.textContent.replace(/^\d+/, counted)
+  }
   const count = document.querySelectorAll("#list tbody tr:not([hidden])").length
   form.querySelector("output").textContent = count === 1 ? "1 cell" : `${count} cells`
 }
