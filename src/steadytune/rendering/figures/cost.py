@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 MANY = 14
 """A panel with more methods takes the whole width, and lists them in two columns."""
+CROWDED = 5
+"""More costs than that are written upright."""
 
 
 @figure(
     "score-cost",
     "Mean score and sample standard deviation over seeds against the FLOPs of training, a point for each method, with "
-    "the best method first in each list. Methods that cost the same stand side by side.",
+    "the best method first in each list. Methods that cost the same stand side by side, between grey lines.",
     every_variant=True,
 )
 def score_cost(results: Results) -> Figure:
@@ -36,9 +38,8 @@ def score_cost(results: Results) -> Figure:
         scores = {name: score for name, score in found.items() if score and score.points}
         ratios = {name: costs(results, results.primary, name, task).get("flops_ratio", math.nan) for name in scores}
         best_first = sorted((n for n in ratios if math.isfinite(ratios[n])), key=lambda name: -scores[name].mean)
-        aside = _aside({name: ratios[name] for name in best_first})
         rows += [
-            {"task": task, "method": name, "cost": ratios[name] + aside[name], "points": value}
+            {"task": task, "method": name, "cost": ratios[name], "points": value}
             for name in best_first
             for value in scores[name].points.values()
         ]
@@ -52,11 +53,21 @@ def score_cost(results: Results) -> Figure:
     plot, parts = panels.facets(rows, "task", "no cell of this suite has come to its end", width=style.PAGE, **layout)
     look, majority = style.looks(results.methods), False
     for axes, task, _, frame in parts:
-        sns.lineplot(frame, x="cost", y="points", hue="method", style="method", ax=axes, **look, **panels.BARS)
+        places = _places(dict(zip(frame["method"], frame["cost"], strict=True)))
+        frame = frame.assign(place=frame["method"].map({name: at for group in places.values() for name, at in group}))
+        sns.lineplot(frame, x="place", y="points", hue="method", style="method", ax=axes, **look, **panels.BARS)
         shown = [results.score(results.primary, name, task) for name in frame["method"]]
         majority |= panels.score_axis(axes, "y", metric_name(results.metric(task)), shown)
-        axes.set(xlim=(0, 1.08 * frame["cost"].max()), xlabel=f"training FLOPs (multiple of {results.baseline}'s)")
-        axes.grid(True)
+        axes.set(xlim=(-1, frame["place"].max() + 1), xlabel=f"training FLOPs (multiple of {results.baseline}'s)")
+        axes.set_xticks(
+            [sum(at for _, at in group) / len(group) for group in places.values()],
+            [f"{cost:.2f}" for cost in places],
+            rotation=90 if len(places) > CROWDED else 0,
+        )
+        axes.tick_params(axis="x", length=0)
+        axes.grid(True, axis="y")
+        for group in [*places.values()][1:]:
+            axes.axvline(group[0][1] - 1, color=style.GRID, linewidth=0.6, zorder=0)
         entries = panels.handles(look, frame["method"], lines=False)
         place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "ncols": 1 if few else 2, "columnspacing": 0.8}
         axes.legend(entries.values(), entries.keys(), fontsize=6 if few else 5, **place)
@@ -64,14 +75,13 @@ def score_cost(results: Results) -> Figure:
     return plot
 
 
-def _aside(ratios: dict[str, float]) -> dict[str, float]:
-    """How far each method moves sideways, so that those of (nearly) the same cost do not hide each other."""
-    width = max(ratios.values(), default=1)
-    groups: dict[int, list[str]] = {}
+def _places(ratios: dict[str, float]) -> dict[float, list[tuple[str, int]]]:
+    """Cost, as printed -> its methods, each with a place of its own from left to right; costs in order."""
+    groups: dict[float, list[str]] = {}
     for name, ratio in ratios.items():
-        groups.setdefault(round(50 * ratio / width), []).append(name)
-    return {
-        name: width * min(1 / 40, 1 / 5 / len(group)) * (place - (len(group) - 1) / 2)
-        for group in groups.values()
-        for place, name in enumerate(group)
-    }
+        groups.setdefault(round(ratio, 2), []).append(name)
+    at, places = 0, {}
+    for cost in sorted(groups):
+        places[cost] = [(name, at + place) for place, name in enumerate(groups[cost])]
+        at += len(groups[cost]) + 1
+    return places
