@@ -18,7 +18,7 @@ from steadytune.dag.products import making
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_text
 from steadytune.layout import cell_folder, metrics_path, record_path
-from steadytune.results.collect import COLUMNS, collect
+from steadytune.results.collect import COLUMNS, collect, gather
 from steadytune.results.loading import load_or_empty
 from steadytune.seals import seal_of
 from steadytune.suite.cell import Cell
@@ -133,6 +133,20 @@ def test_collect_loses_no_cell(suite, caplog):
     assert len(table[table["headline"]]) == sets * len(suite.cells)
     assert "not valid JSON" in caplog.text
     assert str(broken) in caplog.text
+
+
+def test_cells_that_are_stale_for_one_reason_are_said_in_a_line(suite, caplog):
+    first, *others = suite.cells
+    for cell in suite.cells:
+        written(suite, cell)
+    said = [freshness.CellStatus(first, "stale", "it was not staged")] + [
+        freshness.CellStatus(c, "stale", "of 2025") for c in others
+    ]
+    assert len(gather(suite, said)) > len(suite.cells)
+    assert caplog.messages == [
+        f"{first}: stale: it was not staged",
+        f"{others[0]} and {len(others) - 1} more cells: stale: of 2025",
+    ]
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from steadytune.files import write_parquet
 from steadytune.layout import metrics_path, record_path
 from steadytune.manifests import damage, read_manifest
 from steadytune.schema import check
+from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
+from steadytune.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +68,14 @@ def gather(suite: Suite, found: list[CellStatus] | None = None) -> pd.DataFrame:
 
 
 def _gather(suite: Suite, found: list[CellStatus]) -> pd.DataFrame:
+    why: dict[tuple[str, str], list[Cell]] = {}
     for status in found:
         if status.state in ("quarantined", "stale"):
-            log.warning("%s: %s: %s", status.cell, status.state, status.why)
+            why.setdefault((status.state, status.why), []).append(status.cell)
+    for (state, reason), cells in why.items():
+        # Of a suite whose inputs are not staged, every cell has the same reason.
+        more = f" and {counted(len(cells) - 1, 'more cell')}" if len(cells) > 1 else ""
+        log.warning("%s%s: %s: %s", cells[0], more, state, reason)
     rows = [row for status in found for row in _rows(suite, status)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
