@@ -266,6 +266,7 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
     assert "  mini  mini-cola  2 methods x seeds 0–2: 6/6 to run, ? (unknown)\n" in said
     assert re.search(r"assumption of yours\):\n  at least \d+ s from start to end, ", said)
     assert re.search(r"\n  and 12 cells whose time is not known yet; .*--probe.*\n  at least ", said)
+    assert "\n  of cells: pretraining, " in said
     assert "\ndisk: at least " in said
     assert " of records and predictions (12 cells of unknown size); " in said
     assert "  no claim fits, as far as hours are known\n" in said

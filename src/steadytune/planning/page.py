@@ -116,6 +116,7 @@ def _cost(plan: Plan) -> list[str]:
     if any(math.isfinite(estimate.flops) for estimate in found):
         flops = total([estimate.flops for estimate in found], "{:.3g}".format)
         lines.append(f"  {flops} FLOPs in training and evaluation")
+    lines.append("  of cells: pretraining, measurements of layers, tables, figures and the report are not counted")
     return [*lines, *(f"  {basis}: {BASES[basis]}" for basis in BASES if any(e.basis == basis for e in found))]
 
 
