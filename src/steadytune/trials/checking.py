@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from steadytune.methods import registry
-from steadytune.trials import checks
+from steadytune.trials import checks, declared
 from steadytune.trials.tiny import EVERY
 
 
@@ -30,14 +30,19 @@ class Finding:
 def check_method(name: str) -> Iterator[Finding]:
     """Run every check of a registered method, at its name's own settings, one by one."""
     by_label: dict[str, checks.Check] = {
+        "its own settings do something": declared.does_something,
         "switched off it is vanilla, bit for bit": checks.off_is_vanilla,
         "evaluation adds and draws nothing": checks.evaluation_is_plain,
         "order, head and dropout are vanilla's": checks.common_numbers,
         "interrupted and resumed: the same bits": checks.resumes,
         "parts of a batch add up": checks.parts_add_up,
+        "words that no example reads": declared.unread_words_follow,
+        "added parameters": declared.added_parameters,
+        "what it changes, as declared": declared.says_what_it_changes,
+        "passes, as declared": declared.passes_as_declared,
         "bf16": checks.in_half_precision,
         **{f"architecture {layout}": partial(checks.on_layout, layout) for layout in EVERY},
-        "trained parameters": checks.trained_parameters,
+        "trained parameters": declared.trained_parameters,
         "time of a step over vanilla's": checks.time_over_vanilla,
     }
     with _quiet():

@@ -23,7 +23,8 @@ from steadytune.training.precision import Precision
 from steadytune.training.step import Step
 from steadytune.trials.tiny import tiny_encoder
 
-RETURNING = ("perturb_words", "perturb", "perturb_attention", "loss", "state", "unread_words")
+PERTURBING = ("perturb_words", "perturb", "perturb_attention")
+RETURNING = (*PERTURBING, "loss", "state", "unread_words")
 """The hooks whose result the training loop uses."""
 
 
@@ -38,7 +39,7 @@ class _Streams(Streams):
 
 
 class Trial:
-    """A method and a tiny encoder, prepared: two epochs of three steps on twelve examples."""
+    """A method and a tiny encoder, prepared: epochs of three steps on twelve examples."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Trial:
         double: bool = False,
         also: tuple[Method, ...] = (),
         longest: int = 9,
+        epochs: int = 2,
         **changes: Any,
     ) -> None:
         """settings: in place of the method's defaults. also: methods beside it. changes: to the configuration."""
@@ -63,13 +65,17 @@ class Trial:
         self.method = Composition([*(_watched(part.build()) for part in parts), *also])
         self.first_passes: dict[int | str, Tensor] = {}
         self.encoder.model.register_forward_pre_hook(self._remember)
-        self.method.prepare(Setup(self.encoder, self.streams, Classification(), self.data))
+        self.epochs = epochs
+        steps = epochs * len(self.data)
+        selected = 2 if any(each.reads_selection for each in self.method.methods) else None
+        setup = Setup(self.encoder, self.streams, Classification(), self.data, selected_layer=selected, steps=steps)
+        self.method.prepare(setup)
         self.head = {key: p.detach().clone() for key, p in self.encoder.head_parameters().items()}
         self.order = order_digest(self.data.order(self.streams.order(0)))
 
     def fit(self, folder: Path, on_epoch: Callable[[], dict[str, float]] = dict, **protocol: Any) -> Fit:
         """Train; a checkpoint in `folder` is continued."""
-        settings = Protocol(**{"epochs": 2, "batch_size": 4, "learning_rate": 1e-3} | protocol)
+        settings = Protocol(**{"epochs": self.epochs, "batch_size": 4, "learning_rate": 1e-3} | protocol)
         return fit(self.encoder, self.method, self.data, settings, self.streams, objective=Classification(),
                    checkpoint=folder / "checkpoint.safetensors", fingerprint="trial", on_epoch=on_epoch)  # fmt: skip
 
@@ -93,22 +99,46 @@ class Trial:
 
 
 def _watched(method: Method) -> Method:
-    """A method whose hooks say if they return nothing, which would come up far from its file."""
+    """A method whose hooks say if they return what the loop cannot use, which would come up far from its file."""
     for hook in RETURNING:
         if overrides(type(method), hook):
-            setattr(method, hook, _returning(getattr(method, hook)))
+            setattr(method, hook, _returning(hook, getattr(method, hook)))
     return method
 
 
-def _returning(hook: Callable) -> Callable:
+def _returning(name: str, hook: Callable) -> Callable:
     def call(*arguments: Any) -> Any:
         found = hook(*arguments)
-        if found is None:
+        if expected := _expected(name, found, arguments):
             code = hook.__code__
-            raise TypeError(f"{Path(code.co_filename).name} line {code.co_firstlineno}: {code.co_name} returned None")
+            where = f"{Path(code.co_filename).name} line {code.co_firstlineno}"
+            raise TypeError(f"{where}: {code.co_name} returned {_in_words(found)}, expected {expected}")
         return found
 
     return call
+
+
+def _expected(name: str, found: Any, arguments: tuple[Any, ...]) -> str | None:
+    """What a hook should have returned instead of `found`; None if that is right."""
+    tensor = isinstance(found, Tensor)
+    if name in PERTURBING:
+        shape = arguments[name != "perturb_words"].shape
+        return None if tensor and found.shape == shape else f"a tensor of shape {tuple(shape)}"
+    if name == "loss":
+        return None if tensor and found.ndim == 0 and found.requires_grad else "a scalar that gradients come from"
+    if name == "state":
+        held = isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())
+        return None if held else "tensors by name"
+    return None if isinstance(found, int | float) else "a number"
+
+
+def _in_words(found: Any) -> str:
+    if isinstance(found, Tensor):
+        kind = f"a tensor of shape {tuple(found.shape)}" if found.ndim else "a scalar"
+        return kind if found.requires_grad else f"{kind} without gradient"
+    if isinstance(found, dict):
+        return f"a mapping to {sorted({type(value).__name__ for value in found.values()})[0]}"
+    return "None" if found is None else f"a {type(found).__name__}"
 
 
 class Shift(Method):
