@@ -1,13 +1,14 @@
 """Values of files checked against models, with one line for whatever is wrong in them."""
 
+import builtins
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from steadytune.errors import SteadyTuneError, nearest, short
 
@@ -101,10 +102,12 @@ def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
     """Settings by name as a `kind`, a dataclass.
 
     Raises:
-        SteadyTuneError: the first thing wrong, said after `where`.
+        SteadyTuneError: the first thing wrong, said after `where`; of a person's own class, it may be an annotation.
     """
     try:
         found: Any = adapter(kind).validate_python(settings)
+    except PydanticUserError:
+        raise SteadyTuneError(f"{where}: {_bad_annotation(kind)}") from None
     except ValidationError as error:
         raise SteadyTuneError(f"{where}: {explain(error, kind, settings)}") from None
     for key, value in settings.items():
@@ -112,6 +115,22 @@ def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
         if isinstance(value, bool) and not isinstance(getattr(found, key), bool):
             raise SteadyTuneError(f"{where}: {key}: {short(value)}: expected a number")
     return found
+
+
+def _bad_annotation(kind: type) -> str:
+    """The first field of a dataclass whose annotation is not defined, or no type that values of a file can have."""
+    try:
+        hints = get_type_hints(kind)
+    except NameError as error:
+        key = next(field.name for field in fields(kind) if str(error.name) in str(field.type))
+        return f"{key}: type '{error.name}' is not defined{nearest(str(error.name), vars(builtins))}"
+    for key, hint in hints.items():
+        try:
+            TypeAdapter(hint)
+        except PydanticUserError:
+            said = getattr(hint, "__name__", hint)
+            return f"{key}: type {said}: expected one of numbers, texts, true and false, or lists of them"
+    return f"{kind.__name__}: expected types that a file's values can have"
 
 
 @cache

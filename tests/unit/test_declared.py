@@ -4,7 +4,7 @@ import pytest
 
 from steadytune.methods import registry
 from steadytune.methods.support import outside
-from steadytune.trials import checks, declared
+from steadytune.trials import checking, checks, declared
 from steadytune.trials.trial import Trial
 
 HEAD = """
@@ -115,7 +115,7 @@ WRONG = {
 def test_a_method_that_is_not_what_it_says_fails(what, mine):
     body, check, said = WRONG[what]
     mine(body)
-    finding = checks.make("", check, "mine")
+    finding = checking.make("", check, "mine")
     assert finding.passed is False
     assert said in finding.detail
 
@@ -140,7 +140,7 @@ RIGHT = {
 def test_a_method_that_is_what_it_says_passes(what, mine):
     body, check, passed = RIGHT[what]
     mine(body)
-    assert checks.make("", check, "mine").passed is passed
+    assert checking.make("", check, "mine").passed is passed
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_method_that_is_what_it_says_passes(what, mine):
 def test_what_a_hook_returns_is_looked_at(body, said, mine):
     path = mine(body)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if "def " in text)
-    detail = checks.make("", checks.in_half_precision, "mine").detail
+    detail = checking.make("", checks.in_half_precision, "mine").detail
     assert detail.startswith(f"TypeError: mine.py line {line}: {said}")
 
 
@@ -168,7 +168,7 @@ def test_a_method_that_reads_the_selected_layer_is_given_one(mine):
 
 @pytest.mark.parametrize("name", [name for name in registry.methods() if not name.startswith(("recadam", "vanilla"))])
 def test_the_projects_methods_are_what_they_say(name, tmp_path):
-    with checks._quiet():
+    with checking._quiet():
         for check in (declared.unread_words_follow, declared.added_parameters, declared.says_what_it_changes,
                       declared.passes_as_declared):  # fmt: skip
             (folder := tmp_path / check.__name__).mkdir()

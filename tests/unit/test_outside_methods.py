@@ -292,6 +292,17 @@ def test_an_error_that_every_check_meets_is_said_once(tmp_path, capsys, monkeypa
     assert all("as in '" in line for line in failed[1:])
 
 
+def test_every_method_with_a_mistake_in_its_settings_is_named(tmp_path):
+    (tmp_path / "my methods").mkdir()
+    write(tmp_path / "my methods")
+    wrong = "methods: {noisy-words: {alhpa: 2.0}, hipe-n: {sigma: 1}, hype-n: {sigma: -1.0}}"
+    (tmp_path / "mine.yaml").write_text(SUITE.replace("methods: {noisy-words: {alpha: 2.0}}", wrong))
+    with pytest.raises(SteadyTuneError) as error:
+        load_suite(tmp_path / "mine.yaml")
+    lines = str(error.value).splitlines()
+    assert [line.partition("methods.")[2].partition(":")[0] for line in lines] == ["noisy-words", "hipe-n", "hype-n"]
+
+
 def test_a_missing_file_names_the_key(tmp_path):
     (tmp_path / "mine.yaml").write_text(SUITE)
     with pytest.raises(SteadyTuneError, match=r"mine.yaml: methods_from.0: .*noisy_words.py"):
@@ -318,6 +329,12 @@ class Second(First):
         ("setting(5.0", "setting(-5.0", "alpha is -5.0, expected at least 0"),
         ('"noisy-words": {}', '"noisy-words": {"alpha": -1}', "alpha is -1.0, expected at least 0"),
         ('"noisy-words": {}', '"noisy-words": {"alhpa": 1}', "unknown setting 'alhpa' (did you mean 'alpha'?)"),
+        ("alpha: float", 'alpha: "flaot"', "alpha: type 'flaot' is not defined (did you mean 'float'?)"),
+        (
+            "alpha: float",
+            "alpha: Method",
+            "alpha: type Method: expected one of numbers, texts, true and false, or lists of them",
+        ),
     ],
 )
 def test_a_default_of_another_kind_or_out_of_bounds_names_the_file(old, new, said, tmp_path):
@@ -325,6 +342,33 @@ def test_a_default_of_another_kind_or_out_of_bounds_names_the_file(old, new, sai
     with pytest.raises(SteadyTuneError) as error:
         registry.add(path)
     assert str(error.value) == f"{path}: method noisy-words: {said}"
+
+
+@pytest.mark.parametrize("status", ["0", "1"])
+def test_a_file_that_ends_python_does_not_end_as_if_all_were_well(status, tmp_path, capsys):
+    path = write(tmp_path)
+    path.write_text(f"{path.read_text()}\n\nraise SystemExit({status})\n")
+    assert main(["check-method", str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"steadytune: {path}: importing it ends Python: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "class Settings(Hyperparameters):",
+            "class Settings:",
+            (9, "class Settings: expected class Settings(Hyperparameters)"),
+        ),
+        (
+            "Settings = Settings",
+            "Settings = dict",
+            (15, "NoisyWords.Settings: dict: expected a subclass of Hyperparameters"),
+        ),
+    ],
+)
+def test_settings_whose_bounds_nothing_would_check_are_a_mistake(old, new, said):
+    assert said in mistakes((FILES / "noisy_words.py").read_text().replace(old, new))
 
 
 def test_two_classes_of_one_name_are_refused(tmp_path):

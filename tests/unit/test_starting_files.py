@@ -73,3 +73,10 @@ def test_nothing_is_written_over_and_names_are_checked(folder, capsys):
     assert not (folder / "mine.yaml").exists()
     assert main(["new", "suite", "../mine"]) == 2
     assert "'../mine'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["hype-n", "tail-", "a--b"])
+def test_a_method_that_could_not_be_used_is_not_begun(folder, name, capsys):
+    assert main(["new", "method", name]) == 2
+    assert f"'{name}'" in capsys.readouterr().err
+    assert not [*folder.iterdir()]

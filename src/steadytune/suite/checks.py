@@ -66,14 +66,28 @@ def _check_own_names(suite: Suite) -> None:
 
 
 def _check_methods(suite: Suite) -> None:
-    """Settings and grids belong to known methods, whether or not a cell uses them."""
-    for name, entry in suite.file.methods.items():
-        where = f"{suite.path}: methods.{name}"
-        if name not in registry.methods():
-            raise unknown("method", name, registry.methods(), where)
-        _check_variant(suite, name, where)
-        for variant in expand(name, {name: entry.grid}, {}):
-            _check_variant(suite, variant, f"{where}.grid")
+    """Settings and grids belong to known methods, whether or not a cell uses them.
+
+    Raises:
+        SteadyTuneError: a line for each method with a mistake.
+    """
+    problems = []
+    for name in suite.file.methods:
+        try:
+            _check_method(suite, name)
+        except SteadyTuneError as error:
+            problems.append(str(error))
+    if problems:
+        raise SteadyTuneError("\n".join(problems))
+
+
+def _check_method(suite: Suite, name: str) -> None:
+    where = f"{suite.path}: methods.{name}"
+    if name not in registry.methods():
+        raise unknown("method", name, registry.methods(), where)
+    _check_variant(suite, name, where)
+    for variant in expand(name, {name: suite.file.methods[name].grid}, {}):
+        _check_variant(suite, variant, f"{where}.grid")
 
 
 def _check_grids(suite: Suite) -> None:

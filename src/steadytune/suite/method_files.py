@@ -31,11 +31,14 @@ def add_methods(path: Path, where: str = "") -> list[str]:
         SteadyTuneError: a line for each mistake that can be told from the text, or the first that importing shows.
     """
     prefix = f"{where}: " if where else ""
-    if path.is_file():
-        found = mistakes(read_text(path))
-        if found:
-            raise SteadyTuneError("\n".join(f"{prefix}{path}: line {line}: {said}" for line, said in found))
-    return registry.add(path, where)
+    if path.is_file() and (found := mistakes(read_text(path))):
+        raise SteadyTuneError("\n".join(f"{prefix}{path}: line {line}: {said}" for line, said in found))
+    try:
+        return registry.add(path, where)
+    except SystemExit:
+        # It would end the command, perhaps as if all were well.
+        said = 'importing it ends Python: put what runs by itself under `if __name__ == "__main__":`'
+        raise SteadyTuneError(f"{prefix}{path}: {said}") from None
 
 
 def mistakes(text: str) -> list[Problem]:
@@ -120,6 +123,7 @@ class _MethodClass:
     """All of the file."""
 
     def problems(self) -> Iterator[Problem]:
+        yield from self._kind_of_settings()
         for name in ("names", "off"):
             yield from self._mapping(name)
         for function in self.cls.body:
@@ -136,6 +140,17 @@ class _MethodClass:
                 case ast.AnnAssign(target=ast.Name(id=found), value=value) if found == name:
                     return value
         return None
+
+    def _kind_of_settings(self) -> Iterator[Problem]:
+        """The class of its settings inherits what checks their bounds."""
+        match self._assigned("Settings"):
+            case ast.Name(id=name) if name in self.classes and not self.classes[name].bases:
+                yield self.classes[name].lineno, f"class {name}: expected class {name}({Hyperparameters.__name__})"
+            case ast.Name(id=name) as node if name in vars(builtins) and name not in self.classes:
+                yield (
+                    node.lineno,
+                    f"{self.cls.name}.Settings: {name}: expected a subclass of {Hyperparameters.__name__}",
+                )
 
     def _settings(self) -> ast.ClassDef | None:
         """The class of its settings; None if it has none, or one that is not all of the file's."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
+from steadytune.methods import registry
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "starting"
 # What each kind writes: the template, and the name of its file.
@@ -25,10 +26,12 @@ def write_starting_files(kind: str, name: str, folder: Path) -> list[Path]:
     """Write the files of a kind under a name into a folder, and return their paths.
 
     Raises:
-        SteadyTuneError: a name that cannot stand in them, or a file that is there already.
+        SteadyTuneError: a name that cannot stand in them, a method's that there is, or a file that is there already.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-        raise SteadyTuneError(f"'{name}': expected a name of lower-case letters, digits and hyphens")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise SteadyTuneError(f"'{name}': expected a name of lower-case letters, digits and single hyphens")
+    if kind == "method" and name in registry.methods():
+        raise SteadyTuneError(f"method '{name}': the project has one of this name: choose another name")
     targets = {template: folder / file(name) for template, file in FILES[kind].items()}
     for path in targets.values():
         if path.exists():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
+from steadytune.trials.declared import CLOSE
 from steadytune.trials.trial import SameNoise, Shift, Trial, Watch
 
 TIMED: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4}
@@ -125,7 +126,7 @@ def parts_add_up(name: str, folder: Path) -> tuple[bool, str]:
     for parts in (2, 4):
         loss, found = accumulated(parts)
         apart = max(abs(loss - whole), *(float((found[key] - g).abs().max()) for key, g in gradients.items()))
-        if apart > declared.CLOSE:
+        if apart > CLOSE:
             return False, f"{parts} parts differ by {apart:.1g}: weigh what is no mean over examples by `Batch.whole`"
     return True, ""
 
