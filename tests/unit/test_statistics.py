@@ -22,6 +22,7 @@ from steadytune.claims.significance import (
     inverted,
     sign_flips,
     signed_ranks,
+    t_interval,
     t_test,
 )
 from steadytune.claims.statistics import (
@@ -125,10 +126,26 @@ def test_one_task_gives_the_usual_t_interval_and_test(generator):
     assert inverted(t_test, scores) == pytest.approx((expected.low, expected.high), abs=1e-5)
 
 
-def test_runs_without_spread_are_sure():
+def test_runs_without_spread_are_as_sure_as_their_signs():
     scores = np.full((2, 3), 0.1) * 3
-    assert (t_test(scores - 0.2), t_test(scores - 0.4), t_test(np.zeros((2, 3)))) == (0.0, 1.0, 0.5)
     assert stratified_mean(scores).error == 0
+    assert (t_test(scores - 0.2), t_test(scores - 0.4), t_test(np.zeros((2, 3)))) == (2**-6, 1.0, 1.0)
+    # Two tasks whose signs differ: the patterns that give 2 - 1 or more over six pairs.
+    apart = np.array([[2.0] * 3, [-1.0] * 3])
+    assert t_test(apart) == enumerated(apart)
+    # In many studies, those with spread keep their t test.
+    both = np.stack([scores, scores + np.array([0.1, 0, -0.1])])
+    assert t_test(both).tolist() == [t_test(scores), t_test(both[1])]
+    assert t_test(both[1]) == stratified_mean(both[1]).p
+    assert t_interval(scores) == pytest.approx((0.3, 0.3))
+    assert t_interval(scores[:1]) == (-np.inf, np.inf)
+
+
+def test_coarse_scores_rarely_show_a_bound_that_does_not_hold(generator):
+    """Fifty examples, and one method that is a point worse: most studies of three seeds have no spread at all."""
+    lost, won = generator.random((2, 20_000, 3, 50)) < [[[[0.015]]], [[[0.005]]]]
+    differences = 2.0 * (won.sum(axis=-1) - lost.sum(axis=-1))
+    assert (2 * t_test(differences[:, None] + 1) <= 0.05).mean() <= 0.025
 
 
 def enumerated(differences):

@@ -140,9 +140,9 @@ def _test_of(name: str, differences: np.ndarray, design: Design) -> tuple[tests.
     if design.interim:
         return tests.anytime, tests.inverted(tests.anytime, differences)
     if design.test == "by seed":
-        return tests.by_seed, stratified_mean(np.nanmean(differences, axis=0)[None]).interval()
+        return tests.by_seed, tests.t_interval(np.nanmean(differences, axis=0)[None])
     if design.test == "over examples":
-        return partial(tests.t_test, extra=design.extra), stratified_mean(differences, design.extra).interval()
+        return partial(tests.t_test, extra=design.extra), tests.t_interval(differences, design.extra)
     if design.test == "ranks" or name == "wilcoxon":
         return tests.signed_ranks, tests.inverted(tests.signed_ranks, differences)
     return tests.sign_flips, tests.flip_interval(differences)
@@ -154,11 +154,14 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
     test: tests.OneSided = tests.anytime if design.interim else partial(tests.t_test, extra=design.extra)
     effect, low, high = mean_of_tasks(differences), test(differences + margin), test(margin - differences)
     too_low, too_high = test(-margin - differences), test(differences - margin)
-    estimate = stratified_mean(differences, design.extra)
-    needs, needs_range, detectable = power_of(margin, differences, design, both=both)
+    # Of pairs that all agree only the signs count, and few pairs have few patterns of them.
+    signs = not design.extra and bool(constant(differences).all())
+    needs, needs_range, detectable = power_of(
+        margin, differences, design, both=both, unequal=Fraction(1) if signs else None
+    )
     return Finding(
         effect=effect,
-        interval=tests.inverted(test, differences) if design.interim else estimate.interval(),
+        interval=tests.inverted(test, differences) if design.interim else tests.t_interval(differences, design.extra),
         interval_examples=_over_both(differences, design.error),
         favours=bool(abs(effect) < margin if both else effect > -margin),
         p=doubled(max(low, high) if both else low),
@@ -166,7 +169,7 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
         needs=needs,
         needs_range=needs_range,
         detectable=detectable,
-        smallest_p=0.0,
+        smallest_p=power.smallest_p(int(np.isfinite(differences).sum())) if signs else 0.0,
     )
 
 
@@ -238,4 +241,4 @@ def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
 
 
 def _over_both(differences: np.ndarray, error: float | None) -> Interval | None:
-    return None if error is None else stratified_mean(differences, error).interval()
+    return None if error is None else tests.t_interval(differences, error)

@@ -93,11 +93,21 @@ def by_seed(differences: np.ndarray) -> Any:
 def t_test(differences: np.ndarray, extra: float = 0.0) -> Any:
     """One-sided t test of the mean over tasks; with several, Welch-Satterthwaite's degrees of freedom.
 
+    Pairs that all agree on each task, as a few with coarse scores do, tell nothing of the spread: signs are flipped.
+
     Args:
         differences: (..., tasks, pairs), at least two pairs each.
         extra: a standard error of another source, such as the choice of examples, that is added to that over seeds.
     """
-    return stratified_mean(differences, extra).p
+    found = stratified_mean(differences, extra)
+    alike = found.error == 0
+    return np.where(alike, sign_flips(differences), found.p)[()] if np.any(alike) else found.p
+
+
+def t_interval(differences: np.ndarray, extra: float = 0.0, level: float = LEVEL) -> tuple[float, float]:
+    """The shifts of one study, (tasks, pairs), that `t_test` does not reject on either side."""
+    found = stratified_mean(differences, extra)
+    return flip_interval(differences, level) if found.error == 0 else found.interval(level)
 
 
 def inverted(test: OneSided, differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
