@@ -73,7 +73,7 @@ def test_the_second_encoders_settings_are_those_that_its_sweep_chose(root):
     means = {point: [mean(found[task]) for task in tasks] for point, found in scores.items()}
     protocol = yaml.safe_load((root / "config/minilm-1k.yaml").read_text())["protocol"]
     assert max(means, key=lambda point: mean(means[point])) == (protocol["epochs"], protocol["learning_rate"])
-    rows = re.findall(r"^\| \**(\d+), (\S+?)\** \| (.*) \|$", (root / "docs/study.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| \**(\d+), (\S+?)\** \| (.*) \|$", (root / "docs/selection.md").read_text(), re.MULTILINE)
     printed = {(int(epochs), float(rate)): row.replace("*", "").split(" | ") for epochs, rate, row in rows}
     assert printed == {point: [f"{score:.1f}" for score in (*row, mean(row))] for point, row in means.items()}
 

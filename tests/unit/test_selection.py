@@ -198,6 +198,16 @@ def test_a_run_that_is_lucky_on_both_sets_does_not_choose_itself(tmp_path):
     assert "1 of 3 seeds" in selection_notes(chosen)[0]
 
 
+@pytest.mark.parametrize("rule", ["published", "nested"])
+def test_nothing_is_chosen_where_nothing_has_run(rule, tmp_path):
+    grid = Grid(methods=(WEAK, STRONG), tasks=("mini-rte", "mini-cola"))
+    grid = replace(grid, statuses={cell: "missing" for cell in grid.cells() if cell[2] == "mini-rte"})
+    chosen = select(load_results(grid.write(tmp_path), replace(grid.suite, selection=rule)))
+    (note,) = selection_notes(chosen)
+    assert "hype-n on mini-cola" in note
+    assert "mini-rte" not in note
+
+
 def test_a_single_seed_selects_nothing(tmp_path):
     held_out = {("mini", WEAK, "mini-rte", 0): 0.6, ("mini", STRONG, "mini-rte", 0): 0.9}
     grid = Grid(methods=(WEAK, STRONG), seeds=1, held_out=held_out)

@@ -79,7 +79,8 @@ def chosen_variants(results: Results, key: Key) -> dict[str, list[int]]:
 
 def selection_notes(results: Results) -> list[str]:
     """What was chosen, and how, below a table of selected results."""
-    picked = [key for key, count in results.choices.items() if count > 1]
+    several = [key for key, count in results.choices.items() if count > 1]
+    picked = [key for key in several if any(status not in ABSENT for status in results.cells[key].values())]
     if not picked:
         return []
     spelled = [f"{key[1]} on {key[2]} ({key[0]}): {_spelled(results, key)}" for key in picked]
@@ -89,7 +90,7 @@ def selection_notes(results: Results) -> list[str]:
 
 def _spelled(results: Results, key: Key) -> str:
     """The chosen values; if they differ between seeds, for how many of those that have run."""
-    run = {seed for seed, status in results.cells[key].items() if status not in ABSENT} or set(results.cells[key])
+    run = {seed for seed, status in results.cells[key].items() if status not in ABSENT}
     found = {variant: len(run.intersection(seeds)) for variant, seeds in chosen_variants(results, key).items()}
     found = {point(variant) or "as it stands": count for variant, count in found.items() if count}
     if len(found) == 1:
