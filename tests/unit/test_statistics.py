@@ -12,24 +12,20 @@ from scipy import stats
 
 from steadytune.claims import power
 from steadytune.claims.examples import resampled_counts, resampled_metric
+from steadytune.claims.sign_flips import flip_interval, sign_flips, signed_ranks
 from steadytune.claims.significance import (
     anytime,
-    brown_forsythe,
     by_seed,
     e_value,
-    flip_interval,
     holm,
     inverted,
-    sign_flips,
-    signed_ranks,
     t_interval,
     t_test,
 )
+from steadytune.claims.spread import brown_forsythe, spread_interval, spread_ratio
 from steadytune.claims.statistics import (
     mean_of_tasks,
     probability_of_improvement,
-    spread_interval,
-    spread_ratio,
     stratified_mean,
     summarise,
 )

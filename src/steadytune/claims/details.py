@@ -18,12 +18,12 @@ def details(
         return ()
     found = []
     for row, stratum in enumerate(evidence.strata):
-        there = evidence.on(row)
-        errors = runs.over_examples(claim, there, examples)
-        for baseline, (first, second) in there.pairs.items():
+        on_task = evidence.on(row)
+        errors = runs.over_examples(claim, on_task, examples)
+        for baseline, (first, second) in on_task.pairs.items():
             alone = Evidence(pairs={baseline: (first, second)}, errors=errors)
             named = ((stratum.encoder, claim.method), (stratum.baseline_encoder, baseline))
-            pairs = [[runs.side(m).cell(e, m, stratum.task, seed) for e, m in named] for seed in evidence.seeds]
+            cells = [runs.sides.cells_of((*side, stratum.task), evidence.seeds) for side in named]
             question = Differs.between(stratum.encoder, claim.method, baseline)
             found.append(
                 Detail(
@@ -33,7 +33,7 @@ def details(
                     second=summarise(second[0]),
                     improvement=probability_of_improvement(first, second),
                     difference=find(question, alone, ALPHA, interim=interim),
-                    changed=examples.changed([(one, other) for one, other in pairs]),
+                    changed=examples.changed(list(zip(*cells, strict=True))),
                 )
             )
     return tuple(found)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from steadytune.claims import significance as tests
+from steadytune.claims import significance
 from steadytune.claims.claim import ALPHA
 from steadytune.claims.statistics import cautious_mean, constant
 
@@ -21,7 +21,7 @@ class PValues(NamedTuple):
 
 
 def difference_p(
-    test: tests.OneSided,
+    test: significance.OneSided,
     gains: np.ndarray,
     size: float,
     bound: float,

@@ -14,8 +14,7 @@ from functools import partial
 import numpy as np
 from scipy import stats
 
-from steadytune.claims import power
-from steadytune.claims import significance as tests
+from steadytune.claims import power, significance
 from steadytune.claims.claim import (
     Claim,
     Comparison,
@@ -30,12 +29,12 @@ from steadytune.claims.designs import Design, power_of
 from steadytune.claims.differences import difference_p, doubled
 from steadytune.claims.evidence import Evidence, Test
 from steadytune.claims.judged import Finding, Interval, Unit
+from steadytune.claims.sign_flips import flip_interval, sign_flips, signed_ranks
+from steadytune.claims.spread import Alternative, brown_forsythe, spread_interval, spread_ratio
 from steadytune.claims.statistics import (
     cautious_mean,
     constant,
     mean_of_tasks,
-    spread_interval,
-    spread_ratio,
     stratified_mean,
 )
 
@@ -130,28 +129,30 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
         needs_range=needs_range,
         detectable=bound + detectable,
         # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
-        smallest_p=0.0 if either and by_mean else doubled(tests.sign_flips(np.abs(differences))),
-        e_value=tests.e_value(gains - bound),
+        smallest_p=0.0 if either and by_mean else doubled(sign_flips(np.abs(differences))),
+        e_value=significance.e_value(gains - bound),
     )
 
 
-def _test_of(name: str, differences: np.ndarray, design: Design) -> tuple[tests.OneSided, Interval]:
+def _test_of(name: str, differences: np.ndarray, design: Design) -> tuple[significance.OneSided, Interval]:
     """The test of a mean difference, and the interval of the shifts that it does not reject."""
     if design.interim:
-        return tests.anytime, tests.inverted(tests.anytime, differences)
+        return significance.anytime, significance.inverted(significance.anytime, differences)
     if design.test == "by seed":
-        return tests.by_seed, tests.t_interval(np.nanmean(differences, axis=0)[None])
+        return significance.by_seed, significance.t_interval(np.nanmean(differences, axis=0)[None])
     if design.test == "over examples":
-        return partial(tests.t_test, extra=design.extra), tests.t_interval(differences, design.extra)
+        return partial(significance.t_test, extra=design.extra), significance.t_interval(differences, design.extra)
     if design.test == "ranks" or name == "wilcoxon":
-        return tests.signed_ranks, tests.inverted(tests.signed_ranks, differences)
-    return tests.sign_flips, tests.flip_interval(differences)
+        return signed_ranks, significance.inverted(signed_ranks, differences)
+    return sign_flips, flip_interval(differences)
 
 
 def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Design) -> Finding:
     """Not worse than -margin, or between -margin and margin; differences in points, (strata, seeds)."""
     margin, both = claim.size(), isinstance(claim, Equivalent)
-    test: tests.OneSided = tests.anytime if design.interim else partial(tests.t_test, extra=design.extra)
+    test: significance.OneSided = (
+        significance.anytime if design.interim else partial(significance.t_test, extra=design.extra)
+    )
     effect, low, high = mean_of_tasks(differences), test(differences + margin), test(margin - differences)
     too_low, too_high = test(-margin - differences), test(differences - margin)
     # Of pairs that all agree only the signs count, and few pairs have few patterns of them.
@@ -161,7 +162,9 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
     )
     return Finding(
         effect=effect,
-        interval=tests.inverted(test, differences) if design.interim else tests.t_interval(differences, design.extra),
+        interval=significance.inverted(test, differences)
+        if design.interim
+        else significance.t_interval(differences, design.extra),
         interval_examples=_over_both(differences, design.error),
         favours=bool(abs(effect) < margin if both else effect > -margin),
         p=doubled(max(low, high) if both else low),
@@ -182,8 +185,10 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     bound = math.log(claim.size())
     estimate = stratified_mean(logs)
     # At any time: per cent are the points.
-    test: tests.OneSided = (lambda values: tests.anytime(100 * values)) if design.interim else tests.t_test
-    low, high = tests.inverted(test, logs) if design.interim else estimate.interval()
+    test: significance.OneSided = (
+        (lambda values: significance.anytime(100 * values)) if design.interim else significance.t_test
+    )
+    low, high = significance.inverted(test, logs) if design.interim else estimate.interval()
     p, p_against = doubled(test(bound - logs)), doubled(test(logs - bound))
     if constant(logs).all():
         # Counted, and not measured: nothing is left to chance.
@@ -206,8 +211,8 @@ def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design
     (strata, seeds), alpha, chance = first.shape, design.alpha, design.chance
     ratio = spread_ratio(first, second)
 
-    def p(alternative: tests.Alternative, scale: float = 1.0) -> float:
-        found = float(tests.brown_forsythe(first / scale, second, alternative))
+    def p(alternative: Alternative, scale: float = 1.0) -> float:
+        found = float(brown_forsythe(first / scale, second, alternative))
         return 1.0 if design.interim else float(doubled(found))
 
     return Finding(
@@ -241,4 +246,4 @@ def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
 
 
 def _over_both(differences: np.ndarray, error: float | None) -> Interval | None:
-    return None if error is None else tests.t_interval(differences, error)
+    return None if error is None else significance.t_interval(differences, error)

@@ -4,24 +4,21 @@ All sides of a claim are compared on the same seeds: those that have a score on 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from steadytune.claims.claim import Claim, Comparison, Cost, Difference, Gain, ScoreComparison
+from steadytune.claims.claim import Claim, Comparison, Difference, Gain, ScoreComparison
 from steadytune.claims.evidence import Analysis, Evidence, Stratum
 from steadytune.claims.examples import Contrast, Examples
 from steadytune.claims.lacks import lack_of
 from steadytune.claims.question import Differs
+from steadytune.claims.sides import Sides
 from steadytune.layout import record_path
-from steadytune.results.costs import MEASURES
-from steadytune.results.epochs import best_epochs
 from steadytune.results.model import Key, Results
-from steadytune.results.scores import ABSENT, Score
-from steadytune.results.selection import select
-from steadytune.results.two_way import two_way_scores
+from steadytune.results.scores import ABSENT
 from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import stand_for
@@ -34,24 +31,12 @@ class PairedRuns:
 
     def __init__(self, suite: Suite, results: Results, analysis: Analysis) -> None:
         self.suite, self.results, self.analysis = suite, results, analysis
-        self.selected = select(results, analysis.rule, every=True)
-        self._epochs: dict[Key, dict[int, float]] = {}
+        self.sides = Sides(results, analysis)
 
     @property
     def planned(self) -> dict[Key, list[Cell]]:
         """(encoder, method, task) -> cells; a method has those of all the variants that it stands for."""
         return _planned(self.suite)
-
-    @cached_property
-    def two_way(self) -> dict[tuple[str, str, str, str], Score]:
-        """(encoder, variant, task, evaluation set) -> accuracy on entailment against the rest."""
-        return two_way_scores(self.results)
-
-    def best_epochs_of(self, key: Key) -> dict[int, float]:
-        """Points by seed after the best epoch of each run of (encoder, method, task) that recorded its epochs."""
-        if key not in self._epochs:
-            self._epochs[key] = best_epochs(self.side(key[1]), *key)
-        return self._epochs[key]
 
     def strata(self, claim: Comparison, *, every: bool = False) -> tuple[Stratum, ...]:
         """What a claim is judged on; `every`: with the task that the analysis leaves out."""
@@ -85,17 +70,13 @@ class PairedRuns:
         return found if len(found) < len(shared) else ()
 
     def _has_begun(self, key: Key) -> bool:
-        return any(status not in ABSENT for status in self.side(key[1]).cells.get(key, {}).values())
-
-    def side(self, method: str) -> Results:
-        """Where a method's cells are looked up: a variant that no block of the grid names stands alone."""
-        return self.selected if method in self.selected.methods else self.results
+        return any(status not in ABSENT for status in self.sides.results_of(key[1]).cells.get(key, {}).values())
 
     def ends(self, claim: Comparison, strata: Iterable[Stratum]) -> dict[str, int]:
         """How many runs ended with each status, all sides together."""
         counts: dict[str, int] = {}
         for key in keys_of(claim, strata):
-            for status in self.side(key[1]).cells.get(key, {}).values():
+            for status in self.sides.results_of(key[1]).cells.get(key, {}).values():
                 counts[status] = counts.get(status, 0) + 1
         return counts
 
@@ -128,11 +109,11 @@ class PairedRuns:
         }
         if outside:
             return Evidence(**facts, lack=f"{len(outside)} of its {facts['cost']} cells are not in this suite")
-        columns = {key: self._values(claim, key) for key in keys}
+        columns = {key: self.sides.values(claim, key) for key in keys}
         seeds = tuple(sorted(set.intersection(*map(set, columns.values())) - set(claim.suggested_by)))
         planned = {cell.seed for cell in cells}
         facts |= {"seeds": seeds, "planned": len(planned), "left_out": tuple(sorted(planned - set(seeds)))}
-        lack = lack_of(claim, columns, seeds, self.side, len(planned), len(facts["missing"]))
+        lack = lack_of(claim, columns, seeds, self.sides.results_of, len(planned), len(facts["missing"]))
         pairs = {} if lack else {name: self._pair(claim, name, strata, seeds, columns) for name in claim.against}
         if any(np.isfinite(first - second).sum(axis=1).min() < 2 for first, second in pairs.values()):
             return Evidence(**facts, lack="fewer than 2 pairs are left on some task")
@@ -166,54 +147,13 @@ class PairedRuns:
             named = ((stratum.encoder, claim.method), (stratum.baseline_encoder, baseline))
             for task, sign in ((stratum.task, 1), (stratum.reference, -1)):
                 if task is not None:
-                    first, second = (
-                        tuple(self.side(m).cell(e, m, task, seed) for seed in evidence.seeds) for e, m in named
-                    )
-                    sets = tuple(self._sets(claim, (stratum.encoder, claim.method, task)))
+                    first, second = (self.sides.cells_of((*side, task), evidence.seeds) for side in named)
+                    sets = tuple(self.sides.evaluation_sets(claim, (stratum.encoder, claim.method, task)))
                     yield Contrast(first, second, sets, sign / len(evidence.strata))
-
-    def _sets(self, claim: Comparison, key: Key) -> Sequence[str]:
-        """The evaluation sets that a cell's score is the mean of."""
-        sets = claim.sets if isinstance(claim, Difference) else None
-        sets = sets[key[2]] if isinstance(sets, dict) else sets
-        return self.side(key[1]).transfer_sets(key[0], key[2]) if sets == "*" else sets or [key[2]]
 
     def _absent(self, cell: Cell) -> bool:
         statuses = self.results.cells.get((cell.encoder, cell.method, cell.task), {})
         return statuses.get(cell.seed, "missing") in ABSENT
-
-    def _values(self, claim: Comparison, key: Key) -> dict[int, float]:
-        """A number for each seed that has one: points, or the log of a cost."""
-        results = self.side(key[1])
-        if isinstance(claim, Cost):
-            records = {seed: results.record(*key, seed) for seed in results.cells.get(key, {})}
-            costs = {s: MEASURES[claim.measure](r) for s, r in records.items() if r.get("training")}
-            return {seed: math.log(cost) for seed, cost in costs.items() if cost > 0}
-        names = self._sets(claim, key)
-        if isinstance(claim, Difference) and claim.reading == "two-way":
-            columns = [self._two_way_points(results, key, name) for name in names] or [{}]
-        else:
-            columns = [self._points(results.score(*key, name)) for name in names] or [{}]
-        if self.analysis.best_epoch:
-            columns = [self.best_epochs_of(key)]
-        shared = set.intersection(*map(set, columns))
-        return {seed: sum(column[seed] for column in columns) / len(columns) for seed in shared}
-
-    def _two_way_points(self, results: Results, key: Key, name: str) -> dict[int, float]:
-        """Points on two labels by seed, each of the variant that stands for the method there."""
-        found = {}
-        for seed in results.cells.get(key, ()):
-            points = self._points(self.two_way.get((key[0], results.cell(*key, seed).method, key[2], name)))
-            found |= {seed: points[seed]} if seed in points else {}
-        return found
-
-    def _points(self, score: Score | None) -> dict[int, float]:
-        if score is None:
-            return {}
-        points = dict(score.points)
-        if self.analysis.with_diverged and math.isfinite(score.majority):
-            points |= {seed: score.majority for seed, status in score.statuses.items() if status == "diverged"}
-        return points
 
     def _pair(
         self,
@@ -226,7 +166,9 @@ class PairedRuns:
         """(first, second) against one baseline, both (strata, seeds)."""
 
         def row(encoder: str, method: str, task: str) -> list[float]:
-            statuses = self.side(method).cells[encoder, method, task] if self.analysis.without_degenerate else {}
+            statuses = (
+                self.sides.results_of(method).cells[encoder, method, task] if self.analysis.without_degenerate else {}
+            )
             column = columns[encoder, method, task]
             return [math.nan if statuses.get(seed) == "degenerate" else column[seed] for seed in seeds]
 
@@ -235,8 +177,9 @@ class PairedRuns:
         if not isinstance(claim, Gain):
             return first, second
         references = [(s, s.reference) for s in strata if s.reference is not None]
-        there = np.array([row(s.encoder, claim.method, task) for s, task in references])
-        return first - second, there - np.array([row(s.baseline_encoder, baseline, task) for s, task in references])
+        first_reference = np.array([row(s.encoder, claim.method, task) for s, task in references])
+        second_reference = np.array([row(s.baseline_encoder, baseline, task) for s, task in references])
+        return first - second, first_reference - second_reference
 
 
 def keys_of(claim: Comparison, strata: Iterable[Stratum]) -> list[Key]:

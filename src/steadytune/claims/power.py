@@ -12,7 +12,8 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy import optimize, special, stats
 
-from steadytune.claims.significance import DRAWS, EXACT, Deviations, spread_p
+from steadytune.claims.sign_flips import DRAWS, EXACT
+from steadytune.claims.spread import Deviations, spread_p
 from steadytune.claims.statistics import combined
 
 POWER = 0.8

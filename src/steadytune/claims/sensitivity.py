@@ -45,14 +45,14 @@ def touches(claim: Claim, runs: PairedRuns) -> bool:
         return bool(ends.get("degenerate")) and not isinstance(claim, Spread)
     if analysis.with_diverged:
         return bool(ends.get("diverged"))
-    keys = [key for key in keys_of(claim, strata) if runs.selected.choices.get(key, 1) > 1]
-    there = analysis.rule != "nested" or all(key in runs.selected.held_out for key in keys)
-    return bool(keys) and there and analysis.rule not in (None, runs.suite.file.selection)
+    keys = [key for key in keys_of(claim, strata) if runs.sides.selected.choices.get(key, 1) > 1]
+    applies = analysis.rule != "nested" or all(key in runs.sides.selected.held_out for key in keys)
+    return bool(keys) and applies and analysis.rule not in (None, runs.suite.file.selection)
 
 
 def _has_epochs(claim: Comparison, runs: PairedRuns, strata: Iterable[Stratum]) -> bool:
     """Whether the claim is about scores on the own set alone, and every run that has one recorded its epochs."""
     if isinstance(claim, Difference) and (claim.sets or claim.reading != "headline"):
         return False
-    found = [(runs.best_epochs_of(key), runs.side(key[1]).score(*key)) for key in keys_of(claim, strata)]
+    found = [(runs.sides.best_epochs(key), runs.sides.results_of(key[1]).score(*key)) for key in keys_of(claim, strata)]
     return bool(found) and all(score and best.keys() == score.points.keys() for best, score in found)

@@ -7,7 +7,6 @@ tasks do not: everything here is about other seeds on the same tasks.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -119,44 +118,6 @@ def constant(scores: np.ndarray) -> np.ndarray:
     """
     rounding = np.finfo(np.float64).eps * np.maximum(np.nanmax(np.abs(scores), axis=-1), POINTS)
     return np.nanvar(scores, axis=-1, ddof=1) <= scores.shape[-1] * rounding**2
-
-
-def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
-    """The ratio of standard deviations over runs, first / second, as a geometric mean over tasks.
-
-    Both (tasks, runs), and neither `constant` on any task: a single one would make it 0 or infinite.
-    """
-    ratios = np.log(first.std(axis=1, ddof=1)) - np.log(second.std(axis=1, ddof=1))
-    return float(np.exp(ratios.mean()))
-
-
-def spread_interval(
-    ratio: float, tasks: int, runs: int, *, level: float = LEVEL, draws: int = 100_000, seed: int = 0
-) -> tuple[float, float]:
-    """An interval around `spread_ratio`, for normal scores on both sides.
-
-    The log of a ratio of two sample deviations is off its true value by half the log of an F variable, whatever the
-    deviations are; the mean of `tasks` of those is drawn here. One task gives the F interval of the textbooks.
-
-    Args:
-        ratio: geometric mean over tasks of sd / sd.
-        tasks: how many it is the mean of.
-        runs: on each side.
-        level: coverage.
-        draws: how many.
-        seed: of the draws.
-    """
-    low, high = _ratio_errors(tasks, runs, level, draws, seed)
-    return ratio * float(np.exp(-high)), ratio * float(np.exp(-low))
-
-
-@cache
-def _ratio_errors(tasks: int, runs: int, level: float, draws: int, seed: int) -> tuple[float, float]:
-    """The quantiles of how far the log of a ratio is off."""
-    squares = np.random.default_rng(seed).chisquare(runs - 1, size=(2, draws, tasks))
-    off = (np.log(squares[0]) - np.log(squares[1])).mean(axis=1) / 2
-    low, high = np.quantile(off, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> float:

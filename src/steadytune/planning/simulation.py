@@ -10,17 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from steadytune.claims import power
-from steadytune.claims import significance as tests
+from steadytune.claims import power, significance
 from steadytune.claims.claim import ALPHA
 from steadytune.claims.differences import difference_p
 from steadytune.claims.lacks import LEAST_SEEDS
+from steadytune.claims.sign_flips import sign_flips
+from steadytune.claims.spread import brown_forsythe
 from steadytune.claims.statistics import mean_of_tasks, stratified_mean
 from steadytune.planning.studies import COLLAPSE, DISAGREE, VARIANTS, Design, Draws
 from steadytune.suite.suite import Suite
 from steadytune.text import counted
 
-FLIPS: tests.OneSided = partial(tests.sign_flips, exact=10, draws=1999)
+FLIPS: significance.OneSided = partial(sign_flips, exact=10, draws=1999)
 COLUMNS = ("reproduced", "of these smaller", "not reproduced", "interval covers")
 
 
@@ -53,7 +54,7 @@ def simulate(design: Design, replicates: int, seed: int = 0) -> Iterator[Row]:
     yield _row("no effect on other examples", _difference(found, size), _covers(found, 0.0))
     extra = design.error / design.tasks**0.5
     low, high = stratified_mean(found, extra).interval()
-    over = _difference(found, size, partial(tests.t_test, extra=extra), extra=extra)
+    over = _difference(found, size, partial(significance.t_test, extra=extra), extra=extra)
     yield _row("the same, over examples", over, (low <= 0) & (high >= 0))
     yield _row(f"{VARIANTS} equal variants, nested", _difference(draw.nested(), size))
     yield _row("not worse: worse by the margin", _not_worse(draw.pairs(-size), size))
@@ -125,7 +126,7 @@ Outcomes = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 
 
 def _difference(
-    found: np.ndarray, size: float, test: tests.OneSided = FLIPS, *, by_mean: bool = True, extra: float = 0.0
+    found: np.ndarray, size: float, test: significance.OneSided = FLIPS, *, by_mean: bool = True, extra: float = 0.0
 ) -> Outcomes:
     p = difference_p(test, found, size, 0.0, by_mean=by_mean, either=False, extra=extra)
     reproduced = (p.for_it <= ALPHA) & (mean_of_tasks(found) > 0)
@@ -138,19 +139,19 @@ def looks(found: np.ndarray, size: float, planned: int) -> Outcomes:
     reproduced, refuted = np.zeros((2, len(found)), dtype=bool)
     for seeds in range(LEAST_SEEDS, found.shape[-1] + 1):
         exact = seeds == planned
-        now = _difference(found[..., :seeds], size, FLIPS if exact else tests.anytime, by_mean=exact)
+        now = _difference(found[..., :seeds], size, FLIPS if exact else significance.anytime, by_mean=exact)
         reproduced, refuted = reproduced | now[0], refuted | now[2]
     return reproduced, None, refuted
 
 
 def _not_worse(found: np.ndarray, margin: float) -> Outcomes:
-    reproduced = 2 * tests.t_test(found + margin) <= ALPHA
-    return reproduced, None, ~reproduced & (2 * tests.t_test(-margin - found) <= ALPHA)
+    reproduced = 2 * significance.t_test(found + margin) <= ALPHA
+    return reproduced, None, ~reproduced & (2 * significance.t_test(-margin - found) <= ALPHA)
 
 
 def _spread(first: np.ndarray, second: np.ndarray, ratio: float) -> Outcomes:
-    less = 2 * tests.brown_forsythe(first, second, "less") <= ALPHA
-    against = [2 * tests.brown_forsythe(first / scale, second, "greater") <= ALPHA for scale in (1.0, ratio)]
+    less = 2 * brown_forsythe(first, second, "less") <= ALPHA
+    against = [2 * brown_forsythe(first / scale, second, "greater") <= ALPHA for scale in (1.0, ratio)]
     return less, None, ~less & np.logical_or(*against)
 
 

@@ -1,0 +1,107 @@
+"""How much more one side's runs spread over seeds than another's, with an interval and a test.
+
+Arrays are (tasks, runs), as in `statistics`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from steadytune.claims.statistics import LEVEL
+
+Alternative = Literal["two-sided", "greater", "less"]
+
+
+def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
+    """The ratio of standard deviations over runs, first / second, as a geometric mean over tasks.
+
+    Both (tasks, runs), and neither `constant` on any task: a single one would make it 0 or infinite.
+    """
+    ratios = np.log(first.std(axis=1, ddof=1)) - np.log(second.std(axis=1, ddof=1))
+    return float(np.exp(ratios.mean()))
+
+
+def spread_interval(
+    ratio: float, tasks: int, runs: int, *, level: float = LEVEL, draws: int = 100_000, seed: int = 0
+) -> tuple[float, float]:
+    """An interval around `spread_ratio`, for normal scores on both sides.
+
+    The log of a ratio of two sample deviations is off its true value by half the log of an F variable, whatever the
+    deviations are; the mean of `tasks` of those is drawn here. One task gives the F interval of the textbooks.
+
+    Args:
+        ratio: geometric mean over tasks of sd / sd.
+        tasks: how many it is the mean of.
+        runs: on each side.
+        level: coverage.
+        draws: how many.
+        seed: of the draws.
+    """
+    low, high = _ratio_errors(tasks, runs, level, draws, seed)
+    return ratio * float(np.exp(-high)), ratio * float(np.exp(-low))
+
+
+def brown_forsythe(first: np.ndarray, second: np.ndarray, alternative: Alternative = "two-sided") -> np.ndarray:
+    """Whether the runs of `first` spread less (`less`) or more (`greater`) about their median than those of `second`.
+
+    Brown and Forsythe's test on each task, its direction that of the mean absolute deviations from the median, and the
+    one-sided p-values combined over tasks with equal weights (Stouffer). With 3 runs it can hardly reject at all.
+
+    Args:
+        first: (..., tasks, n), n above 2.
+        second: (..., tasks, m), m above 2.
+        alternative: which side.
+
+    Returns:
+        (...,).
+    """
+    return spread_p(Deviations.of(first), Deviations.of(second), alternative)
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """Absolute deviations of a side's runs from their median: all that Brown and Forsythe's test asks for."""
+
+    mean: np.ndarray
+    """(..., tasks)."""
+    sd: np.ndarray
+    """(..., tasks)."""
+    runs: int
+
+    @classmethod
+    def of(cls, runs: np.ndarray) -> "Deviations":
+        """Those of runs (..., tasks, n)."""
+        found = np.abs(runs - np.median(runs, axis=-1, keepdims=True))
+        return cls(found.mean(axis=-1), found.std(axis=-1, ddof=1), runs.shape[-1])
+
+    def times(self, scale: float) -> "Deviations":
+        """Those of the same runs, multiplied by a positive number."""
+        return Deviations(scale * self.mean, scale * self.sd, self.runs)
+
+
+def spread_p(first: Deviations, second: Deviations, alternative: Alternative = "two-sided") -> np.ndarray:
+    """`brown_forsythe` of runs whose deviations are known."""
+    less = np.asarray(stats.combine_pvalues(_spreads_less(first, second), "stouffer", axis=-1))[1]
+    return {"less": less, "greater": 1 - less, "two-sided": 2 * np.minimum(less, 1 - less)}[alternative]
+
+
+@cache
+def _ratio_errors(tasks: int, runs: int, level: float, draws: int, seed: int) -> tuple[float, float]:
+    """The quantiles of how far the log of a ratio is off."""
+    squares = np.random.default_rng(seed).chisquare(runs - 1, size=(2, draws, tasks))
+    off = (np.log(squares[0]) - np.log(squares[1])).mean(axis=1) / 2
+    low, high = np.quantile(off, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _spreads_less(first: Deviations, second: Deviations) -> np.ndarray:
+    """One-sided p-values (...,) that `first` spreads less than `second`: of two groups, Levene's test is a t test."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        less = stats.ttest_ind_from_stats(
+            first.mean, first.sd, first.runs, second.mean, second.sd, second.runs, alternative="less"
+        )[1]
+    # Within what a normal score can hold: a p-value of 0 or 1 would silence the other tasks.
+    return np.clip(np.nan_to_num(np.asarray(less), nan=0.5), 1e-12, 1 - 1e-12)
