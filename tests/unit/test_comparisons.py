@@ -13,7 +13,7 @@ from worlds import TASKS, noise, shifted, values
 
 from steadytune import cli
 from steadytune.claims.comparisons import against_baseline, compare, judge_all, pair
-from steadytune.claims.judged import Verdicts, write_verdicts
+from steadytune.claims.judged import Verdicts, agreeing, write_verdicts
 from steadytune.layout import claims_path, looks_path
 from steadytune.looks import keep_looks, read_looks
 from steadytune.rendering.comparisons import average_text
@@ -67,6 +67,13 @@ def test_better_on_every_task(world):
     # All of 32 pairs are above; each task alone has 2 of 2^8 sign patterns.
     assert [detail.difference.p <= 2 / 256 for detail in found.on_tasks()] == [True] * 4
     assert found.test == "sign-flip"
+
+
+def test_a_difference_by_rounding_has_no_direction():
+    rounding = 0.1 + 0.2 - 0.3
+    assert rounding > 0
+    assert agreeing([2.0, rounding, -1.0]) == [True, False, False]
+    assert agreeing([-2.0, rounding, 1.0, -rounding]) == [True, False, False, False]
 
 
 def test_p_values_are_corrected_over_the_table(world):

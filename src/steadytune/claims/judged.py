@@ -1,5 +1,6 @@
 """The judged claim: one frozen value from the judge to the page, written to and read from `analysis/claims.json`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -16,6 +17,8 @@ from steadytune.schema import check
 Verdict = Literal["reproduced", "inconclusive", "not reproduced", "not evaluated"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Unit = Literal["points", "ratio", "share"]
+ROUNDING = 1e-9
+"""Effects in points that are nearer to 0 are 0."""
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 """JSON has null for a number that is infinite or undefined; it is read as NaN."""
 Interval = tuple[
@@ -175,8 +178,7 @@ class Judged:
         tasks = self.on_tasks()
         if not tasks or self.finding is None:
             return None
-        mean = sum(detail.difference.effect for detail in tasks)
-        same = [detail.difference.effect * mean > 0 for detail in tasks]
+        same = agreeing([detail.difference.effect for detail in tasks])
         p = [detail.difference.p for detail in tasks]
         if all(same) and max(p) <= ALPHA:
             return "yes"
@@ -202,6 +204,12 @@ class Verdicts:
         pairs = (*self.comparisons, *self.forms)
         found |= {name_of_pair(judged.id, judged.family): judged.looks for judged in pairs}
         return {name: looks for name, looks in found.items() if looks}
+
+
+def agreeing(effects: Sequence[float]) -> list[bool]:
+    """Of the effects on tasks, which have the sign of their mean; one that is 0 up to rounding agrees with none."""
+    mean = sum(effects)
+    return [effect * mean > 0 and abs(effect) > ROUNDING for effect in effects]
 
 
 def write_verdicts(folder: Path, verdicts: Verdicts) -> None:

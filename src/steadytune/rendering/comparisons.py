@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from steadytune.claims.judged import Detail, Judged
+from steadytune.claims.judged import Detail, Judged, agreeing
 from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text
 from steadytune.rendering.table import NOTHING, number
 from steadytune.suite.suite import Suite
@@ -34,8 +34,8 @@ def every_task_text(compared: Judged) -> str:
     tasks = [detail.difference.effect for detail in compared.on_tasks()]
     if not tasks:
         return NOTHING
-    sign, word = (1, "higher") if sum(tasks) > 0 else (-1, "lower")
-    return f"{compared.on_every_task}, {word} on {sum(effect * sign > 0 for effect in tasks)} of {len(tasks)}"
+    word = "higher" if sum(tasks) > 0 else "lower"
+    return f"{compared.on_every_task}, {word} on {sum(agreeing(tasks))} of {len(tasks)}"
 
 
 def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged]) -> str:
