@@ -13,11 +13,17 @@ from steadytune.files import read_text
 MOST_VALUES = 200_000
 """That a YAML file may hold: a lock of thousands of files."""
 MOST_BYTES = 20_000_000
+MOST_LEVELS = 100
+"""Of values within values: libyaml's loader crashes on many thousands."""
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 """Characters that break a line of LaTeX, a spreadsheet, or a path."""
 
 
-class _Loader(yaml.SafeLoader):
+# Ten times as fast where PyYAML has it, as its wheels do. Every job of a cluster reads the suite again.
+_Safe: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Safe):
     """Safe YAML in which a key given twice is an error and not the last one's word, and so is a number beyond all."""
 
     def construct_number(self, node: yaml.ScalarNode) -> int:
@@ -59,7 +65,9 @@ def read_yaml(path: Path) -> Any:
         raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, no file that people write")
     loader = _Loader("")
     try:
-        loader = _Loader(read_text(path))
+        text = read_text(path)
+        _check_levels(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -69,13 +77,19 @@ def read_yaml(path: Path) -> Any:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SteadyTuneError(f"{path}: not valid YAML{place}: {error.problem}") from None
-    except RecursionError:
-        raise SteadyTuneError(f"{path}: not valid YAML: nested too deeply") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # A character that YAML does not have; a date or a number that does not exist.
         raise SteadyTuneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     finally:
         loader.dispose()
+
+
+def _check_levels(text: str) -> None:
+    level = 0
+    for event in yaml.parse(text, Loader=_Safe):
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > MOST_LEVELS:
+            raise yaml.constructor.ConstructorError(None, None, "nested too deeply", event.start_mark)
 
 
 def _check_nodes(node: yaml.Node, sizes: dict[int, int]) -> int:

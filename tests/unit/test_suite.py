@@ -237,8 +237,8 @@ def test_an_encoder_starts_from_other_weights_on_some_tasks(tmp_path):
 def test_files_that_are_no_suite(tmp_path):
     with pytest.raises(SteadyTuneError, match="no such file"):
         load_suite(tmp_path / "absent.yaml")
-    (tmp_path / "broken.yaml").write_text("suite: [unclosed")
-    with pytest.raises(SteadyTuneError, match="not valid YAML at line 1"):
+    (tmp_path / "broken.yaml").write_text("suite: [unclosed\ntitle: x\n")
+    with pytest.raises(SteadyTuneError, match="not valid YAML at line 2"):
         load_suite(tmp_path / "broken.yaml")
     (tmp_path / "twice.yaml").write_text("suite: a\nsuite: b\n")
     with pytest.raises(SteadyTuneError, match=r"line 2.*key 'suite' stands twice"):

@@ -12,7 +12,7 @@ import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +39,11 @@ class Part:
         """The method itself."""
         cls, _ = methods()[self.name]
         return cls(cls.Settings(**self.settings))
+
+    @cached_property
+    def reads_selection(self) -> bool:
+        """Whether the method reads l*, the layer that the variability stage selects."""
+        return self.build().reads_selection
 
 
 @cache

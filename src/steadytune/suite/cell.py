@@ -86,10 +86,10 @@ class Spec:
         """Its identity."""
         return Cell(self.encoder, self.method, self.task, self.seed)
 
-    @cached_property
+    @property
     def reads_selection(self) -> bool:
         """Whether one of its methods reads l*, the layer that the variability stage selects."""
-        return any(part.build().reads_selection for part in self.parts)
+        return any(part.reads_selection for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON values."""

@@ -109,7 +109,7 @@ def _check_block(suite: Suite, block: Grid, where: str) -> None:
         _check_start(suite, method, block, where)
     parts = [part for method in block.named_methods for variant in suite.variants(method, block)
              for part in _check_variant(suite, variant, where)]  # fmt: skip
-    selecting = [part.name for part in parts if part.build().reads_selection]
+    selecting = [part.name for part in parts if part.reads_selection]
     for name in block.tasks:
         task = task_of(suite, name, f"{where}.tasks")
         if task.train is None:
@@ -136,10 +136,10 @@ def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
         why = "is for evaluation only" if task.train is None else "is a task of the block itself"
         raise SteadyTuneError(f"{key}.task: '{start.task}' {why}")
     for part in _check_variant(suite, start.method, f"{key}.method"):
-        if registry.methods()[part.name][0].freezes_weights or part.build().reads_selection:
+        if registry.methods()[part.name][0].freezes_weights or part.reads_selection:
             raise SteadyTuneError(f"{key}.method: '{part.name}': expected a method that trains the whole encoder")
     for part in _check_variant(suite, method, where):
-        if part.build().reads_selection:
+        if part.reads_selection:
             raise SteadyTuneError(
                 f"{where}: method '{part.name}' reads layers that are measured before any fine-tuning; no start"
             )
