@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from typing import Any, Literal
 
 from steadytune.errors import SteadyTuneError, nearest
