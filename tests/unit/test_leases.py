@@ -155,9 +155,10 @@ def test_the_cells_of_a_schedulers_job_share_the_gpus_that_it_was_given(machine)
         assert gpu == "GPU-aaa"
 
 
-def test_the_setting_is_a_number(machine):
-    machine.setenv(leases.SLOTS_VARIABLE, "many")
-    with pytest.raises(SteadyTuneError, match="'many', expected a whole number above 0"):
+@pytest.mark.parametrize("text", ["many", "0", "²"])
+def test_the_setting_is_a_number(machine, text):
+    machine.setenv(leases.SLOTS_VARIABLE, text)
+    with pytest.raises(SteadyTuneError, match=f"'{text}', expected a whole number above 0"):
         gpu_slots()
 
 

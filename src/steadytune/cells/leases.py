@@ -76,7 +76,7 @@ def slots_per_gpu() -> int:
         SteadyTuneError: no whole number above 0.
     """
     text = os.environ.get(SLOTS_VARIABLE, "1")
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise SteadyTuneError(f"{SLOTS_VARIABLE} is '{text}', expected a whole number above 0")
     return int(text)
 

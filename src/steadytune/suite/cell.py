@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -38,9 +39,17 @@ class Cell:
             SteadyTuneError: another form.
         """
         parts = text.strip("/").split("/")
-        if len(parts) != 4 or not parts[3].removeprefix("seed-").isdigit() or not parts[3].startswith("seed-"):
+        seed = parse_seed(parts[-1])
+        if len(parts) != 4 or seed is None:
             raise SteadyTuneError(f"cell '{text}': expected encoder/method/task/seed-<n>")
-        return cls(parts[0], parts[1], parts[2], int(parts[3].removeprefix("seed-")))
+        return cls(parts[0], parts[1], parts[2], seed)
+
+
+def parse_seed(text: str) -> int | None:
+    """The seed that `seed-7` names; None for another form."""
+    # ASCII, because `²` is a digit that `int` does not read; nor does it read thousands of them.
+    match = re.fullmatch(r"seed-(\d{1,18})", text, re.ASCII)
+    return int(match[1]) if match else None
 
 
 def nearest_cell(cell: Cell, cells: Collection[Cell]) -> str:

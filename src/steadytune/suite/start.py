@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from steadytune.errors import SteadyTuneError
 from steadytune.schema import StrictModel
-from steadytune.suite.cell import Cell
+from steadytune.suite.cell import Cell, parse_seed
 
 SAME = "same"
 
@@ -51,12 +51,12 @@ class Start(StrictModel):
         _, at, text = method.partition("~")[0].partition("@")
         if not at:
             return None
-        task, *more = text.split(",")
-        seed = more.pop().removeprefix("seed-") if more and more[-1].startswith("seed-") else None
-        more = more or ["vanilla"]
-        if not task or len(more) > 1 or not more[0] or "@" in more[0] or not (seed is None or seed.isdigit()):
+        task, *options = text.split(",")
+        seed = parse_seed(options[-1]) if options else None
+        parent_method, *others = (options if seed is None else options[:-1]) or ["vanilla"]
+        if not task or not parent_method or others or "@" in parent_method or parent_method.startswith("seed-"):
             raise SteadyTuneError(f"method '{method}': expected METHOD@TASK[,PARENT-METHOD][,seed-N]")
-        return cls(task=task, method=more[0], seed=None if seed is None else int(seed))
+        return cls(task=task, method=parent_method, seed=seed)
 
     def parent(self, cell: Cell) -> Cell:
         """The cell that `cell` starts from."""
