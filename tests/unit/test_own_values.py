@@ -4,6 +4,7 @@ import datetime
 import json
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -167,3 +168,25 @@ def test_a_column_without_a_text_is_refused(folder, blank):
     said = refused(write_suite(folder, {"t": ENTRY | {"text": ["body", "other"]}}))
     assert "a.csv: column 'other': no row has a text" in said[1]
     staged(write_suite(folder, {"t": ENTRY}))
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "number"), [(pa.date32(), 10**7), (pa.timestamp("us"), 2**62), (pa.duration("s"), 2**62)]
+)
+def test_a_time_that_python_cannot_hold_is_one_line(folder, kind, number, saved):
+    table = pa.table({"body": ["a", "b"], "label": pa.array([number, 1], kind)})
+    if saved:
+        datasets.Dataset(table).save_to_disk(str(folder / "a"))
+    else:
+        pq.write_table(table, folder / "a")
+    entry = {"train": "a", "holdout": 0.5, "text": "body", "format": "datasets" if saved else "parquet"}
+    (said,) = refused(write_suite(folder, {"t": entry}))
+    assert f"{folder / 'a'}: " in said and ("datasets" if saved else "column 'label'") in said
+
+
+def test_bytes_of_a_parquet_file_that_are_no_text_are_told_with_their_own_column(folder):
+    body = pa.array([b"a", b"\xff"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"body": body, "label": ["x", "y"]}), folder / "a.parquet")
+    (said,) = refused(write_suite(folder, {"t": {"train": "a.parquet", "holdout": 0.5, "text": "body"}}))
+    assert "column 'body'" in said and "0xff" in said

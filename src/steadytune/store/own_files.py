@@ -56,7 +56,7 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
             f"{where}: {path}: byte 0x{error.object[error.start]:02x} is not {entry.encoding.removesuffix('-sig')}: "
             f"save it as UTF-8, or say its `encoding`, such as cp1252{separator_hint(path, entry, form)}"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise SteadyTuneError(
             f"{where}: {path}: cannot be read as {form}: {_reason(error)}{separator_hint(path, entry, form)}"
         ) from None
@@ -131,10 +131,14 @@ def _shard(where: str, file: Path, wanted: Sequence[str], label: str) -> Columns
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SteadyTuneError(f"{where}: {file}: cannot be read as parquet: {_reason(error)}") from None
     names = class_names(schema, label)
-    try:
-        return {name: _named(table.column(name).to_pylist(), names, name == label) for name in wanted}
-    except ValueError as error:
-        raise SteadyTuneError(f"{where}: {file}: column '{label}': {error}") from None
+    columns: Columns = {}
+    for name in wanted:
+        try:
+            columns[name] = _named(table.column(name).to_pylist(), names, name == label)
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            # Times that Python has none for, bytes that are not UTF-8, indices of no class.
+            raise SteadyTuneError(f"{where}: {file}: column '{name}': {_reason(error)}") from None
+    return columns
 
 
 def _saved(where: str, path: Path, split: str, wanted: Sequence[str], label: str) -> Columns:
