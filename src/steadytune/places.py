@@ -3,9 +3,9 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from steadytune.errors import SteadyTuneError, short
 
@@ -52,5 +52,14 @@ def beside(folder: Path, path: str | Path, where: str) -> Path:
         raise SteadyTuneError(f"{where}: {short(str(path))}: expected {error}") from None
 
 
-UserPath = Annotated[Path, AfterValidator(lambda path: Path(expanded(str(path))))]
-"""A key of a suite's file that is a path."""
+def _not_empty(path: Any) -> Any:
+    # `Path("")` is the current folder, which is not what an empty key means.
+    if isinstance(path, str) and not path.strip():
+        raise ValueError("a path: write `.` for the folder itself, or leave out the key")
+    return path
+
+
+NamedPath = Annotated[Path, BeforeValidator(_not_empty)]
+"""A key of a suite's file that is a path, as the file has it."""
+UserPath = Annotated[NamedPath, AfterValidator(lambda path: Path(expanded(str(path))))]
+"""The same with `~` and environment variables expanded."""

@@ -2,15 +2,15 @@
 
 import builtins
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from steadytune.errors import SteadyTuneError, nearest, short
+from steadytune.errors import SteadyTuneError, nearest, short, suggestion
 
 T = TypeVar("T")
 MOST_SHOWN = 20
@@ -148,7 +148,8 @@ def _explain(problem: Mapping[str, Any], kind: Any, value: Any) -> str:
     key, got, context = _key(problem["loc"], value), problem["input"], problem.get("ctx", {})
     match problem["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"unknown key '{key}'{nearest(str(problem['loc'][-1]), _known_keys(kind))}"
+            *place, name = problem["loc"]
+            return f"unknown key '{key}'{suggestion(str(name), _known_keys(kind, place))}"
         case "missing" | "missing_argument":
             return f"key '{_below(key, str(problem['loc'][-1]))}' is missing"
         case "union_tag_not_found":
@@ -188,17 +189,30 @@ def _below(key: str, name: str) -> str:
     return ".".join(filter(None, (key, name)))
 
 
-def _known_keys(kind: Any) -> Iterable[str]:
-    """Every key at any depth of a model: near enough for a hint."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        for name, field in kind.model_fields.items():
-            yield name
-            yield from _known_keys(field.annotation)
-    elif is_dataclass(kind):
-        yield from (field.name for field in fields(kind))
-    else:
-        for part in getattr(kind, "__args__", ()):
-            yield from _known_keys(part)
+def _known_keys(kind: Any, place: Sequence[int | str]) -> set[str]:
+    """The keys that a mapping may have that stands at a place in a value of a kind."""
+    kinds = list(_mappings(kind))
+    for part in place:
+        # List indices, keys that a person chose, and the tags that pydantic adds lead to no other kind.
+        tagged = [each for each in kinds if any(part in get_args(hint) for hint in _hints(each).values())]
+        below = [kind for each in kinds for kind in _mappings(_hints(each).get(str(part)))]
+        kinds = below or tagged or kinds
+    return {name for each in kinds for name in _hints(each)}
+
+
+def _mappings(hint: Any) -> Iterator[type]:
+    """The models and dataclasses in a type, such as an optional one or the entries of a list."""
+    if isinstance(hint, type) and (issubclass(hint, BaseModel) or is_dataclass(hint)):
+        yield hint
+    for part in get_args(hint):
+        yield from _mappings(part)
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of the fields of a model or a dataclass, by name."""
+    if issubclass(kind, BaseModel):
+        return {name: field.annotation for name, field in kind.model_fields.items()}
+    return {field.name: field.type for field in fields(kind)}
 
 
 def _one_of(names: str, got: Any) -> str:

@@ -67,6 +67,7 @@ def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
         ({"sets": ["snly"]}, "unknown task 'snly'"),
         ({"sets": {"mini-cola": ["mini-rte"]}}, "an entry for each of its tasks"),
         ({"marg": 2}, "unknown key 'claims.0.marg' (did you mean 'margin'?)"),
+        ({"zzz": 2}, "; known: against, "),
         ({"statistic": "spread"}, "margin: 1.0: expected below 1"),
         (
             {"statistic": "diference"},

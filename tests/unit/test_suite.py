@@ -13,6 +13,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import load_lock
 from steadytune.suite.cell import Cell
+from steadytune.suite.file import EncoderEntry, Inside, SuiteFile
 from steadytune.suite.loading import find_suite, load_suite
 
 SUITE = {
@@ -202,6 +203,38 @@ def test_mistakes_in_the_form_are_said_together_and_then_those_in_the_grid(tmp_p
         load(tmp_path, {"grid": names})
     assert [line.rpartition("unknown ")[2].partition(" (")[0] for line in str(error.value).splitlines()] == [
         "encoder 'mino'", "method 'vanila'", "method 'r-drpo'", "task 'mini-rtee'"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"xyz": 1}, set(SuiteFile.model_fields)),
+        # The names `model` and `hub` are an entry's, which has these keys too.
+        ({"encoders": {"model": {"model": "a/b", "xyz": 1}}}, set(EncoderEntry.model_fields)),
+        ({"encoders": {"mini": {"model": "a/b", "xyz": 1}}}, set(EncoderEntry.model_fields)),
+        ({"grid": [SUITE["grid"][0] | {"start": {"task": "rte", "xyz": 1}}]}, {"task", "method", "seed"}),
+        ({"inside": SUITE["grid"][0] | {"xyz": 1}}, set(Inside.model_fields)),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_keys_of_its_place(changes, known, tmp_path):
+    said = message(tmp_path, changes)
+    assert set(said.partition("; known: ")[2].split(", ")) == known
+
+
+def test_a_key_of_another_place_is_no_hint(tmp_path):
+    assert "'seeds'?" not in message(tmp_path, seeds=3), "the grid's blocks have it"
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize("key", ["store", "analysis_plan", "methods_from", "sources.local", "tasks.t.evaluation"])
+def test_an_empty_path_is_not_the_current_folder(key, blank, tmp_path):
+    value = {
+        "methods_from": {"methods_from": [blank]},
+        "sources.local": {"sources": {"local": blank}},
+        "tasks.t.evaluation": {"tasks": {"t": {"train": "a.csv", "evaluation": blank, "text": "body"}}},
+    }.get(key, {key: blank})
+    said = message(tmp_path, value)
+    assert said.startswith(key) and f"{blank!r}: expected a path" in said
 
 
 def test_a_setting_that_is_no_other_name_is_answered_with_all(tmp_path):

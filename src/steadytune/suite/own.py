@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steadytune.errors import SteadyTuneError, nearest
+from steadytune.places import NamedPath
 from steadytune.safe_yaml import read_yaml
 from steadytune.schema import Repo, Sha256, StrictModel, check
 from steadytune.suite.own_labels import expected_labels, is_label, spell
@@ -72,11 +73,11 @@ def check_commit(hub: str | None, revision: str | None, kind: Literal["datasets/
 class OwnTask(StrictModel):
     """A data set of the user's, or of the hub."""
 
-    train: Path | None = None
+    train: NamedPath | None = None
     """A csv, tsv, jsonl or parquet file, a folder of parquet files, or a folder saved by `datasets`; relative to the
     suite's file. Of a hub set the file in the repository, or a shell pattern of several; found by its name if not
     given."""
-    evaluation: Path | None = None
+    evaluation: NamedPath | None = None
     hub: Repo | None = None
     """A data set on the hub."""
     revision: str | None = None
