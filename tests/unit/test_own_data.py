@@ -181,7 +181,7 @@ def test_decimal_commas_are_one_problem_until_they_are_said(folder):
     entry = {"train": "a.tsv", "holdout": 0.5, "text": "body", "metric": "pearson_spearman"}
     said = refused(write_suite(folder, {"t": entry}))
     assert said[0].endswith(": 4 problems")
-    assert said[1].endswith('a decimal comma: say `decimal: ","` (row 0 and 2 more)')
+    assert said[1].endswith("(rows 0, 1 and 2)") and 'say `decimal: ","`' in said[1]
     assert said[2].endswith("'k.A.', expected a finite number (row 3)")
     # A point beside decimal commas may part thousands.
     (folder / "a.tsv").write_text(text.replace("k.A.", "1.234"), encoding="utf-8")
@@ -434,7 +434,16 @@ def test_one_mistake_in_many_rows_is_one_line(folder):
     entry = {"train": "a.csv", "holdout": 0.1, "text": "body", "labels": ["no", "yes"]}
     said = refused(write_suite(folder, {"t": entry}))
     assert "2,030 problems" in said[0]
-    assert [line.partition("(")[2] for line in said[1:3]] == ["row 0 and 29 more)", "row 30 and 1,999 more)"]
+    assert said[1].endswith("column 'label': '0' and '1', expected one of no, yes (rows 0, 30 and 2,028 more)")
+
+
+def test_one_mistake_with_many_values_is_one_line(folder):
+    rows = "".join(f"text,{'01'[i % 2] if i < 4 else f'w{i}'}\n" for i in range(300))
+    (folder / "a.csv").write_text(f"body,label\n{rows}", encoding="utf-8")
+    entry = {"train": "a.csv", "holdout": 0.1, "text": "body", "labels": ["no", "yes"]}
+    head, line = refused(write_suite(folder, {"t": entry}))
+    assert head.endswith(": 300 problems")
+    assert "'0', '1', 'w4' and 295 other values, expected one of no, yes (rows 0, 1, 4 and 297 more)" in line
 
 
 def test_every_file_that_cannot_be_read_has_its_line(folder):

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, nearest, short
+from steadytune.errors import SteadyTuneError, short
 from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import Place
+from steadytune.store.own_problems import RowProblems
 from steadytune.store.own_values import answer_problem, check_differ, read_score
 from steadytune.store.receipt import hash_rows
 from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
@@ -20,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 HOLDOUT_STREAM = "steadytune own holdout"
-SHOWN_PROBLEMS = 20
 BOOLEANS = {"true": "yes", "false": "no"}
 """What a boolean says where the labels are yes and no: YAML reads these words as booleans, and pandas writes True."""
 
@@ -40,18 +40,12 @@ class OwnData:
 
     def __init__(self, where: str, entry: OwnTask, places: Mapping[str, Place], labels: tuple[str, ...] = ()) -> None:
         self.where, self.entry, self.places = where, entry, places
-        # The first row of each, and how many have it.
-        self.problems: dict[str, list[int]] = {}
+        self.problems = RowProblems()
         columns = _read_all(where, entry, places)
         self.labels = self._labels(columns, labels)
         self.rows = {split: self._rows(places[split].paths[0], found) for split, found in columns.items()}
         if self.problems:
-            lines = [f"{said} (row {row}{f' and {count - 1:,} more' if count > 1 else ''})"
-                     for said, (row, count) in self.problems.items()]  # fmt: skip
-            more = len(lines) - SHOWN_PROBLEMS
-            lines = [*lines[:SHOWN_PROBLEMS], *([f"… and {more} more problems"] if more > 0 else [])]
-            total = sum(count for _, count in self.problems.values())
-            raise SteadyTuneError(f"{where}: {total:,} problem{'s' * (total > 1)}\n  " + "\n  ".join(lines))
+            raise SteadyTuneError(f"{where}: {self.problems}")
         if not (entry.labels or labels):
             self._check_shared_classes()
         if entry.holdout:
@@ -100,24 +94,22 @@ class OwnData:
         for name in self.entry.text:
             values[name] = [self._text(path, row, name, value) for row, value in enumerate(columns[name])]
             if not self.problems and all(map(is_empty, values[name])):
-                self._problem(f"{path}: column '{name}': no row has a text", 0)
+                self.problems.add_column(f"{path}: column '{name}': no row has a text")
         read = self._score if self.entry.regression else self._class
         values[self.entry.label] = [read(path, row, value) for row, value in enumerate(columns[self.entry.label])]
         if not self.problems and all(label is None for label in values[self.entry.label]):
-            self._problem(f"{path}: column '{self.entry.label}': no row has a label", 0)
+            self.problems.add_column(f"{path}: column '{self.entry.label}': no row has a label")
         return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
-    def _problem(self, said: str, row: int) -> None:
-        self.problems.setdefault(said, [row, 0])[1] += 1
-
     def _text(self, path: Path, row: int, column: str, value: Any) -> str:
+        where = f"{path}: column '{column}'"
         if value is None or isinstance(value, str):
             if half := HALF_CHARACTER.search(value or ""):
-                self._problem(f"{path}: column '{column}': half of a character, {half[0]!r}, expected whole ones", row)
+                self.problems.add(where, row, f"half of a character, {half[0]!r}", "expected whole ones")
             return value or ""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return "" if value != value else str(value)
-        self._problem(f"{path}: column '{column}': {short(value)}, expected a text", row)
+        self.problems.add(where, row, short(value), "expected a text")
         return ""
 
     def _class(self, path: Path, row: int, value: Any) -> int | None:
@@ -126,7 +118,7 @@ class OwnData:
         if text in self.labels:
             return self.labels.index(text)
         if problem := label_problem(value, self.labels):
-            self._problem(f"{column}: {short(value)}, {problem}", row)
+            self.problems.add(column, row, short(value), problem)
             return None
         if text is None or text == "-1":
             return None
@@ -136,15 +128,14 @@ class OwnData:
             name = BOOLEANS.get(name, name)
         if folded.count(name) == 1:
             return folded.index(name)
-        expected = ", ".join(self.labels) + nearest(text, self.labels)
-        self._problem(f"{column}: {short(value)}, expected one of {expected}", row)
+        self.problems.add(column, row, short(value), f"expected one of {', '.join(self.labels)}", self.labels)
         return None
 
     def _score(self, path: Path, row: int, value: Any) -> float | None:
         try:
             return read_score(value, self.entry.decimal)
         except ValueError as error:
-            self._problem(f"{path}: column '{self.entry.label}': {error}", row)
+            self.problems.add(f"{path}: column '{self.entry.label}'", row, short(value), str(error))
             return None
 
     def _questions(self, path: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
@@ -154,9 +145,9 @@ class OwnData:
                 row[column] = self._text(path, number, column, row[column])
             for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
                 if problem := answer_problem(row["context"], text, start):
-                    self._problem(f"{path}: {problem}", number)
+                    self.problems.add(f"{path}: {problem.key}", number, problem.value, problem.expected)
         if not self.problems and not any(row["answers"]["text"] for row in rows):
-            self._problem(f"{path}: no question has an answer", 0)
+            self.problems.add_column(f"{path}: no question has an answer")
         return rows
 
     def _split_off(self, share: float) -> dict[str, list[Row]]:

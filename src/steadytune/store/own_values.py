@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from steadytune.errors import SteadyTuneError, short
 from steadytune.suite.own import EVALUATION, SCORES
@@ -20,7 +20,7 @@ def read_score(value: Any, decimal: str) -> float | None:
     """A label that is a number; None for null, NaN and blanks.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: what was expected in its place.
     """
     if spell(value) is None:
         return None
@@ -28,12 +28,12 @@ def read_score(value: Any, decimal: str) -> float | None:
         number = float(_with_point(value, decimal))
     except (TypeError, ValueError, OverflowError):
         if isinstance(value, str) and decimal == "." and COMMA_NUMBER.fullmatch(value.strip()):
-            raise ValueError('a decimal comma: say `decimal: ","`') from None
+            raise ValueError('expected a decimal point: say `decimal: ","` for commas') from None
         number = math.nan
     if not math.isfinite(number) or isinstance(value, bool):
-        raise ValueError(f"{short(value)}, expected a finite number")
+        raise ValueError("expected a finite number")
     if abs(number) > LARGEST:
-        raise ValueError(f"{short(value)}, expected a number of at most 3.4e38 either way")
+        raise ValueError("expected a number of at most 3.4e38 either way")
     return number
 
 
@@ -47,19 +47,28 @@ def _with_point(value: Any, decimal: str) -> Any:
     return value.replace(",", ".") if decimal == "," else value
 
 
-def answer_problem(context: str, text: Any, start: Any) -> str:
-    """What is wrong with an answer to a question about a text; empty if nothing is."""
+class AnswerProblem(NamedTuple):
+    """What is wrong with an answer."""
+
+    key: str
+    value: str
+    """As it is shown."""
+    expected: str
+
+
+def answer_problem(context: str, text: Any, start: Any) -> AnswerProblem | None:
+    """What is wrong with an answer to a question about a text; None if nothing is."""
     if not isinstance(text, str):
-        return f"answers.text: {short(text)}, expected a text"
+        return AnswerProblem("answers.text", short(text), "expected a text")
     if not text.strip():
-        return f"answers.text: {short(text)}, expected a text that is not empty"
+        return AnswerProblem("answers.text", short(text), "expected a text that is not empty")
     if type(start) is not int or start < 0:
-        return f"answers.answer_start: {short(start)}, expected a whole number from 0"
+        return AnswerProblem("answers.answer_start", short(start), "expected a whole number from 0")
     if start >= len(context):
-        return f"answers.answer_start: {start}, expected one within the context of {len(context)} characters"
+        return AnswerProblem("answers.answer_start", str(start), "expected one within the context")
     if context[start : start + len(text)] != text:
-        return f"the answer {short(text)} is not at character {start}"
-    return ""
+        return AnswerProblem("answers", f"{short(text)} at character {start}", "expected the context's text there")
+    return None
 
 
 def check_differ(
