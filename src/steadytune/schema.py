@@ -2,6 +2,7 @@
 
 import builtins
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -88,14 +89,29 @@ def check_all(kind: type[T], value: Any, path: Path) -> T:
     try:
         return adapter(kind).validate_python(value)
     except ValidationError as error:
-        # Where a value may be of several kinds, pydantic says why it is none of each: the first tells enough.
-        lines: dict[str, str] = {}
-        for problem in error.errors():
-            place = _below(_key(problem["loc"], value), str(problem["loc"][-1]) if "missing" in problem["type"] else "")
-            if not any(known == place or known.startswith(f"{place}.") for known in lines):
-                lines[place] = f"{path}: {_explain(problem, kind, value)}"
-        shown, more = list(lines.values())[:MOST_SHOWN], len(lines) - MOST_SHOWN
+        lines = [f"{path}: {line}" for line in _explain_all(error, kind, value)]
+        shown, more = lines[:MOST_SHOWN], len(lines) - MOST_SHOWN
         raise SteadyTuneError("\n".join([*shown, *([f"… and {more} more problems"] if more > 0 else [])])) from None
+
+
+def _explain_all(error: ValidationError, kind: Any, value: Any) -> list[str]:
+    """A line for each problem, but one for the entries of a list that are all wrong in the same way."""
+    lines: dict[tuple[str, str], str] = {}
+    alike: Counter[tuple[str, str]] = Counter()
+    places: list[str] = []
+    for problem in error.errors():
+        place = _below(_key(problem["loc"], value), str(problem["loc"][-1]) if "missing" in problem["type"] else "")
+        # Where a value may be of several kinds, pydantic says why it is none of each: the first tells enough.
+        if any(known == place or known.startswith(f"{place}.") for known in places):
+            continue
+        places.append(place)
+        line = _explain(problem, kind, value)
+        above, _, entry = place.rpartition(".")
+        mistake = (above, line.partition(": expected ")[2]) if entry.isdecimal() else (place, "")
+        lines.setdefault(mistake, line)
+        alike[mistake] += 1
+    others = {mistake: f" (and {count - 1} more)" if count > 1 else "" for mistake, count in alike.items()}
+    return [line + others[mistake] for mistake, line in lines.items()]
 
 
 def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:

@@ -221,6 +221,17 @@ def test_an_unknown_key_is_answered_with_the_keys_of_its_place(changes, known, t
     assert set(said.partition("; known: ")[2].split(", ")) == known
 
 
+def test_entries_that_are_wrong_in_one_way_are_one_line_and_hide_no_other_mistake(tmp_path):
+    with pytest.raises(SteadyTuneError) as error:
+        load(tmp_path, grid=grid(seeds=[*map(str, "abcdefghijklmnopqrstuvwxyz"), -1]), title=3)
+    said = [line.removeprefix(f"{tmp_path / 'demo.yaml'}: ") for line in str(error.value).splitlines()]
+    assert said == [
+        "title: 3: expected a text",
+        "grid.0.seeds.0: 'a': expected a whole number (and 25 more)",
+        "grid.0.seeds.26: -1: expected at least 0",
+    ]
+
+
 def test_a_key_of_another_place_is_no_hint(tmp_path):
     assert "'seeds'?" not in message(tmp_path, seeds=3), "the grid's blocks have it"
 
