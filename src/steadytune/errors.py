@@ -2,14 +2,31 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class SteadyTuneError(Exception):
-    """Bad input, said in one line: which file, which key, which value, what was expected, the nearest name.
+    """Bad input, a line for each mistake: which file, which key, which value, what was expected, the nearest name.
 
     The command line prints the message alone, without a traceback.
     """
+
+
+def problems_of(checks: Iterable[Callable[[], object]]) -> list[str]:
+    """The lines of what checks raise, in their order, each once."""
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except SteadyTuneError as error:
+            problems += str(error).splitlines()
+    return list(dict.fromkeys(problems))
+
+
+def raise_all(problems: Iterable[str]) -> None:
+    """Raise problems as one error, each once and on its own line; do nothing without any."""
+    if lines := list(dict.fromkeys(problems)):
+        raise SteadyTuneError("\n".join(lines))
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str:

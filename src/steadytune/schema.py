@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from steadytune.errors import SteadyTuneError, nearest, short, suggestion
+from steadytune.errors import SteadyTuneError, nearest, raise_all, short, suggestion
 
 T = TypeVar("T")
 MOST_SHOWN = 20
@@ -118,18 +118,20 @@ def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
     """Settings by name as a `kind`, a dataclass.
 
     Raises:
-        SteadyTuneError: the first thing wrong, said after `where`; of a person's own class, it may be an annotation.
+        SteadyTuneError: each thing that is wrong, said after `where`; of a person's own class, it may be an annotation.
     """
     try:
         found: Any = adapter(kind).validate_python(settings)
     except PydanticUserError:
         raise SteadyTuneError(f"{where}: {_bad_annotation(kind)}") from None
     except ValidationError as error:
-        raise SteadyTuneError(f"{where}: {explain(error, kind, settings)}") from None
-    for key, value in settings.items():
-        # Pydantic takes true for 1.
-        if isinstance(value, bool) and not isinstance(getattr(found, key), bool):
-            raise SteadyTuneError(f"{where}: {key}: {short(value)}: expected a number")
+        raise SteadyTuneError("\n".join(f"{where}: {line}" for line in _explain_all(error, kind, settings))) from None
+    # Pydantic takes true for 1.
+    raise_all(
+        f"{where}: {key}: {short(value)}: expected a number"
+        for key, value in settings.items()
+        if isinstance(value, bool) and not isinstance(getattr(found, key), bool)
+    )
     return found
 
 

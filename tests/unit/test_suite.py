@@ -186,6 +186,48 @@ def test_bad_input_is_said_in_one_line(changes, expected, tmp_path):
     assert message(tmp_path, changes) == expected
 
 
+def places(tmp_path, changes):
+    """Where the lines about a suite say that a mistake is."""
+    with pytest.raises(SteadyTuneError) as error:
+        load(tmp_path, changes)
+    lines = [line.removeprefix(f"{tmp_path / 'demo.yaml'}: ") for line in str(error.value).splitlines()]
+    return [line.partition(": ")[0] for line in lines]
+
+
+def test_mistakes_in_all_settings_are_said_together(tmp_path):
+    changes = {
+        "protocol": {"epochs": 0, "lr": 1, "grid": {"zzz": [1]}},
+        "methods": {"hype-n": {"sgma": 1}, "vanila": {}},
+        "grid": [*grid(encoders=["mino"], methods=["hype-n", "vanilla~epochs=-1"]), *grid(methods=["r-drop~alpha=-1"])],
+        "overrides": [{"protocol": {"epochz": 1}}, {"protocol": {"beta1": 2, "precision": "fp8"}}],
+        "transfer": {"mini-rte": ["mini-mnl"]},
+        "analysis_plan": "plan.md",
+    }
+    said = places(tmp_path, changes)
+    assert sorted(said) == sorted([
+        "protocol", "protocol", "protocol.grid", "methods.hype-n", "methods.vanila", "grid.0.encoders",
+        "grid.1.methods", "overrides.0.protocol", "overrides.1.protocol", "transfer.mini-rte",
+        "analysis_plan"])  # fmt: skip
+
+
+def test_mistakes_that_only_cells_show_are_said_together(tmp_path):
+    changes = {
+        "overrides": [{"task": "rt*", "protocol": {"epochs": 1}}, {"encoder": "x", "protocol": {"epochs": 1}}],
+        "transfer": {"mini-rt": ["mini-mnli"]},
+        "predict": {"mini-rtt": "test"},
+        "variability": ["mino"],
+        "inside": SUITE["grid"][0] | {"tasks": ["mini-mnli"]},
+        "selection": "nested",
+    }
+    assert places(tmp_path, changes) == [
+        "overrides.0", "overrides.1", "transfer", "predict", "variability", "inside.tasks", "selection"]  # fmt: skip
+
+
+def test_outputs_with_wrong_names_are_said_together(tmp_path):
+    assert places(tmp_path, {"claims": "nobodys", "tables": ["mian", "x"], "figures": ["y"]}) == [
+        "claims", "tables", "tables", "figures"]  # fmt: skip
+
+
 def test_mistakes_in_the_form_are_said_together_and_then_those_in_the_grid(tmp_path):
     changes = {"keep": "bst", "titel": "x", "grid": grid(seeds=[0, 0], methods="vanilla"), "encoders": {"mini": {}}}
     with pytest.raises(SteadyTuneError) as error:

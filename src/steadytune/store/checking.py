@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from steadytune.encoders.folder import examine
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, raise_all
 from steadytune.layout import staged_folder
 from steadytune.staged import RECEIPT
 from steadytune.store.inventory import Item
@@ -54,8 +54,7 @@ def check_staged(suite: "Suite", item: Item) -> None:
         # A shared store that may only be read stays as it is.
         with suppress(OSError), alone(store, item.where):
             (staged_folder(store, item.kind, item.key) / RECEIPT).unlink(missing_ok=True)
-    if problems:
-        raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
+    raise_all(problems)
 
 
 def _hidden_problems(suite: "Suite", task: Task) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, raise_all
 from steadytune.layout import Kind, staged_folder
 from steadytune.safe_yaml import read_yaml
 from steadytune.store.lock import Lock, generated_corpus, suite_lock
@@ -72,8 +72,7 @@ def check_lock(suite: "Suite", lock: Lock) -> None:
     Raises:
         SteadyTuneError: a line for each key of the suite that the lock does not have, and the nearest that it has.
     """
-    if problems := lock_problems(suite, lock):
-        raise SteadyTuneError("\n".join(problems))
+    raise_all(lock_problems(suite, lock))
 
 
 def lock_problems(suite: "Suite", lock: Lock) -> list[str]:

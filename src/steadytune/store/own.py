@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, short
+from steadytune.errors import SteadyTuneError, raise_all, short
 from steadytune.store.own_files import Columns, read_columns
 from steadytune.store.own_folders import hash_path
 from steadytune.store.own_places import Place
@@ -195,7 +195,6 @@ def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[s
             columns[split] = read_columns(where, entry, split, place.paths)
         except SteadyTuneError as error:
             problems.append(str(error))
-    if problems:
-        # Both splits may be of one file.
-        raise SteadyTuneError("\n".join(dict.fromkeys(problems)))
+    # Both splits may be of one file, and have the same problems.
+    raise_all(problems)
     return columns

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import raise_all
 from steadytune.places import beside
 from steadytune.store.own_folders import hash_path
 from steadytune.suite.suite import Suite
@@ -17,8 +17,7 @@ def check_unchanged(suite: Suite) -> None:
     Raises:
         SteadyTuneError: the lines of `changes`.
     """
-    if found := list(changes(suite)):
-        raise SteadyTuneError("\n".join(found))
+    raise_all(changes(suite))
 
 
 def changes(suite: Suite) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, unknown
+from steadytune.errors import SteadyTuneError, raise_all, unknown
 from steadytune.files import write_text
 from steadytune.layout import LOCK, Kind, project_file
 from steadytune.places import beside
@@ -21,10 +21,9 @@ from steadytune.store.pinning import to_yaml
 from steadytune.store.receipt import measure
 from steadytune.store.repository import Repository
 from steadytune.store.staging import downloads_of
-from steadytune.suite.checks import problems_before_pins
+from steadytune.suite.checks import setting_problems
 from steadytune.suite.file import EncoderEntry, SuiteFile
 from steadytune.suite.loading import read_suite
-from steadytune.suite.names import unknown_names
 from steadytune.suite.own import EncoderPin, OwnFile, OwnLock, TaskPin, lock_path, model_key, read_own_lock
 
 logger = logging.getLogger(__name__)
@@ -47,8 +46,7 @@ def pin_new(path: Path) -> None:
     if new:
         # Without anything new, whoever loads the suite says these.
         known = load_lock(project_file(LOCK))
-        problems = [*unknown_names(suite), *lock_problems(suite, known), *problems_before_pins(suite)]
-        _write(path, file, lock, new, list(dict.fromkeys(problems)))
+        _write(path, file, lock, new, [*setting_problems(suite, pinned=False), *lock_problems(suite, known)])
 
 
 def accept(path: Path, name: str) -> None:
@@ -85,8 +83,7 @@ def _write(
             value.setdefault(kind, {})[name] = pin.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         except SteadyTuneError as error:
             problems.append(str(error))
-    if problems:
-        raise SteadyTuneError("\n".join(problems))
+    raise_all(problems)
     write_text(lock_path(path), HEAD + to_yaml(value))
     for said in facts:
         logger.info("%s", said)
@@ -107,9 +104,8 @@ def _pin_folder(where: str, folder: Path, hub: EncoderEntry | None = None) -> tu
     """Hashes of the files of an encoder's folder that are data alone, once it is sure that it can be used."""
     names = sorted(file.name for file in folder.glob("*") if file.is_file() and _is_data(file.name))
     report = check_encoder(folder, names)
-    if report.problems:
-        place = f"{hub.hub} on the hub" if hub else folder
-        raise SteadyTuneError("\n".join(f"{where}: {place}: {problem}" for problem in report.problems))
+    place = f"{hub.hub} on the hub" if hub else folder
+    raise_all(f"{where}: {place}: {problem}" for problem in report.problems)
     found = {file: measure(folder / file) for file in names}
     pin = EncoderPin(
         hub=hub.hub if hub else None,

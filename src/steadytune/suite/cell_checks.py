@@ -1,6 +1,8 @@
 """Checks of a suite's file that need its resolved cells: names that select some of them. Does not import torch."""
 
-from steadytune.errors import SteadyTuneError, unknown
+from functools import partial
+
+from steadytune.errors import SteadyTuneError, problems_of, raise_all, unknown
 from steadytune.suite.checks import all_known, check_axes, prefixed, task_of
 from steadytune.suite.suite import Suite
 from steadytune.tasks.labels import shared_space
@@ -9,46 +11,44 @@ from steadytune.tasks.task import Task
 PARTS = ("encoder", "method", "task")
 
 
-def check_names(suite: Suite) -> None:
-    """Check the names that resolving the cells does not use.
-
-    Raises:
-        SteadyTuneError: one line naming the file, the key, the value and the nearest valid name.
-    """
-    _check_overrides(suite)
-    _check_tasks(suite)
-    _check_lengths(suite)
-    _check_variability(suite)
-    _check_inside(suite)
-    _check_selection(suite)
+def cell_problems(suite: Suite) -> list[str]:
+    """A line for each mistake that only the resolved cells show."""
+    checks = (_check_tasks, _check_lengths, _check_variability, _check_inside, _check_selection)
+    overrides = [partial(_check_override, suite, place) for place in range(len(suite.file.overrides))]
+    return problems_of([*overrides, *(partial(check, suite) for check in checks)])
 
 
-def _check_overrides(suite: Suite) -> None:
+def _check_override(suite: Suite, place: int) -> None:
     """An override that changes no cell is a mistake in one of its patterns."""
-    for place, override in enumerate(suite.file.overrides):
-        where = f"{suite.path}: overrides.{place}"
-        if not any(map(override.matches, suite.cells)):
-            for part in PARTS:
-                names = {getattr(cell, part) for cell in suite.cells}
-                if not any(map(override.pattern_of(part), names)):
-                    raise unknown(part, getattr(override, part), names, where)
-            raise SteadyTuneError(f"{where}: no cell of the suite has these names together")
+    override, where = suite.file.overrides[place], f"{suite.path}: overrides.{place}"
+    if any(map(override.matches, suite.cells)):
+        return
+    for part in PARTS:
+        names = {getattr(cell, part) for cell in suite.cells}
+        if not any(map(override.pattern_of(part), names)):
+            raise unknown(part, getattr(override, part), names, where)
+    raise SteadyTuneError(f"{where}: no cell of the suite has these names together")
 
 
 def _check_tasks(suite: Suite) -> None:
-    """The keys of mappings by task are tasks that cells are trained on."""
-    tasks = {cell.task for cell in suite.cells}
-    all_known(suite.file.transfer, tasks, "task", f"{suite.path}: transfer")
-    all_known(suite.file.predict, tasks, "task", f"{suite.path}: predict")
-    for name in suite.file.predict:
-        if suite.task(name).span:
-            raise SteadyTuneError(f"{suite.path}: predict: '{name}': expected classes or scores, not answers")
-    for name, targets in suite.file.transfer.items():
-        for target in targets:
-            with prefixed(f"{suite.path}: transfer.{name}: {target}"):
-                shared_space(suite.task(name).labels, suite.task(target).labels)
-    for name, entry in suite.file.encoders.items():
-        all_known(entry.models, tasks, "task", f"{suite.path}: encoders.{name}.models")
+    """The keys of mappings by task are tasks that cells are trained on, and fit what is asked of them."""
+    tasks, file = {cell.task for cell in suite.cells}, suite.file
+    mappings = {"transfer": file.transfer, "predict": file.predict}
+    mappings |= {f"encoders.{name}.models": entry.models for name, entry in file.encoders.items()}
+    checks = [partial(all_known, by_task, tasks, "task", f"{suite.path}: {key}") for key, by_task in mappings.items()]
+    raise_all(problems_of(checks))
+    checks = [partial(_check_transfer, suite, name, target) for name, sets in file.transfer.items() for target in sets]
+    raise_all([
+        *problems_of(checks),
+        *(f"{suite.path}: predict: '{name}': expected classes or scores, not answers"
+          for name in file.predict if suite.task(name).span),
+    ])  # fmt: skip
+
+
+def _check_transfer(suite: Suite, name: str, target: str) -> None:
+    """The labels of a task can be read as those of an evaluation set."""
+    with prefixed(f"{suite.path}: transfer.{name}: {target}"):
+        shared_space(suite.task(name).labels, suite.task(target).labels)
 
 
 def _check_lengths(suite: Suite) -> None:

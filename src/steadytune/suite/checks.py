@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
+from functools import partial
+from typing import Any
 
-from steadytune.errors import SteadyTuneError, unknown
+from steadytune.errors import SteadyTuneError, problems_of, raise_all, unknown
 from steadytune.methods import registry
 from steadytune.suite.file import Grid
 from steadytune.suite.protocol import Protocol
@@ -16,30 +18,22 @@ from steadytune.tasks.table import TASKS
 from steadytune.tasks.task import Task
 
 
-def check_settings(suite: Suite) -> None:
-    """Check every setting in its place, before cells combine them.
+def setting_problems(suite: Suite, *, pinned: bool = True) -> list[str]:
+    """A line for each mistake in a name or a setting by itself, or else for each in what they make together.
 
-    Raises:
-        SteadyTuneError: one line naming the file, the key, the value and the nearest valid name.
+    Args:
+        suite: whose file has the form that it should have.
+        pinned: whether its own tasks and encoders are; what depends on them is left out if not.
     """
-    for check in BEFORE_PINS:
-        check(suite)
-    for place, block in enumerate(suite.file.grid):
-        _check_block(suite, block, f"{suite.path}: grid.{place}")
-    for name, targets in suite.file.transfer.items():
-        for target in targets:
-            task_of(suite, target, f"{suite.path}: transfer.{name}")
-
-
-def problems_before_pins(suite: Suite) -> list[str]:
-    """The first problem in each kind of setting that can be checked before own tasks and encoders are pinned."""
-    problems = []
-    for check in BEFORE_PINS:
-        try:
-            check(suite)
-        except SteadyTuneError as error:
-            problems.append(str(error))
-    return problems
+    blocks = {f"{suite.path}: grid.{place}": block for place, block in enumerate(suite.file.grid)}
+    alone = [partial(_check_plan, suite), partial(_check_protocol, suite)]
+    alone += [partial(_check_method, suite, name) for name in suite.file.methods]
+    alone.append(partial(_check_own_names, suite))
+    alone += [partial(_check_names, suite, block, where) for where, block in blocks.items()]
+    for name, targets in suite.file.transfer.items() if pinned else ():
+        alone += [partial(task_of, suite, target, f"{suite.path}: transfer.{name}") for target in targets]
+    together = [partial(_check_block, suite, block, where, pinned) for where, block in blocks.items()]
+    return problems_of(alone) or problems_of(together)
 
 
 def _check_plan(suite: Suite) -> None:
@@ -49,64 +43,64 @@ def _check_plan(suite: Suite) -> None:
 
 
 def _check_protocol(suite: Suite) -> None:
-    """The protocol's settings and grid, and what overrides make of it."""
-    settings = asdict(suite.protocols.base)
-    check_axes(suite.file.protocol.grid, f"{suite.path}: protocol.grid")
+    """The protocol's settings and grid, and those of overrides: no setting's bounds depend on another's value."""
+    settings = {"protocol": suite.file.protocol.settings}
     for place, override in enumerate(suite.file.overrides):
-        suite.protocols.check(settings | override.protocol, f"{suite.path}: overrides.{place}.protocol")
+        settings[f"overrides.{place}.protocol"] = override.protocol
+    checks = [partial(suite.protocols.check, value, f"{suite.path}: {key}") for key, value in settings.items()]
+    raise_all(problems_of([*checks, partial(check_axes, suite.file.protocol.grid, f"{suite.path}: protocol.grid")]))
 
 
 def _check_own_names(suite: Suite) -> None:
     """No own task has the name of a task in the task table."""
-    for name in suite.file.tasks:
-        if name in TASKS:
-            raise SteadyTuneError(
-                f"{suite.path}: tasks.{name}: the task table has a task '{name}': choose another name"
-            )
-
-
-def _check_methods(suite: Suite) -> None:
-    """Settings and grids belong to known methods, whether or not a cell uses them.
-
-    Raises:
-        SteadyTuneError: a line for each method with a mistake.
-    """
-    problems = []
-    for name in suite.file.methods:
-        try:
-            _check_method(suite, name)
-        except SteadyTuneError as error:
-            problems.append(str(error))
-    if problems:
-        raise SteadyTuneError("\n".join(problems))
+    raise_all(
+        f"{suite.path}: tasks.{name}: the task table has a task '{name}': choose another name"
+        for name in suite.file.tasks
+        if name in TASKS
+    )
 
 
 def _check_method(suite: Suite, name: str) -> None:
+    """The settings and the grid of a method, whether or not a cell uses it."""
     where = f"{suite.path}: methods.{name}"
-    if name not in registry.methods():
-        raise unknown("method", name, registry.methods(), where)
+    all_known([name], registry.methods(), "method", where)
     _check_variant(suite, name, where)
     for variant in expand(name, {name: suite.file.methods[name].grid}, {}):
         _check_variant(suite, variant, f"{where}.grid")
 
 
-def _check_grids(suite: Suite) -> None:
-    """The methods in the grid's blocks, with the values in their names, and the blocks' own grids."""
-    for place, block in enumerate(suite.file.grid):
-        where = f"{suite.path}: grid.{place}"
+def _check_block(suite: Suite, block: Grid, where: str, pinned: bool) -> None:
+    """What the methods, the grid and the tasks of a block make together."""
+    _check_grid(suite, block, where)
+    if pinned:
         for method in block.named_methods:
-            _check_variant(suite, method, f"{where}.methods")
-        check_axes(block.grid, f"{where}.grid")
-        _check_meaning(suite, block, where)
-        for variant in (variant for method in block.named_methods for variant in suite.variants(method, block)):
-            _check_variant(suite, variant, where)
+            _check_start(suite, method, block, where)
+        _check_tasks(suite, block, where)
 
 
-def _check_block(suite: Suite, block: Grid, where: str) -> None:
-    """The names and values of a block of cells, alone and combined."""
-    all_known(block.encoders, suite.file.encoders, "encoder", f"{where}.encoders")
-    for method in block.named_methods:
-        _check_start(suite, method, block, where)
+def _check_names(suite: Suite, block: Grid, where: str) -> None:
+    """The names in a block are known, with the values in those of methods. Own tasks need not be pinned."""
+    named = {
+        "encoder": (block.encoders, suite.file.encoders),
+        "method": ([part for method in block.methods for part in registry.part_names(method)], registry.methods()),
+        "task": ([name.partition("@")[0] for name in block.tasks], {**TASKS, **suite.file.tasks}),
+    }
+    checks = [partial(all_known, names, known, kind, f"{where}.{kind}s") for kind, (names, known) in named.items()]
+    raise_all(problems_of([*checks, partial(check_axes, block.grid, f"{where}.grid")]))
+    # Without the suite's settings, whose mistakes are said where they stand.
+    raise_all(problems_of(partial(_check_variant, suite, method, f"{where}.methods", {}) for method in block.methods))
+
+
+def _check_grid(suite: Suite, block: Grid, where: str) -> None:
+    """The values in the names of a block's methods, and those of its grid."""
+    raise_all(problems_of(partial(_check_variant, suite, name, f"{where}.methods") for name in block.named_methods))
+    _check_meaning(suite, block, where)
+    for variant in (variant for method in block.named_methods for variant in suite.variants(method, block)):
+        _check_variant(suite, variant, where)
+
+
+def _check_tasks(suite: Suite, block: Grid, where: str) -> None:
+    """The tasks of a block can be trained on, by each of its methods."""
     parts = [part for method in block.named_methods for variant in suite.variants(method, block)
              for part in _check_variant(suite, variant, where)]  # fmt: skip
     selecting = [part.name for part in parts if part.reads_selection]
@@ -118,10 +112,6 @@ def _check_block(suite: Suite, block: Grid, where: str) -> None:
             raise SteadyTuneError(
                 f"{where}: method '{selecting[0]}' reads the variability of classes: '{name}' has none"
             )
-
-
-BEFORE_PINS = (_check_plan, _check_protocol, _check_methods, _check_own_names, _check_grids)
-"""The checks that do not need the labels of own tasks, nor own encoders."""
 
 
 def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
@@ -170,13 +160,17 @@ def _check_meaning(suite: Suite, block: Grid, where: str) -> None:
                 )
 
 
-def _check_variant(suite: Suite, variant: str, where: str) -> tuple[registry.Part, ...]:
-    """A method with the values in its name: each is a setting of the method or else of the protocol."""
+def _check_variant(
+    suite: Suite, variant: str, where: str, settings: dict[str, dict[str, Any]] | None = None
+) -> tuple[registry.Part, ...]:
+    """A method with the values in its name: each is a setting of the method or else of the protocol.
+
+    settings: by method; the suite's by default.
+    """
     with prefixed(where):
-        parts, rest = registry.parse(variant, suite.settings)
+        parts, rest = registry.parse(variant, suite.settings if settings is None else settings)
     own = [name for part in parts for name in part.settings]
-    settings = suite.file.protocol.settings | spelled_out(rest)
-    suite.protocols.check(settings, f"{where}: {variant}", (*SHORT_NAMES, *own))
+    suite.protocols.check(spelled_out(rest), f"{where}: {variant}", (*SHORT_NAMES, *own))
     return parts
 
 
@@ -188,15 +182,13 @@ def task_of(suite: Suite, name: str, where: str) -> Task:
 
 @contextmanager
 def prefixed(where: str) -> Iterator[None]:
-    """Prefix errors with the place in the suite's file."""
+    """Prefix every line of an error with the place in the suite's file."""
     try:
         yield
     except SteadyTuneError as error:
-        raise SteadyTuneError(f"{where}: {error}") from None
+        raise_all(f"{where}: {line}" for line in str(error).splitlines())
 
 
 def all_known(names: Iterable[str], known: Iterable[str], kind: str, where: str) -> None:
     """Refuse names that are not among the known ones of a `kind`."""
-    for name in names:
-        if name not in known:
-            raise unknown(kind, name, known, where)
+    raise_all(str(unknown(kind, name, known, where)) for name in names if name not in known)

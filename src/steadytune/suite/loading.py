@@ -1,17 +1,17 @@
 """Find, read and check a suite's file."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from steadytune.errors import SteadyTuneError, unknown
+from steadytune.errors import problems_of, raise_all, unknown
 from steadytune.layout import project_file
 from steadytune.safe_yaml import read_yaml
 from steadytune.schema import check_all
-from steadytune.suite.cell_checks import check_names
-from steadytune.suite.checks import check_settings
+from steadytune.suite.cell_checks import cell_problems
+from steadytune.suite.checks import setting_problems
 from steadytune.suite.file import SuiteFile
 from steadytune.suite.method_files import add_methods
-from steadytune.suite.names import unknown_names
 from steadytune.suite.suite import Suite
 
 DEFAULT_SUITE = Path("config/mini.yaml")
@@ -25,16 +25,13 @@ def load_suite(path: Path, results: Path | None = None) -> Suite:
         results: where its results lie; `results/<suite>` by default.
 
     Raises:
-        SteadyTuneError: lines naming the file, the key, the value, what was expected and the nearest valid name: all
-            that is wrong in the form, or with the names in the grid, or else the first thing that is.
+        SteadyTuneError: a line for each thing that is wrong in the form, or else in settings by themselves, or else in
+            what they make together: the file, the key, the value, what was expected and the nearest valid name.
     """
     suite = read_suite(path, results)
-    if problems := unknown_names(suite):
-        raise SteadyTuneError("\n".join(problems))
-    check_settings(suite)
-    for cell in suite.cells:
-        suite.spec(cell)
-    check_names(suite)
+    raise_all(setting_problems(suite))
+    raise_all(problems_of(partial(suite.spec, cell) for cell in suite.cells))
+    raise_all(cell_problems(suite))
     return suite
 
 
@@ -45,14 +42,8 @@ def read_suite(path: Path, results: Path | None = None) -> Suite:
         SteadyTuneError: a line for each thing that is wrong.
     """
     file = check_all(SuiteFile, read_yaml(path), path)
-    problems = []
-    for place, source in enumerate(file.methods_from):
-        try:
-            add_methods(path.parent / source, f"{path}: methods_from.{place}")
-        except SteadyTuneError as error:
-            problems.append(str(error))
-    if problems:
-        raise SteadyTuneError("\n".join(problems))
+    sources = enumerate(file.methods_from)
+    raise_all(problems_of(partial(add_methods, path.parent / file, f"{path}: methods_from.{n}") for n, file in sources))
     return Suite(file, path, results)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from steadytune.errors import SteadyTuneError, suggestion
+from steadytune.errors import problems_of, raise_all, suggestion
 from steadytune.methods.spelling import read
 from steadytune.schema import check_settings
 from steadytune.suite.cell import Cell
@@ -60,14 +60,14 @@ class Protocols:
             others: further names that may stand there, and so be meant by a wrong one.
 
         Raises:
-            SteadyTuneError: the first thing wrong.
+            SteadyTuneError: a line for each thing that is wrong.
         """
-        known = [field.name for field in fields(Protocol)]
-        for key in settings:
-            if key not in known:
-                hint = suggestion(SHORT_NAMES.get(key, key), {*known, *others})
-                raise SteadyTuneError(f"{where}: unknown key '{key}'{hint}")
-        return check_settings(Protocol, settings, where)
+        known = {field.name for field in fields(Protocol)}
+        own = {key: value for key, value in settings.items() if key in known}
+        problems = [f"{where}: unknown key '{key}'{suggestion(SHORT_NAMES.get(key, key), {*known, *others})}"
+                    for key in settings if key not in known]  # fmt: skip
+        raise_all([*problems, *problems_of([partial(check_settings, Protocol, own, where)])])
+        return check_settings(Protocol, own, where)
 
 
 def spelled_out(variant: Mapping[str, str]) -> dict[str, Any]:
