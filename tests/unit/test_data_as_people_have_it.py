@@ -171,16 +171,32 @@ def test_what_stands_in_place_of_a_file_is_refused_when_staging(tmp_path, conten
 def test_what_a_person_should_see_of_a_task(tmp_path):
     write(tmp_path, train=table(first=["a", " ", "\u200b\x00", "a"], second=["e", "f", "g", "E."], label=[0, 1, -1, 0]))
     write(tmp_path, validation=table(second=["e", "x", "y", "z"]))
-    train, validation, both = summarise(RTE, tmp_path)
+    (train, validation, both), warnings = summarise(RTE, tmp_path)
     assert "4 rows; entailment 66.7%, not_entailment 33.3%" in train
     assert "1 without a label" in train
     assert "sentence1 2" in train
-    assert "1 duplicates" in train
+    assert "1 duplicate;" in train
     assert "majority 0.667" in train
     assert "rte validation: 4 rows" in validation
-    assert both == "rte: 1 texts of validation stand in train too"
+    assert both == "rte: 1 of 4 texts of validation is in train too"
+    assert not warnings
     with pytest.raises(SteadyTuneError, match="2 empty texts in column 'sentence1'"):
         summarise(RTE, tmp_path, empty_texts="refuse")
+
+
+def test_texts_with_several_labels_are_shown_with_their_rows(tmp_path):
+    train = {"first": ["a", "b", "A.", "c", "a", "d"], "second": list("xyxzxy"), "label": [0, 1, 1, 0, 0, -1]}
+    write(tmp_path, train=table(**train), validation=table(second=["e", "f", "g", "h"]))
+    (line,) = summarise(RTE, tmp_path).warnings
+    assert "rte train: 1 text has several labels" in line and "'a | x'" in line
+    assert line.endswith("entailment (row 0) and not_entailment (row 2)")
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [("efgh", True), ("efyz", True), ("exyz", False)])
+def test_an_evaluation_on_what_training_has_seen_is_warned_of(tmp_path, seconds, warned):
+    write(tmp_path, train=table(second=list("efgh")), validation=table(second=list(seconds)))
+    warnings = summarise(RTE, tmp_path).warnings
+    assert bool(warnings) == warned and all("validation are in train too" in line for line in warnings)
 
 
 def test_the_hubs_converted_layout_keeps_splits_apart_in_the_store():

@@ -42,8 +42,11 @@ def check_staged(suite: "Suite", item: Item) -> None:
     for task in suite.read_tasks() if item.kind == "datasets" else ():
         if task.dataset_key == item.key:
             try:
-                for line in summarise(task, store, empty_texts=suite.file.empty_texts):
+                found = summarise(task, store, empty_texts=suite.file.empty_texts)
+                for line in found.facts:
                     logger.info("%s", line)
+                for line in found.warnings:
+                    logger.warning("%s", line)
             except SteadyTuneError as error:
                 damaged |= not isinstance(error, EmptyTexts)
                 problems.append(str(error))

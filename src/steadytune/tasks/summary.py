@@ -1,16 +1,21 @@
 """What a person should look at before training on a task: rows, classes, lengths, empty texts, duplicates, overlap."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, short
 from steadytune.tasks.duplicates import key_of
 from steadytune.tasks.parts import split_name
 from steadytune.tasks.reading import Split, is_empty, read_split, split_files
 from steadytune.tasks.task import Task
+from steadytune.text import counted, listed
 
 SHOWN_CLASSES = 12
+MOSTLY = 0.5
+"""From this share of an evaluation's texts that training has seen, its scores are about these."""
 
 
 class EmptyTexts(SteadyTuneError):
@@ -31,6 +36,8 @@ class Summary:
     """Texts without a visible character, by column; columns without one are left out."""
     duplicates: int
     """Labelled rows whose texts an earlier one has too."""
+    contradictions: str
+    """How many texts have rows of several classes, and an example; empty without any."""
     keys: frozenset[bytes]
     """Of the texts of labelled rows."""
     range: tuple[float, float] | None
@@ -53,15 +60,23 @@ class Summary:
             *([f"from {self.range[0]:g} to {self.range[1]:g}"] if self.range else []),
             *([f"{self.unlabelled:,} without a label are left out"] if self.unlabelled else []),
             *([f"empty texts: {', '.join(f'{name} {n:,}' for name, n in self.empty.items())}"] if self.empty else []),
-            *([f"{self.duplicates:,} duplicates"] if self.duplicates else []),
+            *([counted(self.duplicates, "duplicate")] if self.duplicates else []),
             f"{self.words[0]:,} words in the median and {self.words[1]:,} at most",
             *([f"majority {self.majority:.3f}"] if self.majority is not None else []),
         ]
         return f"{self.split}: {'; '.join(facts)}"
 
 
-def summarise(task: Task, store: Path, *, empty_texts: str = "count") -> list[str]:
-    """A line for each split of a task as staged, and one for texts that stand in both.
+class Findings(NamedTuple):
+    """Lines about a task as staged."""
+
+    facts: list[str]
+    warnings: list[str]
+    """What makes scores mean less than they seem to."""
+
+
+def summarise(task: Task, store: Path, *, empty_texts: str = "count") -> Findings:
+    """A line for each split of a task as staged, and one for each thing that a person should look into.
 
     Raises:
         SteadyTuneError: one line with all that is wrong in a split's files.
@@ -75,14 +90,20 @@ def summarise(task: Task, store: Path, *, empty_texts: str = "count") -> list[st
                     f"task '{task.name}', split '{summary.split}': {count} empty texts in column '{column}', "
                     "and the suite says `empty_texts: refuse`"
                 )
-    lines = [f"{task.name} {summary}" for summary in found.values()]
+    facts = [f"{task.name} {summary}" for summary in found.values()]
+    warnings = [f"{task.name} {name}: {summary.contradictions}"
+                for name, summary in found.items() if summary.contradictions]  # fmt: skip
     if len(found) == 2:
         train, evaluation = found.values()
         if shared := len(train.keys & evaluation.keys):
-            lines.append(f"{task.name}: {shared:,} texts of {evaluation.split} stand in {train.split} too")
+            mostly = shared >= MOSTLY * len(evaluation.keys)
+            line = f"{task.name}: {shared:,} of {counted(len(evaluation.keys), 'text')} of {evaluation.split} "
+            line += f"{'is' if shared == 1 else 'are'} in {train.split} too"
+            line += ": scores on what training has seen say nothing about new texts" if mostly else ""
+            (warnings if mostly else facts).append(line)
         if unseen := [name for name, count in evaluation.classes.items() if count and not train.classes[name]]:
-            lines.append(f"{task.name}: classes of {evaluation.split} that {train.split} lacks: {', '.join(unseen)}")
-    return lines
+            warnings.append(f"{task.name}: classes of {evaluation.split} that {train.split} lacks: {', '.join(unseen)}")
+    return Findings(facts, warnings)
 
 
 def _splits(task: Task) -> list[str]:
@@ -98,7 +119,8 @@ def _summary(name: str, split: Split) -> Summary:
     empty = {column: sum(map(is_empty, split.columns[column])) for column in task.text}
     texts = list(zip(*(split.columns[column] for column in task.text), strict=True))
     words = sorted(sum(len(text.split()) for text in row) for row in texts)
-    keys = [key_of(row) for row, kept in zip(texts, split.kept, strict=True) if kept]
+    rows = [row for row, kept in enumerate(split.kept) if kept]
+    keys = [key_of(texts[row]) for row in rows]
     return Summary(
         split=name,
         rows=len(split.kept),
@@ -106,7 +128,28 @@ def _summary(name: str, split: Split) -> Summary:
         classes=classes,
         empty={column: count for column, count in empty.items() if count},
         duplicates=len(keys) - len(set(keys)),
+        contradictions=_contradictions(split, texts, dict(zip(rows, keys, strict=True))) if classes else "",
         keys=frozenset(keys),
         range=(min(labels), max(labels)) if task.regression else None,
         words=(words[len(words) // 2], words[-1]),
     )
+
+
+def _contradictions(split: Split, texts: Sequence[Sequence[str]], keys: dict[int, bytes]) -> str:
+    """Texts with several classes: how many, and the first with a row of each class.
+
+    Args:
+        split: with its labels.
+        texts: of each row.
+        keys: of the texts of labelled rows, by row.
+    """
+    rows_of: dict[bytes, dict[float, int]] = {}
+    for row, key in keys.items():
+        rows_of.setdefault(key, {}).setdefault(split.labels[row], row)
+    several = [rows for rows in rows_of.values() if len(rows) > 1]
+    if not several:
+        return ""
+    by_class = [f"{split.task.labels[int(label)]} (row {row})" for label, row in several[0].items()]
+    example = short(" | ".join(texts[min(several[0].values())]))
+    have = "text has" if len(several) == 1 else "texts have"
+    return f"{len(several):,} {have} several labels, such as {example}: {listed(by_class)}"
