@@ -37,12 +37,14 @@ def write(path: Path, *texts: str) -> None:
         ("train/0", "valid/0"),
     ],
 )
-def test_a_folder_of_several_splits_gives_each_its_files(folder, train, other):
+def test_a_folder_of_several_splits_gives_each_its_files(folder, train, other, caplog):
+    caplog.set_level("INFO")
     write(folder / f"data/{train}.parquet", "a", "b", "c", "d")
     write(folder / f"data/{other}.parquet", "e", "f")
     entry = {"train": "data", "evaluation": "data", "text": "body"}
     found = staged(write_suite(folder, {"t": entry}))
     assert [split["text_a"][:] for split in found] == [["a", "b", "c", "d"], ["e", "f"]]
+    assert f"train from {train}.parquet; evaluation from {other}.parquet" in caplog.text
 
 
 def test_a_share_is_held_out_of_the_training_files_alone(folder):
@@ -153,11 +155,13 @@ def test_dates_have_gaps(folder):
 
 
 @pytest.mark.parametrize("splits", [("train", "validation"), ("Training", "Dev"), ("train", "val")])
-def test_saved_splits_are_found_by_name_in_any_case(folder, splits):
+def test_saved_splits_are_found_by_name_in_any_case(folder, splits, caplog):
+    caplog.set_level("INFO")
     value = datasets.Dataset.from_pandas(FRAME)
     datasets.DatasetDict(dict.fromkeys(splits, value)).save_to_disk(str(folder / "data"))
     train, found = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert train["text_a"][:] == found["text_a"][:] == FRAME["body"].tolist()
+    assert f"train from {splits[0]}; evaluation from {splits[1]}" in caplog.text
 
 
 @pytest.mark.parametrize("form", [{"type": "numpy"}, {"type": "torch", "columns": ["label"]}, {"type": "pandas"}])

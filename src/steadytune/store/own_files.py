@@ -8,7 +8,7 @@ from typing import Any
 from steadytune.errors import SteadyTuneError, nearest, short
 from steadytune.store.contents import check_content, check_text
 from steadytune.store.own_delimited import check_repeats, read_delimited, separator_hint
-from steadytune.store.own_folders import is_saved, names_of, split_files
+from steadytune.store.own_folders import is_saved, named_like, names_of, split_files
 from steadytune.store.own_json import Columns, read_jsonl, read_squad
 from steadytune.suite.own import OwnTask
 from steadytune.suite.own_labels import WHOLE, spell
@@ -146,10 +146,10 @@ def _saved(where: str, path: Path, split: str, wanted: Sequence[str], label: str
 
     found: Any = datasets.load_from_disk(str(path))
     if isinstance(found, datasets.DatasetDict):
-        names, there = names_of(split), {str(name).casefold(): name for name in found}
-        name = next((there[name] for name in names if name in there), None)
+        name = named_like(split, map(str, found))
         if name is None:
-            raise ValueError(f"it has the splits {', '.join(map(str, found))}, expected one of {', '.join(names)}")
+            expected = ", ".join(names_of(split))
+            raise ValueError(f"it has the splits {', '.join(map(str, found))}, expected one of {expected}")
         found = found[name]
     _check_columns(f"{where}: {path}", wanted, found.column_names)
     feature = found.features.get(label)

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from steadytune.files import sha256
+from steadytune.files import read_json, sha256
 from steadytune.suite.own import EVALUATION, TRAIN
 from steadytune.tasks.reading import SHARD, split_of
 
+SHOWN_FILES = 12
 TRAIN_NAMES = (TRAIN, "training")
 EVALUATION_NAMES = ("validation", "evaluation", "dev", "valid", "val", "eval", "development", "test")
 """What the split that is evaluated on is called where a folder or a repository has several, best first."""
@@ -18,6 +20,28 @@ WORD_OF_A_SPLIT = re.compile(rf"(?<![a-z])(?:({'|'.join(TRAIN_NAMES)})|{'|'.join
 def names_of(split: str) -> tuple[str, ...]:
     """What a split may be called, best first."""
     return TRAIN_NAMES if split == TRAIN else EVALUATION_NAMES
+
+
+def named_like(split: str, names: Iterable[str]) -> str | None:
+    """The best of some names for a split, in any case; None if none is one of its names."""
+    by_name = {name.casefold(): name for name in names}
+    return next((by_name[name] for name in names_of(split) if name in by_name), None)
+
+
+def shown_files(names: Sequence[str]) -> str:
+    """The first of some file names, and how many more there are."""
+    more = len(names) - SHOWN_FILES
+    return ", ".join([*names[:SHOWN_FILES], *([f"… and {more} more"] if more > 0 else [])])
+
+
+def read_from(path: Path, split: str) -> str:
+    """Which part of a folder a split is read from; empty of a file."""
+    if not path.is_dir():
+        return ""
+    if not is_saved(path):
+        return shown_files([file.relative_to(path).as_posix() for file in split_files(path, split)])
+    splits = path / "dataset_dict.json"
+    return named_like(split, map(str, read_json(splits)["splits"])) or "" if splits.is_file() else ""
 
 
 def is_saved(path: Path) -> bool:

@@ -13,13 +13,11 @@ from steadytune.places import beside
 from steadytune.staged import check_file_name
 from steadytune.store.contents import check_content
 from steadytune.store.own_files import FORMATS
-from steadytune.store.own_folders import check_shards, names_of
+from steadytune.store.own_folders import check_shards, named_like, shown_files
 from steadytune.store.receipt import measure
 from steadytune.store.repository import Repository
 from steadytune.suite.own import EVALUATION, TRAIN, OwnFile, OwnTask, TaskPin
 from steadytune.tasks.reading import split_of
-
-SHOWN_FILES = 12
 
 
 @dataclass(frozen=True)
@@ -87,15 +85,16 @@ def choose_files(where: str, entry: OwnTask, split: str, files: list[str]) -> li
         by_split: dict[str, list[str]] = {}
         for name in data:
             by_split.setdefault(split_of(Path(name)), []).append(name)
-        found = next((by_split[name] for name in names_of(split) if name in by_split), [])
-    has = ", ".join([*data[:SHOWN_FILES], *(["…"] if len(data) > SHOWN_FILES else [])]) or "no csv, jsonl or parquet"
+        name = named_like(split, by_split)
+        found = by_split[name] if name else []
+    has = shown_files(data) or "no csv, jsonl or parquet"
     if not found:
         named = f"no file '{asked}'" if asked else f"no file that is named like the {split} split"
         raise SteadyTuneError(f"{where}: {split}: {entry.hub}: {named}: name one with `{split}`; it has {has}")
     kinds = {(PurePosixPath(name).parent, PurePosixPath(name).suffix) for name in found}
     if len(kinds) > 1 or (len(found) > 1 and not found[0].endswith(".parquet")):
         raise SteadyTuneError(
-            f"{where}: {split}: {entry.hub}: several files: {', '.join(found[:SHOWN_FILES])}: name a folder with "
+            f"{where}: {split}: {entry.hub}: several files: {shown_files(found)}: name a folder with "
             f"`config`, or one file with `{split}`"
         )
     if not asked:

@@ -16,6 +16,7 @@ from steadytune.store.inventory import lock_problems
 from steadytune.store.lock import load_lock
 from steadytune.store.own import OwnData
 from steadytune.store.own_encoders import check_encoder
+from steadytune.store.own_folders import read_from, shown_files
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
 from steadytune.store.receipt import measure
@@ -94,8 +95,9 @@ def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[Tas
     entry = file.tasks[name]
     with find_places(where, entry, folder, file.store, file.sources.unpinned_limit) as places:
         pin = OwnData(where, entry, places).pin()
+        parts = {split: shown_files([*at.hub]) or read_from(at.paths[0], split) for split, at in places.items()}
     facts = [f"{split} {found.rows:,} rows" for split, found in pin.splits.items()]
-    facts += [f"{split} from {', '.join(found.files)}" for split, found in pin.splits.items() if found.files]
+    facts += [f"{split} from {part}" for split, part in parts.items() if part]
     facts += [f"labels in order: {', '.join(pin.labels)}"] if pin.labels else []
     return pin, "; ".join(facts)
 
@@ -123,7 +125,7 @@ def _pin_hub_encoder(where: str, name: str, suite: SuiteFile) -> tuple[EncoderPi
     repository = Repository(where, MODELS, entry.hub, entry.revision, suite.sources.unpinned_limit)
     wanted = [file for file in repository.files() if "/" not in file and _is_data(file)]
     if not any(file.endswith(".safetensors") for file in wanted):
-        there = ", ".join(sorted(repository.files())[:12])
+        there = shown_files(sorted(repository.files()))
         raise SteadyTuneError(
             f"{where}: {entry.hub} on the hub: no weights in safetensors; it has {there}: convert them with "
             f"`AutoModel.from_pretrained({entry.hub!r}).save_pretrained(FOLDER)` and name the folder with `model`"
