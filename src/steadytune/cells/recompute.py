@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from steadytune.cells.gold import StagedGold
+from steadytune.cells.predictions import read_predictions
 from steadytune.cells.record import Evaluation, Record
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.formulas import METRICS, PROBABILITY_METRICS, TEXT_METRICS
@@ -33,7 +34,7 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
     if record.status in ("ok", "degenerate") and not {spec.task, *spec.transfer} <= told:
         return f"{folder}: the record lacks evaluation sets"
     try:
-        columns = read_columns(path)
+        columns = read_predictions(path)
         if record.status == "diverged" and _came_to_an_end(record, folder, columns, spec):
             return f"{folder}: the record says diverged, but its training came to its end, with numbers"
         for evaluation in record.evaluations:
@@ -60,7 +61,7 @@ def _came_to_an_end(record: Record, folder: Path, columns: Mapping[str, np.ndarr
 
 def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
     """Which predictions are not of the staged examples and their labels; empty if all are."""
-    columns = read_columns(folder / PREDICTIONS)
+    columns = read_predictions(folder / PREDICTIONS)
     for name in dict.fromkeys(columns["evaluation_set"]):
         if name not in (HELD_OUT, *spec.tasks):
             return f"{folder}: {name}: predictions of a set that is none of the cell's"
@@ -70,15 +71,6 @@ def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
         if not spec.tasks[spec.task].span and not np.array_equal(columns["label"][of], labels):
             return f"{folder}: {name}: its predictions have other gold labels than the staged ones"
     return ""
-
-
-def read_columns(path: Path) -> dict[str, np.ndarray]:
-    """A file of predictions, by column."""
-    import pyarrow.parquet as pq
-
-    # Not pandas, which takes several times as long for a small file.
-    table = pq.ParquetFile(path).read(use_threads=False)
-    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def _difference(evaluation: Evaluation, columns: dict[str, np.ndarray], spec: Spec) -> str:

@@ -93,6 +93,6 @@ def _labels(columns: "dict[str, np.ndarray]") -> dict[str, list[tuple[int, str]]
 
 
 def _columns(of: Of, cell: Cell) -> "dict[str, np.ndarray]":
-    from steadytune.cells.recompute import read_columns
+    from steadytune.cells.predictions import read_predictions
 
-    return read_columns(predictions_path(of, cell))
+    return read_predictions(predictions_path(of, cell))

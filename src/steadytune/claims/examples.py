@@ -10,8 +10,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from steadytune.cells.predictions import read_predictions
 from steadytune.evaluation.formulas import PROBABILITY_METRICS
 from steadytune.evaluation.transfer import align, headline_metric
 from steadytune.layout import predictions_path
@@ -83,7 +83,7 @@ class Examples:
         self.scores = lru_cache(maxsize=CELLS)(self._scores)
         self.answers = lru_cache(maxsize=CELLS)(self._answers)
         self._difference = lru_cache(maxsize=CELLS)(self._difference_of)
-        self._table = lru_cache(maxsize=TABLES)(self._read)
+        self._columns = lru_cache(maxsize=TABLES)(self._read)
         self._rows: dict[bytes, bytes] = {}
 
     def error(self, contrasts: Iterable[Contrast]) -> float | None:
@@ -127,17 +127,13 @@ class Examples:
     def _read(self, cell: Cell) -> dict[str, np.ndarray] | None:
         """The columns of a cell's predictions; None if there are none."""
         path = predictions_path(self.folder, cell)
-        if not path.is_file():
-            return None
-        with pq.ParquetFile(path) as file:
-            table = file.read(use_threads=False)
-        return {column: table[column].to_numpy() for column in table.column_names}
+        return read_predictions(path) if path.is_file() else None
 
     def _predictions(self, cell: Cell, name: str) -> dict[str, np.ndarray] | None:
         """The columns of a cell's predictions on a set; None if there is none."""
-        table = self._table(cell)
-        rows = table["evaluation_set"] == name if table else np.zeros(0, bool)
-        return {column: values[rows] for column, values in table.items()} if table and rows.any() else None
+        columns = self._columns(cell)
+        rows = columns["evaluation_set"] == name if columns else np.zeros(0, bool)
+        return {column: values[rows] for column, values in columns.items()} if columns and rows.any() else None
 
     def _answers(self, cell: Cell) -> tuple[bytes, np.ndarray] | None:
         """The rows of a cell's own set, as bytes, and its answers on them; None if there are none."""
