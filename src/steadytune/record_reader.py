@@ -27,7 +27,7 @@ class RecordReader:
             record = from_json(text, cache_strings="all")
         except ValueError:
             # Unlike from_json, json accepts lone surrogates, which stand in file names that are not UTF-8.
-            record = json.loads(text)
+            record = _loads(text)
         self._share(record, COMMON)
         self._share(record.get("spec"), ("protocol",))
         return record
@@ -37,3 +37,10 @@ class RecordReader:
         if isinstance(value, dict):
             for key in value.keys() & keys:
                 value[key] = self._parts.setdefault(str(value[key]), value[key])
+
+
+def _loads(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -30,7 +30,7 @@ def listed_files(folder: Path) -> frozenset[str] | None:
     try:
         names = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))["files"]
         return frozenset(map(check_file_name, names))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

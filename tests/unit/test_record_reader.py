@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from steadytune.record_reader import RecordReader
 
 RECORD = {
@@ -39,3 +41,8 @@ def test_numbers_and_texts_are_those_of_json():
     value = {"float": [0.1, 1e-300, -0.0, 5e-324], "int": 2**130, "half": "\udce9", "text": "\x00é\u2028"}
     for part in (value, {key: entry for key, entry in value.items() if key != "half"}):
         assert repr(RecordReader().read(json.dumps(part))) == repr(json.loads(json.dumps(part)))
+
+
+def test_a_record_that_is_nested_too_deeply_is_damaged_as_others_are():
+    with pytest.raises(ValueError, match="nested"):
+        RecordReader().read(b"[" * 200_000)

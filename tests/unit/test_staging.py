@@ -61,7 +61,7 @@ def test_staging_again_does_nothing(elsewhere: Path, tmp_path: Path) -> None:
     assert run() == run()
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "receipt"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "receipt", "nested"])
 def test_damage_is_found_before_use_and_mended_by_staging_again(elsewhere: Path, tmp_path: Path, damage: str) -> None:
     sources, store = Sources(order=("local",), local=elsewhere), tmp_path / "store"
     whole = stage("datasets", KEY, local_lock(), sources, store)
@@ -79,7 +79,7 @@ def test_damage_is_found_before_use_and_mended_by_staging_again(elsewhere: Path,
             expected = "in the receipt but not in the folder"
         case _:
             path = folder / RECEIPT
-            path.write_text(path.read_text()[:-20])
+            path.write_text(path.read_text()[:-20] if damage == "receipt" else "[" * 200_000)
             expected = "damaged receipt"
     with pytest.raises(SteadyTuneError) as caught:
         verify(folder)

@@ -146,7 +146,7 @@ def _read_manifest(tar: tarfile.TarFile, path: Path) -> Manifest:
     try:
         files = json.load(handle or io.BytesIO())["files"]
         return {str(name): {"sha256": str(file["sha256"]), "bytes": int(file["bytes"])} for name, file in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise SteadyTuneError(f"{path}: {MANIFEST} is damaged") from None
 
 

@@ -117,7 +117,7 @@ def read_receipt(folder: Path) -> Receipt:
         return Receipt(files=files, **value)
     except (FileNotFoundError, NotADirectoryError):
         raise SteadyTuneError(f"{folder}: not staged, for it has no {RECEIPT}: {HOW_TO_STAGE}") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise SteadyTuneError(f"{path}: damaged receipt: {HOW_TO_STAGE}") from None
 
 
