@@ -14,6 +14,7 @@ from steadytune.cli import main
 from steadytune.dag.products import Products
 from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
+from steadytune.store.own_changes import changes
 from steadytune.store.receipt import measure_all, read_receipt, write_receipt
 from steadytune.suite.loading import load_suite
 
@@ -53,9 +54,12 @@ def test_status_says_which_own_file_has_changed_since_it_was_staged(folder):  # 
     with pytest.raises(SteadyTuneError, match="--accept t"):
         Products(load_suite(path)).finished()
     data.unlink()
-    assert f"{data} is not there" in describe(load_suite(path))
+    assert f"{data} is missing" in describe(load_suite(path))
     data.write_text(before)
     assert "data.csv" not in describe(load_suite(path))
+    (folder / "encoder").rename(folder / "elsewhere")
+    (line,) = changes(load_suite(path))
+    assert f"{folder / 'encoder'} is missing" in line and "config.json" in line
 
 
 def test_a_task_and_an_encoder_may_have_one_name(folder):  # noqa: F811

@@ -8,6 +8,7 @@ from typing import Any
 from steadytune.errors import raise_all
 from steadytune.places import beside
 from steadytune.store.own_folders import hash_path
+from steadytune.suite.own import EVALUATION, TRAIN, EncoderPin, OwnTask, TaskPin
 from steadytune.suite.suite import Suite
 
 
@@ -25,24 +26,34 @@ def changes(suite: Suite) -> Iterator[str]:
 
     What has no pin yet, since nothing has been staged, has not changed.
     """
-    tasks, encoders = suite.own_lock.tasks, suite.own_lock.encoders
     for name, entry in suite.file.tasks.items():
-        if pin := tasks.get(name):
-            yield from (_accepted(suite.path, name, said) for said in _changed_keys(pin.read, entry.reading()))
+        if pin := suite.own_lock.tasks.get(name):
+            yield from (_accepted(suite.path, name, change) for change in _changed_keys(pin.read, entry.reading()))
             if entry.hub is None:
-                for split, path in {"train": entry.train, "evaluation": entry.evaluation}.items():
-                    there = pin.splits.get(split)  # pyright: ignore[reportArgumentType]
-                    if path:
-                        place = beside(suite.path.parent, path, f"{suite.path}: tasks.{name}.{split}")
-                        yield from _changed_file(suite.path, name, place, there.file_sha256 if there else None)
+                yield from _changed_splits(suite, name, entry, pin)
     for name, entry in suite.file.encoders.items():
-        if entry.own and (pin := encoders.get(name)):
-            known, now = {"hub": pin.hub, "revision": pin.revision}, {"hub": entry.hub, "revision": entry.revision}
-            yield from (_accepted(suite.path, name, said) for said in _changed_keys(known, now))
+        if entry.own and (pin := suite.own_lock.encoders.get(name)):
+            pinned, now = {"hub": pin.hub, "revision": pin.revision}, {"hub": entry.hub, "revision": entry.revision}
+            yield from (_accepted(suite.path, name, change) for change in _changed_keys(pinned, now))
             if entry.hub is None:
                 folder = beside(suite.path.parent, entry.model, f"{suite.path}: encoders.{name}.model")
-                for file, there in pin.files.items():
-                    yield from _changed_file(suite.path, name, folder / file, there.sha256)
+                yield from _changed_folder(suite.path, name, folder, pin)
+
+
+def _changed_splits(suite: Suite, name: str, entry: OwnTask, pin: TaskPin) -> Iterator[str]:
+    for split, path in {TRAIN: entry.train, EVALUATION: entry.evaluation}.items():
+        if path:
+            pinned = pin.splits.get(split)
+            place = beside(suite.path.parent, path, f"{suite.path}: tasks.{name}.{split}")
+            yield from _changed_file(suite.path, name, place, pinned.file_sha256 if pinned else None)
+
+
+def _changed_folder(suite: Path, name: str, folder: Path, pin: EncoderPin) -> Iterator[str]:
+    if not folder.is_dir():
+        yield f"{suite}: {name}: {folder} is missing: put back the folder with {', '.join(pin.files)}"
+        return
+    for file, pinned in pin.files.items():
+        yield from _changed_file(suite, name, folder / file, pinned.sha256)
 
 
 def _changed_keys(pinned: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
@@ -53,9 +64,9 @@ def _changed_keys(pinned: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 
 def _changed_file(suite: Path, name: str, path: Path, pinned: str | None) -> Iterator[str]:
     if not path.exists():
-        yield f"{suite}: {name}: {path} is not there; put the file with the SHA-256 {pinned} back"
-    elif (there := hash_path(path)) != pinned:
-        yield _accepted(suite, name, f"{path} changed: {pinned} is pinned, {there} is there")
+        yield f"{suite}: {name}: {path} is missing: put back the file with the SHA-256 {pinned}"
+    elif (found := hash_path(path)) != pinned:
+        yield _accepted(suite, name, f"{path} changed: {pinned} is pinned, {found} is there")
 
 
 def _accepted(suite: Path, name: str, change: str) -> str:
