@@ -1,5 +1,7 @@
 """Data sets and encoders of the hub that a suite names itself: found, pinned at a commit, used as every other."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,7 @@ from test_run_cell import write_encoder
 
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
+from steadytune.store import pinning_own
 from steadytune.store.own_changes import check_unchanged
 from steadytune.store.own_places import choose_files
 from steadytune.store.pinning_own import accept, pin_new
@@ -141,6 +144,23 @@ def test_an_encoder_of_the_hub_is_pinned_and_downloaded_once(folder, hub, tmp_pa
     assert (pin.hub, pin.revision, pin.max_length, pin.files.keys()) == ("owner/bert", commit, 16, files.keys())
     receipt = verify(folder / "store/models" / load_suite(path).own_model("mine"))
     assert (receipt.source, receipt.revision, receipt.pinned_by) == ("hub", commit, "lock")
+
+
+def test_two_suites_pin_one_encoder_of_the_hub_at_the_same_time(folder, hub, tmp_path, monkeypatch):  # noqa: F811
+    write_encoder(tmp_path / "bert")
+    commit = hub.commit(
+        "models", "owner/bert", {path.name: path.read_bytes() for path in (tmp_path / "bert").iterdir()}
+    )
+    paths = [hub_suite(folder, commit), folder / "other.yaml"]
+    paths[1].write_bytes(paths[0].read_bytes())
+    check = pinning_own.check_encoder
+    # Long enough for the other one to come as far.
+    monkeypatch.setattr(pinning_own, "check_encoder", lambda *args: (check(*args), time.sleep(0.5))[0])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(pin_new, paths))
+    first, second = (read_own_lock(path).encoders["mine"] for path in paths)
+    assert first == second
+    assert not list((folder / "store/.downloads").glob("hub-*")), "one copy is left, where staging finds it"
 
 
 def test_an_encoder_of_the_hub_that_cannot_be_used(folder, hub, tmp_path):  # noqa: F811

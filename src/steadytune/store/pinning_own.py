@@ -1,13 +1,15 @@
 """Pinning a suite's own tasks and encoders in the lock beside its file."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, raise_all, unknown
 from steadytune.files import write_text
-from steadytune.layout import LOCK, Kind, project_file
+from steadytune.layout import LOCK, Kind, project_file, store_lock_path
+from steadytune.locks import hold
 from steadytune.places import beside
 from steadytune.safe_yaml import read_yaml
 from steadytune.schema import check_all
@@ -125,19 +127,23 @@ def _pin_hub_encoder(where: str, name: str, suite: SuiteFile) -> tuple[EncoderPi
     repository = Repository(where, MODELS, entry.hub, entry.revision, suite.sources.unpinned_limit)
     wanted = [file for file in repository.files() if "/" not in file and _is_data(file)]
     if not any(file.endswith(".safetensors") for file in wanted):
-        there = shown_files(sorted(repository.files()))
+        has = shown_files(sorted(repository.files()))
         raise SteadyTuneError(
-            f"{where}: {entry.hub} on the hub: no weights in safetensors; it has {there}: convert them with "
+            f"{where}: {entry.hub} on the hub: no weights in safetensors; it has {has}: convert them with "
             f"`AutoModel.from_pretrained({entry.hub!r}).save_pretrained(FOLDER)` and name the folder with `model`"
         )
     downloads = store / ".downloads" / f"hub-{entry.hub.replace('/', '--')}"
-    for file in wanted:
-        repository.get(file, downloads)
-    pin, facts = _pin_folder(where, downloads / str(entry.revision), entry)
-    target = downloads_of(store, MODELS, model_key(name, pin))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        downloads.rename(target)
+    # Two suites may have the same encoder, and each moves it away.
+    with hold(store_lock_path(store, f"hub/{entry.hub}"), message=f"{where}: waiting for another suite's {entry.hub}"):
+        for file in wanted:
+            repository.get(file, downloads)
+        pin, facts = _pin_folder(where, downloads / str(entry.revision), entry)
+        target = downloads_of(store, MODELS, model_key(name, pin))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(downloads)
+        else:
+            downloads.rename(target)
     return pin, facts
 
 
