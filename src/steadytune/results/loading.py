@@ -10,7 +10,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
 from steadytune.layout import metrics_path, record_path, results_folder
 from steadytune.results.description import Description, describe
-from steadytune.results.model import Accuracies, Examples, Key, Results, ordered, to_float
+from steadytune.results.model import Accuracies, Examples, Key, Results, SeedKey, SetKey, ordered, to_float
 from steadytune.results.scores import Score
 from steadytune.results.variability import load_variability
 from steadytune.suite.suite import Suite
@@ -73,69 +73,108 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
     Raises:
         SteadyTuneError: `metrics.parquet` is absent, lacks a column, or states one score twice.
     """
-    # Imports numpy.
-    from steadytune.evaluation.transfer import TWO_WAY_METRIC
-
-    path, wanted = metrics_path(folder), ("accuracy", TWO_WAY_METRIC)
-    rows = _rows(_read_metrics(path) if table is None else table)
-    stale: dict[tuple[str, str, str, int], str] = {}
-    cells: dict[Key, dict[int, str]] = {}
-    seconds: dict[tuple[str, str, str, int], float] = {}
-    values: dict[tuple[str, str, str, str], dict[int, float]] = {}
-    held_out: dict[tuple[str, str, str, str], dict[int, float]] = {}
-    described: dict[tuple[str, str], tuple[str, float]] = {}
-    described_held_out: dict[tuple[str, str], tuple[str, float]] = {}
-    accuracies: Accuracies = {}
-    examples: dict[Key, Examples] = {}
-    for row in rows:
-        cell = (row["encoder"], row["method"], row["task"])
-        seed = int(row["seed"])
-        cells.setdefault(cell, {})[seed] = row["status"]
-        seconds.setdefault((*cell, seed), to_float(row["seconds"]))
-        if row["stale"]:
-            stale[*cell, seed] = row["stale"]
-        is_held_out, place = row["kind"] == "held_out", (*cell, row["evaluation_set"])
-        value, majority = to_float(row["value"]), to_float(row["majority"])
-        if row["metric"] in wanted and not is_held_out and math.isfinite(value):
-            accuracies.setdefault(place, {}).setdefault(row["metric"], {})[seed] = value, majority
-        if not row["headline"]:
-            continue
-        of_set = (held_out if is_held_out else values).setdefault(place, {})
-        if seed in of_set:
-            raise SteadyTuneError(
-                f"{path}: two headline rows for {'/'.join(cell)}/seed-{seed} on {row['evaluation_set']}, expected one"
-            )
-        of_set[seed] = value
-        if not is_held_out and math.isfinite(to_float(row["n"])):
-            measured_on = row["encoder"], row["task"], row["evaluation_set"]
-            examples[measured_on] = Examples(*(int(row[name]) for name in COUNTS))
-        of_sets = described_held_out if is_held_out else described
-        known = of_sets.setdefault((row["task"], row["evaluation_set"]), (row["metric"], majority))
-        # A cell that never ran cannot know the majority rate, so the first that does speaks for the set.
-        if math.isnan(known[1]):
-            of_sets[row["task"], row["evaluation_set"]] = (known[0], majority)
-    encoders = ordered(suite.encoders, {cell[0] for cell in cells})
-    tasks = ordered(suite.tasks, {cell[2] for cell in cells})
+    path = metrics_path(folder)
+    found = _Gathered()
+    for row in _rows(_read_metrics(path) if table is None else table):
+        found.add(row, path)
+    encoders = ordered(suite.encoders, {cell[0] for cell in found.cells})
+    tasks = ordered(suite.tasks, {cell[2] for cell in found.cells})
     measured = tasks if suite.measured_tasks is None else suite.measured_tasks
     return Results(
         folder=folder,
         suite=suite,
-        cells={cell: dict(sorted(seeds.items())) for cell, seeds in sorted(cells.items())},
-        seconds=seconds,
-        scores=_scores(cells, values, described, stale),
-        held_out={key[:3]: score for key, score in _scores(cells, held_out, described_held_out, stale).items()},
+        cells={cell: dict(sorted(seeds.items())) for cell, seeds in sorted(found.cells.items())},
+        seconds=found.seconds,
+        scores=found.headlines.scores(found.cells, found.stale),
+        held_out={key[:3]: score for key, score in found.held_out.scores(found.cells, found.stale).items()},
         encoders=encoders,
-        methods=ordered(suite.methods, {cell[1] for cell in cells}),
+        methods=ordered(suite.methods, {cell[1] for cell in found.cells}),
         tasks=tasks,
-        examples=examples,
-        stale=stale,
-        accuracies=accuracies,
+        examples=found.examples,
+        stale=found.stale,
+        accuracies=found.accuracies,
         variability=tuple(
-            found
-            for found in load_variability(folder, encoders, measured)
-            if suite.measured is None or (found.encoder, found.task) in suite.measured
+            study
+            for study in load_variability(folder, encoders, measured)
+            if suite.measured is None or (study.encoder, study.task) in suite.measured
         ),
     )
+
+
+class _Headlines:
+    """Scores by the headline metric: on evaluation sets, or on held-out training data."""
+
+    def __init__(self) -> None:
+        self._values: dict[SetKey, dict[int, float]] = {}
+        self._metrics: dict[tuple[str, str], tuple[str, float]] = {}
+        """(task, evaluation set) -> metric and the majority class's value."""
+
+    def add(self, key: SetKey, seed: int, row: Mapping[str, Any], path: Path) -> None:
+        """A headline row."""
+        by_seed = self._values.setdefault(key, {})
+        if seed in by_seed:
+            raise SteadyTuneError(
+                f"{path}: two headline rows for {'/'.join(key[:3])}/seed-{seed} on {key[3]}, expected one"
+            )
+        by_seed[seed] = to_float(row["value"])
+        majority = to_float(row["majority"])
+        metric, known = self._metrics.setdefault(key[2:], (row["metric"], majority))
+        # A cell that never ran cannot know the majority rate, so the first that does speaks for the set.
+        if math.isnan(known):
+            self._metrics[key[2:]] = (metric, majority)
+
+    def scores(self, cells: Mapping[Key, Mapping[int, str]], stale: Collection[SeedKey]) -> dict[SetKey, Score]:
+        """A score for every planned cell on every set its task is evaluated on: also where no seed got that far."""
+        sets: dict[tuple[str, str], set[str]] = {}
+        for encoder, _, task, evaluation_set in self._values:
+            sets.setdefault((encoder, task), set()).add(evaluation_set)
+        scores = {}
+        for (encoder, method, task), statuses in sorted(cells.items()):
+            old = frozenset(seed for seed in statuses if (encoder, method, task, seed) in stale)
+            for evaluation_set in sorted(sets.get((encoder, task), ())):
+                key = encoder, method, task, evaluation_set
+                metric, majority = self._metrics[task, evaluation_set]
+                scores[key] = Score.in_points(metric, majority, statuses, self._values.get(key, {}), old)
+        return scores
+
+
+class _Gathered:
+    """The rows of `metrics.parquet` by what they are about."""
+
+    def __init__(self) -> None:
+        # Imports numpy.
+        from steadytune.evaluation.transfer import TWO_WAY_METRIC
+
+        self._accuracies = ("accuracy", TWO_WAY_METRIC)
+        self.cells: dict[Key, dict[int, str]] = {}
+        self.seconds: dict[SeedKey, float] = {}
+        self.stale: dict[SeedKey, str] = {}
+        self.accuracies: Accuracies = {}
+        self.examples: dict[Key, Examples] = {}
+        self.headlines, self.held_out = _Headlines(), _Headlines()
+
+    def add(self, row: Mapping[str, Any], path: Path) -> None:
+        """A row of the table at `path`."""
+        cell, seed = (row["encoder"], row["method"], row["task"]), int(row["seed"])
+        self.cells.setdefault(cell, {})[seed] = row["status"]
+        self.seconds.setdefault((*cell, seed), to_float(row["seconds"]))
+        if row["stale"]:
+            self.stale[*cell, seed] = row["stale"]
+        key = (*cell, row["evaluation_set"])
+        if row["kind"] == "held_out":
+            if row["headline"]:
+                self.held_out.add(key, seed, row, path)
+            return
+        value = to_float(row["value"])
+        if row["metric"] in self._accuracies and math.isfinite(value):
+            by_metric = self.accuracies.setdefault(key, {})
+            by_metric.setdefault(row["metric"], {})[seed] = value, to_float(row["majority"])
+        if row["headline"]:
+            self.headlines.add(key, seed, row, path)
+            if math.isfinite(to_float(row["n"])):
+                self.examples[row["encoder"], row["task"], row["evaluation_set"]] = Examples(
+                    *(int(row[name]) for name in COUNTS)
+                )
 
 
 def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
@@ -154,25 +193,6 @@ def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
 def seeds_of(row: Mapping[str, Any]) -> list[int]:
     """The seeds of the cells that a row of a table is about: one, two, or none before fine-tuning."""
     return [int(seed) for name in ("seed", "other_seed") if math.isfinite(seed := to_float(row.get(name)))]
-
-
-def _scores(
-    cells: dict[Key, dict[int, str]],
-    values: dict[tuple[str, str, str, str], dict[int, float]],
-    described: dict[tuple[str, str], tuple[str, float]],
-    stale: Collection[tuple[str, str, str, int]],
-) -> dict[tuple[str, str, str, str], Score]:
-    """A score for every planned cell on every set its task is evaluated on: also where no seed got that far."""
-    sets: dict[tuple[str, str], set[str]] = {}
-    for encoder, _, task, evaluation_set in values:
-        sets.setdefault((encoder, task), set()).add(evaluation_set)
-    scores = {}
-    for (encoder, method, task), statuses in sorted(cells.items()):
-        old = frozenset(seed for seed in statuses if (encoder, method, task, seed) in stale)
-        for evaluation_set in sorted(sets.get((encoder, task), ())):
-            key = encoder, method, task, evaluation_set
-            scores[key] = Score.in_points(*described[task, evaluation_set], statuses, values.get(key, {}), old)
-    return scores
 
 
 def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -20,7 +20,11 @@ from steadytune.suite.cell import Cell
 
 Key = tuple[str, str, str]
 """(encoder, method, task)."""
-Accuracies = dict[tuple[str, str, str, str], dict[str, dict[int, tuple[float, float]]]]
+SetKey = tuple[str, str, str, str]
+"""(encoder, method, task, evaluation set)."""
+SeedKey = tuple[str, str, str, int]
+"""(encoder, method, task, seed)."""
+Accuracies = dict[SetKey, dict[str, dict[int, tuple[float, float]]]]
 """(encoder, method, task, evaluation set) -> `accuracy`, or that on two labels -> seed -> value and the majority's."""
 
 
@@ -46,8 +50,8 @@ class Results:
     suite: Description
     cells: dict[Key, dict[int, str]]
     """(encoder, method, task) -> seed -> status."""
-    seconds: dict[tuple[str, str, str, int], float]
-    scores: dict[tuple[str, str, str, str], Score] = field(repr=False)
+    seconds: dict[SeedKey, float]
+    scores: dict[SetKey, Score] = field(repr=False)
     """(encoder, method, task, evaluation set) -> score by the headline metric."""
     encoders: tuple[str, ...]
     methods: tuple[str, ...]
@@ -55,13 +59,13 @@ class Results:
     variability: tuple[Variability, ...]
     held_out: dict[Key, Score] = field(default_factory=dict, repr=False)
     """Scores on the share of the training split that was kept from training."""
-    variants: dict[tuple[str, str, str, int], str] = field(default_factory=dict, repr=False)
+    variants: dict[SeedKey, str] = field(default_factory=dict, repr=False)
     """The variant that stands for (encoder, method, task) at a seed, if `selection.select` has chosen."""
     examples: dict[Key, Examples] = field(default_factory=dict, repr=False)
     """(encoder, task, evaluation set) -> counts, where a cell came to its end."""
     choices: dict[Key, int] = field(default_factory=dict, repr=False)
     """(encoder, method, task) -> how many variants it was chosen among."""
-    stale: dict[tuple[str, str, str, int], str] = field(default_factory=dict, repr=False)
+    stale: dict[SeedKey, str] = field(default_factory=dict, repr=False)
     """(encoder, method, task, seed) -> why its scores, which are shown, are not fresh."""
     accuracies: Accuracies = field(default_factory=dict, repr=False)
     """Of every variant, whatever the headline metric is, where they are finite."""
@@ -142,7 +146,7 @@ class Results:
         return Cell(encoder, self.variants.get((encoder, method, task, seed), method), task, seed)
 
     @cached_property
-    def _methods_by_cell(self) -> dict[tuple[str, str, str, int], str]:
+    def _methods_by_cell(self) -> dict[SeedKey, str]:
         return {
             (encoder, variant, task, seed): method for (encoder, method, task, seed), variant in self.variants.items()
         }

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from steadytune.layout import calibration_path, slices_path
 from steadytune.results.loading import rows_of
-from steadytune.results.model import Key, Results
+from steadytune.results.model import Key, Results, SetKey
 from steadytune.results.scores import Score
 
 ALL = ""
@@ -68,9 +68,9 @@ def load_slices(results: Results) -> Slices:
     return Slices(scores)
 
 
-def load_calibration(results: Results) -> dict[tuple[str, str, str, str], Calibration]:
+def load_calibration(results: Results) -> dict[SetKey, Calibration]:
     """(encoder, method, task, evaluation set) -> what was computed of its predictions."""
-    found: dict[tuple[str, str, str, str], Calibration] = {}
+    found: dict[SetKey, Calibration] = {}
     for key, row in rows_of(results, calibration_path(results.folder)):
         measured = found.setdefault((*key, row["evaluation_set"]), Calibration({}, {}, []))
         if row["measure"] == "churn":

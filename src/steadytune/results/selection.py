@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from steadytune.results.model import Key, Results
+from steadytune.results.model import Key, Results, SetKey
 from steadytune.results.scores import ABSENT, Score
 from steadytune.suite.variants import point, stand_for
 
@@ -47,7 +47,7 @@ def select(results: Results, rule: str | None = None, *, every: bool = False) ->
         sets.setdefault((encoder, variant, task), []).append(evaluation_set)
     picked = [(key, (key[0], variant, key[2]), seed) for key, by in chosen.items() for seed, variant in by.items()]
     cells: dict[Key, dict[int, str]] = {key: {} for key in groups}
-    parts: dict[tuple[str, str, str, str], dict[int, Score]] = {}
+    parts: dict[SetKey, dict[int, Score]] = {}
     held_out: dict[Key, dict[int, Score]] = {}
     for key, of, seed in picked:
         cells[key][seed] = results.cells[of][seed]

@@ -1,17 +1,17 @@
 """Scores read as entailment or not: those on two labels, collapsed from three where there were three."""
 
-from steadytune.results.model import Results
+from steadytune.results.model import Results, SetKey
 from steadytune.results.scores import Score
 
 
-def two_way_scores(results: Results) -> dict[tuple[str, str, str, str], Score]:
+def two_way_scores(results: Results) -> dict[SetKey, Score]:
     """(encoder, method, task, evaluation set) -> accuracy on two labels: the collapsed one where there were three.
 
     Every planned method is there, without points where none of its cells came so far.
     """
     from steadytune.evaluation.transfer import TWO_WAY_METRIC
 
-    found: dict[tuple[str, str, str, str], dict[int, tuple[float, float]]] = {}
+    found: dict[SetKey, dict[int, tuple[float, float]]] = {}
     for (encoder, variant, task, name), by_metric in results.accuracies.items():
         for seed, value in (by_metric.get(TWO_WAY_METRIC) or by_metric["accuracy"]).items():
             method = results.method_of(encoder, variant, task, seed)
