@@ -11,7 +11,7 @@ from steadytune.store.own import OwnData
 from steadytune.store.own_places import find_places
 from steadytune.store.pins import OwnTaskPin
 from steadytune.store.receipt import StagedFile, measure_rows
-from steadytune.store.sources import Source, copy_file, parquet_name
+from steadytune.store.sources import Source, copy_file, parquet_name, write_rows
 
 
 class OwnSource(Source):
@@ -39,17 +39,11 @@ class OwnSource(Source):
     def get(self, name: str, downloads: Path) -> Path:
         """Write the rows of a split as parquet."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        rows = self._data.rows[name.partition("-")[0]]
-        columns = {key: [row[key] for row in rows] for key in rows[0]}
         kinds: dict[str, Any] = dict.fromkeys(self.entry.text, pa.string())
         if not self.entry.span:
             kinds[self.entry.label] = pa.float64() if self.entry.regression else pa.int64()
-        table = pa.table({key: pa.array(values, kinds.get(key)) for key, values in columns.items()})
-        downloads.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, downloads / name)
-        return downloads / name
+        return write_rows(downloads / name, self._data.rows[name.partition("-")[0]], kinds)
 
     def measure(self, name: str, path: Path) -> StagedFile:
         """Hash and size of the file, and the hash of its rows."""

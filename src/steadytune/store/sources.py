@@ -6,13 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import project_file
 from steadytune.store.file_pins import FilePin, GeneratedFile
 from steadytune.store.pins import GeneratedPin, LocalPin, ShippedPin
 from steadytune.store.receipt import Receipt, StagedFile, measure, measure_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.
 GENERATORS = {"mini": "minilanguage"}
@@ -153,10 +156,16 @@ def parquet_name(split: str) -> str:
     return f"{split}-00000-of-00001.parquet"
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """Write rows as a parquet file."""
+def write_rows(path: Path, rows: list[dict[str, Any]], kinds: "Mapping[str, pa.DataType] | None" = None) -> Path:
+    """Write rows as a parquet file.
+
+    kinds: types of columns that their values do not decide, by name.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    columns = {name: [row.get(name) for row in rows] for name in rows[0]}
+    table = pa.table({name: pa.array(values, (kinds or {}).get(name)) for name, values in columns.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
     return path
