@@ -231,7 +231,7 @@ def test_a_text_that_is_a_quotation_is_read(folder):
     [
         ("train.cvs", "no such file or folder (did you mean 'train.csv'?)"),
         ("nowhere/train.csv", "nowhere/train.csv: no such file or folder"),
-        ("link.csv", "link.csv: no such file or folder, but a link to one that is not there"),
+        ("link.csv", "link.csv: no such file or folder, but a link whose target is missing"),
         ("https://example.org/train.csv", "expected a path and no address"),
         ("hf://datasets/a/b/train.csv", "expected a path and no address"),
     ],

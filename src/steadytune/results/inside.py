@@ -72,9 +72,9 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
     if not results.suite.inside or not path.is_file():
         return None
     records: list[Row] = [dict(row) for row in read_parquet(path).to_dict("records")]
-    there = {row["encoder"] for row in records}
+    encoders = {row["encoder"] for row in records}
     ordered = [results.primary, *results.encoders] if encoder is None else [encoder]
-    shown = next((name for name in ordered if name in there), None)
+    shown = next((name for name in ordered if name in encoders), None)
     if shown is None:
         return None
     rows: dict[tuple[str, str, str], list[Row]] = {}

@@ -37,8 +37,8 @@ def select(results: Results, rule: str | None = None, *, every: bool = False) ->
     for method, variants in names.items():
         for encoder in results.encoders:
             for task in results.tasks:
-                if there := [variant for variant in variants if (encoder, variant, task) in results.cells]:
-                    groups[encoder, method, task] = there
+                if present := [variant for variant in variants if (encoder, variant, task) in results.cells]:
+                    groups[encoder, method, task] = present
     if all(variants == [method] for (_, method, _), variants in groups.items()) and len(groups) == len(results.cells):
         return results
     chosen = {key: _choices(results, rule, key, variants) for key, variants in groups.items()}
@@ -112,9 +112,9 @@ def _choices(results: Results, rule: str, key: Key, variants: list[str]) -> dict
         return dict.fromkeys(results.cells[cells[variant]], variant)
     found = {}
     for seed in sorted(seeds):
-        there = [variant for variant in variants if seed in results.cells[cells[variant]]]
-        seen = {variant: scores[variant] for variant in there if variant in scores}
-        found[seed] = _best(seen, seeds - {seed}) or there[0]
+        present = [variant for variant in variants if seed in results.cells[cells[variant]]]
+        seen = {variant: scores[variant] for variant in present if variant in scores}
+        found[seed] = _best(seen, seeds - {seed}) or present[0]
     return found
 
 

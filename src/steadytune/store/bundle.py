@@ -187,8 +187,8 @@ def _check(
         raise SteadyTuneError(f"{path}: {error}") from None
     kind: Kind = "datasets" if where.startswith("datasets/") else "models"
     key = where.removeprefix(f"{kind}/")
-    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-    if there != {*receipt.files, RECEIPT}:
+    present = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    if present != {*receipt.files, RECEIPT}:
         raise SteadyTuneError(f"{path}: {where}: its files are not those of its receipt")
     reason, pinned = "", False
     if kind == "models" and (config := lock.pretraining(key)) is not None:

@@ -79,9 +79,11 @@ class OwnData:
         """Refuse an evaluation on classes of which training has none: mostly one set named in two ways."""
         if not self.labels or EVALUATION not in self.rows:
             return
-        there = {split: {row[self.entry.label] for row in rows} - {None} for split, rows in self.rows.items()}
-        if there[TRAIN].isdisjoint(there[EVALUATION]):
-            names = {split: ", ".join(self.labels[place] for place in sorted(found)) for split, found in there.items()}
+        classes = {split: {row[self.entry.label] for row in rows} - {None} for split, rows in self.rows.items()}
+        if classes[TRAIN].isdisjoint(classes[EVALUATION]):
+            names = {
+                split: ", ".join(self.labels[place] for place in sorted(found)) for split, found in classes.items()
+            }
             raise SteadyTuneError(
                 f"{self.where}: {EVALUATION} has the classes {names[EVALUATION]} and {TRAIN} has none of them, but "
                 f"{names[TRAIN]}: spell them alike, or name the classes with `labels` if this is meant"

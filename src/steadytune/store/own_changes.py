@@ -43,7 +43,7 @@ def changes(suite: Suite) -> Iterator[str]:
 def _changed_splits(suite: Suite, name: str, entry: OwnTask, pin: TaskPin) -> Iterator[str]:
     for split, path in {TRAIN: entry.train, EVALUATION: entry.evaluation}.items():
         if path:
-            pinned = pin.splits.get(split)
+            pinned = pin.splits.get(split)  # pyright: ignore[reportArgumentType]
             place = beside(suite.path.parent, path, f"{suite.path}: tasks.{name}.{split}")
             yield from _changed_file(suite.path, name, place, pinned.file_sha256 if pinned else None)
 

@@ -127,12 +127,12 @@ def _far_tokens(encoder: "Encoder", vocabulary: dict[str, int], pair: list[int])
 
 def _other_padding(encoder: "Encoder", tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
     """Another encoder's tokenizer, whose number of tokens happens to fit, mostly pads with another token."""
-    config, there = encoder.model.config, tokenizer.pad_token_id
+    config, padding = encoder.model.config, tokenizer.pad_token_id
     # Those that number positions from this token on were trained with it, whatever their tokenizer pads with.
     judged = config.model_type in ENCODERS and config.model_type not in OFFSET_BY_PADDING
-    if judged and there is not None and there != config.pad_token_id:
+    if judged and padding is not None and padding != config.pad_token_id:
         yield (
-            f"config.json: pad_token_id is {config.pad_token_id}, but the tokenizer pads with {there} "
+            f"config.json: pad_token_id is {config.pad_token_id}, but the tokenizer pads with {padding} "
             f"({tokenizer.pad_token!r}): expected one token; is it another encoder's tokenizer?"
         )
 

@@ -70,10 +70,10 @@ def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) 
 
 def _check_there(what: str, path: Path) -> None:
     try:
-        there = path.exists()
+        exists = path.exists()
     except OSError as error:
         raise SteadyTuneError(f"{what}: {short(str(path))}: {error.strerror}") from None
-    if not there:
+    if not exists:
         raise SteadyTuneError(f"{what}: {path}: no such file or folder{_in_its_place(path)}")
     # Whoever reads a pipe waits for its writer.
     if not (path.is_file() or path.is_dir()):
@@ -83,7 +83,7 @@ def _check_there(what: str, path: Path) -> None:
 def _in_its_place(path: Path) -> str:
     """What to write for a path at which there is nothing."""
     if path.is_symlink():
-        return ", but a link to one that is not there"
+        return ", but a link whose target is missing"
     if ADDRESS.search(str(path)):
         return ": expected a path and no address: download the file, or name a data set on the hub with `hub`"
     return nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
@@ -97,11 +97,11 @@ def _check_place(where: str, path: Path, form: str | None) -> None:
         raise SteadyTuneError(f"{where}: {path}: a file, expected a folder saved by `datasets`")
 
 
-def _check_columns(where: str, wanted: Iterable[str], there: Iterable[str], hint: str = "") -> None:
-    there = list(there)
-    missing = [f"'{name}'{nearest(name, there)}" for name in dict.fromkeys(wanted) if name not in there]
+def _check_columns(where: str, wanted: Iterable[str], names: Iterable[str], hint: str = "") -> None:
+    names = list(names)
+    missing = [f"'{name}'{nearest(name, names)}" for name in dict.fromkeys(wanted) if name not in names]
     if missing:
-        has, columns = ", ".join(there) or "none", "column" if len(missing) == 1 else "columns"
+        has, columns = ", ".join(names) or "none", "column" if len(missing) == 1 else "columns"
         raise SteadyTuneError(f"{where}: no {columns} {', '.join(missing)}{hint or f'; it has {has}'}")
 
 

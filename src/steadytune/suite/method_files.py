@@ -170,8 +170,8 @@ class _MethodClass:
         """`names` and `off` are mappings, and `off` is of settings that there are."""
         value, known = self._assigned(name), self._fields()
         if isinstance(value, ast.Constant | ast.List | ast.Tuple | ast.Set) and getattr(value, "value", 0) is not None:
-            such = '{"my-method": {}}' if name == "names" else '{"strength": 0.0}'
-            yield value.lineno, f"{self.cls.name}.{name}: {ast.unparse(value)}: expected a mapping, such as {such}"
+            example = '{"my-method": {}}' if name == "names" else '{"strength": 0.0}'
+            yield value.lineno, f"{self.cls.name}.{name}: {ast.unparse(value)}: expected a mapping, such as {example}"
         if isinstance(value, ast.Dict) and known is not None:
             settings = [value] if name == "off" else [each for each in value.values if isinstance(each, ast.Dict)]
             for key in (key for each in settings for key in each.keys if isinstance(key, ast.Constant)):
@@ -191,8 +191,8 @@ class _MethodClass:
             ):
                 said = f"def {name}({', '.join(taken)}): expected ({', '.join(expected)})"
                 yield function.lineno, f"{self.cls.name}: {said}"
-        elif not hasattr(Method, name) and name not in self._read() and (near := nearest(name, HOOKS, cutoff=0.8)):
-            yield function.lineno, f"{self.cls.name}: nothing calls '{name}'{near}"
+        elif not hasattr(Method, name) and name not in self._read() and (hint := nearest(name, HOOKS, cutoff=0.8)):
+            yield function.lineno, f"{self.cls.name}: nothing calls '{name}'{hint}"
 
     def _read(self) -> set[str]:
         return {node.attr for node in ast.walk(self.cls) if isinstance(node, ast.Attribute)}

@@ -56,8 +56,8 @@ class Protocols:
 
         Args:
             settings: by name; a name that the protocol does not have is refused.
-            where: they stand; the message of what is wrong in them begins with it.
-            others: further names that may stand there, and so be meant by a wrong one.
+            where: their place in the suite's file, with which every message begins.
+            others: further names that are allowed there, which a misspelt one may mean.
 
         Raises:
             SteadyTuneError: a line for each thing that is wrong.

@@ -26,16 +26,16 @@ def write_starting_files(kind: str, name: str, folder: Path) -> list[Path]:
     """Write the files of a kind under a name into a folder, and return their paths.
 
     Raises:
-        SteadyTuneError: a name that cannot stand in them, a method's that there is, or a file that is there already.
+        SteadyTuneError: a name of another form, one that a method of the project has, or a file that exists already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise SteadyTuneError(f"'{name}': expected a name of lower-case letters, digits and single hyphens")
     if kind == "method" and name in registry.methods():
-        raise SteadyTuneError(f"method '{name}': the project has one of this name: choose another name")
+        raise SteadyTuneError(f"method '{name}': the project has a method of this name: choose another name")
     targets = {template: folder / file(name) for template, file in FILES[kind].items()}
     for path in targets.values():
         if path.exists():
-            raise SteadyTuneError(f"{path}: is there already: choose another name")
+            raise SteadyTuneError(f"{path}: exists already: choose another name")
     for template, path in targets.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
         write_text(path, text.replace("NAME", name).replace("FILE", path.name))
