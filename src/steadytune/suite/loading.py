@@ -42,8 +42,8 @@ def read_suite(path: Path, results: Path | None = None) -> Suite:
         SteadyTuneError: a line for each thing that is wrong.
     """
     file = check_all(SuiteFile, read_yaml(path), path)
-    sources = enumerate(file.methods_from)
-    raise_all(problems_of(partial(add_methods, path.parent / file, f"{path}: methods_from.{n}") for n, file in sources))
+    named = {f"{path}: methods_from.{place}": path.parent / source for place, source in enumerate(file.methods_from)}
+    raise_all(problems_of(partial(add_methods, source, where) for where, source in named.items()))
     return Suite(file, path, results)
 
 

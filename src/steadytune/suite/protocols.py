@@ -66,7 +66,8 @@ class Protocols:
         own = {key: value for key, value in settings.items() if key in known}
         problems = [f"{where}: unknown key '{key}'{suggestion(SHORT_NAMES.get(key, key), {*known, *others})}"
                     for key in settings if key not in known]  # fmt: skip
-        raise_all([*problems, *problems_of([partial(check_settings, Protocol, own, where)])])
+        if problems:
+            raise_all([*problems, *problems_of([partial(check_settings, Protocol, own, where)])])
         return check_settings(Protocol, own, where)
 
 
