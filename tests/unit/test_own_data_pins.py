@@ -14,9 +14,11 @@ from steadytune.cli import main
 from steadytune.dag.products import Products
 from steadytune.dag.status import describe
 from steadytune.errors import SteadyTuneError
+from steadytune.store import pinning_own
 from steadytune.store.own_changes import changes
 from steadytune.store.receipt import measure_all, read_receipt, write_receipt
 from steadytune.suite.loading import load_suite
+from steadytune.suite.own import read_own_lock
 
 
 def test_swapped_own_data_whose_receipt_agrees_are_no_input(folder):  # noqa: F811
@@ -74,3 +76,26 @@ def test_a_task_and_an_encoder_may_have_one_name(folder):  # noqa: F811
     suite = load_suite(path)
     assert set(suite.own_lock.tasks) == set(suite.own_lock.encoders) == {"mine"}
     assert main(["pin", str(path), "--accept", "mine"]) == 0
+
+
+def test_two_that_accept_different_tasks_at_once_lose_neither(folder, monkeypatch):  # noqa: F811
+    entry = {"text": "body", "labels": ["no", "yes"]}
+    for name in ("a", "b"):
+        (folder / f"{name}.csv").write_text("body,label\na,no\nb,yes\n")
+    tasks = {name: {"train": f"{name}.csv", "evaluation": f"{name}.csv", **entry} for name in ("a", "b")}
+    path = write_suite(folder, tasks)
+    pinning_own.pin_new(path)
+    for name in ("a", "b"):
+        (folder / f"{name}.csv").write_text("body,label\na,no\nb,yes\nc,yes\n")
+    pin_task = pinning_own._pin_task
+
+    def slowly(where, name, *rest):
+        if name == "a":
+            # Meanwhile, in another shell.
+            pinning_own.accept(path, "b")
+        return pin_task(where, name, *rest)
+
+    monkeypatch.setattr(pinning_own, "_pin_task", slowly)
+    pinning_own.accept(path, "a")
+    lock = read_own_lock(path)
+    assert [lock.tasks[name].splits["train"].rows for name in ("a", "b")] == [3, 3]

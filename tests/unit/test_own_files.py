@@ -102,6 +102,20 @@ def test_a_header_may_begin_as_an_archive_does(folder):
     assert train["text_a"][:] == ["a", "b"]
 
 
+@pytest.mark.parametrize("separator", ["\n", "\r", '"', ";;", ""])
+def test_a_separator_is_one_character_that_can_separate(folder, separator):
+    (folder / "a.csv").write_text(CSV, encoding="utf-8")
+    (line,) = refused(write_suite(folder, entry("a.csv", separator=separator)))
+    assert "tasks.t.separator: " in line and "expected one character" in line
+
+
+def test_a_name_is_as_long_as_a_folders_can_be(folder):
+    (folder / "a.csv").write_text(CSV, encoding="utf-8")
+    (line,) = refused(write_suite(folder, {"t" * 101: entry("a.csv")["t"]}, grid=[
+        {"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["t" * 101], "seeds": 1}]))  # fmt: skip
+    assert "expected 100 characters or fewer" in line
+
+
 @pytest.mark.parametrize("more", [{}, {"separator": ";"}])
 def test_the_separator_line_of_excel_is_named(folder, more):
     (folder / "a.csv").write_text("sep=;\nbody;label\na;x\nb;y\n", encoding="utf-8")

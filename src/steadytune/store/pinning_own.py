@@ -49,7 +49,7 @@ def pin_new(path: Path) -> None:
     if new:
         # Without anything new, whoever loads the suite says these.
         known = load_lock(project_file(LOCK))
-        _write(path, file, lock, new, [*setting_problems(suite, pinned=False), *lock_problems(suite, known)])
+        _pin(path, file, new, [*setting_problems(suite, pinned=False), *lock_problems(suite, known)])
 
 
 def accept(path: Path, name: str) -> None:
@@ -64,15 +64,13 @@ def accept(path: Path, name: str) -> None:
     named = [(kind, key) for kind, key in known if key == name]
     if not named:
         raise unknown("own task or encoder", name, [key for _, key in known], str(path))
-    _write(path, file, read_own_lock(path), named)
+    _pin(path, file, named)
 
 
-def _write(
-    path: Path, file: SuiteFile, lock: OwnLock, names: list[tuple[str, str]], problems: Sequence[str] = ()
-) -> None:
+def _pin(path: Path, file: SuiteFile, names: list[tuple[str, str]], problems: Sequence[str] = ()) -> None:
     """Pin own `tasks` and `encoders`, by kind and name, in the lock, unless there are problems, with them or before."""
     folder, problems, facts = path.parent, list(problems), []
-    value: dict[str, Any] = lock.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    pins: list[tuple[str, str, TaskPin | EncoderPin]] = []
     for kind, name in names:
         where = f"{path}: {kind}.{name}"
         try:
@@ -83,13 +81,22 @@ def _write(
             else:
                 pin, said = _pin_folder(where, beside(folder, file.encoders[name].model, f"{where}.model"))
             facts.append(f"{name}: pinned: {said}")
-            value.setdefault(kind, {})[name] = pin.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+            pins.append((kind, name, pin))
         except SteadyTuneError as error:
             problems.append(str(error))
     raise_all(problems)
-    write_text(lock_path(path), HEAD + to_yaml(value))
+    # Whoever pins something else of the suite meanwhile has written the lock too.
+    with hold(store_lock_path(file.store, f"pins/{path.name}")):
+        value = _plain(read_own_lock(path))
+        for kind, name, pin in pins:
+            value.setdefault(kind, {})[name] = _plain(pin)
+        write_text(lock_path(path), HEAD + to_yaml(value))
     for said in facts:
         logger.info("%s", said)
+
+
+def _plain(model: OwnLock | TaskPin | EncoderPin) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[TaskPin, str]:

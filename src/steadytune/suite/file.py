@@ -69,7 +69,7 @@ Axis = Annotated[tuple[Annotated[Any, AfterValidator(_value)], ...], Field(min_l
 """The values of one setting."""
 
 
-Name = Annotated[str, Field(pattern=NAME)]
+Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 """Of an encoder or an own task: it becomes part of paths and of commands."""
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from steadytune.errors import SteadyTuneError, nearest
 from steadytune.places import NamedPath
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import Repo, Sha256, StrictModel, check
+from steadytune.schema import Repo, Sha256, StrictModel, check, matching
 from steadytune.suite.own_labels import expected_labels, is_label, spell
 from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task
@@ -90,7 +90,7 @@ class OwnTask(StrictModel):
     """By the file's name if not given; `squad` is a json file as SQuAD 1.1 has it."""
     quoted: bool | None = None
     """Whether quotation marks enclose fields: by default they do in csv and do not in tsv."""
-    separator: str | None = Field(None, min_length=1, max_length=1)
+    separator: Annotated[str, matching(r'[^"\r\n]', "one character, no quotation mark or line break")] | None = None
     """Between the fields of a csv file; a comma if not given."""
     decimal: Literal[".", ","] = "."
     """Before the decimals of a label that is a number."""
