@@ -85,8 +85,8 @@ def _pin(path: Path, file: SuiteFile, names: list[tuple[str, str]], problems: Se
         except SteadyTuneError as error:
             problems.append(str(error))
     raise_all(problems)
-    # Whoever pins something else of the suite meanwhile has written the lock too.
-    with hold(store_lock_path(file.store, f"pins/{path.name}")):
+    # Somebody may have pinned something else of the suite meanwhile, or be about to: the suite's file is locked.
+    with hold(path):
         value = _plain(read_own_lock(path))
         for kind, name, pin in pins:
             value.setdefault(kind, {})[name] = _plain(pin)
