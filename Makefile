@@ -4,7 +4,12 @@ VENV ?= .venv
 SUITE ?= mini
 CORES ?= all
 BIN := $(VENV)/bin
+ifeq ($(shell test -L $(VENV) && echo link),link)
+# Another checkout's environment is used as it is: to install into it would make that one run the code of this one.
+export PYTHONPATH := $(CURDIR)/src
+else
 READY := $(VENV)/.ready
+endif
 
 .PHONY: run test test-all test-long site picture drills attack check format lock slurm validator bench gpu-check clean
 

@@ -1,6 +1,8 @@
-"""Images hold what `make` installs: the lock, the package, a Python that the project admits."""
+"""What `make` installs and where; images hold the same: the lock, the package, a Python that the project admits."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -40,6 +42,20 @@ def test_images_install_the_lock_and_the_package_as_make_does(root, dockerfile, 
     assert installed("\n".join(apptainer["post"])) == INSTALLS
     for words in (dockerfile, "\n".join(apptainer["post"])):
         assert not re.search(r"\b(apt|apt-get|conda|mamba|uv|npm)\b", words), "installs what the lock does not name"
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_make_installs_into_no_environment_of_another_checkout(root, tmp_path, linked):
+    here, other = tmp_path / "here", tmp_path / "other"
+    here.mkdir()
+    other.mkdir()
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(root / name, here)
+    if linked:
+        (here / ".venv").symlink_to(other)
+    done = subprocess.run(["make", "--dry-run", "test"], cwd=here, capture_output=True, text=True, check=True)
+    assert ("pip install" in done.stdout) is not linked
+    assert "bin/python -m pytest" in done.stdout
 
 
 def test_images_have_one_python_that_the_project_and_its_conda_environments_have(root, dockerfile, apptainer):
