@@ -166,11 +166,11 @@ def test_a_method_that_reads_the_selected_layer_is_given_one(mine):
     assert vars(Trial("mine").method.methods[0])["layer"] in (1, 2, 3)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.methods() if not name.startswith(("recadam", "vanilla"))])
+@pytest.mark.parametrize("name", [name for name in registry.methods() if name != "vanilla"])
 def test_the_projects_methods_are_what_they_say(name, tmp_path):
     with checking._quiet():
         for check in (declared.unread_words_follow, declared.added_parameters, declared.says_what_it_changes,
-                      declared.passes_as_declared):  # fmt: skip
+                      declared.passes_as_declared, checks.parts_add_up):  # fmt: skip
             (folder := tmp_path / check.__name__).mkdir()
             assert check(name, folder)[0] is not False, check.__name__
         # Its defaults train every layer, as vanilla does.

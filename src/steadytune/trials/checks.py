@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from steadytune.encoders.batching import Batch
 from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
+from steadytune.methods.support.forward import Forward
 from steadytune.trials.declared import CLOSE
 from steadytune.trials.trial import SameNoise, Shift, Trial, Watch
 
@@ -113,11 +115,12 @@ def parts_add_up(name: str, folder: Path) -> tuple[bool, str]:
         trial = Trial(name, also=(watch, shift), double=True, **NO_DROPOUT)
         of_part, noise = trial.method.loss, SameNoise(trial.streams.noise)
 
-        def loss(*arguments: Any) -> Tensor:
-            shift.passes_so_far = noise.draws = 0
-            return of_part(*arguments)
+        def loss(forward: Forward, part: Batch) -> Tensor:
+            # Shift and noise start again in every part.
+            shift.begin(part)
+            noise.draws = 0
+            return of_part(forward, part)
 
-        # Shift and noise start again in every part.
         setattr(trial.method, "loss", loss)  # noqa: B010
         with noise:
             return trial.stepper(parts)(0).item(), watch.found

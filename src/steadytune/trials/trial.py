@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from steadytune.encoders.batching import Batcher, order_digest
+from steadytune.encoders.batching import Batch, Batcher, order_digest
 from steadytune.methods import registry
 from steadytune.methods.base import Composition, Method, Setup, Update, overrides
 from steadytune.methods.support.forward import Forward
@@ -26,6 +26,8 @@ from steadytune.trials.tiny import tiny_encoder
 PERTURBING = ("perturb_words", "perturb", "perturb_attention")
 RETURNING = (*PERTURBING, "loss", "state", "unread_words")
 """The hooks whose result the training loop uses."""
+LEARNING_RATE = 1e-4
+"""High enough that a few steps show, low enough for methods that bound it: RecAdam's is below 1 / gamma, 2e-4."""
 
 
 class _Streams(Streams):
@@ -75,7 +77,7 @@ class Trial:
 
     def fit(self, folder: Path, on_epoch: Callable[[], dict[str, float]] = dict, **protocol: Any) -> Fit:
         """Train; a checkpoint in `folder` is continued."""
-        settings = Protocol(**{"epochs": self.epochs, "batch_size": 4, "learning_rate": 1e-3} | protocol)
+        settings = Protocol(**{"epochs": self.epochs, "batch_size": 4, "learning_rate": LEARNING_RATE} | protocol)
         return fit(self.encoder, self.method, self.data, settings, self.streams, objective=Classification(),
                    checkpoint=folder / "checkpoint.safetensors", fingerprint="trial", on_epoch=on_epoch)  # fmt: skip
 
@@ -142,17 +144,29 @@ def _in_words(found: Any) -> str:
 
 
 class Shift(Method):
-    """Moves what enters layer 0 in every second pass over a part, so that passes differ without dropout."""
+    """Moves what enters layer 0 in every second pass over a part, so that passes differ without dropout.
 
-    passes_so_far = 0
+    A method may also run the examples next to its part, as it need not in the whole batch: these passes do not count.
+    """
+
+    def prepare(self, setup: Setup) -> None:
+        """See which examples each pass is over."""
+        setup.encoder.model.register_forward_pre_hook(self._see, with_kwargs=True)
+
+    def begin(self, part: Batch) -> None:
+        """Count the passes over a part from here on."""
+        self._examples, self._passes = part.inputs["input_ids"], 0
 
     def perturb(self, layer: int, hidden: Tensor, streams: Streams) -> Tensor:
         """Move by a fixed amount."""
-        if layer:
+        if layer or not self._counts:
             return hidden
-        self.passes_so_far += 1
+        self._passes += 1
         shift = torch.linspace(-1, 1, hidden.shape[-1], dtype=hidden.dtype)
-        return hidden + (self.passes_so_far % 2 == 0) * shift
+        return hidden + (self._passes % 2 == 0) * shift
+
+    def _see(self, model: torch.nn.Module, _: Any, inputs: dict[str, Any]) -> None:
+        self._counts = torch.equal(inputs["input_ids"], self._examples)
 
 
 class Watch(Method):
