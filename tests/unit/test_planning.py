@@ -60,8 +60,8 @@ def suite(entries):
 def run_of(suite, cell, **changes):
     values = {
         "model": suite.spec(cell).model, "method": cell.method, "task": cell.task,
-        "protocol": suite.spec(cell).to_dict()["protocol"], "device": "a processor", "seconds": 40.0, "aside": 7.0,
-        "train": 20.0, "flops": 2e9, "tokens": 1000, "steps": 20, "rows": 30,
+        "protocol": suite.spec(cell).to_dict()["protocol"], "device": "a processor", "seconds": 40.0, "train": 20.0,
+        "evaluate": 13.0, "flops": 2e9, "tokens": 1000, "steps": 20, "rows": 30, "scored": 60,
         "folder": Path("results"),
     }  # fmt: skip
     return Run(**(values | changes))
@@ -86,9 +86,36 @@ def test_other_settings_scale_the_recorded_work(suite, tmp_path):
     found = estimate(longer, ONE, run_of(suite, ONE))
     # 4 epochs x 10 steps x 50 positions a step x 2e6 FLOPs each, at 1e8 FLOP/s; 30 examples scored 4 times.
     forward = 2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2
-    assert found.flops == 4 * 10 * 50 * 2e6 + 30 * 4 * 50 * forward
-    assert found.seconds == pytest.approx(found.flops / 1e8 + 7)
+    training = 4 * 10 * 50 * 2e6
+    assert found.flops == training + 30 * 4 * 50 * forward
+    # 13 seconds for 60 scored examples, and 7 besides.
+    assert found.seconds == pytest.approx(training / 1e8 + 120 * 13 / 60 + 7)
     assert found.basis == "scaled"
+
+
+def test_another_task_is_taken_to_be_as_long_as_the_recorded_one(suite, tmp_path):
+    grid = SUITE["grid"][0] | {"tasks": ["rte", "cola"]}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"grid": [grid], "transfer": {"rte": [], "cola": []}}))
+    both = load_suite(tmp_path / "demo.yaml")
+    # A tenth of the bound of 10 examples x 50 tokens a step.
+    run = run_of(suite, ONE, tokens=1000)
+    other = estimate(both, Cell("one", "vanilla", "cola", 0), run)
+    assert other.basis == "scaled"
+    assert other.seconds == pytest.approx(2 * 10 * 50 * 2e6 / 1e8 + 60 * 13 / 60 + 7)
+    # Of other batches nothing is known but the bound.
+    wider = run_of(suite, ONE, protocol=run.protocol | {"batch_size": 20})
+    bounded = estimate(both, Cell("one", "vanilla", "cola", 0), wider)
+    assert bounded.seconds - other.seconds == pytest.approx(2 * 10 * (500 - 50) * 2e6 / 1e8)
+
+
+def test_an_encoder_whose_shape_nothing_tells_is_scaled_by_its_own_records(suite):
+    class Shapeless(Known):
+        def shape(self, model):
+            return None
+
+    shorter = run_of(suite, ONE, protocol=suite.spec(ONE).to_dict()["protocol"] | {"epochs": 1})
+    found = Estimator([shorter], HERE, Shapeless()).estimate(suite.spec(ONE))
+    assert (found.basis, math.isnan(found.flops)) == ("scaled", True)
 
 
 def test_a_stated_rate_and_counted_flops_are_an_assumption(suite):
@@ -133,15 +160,18 @@ def test_a_device_without_a_rate_is_refused(text):
 
 def test_records_are_read_and_damaged_ones_passed_over(suite, tmp_path):
     spec = suite.spec(ONE).to_dict()
-    record = {"spec": spec, "timing": {"total": 9.0, "train": 4.0, "evaluate": 3.0}, "evaluations": [{"n": 30}]}
-    record |= {"environment": {"device_name": "d"}, "training": {"flops": 8.0, "tokens": 4, "steps": 2}}
+    evaluations = [{"kind": "in_domain", "n": 30}, {"kind": "transfer", "n": 12}]
+    record = {"spec": spec, "timing": {"total": 9.0, "train": 4.0, "evaluate": 3.0}, "evaluations": evaluations}
+    training = {"flops": 8.0, "tokens": 4, "steps": 10, "examples": 47}
+    record |= {"environment": {"device_name": "d"}, "training": training}
     for seed, text in enumerate((json.dumps(record), json.dumps(record | {"training": None}), "{", "[]", '"\xff"')):
         folder = tmp_path / f"results/demo/cells/one/vanilla/rte/seed-{seed}"
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(text)
     (folder.parent / "seed-0/model.safetensors").write_bytes(b"x" * 5000)
     (found,) = read_runs()
-    assert (found.seconds, found.aside, found.rows) == (9.0, 2.0, 30)
+    # Ten steps are two epochs of five batches of ten examples: the own set is scored twice.
+    assert (found.seconds, found.aside, found.rows, found.scored) == (9.0, 2.0, 42, 72)
     assert found.bytes == len(json.dumps(record))
 
 

@@ -2,10 +2,10 @@
 
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 from steadytune.methods.registry import composition, passes
 from steadytune.planning.device import Device
@@ -16,7 +16,7 @@ from steadytune.suite.cell import Spec
 Basis = Literal["recorded", "scaled", "assumed", "unknown"]
 BASES: dict[Basis, str] = {
     "recorded": "median of such cells on this device",
-    "scaled": "counted FLOPs, at the rate of recorded cells on this device",
+    "scaled": "training's counted FLOPs and the scored examples, at the rates of recorded cells on this device",
     "assumed": "counted FLOPs, at the rate that --device states; nothing beside training and evaluation",
     "unknown": "no record of such cells on this device: --probe runs short ones, --device NAME=FLOPS states a speed",
 }
@@ -45,32 +45,33 @@ class Estimator:
     def __init__(self, runs: Iterable[Run], device: Device, sizes: Sizes) -> None:
         self.device, self.sizes = device, sizes
         self.runs = list(runs)
-        self._here = [run for run in self.runs if device.ran(run.device)]
-        self._memory: dict[Any, Any] = {}
+        self._estimates: dict[Hashable, Estimate] = {}
+        self._bytes: dict[Hashable, float] = {}
 
     def estimate(self, spec: Spec) -> Estimate:
         """What one more cell of a spec takes."""
         key = (spec.model, spec.method, spec.task, spec.transfer, spec.protocol)
-        return self._once(key, lambda: self._estimate(spec))
+        if key not in self._estimates:
+            self._estimates[key] = self._estimate(spec)
+        return self._estimates[key]
 
     def bytes(self, spec: Spec) -> float:
         """What a cell leaves on the disk; NaN where the sizes of its evaluation sets are not known."""
-        return self._once(("bytes", spec.task, spec.transfer), lambda: self._bytes(spec))
+        key = (spec.task, spec.transfer)
+        if key not in self._bytes:
+            self._bytes[key] = self._estimate_bytes(spec)
+        return self._bytes[key]
 
-    def _bytes(self, spec: Spec) -> float:
+    def _estimate_bytes(self, spec: Spec) -> float:
         scored = [run for run in self.runs if run.rows]
         if same := [run for run in scored if run.task == spec.task]:
             return statistics.median(run.bytes for run in _some(same))
         each = [run.bytes / run.rows for run in _some(scored)] or [BYTES_A_ROW]
         return self._evaluation_rows(spec) * statistics.median(each)
 
-    def _once(self, key: Any, compute: Callable[[], Any]) -> Any:
-        if key not in self._memory:
-            self._memory[key] = compute()
-        return self._memory[key]
-
     def _estimate(self, spec: Spec) -> Estimate:
-        flops = self._training_flops(spec) + self._evaluation_flops(spec)
+        training = self._training_flops(spec)
+        flops = training + self._evaluation_flops(spec)
         work = {name: getattr(spec.protocol, name) for name in WORK}
         same = [
             run.seconds
@@ -79,34 +80,49 @@ class Estimator:
         ]
         if same:
             return Estimate(statistics.median(same), "recorded", flops)
-        if math.isfinite(flops) and (rate := self._rate(spec)):
-            aside = self._once("aside", lambda: statistics.median(run.aside for run in self._here))
-            return Estimate(flops / rate + aside, "scaled", flops)
+        scaled = self._scaled(spec, training)
+        if math.isfinite(scaled):
+            return Estimate(scaled, "scaled", flops)
         if math.isfinite(flops) and self.device.flops:
             return Estimate(flops / self.device.flops, "assumed", flops)
         return Estimate(math.nan, "unknown", flops)
 
+    def _scaled(self, spec: Spec, flops: float) -> float:
+        """Seconds by recorded cells' FLOP/s of training, time for a scored example, and time besides; NaN without them.
+
+        Evaluation has a rate of its own: it computes no gradients, and its batches are larger.
+        """
+        near = self._near(spec)
+        rates = [run.flops / run.train for run in near if run.train and run.flops]
+        scoring = [run.evaluate / run.scored for run in near if run.scored]
+        if not (rates and scoring):
+            return math.nan
+        evaluation = self._scored_rows(spec) * statistics.median(scoring)
+        return flops / statistics.median(rates) + evaluation + statistics.median(run.aside for run in near)
+
+    @cached_property
+    def _here(self) -> list[Run]:
+        """Records of this device."""
+        return [run for run in self.runs if self.device.ran(run.device)]
+
+    @cached_property
+    def _by_method(self) -> dict[tuple[str, str], list[Run]]:
+        """The same by encoder and method."""
+        found: dict[tuple[str, str], list[Run]] = {}
+        for run in self._here:
+            found.setdefault((run.model, run.method), []).append(run)
+        return found
+
     def _of(self, model: str, method: str) -> list[Run]:
-        """Records of this device, by encoder and method."""
+        return self._by_method.get((model, method), [])
 
-        def group() -> dict[tuple[str, str], list[Run]]:
-            found: dict[tuple[str, str], list[Run]] = defaultdict(list)
-            for run in self._here:
-                found[run.model, run.method].append(run)
-            return found
-
-        return self._once("groups", group).get((model, method), [])
-
-    def _rate(self, spec: Spec) -> float | None:
-        """FLOP/s of training on this device: of the same encoder and method, else of the same encoder.
+    def _near(self, spec: Spec) -> list[Run]:
+        """Records of this device: of the same encoder and method, else of the same encoder.
 
         Where no assumption is stated, of any encoder: small ones reach less than large ones.
         """
         near = self._of(spec.model, composition(spec.method)) or [run for run in self._here if run.model == spec.model]
-        if not near and self.device.flops is None:
-            near = self._here
-        rates = [run.flops / run.train for run in near if run.train and run.flops]
-        return statistics.median(rates) if rates else None
+        return near or (self._here if self.device.flops is None else [])
 
     def _training_flops(self, spec: Spec) -> float:
         """FLOPs a position times positions: both as recorded of like cells, else by shape and at the longest length."""
@@ -125,19 +141,20 @@ class Estimator:
 
     def _training_tokens(self, spec: Spec) -> float:
         protocol = spec.protocol
-        same = [
-            run.tokens / run.steps
-            for run in self.runs
-            if (run.model, run.task) == (spec.model, spec.task)
-            and (run.protocol["max_length"], run.protocol["batch_size"]) == (protocol.max_length, protocol.batch_size)
-        ]
         rows = self.sizes.rows(spec.tasks[spec.task], "train")
         if rows is None and protocol.steps is None:
             return math.nan
         kept = (1 - protocol.holdout) * (rows or 0)
         steps = protocol.steps or protocol.epochs * math.ceil(kept / protocol.batch_size)
-        if same:
-            return steps * statistics.median(same)
+        like = [
+            run
+            for run in self.runs
+            if run.model == spec.model
+            and (run.protocol["max_length"], run.protocol["batch_size"]) == (protocol.max_length, protocol.batch_size)
+        ]
+        # Batches are padded to their own longest example; those of another task come nearer to that than the bound.
+        if like := [run for run in like if run.task == spec.task] or like:
+            return steps * statistics.median(run.tokens / run.steps for run in like)
         # Every example as long as may be: the estimate is an upper bound.
         return steps * min(protocol.batch_size, rows or protocol.batch_size) * protocol.max_length
 
@@ -157,13 +174,13 @@ class Estimator:
         kept = (1 - protocol.holdout) * rows if rows else math.inf
         return max(1, math.ceil(protocol.steps * protocol.batch_size / kept))
 
-    def _evaluation_flops(self, spec: Spec) -> float:
-        shape, protocol = self.sizes.shape(spec.model), spec.protocol
+    def _scored_rows(self, spec: Spec) -> float:
         # The last epoch's are the final ones.
-        rows = self._evaluation_rows(spec, self._epochs(spec) - 1 if protocol.evaluate_epochs else 0)
-        if shape is None:
-            return math.nan
-        return rows * protocol.max_length * shape.forward_flops(protocol.max_length)
+        return self._evaluation_rows(spec, self._epochs(spec) - 1 if spec.protocol.evaluate_epochs else 0)
+
+    def _evaluation_flops(self, spec: Spec) -> float:
+        shape, length = self.sizes.shape(spec.model), spec.protocol.max_length
+        return math.nan if shape is None else self._scored_rows(spec) * length * shape.forward_flops(length)
 
 
 def _some(runs: list[Run]) -> list[Run]:

@@ -1,5 +1,6 @@
 """What finished cells took, of every suite under `results/`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +23,22 @@ class Run:
     device: str
     seconds: float
     """Of the whole job, imports included."""
-    aside: float
-    """Of these, neither training nor evaluation."""
     train: float
+    evaluate: float
     flops: float
+    """Of training."""
     tokens: int
     steps: int
     rows: int
     """Of predictions."""
+    scored: int
+    """Examples scored in all: these rows, and after every epoch but the last those of the task's own set."""
     folder: Path
+
+    @property
+    def aside(self) -> float:
+        """Seconds of neither training nor evaluation."""
+        return self.seconds - self.train - self.evaluate
 
     @property
     def bytes(self) -> int:
@@ -48,25 +56,30 @@ def _runs(folder: Path) -> Iterator[Run]:
     for path in sorted(folder.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
         try:
             yield _run(reader.read(path.read_bytes()), path.parent)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
             continue
 
 
 def _run(record: dict[str, Any], folder: Path) -> Run:
     """Raises TypeError for a cell whose training came to no end."""
     spec, timing, training = record["spec"], record["timing"], record["training"]
+    protocol, evaluations = spec["protocol"], record["evaluations"]
+    rows = sum(evaluation["n"] for evaluation in evaluations)
+    own = sum(evaluation["n"] for evaluation in evaluations if evaluation["kind"] == "in_domain")
+    epochs = math.ceil(training["steps"] / math.ceil(training["examples"] / protocol["batch_size"]))
     return Run(
         model=spec["model"],
         method=composition(spec["method"]),
         task=spec["task"],
-        protocol=spec["protocol"],
+        protocol=protocol,
         device=record["environment"]["device_name"],
         seconds=timing["total"],
-        aside=timing["total"] - timing["train"] - timing.get("evaluate", 0.0),
         train=timing["train"],
+        evaluate=timing.get("evaluate", 0.0),
         flops=training["flops"],
         tokens=training["tokens"],
         steps=training["steps"],
-        rows=sum(evaluation["n"] for evaluation in record["evaluations"]),
+        rows=rows,
+        scored=rows + own * (epochs - 1) * protocol["evaluate_epochs"],
         folder=folder,
     )
