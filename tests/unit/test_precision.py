@@ -3,8 +3,10 @@
 import pytest
 import yaml
 
+from steadytune.cells.freshness import CellStatus
 from steadytune.cli import main
 from steadytune.planning import precision
+from steadytune.suite.cell import Cell
 
 SUITE = {
     "suite": "demo",
@@ -15,6 +17,8 @@ SUITE = {
     "transfer": {"rte": []},
 }
 SAID = "3 cells with precision: bf16, for which "
+FRESH, MISSING, DAMAGED = ("fresh",), ("missing",), ("quarantined", "damaged")
+OTHER_SETTINGS, OTHER_CODE = ("stale", "", "settings"), ("stale", "", "code")
 AVX2 = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx avx2 fma\n"
 
 
@@ -61,24 +65,35 @@ def test_the_plan_says_it_of_this_machine_alone(processor, capsys):
     assert SAID not in capsys.readouterr().out
 
 
+@pytest.fixture
+def run(processor, monkeypatch, caplog):
+    """What `run` warns of on this machine, if the suite's cells are in these states; nothing is run."""
+    processor(AVX2)
+    monkeypatch.setattr("steadytune.dag.runner.run", lambda *_, **__: 0)
+
+    def warned(*options, states=(MISSING,) * 3):
+        found = [CellStatus(Cell("one", "vanilla", "rte", seed), *state) for seed, state in enumerate(states)]
+        monkeypatch.setattr("steadytune.cells.freshness.statuses", lambda suite: found)
+        assert main(["run", "demo.yaml", *options]) == 0
+        return [line.partition(" with precision")[0] for line in caplog.messages]
+
+    return warned
+
+
+@pytest.mark.parametrize("options", [["--executor=slurm"], ["-e", "slurm"], ["--profile", "profiles/slurm"]])
+def test_a_run_on_other_machines_says_nothing_of_this_one(run, options):
+    assert run("--", *options) == []
+
+
 @pytest.mark.parametrize(
-    ("passed", "recorded", "said"),
+    ("states", "options", "said"),
     [
-        (["results/demo/table"], 0, ["3 cells with"]),
-        (["results/demo/table"], 2, ["1 cell with"]),
-        (["results/demo/table"], 3, []),
-        (["--executor=slurm"], 0, []),
-        (["--profile", "profiles/slurm"], 0, []),
+        ((MISSING, MISSING, MISSING), [], ["3 cells"]),
+        ((FRESH, FRESH, MISSING), [], ["1 cell"]),
+        ((FRESH, OTHER_SETTINGS, DAMAGED), [], ["2 cells"]),
+        ((FRESH, OTHER_CODE, OTHER_CODE), [], []),
+        ((FRESH, OTHER_CODE, OTHER_CODE), ["--stale"], ["2 cells"]),
     ],
 )
-def test_a_run_says_it_of_cells_that_it_will_train_here(
-    processor, monkeypatch, tmp_path, caplog, passed, recorded, said
-):
-    processor(AVX2)
-    for seed in range(recorded):
-        folder = tmp_path / f"results/demo/cells/one/vanilla/rte/seed-{seed}"
-        folder.mkdir(parents=True)
-        (folder / "record.json").write_text("{")
-    monkeypatch.setattr("steadytune.dag.runner.run", lambda *_, **__: 0)
-    assert main(["run", "demo.yaml", "--", *passed]) == 0
-    assert [line[: len(part)] for line, part in zip(caplog.messages, said, strict=True)] == said
+def test_stale_and_damaged_records_are_trained_again_and_counted(run, states, options, said):
+    assert run(*options, "--", "results/demo/table", states=states) == said

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Snakemake's options with which jobs may run on other machines.
-ELSEWHERE = ("--executor", "--profile", "--workflow-profile")
+ELSEWHERE = ("--executor", "-e", "--profile", "--workflow-profile")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,22 +26,29 @@ def run(options: argparse.Namespace) -> int:
     from steadytune.results.loading import load_or_empty
 
     suite = load_pinned(options)
-    _warn_of_slow_precisions(suite, options.passed)
+    _warn_of_slow_precisions(suite, options.passed, stale=options.stale)
     status = run(suite, options.cores, options.passed, stale=options.stale)
     if not status and not options.passed:
         warn_if_nothing_learned(load_or_empty(suite))
     return status
 
 
-def _warn_of_slow_precisions(suite: "Suite", passed: "Sequence[str]") -> None:
-    """Log each precision that this machine's processor has no instructions for, if cells will run on it."""
+def _warn_of_slow_precisions(suite: "Suite", passed: "Sequence[str]", *, stale: bool) -> None:
+    """Log each precision that this machine's processor has no instructions for, if cells will run on it.
+
+    stale: whether cells that other code has trained are trained again too.
+    """
+    from steadytune.cells.freshness import statuses
     from steadytune.cells.leases import visible_gpus
-    from steadytune.layout import record_path
     from steadytune.planning.precision import slow_precisions
 
-    if not any(argument.startswith(ELSEWHERE) for argument in passed) and not visible_gpus():
-        for line in slow_precisions(suite, (cell for cell in suite.cells if not record_path(suite, cell).exists())):
-            log.warning("%s", line)
+    elsewhere = any(argument.startswith(ELSEWHERE) for argument in passed)
+    # The records are looked at only where some cell's precision is slow here: they may be thousands.
+    if elsewhere or visible_gpus() or not slow_precisions(suite, suite.cells):
+        return
+    left = [found.cell for found in statuses(suite) if not found.shown or (stale and found.cause == "code")]
+    for line in slow_precisions(suite, left):
+        log.warning("%s", line)
 
 
 def plan(options: argparse.Namespace) -> None:
