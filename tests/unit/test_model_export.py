@@ -1,6 +1,7 @@
 """`steadytune model`: folders that transformers and peft open, with the predictions of the record."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,9 @@ OPEN = ["vanilla", "lora", "bitfit", "layer-tune~layer=1", "hype-n"]
 
 @pytest.fixture
 def make(suite, tmp_path):  # noqa: F811
-    def make(methods, keep="all", seeds=1, task="cola", **changes):
-        value = SUITE | {"keep": keep, "transfer": {task: []}} | changes
-        value["protocol"] = SUITE["protocol"] | {"epochs": 3}
+    def make(methods, keep="all", seeds=1, task="cola", **protocol):
+        value = SUITE | {"keep": keep, "transfer": {task: []}}
+        value["protocol"] = SUITE["protocol"] | {"epochs": 3} | protocol
         value["grid"] = [SUITE["grid"][0] | {"methods": methods, "tasks": [task], "seeds": seeds}]
         (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
         made = load_suite(tmp_path / "demo.yaml")
@@ -128,7 +129,17 @@ def test_peft_opens_lora_with_the_records_predictions(make, tmp_path):
     assert not (tmp_path / "out/model.safetensors").exists()
 
 
-def test_without_kept_weights_the_cell_is_trained_again_to_the_same_bits(make, tmp_path, caplog):
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_the_cards_lines_open_an_adapter(make, tmp_path):
+    made = make(["lora"])
+    write_model(made, str(made.cells[0]), tmp_path / "out", adapter=True)
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out/README.md").read_text(), re.DOTALL)
+    names = {}
+    exec(code.replace("FOLDER", str(tmp_path / "out")), names)
+    assert isinstance(names["model"], PeftModel)
+
+
+def test_without_kept_weights_the_cell_is_trained_again_to_the_same_bits(make, tmp_path, caplog, capfd):
     made = make(["vanilla"])
     (cell,) = made.cells
     write_model(made, str(cell), tmp_path / "kept")
@@ -137,6 +148,7 @@ def test_without_kept_weights_the_cell_is_trained_again_to_the_same_bits(make, t
     with caplog.at_level("INFO"):
         assert main(["model", "demo.yaml", str(cell), "--to", str(tmp_path / "again")]) == 0
     assert "training it again" in caplog.text
+    assert "%|" not in capfd.readouterr().err, "progress bars"
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "kept" / name).read_bytes()
     assert "trained again for its weights: identical" in (tmp_path / "again/README.md").read_text()
@@ -196,6 +208,22 @@ def test_what_cannot_be_written_is_refused_in_a_line(methods, arguments, words, 
     said = capsys.readouterr().err.splitlines()[-1]
     assert all(word in said for word in words)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("method", "arguments"), [("houlsby", []), ("vanilla", ["--adapter"])])
+def test_what_cannot_be_written_is_refused_before_anything_is_trained(method, arguments, make, tmp_path, monkeypatch):
+    make([method], keep="none")
+    monkeypatch.setattr("steadytune.exports.model.verify_cell", lambda *_: pytest.fail("trained again"))
+    assert main(["model", "demo.yaml", f"tiny/{method}/cola/seed-0", *arguments, "--to", str(tmp_path / "out")]) == 2
+
+
+def test_the_card_says_of_a_degenerate_run_what_it_is(make, tmp_path):
+    # Nothing is learned in steps this small, so that every answer is the same.
+    made = make(["vanilla"], learning_rate=1e-9)
+    write_model(made, "tiny/vanilla/cola/seed-0", tmp_path / "out")
+    record = read_record(record_path(made, made.cells[0]))
+    assert record.status == "degenerate"
+    assert f"The run ended degenerate: {record.reason}." in (tmp_path / "out/README.md").read_text()
 
 
 def test_a_folder_that_exists_is_left_alone(make, tmp_path, capsys):

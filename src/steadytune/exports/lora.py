@@ -19,20 +19,24 @@ def merge_lora(encoder: Encoder) -> None:
         encoder.model.set_submodule(name, layer.get_base_layer())
 
 
-def write_lora(folder: Path, encoder: Encoder, spec: Spec, base: str) -> None:
-    """Write LoRA's matrices and the head for `PeftModel.from_pretrained(model, folder)`.
-
-    base: name or folder of the encoder.
-
-    Raises:
-        SteadyTuneError: a model without LoRA, or one whose other weights are not the pretrained ones.
-    """
-    layers = _layers(encoder)
-    if not layers:
+def check_lora(encoder: Encoder, spec: Spec) -> None:
+    """Refuse a model without LoRA, or one whose other weights are not the pretrained ones."""
+    if not _layers(encoder):
         raise SteadyTuneError(f"--adapter: method '{spec.method}' has no LoRA: expected no --adapter")
     if spec.start or spec.weights == "random" or any(part.build().changes_pretrained for part in spec.parts):
         raise SteadyTuneError("--adapter: the weights beneath LoRA are not the pretrained ones: expected no --adapter")
-    head = encoder.head_parameters()
+
+
+def write_lora(folder: Path, encoder: Encoder, spec: Spec, base: str) -> None:
+    """Write LoRA's matrices and the head for `PeftModel.from_pretrained(model, folder)`.
+
+    Args:
+        folder: exists.
+        encoder: has passed `check_lora`.
+        spec: of the cell.
+        base: name or folder of the encoder.
+    """
+    layers, head = _layers(encoder), encoder.head_parameters()
     first: Any = next(iter(layers.values()))
     (adapter,) = first.lora_A
     config = LoraConfig(
@@ -44,7 +48,6 @@ def write_lora(folder: Path, encoder: Encoder, spec: Spec, base: str) -> None:
         base_model_name_or_path=base,
         inference_mode=True,
     )
-    folder.mkdir()
     config.save_pretrained(str(folder))
     lora = {name: p for name, p in encoder.model.named_parameters() if ".lora_" in name}
     tensors = {f"base_model.model.{name.replace(f'.{adapter}.', '.')}": p for name, p in {**lora, **head}.items()}

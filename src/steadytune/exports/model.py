@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_model
+from transformers.utils.logging import disable_progress_bar
 
 from steadytune.cells.agreement import TOLERANCE
 from steadytune.cells.determinism import pick_device, set_determinism
@@ -18,11 +19,11 @@ from steadytune.cells.verify import verify_cell
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError, nearest
-from steadytune.exports.lora import merge_lora, write_lora
-from steadytune.exports.model_card import CARD, cell_card
+from steadytune.exports.lora import check_lora, merge_lora, write_lora
+from steadytune.exports.model_card import CARD, base_of, cell_card
 from steadytune.files import atomic_folder, sha256, write_text
 from steadytune.layout import MODEL, cells_folder, model_folder, model_path, record_path, verification_folder
-from steadytune.suite.cell import Cell, Spec
+from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 from steadytune.tasks.table import Task
 
@@ -43,21 +44,27 @@ def write_model(suite: Suite, name: str | None, target: Path, *, adapter: bool =
     Raises:
         SteadyTuneError: no such cell or record, a model that transformers cannot open, or one that came out different.
     """
-    if target.exists():
-        raise SteadyTuneError(f"{target}: exists already; expected a new folder")
     cell = choose_cell(suite, name)
     record, spec = _record(suite, cell), suite.spec(cell)
-    device = pick_device()
-    set_determinism(spec.protocol.determinism, spec.protocol.threads, device)
-    material = prepared(suite, cell, device)
-    encoder = material.encoder
-    _check_modules(cell, encoder)
-    with _weights(suite, cell, record) as (path, origin), atomic_folder(target) as folder:
-        load_model(encoder.model, path, device=device)
-        expected = _logits(encoder, material)
+    # A bar for a file or two is noise in a job's log.
+    disable_progress_bar()
+    with atomic_folder(target) as folder:
+        # What can be refused is refused before a cell is trained again, which may take hours.
+        folder.mkdir()
+        device = pick_device()
+        set_determinism(spec.protocol.determinism, spec.protocol.threads, device)
+        material = prepared(suite, cell, device)
+        encoder = material.encoder
+        _check_modules(cell, encoder)
         if adapter:
-            write_lora(folder, encoder, spec, _base(suite, spec, record))
+            check_lora(encoder, spec)
+        with _weights(suite, cell, record) as (path, origin):
+            load_model(encoder.model, path, device=device)
+        if adapter:
+            base = base_of(suite, record)
+            write_lora(folder, encoder, spec, str(base.resolve() if isinstance(base, Path) else base))
         else:
+            expected = _logits(encoder, material)
             merge_lora(encoder)
             _write(folder, encoder, material.task)
             _check_opens(cell, folder, encoder, expected, material)
@@ -67,7 +74,7 @@ def write_model(suite: Suite, name: str | None, target: Path, *, adapter: bool =
         tokenizer.save_pretrained(folder)
         weights = sha256(next(folder.glob("*.safetensors")))
         write_text(folder / CARD, cell_card(suite, record, origin, weights, adapter=adapter))
-    log.info("%s: %s written; %s", cell, target, origin)
+    log.info("%s: written to %s. %s", cell, target, origin)
 
 
 def choose_cell(suite: Suite, name: str | None) -> Cell:
@@ -167,9 +174,3 @@ def _logits(encoder: Encoder, material: Material) -> torch.Tensor:
     _, batch = next(iter(next(iter(material.evaluations.values())).batcher.evaluation()))
     with torch.inference_mode():
         return encoder(batch.inputs).logits.float().cpu()
-
-
-def _base(suite: Suite, spec: Spec, record: Record) -> str:
-    """What peft calls the base model: its name on the hub, or its folder in the store."""
-    given = next(item for item in record.inputs if item.kind == "models")
-    return spec.model if given.source == "hub" else str(model_folder(suite.file.store, spec.model).resolve())

@@ -10,9 +10,10 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from steadytune import __version__
-from steadytune.cells.record import Record
+from steadytune.cells.record import Input, Record
 from steadytune.exports.content import Aggregate, Content
 from steadytune.files import atomic_folder, write_text
+from steadytune.layout import model_folder
 from steadytune.rendering.formats import markdown
 from steadytune.suite.suite import Suite
 from steadytune.tasks.table import Task
@@ -58,13 +59,14 @@ def cell_card(suite: Suite, record: Record, origin: str, weights: str, *, adapte
         adapter: whether only LoRA's matrices and the head are there.
     """
     cell, task = record.cell, suite.task(record.cell.task)
-    alike = [read for read in suite.cells if str(read).rpartition("/")[0] == str(cell).rpartition("/")[0]]
+    alike = [other for other in suite.cells if str(other).rpartition("/")[0] == str(cell).rpartition("/")[0]]
     scores = Content.of_cells(suite, alike).aggregates
+    ended = "" if record.status == "ok" else f" The run ended {record.status}: {markdown(record.reason or '')}."
     opening = [
-        f"Fine-tuned with seed {cell.seed} by SteadyTune's suite *{markdown(suite.file.title)}*. {origin}",
+        f"Fine-tuned with seed {cell.seed} by SteadyTune's suite *{markdown(suite.file.title)}*.{ended} {origin}",
         "",
         "```python",
-        *_usage(task, record, adapter=adapter),
+        *_usage(suite, task, record, adapter=adapter),
         "```",
     ]
     if len(alike) > 1:
@@ -149,7 +151,7 @@ def _metadata(suite: Suite, record: Record, scores: Sequence[Aggregate], title: 
                 metric_args=_spread(found) | ({"seed": seed} if of_seed else {}),
             )
         )
-    given = next(item for item in record.inputs if item.kind == "models")
+    given = _encoder_of(record)
     datasets = [item.key.rpartition("/")[0] for item in record.inputs if item.kind == "datasets" and _on_hub(item)]
     return ModelCardData(
         base_model=given.key if _on_hub(given) else None,
@@ -183,11 +185,11 @@ def _scores(scores: Sequence[Aggregate], seed: int | None) -> list[str]:
     return _table(heading, rows)
 
 
-def _usage(task: Task, record: Record, *, adapter: bool) -> list[str]:
+def _usage(suite: Suite, task: Task, record: Record, *, adapter: bool) -> list[str]:
     """How to open the folder."""
     if adapter:
         auto = "AutoModelForQuestionAnswering" if task.span else "AutoModelForSequenceClassification"
-        base = next(item.key for item in record.inputs if item.kind == "models")
+        base = base_of(suite, record)
         count = "" if task.span else f", num_labels={task.num_labels}"
         return ["from peft import PeftModel", f"from transformers import {auto}", "",
                 f'model = PeftModel.from_pretrained({auto}.from_pretrained("{base}"{count}), "FOLDER")']  # fmt: skip
@@ -201,7 +203,18 @@ def _usage(task: Task, record: Record, *, adapter: bool) -> list[str]:
             f'pipeline("text-classification", "FOLDER")({example}, truncation=True)']  # fmt: skip
 
 
-def _on_hub(item: Any) -> bool:
+def base_of(suite: Suite, record: Record) -> str | Path:
+    """What opens the pretrained encoder: its name on the hub, or its folder in the store."""
+    given = _encoder_of(record)
+    return given.key if _on_hub(given) else model_folder(suite.file.store, given.key)
+
+
+def _encoder_of(record: Record) -> Input:
+    """The pretrained encoder, as the record names it."""
+    return next(item for item in record.inputs if item.kind == "models")
+
+
+def _on_hub(item: Input) -> bool:
     return item.source == "hub"
 
 
