@@ -226,7 +226,7 @@ def test_a_failure_half_way_leaves_nothing(suite, monkeypatch, name):
 
 
 def test_without_rocrate_it_says_what_to_install(suite, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
+    monkeypatch.setitem(sys.modules, "rocrate", None)
     with pytest.raises(SteadyTuneError, match="rocrate is not installed; pip install rocrate"):
         registry.export(suite, "ro-crate", Path("crate"))
 

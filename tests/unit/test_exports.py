@@ -193,12 +193,26 @@ def test_a_test_set_with_other_rows_than_glues_is_refused(suite, tmp_path, monke
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def unread(suite, monkeypatch):
+    """Fails where a file of the suite is read."""
+    monkeypatch.setattr("steadytune.dag.products.Products", lambda *_, **__: pytest.fail("the suite's files are read"))
+
+
 @pytest.mark.parametrize("package", ["mlflow", "wandb", "trackio"])
-def test_a_package_that_is_missing_is_named(package, suite, tmp_path, monkeypatch, capsys):
+def test_a_package_that_is_missing_is_named(package, unread, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, package, None)
     assert main(["export", "demo.yaml", "--as", package, "--to", str(tmp_path / "out")]) == 2
     assert f"pip install {package}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("form", "name"), [("csv", "out"), ("csv", "out.zip"), ("ro-crate", "out")])
+def test_a_target_that_exists_is_refused(form, name, unread, tmp_path, capsys):
+    (target := tmp_path / name).write_text("mine")
+    assert main(["export", "demo.yaml", "--as", form, "--to", str(target)]) == 2
+    assert f"{target}: exists already; expected a new folder" in capsys.readouterr().err
+    assert target.read_text() == "mine"
 
 
 def test_an_unknown_format_names_the_nearest(capsys):

@@ -113,9 +113,10 @@ def model(options: argparse.Namespace) -> None:
 def export(options: argparse.Namespace) -> None:
     """Write a finished suite's cells, means over seeds and verdicts in a format that other tools read."""
     from steadytune.dag.products import Products
-    from steadytune.exports.registry import export
+    from steadytune.exports.registry import check, export
 
     suite = load_checked(options)
+    check(options.form, options.to)
     # A crate holds everything; the other formats contain only records and verdicts.
     stages = None if options.form == "ro-crate" else ("claims",)
     marked = Products(suite, deep=True).finished(stages, stale=options.stale)

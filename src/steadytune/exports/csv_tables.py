@@ -18,7 +18,7 @@ CLAIMS = ("id", "verdict", "sentence", "source", "statistic", "unit", "effect", 
 
 
 def export(suite: Suite, target: Path) -> None:
-    """Write `cells.csv`, `means.csv` and, if the suite names claims, `claims.csv` to a new folder."""
+    """Write `cells.csv`, `means.csv` and, if there are verdicts, `claims.csv` to a new folder."""
     content = Content.load(suite)
     with atomic_folder(target) as folder:
         folder.mkdir()

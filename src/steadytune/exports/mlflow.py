@@ -4,10 +4,10 @@ Settings and seeds are parameters; epochs are steps of metrics; verdicts are tag
 """
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 from steadytune.exports.content import Content
-from steadytune.exports.registry import required
 from steadytune.exports.runs import Run, runs
 from steadytune.files import atomic_folder
 from steadytune.suite.suite import Suite
@@ -18,7 +18,7 @@ LONGEST = 5000
 
 def export(suite: Suite, target: Path) -> None:
     """Write every run of a suite to a new folder."""
-    mlflow, content = required("mlflow"), Content.load(suite)
+    mlflow, content = import_module("mlflow"), Content.load(suite)
     entities = mlflow.entities
     with atomic_folder(target) as folder:
         folder.mkdir()

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
@@ -24,6 +24,23 @@ MODULES = {
     "wandb": "wandb",
 }
 """Modules of this package by the name of their format; each has a function `export(suite, target)`."""
+PACKAGES = {"mlflow": "mlflow", "ro-crate": "rocrate", "trackio": "trackio", "wandb": "wandb"}
+"""Optional packages that formats are written with."""
+
+
+def check(form: str, target: Path) -> None:
+    """Refuse a format whose package is not there, and a target that is, before any file of a suite is read.
+
+    Raises:
+        SteadyTuneError: one line.
+    """
+    package = PACKAGES.get(form)
+    if package and find_spec(package) is None:
+        raise SteadyTuneError(f"export: the package {package} is not installed; pip install {package}")
+    zipped = form == "ro-crate" and target.suffix == ".zip"
+    if target.exists() and not (zipped and target.is_file()):
+        expected = "a new folder or a file that ends in .zip" if form == "ro-crate" else "a new folder"
+        raise SteadyTuneError(f"{target}: exists already; expected {expected}")
 
 
 def export(suite: "Suite", form: str, target: Path, marked: Sequence[str] = ()) -> None:
@@ -34,21 +51,9 @@ def export(suite: "Suite", form: str, target: Path, marked: Sequence[str] = ()) 
     Raises:
         SteadyTuneError: the suite is not finished, `target` exists, or a package is not installed.
     """
+    check(form, target)
     write: Callable[[Suite, Path], None] = import_module(f"steadytune.exports.{MODULES[form]}").export
     write(suite, target)
     if marked:
         note = target / NOT_FRESH if target.is_dir() else target.with_name(f"{target.name}.{NOT_FRESH}")
         write_text(note, "".join(f"{sentence}\n" for sentence in marked))
-
-
-def required(package: str) -> ModuleType:
-    """An optional package, or a module of it, that a format is written with.
-
-    Raises:
-        SteadyTuneError: it is not installed.
-    """
-    try:
-        return import_module(package)
-    except ImportError:
-        name = package.partition(".")[0]
-        raise SteadyTuneError(f"export: the package {name} is not installed; pip install {name}") from None

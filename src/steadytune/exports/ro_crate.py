@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steadytune import __version__
-from steadytune.errors import SteadyTuneError
 from steadytune.exports.crate_files import CITATION, inputs_of, is_projects, places_of, suite_files
-from steadytune.exports.registry import required
 from steadytune.files import atomic_folder, atomic_path, read_json, sha256
 from steadytune.layout import RECORD, project_file
 from steadytune.safe_yaml import read_yaml
@@ -37,13 +35,12 @@ def export(suite: Suite, target: Path) -> None:
     Every file is read for its checksum and copied once, and `target` is there whole or not at all.
 
     Raises:
-        SteadyTuneError: rocrate is not installed, the suite is not finished, or `target` is there and no zip file.
+        SteadyTuneError: the suite is not finished.
     """
-    crate_type = required("rocrate.rocrate").ROCrate
-    if target.exists() and not (target.suffix == ".zip" and target.is_file()):
-        raise SteadyTuneError(f"{target}: exists already; expected a new folder or a file that ends in .zip")
+    from rocrate.rocrate import ROCrate
+
     files = list(suite_files(suite))
-    crate = crate_type(version="1.1")
+    crate = ROCrate(version="1.1")
     _describe(crate, suite, files)
     if target.suffix == ".zip":
         with atomic_path(target) as temporary:

@@ -6,10 +6,10 @@ Groups are `encoder/method/task`; settings and seeds are in the config. A summar
 import io
 import os
 from contextlib import redirect_stdout
+from importlib import import_module
 from pathlib import Path
 
 from steadytune.exports.content import Content
-from steadytune.exports.registry import required
 from steadytune.exports.runs import runs
 from steadytune.files import atomic_folder
 from steadytune.suite.suite import Suite
@@ -22,7 +22,7 @@ def export(suite: Suite, target: Path) -> None:
     with atomic_folder(target) as folder, redirect_stdout(io.StringIO()):
         folder.mkdir()
         os.environ["TRACKIO_DIR"] = str(folder.resolve())
-        trackio = required("trackio")
+        trackio = import_module("trackio")
         for run in runs(content):
             config = {**run.config, "kind": run.kind}
             trackio.init(project=suite.name, name=run.name, group=run.group, config=config, embed=False,

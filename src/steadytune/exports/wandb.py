@@ -4,10 +4,10 @@ Groups are `encoder/method/task`; settings and seeds are in the config, means an
 """
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 
 from steadytune.exports.content import Content
-from steadytune.exports.registry import required
 from steadytune.exports.runs import Run, runs
 from steadytune.files import atomic_folder
 from steadytune.suite.suite import Suite
@@ -15,7 +15,7 @@ from steadytune.suite.suite import Suite
 
 def export(suite: Suite, target: Path) -> None:
     """Write every run of a suite to a new folder; nothing reaches a network."""
-    wandb, content = required("wandb"), Content.load(suite)
+    wandb, content = import_module("wandb"), Content.load(suite)
     with atomic_folder(target) as folder:
         folder.mkdir()
         for run in runs(content):
