@@ -11,6 +11,7 @@ import pytest
 from steadytune.cells import leases
 from steadytune.cells.leases import gpu_slots, leased_gpu, visible_gpus
 from steadytune.errors import SteadyTuneError
+from steadytune.planning.device import this_device
 
 HOLD = """
 import sys, time
@@ -34,6 +35,21 @@ def machine(tmp_path, monkeypatch):
     for name in ("CUDA_VISIBLE_DEVICES", leases.SLOTS_VARIABLE, *leases.SCHEDULED):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
+
+
+SMI = """#!/bin/sh
+case "$1" in
+*uuid,name) echo 'GPU-aaa, NVIDIA H200'; echo 'GPU-bbb, NVIDIA T4';;
+*) echo '0, GPU-aaa'; echo '1, GPU-bbb';;
+esac
+"""
+
+
+@pytest.mark.parametrize(("visible", "name"), [("0", "NVIDIA H200"), ("1,0", "NVIDIA T4"), ("MIG-ccc", "MIG-ccc")])
+def test_a_plan_is_for_the_first_gpu_that_cuda_shows(machine, tmp_path, visible, name):
+    (tmp_path / "nvidia-smi").write_text(SMI)
+    machine.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert this_device(1).name == name
 
 
 class Holder:

@@ -46,6 +46,11 @@ def visible_gpus() -> list[str]:
     return list(dict.fromkeys(takewhile(bool, (_device(name.strip(), by_index) for name in wanted.split(",")))))
 
 
+def gpu_name(gpu: str) -> str:
+    """The product name of a GPU from `visible_gpus`; the UUID itself for a part of one (MIG), which has no entry."""
+    return dict(_nvidia_smi("--query-gpu=uuid,name")).get(gpu, gpu)
+
+
 def _nvidia_smi(query: str) -> list[tuple[str, str]]:
     """The answer to a query of two fields; empty on a machine without a GPU."""
     if not shutil.which("nvidia-smi"):

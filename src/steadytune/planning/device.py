@@ -2,10 +2,9 @@
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 
-from steadytune.cells.leases import gpu_slots, slots_per_gpu, visible_gpus
+from steadytune.cells.leases import gpu_name, gpu_slots, slots_per_gpu, visible_gpus
 from steadytune.errors import SteadyTuneError
 from steadytune.training.usage import processor_name
 
@@ -29,9 +28,7 @@ class Device:
 def this_device(threads: int) -> Device:
     """The GPUs of this machine, or its processor, on which a cell takes `threads` cores."""
     if gpus := visible_gpus():
-        query = ["nvidia-smi", f"--id={gpus[0]}", "--query-gpu=name", "--format=csv,noheader"]
-        name = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
-        return Device(name, True, gpu_slots(), slots_per_gpu())
+        return Device(gpu_name(gpus[0]), True, gpu_slots(), slots_per_gpu())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Device(processor_name(), False, max(1, cores // threads), max(1, cores // threads))
 
