@@ -183,6 +183,22 @@ def test_a_glue_submission_has_every_row_in_order(suite, tmp_path):
     assert cells["cell"].tolist()[0] == str(best)
 
 
+def test_damaged_predictions_are_refused_in_a_line(suite, tmp_path):
+    from steadytune.exports import glue_submission
+
+    paths = [record_path(suite, cell).with_name("unlabelled.parquet") for cell in suite.cells]
+    whole = {path: path.read_bytes() for path in paths}
+    try:
+        for path, content in whole.items():
+            path.write_bytes(content[:-9])
+        with pytest.raises(SteadyTuneError, match=r"unlabelled\.parquet: damaged: SHA-256"):
+            glue_submission.export(suite, tmp_path / "out")
+    finally:
+        for path, content in whole.items():
+            path.write_bytes(content)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_test_set_with_other_rows_than_glues_is_refused(suite, tmp_path, monkeypatch, capsys):
     from steadytune.exports import glue_submission
 

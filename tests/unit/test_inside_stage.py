@@ -177,3 +177,9 @@ def test_what_is_not_looked_into_is_refused(demo):
         stage.write_inside(demo, Cell("tiny", "lora", "cola", 0))
     with pytest.raises(SteadyTuneError, match=r"unknown pair 'tiny col' \(did you mean 'tiny cola'"):
         stage.write_inside_before(demo, "tiny", "col")
+
+
+def test_a_suite_that_looks_into_no_cell_gets_no_empty_table(suite, capsys):  # noqa: F811
+    assert main(["inside-table", "demo.yaml"]) == 2
+    assert "demo.yaml: inside: missing" in capsys.readouterr().err
+    assert not inside_table_path(suite).exists()

@@ -313,6 +313,16 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
     assert "no claim fits" in capsys.readouterr().out
 
 
+def test_a_budget_of_a_suite_without_claims_says_so(entries, capsys):
+    encoders = {"one": {"model": "microsoft/deberta-base"}, "two": {"model": "microsoft/deberta-large"}}
+    (entries / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"encoders": encoders}))
+    assert main(["plan", "demo.yaml", "--budget", "5h"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "with 5 h of a device: nothing to choose, since demo.yaml names no claims\n"
+    )
+    assert not Path("results/demo/plan.txt").exists()
+
+
 @pytest.fixture
 def planned(world, root):
     """A world with the project's lock."""

@@ -85,4 +85,4 @@ def test_the_command_goes_by_the_suites_design(world, root, capsys):
     assert "the claimed effect is 1.5 points" in said
     assert "any of 1 method equal to the baseline" in said
     assert cli.main(["simulate", "demo", "--seeds", "2"]) == 2
-    assert "seeds: 2" in capsys.readouterr().err
+    assert "--seeds 2: expected 3 or more" in capsys.readouterr().err

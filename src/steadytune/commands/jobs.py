@@ -68,6 +68,8 @@ def inside_table(options: argparse.Namespace) -> None:
     from steadytune.layers.inside.collect import collect_inside
 
     suite = load(options)
+    if not suite.inside_cells:
+        raise SteadyTuneError(f"{suite.path}: inside: missing: expected the cells to look into")
     with making(suite, "inside-table"):
         collect_inside(suite)
 

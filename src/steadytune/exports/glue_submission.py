@@ -60,14 +60,14 @@ def export(suite: Suite, target: Path) -> None:
     with atomic_folder(target) as folder:
         folder.mkdir()
         for (encoder, method), cells in _submissions(suite).items():
-            files = {name: text for cell in cells for name, text in _files(suite, cell)}
-            with zipfile.ZipFile(folder / f"{encoder}.{method}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, text in files.items():
-                    archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
             for cell in cells:
                 if damage := damaged_file(content.records[cell], cell_folder(suite, cell)):
                     raise SteadyTuneError(damage)
                 lines.append((encoder, method, cell.task, str(cell), development_score(plain(content.records[cell]))))
+            files = {name: text for cell in cells for name, text in _files(suite, cell)}
+            with zipfile.ZipFile(folder / f"{encoder}.{method}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, text in files.items():
+                    archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
         if not lines:
             raise SteadyTuneError(
                 f"{suite.path}: no test set of GLUE is predicted: expected `predict`, such as {{rte: test}}"
@@ -102,6 +102,6 @@ def _files(suite: Suite, cell: Cell) -> Iterator[tuple[str, str]]:
         output = io.StringIO()
         output.write("index\tprediction\n")
         for row, value in zip(rows["row"], rows["prediction"], strict=True):
-            said = f"{value:.3f}" if task.regression else task.labels[int(value)] if file.names else str(int(value))
-            output.write(f"{row}\t{said}\n")
+            answer = f"{value:.3f}" if task.regression else task.labels[int(value)] if file.names else str(int(value))
+            output.write(f"{row}\t{answer}\n")
         yield file.name, output.getvalue()

@@ -145,6 +145,8 @@ def _priced(hours: float) -> str:
 
 def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: float) -> list[str]:
     """What a budget buys, and the commands that run it."""
+    if not wanted:
+        return ["", f"with {budget:g} h of a device: nothing to choose, since {plan.suite.path} names no claims"]
     path = results_folder(plan.suite) / TARGETS
     could = sum(not need.lack for need in wanted)
     lines = ["", f"with {budget:g} h of a device: {len(choice.decided)} of {could} claims that can be decided"]

@@ -55,7 +55,9 @@ class Design:
         examples = round(median([count for count in rows if count] or [1000]))
         planned = seeds or Counter(counts.values()).most_common(1)[0][0]
         if planned < LEAST_SEEDS:
-            raise SteadyTuneError(f"seeds: {planned}: {LEAST_SEEDS} or more are judged; `--seeds` simulates others")
+            where = f"--seeds {seeds}" if seeds else f"{suite.path}: seeds: {planned}"
+            hint = "" if seeds else "; `--seeds` simulates another number"
+            raise SteadyTuneError(f"{where}: expected {LEAST_SEEDS} or more, since fewer are never judged{hint}")
         return cls.of(max(tasks_together(suite, asked)), planned, max(len(asked), 1), examples, sd, effect)
 
     @property
