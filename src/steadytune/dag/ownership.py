@@ -40,8 +40,8 @@ def check_owner(suite: Suite) -> None:
     owner = Path(os.path.normpath(note.parent.absolute() / note.read_text(encoding="utf-8").strip()))
     if owner.is_file() and _is_another(suite, owner):
         shown = owner.relative_to(Path.cwd()) if owner.is_relative_to(Path.cwd()) else owner
-        said = f"{results_folder(suite)} holds the results of {shown}, which has the same name"
-        raise _refusal(suite, f"{said}: rename one of them, or delete {note} if the results are this file's now")
+        holder = f"{results_folder(suite)} holds the results of {shown}, which has the same name"
+        raise _refusal(suite, f"{holder}: rename one of them, or delete {note} if the results are this file's now")
 
 
 def own_results(suite: Suite) -> None:
@@ -52,9 +52,9 @@ def own_results(suite: Suite) -> None:
     """
     check_owner(suite)
     note = owner_path(suite)
-    said = Path(os.path.relpath(suite.path.absolute(), note.parent.absolute())).as_posix() + "\n"
-    if not note.is_file() or note.read_text(encoding="utf-8") != said:
-        write_text(note, said)
+    place = Path(os.path.relpath(suite.path.absolute(), note.parent.absolute())).as_posix() + "\n"
+    if not note.is_file() or note.read_text(encoding="utf-8") != place:
+        write_text(note, place)
 
 
 def _is_another(suite: Suite, path: Path) -> bool:
@@ -65,5 +65,5 @@ def _is_another(suite: Suite, path: Path) -> bool:
     return not path.samefile(suite.path) and bool(re.search(line, text, re.MULTILINE))
 
 
-def _refusal(suite: Suite, said: str) -> SteadyTuneError:
-    return SteadyTuneError(f"{suite.path}: suite: '{suite.name}': {said}")
+def _refusal(suite: Suite, reason: str) -> SteadyTuneError:
+    return SteadyTuneError(f"{suite.path}: suite: '{suite.name}': {reason}")

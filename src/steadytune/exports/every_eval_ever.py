@@ -39,18 +39,18 @@ def export(suite: Suite, target: Path) -> None:
 def _logs(content: Content) -> Iterator[tuple[str, dict[str, Any]]]:
     """The name of each model and what is said of it."""
     scores: dict[str, list[Aggregate]] = {}
-    for found in content.aggregates:
-        scores.setdefault(found.name, []).append(found)
+    for score in content.aggregates:
+        scores.setdefault(score.name, []).append(score)
     by_group: dict[str, list[Record]] = {}
     for cell, record in content.records.items():
         by_group.setdefault(str(cell).rpartition("/")[0], []).append(record)
-        own = [(found, found.values.get(cell.seed)) for found in scores.get(str(cell).rpartition("/")[0], [])]
-        results = [_result(content, record, found, value) for found, value in own if value is not None]
+        own = [(score, score.values.get(cell.seed)) for score in scores.get(str(cell).rpartition("/")[0], [])]
+        results = [_result(content, record, score, value) for score, value in own if value is not None]
         if results:
             yield _log(content, [record], results)
     for name, records in by_group.items():
         if name in scores and len(records) > 1:
-            results = [_result(content, records[0], found, None) for found in scores[name]]
+            results = [_result(content, records[0], score, None) for score in scores[name]]
             yield _log(content, records, results)
 
 
@@ -102,50 +102,50 @@ def _log(content: Content, records: list[Record], results: list[dict[str, Any]])
     }
 
 
-def _result(content: Content, record: Record, found: Aggregate, value: float | None) -> dict[str, Any]:
+def _result(content: Content, record: Record, score: Aggregate, value: float | None) -> dict[str, Any]:
     """One metric on one set: of a seed if there is a `value`, else the mean over seeds."""
-    task, details = content.suite.task(found.set), {"kind": found.kind, "headline": str(found.headline)}
-    if found.majority is not None:
-        details["majority_class"] = str(found.majority)
+    task, details = content.suite.task(score.set), {"kind": score.kind, "headline": str(score.headline)}
+    if score.majority is not None:
+        details["majority_class"] = str(score.majority)
     if value is None:
-        details["values_by_seed"] = json.dumps(found.values)
-    split = task.train if found.kind == "held_out" else task.evaluation
+        details["values_by_seed"] = json.dumps(score.values)
+    split = task.train if score.kind == "held_out" else task.evaluation
     pinned = {item.key: item for item in record.inputs}
     about = {key: str(getattr(pinned[task.dataset_key], key)) for key in ("source", "revision", "digest")}
-    source: dict[str, Any] = {"dataset_name": found.set, "source_type": "other"}
+    source: dict[str, Any] = {"dataset_name": score.set, "source_type": "other"}
     if not task.dataset.startswith(("steadytune/", f"{OWN}/")):
-        source |= {"source_type": "hf_dataset", "hf_repo": task.dataset, "hf_split": split, "samples_number": found.n}
+        source |= {"source_type": "hf_dataset", "hf_repo": task.dataset, "hf_split": split, "samples_number": score.n}
     return {
-        "evaluation_result_id": f"{found.set}/{found.kind}/{found.metric}",
-        "evaluation_name": found.set,
+        "evaluation_result_id": f"{score.set}/{score.kind}/{score.metric}",
+        "evaluation_name": score.set,
         "source_data": source | {"additional_details": about | {"config": task.config, "split": str(split)}},
         "metric_config": {
             "evaluation_description": task.description,
-            "metric_id": found.metric,
-            "metric_name": found.metric,
-            "metric_kind": found.metric,
+            "metric_id": score.metric,
+            "metric_name": score.metric,
+            "metric_kind": score.metric,
             "metric_unit": "proportion",
             "lower_is_better": False,
             "score_type": "continuous",
-            "min_score": LOWEST.get(found.metric, 0),
+            "min_score": LOWEST.get(score.metric, 0),
             "max_score": 1,
         },
-        "score_details": {"score": found.mean if value is None else value, "details": details}
-        | ({"uncertainty": _uncertainty(found)} if value is None and found.sd is not None else {}),
+        "score_details": {"score": score.mean if value is None else value, "details": details}
+        | ({"uncertainty": _uncertainty(score)} if value is None and score.sd is not None else {}),
     }
 
 
-def _uncertainty(found: Aggregate) -> dict[str, Any]:
-    assert found.sd is not None and found.interval is not None, "of several seeds"
-    n = len(found.values)
+def _uncertainty(score: Aggregate) -> dict[str, Any]:
+    assert score.sd is not None and score.interval is not None, "of several seeds"
+    n = len(score.values)
     return {
-        "standard_error": {"value": found.sd / math.sqrt(n), "method": "over seeds: standard deviation / sqrt(seeds)"},
+        "standard_error": {"value": score.sd / math.sqrt(n), "method": "over seeds: standard deviation / sqrt(seeds)"},
         "confidence_interval": {
-            "lower": found.interval[0],
-            "upper": found.interval[1],
+            "lower": score.interval[0],
+            "upper": score.interval[1],
             "confidence_level": LEVEL,
             "method": "Student's t over seeds",
         },
-        "standard_deviation": found.sd,
+        "standard_deviation": score.sd,
         "num_samples": n,
     }

@@ -31,7 +31,7 @@ def export(suite: Suite, target: Path) -> None:
         groups.setdefault(str(cell).rpartition("/")[0], []).append(record)
     with atomic_folder(target) as folder:
         for name, records in groups.items():
-            scores = [found for found in content.aggregates if found.name == name]
+            scores = [score for score in content.aggregates if score.name == name]
             write_text(folder / name / CARD, suite_card(suite, records, scores))
 
 
@@ -133,22 +133,22 @@ def _metadata(suite: Suite, record: Record, scores: Sequence[Aggregate], title: 
     pipeline = PIPELINES[spec.tasks[spec.task].span]
     revisions = {item.key: item.revision for item in record.inputs}
     results = []
-    for found in scores:
-        value = found.values.get(seed) if of_seed else found.mean
+    for score in scores:
+        value = score.values.get(seed) if of_seed else score.mean
         if value is None:
             continue
-        task = suite.task(found.set)
+        task = suite.task(score.set)
         results.append(
             EvalResult(
                 task_type=pipeline,
                 dataset_type=task.dataset,
-                dataset_name=f"{found.set} (held out of training)" if found.kind == "held_out" else found.set,
+                dataset_name=f"{score.set} (held out of training)" if score.kind == "held_out" else score.set,
                 dataset_config=task.config,
-                dataset_split=task.train if found.kind == "held_out" else task.evaluation,
+                dataset_split=task.train if score.kind == "held_out" else task.evaluation,
                 dataset_revision=revisions.get(task.dataset_key),
-                metric_type=found.metric,
+                metric_type=score.metric,
                 metric_value=value,
-                metric_args=_spread(found) | ({"seed": seed} if of_seed else {}),
+                metric_args=_spread(score) | ({"seed": seed} if of_seed else {}),
             )
         )
     given = _encoder_of(record)
@@ -158,30 +158,30 @@ def _metadata(suite: Suite, record: Record, scores: Sequence[Aggregate], title: 
         datasets=sorted(set(datasets)) or None,
         library_name="transformers",
         pipeline_tag=pipeline,
-        metrics=sorted({found.metric for found in scores}),
+        metrics=sorted({score.metric for score in scores}),
         tags=["steadytune", spec.method],
         model_name=title,
         eval_results=results,
     )
 
 
-def _spread(found: Aggregate) -> dict[str, Any]:
+def _spread(score: Aggregate) -> dict[str, Any]:
     """What a mean over seeds is made of."""
-    interval = list(found.interval) if found.interval else None
-    return {"seeds": sorted(found.values), "planned_seeds": found.planned, "mean": found.mean, "sd": found.sd,
-            "interval_95": interval, "majority": found.majority, "n": found.n}  # fmt: skip
+    interval = list(score.interval) if score.interval else None
+    return {"seeds": sorted(score.values), "planned_seeds": score.planned, "mean": score.mean, "sd": score.sd,
+            "interval_95": interval, "majority": score.majority, "n": score.n}  # fmt: skip
 
 
 def _scores(scores: Sequence[Aggregate], seed: int | None) -> list[str]:
     of_seed = [] if seed is None else [f"seed {seed}"]
     heading = ("evaluated on", "metric", *of_seed, "mean over seeds", "sd", "95 % interval", "seeds", "majority class")
     rows = []
-    for found in scores:
-        name = f"{found.set} (held out of training)" if found.kind == "held_out" else found.set
-        interval = f"{found.interval[0]:.4f} to {found.interval[1]:.4f}" if found.interval else ""
-        own = [] if seed is None else [_number(found.values.get(seed))]
-        spread = (_number(found.mean), _number(found.sd), interval, f"{len(found.values)} of {found.planned}")
-        rows.append((name, found.metric, *own, *spread, _number(found.majority)))
+    for score in scores:
+        name = f"{score.set} (held out of training)" if score.kind == "held_out" else score.set
+        interval = f"{score.interval[0]:.4f} to {score.interval[1]:.4f}" if score.interval else ""
+        own = [] if seed is None else [_number(score.values.get(seed))]
+        spread = (_number(score.mean), _number(score.sd), interval, f"{len(score.values)} of {score.planned}")
+        rows.append((name, score.metric, *own, *spread, _number(score.majority)))
     return _table(heading, rows)
 
 

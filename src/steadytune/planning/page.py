@@ -64,17 +64,17 @@ def _cells(plan: Plan) -> list[str]:
         names = f"  {encoder.ljust(widths[0])}  {task.ljust(widths[1])}"
         methods, seeds = len({cell.method for cell in cells}), ranges({cell.seed for cell in cells})
         missing = [cell for cell in cells if cell not in plan.done]
-        said = f"{counted(methods, 'method')} x seeds {seeds}: {len(missing)}/{len(cells)} to run"
-        lines.append(f"{names}  {said}{_needed(plan, missing)}")
+        grid = f"{counted(methods, 'method')} x seeds {seeds}: {len(missing)}/{len(cells)} to run"
+        lines.append(f"{names}  {grid}{_needed(plan, missing)}")
     planned, left = len(plan.suite.cells), len(plan.missing)
     lines += ["", f"{counted(planned, 'cell')}, {planned - left} recorded, {left} to run"]
-    says = f"`steadytune status {plan.suite.name}` says why"
+    hint = f"`steadytune status {plan.suite.name}` says why"
     stale = [status.shown for status in plan.found if status.state in ("stale", "quarantined")]
     if again := stale.count(False):
-        lines.append(f"  of those to run, {again} {'has' if again == 1 else 'have'} a stale or damaged record: {says}")
+        lines.append(f"  of those to run, {again} {'has' if again == 1 else 'have'} a stale or damaged record: {hint}")
     if old := stale.count(True):
         lines.append(
-            f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale, and trained on request alone: {says}"
+            f"  of the recorded, {old} {'is' if old == 1 else 'are'} stale, and trained on request alone: {hint}"
         )
     return lines
 
@@ -133,9 +133,11 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
         if not need.powered and isinstance(need.claim, MeanDifference):
             # Equal pairs have no sign, so that the smallest p-value can turn out larger than the one planned with.
             why += " if all pairs differ"
-        said = need.lack or f"{counted(need.seeds, 'seed')} {why}, {counted(len(need.cells), 'cell')}{_priced(price)}"
+        outlook = (
+            need.lack or f"{counted(need.seeds, 'seed')} {why}, {counted(len(need.cells), 'cell')}{_priced(price)}"
+        )
         counts = f"{len(missing)}/{len(need.planned)} to run: " if need.planned else ""
-        lines.append(f"  {need.claim.id.ljust(width)}  {counts}{said}")
+        lines.append(f"  {need.claim.id.ljust(width)}  {counts}{outlook}")
     return lines
 
 

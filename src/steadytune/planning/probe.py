@@ -20,7 +20,11 @@ STEPS = 20
 Pair = tuple[str, str]
 """What a probe is of: a model, and a method without the values of a variant."""
 MEASURED = "measurement of layers"
-SAID = {"missing": "not staged", "later": "not trained yet", MEASURED: "not probed where the layer is measured first"}
+REASONS = {
+    "missing": "not staged",
+    "later": "not trained yet",
+    MEASURED: "not probed where the layer is measured first",
+}
 """Why a cell is left out, where its state is no plain word: a finding's, or that of a method that reads l*."""
 
 
@@ -87,7 +91,7 @@ def _left_out(suite: Suite, chosen: Mapping[Pair, Cell], left: Mapping[Pair, Map
     for lacking in left.values():
         for name, state in lacking.items():
             by_state.setdefault(state, set()).add(name)
-    why = "; ".join(f"{SAID.get(state, state)}: {', '.join(sorted(names))}" for state, names in by_state.items())
+    why = "; ".join(f"{REASONS.get(state, state)}: {', '.join(sorted(names))}" for state, names in by_state.items())
     commands = []
     if by_state.keys() - {"later", MEASURED}:
         commands.append(f"`steadytune stage {suite.name}` fetches them")

@@ -42,19 +42,19 @@ def simulate(design: Design, replicates: int, seed: int = 0) -> Iterator[Row]:
     draw = Draws(design, replicates, np.random.default_rng(seed))
     size = design.effect
     for truth, mean in (("no effect", 0.0), ("half the claimed effect", size / 2), ("the claimed effect", size)):
-        found = draw.pairs(mean)
-        yield _row(truth, _difference(found, size), _covers(found, mean))
-    found = draw.pairs(size)
-    yield _row("half of a claimed effect twice as large", _difference(found, 2 * size))
+        differences = draw.pairs(mean)
+        yield _row(truth, _difference(differences, size), _covers(differences, mean))
+    differences = draw.pairs(size)
+    yield _row("half of a claimed effect twice as large", _difference(differences, 2 * size))
     last = max(design.seeds, 25)
     for truth, mean in (("no effect", 0.0), ("the claimed effect", size)):
-        found = draw.pairs(mean, seeds=last)
-        yield _row(f"{truth}, a look after every seed up to {last}", looks(found, size, design.seeds))
-    found = draw.other_examples()
-    yield _row("no effect on other examples", _difference(found, size), _covers(found, 0.0))
+        differences = draw.pairs(mean, seeds=last)
+        yield _row(f"{truth}, a look after every seed up to {last}", looks(differences, size, design.seeds))
+    differences = draw.other_examples()
+    yield _row("no effect on other examples", _difference(differences, size), _covers(differences, 0.0))
     extra = design.error / design.tasks**0.5
-    low, high = stratified_mean(found, extra).interval()
-    over = _difference(found, size, partial(significance.t_test, extra=extra), extra=extra)
+    low, high = stratified_mean(differences, extra).interval()
+    over = _difference(differences, size, partial(significance.t_test, extra=extra), extra=extra)
     yield _row("the same, over examples", over, (low <= 0) & (high >= 0))
     yield _row(f"{VARIANTS} equal variants, nested", _difference(draw.nested(), size))
     yield _row("not worse: worse by the margin", _not_worse(draw.pairs(-size), size))
@@ -113,9 +113,9 @@ def false_alarms(draws: Draws) -> float:
     design, smallest = draws.design, np.ones(draws.replicates)
     baseline = draws.pairs(0.0)
     for _ in range(design.methods):
-        found = (draws.pairs(0.0) - baseline) / 2**0.5
-        up = np.sign(mean_of_tasks(found))[:, None, None]
-        p = difference_p(FLIPS, up * found, design.effect, 0.0, by_mean=True, either=True)
+        differences = (draws.pairs(0.0) - baseline) / 2**0.5
+        up = np.sign(mean_of_tasks(differences))[:, None, None]
+        p = difference_p(FLIPS, up * differences, design.effect, 0.0, by_mean=True, either=True)
         smallest = np.minimum(smallest, p.for_it)
     # Holm's first step.
     return float((smallest <= ALPHA / design.methods).mean())
@@ -126,27 +126,32 @@ Outcomes = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 
 
 def _difference(
-    found: np.ndarray, size: float, test: significance.OneSided = FLIPS, *, by_mean: bool = True, extra: float = 0.0
+    differences: np.ndarray,
+    size: float,
+    test: significance.OneSided = FLIPS,
+    *,
+    by_mean: bool = True,
+    extra: float = 0.0,
 ) -> Outcomes:
-    p = difference_p(test, found, size, 0.0, by_mean=by_mean, either=False, extra=extra)
-    reproduced = (p.for_it <= ALPHA) & (mean_of_tasks(found) > 0)
+    p = difference_p(test, differences, size, 0.0, by_mean=by_mean, either=False, extra=extra)
+    reproduced = (p.for_it <= ALPHA) & (mean_of_tasks(differences) > 0)
     refuted = ~reproduced & (np.minimum(np.minimum(p.against, p.size), p.worse) <= ALPHA)
     return reproduced, reproduced & (p.size <= ALPHA), refuted
 
 
-def looks(found: np.ndarray, size: float, planned: int) -> Outcomes:
+def looks(differences: np.ndarray, size: float, planned: int) -> Outcomes:
     """How studies end if one looks after every seed: with exact p-values at the planned number, else anytime-valid."""
-    reproduced, refuted = np.zeros((2, len(found)), dtype=bool)
-    for seeds in range(LEAST_SEEDS, found.shape[-1] + 1):
+    reproduced, refuted = np.zeros((2, len(differences)), dtype=bool)
+    for seeds in range(LEAST_SEEDS, differences.shape[-1] + 1):
         exact = seeds == planned
-        now = _difference(found[..., :seeds], size, FLIPS if exact else significance.anytime, by_mean=exact)
+        now = _difference(differences[..., :seeds], size, FLIPS if exact else significance.anytime, by_mean=exact)
         reproduced, refuted = reproduced | now[0], refuted | now[2]
     return reproduced, None, refuted
 
 
-def _not_worse(found: np.ndarray, margin: float) -> Outcomes:
-    reproduced = 2 * significance.t_test(found + margin) <= ALPHA
-    return reproduced, None, ~reproduced & (2 * significance.t_test(-margin - found) <= ALPHA)
+def _not_worse(differences: np.ndarray, margin: float) -> Outcomes:
+    reproduced = 2 * significance.t_test(differences + margin) <= ALPHA
+    return reproduced, None, ~reproduced & (2 * significance.t_test(-margin - differences) <= ALPHA)
 
 
 def _spread(first: np.ndarray, second: np.ndarray, ratio: float) -> Outcomes:
@@ -155,10 +160,10 @@ def _spread(first: np.ndarray, second: np.ndarray, ratio: float) -> Outcomes:
     return less, None, ~less & np.logical_or(*against)
 
 
-def _covers(found: np.ndarray, truth: float) -> np.ndarray:
+def _covers(differences: np.ndarray, truth: float) -> np.ndarray:
     """Whether the interval of the sign-flip test, the shifts that it does not reject, contains the true effect."""
-    return 2 * np.minimum(FLIPS(found - truth), FLIPS(truth - found)) > ALPHA
+    return 2 * np.minimum(FLIPS(differences - truth), FLIPS(truth - differences)) > ALPHA
 
 
 def _row(truth: str, outcomes: Outcomes, covered: Any = None) -> Row:
-    return Row(truth, *(None if found is None else float(found.mean()) for found in (*outcomes, covered)))  # pyright: ignore
+    return Row(truth, *(None if share is None else float(share.mean()) for share in (*outcomes, covered)))  # pyright: ignore
