@@ -303,6 +303,20 @@ def test_a_method_keeps_its_colour_in_every_figure_and_panel(tmp_path):
     assert set(curves(drawn("learning-curves", results).axes[0])) == {style.colour(0), third}
 
 
+@pytest.mark.parametrize("dpi", [72, 100, 200])
+def test_no_label_is_cut_off_at_any_resolution(dpi, tmp_path):
+    variants = tuple(f"hype-n~hidden_dropout=0.{place:02}~sigma=0.00{place:02}" for place in range(1, 30))
+    results = loaded(Grid(methods=("vanilla", *variants)), tmp_path)
+    for name in ("score-cost", "seed-spread", "variability"):
+        plot = drawn(name, results)
+        with style.drawing():
+            plot.set_dpi(dpi)
+            plot.draw_without_rendering()
+            box = plot.get_tightbbox()
+        width, height = plot.get_size_inches()
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0, name
+
+
 def test_more_methods_than_colours_differ_by_marker():
     look = style.looks([f"method-{place}" for place in range(42)])
     assert len(set(zip(look["palette"].values(), look["markers"].values(), strict=True))) == 42

@@ -65,6 +65,8 @@ SETTINGS: Any = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    # A hinted text is wider at one resolution than at another: a layout made for 100 dpi cut labels off at 200.
+    "text.hinting": "none",
     "figure.facecolor": PAPER,
     "axes.facecolor": "none",
     "savefig.facecolor": "auto",

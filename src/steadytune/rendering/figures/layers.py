@@ -46,7 +46,9 @@ def variability(results: Results) -> Figure:
     }
     if any(item.bands for item in measured.values()):
         entries["ν corrected for its bias"] = panels.handle(style.HUES[0], dashes=DASHED)
-        entries["95 % interval"] = panels.handle(style.HUES[0], dashes="-", linewidth=6, alpha=0.2)
+        entries["95 % interval"] = panels.handle(
+            style.HUES[0], dashes="-", linewidth=6, alpha=0.2, solid_capstyle="butt"
+        )
     panels.legend(plot, entries)
     return plot
 
