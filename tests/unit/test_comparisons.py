@@ -94,6 +94,27 @@ def test_p_values_are_corrected_over_the_table(world):
     assert found["lnsr"].verdict == "not reproduced"
 
 
+def test_rows_that_average_over_different_tasks_name_them(world):
+    """hype-n gains 1 on three tasks and 9 on the fourth, which lnsr does not have: +3.0 beside +1.0."""
+    scores = {}
+    for task in TASKS:
+        scores |= values("vanilla", task, 60, 61, 62)
+        scores |= values("lnsr", task, 61, 62, 63)
+        scores |= values("hype-n", task, *((69, 70, 71) if task == TASKS[3] else (61, 62, 63)))
+    methods = ("vanilla", "hype-n", "lnsr")
+    grid = Grid(methods=methods, tasks=TASKS, values=scores, methods_of={TASKS[3]: ("vanilla", "hype-n")})
+    found = compared(world, grid)
+    write_verdicts(world.results, Verdicts("demo", comparisons=tuple(found.values())))
+    results = load_results(world.results, describe(load_suite(Path("config/demo.yaml"))))
+    table = make_table("comparisons", results)
+    assert [row[1].partition(" ")[0] for row in table.lines] == ["+3.0", "+1.0"]
+    assert "over 3 to 4 tasks" in table.caption
+    (note,) = (note for note in table.notes if note.startswith("Averages over different tasks"))
+    found = re.findall(r"(\S+) over ([^;.]+)", note.partition(": ")[2])
+    named = {method: [task for task in TASKS if task in tasks] for method, tasks in found}
+    assert named == {"hype-n": list(TASKS), "lnsr": list(TASKS[:3])}
+
+
 def test_a_baseline_with_more_seeds_is_not_waited_for(world):
     grid = shifted(3.0, seeds=5, statuses={("mini", "vanilla", task, 4): "missing" for task in TASKS})
     grid.cells = lambda: [cell for cell in Grid.cells(grid) if cell[1] == "vanilla" or cell[3] < 3]

@@ -94,7 +94,8 @@ def test_methods_without_a_task_in_common_are_said_not_to_compare(tmp_path):
     grid = Grid(tasks=TASKS, encoders=("mini", "mini-random"), methods_of=only)
     table = make_table("optimism", load_results(grid.write(tmp_path), grid.suite))
     assert table.notes[0] == (
-        "Rows are averages over different tasks, which cannot be compared (vanilla: mini-rte; hype-n: mini-cola)."
+        "Averages over different tasks cannot be compared with one another: "
+        "hype-n over mini-cola; vanilla over mini-rte."
     )
 
 

@@ -8,7 +8,7 @@ from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT, Score, in_order
 from steadytune.suite.start import Start
 from steadytune.suite.variants import base
-from steadytune.text import extent, ranges
+from steadytune.text import extent, listed, ranges
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
 COUNTS = (
@@ -158,6 +158,22 @@ def start_notes(results: Results) -> list[str]:
             notes.append(f"{method}: from {start.task.upper()}, that is, from the encoder that {start.method} has "
                          f"fine-tuned on it, with a new head; {parents}.")  # fmt: skip
     return notes
+
+
+def over_tasks(rows: Mapping[str, Sequence[str]]) -> str:
+    """Which rows of a table are averages over which tasks, those of the most rows last, and empty if all have the same.
+
+    `hype-n and lnsr over rte and mrpc; every other row over rte`.
+    """
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, tasks in rows.items():
+        names.setdefault(tuple(tasks), []).append(name)
+    if len(names) < 2:
+        return ""
+    most = max(names, key=lambda tasks: len(names[tasks]))
+    others = [f"{listed(found)} over {listed(tasks)}" for tasks, found in names.items() if tasks != most]
+    rest = "every other row" if len(names[most]) > 1 else names[most][0]
+    return "; ".join([*others, f"{rest} over {listed(most)}"])
 
 
 def scope(results: Results, what: str) -> str:

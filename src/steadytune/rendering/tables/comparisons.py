@@ -5,11 +5,11 @@ import math
 from steadytune.claims.judged import Judged, load_verdicts
 from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text, seeds_text
 from steadytune.rendering.comparisons import average_text, every_task_text
-from steadytune.rendering.entries import block_title, plain_mean
+from steadytune.rendering.entries import block_title, over_tasks, plain_mean
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
-from steadytune.text import counted
+from steadytune.text import extent
 
 NOTES = (
     "Difference: method minus baseline, the mean over the tasks that both have, paired by seed, in points, with the "
@@ -41,8 +41,8 @@ def comparisons(results: Results) -> Table:
         groups.setdefault(_sides(compared)[0], []).append(compared)
     blocks = [Block(tuple(map(_row, group)), title=block_title(name, results)) for name, group in groups.items()]
     baseline = found[0].family.removeprefix("against ") if found else "the baseline"
-    every = {len(compared.strata) for compared in found}
-    tasks = f", over {counted(every.pop(), 'task')}" if len(every) == 1 else ""
+    counts = {len(compared.strata) for compared in found if compared.finding}
+    tasks = f", over {extent(counts)} task{'' if counts == {1} else 's'}" if counts else ""
     return Table(
         name="comparisons",
         title=f"Each method against {baseline}",
@@ -50,7 +50,7 @@ def comparisons(results: Results) -> Table:
         columns=COLUMNS,
         blocks=tuple(blocks),
         align="lrrrllrrr",
-        notes=NOTES if found else (),
+        notes=(*NOTES, *_different_tasks(found, results)) if found else (),
         data=tuple(map(_data, found)),
     )
 
@@ -58,6 +58,18 @@ def comparisons(results: Results) -> Table:
 def _sides(compared: Judged) -> tuple[str, str]:
     encoder, _, method = compared.id.partition("/")
     return encoder, method
+
+
+def _different_tasks(found: list[Judged], results: Results) -> list[str]:
+    """A note on the tasks that each row averages over, unless all rows have the same."""
+    rows = {}
+    for compared in found:
+        if compared.finding:
+            encoder, method = _sides(compared)
+            name = f"{method} ({encoder})" if len(results.encoders) > 1 else method
+            rows[name] = [detail.stratum.partition(", ")[2] for detail in compared.on_tasks()]
+    different = over_tasks(rows)
+    return [f"Averages over different tasks cannot be compared with one another: {different}."] if different else []
 
 
 def _row(compared: Judged) -> tuple[str, ...]:

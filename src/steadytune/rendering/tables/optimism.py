@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from steadytune.claims.judged import Judged, judged_of
 from steadytune.rendering.claims import verdict_text
-from steadytune.rendering.entries import block_title
+from steadytune.rendering.entries import block_title, over_tasks
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 from steadytune.results.selection import select
-from steadytune.text import extent
+from steadytune.text import extent, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,8 +70,9 @@ def _over(shown: Results, found: Mapping[tuple[str, str], Optimism]) -> list[str
 def _over_one(shown: Results, encoder: str, rows: Mapping[str, tuple[str, ...]]) -> str:
     shared = shown.shared_tasks(encoder)
     if not shared:
-        spelled = "; ".join(f"{method}: {', '.join(tasks)}" for method, tasks in rows.items())
-        return f"rows are averages over different tasks, which cannot be compared ({spelled})."
+        if different := over_tasks(rows):
+            return f"averages over different tasks cannot be compared with one another: {different}."
+        return f"every row is an average over {listed(next(iter(rows.values())))}."
     absent = [method for method in shown.methods_of(encoder) if method not in rows]
     left = f" Left out, without two runs on each: {', '.join(absent)}." if absent else ""
     return f"every row is an average over the tasks planned for every method ({', '.join(shared)}).{left}"
