@@ -102,7 +102,16 @@ def test_a_note_names_the_first_places_and_counts_the_others(tmp_path):
     (note,) = [note for note in notes if note.startswith("Failed: ")]
     assert note.count("(seed 0)") == 20
     # Variants of hype-n are 22; the table has no row for a method that stands in the grid once.
-    assert note.endswith("; and in 2 more places, see the table cells.")
+    assert note.endswith("; and in 2 more places, see the table `cells`.")
+
+
+def test_means_over_other_seeds_than_most_are_named(tmp_path):
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=("mini-rte", "mini-mrpc"), seeds=5)
+    assert not [note for note in made(grid, tmp_path).notes if note.startswith("Seeds:")]
+    fewer = replace(grid, name="fewer")
+    fewer.cells = lambda: [cell for cell in Grid.cells(fewer) if cell[1] == "vanilla" or cell[3] < 3]
+    (note,) = (note for note in made(fewer, tmp_path).notes if note.startswith("Seeds:"))
+    assert note.startswith("Seeds: 0–2, but 0–4 for mini, vanilla, mini-rte; mini, vanilla, mini-mrpc.")
 
 
 def test_runs_of_seeds_and_unheard_of_statuses_are_named(tmp_path):

@@ -34,7 +34,7 @@ CUT_SHARE = 0.01
 """A share of examples cut to the maximum length that is worth a note."""
 
 NAMED_PLACES = 20
-"""Cells of a table whose seeds a note names, for each way to end; a suite that has just begun has hundreds."""
+"""Entries of a table that one note names; in a suite that has just begun, a note is about hundreds."""
 
 
 def scored(score: Score | None, *, best: bool = False) -> Entry:
@@ -95,6 +95,25 @@ def plain_mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
+def run_notes(shown: list[tuple[str, Score]]) -> list[str]:
+    """What is to be known of the runs behind the scores of a table, each with its place: their seeds and their ends."""
+    return [*_seed_notes(shown), *status_notes(shown)]
+
+
+def _seed_notes(shown: list[tuple[str, Score]]) -> list[str]:
+    """The places whose planned seeds are not those of most."""
+    places: dict[tuple[int, ...], list[str]] = {}
+    for place, score in shown:
+        places.setdefault(tuple(score.statuses), []).append(place)
+    if len(places) < 2:
+        return []
+    usual = max(places, key=lambda seeds: len(places[seeds]))
+    others = [f"{ranges(seeds)} for {_first(found)}" for seeds, found in places.items() if seeds != usual]
+    return [
+        f"Seeds: {ranges(usual)}, but {', and '.join(others)}. Means over different seeds differ for that reason too."
+    ]
+
+
 def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
     """What the counts in the table mean, then one note a status, naming the seeds of the first places."""
     notes = []
@@ -105,15 +124,18 @@ def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
             seeds = [seed for seed, found in score.statuses.items() if found == status]
             if seeds:
                 places.append(f"{place} (seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)})")
-        if places:
-            named, more = places[:NAMED_PLACES], len(places) - NAMED_PLACES
-            rest = f"; and in {more} more places, see the table cells" if more > 0 else ""
-            notes.append(f"{status.replace('_', ' ').capitalize()}: {'; '.join(named)}{rest}.")
+        notes.append(f"{status.replace('_', ' ').capitalize()}: {_first(places)}.")
     old = sorted({place for place, score in shown if score.stale & score.points.keys()})
-    marked = (
-        [f"{STALE}: {NOT_FRESH} {'; '.join(old[:NAMED_PLACES])}{', …' * (len(old) > NAMED_PLACES)}."] if old else []
-    )
+    marked = [f"{STALE}: {NOT_FRESH} {_first(old)}."] if old else []
     return [*([COUNTS] if notes else []), *notes, *marked]
+
+
+def _first(places: list[str]) -> str:
+    """The places, of many the first and how many there are more."""
+    more = len(places) - NAMED_PLACES
+    return "; ".join(places[:NAMED_PLACES]) + (
+        f"; and in {more} more places, see the table `cells`" if more > 0 else ""
+    )
 
 
 def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:

@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from steadytune.rendering.entries import block_title, scope, status_notes
+from steadytune.rendering.entries import block_title, run_notes, scope
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -54,7 +54,7 @@ def calibration(results: Results) -> Table:
         columns=("Set", "Method", ("ECE", "%"), "Brier", ("Churn", "% of examples")),
         blocks=tuple(blocks),
         align="llrrr",
-        notes=(*NOTES, *status_notes(list(shown.items()))),
+        notes=(*NOTES, *run_notes(list(shown.items()))),
         data=tuple(data),
     )
 

@@ -12,9 +12,9 @@ from steadytune.rendering.entries import (
     leaders,
     numbers,
     plain_mean,
+    run_notes,
     scope,
     scored,
-    status_notes,
 )
 from steadytune.rendering.table import Block, Entry, Table, number
 from steadytune.rendering.tables.registry import table
@@ -46,7 +46,7 @@ def main(results: Results) -> Table:
         caption=scope(results, "evaluation split of each task"),
         columns=("Method", *((task, metric_name(results.metric(task))) for task in tasks), *average),
         blocks=blocks,
-        notes=(*notes, *status_notes(shown), *about_data),
+        notes=(*notes, *run_notes(shown), *about_data),
         data=tuple(data),
     )
 

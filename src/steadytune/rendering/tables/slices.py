@@ -9,9 +9,9 @@ from steadytune.rendering.entries import (
     contenders,
     leaders,
     numbers,
+    run_notes,
     scope,
     scored,
-    status_notes,
 )
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
@@ -83,7 +83,7 @@ def _table(
         columns=("Slice", "Gold", "n", *results.methods),
         blocks=tuple(blocks),
         align="ll" + "r" * (1 + len(results.methods)),
-        notes=(SPREAD, note, BOLD, *status_notes(list(shown.items()))),
+        notes=(SPREAD, note, BOLD, *run_notes(list(shown.items()))),
         data=tuple(data),
     )
 

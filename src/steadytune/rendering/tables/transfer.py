@@ -15,10 +15,10 @@ from steadytune.rendering.entries import (
     data_notes,
     leaders,
     numbers,
+    run_notes,
     scope,
     scored,
     set_line,
-    status_notes,
 )
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.rendering.tables.registry import table
@@ -131,7 +131,7 @@ def _status(results: Results) -> list[str]:
         for method in results.methods_of(encoder)
         if (score := results.score(encoder, method, task, name))
     ]
-    return status_notes(shown)
+    return run_notes(shown)
 
 
 def retained(own: Score, far: Score) -> list[float]:

@@ -1,6 +1,6 @@
 """Entailment or not, on every set: the reading of HyPe's Table 7 (arXiv 2212.08853)."""
 
-from steadytune.rendering.entries import BOLD, SPREAD, block_title, numbers, scope, set_line, status_notes
+from steadytune.rendering.entries import BOLD, SPREAD, block_title, numbers, run_notes, scope, set_line
 from steadytune.rendering.table import Block, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -44,7 +44,7 @@ def two_way(results: Results) -> Table:
         caption=scope(results, "accuracy on entailment against the rest"),
         columns=("Set", "Majority", *results.methods),
         blocks=tuple(blocks),
-        notes=(SPREAD, COLLAPSED, BOLD, *status_notes(list(shown.items()))),
+        notes=(SPREAD, COLLAPSED, BOLD, *run_notes(list(shown.items()))),
         data=tuple(data),
     )
 

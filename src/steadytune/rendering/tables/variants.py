@@ -1,6 +1,6 @@
 """Every variant of a method beside the others: what each of its choices is worth."""
 
-from steadytune.rendering.entries import SPREAD, bold_note, contenders, leaders, numbers, scope, scored, status_notes
+from steadytune.rendering.entries import SPREAD, bold_note, contenders, leaders, numbers, run_notes, scope, scored
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -47,6 +47,6 @@ def variants(results: Results) -> Table:
         caption=scope(results, "evaluation split of each task"),
         columns=("Variant", *((task, metric_name(results.metric(task))) for task in tasks)),
         blocks=tuple(blocks),
-        notes=(SPREAD, bold_note(blocks), stands, *status_notes(shown)),
+        notes=(SPREAD, bold_note(blocks), stands, *run_notes(shown)),
         data=tuple(data),
     )
