@@ -171,6 +171,20 @@ def test_variability_marks_the_best_layer(tmp_path):
     assert bold(result) == {("2", 1)}
 
 
+@pytest.mark.parametrize(("chosen_by", "corrected"), [("nu", False), ("corrected", True)])
+def test_the_note_on_the_chosen_layer_is_true_where_it_is_not_that_of_least_nu(chosen_by, corrected, tmp_path):
+    """The embedding output has the least nu, and by corrected nu another layer may be chosen."""
+    grid = Grid(layers=3)
+    folder = grid.write(tmp_path)
+    content = layer_study("mini", "mini-rte", [1, 7, 3, 4], 3 if corrected else 2)
+    content["settings"]["choose_by"] = chosen_by
+    (folder / "variability" / "mini" / "mini-rte.json").write_text(json.dumps(content))
+    for name in ("variability", "selectors"):
+        note = make_table(name, load_results(folder, grid.suite)).notes[0]
+        assert ("least ν corrected" in note) == corrected, name
+    assert "no candidate" in make_table("variability", load_results(folder, grid.suite)).notes[0]
+
+
 def test_selectors_name_the_layer_that_each_chooses(tmp_path):
     grid = Grid(layers=3, tasks=("mini-rte", "mini-cola"))
     folder = grid.write(tmp_path)

@@ -24,11 +24,11 @@ REACH = 4.0
 
 @figure(
     "variability",
-    "Hidden-state variability ν by layer, before fine-tuning. Ringed: l*, the layer of least ν; layer 0, the embedding "
-    "output, is no candidate and drawn hollow. Above each panel: the share of resamples whose least corrected ν is at "
-    "l*. Dashed: ν corrected for its bias, since few examples make it too low; band: the 95 % interval of that, from "
-    "resamples of the examples. If either reaches the top of its panel, the examples may show no separation beyond "
-    "chance.",
+    "Hidden-state variability ν by layer, before fine-tuning. Ringed: l*, the layer of least ν, or of least corrected "
+    "ν if the suite chooses by that; layer 0, the embedding output, is no candidate and drawn hollow. Above each "
+    "panel: the share of resamples whose least corrected ν is at l*. Dashed: ν corrected for its bias, since few "
+    "examples make it too low; band: the 95 % interval of that, from resamples of the examples. If either reaches the "
+    "top of its panel, the examples may show no separation beyond chance.",
 )
 def variability(results: Results) -> Figure:
     """A panel for each encoder and task: nu by layer, its interval, and l* marked."""

@@ -30,7 +30,10 @@ def variability(results: Results) -> Table:
             rows.append(tuple(line))
         chosen: Line = ("l*", *(str(found[task].best_layer) if task in found else NOTHING for task in tasks))
         blocks.append(Block(tuple(rows), title=block_title(encoder, results), reference=(chosen,)))
-    note = "Layer 0: embedding output; layer l: output of the l-th Transformer layer. Bold: l*, the layer of least ν."
+    note = (
+        "Layer 0: embedding output; layer l: output of the l-th Transformer layer. "
+        f"Bold: l*, the layer of {least(results)}; layer 0 is no candidate."
+    )
     return Table(
         name="variability",
         title="Hidden-state variability",
@@ -40,6 +43,12 @@ def variability(results: Results) -> Table:
         notes=(note,),
         data=tuple(data),
     )
+
+
+def least(results: Results) -> str:
+    """What l* is the layer of: the least ν, as measured or corrected, as the suite chooses it."""
+    corrected = any(item.settings.get("choose_by") == "corrected" for item in results.variability)
+    return "least ν corrected for its bias" if corrected else "least ν"
 
 
 def _significant(value: float) -> str:

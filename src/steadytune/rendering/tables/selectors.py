@@ -4,6 +4,7 @@ import math
 
 from steadytune.rendering.entries import block_title
 from steadytune.rendering.table import NOTHING, Block, Line, Table, number
+from steadytune.rendering.tables.layers import least
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 from steadytune.results.variability import Variability
@@ -22,8 +23,8 @@ def selectors(results: Results) -> Table:
             blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
         data += [row for item in found for row in _numbers(item)]
     notes = (
-        "Layers 1 to L, before fine-tuning. ν: that of least ν; share: of all resamples of the examples, corrected "
-        "for ν's bias, those that choose it.",
+        f"Layers 1 to L, before fine-tuning. ν: that of {least(results)}; share: of all resamples of the examples, "
+        "corrected for ν's bias, those that choose it.",
         "CKA: linear centred kernel alignment with the labels. Probe: cross-validated accuracy of a linear classifier, "
         "explained variance of a ridge regression for scores. H-score: with shrunk covariance. Each takes its highest.",
     )
