@@ -13,10 +13,11 @@ from unittest.mock import patch
 
 import pandas as pd
 import pytest
-from synthetic import Grid, layer_study
+from synthetic import Grid, judged, layer_study
 
+from steadytune.claims.judged import Verdicts, write_verdicts
 from steadytune.errors import SteadyTuneError
-from steadytune.rendering import tables
+from steadytune.rendering import tables, verdicts
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.report import write_tables
 from steadytune.rendering.table import Block, Entry, Table, number
@@ -112,6 +113,15 @@ def test_means_over_other_seeds_than_most_are_named(tmp_path):
     fewer.cells = lambda: [cell for cell in Grid.cells(fewer) if cell[1] == "vanilla" or cell[3] < 3]
     (note,) = (note for note in made(fewer, tmp_path).notes if note.startswith("Seeds:"))
     assert note.startswith("Seeds: 0–2, but 0–4 for mini, vanilla, mini-rte; mini, vanilla, mini-mrpc.")
+
+
+def test_verdicts_are_counted_in_one_order_everywhere(small, tmp_path):
+    folder = small.write(tmp_path)
+    found = [judged("first", "not reproduced"), judged("second", "reproduced"), judged("third", "not reproduced")]
+    write_verdicts(folder, Verdicts("demo", claims=tuple(found)))
+    results = load_results(folder, small.suite)
+    assert make_table("claims", results).caption == "3 claims: 1 reproduced, 2 not reproduced."
+    assert list(verdicts.tally(results).counts.items()) == [("reproduced", 1), ("not reproduced", 2)]
 
 
 def test_runs_of_seeds_and_unheard_of_statuses_are_named(tmp_path):

@@ -1,6 +1,7 @@
 """The judged claim: one frozen value from the judge to the page, written to and read from `analysis/claims.json`."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -184,6 +185,12 @@ class Judged:
             return "yes"
         opposite = (found for found, agrees in zip(p, same, strict=True) if not agrees)
         return "no" if any(found <= ALPHA / len(tasks) for found in opposite) else "open"
+
+
+def count_verdicts(judged: Iterable[Judged]) -> dict[Verdict, int]:
+    """How many claims have which verdict, in the order of `VERDICTS`; a verdict that none has is left out."""
+    counts = Counter(claim.verdict for claim in judged)
+    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
 @dataclass(frozen=True)

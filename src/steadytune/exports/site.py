@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from steadytune.claims.judged import VERDICTS, Judged
+from steadytune.claims.judged import Judged, count_verdicts
 from steadytune.exports.evidence import Recorded, read_recorded, recorded_folders
 from steadytune.files import write_text
 from steadytune.rendering.page import figure_of
@@ -77,12 +77,11 @@ def contents(found: list[Recorded]) -> dict[str, object]:
     """Everything that the page shows, by the names that its template knows."""
     cells = [line for recorded in found for line in cells_of(recorded)]
     claims = claims_of(found)
-    counts = Counter(voice.shown.claim.verdict for voices in claims.values() for voice in voices)
     return {
         "title": "SteadyTune: the evidence",
         "suites": found,
         "claims": claims,
-        "verdicts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
+        "verdicts": count_verdicts(voice.shown.claim for voices in claims.values() for voice in voices),
         "methods": [table for recorded in found for table in methods_of(recorded)],
         "plots": [(recorded.name, plot) for recorded in found if (plot := figure_of("score-cost", recorded.results))],
         "cells": cells,

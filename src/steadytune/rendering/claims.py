@@ -2,10 +2,9 @@
 
 import math
 import textwrap
-from collections import Counter
 from collections.abc import Sequence
 
-from steadytune.claims.judged import Finding, Judged, Unit
+from steadytune.claims.judged import Finding, Judged, Unit, count_verdicts
 from steadytune.rendering.table import NOTHING, number
 from steadytune.text import counted
 
@@ -93,8 +92,7 @@ def stands_text(claim: Judged) -> str:
 
 def counts_text(judged: Sequence[Judged]) -> str:
     """How many claims have which verdict."""
-    counts = Counter(claim.verdict for claim in judged)
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(judged).items())
 
 
 def to_text(suite: str, judged: Sequence[Judged]) -> str:

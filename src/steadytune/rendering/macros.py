@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from steadytune.claims.judged import VERDICTS, judged_of
+from steadytune.claims.judged import VERDICTS, count_verdicts, judged_of
 from steadytune.rendering.claims import effect_text
 from steadytune.rendering.entries import plain_mean
 from steadytune.rendering.latex import tex
@@ -89,10 +89,10 @@ def _verdicts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
     judged = judged_of(results)
     if not judged:
         return
-    counts = Counter(claim.verdict for claim in judged)
+    counts = count_verdicts(judged)
     yield ("claims", "judged"), str(len(judged))
     for verdict in VERDICTS:
-        yield ("claims", *verdict.split()), str(counts[verdict])
+        yield ("claims", *verdict.split()), str(counts.get(verdict, 0))
     for claim in judged:
         yield ("claim", claim.id, "verdict"), claim.verdict
         yield ("claim", claim.id, "effect"), effect_text(claim.finding, claim.unit)

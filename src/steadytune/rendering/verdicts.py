@@ -1,9 +1,8 @@
 """The verdicts as the page shows them: what is claimed, whether it holds, and behind a fold the evidence."""
 
-from collections import Counter
 from typing import NamedTuple
 
-from steadytune.claims.judged import VERDICTS, Judged, judged_of
+from steadytune.claims.judged import Judged, Verdict, count_verdicts, judged_of
 from steadytune.rendering.claims import (
     effect_text,
     examples_text,
@@ -24,7 +23,7 @@ class Tally(NamedTuple):
     """How many claims have which verdict."""
 
     total: str
-    counts: list[tuple[str, int]]
+    counts: dict[Verdict, int]
 
 
 class Shown(NamedTuple):
@@ -40,9 +39,8 @@ class Shown(NamedTuple):
 
 def tally(results: Results) -> Tally | None:
     """How many claims have which verdict; None for a suite without claims."""
-    counts = Counter(claim.verdict for claim in judged_of(results))
-    found = [(verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
-    return Tally(counted(counts.total(), "claim"), found) if counts else None
+    judged = judged_of(results)
+    return Tally(counted(len(judged), "claim"), count_verdicts(judged)) if judged else None
 
 
 def by_source(results: Results) -> dict[str, list[Shown]]:
