@@ -14,6 +14,7 @@ from steadytune.claims.verdicts import judge
 from steadytune.layout import history_path
 from steadytune.rendering.figures import draw
 from steadytune.rendering.tables import make_table
+from steadytune.rendering.tables.optimism import ANALYSES
 from steadytune.results.epochs import by_other_seeds
 from steadytune.results.loading import load_or_empty, load_results
 from steadytune.results.selection import select
@@ -188,6 +189,8 @@ def test_a_verdict_by_the_best_epoch_stands_beside_that_by_the_last(world):
     assert verdict.startswith("reproduced")
     assert (mean, median, seed) == ("+0.5", "+0.5", "+0.5")
     assert "1 by best epoch of each run" in table.notes[-1]
+    # No grid is selected from: a dash on the page, nothing in the csv.
+    assert [table.data[0][name] for name in ANALYSES] == ["not reproduced", "", ""]
 
 
 def test_the_table_and_the_figures_show_every_method(tmp_path):

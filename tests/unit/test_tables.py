@@ -131,6 +131,9 @@ def test_runs_of_seeds_and_unheard_of_statuses_are_named(tmp_path):
     coverage = make_table("coverage", load_results(tmp_path / "demo", grid.suite))
     assert [str(column) for column in coverage.columns] == ["Method", "Planned", "ok", "vanished"]
     assert printed(coverage) == {"vanilla": ["8", "3", "5"], "hype-n": ["8", "8", "·"]}
+    rows = list(csv.DictReader(io.StringIO(to_csv(coverage))))
+    assert [(row["encoder"], row["method"], row["planned"], row["ok"], row["vanished"]) for row in rows] == [
+        ("mini", "vanilla", "8", "3", "5"), ("mini", "hype-n", "8", "8", "0")]  # fmt: skip
 
 
 def test_a_method_without_any_score_stays_in_every_format(tmp_path):

@@ -17,17 +17,22 @@ def coverage(results: Results) -> Table:
     for (encoder, method, _), statuses in results.planned():
         counts.setdefault((encoder, method), Counter()).update(statuses.values())
     ends = in_order({"ok", *(status for count in counts.values() for status in count)})
-    blocks = []
+    blocks, data = [], []
     for encoder in results.encoders:
         found = [(method, counts[encoder, method]) for method in results.methods_of(encoder)]
         rows = [(method, str(count.total()), *(str(count[end] or "·") for end in ends)) for method, count in found]
         blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
+        data += [
+            {"encoder": encoder, "method": method, "planned": count.total()} | {end: count[end] for end in ends}
+            for method, count in found
+        ]
     return Table(
         name="coverage",
         title="Coverage",
         caption="Planned cells (encoder × method × task × seed) and how they ended.",
         columns=("Method", "Planned", *(end.replace("_", " ") for end in ends)),
         blocks=tuple(blocks),
+        data=tuple(data),
     )
 
 

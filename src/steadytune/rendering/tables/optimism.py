@@ -109,7 +109,9 @@ def readings(results: Results) -> Table:
             flips[name] += name in gaps and (gaps[name] > 0) != (gaps["mean"] > 0)
         others = [verdicts.get(name, NOTHING) for name in ANALYSES]
         rows.append((claim.id, verdict_text(claim), *others, *(number(gap, sign=True) for gap in gaps.values())))
-        data.append({"id": claim.id, "verdict": claim.verdict, **dict(zip(ANALYSES, others, strict=True)), **gaps})
+        data.append(
+            {"id": claim.id, "verdict": claim.verdict, **{name: verdicts.get(name, "") for name in ANALYSES}, **gaps}
+        )
     told = [f"{count} by {name}" for name, count in flips.items() if name in ANALYSES and count]
     turned = [f"{flips[name]} by the {RUNS[name].lower()}" for name in ("median", "best") if flips[name]]
     return Table(
