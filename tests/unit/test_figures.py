@@ -17,7 +17,7 @@ from synthetic import Grid
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import style
-from steadytune.rendering.figures import FIGURES, draw, figure, panels
+from steadytune.rendering.figures import FIGURES, caption, draw, figure, panels
 from steadytune.rendering.report import write_figures
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
@@ -120,6 +120,21 @@ def test_a_figure_leaves_out_what_has_not_begun(tmp_path):
     (axes,) = drawn("seed-spread", loaded(grid, tmp_path)).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["vanilla", "hype-n"]
     assert texts(axes) == ["1/3 ok"]
+
+
+def test_a_figure_of_one_encoder_shows_one_that_has_run_and_names_it(tmp_path):
+    grid = Grid(encoders=("mini", "twin"), methods_of={"mini": ("hype-n",)}, transfer={"mini-rte": ("mini-hans",)})
+    whole = loaded(grid, tmp_path)
+    assert caption("seed-spread", whole).endswith("Encoder: mini.")
+    grid = replace(grid, name="half", statuses={cell: "missing" for cell in grid.cells() if cell[0] == "mini"})
+    half = loaded(grid, tmp_path)
+    (axes,) = drawn("seed-spread", half).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["vanilla", "hype-n"]
+    assert len(points(axes)) == 2 * grid.seeds
+    assert caption("seed-spread", half).endswith("Encoder: twin.")
+    # Figures of all encoders name none, and neither does a suite of one.
+    assert "Encoder:" not in caption("variability", half)
+    assert "Encoder:" not in caption("seed-spread", loaded(Grid(name="one"), tmp_path))
 
 
 def test_variants_that_a_suite_lists_have_rows_of_their_own(tmp_path):
@@ -274,6 +289,8 @@ def test_what_was_not_logged_has_no_axes(tmp_path):
     plot = drawn("learning-curves", results)
     assert [axes.axison for axes in plot.axes] == [True, True, False, True]
     assert len(texts(plot.axes[2])) == 1
+    # The lowest panel of each task that there is says what its horizontal axis has.
+    assert [axes.get_xlabel() for axes in plot.axes if axes.axison] == ["epoch", "", "epoch"]
     for path in results.folder.rglob("history.csv"):
         path.write_text(path.read_text().replace("accuracy", "other"))
     assert [axes.axison for axes in drawn("learning-curves", results).axes] == [True, True], "no row of empty panels"

@@ -10,7 +10,7 @@ from typing import Any
 from steadytune.layout import listed_cells_path
 from steadytune.rendering import provenance, summary, verdicts
 from steadytune.rendering.entries import SHARED
-from steadytune.rendering.figures import FIGURES, draw
+from steadytune.rendering.figures import caption, draw
 from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.sections import ALWAYS, MOST_CELLS, SECTIONS, Section, placed
 from steadytune.rendering.style import COLUMN, NOTHING, PAGE, POINTS, to_svg
@@ -128,4 +128,4 @@ def figure_of(name: str, results: Results, drawn: Path | None = None) -> Plot | 
     source = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
     # A figure has the width of a column or of a page, and its edge may be a line wider.
     wide = width is not None and float(width[1]) > (COLUMN + PAGE) / 2 * POINTS
-    return Plot(name, name.replace("-", " ").capitalize(), FIGURES[name].caption, source, wide)
+    return Plot(name, name.replace("-", " ").capitalize(), caption(name, results), source, wide)

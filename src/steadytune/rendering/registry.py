@@ -23,6 +23,7 @@ class Item(Generic[Made]):
     named_variants: bool
     reads_predictions: bool
     empty: str
+    encoder: Callable[[Results], str] | None
 
 
 class Registry(dict[str, Item[Made]]):
@@ -41,6 +42,7 @@ class Registry(dict[str, Item[Made]]):
         named_variants: bool = False,
         reads_predictions: bool = False,
         empty: str = "",
+        encoder: Callable[[Results], str] | None = None,
     ) -> Callable[[Callable[[Results], Made]], Callable[[Results], Made]]:
         """Register a function under a name.
 
@@ -52,12 +54,13 @@ class Registry(dict[str, Item[Made]]):
             reads_predictions: uses what is computed from single predictions (`results/predictions.py`); the workflow
                 computes that only for suites that name such an item.
             empty: of a table, the note that stands alone if it has no rows.
+            encoder: of a figure of one encoder, which one it shows.
         """
 
         def add(make: Callable[[Results], Made]) -> Callable[[Results], Made]:
             if name in self:
                 raise ValueError(f"{self.kind} '{name}' is registered twice")
-            self[name] = Item(make, caption, every_variant, named_variants, reads_predictions, empty)
+            self[name] = Item(make, caption, every_variant, named_variants, reads_predictions, empty, encoder)
             return make
 
         return add

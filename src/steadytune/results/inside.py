@@ -29,6 +29,7 @@ class Point(NamedTuple):
 class Inside:
     """One encoder's measurements; methods and tasks in the suite's order."""
 
+    encoder: str
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
     rows: dict[tuple[str, str, str], list[Row]] = field(repr=False)
@@ -72,9 +73,9 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
     if not results.suite.inside or not path.is_file():
         return None
     records: list[Row] = [dict(row) for row in read_parquet(path).to_dict("records")]
-    encoders = {row["encoder"] for row in records}
-    ordered = [results.primary, *results.encoders] if encoder is None else [encoder]
-    shown = next((name for name in ordered if name in encoders), None)
+    measured = {row["encoder"] for row in records}
+    wanted = [results.primary, *results.encoders] if encoder is None else [encoder]
+    shown = next((name for name in wanted if name in measured), None)
     if shown is None:
         return None
     rows: dict[tuple[str, str, str], list[Row]] = {}
@@ -87,10 +88,17 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
             rows.setdefault((row["measure"], method, row["task"]), []).append(row)
     methods, tasks = {key[1] for key in rows}, {key[2] for key in rows}
     return Inside(
+        shown,
         tuple(method for method in results.methods if method in methods),
         tuple(task for task in results.tasks if task in tasks),
         rows,
     )
+
+
+def inside_encoder(results: Results) -> str:
+    """The encoder that `load_inside` takes by default."""
+    inside = load_inside(results)
+    return inside.encoder if inside else results.primary
 
 
 def every_inside(results: Results) -> Iterator[tuple[str, Inside]]:

@@ -77,10 +77,11 @@ class Results:
         """The suite's name."""
         return self.suite.name
 
-    @property
+    @cached_property
     def primary(self) -> str:
-        """The encoder that the figures show: the suite's first."""
-        return self.encoders[0]
+        """The encoder that figures of one encoder show: the first of which a cell has run, else the suite's first."""
+        begun = {key[0] for key, statuses in self.cells.items() if set(statuses.values()) != {"missing"}}
+        return next((encoder for encoder in self.encoders if encoder in begun), self.encoders[0])
 
     @property
     def baseline(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure
+from steadytune.rendering.figures.registry import figure, primary
 from steadytune.results.costs import costs
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
@@ -27,6 +27,7 @@ CROWDED = 5
     "Mean score and sample standard deviation over seeds against the FLOPs of training, a point for each method, with "
     "the best method first in each list. Methods that cost the same stand side by side, between grey lines.",
     every_variant=True,
+    encoder=primary,
 )
 def score_cost(results: Results) -> Figure:
     """A panel for each task on which methods can be compared: score against FLOPs as a multiple of the baseline's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure
+from steadytune.rendering.figures.registry import figure, primary
 from steadytune.rendering.style import looks
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
@@ -24,6 +24,7 @@ LINES = (
     "learning-curves",
     f"Training loss and score on the evaluation split by epoch: {LINES} and counted in the legend.",
     named_variants=True,
+    encoder=primary,
 )
 def learning_curves(results: Results) -> Figure:
     """Loss above score for each task, with a line for each method."""
@@ -46,7 +47,8 @@ def learning_curves(results: Results) -> Figure:
     for axes, task, level, frame in parts:
         panels.curves(axes, frame, "epoch", "value", hue="method", looks=look)
         score = f"{metric_name(results.metric(task))}\n(points)"
-        axes.set(xlabel="epoch" if level == "score" else "", ylabel=score if level == "score" else "training loss")
+        axes.set_ylabel(score if level == "score" else "training loss")
+    panels.label_below(parts, "epoch")
     counts = {name: f" ({logged[name]}/{planned[name]} curves)" for name in methods if logged[name] < planned[name]}
     entries = panels.handles(look, methods)
     panels.legend(plot, {name + counts.get(name, ""): entry for name, entry in entries.items()})
@@ -56,6 +58,7 @@ def learning_curves(results: Results) -> Figure:
 @figure(
     "size-curves",
     f"Score on the evaluation split by the number of training examples, which are fixed stratified subsets: {LINES}.",
+    encoder=primary,
 )
 def size_curves(results: Results) -> Figure:
     """A panel for each task that is trained on in several sizes, with a line for each method."""

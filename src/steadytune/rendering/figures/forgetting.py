@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
-from steadytune.results.inside import BEFORE, load_inside
+from steadytune.results.inside import BEFORE, inside_encoder, load_inside
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 
@@ -21,6 +21,7 @@ NOTHING = "no masked-word loss was measured in this suite"
     "score-forgetting",
     "Score against the growth of the masked-word loss by fine-tuning, a point for each run: the further to the right, "
     "the more the encoder has forgotten of its pretraining.",
+    encoder=inside_encoder,
 )
 def score_forgetting(results: Results) -> Figure:
     """A panel for each task, a point for each run."""

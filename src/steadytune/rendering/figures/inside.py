@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
-from steadytune.results.inside import BEFORE, Inside, load_inside
+from steadytune.results.inside import BEFORE, Inside, inside_encoder, load_inside
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 
@@ -26,6 +26,7 @@ LINES = (
     "task-generalisation",
     "Score of a fresh linear head on the sentence token of every layer of a frozen encoder: fine-tuned on one task "
     f"(left of the arrow), probed on another (right of it). {LINES}",
+    encoder=inside_encoder,
 )
 def task_generalisation(results: Results) -> Figure:
     """A panel for each pair of fine-tuned and probed task, with a line for each method and one before fine-tuning."""
@@ -38,6 +39,7 @@ def task_generalisation(results: Results) -> Figure:
 @figure(
     "token-similarity",
     f"Mean cosine between two tokens of one text, by layer: at 1 all point the same way. {LINES}",
+    encoder=inside_encoder,
 )
 def token_similarity(results: Results) -> Figure:
     """A panel for each task, with a line for each method and one before fine-tuning."""
@@ -49,6 +51,7 @@ def token_similarity(results: Results) -> Figure:
     "variability-after",
     "Hidden-state variability ν by layer before and after fine-tuning, on examples that were not trained on: low if "
     f"the classes lie apart. {LINES}",
+    encoder=inside_encoder,
 )
 def variability_after(results: Results) -> Figure:
     """A panel for each task, with a line for each method and one before fine-tuning."""
@@ -61,6 +64,7 @@ def variability_after(results: Results) -> Figure:
     "How far fine-tuning moves each layer from the pretrained encoder. Above: similarity of its representations of the "
     "same examples (unbiased linear CKA; 1 is equal but for rotation and scale). Below: distance of its parameters, "
     f"as a share of their norm. {LINES}",
+    encoder=inside_encoder,
 )
 def layer_drift(results: Results) -> Figure:
     """Similarity above distance for each task, with a line for each method."""
@@ -76,6 +80,7 @@ def layer_drift(results: Results) -> Figure:
     "Noise of 5 % of a state's norm enters one layer; each line starts there and shows the relative change of the "
     "states of the layers above, before fine-tuning and after, as a mean over examples and seeds. If a line rises, the "
     "layers amplify the noise.",
+    encoder=inside_encoder,
 )
 def noise_propagation(results: Results) -> Figure:
     """A row for each task, a panel before fine-tuning and one for each method, a line for each layer of entry."""
@@ -98,9 +103,9 @@ def noise_propagation(results: Results) -> Figure:
         sns.lineplot(frame, x="layer", y="change", hue="entry", ax=axes, **look)
         panels.plain_log(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-        axes.set_xlabel("layer" if task == inside.tasks[-1] else "")
         axes.set_ylabel(panels.left(axes, f"{task}\nrelative change (%)"))
         axes.grid(True, axis="y")
+    panels.label_below(parts, "layer")
     panels.legend(plot, {})
     return plot
 
@@ -133,7 +138,8 @@ def _lines(
         panels.curves(axes, frame, "layer", "value", hue="method", looks=look)
         if (label := labels.get(name) or labels.get(level) or "").endswith("(log scale)"):
             panels.plain_log(axes)
-        axes.set(xlabel="layer" if level == parts[-1].level else "", ylabel=label)
+        axes.set_ylabel(label)
+    panels.label_below(parts, "layer")
     there = {row["method"] for row in rows}
     entries = panels.handles(look, [name for name in (BEFORE, *inside.methods) if name in there])
     panels.legend(plot, {inside.label(name): entry for name, entry in entries.items()})

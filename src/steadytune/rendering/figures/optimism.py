@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure
+from steadytune.rendering.figures.registry import figure, primary
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 from steadytune.suite.variants import stand_for
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "95 % intervals over seeds. Epoch by other seeds is a gain that another run would have too; the others are "
     "optimism. Long intervals go on beyond a panel.",
     every_variant=True,
+    encoder=primary,
 )
 def optimism(results: Results) -> Figure:
     """A panel for each way of choosing, a row for each method."""
@@ -59,6 +60,7 @@ def optimism(results: Results) -> Figure:
     "The expected best score of so many tries, where a try is one run at one point of a method's grid: what a number "
     "chosen on the reported set owes to the number of runs behind it (Dodge et al. 2019).",
     every_variant=True,
+    encoder=primary,
 )
 def best_by_tries(results: Results) -> Figure:
     """A panel for each task, a curve for each method."""

@@ -97,6 +97,13 @@ def facets(
     return figure, panels
 
 
+def label_below(panels: list[Panel], text: str) -> None:
+    """Label the horizontal axis of the lowest panel of each name, and of no other."""
+    lowest = {panel.name: panel.axes for panel in panels}
+    for panel in panels:
+        panel.axes.set_xlabel(text if panel.axes is lowest[panel.name] else "")
+
+
 def curves(axes: Axes, frame: Any, x: str, y: str, *, hue: str, looks: Mapping[str, Any], log: bool = False) -> None:
     """A line for each value of `hue`: mean over seeds, one sample standard deviation to either side.
 

@@ -16,6 +16,18 @@ FIGURES: Registry[Figure] = Registry("figure")
 figure = FIGURES.register
 
 
+def primary(results: Results) -> str:
+    """The encoder that most figures of one encoder show."""
+    return results.primary
+
+
+def caption(name: str, results: Results) -> str:
+    """A figure's caption; of several encoders, it names the one that the figure shows."""
+    shown = FIGURES[name]
+    named = f" Encoder: {shown.encoder(results)}." if shown.encoder and len(results.encoders) > 1 else ""
+    return shown.caption + named
+
+
 def draw(name: str, results: Results) -> Figure:
     """The figure `name` of a suite's results, laid out; what has not begun to run has no row and no panel.
 

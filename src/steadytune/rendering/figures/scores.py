@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure
+from steadytune.rendering.figures.registry import figure, primary
 from steadytune.results.model import Results
 from steadytune.results.scores import Score, metric_name
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "Every seed is a point; below each cloud its mean and sample standard deviation. Beside a row: how many of the "
     "planned seeds ended ok, unless all did. Dotted: the score of always predicting the most frequent class.",
     named_variants=True,
+    encoder=primary,
 )
 def seed_spread(results: Results) -> Figure:
     """A panel for each task on which methods can be compared, a row for each method, a point for each seed."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure
+from steadytune.rendering.figures.registry import figure, primary
 from steadytune.results.model import Results
 from steadytune.results.scores import mean_over
 
@@ -21,6 +21,7 @@ MOST_PANELS = 12
     "Score on a set that the model was not trained on, against the score on its own task; first the mean over all of a "
     "task's other sets. Small points: seeds; large ones: means. Both axes of a panel are the same, so a point's "
     "distance below the dashed line is the drop.",
+    encoder=primary,
 )
 def transfer(results: Results) -> Figure:
     """A panel for the mean over each task's other sets, then one for each set while there is room."""
