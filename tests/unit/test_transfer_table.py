@@ -136,6 +136,17 @@ def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
     assert sets.notes[-2:] == (f"{cut}; hans 1.3 %.", f"{seen}; snli, trained on mini-rte: 7 of 400.")
 
 
+def test_notes_on_examples_name_encoders_only_where_they_differ(tmp_path):
+    grid = Grid(encoders=("mini", "twin"), counts={"mini-rte": {"seen_in_training": 2, "train_truncated": 300}})
+    results = load_results(grid.write(tmp_path), grid.suite)
+    assert not [note for note in make_table("main", results).notes if "mini, mini-rte" in note]
+    other = results.examples["twin", "mini-rte", "mini-rte"]
+    results.examples["twin", "mini-rte", "mini-rte"] = replace(other, train_truncated=other.train_examples)
+    cut, seen = make_table("main", results).notes[-2:]
+    assert cut.endswith("mini, mini-rte in training 15.0 %; twin, mini-rte in training 100.0 %.")
+    assert seen.endswith("mini-rte: 2 of 400.")
+
+
 def test_a_suite_without_other_sets_says_so(grid, tmp_path):
     grid.transfer = {}
     assert made(grid, tmp_path).notes[0] == "This suite names no other evaluation sets."

@@ -144,27 +144,39 @@ def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
     The share that was cut to the maximum length, where it is above `CUT_SHARE`, and how many have the texts of a
     training example.
     """
-    cut: dict[str, float] = {}
-    seen: dict[str, str] = {}
+    cut: dict[str, dict[str, str]] = {}
+    seen: dict[str, dict[str, str]] = {}
     for encoder, task, evaluation_set in keys:
         counts = results.examples.get((encoder, task, evaluation_set))
         if counts is None:
             continue
-        prefix = f"{encoder}, " if len(results.encoders) > 1 else ""
-        place = f"{prefix}{evaluation_set}"
-        cut[f"{prefix}{task} in training"] = counts.train_truncated / counts.train_examples
-        cut[place] = counts.truncated / counts.n
+        shares = {f"{task} in training": counts.train_truncated / counts.train_examples}
+        shares[evaluation_set] = counts.truncated / counts.n
+        for place, share in shares.items():
+            if share > CUT_SHARE:
+                cut.setdefault(place, {})[encoder] = f" {number(100 * share)} %"
         if counts.seen_in_training:
-            trained = "" if task == evaluation_set else f", trained on {task}"
-            seen[f"{place}{trained}"] = f"{counts.seen_in_training} of {counts.n}"
+            place = evaluation_set if task == evaluation_set else f"{evaluation_set}, trained on {task}"
+            seen.setdefault(place, {})[encoder] = f": {counts.seen_in_training} of {counts.n}"
     notes = []
-    long = [f"{place} {number(100 * share)} %" for place, share in cut.items() if share > CUT_SHARE]
-    if long:
-        notes.append(f"Cut to the maximum length, where it is more than {100 * CUT_SHARE:g} %: {'; '.join(long)}.")
+    if cut:
+        over = f"{100 * CUT_SHARE:g} %"
+        notes.append(f"Cut to the maximum length, where it is more than {over}: {_by_encoder(results, cut)}.")
     if seen:
-        spelled = "; ".join(f"{place}: {count}" for place, count in seen.items())
+        spelled = _by_encoder(results, seen)
         notes.append(f"Examples whose texts are in the training set too, case and punctuation aside: {spelled}.")
     return notes
+
+
+def _by_encoder(results: Results, found: Mapping[str, Mapping[str, str]]) -> str:
+    """What was found at each place, by encoder where it is not the same for all of the suite's."""
+    spelled = []
+    for place, of in found.items():
+        if len(set(of.values())) == 1 and len(of) == len(results.encoders):
+            spelled.append(f"{place}{next(iter(of.values()))}")
+        else:
+            spelled += [f"{encoder}, {place}{text}" for encoder, text in of.items()]
+    return "; ".join(spelled)
 
 
 def start_notes(results: Results) -> list[str]:
@@ -177,7 +189,7 @@ def start_notes(results: Results) -> list[str]:
                 if start.seed is not None
                 else "each seed has its own parent, so spread and intervals include how parents vary"
             )
-            notes.append(f"{method}: from {start.task.upper()}, that is, from the encoder that {start.method} has "
+            notes.append(f"{method}: from {start.task}, that is, from the encoder that {start.method} has "
                          f"fine-tuned on it, with a new head; {parents}.")  # fmt: skip
     return notes
 

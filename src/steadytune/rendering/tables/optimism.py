@@ -26,7 +26,8 @@ NOTES = (
     "Best epoch: each run at its own best epoch, above that: optimism. Median and best seed: that run minus the mean "
     "of the seeds. Best seed and epoch: the best run at its best epoch, above the last epoch's mean.",
     "Best grid point: chosen on the reported set, above the point that the other seeds choose on held-out data.",
-    "Intervals of the best seed are those of the expected gain of as many normal scores. docs/selection.md has more.",
+    "Intervals of the best seed are those of the expected gain of as many normal scores: that of these seeds may lie "
+    "outside. docs/selection.md has more.",
 )
 
 

@@ -40,13 +40,14 @@ def variants(results: Results) -> Table:
                 data.append(numbers({"encoder": encoder, "method": method, "variant": variant, "task": task}, score))
         title = method if len(results.encoders) == 1 else f"{encoder}, {method}"
         blocks.append(Block(tuple(rows), title=title))
-    stands = "As it stands: with the suite's settings; every other row names what differs."
+    plain = any(not point(variant) for found in groups.values() for variant in found)
+    stands = ["As it stands: with the suite's settings; every other row names what differs."] if plain else []
     return Table(
         name="variants",
         title="Variants",
         caption=scope(results, "evaluation split of each task"),
         columns=("Variant", *((task, metric_name(results.metric(task))) for task in tasks)),
         blocks=tuple(blocks),
-        notes=(SPREAD, bold_note(blocks), stands, *run_notes(shown)),
+        notes=(SPREAD, bold_note(blocks), *stands, *run_notes(shown)),
         data=tuple(data),
     )
