@@ -122,6 +122,6 @@ def test_the_table_compares_before_and_after(demo, tmp_path, monkeypatch):  # no
     ]  # fmt: skip
     results = load_results(changed.results, describe(changed), pd.DataFrame(rows))
     (line,) = make_table("forgetting", results).lines
-    assert line == ("vanilla", "cola", "2.00", "3.25 ± 0.35", "+1.25", "50.0", 2)
+    assert tuple(map(str, line)) == ("vanilla", "cola", "2.00", "3.25 ± 0.35", "+1.25", "50.0", "2")
     axes = draw("score-forgetting", results).axes[0]
     assert sorted(axes.collections[0].get_offsets()[:, 0].tolist()) == pytest.approx([1.0, 1.5])

@@ -24,9 +24,11 @@ def average_text(compared: Judged) -> str:
 def _so_far(compared: Judged) -> str:
     """How much of the plan there is: `7 of 17 seeds, 3 of 4 tasks`."""
     tasks = len(compared.strata)
-    found = [(len(compared.seeds), compared.planned, "seeds"), (tasks, tasks + len(compared.not_begun), "tasks")]
+    parts = [(len(compared.seeds), compared.planned, "seeds"), (tasks, tasks + len(compared.not_begun), "tasks")]
     # A plan that was changed after a look stays interim when it is whole.
-    return ", ".join(f"{there} of {all} {of}" for there, all, of in found if there < all) or "the plan was changed"
+    return ", ".join(f"{done} of {planned} {noun}" for done, planned, noun in parts if done < planned) or (
+        "the plan was changed"
+    )
 
 
 def every_task_text(compared: Judged) -> str:

@@ -1,6 +1,7 @@
 """What the tables share: scores as entries, who leads, and the notes below."""
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, number, rounded
@@ -47,6 +48,14 @@ def scored(score: Score | None, *, best: bool = False) -> Entry:
         return Entry("no score", count=count)
     spread = number(score.std) if len(score.points) > 1 else ""
     return Entry(number(score.mean), spread=spread, count=count, best=best)
+
+
+def mean_entry(values: Sequence[float], decimals: int = 1, *, sign: bool = False, count: str = "") -> Entry:
+    """Mean and sample standard deviation as printed, that of one value left out; a dash without any."""
+    if not values:
+        return Entry(NOTHING, count=count)
+    spread = number(statistics.stdev(values), decimals) if len(values) > 1 else ""
+    return Entry(number(statistics.fmean(values), decimals, sign=sign), spread=spread, count=count)
 
 
 def set_line(results: Results, trained: tuple[str, str], names: Sequence[str], scores: Mapping[str, Score]) -> Line:

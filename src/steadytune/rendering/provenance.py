@@ -146,8 +146,10 @@ def _unpinned(records: list[dict[str, Any]]) -> list[str]:
     for item in (item for record in records for item in record.get("inputs", ())):
         keys.setdefault(item["pinned_by"], set()).add(item["key"])
     count = len(set().union(*keys.values()))
-    late = [f"{said}: {', '.join(sorted(keys[by]))}." for by, said in PINNED_LATER.items() if by in keys]
-    return late or ([f"All inputs ({count}) are pinned by the lock or made here from what it pins."] if count else [])
+    unlocked = [f"{text}: {', '.join(sorted(keys[by]))}." for by, text in PINNED_LATER.items() if by in keys]
+    return unlocked or (
+        [f"All inputs ({count}) are pinned by the lock or made here from what it pins."] if count else []
+    )
 
 
 def _doubts(records: list[dict[str, Any]]) -> list[str]:

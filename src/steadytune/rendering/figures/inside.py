@@ -140,7 +140,7 @@ def _lines(
             panels.plain_log(axes)
         axes.set_ylabel(label)
     panels.label_below(parts, "layer")
-    there = {row["method"] for row in rows}
-    entries = panels.handles(look, [name for name in (BEFORE, *inside.methods) if name in there])
+    measured = {row["method"] for row in rows}
+    entries = panels.handles(look, [name for name in (BEFORE, *inside.methods) if name in measured])
     panels.legend(plot, {inside.label(name): entry for name, entry in entries.items()})
     return plot

@@ -27,7 +27,7 @@ def optimism(results: Results) -> Figure:
     """A panel for each way of choosing, a row for each method."""
     from steadytune.claims.optimism import WAYS, optimism_of
 
-    found = {method: item for (of, method), item in optimism_of(results).items() if of == results.primary}
+    found = {method: item for (encoder, method), item in optimism_of(results).items() if encoder == results.primary}
     methods = list(found)
     rows = [
         {"way": title, "row": methods.index(method), "value": gain.value, "low": gain.low, "high": gain.high}

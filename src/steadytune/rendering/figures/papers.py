@@ -61,8 +61,8 @@ def dots(table: str, results: Results) -> Figure:
         axes.locator_params(axis="x", nbins=3)
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
-    there = {row["who"] for row in rows if math.isfinite(row["mean"])}
-    panels.legend(plot, {who: panels.handle(marker="o", **look) for who, look in LOOKS.items() if who in there})
+    found = {row["who"] for row in rows if math.isfinite(row["mean"])}
+    panels.legend(plot, {who: panels.handle(marker="o", **look) for who, look in LOOKS.items() if who in found})
     return plot
 
 

@@ -42,7 +42,7 @@ def seed_spread(results: Results) -> Figure:
     for axes, task, _, frame in parts:
         _draw(axes, frame.dropna(subset="points"), palette)
         for place, method in enumerate(methods):
-            _say(axes, place, scores[task, method])
+            _annotate(axes, place, scores[task, method])
         shown = [scores[task, method] for method in methods]
         majority |= panels.score_axis(axes, "x", metric_name(results.metric(task)), shown)
         axes.set(ylabel="", ylim=(len(methods) - 0.5, -0.5), yticks=range(len(methods)), yticklabels=methods)
@@ -74,7 +74,7 @@ def _draw(axes: Axes, frame: Any, palette: dict[str, str]) -> None:
     sns.pointplot(frame.assign(row=frame["row"] + 0.27), ax=axes, **means, **bar)
 
 
-def _say(axes: Axes, row: int, score: Score | None) -> None:
+def _annotate(axes: Axes, row: int, score: Score | None) -> None:
     """What a row lacks: the whole method, its scores, or some seeds."""
     place = {"transform": axes.get_yaxis_transform(), "va": "center", "color": style.MUTED}
     if not score or not score.points:

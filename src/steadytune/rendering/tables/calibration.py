@@ -3,8 +3,8 @@
 import math
 import statistics
 
-from steadytune.rendering.entries import block_title, run_notes, scope
-from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
+from steadytune.rendering.entries import block_title, mean_entry, run_notes, scope
+from steadytune.rendering.table import Block, Entry, Line, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 from steadytune.results.predictions import Calibration, load_calibration
@@ -62,13 +62,10 @@ def calibration(results: Results) -> Table:
 def _entries(measured: Calibration, score: Score) -> list[Entry]:
     """The measures as printed, and how many of the planned seeds have them where not all do."""
     count = "" if score.sound == score.planned else f"{score.sound}/{score.planned}"
-    entries = []
-    for name, values in _values(measured).items():
-        printed = [SCALES[name] * value for value in values]
-        spread = number(statistics.stdev(printed), DECIMALS[name]) if len(printed) > 1 else ""
-        mean = number(statistics.fmean(printed), DECIMALS[name]) if printed else NOTHING
-        entries.append(Entry(mean, spread=spread, count=count))
-    return entries
+    return [
+        mean_entry([SCALES[name] * value for value in values], DECIMALS[name], count=count)
+        for name, values in _values(measured).items()
+    ]
 
 
 def _values(measured: Calibration) -> dict[str, list[float]]:

@@ -1,7 +1,5 @@
 """Does it hold? One row a claim."""
 
-import math
-
 from steadytune.claims.judged import Judged, judged_of
 from steadytune.rendering.claims import (
     changes_text,
@@ -85,8 +83,4 @@ def _data(claim: Judged) -> dict[str, object]:
     values |= {"planned": claim.planned, "interim": claim.interim, "exploratory": claim.exploratory}
     values |= {"degenerate": claim.degenerate, "changes": changes_text(claim)}
     values |= {"margin": claim.margin, "margin_is": claim.margin_is, "published": claim.published}
-    return {key: "" if _absent(value) else value for key, value in values.items()}
-
-
-def _absent(value: object) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+    return values

@@ -106,8 +106,4 @@ def _data(compared: Judged) -> dict[str, object]:
     values["low"], values["high"] = (found and found.interval) or (None, None)
     values["examples_low"], values["examples_high"] = (found and found.interval_examples) or (None, None)
     values |= {name: getattr(found, name, None) for name in ("p", "p_adjusted", "p_size", "detectable", "needs")}
-    return {key: "" if _absent(value) else value for key, value in values.items()}
-
-
-def _absent(value: object) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+    return values

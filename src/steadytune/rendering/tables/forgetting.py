@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from steadytune.rendering.entries import block_title
+from steadytune.rendering.entries import block_title, mean_entry
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.inside import BEFORE, every_inside
@@ -24,11 +24,10 @@ def forgetting(results: Results) -> Table:
             for method in inside.methods:
                 if losses := inside.values(LOSS, method, task):
                     end, score = statistics.fmean(losses), results.score(encoder, method, task)
-                    spread = f" ± {number(statistics.stdev(losses), 2)}" if len(losses) > 1 else ""
                     mean = score.mean if score else math.nan
                     grown = number(end - start, 2, sign=True)
                     rows.append(
-                        (method, task, number(start, 2), f"{number(end, 2)}{spread}", grown, number(mean), len(losses))
+                        (method, task, number(start, 2), mean_entry(losses, 2), grown, number(mean), len(losses))
                     )
                     data.append({"encoder": encoder, "method": method, "task": task, "before": start, "after": end,
                                  "score": mean, "runs": len(losses)})  # fmt: skip

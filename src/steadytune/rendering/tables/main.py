@@ -34,12 +34,12 @@ def main(results: Results) -> Table:
     about_data = data_notes(results, ((e, t, t) for e in results.encoders for t in results.tasks_of(e)))
     average = [("Average", "of tasks")] if len(tasks) > 1 else []
     blocks = tuple(_main_block(results, encoder) for encoder in results.encoders)
-    of = "Average: unweighted mean of the task means, over the tasks planned for every method of the encoder"
+    average_note = "Average: unweighted mean of the task means, over the tasks planned for every method of the encoder"
     shared = {encoder: results.shared_tasks(encoder) for encoder in results.encoders}
     if any(len(found) < len(tasks) for found in shared.values()):
         spelled = [f"{encoder}: {', '.join(found) or 'none'}" for encoder, found in shared.items()]
-        of += f" ({'; '.join(spelled)})"
-    notes = [SPREAD, MAJORITY, bold_note(blocks), *([f"{of}."] if average else [])]
+        average_note += f" ({'; '.join(spelled)})"
+    notes = [SPREAD, MAJORITY, bold_note(blocks), *([f"{average_note}."] if average else [])]
     return Table(
         name="main",
         title="Fine-tuning results",
@@ -55,10 +55,10 @@ def _main_block(results: Results, encoder: str) -> Block:
     """One encoder: a row for each method, and the majority class."""
     tasks, methods, shared = results.tasks, results.methods_of(encoder), results.shared_tasks(encoder)
     scores = {(method, task): results.score(encoder, method, task) for method in methods for task in tasks}
-    able = {task: contenders(results, encoder, task, {m: scores[m, task] for m in methods}) for task in tasks}
-    best = {task: leaders(means) for task, means in able.items()}
+    candidates = {task: contenders(results, encoder, task, {m: scores[m, task] for m in methods}) for task in tasks}
+    best = {task: leaders(means) for task, means in candidates.items()}
     averages = {m: plain_mean([s.mean if (s := scores[m, task]) else math.nan for task in shared]) for m in methods}
-    leading = leaders({m: averages[m] for m in methods if all(m in able[task] for task in shared)})
+    leading = leaders({m: averages[m] for m in methods if all(m in candidates[task] for task in shared)})
     majority = {t: next((s.majority for m in methods if (s := scores[m, t])), math.nan) for t in tasks}
     rows = []
     for method in methods:

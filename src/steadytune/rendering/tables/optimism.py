@@ -40,8 +40,8 @@ def optimism(results: Results) -> Table:
     blocks, data = [], []
     for encoder in results.encoders:
         rows = []
-        for (of, method), item in found.items():
-            if of == encoder:
+        for (name, method), item in found.items():
+            if name == encoder:
                 gains = {way: getattr(item, way) for way in WAYS}
                 rows.append((method, number(item.last), extent(set(item.seeds)), *map(gain_text, gains.values())))
                 data.append({"encoder": encoder, "method": method} | _numbers(item, gains))
@@ -60,12 +60,13 @@ def optimism(results: Results) -> Table:
 
 def _over(shown: Results, found: Mapping[tuple[str, str], Optimism]) -> list[str]:
     """Which tasks the rows are averages over, and which methods have no row for want of runs; equal encoders share."""
-    said: dict[str, list[str]] = {}
-    for encoder in dict.fromkeys(of for of, _ in found):
-        rows = {method: item.tasks for (of, method), item in found.items() if of == encoder}
-        said.setdefault(_over_one(shown, encoder, rows), []).append(encoder)
-    alike = len(said) == 1
-    return [text[:1].upper() + text[1:] if alike else f"{', '.join(names)}: {text}" for text, names in said.items()]
+    encoders: dict[str, list[str]] = {}
+    for encoder in dict.fromkeys(encoder for encoder, _ in found):
+        rows = {method: item.tasks for (name, method), item in found.items() if name == encoder}
+        encoders.setdefault(_over_one(shown, encoder, rows), []).append(encoder)
+    if len(encoders) == 1:
+        return [note[:1].upper() + note[1:] for note in encoders]
+    return [f"{', '.join(names)}: {note}" for note, names in encoders.items()]
 
 
 def _over_one(shown: Results, encoder: str, rows: Mapping[str, tuple[str, ...]]) -> str:
@@ -113,8 +114,8 @@ def readings(results: Results) -> Table:
         data.append(
             {"id": claim.id, "verdict": claim.verdict, **{name: verdicts.get(name, "") for name in ANALYSES}, **gaps}
         )
-    told = [f"{count} by {name}" for name, count in flips.items() if name in ANALYSES and count]
-    turned = [f"{flips[name]} by the {RUNS[name].lower()}" for name in ("median", "best") if flips[name]]
+    verdict_flips = [f"{count} by {name}" for name, count in flips.items() if name in ANALYSES and count]
+    sign_flips = [f"{flips[name]} by the {RUNS[name].lower()}" for name in ("median", "best") if flips[name]]
     return Table(
         name="readings",
         title="Which verdicts would flip?",
@@ -127,8 +128,8 @@ def readings(results: Results) -> Table:
             "points of a grid were chosen on the reported set; and on held-out data. A dash: it could change nothing.",
             "Points: the difference of the two sides' means, medians and best seeds, on average over tasks, as a paper "
             "prints it without a test.",
-            f"Other verdicts: {', '.join(told) or 'none'}. Another sign than that of the mean: "
-            f"{', '.join(turned) or 'none'}.",
+            f"Other verdicts: {', '.join(verdict_flips) or 'none'}. Another sign than that of the mean: "
+            f"{', '.join(sign_flips) or 'none'}.",
         ),
         data=tuple(data),
     )
@@ -136,7 +137,5 @@ def readings(results: Results) -> Table:
 
 def _gap(claim: Judged, name: str) -> float:
     """First minus second by a summary of the runs, against the least favourable baseline, on average over tasks."""
-    assert claim.finding is not None, "only claims with a finding are asked"
-    sides = [of for of in claim.details if of.against == claim.finding.against]
-    gaps = [getattr(of.first, name) - getattr(of.second, name) for of in sides]
+    gaps = [getattr(detail.first, name) - getattr(detail.second, name) for detail in claim.on_tasks()]
     return sum(gaps) / len(gaps)

@@ -4,7 +4,7 @@ from steadytune.rendering.entries import COUNTS, SPREAD, block_title, plain_mean
 from steadytune.rendering.table import NOTHING, Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Key, Results
-from steadytune.results.scores import Score, paired
+from steadytune.results.scores import paired
 from steadytune.results.selection import RULES, chosen_variants, select, selection_notes
 
 
@@ -20,7 +20,7 @@ def selection(results: Results) -> Table:
             for task in published.tasks:
                 first, second = (side.score(encoder, method, task) for side in (published, nested))
                 if first and second and published.choices.get((encoder, method, task), 1) > 1:
-                    gains.append(_gain(first, second))
+                    gains.append(paired(first, second).mean)
                     variants = [_spelled(side, (encoder, method, task)) for side in (published, nested)]
                     rows.append((method, task, scored(first), scored(second), number(gains[-1], sign=True)))
                     key = {"encoder": encoder, "method": method, "task": task}
@@ -50,7 +50,3 @@ def _spelled(results: Results, key: Key) -> str:
     if len(found) == 1:
         return next(iter(found))
     return "; ".join(f"{variant} (seeds {', '.join(map(str, seeds))})" for variant, seeds in found.items())
-
-
-def _gain(first: Score, second: Score) -> float:
-    return paired(first, second).mean

@@ -14,13 +14,14 @@ from steadytune.rendering.entries import (
     contenders,
     data_notes,
     leaders,
+    mean_entry,
     numbers,
     run_notes,
     scope,
     scored,
     set_line,
 )
-from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
+from steadytune.rendering.table import NOTHING, Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
 from steadytune.results.scores import Score, mean_over, metric_name, paired
@@ -166,8 +167,8 @@ def _block(results: Results, encoder: str, task: str, sets: list[str], both: dic
     best = leaders(contenders(results, encoder, task, {method: far for method, (_, far) in both.items()}))
     rows: list[Line] = []
     for method, (own, far) in both.items():
-        lost = _spread(drops(own, far), sign=True)
-        rows.append((method, scored(own), scored(far, best=method in best), lost, _spread(retained(own, far))))
+        drop = mean_entry(drops(own, far), sign=True)
+        rows.append((method, scored(own), scored(far, best=method in best), drop, mean_entry(retained(own, far))))
     own, far = next(iter(both.values()))
     metric = f" ({metric_name(far.metric)})" if far.metric else ""
     where = f"mean of {len(sets)} sets{metric}" if len(sets) > 1 else f"tested on {sets[0]}{metric}"
@@ -184,16 +185,6 @@ def _data(key: dict[str, object], both: dict[str, tuple[Score, Score]]) -> list[
             row |= {name: statistics.fmean(values) if values else math.nan, f"{name}_std": _deviation(values)}
         rows.append(row)
     return rows
-
-
-def _spread(values: Sequence[float], *, sign: bool = False) -> Entry:
-    """Mean and standard deviation as printed."""
-    if not values:
-        return Entry(NOTHING)
-    deviation = _deviation(values)
-    return Entry(
-        number(statistics.fmean(values), sign=sign), spread=number(deviation) if math.isfinite(deviation) else ""
-    )
 
 
 def _deviation(values: Sequence[float]) -> float:
