@@ -21,6 +21,7 @@ from steadytune.rendering.figures import FIGURES, caption, draw, figure, panels
 from steadytune.rendering.report import write_figures
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
+from steadytune.results.selection import select
 
 
 def loaded(grid: Grid, root: Path) -> Results:
@@ -332,6 +333,18 @@ def test_no_label_is_cut_off_at_any_resolution(dpi, tmp_path):
             box = plot.get_tightbbox()
         width, height = plot.get_size_inches()
         assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0, name
+
+
+def test_a_method_has_one_look_in_every_figure_of_a_suite(tmp_path):
+    """Whether a figure shows methods or all of their variants."""
+    methods = ("vanilla", "hype-n~sigma=0.001", "hype-n~sigma=0.1", "lnsr")
+    results = loaded(Grid(methods=methods, tasks=("mini-rte",)), tmp_path)
+    variants, shown = panels.looks(results), panels.looks(select(results))
+    assert {"hype-n~sigma=0.001", "hype-n~sigma=0.1"} == set(variants["palette"]) - set(shown["palette"])
+    for kind in ("palette", "markers", "dashes"):
+        assert {name: variants[kind][name] for name in ("vanilla", "hype-n", "lnsr")} == shown[kind]
+        few = panels.looks(results, ["lnsr", "vanilla"])[kind]
+        assert (few["lnsr"], few["vanilla"]) == (shown[kind]["lnsr"], shown[kind]["vanilla"])
 
 
 def test_more_methods_than_colours_differ_by_marker():

@@ -112,7 +112,7 @@ def test_means_over_other_seeds_than_most_are_named(tmp_path):
     fewer = replace(grid, name="fewer")
     fewer.cells = lambda: [cell for cell in Grid.cells(fewer) if cell[1] == "vanilla" or cell[3] < 3]
     (note,) = (note for note in made(fewer, tmp_path).notes if note.startswith("Seeds:"))
-    assert note.startswith("Seeds: 0–2, but 0–4 for mini, vanilla, mini-rte; mini, vanilla, mini-mrpc.")
+    assert note.startswith("Seeds: 0–2, but 0–4 for mini, vanilla on mini-rte and mini-mrpc.")
 
 
 def test_verdicts_are_counted_in_one_order_everywhere(small, tmp_path):

@@ -114,6 +114,8 @@ def test_a_share_of_next_to_nothing_is_not_printed():
     assert retained(score({0: 70.0, 1: 55.0}), far) == [50.0, 200.0]
     assert retained(score({0: 70.0, 1: 54.9}), far) == []
     assert retained(score({0: 70.0}, majority=math.nan), far) == []
+    # Points of F1 are no share of points of accuracy.
+    assert retained(score({0: 70.0, 1: 55.0}, metric="f1"), far) == []
 
 
 def test_a_mean_over_sets_has_the_seeds_that_have_them_all():

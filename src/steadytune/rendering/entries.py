@@ -117,10 +117,24 @@ def _seed_notes(shown: list[tuple[str, Score]]) -> list[str]:
     if len(places) < 2:
         return []
     usual = max(places, key=lambda seeds: len(places[seeds]))
-    others = [f"{ranges(seeds)} for {_first(found)}" for seeds, found in places.items() if seeds != usual]
+    others = [
+        f"{ranges(seeds)} for {_first(_by_last_part(found))}" for seeds, found in places.items() if seeds != usual
+    ]
     return [
         f"Seeds: {ranges(usual)}, but {', and '.join(others)}. Means over different seeds differ for that reason too."
     ]
+
+
+def _by_last_part(places: Sequence[str]) -> list[str]:
+    """Places `x, y, task`, those that differ in nothing but their last part as one."""
+    tasks: dict[str, list[str]] = {}
+    for place in places:
+        before, _, task = place.rpartition(", ")
+        tasks.setdefault(before, []).append(task)
+    alike: dict[str, list[str]] = {}
+    for before, names in tasks.items():
+        alike.setdefault(listed(names), []).append(before)
+    return [f"{'; '.join(before)} on {names}" for names, before in alike.items()]
 
 
 def status_notes(shown: list[tuple[str, Score]]) -> list[str]:

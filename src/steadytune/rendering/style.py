@@ -93,7 +93,7 @@ def drawing() -> Iterator[None]:
 
 
 def colour(position: int) -> str:
-    """The colour of a suite's n-th method, in every figure: grey for the baseline."""
+    """The colour of a suite's n-th method: grey for the baseline."""
     return HUES[(position - 1) % len(HUES)] if position else BASELINE
 
 

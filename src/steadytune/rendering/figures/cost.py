@@ -52,7 +52,7 @@ def score_cost(results: Results) -> Figure:
         else {"columns": 1, "height": 0.065 * longest + 1.2}
     )
     plot, parts = panels.facets(rows, "task", "no cell of this suite has come to its end", width=style.PAGE, **layout)
-    look, majority = style.looks(results.methods), False
+    look, majority = panels.looks(results), False
     for axes, task, _, frame in parts:
         places = _places(dict(zip(frame["method"], frame["cost"], strict=True)))
         frame = frame.assign(place=frame["method"].map({name: at for group in places.values() for name, at in group}))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure, primary
-from steadytune.rendering.style import looks
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 from steadytune.tasks.table import split_size
@@ -43,7 +42,7 @@ def learning_curves(results: Results) -> Figure:
                 row = {"task": task, "level": level, "method": method}
                 rows += [row | {"epoch": epoch, "value": scale * value} for epoch, value in history.get(column, ())]
     plot, parts = panels.facets(rows, "task", "no training was logged in this suite", stack="level", height=1.65)
-    look = looks(results.methods)
+    look = panels.looks(results)
     for axes, task, level, frame in parts:
         panels.curves(axes, frame, "epoch", "value", hue="method", looks=look)
         score = f"{metric_name(results.metric(task))}\n(points)"
@@ -79,7 +78,7 @@ def size_curves(results: Results) -> Figure:
         for value in score.points.values()
     ]
     plot, parts = panels.facets(rows, "base", "no task in several sizes in this suite", columns=2, height=2.6)
-    look, majority = looks(results.methods), False
+    look, majority = panels.looks(results), False
     for axes, base, _, frame in parts:
         panels.curves(axes, frame, "size", "points", hue="method", looks=look, log=True)
         task = next(iter(sizes[base]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
 from steadytune.results.inside import BEFORE, inside_encoder, load_inside
@@ -38,7 +37,7 @@ def score_forgetting(results: Results) -> Figure:
                     grown, points = row["value"] - start[0], score.points[row["seed"]]
                     rows.append({"task": task, "method": method, "growth": grown, "points": points})
     plot, parts = panels.facets(rows, "task", NOTHING, height=2.1)
-    look = style.looks(results.methods)
+    look = panels.looks(results)
     for axes, task, _, frame in parts:
         sns.scatterplot(frame, x="growth", y="points", hue="method", style="method", ax=axes, legend=False, s=22,
                         palette=look["palette"], markers=look["markers"])  # fmt: skip

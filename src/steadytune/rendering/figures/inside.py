@@ -131,7 +131,7 @@ def _lines(
 ) -> Figure:
     """A panel for each value of `by`, with a line for each method; `labels` of vertical axes by panel or level."""
     plot, parts = panels.facets(rows, by, NOTHING, stack=stack, height=1.75 if stack else 2)
-    look = style.looks(results.methods)
+    look = panels.looks(results)
     for kind, value in (("palette", style.INK), ("markers", "p"), ("dashes", (1, 1.2))):
         look[kind] = {BEFORE: value, **look[kind]}
     for axes, name, level, frame in parts:

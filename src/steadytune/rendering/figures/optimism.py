@@ -38,14 +38,14 @@ def optimism(results: Results) -> Figure:
     plot, parts = panels.facets(
         rows, "way", "no method has two runs", height=0.17 * len(methods) + 0.75, sharey=True, sharex=True
     )
-    looks = style.looks(methods)["palette"]
+    palette = panels.looks(results, methods)["palette"]
     # The widest interval of few seeds would hide all others.
     reach = 2 * max(abs(row["value"]) for row in rows)
     for axes, _, _, frame in parts:
         axes.axvline(0, color=style.MUTED, linewidth=0.8)
         for row in frame.itertuples():
             axes.plot([row.low, row.high], [row.row] * 2, color=style.MUTED, linewidth=1, zorder=1)
-            axes.plot(row.value, row.row, "o", color=looks[methods[row.row]], markersize=4)
+            axes.plot(row.value, row.row, "o", color=palette[methods[row.row]], markersize=4)
         axes.set(ylabel="", xlabel="points", ylim=(len(methods) - 0.5, -0.5), xlim=(-0.35 * reach, reach))
         axes.set(yticks=range(len(methods)), yticklabels=methods)
         axes.tick_params(axis="y", length=0)
@@ -78,7 +78,7 @@ def best_by_tries(results: Results) -> Figure:
             best = expected_best(runs) if len(runs) > 1 else ()
             rows += [{"task": task, "method": method, "tries": k, "points": value} for k, value in enumerate(best, 1)]
     plot, parts = panels.facets(rows, "task", "no method has two runs")
-    look = style.looks(methods)
+    look = panels.looks(results, methods)
     for axes, task, _, frame in parts:
         panels.curves(axes, frame, "tries", "points", hue="method", looks=look)
         axes.set(xlabel="tries", ylabel=f"{metric_name(results.metric(task))}\n(points)")

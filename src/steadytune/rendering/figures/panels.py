@@ -7,12 +7,13 @@ axes-level functions draw on our own grid, because `FacetGrid` lays out the whol
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steadytune.rendering import style
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
+from steadytune.suite.variants import stand_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,6 +166,15 @@ def handle(color: str = style.MUTED, marker: str = "", dashes: Any = "", **more:
     return Line2D(
         [], [], color=color, marker=marker, linestyle=(0, dashes) if isinstance(dashes, tuple) else dashes, **more
     )
+
+
+def looks(results: Results, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The looks of methods, in every figure of a suite the same: first those that tables show, then their variants.
+
+    names: those of the figure; the methods of `results` by default.
+    """
+    shown = stand_for(results.suite.methods, results.suite.named)
+    return style.looks(list(dict.fromkeys([*shown, *(names or results.methods)])))
 
 
 def handles(looks: Mapping[str, Any], names: Iterable[str], *, lines: bool = True) -> dict[str, Any]:

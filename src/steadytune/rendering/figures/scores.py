@@ -38,7 +38,7 @@ def seed_spread(results: Results) -> Figure:
     ]  # fmt: skip
     height = 0.34 * len(methods) + 0.72
     plot, parts = panels.facets(rows, "task", "no cell is planned in this suite", height=height, sharey=True)
-    palette, majority = style.looks(results.methods)["palette"], False
+    palette, majority = panels.looks(results)["palette"], False
     for axes, task, _, frame in parts:
         _draw(axes, frame.dropna(subset="points"), palette)
         for place, method in enumerate(methods):

@@ -43,7 +43,7 @@ def transfer(results: Results) -> Figure:
                     row | {"own": own.points[n], "far": value} for n, value in mean.points.items() if n in own.points
                 ]
     plot, parts = panels.facets(rows, "panel", "no score on another evaluation set in this suite", height=2.3)
-    look = style.looks(results.methods)
+    look = panels.looks(results)
     marks, drawn, majority = {"palette": look["palette"], "markers": look["markers"]}, set(), False
     for axes, place, _, frame in parts:
         task, names = pairs[place]

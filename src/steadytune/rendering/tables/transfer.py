@@ -32,8 +32,8 @@ LEAST_MARGIN = 5.0
 DROP = "Drop: in domain minus out of domain, seed by seed, in points; a dash where the two have different metrics."
 RETAINED = (
     "Retained: the score above the majority class out of domain as a share of that in domain, seed by seed, in %; a "
-    f"dash where a seed is less than {LEAST_MARGIN:g} points above it in domain. Below 0: worse than the majority "
-    "class."
+    f"dash where a seed is less than {LEAST_MARGIN:g} points above it in domain, or the two have different metrics. "
+    "Below 0: worse than the majority class."
 )
 GLUE_X = ("GLUE-X", "recorded")
 PRINTED = (
@@ -137,6 +137,8 @@ def _status(results: Results) -> list[str]:
 
 def retained(own: Score, far: Score) -> list[float]:
     """Score above the majority class out of domain as a share of that in domain, in %, by seed; see `RETAINED`."""
+    if own.metric != far.metric:
+        return []
     shares = []
     for seed in sorted(own.points.keys() & far.points.keys()):
         margin = own.points[seed] - own.majority
