@@ -11,6 +11,7 @@ import yaml
 from scipy import stats
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
+from steadytune.cells import verify
 from steadytune.cells.agreement import compare
 from steadytune.cells.record import read_record
 from steadytune.cells.recorded import write_recorded
@@ -18,7 +19,8 @@ from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell
 from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT
-from steadytune.layout import cell_folder, cells_folder, recorded_folder
+from steadytune.layout import cell_folder, cells_folder, recorded_folder, running_path
+from steadytune.locks import is_held
 from steadytune.seals import write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
@@ -69,6 +71,20 @@ def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recor
     assert (verdict.level, verdict.causes) == ("identical", ())
     assert (folder / "record.json").read_bytes() == before
     assert main(["verify", "demo.yaml", "--sample", "1"]) == 0
+
+
+def test_two_do_not_verify_a_cell_at_once(recorded, suite, monkeypatch):  # noqa: F811
+    """Both would write the same files."""
+    held = []
+
+    def watched(suite, cell, *rest):
+        held.append(is_held(running_path(suite, f"verify/{cell}")))
+        return verify_cell(suite, cell, *rest)
+
+    monkeypatch.setattr(verify, "verify_cell", watched)
+    assert main(["verify", "demo.yaml", "--sample", "1"]) == 0
+    assert held == [True]
+    assert not is_held(running_path(suite, f"verify/{suite.cells[0]}"))
 
 
 def test_what_lies_beside_the_same_predictions_is_compared_too(recorded):

@@ -66,6 +66,10 @@ class CellStatus:
         """Whether its scores may be shown: if it is not fresh, with a mark."""
         return self.state == "fresh" or self.cause in ("code", "unstaged")
 
+    def is_left(self, *, stale: bool = False) -> bool:
+        """Whether `steadytune run` has it still to train; `stale`: with `--stale`, if other code has trained it."""
+        return not self.shown or (stale and self.cause == "code")
+
 
 def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recorded: bool = False) -> list[CellStatus]:
     """The status of every cell, in the suite's order.

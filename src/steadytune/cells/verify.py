@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +11,8 @@ from steadytune.cells.recompute import refuted
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import CELLS, restore
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.layout import MODEL, RECORD, cells_folder, recorded_folder, verification_folder
+from steadytune.layout import MODEL, RECORD, cells_folder, recorded_folder, running_path, verification_folder
+from steadytune.locks import hold
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
@@ -39,8 +40,18 @@ def recorded_cells(suite: Suite, folder: Path | None = None, *, published: bool 
         yield cells_folder(Path(place))
 
 
+@contextmanager
+def verifying(suite: Suite, cell: Cell) -> Iterator[None]:
+    """Hold what `verify_cell` writes of a cell and its parent, once no other process verifies either."""
+    with ExitStack() as locks:
+        for each in filter(None, (suite.parent(cell), cell)):
+            path = running_path(suite, f"verify/{each}")
+            locks.enter_context(hold(path, message=f"{each}: waiting for another process that verifies it"))
+        yield
+
+
 def verify_cell(suite: Suite, cell: Cell, recorded: Path, weights: Path | None = None) -> Verdict:
-    """Run a cell again under another path and compare.
+    """Run a cell again under another path and compare; inside of `verifying`.
 
     Args:
         suite: the suite as it now is.

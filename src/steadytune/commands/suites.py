@@ -46,7 +46,7 @@ def _warn_of_slow_precisions(suite: "Suite", passed: "Sequence[str]", *, stale: 
     # The records are looked at only where some cell's precision is slow here: they may be thousands.
     if elsewhere or visible_gpus() or not slow_precisions(suite, suite.cells):
         return
-    left = [found.cell for found in statuses(suite) if not found.shown or (stale and found.cause == "code")]
+    left = [found.cell for found in statuses(suite) if found.is_left(stale=stale)]
     for line in slow_precisions(suite, left):
         log.warning("%s", line)
 
@@ -77,7 +77,7 @@ def status(options: argparse.Namespace) -> None:
 def verify(options: argparse.Namespace) -> int:
     """Run recorded cells again and say how closely they agree (exit 1: one differs)."""
     from steadytune.cells.agreement import LEVELS
-    from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell
+    from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell, verifying
     from steadytune.suite.cell import Cell
 
     suite, found = load(options), []
@@ -88,7 +88,8 @@ def verify(options: argparse.Namespace) -> int:
             raise SteadyTuneError("verify: name a cell as ENCODER/METHOD/TASK/seed-N, or draw some with --sample N")
         try:
             for cell in cells:
-                found.append(verify_cell(suite, cell, recorded))
+                with verifying(suite, cell):
+                    found.append(verify_cell(suite, cell, recorded))
                 log.info("%s", found[-1])
         finally:
             # Worst first. If a later cell fails, the comparisons so far are printed all the same.

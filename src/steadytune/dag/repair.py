@@ -107,7 +107,7 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
             continue
         if asked and status.cell not in asked:
             continue
-        if status.state == "quarantined" or status.cause in ("settings", "inputs") or (code and status.cause == "code"):
+        if status.is_left(stale=code):
             _rename(suite, status, dry=dry)
         elif status.cause == "code":
             # What has no inputs to be compared with is judged once they are staged.

@@ -15,7 +15,7 @@ from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.cells.keeping import best_cell, prepared
 from steadytune.cells.material import Material
 from steadytune.cells.record import TRAINED, Record, read_record
-from steadytune.cells.verify import verify_cell
+from steadytune.cells.verify import verify_cell, verifying
 from steadytune.encoders.encoder import Encoder
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError, nearest
@@ -122,13 +122,14 @@ def _weights(suite: Suite, cell: Cell, record: Record) -> Iterator[tuple[Path, s
         return
     log.info("%s: its weights were not kept; training it again", cell)
     again = verification_folder(suite, cell) / MODEL
-    try:
-        verdict = verify_cell(suite, cell, cells_folder(suite), again)
-        if verdict.level == "different":
-            raise SteadyTuneError(f"{verdict}; the model is not that of the record, so it is not written")
-        yield again, f"The cell was trained again for its weights: {verdict.level} ({verdict.detail})."
-    finally:
-        again.unlink(missing_ok=True)
+    with verifying(suite, cell):
+        try:
+            verdict = verify_cell(suite, cell, cells_folder(suite), again)
+            if verdict.level == "different":
+                raise SteadyTuneError(f"{verdict}; the model is not that of the record, so it is not written")
+            yield again, f"The cell was trained again for its weights: {verdict.level} ({verdict.detail})."
+        finally:
+            again.unlink(missing_ok=True)
 
 
 def _check_modules(cell: Cell, encoder: Encoder) -> None:

@@ -32,7 +32,7 @@ class Plan:
     @cached_property
     def done(self) -> frozenset[Cell]:
         """Cells that `steadytune run` leaves as they are: fresh, or trained by other code."""
-        return frozenset(status.cell for status in self.found if status.shown)
+        return frozenset(status.cell for status in self.found if not status.is_left())
 
     @property
     def device(self) -> Device:
