@@ -194,6 +194,17 @@ def test_every_cell_shows_its_status_and_record(html):
     assert re.findall(r"seed-\d(?=</th>)", not_ok) == ["seed-0", "seed-1"]
 
 
+def test_every_pretrained_encoder_is_described(tmp_path):
+    gains = {"mini": 0.02, "other": -0.03, "mini-random": 0.2}
+    values = {(encoder, method, "mini-rte", seed): 0.6 + gain * (method == "hype-n")
+              for encoder, gain in gains.items() for method in ("vanilla", "hype-n") for seed in range(2)}  # fmt: skip
+    grid = Grid(encoders=tuple(gains), methods=("vanilla", "hype-n"), tasks=("mini-rte",), seeds=2, values=values)
+    found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
+    compared = [sentence for sentence in found if "hype-n against vanilla" in sentence]
+    assert [sentence.partition(", hype-n")[0] for sentence in compared] == ["With mini", "With other"]
+    assert [re.search(r"(\S+) points on average", sentence)[1] for sentence in compared] == ["+2.0", "−3.0"]
+
+
 def test_the_report_says_under_which_analysis_plans_the_cells_ran():
     class Told:
         plans = ("aa", "bb", "aa", None)

@@ -23,7 +23,7 @@ NOT_FRESH = (
 )
 BOLD, BOLD_IN_BLOCKS = (
     f"Bold: highest mean as printed{where}, among the methods with a score for every planned seed that have learned "
-    "something; equal means share it."
+    "something, if there are two or more; equal means share it."
     for where in ("", " within a block")
 )
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Iterator
 
 from steadytune.rendering.table import number
 from steadytune.results.description import Comparison
@@ -10,15 +11,33 @@ from steadytune.results.scores import ABSENT, Score, in_order, paired
 from steadytune.results.selection import select
 from steadytune.text import counted, extent, listed
 
+MOST_METHODS = 30
+"""Of all encoders together, up to which each is compared with the baseline in a sentence."""
+
 
 def sentences(results: Results) -> list[str]:
     """Coverage, the majority class, every method against the baseline, pretraining, transfer, and a caution."""
     coverage, results = _coverage(results), select(results)
-    methods = [method for method in results.methods_of(results.primary) if method != results.baseline]
-    found = [coverage, _above_majority(results), *(_against_baseline(results, method) for method in methods)]
-    found.append(_without_pairs(results, methods))
+    found = [coverage, *(sentence for encoder in _described(results) for sentence in _of_encoder(results, encoder))]
     found += [_pretraining(results, comparison) for comparison in results.suite.comparisons]
-    return [sentence for sentence in (*found, _transfer(results), _caution(results)) if sentence]
+    return [sentence for sentence in (*found, _caution(results)) if sentence]
+
+
+def _described(results: Results) -> list[str]:
+    """The encoders that are described: all that are pretrained, or the first alone where that would be too long."""
+    random = {comparison.random for comparison in results.suite.comparisons}
+    found = [encoder for encoder in results.encoders_begun if encoder not in random]
+    methods = sum(len(results.methods_of(encoder)) for encoder in found)
+    return found if found and methods <= MOST_METHODS else [results.primary]
+
+
+def _of_encoder(results: Results, encoder: str) -> Iterator[str]:
+    methods = [method for method in results.methods_of(encoder) if method != results.baseline]
+    where = f"With {encoder}, " if len(results.encoders) > 1 else ""
+    yield _above_majority(results, encoder)
+    for sentence in (*(_against_baseline(results, encoder, method) for method in methods),
+                     _without_pairs(results, encoder, methods), _transfer(results, encoder)):  # fmt: skip
+        yield f"{where}{sentence[:1].lower() if where else sentence[:1]}{sentence[1:]}" if sentence else ""
 
 
 def _coverage(results: Results) -> str:
@@ -32,11 +51,11 @@ def _coverage(results: Results) -> str:
     return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}{old}"
 
 
-def _above_majority(results: Results) -> str:
+def _above_majority(results: Results, encoder: str) -> str:
     """By how much the best mean of each task exceeds the majority class."""
     margins = {}
-    for task in results.tasks_of(results.primary):
-        scores = [results.score(results.primary, method, task) for method in results.methods_of(results.primary)]
+    for task in results.tasks_of(encoder):
+        scores = [results.score(encoder, method, task) for method in results.methods_of(encoder)]
         means = [
             score.mean - score.majority for score in scores if score and math.isfinite(score.mean - score.majority)
         ]
@@ -46,15 +65,15 @@ def _above_majority(results: Results) -> str:
         return ""
     below = [task for task, margin in margins.items() if margin <= 0]
     if below:
-        return f"With {results.primary}, no method's mean is above the majority class on {listed(below)}."
+        return f"With {encoder}, no method's mean is above the majority class on {listed(below)}."
     least, most = min(margins, key=lambda task: margins[task]), max(margins, key=lambda task: margins[task])
     gap = f"by {number(margins[least])} points on {least}"
     gap += f" to {number(margins[most])} on {most}" if len(margins) > 1 else ""
-    return f"With {results.primary}, the best mean is above the majority class on every scored task, {gap}."
+    return f"With {encoder}, the best mean is above the majority class on every scored task, {gap}."
 
 
-def _against_baseline(results: Results, method: str) -> str:
-    pairs = _pairs(results, (results.primary, method), (results.primary, results.baseline))
+def _against_baseline(results: Results, encoder: str, method: str) -> str:
+    pairs = _pairs(results, (encoder, method), (encoder, results.baseline))
     if not pairs:
         return ""
     # Runs that are all alike have collapsed on one answer, which is no small spread; one run has none (NaN).
@@ -64,10 +83,10 @@ def _against_baseline(results: Results, method: str) -> str:
     return f"{method} against {results.baseline}: {_compared(pairs)}{stability}."
 
 
-def _without_pairs(results: Results, methods: list[str]) -> str:
+def _without_pairs(results: Results, encoder: str, methods: list[str]) -> str:
     """The methods that cannot be compared with the baseline, in one sentence."""
-    baseline = (results.primary, results.baseline)
-    found = [method for method in methods if not _pairs(results, (results.primary, method), baseline)]
+    baseline = (encoder, results.baseline)
+    found = [method for method in methods if not _pairs(results, (encoder, method), baseline)]
     return f"No task and seed in common with {results.baseline}: {', '.join(found)}." if found else ""
 
 
@@ -78,13 +97,13 @@ def _pretraining(results: Results, comparison: Comparison) -> str:
     return f"{sides}: {_compared(pairs)}." if pairs else f"{sides}: no task and seed for which both have a score."
 
 
-def _transfer(results: Results) -> str:
+def _transfer(results: Results, encoder: str) -> str:
     """The range of the baseline's drops away from its own task."""
     drops = []
-    for task in results.tasks_of(results.primary):
-        own = results.score(results.primary, results.baseline, task)
-        for evaluation_set in results.transfer_sets(results.primary, task):
-            far = results.score(results.primary, results.baseline, task, evaluation_set)
+    for task in results.tasks_of(encoder):
+        own = results.score(encoder, results.baseline, task)
+        for evaluation_set in results.transfer_sets(encoder, task):
+            far = results.score(encoder, results.baseline, task, evaluation_set)
             if own and far and own.metric == far.metric and math.isfinite(drop := paired(own, far).mean):
                 drops.append(drop)
     if not drops:

@@ -78,10 +78,15 @@ class Results:
         return self.suite.name
 
     @cached_property
+    def encoders_begun(self) -> tuple[str, ...]:
+        """The encoders of which a cell has run, in the suite's order."""
+        begun = {key[0] for key, statuses in self.cells.items() if set(statuses.values()) != {"missing"}}
+        return tuple(encoder for encoder in self.encoders if encoder in begun)
+
+    @property
     def primary(self) -> str:
         """The encoder that figures of one encoder show: the first of which a cell has run, else the suite's first."""
-        begun = {key[0] for key, statuses in self.cells.items() if set(statuses.values()) != {"missing"}}
-        return next((encoder for encoder in self.encoders if encoder in begun), self.encoders[0])
+        return (*self.encoders_begun, *self.encoders)[0]
 
     @property
     def baseline(self) -> str:
