@@ -47,6 +47,7 @@ class Estimator:
         self.runs = list(runs)
         self._estimates: dict[Hashable, Estimate] = {}
         self._bytes: dict[Hashable, float] = {}
+        self._paces: dict[Hashable, _Pace | None] = {}
 
     def estimate(self, spec: Spec) -> Estimate:
         """What one more cell of a spec takes."""
@@ -88,41 +89,36 @@ class Estimator:
         return Estimate(math.nan, "unknown", flops)
 
     def _scaled(self, spec: Spec, flops: float) -> float:
-        """Seconds by recorded cells' FLOP/s of training, time for a scored example, and time besides; NaN without them.
-
-        Evaluation has a rate of its own: it computes no gradients, and its batches are larger.
-        """
-        near = self._near(spec)
-        rates = [run.flops / run.train for run in near if run.train and run.flops]
-        scoring = [run.evaluate / run.scored for run in near if run.scored]
-        if not (rates and scoring):
+        """Seconds by the pace of recorded cells; NaN without them."""
+        pace = self._pace(spec.model, composition(spec.method))
+        if pace is None:
             return math.nan
-        evaluation = self._scored_rows(spec) * statistics.median(scoring)
-        return flops / statistics.median(rates) + evaluation + statistics.median(run.aside for run in near)
+        return flops / pace.flops_per_second + self._scored_rows(spec) * pace.seconds_per_row + pace.aside
 
-    @cached_property
-    def _here(self) -> list[Run]:
-        """Records of this device."""
-        return [run for run in self.runs if self.device.ran(run.device)]
-
-    @cached_property
-    def _by_method(self) -> dict[tuple[str, str], list[Run]]:
-        """The same by encoder and method."""
-        found: dict[tuple[str, str], list[Run]] = {}
-        for run in self._here:
-            found.setdefault((run.model, run.method), []).append(run)
-        return found
-
-    def _of(self, model: str, method: str) -> list[Run]:
-        return self._by_method.get((model, method), [])
-
-    def _near(self, spec: Spec) -> list[Run]:
-        """Records of this device: of the same encoder and method, else of the same encoder.
+    def _pace(self, model: str, method: str) -> "_Pace | None":
+        """On this device: of the same encoder and method, else of the same encoder.
 
         Where no assumption is stated, of any encoder: small ones reach less than large ones.
         """
-        near = self._of(spec.model, composition(spec.method)) or [run for run in self._here if run.model == spec.model]
-        return near or (self._here if self.device.flops is None else [])
+        groups = [(model, method), (model, None)] + ([(None, None)] if self.device.flops is None else [])
+        group = next((group for group in groups if group in self._by_group), None)
+        # Once a group: it may be of thousands of records, and a suite of thousands of cells.
+        if group and group not in self._paces:
+            self._paces[group] = _Pace.of(self._by_group[group])
+        return self._paces[group] if group else None
+
+    @cached_property
+    def _by_group(self) -> dict[tuple[str | None, str | None], list[Run]]:
+        """Records of this device by encoder and method, by encoder alone, and all of them."""
+        found: dict[tuple[str | None, str | None], list[Run]] = {}
+        for run in self.runs:
+            if self.device.ran(run.device):
+                for group in ((run.model, run.method), (run.model, None), (None, None)):
+                    found.setdefault(group, []).append(run)
+        return found
+
+    def _of(self, model: str, method: str) -> list[Run]:
+        return self._by_group.get((model, method), [])
 
     def _training_flops(self, spec: Spec) -> float:
         """FLOPs a position times positions: both as recorded of like cells, else by shape and at the longest length."""
@@ -181,6 +177,26 @@ class Estimator:
     def _evaluation_flops(self, spec: Spec) -> float:
         shape, length = self.sizes.shape(spec.model), spec.protocol.max_length
         return math.nan if shape is None else self._scored_rows(spec) * length * shape.forward_flops(length)
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """Medians over recorded cells. Evaluation has a rate of its own: no gradients, and larger batches."""
+
+    flops_per_second: float
+    """Of training."""
+    seconds_per_row: float
+    """Of evaluation."""
+    aside: float
+
+    @classmethod
+    def of(cls, runs: list[Run]) -> "_Pace | None":
+        """None if they do not tell."""
+        rates = [run.flops / run.train for run in runs if run.train and run.flops]
+        scoring = [run.evaluate / run.scored for run in runs if run.scored]
+        if not (rates and scoring):
+            return None
+        return cls(statistics.median(rates), statistics.median(scoring), statistics.median(run.aside for run in runs))
 
 
 def _some(runs: list[Run]) -> list[Run]:
