@@ -453,6 +453,25 @@ def test_cost_is_a_multiple_of_the_baselines(tmp_path):
     assert line[2:] == ("3", "25.0", "3.0", "1.00", "2.00", "1.00", "700")
 
 
+def test_times_are_compared_within_a_seed_and_a_model_of_device(tmp_path):
+    grid = Grid()
+    folder = grid.write(tmp_path)
+    ran = {
+        "vanilla": [("fast", 10), ("slow", 100), ("slow", 200)],
+        "hype-n": [("slow", 90), ("slow", 120), ("slow", 260)],
+    }
+    for method, seeds in ran.items():
+        for seed, (device, seconds) in enumerate(seeds):
+            path = folder / "cells/mini" / method / f"mini-rte/seed-{seed}/record.json"
+            record = json.loads(path.read_text())
+            record["environment"]["device_name"], record["timing"]["train"] = device, seconds
+            path.write_text(json.dumps(record))
+    data = make_table("cost", load_results(folder, grid.suite)).data
+    rows = {(line["method"], line["task"]): line for line in data}
+    # Of 120 / 100 and 260 / 200; seed 0 ran on two devices.
+    assert rows["hype-n", "mini-rte"]["seconds_ratio"] == pytest.approx(1.25)
+
+
 def test_the_record_of_a_quarantined_or_missing_cell_is_not_read(tmp_path):
     grid = Grid(statuses={("mini", "vanilla", "mini-rte", 0): "quarantined"})
     folder = grid.write(tmp_path)

@@ -18,21 +18,25 @@ MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "inference": lambda record: float(record["training"]["inference_flops"]),
     "memory": lambda record: float(record["memory"].get("device", record["memory"]["host"])),
 }
-RATIOS = ("seconds", "flops", "inference")
-"""Given as multiples of the baseline's too, under `<name>_ratio`."""
+COUNTED = ("flops", "inference")
+"""The same on every machine: given as multiples of the baseline's too, under `<name>_ratio`."""
 
 
 def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, float]:
     """Each measure's median over the seeds whose training came to its end; empty where none did.
 
+    `seconds_ratio`, the multiple of the baseline's time, is the median of the ratios within a seed that both sides
+    trained on one model of device; NaN if there is none.
+
     Units: parameters, seconds of training and of an epoch of it, FLOPs of training and of one example's inference,
     bytes.
     """
-    found = _medians(results, encoder, method, task)
-    base = _medians(results, encoder, results.baseline, task)
-    if not found:
+    records, baseline = (_trained(results, encoder, name, task) for name in (method, results.baseline))
+    if not records:
         return {}
-    ratios = {f"{name}_ratio": found[name] / base[name] if base else math.nan for name in RATIOS}
+    found, base = _medians(records), _medians(baseline)
+    ratios = {f"{name}_ratio": found[name] / base[name] if base else math.nan for name in COUNTED}
+    ratios["seconds_ratio"] = _times(records, baseline)
     return found | ratios | {"trained_share": found["trainable"] / found["total"]}
 
 
@@ -97,9 +101,24 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _medians(results: Results, encoder: str, method: str, task: str) -> dict[str, float]:
-    records = [results.record(encoder, method, task, seed) for seed in results.cells.get((encoder, method, task), {})]
-    whole = [record for record in records if record.get("training")]
-    if not whole:
+def _trained(results: Results, encoder: str, method: str, task: str) -> dict[int, dict[str, Any]]:
+    """Seed -> record of the cells whose training came to its end."""
+    seeds = results.cells.get((encoder, method, task), {})
+    records = {seed: results.record(encoder, method, task, seed) for seed in seeds}
+    return {seed: record for seed, record in records.items() if record.get("training")}
+
+
+def _medians(records: dict[int, dict[str, Any]]) -> dict[str, float]:
+    if not records:
         return {}
-    return {name: statistics.median(map(measure, whole)) for name, measure in MEASURES.items()}
+    return {name: statistics.median(map(measure, records.values())) for name, measure in MEASURES.items()}
+
+
+def _times(records: dict[int, dict[str, Any]], baseline: dict[int, dict[str, Any]]) -> float:
+    pairs = [(records[seed], baseline[seed]) for seed in records if seed in baseline]
+    ratios = [
+        one["timing"]["train"] / other["timing"]["train"]
+        for one, other in pairs
+        if one["environment"]["device_name"] == other["environment"]["device_name"]
+    ]
+    return statistics.median(ratios) if ratios else math.nan

@@ -22,8 +22,8 @@ def cost(results: Results) -> Table:
     notes = (
         "Medians over the seeds whose training came to its end (k/n: k of n planned); ×: as a multiple of "
         f"{results.baseline}'s, in the same suite.",
-        "Seconds and × time: of training, what a method prepares for it included and evaluations left out, on machines "
-        "that may have differed and run other jobs.",
+        "Seconds: of training, what a method prepares for it included and evaluations left out, on machines that may "
+        "have differed and run other jobs. × time: within a seed that both trained on one model of device.",
         "FLOPs: of the first step's passes, forward and backward, as torch's FlopCounterMode counts them, a position "
         "times all positions; at inference: of one example of median length.",
         "MiB: peak memory of the device where there is one, else of the process.",
