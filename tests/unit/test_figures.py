@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from synthetic import Grid
 
 from steadytune.errors import SteadyTuneError
@@ -399,3 +400,19 @@ def test_a_new_figure_is_one_function_and_an_unknown_one_is_named(tmp_path):
             figure("blank")(blank)
         with pytest.raises(SteadyTuneError, match=r"'blanc'.*'blank'"):
             draw("blanc", results)
+
+
+@pytest.mark.parametrize("length", [5, 24, 64])
+@pytest.mark.parametrize("name", ["seed-spread", "variability", "learning-curves"])
+def test_titles_stay_within_their_panels_and_clear_of_notes(name, length, tmp_path):
+    tasks = tuple(letter * (length - 3) + "@1k" for letter in "abc")
+    panels = [axes for axes in drawn(name, loaded(Grid(tasks=tasks), tmp_path)).axes if axes.get_title("left")]
+    titles = [axes.get_title("left") for axes in panels]
+    assert all(title[0] == task[0] and title.endswith("@1k") for title, task in zip(titles, tasks, strict=True))
+    assert length > 5 or titles == list(tasks)
+    for axes in panels:
+        assert axes.get_window_extent().width > 80
+        shown = {text.get_text(): text.get_window_extent() for text in axes.get_children() if isinstance(text, Text)}
+        note = axes.get_title("right")
+        end = shown[note].x0 if note else axes.get_window_extent().x1
+        assert shown[axes.get_title("left")].x1 <= end + 0.5

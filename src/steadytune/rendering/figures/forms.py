@@ -9,6 +9,7 @@ from steadytune.claims.judged import load_verdicts
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.figures.titles import note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 
@@ -52,7 +53,7 @@ def forms(results: Results) -> Figure:
                       transform=axes.get_yaxis_transform())  # fmt: skip
         axes.set(ylabel="", xlabel="points", ylim=(len(names) - 0.5, -0.5), xlim=(-reach, reach))
         axes.set(yticks=range(len(names)), yticklabels=names)
-        panels.note(axes, "answers that differ")
+        note(axes, "answers that differ")
         axes.tick_params(axis="y", length=0)
         axes.grid(True, axis="x")
     return plot

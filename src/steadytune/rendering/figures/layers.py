@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
+from steadytune.rendering.figures.titles import note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.results.variability import Variability
@@ -82,7 +83,7 @@ def _draw(axes: Axes, frame: Any, item: Variability) -> None:
         axes.fill_between(frame["layer"], frame["low"], frame["high"], color=colour, alpha=0.16, linewidth=0)
         if frame["high"].max() == (top := REACH * frame["nu"].max()):
             axes.set_ylim(top=top)
-        panels.note(axes, f"l* = {item.best_layer} ({number(100 * bands.share[item.best_layer], 0)} %)")
+        note(axes, f"l* = {item.best_layer} ({number(100 * bands.share[item.best_layer], 0)} %)")
     panels.plain_log(axes)
     axes.set(xlabel="layer", ylabel=panels.left(axes, "ν (log scale)"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

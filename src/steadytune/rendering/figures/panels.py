@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steadytune.rendering import style
+from steadytune.rendering.figures.titles import note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.suite.variants import stand_for
@@ -152,11 +153,6 @@ def score_axis(axes: Axes, side: str, metric: str, scores: Iterable[Any]) -> boo
         note(axes, f"{arrows[int(majority > high)]} majority {number(majority)}")
     axes.set(**{f"{side}lim": (low, high), f"{side}label": f"{metric} (points)"})
     return line
-
-
-def note(axes: Axes, text: str) -> None:
-    """A small text above the panel, on the right."""
-    axes.set_title(text, loc="right", fontsize=6, fontweight="normal", color=style.MUTED)
 
 
 def handle(color: str = style.MUTED, marker: str = "", dashes: Any = "", **more: Any) -> Any:

@@ -46,7 +46,7 @@ def dots(table: str, results: Results) -> Figure:
             for place in places:
                 column, printed, score = place.column, place.printed, place.score
                 name = column.heading or (column.printed if isinstance(column, Column) else "")
-                at = {"panel": f"{group.encoder}: {name}" if len(filled.lines) > 1 else name, "row": method.printed}
+                at = {"panel": f"{group.encoder}\n{name}" if len(filled.lines) > 1 else name, "row": method.printed}
                 paper = (float(printed.mean), float(printed.std or 0)) if printed else (math.nan, 0.0)
                 ours = place.mean, score.std if score and len(score.points) > 1 else 0.0
                 for who, (mean, std), aside in (("paper", paper, -0.16), ("ours", ours, 0.16)):

@@ -1,0 +1,54 @@
+"""The words above a panel: its title on the left, a note on the right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from steadytune.rendering import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SMALLEST = 5
+"""Of a title, in points."""
+SHORTEST = 7
+"""A title's line, in letters."""
+
+
+def note(axes: Axes, text: str) -> Any:
+    """A small text above the panel, on the right."""
+    return axes.set_title(text, loc="right", fontsize=6, fontweight="normal", color=style.MUTED)
+
+
+def fit_titles(figure: Figure, *, laid_out: bool) -> None:
+    """Make a title smaller that reaches beyond its panel, or into the panel's note; what no size fits is cut.
+
+    laid_out: whether panels have their places. If not, each has its column's share of the figure: a layout makes room
+        for titles, and would leave none for panels.
+    """
+    for axes in figure.axes:
+        if not axes.get_title("left"):
+            continue
+        title = axes.set_title(axes.get_title("left"), loc="left")
+        columns = axes.get_gridspec().ncols
+        room = axes.get_window_extent().width if laid_out else figure.bbox.width / columns - 4 * title.get_fontsize()
+        if aside := axes.get_title("right"):
+            room -= note(axes, aside).get_window_extent().width + title.get_fontsize()
+        width = title.get_window_extent().width
+        if width <= room:
+            continue
+        title.set_fontsize(max(0.99 * title.get_fontsize() * room / width, SMALLEST))
+        lines = title.get_text().split("\n")
+        length = max(map(len, lines))
+        while title.get_window_extent().width > room and length > SHORTEST:
+            length -= 1
+            title.set_text("\n".join(shortened(line, length) for line in lines))
+
+
+def shortened(text: str, length: int) -> str:
+    """The text, its middle left out if it is longer than `length`: both ends of a name tell it from others."""
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2
+    return f"{text[: length - 1 - tail]}…{text[-tail:]}"
