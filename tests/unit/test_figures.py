@@ -416,3 +416,18 @@ def test_titles_stay_within_their_panels_and_clear_of_notes(name, length, tmp_pa
         note = axes.get_title("right")
         end = shown[note].x0 if note else axes.get_window_extent().x1
         assert shown[axes.get_title("left")].x1 <= end + 0.5
+
+
+@pytest.mark.parametrize("name", ["seed-spread", "score-cost", "optimism", "learning-curves", "transfer"])
+def test_long_names_of_methods_leave_room_for_panels(name, tmp_path):
+    own = "my-own-method-of-noise-on-every-layer-of-the-encoder-and-of-its-classifier-"
+    grid = Grid(methods=("vanilla", own + "1", own + "2"), transfer={"mini-rte": ("mini-hans",)})
+    plot = drawn(name, loaded(grid, tmp_path))
+    legends = [*plot.legends, *filter(None, (axes.get_legend() for axes in plot.axes))]
+    rows = [label for axes in plot.axes for label in axes.get_yticklabels()]
+    words = [*rows, *(text for legend in legends for text in legend.get_texts())]
+    named = [text for text in words if text.get_text().startswith("my-own")]
+    assert {text.get_text()[-1] for text in named} == {"1", "2"}
+    assert min(axes.get_window_extent().width for axes in plot.axes) > 80
+    assert all(text.get_window_extent().x0 >= 0 for text in named)
+    assert all(text.get_window_extent().x1 <= plot.bbox.width + 1 for text in named)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-MANY = 14
-"""A panel with more methods takes the whole width, and lists them in two columns."""
+MANY, LONG = 14, 28
+"""A panel with more methods, or with a longer name of one, takes the whole width, and lists them in two columns."""
 CROWDED = 5
 """More costs than that are written upright."""
 
@@ -45,7 +45,7 @@ def score_cost(results: Results) -> Figure:
             for value in scores[name].points.values()
         ]
     longest = max((len({row["method"] for row in rows if row["task"] == task}) for task in results.tasks), default=0)
-    few = longest <= MANY
+    few = longest <= MANY and max((len(row["method"]) for row in rows), default=0) <= LONG
     layout = (
         {"columns": 2, "height": max(2.2, 0.13 * longest + 0.6)}
         if few

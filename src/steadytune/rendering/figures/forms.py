@@ -9,7 +9,7 @@ from steadytune.claims.judged import load_verdicts
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure, primary
-from steadytune.rendering.figures.titles import note
+from steadytune.rendering.figures.words import note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 

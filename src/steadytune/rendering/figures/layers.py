@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure
-from steadytune.rendering.figures.titles import note
+from steadytune.rendering.figures.words import note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.results.variability import Variability

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steadytune.rendering import style
-from steadytune.rendering.figures.titles import note
+from steadytune.rendering.figures.words import LONGEST, note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.suite.variants import stand_for
@@ -188,7 +188,7 @@ def legend(figure: Figure, entries: dict[str, Any], *, majority: bool = False) -
         entries = entries | {"majority class": handle(dashes=":")}
     if entries:
         # In inches: a handle with its gap, and the mean width of a letter.
-        columns = int(figure.get_figwidth() / (0.5 + 0.065 * max(map(len, entries))))
+        columns = int(figure.get_figwidth() / (0.5 + 0.065 * min(max(map(len, entries)), LONGEST)))
         columns = max(1, min(len(entries), columns))
         rows = -(-len(entries) // columns)
         figure.set_figheight(figure.get_figheight() + 0.215 * max(0, rows - 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures.panels import NothingToDraw, message
-from steadytune.rendering.figures.titles import fit_titles
+from steadytune.rendering.figures.words import fit_titles, shorten_names
 from steadytune.rendering.registry import Registry
 from steadytune.rendering.style import NOTHING, drawing
 from steadytune.results.model import Results
@@ -43,6 +43,7 @@ def draw(name: str, results: Results) -> Figure:
         if not any(axes.axison for axes in plot.axes):
             plot.set_gid(NOTHING)
         # Here, and not again for each format: this measures every text. The second pass knows the panels' ticks.
+        shorten_names(plot)
         for laid_out in (False, True):
             fit_titles(plot, laid_out=laid_out)
             if engine := plot.get_layout_engine():

@@ -1,4 +1,4 @@
-"""The words above a panel: its title on the left, a note on the right."""
+"""The words around a panel: its title on the left above it, a note on the right, and the names of what it shows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 SMALLEST = 5
 """Of a title, in points."""
-SHORTEST = 7
-"""A title's line, in letters."""
+SHORTEST, LONGEST = 7, 36
+"""A title's line, and the name of a row or in a legend, in letters."""
 
 
 def note(axes: Axes, text: str) -> Any:
@@ -44,6 +44,17 @@ def fit_titles(figure: Figure, *, laid_out: bool) -> None:
         while title.get_window_extent().width > room and length > SHORTEST:
             length -= 1
             title.set_text("\n".join(shortened(line, length) for line in lines))
+
+
+def shorten_names(figure: Figure) -> None:
+    """Cut long names of rows and in legends, which would leave no room for panels; tables have them in full."""
+    for axes in figure.axes:
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        if max(map(len, names), default=0) > LONGEST:
+            axes.set_yticks(axes.get_yticks(), [shortened(name, LONGEST) for name in names])
+    for legend in (*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))):
+        for text in legend.get_texts():
+            text.set_text(shortened(text.get_text(), LONGEST))
 
 
 def shortened(text: str, length: int) -> str:
