@@ -223,6 +223,18 @@ def test_looking_after_every_seed_seldom_finds_what_is_not_there(generator):
     assert ever / 300 <= 0.03 < 0.06 < fixed / 300
 
 
+def test_an_interval_at_any_time_reaches_as_far_as_it_has_to():
+    small = np.array([[0.3, 0.2, 0.25], [0.1, 0.2, 0.3]])
+
+    def evidence(values: np.ndarray) -> float:
+        return float(np.mean([np.prod(2 / (1 + np.exp(-2 * rate * values))) for rate in 2.0 ** np.arange(-6, 3)]))
+
+    low, high = inverted(anytime, small)
+    # Twenty times the largest difference, and not without an end: six pairs can have E as large as 2^6, and need 40.
+    assert (evidence(small - low), evidence(high - small)) == pytest.approx((40, 40), rel=1e-4)
+    assert np.isinf(inverted(anytime, small[:, :2])).all()
+
+
 def test_ranks_are_taken_within_each_task():
     # Ranks 1, 2, 3 and 3, 1, 2 whatever the scale of a task: 2^6 patterns, all positive.
     assert signed_ranks(np.array([[1.0, 2.0, 3.0], [900.0, 100.0, 200.0]])) == 1 / 64

@@ -16,6 +16,8 @@ from steadytune.claims.statistics import LEVEL, stratified_mean
 OneSided = Callable[[np.ndarray], Any]
 BETS = 2.0 ** np.arange(-6, 3)
 """The rates of `e_value`, for each point of difference."""
+FAR = 1e6
+"""How many times as far as differences reach a shift is looked for that `inverted` rejects."""
 
 
 def e_value(differences: np.ndarray) -> Any:
@@ -64,15 +66,17 @@ def t_interval(differences: np.ndarray, extra: float = 0.0, level: float = LEVEL
 
 def inverted(test: OneSided, differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """The shifts that a test rejects on neither side; its p-value has to rise with the shift."""
-    tail, reach = (1 - level) / 2, 8 * float(np.nanmax(np.abs(differences))) + 1
+    tail, near_by = (1 - level) / 2, 8 * float(np.nanmax(np.abs(differences))) + 1
 
     def end(sign: int) -> float:
         def excess(shift: float) -> float:
             return test(sign * (differences - shift)) - tail
 
-        far, near = -sign * reach, float(np.nanmean(differences))
-        if excess(far) > 0:
-            return -sign * np.inf
+        # What holds at any time rejects no shift of few points, however small the differences are.
+        beyond = (reach for reach in (near_by, FAR * near_by) if excess(-sign * reach) <= 0)
+        far, near = -sign * next(beyond, np.inf), float(np.nanmean(differences))
+        if np.isinf(far):
+            return far
         if excess(near) <= 0:
             return near
         return float(optimize.bisect(excess, far, near, xtol=1e-6))  # pyright: ignore[reportArgumentType]
