@@ -81,6 +81,17 @@ def test_a_claim_of_at_least_its_margin_is_tested_against_it():
     assert difference(gains, margin=2.0).p == difference(gains, margin=2.0).p_size == 2 / 64
 
 
+def test_pairs_at_the_bound_have_no_sign_and_equal_ones_have():
+    gains = np.array([[0.0, 0.0, 0.0, 3.0, 3.1, 3.2]])
+    # All six lie to one side of 1 point or the other, three of them above 0.
+    assert difference(gains, at_least=True).smallest_p == 2 / 64
+    assert difference(gains).smallest_p == 2 / 8
+    found = difference(gains / 3.0, at_least=True, direction="lower")
+    assert found.smallest_p == 2 / 64
+    at_bound = difference(np.array([[1.0, 1.0, 1.0, 3.0, 3.1, 3.2]]), at_least=True)
+    assert (at_bound.p, at_bound.smallest_p) == (2 / 8, 2 / 8)
+
+
 def test_a_plain_loss_on_average_is_seen_though_tasks_disagree():
     """+8.8 and -44.5 on two tasks: signs cannot tell, the t test of the mean can."""
     found = difference(np.array([[8.5, 8.8, 9.1], [-44.1, -44.5, -44.9]]))

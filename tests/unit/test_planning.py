@@ -384,6 +384,17 @@ def test_equal_pairs_are_counted_where_they_silence_the_test(planned, capsys):
     assert f"an effect of its size needs {judged.finding.needs} seeds, 6 are planned" in capsys.readouterr().out
 
 
+def test_pairs_at_the_bound_are_those_without_a_sign(planned):
+    scores = values("vanilla", "mini-rte", *[70.0] * 6) | values("hype-n", "mini-rte", 70, 70, 71, 71, 71, 75)
+    grid = Grid(tasks=("mini-rte",), seeds=6, values=scores)
+    suite = planned.build(grid, claim_of_hype_n("wins", margin=1.0, at_least=True))
+    (judged,) = judge_all(suite, load_or_empty(suite)).claims
+    # Two pairs are equal and three differ by what is claimed: three signs.
+    assert judged.reason == (
+        "No outcome of 6 seeds with 3 of 6 pairs at the bound could have a p-value below 0.25; 0.05 is needed."
+    )
+
+
 def test_pairs_that_are_all_equal_promise_nothing(planned, capsys):
     scores = values("vanilla", "mini-rte", *[70.0] * 6) | values("hype-n", "mini-rte", *[70.0] * 6)
     planned.build(Grid(tasks=("mini-rte",), seeds=6, values=scores), claim_of_hype_n("wins", margin=1.0))

@@ -418,9 +418,21 @@ def test_a_ratio_that_is_about_its_size_can_be_written(world):
     assert json.loads(json.dumps(plain(found)))["smaller_than_claimed"] is False
 
 
+def test_a_spread_that_is_hardly_smaller_has_a_ratio_above_the_claimed_one(world):
+    scores = {}
+    for place, task in enumerate(TASKS):
+        wide = noise(place, 5, size=12, sd=4)
+        scores |= values("vanilla", task, *(70 + wide)) | values("hype-n", task, *(70 + wide[::-1] / 1.1))
+    spread = claim("steadier", statistic="spread", margin=0.25)
+    found = world.judge(Grid(tasks=TASKS, seeds=12, values=scores), spread)["steadier"]
+    assert (found.verdict, found.finding.effect) == ("not reproduced", pytest.approx(1 / 1.1))
+    assert found.reason.startswith("The ratio is above the claimed 0.25: p ")
+
+
 def test_three_seeds_say_nothing_about_spread(world):
     found = world.judge(shifted(0.0, sd=4), claim("steadier", statistic="spread", margin=0.5))["steadier"]
     assert found.verdict == "inconclusive"
+    assert "nor that the ratio is above 0.5" in found.reason
     assert 3 < found.finding.needs < 20
 
 

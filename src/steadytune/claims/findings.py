@@ -113,8 +113,10 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
     p = difference_p(test, gains, size, bound, by_mean=by_mean, either=either, extra=design.extra)
     if p.by_mean or (either and by_mean and math.isinf(interval[0])):
         interval = cautious_mean(differences, design.extra).interval()
+    # Pairs that are at the bound have no sign.
+    from_bound = gains - bound
+    unequal = Fraction(int(np.count_nonzero(np.nan_to_num(from_bound))), int(np.isfinite(gains).sum()))
     # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
-    unequal = Fraction(int(np.count_nonzero(np.nan_to_num(gains))), int(np.isfinite(gains).sum()))
     needs, needs_range, detectable = power_of(size, differences, design, unequal=unequal)
     return Finding(
         effect=effect,
@@ -128,9 +130,9 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
         needs=needs,
         needs_range=needs_range,
         detectable=bound + detectable,
-        # Pairs that are equal have no sign, so that this can be more than `power.smallest_p` of as many pairs.
-        smallest_p=0.0 if either and by_mean else doubled(sign_flips(np.abs(differences))),
-        e_value=significance.e_value(gains - bound),
+        # Of pairs without a sign this can be more than `power.smallest_p` of as many pairs.
+        smallest_p=0.0 if either and by_mean else doubled(sign_flips(np.abs(from_bound))),
+        e_value=significance.e_value(from_bound),
     )
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from steadytune.claims.claim import ALPHA, Claim, Comparison
+from steadytune.claims.claim import ALPHA, Claim, Comparison, MeanDifference, Spread
 from steadytune.claims.evidence import Evidence
-from steadytune.claims.findings import UNITS
 from steadytune.claims.judged import Finding, Verdict
 from steadytune.claims.question import Differs
 from steadytune.layout import project_file
@@ -22,25 +21,19 @@ def reason(
     alpha = ALPHA / family_size
     level = f"{alpha:.2g}" + (f" ({ALPHA} over {family_size} tests)" if family_size > 1 else "")
     count = f"{len(evidence.seeds)} seeds" if isinstance(claim, Comparison) else f"{evidence.draws[0][1]} draws a task"
-    unit = UNITS.get(claim.statistic, "points")
-    size = (
-        f"{claim.size():.3g} point{'s' * (claim.size() != 1)}"
-        if unit == "points"
-        else f"a {unit} of {claim.size():.3g}"
-    )
-    bounded = claim.statistic in ("not-worse", "equivalent", "cost", "layer-stability") or getattr(claim, "at_least", 0)
+    bounded = claim.statistic in ("not-worse", "equivalent", "cost", "layer-stability") or _at_least(claim)
     if verdict == "reproduced":
-        smaller = f", but the effect is smaller than {size} (p {found.p_size:.2g})" if found.p_size <= alpha else ""
-        why = f"Its p-value after Holm's correction is at most {ALPHA}{'' if bounded else smaller}."
+        smaller = f", but {_smaller(claim)} (p {found.p_size:.2g})" if found.p_size <= alpha and not bounded else ""
+        why = f"Its p-value after Holm's correction is at most {ALPHA}{smaller}."
     elif verdict == "not reproduced" and (found.p_against <= alpha or found.p_worse <= alpha):
         why = f"The opposite has a p-value of at most {level}."
     elif verdict == "not reproduced":
-        why = f"The effect is smaller than the claimed {size}: p {found.p_size:.2g}, at most {level}."
+        why = f"{_smaller(claim, 'the claimed ').capitalize()}: p {found.p_size:.2g}, at most {level}."
     elif found.smallest_p > alpha:
         could = f"could have a p-value below {found.smallest_p:.2g}; {level} is needed."
-        why = f"No outcome of {count}{_equal_pairs(evidence)} {could}"
+        why = f"No outcome of {count}{_without_sign(claim, evidence)} {could}"
     else:
-        neither = "" if bounded else f", nor that the effect is smaller than {size}"
+        neither = "" if bounded else f", nor that {_smaller(claim)}"
         why = f"{count} show neither the claim nor its opposite{neither}."
     if interim:
         planned = (
@@ -52,14 +45,28 @@ def reason(
     return why
 
 
-def _equal_pairs(evidence: Evidence) -> str:
-    """How many pairs have no sign, against the baseline with the most of them; nothing where all have one."""
-    equal, pairs = max(
-        ((int(np.count_nonzero(first == second)), int(np.isfinite(first - second).sum()))
+def _smaller(claim: Claim, word: str = "") -> str:
+    """That the effect is below the claim's size."""
+    size = abs(claim.size())
+    if isinstance(claim, Spread):
+        # The nearer to 1, the smaller the effect.
+        return f"the ratio is above {word}{size:.3g}"
+    return f"the effect is smaller than {word}{size:.3g} point{'s' * (size != 1)}"
+
+
+def _at_least(claim: Claim) -> bool:
+    return isinstance(claim, MeanDifference) and claim.at_least
+
+
+def _without_sign(claim: Claim, evidence: Evidence) -> str:
+    """How many pairs have no sign, against the baseline with the most of them; nothing if all have one."""
+    bound = abs(claim.size()) * (-1 if claim.direction == "lower" else 1) if _at_least(claim) else 0.0
+    signless, pairs = max(
+        ((int(np.count_nonzero(first - second == bound)), int(np.isfinite(first - second).sum()))
          for first, second in evidence.pairs.values()),
         default=(0, 0),
     )  # fmt: skip
-    return f" with {equal} of {pairs} pairs equal" if equal else ""
+    return f" with {signless} of {pairs} pairs {'at the bound' if bound else 'equal'}" if signless else ""
 
 
 def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
