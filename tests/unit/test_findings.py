@@ -92,6 +92,17 @@ def test_pairs_at_the_bound_have_no_sign_and_equal_ones_have():
     assert (at_bound.p, at_bound.smallest_p) == (2 / 8, 2 / 8)
 
 
+def test_the_p_value_against_several_baselines_is_the_largest():
+    # Above the first baseline at every seed but one, whose loss makes the mean fall below; the second is as good.
+    first = np.array([[1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, -20.0]])
+    second = np.array([[0.1, -0.13, 0.2, -0.22, 0.3, -0.05, 0.12, -0.01]])
+    each = [2 * stats.wilcoxon(pairs[0], alternative="greater", method="exact").pvalue for pairs in (first, second)]
+    found = difference(first, second, test="wilcoxon")
+    assert (found.against, found.favours) == ("baseline-0", False)
+    assert found.p == pytest.approx(max(each))
+    assert found.p > min(each)
+
+
 def test_a_plain_loss_on_average_is_seen_though_tasks_disagree():
     """+8.8 and -44.5 on two tasks: signs cannot tell, the t test of the mean can."""
     found = difference(np.array([[8.5, 8.8, 9.1], [-44.1, -44.5, -44.9]]))

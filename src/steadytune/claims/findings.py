@@ -67,6 +67,8 @@ def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own",
     ranges = [found.needs_range for found in each if found.needs_range]
     return replace(
         weakest,
+        p=max(found.p for found in each),
+        e_value=min(found.e_value for found in each),
         **{name: _smallest([getattr(found, name) for found in each]) for name in AGAINST},
         needs=_most([found.needs for found in each]),
         needs_range=(_most([low for low, _ in ranges]), _most([high for _, high in ranges])) if ranges else None,
