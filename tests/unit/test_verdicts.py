@@ -123,7 +123,7 @@ def test_a_look_before_the_planned_seeds_is_interim(world):
     assert (look.seeds, look.planned) == (3, 5)
     assert found.finding.p == pytest.approx(2 / found.finding.e_value)
     assert found.finding.p > 2 / 2**9
-    assert verdict_text(found).endswith("interim, 3 of 5")
+    assert verdict_text(found).endswith("interim, 3 of 5 seeds")
     # One test at interim, so that no other is another analysis; other scores are, and leaving a task out.
     assert list(found.sensitivity) == ["best epoch of each run", *(f"without {task}" for task in TASKS[:3])]
     # The planned number is reached: the exact test decides, whatever was looked at on the way.
@@ -176,6 +176,9 @@ def test_after_a_look_a_changed_plan_is_judged_as_at_any_time(world, change):
     again = judged_after(world, (CHANGES | HARMLESS)[change])
     assert (again.interim, again.test == "anytime") == (change in CHANGES, change in CHANGES)
     assert len(again.looks) == (1 if change in ("nothing", "other words") else 2)
+    # All planned seeds have a score: none is waited for.
+    assert again.missing == ()
+    assert verdict_text(again).endswith("; interim, the plan was changed") == (change in CHANGES)
 
 
 @pytest.mark.parametrize("change", PICKED)
@@ -677,6 +680,19 @@ def test_a_verdict_that_hangs_on_selection(world):
     # A claim that names its variant has nothing to select.
     assert "nested selection" not in found["variant"].sensitivity
     assert abs(found["variant"].finding.effect) < 0.5
+
+
+def test_the_choice_among_variants_waits_for_all_of_them(world):
+    scores, missing = {}, {("mini", "hype-n~sigma=0.2", task, 2): "missing" for task in TASKS}
+    for task in TASKS:
+        scores |= values("vanilla", task, 70, 72, 74) | values("hype-n~sigma=0.1", task, 73.5, 75, 76.5)
+        scores |= values("hype-n~sigma=0.2", task, 70.5, 72)
+    methods = ("vanilla", "hype-n~sigma=0.1", "hype-n~sigma=0.2")
+    grid = Grid(methods=methods, tasks=TASKS, values=scores, statuses=missing)
+    found = world.judge(grid, claim("wins"), selection="published")["wins"]
+    # The variant that is best so far has all seeds, and yet cells are to come.
+    assert (found.seeds, found.planned, len(found.missing)) == ((0, 1, 2), 3, 4)
+    assert verdict_text(found).endswith("; interim, cells are missing")
 
 
 def test_a_rule_that_is_the_suites_own_is_no_other_view(world):

@@ -25,10 +25,22 @@ def examples_text(found: Finding | None, unit: Unit = "points") -> str:
 
 
 def verdict_text(claim: Judged) -> str:
-    """The verdict with what qualifies it: `reproduced, smaller than claimed; interim, 3 of 25; exploratory`."""
+    """The verdict with what qualifies it: `reproduced, smaller than claimed; interim, 3 of 25 seeds; exploratory`."""
     smaller = ", smaller than claimed" if claim.smaller_than_claimed else ""
-    interim = f"interim, {len(claim.seeds)} of {claim.planned}" if claim.interim else ""
+    interim = f"interim, {so_far_text(claim)}" if claim.interim else ""
     return "; ".join(filter(None, [claim.verdict + smaller, interim, "exploratory" if claim.exploratory else ""]))
+
+
+def so_far_text(judged: Judged) -> str:
+    """Why a verdict is interim: `7 of 17 seeds, 3 of 4 tasks`, or what is the matter if all of these have a score."""
+    if not judged.missing:
+        return "the plan was changed"
+    tasks = len(judged.strata)
+    parts = [(len(judged.seeds), judged.planned, "seeds"), (tasks, tasks + len(judged.not_begun), "tasks")]
+    # The choice among a grid's variants waits for all of them.
+    return ", ".join(f"{done} of {planned} {noun}" for done, planned, noun in parts if done < planned) or (
+        "cells are missing"
+    )
 
 
 def error_text(judged: Sequence[Judged]) -> str:

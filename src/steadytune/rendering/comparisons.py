@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 
 from steadytune.claims.judged import Detail, Judged, agreeing
-from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text
+from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text, so_far_text
 from steadytune.rendering.table import NOTHING, number
 from steadytune.suite.suite import Suite
 from steadytune.text import counted, ranges
@@ -18,16 +18,8 @@ def average_text(compared: Judged) -> str:
         "reproduced": "higher" if compared.finding.effect > 0 else "lower",
         "not reproduced": f"less than {_points(compared)} apart",
     }
-    return words.get(compared.verdict, "undecided") + (f"; interim, {_so_far(compared)}" if compared.interim else "")
-
-
-def _so_far(compared: Judged) -> str:
-    """How much of the plan there is: `7 of 17 seeds, 3 of 4 tasks`."""
-    tasks = len(compared.strata)
-    parts = [(len(compared.seeds), compared.planned, "seeds"), (tasks, tasks + len(compared.not_begun), "tasks")]
-    # A plan that was changed after a look stays interim when it is whole.
-    return ", ".join(f"{done} of {planned} {noun}" for done, planned, noun in parts if done < planned) or (
-        "the plan was changed"
+    return words.get(compared.verdict, "undecided") + (
+        f"; interim, {so_far_text(compared)}" if compared.interim else ""
     )
 
 

@@ -20,8 +20,8 @@ from steadytune.text import counted
 NOTES = (
     "Reproduced: p at most 0.05 after Holm's correction in the claim's family; smaller than claimed: the effect is "
     "shown to be below the claim's size. Not reproduced: the opposite, or an effect below the claim's size, is shown. "
-    "Inconclusive: neither. Interim: seeds are missing, and p is valid however often one looks. docs/claims.md has the "
-    "rules.",
+    "Inconclusive: neither. Interim: cells are missing or the plan was changed after a look; p is valid however often "
+    "one looks. docs/claims.md has the rules.",
     "Effect: a difference in points, a ratio (×), or a share of draws (below 1), with the 95 % interval over other "
     "seeds on the same tasks and the same evaluation examples: for a difference, the shifts that the sign-flip test "
     "does not reject; it widens if tasks disagree. With examples: a t interval over other examples too, each task's "

@@ -16,8 +16,8 @@ NOTES = (
     "95 % interval over other seeds on the same tasks and evaluation examples; with examples: over other examples too. "
     "Intervals are not corrected for the number of methods.",
     "p: two-sided, after Holm's correction over the methods of this table. On average: higher or lower if p is at most "
-    "0.05; less than 1 point apart if that is shown; undecided otherwise. Interim: seeds or tasks are missing, and p "
-    "is valid however often one looks.",
+    "0.05; less than 1 point apart if that is shown; undecided otherwise. Interim: cells are missing or the "
+    "plan was changed after a look; p is valid however often one looks.",
     "On every task: yes if each task alone shows the same direction at 0.05; no if some task shows the opposite, at "
     "0.05 over the number of tasks; open otherwise.",
     "Changed: answers on the task's own set that the method and the baseline give differently at one seed, on average "
