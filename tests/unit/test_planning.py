@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from scipy import stats
 from synthetic import Grid
 from worlds import TASKS, shifted, values
 from worlds import claim as claim_of_hype_n
@@ -358,6 +359,18 @@ def test_assumed_deviations_answer_before_anything_has_run(planned, capsys):
     # A paired t test of one task: 33.4, as in tables of power.
     assert "to see 1 point on one task with 80 % power: 34 seeds\n" in said
     assert "wins  30/30 to run: an effect of its size needs 7 seeds, 3 are planned" in said
+
+
+def test_a_gain_deviates_by_two_differences(planned, capsys):
+    grid = Grid(methods=("vanilla", "hype-n"), tasks=("mini-rte@100", "mini-rte"), seeds=20)
+    gain = {"statistic": "gain", "tasks": ["mini-rte@100"], "reference": ["mini-rte"], "margin": 2.0}
+    planned.build(grid, claim_of_hype_n("gains", **gain), claim_of_hype_n("wins", tasks=["mini-rte"], margin=2.0))
+    assert main(["plan", "demo", "--sd", "2"]) == 0
+    # Tables of power have 10 for a paired t test of one deviation; of 1 / sqrt(2) of one, since variances add, 18.
+    power = [stats.nct.sf(stats.t.isf(0.025, n - 1), n - 1, (n / 2) ** 0.5) for n in (17, 18)]
+    assert power[0] < 0.8 <= power[1]
+    said = capsys.readouterr().out
+    assert [re.search(rf"{name} .*: (\d+) seeds for an effect", said)[1] for name in ("gains", "wins")] == ["18", "10"]
 
 
 def test_no_plan_promises_what_sign_flips_cannot_show(planned, capsys):

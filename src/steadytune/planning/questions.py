@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from steadytune.cells.freshness import CellStatus
-from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Equivalent, MeanDifference, ScoreComparison
+from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Equivalent, Gain, MeanDifference, ScoreComparison
 from steadytune.claims.comparisons import against_baseline, compare
 from steadytune.claims.judged import Finding, Judged
 from steadytune.claims.lacks import LEAST_SEEDS
@@ -50,7 +50,8 @@ class Questions:
         if self.sd is not None and isinstance(claim, ScoreComparison):
             chance = chance_of_each(len(claim.against))
             both, unequal = isinstance(claim, Equivalent), ALL if isinstance(claim, MeanDifference) else None
-            variances = self._variances(tasks)
+            # A gain is the difference of two pairs' differences, on tasks whose runs are independent.
+            variances = self._variances(tasks) * (2 if isinstance(claim, Gain) else 1)
             found = seeds_for_mean(abs(claim.size()), variances, alpha, chance=chance, both=both, unequal=unequal)
             return found or math.inf
         judged = self.claims.get(claim.id)
