@@ -223,6 +223,14 @@ def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
     [
         ({"tasks": ["mini-rte", "mini-rte"]}, r"claims\.0\.tasks: .* each name once: 'mini-rte' stands twice"),
         ({"encoders": ["mini", "mini"]}, r"claims\.0\.encoders: .* each name once: 'mini' stands twice"),
+        (
+            {"encoders": ["a", "b"], "baseline_encoders": ["random", "random"]},
+            r"claims\.0\.baseline_encoders: .* each name once: 'random' stands twice",
+        ),
+        (
+            {"statistic": "gain", "tasks": ["mini-rte", "mini-cola"], "reference": ["mini-mrpc", "mini-mrpc"]},
+            r"claims\.0\.reference: .* each name once: 'mini-mrpc' stands twice",
+        ),
         ({"margin": float("nan")}, r"claims\.0\.margin: nan: expected a finite number"),
         ({"margin": float("inf")}, r"claims\.0\.margin: inf: expected a finite number"),
         (
@@ -245,5 +253,5 @@ def test_what_would_count_evidence_twice_or_says_nothing_is_refused(tmp_path, ch
 
 
 def test_a_method_is_compared_with_itself_on_another_encoder(tmp_path):
-    same = {"against": ["hype-n"], "encoders": ["a", "b"], "baseline_encoders": ["random", "random"]}
+    same = {"against": ["hype-n"], "encoders": ["a", "b"], "baseline_encoders": ["a-random", "b-random"]}
     assert load_claims(write(tmp_path, CLAIM | same))

@@ -15,12 +15,9 @@ from steadytune.schema import StrictModel
 ALPHA = 0.05
 """The family-wise error rate: that of all tests in a family of claims together."""
 
-Paired = Annotated[tuple[str, ...], Field(min_length=1)]
-"""One name for each of a list of other names; several may be the same."""
-
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a name that is listed twice: a task would count as evidence twice."""
+    """Refuse a name that is listed twice: its runs would count as evidence twice."""
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"each name once: '{twice}' stands twice")
     return names
@@ -107,7 +104,7 @@ class Comparison(BaseClaim):
     method: str
     against: Names
     """Baselines. If there are several, the claim must hold against each; the least favourable one decides."""
-    baseline_encoders: Paired | None = None
+    baseline_encoders: Names | None = None
     """The encoders of the methods in `against` if they differ: one for each of `encoders`."""
     seeds: int = Field(default=3, ge=2)
     """How many seeds the paper ran, and a suite should run; the claim is judged on all that a suite has."""
@@ -157,7 +154,7 @@ class Gain(MeanDifference):
     statistic: Literal["gain"]
     direction: Literal["higher", "lower"] = "higher"
     tasks: Names
-    reference: Paired
+    reference: Names
     """One for each of `tasks`, in that order."""
 
     @model_validator(mode="after")
