@@ -113,7 +113,9 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
     test, interval = _test_of(claim.test, differences, design)
     either, by_mean = claim.direction == "either", design.by_mean
     p = difference_p(test, gains, size, bound, by_mean=by_mean, either=either, extra=design.extra)
-    if p.by_mean or (either and by_mean and math.isinf(interval[0])):
+    # Of equal differences the t test would be sure, and does not speak; without any there is nothing to be sure of.
+    alike = bool(constant(gains).all() and np.nan_to_num(gains).any())
+    if p.by_mean or (either and by_mean and not alike and math.isinf(interval[0])):
         interval = cautious_mean(differences, design.extra).interval()
     # Pairs that are at the bound have no sign.
     from_bound = gains - bound
