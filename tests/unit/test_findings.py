@@ -182,3 +182,5 @@ def test_counted_costs_that_are_equal_are_at_most_equal():
     assert (finding(Cost, equal, margin=1.0, **settings).p, finding(Cost, above, margin=1.0, **settings).p) == (0, 1)
     assert finding(Cost, above, margin=1.0, **settings).p_against == 0
     assert finding(Cost, above, margin=1.01, **settings).favours
+    interim = finding(Cost, above, margin=1.05, interim=True, **settings)
+    assert (interim.p, interim.interval) == (0, pytest.approx((1.01, 1.01)))

@@ -194,10 +194,11 @@ def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
     test: significance.OneSided = (
         (lambda values: significance.anytime(100 * values)) if design.interim else significance.t_test
     )
-    low, high = significance.inverted(test, logs) if design.interim else estimate.interval()
+    # Counted, and not measured: nothing is left to chance.
+    counted = bool(constant(logs).all())
+    low, high = significance.inverted(test, logs) if design.interim and not counted else estimate.interval()
     p, p_against = doubled(test(bound - logs)), doubled(test(logs - bound))
-    if constant(logs).all():
-        # Counted, and not measured: nothing is left to chance.
+    if counted:
         p, p_against = (0.0, 1.0) if estimate.mean <= bound + ROUNDING else (1.0, 0.0)
     needs, needs_range, reach = power_of(abs(bound), logs, design)
     return Finding(
