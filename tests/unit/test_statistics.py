@@ -304,6 +304,18 @@ def test_seeds_for_a_paired_t_test_are_the_textbooks():
     assert power.power_of_mean(0.5, np.zeros(1), 3, 0.05) == 1
 
 
+def test_six_pairs_have_to_have_the_same_sign(generator):
+    one, flips = np.ones(1), {"unequal": Fraction(1)}
+    effect = 1.001 * power.detectable_effect(one, 6, 0.05)
+    assert power.seeds_for_mean(effect, one, 0.05) == 6
+    # 2 of 2^6 patterns: a chance of 0.63 and not 0.8, as studies of this effect have it.
+    found = rate(lambda: 2 * sign_flips(generator.normal(effect, size=(1, 6))) <= 0.05, 1500)
+    assert found == pytest.approx(stats.norm.cdf(effect) ** 6, abs=0.04)
+    assert found < 0.7
+    assert power.seeds_for_mean(effect, one, 0.05, **flips) == 7
+    assert power.seeds_for_mean(1.001 * stats.norm.ppf(0.8 ** (1 / 6)), one, 0.05, **flips) == 6
+
+
 def test_power_is_what_simulation_finds(generator):
     variances, deviations = np.array([1.0, 4.0, 0.25]), np.array([[1.0], [2.0], [0.5]])
     detectable = power.detectable_effect(variances, 5, 0.05)

@@ -2,7 +2,8 @@
 
 Everything is about a mean over tasks; `variances` (tasks,) are those of a paired difference on each task. The power of
 the sign-flip test is taken to be the t test's, to which it tends; besides, its smallest attainable p-value has to be
-small enough. All tests are one-sided at alpha / 2, that is, two-sided at alpha.
+small enough, and likely where it is the only one that is. All tests are one-sided at alpha / 2, that is, two-sided at
+alpha.
 """
 
 from collections.abc import Callable
@@ -105,10 +106,25 @@ def seeds_for_mean(
     """
 
     def enough(seeds: int) -> bool:
-        attainable = unequal is None or smallest_p(int(seeds * len(variances) * unequal)) <= alpha
-        return attainable and power_of_mean(effect, variances, seeds, alpha, both=both) >= chance
+        signs = 1.0 if unequal is None else _chance_of_signs(effect, variances, seeds * unequal, alpha)
+        return min(signs, power_of_mean(effect, variances, seeds, alpha, both=both)) >= chance
 
     return fewest(enough, 3)
+
+
+def _chance_of_signs(effect: float, variances: np.ndarray, seeds: Fraction, alpha: float) -> float:
+    """What sign flips leave of any chance: nothing of few pairs, the chance that all signs are alike if all have to be.
+
+    seeds: on each task, whose sides differ.
+    """
+    smallest = smallest_p(int(seeds * len(variances)))
+    if smallest > alpha:
+        return 0.0
+    # The next p-value is twice the smallest.
+    if 2 * smallest <= alpha:
+        return 1.0
+    with np.errstate(divide="ignore"):
+        return float(np.prod(special.ndtr(effect / np.sqrt(variances))) ** float(seeds))
 
 
 def power_of_ratio(ratio: float, seeds: int, tasks: int, alpha: float) -> float:
