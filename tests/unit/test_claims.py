@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 import yaml
+from scipy import stats
 
 from steadytune.claims.claim import Claim, Difference
 from steadytune.claims.files import ClaimFile, find_claims, load_claims
@@ -201,9 +202,11 @@ def test_a_plan_says_what_the_seeds_can_show(root, tmp_path, monkeypatch):
     # Away from results that a run may have left in the project: their deviations would be used.
     monkeypatch.chdir(tmp_path)
     text = describe(Plan.make(load_suite(root / "config/mini.yaml")))
-    assert "3 seeds, 1 task: p at least 0.25; no difference can be shown; none in spread" in text
+    # Three signs show no claim; a question without a direction has the t test too, with a shift of 3.3 errors.
+    assert stats.nct.sf(stats.t.isf(0.025, 2), 2, 3.26 * 3**0.5) == pytest.approx(0.8, abs=0.005)
+    assert "3 seeds, 1 task: p of a claim at least 0.25; differences from 3.3 sd; none in spread" in text
     # 18 pairs: 2 of 2^18 sign patterns.
-    assert "3 seeds, 6 tasks together: p at least 7.6e-06; differences from 0.7" in text
+    assert "3 seeds, 6 tasks together: p of a claim at least 7.6e-06; differences from 0.7" in text
 
 
 def test_a_suite_with_claims_is_checked_without_heavy_imports(root):

@@ -174,6 +174,10 @@ def test_an_interim_comparison_without_direction_has_no_t_interval():
     # The t test of the mean speaks with three seeds, where no pattern of signs could.
     assert exact.p < 0.05
     assert (exact.smallest_p, difference(gains).smallest_p) == (0, 0.25)
+    # So the t test's power is what counts, and a claim with a direction waits for its sixth sign.
+    assert (exact.needs, difference(gains).needs) == (3, 6)
+    equal = difference(np.zeros((1, 3)), direction="either")
+    assert (equal.smallest_p, equal.needs) == (1, None)
 
 
 def test_counted_costs_that_are_equal_are_at_most_equal():

@@ -377,8 +377,8 @@ def test_no_plan_promises_what_sign_flips_cannot_show(planned, capsys):
     planned.build(Grid(methods=("vanilla", "hype-n"), tasks=("mini-rte",)), claim_of_hype_n("wins", margin=1.0))
     assert main(["plan", "demo", "--sd", "0.1"]) == 0
     said = capsys.readouterr().out
-    # A t test of three pairs would see ten deviations; sign flips need 2^(1-n) <= 0.05.
-    assert "to see 1 point on one task with 80 % power: 6 seeds\n" in said
+    # A t test of three pairs sees ten deviations; the sign flips of a claim need 2^(1-n) <= 0.05.
+    assert "to see 1 point on one task with 80 % power: 3 seeds\n" in said
     assert "wins  6/6 to run: 3 seeds are too few for its test: it takes 6" in said
 
 

@@ -111,17 +111,17 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
     size, gains = abs(claim.size()), differences if higher else -differences
     bound = size if claim.at_least else 0.0
     test, interval = _test_of(claim.test, differences, design)
-    either, by_mean = claim.direction == "either", design.by_mean
-    p = difference_p(test, gains, size, bound, by_mean=by_mean, either=either, extra=design.extra)
-    # Of equal differences the t test would be sure, and does not speak; without any there is nothing to be sure of.
-    alike = bool(constant(gains).all() and np.nan_to_num(gains).any())
-    if p.by_mean or (either and by_mean and not alike and math.isinf(interval[0])):
+    either = claim.direction == "either"
+    p = difference_p(test, gains, size, bound, by_mean=design.by_mean, either=either, extra=design.extra)
+    # Of differences that are all the same a t test would be sure.
+    t_speaks = either and design.by_mean and not constant(gains).all()
+    if p.by_mean or (t_speaks and math.isinf(interval[0])):
         interval = cautious_mean(differences, design.extra).interval()
     # Pairs that are at the bound have no sign.
     from_bound = gains - bound
-    unequal = Fraction(int(np.count_nonzero(np.nan_to_num(from_bound))), int(np.isfinite(gains).sum()))
+    signs = Fraction(int(np.count_nonzero(np.nan_to_num(from_bound))), int(np.isfinite(gains).sum()))
     # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
-    needs, needs_range, detectable = power_of(size, differences, design, unequal=unequal)
+    needs, needs_range, detectable = power_of(size, differences, design, unequal=None if t_speaks else signs)
     return Finding(
         effect=effect,
         interval=interval,
@@ -135,7 +135,7 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
         needs_range=needs_range,
         detectable=bound + detectable,
         # Of pairs without a sign this can be more than `power.smallest_p` of as many pairs.
-        smallest_p=0.0 if either and by_mean else doubled(sign_flips(np.abs(from_bound))),
+        smallest_p=0.0 if t_speaks else doubled(sign_flips(np.abs(from_bound))),
         e_value=significance.e_value(from_bound),
     )
 

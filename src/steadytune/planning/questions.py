@@ -82,9 +82,7 @@ class Questions:
         lines = ["", f"seeds needed if the difference of a pair has a standard deviation of {sd:g} points (p < 0.05):"]
         family = max(len(self.asked), 1)
         for tasks in sorted(tasks_together(self.suite, self.asked)):
-            one, all_ = (
-                seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size, unequal=ALL) for size in (1, family)
-            )
+            one, all_ = (seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size) for size in (1, family))
             more = f"; {_spelled(all_)} {_corrected(family)}" if family > 1 else ""
             lines.append(f"  {self._to_see(tasks)}: {_spelled(one)} seeds{more}")
         return lines
@@ -129,10 +127,9 @@ def _in_deviations(suite: Suite) -> list[str]:
         tasks = max(Counter(names[:2] for names, count in counts.items() if count == seeds).values())
         for together in sorted({1, tasks}):
             effect = detectable_effect(np.ones(together), seeds, ALPHA)
-            shown = seeds >= LEAST_SEEDS and smallest_p(seeds, together) <= ALPHA
-            least = f"differences from {effect:.2g} sd" if shown else "no difference can be shown"
+            least = f"differences from {effect:.2g} sd" if seeds >= LEAST_SEEDS else "no difference can be shown"
             ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
             spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "none in spread"
             place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
-            lines.append(f"  {place}: p at least {smallest_p(seeds, together):.2g}; {least}; {spread}")
+            lines.append(f"  {place}: p of a claim at least {smallest_p(seeds, together):.2g}; {least}; {spread}")
     return [*lines, "  `--sd 2 --effect 1` answers in points; after a pilot, recorded deviations do"]
