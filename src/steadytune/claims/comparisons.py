@@ -68,6 +68,12 @@ def forms(suite: Suite) -> tuple[Differs, ...]:
     )
 
 
+def as_reported(suite: Suite, first: str, second: str) -> tuple[str, str]:
+    """Two methods in the order in which the report compares them, whose looks count; as given if it does not."""
+    questions = {(asked.method, asked.against) for asked in (*against_baseline(suite), *forms(suite))}
+    return (second, first) if (second, (first,)) in questions else (first, second)
+
+
 def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs, ...]:
     """Two methods or variants of a suite, on every encoder that has both.
 

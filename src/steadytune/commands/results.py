@@ -70,7 +70,7 @@ def _can_write(folder: "Path") -> bool:
 
 def compare(options: argparse.Namespace) -> None:
     """Compare two methods of a suite: on average over their tasks, and task by task."""
-    from steadytune.claims.comparisons import against_baseline, compare, forms, pair
+    from steadytune.claims.comparisons import against_baseline, as_reported, compare, forms, pair
     from steadytune.claims.examples import Examples
     from steadytune.claims.judged import Verdicts
     from steadytune.layout import results_folder
@@ -79,7 +79,8 @@ def compare(options: argparse.Namespace) -> None:
     from steadytune.results.loading import load_or_empty
 
     suite = load_checked(options)
-    questions = pair(suite, options.first, options.second, options.effect)
+    methods = as_reported(suite, options.first, options.second)
+    questions = pair(suite, *methods, options.effect)
     results = load_or_empty(suite)
     looks, examples = _earlier_looks(suite), Examples(suite, results.folder)
     # Each for itself: what is asked of one encoder is not corrected for the others.
@@ -90,7 +91,7 @@ def compare(options: argparse.Namespace) -> None:
     if _can_write(results_folder(suite)):
         keep_looks(suite, {name: seen[name] for name in seen.keys() & reported})
     warn_if_nothing_learned(results)
-    sys.stdout.write(compared_text(suite, (options.first, options.second), found) + "\n")
+    sys.stdout.write(compared_text(suite, methods, found) + "\n")
 
 
 def simulate(options: argparse.Namespace) -> None:
