@@ -262,6 +262,7 @@ def answer_ten_examples(world, suite):
         said = np.array(right[cell.method])
         table = {"evaluation_set": cell.task, "row": range(10), "label": 1, "prediction": said}
         path = predictions_path(world.results, cell)
+        path.parent.mkdir(exist_ok=True)
         pd.DataFrame(table | {"logit_0": 1.0 - said, "logit_1": 1.0 * said}).to_parquet(path)
 
 
@@ -279,6 +280,17 @@ def test_a_verdict_over_other_examples(world):
     assert found.sensitivity["over examples"].verdict == "inconclusive"
     # The two sides answer two of ten examples differently, at every seed.
     assert found.details[0].changed == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("status", ["ok", "missing"])
+def test_an_interim_look_has_no_interval_that_holds_for_one_look_alone(world, status):
+    scores = values("vanilla", "mini-rte", 60, 61, 60) | values("hype-n", "mini-rte", 80, 80, 81)
+    last = {("mini", method, "mini-rte", 3): status for method in ("vanilla", "hype-n")}
+    suite = world.build(Grid(tasks=("mini-rte",), seeds=4, values=scores, statuses=last), claim("wins"))
+    answer_ten_examples(world, suite)
+    (found,) = judge(suite, load_or_empty(suite))
+    assert found.interim == (status == "missing")
+    assert bool(found.finding.interval_examples) == (status == "ok")
 
 
 def test_encoders_on_the_same_examples_share_their_luck(world):

@@ -125,7 +125,7 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
     return Finding(
         effect=effect,
         interval=interval,
-        interval_examples=_over_both(differences, design.error),
+        interval_examples=_over_both(differences, design),
         favours=bool(mean_of_tasks(gains) > bound),
         p=p.for_it,
         p_against=p.against,
@@ -171,7 +171,7 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
         interval=significance.inverted(test, differences)
         if design.interim
         else significance.t_interval(differences, design.extra),
-        interval_examples=_over_both(differences, design.error),
+        interval_examples=_over_both(differences, design),
         favours=bool(abs(effect) < margin if both else effect > -margin),
         p=doubled(max(low, high) if both else low),
         p_against=doubled(min(too_low, too_high) if both else too_low),
@@ -252,5 +252,6 @@ def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
     )
 
 
-def _over_both(differences: np.ndarray, error: float | None) -> Interval | None:
-    return None if error is None else significance.t_interval(differences, error)
+def _over_both(differences: np.ndarray, design: Design) -> Interval | None:
+    """Over seeds and examples; none at an interim look, since it holds at one look alone."""
+    return None if design.error is None or design.interim else significance.t_interval(differences, design.error)
