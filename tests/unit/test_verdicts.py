@@ -92,6 +92,20 @@ def test_three_pairs_on_one_task_are_inconclusive_however_large_the_effect(world
     assert found.finding.interval == (-math.inf, math.inf)
 
 
+def test_what_sign_flips_of_few_pairs_need_depends_on_the_other_claims_of_a_family(world):
+    """Holm: the least p of two is held to 0.025 and the other to 0.05; six pairs have 2 / 2^6 = 0.031 at least."""
+    scores = values("vanilla", "mini-rte", *[60] * 6) | values("hype-n", "mini-rte", 69, 70, 71, 72, 73, 74)
+    scores |= values("vanilla", "mini-mrpc", *[60] * 6) | values("hype-n", "mini-mrpc", 69, 70, 71, 72, 73, 74)
+    grid = Grid(tasks=("mini-rte", "mini-mrpc"), seeds=6, values=scores)
+    one, both = claim("one", tasks=["mini-rte"], family="f"), claim("both", family="f")
+    other = claim("other", tasks=["mini-mrpc"], family="g")
+    found = world.judge(grid, one, both, other, claim("more", tasks=["mini-rte"], family="g"))
+    assert (found["both"].verdict, found["one"].verdict) == ("reproduced", "reproduced")
+    assert (found["other"].verdict, found["more"].verdict) == ("inconclusive", "inconclusive")
+    assert found["other"].finding.smallest_p == pytest.approx(2 / 64)
+    assert found["other"].reason.endswith("0.025 (0.05 over 2 tests) is needed, unless others of its family are shown.")
+
+
 def test_an_effect_below_the_claimed_size_is_not_reproduced(world):
     scores = {}
     for task in TASKS:

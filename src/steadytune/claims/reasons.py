@@ -30,7 +30,9 @@ def reason(
     elif verdict == "not reproduced":
         why = f"{_smaller(claim, 'the claimed ').capitalize()}: p {found.p_size:.2g}, at most {level}."
     elif found.smallest_p > alpha:
-        could = f"could have a p-value below {found.smallest_p:.2g}; {level} is needed."
+        # Holm's correction asks less of the last claims of a family.
+        unless = ", unless others of its family are shown" if found.smallest_p <= ALPHA else ""
+        could = f"could have a p-value below {found.smallest_p:.2g}; {level} is needed{unless}."
         why = f"No outcome of {count}{_without_sign(claim, evidence)} {could}"
     else:
         neither = "" if bounded else f", nor that {_smaller(claim)}"
