@@ -25,9 +25,9 @@ CELLS, TABLES = 10_000, 8
 
 
 @cache
-def resampled_counts(examples: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def resampled_counts(examples: int, resamples: int = RESAMPLES) -> np.ndarray:
     """How often each example is drawn, (resamples, examples) float32; the same for every set of this size."""
-    drawn = np.random.default_rng((seed, examples)).multinomial(examples, np.full(examples, 1 / examples), resamples)
+    drawn = np.random.default_rng((0, examples)).multinomial(examples, np.full(examples, 1 / examples), resamples)
     return drawn.astype(np.float32)
 
 

@@ -9,7 +9,7 @@ each on its own.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -62,8 +62,6 @@ class Optimism:
     """The best run at its best epoch, minus `last`."""
     grid: Gain | None = None
     """The point of a grid that is best on the reported set, minus the one that other seeds choose on held-out data."""
-    points: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-    """Task -> the runs' scores."""
 
 
 def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
@@ -91,7 +89,6 @@ def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
                 median=median_gain(list(points.values())),
                 best_seed=best_gain(list(points.values()), list(points.values())),
                 grid=mean_gain(choices) if all(map(len, choices)) else None,
-                points=points,
                 **(_of_epochs(curves) if whole else {}),
             )
     return found
@@ -140,7 +137,7 @@ def median_gain(runs: Sequence[np.ndarray]) -> Gain:
     return Gain(value, value - reach, value + reach)
 
 
-def best_gain(runs: Sequence[np.ndarray], base: Sequence[np.ndarray], *, seed: int = 0) -> Gain:
+def best_gain(runs: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> Gain:
     """The best of a task's runs minus the mean of `base`, averaged over tasks.
 
     The interval is of the expected gain of that many runs, c x sigma for normal scores, where c is the expected largest
@@ -150,9 +147,8 @@ def best_gain(runs: Sequence[np.ndarray], base: Sequence[np.ndarray], *, seed: i
     Args:
         runs: (runs,) for each task.
         base: the same runs, read in another way.
-        seed: of the draws.
     """
-    rng, drawn, value = np.random.default_rng(seed), np.zeros(DRAWS), 0.0
+    rng, drawn, value = np.random.default_rng(0), np.zeros(DRAWS), 0.0
     for row, other in zip(runs, base, strict=True):
         df, shift = len(row) - 1, row - other
         drawn += normal_order(len(row))[0] * row.std(ddof=1) * np.sqrt(df / rng.chisquare(df, DRAWS))

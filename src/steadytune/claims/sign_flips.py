@@ -44,13 +44,13 @@ def sign_flips(differences: np.ndarray, *, exact: int = EXACT, draws: int = DRAW
     return (1 + (sums <= tie).sum(axis=-1)) / (1 + sums.shape[-1])
 
 
-def flip_interval(differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+def flip_interval(differences: np.ndarray) -> tuple[float, float]:
     """The shifts that the two-sided sign-flip test does not reject; infinite if too few pairs could reject any.
 
     The test of `differences - shift` rejects by its rank among the means over all subsets of the pairs (Hartigan 1969).
     """
     means = np.sort(np.divide(*map(_subset_sums, _weighted(differences))))
-    rank = int((1 - level) / 2 * (1 + len(means)))
+    rank = int((1 - LEVEL) / 2 * (1 + len(means)))
     return (float(means[rank - 1]), float(means[-rank])) if rank else (-np.inf, np.inf)
 
 

@@ -58,15 +58,15 @@ def t_test(differences: np.ndarray, extra: float = 0.0) -> Any:
     return np.where(alike, sign_flips(differences), found.p)[()] if np.any(alike) else found.p
 
 
-def t_interval(differences: np.ndarray, extra: float = 0.0, level: float = LEVEL) -> tuple[float, float]:
+def t_interval(differences: np.ndarray, extra: float = 0.0) -> tuple[float, float]:
     """The shifts of one study, (tasks, pairs), that `t_test` does not reject on either side."""
     found = stratified_mean(differences, extra)
-    return flip_interval(differences, level) if found.error == 0 else found.interval(level)
+    return flip_interval(differences) if found.error == 0 else found.interval()
 
 
-def inverted(test: OneSided, differences: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+def inverted(test: OneSided, differences: np.ndarray) -> tuple[float, float]:
     """The shifts that a test rejects on neither side; its p-value has to rise with the shift."""
-    tail, near_by = (1 - level) / 2, 8 * float(np.nanmax(np.abs(differences))) + 1
+    tail, near_by = (1 - LEVEL) / 2, 8 * float(np.nanmax(np.abs(differences))) + 1
 
     def end(sign: int) -> float:
         def excess(shift: float) -> float:

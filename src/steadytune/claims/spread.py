@@ -13,6 +13,8 @@ from scipy import stats
 from steadytune.claims.statistics import LEVEL
 
 Alternative = Literal["two-sided", "greater", "less"]
+DRAWS = 100_000
+"""Of the error of a ratio, behind its interval."""
 
 
 def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
@@ -24,10 +26,8 @@ def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.exp(ratios.mean()))
 
 
-def spread_interval(
-    ratio: float, tasks: int, runs: int, *, level: float = LEVEL, draws: int = 100_000, seed: int = 0
-) -> tuple[float, float]:
-    """An interval around `spread_ratio`, for normal scores on both sides.
+def spread_interval(ratio: float, tasks: int, runs: int) -> tuple[float, float]:
+    """The 95 % interval around `spread_ratio`, for normal scores on both sides.
 
     The log of a ratio of two sample deviations is off its true value by half the log of an F variable, whatever the
     deviations are; the mean of `tasks` of those is drawn here. One task gives the F interval of the textbooks.
@@ -36,11 +36,8 @@ def spread_interval(
         ratio: geometric mean over tasks of sd / sd.
         tasks: how many it is the mean of.
         runs: on each side.
-        level: coverage.
-        draws: how many.
-        seed: of the draws.
     """
-    low, high = _ratio_errors(tasks, runs, level, draws, seed)
+    low, high = _ratio_errors(tasks, runs)
     return ratio * float(np.exp(-high)), ratio * float(np.exp(-low))
 
 
@@ -89,11 +86,11 @@ def spread_p(first: Deviations, second: Deviations, alternative: Alternative = "
 
 
 @cache
-def _ratio_errors(tasks: int, runs: int, level: float, draws: int, seed: int) -> tuple[float, float]:
+def _ratio_errors(tasks: int, runs: int) -> tuple[float, float]:
     """The quantiles of how far the log of a ratio is off."""
-    squares = np.random.default_rng(seed).chisquare(runs - 1, size=(2, draws, tasks))
+    squares = np.random.default_rng(0).chisquare(runs - 1, size=(2, DRAWS, tasks))
     off = (np.log(squares[0]) - np.log(squares[1])).mean(axis=1) / 2
-    low, high = np.quantile(off, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(off, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 

@@ -29,9 +29,9 @@ class Estimate:
     df: Any
     """Degrees of freedom (Welch-Satterthwaite)."""
 
-    def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The two-sided t interval."""
-        reach = stats.t.ppf((1 + level) / 2, self.df) * self.error
+    def interval(self) -> tuple[float, float]:
+        """The two-sided 95 % t interval."""
+        reach = stats.t.ppf((1 + LEVEL) / 2, self.df) * self.error
         return self.mean - reach, self.mean + reach
 
     @property

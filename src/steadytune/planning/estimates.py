@@ -76,7 +76,7 @@ class Estimator:
         work = {name: getattr(spec.protocol, name) for name in WORK}
         same = [
             run.seconds
-            for run in self._of(spec.model, composition(spec.method))
+            for run in self._by_group.get((spec.model, composition(spec.method)), ())
             if run.task == spec.task and all(run.protocol.get(name) == value for name, value in work.items())
         ]
         if same:
@@ -116,9 +116,6 @@ class Estimator:
                 for group in ((run.model, run.method), (run.model, None), (None, None)):
                     found.setdefault(group, []).append(run)
         return found
-
-    def _of(self, model: str, method: str) -> list[Run]:
-        return self._by_group.get((model, method), [])
 
     def _training_flops(self, spec: Spec) -> float:
         """FLOPs a position times positions: both as recorded of like cells, else by shape and at the longest length."""

@@ -46,14 +46,10 @@ class Run:
         return sum(file.stat().st_size for file in self.folder.iterdir() if file.suffix != ".safetensors")
 
 
-def read_runs(folder: Path = RESULTS) -> list[Run]:
+def read_runs() -> Iterator[Run]:
     """The records that came to the end of their training; of damaged ones, `steadytune status` tells."""
-    return list(_runs(folder))
-
-
-def _runs(folder: Path) -> Iterator[Run]:
     reader = RecordReader()
-    for path in sorted(folder.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
+    for path in sorted(RESULTS.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
         try:
             yield _run(reader.read(path.read_bytes()), path.parent)
         except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):

@@ -12,6 +12,9 @@ from steadytune.store.receipt import RECEIPT
 from steadytune.suite.variants import base
 from steadytune.text import counted
 
+SHOWN = 4
+"""Downloads of unknown size that are named."""
+
 
 def disk(plan: Plan) -> list[str]:
     """What the cells leave, and what lies there while they run."""
@@ -61,5 +64,5 @@ def downloads(plan: Plan) -> list[str]:
     return [f"downloads: {total([count or math.nan for count in wanted.values()], size)}{more}"]
 
 
-def _some(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

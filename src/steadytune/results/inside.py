@@ -35,10 +35,9 @@ class Inside:
     rows: dict[tuple[str, str, str], list[Row]] = field(repr=False)
     """(measure, method, task) -> rows of the table."""
 
-    def curve(self, measure: str, method: str, task: str, probe: str | None = None) -> list[Point]:
+    def curve(self, measure: str, method: str, task: str) -> list[Point]:
         """A measure by layer over the seeds; layers at which no seed has a number are left out."""
-        rows = self.rows.get((measure, method, task), [])
-        layers = _by(["layer"], [row for row in rows if probe is None or row["probe"] == probe])
+        layers = _by(["layer"], self.rows.get((measure, method, task), []))
         return [
             Point(int(layer), statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
             for (layer,), values in layers.items()
@@ -48,11 +47,6 @@ class Inside:
         """Noise propagation: (layer that the noise enters, layer, mean relative change over the seeds)."""
         cells = _by(["layer", "to_layer"], self.rows.get(("noise_propagation", method, task), []))
         return [(int(layer), int(other), statistics.fmean(values)) for (layer, other), values in cells.items()]
-
-    def probes(self, task: str) -> dict[str, str]:
-        """The probes of encoders fine-tuned on a task, and each one's metric."""
-        names = (BEFORE, *self.methods)
-        return {row["probe"]: row["metric"] for name in names for row in self.rows.get(("probe", name, task), [])}
 
     def values(self, measure: str, method: str, task: str) -> list[float]:
         """The numbers of a measure that has no layers."""

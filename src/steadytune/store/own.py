@@ -1,6 +1,5 @@
 """A suite's own tasks: the rows of its files, read once and checked as a whole."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from steadytune.suite.own import EVALUATION, TRAIN, OwnTask, SplitPin, TaskPin
 from steadytune.suite.own_labels import HALF_CHARACTER, expected_labels, find_classes, is_label, label_problem, spell
 from steadytune.tasks.duplicates import key_of
 from steadytune.tasks.reading import is_empty
-
-logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 HOLDOUT_STREAM = "steadytune own holdout"
