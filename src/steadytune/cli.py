@@ -9,8 +9,9 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from steadytune import __version__, commands
+from steadytune import __version__
 from steadytune.cells.leases import leased_gpu
+from steadytune.commands import inputs, jobs, results, starting, suites
 from steadytune.errors import SteadyTuneError, nearest, suggestion
 from steadytune.exports.registry import MODULES as EXPORTS
 from steadytune.offline import go_offline
@@ -131,11 +132,11 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("suite", metavar="SUITE", help="a suite's file, or its name here or under config/")
         return added
 
-    run = command("run", commands.run)
+    run = command("run", suites.run)
     run.add_argument("--cores", default="all", help="cores to use (default: all)")
     run.add_argument("--stale", action="store_true", help="also train again what was trained by other code")
     run.epilog = "What follows -- goes to snakemake: targets, or more options."
-    plan = command("plan", commands.plan)
+    plan = command("plan", suites.plan)
     plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="plan for this device, assuming "
                       "that a cell reaches so many FLOP/s on it (H100=2e14), instead of for this machine")  # fmt: skip
     plan.add_argument("--cells-at-once", type=_count, metavar="N", help="cells that run on that device at the same "
@@ -147,9 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--sd", type=_points, metavar="POINTS", help="assume this standard deviation of the difference "
                       "between two methods on a task and seed, instead of recorded ones")  # fmt: skip
     plan.add_argument("--probe", action="store_true", help="first run short cells here, to measure how long cells take")
-    status = command("status", commands.status)
+    status = command("status", suites.status)
     status.add_argument("--deep", action="store_true", help="hash every file again, and compute every score again")
-    verify = command("verify", commands.verify, device=True)
+    verify = command("verify", suites.verify, device=True)
     verify.add_argument("cells", nargs="*", default=[], metavar="ENCODER/METHOD/TASK/seed-N", help="recorded cells")
     verify.add_argument("--sample", type=_count, default=0, metavar="N", help="draw N recorded cells at random")
     verify.add_argument("--seed", type=int, metavar="N", help="seed of that draw: the same seed draws the same cells")
@@ -158,24 +159,24 @@ def _parser() -> argparse.ArgumentParser:
                          "instead of results/<suite>")  # fmt: skip
     against.add_argument("--published", action="store_true", help="compare with published/recorded/<suite>")
     verify.epilog = "One line a cell, from identical, same logits, same metric and same spread to different."
-    record = command("record", commands.record)
+    record = command("record", suites.record)
     record.add_argument("--restore", action="store_true", help="write what is recorded to results/<suite> instead")
-    claims = command("claims", commands.claims)
+    claims = command("claims", results.claims)
     claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
     claims.add_argument("--write", action="store_true", help="write claims.json too")
-    compared = command("compare", commands.compare)
+    compared = command("compare", results.compare)
     compared.add_argument("first", metavar="A", help="a method or variant, as the suite's grid names it")
     compared.add_argument("second", metavar="B", help="the one it is compared with")
     compared.add_argument("--effect", type=_points, default=1.0, metavar="POINTS", help="the difference that matters, "
                           "for the number of seeds needed (default: 1)")  # fmt: skip
-    model = command("model", commands.model, device=True)
+    model = command("model", results.model, device=True)
     model.add_argument("cell", nargs="?", metavar="CELL", help="ENCODER/METHOD/TASK/seed-N; without the seed, its best "
                        "one; none at all in a suite of one task: the best cell")  # fmt: skip
     model.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
     model.add_argument(
         "--adapter", action="store_true", help="for LoRA: write only its matrices and the head, for peft"
     )
-    simulated = command("simulate", commands.simulate)
+    simulated = command("simulate", results.simulate)
     simulated.add_argument("--seeds", type=_count, metavar="N", help="number of seeds, instead of the suite's")
     simulated.add_argument("--sd", type=_points, default=2.0, metavar="POINTS", help="standard deviation of the "
                            "difference between two methods on a task and seed (default: 2)")  # fmt: skip
@@ -183,23 +184,23 @@ def _parser() -> argparse.ArgumentParser:
                            "that these seeds show with 80 %% power)")  # fmt: skip
     simulated.add_argument("--replicates", type=_count, default=2000, metavar="N", help="simulated studies for each "
                            "true effect (default: 2000)")  # fmt: skip
-    exported = command("export", commands.export)
+    exported = command("export", results.export)
     exported.add_argument(
         "--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS)
     )
     exported.add_argument("--to", type=Path, required=True, metavar="PATH", help="a new folder, or for ro-crate a .zip")
     exported.add_argument("--stale", action="store_true", help="also export what other code has made, marked as such")
-    site = command("site", commands.site, suite=False)
+    site = command("site", results.site, suite=False)
     site.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
     site.add_argument("--recorded", type=Path, action="append", metavar="FOLDER", help="a recorded suite, or a folder "
                       "of them; may be given several times (default: published/recorded)")  # fmt: skip
-    new = command("new", commands.new, suite=False)
+    new = command("new", starting.new, suite=False)
     new.add_argument("kind", choices=("suite", "task", "method", "claim"), help="what to start")
     new.add_argument("name", nargs="?", metavar="NAME", help="default: my-suite, my-task, …")
-    command("methods", commands.methods, suite=False)
-    checked = command("check-method", commands.check_method, suite=False)
+    command("methods", starting.methods, suite=False)
+    checked = command("check-method", starting.check_method, suite=False)
     checked.add_argument("file", type=Path, metavar="FILE", help="a Python file with a method")
-    stage = command("stage", commands.stage)
+    stage = command("stage", inputs.stage)
     stage.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
     stage.add_argument("key", nargs="?", help="only this one: its key in the lock")
     stage.add_argument("--glue", type=Path, metavar="FOLDER", help="import GLUE's tasks from its classic folder")
@@ -208,43 +209,42 @@ def _parser() -> argparse.ArgumentParser:
     instead.add_argument("--check", action="store_true", help="only check what is staged (exit 2: something is wrong)")
     instead.add_argument("--bundle", type=Path, metavar="FILE", help="then write everything to one tar file")
     instead.add_argument("--from", dest="source", type=Path, metavar="FILE", help="unpack such a file, then check")
-
-    pinned = command("pin", commands.pin)
+    pinned = command("pin", inputs.pin)
     pinned.add_argument("--accept", required=True, metavar="NAME", help="an own task or encoder of the suite")
-    command("lock", commands.lock, suite=False)
-    subsets = command("subsets", commands.subsets, suite=False)
+    command("lock", inputs.lock, suite=False)
+    subsets = command("subsets", inputs.subsets, suite=False)
     subsets.add_argument("--store", type=Path, default=Path("store"), help="where the data sets are staged")
-    pretrain = command("pretrain", commands.pretrain, suite=False, device=True)
+    pretrain = command("pretrain", inputs.pretrain, suite=False, device=True)
     pretrain.add_argument("config", type=Path, help="a file of config/encoders/")
     pretrain.add_argument("output", type=Path, help="the encoder's folder; an interrupted run resumes")
     pretrain.add_argument("--store", type=Path, default=Path("store"), help="where a generated corpus is staged")
     pretrain.add_argument("--minutes", type=float, help="end the schedule by the clock if the tokens would take longer")
-    curve = command("pretraining-curve", commands.pretraining_curve, suite=False)
+    curve = command("pretraining-curve", inputs.pretraining_curve, suite=False)
     curve.add_argument("curve", type=Path, metavar="CSV", help="the curve.csv in an encoder's folder")
     curve.add_argument("stem", type=Path, help="where the figure goes, without .pdf, .svg and .png")
 
     # Run by the workflow's jobs; each can also be run by hand.
-    finetune = command("finetune", commands.finetune, device=True)
+    finetune = command("finetune", jobs.finetune, device=True)
     finetune.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
     finetune.add_argument("--hand-over", action="store_true", help="write the weights for the inside stage too")
-    variability = command("variability", commands.variability, device=True)
+    variability = command("variability", jobs.variability, device=True)
     variability.add_argument("encoder")
     variability.add_argument("task")
-    inside = command("inside", commands.inside, device=True)
+    inside = command("inside", jobs.inside, device=True)
     inside.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
-    inside_before = command("inside-before", commands.inside_before, device=True)
+    inside_before = command("inside-before", jobs.inside_before, device=True)
     inside_before.add_argument("encoder")
     inside_before.add_argument("task")
-    command("inside-table", commands.inside_table)
-    collect = command("collect", commands.collect)
+    command("inside-table", jobs.inside_table)
+    collect = command("collect", jobs.collect)
     collect.add_argument(
         "--as-recorded", action="store_true", help="for recorded suites: compare neither code nor inputs"
     )
-    predictions = command("predictions", commands.predictions)
+    predictions = command("predictions", jobs.predictions)
     predictions.add_argument("cell", nargs="?", metavar="ENCODER/METHOD/TASK/seed-N", help="for --to")
     predictions.add_argument("--to", type=Path, metavar="FILE.csv", help="where to write the cell's predictions, with "
                              "texts and label names")  # fmt: skip
-    render = command("render", commands.render)
+    render = command("render", jobs.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
     render.add_argument("--processes", type=_count, default=1, metavar="N", help="that draw figures (default: 1)")
     return parser
