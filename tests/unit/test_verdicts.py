@@ -16,7 +16,9 @@ from synthetic import Grid, mark_current
 from worlds import TASKS, claim, noise, shifted, values
 
 from steadytune import cli
+from steadytune.claims.files import suite_claims
 from steadytune.claims.judged import VERDICTS, Finding, Verdicts, load_verdicts, write_verdicts
+from steadytune.claims.layer_evidence import gather_draws
 from steadytune.claims.verdicts import decide, judge
 from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
@@ -608,6 +610,15 @@ def test_an_old_measurement_without_draws_is_no_error(world):
     for robustness in (None, {"draws": 20, "scarcity": [], "imbalance": []}):
         path.write_text(json.dumps(content | {"robustness": robustness}))
         assert [entry.verdict for entry in judge(suite, load_or_empty(suite))] == ["not evaluated"] * 2
+
+
+def test_a_damaged_measurement_is_named_with_its_key(world):
+    suite = world.build(Grid(tasks=("mini-rte",)), *layer_claims(), variability=["mini"])
+    path = world.results / "variability/mini/mini-rte.json"
+    robustness = {"draws": 20, "scarcity": [{"examples": 100}], "imbalance": []}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"robustness": robustness}))
+    with pytest.raises(SteadyTuneError, match=r"mini-rte\.json: .*robustness\.scarcity\.0\.share"):
+        gather_draws(suite_claims(suite)[0], suite)
 
 
 def test_p_values_are_corrected_within_a_family(world):

@@ -7,8 +7,8 @@ from typing import Any
 
 from steadytune.claims.claim import LayerStability
 from steadytune.claims.evidence import Evidence, Stratum
-from steadytune.files import read_json
 from steadytune.layout import variability_path
+from steadytune.results.variability import read_variability
 from steadytune.suite.suite import Suite
 
 
@@ -46,12 +46,11 @@ def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
 
 def draws_at(claim: LayerStability, path: Path) -> tuple[int, int] | None:
     """Draws whose l* is that of all data, and all draws, at the claim's point; None where a file has no such point."""
-    robustness = read_json(path).get("robustness") or {}
+    found = read_variability(path)
     scarce = claim.examples is not None
-    points, key = robustness.get("scarcity" if scarce else "imbalance"), "examples" if scarce else "share"
     wanted = claim.examples or claim.majority or 0
-    for point in points or ():
+    for point in found.scarcity if scarce else found.imbalance:
         # Shares are of whole examples, so that 0.9 may have become 0.897.
-        if robustness.get("draws") and math.isclose(point[key], wanted, abs_tol=0.01):
-            return round(point["agreement"] * robustness["draws"]), int(robustness["draws"])
+        if found.robustness and math.isclose(point.examples if scarce else point.share, wanted, abs_tol=0.01):
+            return round(point.agreement * found.robustness.draws), found.robustness.draws
     return None
