@@ -1,6 +1,7 @@
 """The planner's table of encoders, against models that transformers builds of the architectures' published sizes."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from transformers import (
     XLNetConfig,
 )
 
-from steadytune.layout import LOCK
+from steadytune.errors import SteadyTuneError
+from steadytune.layout import LOCK, dataset_folder
 from steadytune.planning.sizes import SHAPES, Sizes
 from steadytune.store.lock import load_lock
 from steadytune.tasks.table import find_task
@@ -99,3 +101,12 @@ def test_a_training_subset_is_scored_on_the_whole_evaluation_split(task, rows, t
     sizes = Sizes(tmp_path, load_lock(LOCK))
     assert sizes.rows(find_task(task), "train") == 1000
     assert sizes.rows(find_task(task), "evaluation") == rows
+
+
+def test_a_damaged_data_set_is_named(tmp_path):
+    task = find_task("rte")
+    file = dataset_folder(tmp_path, task.dataset_key) / "train-00000-of-00001.parquet"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"PAR1 cut short")
+    with pytest.raises(SteadyTuneError, match=re.escape(str(file))):
+        Sizes(tmp_path, load_lock(LOCK)).rows(task, "train")

@@ -5,7 +5,6 @@ builds of these sizes on torch's meta device, which holds no weights: `Shape.par
 `tests/unit/test_sizes.py` counts again. `ROWS` has the numbers of examples on the data sets' cards.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.encoders.architectures import check_supported
+from steadytune.errors import SteadyTuneError
+from steadytune.files import read_json
 from steadytune.layout import dataset_folder, model_folder
 from steadytune.safe_yaml import read_yaml
 from steadytune.store.lock import Lock
+from steadytune.store.receipt import HOW_TO_STAGE
 from steadytune.tasks.parts import PARTS, split_name
 from steadytune.tasks.reading import split_of
 from steadytune.tasks.table import Task
@@ -135,7 +137,7 @@ class Sizes:
         config = model_folder(self._store, model) / "config.json"
         if config.is_file():
             check_supported(config.parent)
-            return _read_shape(json.loads(config.read_text(encoding="utf-8")), CONFIG_KEYS)
+            return _read_shape(read_json(config), CONFIG_KEYS)
         if model in self._lock.models and (pretraining := self._lock.pretraining(model)):
             return _read_shape(read_yaml(pretraining), PRETRAINING_KEYS)
         name = model.rpartition("/")[2].lower()
@@ -149,12 +151,7 @@ class Sizes:
             return entry.size
         folder = dataset_folder(self._store, entry.dataset_key)
         files = [path for path in folder.rglob("*.parquet") if split_of(path) == name]
-        if files:
-            from pyarrow.parquet import read_metadata
-
-            rows = sum(read_metadata(file).num_rows for file in files)
-        else:
-            rows = ROWS.get(entry.dataset_key, {}).get(name)
+        rows = sum(map(_count_rows, files)) if files else ROWS.get(entry.dataset_key, {}).get(name)
         share = PARTS[part] if part else (0.0, 1.0)
         return None if rows is None else round(rows * (share[1] - share[0]))
 
@@ -168,6 +165,16 @@ class Sizes:
             if all(size is not None for size in sizes):
                 return sum(filter(None, sizes))
         return None
+
+
+def _count_rows(path: Path) -> int:
+    import pyarrow as pa
+    from pyarrow.parquet import read_metadata
+
+    try:
+        return read_metadata(path).num_rows
+    except (pa.ArrowException, OSError):
+        raise SteadyTuneError(f"{path}: no readable rows: {HOW_TO_STAGE}") from None
 
 
 def _read_shape(config: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> Shape | None:
