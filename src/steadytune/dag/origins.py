@@ -22,7 +22,7 @@ MEASURING_CODE = ("cells/keeping.py", "cells/material.py", "encoders", "evaluati
                   "streams.py", "tasks/data.py", "tasks/labels.py", "tasks/parts.py", "tasks/reading.py",
                   "tasks/subsets.py")  # fmt: skip
 GATHERING_CODE = ("claims", "evaluation", "layers", "looks.py", "rendering", "results", "suite/variants.py",
-                  "tasks/entries.py", "text.py")  # fmt: skip
+                  "tasks/entries.py", "tasks/mini_entries.py", "text.py")  # fmt: skip
 
 
 class Origins:

@@ -1,6 +1,6 @@
 """The task table: every task by name, and names of tasks with a size.
 
-The entries are in `tasks/entries.py`; a suite may add tasks of its own.
+The entries are in `tasks/entries.py` and `tasks/mini_entries.py`; a suite may add tasks of its own.
 """
 
 import re
@@ -9,7 +9,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.tasks.entries import ADVERSARIAL, MINI, QUESTIONS, SENTENCES_AND_PAIRS
+from steadytune.tasks.entries import ADVERSARIAL, QUESTIONS, SENTENCES_AND_PAIRS
+from steadytune.tasks.mini_entries import MINI
 from steadytune.tasks.task import Task
 
 __all__ = ["TASKS", "Task", "find_task", "spell_size", "split_size"]
