@@ -20,9 +20,9 @@ def extent(numbers: Collection[int]) -> str:
     return f"{least}" if least == most else f"{least} to {most}"
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 cell`, `2 cells`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: float, noun: str, spec: str = "") -> str:
+    """`1 cell`, `2 cells`, `0.5 points`; spec: how the number is formatted."""
+    return f"{count:{spec}} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from steadytune.claims.judged import Finding, Verdict
 from steadytune.claims.question import Differs
 from steadytune.layout import project_file
 from steadytune.suite.suite import Suite
+from steadytune.text import counted
 
 
 def reason(
@@ -53,7 +54,7 @@ def _smaller(claim: Claim, word: str = "") -> str:
     if isinstance(claim, Spread):
         # The nearer to 1, the smaller the effect.
         return f"the ratio is above {word}{size:.3g}"
-    return f"the effect is smaller than {word}{size:.3g} point{'s' * (size != 1)}"
+    return f"the effect is smaller than {word}{counted(size, 'point', '.3g')}"
 
 
 def _at_least(claim: Claim) -> bool:

@@ -18,6 +18,7 @@ from steadytune.claims.verdicts import judge
 from steadytune.results.loading import load_or_empty
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import base
+from steadytune.text import counted
 
 ALL = Fraction(1)
 """Of the pairs are assumed to differ, while no run has shown any that are equal."""
@@ -88,9 +89,8 @@ class Questions:
         return lines
 
     def _to_see(self, tasks: int) -> str:
-        points = f"{self.effect:g} point{'s' * (self.effect != 1)}"
         over = f"on average over these {tasks} tasks" if tasks > 1 else "on one task"
-        return f"to see {points} {over} with 80 % power"
+        return f"to see {counted(self.effect, 'point', 'g')} {over} with 80 % power"
 
     def _variances(self, tasks: int) -> np.ndarray:
         return np.full(tasks, (self.sd or 0.0) ** 2)
@@ -130,6 +130,6 @@ def _in_deviations(suite: Suite) -> list[str]:
             least = f"differences from {effect:.2g} sd" if seeds >= LEAST_SEEDS else "no difference can be shown"
             ratio = detectable_ratio(seeds, together, ALPHA) if seeds > 2 else 0
             spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "none in spread"
-            place = f"{seeds} seed{'s' if seeds > 1 else ''}, {together} task{'s together' if together > 1 else ''}"
+            place = f"{counted(seeds, 'seed')}, {counted(together, 'task')}{' together' if together > 1 else ''}"
             lines.append(f"  {place}: p of a claim at least {smallest_p(seeds, together):.2g}; {least}; {spread}")
     return [*lines, "  `--sd 2 --effect 1` answers in points; after a pilot, recorded deviations do"]

@@ -74,7 +74,7 @@ def describe(suite: Suite, design: Design, replicates: int) -> str:
     return "\n".join(
         [
             f"{suite.name}: {counted(design.tasks, 'task')} x {design.seeds} seeds, pairs differ with a deviation of "
-            f"{design.sd:g} point{'s' * (design.sd != 1)}; the claimed effect is {design.effect:.2g} points",
+            f"{counted(design.sd, 'point', 'g')}; the claimed effect is {design.effect:.2g} points",
             f"{replicates} studies each (Monte Carlo error {error:.3f} at {ALPHA / 2:g}); evaluation sets of "
             f"{design.examples} examples, on which runs disagree about {DISAGREE:.0%}",
             "",

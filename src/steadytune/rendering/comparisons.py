@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 
 from steadytune.claims.judged import Detail, Judged, agreeing
-from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text, so_far_text
+from steadytune.rendering.claims import effect_text, examples_text, needs_text, p_text, so_far_text, unit_text
 from steadytune.rendering.table import NOTHING, number
 from steadytune.suite.suite import Suite
 from steadytune.text import counted, ranges
@@ -16,7 +16,7 @@ def average_text(compared: Judged) -> str:
         return compared.verdict
     words = {
         "reproduced": "higher" if compared.finding.effect > 0 else "lower",
-        "not reproduced": f"less than {_points(compared)} apart",
+        "not reproduced": f"less than {unit_text(f'{compared.margin:g}', compared.unit)} apart",
     }
     return words.get(compared.verdict, "undecided") + (
         f"; interim, {so_far_text(compared)}" if compared.interim else ""
@@ -64,7 +64,7 @@ def _average(compared: Judged) -> str:
     found = compared.finding
     assert found is not None
     over = f", with examples {examples_text(found)}" if found.interval_examples else ""
-    needs = f"to see {_points(compared)}: {needs_text(found)}"
+    needs = f"to see {unit_text(f'{compared.margin:g}', compared.unit)}: {needs_text(found)}"
     return f"{average_text(compared)}: {effect_text(found)}{over}; p {p_text(found.p)}; {needs}"
 
 
@@ -86,7 +86,3 @@ def _task(detail: Detail) -> tuple[str, ...]:
     found, name = detail.difference, detail.stratum.partition(", ")[2]
     changed = NOTHING if detail.changed is None else f"{number(100 * detail.changed)} %"
     return (name, *sides, effect_text(found), examples_text(found), p_text(found.p), needs_text(found), changed)
-
-
-def _points(compared: Judged) -> str:
-    return f"{compared.margin:g} point{'' if compared.margin == 1 else 's'}"

@@ -57,7 +57,7 @@ class RowProblems:
         shown = [*lines[:SHOWN_LINES], *([f"… and {more} more problems"] if more > 0 else [])]
         rows = (rows.count for mistake in self._mistakes.values() for rows in mistake.values.values())
         total = len(self._columns) + sum(rows)
-        return f"{total:,} problem{'s' * (total > 1)}\n  " + "\n  ".join(shown)
+        return f"{counted(total, 'problem', ',')}\n  " + "\n  ".join(shown)
 
     def _lines(self) -> Iterator[str]:
         for (column, expected), mistake in self._mistakes.items():

@@ -30,6 +30,7 @@ from steadytune.store.pins import (
 from steadytune.store.receipt import BUNDLE, RECEIPT, Receipt, StagedFile, damage, read_receipt, verify, write_receipt
 from steadytune.store.sources import GeneratedSource, LocalSource, ShippedSource, Source
 from steadytune.store.url import UrlSource
+from steadytune.text import counted
 
 if TYPE_CHECKING:
     from steadytune.suite.file import Sources
@@ -54,7 +55,8 @@ def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imp
     Raises:
         SteadyTuneError: one line: no source has it, it cannot be had, or it is not what the lock says.
     """
-    source = (_imported(kind, key, lock, imports) if imports else None) or choose(kind, key, lock, sources)
+    imported = imports.source(kind, key, names_to_import(kind, key, lock)) if imports else None
+    source = imported or choose(kind, key, lock, sources)
     folder = staged_folder(store, kind, key)
     with disk_errors(f"{source.where}: {store}"):
         # Before the lock, because the user of a shared store may only read it.
@@ -80,7 +82,7 @@ def downloads_of(store: Path, kind: Kind, key: str) -> Path:
 def describe(receipt: Receipt) -> str:
     """The content of a folder and what pins it, in one line."""
     commit = f" at {receipt.revision}" if receipt.revision else ""
-    files = f"{len(receipt.files)} file{'s' * (len(receipt.files) != 1)}, {receipt.bytes:,} bytes"
+    files = f"{counted(len(receipt.files), 'file')}, {receipt.bytes:,} bytes"
     return f"{files}, {receipt.source} ({receipt.origin}{commit}), pinned by {receipt.pinned_by}"
 
 
@@ -114,11 +116,6 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
     raise SteadyTuneError(
         f"{where}: the lock has it from {', '.join(pins)}, the suite's sources.order is {list(sources.order)}"
     )
-
-
-def _imported(kind: Kind, key: str, lock: Lock, imports: Imports) -> Source | None:
-    """The source of an entry that one of the user's folders has."""
-    return imports.source(kind, key, names_to_import(kind, key, lock))
 
 
 def names_to_import(kind: Kind, key: str, lock: Lock) -> Iterable[str]:
