@@ -93,9 +93,9 @@ class Content:
     @cached_property
     def aggregates(self) -> list[Aggregate]:
         """Every metric on every evaluation set that a seed has a score of, in the suite's order."""
-        seeds: dict[tuple[str, str, str], list[Cell]] = {}
+        seeds: dict[str, list[Cell]] = {}
         for cell in self.records:
-            seeds.setdefault((cell.encoder, cell.method, cell.task), []).append(cell)
+            seeds.setdefault(cell.group, []).append(cell)
         return [found for cells in seeds.values() for found in self._of(cells)]
 
     def _of(self, cells: list[Cell]) -> Iterator[Aggregate]:

@@ -43,8 +43,8 @@ def _logs(content: Content) -> Iterator[tuple[str, dict[str, Any]]]:
         scores.setdefault(score.name, []).append(score)
     by_group: dict[str, list[Record]] = {}
     for cell, record in content.records.items():
-        by_group.setdefault(str(cell).rpartition("/")[0], []).append(record)
-        own = [(score, score.values.get(cell.seed)) for score in scores.get(str(cell).rpartition("/")[0], [])]
+        by_group.setdefault(cell.group, []).append(record)
+        own = [(score, score.values.get(cell.seed)) for score in scores.get(cell.group, [])]
         results = [_result(content, record, score, value) for score, value in own if value is not None]
         if results:
             yield _log(content, [record], results)

@@ -83,7 +83,7 @@ def choose_cell(suite: Suite, name: str | None) -> Cell:
         cell = Cell.parse(name)
         suite.spec(cell)
         return cell
-    prefixes = sorted({str(cell).rpartition("/")[0] for cell in suite.cells})
+    prefixes = sorted({cell.group for cell in suite.cells})
     if name and name.strip("/") not in prefixes:
         raise SteadyTuneError(
             f"cell '{name}': expected ENCODER/METHOD/TASK/seed-N, or ENCODER/METHOD/TASK for the best of its seeds"
@@ -92,7 +92,7 @@ def choose_cell(suite: Suite, name: str | None) -> Cell:
     tasks = sorted({cell.task for cell in suite.cells})
     if not name and len(tasks) > 1:
         raise SteadyTuneError(f"model: the suite has {len(tasks)} tasks ({', '.join(tasks)}): name a cell")
-    alike = [cell for cell in suite.cells if not name or str(cell).rpartition("/")[0] == name.strip("/")]
+    alike = [cell for cell in suite.cells if not name or cell.group == name.strip("/")]
     best = best_cell(suite, alike)
     if best is None:
         some = next((cell for cell in alike if record_path(suite, cell).is_file()), None)

@@ -28,7 +28,7 @@ def export(suite: Suite, target: Path) -> None:
     content = Content.load(suite)
     groups: dict[str, list[Record]] = {}
     for cell, record in content.records.items():
-        groups.setdefault(str(cell).rpartition("/")[0], []).append(record)
+        groups.setdefault(cell.group, []).append(record)
     with atomic_folder(target) as folder:
         for name, records in groups.items():
             scores = [score for score in content.aggregates if score.name == name]
@@ -59,7 +59,7 @@ def cell_card(suite: Suite, record: Record, origin: str, weights: str, *, adapte
         adapter: whether only LoRA's matrices and the head are there.
     """
     cell, task = record.cell, suite.task(record.cell.task)
-    alike = [other for other in suite.cells if str(other).rpartition("/")[0] == str(cell).rpartition("/")[0]]
+    alike = [other for other in suite.cells if other.group == cell.group]
     scores = Content.of_cells(suite, alike).aggregates
     ended = "" if record.status == "ok" else f" The run ended {record.status}: {markdown(record.reason or '')}."
     opening = [

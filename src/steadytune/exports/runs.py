@@ -36,12 +36,12 @@ class Run:
 def runs(content: Content) -> Iterator[Run]:
     """Every run of a suite: its cells first."""
     for cell, record in content.records.items():
-        yield Run(str(cell), str(cell).rpartition("/")[0], "cell", _config(record), _history(content, record),
+        yield Run(str(cell), cell.group, "cell", _config(record), _history(content, record),
                   _scores(record), {"status": record.status})  # fmt: skip
     groups: dict[str, list[Aggregate]] = {}
     for found in content.aggregates:
         groups.setdefault(found.name, []).append(found)
-    first = {str(cell).rpartition("/")[0]: record for cell, record in reversed(content.records.items())}
+    first = {cell.group: record for cell, record in reversed(content.records.items())}
     for name, scores in groups.items():
         config = {key: value for key, value in _config(first[name]).items() if key not in _of_one_seed(first[name])}
         yield Run(name, name, "mean over seeds", config, [], _means(scores), {})

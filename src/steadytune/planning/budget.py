@@ -147,7 +147,7 @@ def _need(claim: Claim, runs: PairedRuns, by_path: dict[str, Cell], alpha: float
 
 
 def _seeds_of_sides(cells: Sequence[Cell]) -> list[set[int]]:
-    found: dict[tuple[str, str, str], set[int]] = {}
+    found: dict[str, set[int]] = {}
     for cell in cells:
-        found.setdefault((cell.encoder, cell.method, cell.task), set()).add(cell.seed)
+        found.setdefault(cell.group, set()).add(cell.seed)
     return list(found.values())

@@ -49,7 +49,7 @@ class Design:
     def of_suite(cls, suite: Suite, seeds: int | None, sd: float, effect: float | None) -> "Design":
         """The design with which a suite compares its methods with the baseline; `seeds` replaces the planned number."""
         asked = against_baseline(suite)
-        counts = Counter((cell.encoder, cell.method, cell.task) for cell in suite.cells)
+        counts = Counter(cell.group for cell in suite.cells)
         sizes = Sizes(suite.file.store, suite_lock(suite))
         rows = [sizes.rows(suite.task(name), "evaluation") for name in dict.fromkeys(cell.task for cell in suite.cells)]
         examples = round(median([count for count in rows if count] or [1000]))

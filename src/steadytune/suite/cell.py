@@ -29,7 +29,12 @@ class Cell:
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.encoder}/{self.method}/{self.task}/seed-{self.seed}"
+        return f"{self.group}/seed-{self.seed}"
+
+    @property
+    def group(self) -> str:
+        """`encoder/method/task`: what it shares with the cells that differ from it by their seed alone."""
+        return f"{self.encoder}/{self.method}/{self.task}"
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
@@ -58,8 +63,7 @@ def nearest_cell(cell: Cell, cells: Collection[Cell]) -> str:
         names = {getattr(known, part) for known in cells}
         if getattr(cell, part) not in names:
             return f": unknown {part} '{getattr(cell, part)}'{nearest(getattr(cell, part), names)}"
-    group = (cell.encoder, cell.method, cell.task)
-    if seeds := sorted(known.seed for known in cells if (known.encoder, known.method, known.task) == group):
+    if seeds := sorted(known.seed for known in cells if known.group == cell.group):
         return f": seed {cell.seed} is not among its seeds {seeds}"
     return f"; the nearest is {nearest(str(cell), map(str, cells)) or 'none'}"
 
