@@ -21,7 +21,7 @@ from steadytune.store.own_encoders import check_encoder
 from steadytune.store.own_folders import read_from, shown_files
 from steadytune.store.own_places import find_places
 from steadytune.store.pinning import to_yaml
-from steadytune.store.receipt import measure
+from steadytune.store.receipt import measure_all
 from steadytune.store.repository import Repository
 from steadytune.store.staging import downloads_of
 from steadytune.suite.checks import setting_problems
@@ -117,7 +117,7 @@ def _pin_folder(where: str, folder: Path, hub: EncoderEntry | None = None) -> tu
     report = check_encoder(folder, names)
     place = f"{hub.hub} on the hub" if hub else folder
     raise_all(f"{where}: {place}: {problem}" for problem in report.problems)
-    found = {file: measure(folder / file) for file in names}
+    found = measure_all(folder, names)
     pin = EncoderPin(
         hub=hub.hub if hub else None,
         revision=hub.revision if hub else None,

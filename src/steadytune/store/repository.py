@@ -1,6 +1,5 @@
 """A repository on the hub: one commit, its files, and every failure in one line."""
 
-import hashlib
 import logging
 import os
 import re
@@ -106,11 +105,12 @@ class Repository:
     def _check_against_hub(self, path: str, got: Path) -> None:
         """Compare a file that the lock does not pin with the hash that the hub gives as its ETag."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
+        from huggingface_hub.utils.sha import git_hash
 
         url = hf_hub_url(self.name, path, repo_type=self.repo_type, revision=self.revision, endpoint=self._api.endpoint)
         etag = get_hf_file_metadata(url, endpoint=self._api.endpoint).etag or ""
         # The hub gives SHA-256 for files in large-file storage, git's SHA-1 for others; a mirror may give neither.
-        found = {64: sha256, 40: _git_sha1}.get(len(etag))
+        found = {64: sha256, 40: lambda file: git_hash(file.read_bytes())}.get(len(etag))
         if found and found(got) != etag:
             got.unlink()
             raise SteadyTuneError(
@@ -213,9 +213,3 @@ def _capped(size: int | None, limit: int, what: str) -> "type[tqdm]":
             return super().update(n)
 
     return Capped
-
-
-def _git_sha1(path: Path) -> str:
-    """The hash that git gives to a file's content."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
