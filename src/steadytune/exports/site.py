@@ -17,6 +17,7 @@ from steadytune.rendering.web import Listing, fill
 from steadytune.results.fronts import standings
 from steadytune.results.model import Results
 from steadytune.results.selection import select
+from steadytune.suite.variants import base
 from steadytune.text import counted
 
 PAGE, REPORTS = "index.html", "reports"
@@ -86,8 +87,8 @@ def contents(found: list[Recorded]) -> dict[str, object]:
         "plots": [(recorded.name, plot) for recorded in found if (plot := figure_of("score-cost", recorded.results))],
         "cells": cells,
         "machines": machines(found),
-        "choices": {key: sorted({plain(getattr(line, key)) for line in cells}) for key in FILTERS},
-        "plain": plain,
+        "choices": {key: sorted({base(getattr(line, key)) for line in cells}) for key in FILTERS},
+        "base": base,
         "grid": f"{counted(len(found), 'recorded suite')}, {counted(len(cells), 'cell')}",
     }
 
@@ -105,12 +106,7 @@ def claims_of(found: list[Recorded]) -> dict[str, list[Voice]]:
 def _voice(recorded: Recorded, judged: Judged) -> Voice:
     claim, results = recorded.claims[judged.id], recorded.results
     tasks = results.tasks if claim.tasks == "*" else tuple(claim.tasks)
-    return Voice(recorded.name, claim.encoders, tuple(map(plain, claim.methods)), tasks, shown(judged))
-
-
-def plain(method: str) -> str:
-    """A variant's method: what filters name."""
-    return method.partition("~")[0]
+    return Voice(recorded.name, claim.encoders, tuple(map(base, claim.methods)), tasks, shown(judged))
 
 
 def methods_of(recorded: Recorded) -> list[Methods]:
@@ -127,9 +123,9 @@ def _methods(results: Results, encoder: str) -> Table:
     tasks = results.shared_tasks(encoder)
     rows = []
     found = standings(results, encoder, tasks)
-    base = found.get(results.baseline)
+    baseline = found.get(results.baseline)
     for method, standing in found.items():
-        gain = number(standing.score - base.score, sign=True) if base and method != results.baseline else ""
+        gain = number(standing.score - baseline.score, sign=True) if baseline and method != results.baseline else ""
         seeds = [len(score.points) for task in tasks if (score := results.score(encoder, method, task))]
         probability = f"{number(100 * standing.on_front, 0)} %"
         rows.append((method, number(standing.score), gain, number(standing.cost, 2), probability, min(seeds)))

@@ -9,6 +9,7 @@ from steadytune.rendering.entries import block_title, over_tasks, plain_mean
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
+from steadytune.suite.variants import base
 from steadytune.text import extent
 
 NOTES = (
@@ -34,7 +35,7 @@ COLUMNS: tuple[str | tuple[str, str], ...] = (
 @table("comparisons", every_variant=True)
 def comparisons(results: Results) -> Table:
     """A row for each method but the baseline, a block for each encoder."""
-    planned = {(encoder, method.partition("~")[0]) for encoder, method, _ in results.cells}
+    planned = {(encoder, base(method)) for encoder, method, _ in results.cells}
     found = [each for each in load_verdicts(results.folder).comparisons if _sides(each)[:2] in planned]
     groups: dict[str, list[Judged]] = {}
     for compared in found:
