@@ -27,8 +27,8 @@ ARRAYS = ("tokens", "sentences", "documents")
 _LIMIT = np.iinfo(np.uint16).max + 1
 _ALPHABET = 120
 """Characters with a piece of their own. A word with a rarer one, mostly of a foreign script, is unknown."""
-_PARAGRAPHS = 4096
-"""Paragraphs tokenized at a time."""
+_SENTENCES = 4096
+"""Sentences tokenized at a time: so many, and the rest of their document."""
 # Punctuation ends a sentence if a capital, a digit or a quotation mark follows and no single initial comes before.
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?][\"')\]])|(?<=[\w)][\w)][.!?]))\s+(?=[\"'(\[]?[A-Z0-9])")
 
@@ -157,7 +157,7 @@ def _batches(documents: Iterator[list[str]], counts: list[int]) -> Iterator[list
         sentences = [sentence for paragraph in document for sentence in split_sentences(paragraph)]
         counts.append(len(sentences))
         batch += sentences
-        if len(batch) >= _PARAGRAPHS:
+        if len(batch) >= _SENTENCES:
             yield batch
             batch = []
     if batch:
