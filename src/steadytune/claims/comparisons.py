@@ -38,13 +38,13 @@ def judge_all(suite: Suite, results: Results, looks: Looks = NONE) -> Verdicts:
 
 def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]:
     """Each method against the suite's first one, on every encoder that both are planned for."""
-    planned = {(cell.encoder, base(cell.method)): None for cell in suite.cells}
+    planned = {(cell.encoder, base(cell.method)) for cell in suite.cells}
     methods = list(stand_for(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
     return tuple(
         Differs.between(encoder, method, methods[0], margin)
         for encoder in suite.file.encoders
         for method in methods[1:]
-        if {(encoder, method), (encoder, methods[0])} <= planned.keys()
+        if {(encoder, method), (encoder, methods[0])} <= planned
     )
 
 
@@ -53,7 +53,7 @@ def forms(suite: Suite) -> tuple[Differs, ...]:
 
     The plain form of `r3f-released` is `r3f`, that of `freelb~steps=3` is `freelb` if that has no grid.
     """
-    planned = {(cell.encoder, cell.method): None for cell in suite.cells}
+    planned = {(cell.encoder, cell.method) for cell in suite.cells}
     found = []
     for name in suite.named:
         plain = base(name) if "~" in name else name.replace(RELEASED, "")

@@ -134,8 +134,7 @@ class Targets:
     @property
     def claims(self) -> list[str]:
         """The same, if the suite names claims or has methods to compare."""
-        several = len({cell.method for cell in self.suite.cells}) > 1
-        return [self.claims_path] if several or self.suite.file.claims else []
+        return [self.claims_path] if self.suite.has_verdicts else []
 
     @property
     def claim_files(self) -> list[str]:

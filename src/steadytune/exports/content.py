@@ -10,12 +10,11 @@ from scipy import stats
 
 from steadytune.cells.record import Evaluation, EvaluationKind, Record, read_record
 from steadytune.claims.judged import Judged, load_verdicts
+from steadytune.claims.statistics import LEVEL
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import record_path
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)

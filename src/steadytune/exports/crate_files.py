@@ -82,8 +82,7 @@ def is_projects(suite: Suite) -> bool:
 def _is_named(path: Path, suite: Suite) -> bool:
     """Whether the suite, as it now is, still asks for a file: what a removed stage left is not exported."""
     if path.parent == analysis_folder(suite):
-        judged = bool(suite.file.claims) or len({cell.method for cell in suite.cells}) > 1
-        return path.suffix == ".parquet" or (path == claims_path(suite) and judged)
+        return path.suffix == ".parquet" or (path == claims_path(suite) and suite.has_verdicts)
     if path.parent == tables_folder(suite):
         return path.stem in suite.file.tables
     if path.parent == figures_folder(suite):

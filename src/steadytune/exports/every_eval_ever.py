@@ -14,7 +14,8 @@ from typing import Any
 
 from steadytune import __version__
 from steadytune.cells.record import Record
-from steadytune.exports.content import LEVEL, Aggregate, Content
+from steadytune.claims.statistics import LEVEL
+from steadytune.exports.content import Aggregate, Content
 from steadytune.files import atomic_folder, write_json
 from steadytune.layout import record_path
 from steadytune.suite.suite import Suite

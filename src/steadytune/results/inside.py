@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from steadytune.files import read_parquet
 from steadytune.layout import inside_table_path
-from steadytune.results.loading import seeds_of
+from steadytune.results.loading import as_rows, seeds_of
 from steadytune.results.model import Results
 
 BEFORE = "before"
@@ -66,7 +66,7 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
     path = inside_table_path(results.folder)
     if not results.suite.inside or not path.is_file():
         return None
-    records: list[Row] = [dict(row) for row in read_parquet(path).to_dict("records")]
+    records = as_rows(read_parquet(path))
     measured = {row["encoder"] for row in records}
     wanted = [results.primary, *results.encoders] if encoder is None else [encoder]
     shown = next((name for name in wanted if name in measured), None)

@@ -75,7 +75,7 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
     """
     path = metrics_path(folder)
     found = _Gathered()
-    for row in _rows(_read_metrics(path) if table is None else table):
+    for row in as_rows(_read_metrics(path) if table is None else table):
         found.add(row, path)
     encoders = ordered(suite.encoders, {cell[0] for cell in found.cells})
     tasks = ordered(suite.tasks, {cell[2] for cell in found.cells})
@@ -182,11 +182,11 @@ def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
     if not path.is_file():
         return []
     rows = []
-    for row in read_parquet(path).to_dict("records"):
+    for row in as_rows(read_parquet(path)):
         method = results.method_of(row["encoder"], row["method"], row["task"], *seeds_of(row))
         key = (row["encoder"], method or "", row["task"])
         if key in results.cells:
-            rows.append((key, {str(column): value for column, value in row.items()}))
+            rows.append((key, row))
     return rows
 
 
@@ -195,7 +195,8 @@ def seeds_of(row: Mapping[str, Any]) -> list[int]:
     return [int(seed) for name in ("seed", "other_seed") if math.isfinite(seed := to_float(row.get(name)))]
 
 
-def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+def as_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The rows of a table by column."""
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 

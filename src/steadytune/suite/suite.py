@@ -213,6 +213,11 @@ class Suite:
         ]
         return list(dict.fromkeys([*pairs, *product(wanted.encoders, wanted.tasks)]))
 
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether it names claims, or has methods to compare."""
+        return bool(self.file.claims) or len({cell.method for cell in self.cells}) > 1
+
     def inside_pairs(self) -> list[tuple[str, str]]:
         """(encoder, task) pairs of `inside_cells`."""
         return list(dict.fromkeys((cell.encoder, cell.task) for cell in self.inside_cells))

@@ -15,7 +15,8 @@ SIZES = {
     "max_position_embeddings": 40,
     "pad_token_id": 0,
 }
-COMMON = SIZES | {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+COMMON = SIZES | DROPOUT
 DEBERTA = {
     "relative_attention": True,
     "pos_att_type": ["c2p", "p2c"],
@@ -48,7 +49,6 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 PLAIN = SIZES | {"bos_token_id": 1, "eos_token_id": 2}
 GROUPED = PLAIN | {"num_key_value_heads": 1, "head_dim": 8}
-DROPOUT = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
 ROBERTA = PLAIN | DROPOUT | {"type_vocab_size": 1, "pad_token_id": 1}
 MODERNBERT = (
     PLAIN
