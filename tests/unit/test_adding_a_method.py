@@ -11,6 +11,7 @@ import torch
 
 import steadytune.methods
 from steadytune.methods import registry
+from steadytune.methods.listing import field_docs
 from steadytune.suite.loading import load_suite
 
 NAME = "gradient-noise"
@@ -102,6 +103,6 @@ def test_the_pages_suite_is_valid(added, page, tmp_path):
 
 def test_its_settings_are_listed_with_their_meaning(added):
     cls, _ = registry.methods()[NAME]
-    docs = registry.field_docs(cls.Settings)
+    docs = field_docs(cls.Settings)
     assert docs["eta"].startswith("Variance of the noise at the first step")
     assert set(docs) == {"eta", "gamma"}

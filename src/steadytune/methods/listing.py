@@ -1,10 +1,14 @@
 """The methods as text for the terminal."""
 
+import ast
+import inspect
 import textwrap
 from dataclasses import fields
+from itertools import pairwise
 
+from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import bounds_of
-from steadytune.methods.registry import composes, field_docs, methods, parse, passes
+from steadytune.methods.registry import methods, parse, passes
 
 
 def describe_methods() -> str:
@@ -26,3 +30,25 @@ def describe_methods() -> str:
             )
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def composes(first: str, second: str) -> bool:
+    """Whether two methods may stand in one composition."""
+    try:
+        parse(f"{first}+{second}")
+    except SteadyTuneError:
+        return False
+    return True
+
+
+def field_docs(settings: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass, on one line."""
+    (cls,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
+    assert isinstance(cls, ast.ClassDef)
+    found = {}
+    for declared, text in pairwise(cls.body):
+        if isinstance(declared, ast.AnnAssign) and isinstance(declared.target, ast.Name):
+            match text:
+                case ast.Expr(value=ast.Constant(value=str(words))):
+                    found[declared.target.id] = " ".join(words.split())
+    return found

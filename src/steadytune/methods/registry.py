@@ -4,16 +4,12 @@ compositions are read here.
 Nothing here imports torch: the Snakefile and `steadytune plan` validate methods in milliseconds.
 """
 
-import ast
 import importlib
-import inspect
 import pkgutil
 import re
-import textwrap
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -152,28 +148,6 @@ def owner(composition: str, key: str) -> str | None:
 def key_in_name(composition: str, part: str, key: str) -> str:
     """How a name says the setting `key` of `part`: by itself, or as `part.key` where it would be an earlier part's."""
     return key if owner(composition, key) in (part, None) else f"{part}.{key}"
-
-
-def composes(first: str, second: str) -> bool:
-    """Whether two methods may stand in one composition."""
-    try:
-        parse(f"{first}+{second}")
-    except SteadyTuneError:
-        return False
-    return True
-
-
-def field_docs(settings: type) -> dict[str, str]:
-    """The docstring under each field of a dataclass, on one line."""
-    (cls,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
-    assert isinstance(cls, ast.ClassDef)
-    found = {}
-    for declared, text in pairwise(cls.body):
-        if isinstance(declared, ast.AnnAssign) and isinstance(declared.target, ast.Name):
-            match text:
-                case ast.Expr(value=ast.Constant(value=str(words))):
-                    found[declared.target.id] = " ".join(words.split())
-    return found
 
 
 def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
