@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,22 @@ def test_every_eval_ever_has_a_file_for_each_cell_and_each_mean(suite, tmp_path)
     seed = by_name["demo.tiny.vanilla.cola.seed-1"]
     assert json.loads(seed["model_info"]["additional_details"]["seeds"]) == [1]
     assert {result["score_details"]["score"] for result in seed["evaluation_results"]} >= {values[1]}
+
+
+@pytest.mark.parametrize(("source", "repository"), [("hub", "nyu-mll/glue"), ("url", None), ("local", None)])
+def test_every_eval_ever_names_a_repository_on_the_hub_for_files_from_there_alone(
+    source, repository, suite, tmp_path, monkeypatch
+):
+    def read(path):
+        record = read_record(path)
+        return replace(record, inputs=[replace(item, source=source) for item in record.inputs])
+
+    monkeypatch.setattr("steadytune.exports.content.read_record", read)
+    export("every-eval-ever", tmp_path / "out")
+    logs = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("data/*/*/*/*.json")]
+    results = [found for log in logs for found in log["evaluation_results"] if found["evaluation_name"] == "cola"]
+    assert {found["source_data"].get("hf_repo") for found in results} == {repository}
+    assert {found["source_data"]["source_type"] for found in results} == {"hf_dataset" if repository else "other"}
 
 
 def test_a_tracker_has_a_run_for_each_cell_each_mean_and_the_verdicts(suite):

@@ -50,6 +50,11 @@ class Input:
     pinned_by: str
     digest: str
 
+    @property
+    def from_hub(self) -> bool:
+        """Whether its files are those of the repository on the hub that its key names: other sources' may differ."""
+        return self.source == "hub"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:

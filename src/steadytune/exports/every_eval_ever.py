@@ -19,7 +19,7 @@ from steadytune.exports.content import Aggregate, Content
 from steadytune.files import atomic_folder, write_json
 from steadytune.layout import record_path
 from steadytune.suite.suite import Suite
-from steadytune.tasks.task import OWN
+from steadytune.tasks.parts import split_name
 
 VERSION = "0.3.0"
 """Of the schema."""
@@ -111,11 +111,12 @@ def _result(content: Content, record: Record, score: Aggregate, value: float | N
     if value is None:
         details["values_by_seed"] = json.dumps(score.values)
     split = task.train if score.kind == "held_out" else task.evaluation
-    pinned = {item.key: item for item in record.inputs}
-    about = {key: str(getattr(pinned[task.dataset_key], key)) for key in ("source", "revision", "digest")}
+    read = next(item for item in record.inputs if item.key == task.dataset_key)
+    about = {key: str(getattr(read, key)) for key in ("source", "revision", "digest")}
     source: dict[str, Any] = {"dataset_name": score.set, "source_type": "other"}
-    if not task.dataset.startswith(("steadytune/", f"{OWN}/")):
-        source |= {"source_type": "hf_dataset", "hf_repo": task.dataset, "hf_split": split, "samples_number": score.n}
+    if read.from_hub:
+        of_hub = {"hf_repo": task.dataset, "hf_split": split_name(split or "")[0], "samples_number": score.n}
+        source |= {"source_type": "hf_dataset"} | of_hub
     return {
         "evaluation_result_id": f"{score.set}/{score.kind}/{score.metric}",
         "evaluation_name": score.set,

@@ -152,9 +152,9 @@ def _metadata(suite: Suite, record: Record, scores: Sequence[Aggregate], title: 
             )
         )
     given = _encoder_of(record)
-    datasets = [item.key.rpartition("/")[0] for item in record.inputs if item.kind == "datasets" and _on_hub(item)]
+    datasets = [item.key.rpartition("/")[0] for item in record.inputs if item.kind == "datasets" and item.from_hub]
     return ModelCardData(
-        base_model=given.key if _on_hub(given) else None,
+        base_model=given.key if given.from_hub else None,
         datasets=sorted(set(datasets)) or None,
         library_name="transformers",
         pipeline_tag=pipeline,
@@ -206,16 +206,12 @@ def _usage(suite: Suite, task: Task, record: Record, *, adapter: bool) -> list[s
 def base_of(suite: Suite, record: Record) -> str | Path:
     """What opens the pretrained encoder: its name on the hub, or its folder in the store."""
     given = _encoder_of(record)
-    return given.key if _on_hub(given) else model_folder(suite.file.store, given.key)
+    return given.key if given.from_hub else model_folder(suite.file.store, given.key)
 
 
 def _encoder_of(record: Record) -> Input:
     """The pretrained encoder, as the record names it."""
     return next(item for item in record.inputs if item.kind == "models")
-
-
-def _on_hub(item: Input) -> bool:
-    return item.source == "hub"
 
 
 def _settings(settings: dict[str, Any]) -> str:
