@@ -69,6 +69,17 @@ def test_names_of_labels_are_no_formulas(trained, monkeypatch):
     assert {line["label"] for line in lines()} == {"'=1+1", "x\n@SUM(A1)"}
 
 
+def test_a_cell_without_predictions_is_refused(trained, tmp_path, capsys):
+    protocol = SUITE["protocol"] | {"epochs": 1, "learning_rate": 1e30}
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": protocol}))
+    diverging = load_suite(tmp_path / "demo.yaml")
+    run.run_cell(diverging, diverging.cells[0])
+    assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 2
+    said = capsys.readouterr().err
+    assert all(part in said for part in (f"{CELL}/record.json", "diverged", "no predictions"))
+    assert not Path("out.csv").exists()
+
+
 def test_data_that_changed_since_are_not_put_beside_predictions(trained, capsys):
     stage("nyu-mll/glue/cola", "validation", ["other", *RISKY], [0, 0, 1, 0, 1, 0, 1, 0])
     assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 2

@@ -24,7 +24,7 @@ def write_predictions_csv(suite: Suite, cell: Cell, target: Path) -> None:
     text that a spreadsheet would run as a formula gets an apostrophe in front.
 
     Raises:
-        SteadyTuneError: no record, damaged files, or data that are no longer what the cell read.
+        SteadyTuneError: no record, damaged files, a cell without predictions, or data that are no longer what it read.
     """
     spec, path = suite.spec(cell), record_path(suite, cell)
     if not path.is_file():
@@ -36,6 +36,8 @@ def write_predictions_csv(suite: Suite, cell: Cell, target: Path) -> None:
     if changed := [item.key for item in record.inputs if now.get(item.key) != item.digest]:
         raise SteadyTuneError(f"{path}: the cell read another content of {changed[0]} than is staged now")
     predictions = pd.read_parquet(predictions_path(suite, cell))
+    if predictions.empty:
+        raise SteadyTuneError(f"{path}: the cell ended {record.status}: it has no predictions")
     source, parts = spec.tasks[spec.task], []
     for name, task in spec.tasks.items():
         of_set = pd.DataFrame(predictions[predictions["evaluation_set"] == name]).reset_index(drop=True)
