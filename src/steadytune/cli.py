@@ -65,11 +65,11 @@ def _hours(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}', expected hours, as 40h")
 
 
-def _points(text: str) -> float:
+def _amount(text: str) -> float:
     """A number above 0."""
     with suppress(ValueError):
-        if 0 < (points := float(text)) < float("inf"):
-            return points
+        if 0 < (amount := float(text)) < float("inf"):
+            return amount
     raise argparse.ArgumentTypeError(f"'{text}', expected a number above 0")
 
 
@@ -143,9 +143,9 @@ def _parser() -> argparse.ArgumentParser:
                       "time (default: 1)")  # fmt: skip
     plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims within "
                       "so many device-hours, and write them to a file of targets")  # fmt: skip
-    plan.add_argument("--effect", type=_points, default=1.0, metavar="POINTS", help="the difference that matters "
+    plan.add_argument("--effect", type=_amount, default=1.0, metavar="POINTS", help="the difference that matters "
                       "(default: 1)")  # fmt: skip
-    plan.add_argument("--sd", type=_points, metavar="POINTS", help="assume this standard deviation of the difference "
+    plan.add_argument("--sd", type=_amount, metavar="POINTS", help="assume this standard deviation of the difference "
                       "between two methods on a task and seed, instead of recorded ones")  # fmt: skip
     plan.add_argument("--probe", action="store_true", help="first run short cells here, to measure how long cells take")
     status = command("status", suites.status)
@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     compared = command("compare", results.compare)
     compared.add_argument("first", metavar="A", help="a method or variant, as the suite's grid names it")
     compared.add_argument("second", metavar="B", help="the one it is compared with")
-    compared.add_argument("--effect", type=_points, default=1.0, metavar="POINTS", help="the difference that matters, "
+    compared.add_argument("--effect", type=_amount, default=1.0, metavar="POINTS", help="the difference that matters, "
                           "for the number of seeds needed (default: 1)")  # fmt: skip
     model = command("model", results.model, device=True)
     model.add_argument("cell", nargs="?", metavar="CELL", help="ENCODER/METHOD/TASK/seed-N; without the seed, its best "
@@ -178,9 +178,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     simulated = command("simulate", results.simulate)
     simulated.add_argument("--seeds", type=_count, metavar="N", help="number of seeds, instead of the suite's")
-    simulated.add_argument("--sd", type=_points, default=2.0, metavar="POINTS", help="standard deviation of the "
+    simulated.add_argument("--sd", type=_amount, default=2.0, metavar="POINTS", help="standard deviation of the "
                            "difference between two methods on a task and seed (default: 2)")  # fmt: skip
-    simulated.add_argument("--effect", type=_points, metavar="POINTS", help="the claimed difference (default: the one "
+    simulated.add_argument("--effect", type=_amount, metavar="POINTS", help="the claimed difference (default: the one "
                            "that these seeds show with 80 %% power)")  # fmt: skip
     simulated.add_argument("--replicates", type=_count, default=2000, metavar="N", help="simulated studies for each "
                            "true effect (default: 2000)")  # fmt: skip
@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("config", type=Path, help="a file of config/encoders/")
     pretrain.add_argument("output", type=Path, help="the encoder's folder; an interrupted run resumes")
     pretrain.add_argument("--store", type=Path, default=Path("store"), help="where a generated corpus is staged")
-    pretrain.add_argument("--minutes", type=float, help="end the schedule by the clock if the tokens would take longer")
+    pretrain.add_argument("--minutes", type=_amount, help="end by the clock if the tokens would take longer")
     curve = command("pretraining-curve", inputs.pretraining_curve, suite=False)
     curve.add_argument("curve", type=Path, metavar="CSV", help="the curve.csv in an encoder's folder")
     curve.add_argument("stem", type=Path, help="where the figure goes, without .pdf, .svg and .png")

@@ -19,6 +19,11 @@ from steadytune.locks import hold
         (["render", "mini", "tabels"], "steadytune render", "argument what: unknown 'tabels' (did you mean 'tables'?)"),
         (["plan", "--budgt=4h", "mini"], "steadytune plan", "unknown argument '--budgt' (did you mean '--budget'?)"),
         (["plan"], "steadytune plan", "the following arguments are required: SUITE"),
+        (
+            ["pretrain", "mini.yaml", "out", "--minutes=0"],
+            "steadytune pretrain",
+            "argument --minutes: '0', expected a number above 0",
+        ),
     ],
 )
 def test_a_mistake_is_said_in_one_line(arguments, command, said, capsys):
