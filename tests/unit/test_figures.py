@@ -373,6 +373,14 @@ def test_every_figure_survives_a_grid_without_any_score(tmp_path):
         assert draw(name, results).axes
 
 
+def test_every_figure_survives_runs_that_are_all_alike(tmp_path):
+    grid = Grid(seeds=2, epochs=1)
+    results = loaded(replace(grid, values=dict.fromkeys(grid.cells(), 0.6)), tmp_path)
+    for name in FIGURES:
+        left, right = drawn(name, results).axes[0].get_xlim()
+        assert left < right, name
+
+
 def test_equal_results_give_equal_bytes(tmp_path):
     results = loaded(Grid(transfer={"mini-rte": ("mini-hans",)}), tmp_path)
     names = ["seed-spread", "variability", "learning-curves", "transfer"]

@@ -40,7 +40,7 @@ def optimism(results: Results) -> Figure:
     )
     palette = panels.looks(results, methods)["palette"]
     # The widest interval of few seeds would hide all others.
-    reach = 2 * max(abs(row["value"]) for row in rows)
+    reach = 2 * max(abs(row["value"]) for row in rows) or 1.0
     for axes, _, _, frame in parts:
         axes.axvline(0, color=style.MUTED, linewidth=0.8)
         for row in frame.itertuples():
