@@ -17,7 +17,7 @@ from steadytune.files import read_json
 from steadytune.layout import dataset_folder, model_folder
 from steadytune.safe_yaml import read_yaml
 from steadytune.store.lock import Lock
-from steadytune.store.receipt import HOW_TO_STAGE
+from steadytune.store.receipt import HOW_TO_STAGE, count_rows
 from steadytune.tasks.parts import PARTS, split_name
 from steadytune.tasks.reading import split_of
 from steadytune.tasks.table import Task
@@ -151,7 +151,7 @@ class Sizes:
             return entry.size
         folder = dataset_folder(self._store, entry.dataset_key)
         files = [path for path in folder.rglob("*.parquet") if split_of(path) == name]
-        rows = sum(map(_count_rows, files)) if files else ROWS.get(entry.dataset_key, {}).get(name)
+        rows = sum(map(_staged_rows, files)) if files else ROWS.get(entry.dataset_key, {}).get(name)
         share = PARTS[part] if part else (0.0, 1.0)
         return None if rows is None else round(rows * (share[1] - share[0]))
 
@@ -167,14 +167,11 @@ class Sizes:
         return None
 
 
-def _count_rows(path: Path) -> int:
-    import pyarrow as pa
-    from pyarrow.parquet import read_metadata
-
-    try:
-        return read_metadata(path).num_rows
-    except (pa.ArrowException, OSError):
-        raise SteadyTuneError(f"{path}: no readable rows: {HOW_TO_STAGE}") from None
+def _staged_rows(path: Path) -> int:
+    rows = count_rows(path)
+    if rows is None:
+        raise SteadyTuneError(f"{path}: no readable rows: {HOW_TO_STAGE}")
+    return rows
 
 
 def _read_shape(config: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> Shape | None:

@@ -10,7 +10,7 @@ from steadytune.layout import Kind
 from steadytune.store.classic_glue import LAYOUTS, read_splits, row_counts
 from steadytune.store.file_pins import FilePin, GeneratedFile
 from steadytune.store.parsers import Row
-from steadytune.store.receipt import BUNDLE, Receipt, StagedFile, hash_rows, measure, measure_rows
+from steadytune.store.receipt import BUNDLE, Receipt, StagedFile, count_rows, hash_rows, measure, measure_rows
 from steadytune.store.sources import Source, copy_file, parquet_name, write_rows
 
 IMPORTED = "imported"
@@ -124,7 +124,7 @@ def objection_to_import(receipt: Receipt, folder: Path, kind: Kind, key: str, na
     if not needed <= receipt.files.keys() <= counts.keys():
         return f"it has {_listed(receipt.files)}, not {_listed(needed)}"
     for name in receipt.files:
-        if (found := _count_rows(folder / name)) != counts[name]:
+        if (found := count_rows(folder / name)) != counts[name]:
             said = "no readable" if found is None else found
             return f"{name} has {said} rows where GLUE has {counts[name]}"
     return ""
@@ -132,14 +132,3 @@ def objection_to_import(receipt: Receipt, folder: Path, kind: Kind, key: str, na
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
-
-
-def _count_rows(path: Path) -> int | None:
-    """The number of rows of a parquet file; None for another file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError):
-        return None

@@ -74,6 +74,17 @@ def measure_rows(path: Path) -> StagedFile:
         return replace(measure(path), rows_sha256=hash_rows(rows))
 
 
+def count_rows(path: Path) -> int | None:
+    """The number of rows of a parquet file; None for another file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError):
+        return None
+
+
 def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
     """Hex SHA-256 over rows as JSON lines: sorted keys, no spaces, UTF-8, a newline after each."""
     digest = hashlib.sha256()
