@@ -30,9 +30,9 @@ def fit_titles(figure: Figure, *, laid_out: bool) -> None:
     for axes in figure.axes:
         if not axes.get_title("left"):
             continue
-        title = axes.set_title(axes.get_title("left"), loc="left")
-        columns = axes.get_gridspec().ncols
-        room = axes.get_window_extent().width if laid_out else figure.bbox.width / columns - 4 * title.get_fontsize()
+        title: Any = axes.set_title(axes.get_title("left"), loc="left")
+        grid: Any = axes.get_gridspec()
+        room = axes.get_window_extent().width if laid_out else figure.bbox.width / grid.ncols - 4 * title.get_fontsize()
         if aside := axes.get_title("right"):
             room -= note(axes, aside).get_window_extent().width + title.get_fontsize()
         width = title.get_window_extent().width
