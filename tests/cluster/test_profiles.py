@@ -28,6 +28,17 @@ else:
     print(json.dumps({"status": {pathlib.Path("pod.status").read_text(): 1}}))
 """
 
+# Starts a job as PBS does: with an environment of its own, which has the submitter's variables after -V alone.
+QSUB = """#!/usr/bin/env python3
+import os, pathlib, subprocess, sys
+pathlib.Path("qsub").write_text("\\n".join(sys.argv[1:]))
+own = {"HOME": os.environ["HOME"], "PATH": "/usr/bin:/bin", "PBS_JOBID": "7"}
+environment = os.environ | {"PBS_JOBID": "7"} if "-V" in sys.argv else own
+with open("job.log", "w") as log:
+    subprocess.run(["bash", sys.argv[-1]], cwd="/", env=environment, stdout=log, stderr=log)
+print("7.server")
+"""
+
 PROFILES = ("generic", "kubernetes", "slurm")
 
 
@@ -82,6 +93,21 @@ def test_a_job_runs_as_a_pod(profile, copied, tmp_path):
     assert container["volumeMounts"][0]["mountPath"] == container["workingDir"] == str(copied.folder)
     script = (copied.folder / "script").read_text()
     assert "python -m snakemake" in script and f"{Path(sys.executable).parent}/python" not in script, "the image's"
+
+
+@pytest.mark.parametrize("profile", ["generic"], indirect=True)
+def test_a_job_of_pbs_finds_the_environment_that_it_was_submitted_from(profile, copied, tmp_path):
+    _, site = profile
+    (tmp_path / "qsub").write_text(QSUB)
+    (tmp_path / "qsub").chmod(0o755)
+    (copied.folder / PRETRAINED).unlink(missing_ok=True)
+    path = f"{tmp_path}:{copied.environment()['PATH']}"
+    done = copied.run("snakemake", "--profile", "profiles/generic", "--retries", "0", "--latency-wait", "1", "--",
+                      str(PRETRAINED), PYTHONPATH=site, PATH=path)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + (copied.folder / "job.log").read_text()
+    assert (copied.folder / PRETRAINED).exists()
+    asked = (copied.folder / "qsub").read_text().splitlines()
+    assert "select=1:ncpus=1:mem=8000mb:ngpus=1" in asked and "walltime=240:00" in asked
 
 
 @pytest.mark.parametrize(
