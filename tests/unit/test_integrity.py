@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from steadytune.dag.products import making
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
+from steadytune.layout import checkpoint_path, metrics_path, record_path
 from steadytune.manifests import damage, write_manifest
 from steadytune.staged import listed_view
 from steadytune.store.checking import check_staged
@@ -182,6 +184,30 @@ def test_an_encoder_whose_training_was_interrupted_is_trained_again_and_keeps_it
     assert not path.exists()
     # The run that was to train it is killed: the next one finds what it has left.
     assert repair.restage(suite) == {path: 7 * 10**9}
+
+
+@pytest.mark.parametrize("place", ["record", "receipt"])
+def test_what_a_clock_that_was_ahead_has_dated_is_dated_now(place, suite, monkeypatch, caplog):  # noqa: F811
+    monkeypatch.setattr(repair, "inventory", lambda *_: [Item("models", "a/tiny", False)])
+    (cell,) = suite.cells
+    record, table, checkpoint = record_path(suite, cell), metrics_path(suite), checkpoint_path(suite, cell)
+    receipt, hour = suite.file.store / ENCODER / "receipt.json", 3600 * 10**9
+    before = time.time_ns()
+    for path in (record, table, checkpoint, receipt):
+        write_text(path, path.read_text() if path == receipt else "x")
+        os.utime(path, ns=(before - hour, before - hour))
+    ahead = {"record": record, "receipt": receipt}[place]
+    os.utime(ahead, ns=(before + hour, before + hour))
+    repair.clear_future(suite, dry=True)
+    assert ahead.stat().st_mtime_ns == before + hour
+    repair.clear_future(suite)
+    assert caplog.messages == [f"1 file dated in the future, {ahead} first: dated now"] * 2
+    assert before <= ahead.stat().st_mtime_ns <= time.time_ns()
+    dates = [path.stat().st_mtime_ns for path in (record, table, checkpoint)]
+    # The table would otherwise be older than the record that it is made from.
+    assert dates[0] == dates[1] and dates[2] == before - hour
+    repair.clear_future(suite)
+    assert len(caplog.messages) == 2
 
 
 def test_what_editors_leave_beside_a_suite_is_no_suite(suite):  # noqa: F811

@@ -42,6 +42,7 @@ def commands(monkeypatch):
         runner,
         "repair",
         SimpleNamespace(
+            clear_future=lambda *_, **__: None,
             restage=lambda suite, dry=False: {},
             unstaged=lambda suite: False,
             set_aside=lambda *_, **__: None,

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from steadytune.cells.freshness import ASIDE, CellStatus, statuses
 from steadytune.cells.input_check import InputCheck
 from steadytune.cells.inputs import input_folders
+from steadytune.dag.product_list import products_of
 from steadytune.dag.products import Products, ProductStatus
 from steadytune.files import leftovers
 from steadytune.layout import (
@@ -33,6 +34,7 @@ from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import BUNDLE, RECEIPT
 from steadytune.store.staging import stage
 from steadytune.suite.suite import Suite
+from steadytune.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +144,29 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
                 path.unlink(missing_ok=True)
 
 
+def clear_future(suite: Suite, *, dry: bool = False) -> None:
+    """Date now what was staged or made while a clock was ahead: Snakemake refuses outputs older than their inputs.
+
+    To be called before anything is staged, pretrained or trained. `dry`: only say so.
+    """
+    now = time.time_ns()
+    staged = [staged_folder(suite.file.store, i.kind, i.key) / RECEIPT for i in inventory(suite, suite_lock(suite))]
+    results = [file for product in products_of(suite).values() for file in product.files]
+    results += [record_path(suite, cell) for cell in suite.cells]
+    ahead = [path for path in (*staged, *results) if _date(path) > now]
+    if not ahead:
+        return
+    log.warning("%s dated in the future, %s first: dated now", counted(len(ahead), "file"), ahead[0])
+    if dry:
+        return
+    # All results, because the others are older than those that were ahead.
+    more = _dated(results_folder(suite)) if set(ahead).intersection(results) else ()
+    for path in (*ahead, *more):
+        # What lies in a shared store may be another user's; then Snakemake says what it refuses.
+        with suppress(PermissionError):
+            os.utime(path, ns=(now, now))
+
+
 def keep_dates(suite: Suite, *, dry: bool = False) -> None:
     """Give all results one date if some are older than what they read, so that Snakemake makes none of them again.
 
@@ -162,9 +187,15 @@ def keep_dates(suite: Suite, *, dry: bool = False) -> None:
     log.info("%d results are older than inputs with the content that they name; they stay", len(older))
     if not dry:
         now = time.time_ns()
-        for path in results_folder(suite).rglob("*"):
-            if path.is_file() and path.relative_to(results_folder(suite)).parts[0] not in UNDATED:
-                os.utime(path, ns=(now, now))
+        for path in _dated(results_folder(suite)):
+            os.utime(path, ns=(now, now))
+
+
+def _dated(results: Path) -> Iterator[Path]:
+    """The results of which Snakemake compares the dates."""
+    for path in results.rglob("*"):
+        if path.is_file() and path.relative_to(results).parts[0] not in UNDATED:
+            yield path
 
 
 def _date(path: Path) -> int:
