@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from steadytune.dag import runner
+from steadytune.errors import SteadyTuneError
 from steadytune.locks import hold
 
 BY_HAND = "import sys; from steadytune.dag.runner import share_folder; share_folder(); print('works', flush=True)"
@@ -114,6 +115,18 @@ def test_a_snakemake_of_a_run_takes_no_lock_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv(runner.STARTED_BY_RUN, "1")
     with hold(runner.BY_HAND):
         runner.share_folder()
+
+
+@pytest.mark.parametrize("place", ["full/cache", "full"])
+def test_a_home_that_takes_no_files_is_named_before_anything_starts(place, commands, monkeypatch, tmp_path):
+    (tmp_path / "full").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / place))
+    with pytest.raises(SteadyTuneError, match=rf"^{tmp_path / place}/snakemake: .*XDG_CACHE_HOME[^\n]*$"):
+        runner.run(SUITE, "1", ())
+    assert not commands
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert runner.run(SUITE, "1", ()) == 0
+    assert not list((tmp_path / "cache/snakemake").iterdir())
 
 
 TARGETS = ("results/demo/metrics.parquet", "--", "collect")

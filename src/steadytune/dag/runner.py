@@ -7,10 +7,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from snakemake.common import get_appdirs
 
 from steadytune.dag import repair
 from steadytune.dag.ownership import own_results
 from steadytune.dag.supervision import supervise
+from steadytune.errors import SteadyTuneError
 from steadytune.layout import SOURCE, first_on_path, project_file, report_path, store_lock_path
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
@@ -43,7 +47,11 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         cores: `all` or a number.
         arguments: further arguments for Snakemake.
         stale: also train again what was trained by other code.
+
+    Raises:
+        SteadyTuneError: Snakemake's cache cannot be written, or inputs cannot be staged.
     """
+    _check_cache()
     with hold(LOCK, message="another run works in this folder; waiting for its end") as lock:
         snakemake = _Snakemake(suite, cores, lock)
         with hold(BY_HAND, message="a Snakemake that was started by hand works in this folder; waiting for its end"):
@@ -67,6 +75,21 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
     elif not status and not arguments and report_path(suite).is_file():
         log.info("%s", report_path(suite))
     return status
+
+
+def _check_cache() -> None:
+    """Make a folder in Snakemake's cache, as Snakemake does: in a home that is full or read-only it cannot.
+
+    Raises:
+        SteadyTuneError: it cannot.
+    """
+    folder = Path(get_appdirs().user_cache_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryDirectory(dir=folder).cleanup()
+    except OSError as error:
+        raise SteadyTuneError(f"{folder}: {error.strerror}: Snakemake keeps its copies of rules there; expected "
+                              "XDG_CACHE_HOME to be a folder that can be written") from None  # fmt: skip
 
 
 class _Snakemake:
