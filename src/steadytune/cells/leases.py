@@ -17,6 +17,7 @@ from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
 from steadytune.locks import hold
+from steadytune.training.usage import peak_flops
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +110,17 @@ def leased_gpu() -> Iterator[str | None]:
 
     To be entered before CUDA starts. Waits while every slot of every GPU is taken. Nothing is leased on a machine
     without GPUs, and in a scheduler's job that has been given one; of several, each cell of the job leases one.
+
+    Raises:
+        SteadyTuneError: a setting of the machine is wrong, if only what a cell does last would read it.
     """
+    slots, _ = slots_per_gpu(), peak_flops()
     gpus = visible_gpus()
     if not gpus or (len(gpus) == 1 and any(os.environ.get(name) for name in SCHEDULED)):
         yield None
         return
     with ExitStack() as held:
-        gpu = _lease(held, gpus, slots_per_gpu())
+        gpu = _lease(held, gpus, slots)
         before = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         log.info("leased %s", gpu)
