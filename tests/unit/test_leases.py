@@ -40,13 +40,25 @@ def machine(tmp_path, monkeypatch):
 
 SMI = """#!/bin/sh
 case "$1" in
-*uuid,name) echo 'GPU-aaa, NVIDIA H200'; echo 'GPU-bbb, NVIDIA T4';;
+-L) cat <<'END'
+GPU 0: NVIDIA H200 (UUID: GPU-aaa)
+GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-bbb)
+  MIG 3g.40gb     Device  0: (UUID: MIG-c7384736-a75d)
+  MIG 1g.10gb     Device  1: (UUID: MIG-a28ad590-3fda)
+END
+;;
 *) echo '0, GPU-aaa'; echo '1, GPU-bbb';;
 esac
 """
 
 
-@pytest.mark.parametrize(("visible", "name"), [("0", "NVIDIA H200"), ("1,0", "NVIDIA T4"), ("MIG-ccc", "MIG-ccc")])
+@pytest.mark.parametrize(
+    ("visible", "name"),
+    [("0", "NVIDIA H200"), ("1,0", "NVIDIA A100-SXM4-80GB"),
+     # As torch.cuda.get_device_name has it, and so every record.
+     ("MIG-a28ad590-3fda", "NVIDIA A100-SXM4-80GB MIG 1g.10gb"), ("MIG-c7", "NVIDIA A100-SXM4-80GB MIG 3g.40gb"),
+     ("MIG-unknown", "MIG-unknown")],
+)  # fmt: skip
 def test_a_plan_is_for_the_first_gpu_that_cuda_shows(machine, tmp_path, visible, name):
     (tmp_path / "nvidia-smi").write_text(SMI)
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)

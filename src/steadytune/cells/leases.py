@@ -6,6 +6,7 @@ imports take longer than the choice. A lock on a file for each GPU does, between
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +29,8 @@ SCHEDULED = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 POLL_SECONDS = 0.5
 WITHOUT_GPU = (6, 9, 12)
 """What nvidia-smi ends with on a machine that has the tool alone: no device, no driver, no library of the driver."""
+LISTED = re.compile(r"(?:GPU \d+: (.+)|\s+(MIG \S+) +Device +\d+:) \(UUID: (\S+)\)")
+"""A line of `nvidia-smi -L`: a GPU, or below it a part of it (MIG). torch's name of a part is the names of both."""
 
 
 def visible_gpus() -> list[str]:
@@ -41,29 +44,41 @@ def visible_gpus() -> list[str]:
         SteadyTuneError: nvidia-smi fails otherwise: as if there were no GPU, nothing would limit the cells at once.
     """
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
-    by_index = dict(_nvidia_smi("--query-gpu=index,uuid")) if wanted != "" else {}
+    by_index = dict(_queried("--query-gpu=index,uuid")) if wanted != "" else {}
     if wanted is None:
         return list(by_index.values())
     return list(dict.fromkeys(takewhile(bool, (_device(name.strip(), by_index) for name in wanted.split(",")))))
 
 
 def gpu_name(gpu: str) -> str:
-    """The product name of a GPU from `visible_gpus`; the UUID itself for a part of one (MIG), which has no entry."""
-    return dict(_nvidia_smi("--query-gpu=uuid,name")).get(gpu, gpu)
+    """The name by which torch knows a GPU from `visible_gpus`, or a part of one (MIG); itself if it is not listed."""
+    name = ""
+    for line in _nvidia_smi("-L"):
+        if found := LISTED.match(line):
+            whole, part, uuid = found.groups()
+            name = whole or name
+            if uuid.startswith(gpu):
+                return f"{name} {part}" if part else name
+    return gpu
 
 
-def _nvidia_smi(query: str) -> list[tuple[str, str]]:
-    """The answer to a query of two fields; empty on a machine without a GPU."""
+def _nvidia_smi(*arguments: str) -> list[str]:
+    """What it prints; nothing on a machine without a GPU."""
     if not shutil.which("nvidia-smi"):
         return []
-    done = subprocess.run(["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=False)
     if done.returncode in WITHOUT_GPU:
         return []
     if done.returncode:
         said = (done.stdout + done.stderr).strip().partition("\n")[0]
         raise SteadyTuneError(f"nvidia-smi fails with status {done.returncode}: {said}: expected a list of the GPUs; "
                               "with CUDA_VISIBLE_DEVICES= (empty) cells run on the processor")  # fmt: skip
-    pairs = (line.partition(", ") for line in done.stdout.splitlines())
+    return done.stdout.splitlines()
+
+
+def _queried(query: str) -> list[tuple[str, str]]:
+    """nvidia-smi's answer to a query of two fields."""
+    pairs = (line.partition(", ") for line in _nvidia_smi(query, "--format=csv,noheader"))
     return [(first, second) for first, _, second in pairs if second]
 
 
@@ -101,7 +116,7 @@ def is_shared() -> bool:
     if slots_per_gpu() > 1:
         return True
     mine = visible_gpus()[:1]
-    return bool(mine) and [gpu for gpu, _ in _nvidia_smi("--query-compute-apps=gpu_uuid,pid")].count(mine[0]) > 1
+    return bool(mine) and [gpu for gpu, _ in _queried("--query-compute-apps=gpu_uuid,pid")].count(mine[0]) > 1
 
 
 @contextmanager
