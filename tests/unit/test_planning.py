@@ -306,7 +306,7 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
     assert main([*command, "1h"]) == 0
     said = capsys.readouterr().out
     assert "1e+12 FLOP/s each: an assumption of yours" in said
-    assert "steadytune run mini -- $(cat results/mini/plan.txt)" in said
+    assert "steadytune run m.yaml -- $(cat results/mini/plan.txt)" in said
     targets = (tmp_path / "results/mini/plan.txt").read_text().split()
     assert len(targets) == 18
     assert "results/mini/cells/mini/lnsr/mini-cola/seed-2/record.json" in targets

@@ -55,7 +55,7 @@ def probed(project):
 
 def test_after_a_probe_nothing_is_unknown(project, capsys, caplog):
     assert main(["plan", "demo.yaml"]) == 0
-    assert "steadytune plan demo.yaml --probe" in capsys.readouterr().out
+    assert "steadytune plan demo --probe" in capsys.readouterr().out
     said, logged = plan(capsys, caplog)
     # One variant stands for its method, and one seed for all.
     assert probed(project) == ["tiny/hype-n~sigma=0.001/cola/seed-0", "tiny/vanilla/cola/seed-0"]

@@ -1,5 +1,6 @@
 """A suite's file: what it spans, and one clear line for everything that can be wrong in it."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,26 @@ def message(tmp_path, changes=None, **more):
 
 def grid(**changes):
     return [SUITE["grid"][0] | changes]
+
+
+@pytest.mark.parametrize(
+    ("file", "argument"),
+    [("demo.yaml", "demo"), ("config/demo.yaml", "demo"), ("exp.yaml", "exp.yaml"), ("sub/demo.yaml", "sub/demo.yaml"),
+     ("my suites/demo.yml", "'my suites/demo.yml'")],
+)  # fmt: skip
+def test_the_commands_that_are_printed_find_the_suite(file, argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config").mkdir()
+    Path("config/lock.yaml").write_text("{}")  # the folder is the project's
+    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).write_text(yaml.safe_dump(SUITE))
+    suite = load_suite(Path(file))
+    assert suite.argument == argument
+    assert find_suite(*shlex.split(argument)).samefile(file)
+    # Another file may have the name, here or in config/.
+    if file != "demo.yaml":
+        Path("demo.yaml").write_text("suite: demo")
+        assert find_suite(*shlex.split(load_suite(Path(file)).argument)).samefile(file)
 
 
 def test_the_grid_spans_every_combination_once_in_order(tmp_path):

@@ -35,7 +35,7 @@ def selected_layer(suite: Suite, spec: Spec) -> int | None:
     if not path.is_file():
         raise SteadyTuneError(f"{path}: not found; the workflow's variability stage makes it before the cell")
     if damaged := damage(suite, f"variability/{spec.encoder}/{spec.task}", [path]):
-        raise SteadyTuneError(f"{damaged}; `steadytune run {suite.name}` makes it again")
+        raise SteadyTuneError(f"{damaged}; `steadytune run {suite.argument}` makes it again")
     return int(read_json(path)["best_layer"])
 
 

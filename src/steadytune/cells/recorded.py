@@ -51,10 +51,10 @@ def write_recorded(suite: Suite, folder: Path) -> int:
     Raises:
         SteadyTuneError: no cell has a record, or one that does not count, or a measurement is damaged.
     """
-    again = f"`steadytune run {suite.name}` makes it again"
+    again = f"`steadytune run {suite.argument}` makes it again"
     found = [status for status in statuses(suite, scores=True) if record_path(suite, status.cell).exists()]
     if not found:
-        raise SteadyTuneError(f"{suite.name}: no cell has a record; `steadytune run {suite.name}` makes them")
+        raise SteadyTuneError(f"{suite.name}: no cell has a record; `steadytune run {suite.argument}` makes them")
     for status in found:
         if not status.shown:
             raise SteadyTuneError(f"{status.cell}: {status.state}: {status.why}; {again}")

@@ -74,7 +74,7 @@ def _without_sign(claim: Claim, evidence: Evidence) -> str:
 
 def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
     """The command that runs what is missing: in this suite, or in the claim's own where this one lacks cells."""
-    name = suite.name
+    name = suite.argument
     if evidence.outside:
         path = project_file(Path("config") / f"{claim.suite}.yaml")
         if claim.suite in (None, suite.name) or not path.exists():

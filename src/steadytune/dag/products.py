@@ -67,7 +67,7 @@ class Products:
         """
         for status in self.status(stages):
             if not status.believed:
-                again = f"`steadytune run {self.suite.name}` makes it again"
+                again = f"`steadytune run {self.suite.argument}` makes it again"
                 raise SteadyTuneError(f"{status.why}; {again}")
 
     def finished(self, stages: Stages | None = None, *, stale: bool = False) -> list[str]:
@@ -84,7 +84,7 @@ class Products:
         cells = [status for status in self.found if status.state != "fresh"]
         if absent := [status for status in cells if status.state in ("missing", "running")]:
             said = f"{len(absent)} of {len(self.found)} cells have no record, {absent[0].cell} first"
-            raise SteadyTuneError(f"{self.suite.name}: {said}; `steadytune run {self.suite.name}` trains them")
+            raise SteadyTuneError(f"{self.suite.name}: {said}; `steadytune run {self.suite.argument}` trains them")
         products = [status for status in self.status(stages) if status.state != "fresh"]
         lines = [f"{status.cell}: {status.state}: {status.why}" for status in cells]
         lines += [f"{status.state}: {status.why}" for status in products]
@@ -93,7 +93,7 @@ class Products:
             more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
             # Cells of other code are trained again on request alone.
             asked = not lost or any(status.cause == "code" for status in cells)
-            helps = f"`steadytune run {self.suite.name}{' --stale' if asked else ''}` makes it again"
+            helps = f"`steadytune run {self.suite.argument}{' --stale' if asked else ''}` makes it again"
             helps += "" if lost else ", and `--stale` here marks it"
             raise SteadyTuneError(f"{self.suite.name}: not fresh: {'; '.join(lines[:3])}{more}; {helps}")
         return [f"Not fresh: {line}." for line in lines]

@@ -116,7 +116,8 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
             marked.append(status)
     if marked:
         log.warning("%d cells were trained by other code and stay: %s: %s; tables mark them, and `steadytune run %s "
-                    "--stale` trains them again", len(marked), marked[0].cell, marked[0].why, suite.name)  # fmt: skip
+                    "--stale` trains them again",
+                    len(marked), marked[0].cell, marked[0].why, suite.argument)  # fmt: skip
     _clear(suite, Products(suite).status(("variability",) if asked and not more else None), code=code, dry=dry)
 
 
@@ -135,7 +136,7 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
     for status in found:
         product = status.product
         if status.state == "other code" and not code:
-            log.warning("%s; it stays, and `steadytune run %s --stale` makes it again", status.why, suite.name)
+            log.warning("%s; it stays, and `steadytune run %s --stale` makes it again", status.why, suite.argument)
         elif status.state not in ("fresh", "missing"):
             log.warning("%s; it is made again", status.why)
             if dry:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -71,7 +70,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         if not status:
             status, stopped = snakemake.run(arguments)
     if stopped:
-        log.info("stopped; `steadytune run %s` resumes", shlex.quote(str(suite.path)))
+        log.info("stopped; `steadytune run %s` resumes", suite.argument)
     elif not status and not arguments and report_path(suite).is_file():
         log.info("%s", report_path(suite))
     return status

@@ -39,7 +39,7 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     if other := sum(plan != suite.analysis_plan for plan in plans):
         lines.append(f"{counted(other, 'cell')} ran without the present text of the analysis plan")
     causes = {status.cause for status in found}
-    again = f"steadytune run {suite.name}"
+    again = f"steadytune run {suite.argument}"
     if counts.keys() & {"missing", "quarantined"} or causes & {"settings", "inputs"}:
         lines.append(f"`{again}` trains what is missing, damaged, or has other settings or inputs")
     if any(not status.believed for status in old):
@@ -47,7 +47,7 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     if "code" in causes or any(status.state == "other code" for status in old):
         lines.append(f"`{again} --stale` also trains what was trained by other code; until then tables mark it")
     if "unstaged" in causes:
-        lines.append(f"`steadytune stage {suite.name}` brings inputs that are not there to compare")
+        lines.append(f"`steadytune stage {suite.argument}` brings inputs that are not there to compare")
     return "\n".join(lines)
 
 

@@ -1,7 +1,6 @@
 """`steadytune plan`: what a suite still has to run, what that takes, and what it can show. Text for the terminal."""
 
 import math
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 
@@ -68,7 +67,7 @@ def _cells(plan: Plan) -> list[str]:
         lines.append(f"{names}  {grid}{_needed(plan, missing)}")
     planned, left = len(plan.suite.cells), len(plan.missing)
     lines += ["", f"{counted(planned, 'cell')}, {planned - left} recorded, {left} to run"]
-    hint = f"`steadytune status {plan.suite.name}` says why"
+    hint = f"`steadytune status {plan.suite.argument}` says why"
     stale = [status.shown for status in plan.found if status.state in ("stale", "quarantined")]
     if again := stale.count(False):
         lines.append(f"  of those to run, {again} {'has' if again == 1 else 'have'} a stale or damaged record: {hint}")
@@ -104,7 +103,7 @@ def _cost(plan: Plan) -> list[str]:
         return f"{duration(start_to_end)} from start to end, {hours:.3g} {unit}"
 
     time = total([estimate.seconds for estimate in found], spelled)
-    probe = f"`steadytune plan {shlex.quote(str(plan.suite.path))} --probe` measures it"
+    probe = f"`steadytune plan {plan.suite.argument} --probe` measures it"
     lines = [
         f"on {device.name} ({at_once}):",
         f"  time: not known yet; {probe}" if unknown == len(found) else f"  {time}",
@@ -161,7 +160,7 @@ def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: f
         none_fits = "  no claim fits" if known else "  no claim fits, as far as hours are known"
         return [*lines, "  no cell is left to run for them" if choice.decided else none_fits]
     write_text(path, "".join(f"{record_path(plan.suite, cell)}\n" for cell in choice.cells))
-    name = plan.suite.name
+    name = plan.suite.argument
     return [
         *lines,
         f"  {counted(len(choice.cells), 'cell')}, {duration(3600 * choice.hours)} of a device, listed in {path}:",

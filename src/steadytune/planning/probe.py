@@ -94,7 +94,7 @@ def _left_out(suite: Suite, chosen: Mapping[Pair, Cell], left: Mapping[Pair, Map
     why = "; ".join(f"{REASONS.get(state, state)}: {', '.join(sorted(names))}" for state, names in by_state.items())
     commands = []
     if by_state.keys() - {"later", MEASURED}:
-        commands.append(f"`steadytune stage {suite.name}` fetches them")
+        commands.append(f"`steadytune stage {suite.argument}` fetches them")
     if "later" in by_state:
-        commands.append(f"`steadytune run {suite.name}` trains its encoders")
+        commands.append(f"`steadytune run {suite.argument}` trains its encoders")
     return "; ".join([f"{what}: {why}", *commands])

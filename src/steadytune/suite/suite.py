@@ -11,7 +11,7 @@ from typing import Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
-from steadytune.layout import RESULTS
+from steadytune.layout import RESULTS, project_file
 from steadytune.methods import registry
 from steadytune.suite.cell import SEED, Cell, Spec, digest_by_seed, nearest_cell
 from steadytune.suite.file import Grid, SuiteFile
@@ -39,6 +39,14 @@ class Suite:
         self.protocols = Protocols(file, path)
         local = os.environ.get(STORE_VARIABLE)
         self.sources = file.sources.model_copy(update={"local": Path(local)}) if local else file.sources
+
+    @cached_property
+    def argument(self) -> str:
+        """How a command line names it: by name where that finds its file (`find_suite`), else by the file's path."""
+        named = (Path(f"{self.name}.yaml"), project_file(Path("config") / f"{self.name}.yaml"))
+        found = next((path for path in named if path.is_file()), None)
+        alike = found and self.path.exists() and found.samefile(self.path)
+        return self.name if alike else shlex.quote(str(self.path))
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -96,7 +104,7 @@ class Suite:
         return model_key(encoder, self.own_lock.encoders[encoder])
 
     def _not_pinned(self, place: str) -> str:
-        return f"{self.path}: {place}: not pinned yet: run `steadytune stage {shlex.quote(str(self.path))}`"
+        return f"{self.path}: {place}: not pinned yet: run `steadytune stage {self.argument}`"
 
     def task(self, name: str) -> Task:
         """A task by its name in the suite, `rte` or `rte@1k`.
