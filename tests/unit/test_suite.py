@@ -379,6 +379,8 @@ def test_every_shipped_suite_loads_and_is_found_by_name(root, monkeypatch):
             assert load_suite(find_suite(path.stem)).cells
     with pytest.raises(SteadyTuneError, match=r"unknown suite 'mnii' \(did you mean 'mini'\?\)"):
         find_suite("mnii")
+    with pytest.raises(SteadyTuneError, match="known: glue-small, "):
+        find_suite("xyz")
 
 
 def test_the_environment_variable_replaces_the_local_store(tmp_path, monkeypatch):

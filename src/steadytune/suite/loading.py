@@ -57,7 +57,7 @@ def find_suite(name: str) -> Path:
         return path
     if (own := Path(f"{name}.yaml")).is_file():
         return own
-    here = {file.stem: file for file in sorted(Path().glob("*.yaml")) if not file.name.endswith(".lock.yaml")}
+    here = {file.stem: file for file in sorted(Path().glob("[!.]*.yaml")) if not file.name.endswith(".lock.yaml")}
     known = here | {file.stem: file for file in _suite_files()}
     if name not in known:
         raise unknown("suite", name, known, "this folder and config/" if here else "config/")
