@@ -47,6 +47,7 @@ def take(path: Path, *, shared: bool = False, wait: bool = True, message: str = 
 
     Raises:
         BlockingIOError: it is not free, and `wait` is false.
+        SteadyTuneError: something else is in its place, or NFS grants no lock on another user's file.
     """
     descriptor = _open(path)
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -60,6 +61,9 @@ def take(path: Path, *, shared: bool = False, wait: bool = True, message: str = 
                 log.info(message)
             fcntl.flock(descriptor, how)
         except OSError as error:
+            if error.errno == errno.EBADF:
+                expected = "expected a file that may be written: NFS locks no other (its owner can `chmod a+w` it)"
+                raise SteadyTuneError(f"{path}: another user's lock: {expected}") from None
             if error.errno not in NO_LOCKS:
                 raise
             _warn(str(path.parent))

@@ -1,6 +1,8 @@
 """Locks between processes: who holds one, who waits, and what is left when a holder ends or is killed."""
 
 import errno
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +144,29 @@ def test_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog):
         with hold(tmp_path / f"{name}.lock"):
             assert not is_held(tmp_path / f"{name}.lock")
     assert len([message for message in caplog.messages if str(tmp_path) in message]) == 1
+
+
+def test_a_lock_of_another_user_that_nfs_does_not_grant_is_named(path, monkeypatch):
+    def as_nfs_does(descriptor, how):
+        if how & fcntl.LOCK_EX and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    def opens_to_read(name, flags, *mode):
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return opened(name, flags, *mode)
+
+    path.parent.mkdir()
+    path.touch()
+    opened = os.open
+    monkeypatch.setattr("fcntl.flock", as_nfs_does)
+    with hold(path):
+        pass
+    monkeypatch.setattr("os.open", opens_to_read)
+    with pytest.raises(SteadyTuneError, match=rf"^{path}: .*may be written: NFS"):
+        take(path)
+    with hold(path, shared=True):
+        pass
 
 
 def test_files_have_the_modes_of_the_umask(tmp_path):
