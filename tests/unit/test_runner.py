@@ -165,6 +165,15 @@ def test_every_spelling_of_a_dry_run_changes_nothing(arguments, commands, monkey
     assert asked == [True]
 
 
+@pytest.mark.parametrize("option", ["--set-resources", "--set-threads"])
+def test_a_target_that_an_option_takes_for_its_value_is_one_line(option, commands):
+    values = {"--set-resources": "finetune:mem_mb=9", "--set-threads": "finetune=2"}
+    with pytest.raises(SteadyTuneError, match=r"^run: [^\n]*another -- before targets$"):
+        runner.run(SUITE, "1", (option, values[option], "results/demo/metrics.parquet"))
+    assert not commands
+    assert runner.run(SUITE, "1", ("-n", option, values[option], "--", "results/demo/metrics.parquet")) == 0
+
+
 @pytest.mark.parametrize("arguments", [[], ["--forceall"], ["-p"], ["results/demo/n"]])
 def test_other_arguments_are_no_dry_run(arguments, commands, monkeypatch):
     asked = []

@@ -120,7 +120,11 @@ class _Snakemake:
 
 
 def _is_dry(arguments: Sequence[str]) -> bool:
-    """Whether Snakemake would only say what it would do, or refuse its arguments."""
+    """Whether Snakemake would only say what it would do, or refuse its arguments.
+
+    Raises:
+        SteadyTuneError: it would end in a traceback.
+    """
     if not any(argument.startswith("-") for argument in arguments):
         return False
     # The import takes seconds.
@@ -131,6 +135,10 @@ def _is_dry(arguments: Sequence[str]) -> bool:
         return get_argument_parser().parse_known_args(arguments)[0].dryrun
     except CliException:
         return True
+    except ValueError as error:
+        # An option that takes any number of values has taken a target too, say.
+        raise SteadyTuneError(f"run: Snakemake cannot read what follows --: {error}; expected "
+                              "options in Snakemake's form, and another -- before targets") from None  # fmt: skip
 
 
 def _options(arguments: Sequence[str]) -> Sequence[str]:
