@@ -36,8 +36,9 @@ def by_hand(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def commands(monkeypatch):
-    """The commands that a run would have given, in place of giving them."""
+def commands(monkeypatch, tmp_path):
+    """The commands that a run in a folder of its own would have given, in place of giving them."""
+    monkeypatch.chdir(tmp_path)
     given = []
     monkeypatch.setattr(
         runner,
