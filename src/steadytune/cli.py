@@ -242,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     predictions = command("predictions", jobs.predictions)
     predictions.add_argument("cell", nargs="?", metavar="ENCODER/METHOD/TASK/seed-N", help="for --to")
-    predictions.add_argument("--to", type=Path, metavar="FILE.csv", help="where to write the cell's predictions, with "
+    predictions.add_argument("--to", type=Path, metavar="FILE.csv", help="a new file for the cell's predictions, with "
                              "texts and label names")  # fmt: skip
     render = command("render", jobs.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))

@@ -13,6 +13,7 @@ from test_run_cell import SUITE, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells import run
 from steadytune.cli import main
+from steadytune.exports import predictions
 from steadytune.layout import predictions_path
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
 from steadytune.suite.loading import load_suite
@@ -85,6 +86,28 @@ def test_data_that_changed_since_are_not_put_beside_predictions(trained, capsys)
     assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 2
     assert "nyu-mll/glue/cola" in capsys.readouterr().err
     assert not Path("out.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["row", "label", "prediction", "evaluation_set", "logit_1"])
+def test_texts_in_a_column_named_like_another_are_written_beside_it(trained, monkeypatch, name):
+    read, spec = predictions.load_split, trained.spec(trained.cells[0])
+    tasks = {key: replace(task, text=(name,)) for key, task in spec.tasks.items()}
+    monkeypatch.setattr(type(trained), "spec", lambda *_: replace(spec, tasks=tasks))
+    monkeypatch.setattr(predictions, "load_split", lambda task, *more: read(spec.tasks[task.name], *more))
+    assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 0
+    own = [line for line in lines() if line["evaluation_set"] == "cola"]
+    assert [line[f"{name} (text)"] for line in own][5:] == RISKY[5:]
+    assert [int(line["row"]) for line in own] == list(range(1, 8))
+    assert [line["label"] for line in own][:2] == ["unacceptable", "acceptable"]
+    assert {line["prediction"] for line in own} <= {"unacceptable", "acceptable"}
+
+
+@pytest.mark.parametrize("there", ["a file", "a folder"])
+def test_what_is_there_is_left_alone(trained, capsys, there):
+    Path("out.csv").write_text("mine\n") if there == "a file" else Path("out.csv").mkdir()
+    assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 2
+    assert "out.csv: exists already" in capsys.readouterr().err
+    assert there == "a folder" or Path("out.csv").read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("arguments", [[CELL], ["--to", "out.csv"]])

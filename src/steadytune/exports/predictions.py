@@ -24,8 +24,12 @@ def write_predictions_csv(suite: Suite, cell: Cell, target: Path) -> None:
     text that a spreadsheet would run as a formula gets an apostrophe in front.
 
     Raises:
-        SteadyTuneError: no record, damaged files, a cell without predictions, or data that are no longer what it read.
+        SteadyTuneError: `target` exists, no record, damaged files, a cell without predictions, or data that are no
+            longer what it read.
     """
+    # It may be the very file that the texts came from.
+    if target.exists():
+        raise SteadyTuneError(f"{target}: exists already; expected a new file")
     spec, path = suite.spec(cell), record_path(suite, cell)
     if not path.is_file():
         raise SteadyTuneError(f"{path}: no such record; the cell has not been trained: `steadytune run` does that")
@@ -55,7 +59,7 @@ def _named(predictions: pd.DataFrame, source: Task, target: Task, suite: Suite) 
     data: Any = load_split(target, target.evaluation, suite.file.store).to_pandas()
     texts = data.set_index("row").loc[predictions["row"]].reset_index(drop=True)
     columns: dict[str, Any] = {name: predictions[name] for name in ("evaluation_set", "row")}
-    columns |= {name: texts[key] for name, key in zip(target.text, ("text_a", "text_b"), strict=False)}
+    columns |= {_heading(name): texts[key] for name, key in zip(target.text, ("text_a", "text_b"), strict=False)}
     if source.span:
         columns["label"] = [" | ".join(dict.fromkeys(answers["text"])) for answers in texts["answers"]]
         columns["prediction"] = predictions["text"]
@@ -66,6 +70,12 @@ def _named(predictions: pd.DataFrame, source: Task, target: Task, suite: Suite) 
         rest = ()
     logits = [name for name in predictions.columns if name.startswith("logit_")]
     return pd.DataFrame(columns | {name: predictions[name] for name in (*rest, *logits)})
+
+
+def _heading(text: str) -> str:
+    """The name of a column of texts, told apart from a column of ours that has the same."""
+    ours = text in ("evaluation_set", "row", "label", "prediction") or text.startswith("logit_")
+    return f"{text} (text)" if ours else text
 
 
 def _names(values: list[float], task: Task) -> list[Any]:
