@@ -19,6 +19,11 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\ud
 """Characters that break a line of LaTeX, a spreadsheet, or a path."""
 
 
+CANNOT_BEGIN = "found character that cannot start any token"
+SECOND_COLON = "mapping values are not allowed in this context"
+"""What libyaml says of a tab before a key, or of a value that wants quotation marks."""
+
+
 # Ten times as fast where PyYAML has it, as its wheels do. Every job of a cluster reads the suite again.
 _Safe: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -76,12 +81,26 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SteadyTuneError(f"{path}: not valid YAML{place}: {error.problem}") from None
+        raise SteadyTuneError(f"{path}: not valid YAML{place}: {_spelled(error, text)}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # A character that YAML does not have; a date or a number that does not exist.
         raise SteadyTuneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     finally:
         loader.dispose()
+
+
+def _spelled(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What is wrong, with the cure where libyaml's own words for what people do often help nobody."""
+    mark, said = error.problem_mark, str(error.problem)
+    line = text.removeprefix("\ufeff").splitlines()[mark.line : mark.line + 1] if mark else []
+    character = line[0][mark.column : mark.column + 1] if mark and line else ""
+    if said == CANNOT_BEGIN and character == "\t":
+        return "a tab, expected blanks"
+    if said == CANNOT_BEGIN and character:
+        return f"'{character}' begins no value: expected quotation marks around one that does"
+    if said == SECOND_COLON:
+        return f"{said}: expected quotation marks around a value with ': ', or another indentation"
+    return said
 
 
 def _check_levels(text: str) -> None:

@@ -353,6 +353,22 @@ def test_files_that_are_no_suite(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "cure"),
+    [
+        ("suite: a\ngrid:\n\t- x\n", 3, "a tab"),
+        ("suite: a\r\nencoders:\r\n  \tb: c\r\n", 3, "a tab"),
+        ("\ufefftitle: @b\n", 1, "'@'.*quotation marks"),
+        ("suite: a\ntitle: %b\n", 2, "'%'.*quotation marks"),
+        ("suite: a\ntitle: HyPe: again\n", 2, "quotation marks.*': '"),
+    ],
+)
+def test_what_yaml_reads_otherwise_than_people_do_is_said_with_its_cure(tmp_path, text, line, cure):
+    (tmp_path / "a.yaml").write_bytes(text.encode())
+    with pytest.raises(SteadyTuneError, match=f"a.yaml: not valid YAML at line {line}, .*{cure}"):
+        load_suite(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
     ("cell", "expected"),
     [
         ("mini/hype-m/mini-rte/seed-0", "unknown method 'hype-m' (did you mean 'hype-n'?)"),
