@@ -36,6 +36,14 @@ def write_lines(folder: Path, *lines: str) -> Path:
     return write_suite(folder, entry("a.jsonl"))
 
 
+def test_a_line_that_is_no_json_is_told_by_its_place_in_the_file(folder):
+    good = ['{"body": "a", "label": "x"}', '{"body": "b", "label": "y"}', ""]
+    (found,) = refused(write_lines(folder, *good, '{"body": "c" "label": "y"}', *good))
+    assert "line 4, column 14: Expecting ',' delimiter" in found
+    (found,) = refused(write_lines(folder, *good, '{"body": "c",', *good))
+    assert "line 4, column 14" in found and found.count("line ") == 1
+
+
 def write_named(path: Path, names: list[str], values: pa.Array) -> None:
     """A parquet file with names of classes as `datasets` writes them, beside values of any type."""
     features = datasets.Features({"body": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})

@@ -36,7 +36,10 @@ def _object(number: int, line: str, first: bool) -> dict[str, Any]:
     if first and line.lstrip().startswith("["):
         raise ValueError(f"line {number}: a JSON array, expected an object on each line, as `jq -c '.[]'` writes them")
     try:
-        row = json.loads(line, object_pairs_hook=_once)
+        row = json.loads(line.rstrip("\n"), object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        # Its own words count lines from this one.
+        raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number}: {error}") from None
     if not isinstance(row, dict):
