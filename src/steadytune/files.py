@@ -14,7 +14,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steadytune.errors import SteadyTuneError
+from steadytune.errors import SteadyTuneError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,6 +119,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
     """Write `plain(value)` to `path` atomically, a line for each entry."""
     write_text(path, json.dumps(plain(value), indent=1, sort_keys=sort_keys, allow_nan=False) + "\n")
+
+
+def nearest_file(path: Path) -> str:
+    """` (did you mean 'x'?)` for the closest name beside a path at which there is nothing, as far as one is close."""
+    try:
+        return nearest(path.name, [other.name for other in path.parent.iterdir() if other != path])
+    except OSError:
+        return ""
 
 
 def read_text(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import read_text
+from steadytune.files import nearest_file, read_text
 
 MOST_VALUES = 200_000
 """That a YAML file may hold: a lock of thousands of files."""
@@ -68,6 +68,8 @@ def read_yaml(path: Path) -> Any:
     """
     if path.suffix in {".yaml", ".yml"} and path.is_file() and path.stat().st_size > MOST_BYTES:
         raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, no file that people write")
+    if not path.exists():
+        raise SteadyTuneError(f"{path}: no such file{nearest_file(path)}")
     loader = _Loader("")
     try:
         text = read_text(path)

@@ -1,5 +1,6 @@
 """A suite's file: what it spans, and one clear line for everything that can be wrong in it."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from steadytune.cli import main
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.dag import quoted
 from steadytune.errors import SteadyTuneError
@@ -79,7 +81,38 @@ def test_the_grid_spans_every_combination_once_in_order(tmp_path):
 
 
 def test_an_analysis_plan_has_to_be_there(tmp_path):
-    assert message(tmp_path, analysis_plan="plan.md") == f"analysis_plan: no file '{tmp_path / 'plan.md'}'"
+    assert message(tmp_path, analysis_plan="plan.md") == f"analysis_plan: {tmp_path / 'plan.md'}: no such file"
+
+
+@pytest.mark.parametrize(
+    ("there", "key", "value"),
+    [
+        ("plan.md", "analysis_plan", "pln.md"),
+        ("expected.yaml", "claims", ["expcted.yaml"]),
+        ("my_method.py", "methods_from", ["my-method.py"]),
+        ("my-bert", "encoders", {"mini": {"model": "./my-bret"}}),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_the_key_and_the_nearest_one(tmp_path, capsys, there, key, value):
+    (tmp_path / there).mkdir() if key == "encoders" else (tmp_path / there).touch()
+    path = tmp_path / "demo.yaml"
+    path.write_text(yaml.safe_dump(SUITE | {key: value}))
+    assert main(["plan", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert re.search(rf"demo\.yaml: {key}.*: no such (file|folder) \(did you mean '{re.escape(there)}'\?\)", said)
+
+
+def test_the_name_of_a_suite_with_another_ending_is_told_with_the_one_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    with pytest.raises(SteadyTuneError, match=r"mine\.yml: no such file \(did you mean 'mine\.yaml'\?\)"):
+        load_suite(Path("mine.yml"))
+
+
+def test_claims_in_a_file_named_without_its_ending(tmp_path):
+    (tmp_path / "expected.yaml").touch()
+    said = message(tmp_path, claims=["expected"])
+    assert said == "claims: unknown claim 'expected'; for the file beside the suite write `expected.yaml`"
 
 
 def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path):

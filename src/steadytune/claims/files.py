@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from steadytune.claims.claim import Claim, Comparison, Difference, Gain, MeanDifference
 from steadytune.errors import SteadyTuneError, nearest
+from steadytune.files import nearest_file
 from steadytune.layout import project_file
 from steadytune.methods.registry import parse
 from steadytune.safe_yaml import read_yaml
@@ -82,6 +83,9 @@ def find_claims(
     folder = folder or project_file(CLAIMS)
     names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     outside = {name: beside / name for name in names if is_file_name(name)}
+    for path in outside.values():
+        if not path.exists():
+            raise SteadyTuneError(f"{where}: {path}: no such file{nearest_file(path)}")
     # An id may stand in any file.
     wanted = names if {*paths, *outside} >= set(names) else [*paths, *outside]
     files = {name: load_claims((paths | outside)[name], own) for name in wanted}
@@ -94,6 +98,8 @@ def find_claims(
     for name in names:
         if name not in known:
             hint = nearest(name, known) or f"; files of claims: {', '.join(paths) or 'none'}"
+            if (beside / f"{name}.yaml").is_file():
+                hint = f"; for the file beside the suite write `{name}.yaml`"
             raise SteadyTuneError(f"{where}: unknown claim '{name}'{hint}")
         found |= {claim.id: claim for claim in known[name]}
     return tuple(found.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, nearest, short
+from steadytune.files import nearest_file
 from steadytune.store.contents import check_content, check_text
 from steadytune.store.own_delimited import check_repeats, read_delimited, separator_hint
 from steadytune.store.own_folders import is_saved, named_like, names_of, split_files
@@ -86,7 +87,7 @@ def _in_its_place(path: Path) -> str:
         return ", but a link whose target is missing"
     if ADDRESS.search(str(path)):
         return ": expected a path and no address: download the file, or name a data set on the hub with `hub`"
-    return nearest(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
+    return nearest_file(path)
 
 
 def _check_place(where: str, path: Path, form: str | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, raise_all, unknown
-from steadytune.files import write_text
+from steadytune.files import nearest_file, write_text
 from steadytune.layout import LOCK, Kind, project_file, store_lock_path
 from steadytune.locks import hold
 from steadytune.places import beside
@@ -79,7 +79,7 @@ def _pin(path: Path, file: SuiteFile, names: list[tuple[str, str]], problems: Se
             elif file.encoders[name].hub:
                 pin, said = _pin_hub_encoder(where, name, file)
             else:
-                pin, said = _pin_folder(where, beside(folder, file.encoders[name].model, f"{where}.model"))
+                pin, said = _pin_own_folder(where, beside(folder, file.encoders[name].model, f"{where}.model"))
             facts.append(f"{name}: pinned: {said}")
             pins.append((kind, name, pin))
         except SteadyTuneError as error:
@@ -109,6 +109,14 @@ def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[Tas
     facts += [f"{split} from {part}" for split, part in parts.items() if part]
     facts += [f"labels in order: {', '.join(pin.labels)}"] if pin.labels else []
     return pin, "; ".join(facts)
+
+
+def _pin_own_folder(where: str, folder: Path) -> tuple[EncoderPin, str]:
+    """As `_pin_folder`, of a folder that the suite names."""
+    if not folder.is_dir():
+        said = "a file, expected the folder around it" if folder.exists() else f"no such folder{nearest_file(folder)}"
+        raise SteadyTuneError(f"{where}: {folder}: {said}")
+    return _pin_folder(where, folder)
 
 
 def _pin_folder(where: str, folder: Path, hub: EncoderEntry | None = None) -> tuple[EncoderPin, str]:

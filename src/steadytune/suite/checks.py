@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, problems_of, raise_all, unknown
+from steadytune.files import nearest_file
 from steadytune.methods import registry
 from steadytune.suite.file import Grid
 from steadytune.suite.protocol import Protocol
@@ -39,7 +40,8 @@ def setting_problems(suite: Suite, *, pinned: bool = True) -> list[str]:
 def _check_plan(suite: Suite) -> None:
     plan = suite.file.analysis_plan
     if plan and not (suite.path.parent / plan).is_file():
-        raise SteadyTuneError(f"{suite.path}: analysis_plan: no file '{suite.path.parent / plan}'")
+        path = suite.path.parent / plan
+        raise SteadyTuneError(f"{suite.path}: analysis_plan: {path}: no such file{nearest_file(path)}")
 
 
 def _check_protocol(suite: Suite) -> None:

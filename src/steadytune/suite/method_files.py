@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from steadytune.errors import SteadyTuneError, nearest
-from steadytune.files import read_text
+from steadytune.files import nearest_file, read_text
 from steadytune.methods import base, registry
 from steadytune.methods.base import Hyperparameters, Method
 
@@ -31,6 +31,8 @@ def add_methods(path: Path, where: str = "") -> list[str]:
         SteadyTuneError: a line for each mistake that can be told from the text, or the first that importing shows.
     """
     prefix = f"{where}: " if where else ""
+    if not path.exists():
+        raise SteadyTuneError(f"{prefix}{path}: no such file{nearest_file(path)}: expected a Python file with a method")
     if path.is_file() and (found := mistakes(read_text(path))):
         raise SteadyTuneError("\n".join(f"{prefix}{path}: line {line}: {said}" for line, said in found))
     try:
