@@ -13,7 +13,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.support import outside
 from steadytune.suite.loading import load_suite
-from steadytune.suite.method_files import mistakes
+from steadytune.suite.method_files import add_methods, mistakes
 from steadytune.trials import checking, checks
 from steadytune.trials.tiny import EVERY
 from steadytune.trials.trial import Trial
@@ -301,6 +301,18 @@ def test_every_method_with_a_mistake_in_its_settings_is_named(tmp_path):
         load_suite(tmp_path / "mine.yaml")
     lines = str(error.value).splitlines()
     assert [line.partition("methods.")[2].partition(":")[0] for line in lines] == ["noisy-words", "hipe-n", "hype-n"]
+
+
+def test_a_file_of_the_package_has_the_methods_that_the_registry_knows(monkeypatch):
+    # As whoever adds a method to the project checks it.
+    source = Path(registry.__file__).with_name("r3f.py")
+    before = registry.methods()
+    assert add_methods(source) == ["r3f", "r3f-released", "r3f-u"]
+    monkeypatch.chdir(source.parent)
+    assert add_methods(Path("r3f.py")) == ["r3f", "r3f-released", "r3f-u"]
+    assert registry.methods() == before
+    with pytest.raises(SteadyTuneError, match="no subclass of Method"):
+        add_methods(Path("spelling.py"))
 
 
 def test_a_missing_file_names_the_key(tmp_path):

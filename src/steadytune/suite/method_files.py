@@ -23,7 +23,7 @@ DATACLASS = "@dataclass(frozen=True, kw_only=True)"
 
 
 def add_methods(path: Path, where: str = "") -> list[str]:
-    """Add the methods of a Python file outside the package; their names.
+    """Add the methods of a Python file; their names. Those of a file of the package are there already.
 
     where: the place in a suite's file that names it.
 
@@ -35,12 +35,22 @@ def add_methods(path: Path, where: str = "") -> list[str]:
         raise SteadyTuneError(f"{prefix}{path}: no such file{nearest_file(path)}: expected a Python file with a method")
     if path.is_file() and (found := mistakes(read_text(path))):
         raise SteadyTuneError("\n".join(f"{prefix}{path}: line {line}: {said}" for line, said in found))
+    if own := _of_package(path):
+        return own
     try:
         return registry.add(path, where)
     except SystemExit:
         # It would end the command, perhaps as if all were well.
         said = 'importing it ends Python: put what runs by itself under `if __name__ == "__main__":`'
         raise SteadyTuneError(f"{prefix}{path}: {said}") from None
+
+
+def _of_package(path: Path) -> list[str]:
+    """The methods that the registry has from this very file."""
+    if path.resolve().parent != Path(base.__file__).resolve().parent:
+        return []
+    module = f"{base.__package__}.{path.stem}"
+    return [name for name, (cls, _) in registry.methods().items() if cls.__module__ == module]
 
 
 def mistakes(text: str) -> list[Problem]:
