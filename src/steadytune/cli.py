@@ -3,6 +3,9 @@
 import argparse
 import errno
 import logging
+import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -22,7 +25,7 @@ REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 2 for bad input (one line on stderr), and 130 after Ctrl-C."""
+    """Run one command; 0 for success, 2 for bad input (one line on stderr), 130 after Ctrl-C, 141 if unread."""
     own, passed = _split(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(own)
     options.passed = passed
@@ -33,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         go_offline()
     try:
         with leased_gpu() if options.device else nullcontext():
-            return options.run(options) or 0
+            status = options.run(options) or 0
+        sys.stdout.flush()
+        return status
     except SteadyTuneError as error:
         sys.stderr.write(f"steadytune: {error}\n")
         return 2
@@ -41,12 +46,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Training, and a run whose jobs are at work, handle Ctrl-C themselves.
         sys.stderr.write("steadytune: interrupted\n")
         return 130
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return 128 + signal.SIGPIPE
     except OSError as error:
         if error.errno not in REFUSED:
             raise
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"steadytune: {where}{error.strerror or error}\n")
         return 2
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout is a pipe that its reader, such as `head`, has closed; then nothing is written to it any more."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if closed:
+        # Python writes what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

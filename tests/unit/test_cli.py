@@ -41,6 +41,16 @@ def test_commands_are_named_where_none_is_near(capsys):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["methods"], ["new", "claim"]], ids=["much", "one line"])
+def test_a_reader_that_has_enough_ends_a_command_quietly(tmp_path, command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = [sys.executable, "-m", "steadytune", *command]
+    done = subprocess.run(arguments, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_a_run_that_waits_for_another_is_interrupted_in_one_line(tmp_path):
     command, path = [sys.executable, "-m", "steadytune", "run", "mini"], {"PYTHONPATH": os.pathsep.join(sys.path)}
     with hold(tmp_path / LOCK), subprocess.Popen(
