@@ -42,6 +42,16 @@ def test_swapped_own_data_whose_receipt_agrees_are_no_input(folder):  # noqa: F8
         run_cell(own, own.cells[0])
 
 
+def test_one_file_named_for_both_splits_is_told_when_it_is_pinned(folder, caplog):  # noqa: F811
+    caplog.set_level("INFO")
+    for name in ("a", "b"):
+        (folder / f"{name}.csv").write_text(f"body,label\n{name},no\nc,yes\n")
+    one, two = ({"train": "a.csv", "evaluation": f"{name}.csv", "text": "body"} for name in ("a", "b"))
+    pinning_own.pin_new(write_suite(folder, {"one": one, "two": two}))
+    said = {line.partition(":")[0]: line for line in caplog.messages}
+    assert "the same rows" in said["one"] and "the same rows" not in said["two"]
+
+
 def test_status_says_which_own_file_has_changed_since_it_was_staged(folder):  # noqa: F811
     data = folder / "data.csv"
     data.write_text("body,label\na,no\nb,yes\nc,no\n")

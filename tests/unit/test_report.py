@@ -274,6 +274,13 @@ def test_sentences_of_an_unfinished_suite_compare_equal_seeds_and_count_those_th
     assert re.findall(r"\d+", found[-1]) == ["1", "4", "3", "50"]
 
 
+def test_sentences_own_up_to_an_evaluation_that_training_has_seen(tmp_path):
+    counts = {"mini-rte": {"seen_in_training": 200}, "mini-cola": {"seen_in_training": 199}}
+    grid = Grid(tasks=("mini-rte", "mini-cola"), counts=counts)
+    found = [line for line in summary.sentences(load_results(grid.write(tmp_path), grid.suite)) if "has seen" in line]
+    assert [re.findall(r"\d+ of \d+ examples of \S+", line) for line in found] == [["200 of 400 examples of mini-rte"]]
+
+
 def test_sentences_own_up_to_a_task_at_the_majority(tmp_path):
     grid = Grid(seeds=1, values={("mini", m, "mini-rte", 0): 0.53 for m in ("vanilla", "hype-n")})
     found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))

@@ -9,6 +9,7 @@ from steadytune.results.description import Comparison
 from steadytune.results.model import Results
 from steadytune.results.scores import ABSENT, Score, in_order, paired
 from steadytune.results.selection import select
+from steadytune.tasks.summary import MOSTLY
 from steadytune.text import counted, extent, listed
 
 MOST_METHODS = 30
@@ -16,9 +17,15 @@ MOST_METHODS = 30
 
 
 def sentences(results: Results) -> list[str]:
-    """Coverage, the majority class, every method against the baseline, pretraining, transfer, and a caution."""
+    """Coverage, what training has seen, the majority class, every method against the baseline, pretraining, transfer,
+    and a caution.
+    """
     coverage, results = _coverage(results), select(results)
-    found = [coverage, *(sentence for encoder in _described(results) for sentence in _of_encoder(results, encoder))]
+    found = [
+        coverage,
+        *_mostly_seen(results),
+        *(sentence for encoder in _described(results) for sentence in _of_encoder(results, encoder)),
+    ]
     found += [_pretraining(results, comparison) for comparison in results.suite.comparisons]
     return [sentence for sentence in (*found, _caution(results)) if sentence]
 
@@ -49,6 +56,17 @@ def _coverage(results: Results) -> str:
     others = [f"{ends.count(status)} {status.replace('_', ' ')}" for status in in_order(ends) if status != "ok"]
     provisional = " All numbers below are provisional until every cell has run." if ABSENT & set(ends) else ""
     return f"{ok} of {len(ends)} planned cells ended ok; {', '.join(others)}.{provisional}{old}"
+
+
+def _mostly_seen(results: Results) -> Iterator[str]:
+    """Tasks of which training has read most of the evaluation's texts, as where one file is named for both."""
+    found = {task: counts for (_, task, on), counts in results.examples.items() if task == on}
+    for task, counts in found.items():
+        if counts.seen_in_training >= MOSTLY * counts.n:
+            yield (
+                f"{counts.seen_in_training:,} of {counts.n:,} examples of {task} have texts that are in its "
+                "training set too: scores on what training has seen say nothing about new texts."
+            )
 
 
 def _above_majority(results: Results, encoder: str) -> str:

@@ -106,6 +106,8 @@ def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[Tas
         pin = OwnData(where, entry, places).pin()
         parts = {split: shown_files([*at.hub]) or read_from(at.paths[0], split) for split, at in places.items()}
     facts = [f"{split} {found.rows:,} rows" for split, found in pin.splits.items()]
+    if len({found.rows_sha256 for found in pin.splits.values()}) < len(pin.splits):
+        facts.append("both splits have the same rows, so that scores will say nothing about new texts")
     facts += [f"{split} from {part}" for split, part in parts.items() if part]
     facts += [f"labels in order: {', '.join(pin.labels)}"] if pin.labels else []
     return pin, "; ".join(facts)
