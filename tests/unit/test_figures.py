@@ -270,6 +270,30 @@ def test_learning_curves_are_means_over_scored_seeds(tmp_path):
     assert labels(plot) == ["vanilla", "hype-n (2/3 curves)"]
 
 
+def test_learning_curves_of_many_methods_have_panels_in_which_every_line_has_a_colour_of_its_own(tmp_path):
+    others = ["hype-n", "hype-u", "lnsr", "l2-sp", "mixout", "smart", "r3f", "r-drop"]
+    grid = Grid(
+        methods=("vanilla", *others),
+        tasks=("mini-rte", "mini-cola"),
+        methods_of={"mini-cola": ("vanilla", *others[:6])},
+        statuses={("mini", "r-drop", "mini-rte", 0): "failed"},
+    )
+    results = loaded(grid, tmp_path)
+    plot = drawn("learning-curves", results)
+    found = {axes.get_title(loc="left"): axes for axes in plot.axes if axes.get_title(loc="left")}
+    assert [len(curves(axes)) for axes in found.values()] == [7, 7, 3]
+    assert list(found) == ["mini-rte, 1 of 2", "mini-cola, 1 of 2", "mini-rte, 2 of 2"], "vanilla alone is no panel"
+    legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in plot.axes if axes.get_legend()]
+    assert sorted(legends, key=len) == [
+        ["vanilla", "r3f", "r-drop (2/3 curves)"],
+        *2 * [["vanilla", *others[:6]]],
+    ]
+    assert not plot.legends
+    losses = [results.history("mini", "r3f", "mini-rte", seed)["train_loss"] for seed in range(3)]
+    expected = [statistics.fmean(value for _, value in at) for at in zip(*losses, strict=True)]
+    assert pytest.approx(expected) in list(curves(found["mini-rte, 2 of 2"]).values())
+
+
 @pytest.mark.parametrize(("steps", "apart"), [(4, True), (40, False)])
 def test_curves_of_few_points_stand_apart_and_long_ones_have_bands(steps, apart):
     rows = [{"x": x, "y": seed, "method": m} for m in ("a", "b") for x in range(steps) for seed in (0, 2)]

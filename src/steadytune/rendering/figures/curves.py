@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.style import HUES
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 from steadytune.tasks.table import split_size
@@ -13,6 +16,8 @@ from steadytune.tasks.table import split_size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_TOGETHER = 1 + len(HUES)
+"""Methods in a panel of learning curves: the baseline and one of each colour."""
 LINES = (
     "mean over seeds and one sample standard deviation to either side. Methods stand a little apart, so that none "
     "hides another. Seeds without a score are left out"
@@ -21,37 +26,68 @@ LINES = (
 
 @figure(
     "learning-curves",
-    f"Training loss and score on the evaluation split by epoch: {LINES} and counted in the legend.",
+    f"Training loss and score on the evaluation split by epoch: {LINES} and counted in the legend. Of more than "
+    f"{MOST_TOGETHER} methods a panel shows the baseline and {MOST_TOGETHER - 1} others.",
     named_variants=True,
     encoder=primary,
 )
 def learning_curves(results: Results) -> Figure:
-    """Loss above score for each task, with a line for each method."""
-    rows: panels.Rows = []
-    methods = results.methods_of(results.primary)
+    """Loss above score for each task, with a line for each method; of many methods, for a few at a time."""
+    methods, tasks = results.methods_of(results.primary), results.tasks_of(results.primary)
+    lines, names = _logged(results, methods, tasks)
+    groups = _together(methods)
+    rows = [
+        row | {"panel": f"{task}, {place} of {len(groups)}" if len(groups) > 1 else task}
+        for place, group in enumerate(groups, start=1)
+        for task in tasks
+        if any(lines[method, task] for method in group[len(groups) > 1 :])
+        for method in group
+        for row in lines[method, task]
+    ]
+    columns = len(tasks) if len(groups) > 1 and 1 < len(tasks) <= 3 else 3
+    height = 1.65 if len(groups) == 1 else 2.05
+    plot, parts = panels.facets(
+        rows, "panel", "no training was logged in this suite", stack="level", height=height, columns=columns
+    )
+    look = panels.looks(results)
+    for axes, _, level, frame in parts:
+        panels.curves(axes, frame, "epoch", "value", hue="method", looks=look)
+        score = f"{metric_name(results.metric(frame['task'].iloc[0]))}\n(points)"
+        axes.set_ylabel(score if level == "score" else "training loss")
+    panels.label_below(parts, "epoch")
+    entries = panels.handles(look, methods)
+    if len(groups) == 1:
+        panels.legend(plot, {names[name]: entry for name, entry in entries.items()})
+    else:
+        panels.legends_below(parts, "method", {name: (names[name], entry) for name, entry in entries.items()})
+    return plot
+
+
+def _logged(
+    results: Results, methods: Sequence[str], tasks: Sequence[str]
+) -> tuple[dict[tuple[str, str], panels.Rows], dict[str, str]]:
+    """The points of each method's curves on each task, and its name, with how many curves if some are missing."""
     logged, planned = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0)
-    for task in results.tasks_of(results.primary):
-        found = ((method, results.score(results.primary, method, task)) for method in methods)
-        for method, seed, scored in [
-            (m, seed, seed in score.points) for m, score in found if score for seed in score.statuses
-        ]:
+    lines: dict[tuple[str, str], panels.Rows] = {}
+    for method, task in product(methods, tasks):
+        score, found = results.score(results.primary, method, task), lines.setdefault((method, task), [])
+        for seed in score.statuses if score else ():
+            history = results.history(results.primary, method, task, seed) if score and seed in score.points else {}
             planned[method] += 1
-            history = results.history(results.primary, method, task, seed) if scored else {}
             logged[method] += bool(history)
             for level, column, scale in (("loss", "train_loss", 1), ("score", results.metric(task), 100)):
                 row = {"task": task, "level": level, "method": method}
-                rows += [row | {"epoch": epoch, "value": scale * value} for epoch, value in history.get(column, ())]
-    plot, parts = panels.facets(rows, "task", "no training was logged in this suite", stack="level", height=1.65)
-    look = panels.looks(results)
-    for axes, task, level, frame in parts:
-        panels.curves(axes, frame, "epoch", "value", hue="method", looks=look)
-        score = f"{metric_name(results.metric(task))}\n(points)"
-        axes.set_ylabel(score if level == "score" else "training loss")
-    panels.label_below(parts, "epoch")
-    counts = {name: f" ({logged[name]}/{planned[name]} curves)" for name in methods if logged[name] < planned[name]}
-    entries = panels.handles(look, methods)
-    panels.legend(plot, {name + counts.get(name, ""): entry for name, entry in entries.items()})
-    return plot
+                found += [row | {"epoch": epoch, "value": scale * value} for epoch, value in history.get(column, ())]
+    short = {name: f" ({logged[name]}/{planned[name]} curves)" for name in methods if logged[name] < planned[name]}
+    return lines, {name: name + short.get(name, "") for name in methods}
+
+
+def _together(methods: list[str]) -> list[list[str]]:
+    """The methods of each panel: few enough to tell their colours apart, and the baseline, which is first, in each."""
+    if len(methods) <= MOST_TOGETHER:
+        return [methods]
+    (baseline, *others), size = methods, MOST_TOGETHER - 1
+    return [[baseline, *others[at : at + size]] for at in range(0, len(others), size)]
 
 
 @figure(

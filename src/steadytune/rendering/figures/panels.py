@@ -195,6 +195,15 @@ def legend(figure: Figure, entries: dict[str, Any], *, majority: bool = False) -
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, handletextpad=0.5)
 
 
+def legends_below(panels: list[Panel], by: str, entries: Mapping[str, tuple[str, Any]]) -> None:
+    """A legend below the lowest panel of each name, of the values of the column `by` that it shows."""
+    for axes, _, _, frame in {panel.name: panel for panel in panels}.values():
+        shown = [entries[name] for name in entries if name in set(frame[by])]
+        place = {"loc": "upper left", "bbox_to_anchor": (-0.03, -0.32), "borderaxespad": 0}
+        axes.legend([entry for _, entry in shown], [name for name, _ in shown], fontsize=5.5, **place)
+    panels[0].axes.figure.align_ylabels()
+
+
 def message(text: str) -> Figure:
     """A figure that says why there is nothing to see."""
     figure, [[axes]] = canvas(1, 1, 0.7)
