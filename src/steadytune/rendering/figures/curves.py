@@ -36,19 +36,15 @@ def learning_curves(results: Results) -> Figure:
     methods, tasks = results.methods_of(results.primary), results.tasks_of(results.primary)
     lines, names = _logged(results, methods, tasks)
     groups = _together(methods)
-    rows = [
-        row | {"panel": f"{task}, {place} of {len(groups)}" if len(groups) > 1 else task}
-        for place, group in enumerate(groups, start=1)
-        for task in tasks
-        if any(lines[method, task] for method in group[len(groups) > 1 :])
-        for method in group
-        for row in lines[method, task]
-    ]
-    columns = len(tasks) if len(groups) > 1 and 1 < len(tasks) <= 3 else 3
+    rows: panels.Rows = []
+    for task in tasks:
+        # The baseline is in every group: of several, a panel shows another method too.
+        shown = [group for group in groups if any(lines[method, task] for method in group[len(groups) > 1 :])]
+        for place, group in enumerate(shown, start=1):
+            name = f"{task}, {place} of {len(shown)}" if len(shown) > 1 else task
+            rows += [row | {"panel": name} for method in group for row in lines[method, task]]
     height = 1.65 if len(groups) == 1 else 2.05
-    plot, parts = panels.facets(
-        rows, "panel", "no training was logged in this suite", stack="level", height=height, columns=columns
-    )
+    plot, parts = panels.facets(rows, "panel", "no training was logged in this suite", stack="level", height=height)
     look = panels.looks(results)
     for axes, _, level, frame in parts:
         panels.curves(axes, frame, "epoch", "value", hue="method", looks=look)
