@@ -20,8 +20,8 @@ from steadytune.exports.registry import MODULES as EXPORTS
 from steadytune.offline import go_offline
 
 Command = Callable[[argparse.Namespace], int | None]
-# The disk is full, over quota or read-only: not a fault of the program, so that a traceback would not help.
-REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+# The disk is full, over quota, read-only or gone (NFS): not a fault of the program, so that a traceback would not help.
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

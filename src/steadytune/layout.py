@@ -148,7 +148,7 @@ def verification_folder(of: Of, cell: object) -> Path:
 
 
 def running_path(of: Of, cell: object) -> Path:
-    """What a process that trains a cell holds locked meanwhile."""
+    """What a process that trains a cell, or adds to its suite's `looks`, holds locked meanwhile."""
     return results_folder(of) / "running" / f"{cell}.lock"
 
 

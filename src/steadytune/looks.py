@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import Of, looks_path
+from steadytune.layout import Of, looks_path, running_path
+from steadytune.locks import hold
 from steadytune.schema import check
 from steadytune.seals import SEAL, read_sealed, write_sealed
 
@@ -80,13 +81,15 @@ def read_looks(of: Of) -> Looks:
 
 def keep_looks(of: Of, looks: Looks) -> None:
     """Write looks beside those that are kept already; of a damaged file nothing is left."""
-    try:
-        kept = read_looks(of)
-    except SteadyTuneError:
-        kept = NONE
-    joined = {name: join(kept.get(name, ()), looks.get(name, ())) for name in (*kept, *looks)}
-    if joined != kept:
-        write_sealed(looks_path(of), Kept(joined))
+    # A run's look and that of a command beside it are both kept.
+    with hold(running_path(of, "looks")):
+        try:
+            kept = read_looks(of)
+        except SteadyTuneError:
+            kept = NONE
+        joined = {name: join(kept.get(name, ()), looks.get(name, ())) for name in (*kept, *looks)}
+        if joined != kept:
+            write_sealed(looks_path(of), Kept(joined))
 
 
 def join(earlier: Iterable[Look], later: Iterable[Look]) -> tuple[Look, ...]:

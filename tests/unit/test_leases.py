@@ -110,6 +110,13 @@ def test_a_tool_that_fails_is_not_taken_for_a_machine_without_gpus(machine, tmp_
     assert gpu_slots() == 0
 
 
+def test_a_tool_that_hangs_is_not_waited_for(machine, tmp_path):
+    machine.setattr(leases, "MOST_SECONDS", 1)
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(SteadyTuneError, match="nvidia-smi says nothing for 1 s: expected a list of the GPUs"):
+        gpu_slots()
+
+
 def test_two_processes_get_two_gpus_and_a_third_waits_for_the_first_to_end(machine):
     first, second = Holder(), Holder()
     held = [first.gpu(), second.gpu()]

@@ -76,6 +76,16 @@ def test_the_page_shows_cells_machines_and_who_ran_them_escaped(recorded, tmp_pa
     assert list(tmp_path.glob("results/*/metrics.parquet")) == []
 
 
+def test_a_page_is_written_again_but_not_over_another_ones(recorded, tmp_path):
+    page = write_site([recorded], tmp_path / "site")
+    first = page.read_bytes()
+    assert write_site([recorded], tmp_path / "site").read_bytes() == first
+    page.write_text("<h1>My home page</h1>")
+    with pytest.raises(SteadyTuneError, match=r"index\.html: not a page of SteadyTune's"):
+        write_site([recorded], tmp_path / "site")
+    assert page.read_text() == "<h1>My home page</h1>"
+
+
 def test_a_recorded_suites_methods_are_compared_like_any_others(root, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
     found = read_recorded(root / "published/recorded/mini", tmp_path)

@@ -3,8 +3,10 @@
 import json
 import math
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, Thread
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from scipy import stats
 from synthetic import Grid, mark_current
 from worlds import TASKS, claim, noise, shifted, values
 
-from steadytune import cli
+from steadytune import cli, looks
 from steadytune.claims.files import suite_claims
 from steadytune.claims.judged import VERDICTS, Finding, Verdicts, load_verdicts, write_verdicts
 from steadytune.claims.layer_evidence import gather_draws
@@ -252,6 +254,27 @@ def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
     path.write_text(path.read_text().replace('"seeds": 3', '"seeds": 2'))
     with pytest.raises(SteadyTuneError, match="damaged"):
         read_looks(suite)
+
+
+def test_looks_that_are_taken_at_once_are_both_kept(world, monkeypatch):
+    suite = world.build(shifted(3.0), claim("wins"), claim("rest"))
+    found = Verdicts("demo", claims=judge(suite, load_or_empty(suite))).looks()
+    both_have_read = Barrier(2)
+
+    def read(of):
+        earlier = read_looks(of)
+        with suppress(BrokenBarrierError):
+            both_have_read.wait(timeout=1)
+        return earlier
+
+    monkeypatch.setattr(looks, "read_looks", read)
+    threads = [Thread(target=keep_looks, args=(suite, {name: found[name]})) for name in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read_looks(suite) == found
+    assert len(found) == 2
 
 
 def test_what_suggested_an_exploratory_claim_is_left_out(world):

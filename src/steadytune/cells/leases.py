@@ -27,6 +27,9 @@ SLOTS_VARIABLE = "STEADYTUNE_SLOTS_PER_GPU"
 # A scheduler that assigns one GPU to a job has already done what a lease does.
 SCHEDULED = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 POLL_SECONDS = 0.5
+MOST_SECONDS = 120
+"""That nvidia-smi may take, which may have to load the driver: one that hangs would hold a job for good."""
+EXPECTED = "expected a list of the GPUs; with CUDA_VISIBLE_DEVICES= (empty) cells run on the processor"
 WITHOUT_GPU = (6, 9, 12)
 """What nvidia-smi ends with on a machine that has the tool alone: no device, no driver, no library of the driver."""
 LISTED = re.compile(r"(?:GPU \d+: (.+)|\s+(MIG \S+) +Device +\d+:) \(UUID: (\S+)\)")
@@ -66,13 +69,17 @@ def _nvidia_smi(*arguments: str) -> list[str]:
     """What it prints; nothing on a machine without a GPU."""
     if not shutil.which("nvidia-smi"):
         return []
-    done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", *arguments], capture_output=True, text=True, check=False, timeout=MOST_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise SteadyTuneError(f"nvidia-smi says nothing for {MOST_SECONDS} s: {EXPECTED}") from None
     if done.returncode in WITHOUT_GPU:
         return []
     if done.returncode:
         said = (done.stdout + done.stderr).strip().partition("\n")[0]
-        raise SteadyTuneError(f"nvidia-smi fails with status {done.returncode}: {said}: expected a list of the GPUs; "
-                              "with CUDA_VISIBLE_DEVICES= (empty) cells run on the processor")  # fmt: skip
+        raise SteadyTuneError(f"nvidia-smi fails with status {done.returncode}: {said}: {EXPECTED}")
     return done.stdout.splitlines()
 
 
@@ -129,7 +136,8 @@ def leased_gpu() -> Iterator[str | None]:
     Raises:
         SteadyTuneError: a setting of the machine is wrong, if only what a cell does last would read it.
     """
-    slots, _ = slots_per_gpu(), peak_flops()
+    slots = slots_per_gpu()
+    peak_flops()
     gpus = visible_gpus()
     if not gpus or (len(gpus) == 1 and any(os.environ.get(name) for name in SCHEDULED)):
         yield None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steadytune.claims.judged import Judged, count_verdicts
+from steadytune.errors import SteadyTuneError
 from steadytune.exports.evidence import Recorded, read_recorded, recorded_folders
 from steadytune.files import write_text
 from steadytune.rendering.page import figure_of
@@ -21,6 +22,8 @@ from steadytune.suite.variants import base
 from steadytune.text import counted
 
 PAGE, REPORTS = "index.html", "reports"
+GENERATOR = '<meta name="generator" content="SteadyTune">'
+"""In every page that the templates make."""
 FILTERS = ("suite", "encoder", "method", "task")
 
 
@@ -63,15 +66,18 @@ def write_site(folders: list[Path], target: Path) -> Path:
         target: `index.html` and `reports/<suite>.html` are written there.
 
     Raises:
-        SteadyTuneError: as `read_recorded`.
+        SteadyTuneError: as `read_recorded`, or there is a page of another origin.
     """
+    page = target / PAGE
+    if page.exists() and GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
+        raise SteadyTuneError(f"{page}: not a page of SteadyTune's; expected another folder")
     with tempfile.TemporaryDirectory() as place:
         found = [read_recorded(folder, Path(place)) for folder in recorded_folders(folders)]
         found.sort(key=lambda recorded: -len(cells_of(recorded)))
         for recorded in found:
             build_report(recorded.results, target / REPORTS / f"{recorded.name}.html")
-        write_text(target / PAGE, fill("site.html.j2", **contents(found)))
-    return target / PAGE
+        write_text(page, fill("site.html.j2", **contents(found)))
+    return page
 
 
 def contents(found: list[Recorded]) -> dict[str, object]:
