@@ -12,7 +12,6 @@ from steadytune.cells import leases
 from steadytune.cells.leases import gpu_slots, leased_gpu, visible_gpus
 from steadytune.errors import SteadyTuneError
 from steadytune.planning.device import this_device
-from steadytune.training.usage import PEAK_VARIABLE
 
 HOLD = """
 import sys, time
@@ -198,13 +197,12 @@ def test_the_setting_is_a_number(machine, text):
         gpu_slots()
 
 
-@pytest.mark.parametrize("name", [leases.SLOTS_VARIABLE, PEAK_VARIABLE])
 @pytest.mark.parametrize("visible", ["", "0", "0,1"])
-def test_a_setting_that_a_cell_reads_at_its_end_is_refused_at_its_start(name, visible, machine):
+def test_a_setting_that_a_cell_reads_at_its_end_is_refused_at_its_start(visible, machine):
     machine.setenv("SLURM_JOB_ID", "7")
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
-    machine.setenv(name, "312T")
-    with pytest.raises(SteadyTuneError, match=f"{name} is '312T', expected"), leased_gpu():
+    machine.setenv(leases.SLOTS_VARIABLE, "312T")
+    with pytest.raises(SteadyTuneError, match=f"{leases.SLOTS_VARIABLE} is '312T', expected"), leased_gpu():
         pytest.fail("the cell would be trained")
 
 

@@ -66,15 +66,17 @@ def test_utilisation_needs_the_machines_peak(clock, monkeypatch):
     spend(meter, clock, 2, 0)
     assert meter.usage(8.0).utilisation is None
     monkeypatch.setenv(usage.PEAK_VARIABLE, "10")
+    meter = Meter()
+    spend(meter, clock, 2, 0)
     found = meter.usage(8.0)
     assert (found.flops_per_second, found.peak_flops_per_second, found.utilisation) == (2, 10, 0.2)
 
 
 @pytest.mark.parametrize("text", ["fast", "0", "-1", "inf", "nan", ""])
-def test_a_peak_that_is_none_is_refused(text, monkeypatch):
+def test_a_peak_that_is_none_is_refused_before_anything_is_trained(text, monkeypatch):
     monkeypatch.setenv(usage.PEAK_VARIABLE, text)
     with pytest.raises(SteadyTuneError, match=r"STEADYTUNE_PEAK_FLOPS is '.*', expected FLOP/s above 0"):
-        usage.peak_flops()
+        Meter()
 
 
 class NVMLError(Exception):

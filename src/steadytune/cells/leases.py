@@ -18,7 +18,6 @@ from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
 from steadytune.locks import hold
-from steadytune.training.usage import peak_flops
 
 log = logging.getLogger(__name__)
 
@@ -134,10 +133,10 @@ def leased_gpu() -> Iterator[str | None]:
     without GPUs, and in a scheduler's job that has been given one; of several, each cell of the job leases one.
 
     Raises:
-        SteadyTuneError: a setting of the machine is wrong, if only what a cell does last would read it.
+        SteadyTuneError: `STEADYTUNE_SLOTS_PER_GPU` is no number, or nvidia-smi fails.
     """
+    # Wrong settings are told wherever the cell would run.
     slots = slots_per_gpu()
-    peak_flops()
     gpus = visible_gpus()
     if not gpus or (len(gpus) == 1 and any(os.environ.get(name) for name in SCHEDULED)):
         yield None

@@ -41,9 +41,13 @@ class Meter:
     """Measures a cell from its first import to its record, and goes on where an interrupted attempt left off.
 
     A phase inside another (evaluation after an epoch of training) interrupts the outer one.
+
+    Raises:
+        SteadyTuneError: the machine's setting is wrong: said before a cell trains, although its record comes last.
     """
 
     def __init__(self) -> None:
+        self._peak = peak_flops()
         self._started = self._since = time.monotonic()
         self._seconds: dict[str, float] = {}
         self._open: list[str] = []
@@ -88,13 +92,12 @@ class Meter:
         joules = self._energy()
         train = self._seconds.get("train", 0.0)
         achieved = flops / train if flops and train else None
-        peak = peak_flops()
         return Usage(
             joules=joules,
             without_joules=None if joules is not None else self._without_energy,
             flops_per_second=achieved,
-            peak_flops_per_second=peak,
-            utilisation=achieved / peak if achieved and peak else None,
+            peak_flops_per_second=self._peak,
+            utilisation=achieved / self._peak if achieved and self._peak else None,
         )
 
     def spent(self, device: str) -> dict[str, Any]:
