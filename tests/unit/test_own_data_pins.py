@@ -52,6 +52,17 @@ def test_one_file_named_for_both_splits_is_told_when_it_is_pinned(folder, caplog
     assert "the same rows" in said["one"] and "the same rows" not in said["two"]
 
 
+def test_classes_that_no_training_example_has_are_told_when_they_are_pinned(folder, caplog):  # noqa: F811
+    caplog.set_level("INFO")
+    (folder / "a.csv").write_text("body,label\na,no\nb,yes\nc,maybe\n")
+    (folder / "b.csv").write_text("body,label\nd,no\ne,yess\nf,maybe\ng,mybe\n")
+    slip = {"train": "a.csv", "evaluation": "b.csv", "text": "body"}
+    pinning_own.pin_new(write_suite(folder, {"slip": slip, "fine": slip | {"evaluation": "a.csv"}}))
+    said = {line.partition(":")[0]: line for line in caplog.messages}
+    assert "no training example has mybe and yess" in said["slip"]
+    assert "no training example" not in said["fine"]
+
+
 def test_status_says_which_own_file_has_changed_since_it_was_staged(folder):  # noqa: F811
     data = folder / "data.csv"
     data.write_text("body,label\na,no\nb,yes\nc,no\n")

@@ -62,6 +62,14 @@ class OwnData:
             )
         return TaskPin(read=self.entry.reading(), labels=self.labels, splits=splits)
 
+    def untrained(self) -> list[str]:
+        """The classes that an evaluation asks for and that no training example has: often a slip of the pen."""
+        classes = self._classes() if self.labels else {}
+        return [self.labels[place] for place in sorted(classes.get(EVALUATION, set()) - classes.get(TRAIN, set()))]
+
+    def _classes(self) -> dict[str, set[int]]:
+        return {split: {row[self.entry.label] for row in rows} - {None} for split, rows in self.rows.items()}
+
     def _labels(self, columns: Mapping[str, Mapping[str, list[Any]]], pinned: tuple[str, ...]) -> tuple[str, ...]:
         if self.entry.span or self.entry.regression:
             return ()
@@ -76,7 +84,7 @@ class OwnData:
         """Refuse an evaluation on classes of which training has none: mostly one set named in two ways."""
         if not self.labels or EVALUATION not in self.rows:
             return
-        classes = {split: {row[self.entry.label] for row in rows} - {None} for split, rows in self.rows.items()}
+        classes = self._classes()
         if classes[TRAIN].isdisjoint(classes[EVALUATION]):
             names = {
                 split: ", ".join(self.labels[place] for place in sorted(found)) for split, found in classes.items()

@@ -28,6 +28,7 @@ from steadytune.suite.checks import setting_problems
 from steadytune.suite.file import EncoderEntry, SuiteFile
 from steadytune.suite.loading import read_suite
 from steadytune.suite.own import EncoderPin, OwnFile, OwnLock, TaskPin, lock_path, model_key, read_own_lock
+from steadytune.text import listed
 
 logger = logging.getLogger(__name__)
 
@@ -103,13 +104,15 @@ def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[Tas
     """What a task holds now, and what a person should know of it."""
     entry = file.tasks[name]
     with find_places(where, entry, folder, file.store, file.sources.unpinned_limit) as places:
-        pin = OwnData(where, entry, places).pin()
+        data = OwnData(where, entry, places)
+        pin = data.pin()
         parts = {split: shown_files([*at.hub]) or read_from(at.paths[0], split) for split, at in places.items()}
     facts = [f"{split} {found.rows:,} rows" for split, found in pin.splits.items()]
     if len({found.rows_sha256 for found in pin.splits.values()}) < len(pin.splits):
         facts.append("both splits have the same rows, so that scores will say nothing about new texts")
     facts += [f"{split} from {part}" for split, part in parts.items() if part]
     facts += [f"labels in order: {', '.join(pin.labels)}"] if pin.labels else []
+    facts += [f"no training example has {listed(named)}"] if (named := data.untrained()) else []
     return pin, "; ".join(facts)
 
 
