@@ -199,7 +199,7 @@ def test_the_fingerprint_holds_the_methods_that_a_file_builds_on(line, parent, t
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"noisy-words"', '"hype-n"', ("noisy_words.py", "'hype-n'")),
+        ('"noisy-words"', '"hype-n"', ("noisy_words.py", "'hype-n': there is a method of this name already")),
         ('"noisy-words"', '"a/../b"', ("noisy_words.py", "'a/../b'", "hyphens")),
         ("class NoisyWords(Method):", "class NoisyWords:", ("noisy_words.py", "Method")),
         ("from dataclasses", "fro dataclasses", ("noisy_words.py", "SyntaxError")),

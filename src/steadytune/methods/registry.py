@@ -55,8 +55,9 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
     for module in outside.modules():
         for name, (cls, settings) in named_in(module).items():
             if name in found or not NAME.fullmatch(name):
-                expected = "a name of its own" if name in found else "lower-case letters, digits and single hyphens"
-                raise SteadyTuneError(f"{module.__file__}: method '{name}': expected {expected}")
+                taken = "there is a method of this name already; expected another"
+                wrong = taken if name in found else "expected lower-case letters, digits and single hyphens"
+                raise SteadyTuneError(f"{module.__file__}: method '{name}': {wrong}")
             found[name] = cls, settings
             try:
                 _check_defaults(name, cls)
