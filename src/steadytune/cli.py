@@ -8,14 +8,14 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NoReturn
 
 from steadytune import __version__
 from steadytune.cells.leases import leased_gpu
 from steadytune.commands import inputs, jobs, results, starting, suites
-from steadytune.errors import SteadyTuneError, nearest, suggestion
+from steadytune.commands.arguments import CommandParser, Parser, amount, count, hours
+from steadytune.errors import SteadyTuneError
 from steadytune.exports.registry import MODULES as EXPORTS
 from steadytune.offline import go_offline
 
@@ -77,70 +77,10 @@ def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return arguments[:at], arguments[at + 1 :]
 
 
-def _hours(text: str) -> float:
-    """Hours from `40h` or `40`."""
-    with suppress(ValueError):
-        if 0 < (hours := float(text.removesuffix("h"))) < float("inf"):
-            return hours
-    raise argparse.ArgumentTypeError(f"'{text}', expected hours, as 40h")
-
-
-def _amount(text: str) -> float:
-    """A number above 0."""
-    with suppress(ValueError):
-        if 0 < (amount := float(text)) < float("inf"):
-            return amount
-    raise argparse.ArgumentTypeError(f"'{text}', expected a number above 0")
-
-
-def _count(text: str) -> int:
-    """A whole number above 0."""
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"'{text}', expected a whole number above 0")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong argument in one line, with the nearest valid name."""
-
-    def _check_value(self, action: argparse.Action, value: object) -> None:
-        # Before Python 3.14, argparse lists every choice and suggests none.
-        if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, f"unknown '{value}'{suggestion(str(value), action.choices)}")
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with 2, without printing the usage, which takes many lines."""
-        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
-
-
-class _Command(_Parser):
-    """A command whose options may stand anywhere among its names.
-
-    argparse alone consumes optional names at the first option, and then refuses those that follow it.
-    """
-
-    _intermixed = False
-
-    def parse_known_args(self, args=None, namespace=None):
-        """Options first, then the names, wherever they stood."""
-        if self._intermixed:
-            return super().parse_known_args(args, namespace)
-        # `parse_known_intermixed_args` calls this method twice: for the options, and for the names.
-        self._intermixed = True
-        try:
-            found, left = self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self._intermixed = False
-        if left:
-            name = left[0].partition("=")[0]
-            self.error(f"unknown argument '{name}'{nearest(name, self._option_string_actions)}")
-        return found, left
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="steadytune", description=(sys.modules["steadytune"].__doc__ or ""))
+    parser = Parser(prog="steadytune", description=(sys.modules["steadytune"].__doc__ or ""))
     parser.add_argument("--version", action="version", version=__version__)
-    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=CommandParser)
 
     def command(name: str, function: Command, *, suite: bool = True, device: bool = False) -> argparse.ArgumentParser:
         doc = function.__doc__ or ""
@@ -159,20 +99,20 @@ def _parser() -> argparse.ArgumentParser:
     plan = command("plan", suites.plan)
     plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="plan for this device, assuming "
                       "that a cell reaches so many FLOP/s on it (H100=2e14), instead of for this machine")  # fmt: skip
-    plan.add_argument("--cells-at-once", type=_count, metavar="N", help="cells that run on that device at the same "
+    plan.add_argument("--cells-at-once", type=count, metavar="N", help="cells that run on that device at the same "
                       "time (default: 1)")  # fmt: skip
-    plan.add_argument("--budget", type=_hours, metavar="40h", help="choose the cells that decide most claims within "
+    plan.add_argument("--budget", type=hours, metavar="40h", help="choose the cells that decide most claims within "
                       "so many device-hours, and write them to a file of targets")  # fmt: skip
-    plan.add_argument("--effect", type=_amount, default=1.0, metavar="POINTS", help="the difference that matters "
+    plan.add_argument("--effect", type=amount, default=1.0, metavar="POINTS", help="the difference that matters "
                       "(default: 1)")  # fmt: skip
-    plan.add_argument("--sd", type=_amount, metavar="POINTS", help="assume this standard deviation of the difference "
+    plan.add_argument("--sd", type=amount, metavar="POINTS", help="assume this standard deviation of the difference "
                       "between two methods on a task and seed, instead of recorded ones")  # fmt: skip
     plan.add_argument("--probe", action="store_true", help="first run short cells here, to measure how long cells take")
     status = command("status", suites.status)
     status.add_argument("--deep", action="store_true", help="hash every file again, and compute every score again")
     verify = command("verify", suites.verify, device=True)
     verify.add_argument("cells", nargs="*", default=[], metavar="ENCODER/METHOD/TASK/seed-N", help="recorded cells")
-    verify.add_argument("--sample", type=_count, default=0, metavar="N", help="draw N recorded cells at random")
+    verify.add_argument("--sample", type=count, default=0, metavar="N", help="draw N recorded cells at random")
     verify.add_argument("--seed", type=int, metavar="N", help="seed of that draw: the same seed draws the same cells")
     against = verify.add_mutually_exclusive_group()
     against.add_argument("--recorded", type=Path, metavar="FOLDER", help="a results folder that holds the records, "
@@ -187,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     compared = command("compare", results.compare)
     compared.add_argument("first", metavar="A", help="a method or variant, as the suite's grid names it")
     compared.add_argument("second", metavar="B", help="the one it is compared with")
-    compared.add_argument("--effect", type=_amount, default=1.0, metavar="POINTS", help="the difference that matters, "
+    compared.add_argument("--effect", type=amount, default=1.0, metavar="POINTS", help="the difference that matters, "
                           "for the number of seeds needed (default: 1)")  # fmt: skip
     model = command("model", results.model, device=True)
     model.add_argument("cell", nargs="?", metavar="CELL", help="ENCODER/METHOD/TASK/seed-N; without the seed, its best "
@@ -197,12 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         "--adapter", action="store_true", help="for LoRA: write only its matrices and the head, for peft"
     )
     simulated = command("simulate", results.simulate)
-    simulated.add_argument("--seeds", type=_count, metavar="N", help="number of seeds, instead of the suite's")
-    simulated.add_argument("--sd", type=_amount, default=2.0, metavar="POINTS", help="standard deviation of the "
+    simulated.add_argument("--seeds", type=count, metavar="N", help="number of seeds, instead of the suite's")
+    simulated.add_argument("--sd", type=amount, default=2.0, metavar="POINTS", help="standard deviation of the "
                            "difference between two methods on a task and seed (default: 2)")  # fmt: skip
-    simulated.add_argument("--effect", type=_amount, metavar="POINTS", help="the claimed difference (default: the one "
+    simulated.add_argument("--effect", type=amount, metavar="POINTS", help="the claimed difference (default: the one "
                            "that these seeds show with 80 %% power)")  # fmt: skip
-    simulated.add_argument("--replicates", type=_count, default=2000, metavar="N", help="simulated studies for each "
+    simulated.add_argument("--replicates", type=count, default=2000, metavar="N", help="simulated studies for each "
                            "true effect (default: 2000)")  # fmt: skip
     exported = command("export", results.export)
     exported.add_argument(
@@ -238,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("config", type=Path, help="a file of config/encoders/")
     pretrain.add_argument("output", type=Path, help="the encoder's folder; an interrupted run resumes")
     pretrain.add_argument("--store", type=Path, default=Path("store"), help="where a generated corpus is staged")
-    pretrain.add_argument("--minutes", type=_amount, help="end by the clock if the tokens would take longer")
+    pretrain.add_argument("--minutes", type=amount, help="end by the clock if the tokens would take longer")
     curve = command("pretraining-curve", inputs.pretraining_curve, suite=False)
     curve.add_argument("curve", type=Path, metavar="CSV", help="the curve.csv in an encoder's folder")
     curve.add_argument("stem", type=Path, help="where the figure goes, without .pdf, .svg and .png")
@@ -266,5 +206,5 @@ def _parser() -> argparse.ArgumentParser:
                              "texts and label names")  # fmt: skip
     render = command("render", jobs.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
-    render.add_argument("--processes", type=_count, default=1, metavar="N", help="that draw figures (default: 1)")
+    render.add_argument("--processes", type=count, default=1, metavar="N", help="that draw figures (default: 1)")
     return parser

@@ -31,12 +31,7 @@ from steadytune.claims.evidence import Evidence, Test
 from steadytune.claims.judged import Finding, Interval, Unit
 from steadytune.claims.sign_flips import flip_interval, sign_flips, signed_ranks
 from steadytune.claims.spread import Alternative, brown_forsythe, spread_interval, spread_ratio
-from steadytune.claims.statistics import (
-    cautious_mean,
-    constant,
-    mean_of_tasks,
-    stratified_mean,
-)
+from steadytune.claims.statistics import cautious_mean, constant, mean_of_tasks, stratified_mean
 
 ROUNDING = 1e-9
 """Of the log of a ratio of costs."""
