@@ -13,7 +13,8 @@ from steadytune.errors import SteadyTuneError
 from steadytune.methods import registry
 from steadytune.methods.support import outside
 from steadytune.suite.loading import load_suite
-from steadytune.suite.method_files import add_methods, mistakes
+from steadytune.suite.method_files import add_methods
+from steadytune.suite.method_mistakes import mistakes
 from steadytune.trials import checking, checks
 from steadytune.trials.tiny import EVERY
 from steadytune.trials.trial import Trial

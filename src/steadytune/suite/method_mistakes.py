@@ -1,0 +1,228 @@
+"""What is wrong with a user's file of methods, as far as its text tells: all mistakes at once, before any import."""
+
+import ast
+import builtins
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from steadytune.errors import nearest
+from steadytune.methods import base
+from steadytune.methods.base import Hyperparameters, Method
+
+Problem = tuple[int, str]
+"""A line, and what is wrong there."""
+
+# What stands in every module or class without being assigned.
+GIVEN = {*dir(builtins), *(name for name in vars(ast) if name.startswith("__")), "__class__", "__qualname__"}
+HOOKS: dict[str, Callable] = {name: hook for name, hook in vars(Method).items() if inspect.isfunction(hook)}
+DATACLASS = "@dataclass(frozen=True, kw_only=True)"
+
+
+def mistakes(text: str) -> list[Problem]:
+    """What is wrong with a file of methods, in the order of its lines, as far as its text tells."""
+    return sorted(set(_problems(text)))
+
+
+def _problems(text: str) -> Iterator[Problem]:
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        yield error.lineno or 1, f"SyntaxError: {error.msg}"
+        return
+    yield from _imports(tree)
+    yield from _names(tree)
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    for cls in classes.values():
+        # What a class inherits from another of the file is not looked for.
+        match [name for parent in cls.bases if (name := _name(parent))]:
+            case ["Hyperparameters"]:
+                yield from _settings_problems(cls)
+            case ["Method"]:
+                yield from _MethodClass(cls, classes).problems()
+
+
+def _imports(tree: ast.Module) -> Iterator[Problem]:
+    """Names that the module for methods does not have."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == base.__name__:
+            for name in (alias.name for alias in node.names):
+                if name != "*" and not hasattr(base, name):
+                    yield node.lineno, f"{base.__name__} has no '{name}'{nearest(name, vars(base))}"
+
+
+def _names(tree: ast.Module) -> Iterator[Problem]:
+    """Names that are read and stand nowhere in the file."""
+    nodes = list(ast.walk(tree))
+    bound: set[str] = set(GIVEN)
+    for node in nodes:
+        match node:
+            case ast.alias(name="*"):
+                return
+            case ast.alias(name=name, asname=asname):
+                bound.add(asname or name.partition(".")[0])
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                bound |= {name, *(made.name for made in getattr(node, "type_params", ()))}
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                bound.add(name)
+            case ast.MatchMapping(rest=str(name)):
+                bound.add(name)
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id not in bound:
+            where = f": import it from {base.__name__}" if hasattr(base, node.id) else nearest(node.id, bound)
+            yield node.lineno, f"'{node.id}' is not defined{where}"
+
+
+def _settings_problems(cls: ast.ClassDef) -> Iterator[Problem]:
+    """Settings have to be a frozen dataclass with defaults."""
+    frozen = any(
+        isinstance(made, ast.Call) and _name(made.func) == "dataclass" and
+        any(key.arg == "frozen" and getattr(key.value, "value", False) is True for key in made.keywords)
+        for made in cls.decorator_list
+    )  # fmt: skip
+    if not frozen:
+        yield cls.lineno, f"class {cls.name}: expected {DATACLASS} above it"
+    for line in cls.body:
+        match line:
+            case ast.AnnAssign(target=ast.Name(id=name), value=None):
+                yield line.lineno, f"{cls.name}.{name}: expected a default"
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                yield line.lineno, f"{cls.name}.{name}: expected a type, such as `{name}: float = 0.1`"
+
+
+@dataclass(frozen=True)
+class _MethodClass:
+    """A direct subclass of `Method` in a file."""
+
+    cls: ast.ClassDef
+    classes: dict[str, ast.ClassDef]
+    """All of the file."""
+
+    def problems(self) -> Iterator[Problem]:
+        yield from self._kind_of_settings()
+        for name in ("names", "off"):
+            yield from self._mapping(name)
+        for function in self.cls.body:
+            if isinstance(function, ast.FunctionDef):
+                yield from self._hook(function)
+        yield from self._attributes()
+        yield from self._unread()
+
+    def _assigned(self, name: str) -> ast.expr | None:
+        for line in self.cls.body:
+            match line:
+                case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
+                    return value
+                case ast.AnnAssign(target=ast.Name(id=found), value=value) if found == name:
+                    return value
+        return None
+
+    def _kind_of_settings(self) -> Iterator[Problem]:
+        """The class of its settings inherits what checks their bounds."""
+        match self._assigned("Settings"):
+            case ast.Name(id=name) if name in self.classes and not self.classes[name].bases:
+                yield self.classes[name].lineno, f"class {name}: expected class {name}({Hyperparameters.__name__})"
+            case ast.Name(id=name) as node if name in vars(builtins) and name not in self.classes:
+                yield (
+                    node.lineno,
+                    f"{self.cls.name}.Settings: {name}: expected a subclass of {Hyperparameters.__name__}",
+                )
+
+    def _settings(self) -> ast.ClassDef | None:
+        """The class of its settings; None if it has none, or one that is not all of the file's."""
+        named = self._assigned("Settings")
+        found = self.classes.get(named.id) if isinstance(named, ast.Name) else None
+        return found if found and [_name(parent) for parent in found.bases] == [Hyperparameters.__name__] else None
+
+    def _fields(self) -> dict[str, int] | None:
+        """The settings that it has, each with its line; None if the file does not say."""
+        found = self._settings()
+        if found is None:
+            return {} if self._assigned("Settings") is None else None
+        targets = (line.target for line in found.body if isinstance(line, ast.AnnAssign))
+        return {target.id: target.lineno for target in targets if isinstance(target, ast.Name)}
+
+    def _mapping(self, name: str) -> Iterator[Problem]:
+        """`names` and `off` are mappings, and `off` is of settings that there are."""
+        value, known = self._assigned(name), self._fields()
+        if isinstance(value, ast.Constant | ast.List | ast.Tuple | ast.Set) and getattr(value, "value", 0) is not None:
+            example = '{"my-method": {}}' if name == "names" else '{"strength": 0.0}'
+            yield value.lineno, f"{self.cls.name}.{name}: {ast.unparse(value)}: expected a mapping, such as {example}"
+        if isinstance(value, ast.Dict) and known is not None:
+            settings = [value] if name == "off" else [each for each in value.values if isinstance(each, ast.Dict)]
+            for key in (key for each in settings for key in each.keys if isinstance(key, ast.Constant)):
+                if key.value not in known:
+                    said = f"'{key.value}' is no setting{nearest(str(key.value), known)}"
+                    yield key.lineno, f"{self.cls.name}.{name}: {said}"
+
+    def _hook(self, function: ast.FunctionDef) -> Iterator[Problem]:
+        """A hook takes what the training loop gives it, and nothing that is nearly a hook stands unused."""
+        name, given = function.name, function.args
+        if name in HOOKS and not function.decorator_list:
+            expected = list(inspect.signature(HOOKS[name]).parameters)
+            taken = [arg.arg for arg in (*given.posonlyargs, *given.args)]
+            most = len(taken) if given.vararg is None else len(expected)
+            if not len(taken) - len(given.defaults) <= len(expected) <= most or any(
+                default is None for default in given.kw_defaults
+            ):
+                said = f"def {name}({', '.join(taken)}): expected ({', '.join(expected)})"
+                yield function.lineno, f"{self.cls.name}: {said}"
+        elif not hasattr(Method, name) and name not in self._read() and (hint := nearest(name, HOOKS, cutoff=0.8)):
+            yield function.lineno, f"{self.cls.name}: nothing calls '{name}'{hint}"
+
+    def _read(self) -> set[str]:
+        return {node.attr for node in ast.walk(self.cls) if isinstance(node, ast.Attribute)}
+
+    def _attributes(self) -> Iterator[Problem]:
+        """What is read of `self` and of its settings is there."""
+        nodes = list(ast.walk(self.cls))
+        of_self = [node for node in nodes if _of_self(node)]
+        # `self.number += 1` reads it first.
+        added = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
+        bound = {*dir(Method), "settings"}
+        bound |= {node.attr for node in of_self if isinstance(node.ctx, ast.Store) and id(node) not in added}
+        for line in self.cls.body:
+            bound |= {line.name} if isinstance(line, ast.FunctionDef | ast.ClassDef) else set()
+            bound |= {node.id for node in ast.walk(line) if isinstance(node, ast.Name)} if _assigns(line) else set()
+        for node in of_self:
+            if node.attr not in bound:
+                yield node.lineno, f"{self.cls.name}: self.{node.attr} is never set: set it in `prepare`"
+        known = self._fields()
+        for node in nodes:
+            match node:
+                case ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr="settings"), attr=name):
+                    if known is not None and name not in known:
+                        yield node.lineno, f"{self.cls.name}: self.settings has no '{name}'{nearest(name, known)}"
+
+    def _unread(self) -> Iterator[Problem]:
+        """Every setting is read somewhere in the file, unless the settings are handed on whole."""
+        nodes = [node for cls in self.classes.values() for node in ast.walk(cls)]
+        read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        looked_into = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+        if any(_is_settings(node) and id(node) not in looked_into for node in nodes):
+            return
+        if found := self._settings():
+            for name, line in (self._fields() or {}).items():
+                if name not in read:
+                    yield line, f"{found.name}.{name}: nothing reads it"
+
+
+def _is_settings(node: ast.AST) -> bool:
+    """Whether it is the settings of a method, as a whole."""
+    return isinstance(node, ast.Attribute | ast.Name) and _name(node) == "settings" and isinstance(node.ctx, ast.Load)
+
+
+def _of_self(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _assigns(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assign | ast.AnnAssign)
+
+
+def _name(node: ast.expr) -> str:
+    """The last part of a dotted name."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
