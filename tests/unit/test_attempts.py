@@ -8,7 +8,7 @@ import torch
 from test_leases import machine  # noqa: F401 (a fixture)
 from test_run_cell import outcome, raising, suite  # noqa: F401 (a fixture)
 
-from steadytune.cells import leases, run
+from steadytune.cells import attempts, leases, run
 from steadytune.cells.record import read_record
 from steadytune.cli import main
 from steadytune.layout import checkpoint_path, handover_path, record_path, running_path
@@ -67,6 +67,24 @@ def test_halves_that_a_killed_process_has_left_of_the_cell_go(suite):  # noqa: F
     assert finetune(suite) == 0
     assert not any(path.exists() for path in halves)
     assert all(path.exists() for path in others), "another cell's, which may be at work"
+
+
+@pytest.mark.parametrize("place", [record_path, checkpoint_path])
+@pytest.mark.parametrize("how", ["another user's", "a file"])
+def test_nothing_is_trained_where_nothing_can_be_written(how, place, suite, monkeypatch, capsys):  # noqa: F811
+    folder = place(suite, suite.cells[0]).parent
+    if how == "a file":
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.write_text("not a folder")
+    else:
+        # Root may write everywhere.
+        monkeypatch.setattr(attempts.os, "access", lambda path, mode: path != folder)
+    monkeypatch.setattr(run, "run_cell", raising(AssertionError("trained")))
+    capsys.readouterr()
+    assert finetune(suite) == 2
+    said = capsys.readouterr().err
+    assert str(folder) in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

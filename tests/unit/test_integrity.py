@@ -198,15 +198,15 @@ def test_what_a_clock_that_was_ahead_has_dated_is_dated_now(place, suite, monkey
         os.utime(path, ns=(before - hour, before - hour))
     ahead = {"record": record, "receipt": receipt}[place]
     os.utime(ahead, ns=(before + hour, before + hour))
-    repair.clear_future(suite, dry=True)
+    repair.redate_future(suite, dry=True)
     assert ahead.stat().st_mtime_ns == before + hour
-    repair.clear_future(suite)
+    repair.redate_future(suite)
     assert caplog.messages == [f"1 file dated in the future, {ahead} first: dated now"] * 2
     assert before <= ahead.stat().st_mtime_ns <= time.time_ns()
     dates = [path.stat().st_mtime_ns for path in (record, table, checkpoint)]
     # The table would otherwise be older than the record that it is made from.
     assert dates[0] == dates[1] and dates[2] == before - hour
-    repair.clear_future(suite)
+    repair.redate_future(suite)
     assert len(caplog.messages) == 2
 
 

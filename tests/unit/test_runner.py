@@ -44,7 +44,7 @@ def commands(monkeypatch, tmp_path):
         runner,
         "repair",
         SimpleNamespace(
-            clear_future=lambda *_, **__: None,
+            redate_future=lambda *_, **__: None,
             restage=lambda suite, dry=False: {},
             unstaged=lambda suite: False,
             set_aside=lambda *_, **__: None,

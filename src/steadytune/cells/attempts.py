@@ -1,6 +1,7 @@
 """Other attempts at a cell than the one at hand: of a process beside it, of one that was killed, on a crowded GPU."""
 
 import logging
+import os
 from contextlib import AbstractContextManager
 
 from steadytune.cells.freshness import statuses
@@ -47,6 +48,21 @@ def clear_halves(suite: Suite, cell: Cell) -> None:
                 half.unlink()
     for half in leftovers(cell_folder(suite, cell)):
         half.unlink()
+
+
+def check_places(suite: Suite, cell: Cell) -> None:
+    """Make the folders that a cell's files go to; nothing is trained whose result could not be written.
+
+    Raises:
+        SteadyTuneError: one cannot be made, or may not be written.
+    """
+    for folder in (cell_folder(suite, cell), checkpoint_path(suite, cell).parent):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise SteadyTuneError(f"{folder}: {error.strerror}: expected a folder, or room for one") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SteadyTuneError(f"{folder}: may not be written: expected a folder of yours, or one that you share")
 
 
 def refuse_crowded(suite: Suite, cell: Cell) -> None:

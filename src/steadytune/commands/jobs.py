@@ -15,7 +15,7 @@ def finetune(options: argparse.Namespace) -> None:
 
     meter = Meter()
     with meter.phase("start"):
-        from steadytune.cells.attempts import alone, clear_halves, refuse_crowded, trained_by_another
+        from steadytune.cells.attempts import alone, check_places, clear_halves, refuse_crowded, trained_by_another
         from steadytune.cells.run import run_cell
 
         suite, cell = load(options), Cell.parse(options.cell)
@@ -23,6 +23,7 @@ def finetune(options: argparse.Namespace) -> None:
     if trained_by_another(suite, cell, hand_over=options.hand_over):
         return
     with alone(suite, cell):
+        check_places(suite, cell)
         clear_halves(suite, cell)
         handed = handover_path(suite, cell)
         # Weights of an earlier training are not those of the record that is written now.

@@ -145,7 +145,7 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
                 path.unlink(missing_ok=True)
 
 
-def clear_future(suite: Suite, *, dry: bool = False) -> None:
+def redate_future(suite: Suite, *, dry: bool = False) -> None:
     """Date now what was staged or made while a clock was ahead: Snakemake refuses outputs older than their inputs.
 
     To be called before anything is staged, pretrained or trained. `dry`: only say so.

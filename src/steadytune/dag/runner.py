@@ -155,7 +155,7 @@ def _options(arguments: Sequence[str]) -> Sequence[str]:
 
 def _log_repairs(suite: Suite, arguments: Sequence[str], *, stale: bool) -> None:
     """Log what `_repair` would do."""
-    repair.clear_future(suite, dry=True)
+    repair.redate_future(suite, dry=True)
     repair.restage(suite, dry=True)
     repair.set_aside(suite, arguments, code=stale, dry=True)
     repair.keep_dates(suite, dry=True)
@@ -169,7 +169,7 @@ def _repair(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> 
     """
     suite = snakemake.suite
     own_results(suite)
-    repair.clear_future(suite)
+    repair.redate_future(suite)
     for receipt, made in repair.restage(suite).items():
         status, stopped = snakemake.run([*_options(arguments), "--until", *STAGING, "--", str(receipt)])
         if status:
