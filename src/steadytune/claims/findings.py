@@ -12,7 +12,6 @@ from fractions import Fraction
 from functools import partial
 
 import numpy as np
-from scipy import stats
 
 from steadytune.claims import power, significance
 from steadytune.claims.claim import (
@@ -29,12 +28,10 @@ from steadytune.claims.designs import Design, power_of
 from steadytune.claims.differences import difference_p, doubled
 from steadytune.claims.evidence import Evidence, Test
 from steadytune.claims.judged import Finding, Interval, Unit
+from steadytune.claims.ratios import find_cost, find_share, find_spread
 from steadytune.claims.sign_flips import flip_interval, sign_flips, signed_ranks
-from steadytune.claims.spread import Alternative, brown_forsythe, spread_interval, spread_ratio
-from steadytune.claims.statistics import cautious_mean, constant, mean_of_tasks, stratified_mean
+from steadytune.claims.statistics import cautious_mean, constant, mean_of_tasks
 
-ROUNDING = 1e-9
-"""Of the log of a ratio of costs."""
 UNITS: dict[str, Unit] = {"spread": "ratio", "cost": "ratio", "layer-stability": "share"}
 
 
@@ -49,7 +46,7 @@ def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own",
         interim: whether p-values have to hold however often one looks.
     """
     if isinstance(claim, LayerStability):
-        return _layers(claim, evidence, alpha)
+        return find_share(claim, evidence, alpha)
     chance = power.chance_of_each(len(evidence.pairs))
     each = [
         replace(
@@ -89,9 +86,9 @@ AGAINST = ("p_against", "p_size", "p_worse")
 def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
     """One baseline; both arrays (strata, seeds)."""
     if isinstance(claim, Spread):
-        return _spread(claim, first, second, design)
+        return find_spread(claim, first, second, design)
     if isinstance(claim, Cost):
-        return _cost(claim, first - second, design)
+        return find_cost(claim, first - second, design)
     if isinstance(claim, NotWorse | Equivalent):
         return _bounded(claim, first - second, design)
     assert isinstance(claim, MeanDifference)
@@ -174,76 +171,6 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
         needs_range=needs_range,
         detectable=detectable,
         smallest_p=power.smallest_p(int(np.isfinite(differences).sum())) if signs else 0.0,
-    )
-
-
-def _cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
-    """logs: of first / second, (strata, seeds).
-
-    The power question: would the bound be shown if both cost the same, or, for a bound below 1, if the first cost the
-    bound's square of the second?
-    """
-    bound = math.log(claim.size())
-    estimate = stratified_mean(logs)
-    # At any time: per cent are the points.
-    test: significance.OneSided = (
-        (lambda values: significance.anytime(100 * values)) if design.interim else significance.t_test
-    )
-    # Counted, and not measured: nothing is left to chance.
-    counted = bool(constant(logs).all())
-    low, high = significance.inverted(test, logs) if design.interim and not counted else estimate.interval()
-    p, p_against = doubled(test(bound - logs)), doubled(test(logs - bound))
-    if counted:
-        p, p_against = (0.0, 1.0) if estimate.mean <= bound + ROUNDING else (1.0, 0.0)
-    needs, needs_range, reach = power_of(abs(bound), logs, design)
-    return Finding(
-        effect=math.exp(estimate.mean),
-        interval=(math.exp(low), math.exp(high)),
-        favours=bool(estimate.mean <= bound + ROUNDING),
-        p=p,
-        p_against=p_against,
-        needs=needs,
-        needs_range=needs_range,
-        detectable=math.exp(reach if bound > 0 else bound - reach),
-        smallest_p=0.0,
-    )
-
-
-def _spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
-    (strata, seeds), alpha, chance = first.shape, design.alpha, design.chance
-    ratio = spread_ratio(first, second)
-
-    def p(alternative: Alternative, scale: float = 1.0) -> float:
-        found = float(brown_forsythe(first / scale, second, alternative))
-        return 1.0 if design.interim else float(doubled(found))
-
-    return Finding(
-        effect=ratio,
-        interval=spread_interval(ratio, strata, seeds),
-        favours=ratio < 1,
-        p=p("less"),
-        p_against=p("greater"),
-        p_size=p("greater", claim.size()),
-        needs=power.seeds_for_ratio(claim.size(), strata, alpha, chance=chance),
-        detectable=power.detectable_ratio(seeds, strata, alpha, chance=chance),
-        smallest_p=0.0,
-    )
-
-
-def _layers(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
-    """The share of draws that agree, all strata together."""
-    hits, draws = (sum(column) for column in zip(*evidence.draws, strict=True))
-    share = claim.size()
-    low, high = stats.binomtest(hits, draws, share).proportion_ci(0.95)
-    return Finding(
-        effect=hits / draws,
-        interval=(float(low), float(high)),
-        favours=hits / draws >= share,
-        p=doubled(float(stats.binomtest(hits, draws, share, "greater").pvalue)),
-        p_against=doubled(float(stats.binomtest(hits, draws, share, "less").pvalue)),
-        needs=math.ceil(math.log(alpha / 2) / math.log(share)),
-        detectable=float("nan"),
-        smallest_p=doubled(share**draws),
     )
 
 
