@@ -179,6 +179,13 @@ def test_majority_is_a_line_when_near_and_a_number_when_far(level, near, tmp_pat
     assert (axes.get_xlim()[0] < 53) == near
 
 
+@pytest.mark.parametrize(("level", "low", "high"), [(1.0, 98.1, 100.1), (0.0, -0.1, 1.9), (0.9, 89, 91)])
+def test_equal_scores_have_two_points_of_the_scale_around_them(level, low, high, tmp_path):
+    grid = Grid(values=dict.fromkeys(Grid().cells(), level))
+    (axes,) = drawn("seed-spread", loaded(grid, tmp_path)).axes
+    assert axes.get_xlim() == pytest.approx((low, high))
+
+
 def test_cost_has_scores_by_flops_and_equal_costs_stand_side_by_side(tmp_path):
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"))
     (axes,) = drawn("score-cost", loaded(grid, tmp_path)).axes

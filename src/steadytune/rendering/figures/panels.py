@@ -137,9 +137,7 @@ def score_axis(axes: Axes, side: str, metric: str, scores: Iterable[Any]) -> boo
     Returns:
         Whether that score is a dotted line, which the legend has to explain; if it is far away, it is a text.
     """
-    low, high = axes.get_xlim() if side == "x" else axes.get_ylim()
-    room = max(0, 2 - (high - low)) / 2
-    low, high = low - room, high + room
+    low, high = _room_for_scores(axes, side)
     majority = next((score.majority for score in scores if score), math.nan)
     line = abs(majority - (low + high) / 2) <= 1.5 * max(high - low, 4)
     if line:
@@ -153,6 +151,18 @@ def score_axis(axes: Axes, side: str, metric: str, scores: Iterable[Any]) -> boo
         note(axes, f"{arrows[int(majority > high)]} majority {number(majority)}")
     axes.set(**{f"{side}lim": (low, high), f"{side}label": f"{metric} (points)"})
     return line
+
+
+def _room_for_scores(axes: Axes, side: str) -> tuple[float, float]:
+    """The range of an axis of scores, at least two points; equal scores at an end of the scale have room inside it."""
+    least, most = axes.dataLim.intervalx if side == "x" else axes.dataLim.intervaly
+    # Around equal values Matplotlib leaves a twentieth of their size.
+    low, high = (least, most) if least == most else axes.get_xlim() if side == "x" else axes.get_ylim()
+    if high - low >= 2:
+        return low, high
+    lowest, highest = min(low, -0.1), max(high, 100.1)
+    low = min(max((low + high) / 2 - 1, lowest), highest - 2)
+    return low, low + 2
 
 
 def handle(color: str = style.MUTED, marker: str = "", dashes: Any = "", **more: Any) -> Any:
