@@ -1,12 +1,16 @@
 """Methods that have learned nothing: found, said before anything else, and never set in bold."""
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from synthetic import Grid
 from worlds import values
 
 from steadytune import cli
+from steadytune.exports.evidence import Recorded
+from steadytune.exports.site import methods_of
 from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.report import build_report
 from steadytune.rendering.table import Entry
@@ -84,6 +88,15 @@ def test_sentences(tmp_path):
     assert "by any method on mini-cola; lnsr on mini-rte:" in found
     everything = grid(*((method, task) for method in METHODS for task in TASKS))
     assert nothing_learned(loaded(everything, tmp_path / "all")).startswith("Nothing was learned: every run")
+
+
+def test_the_evidence_page_says_it_of_the_encoder_whose_methods_it_lists(tmp_path):
+    made = grid(("lnsr", "mini-cola"), encoders=("mini", "mini-random"))
+    for method in METHODS:
+        made.values |= {("mini-random", method, task, seed): 0.9 for task in TASKS for seed in range(3)}
+    first, second = methods_of(cast(Recorded, SimpleNamespace(name="demo", results=loaded(made, tmp_path))))
+    assert "Nothing was learned by lnsr on mini-cola: every run" in first.table.caption
+    assert "Nothing was learned" not in second.table.caption
 
 
 def test_it_is_said_first(world, capsys):

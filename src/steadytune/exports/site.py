@@ -10,6 +10,7 @@ from steadytune.claims.judged import Judged, count_verdicts
 from steadytune.errors import SteadyTuneError
 from steadytune.exports.evidence import Recorded, read_recorded, recorded_folders
 from steadytune.files import write_text
+from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.page import figure_of
 from steadytune.rendering.report import build_report
 from steadytune.rendering.table import Block, Table, number
@@ -138,7 +139,8 @@ def _methods(results: Results, encoder: str) -> Table:
     return Table(
         name=f"methods-{results.name}-{encoder}",
         title=f"{results.name}, {encoder}",
-        caption=f"Mean over {counted(len(tasks), 'task')} ({', '.join(tasks)}), all recorded seeds.",
+        caption=f"Mean over {counted(len(tasks), 'task')} ({', '.join(tasks)}), all recorded seeds. "
+        f"{nothing_learned(results, encoder)}",
         columns=(
             "Method",
             ("Score", "points"),

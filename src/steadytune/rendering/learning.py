@@ -6,9 +6,13 @@ from steadytune.text import counted, listed
 HELP = "What usually helps: more epochs or steps, another learning rate, a warm-up."
 
 
-def nothing_learned(results: Results) -> str:
-    """A sentence on the methods and tasks of which every run stays at one answer; empty if there are none."""
+def nothing_learned(results: Results, encoder: str = "") -> str:
+    """A sentence on the methods and tasks of which every run stays at one answer; empty if there are none.
+
+    encoder: the only one that it is about; all by default.
+    """
     scored = [key[:3] for key, score in results.scores.items() if key[2] == key[3] and score.points]
+    scored = [key for key in scored if encoder in ("", key[0])]
     stuck = [key for key in scored if key in results.stuck]
     if not stuck:
         return ""
@@ -34,6 +38,6 @@ def _places(results: Results, scored: list[tuple[str, str, str]], stuck: list[tu
             if on:
                 by_tasks.setdefault(on, []).append(method)
         found += [f"{listed(methods)} on {listed(list(on))}" for on, methods in by_tasks.items()]
-        suffix = f" ({encoder})" if len(results.encoders) > 1 else ""
+        suffix = f" ({encoder})" if len({key[0] for key in scored}) > 1 else ""
         places += [f"{place}{suffix}" for place in found]
     return places
