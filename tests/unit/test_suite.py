@@ -142,7 +142,9 @@ def test_the_digest_of_a_cell_is_its_specs_whatever_it_shares_with_others(tmp_pa
     [
         ({"protocl": {}}, "unknown key 'protocl' (did you mean 'protocol'?)"),
         ({3: 4}, "3: 3: expected a word"),
-        ({"suite": "My Suite"}, "suite: 'My Suite': expected text of the form ^[a-z0-9][a-z0-9-]*$"),
+        ({"suite": "My Suite"}, "suite: 'My Suite': expected lower-case letters, digits and -, such as my-suite"),
+        ({"encoders": {"größe": {"model": "a/b"}}},
+         "encoders.größe: 'größe': expected letters from a to z, digits, _ . and -, a letter or digit first"),
         ({"store": 3}, "store: 3: expected a path"),
         ({"encoders": {"mini": {}}}, "encoders.mini: expected `model`, or `hub` and `revision`: one of the two"),
         ({"encoders": {"mini": "a/b"}}, "encoders.mini: 'a/b': expected a mapping of keys to values"),

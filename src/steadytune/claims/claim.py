@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from steadytune.claims.published import Row, load_published, printed_difference
-from steadytune.schema import StrictModel
+from steadytune.schema import StrictModel, matching
 
 ALPHA = 0.05
 """The family-wise error rate: that of all tests in a family of claims together."""
@@ -41,7 +41,7 @@ class Printed(StrictModel):
 class BaseClaim(StrictModel):
     """What all claims have."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    id: Annotated[str, matching("[a-z0-9][a-z0-9.-]*", "lower-case letters, digits, . and -")]
     sentence: str
     """The claim in our words."""
     where: str

@@ -8,14 +8,14 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_json
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import StrictModel, check
+from steadytune.schema import Sha256, StrictModel, check
 
 
 class TextFile(StrictModel):
     """Plain text: a file in the folder that STEADYTUNE_CORPUS names."""
 
     file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: Sha256
     title: str
     licence: str
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from steadytune.places import UserPath, expanded
-from steadytune.schema import Repo, StrictModel
+from steadytune.schema import Repo, StrictModel, matching
 from steadytune.suite.cell import Cell, Weights
-from steadytune.suite.own import NAME, OwnTask, check_commit
+from steadytune.suite.own import OwnTask, check_commit
 from steadytune.suite.start import Start
 from steadytune.suite.variability import VariabilitySettings
 
@@ -69,7 +69,11 @@ Axis = Annotated[tuple[Annotated[Any, AfterValidator(_value)], ...], Field(min_l
 """The values of one setting."""
 
 
-Name = Annotated[str, Field(pattern=NAME, max_length=100)]
+Name = Annotated[
+    str,
+    Field(max_length=100),
+    matching("[A-Za-z0-9][A-Za-z0-9_.-]*", "letters from a to z, digits, _ . and -, a letter or digit first"),
+]
 """Of an encoder or an own task: it becomes part of paths and of commands."""
 
 
@@ -180,7 +184,7 @@ class MethodEntry(StrictModel, extra="allow"):
 class SuiteFile(StrictModel):
     """The keys of a file under `config/`."""
 
-    suite: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    suite: Annotated[str, matching("[a-z0-9][a-z0-9-]*", "lower-case letters, digits and -, such as my-suite")]
     title: str
     description: str = ""
     notes: tuple[str, ...] = ()

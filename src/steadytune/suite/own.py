@@ -16,7 +16,6 @@ from steadytune.suite.own_labels import expected_labels, is_label, spell
 from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 SCORES = ("pearson_spearman", "pearson", "spearman")
 """Metrics of a number: a task with one of these is a regression."""
 TRAIN, EVALUATION = "train", "evaluation"

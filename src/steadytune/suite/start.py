@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from steadytune.errors import SteadyTuneError
-from steadytune.schema import StrictModel
+from steadytune.schema import StrictModel, matching
 from steadytune.suite.cell import Cell, parse_seed
 
 SAME = "same"
@@ -22,9 +22,9 @@ def _parent_seed(value: Any) -> int | None:
 class Start(StrictModel):
     """The cell, the parent, whose fine-tuned encoder a cell starts from; the cell's own head is new."""
 
-    task: str = Field(pattern=r"^[^~,]+$")
+    task: Annotated[str, matching("[^~,]+", "a task's name")]
     """What the parent is trained on."""
-    method: str = Field("vanilla", pattern=r"^[^~@,]+$")
+    method: Annotated[str, matching("[^~@,]+", "a method's name, without settings")] = "vanilla"
     """The parent's method: its settings are those of the suite, without a grid."""
     seed: Annotated[int | None, BeforeValidator(_parent_seed)] = None
     """The parent's seed; `same` (None): the cell's own."""
