@@ -16,13 +16,16 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from synthetic import Grid
 
+from steadytune.dag.targets import Targets
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import style
-from steadytune.rendering.figures import FIGURES, caption, draw, figure, panels
+from steadytune.rendering.figures import FIGURES, caption, draw, figure, panels, versions
 from steadytune.rendering.report import write_figures
+from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
 from steadytune.results.selection import select
+from steadytune.suite.loading import load_suite
 
 
 def loaded(grid: Grid, root: Path) -> Results:
@@ -127,16 +130,64 @@ def test_a_figure_leaves_out_what_has_not_begun(tmp_path):
 def test_a_figure_of_one_encoder_shows_one_that_has_run_and_names_it(tmp_path):
     grid = Grid(encoders=("mini", "twin"), methods_of={"mini": ("hype-n",)}, transfer={"mini-rte": ("mini-hans",)})
     whole = loaded(grid, tmp_path)
-    assert caption("seed-spread", whole).endswith("Encoder: mini.")
+    assert caption("score-cost", whole).endswith("Encoder: mini.")
     grid = replace(grid, name="half", statuses={cell: "missing" for cell in grid.cells() if cell[0] == "mini"})
     half = loaded(grid, tmp_path)
-    (axes,) = drawn("seed-spread", half).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["vanilla", "hype-n"]
-    assert len(points(axes)) == 2 * grid.seeds
-    assert caption("seed-spread", half).endswith("Encoder: twin.")
+    assert set(curves(drawn("learning-curves", half).axes[0])) == {style.colour(0), style.colour(1)}
+    assert caption("learning-curves", half).endswith("Encoder: twin.")
     # Figures of all encoders name none, and neither does a suite of one.
     assert "Encoder:" not in caption("variability", half)
-    assert "Encoder:" not in caption("seed-spread", loaded(Grid(name="one"), tmp_path))
+    assert "Encoder:" not in caption("score-cost", loaded(Grid(name="one"), tmp_path))
+
+
+def test_seed_spread_shows_every_encoder_that_has_run(tmp_path):
+    grid = Grid(encoders=("mini", "twin", "third"), tasks=("mini-rte", "mini-cola"), methods_of={"twin": ("hype-n",)})
+    grid.statuses = {cell: "missing" for cell in grid.cells() if cell[0] == "third"}
+    axes, _ = drawn("seed-spread", loaded(grid, tmp_path)).axes
+    names = axes.get_yticklabels()
+    assert [label.get_text() for label in names] == ["mini", "vanilla", "hype-n", "twin", "hype-n"]
+    assert [label.get_fontweight() == "bold" for label in names] == [True, False, False, True, False]
+    for row, cell in ((1, ("mini", "vanilla")), (2, ("mini", "hype-n")), (4, ("twin", "hype-n"))):
+        expected = [100 * grid.value((*cell, "mini-rte", seed), "mini-rte") for seed in range(3)]
+        assert sorted(x for x, y in points(axes) if abs(y - row) < 0.5) == pytest.approx(sorted(expected))
+    # A method has its colour in every block.
+    assert len(points(axes, style.colour(1))) == 2 * grid.seeds
+
+
+def test_a_figure_of_one_encoder_is_drawn_for_each_of_several(tmp_path):
+    grid = Grid(encoders=("mini", "twin-0.6b", "third"))
+    grid.statuses = {cell: "missing" for cell in grid.cells() if cell[0] == "third"}
+    suite = replace(grid.suite, compared=grid.encoders)
+    results = load_results(grid.write(tmp_path), suite)
+    names = versions(["seed-spread", "score-cost"], suite)
+    assert names == ["seed-spread", "score-cost@mini", "score-cost@twin-0.6b", "score-cost@third"]
+    assert versions(["score-cost"], replace(suite, compared=("mini",))) == ["score-cost"]
+    write_figures(results, names, tmp_path)
+    assert {path.name for path in tmp_path.glob("*.svg")} == {f"{name}.svg" for name in names}
+    for encoder in ("mini", "twin-0.6b"):
+        (axes,) = drawn(f"score-cost@{encoder}", results).axes
+        scores = [100 * grid.value((encoder, "vanilla", "mini-rte", seed), "mini-rte") for seed in range(3)]
+        assert statistics.fmean(scores) in [pytest.approx(line.get_ydata()[0]) for line in axes.lines]
+        assert caption(f"score-cost@{encoder}", results).endswith(f"Encoder: {encoder}.")
+    assert texts(drawn("score-cost@third", results).axes[0]) == ["nothing of third has run"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "encoders", "files"),
+    [("mini", ("mini",), {"learning-curves"}),
+     ("mini-modern", ("mini", "mini-modernbert", "mini-llama"),
+      {f"learning-curves@{encoder}" for encoder in ("mini", "mini-modernbert", "mini-llama")})],
+)  # fmt: skip
+def test_the_workflow_makes_a_file_for_each_encoder_that_has_methods_to_compare(suite, encoders, files):
+    found = load_suite(Path(f"config/{suite}.yaml"))
+    assert describe(found).compared == encoders
+    assert {Path(path).stem for path in Targets(found).figures if "learning-curves" in path} == files
+
+
+def test_encoders_with_one_method_each_are_compared_on_every_task(tmp_path):
+    grid = Grid(encoders=("mini", "twin"), tasks=("mini-rte", "mini-cola"), methods=("vanilla",))
+    found = drawn("seed-spread", loaded(grid, tmp_path)).axes
+    assert [axes.get_title(loc="left") for axes in found] == ["mini-rte", "mini-cola"]
 
 
 def test_variants_that_a_suite_lists_have_rows_of_their_own(tmp_path):

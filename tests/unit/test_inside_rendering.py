@@ -80,9 +80,9 @@ def grid() -> Grid:
     return Grid(methods=("vanilla", "hype-n"), tasks=("mini-rte", "mini-mrpc"), seeds=2)
 
 
-def mean(grid: Grid, method: str, task: str, *names: Any) -> list[float]:
+def mean(grid: Grid, method: str, task: str, *names: Any, encoder: str = "mini") -> list[float]:
     """The mean over seeds of a measure at every layer."""
-    seeds = [[value("mini", method, task, seed, *names, at) for at in range(LAYERS + 1)] for seed in range(grid.seeds)]
+    seeds = [[value(encoder, method, task, seed, *names, at) for at in range(LAYERS + 1)] for seed in range(grid.seeds)]
     return np.mean(seeds, axis=0).tolist()
 
 
@@ -159,6 +159,21 @@ def test_churn_is_a_mean_over_pairs_of_seeds(grid, tmp_path):
     assert row["cka"] == pytest.approx(np.mean([value(*key, *pair, LAYERS) for pair in pairs]))
     assert line[:3] == ("hype-n", "mini-mrpc", f"{100 * row['churn']:.1f}")
     assert line[-1] == "3"
+
+
+def test_an_encoder_in_which_nothing_was_measured_shows_no_other_one(tmp_path):
+    grid = Grid(encoders=("mini", "twin"), tasks=("mini-rte",), seeds=2)
+    folder = grid.write(tmp_path)
+    whole = measurements(grid)
+    whole[whole["encoder"] == "twin"].to_parquet(folder / "inside.parquet")
+    results = load_results(folder, grid.suite)
+    (axes,) = drawn("token-similarity@twin", results).axes
+    expected = mean(grid, "hype-n", "mini-rte", "token_similarity", encoder="twin")
+    assert curves(axes)[style.colour(1)] == pytest.approx(expected)
+    assert curves(drawn("token-similarity", results).axes[0]) == curves(axes), "the one that has something"
+    assert [text.get_text() for text in drawn("token-similarity@mini", results).axes[0].texts] == [
+        "nothing was measured inside an encoder in this suite"
+    ]
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -122,6 +122,15 @@ def test_empty_sections_are_left_out(tmp_path):
     assert page.headings == [name for name in SECTIONS if name not in absent]
 
 
+def test_each_of_several_encoders_has_its_learning_curves(tmp_path):
+    grid = Grid(encoders=("mini", "twin"), seeds=1)
+    results = load_results(grid.write(tmp_path), replace(grid.suite, compared=grid.encoders))
+    build_report(results, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for encoder in grid.encoders:
+        assert len(re.findall(rf"<figcaption><b>Learning curves\.</b>[^<]* Encoder: {encoder}\.", text)) == 1
+
+
 @pytest.mark.parametrize(("id", "shown"), [("figure_1", True), ("nothing-to-draw", False)])
 def test_figures_that_have_been_written_are_shown(tmp_path, id, shown):
     grid = Grid(methods=("vanilla",), seeds=1)

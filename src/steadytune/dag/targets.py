@@ -30,8 +30,10 @@ from steadytune.layout import (
     variability_path,
 )
 from steadytune.rendering import formats, style
+from steadytune.rendering.figures import versions
 from steadytune.rendering.sections import report_paths
 from steadytune.rendering.tables import TABLES
+from steadytune.results.description import describe
 from steadytune.store.receipt import RECEIPT
 from steadytune.suite.file import is_file_name
 from steadytune.suite.suite import Suite
@@ -157,10 +159,10 @@ class Targets:
         """What running text needs: its numbers, and every table in one document."""
         return [str(path(self.suite)) for path in (macros_path, all_tables_path)]
 
-    @property
+    @cached_property
     def figures(self) -> list[str]:
         """Every figure in every format."""
-        return self._rendered(figures_folder, self.suite.file.figures, style.FORMATS)
+        return self._rendered(figures_folder, versions(self.suite.file.figures, describe(self.suite)), style.FORMATS)
 
     @property
     def report(self) -> list[str]:

@@ -30,7 +30,9 @@ from steadytune.layout import (
     variability_folder,
     variability_path,
 )
+from steadytune.rendering.figures import versions
 from steadytune.rendering.sections import report_paths
+from steadytune.results.description import describe
 from steadytune.suite.file import is_file_name
 from steadytune.suite.own import lock_path
 from steadytune.suite.suite import Suite
@@ -86,7 +88,7 @@ def _is_named(path: Path, suite: Suite) -> bool:
     if path.parent == tables_folder(suite):
         return path.stem in suite.file.tables
     if path.parent == figures_folder(suite):
-        return path.stem in suite.file.figures
+        return path.stem in versions(suite.file.figures, describe(suite))
     if path.is_relative_to(variability_folder(suite)):
         return path in {variability_path(suite, *pair) for pair in suite.layer_studies()}
     if path.is_relative_to(inside_folder(suite)):

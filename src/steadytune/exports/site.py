@@ -10,6 +10,7 @@ from steadytune.claims.judged import Judged, count_verdicts
 from steadytune.errors import SteadyTuneError
 from steadytune.exports.evidence import Recorded, read_recorded, recorded_folders
 from steadytune.files import write_text
+from steadytune.rendering.figures import versions
 from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.page import figure_of
 from steadytune.rendering.report import build_report
@@ -91,7 +92,12 @@ def contents(found: list[Recorded]) -> dict[str, object]:
         "claims": claims,
         "verdicts": count_verdicts(voice.shown.claim for voices in claims.values() for voice in voices),
         "methods": [table for recorded in found for table in methods_of(recorded)],
-        "plots": [(recorded.name, plot) for recorded in found if (plot := figure_of("score-cost", recorded.results))],
+        "plots": [
+            (recorded.name, plot)
+            for recorded in found
+            for version in versions(["score-cost"], recorded.results.suite)
+            if (plot := figure_of(version, recorded.results))
+        ],
         "cells": cells,
         "machines": machines(found),
         "choices": {key: sorted({base(getattr(line, key)) for line in cells}) for key in FILTERS},

@@ -10,7 +10,7 @@ from typing import Any
 from steadytune.layout import listed_cells_path
 from steadytune.rendering import provenance, summary, verdicts
 from steadytune.rendering.entries import SHARED
-from steadytune.rendering.figures import caption, draw
+from steadytune.rendering.figures import caption, draw, versions
 from steadytune.rendering.learning import nothing_learned
 from steadytune.rendering.sections import ALWAYS, MOST_CELLS, SECTIONS, Section, placed
 from steadytune.rendering.style import COLUMN, NOTHING, PAGE, POINTS, to_svg
@@ -89,7 +89,11 @@ def _shown(section: Section, results: Results, drawn: Path | None) -> ShownSecti
     else:
         items = [item for item in section.items if item in ALWAYS or item in named]
     makers = {"table": _table, "figure": partial(figure_of, drawn=drawn)}
-    made = (makers[kind](name, results) for kind, name in map(str.split, items))
+    made = (
+        makers[kind](version, results)
+        for kind, name in map(str.split, items)
+        for version in (versions([name], results.suite) if kind == "figure" else [name])
+    )
     listings = {
         "cost": provenance.totals,
         "environment": provenance.environment,
@@ -111,14 +115,15 @@ def _table(name: str, results: Results) -> Table | None:
     return made if made.lines else None
 
 
-def figure_of(name: str, results: Results, drawn: Path | None = None) -> Plot | None:
-    """A figure by name; None if there is nothing to draw.
+def figure_of(version: str, results: Results, drawn: Path | None = None) -> Plot | None:
+    """A figure by one of its names (`versions`); None if there is nothing to draw.
 
     drawn: the folder in which the figures stage has written those that the suite lists: drawing takes longer than the
         whole page.
     """
-    written = drawn / f"{name}.svg" if drawn and name in results.suite.figures else None
-    svg = written.read_bytes() if written and written.is_file() else to_svg(draw(name, results))
+    name = version.partition("@")[0]
+    written = drawn / f"{version}.svg" if drawn and name in results.suite.figures else None
+    svg = written.read_bytes() if written and written.is_file() else to_svg(draw(version, results))
     if f'id="{NOTHING}"'.encode() in svg:
         return None
     width = re.search(rb'<svg [^>]*width="([\d.]+)pt"', svg)
@@ -128,4 +133,4 @@ def figure_of(name: str, results: Results, drawn: Path | None = None) -> Plot | 
     source = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
     # A figure has the width of a column or of a page, and its edge may be a line wider.
     wide = width is not None and float(width[1]) > (COLUMN + PAGE) / 2 * POINTS
-    return Plot(name, name.replace("-", " ").capitalize(), caption(name, results), source, wide)
+    return Plot(name, name.replace("-", " ").capitalize(), caption(version, results), source, wide)

@@ -2,15 +2,25 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from steadytune.errors import unknown
+from steadytune.results.description import Description
 from steadytune.results.model import Results
 from steadytune.results.selection import select
 
 Made = TypeVar("Made")
+
+
+class OneEncoder(NamedTuple):
+    """Which encoders a figure of one encoder is drawn for."""
+
+    planned: Callable[[Description], Sequence[str]]
+    """Those of a suite."""
+    found: Callable[[Results], str]
+    """The one that it shows if none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,7 @@ class Item(Generic[Made]):
     named_variants: bool
     reads_predictions: bool
     empty: str
-    encoder: Callable[[Results], str] | None
+    encoder: OneEncoder | None
 
 
 class Registry(dict[str, Item[Made]]):
@@ -42,7 +52,7 @@ class Registry(dict[str, Item[Made]]):
         named_variants: bool = False,
         reads_predictions: bool = False,
         empty: str = "",
-        encoder: Callable[[Results], str] | None = None,
+        encoder: OneEncoder | None = None,
     ) -> Callable[[Callable[[Results], Made]], Callable[[Results], Made]]:
         """Register a function under a name.
 
@@ -54,7 +64,7 @@ class Registry(dict[str, Item[Made]]):
             reads_predictions: uses what is computed from single predictions (`results/predictions.py`); the workflow
                 computes that only for suites that name such an item.
             empty: of a table, the note that stands alone if it has no rows.
-            encoder: of a figure of one encoder, which one it shows.
+            encoder: of a figure of one encoder, which it is drawn for.
         """
 
         def add(make: Callable[[Results], Made]) -> Callable[[Results], Made]:

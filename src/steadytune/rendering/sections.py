@@ -160,11 +160,12 @@ def report_options(kind: str, path: str) -> dict[str, Any]:
     """
     from steadytune.rendering.figures import FIGURES
 
-    name = Path(path).stem
-    item = f"{kind} {name}"
+    version = Path(path).stem
+    name = version.partition("@")[0]
+    category = placed(f"{kind} {name}").capitalize()
     about = FIGURES[name].caption.partition(". ")[0] if kind == "figure" else ""
-    shows = f"{item}: {about}" if about else item
-    return {"caption": f"../report/{kind}.rst", "category": placed(item).capitalize(), "labels": {"shows": shows}}
+    shows = f"{kind} {version}: {about}" if about else f"{kind} {version}"
+    return {"caption": f"../report/{kind}.rst", "category": category, "labels": {"shows": shows}}
 
 
 def report_paths(suite: Suite) -> list[Path]:

@@ -10,6 +10,7 @@ from steadytune.layout import (
     results_folder,
     tables_folder,
 )
+from steadytune.rendering.figures import versions
 from steadytune.rendering.latex import to_document
 from steadytune.rendering.macros import to_macros
 from steadytune.rendering.report import build_notebook, build_report, write_figures, write_tables
@@ -34,4 +35,4 @@ def render(suite: Suite, what: str, processes: int = 1) -> None:
         write_text(all_tables_path(suite), to_document(suite.file.tables))
         write_text(macros_path(suite), to_macros(results))
     else:
-        write_figures(results, suite.file.figures, figures_folder(suite), processes)
+        write_figures(results, versions(suite.file.figures, results.suite), figures_folder(suite), processes)

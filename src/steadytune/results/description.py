@@ -1,5 +1,6 @@
 """What results need to know of their suite: its names in the order of the file, and what to compare with what."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +39,10 @@ class Description:
     """(encoder, task) pairs of which; None for every pair that has a file. What a removed stage left is not loaded."""
     claims: bool = True
     """Whether the suite names claims: verdicts that an earlier version of it left are not loaded."""
-    inside: bool = True
-    """The same of what is measured inside encoders."""
+    inside: tuple[str, ...] | None = None
+    """Encoders that are measured inside; None for every one of which there is something."""
+    compared: tuple[str, ...] = ()
+    """Encoders with several methods, or all if none has: figures of one encoder are drawn for each of several."""
     comparisons: tuple[Comparison, ...] = ()
     own_tasks: Mapping[str, Task] = field(default_factory=dict)
     """Tasks that are not in the task table, by name."""
@@ -56,12 +59,14 @@ class Description:
 def describe(suite: Suite) -> Description:
     """The description of a suite."""
     file = suite.file
+    encoders = _unique(cell.encoder for cell in suite.cells)
+    methods = Counter(encoder for encoder, _ in {(cell.encoder, cell.method) for cell in suite.cells})
     return Description(
         name=suite.name,
         title=file.title,
         description=file.description,
         notes=tuple(file.notes),
-        encoders=_unique(cell.encoder for cell in suite.cells),
+        encoders=encoders,
         models={name: entry.model for name, entry in file.encoders.items() if entry.weights == "pretrained"},
         methods=_unique(cell.method for cell in suite.cells),
         tasks=_unique(cell.task for cell in suite.cells),
@@ -69,7 +74,8 @@ def describe(suite: Suite) -> Description:
         measured_tasks=_unique(task for _, task in suite.layer_studies()),
         measured=frozenset(suite.layer_studies()),
         claims=bool(file.claims),
-        inside=bool(suite.inside_cells),
+        inside=_unique(cell.encoder for cell in suite.inside_cells),
+        compared=tuple(encoder for encoder in encoders if methods[encoder] > 1) or encoders,
         comparisons=tuple(
             Comparison(name, other)
             for name, entry in file.encoders.items()

@@ -64,11 +64,12 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
     Of a method with several variants it is the one that `results` shows.
     """
     path = inside_table_path(results.folder)
-    if not results.suite.inside or not path.is_file():
+    if results.suite.inside == () or not path.is_file():
         return None
     records = as_rows(read_parquet(path))
     measured = {row["encoder"] for row in records}
-    wanted = [results.primary, *results.encoders] if encoder is None else [encoder]
+    first = [results.focus] if results.focus else [results.primary, *results.encoders]
+    wanted = first if encoder is None else [encoder]
     shown = next((name for name in wanted if name in measured), None)
     if shown is None:
         return None

@@ -71,6 +71,8 @@ class Results:
     """Of every variant, whatever the headline metric is, where they are finite."""
     rule: str = ""
     """How it was chosen."""
+    focus: str = ""
+    """The encoder that a figure of one encoder shows, if it was asked for."""
 
     @property
     def name(self) -> str:
@@ -85,8 +87,8 @@ class Results:
 
     @property
     def primary(self) -> str:
-        """The encoder that figures of one encoder show: the first of which a cell has run, else the suite's first."""
-        return (*self.encoders_begun, *self.encoders)[0]
+        """The encoder in focus; by default the first of which a cell has run, else the suite's first."""
+        return self.focus or (*self.encoders_begun, *self.encoders)[0]
 
     @property
     def baseline(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.figures.registry import COMPARED, figure
 from steadytune.results.costs import costs
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
@@ -27,14 +27,14 @@ CROWDED = 5
     "Mean score and sample standard deviation over seeds against the FLOPs of training, a point for each method, with "
     "the best method first in each list. Methods that cost the same stand side by side, between grey lines.",
     every_variant=True,
-    encoder=primary,
+    encoder=COMPARED,
 )
 def score_cost(results: Results) -> Figure:
     """A panel for each task on which methods can be compared: score against FLOPs as a multiple of the baseline's."""
     import seaborn as sns
 
     rows: panels.Rows = []
-    for task in panels.compared_tasks(results):
+    for task in panels.compared_tasks(results, [results.primary]):
         found = {name: results.score(results.primary, name, task) for name in results.methods}
         scores = {name: score for name, score in found.items() if score and score.points}
         ratios = {name: costs(results, results.primary, name, task).get("flops_ratio", math.nan) for name in scores}

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.figures.registry import COMPARED, figure
 from steadytune.rendering.style import HUES
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
@@ -29,7 +29,7 @@ LINES = (
     f"Training loss and score on the evaluation split by epoch: {LINES} and counted in the legend. Of more than "
     f"{MOST_TOGETHER} methods a panel shows the baseline and {MOST_TOGETHER - 1} others.",
     named_variants=True,
-    encoder=primary,
+    encoder=COMPARED,
 )
 def learning_curves(results: Results) -> Figure:
     """Loss above score for each task, with a line for each method; of many methods, for a few at a time."""
@@ -89,7 +89,7 @@ def _together(methods: list[str]) -> list[list[str]]:
 @figure(
     "size-curves",
     f"Score on the evaluation split by the number of training examples, which are fixed stratified subsets: {LINES}.",
-    encoder=primary,
+    encoder=COMPARED,
 )
 def size_curves(results: Results) -> Figure:
     """A panel for each task that is trained on in several sizes, with a line for each method."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from steadytune.claims.judged import load_verdicts
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.figures.registry import COMPARED, figure
 from steadytune.rendering.figures.words import note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "corrected for their number; long ones go on beyond a panel). The plain form of r3f-released is r3f, that of "
     "freelb~steps=3 freelb. On the right: the share of answers that the two forms give differently at one seed.",
     every_variant=True,
-    encoder=primary,
+    encoder=COMPARED,
 )
 def forms(results: Results) -> Figure:
     """A panel for each task, a row for each pair of forms."""

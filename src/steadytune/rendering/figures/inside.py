@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure
-from steadytune.results.inside import BEFORE, Inside, inside_encoder, load_inside
+from steadytune.rendering.figures.registry import INSIDE, figure
+from steadytune.results.inside import BEFORE, Inside, load_inside
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 
@@ -26,7 +26,7 @@ LINES = (
     "task-generalisation",
     "Score of a fresh linear head on the sentence token of every layer of a frozen encoder: fine-tuned on one task "
     f"(left of the arrow), probed on another (right of it). {LINES}",
-    encoder=inside_encoder,
+    encoder=INSIDE,
 )
 def task_generalisation(results: Results) -> Figure:
     """A panel for each pair of fine-tuned and probed task, with a line for each method and one before fine-tuning."""
@@ -39,7 +39,7 @@ def task_generalisation(results: Results) -> Figure:
 @figure(
     "token-similarity",
     f"Mean cosine between two tokens of one text, by layer: at 1 all point the same way. {LINES}",
-    encoder=inside_encoder,
+    encoder=INSIDE,
 )
 def token_similarity(results: Results) -> Figure:
     """A panel for each task, with a line for each method and one before fine-tuning."""
@@ -51,7 +51,7 @@ def token_similarity(results: Results) -> Figure:
     "variability-after",
     "Hidden-state variability ν by layer before and after fine-tuning, on examples that were not trained on: low if "
     f"the classes lie apart. {LINES}",
-    encoder=inside_encoder,
+    encoder=INSIDE,
 )
 def variability_after(results: Results) -> Figure:
     """A panel for each task, with a line for each method and one before fine-tuning."""
@@ -64,7 +64,7 @@ def variability_after(results: Results) -> Figure:
     "How far fine-tuning moves each layer from the pretrained encoder. Above: similarity of its representations of the "
     "same examples (unbiased linear CKA; 1 is equal but for rotation and scale). Below: distance of its parameters, "
     f"as a share of their norm. {LINES}",
-    encoder=inside_encoder,
+    encoder=INSIDE,
 )
 def layer_drift(results: Results) -> Figure:
     """Similarity above distance for each task, with a line for each method."""
@@ -80,7 +80,7 @@ def layer_drift(results: Results) -> Figure:
     "Noise of 5 % of a state's norm enters one layer; each line starts there and shows the relative change of the "
     "states of the layers above, before fine-tuning and after, as a mean over examples and seeds. If a line rises, the "
     "layers amplify the noise.",
-    encoder=inside_encoder,
+    encoder=INSIDE,
 )
 def noise_propagation(results: Results) -> Figure:
     """A row for each task, a panel before fine-tuning and one for each method, a line for each layer of entry."""

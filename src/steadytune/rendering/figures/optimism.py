@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.figures.registry import COMPARED, figure
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
 from steadytune.suite.variants import stand_for
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "95 % intervals over seeds. Epoch by other seeds is a gain that another run would have too; the others are "
     "optimism. Long intervals go on beyond a panel.",
     every_variant=True,
-    encoder=primary,
+    encoder=COMPARED,
 )
 def optimism(results: Results) -> Figure:
     """A panel for each way of choosing, a row for each method."""
@@ -60,7 +60,7 @@ def optimism(results: Results) -> Figure:
     "The expected best score of so many tries, where a try is one run at one point of a method's grid: what a number "
     "chosen on the reported set owes to the number of runs behind it (Dodge et al. 2019).",
     every_variant=True,
-    encoder=primary,
+    encoder=COMPARED,
 )
 def best_by_tries(results: Results) -> Figure:
     """A panel for each task, a curve for each method."""
@@ -71,7 +71,7 @@ def best_by_tries(results: Results) -> Figure:
     encoder, names = results.primary, stand_for(results.methods, results.suite.named)
     methods = [method for method in names if any(name in results.methods_of(encoder) for name in names[method])]
     rows: panels.Rows = []
-    for task in panels.compared_tasks(results):
+    for task in panels.compared_tasks(results, [results.primary]):
         for method in methods:
             scores = [results.score(encoder, variant, task) for variant in names[method]]
             runs = np.array([value for score in scores if score for value in score.points.values()])

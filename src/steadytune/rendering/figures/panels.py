@@ -88,7 +88,7 @@ def facets(
             if place >= len(names):
                 axes.remove()
                 continue
-            # Labels first: seaborn asks for every tick's text before it adds a label that is not there.
+            # Labels first: seaborn asks for every tick's text before it adds one that is not there.
             axes.set(title="" if depth else names[place], xlabel=" ", ylabel=" ")
             part = frame[(frame[by] == names[place]) & ((frame[stack] == level) if stack else True)]
             if part.empty:
@@ -240,10 +240,12 @@ def left(axes: Any, label: str) -> str:
     return label if axes.get_subplotspec().is_first_col() else ""
 
 
-def compared_tasks(results: Results) -> list[str]:
-    """The tasks of the encoder that figures show on which methods can be compared; all if there are none."""
-    tasks = results.tasks_of(results.primary)
+def compared_tasks(results: Results, encoders: Sequence[str]) -> list[str]:
+    """The tasks with several methods of one of these encoders, else with several encoders, else all of theirs."""
     planned = {
-        task: sum((results.primary, method, task) in results.cells for method in results.methods) for task in tasks
+        task: [sum((encoder, method, task) in results.cells for method in results.methods) for encoder in encoders]
+        for task in results.tasks
     }
-    return [task for task in tasks if planned[task] > 1] or tasks
+    tasks = [task for task in results.tasks if any(planned[task])]
+    compared = ([task for task in tasks if count(planned[task]) > 1] for count in (max, sum))
+    return next(filter(None, compared), tasks)

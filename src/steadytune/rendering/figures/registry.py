@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures.panels import NothingToDraw, message
 from steadytune.rendering.figures.words import fit_titles, shorten_names
-from steadytune.rendering.registry import Registry
+from steadytune.rendering.registry import OneEncoder, Registry
 from steadytune.rendering.style import NOTHING, drawing
+from steadytune.results.description import Description
+from steadytune.results.inside import inside_encoder
 from steadytune.results.model import Results
 
 if TYPE_CHECKING:
@@ -17,27 +21,43 @@ FIGURES: Registry[Figure] = Registry("figure")
 figure = FIGURES.register
 
 
-def primary(results: Results) -> str:
-    """The encoder that most figures of one encoder show."""
-    return results.primary
+COMPARED = OneEncoder(lambda suite: suite.compared, lambda results: results.primary)
+INSIDE = OneEncoder(lambda suite: suite.inside or (), inside_encoder)
 
 
-def caption(name: str, results: Results) -> str:
+def versions(names: Iterable[str], suite: Description) -> list[str]:
+    """The names under which figures are drawn: those of one encoder once for each of several, `transfer@minilm`."""
+    found = []
+    for name in names:
+        shown = FIGURES[name].encoder
+        encoders = shown.planned(suite) if shown else ()
+        found += [f"{name}@{encoder}" for encoder in encoders] if len(encoders) > 1 else [name]
+    return found
+
+
+def caption(version: str, results: Results) -> str:
     """A figure's caption; of several encoders, it names the one that the figure shows."""
+    name, _, encoder = version.partition("@")
     shown = FIGURES[name]
-    named = f" Encoder: {shown.encoder(results)}." if shown.encoder and len(results.encoders) > 1 else ""
-    return shown.caption + named
+    if not shown.encoder or len(results.encoders) == 1:
+        return shown.caption
+    return f"{shown.caption} Encoder: {encoder or shown.encoder.found(results)}."
 
 
-def draw(name: str, results: Results) -> Figure:
-    """The figure `name` of a suite's results, laid out; what has not begun to run has no row and no panel.
+def draw(version: str, results: Results) -> Figure:
+    """A figure of a suite's results by one of its names (`versions`), laid out.
+
+    What has not begun to run has no row and no panel.
 
     Raises:
         SteadyTuneError: no figure has that name.
     """
+    name, _, encoder = version.partition("@")
     with drawing():
         try:
-            plot, _ = FIGURES.make(name, results.begun())
+            if encoder and encoder not in results.encoders_begun:
+                raise NothingToDraw(f"nothing of {encoder} has run")
+            plot, _ = FIGURES.make(name, replace(results, focus=encoder).begun())
         except NothingToDraw as reason:
             plot = message(str(reason))
         if not any(axes.axison for axes in plot.axes):

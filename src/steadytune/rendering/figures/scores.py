@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.figures.registry import figure
+from steadytune.rendering.figures.words import LONGEST, shortened
 from steadytune.results.model import Results
 from steadytune.results.scores import Score, metric_name
 
@@ -21,33 +23,32 @@ if TYPE_CHECKING:
     "Every seed is a point; below each cloud its mean and sample standard deviation. Beside a row: how many of the "
     "planned seeds ended ok, unless all did. Dotted: the score of always predicting the most frequent class.",
     named_variants=True,
-    encoder=primary,
 )
 def seed_spread(results: Results) -> Figure:
-    """A panel for each task on which methods can be compared, a row for each method, a point for each seed."""
-    methods, tasks = results.methods_of(results.primary), panels.compared_tasks(results)
-    scores = {(task, name): results.score(results.primary, name, task) for task in tasks for name in methods}
+    """A panel for each task that has something to compare, a row for each encoder's methods, a point for each seed."""
+    encoders = results.encoders_begun or results.encoders
+    tasks, lines = panels.compared_tasks(results, encoders), _lines(results, encoders)
+    scores = {(task, *line): results.score(*line, task) for task in tasks for line in lines}
     rows = [
-        {"task": task, "method": method, "row": place, "y": place - 0.12 + 0.4 * aside,
+        {"task": task, "method": line[1], "row": place, "y": place - 0.12 + 0.4 * aside,
          "points": score.points.get(seed, math.nan) if score else math.nan,
          "degenerate": bool(score) and score.statuses[seed] == "degenerate"}
         for task in tasks
-        for place, method in enumerate(methods)
-        for score in [scores[task, method]]
+        for place, line in enumerate(lines)
+        for score in [scores[task, *line]]
         for seed, aside in (zip(score.statuses, spread_out(score.planned), strict=True) if score else [(0, 0.0)])
     ]  # fmt: skip
-    height = 0.34 * len(methods) + 0.72
+    height = 0.34 * len(lines) + 0.72
     plot, parts = panels.facets(rows, "task", "no cell is planned in this suite", height=height, sharey=True)
     palette, majority = panels.looks(results)["palette"], False
     for axes, task, _, frame in parts:
         _draw(axes, frame.dropna(subset="points"), palette)
-        for place, method in enumerate(methods):
-            _annotate(axes, place, scores[task, method])
-        shown = [scores[task, method] for method in methods]
+        for place, line in enumerate(lines):
+            if line[1]:
+                _annotate(axes, place, scores[task, *line])
+        shown = [scores[task, *line] for line in lines]
         majority |= panels.score_axis(axes, "x", metric_name(results.metric(task)), shown)
-        axes.set(ylabel="", ylim=(len(methods) - 0.5, -0.5), yticks=range(len(methods)), yticklabels=methods)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(True, axis="x")
+        _name_rows(axes, lines)
     found = [score for score in scores.values() if score and score.points]
     entries = {"seed": panels.handle(marker="o")} if found else {}
     if any("degenerate" in score.statuses.values() for score in found):
@@ -57,6 +58,23 @@ def seed_spread(results: Results) -> Figure:
         entries["mean ± std" if several else "mean"] = panels.handle(style.INK, "D")
     panels.legend(plot, entries, majority=majority)
     return plot
+
+
+def _lines(results: Results, encoders: Sequence[str]) -> list[tuple[str, str]]:
+    """(encoder, method) of every row; of several encoders, each has a row of its own above, without a method."""
+    above = [""] if len(encoders) > 1 else []
+    return [(encoder, method) for encoder in encoders for method in (*above, *results.methods_of(encoder))]
+
+
+def _name_rows(axes: Axes, lines: Sequence[tuple[str, str]]) -> None:
+    """Methods by name, an encoder's row in bold."""
+    axes.set(ylabel="", ylim=(len(lines) - 0.5, -0.5))
+    axes.set_yticks(range(len(lines)), [shortened(method or encoder, LONGEST) for encoder, method in lines])
+    # Only the first panel of a row shows its labels.
+    for label, (_, method) in zip(axes.get_yticklabels(), lines, strict=False):
+        label.set_fontweight("normal" if method else "bold")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(True, axis="x")
 
 
 def _draw(axes: Axes, frame: Any, palette: dict[str, str]) -> None:

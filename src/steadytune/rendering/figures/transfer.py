@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
-from steadytune.rendering.figures.registry import figure, primary
+from steadytune.rendering.figures.registry import COMPARED, figure
 from steadytune.results.model import Results
 from steadytune.results.scores import mean_over
 
@@ -21,14 +21,14 @@ MOST_PANELS = 12
     "Score on a set that the model was not trained on, against the score on its own task; first the mean over all of a "
     "task's other sets. Small points: seeds; large ones: means. Both axes of a panel are the same, so a point's "
     "distance below the dashed line is the drop.",
-    encoder=primary,
+    encoder=COMPARED,
 )
 def transfer(results: Results) -> Figure:
     """A panel for the mean over each task's other sets, then one for each set while there is room."""
     import seaborn as sns
 
     encoder, methods = results.primary, results.methods_of(results.primary)
-    sets = {task: results.transfer_sets(encoder, task) for task in panels.compared_tasks(results)}
+    sets = {task: results.transfer_sets(encoder, task) for task in panels.compared_tasks(results, [results.primary])}
     pairs = [(task, names) for task, names in sets.items() if len(names) > 1]
     pairs += [(task, [name]) for task, names in sets.items() for name in names]
     rows: panels.Rows = []
