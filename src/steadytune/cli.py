@@ -125,7 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict")
     claims.add_argument("--write", action="store_true", help="write claims.json too")
     compared = command("compare", results.compare)
-    compared.add_argument("first", metavar="A", help="a method or variant, as the suite's grid names it")
+    compared.add_argument("first", metavar="A", help="a method or variant, as the suite's grid names it, or "
+                          "ENCODER/METHOD")  # fmt: skip
     compared.add_argument("second", metavar="B", help="the one it is compared with")
     compared.add_argument("--effect", type=amount, default=1.0, metavar="POINTS", help="the difference that matters, "
                           "for the number of seeds needed (default: 1)")  # fmt: skip

@@ -169,6 +169,45 @@ def test_what_is_asked_of_one_encoder_is_not_corrected_for_others(world, capsys)
     assert re.findall("; p ([0-9.]+);", said) == [f"{p:.2g}"] * 2
 
 
+def two_encoders(**settings) -> Grid:
+    """Twin's vanilla is 2 points above mini's on both tasks, give or take a half."""
+    scores = {}
+    for task in TASKS[:2]:
+        for encoder, shift in (("mini", np.zeros(6)), ("twin", np.array([2, 2.5, 2, 1.5, 2, 2]))):
+            for method in ("vanilla", "hype-n"):
+                scores |= values(method, task, *(np.array([70, 71, 72, 69, 73, 70]) + shift), encoder=encoder)
+    return Grid(encoders=("mini", "twin"), tasks=TASKS[:2], seeds=6, values=scores, **settings)
+
+
+def test_two_encoders_are_compared(world, capsys):
+    world.build(two_encoders())
+    assert cli.main(["compare", "demo", "twin/vanilla", "mini/vanilla"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("demo: twin/vanilla against mini/vanilla\n\n2 tasks, seeds 0–5\n")
+    # The standard error of the mean of two tasks is 0.316 / sqrt(12); with 5 to 10 degrees of freedom t is 2.2 to 2.6.
+    assert "better on average?    higher: +2.0 [1.8, 2.2]" in said
+    rows = [line.split() for line in said.splitlines() if line.startswith("    ")]
+    assert rows[0][:3] == ["task", "twin/vanilla", "mini/vanilla"]
+    assert [row[1:7:3] for row in rows[1:]] == [["72.8", "70.8"]] * 2
+
+
+def test_an_encoder_is_both_sides_if_one_side_names_it(world, capsys):
+    world.build(two_encoders())
+    for names in (("twin/hype-n", "vanilla"), ("hype-n", "twin/vanilla")):
+        assert cli.main(["compare", "demo", *names]) == 0
+        assert capsys.readouterr().out.count("twin, 2 tasks") == 1
+    # As the report has it, however it is asked.
+    assert cli.main(["compare", "demo", "vanilla", "twin/hype-n"]) == 0
+    assert "twin/hype-n against vanilla" in capsys.readouterr().out
+
+
+def test_a_task_that_the_other_encoder_has_not_begun_is_left_out(world, capsys):
+    statuses = {("mini", "vanilla", TASKS[0], seed): "missing" for seed in range(6)}
+    world.build(two_encoders(statuses=statuses))
+    assert cli.main(["compare", "demo", "twin/hype-n", "mini/vanilla"]) == 0
+    assert f"1 task (not begun: {TASKS[0]}), seeds" in capsys.readouterr().out
+
+
 def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
     grid = shifted(3.0)
     grid.statuses |= dict.fromkeys(grid.cells(), "missing")
@@ -182,7 +221,9 @@ def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
 @pytest.mark.parametrize(
     ("names", "message"),
     [(("hype-m", "vanilla"), "unknown method 'hype-m'.*'hype-n'"), (("lnsr", "hype-n"), "unknown method 'lnsr'"),
-     (("hype-n", "hype-n"), "hype-n against hype-n: name two that differ")],
+     (("hype-n", "hype-n"), "hype-n against hype-n: name two that differ"),
+     (("minni/hype-n", "vanilla"), "unknown encoder 'minni'.*'mini'"), (("mini/", "vanilla"), "unknown method ''"),
+     (("mini/hype-n", "hype-n"), "mini/hype-n against hype-n: name two that differ")],
 )  # fmt: skip
 def test_names_that_cannot_be_compared(world, capsys, names, message):
     world.build(shifted(3.0))

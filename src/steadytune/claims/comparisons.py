@@ -69,28 +69,51 @@ def forms(suite: Suite) -> tuple[Differs, ...]:
 
 
 def as_reported(suite: Suite, first: str, second: str) -> tuple[str, str]:
-    """Two methods in the order in which the report compares them, whose looks count; as given if it does not."""
+    """Two sides in the order in which the report compares them, whose looks count; as given if it does not."""
+    (encoder, method), (other, baseline) = _side(first), _side(second)
     questions = {(asked.method, asked.against) for asked in (*against_baseline(suite), *forms(suite))}
-    return (second, first) if (second, (first,)) in questions else (first, second)
+    turned = (baseline, (method,)) in questions and (encoder == other or not (encoder and other))
+    return (second, first) if turned else (first, second)
 
 
 def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs, ...]:
-    """Two methods or variants of a suite, on every encoder that has both.
+    """Two methods or variants of a suite on every encoder that has both, or on those that are named.
+
+    Args:
+        suite: has them.
+        first: a method, or `<encoder>/<method>`.
+        second: the same; if one side alone names an encoder, it is both sides'.
+        effect: the difference that matters, in points.
 
     Raises:
-        SteadyTuneError: an unknown name, or two that no encoder and task have in common.
+        SteadyTuneError: an unknown name, or two sides that no task has, or that are the same.
     """
     planned = PairedRuns(suite, empty_results(suite), PRIMARY).planned
-    for name in (first, second):
-        if not any(name == method for _, method, _ in planned):
-            raise unknown("method", name, {method for _, method, _ in planned}, f"suite '{suite.name}'")
-    shared = {
-        encoder: None for encoder, method, task in planned if method == first and (encoder, second, task) in planned
-    }
-    if not shared or first == second:
-        why = "name two that differ" if first == second else "no encoder and task have both"
+    (encoder, method), (other, baseline) = _side(first), _side(second)
+    for kind, place, names in (("encoder", 0, (encoder, other)), ("method", 1, (method, baseline))):
+        known = {key[place] for key in planned}
+        for name in names:
+            if name not in known and (name or kind == "method"):
+                raise unknown(kind, name, known, f"suite '{suite.name}'")
+    every = [(each, each) for each in suite.file.encoders]
+    named = [(encoder or other, other or encoder)] if encoder or other else every
+    tasks = {task for _, _, task in planned}
+    shared = [
+        (one, another)
+        for one, another in named
+        if any({(one, method, task), (another, baseline, task)} <= planned.keys() for task in tasks)
+    ]
+    alike = method == baseline and all(one == another for one, another in named)
+    if alike or not shared:
+        why = "name two that differ" if alike else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
-    return tuple(Differs.between(encoder, first, second, effect) for encoder in shared)
+    return tuple(Differs.between(one, method, baseline, effect, another) for one, another in shared)
+
+
+def _side(text: str) -> tuple[str, str]:
+    """(encoder, method) of `minilm/hype-n`; without an encoder, it is empty."""
+    encoder, _, method = text.rpartition("/")
+    return encoder, method
 
 
 def compare(

@@ -56,7 +56,7 @@ class PairedRuns:
         return [task for task in self._shared_tasks(claim, encoder, baseline) if task not in left_out]
 
     def _shared_tasks(self, claim: Comparison, encoder: str, baseline: str) -> list[str]:
-        sides = [(encoder, claim.method), *((baseline, method) for method in claim.against)]
+        sides = _sides(claim, encoder, baseline)
         tasks = dict.fromkeys(task for _, _, task in self.planned)
         return [task for task in tasks if all((*side, task) in self.planned for side in sides)]
 
@@ -64,9 +64,9 @@ class PairedRuns:
         """The tasks of a `Differs` that some side has not begun, if others have: nobody has named its tasks."""
         if not isinstance(claim, Differs):
             return ()
-        (encoder,) = claim.encoders
-        shared = self._shared_tasks(claim, encoder, encoder)
-        found = tuple(task for task in shared if not all(self._has_begun((encoder, m, task)) for m in claim.methods))
+        encoder, baseline = _first_encoders(claim)
+        shared, sides = self._shared_tasks(claim, encoder, baseline), _sides(claim, encoder, baseline)
+        found = tuple(task for task in shared if not all(self._has_begun((*side, task)) for side in sides))
         return found if len(found) < len(shared) else ()
 
     def _has_begun(self, key: Key) -> bool:
@@ -96,7 +96,7 @@ class PairedRuns:
         cells = [cell for cell in cells if cell.seed in shared or not shared]
         cells = [cell for cell in cells if cell.seed not in claim.suggested_by]
         not_begun = self._not_begun(claim)
-        rest = [(claim.encoders[0], method, task) for method in claim.methods for task in not_begun]
+        rest = [(*side, task) for side in _sides(claim, *_first_encoders(claim)) for task in not_begun]
         waited = [*cells, *dict.fromkeys(cell for key in rest for cell in self.planned[key])]
         facts: dict[str, Any] = {
             "strata": strata,
@@ -121,7 +121,7 @@ class PairedRuns:
 
     def _plan(self, claim: Comparison) -> str:
         keys = keys_of(claim, self.strata(claim, every=True))
-        keys += [(claim.encoders[0], method, task) for method in claim.methods for task in self._not_begun(claim)]
+        keys += [(*side, task) for side in _sides(claim, *_first_encoders(claim)) for task in self._not_begun(claim)]
         cells = {key: self.planned.get(key, []) for key in sorted(set(keys))}
         seeds = set.intersection(*({cell.seed for cell in found} for found in cells.values()))
         variants = [[*key, self._settings(found)] for key, found in cells.items()]
@@ -180,6 +180,16 @@ class PairedRuns:
         first_reference = np.array([row(s.encoder, claim.method, task) for s, task in references])
         second_reference = np.array([row(s.baseline_encoder, baseline, task) for s, task in references])
         return first - second, first_reference - second_reference
+
+
+def _first_encoders(claim: Comparison) -> tuple[str, str]:
+    """The encoders of the method and of its baselines: all that a question without a claim has."""
+    return claim.encoders[0], (claim.baseline_encoders or claim.encoders)[0]
+
+
+def _sides(claim: Comparison, encoder: str, baseline: str) -> list[tuple[str, str]]:
+    """(encoder, method) of every side."""
+    return [(encoder, claim.method), *((baseline, method) for method in claim.against)]
 
 
 def keys_of(claim: Comparison, strata: Iterable[Stratum]) -> list[Key]:

@@ -16,17 +16,22 @@ class Differs(Difference):
     direction: Literal["either"] = "either"
 
     @classmethod
-    def between(cls, encoder: str, method: str, baseline: str, margin: float = POINT) -> "Differs":
-        """The question about two methods on an encoder, on every task that both have."""
+    def between(
+        cls, encoder: str, method: str, baseline: str, margin: float = POINT, baseline_encoder: str | None = None
+    ) -> "Differs":
+        """The question about two methods, of one encoder or of two, on every task that both have."""
+        two = baseline_encoder not in (None, encoder)
+        name, other = (f"{encoder}/{method}", f"{baseline_encoder}/{baseline}") if two else (method, baseline)
         return cls(
             id=f"{encoder}/{method}",
-            sentence=f"{method} and {baseline} differ in their mean score over the tasks.",
+            sentence=f"{name} and {other} differ in their mean score over the tasks.",
             where="",
             paper="",
             source="",
-            family=f"against {baseline}",
+            family=f"against {other}",
             statistic="difference",
             encoders=(encoder,),
+            baseline_encoders=(baseline_encoder,) if baseline_encoder and two else None,
             method=method,
             against=(baseline,),
             tasks="*",
