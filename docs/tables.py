@@ -2,9 +2,10 @@
 
     python docs/tables.py [--check]
 
-A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`. The records are
-those of `published/recorded/`; what a suite planned and has no record of is missing in its tables, as in any suite that
-has not ended, and rows without any score are left out here. A figure is an image in `figures/SUITE/`: it is drawn anew,
+A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`; `NAME without
+notes` leaves out the notes, if another table of the page has them. The records are those of `published/recorded/`; what
+a suite planned and has no record of is missing in its tables, as in any suite that has not ended, and rows without any
+score are left out here. A figure is an image in `figures/SUITE/`: it is drawn anew,
 and `--check` asks only whether it is there, because last digits may differ between processors. `figures/SUITE-primary/`
 has those of the first block of the suite's grid alone, if all its methods are too many for one panel.
 
@@ -30,7 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 EMPTY = re.compile(r"\| (?!.*\d ±)(.*no score|.*average \| – \| – \| – )|- Missing: ")
 PAGES = ("docs/*.md", "published/encoders/*/README.md")
 TABLE = re.compile(
-    r"(<!-- table (?P<suite>(?!of )\S+) (?P<name>\S+) -->\n)(?:(?!<!-- table).)*?(<!-- end of table -->)", re.DOTALL
+    r"(?P<begin><!-- table (?P<suite>(?!of )\S+) (?P<name>\S+)(?P<bare> without notes)? -->\n)(?:(?!<!-- table).)*?"
+    r"(?P<end><!-- end of table -->)",
+    re.DOTALL,
 )
 
 PRIMARY = "-primary"
@@ -103,10 +106,12 @@ def fill(page: str, folder: Path) -> str:
 
     def table(found: re.Match[str]) -> str:
         if found["name"] == "changes":
-            return "\n".join([found[1], *changes(found["suite"], folder), "", found[4]])
+            return "\n".join([found["begin"], *changes(found["suite"], folder), "", found["end"]])
         text = (tables(found["suite"], folder) / f"{found['name']}.md").read_text(encoding="utf-8")
         lines = [line for line in text.strip().splitlines() if not EMPTY.match(line)]
-        return "\n".join([found[1], *lines, "", found[4]])
+        if found["bare"]:
+            lines = [line for line in lines if not line.startswith("- ")]
+        return "\n".join([found["begin"], "\n".join(lines).rstrip(), "", found["end"]])
 
     return TABLE.sub(table, page)
 

@@ -34,7 +34,7 @@ def pack(folder, text):
     (folder / "cells.jsonl.gz").write_bytes(gzip.compress(text.encode()))
 
 
-CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "study-sweep": 60, "start": 28, "minilm-1k": 50}
+CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "study-sweep": 60, "start": 28, "minilm-1k": 80}
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -77,6 +77,32 @@ def test_the_second_encoders_settings_are_those_that_its_sweep_chose(root):
     rows = re.findall(r"^\| \**(\d+), (\S+?)\** \| (.*) \|$", (root / "docs/selection.md").read_text(), re.MULTILINE)
     printed = {(int(epochs), float(rate)): row.replace("*", "").split(" | ") for epochs, rate, row in rows}
     assert printed == {point: [f"{score:.1f}" for score in (*row, mean(row))] for point, row in means.items()}
+
+
+def test_what_the_study_says_of_its_second_encoder_is_in_the_records(root):
+    """The seeds that have run of all four arms, and the differences from plain fine-tuning, on average and by task."""
+    points = defaultdict(dict)
+    for cell in map(json.loads, lines_of(root / RECORDED / "minilm-1k")):
+        spec = cell["spec"]
+        (own,) = (each for each in cell["evaluations"] if each["kind"] == "in_domain")
+        points[spec["method"], spec["task"]][spec["seed"]] = 100 * own["metrics"][own["headline"]]
+    seeds = set.intersection(*map(set, points.values()))
+    tasks = ["rte@1k", "mrpc@1k", "stsb@1k", "cola@1k", "sst2@1k"]
+    assert len(points) == 4 * len(tasks)
+
+    def above_vanilla(method):
+        return {t: mean(points[method, t][seed] - points["vanilla", t][seed] for seed in seeds) for t in tasks}
+
+    off, hype = above_vanilla("hype-n~sigma=0"), above_vanilla("hype-n")
+    page = " ".join((root / "docs/study.md").read_text().split())
+    assert (
+        f"after {len(seeds)} of 11 seeds: dropout off without noise is {mean(off.values()):.1f} points above plain"
+        in page
+    )
+    assert f"HyPe-N {mean(hype.values()):.1f} (" in page
+    assert f"by {off['cola@1k']:.1f} points on CoLA, below it by {-off['mrpc@1k']:.1f} on MRPC" in page
+    assert all(abs(off[task]) < 1 for task in ("rte@1k", "stsb@1k", "sst2@1k"))
+    assert max(mean(found[seed] for seed in seeds) for (_, task), found in points.items() if task == "rte@1k") < 52.7
 
 
 def test_pandas_reads_a_recorded_suite_in_a_line(root):
