@@ -5,9 +5,11 @@
 A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`; `NAME without
 notes` leaves out the notes, if another table of the page has them. The records are those of `published/recorded/`; what
 a suite planned and has no record of is missing in its tables, as in any suite that has not ended, and rows without any
-score are left out here. A figure is an image in `figures/SUITE/`: it is drawn anew,
-and `--check` asks only whether it is there, because last digits may differ between processors. `figures/SUITE-primary/`
-has those of the first block of the suite's grid alone, if all its methods are too many for one panel.
+score are left out here.
+
+A figure is an image in `figures/SUITE/`: it is drawn anew, and `--check` asks only whether it is there, because last
+digits may differ between processors. `figures/SUITE-primary/` has those of the first block of the suite's grid alone,
+if all its methods are too many for one panel.
 
 The table `changes` is made here: verdicts by the rule of docs/claims.md beside those by the first rule (p-values for a
 fixed number of seeds, and the power to see an effect), which docs/earlier-verdicts.json keeps. With `--check` nothing

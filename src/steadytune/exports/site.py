@@ -142,11 +142,11 @@ def _methods(results: Results, encoder: str) -> Table:
         seeds = [len(score.points) for task in tasks if (score := results.score(encoder, method, task))]
         probability = f"{number(100 * standing.on_front, 0)} %"
         rows.append((method, number(standing.score), gain, number(standing.cost, 2), probability, min(seeds)))
+    mean = f"Mean over {counted(len(tasks), 'task')} ({', '.join(tasks)}), all recorded seeds."
     return Table(
         name=f"methods-{results.name}-{encoder}",
         title=f"{results.name}, {encoder}",
-        caption=f"Mean over {counted(len(tasks), 'task')} ({', '.join(tasks)}), all recorded seeds. "
-        f"{nothing_learned(results, encoder)}",
+        caption=" ".join(filter(None, (mean, nothing_learned(results, encoder)))),
         columns=(
             "Method",
             ("Score", "points"),
