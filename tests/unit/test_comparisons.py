@@ -191,6 +191,18 @@ def test_two_encoders_are_compared(world, capsys):
     assert [row[1:7:3] for row in rows[1:]] == [["72.8", "70.8"]] * 2
 
 
+def test_what_other_methods_have_not_learned_is_not_said_of_two(world, capsys):
+    """lnsr stays at the majority class's 53 points."""
+    scores = {}
+    for method, level in (("vanilla", 70), ("hype-n", 72), ("lnsr", 53)):
+        scores |= values(method, "mini-rte", level, level - 0.5, level - 1)
+    world.build(Grid(methods=("vanilla", "hype-n", "lnsr"), values=scores))
+    assert cli.main(["compare", "demo", "hype-n", "vanilla"]) == 0
+    assert capsys.readouterr().out.startswith("demo: hype-n against vanilla")
+    assert cli.main(["compare", "demo", "lnsr", "vanilla"]) == 0
+    assert capsys.readouterr().out.startswith("Nothing was learned by lnsr")
+
+
 def test_an_encoder_is_both_sides_if_one_side_names_it(world, capsys):
     world.build(two_encoders())
     for names in (("twin/hype-n", "vanilla"), ("hype-n", "twin/vanilla")):

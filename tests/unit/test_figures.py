@@ -184,6 +184,28 @@ def test_the_workflow_makes_a_file_for_each_encoder_that_has_methods_to_compare(
     assert {Path(path).stem for path in Targets(found).figures if "learning-curves" in path} == files
 
 
+def test_what_a_figure_of_one_encoder_leaves_out_is_said(tmp_path):
+    grid = Grid(encoders=("mini", "twin"), methods_of={"twin": ("vanilla",)})
+    results = load_results(grid.write(tmp_path), replace(grid.suite, compared=("mini",)))
+    assert caption("score-cost", results).endswith("Encoder: mini. Not drawn: twin, with one method.")
+    assert "Not drawn" not in caption("seed-spread", results)
+
+
+def test_one_row_has_room_and_names_its_encoder_among_several(tmp_path):
+    grid = Grid(encoders=("mini", "twin"), methods=("vanilla",))
+    alone = drawn("seed-spread", loaded(replace(grid, encoders=("mini",)), tmp_path))
+    assert alone.axes[0].get_window_extent().height / alone.dpi > 0.5, "half an inch"
+    grid = replace(grid, name="half", statuses={cell: "missing" for cell in grid.cells() if cell[0] == "mini"})
+    (axes,) = drawn("seed-spread", loaded(grid, tmp_path)).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["twin", "vanilla"]
+
+
+def test_one_epoch_stands_alone_on_its_axis(tmp_path):
+    (axes, _) = drawn("learning-curves", loaded(Grid(epochs=1), tmp_path)).axes
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
 def test_encoders_with_one_method_each_are_compared_on_every_task(tmp_path):
     grid = Grid(encoders=("mini", "twin"), tasks=("mini-rte", "mini-cola"), methods=("vanilla",))
     found = drawn("seed-spread", loaded(grid, tmp_path)).axes

@@ -376,6 +376,14 @@ def test_only_seeds_that_every_side_and_task_has_are_judged(world):
     assert found.command == ("steadytune run demo -- $(steadytune claims demo --missing wins)")
 
 
+@pytest.mark.parametrize("tasks", [["mini-rte"], "*"])
+@pytest.mark.parametrize("wrong", [{"encoders": ["minni"]}, {"baseline_encoders": ["minni"]}])
+def test_a_misspelt_encoder_is_named(world, tasks, wrong):
+    (found,) = world.judge(shifted(3.0, tasks=("mini-rte",)), claim("wrong", tasks=tasks, **wrong)).values()
+    assert found.verdict == "not evaluated"
+    assert found.reason.endswith(": it has no encoder 'minni' (did you mean 'mini'?).")
+
+
 def test_what_has_not_run_is_named(world, capsys):
     statuses = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (0, 1)}
     grid = shifted(3.0, tasks=("mini-rte",), statuses=statuses)

@@ -16,6 +16,7 @@ from steadytune.claims.examples import Contrast, Examples
 from steadytune.claims.lacks import lack_of
 from steadytune.claims.question import Differs
 from steadytune.claims.sides import Sides
+from steadytune.errors import nearest
 from steadytune.layout import record_path
 from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT
@@ -87,9 +88,8 @@ class PairedRuns:
         cells = list(dict.fromkeys(cell for key in keys for cell in self.planned.get(key, ())))
         if bare := set(claim.encoders) - {stratum.encoder for stratum in strata}:
             sides = [f"{encoder}/{method}/*" for encoder in sorted(bare) for method in claim.methods]
-            return Evidence(
-                outside=tuple(sides), lack=f"the suite has no task with all of its sides on {', '.join(sorted(bare))}"
-            )
+            lack = f"the suite has no task with all of its sides on {', '.join(sorted(bare))}"
+            return Evidence(outside=tuple(sides), lack=lack + self._unknown_encoder(claim))
         outside = [Cell(*key, seed) for key in keys if key not in self.planned for seed in range(claim.seeds)]
         shared = set.intersection(*({cell.seed for cell in self.planned.get(key, ())} for key in keys))
         # One side may have more seeds than the other: those say nothing about a pair, and are not waited for.
@@ -108,7 +108,8 @@ class PairedRuns:
             "plan": self._plan(claim),
         }
         if outside:
-            return Evidence(**facts, lack=f"{len(outside)} of its {facts['cost']} cells are not in this suite")
+            lack = f"{len(outside)} of its {facts['cost']} cells are not in this suite"
+            return Evidence(**facts, lack=lack + self._unknown_encoder(claim))
         columns = {key: self.sides.values(claim, key) for key in keys}
         seeds = tuple(sorted(set.intersection(*map(set, columns.values())) - set(claim.suggested_by)))
         planned = {cell.seed for cell in cells}
@@ -118,6 +119,12 @@ class PairedRuns:
         if any(np.isfinite(first - second).sum(axis=1).min() < 2 for first, second in pairs.values()):
             return Evidence(**facts, lack="fewer than 2 pairs are left on some task")
         return Evidence(**facts, pairs=pairs, lack=lack)
+
+    def _unknown_encoder(self, claim: Comparison) -> str:
+        """The first encoder of a claim that the suite does not have, for a sentence; it may be misspelt."""
+        known = self.suite.file.encoders
+        named = (*claim.encoders, *(claim.baseline_encoders or ()))
+        return next((f": it has no encoder '{name}'{nearest(name, known)}" for name in named if name not in known), "")
 
     def _plan(self, claim: Comparison) -> str:
         keys = keys_of(claim, self.strata(claim, every=True))

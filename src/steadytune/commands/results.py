@@ -77,6 +77,7 @@ def compare(options: argparse.Namespace) -> None:
     from steadytune.looks import keep_looks, name_of_pair
     from steadytune.rendering.comparisons import compared_text
     from steadytune.results.loading import load_or_empty
+    from steadytune.suite.variants import base
 
     suite = load_checked(options)
     methods = as_reported(suite, options.first, options.second)
@@ -90,7 +91,8 @@ def compare(options: argparse.Namespace) -> None:
     seen = Verdicts(suite.name, comparisons=found).looks()
     if _can_write(results_folder(suite)):
         keep_looks(suite, {name: seen[name] for name in seen.keys() & reported})
-    warn_if_nothing_learned(results)
+    sides = {(asked.encoders + (asked.baseline_encoders or ()), base(m)) for asked in questions for m in asked.methods}
+    warn_if_nothing_learned(results.only(lambda key: any(key[0] in names and base(key[1]) == m for names, m in sides)))
     sys.stdout.write(compared_text(suite, methods, found) + "\n")
 
 

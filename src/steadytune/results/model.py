@@ -5,7 +5,7 @@ Scores are in points (metric x 100): see `Score.in_points`.
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -134,6 +134,16 @@ class Results:
         """The tasks that the suite plans for every method of an encoder: what averages can be compared over."""
         methods = self.methods_of(encoder)
         return [task for task in self.tasks if all((encoder, method, task) in self.cells for method in methods)]
+
+    def compared_tasks(self, encoders: Sequence[str]) -> list[str]:
+        """The tasks with several methods of one of these encoders, else with several encoders, else all of theirs."""
+        planned = {
+            task: [sum((encoder, method, task) in self.cells for method in self.methods) for encoder in encoders]
+            for task in self.tasks
+        }
+        tasks = [task for task in self.tasks if any(planned[task])]
+        compared = ([task for task in tasks if count(planned[task]) > 1] for count in (max, sum))
+        return next(filter(None, compared), tasks)
 
     def transfer_sets(self, encoder: str, task: str) -> list[str]:
         """Evaluation sets, besides its own, of a model of `encoder` trained on `task`."""

@@ -34,7 +34,7 @@ def score_cost(results: Results) -> Figure:
     import seaborn as sns
 
     rows: panels.Rows = []
-    for task in panels.compared_tasks(results, [results.primary]):
+    for task in results.compared_tasks([results.primary]):
         found = {name: results.score(results.primary, name, task) for name in results.methods}
         scores = {name: score for name, score in found.items() if score and score.points}
         ratios = {name: costs(results, results.primary, name, task).get("flops_ratio", math.nan) for name in scores}

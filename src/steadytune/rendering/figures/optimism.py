@@ -71,7 +71,7 @@ def best_by_tries(results: Results) -> Figure:
     encoder, names = results.primary, stand_for(results.methods, results.suite.named)
     methods = [method for method in names if any(name in results.methods_of(encoder) for name in names[method])]
     rows: panels.Rows = []
-    for task in panels.compared_tasks(results, [results.primary]):
+    for task in results.compared_tasks([results.primary]):
         for method in methods:
             scores = [results.score(encoder, variant, task) for variant in names[method]]
             runs = np.array([value for score in scores if score for value in score.points.values()])

@@ -128,6 +128,8 @@ def curves(axes: Axes, frame: Any, x: str, y: str, *, hue: str, looks: Mapping[s
         frame = frame.assign(**{x: frame[x] * np.exp(aside) if log else frame[x] + aside})
         sns.lineplot(frame, x=x, y=y, hue=hue, style=hue, ax=axes, **looks, **BARS)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    if len(places) == 1:
+        axes.set(xlim=(places[0] - 0.6, places[0] + 0.6), xticks=places)
     axes.grid(True, axis="y")
 
 
@@ -238,14 +240,3 @@ def plain_log(axes: Axes, side: str = "y") -> None:
 def left(axes: Any, label: str) -> str:
     """The label for a panel in the first column, none for the others."""
     return label if axes.get_subplotspec().is_first_col() else ""
-
-
-def compared_tasks(results: Results, encoders: Sequence[str]) -> list[str]:
-    """The tasks with several methods of one of these encoders, else with several encoders, else all of theirs."""
-    planned = {
-        task: [sum((encoder, method, task) in results.cells for method in results.methods) for encoder in encoders]
-        for task in results.tasks
-    }
-    tasks = [task for task in results.tasks if any(planned[task])]
-    compared = ([task for task in tasks if count(planned[task]) > 1] for count in (max, sum))
-    return next(filter(None, compared), tasks)

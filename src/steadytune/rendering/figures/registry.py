@@ -13,6 +13,7 @@ from steadytune.rendering.style import NOTHING, drawing
 from steadytune.results.description import Description
 from steadytune.results.inside import inside_encoder
 from steadytune.results.model import Results
+from steadytune.text import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,10 @@ def caption(version: str, results: Results) -> str:
     shown = FIGURES[name]
     if not shown.encoder or len(results.encoders) == 1:
         return shown.caption
-    return f"{shown.caption} Encoder: {encoder or shown.encoder.found(results)}."
+    compared = results.suite.compared if shown.encoder is COMPARED else ()
+    others = [name for name in results.encoders if compared and name not in compared]
+    without = f" Not drawn: {listed(others)}, with one method." if others else ""
+    return f"{shown.caption} Encoder: {encoder or shown.encoder.found(results)}.{without}"
 
 
 def draw(version: str, results: Results) -> Figure:

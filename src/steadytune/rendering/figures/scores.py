@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SHORTEST = 1.4
+"""Of a panel, in inches, with its title and labels."""
+
 
 @figure(
     "seed-spread",
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 def seed_spread(results: Results) -> Figure:
     """A panel for each task that has something to compare, a row for each encoder's methods, a point for each seed."""
     encoders = results.encoders_begun or results.encoders
-    tasks, lines = panels.compared_tasks(results, encoders), _lines(results, encoders)
+    tasks, lines = results.compared_tasks(encoders), _lines(results, encoders)
     scores = {(task, *line): results.score(*line, task) for task in tasks for line in lines}
     rows = [
         {"task": task, "method": line[1], "row": place, "y": place - 0.12 + 0.4 * aside,
@@ -38,7 +41,7 @@ def seed_spread(results: Results) -> Figure:
         for score in [scores[task, *line]]
         for seed, aside in (zip(score.statuses, spread_out(score.planned), strict=True) if score else [(0, 0.0)])
     ]  # fmt: skip
-    height = 0.34 * len(lines) + 0.72
+    height = max(0.34 * len(lines) + 0.72, SHORTEST)
     plot, parts = panels.facets(rows, "task", "no cell is planned in this suite", height=height, sharey=True)
     palette, majority = panels.looks(results)["palette"], False
     for axes, task, _, frame in parts:
@@ -61,8 +64,8 @@ def seed_spread(results: Results) -> Figure:
 
 
 def _lines(results: Results, encoders: Sequence[str]) -> list[tuple[str, str]]:
-    """(encoder, method) of every row; of several encoders, each has a row of its own above, without a method."""
-    above = [""] if len(encoders) > 1 else []
+    """(encoder, method) of every row; if the suite has several encoders, each has one above, without a method."""
+    above = [""] if len(results.encoders) > 1 else []
     return [(encoder, method) for encoder in encoders for method in (*above, *results.methods_of(encoder))]
 
 

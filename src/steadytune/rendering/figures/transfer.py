@@ -28,7 +28,7 @@ def transfer(results: Results) -> Figure:
     import seaborn as sns
 
     encoder, methods = results.primary, results.methods_of(results.primary)
-    sets = {task: results.transfer_sets(encoder, task) for task in panels.compared_tasks(results, [results.primary])}
+    sets = {task: results.transfer_sets(encoder, task) for task in results.compared_tasks([results.primary])}
     pairs = [(task, names) for task, names in sets.items() if len(names) > 1]
     pairs += [(task, [name]) for task, names in sets.items() for name in names]
     rows: panels.Rows = []

@@ -13,9 +13,9 @@ from steadytune.suite.variants import base
 from steadytune.text import extent
 
 NOTES = (
-    "Difference: method minus baseline, the mean over the tasks that both have, paired by seed, in points, with the "
-    "95 % interval over other seeds on the same tasks and evaluation examples; with examples: over other examples too. "
-    "Intervals are not corrected for the number of methods.",
+    "Difference: method minus baseline, in points, the mean over the tasks that both have, paired by seed, on seeds "
+    "that both have on all of them, with the 95 % interval over other seeds on the same tasks and examples; with "
+    "examples: over other examples too. Intervals are not corrected for the number of methods.",
     "p: two-sided, after Holm's correction over the methods of this table. On average: higher or lower if p is at most "
     "0.05; less than 1 point apart if that is shown; undecided otherwise. Interim: cells are missing or the "
     "plan was changed after a look; p is valid however often one looks.",

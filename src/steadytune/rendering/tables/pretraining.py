@@ -41,7 +41,8 @@ def pretraining(results: Results) -> Table:
                 Block(tuple(rows), title=f"{method}: {names[0]} (pretrained) against {names[1]} (random weights)")
             )
     note = (
-        "Difference: pretrained minus random, seed by seed; s.e.: its standard error, std / √n over n pairs of seeds."
+        "Difference: pretrained minus random, seed by seed; s.e.: its standard error, std / √n over n pairs of seeds. "
+        "The means are over all seeds of each side."
     )
     return Table(
         name="pretraining",
