@@ -146,7 +146,7 @@ def _methods(results: Results, encoder: str) -> Table:
     return Table(
         name=f"methods-{results.name}-{encoder}",
         title=f"{results.name}, {encoder}",
-        caption=" ".join(filter(None, (mean, nothing_learned(results, encoder)))),
+        caption=" ".join(filter(None, (mean, nothing_learned(results.only(lambda key: key[0] == encoder))))),
         columns=(
             "Method",
             ("Score", "points"),

@@ -6,13 +6,9 @@ from steadytune.text import counted, listed
 HELP = "What usually helps: more epochs or steps, another learning rate, a warm-up."
 
 
-def nothing_learned(results: Results, encoder: str = "") -> str:
-    """A sentence on the methods and tasks of which every run stays at one answer; empty if there are none.
-
-    encoder: the only one that it is about; all by default.
-    """
+def nothing_learned(results: Results) -> str:
+    """A sentence on the methods and tasks of which every run stays at one answer; empty if there are none."""
     scored = [key[:3] for key, score in results.scores.items() if key[2] == key[3] and score.points]
-    scored = [key for key in scored if encoder in ("", key[0])]
     stuck = [key for key in scored if key in results.stuck]
     if not stuck:
         return ""
