@@ -30,6 +30,14 @@ def read_manifest(of: Of, product: str) -> tuple[dict[str, str], dict[str, str]]
         raise SteadyTuneError(f"{path}: no manifest") from None
 
 
+def made_files(of: Of, product: str) -> list[Path]:
+    """The files that a product's job wrote, as its manifest has them; none if nothing tells."""
+    try:
+        return [results_folder(of) / name for name in read_manifest(of, product)[0]]
+    except SteadyTuneError:
+        return []
+
+
 def damage(of: Of, product: str, files: Sequence[Path]) -> str:
     """Which of a product's files is not what its job wrote, and how; empty if all are."""
     root = results_folder(of)

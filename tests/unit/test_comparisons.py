@@ -220,6 +220,24 @@ def test_a_task_that_the_other_encoder_has_not_begun_is_left_out(world, capsys):
     assert f"1 task (not begun: {TASKS[0]}), seeds" in capsys.readouterr().out
 
 
+def test_the_variant_that_a_selection_chose_is_named(world, capsys):
+    scores = values("vanilla", "mini-rte", 70, 71, 72)
+    scores |= values("hype-n~sigma=0.1", "mini-rte", 60, 61, 62) | values("hype-n~sigma=0.2", "mini-rte", 73, 74, 76)
+    methods = ("vanilla", "hype-n~sigma=0.1", "hype-n~sigma=0.2")
+    world.build(Grid(methods=methods, values=scores), selection="published")
+    assert cli.main(["compare", "demo", "hype-n", "vanilla"]) == 0
+    assert "Chosen: hype-n on mini-rte (mini): sigma=0.2." in " ".join(capsys.readouterr().out.split())
+    assert cli.main(["compare", "demo", "hype-n~sigma=0.1", "vanilla"]) == 0
+    assert "Chosen" not in capsys.readouterr().out
+
+
+def test_a_method_is_not_compared_with_its_only_variant(world, capsys):
+    scores = values("vanilla", "mini-rte", 70, 71, 72) | values("hype-n~sigma=0.1", "mini-rte", 60, 61, 62)
+    world.build(Grid(methods=("vanilla", "hype-n~sigma=0.1"), values=scores))
+    assert cli.main(["compare", "demo", "hype-n", "hype-n~sigma=0.1"]) == 2
+    assert "name two that differ" in capsys.readouterr().err
+
+
 def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
     grid = shifted(3.0)
     grid.statuses |= dict.fromkeys(grid.cells(), "missing")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -11,17 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from synthetic import Grid
 from test_run_cell import SUITE, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.freshness import statuses
 from steadytune.dag import repair
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.ownership import own_results
-from steadytune.dag.products import making
+from steadytune.dag.product_list import products_of
+from steadytune.dag.products import Products, making
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
-from steadytune.layout import checkpoint_path, metrics_path, record_path
+from steadytune.layout import checkpoint_path, metrics_path, record_path, results_folder
 from steadytune.manifests import damage, write_manifest
 from steadytune.staged import listed_view
 from steadytune.store.checking import check_staged
@@ -230,3 +233,34 @@ def test_a_manifest_tells_edited_missing_and_unknown_files(tmp_path):
     path = tmp_path / "made/tables.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"made_from": {"code": "0"}}))
     assert "damaged" in damage(tmp_path, "tables", [two])
+
+
+def test_what_a_suite_asks_for_newly_is_not_made_yet_and_what_it_leaves_out_goes(world):
+    before = world.build(Grid(), tables=["main", "cost"])
+    with making(before, "tables"):
+        for file in products_of(before)["tables"].files:
+            write_text(file, "made")
+    assert [status.state for status in Products(before).status(["tables"])] == ["fresh"]
+    stranger = results_folder(before) / "tables" / "notes.txt"
+    write_text(stranger, "of the user's own")
+    content = yaml.safe_load(before.path.read_text()) | {"tables": ["main", "coverage"]}
+    before.path.write_text(yaml.safe_dump(content))
+    now = load_suite(before.path)
+    (status,) = Products(now).status(["tables"])
+    assert status.state == "stale"
+    assert re.search(r"coverage\.\w+: not made yet", status.why)
+    repair.set_aside(now)
+    assert [path.name for path in stranger.parent.iterdir()] == [stranger.name]
+
+
+def test_a_manifest_that_names_files_of_other_folders_deletes_none(world):
+    made = world.build(Grid())
+    tables = products_of(made)["tables"].files
+    others = [results_folder(made) / "kept.txt", results_folder(made) / "tables/more/kept.txt"]
+    for file in (*tables, *others):
+        write_text(file, "made")
+    write_manifest(made, "tables", [*tables, *others], {"settings": "others"})
+    assert [status.state for status in Products(made).status(["tables"])] == ["stale"]
+    repair.set_aside(made)
+    assert not any(file.exists() for file in tables)
+    assert all(file.exists() for file in others)

@@ -1,6 +1,7 @@
 """Methods that have learned nothing: found, said before anything else, and never set in bold."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -88,6 +89,17 @@ def test_sentences(tmp_path):
     assert "by any method on mini-cola; lnsr on mini-rte:" in found
     everything = grid(*((method, task) for method in METHODS for task in TASKS))
     assert nothing_learned(loaded(everything, tmp_path / "all")).startswith("Nothing was learned: every run")
+
+
+def test_random_weights_beside_pretrained_ones_are_not_expected_to_learn(tmp_path):
+    stuck = {}
+    for task in TASKS:
+        stuck |= values("vanilla", task, 53, 53, 53, encoder="mini-random")
+    found = loaded(Grid(encoders=("mini", "mini-random"), tasks=TASKS, values=stuck), tmp_path)
+    assert found.stuck == {("mini-random", "vanilla", task) for task in TASKS}
+    assert nothing_learned(found) == ""
+    alone = replace(found, suite=replace(found.suite, comparisons=()))
+    assert "Nothing was learned by vanilla on" in nothing_learned(alone)
 
 
 def test_the_evidence_page_says_it_of_the_encoder_whose_methods_it_lists(tmp_path):

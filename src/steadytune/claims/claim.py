@@ -114,6 +114,15 @@ class Comparison(BaseClaim):
         """The method and what it is compared with."""
         return (self.method, *self.against)
 
+    @property
+    def encoder_pairs(self) -> tuple[tuple[str, str], ...]:
+        """(the method's encoder, its baselines' encoder) for each of `encoders`."""
+        return tuple(zip(self.encoders, self.baseline_encoders or self.encoders, strict=True))
+
+    def sides(self, encoder: str, baseline_encoder: str) -> tuple[tuple[str, str], ...]:
+        """(encoder, method) of the method and of each baseline, for one of `encoder_pairs`."""
+        return ((encoder, self.method), *((baseline_encoder, method) for method in self.against))
+
     @model_validator(mode="after")
     def _pairs_of_encoders(self) -> "Comparison":
         if self.baseline_encoders and len(self.baseline_encoders) != len(self.encoders):

@@ -98,14 +98,17 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
     every = [(each, each) for each in suite.file.encoders]
     named = [(encoder or other, other or encoder)] if encoder or other else every
     tasks = {task for _, _, task in planned}
-    shared = [
-        (one, another)
-        for one, another in named
-        if any({(one, method, task), (another, baseline, task)} <= planned.keys() for task in tasks)
+    both = [
+        (pair, planned[pair[0], method, task], planned[pair[1], baseline, task])
+        for pair in named
+        for task in tasks
+        if {(pair[0], method, task), (pair[1], baseline, task)} <= planned.keys()
     ]
-    alike = method == baseline and all(one == another for one, another in named)
-    if alike or not shared:
-        why = "name two that differ" if alike else "no encoder and task have both"
+    shared = dict.fromkeys(encoders for encoders, _, _ in both)
+    # A method whose only variant is named has that variant's cells.
+    alike = all(cells == others for _, cells, others in both)
+    if alike:
+        why = "name two that differ" if both else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
     return tuple(Differs.between(one, method, baseline, effect, another) for one, another in shared)
 

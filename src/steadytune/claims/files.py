@@ -121,11 +121,11 @@ def _check_names(claim: Claim, own: Tasks) -> None:
         if start := Start.of(method):
             parse(start.method)
             find_task(start.task, own)
-    if isinstance(claim, Comparison) and claim.method in claim.against:
-        pairs = zip(claim.encoders, claim.baseline_encoders or claim.encoders, strict=True)
-        if any(encoder == baseline for encoder, baseline in pairs):
-            expected = "expected another method, or other `baseline_encoders`"
-            raise SteadyTuneError(f"against: '{claim.method}' is its `method` too: {expected}")
+    if isinstance(claim, Comparison) and any(
+        (encoder, claim.method) in claim.sides(encoder, baseline)[1:] for encoder, baseline in claim.encoder_pairs
+    ):
+        expected = "expected another method, or other `baseline_encoders`"
+        raise SteadyTuneError(f"against: '{claim.method}' is its `method` too: {expected}")
     names = [] if claim.tasks == "*" else [*claim.tasks]
     if isinstance(claim, Gain):
         names += claim.reference

@@ -42,8 +42,7 @@ class PairedRuns:
     def strata(self, claim: Comparison, *, every: bool = False) -> tuple[Stratum, ...]:
         """What a claim is judged on; `every`: with the task that the analysis leaves out."""
         found = []
-        for at, encoder in enumerate(claim.encoders):
-            baseline = claim.baseline_encoders[at] if claim.baseline_encoders else encoder
+        for encoder, baseline in claim.encoder_pairs:
             references = claim.reference if isinstance(claim, Gain) else ()
             for place, task in enumerate(self._tasks(claim, encoder, baseline)):
                 if every or task != self.analysis.without_task:
@@ -57,7 +56,7 @@ class PairedRuns:
         return [task for task in self._shared_tasks(claim, encoder, baseline) if task not in left_out]
 
     def _shared_tasks(self, claim: Comparison, encoder: str, baseline: str) -> list[str]:
-        sides = _sides(claim, encoder, baseline)
+        sides = claim.sides(encoder, baseline)
         tasks = dict.fromkeys(task for _, _, task in self.planned)
         return [task for task in tasks if all((*side, task) in self.planned for side in sides)]
 
@@ -65,8 +64,9 @@ class PairedRuns:
         """The tasks of a `Differs` that some side has not begun, if others have: nobody has named its tasks."""
         if not isinstance(claim, Differs):
             return ()
-        encoder, baseline = _first_encoders(claim)
-        shared, sides = self._shared_tasks(claim, encoder, baseline), _sides(claim, encoder, baseline)
+        # A question is about one pair of encoders.
+        ((encoder, baseline),) = claim.encoder_pairs
+        shared, sides = self._shared_tasks(claim, encoder, baseline), claim.sides(encoder, baseline)
         found = tuple(task for task in shared if not all(self._has_begun((*side, task)) for side in sides))
         return found if len(found) < len(shared) else ()
 
@@ -96,7 +96,7 @@ class PairedRuns:
         cells = [cell for cell in cells if cell.seed in shared or not shared]
         cells = [cell for cell in cells if cell.seed not in claim.suggested_by]
         not_begun = self._not_begun(claim)
-        rest = [(*side, task) for side in _sides(claim, *_first_encoders(claim)) for task in not_begun]
+        rest = [(*side, task) for side in claim.sides(*claim.encoder_pairs[0]) for task in not_begun]
         waited = [*cells, *dict.fromkeys(cell for key in rest for cell in self.planned[key])]
         facts: dict[str, Any] = {
             "strata": strata,
@@ -123,12 +123,12 @@ class PairedRuns:
     def _unknown_encoder(self, claim: Comparison) -> str:
         """The first encoder of a claim that the suite does not have, for a sentence; it may be misspelt."""
         known = self.suite.file.encoders
-        named = (*claim.encoders, *(claim.baseline_encoders or ()))
+        named = [name for pair in claim.encoder_pairs for name in pair]
         return next((f": it has no encoder '{name}'{nearest(name, known)}" for name in named if name not in known), "")
 
     def _plan(self, claim: Comparison) -> str:
         keys = keys_of(claim, self.strata(claim, every=True))
-        keys += [(*side, task) for side in _sides(claim, *_first_encoders(claim)) for task in self._not_begun(claim)]
+        keys += [(*side, task) for side in claim.sides(*claim.encoder_pairs[0]) for task in self._not_begun(claim)]
         cells = {key: self.planned.get(key, []) for key in sorted(set(keys))}
         seeds = set.intersection(*({cell.seed for cell in found} for found in cells.values()))
         variants = [[*key, self._settings(found)] for key, found in cells.items()]
@@ -189,23 +189,12 @@ class PairedRuns:
         return first - second, first_reference - second_reference
 
 
-def _first_encoders(claim: Comparison) -> tuple[str, str]:
-    """The encoders of the method and of its baselines: all that a question without a claim has."""
-    return claim.encoders[0], (claim.baseline_encoders or claim.encoders)[0]
-
-
-def _sides(claim: Comparison, encoder: str, baseline: str) -> list[tuple[str, str]]:
-    """(encoder, method) of every side."""
-    return [(encoder, claim.method), *((baseline, method) for method in claim.against)]
-
-
 def keys_of(claim: Comparison, strata: Iterable[Stratum]) -> list[Key]:
     """(encoder, method, task) of all sides, each once."""
     found: dict[Key, None] = {}
     for stratum in strata:
         for task in filter(None, (stratum.task, stratum.reference)):
-            found[stratum.encoder, claim.method, task] = None
-            found |= {(stratum.baseline_encoder, method, task): None for method in claim.against}
+            found |= {(*side, task): None for side in claim.sides(stratum.encoder, stratum.baseline_encoder)}
     return list(found)
 
 

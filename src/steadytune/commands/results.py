@@ -28,6 +28,7 @@ def claims(options: argparse.Namespace) -> None:
     from steadytune.rendering.claims import to_text
     from steadytune.results.collect import NOW
     from steadytune.results.loading import load_or_empty
+    from steadytune.results.selection import select
 
     suite = load_checked(options)
     if options.missing:
@@ -43,7 +44,7 @@ def claims(options: argparse.Namespace) -> None:
             keep_looks(suite, verdicts.looks())
         if options.write:
             write_verdicts(results_folder(suite), verdicts)
-    warn_if_nothing_learned(results)
+    warn_if_nothing_learned(select(results))
     sys.stdout.write(to_text(suite.name, verdicts.claims) + "\n")
 
 
@@ -77,7 +78,7 @@ def compare(options: argparse.Namespace) -> None:
     from steadytune.looks import keep_looks, name_of_pair
     from steadytune.rendering.comparisons import compared_text
     from steadytune.results.loading import load_or_empty
-    from steadytune.suite.variants import base
+    from steadytune.results.selection import select, selection_notes
 
     suite = load_checked(options)
     methods = as_reported(suite, options.first, options.second)
@@ -91,9 +92,10 @@ def compare(options: argparse.Namespace) -> None:
     seen = Verdicts(suite.name, comparisons=found).looks()
     if _can_write(results_folder(suite)):
         keep_looks(suite, {name: seen[name] for name in seen.keys() & reported})
-    sides = {(asked.encoders + (asked.baseline_encoders or ()), base(m)) for asked in questions for m in asked.methods}
-    warn_if_nothing_learned(results.only(lambda key: any(key[0] in names and base(key[1]) == m for names, m in sides)))
-    sys.stdout.write(compared_text(suite, methods, found) + "\n")
+    sides = {side for asked in questions for pair in asked.encoder_pairs for side in asked.sides(*pair)}
+    compared = select(results, every=True).only(lambda key: key[:2] in sides)
+    warn_if_nothing_learned(compared)
+    sys.stdout.write(compared_text(suite, methods, found, selection_notes(compared)) + "\n")
 
 
 def simulate(options: argparse.Namespace) -> None:
@@ -137,7 +139,6 @@ def site(options: argparse.Namespace) -> None:
 def warn_if_nothing_learned(results: "Results") -> None:
     """Say so first if the models learned nothing, since then the numbers that follow mean nothing."""
     from steadytune.rendering.learning import nothing_learned
-    from steadytune.results.selection import select
 
-    if sentence := nothing_learned(select(results)):
+    if sentence := nothing_learned(results):
         sys.stdout.write(f"{sentence}\n\n")

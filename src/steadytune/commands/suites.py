@@ -24,12 +24,13 @@ def run(options: argparse.Namespace) -> int:
     """Run a suite through Snakemake with a progress line."""
     from steadytune.dag.runner import run
     from steadytune.results.loading import load_or_empty
+    from steadytune.results.selection import select
 
     suite = load_pinned(options)
     _warn_of_slow_precisions(suite, options.passed, stale=options.stale)
     status = run(suite, options.cores, options.passed, stale=options.stale)
     if not status and not options.passed:
-        warn_if_nothing_learned(load_or_empty(suite))
+        warn_if_nothing_learned(select(load_or_empty(suite)))
     return status
 
 

@@ -16,7 +16,7 @@ from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import MEASUREMENTS, SOURCES, Product, Stages, products_of
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import file_cache_path, manifest_path
-from steadytune.manifests import damage, write_manifest
+from steadytune.manifests import damage, made_files, write_manifest
 from steadytune.results.collect import AS_RECORDED, NOW
 from steadytune.store.own_changes import check_unchanged
 from steadytune.suite.suite import Suite
@@ -102,6 +102,9 @@ class Products:
         manifest = manifest_path(self.suite, product.name)
         if not any(file.exists() for file in (manifest, *product.files)):
             return ProductStatus(product, "missing", f"{product.files[0]}: not made yet")
+        made = made_files(self.suite, product.name)
+        if new := [file for file in product.files if made and file not in made and not file.exists()]:
+            return ProductStatus(product, "stale", f"{new[0]}: not made yet")
         paths = [manifest, *product.files]
         damaged = self._file_cache.find(product.name, paths, lambda: damage(self.suite, product.name, product.files))
         if damaged:

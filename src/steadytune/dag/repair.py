@@ -29,6 +29,7 @@ from steadytune.layout import (
     variability_path,
 )
 from steadytune.locks import is_held
+from steadytune.manifests import made_files
 from steadytune.store.inventory import inventory
 from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import BUNDLE, RECEIPT
@@ -141,7 +142,10 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
             log.warning("%s; it is made again", status.why)
             if dry:
                 continue
-            for path in (manifest_path(suite, product.name), *product.files):
+            # Also what the suite asks for no longer; what a manifest names elsewhere is not its product's.
+            folders = {file.parent for file in product.files} - {results_folder(suite)}
+            made = [path for path in made_files(suite, product.name) if path.parent in folders]
+            for path in (manifest_path(suite, product.name), *product.files, *made):
                 path.unlink(missing_ok=True)
 
 

@@ -32,8 +32,8 @@ def every_task_text(compared: Judged) -> str:
     return f"{compared.on_every_task}, {word} on {sum(agreeing(tasks))} of {len(tasks)}"
 
 
-def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged]) -> str:
-    """One pair of methods for the terminal, encoder by encoder."""
+def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged], chosen: Sequence[str] = ()) -> str:
+    """One pair of methods for the terminal, encoder by encoder, with the notes on variants that were chosen."""
     lines = [f"{suite.name}: {methods[0]} against {methods[1]}"]
     for compared in found:
         seeds = f"seeds {ranges(compared.seeds)}" if compared.seeds else "no seeds"
@@ -50,8 +50,8 @@ def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged
         lines.append(f"  better on average?    {_average(compared)}")
         lines.append(f"  better on every task? {every_task_text(compared)}")
         lines += _tasks(compared, methods)
-    note = ["", *textwrap.wrap(NOTE, 116)] if any(compared.finding for compared in found) else []
-    return "\n".join([*lines, *note])
+    notes = (NOTE, *chosen) if any(compared.finding for compared in found) else chosen
+    return "\n".join([*lines, *(line for note in notes for line in ("", *textwrap.wrap(note, 116)))])
 
 
 NOTE = (

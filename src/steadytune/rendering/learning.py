@@ -8,7 +8,11 @@ HELP = "What usually helps: more epochs or steps, another learning rate, a warm-
 
 def nothing_learned(results: Results) -> str:
     """A sentence on the methods and tasks of which every run stays at one answer; empty if there are none."""
-    scored = [key[:3] for key, score in results.scores.items() if key[2] == key[3] and score.points]
+    # Random weights beside the pretrained ones are there to show how little can be learned from them.
+    drawn = {compared.random for compared in results.suite.comparisons}
+    scored = [
+        key[:3] for key, score in results.scores.items() if key[2] == key[3] and score.points and key[0] not in drawn
+    ]
     stuck = [key for key in scored if key in results.stuck]
     if not stuck:
         return ""

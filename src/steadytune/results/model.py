@@ -120,7 +120,9 @@ class Results:
     def only(self, wanted: Callable[[Key], bool]) -> "Results":
         """The same with the cells of some (encoder, method, task) alone."""
         cells = {key: value for key, value in self.cells.items() if wanted(key)}
-        return replace(self, cells=cells, scores={key: score for key, score in self.scores.items() if key[:3] in cells})
+        scores = {key: score for key, score in self.scores.items() if key[:3] in cells}
+        choices = {key: count for key, count in self.choices.items() if key in cells}
+        return replace(self, cells=cells, scores=scores, choices=choices)
 
     def methods_of(self, encoder: str) -> list[str]:
         """Methods that the suite plans for an encoder."""
