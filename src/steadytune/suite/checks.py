@@ -54,12 +54,21 @@ def _check_protocol(suite: Suite) -> None:
 
 
 def _check_own_names(suite: Suite) -> None:
-    """No own task has the name of a task in the task table."""
+    """No own task has the name of a task in the task table, and no two names are one folder's on any disk."""
     raise_all(
         f"{suite.path}: tasks.{name}: the task table has a task '{name}': choose another name"
         for name in suite.file.tasks
         if name in TASKS
     )
+    used = (name for block in suite.file.grid for task in block.tasks if (name := task.partition("@")[0]) in TASKS)
+    for key, names in (("encoders", suite.file.encoders), ("tasks", dict.fromkeys((*used, *suite.file.tasks)))):
+        first: dict[str, str] = {}
+        raise_all(
+            f"{suite.path}: {key}.{name}: differs from '{other}' in case alone, which some disks ignore: "
+            "choose another name"
+            for name in names
+            if (other := first.setdefault(name.lower(), name)) != name
+        )
 
 
 def _check_method(suite: Suite, name: str) -> None:
