@@ -253,6 +253,7 @@ def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
     [(("hype-m", "vanilla"), "unknown method 'hype-m'.*'hype-n'"), (("lnsr", "hype-n"), "unknown method 'lnsr'"),
      (("hype-n", "hype-n"), "hype-n against hype-n: name two that differ"),
      (("minni/hype-n", "vanilla"), "unknown encoder 'minni'.*'mini'"), (("mini/", "vanilla"), "unknown method ''"),
+     (("mini", "vanilla"), "'mini' is an encoder: expected mini/METHOD"),
      (("mini/hype-n", "hype-n"), "mini/hype-n against hype-n: name two that differ")],
 )  # fmt: skip
 def test_names_that_cannot_be_compared(world, capsys, names, message):

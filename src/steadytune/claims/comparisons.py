@@ -90,26 +90,28 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
     """
     planned = PairedRuns(suite, empty_results(suite), PRIMARY).planned
     (encoder, method), (other, baseline) = _side(first), _side(second)
-    for kind, place, names in (("encoder", 0, (encoder, other)), ("method", 1, (method, baseline))):
-        known = {key[place] for key in planned}
+    encoders, methods = ({key[place] for key in planned} for place in (0, 1))
+    for kind, names, known in (("encoder", filter(None, (encoder, other)), encoders),
+                               ("method", (method, baseline), methods)):  # fmt: skip
         for name in names:
-            if name not in known and (name or kind == "method"):
+            if kind == "method" and name in encoders:
+                raise SteadyTuneError(f"suite '{suite.name}': '{name}' is an encoder: expected {name}/METHOD")
+            if name not in known:
                 raise unknown(kind, name, known, f"suite '{suite.name}'")
     every = [(each, each) for each in suite.file.encoders]
     named = [(encoder or other, other or encoder)] if encoder or other else every
     tasks = {task for _, _, task in planned}
-    both = [
-        (pair, planned[pair[0], method, task], planned[pair[1], baseline, task])
-        for pair in named
+    cells = {
+        (one, another, task): (planned[one, method, task], planned[another, baseline, task])
+        for one, another in named
         for task in tasks
-        if {(pair[0], method, task), (pair[1], baseline, task)} <= planned.keys()
-    ]
-    shared = dict.fromkeys(encoders for encoders, _, _ in both)
+        if {(one, method, task), (another, baseline, task)} <= planned.keys()
+    }
     # A method whose only variant is named has that variant's cells.
-    alike = all(cells == others for _, cells, others in both)
-    if alike:
-        why = "name two that differ" if both else "no encoder and task have both"
+    if all(its == others for its, others in cells.values()):
+        why = "name two that differ" if cells else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
+    shared = dict.fromkeys((one, another) for one, another, _ in cells)
     return tuple(Differs.between(one, method, baseline, effect, another) for one, another in shared)
 
 
