@@ -98,11 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     run.epilog = "What follows -- goes to snakemake: targets, or more options."
     plan = command("plan", suites.plan)
     plan.add_argument("--device", dest="device_stated", metavar="NAME=FLOPS", help="plan for this device, assuming "
-                      "that a cell reaches so many FLOP/s on it (H100=2e14), instead of for this machine")  # fmt: skip
+                      "that a cell reaches this rate on it (H100=2e14), instead of for this machine")  # fmt: skip
     plan.add_argument("--cells-at-once", type=count, metavar="N", help="cells that run on that device at the same "
                       "time (default: 1)")  # fmt: skip
-    plan.add_argument("--budget", type=hours, metavar="40h", help="choose the cells that decide most claims within "
-                      "so many device-hours, and write them to a file of targets")  # fmt: skip
+    plan.add_argument("--budget", type=hours, metavar="40h", help="choose the cells that decide the most claims "
+                      "within this many device-hours, and list them in results/<suite>/plan.txt")  # fmt: skip
     plan.add_argument("--effect", type=amount, default=1.0, metavar="POINTS", help="the difference that matters "
                       "(default: 1)")  # fmt: skip
     plan.add_argument("--sd", type=amount, metavar="POINTS", help="assume this standard deviation of the difference "
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     against.add_argument("--recorded", type=Path, metavar="FOLDER", help="a results folder that holds the records, "
                          "instead of results/<suite>")  # fmt: skip
     against.add_argument("--published", action="store_true", help="compare with published/recorded/<suite>")
-    verify.epilog = "One line a cell, from identical, same logits, same metric and same spread to different."
+    verify.epilog = "One line per cell: identical, same logits, same metric, same spread, or different."
     record = command("record", suites.record)
     record.add_argument("--restore", action="store_true", help="write what is recorded to results/<suite> instead")
     claims = command("claims", results.claims)
@@ -131,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     compared.add_argument("--effect", type=amount, default=1.0, metavar="POINTS", help="the difference that matters, "
                           "for the number of seeds needed (default: 1)")  # fmt: skip
     model = command("model", results.model, device=True)
-    model.add_argument("cell", nargs="?", metavar="CELL", help="ENCODER/METHOD/TASK/seed-N; without the seed, its best "
-                       "one; none at all in a suite of one task: the best cell")  # fmt: skip
+    model.add_argument("cell", nargs="?", metavar="CELL", help="ENCODER/METHOD/TASK/seed-N; without seed-N, the best "
+                       "seed; in a suite of one task it may be left out: the best cell")  # fmt: skip
     model.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
     model.add_argument(
         "--adapter", action="store_true", help="for LoRA: write only its matrices and the head, for peft"
@@ -149,7 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     exported.add_argument(
         "--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS)
     )
-    exported.add_argument("--to", type=Path, required=True, metavar="PATH", help="a new folder, or for ro-crate a .zip")
+    exported.add_argument(
+        "--to", type=Path, required=True, metavar="PATH", help="a new folder; for ro-crate, a folder or a .zip"
+    )
     exported.add_argument("--stale", action="store_true", help="also export what other code has made, marked as such")
     site = command("site", results.site, suite=False)
     site.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
@@ -171,7 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     instead.add_argument("--bundle", type=Path, metavar="FILE", help="then write everything to one tar file")
     instead.add_argument("--from", dest="source", type=Path, metavar="FILE", help="unpack such a file, then check")
     pinned = command("pin", inputs.pin)
-    pinned.add_argument("--accept", required=True, metavar="NAME", help="an own task or encoder of the suite")
+    pinned.add_argument(
+        "--accept", required=True, metavar="NAME", help="a task or encoder that the suite brings itself"
+    )
     command("lock", inputs.lock, suite=False)
     subsets = command("subsets", inputs.subsets, suite=False)
     subsets.add_argument("--store", type=Path, default=Path("store"), help="where the data sets are staged")
@@ -187,7 +191,11 @@ def _parser() -> argparse.ArgumentParser:
     # Run by the workflow's jobs; each can also be run by hand.
     finetune = command("finetune", jobs.finetune, device=True)
     finetune.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
-    finetune.add_argument("--hand-over", action="store_true", help="write the weights for the inside stage too")
+    finetune.add_argument(
+        "--hand-over",
+        action="store_true",
+        help="also write the fine-tuned weights, for the inside stage or for cells that start from this one",
+    )
     variability = command("variability", jobs.variability, device=True)
     variability.add_argument("encoder")
     variability.add_argument("task")
@@ -207,5 +215,7 @@ def _parser() -> argparse.ArgumentParser:
                              "texts and label names")  # fmt: skip
     render = command("render", jobs.render)
     render.add_argument("what", choices=("tables", "figures", "report", "notebook"))
-    render.add_argument("--processes", type=count, default=1, metavar="N", help="that draw figures (default: 1)")
+    render.add_argument(
+        "--processes", type=count, default=1, metavar="N", help="processes that draw figures (default: 1)"
+    )
     return parser

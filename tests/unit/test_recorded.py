@@ -79,13 +79,28 @@ def test_the_second_encoders_settings_are_those_that_its_sweep_chose(root):
     assert printed == {point: [f"{score:.1f}" for score in (*row, mean(row))] for point, row in means.items()}
 
 
-def test_what_the_study_says_of_its_second_encoder_is_in_the_records(root):
-    """The seeds that have run of all four arms, and the differences from plain fine-tuning, on average and by task."""
+def points_of(folder, *names):
+    """Points in domain by seed of every combination of `names`: encoder, method, task."""
     points = defaultdict(dict)
-    for cell in map(json.loads, lines_of(root / RECORDED / "minilm-1k")):
+    for cell in map(json.loads, lines_of(folder)):
         spec = cell["spec"]
         (own,) = (each for each in cell["evaluations"] if each["kind"] == "in_domain")
-        points[spec["method"], spec["task"]][spec["seed"]] = 100 * own["metrics"][own["headline"]]
+        points[tuple(spec[name] for name in names)][spec["seed"]] = 100 * own["metrics"][own["headline"]]
+    return points
+
+
+def test_what_the_readme_says_of_pretraining_is_in_the_records(root):
+    points = points_of(root / RECORDED / "tiny-check", "encoder", "task")
+    drawn = {task: mean(found.values()) for (encoder, task), found in points.items() if encoder == "tiny-en-random"}
+    gains = {task: mean(points["tiny-en", task].values()) - score for task, score in drawn.items()}
+    assert abs(gains.pop("cola")) < 1
+    page = " ".join((root / "README.md").read_text().split())
+    assert f"by {min(gains.values()):.1f} to {max(gains.values()):.1f} points with ten seeds" in page
+
+
+def test_what_the_study_says_of_its_second_encoder_is_in_the_records(root):
+    """The seeds that have run of all four arms, and the differences from plain fine-tuning, on average and by task."""
+    points = points_of(root / RECORDED / "minilm-1k", "method", "task")
     seeds = set.intersection(*map(set, points.values()))
     tasks = ["rte@1k", "mrpc@1k", "stsb@1k", "cola@1k", "sst2@1k"]
     assert len(points) == 4 * len(tasks)

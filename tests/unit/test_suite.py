@@ -13,6 +13,7 @@ from steadytune.cli import main
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.dag import quoted
 from steadytune.errors import SteadyTuneError
+from steadytune.methods.registry import methods
 from steadytune.store.inventory import check_lock
 from steadytune.store.lock import load_lock
 from steadytune.suite.cell import Cell
@@ -438,6 +439,11 @@ def test_every_shipped_suite_loads_and_is_found_by_name(root, monkeypatch):
         find_suite("mnii")
     with pytest.raises(SteadyTuneError, match="known: glue-small, "):
         find_suite("xyz")
+
+
+def test_the_suite_of_every_method_has_them_all(root, monkeypatch):
+    monkeypatch.chdir(root)
+    assert set(load_suite(find_suite("mini-methods")).named) >= methods().keys()
 
 
 def test_the_environment_variable_replaces_the_local_store(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ class ChildTuningDSettings(Hyperparameters):
     "layer" in their name, as in the released code, which leaves out embeddings and pooler."""
     fisher_examples: int | None = setting(None, at_least=1)
     """Training examples that the Fisher information is estimated on: the first ones of the first epoch's order,
-    rounded up to whole batches where those count; None is all of them, as in the released code."""
+    rounded up to whole batches where those count; `null` is all of them, as in the released code."""
 
 
 class ChildTuningF(Method):

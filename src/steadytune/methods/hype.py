@@ -26,7 +26,7 @@ class HyPeSettings(Hyperparameters):
     sigma: float = setting(1e-5, at_least=0)
     """Scale of the noise, in units of the hidden states."""
     hidden_dropout: float | None = setting(0.0, at_least=0, below=1)
-    """Hidden dropout while fine-tuning (sec. 4.1 turns it off); None keeps the checkpoint's own."""
+    """Hidden dropout while fine-tuning (sec. 4.1 turns it off); `null` keeps the checkpoint's own."""
     where: Literal["input", "attention", "both"] = "input"
     """On the input of a layer, on the output of its self-attention block, or on both (Table 17)."""
     layers: Literal["all", "lower", "upper", "lower-quarter", "upper-quarter"] | tuple[int, ...] = "all"

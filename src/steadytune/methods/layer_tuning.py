@@ -24,7 +24,7 @@ class BlockSettings(Hyperparameters):
     head: Literal["layer", "top"] = "layer"
     """Where the head reads: at the last layer of the block, those above being dropped; or on top of all layers."""
     count: int | None = setting(None, at_least=0)
-    """Layers of the block, counted down from its last; None is all of them."""
+    """Layers of the block, counted down from its last; `null` is all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,8 +37,8 @@ class LayerTuningSettings(BlockSettings):
     """A block, and what lies below it."""
 
     embeddings: bool | None = None
-    """Whether the embeddings are trained. None is as in the released code: only where every layer is tuned and the head
-    is on top."""
+    """Whether the embeddings are trained. `null` is as in the released code: only where every layer is tuned and the
+    head is on top."""
     cache: bool = False
     """Whether the frozen layers below the block run without dropout, once, and their output is kept in memory: 4 bytes
     x width for every token of the training split, or 2 where the precision has it so. Ours."""

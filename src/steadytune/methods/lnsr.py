@@ -38,9 +38,9 @@ class LNSRSettings(Hyperparameters):
     weight: float = setting(0.1, at_least=0)
     """Weight of the penalty."""
     layer: int | None = setting(None, at_least=0)
-    """Layer b (0-based) whose input is noised; None is the middle one, L // 2."""
+    """Layer b (0-based) whose input is noised; `null` is the middle one, L // 2."""
     layers: tuple[int, ...] | None = setting(None, at_least=1)
-    """Layers r (1-based: r is the output of the r-th layer) that are regularised; None is every one above b."""
+    """Layers r (1-based: r is the output of the r-th layer) that are regularised; `null` is every one above b."""
 
 
 class LNSR(Method):

@@ -30,7 +30,7 @@ class MixoutSettings(Hyperparameters):
     biases: bool = False
     """Mix the biases, too; the released code does not."""
     dropout: float | None = setting(0.0, at_least=0, below=1)
-    """All dropout, on hidden states, attention probabilities and head; the released examples turn it off. None keeps
+    """All dropout, on hidden states, attention probabilities and head; the released examples turn it off. `null` keeps
     the checkpoint's."""
 
 

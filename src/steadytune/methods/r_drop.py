@@ -30,7 +30,7 @@ class RDropSettings(Hyperparameters):
     """The loss as the paper gives it; or as the released BERT code computes it: L_1 + L_2, the divergence summed over
     the batch instead of averaged, and for regression 2 * alpha times the mean squared difference."""
     hidden_dropout: float | None = setting(None, at_least=0, below=1)
-    """Hidden dropout while fine-tuning, on which the method lives; None keeps the checkpoint's own. Ours."""
+    """Hidden dropout while fine-tuning, on which the method lives; `null` keeps the checkpoint's own. Ours."""
 
 
 class RDrop(Method):
