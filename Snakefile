@@ -30,8 +30,10 @@ else:
     # When a cluster ends a job, the signal may reach this process alone.
     pass_on_termination()
 
+# Used as a module, this reads what that workflow passes on, and not its command line.
+alone = workflow.modifier.is_main_snakefile()
 try:
-    dag = Dag.load(workflow.configfiles, config)
+    dag = Dag.load(workflow.configfiles if alone else (), workflow.config_settings.config if alone else config)
     # Snakemake does not know how many GPUs this machine has; a value on the command line takes precedence. On a
     # cluster, the scheduler assigns GPUs to jobs.
     if workflow.is_main_process and workflow.resource_settings.nodes is None and (gpus := gpu_slots()):
@@ -44,7 +46,7 @@ except SteadyTuneError as error:
 # rules may need the shell.
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={quoted(str(source))}; "
-    + ("exec " if workflow.modifier.is_main_snakefile() else "")
+    + ("exec " if alone else "")
 )
 
 

@@ -56,7 +56,15 @@ class LogHandler(LogHandlerBase):
         return False
 
     def emit(self, record: LogRecord) -> None:
-        """Take note of an event; show it where it says something new."""
+        """Take note of an event; a line that cannot be shown costs no other."""
+        # Snakemake calls this in a thread, which an exception would end, and with it all lines.
+        try:
+            self._follow(record)
+        except Exception:
+            self.handleError(record)
+
+    def _follow(self, record: LogRecord) -> None:
+        """Show an event where it says something new."""
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
                 first = not self.planned

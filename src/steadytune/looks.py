@@ -51,6 +51,8 @@ class Kept:
     """By the id of a question: every different look, the last one last."""
 
 
+DAMAGED = ".damaged"
+"""The suffix under which looks that cannot be read are set aside."""
 Looks = Mapping[str, tuple[Look, ...]]
 NONE: Looks = {}
 
@@ -80,13 +82,14 @@ def read_looks(of: Of) -> Looks:
 
 
 def keep_looks(of: Of, looks: Looks) -> None:
-    """Write looks beside those that are kept already; of a damaged file nothing is left."""
+    """Write looks beside those that are kept already; a file that cannot be read is set aside."""
     # A run's look and that of a command beside it are both kept.
     with hold(running_path(of, "looks")):
         try:
             kept = read_looks(of)
         except SteadyTuneError:
-            kept = NONE
+            kept, path = NONE, looks_path(of)
+            path.replace(path.with_name(f"{path.name}{DAMAGED}"))
         joined = {name: join(kept.get(name, ()), looks.get(name, ())) for name in (*kept, *looks)}
         if joined != kept:
             write_sealed(looks_path(of), Kept(joined))

@@ -6,6 +6,8 @@ import shlex
 import pytest
 
 SNAKEFILE = """
+configfile: "outer.yaml"
+
 rule all:
     input: "summary.txt"
 
@@ -27,6 +29,7 @@ def test_another_workflow_runs_a_suite_and_goes_on_from_its_table(project):
     project.edit("config/mini.yaml", lambda value: value.update(grid=grid))
     outer = project.folder / "outer.smk"
     outer.write_text(SNAKEFILE.format(snakefile=str(project.folder / "Snakefile")))
+    outer.with_suffix(".yaml").write_text("samples: [a, b]\n")
     done = project.snakemake("--snakefile", outer.name)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "steadytune_finetune" in done.stdout
@@ -35,7 +38,11 @@ def test_another_workflow_runs_a_suite_and_goes_on_from_its_table(project):
     assert last == "done"
 
 
-@pytest.mark.parametrize(("option", "key"), [("seeds=3", "seeds"), ("suite=minni", "did you mean 'mini'")])
+@pytest.mark.parametrize(
+    ("option", "key"),
+    [("seeds=3", "seeds"), ("suite=minni", "did you mean 'mini'"), ("suite=7", "unknown suite '7'"),
+     ("seeds=3 --configfile config/mini.yaml", "seeds"), ("suite=start --configfile config/mini.yaml", "suite")],
+)  # fmt: skip
 def test_config_names_a_suite_and_nothing_else(project, option, key):
     done = project.run(*shlex.split(f"snakemake -n --config {option}"))
     assert done.returncode != 0

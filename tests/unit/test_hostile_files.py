@@ -5,15 +5,26 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from test_own_data import write_suite
 
+from steadytune.cells.verify import verifying
 from steadytune.dag.repair import clear_leftovers
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, read_json, write_text
-from steadytune.layout import checkpoint_path, handover_path, record_path, running_path, store_lock_path
+from steadytune.layout import (
+    RECORD,
+    checkpoint_path,
+    handover_path,
+    looks_path,
+    record_path,
+    running_path,
+    store_lock_path,
+    verification_folder,
+)
 from steadytune.locks import hold
 from steadytune.safe_yaml import read_yaml
 from steadytune.store.pinning_own import pin_new
@@ -156,19 +167,20 @@ def test_run_clears_what_killed_processes_left(suite) -> None:
 def test_run_leaves_what_a_live_process_writes(suite) -> None:
     cell, store = suite.cells[0], suite.file.store
     staged = "datasets/steadytune/mini/rte"
+    verified = verification_folder(suite, suite.cells[1])
+    written = [record_path(suite, cell), handover_path(suite, cell), store / staged / "train.parquet",
+               looks_path(suite), verified / RECORD, verified / "checkpoint.safetensors"]  # fmt: skip
     with (
         hold(running_path(suite, cell)),
+        hold(running_path(suite, "looks")),
+        verifying(suite, suite.cells[1]),
         hold(store_lock_path(store, staged)),
-        atomic_path(record_path(suite, cell)) as one,
-        atomic_path(store / staged / "train.parquet") as other,
-        atomic_path(handover_path(suite, cell)) as weights,
+        ExitStack() as files,
     ):
-        for path in (one, other, weights):
-            path.write_text("half")
+        for path in written:
+            files.enter_context(atomic_path(path)).write_text("half")
         clear_leftovers(suite)
-    assert record_path(suite, cell).read_text() == "half"
-    assert handover_path(suite, cell).read_text() == "half"
-    assert (store / staged / "train.parquet").read_text() == "half"
+    assert {path.read_text() for path in written} == {"half"}
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])

@@ -54,6 +54,15 @@ def test_nothing_is_said_of_the_rest_while_a_rule_runs_for_the_first_time(handle
     assert last_line(capsys) == "[2/3] pretrain mini"
 
 
+def test_a_line_that_cannot_be_shown_costs_no_other(handler, capsys, monkeypatch):
+    tell(handler, LogEvent.RUN_INFO, stats={"finetune": 2, "total": 2})
+    with monkeypatch.context() as patched:
+        patched.setattr(progress.LogHandler, "_show", lambda *_, **__: 1 / 0)
+        start(handler, 1, "finetune")
+    tell(handler, LogEvent.JOB_FINISHED, job_id=1)
+    assert last_line(capsys).startswith("[1/2]")
+
+
 def test_two_at_a_time_take_half_as_long(handler, capsys):
     tell(handler, LogEvent.RUN_INFO, stats={"finetune": 6, "total": 6})
     start(handler, 1, "finetune")

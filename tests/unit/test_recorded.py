@@ -16,6 +16,7 @@ from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import restore, write_recorded
+from steadytune.dag import repair
 from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_json, write_text
@@ -162,6 +163,8 @@ def test_restored_measurements_are_believed_as_recorded_until_they_are_edited(pa
     assert found.why.endswith(
         "cola.json: restored as it was recorded: it cannot be compared with what it was made from"
     )
+    repair.set_aside(other)
+    assert variability_path(other, "tiny", "cola").exists(), "to measure again takes long"
     write_json(variability_path(other, "tiny", "cola"), {"nu": [2.0, 1.0]})
     (found,) = Products(other).status(["variability"])
     assert (found.state, found.believed) == ("damaged", False)

@@ -158,7 +158,21 @@ def test_a_dry_run_brings_nothing(commands, monkeypatch):
     assert len(commands) == 1
 
 
-@pytest.mark.parametrize("arguments", [["-np"], ["-pn"], ["--dryrun"], ["--cores", "1", "--dry-run"], ["-j", "many"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--dag"], ["--rulegraph"], ["-S"], ["--list"], ["--lint"], ["--report", "jobs.html"], ["--unlock"], ["-t"],
+     ["--delete-all-output", "-n"], ["--cleanup-metadata", "results/demo/n"], ["-j", "many"]],
+)  # fmt: skip
+def test_what_runs_no_job_repairs_and_stages_nothing(arguments, commands, monkeypatch):
+    asked = []
+    monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: asked.append(dry) or {})
+    monkeypatch.setattr(runner.repair, "unstaged", lambda suite: True)
+    runner.run(SUITE, "1", arguments)
+    assert not asked
+    assert [command[-len(arguments) :] for command in commands] == [arguments]
+
+
+@pytest.mark.parametrize("arguments", [["-np"], ["-pn"], ["--dryrun"], ["--cores", "1", "--dry-run"]])
 def test_every_spelling_of_a_dry_run_changes_nothing(arguments, commands, monkeypatch):
     asked = []
     monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: asked.append(dry) or {})
@@ -200,6 +214,7 @@ def test_an_encoder_that_cannot_be_trained_again_ends_the_run(commands, monkeypa
         (["--profile", "profiles/slurm"], ["--profile", "profiles/slurm"]),
         (["--profile", "profiles/slurm", "--", "collect"], ["--profile", "profiles/slurm"]),
         (["-k", "collect", "tables"], ["-k"]),
+        (["-k", "collect", "tables", "--retries", "3"], ["-k", "--retries", "3"]),
         (["collect", "--profile", "profiles/slurm"], ["--profile", "profiles/slurm"]),
         (["--until", "collect", "--", "collect"], ["--until", "collect"]),
         (["collect", "tables"], []),

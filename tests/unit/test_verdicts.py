@@ -254,6 +254,10 @@ def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
     path.write_text(path.read_text().replace('"seeds": 3', '"seeds": 2'))
     with pytest.raises(SteadyTuneError, match="damaged"):
         read_looks(suite)
+    damaged = path.read_bytes()
+    keep_looks(suite, {"rest": looks["rest"]})
+    assert read_looks(suite) == {"rest": looks["rest"]}
+    assert path.with_name("looks.json.damaged").read_bytes() == damaged
 
 
 def test_looks_that_are_taken_at_once_are_both_kept(world, monkeypatch):

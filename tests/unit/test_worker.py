@@ -38,6 +38,7 @@ def main(arguments=None):
     if what == "describe":
         print(json.dumps({"parent": os.getppid(), "folder": os.getcwd(), "arguments": rest, "own": sys.argv[3:],
                           "variable": os.environ.get("STEADYTUNE_PEAK_FLOPS"), "umask": os.umask(0),
+                          "ignored": [n for n in (1, 2, 15) if signal.getsignal(n) == signal.SIG_IGN],
                           "input": sys.stdin.read(), "imported_by": collect.IMPORTED_BY}))
         print("an error", file=sys.stderr)
         return 3
@@ -188,7 +189,20 @@ def test_a_job_is_a_fork_with_everything_of_its_client(run, tmp_path):
     assert found["variable"] == "7=7\n"
     assert found["umask"] == 0o027
     assert found["input"] == "some input"
-    assert run.describe()["variable"] is None, "it is another job's"
+    other = run.describe()
+    assert (other["variable"], other["ignored"]) == (None, []), "it is another job's"
+
+
+def test_a_job_ignores_what_its_client_ignores(run):
+    """`nohup` has a client ignore the terminal's hangup, and a shell its interrupt in the background."""
+
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    found = run.describe(preexec_fn=ignore)
+    assert found["parent"] == run.worker
+    assert found["ignored"] == [signal.SIGHUP, signal.SIGINT]
 
 
 def test_without_a_worker_a_job_is_its_own_process(run):

@@ -13,7 +13,7 @@ rule claims:
     conda:
         "../envs/analysis.yaml"
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.suite_digest,
     shell:
         "python -m steadytune claims {params.suite:q} --write >{log:q} 2>&1"

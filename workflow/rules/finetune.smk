@@ -18,7 +18,7 @@ rule finetune:
         mem_mb=8000,
         runtime=240,
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         # Not used by the command: a changed digest makes Snakemake train the cell again.
         settings=dag.cell_digest,
         cell=dag.cell_name,

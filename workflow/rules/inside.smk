@@ -32,7 +32,7 @@ rule inside:
         mem_mb=8000,
         runtime=60,
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.inside_digest,
     shell:
         "python -m steadytune inside {params.suite:q} {wildcards.cell:q} >{log:q} 2>&1"
@@ -53,7 +53,7 @@ rule inside_before:
         mem_mb=8000,
         runtime=60,
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.inside_digest,
     shell:
         "python -m steadytune inside-before {params.suite:q} {wildcards.encoder:q} {wildcards.task:q} >{log:q} 2>&1"
@@ -69,7 +69,7 @@ rule inside_table:
     conda:
         "../envs/analysis.yaml"
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.suite_digest,
     shell:
         "python -m steadytune inside-table {params.suite:q} >{log:q} 2>&1"

@@ -11,7 +11,7 @@ rule predictions:
     conda:
         "../envs/analysis.yaml"
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.suite_digest,
     shell:
         "python -m steadytune predictions {params.suite:q} >{log:q} 2>&1"

@@ -17,7 +17,7 @@ rule tables:
     conda:
         "../envs/analysis.yaml"
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.suite_digest,
     shell:
         "python -m steadytune render {params.suite:q} tables >{log:q} 2>&1"
@@ -38,7 +38,7 @@ rule figures:
         "../envs/analysis.yaml"
     threads: 2
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.suite_digest,
     shell:
         "python -m steadytune render {params.suite:q} figures --processes {threads} >{log:q} 2>&1"
@@ -61,7 +61,7 @@ rule report:
     conda:
         "../envs/analysis.yaml"
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.suite_digest,
     shell:
         "python -m steadytune render {params.suite:q} report >{log:q} 2>&1"

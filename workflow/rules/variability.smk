@@ -16,7 +16,7 @@ rule variability:
         mem_mb=8000,
         runtime=60,
     params:
-        suite=dag.file,
+        suite=dag.suite_parameter,
         settings=dag.layer_digest,
     shell:
         "python -m steadytune variability {params.suite:q} {wildcards.encoder:q} {wildcards.task:q} >{log:q} 2>&1"

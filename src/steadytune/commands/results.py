@@ -50,12 +50,12 @@ def claims(options: argparse.Namespace) -> None:
 
 def _earlier_looks(suite: "Suite") -> "Looks":
     """The earlier looks at a suite's questions; none of a damaged file, with a warning."""
-    from steadytune.looks import NONE, read_looks
+    from steadytune.looks import DAMAGED, NONE, read_looks
 
     try:
         return read_looks(suite)
     except SteadyTuneError as error:
-        sys.stderr.write(f"steadytune: the earlier looks are lost: {error}\n")
+        sys.stderr.write(f"steadytune: the earlier looks do not count: {error}; set aside as *{DAMAGED}\n")
         return NONE
 
 

@@ -74,8 +74,12 @@ class Dag(Targets):
         self._receipts: dict[tuple[str, ...], list[str]] = {}
 
     @classmethod
-    def load(cls, configfiles: Sequence[str], config: Mapping[str, Any]) -> "Dag":
+    def load(cls, configfiles: Sequence[str], stated: Mapping[str, Any]) -> "Dag":
         """The suite of `--configfile` or of `--config suite=…`, by default the mini suite.
+
+        Args:
+            configfiles: those of the command line.
+            stated: what `--config` says, or another workflow that uses this one as a module.
 
         Raises:
             SteadyTuneError: more than one file, or `--config` values, which no record could account for, or an invalid
@@ -83,15 +87,18 @@ class Dag(Targets):
         """
         if len(configfiles) > 1:
             raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")
-        if not configfiles and (others := [key for key in config if key != "suite"]):
-            raise SteadyTuneError(f"--config {others[0]}=…: a suite's settings stand in its file; use --configfile")
-        named = (
-            configfiles[0] if configfiles else find_suite(config["suite"]) if config else project_file(DEFAULT_SUITE)
-        )
-        dag = cls(load_suite(_job_parameter(Path(named).absolute())))
+        if others := [key for key in stated if configfiles or key != "suite"]:
+            expected = "nothing beside --configfile" if configfiles else "`suite` alone"
+            raise SteadyTuneError(f"--config {others[0]}=…: expected {expected}: a suite's settings are in its file")
+        suite = find_suite(str(stated["suite"])) if stated else project_file(DEFAULT_SUITE)
+        dag = cls(load_suite(_job_parameter(Path(configfiles[0] if configfiles else suite).absolute())))
         check_lock(dag.suite, dag.lock)
         check_outputs(dag.suite)
         return dag
+
+    def suite_parameter(self, _: Any) -> str:
+        """The suite's file as a parameter: in a function, since Snakemake takes braces in a text for wildcards."""
+        return self.file
 
     @property
     def suite_digest(self) -> str:

@@ -136,7 +136,7 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
     """Remove every product that is not what would be made now."""
     for status in found:
         product = status.product
-        if status.state == "other code" and not code:
+        if status.state in ("other code", "recorded") and not code:
             log.warning("%s; it stays, and `steadytune run %s --stale` makes it again", status.why, suite.argument)
         elif status.state not in ("fresh", "missing"):
             log.warning("%s; it is made again", status.why)
@@ -193,7 +193,9 @@ def keep_dates(suite: Suite, *, dry: bool = False) -> None:
     if not dry:
         now = time.time_ns()
         for path in _dated(results_folder(suite)):
-            os.utime(path, ns=(now, now))
+            # In shared results some are other users': Snakemake then makes again what depends on older ones.
+            with suppress(PermissionError):
+                os.utime(path, ns=(now, now))
 
 
 def _dated(results: Path) -> Iterator[Path]:
@@ -215,7 +217,7 @@ def clear_leftovers(suite: Suite) -> None:
     and pages are written under no lock, by Snakemake's jobs, none of which is running now.
     """
     results, store, freed = results_folder(suite), suite.file.store, 0
-    found = [(path, running_path(suite, _cell_of(path.relative_to(results)))) for path in leftovers(results)]
+    found = [(path, running_path(suite, _lock_of(path.relative_to(results)))) for path in leftovers(results)]
     for item in inventory(suite, suite_lock(suite)):
         folder = staged_folder(store, item.kind, item.key)
         for place in (folder, folder.with_name(f".{folder.name}.partial")):
@@ -237,8 +239,10 @@ def clear_leftovers(suite: Suite) -> None:
         log.info("removed %.1f MB that killed processes had left", freed / 1e6)
 
 
-def _cell_of(path: Path) -> str:
-    """The cell to which a temporary file below the results belongs, as far as its place says."""
+def _lock_of(path: Path) -> str:
+    """What its writer holds locked: a cell, or else by the place of this temporary file below the results."""
     place, *parts = path.parent.parts or ("",)
-    named = place in ("checkpoints", "handover")
-    return "/".join([*parts, path.name[1:].partition(".")[0]] if named else parts)
+    name = path.name[1:].partition(".")[0]
+    if not parts or place == "verify":
+        return "/".join([place, *parts]) or name
+    return "/".join([*parts, name] if place in ("checkpoints", "handover") else parts)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from snakemake.common import get_appdirs
 
@@ -31,6 +32,12 @@ INPUTS = "inputs"
 """The store's lock that a run holds while it stages what is missing."""
 STAGING = ("stage_dataset", "stage_encoder", "pretrain")
 """The rules whose outputs are in the store."""
+NO_RUN = ("archive", "cleanup_metadata", "cleanup_shadow", "conda_cleanup_envs", "conda_create_envs_only",
+          "container_cleanup_images", "d3dag", "dag", "delete_all_output", "delete_temp_output", "detailed_summary",
+          "export_cwl", "filegraph", "generate_unit_tests", "lint", "list_changes", "list_conda_envs",
+          "list_input_changes", "list_params_changes", "list_rules", "list_target_rules", "list_untracked",
+          "print_compilation", "rulegraph", "summary", "touch", "unlock")  # fmt: skip
+"""Options with which Snakemake runs no job: it prints, or tidies."""
 STARTED_BY_RUN = "STEADYTUNE_RUN"
 """Set in the environment of a Snakemake that `steadytune run` has started."""
 
@@ -57,14 +64,13 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
             if LOCKS.is_dir() and any(LOCKS.iterdir()):
                 log.info("clearing the locks of a run that was killed")
                 snakemake.unlock()
-            dry = _is_dry(arguments)
-            if dry:
+            kind, status, stopped = _kind(arguments), 0, False
+            if kind == "dry run":
                 _log_repairs(suite, arguments, stale=stale)
-                status, stopped = 0, False
-            else:
+            elif kind == "run":
                 status, stopped = _repair(snakemake, arguments, stale=stale)
         # If this process alone is killed, Snakemake still holds the lock, and the next run waits for it.
-        if not dry and not status:
+        if kind == "run" and not status:
             status, stopped = _stage_inputs(snakemake, arguments, stale=stale)
             repair.keep_dates(suite)
         if not status:
@@ -119,38 +125,42 @@ class _Snakemake:
         subprocess.run(command, env=self._environment, check=True)
 
 
-def _is_dry(arguments: Sequence[str]) -> bool:
-    """Whether Snakemake would only say what it would do, or refuse its arguments.
+def _kind(arguments: Sequence[str]) -> Literal["run", "dry run", "no run"]:
+    """Whether Snakemake would run jobs, say which it would run, or neither, as where it refuses its arguments.
 
     Raises:
         SteadyTuneError: it would end in a traceback.
     """
     if not any(argument.startswith("-") for argument in arguments):
-        return False
+        return "run"
     # The import takes seconds.
     from snakemake.cli import get_argument_parser
     from snakemake.exceptions import CliException
 
     try:
-        return get_argument_parser().parse_known_args(arguments)[0].dryrun
+        options = get_argument_parser().parse_known_args(arguments)[0]
     except CliException:
-        return True
+        return "no run"
     except ValueError as error:
         # An option that takes any number of values has taken a target too, say.
         raise SteadyTuneError(f"run: Snakemake cannot read what follows --: {error}; expected "
                               "options in Snakemake's form, and another -- before targets") from None  # fmt: skip
+    if any(getattr(options, name) for name in NO_RUN) or (options.report and not options.report_after_run):
+        return "no run"
+    return "dry run" if options.dryrun else "run"
 
 
 def _options(arguments: Sequence[str]) -> Sequence[str]:
-    """Snakemake's arguments without the targets, which stand before the options or after them."""
+    """Snakemake's arguments without the targets."""
     # The import takes seconds.
     from snakemake.cli import get_argument_parser
 
     targets = list(get_argument_parser().parse_known_args(arguments)[0].targets)
-    if targets and list(arguments[: len(targets)]) == targets:
-        return arguments[len(targets) :]
-    options = [argument for argument in arguments if argument != "--"]
-    return options[: len(options) - len(targets)]
+    options, count = [argument for argument in arguments if argument != "--"], len(targets)
+    # They stand together; an option before them may have a value of the same name.
+    places = [place for place in range(len(options)) if options[place : place + count] == targets]
+    place = places[-1] if places and places[0] else 0
+    return options[:place] + options[place + count :]
 
 
 def _log_repairs(suite: Suite, arguments: Sequence[str], *, stale: bool) -> None:

@@ -1,6 +1,7 @@
 """What a job's client sends to the worker. Both import it, so it imports next to nothing."""
 
 import os
+import signal
 import socket
 import struct
 import sys
@@ -10,6 +11,8 @@ ADDRESS = "STEADYTUNE_WORKER"
 """The environment variable that has the path of the worker's socket."""
 STATUS = struct.Struct("!i")
 """What the worker answers: a job's exit code, negative if a signal ended it."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a process to end: the worker ignores it, and a job does what its client would."""
 _LENGTH = struct.Struct("!I")
 
 
@@ -17,21 +20,30 @@ class Request:
     """A command and everything about its process that the job inherits."""
 
     def __init__(
-        self, interpreter: str, arguments: list[str], folder: str, umask: int, environment: dict[str, str]
+        self,
+        interpreter: str,
+        arguments: list[str],
+        folder: str,
+        umask: int,
+        ignored: list[int],
+        environment: dict[str, str],
     ) -> None:
         self.interpreter, self.arguments, self.folder = interpreter, arguments, folder
-        self.umask, self.environment = umask, environment
+        self.umask, self.ignored, self.environment = umask, ignored, environment
 
     @classmethod
     def of_this_process(cls, arguments: list[str]) -> "Request":
         """Ask for what this process would do with `arguments`."""
         umask = os.umask(0)
         os.umask(umask)
-        return cls(interpreter(), arguments, str(Path.cwd()), umask, dict(os.environ))
+        # `nohup` ignores SIGHUP, say.
+        ignored = [number for number in ENDING if signal.getsignal(number) == signal.SIG_IGN]
+        return cls(interpreter(), arguments, str(Path.cwd()), umask, ignored, dict(os.environ))
 
     def send(self, connection: socket.socket) -> None:
         """Send it with this process's standard streams."""
-        fields = [self.interpreter, self.folder, str(self.umask), str(len(self.arguments)), *self.arguments]
+        ignored = ",".join(str(int(number)) for number in self.ignored)
+        fields = [self.interpreter, self.folder, str(self.umask), ignored, str(len(self.arguments)), *self.arguments]
         fields += [f"{name}={value}" for name, value in self.environment.items()]
         # None of these can contain a zero byte.
         message = b"\0".join(map(os.fsencode, fields))
@@ -54,9 +66,10 @@ class Request:
             for stream in streams:
                 os.close(stream)
             raise
-        interpreter, folder, umask, count, *rest = map(os.fsdecode, message.split(b"\0"))
+        interpreter, folder, umask, ignored, count, *rest = map(os.fsdecode, message.split(b"\0"))
         environment = dict(entry.split("=", 1) for entry in rest[int(count) :])
-        return cls(interpreter, rest[: int(count)], folder, int(umask), environment), streams
+        numbers = [int(number) for number in ignored.split(",") if number]
+        return cls(interpreter, rest[: int(count)], folder, int(umask), numbers, environment), streams
 
 
 def interpreter() -> str:

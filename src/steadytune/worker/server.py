@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from steadytune.layout import SOURCE
 from steadytune.offline import go_offline
-from steadytune.worker.request import STATUS, Request, interpreter
+from steadytune.worker.request import ENDING, STATUS, Request, interpreter
 
 log = logging.getLogger("steadytune.worker")
 
@@ -56,8 +56,6 @@ REQUEST_SECONDS = 10
 """How long a client may take to send its request."""
 GRACE = 60
 """Seconds from SIGTERM to SIGKILL when the run is over."""
-IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a run is not the worker's to decide: it ends when the run has ended."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -153,9 +151,9 @@ class Worker:
             os.close(stream)
         # `multiprocessing` has put another in its place.
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 (open for as long as the process)
-        for number in IGNORED:
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, _interrupt_once)
+        handlers = dict.fromkeys(ENDING, signal.SIG_DFL) | {signal.SIGINT: _interrupt_once}
+        for number, handler in (handlers | dict.fromkeys(request.ignored, signal.SIG_IGN)).items():
+            signal.signal(number, handler)
         os.umask(request.umask)
         os.chdir(request.folder)
         os.environ.clear()
@@ -231,7 +229,8 @@ def _interrupt_once(*_: object) -> NoReturn:
 
 def main() -> None:
     """Serve the run whose listening socket was inherited, until standard input closes."""
-    for number in IGNORED:
+    # What ends a run is not this process's to decide: it ends when the run has ended.
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     go_offline()
     with socket.socket(fileno=int(sys.argv[1])) as listener:
