@@ -13,9 +13,9 @@ endif
 
 .PHONY: run test test-all test-long site picture drills attack check format lock slurm validator bench gpu-check clean
 
-# Run a suite and end at results/<suite>/report.html; after an interruption, `make run` again goes on.
+# Run a suite and end at results/<suite>/report.html; run it again to resume after an interruption.
 run: $(READY)
-	@$(BIN)/steadytune run $(SUITE) --cores $(CORES)
+	@$(BIN)/steadytune run "$(SUITE)" --cores $(CORES)
 
 # The fast tests, in parallel on all cores: minutes.
 test: $(READY)

@@ -20,8 +20,10 @@ from steadytune.exports.registry import MODULES as EXPORTS
 from steadytune.offline import go_offline
 
 Command = Callable[[argparse.Namespace], int | None]
-# The disk is full, over quota, read-only or gone (NFS): not a fault of the program, so that a traceback would not help.
-REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE}
+# The disk is full, over quota, read-only or gone (NFS), or a path leads through a file: not a fault of the program, so
+# that a traceback would not help.
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE,
+           errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,7 +24,7 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?")
 
 
 def default_mode() -> int:
-    """The mode of a new file by the umask that this process has now: a forked job has that of who asked for it."""
+    """The mode of a new file under the umask of this process: a forked job has that of its client."""
     umask = os.umask(0o077)
     os.umask(umask)
     return 0o666 & ~umask
@@ -59,12 +59,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         SteadyTuneError: `path` exists.
     """
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise SteadyTuneError(f"{path}: exists already; expected a new folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield temporary
+        for weights in temporary.rglob("*.safetensors"):
+            # safetensors makes files for their owner alone.
+            weights.chmod(default_mode())
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -139,8 +142,10 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SteadyTuneError(f"{path}: no such file") from None
-    except (IsADirectoryError, NotADirectoryError):
+    except IsADirectoryError:
         raise SteadyTuneError(f"{path}: expected a file, found a folder") from None
+    except NotADirectoryError:
+        raise SteadyTuneError(f"{path.parent}: expected a folder, found a file") from None
     except UnicodeDecodeError as error:
         raise SteadyTuneError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 

@@ -49,9 +49,11 @@ class _Loader(_Safe):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key that is no word", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key that is neither a text nor a number", key_node.start_mark
+                )
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{key}'", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -87,6 +89,9 @@ def read_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # A character that YAML does not have; a date or a number that does not exist.
         raise SteadyTuneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (AttributeError, LookupError, TypeError):
+        # What PyYAML makes of `!!bool x` or `!!int ''`.
+        raise SteadyTuneError(f"{path}: not valid YAML: a value that its tag cannot have") from None
     finally:
         loader.dispose()
 

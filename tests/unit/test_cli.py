@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,19 @@ def test_a_mistake_is_said_in_one_line(arguments, command, said, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert capsys.readouterr().err == f"{command}: {said}; `{command} --help` says more\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["status", "a" * 300 + ".yaml"], "name too long"), (["site", "--to", "file"], "file"),
+     (["new", "suite", "file/x"], "file")],
+)  # fmt: skip
+def test_a_path_that_cannot_be_is_one_line(arguments, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert named in said and said.count("\n") == 1
 
 
 def test_commands_are_named_where_none_is_near(capsys):

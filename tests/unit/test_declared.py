@@ -1,5 +1,7 @@
 """What `check-method` finds where a method is not what its class, its hooks or its parameters say."""
 
+import re
+
 import pytest
 
 from steadytune.methods import registry
@@ -151,12 +153,13 @@ def test_a_method_that_is_what_it_says_passes(what, mine):
         (f"{LOSS}None", "loss returned None, expected a scalar that gradients come from"),
         (f"{LOSS}forward(batch).logits.sum(1)", "loss returned a tensor of shape (4,), expected a scalar"),
         (f"{LOSS}super().loss(forward, batch).detach()", "loss returned a scalar without gradient"),
+        ("@torch.no_grad()\ndef state(self): return []", "state returned a list, expected tensors by name"),
         ('def state(self): return {"number": 3}', "state returned a mapping to int, expected tensors by name"),
     ],
 )
 def test_what_a_hook_returns_is_looked_at(body, said, mine):
     path = mine(body)
-    line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if "def " in text)
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if re.search("def |@torch", text))
     detail = checking.make("", checks.in_half_precision, "mine").detail
     assert detail.startswith(f"TypeError: mine.py line {line}: {said}")
 

@@ -74,6 +74,10 @@ HOSTILE = {
     "a mapping as a key": suite_text("{{ title }}"),
     "a list as a key": suite_text("{[a]: b}"),
     "tag": suite_text("!!python/object/apply:os.system [id]"),
+    "truth by tag": suite_text("!!bool x"),
+    "time by tag": suite_text("!!timestamp x"),
+    "nothing by tag": suite_text("!!int ''"),
+    "mapping by tag": suite_text("!!map x"),
     "size": "# " + "a" * 30_000_000,
     "latin": b"title: \xff",
     "surrogate": suite_text('"\\ud800"'),
@@ -115,6 +119,9 @@ def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").mkdir()
     with pytest.raises(SteadyTuneError, match="folder"):
         read_yaml(tmp_path / "a.yaml")
+    write_text(tmp_path / "file", "")
+    with pytest.raises(SteadyTuneError, match="file: expected a folder, found a file"):
+        read_json(tmp_path / "file/a.json")
 
 
 # What killed processes leave

@@ -124,6 +124,27 @@ def test_two_files_with_one_suite_are_refused(suite, tmp_path):  # noqa: F811
         check_outputs(load_suite(suite.path))
 
 
+@pytest.mark.parametrize(
+    "text", ["'suite': demo", "suite : demo", "{suite: demo, title: x}", "suite: !!str demo", "\ufeffsuite: demo # x"]
+)
+def test_a_suites_name_is_known_however_it_is_spelled(text, suite, tmp_path):  # noqa: F811
+    (tmp_path / "other.yaml").write_text(text)
+    with pytest.raises(SteadyTuneError, match=r"other\.yaml has the same name"):
+        check_outputs(suite)
+
+
+@pytest.mark.parametrize("text", ["suite: demo-2", "# suite demo\nsuite: other", "suite: [demo", "- suite: demo"])
+def test_other_files_beside_a_suite_are_no_suites_of_its_name(text, suite, tmp_path):  # noqa: F811
+    (tmp_path / "other.yaml").write_text(text)
+    check_outputs(suite)
+
+
+def test_a_note_of_whose_results_they_are_may_be_damaged(own):
+    Path("results/demo/suite.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(SteadyTuneError, match=r"suite\.txt: not UTF-8"):
+        check_outputs(own)
+
+
 @pytest.fixture
 def own(suite, tmp_path):  # noqa: F811
     """A suite in a folder of its own, whose results are noted to be its own."""

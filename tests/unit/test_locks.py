@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import atomic_path
+from steadytune.files import atomic_folder, atomic_path
 from steadytune.locks import hold, is_held, take
 
 HOLD = """
@@ -169,6 +169,12 @@ def test_a_lock_of_another_user_that_nfs_does_not_grant_is_named(path, monkeypat
         pass
 
 
+def test_no_new_folder_takes_the_place_of_a_link_to_nothing(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(SteadyTuneError, match="link: exists already"), atomic_folder(tmp_path / "link"):
+        pass
+
+
 def test_files_have_the_modes_of_the_umask(tmp_path):
     from safetensors.numpy import save_file
 
@@ -176,5 +182,10 @@ def test_files_have_the_modes_of_the_umask(tmp_path):
     with atomic_path(tmp_path / "a.safetensors") as temporary:
         save_file({}, temporary)
         temporary.chmod(0o600)
+    with atomic_folder(tmp_path / "folder") as folder:
+        folder.mkdir()
+        save_file({}, folder / "a.safetensors")
+        (folder / "a.safetensors").chmod(0o600)
     (tmp_path / "by-hand").touch()
-    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "by-hand").stat().st_mode
+    for written in (tmp_path / "a.safetensors", tmp_path / "folder/a.safetensors"):
+        assert written.stat().st_mode == (tmp_path / "by-hand").stat().st_mode

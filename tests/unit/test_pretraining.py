@@ -341,6 +341,7 @@ def test_bad_input_is_said_in_one_line(config, corpus, tmp_path, monkeypatch):
         ("held_out: 2", "held_out: 12", "held_out: 12"),
         ("warmup", "warmpu", "warmup"),
         ("heads: 2", "heads: 3", "heads: 3: expected a divisor of width, 16"),
+        ("dropout:", "architecture: llama\ndropout:", "candidates from 256"),
         ("clip: 1.0", "clip: .inf", "clip: inf: expected a finite number"),
         (sha256(corpus), "a" * 64, "SHA-256 aaaa"),
     ):

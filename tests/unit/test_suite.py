@@ -390,7 +390,7 @@ def test_files_that_are_no_suite(tmp_path):
     with pytest.raises(SteadyTuneError, match="not valid YAML at line 2"):
         load_suite(tmp_path / "broken.yaml")
     (tmp_path / "twice.yaml").write_text("suite: a\nsuite: b\n")
-    with pytest.raises(SteadyTuneError, match=r"line 2.*key 'suite' stands twice"):
+    with pytest.raises(SteadyTuneError, match=r"line 2.*duplicate key 'suite'"):
         load_suite(tmp_path / "twice.yaml")
 
 

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import write_text
+from steadytune.files import read_text, write_text
 from steadytune.layout import owner_path, results_folder
+from steadytune.safe_yaml import read_yaml
 from steadytune.suite.suite import Suite
 
 
@@ -37,7 +38,7 @@ def check_owner(suite: Suite) -> None:
     if not note.is_file():
         return
     # Without following links: what a folder of results is a link to has other folders above it.
-    owner = Path(os.path.normpath(note.parent.absolute() / note.read_text(encoding="utf-8").strip()))
+    owner = Path(os.path.normpath(note.parent.absolute() / read_text(note).strip()))
     if owner.is_file() and _is_another(suite, owner):
         shown = owner.relative_to(Path.cwd()) if owner.is_relative_to(Path.cwd()) else owner
         holder = f"{results_folder(suite)} holds the results of {shown}, which has the same name"
@@ -53,16 +54,23 @@ def own_results(suite: Suite) -> None:
     check_owner(suite)
     note = owner_path(suite)
     place = Path(os.path.relpath(suite.path.absolute(), note.parent.absolute())).as_posix() + "\n"
-    if not note.is_file() or note.read_text(encoding="utf-8") != place:
+    if not note.is_file() or read_text(note) != place:
         write_text(note, place)
 
 
 def _is_another(suite: Suite, path: Path) -> bool:
     """Whether this is another file, of a suite of the same name."""
-    # Read as text, because YAML takes a hundred times as long.
-    line = rf"""^suite:\s*(["']?){re.escape(suite.name)}\1\s*(#.*)?$"""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return not path.samefile(suite.path) and bool(re.search(line, text, re.MULTILINE))
+    try:
+        # Only what may well be one is read as YAML, which takes a hundred times as long.
+        likely = rf"\bsuite\b[\s\S]{{0,40}}\b{re.escape(suite.name)}\b"
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if path.samefile(suite.path) or not re.search(likely, text):
+            return False
+        found = read_yaml(path)
+    except (OSError, SteadyTuneError):
+        # Another user's, or no suite.
+        return False
+    return isinstance(found, dict) and found.get("suite") == suite.name
 
 
 def _refusal(suite: Suite, reason: str) -> SteadyTuneError:

@@ -71,6 +71,8 @@ def write_site(folders: list[Path], target: Path) -> Path:
         SteadyTuneError: as `read_recorded`, or there is a page of another origin.
     """
     page = target / PAGE
+    if target.exists() and not target.is_dir():
+        raise SteadyTuneError(f"{target}: expected a folder, found a file")
     if page.exists() and GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
         raise SteadyTuneError(f"{page}: not a page of SteadyTune's; expected another folder")
     with tempfile.TemporaryDirectory() as place:

@@ -52,7 +52,8 @@ def read_runs() -> Iterator[Run]:
     for path in sorted(RESULTS.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
         try:
             yield _run(reader.read(path.read_bytes()), path.parent)
-        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+            # Another process may have set the record aside meanwhile.
             continue
 
 

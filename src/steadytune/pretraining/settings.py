@@ -94,9 +94,10 @@ class Settings(StrictModel):
             raise ValueError("stretches whose `until` rises to 1")
         if any(self.tokens_per_step % stretch.length for stretch in self.stretches):
             raise ValueError(f"lengths that divide tokens_per_step, {self.tokens_per_step}")
-        masked = round(self.mask_rate * self.tokens_per_step)
-        if not min(masked, self.vocabulary) <= self.candidates <= self.vocabulary:
-            raise ValueError(f"candidates from {masked}, the tokens that a step predicts, to vocabulary")
+        rate = 1 if self.architecture == "llama" else self.mask_rate
+        predicted = min(round(rate * self.tokens_per_step), self.vocabulary)
+        if not predicted <= self.candidates <= self.vocabulary:
+            raise ValueError(f"candidates from {predicted}, the pieces that a step may predict, to vocabulary")
         return self
 
     @property

@@ -81,7 +81,7 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
         corpus, kind = find_corpus(settings.corpus.file), TextExamples
         if sha256(corpus) != settings.corpus.sha256:
             raise SteadyTuneError(f"{corpus}: not the file of SHA-256 {settings.corpus.sha256} that {config} names")
-        word_pieces = config.with_name(settings.word_pieces) if settings.word_pieces else None
+        word_pieces = config.parent / settings.word_pieces if settings.word_pieces else None
         text, tokenizer = prepare(corpus, settings.vocabulary, settings.max_tokens, work / "corpus", word_pieces)
     numbers = tokenizer.get_vocab()
     vocabulary = sorted(numbers, key=numbers.__getitem__)

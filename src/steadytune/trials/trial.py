@@ -1,5 +1,6 @@
 """A method on a tiny encoder: what checks of methods, and tests, train and look into."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def _returning(name: str, hook: Callable) -> Callable:
     def call(*arguments: Any) -> Any:
         found = hook(*arguments)
         if expected := _expected(name, found, arguments):
-            code = hook.__code__
+            code = inspect.unwrap(hook).__code__
             where = f"{Path(code.co_filename).name} line {code.co_firstlineno}"
             raise TypeError(f"{where}: {code.co_name} returned {_in_words(found)}, expected {expected}")
         return found
