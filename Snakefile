@@ -20,7 +20,6 @@ from steadytune.dag.dag import Dag, quoted
 from steadytune.dag.runner import share_folder
 from steadytune.dag.termination import pass_on_termination
 from steadytune.errors import SteadyTuneError
-from steadytune.rendering.sections import report_options
 from steadytune.worker.launch import start_worker
 
 if workflow.is_main_process:
@@ -44,10 +43,7 @@ except SteadyTuneError as error:
 # Jobs find the package in this folder even if it is not installed; conda jobs start with an empty PYTHONPATH. `exec`
 # replaces the shell, so that signals reach the job itself; not in a workflow that uses this one as a module, whose own
 # rules may need the shell.
-shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={quoted(str(source))}; "
-    + ("exec " if alone else "")
-)
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={quoted(str(source))}; " + ("exec " if alone else ""))
 
 
 onstart:

@@ -99,7 +99,7 @@ def owner_path(of: Of) -> Path:
 
 
 def recorded_folder(suite: Placed) -> Path:
-    """Runs of a suite that the project publishes, laid out as its results."""
+    """Runs of a suite that the project publishes: `cells.jsonl.gz` and the files beside it."""
     return RECORDED / suite.name
 
 
@@ -163,7 +163,7 @@ def manifests_folder(of: Of) -> Path:
 
 
 def manifest_path(of: Of, product: str) -> Path:
-    """The same of the files that one job made."""
+    """The manifest of one product: the files that one job made."""
     return manifests_folder(of) / f"{product}.json"
 
 

@@ -1,4 +1,4 @@
-"""At run time nothing reaches out: staging alone asks a network for anything."""
+"""Only staging uses the network; everything else is told to do without."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What is read of a staged folder: the files that its receipt lists, and none that came to lie beside them."""
+"""A staged folder as it is read: the files that its receipt lists, and no others beside them."""
 
 import json
 from collections.abc import Iterator

@@ -2,6 +2,7 @@
 # cells that start from them have run.
 
 
+# The same command for the cells whose weights other jobs read, which the pattern matches; it also writes those.
 use rule finetune as finetune_kept with:
     output:
         **dag.cell_outputs("{cell}"),

@@ -1,4 +1,5 @@
 # Tables, numbers for running text, figures and the report, all from metrics.parquet and the layers' measurements.
+from steadytune.rendering.sections import report_options
 
 
 rule tables:
@@ -10,8 +11,8 @@ rule tables:
         dag.claims,
     output:
         dag.latex,
-        [path for path in dag.tables if not path.endswith(".html")],
-        [report(path, **report_options("table", path)) for path in dag.tables if path.endswith(".html")],
+        [path for path in dag.tables if path not in dag.shown_tables],
+        [report(path, **report_options("table", path)) for path in dag.shown_tables],
     log:
         f"{dag.folder}/logs/tables.log",
     conda:
@@ -30,8 +31,8 @@ rule figures:
         dag.inside_table,
         dag.claims,
     output:
-        [path for path in dag.figures if not path.endswith(".svg")],
-        [report(path, **report_options("figure", path)) for path in dag.figures if path.endswith(".svg")],
+        [path for path in dag.figures if path not in dag.shown_figures],
+        [report(path, **report_options("figure", path)) for path in dag.shown_figures],
     log:
         f"{dag.folder}/logs/figures.log",
     conda:
@@ -52,7 +53,7 @@ rule report:
         dag.prediction_studies,
         dag.claims,
         # It shows what the rule above has drawn.
-        [path for path in dag.figures if path.endswith(".svg")],
+        dag.shown_figures,
     output:
         # Not marked for Snakemake's own report: browsers show nothing in its frame that has more than 2 MB.
         dag.report,

@@ -39,7 +39,7 @@ def trained_by_another(suite: Suite, cell: Cell, *, hand_over: bool) -> bool:
     return found
 
 
-def clear_halves(suite: Suite, cell: Cell) -> None:
+def clear_partial_files(suite: Suite, cell: Cell) -> None:
     """Remove what killed processes have left half-written of a cell, whose lock is held."""
     for path in (checkpoint_path(suite, cell), handover_path(suite, cell)):
         for half in leftovers(path.parent):

@@ -14,8 +14,15 @@ def finetune(options: argparse.Namespace) -> None:
     from steadytune.training.usage import Meter
 
     meter = Meter()
+    # Imports take seconds, which are part of a cell's start.
     with meter.phase("start"):
-        from steadytune.cells.attempts import alone, check_places, clear_halves, refuse_crowded, trained_by_another
+        from steadytune.cells.attempts import (
+            alone,
+            check_places,
+            clear_partial_files,
+            refuse_crowded,
+            trained_by_another,
+        )
         from steadytune.cells.run import run_cell
 
         suite, cell = load(options), Cell.parse(options.cell)
@@ -24,7 +31,7 @@ def finetune(options: argparse.Namespace) -> None:
         return
     with alone(suite, cell):
         check_places(suite, cell)
-        clear_halves(suite, cell)
+        clear_partial_files(suite, cell)
         handed = handover_path(suite, cell)
         # Weights of an earlier training are not those of the record that is written now.
         handed.unlink(missing_ok=True)

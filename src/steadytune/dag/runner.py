@@ -228,5 +228,5 @@ def share_folder() -> None:
         take(BY_HAND, shared=True, wait=False)
     except BlockingIOError:
         # Not info: Snakemake shows only warnings of other loggers.
-        log.warning("a `steadytune run` looks at what lies in this folder; waiting until it has")
+        log.warning("a `steadytune run` is checking this folder; waiting for it")
         take(BY_HAND, shared=True)

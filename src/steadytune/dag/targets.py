@@ -155,6 +155,11 @@ class Targets:
         return self._rendered(tables_folder, self.suite.file.tables, formats.FORMATS)
 
     @property
+    def shown_tables(self) -> list[str]:
+        """Those of them that Snakemake's own report shows."""
+        return [path for path in self.tables if path.endswith(".html")]
+
+    @property
     def latex(self) -> list[str]:
         """What running text needs: its numbers, and every table in one document."""
         return [str(path(self.suite)) for path in (macros_path, all_tables_path)]
@@ -163,6 +168,11 @@ class Targets:
     def figures(self) -> list[str]:
         """Every figure in every format."""
         return self._rendered(figures_folder, versions(self.suite.file.figures, describe(self.suite)), style.FORMATS)
+
+    @property
+    def shown_figures(self) -> list[str]:
+        """Those of them that the report shows, and Snakemake's own."""
+        return [path for path in self.figures if path.endswith(".svg")]
 
     @property
     def report(self) -> list[str]:

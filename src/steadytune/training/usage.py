@@ -32,7 +32,7 @@ class Usage:
     flops_per_second: float | None
     """the training's FLOPs a second of the phase `train`; None where the training came to no end."""
     peak_flops_per_second: float | None
-    """What the machine's owner says that the device can do at most; None where he does not."""
+    """The device's peak as the user has configured it; None if not."""
     utilisation: float | None
     """The one as a share of the other."""
 
@@ -106,7 +106,7 @@ class Meter:
         return {**self.timing(), "joules": self._energy(), "memory": self.memory(device)}
 
     def resume(self, spent: dict[str, Any]) -> None:
-        """Add what earlier attempts took up to the checkpoint that is gone on from; what they lost is lost."""
+        """Add the cost of earlier attempts up to the checkpoint from which this one resumes."""
         totals = {"total", "joules", "memory"}
         for name, seconds in spent.items():
             if name not in totals:

@@ -1,1 +1,1 @@
-"""Trials on tiny random encoders: what a method is held to, in seconds."""
+"""Trials on tiny random encoders: checks that every method has to pass, in seconds."""
