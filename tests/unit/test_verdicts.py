@@ -26,7 +26,7 @@ from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
 from steadytune.files import plain
 from steadytune.layout import claims_path, looks_path, metrics_path, predictions_path, results_folder
-from steadytune.looks import keep_looks, read_looks
+from steadytune.looks import Look, keep_looks, read_looks
 from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text, verdict_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
@@ -254,6 +254,14 @@ def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
     path.write_text(path.read_text().replace('"seeds": 3', '"seeds": 2'))
     with pytest.raises(SteadyTuneError, match="damaged"):
         read_looks(suite)
+
+
+def test_of_damaged_looks_nothing_is_left(world):
+    wins, rest = (Look(seeds=seeds, planned=5, plan="a plan", family=1) for seeds in (2, 3))
+    keep_looks(world.root, {"wins": (wins,)})
+    looks_path(world.root).write_text(looks_path(world.root).read_text().replace('"seeds": 2', '"seeds": 1'))
+    keep_looks(world.root, {"rest": (rest,)})
+    assert read_looks(world.root) == {"rest": (rest,)}
 
 
 def test_looks_that_are_taken_at_once_are_both_kept(world, monkeypatch):
