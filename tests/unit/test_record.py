@@ -55,7 +55,7 @@ def suite(tmp_path, monkeypatch):
     return load_suite(tmp_path / "demo.yaml")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _without_predictions(monkeypatch):
     """Records here have no predictions that could refute them: `test_status` has."""
     monkeypatch.setattr(recompute, "refuted", lambda *_: "")
@@ -114,7 +114,6 @@ def test_a_damaged_record_is_refused_in_one_line(spoil, expected, suite):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.usefixtures("_without_predictions")
 def test_collect_loses_no_cell(suite, caplog):
     ok, degenerate, diverged, damaged, *missing = suite.cells
     written(suite, ok)
@@ -151,7 +150,7 @@ def test_cells_that_are_stale_for_one_reason_are_said_in_a_line(suite, caplog):
 
 
 @pytest.fixture
-def collected(suite, _without_predictions):
+def collected(suite):
     """A suite whose cells are recorded and gathered."""
     for cell in suite.cells:
         written(suite, cell)
@@ -206,7 +205,6 @@ def test_a_damaged_table_is_found_and_cleared_by_the_next_run(spoil, collected, 
     assert path.read_bytes() == whole
 
 
-@pytest.mark.usefixtures("_without_predictions")
 def test_the_table_is_the_same_bytes_again(suite):
     for cell in suite.cells:
         written(suite, cell)

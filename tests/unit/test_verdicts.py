@@ -256,12 +256,12 @@ def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
         read_looks(suite)
 
 
-def test_of_damaged_looks_nothing_is_left(world):
+def test_of_damaged_looks_nothing_is_left(tmp_path):
     wins, rest = (Look(seeds=seeds, planned=5, plan="a plan", family=1) for seeds in (2, 3))
-    keep_looks(world.root, {"wins": (wins,)})
-    looks_path(world.root).write_text(looks_path(world.root).read_text().replace('"seeds": 2', '"seeds": 1'))
-    keep_looks(world.root, {"rest": (rest,)})
-    assert read_looks(world.root) == {"rest": (rest,)}
+    keep_looks(tmp_path, {"wins": (wins,)})
+    looks_path(tmp_path).write_text(looks_path(tmp_path).read_text().replace('"seeds": 2', '"seeds": 1'))
+    keep_looks(tmp_path, {"rest": (rest,)})
+    assert read_looks(tmp_path) == {"rest": (rest,)}
 
 
 def test_looks_that_are_taken_at_once_are_both_kept(world, monkeypatch):
