@@ -1,6 +1,7 @@
 """What every test shares: the helpers beside the tests are importable, and jobs find the package."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(Path(__file__).parent / "unit"))
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("unit", "dag")]
 
 
 SLOW = ("cluster", "dag", "realdata")
@@ -34,6 +35,14 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def pdflatex() -> str:
+    """LaTeX, which .ci/run installs."""
+    from absence import absent
+
+    return shutil.which("pdflatex") or absent("no pdflatex on this machine")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from absence import absent
 from dag_project import Project, copy_staged
 
 # Runs what a pod would run, notes what it would get, and answers as Kubernetes does.
@@ -53,14 +54,19 @@ def copied(root, staged, tmp_path_factory) -> Project:
     return copy
 
 
+def is_unreachable(said: str) -> bool:
+    """Whether pip came to no index: one that it reaches names the versions that it has of a package."""
+    return "connection broken by" in said and "(from versions: none)" in said
+
+
 @pytest.fixture(params=PROFILES)
 def profile(request, root, tmp_path) -> tuple[str, str]:
     """A profile's name, and a folder with its executor, apart from this environment."""
     lock = root / "profiles" / request.param / "requirements.lock"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path, "-r", lock]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode and "CI" not in os.environ:
-        pytest.skip(f"pip finds no {lock.parent.name} executor: {done.stderr.splitlines()[-1]}")
+    if is_unreachable(done.stderr):
+        absent(f"pip reaches no index for the {lock.parent.name} executor: {done.stderr.splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
     return request.param, str(tmp_path)
 

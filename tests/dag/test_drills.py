@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from absence import absent
 from dag_project import copy_staged
 from drills import Drill, kill_at_random, shrunk
 
@@ -103,17 +104,17 @@ def test_a_full_disk_is_no_result_of_a_cell(drill, finished):
 
 @pytest.fixture
 def mount():
-    """Mount over a folder for the length of a test; skips where that is not allowed."""
+    """Mount over a folder for the length of a test, where that is allowed."""
     mounted = []
 
     def over(folder: Path, *options: str) -> None:
         done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+            absent(f"no file system can be mounted here: {done.stderr.strip()}")
         mounted.append(folder)
 
     if not shutil.which("mount"):
-        pytest.skip("no `mount` on this machine")
+        absent("no `mount` on this machine")
     yield over
     for folder in mounted:
         subprocess.run(["umount", str(folder)], check=False)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -119,7 +118,7 @@ def test_a_text_stays_on_its_line(text, suffix):
     assert len(FORMATS[suffix](table_of(text)).split("\n")) == len(FORMATS[suffix](table_of("x")).split("\n"))
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
+@pytest.mark.usefixtures("pdflatex")
 def test_latex_prints_every_text(tmp_path):
     (tmp_path / "tables").mkdir()
     for number, text in enumerate(TEXTS):

@@ -178,7 +178,10 @@ def test_a_figure_of_one_encoder_is_drawn_for_each_of_several(tmp_path):
      ("mini-modern", ("mini", "mini-modernbert", "mini-llama"),
       {f"learning-curves@{encoder}" for encoder in ("mini", "mini-modernbert", "mini-llama")})],
 )  # fmt: skip
-def test_the_workflow_makes_a_file_for_each_encoder_that_has_methods_to_compare(suite, encoders, files):
+def test_the_workflow_makes_a_file_for_each_encoder_that_has_methods_to_compare(
+    suite, encoders, files, root, monkeypatch
+):
+    monkeypatch.chdir(root)
     found = load_suite(Path(f"config/{suite}.yaml"))
     assert describe(found).compared == encoders
     assert {Path(path).stem for path in Targets(found).figures if "learning-curves" in path} == files

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
-from test_run_cell import SUITE, raising, suite  # noqa: F401 (a fixture)
+from test_run_cell import SUITE, changed, raising, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells import keeping, run
 from steadytune.cli import main
@@ -16,7 +15,6 @@ from steadytune.layers.inside import stage
 from steadytune.layers.inside.cka import cka
 from steadytune.layout import cell_folder, handover_path, inside_before_path, inside_path, inside_table_path
 from steadytune.suite.cell import Cell
-from steadytune.suite.loading import load_suite
 
 METHODS = ["vanilla", "lora", "houlsby", "layer-tune~layer=1"]
 INSIDE = {"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 3, "probes": ["mini-cola", "cola"]}
@@ -25,19 +23,18 @@ GRID = {"encoders": ["tiny"], "methods": METHODS, "tasks": ["cola"], "seeds": 2}
 
 @pytest.fixture
 def demo(suite, tmp_path):  # noqa: F811
-    """The tiny suite with some of its cells looked into."""
-    value = SUITE | {"grid": [GRID], "inside": INSIDE | {"examples": 24}}
-    value["protocol"] = SUITE["protocol"] | {"epochs": 1}
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    return load_suite(tmp_path / "demo.yaml")
+    return looking(tmp_path)
 
 
-def message(suite, tmp_path, **changes):  # noqa: F811
-    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
-    value["inside"] |= changes
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
+def looking(tmp_path, **changes):
+    """The tiny suite with some of its cells looked into, and other values of that block's keys."""
+    block = INSIDE | {"examples": 24} | changes
+    return changed(tmp_path, grid=[GRID], inside=block, protocol=SUITE["protocol"] | {"epochs": 1})
+
+
+def message(tmp_path, **changes):
     with pytest.raises(SteadyTuneError) as error:
-        load_suite(tmp_path / "demo.yaml")
+        looking(tmp_path, **changes)
     return str(error.value).partition("demo.yaml: ")[2]
 
 
@@ -59,7 +56,7 @@ def test_the_block_means_cells_that_the_suite_has(demo):
     ],
 )
 def test_a_block_that_cannot_be_is_told_in_a_line(changes, words, demo, tmp_path):
-    assert message(demo, tmp_path, **changes) == words
+    assert message(tmp_path, **changes) == words
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -143,10 +140,7 @@ def test_the_commands_end_in_a_table(demo):
 
 
 def test_a_method_that_adds_modules_or_drops_layers_is_looked_into_as_it_is(demo, tmp_path):
-    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
-    value["inside"] |= {"methods": METHODS[1:], "seeds": 1, "probes": []}
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    table = look_inside(load_suite(tmp_path / "demo.yaml"))
+    table = look_inside(looking(tmp_path, methods=METHODS[1:], seeds=1, probes=[]))
     layers = table[table["measure"] == "cka"].groupby("method")["layer"].max()
     assert layers.to_dict() == {"lora": 2, "houlsby": 2, "layer-tune~layer=1": 1}
     moved = table[(table["measure"] == "parameter_distance") & (table["method"] == "lora")]["value"].tolist()

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from alterations import cut
 from synthetic import Grid
-from test_run_cell import SUITE, suite  # noqa: F401 (a fixture)
+from test_run_cell import SUITE, changed, suite, trained  # noqa: F401 (a fixture)
 
 from steadytune.cells.freshness import statuses
 from steadytune.dag import repair
@@ -272,6 +273,42 @@ def test_what_a_suite_asks_for_newly_is_not_made_yet_and_what_it_leaves_out_goes
     assert re.search(r"coverage\.\w+: not made yet", status.why)
     repair.set_aside(now)
     assert [path.name for path in stranger.parent.iterdir()] == [stranger.name]
+
+
+@pytest.fixture
+def both(suite, tmp_path):  # noqa: F811
+    """The suite with two seeds, which have run, and the paths of their records."""
+    made = trained(tmp_path, 2)
+    return made, [record_path(made, cell) for cell in made.cells]
+
+
+def age(made):
+    """Other settings than those of its records."""
+    return changed(made.path.parent, grid=yaml.safe_load(made.path.read_text())["grid"], protocol={"epochs": 7})
+
+
+def damage_records(made):
+    for cell in made.cells:
+        cut(record_path(made, cell))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "state", "why"),
+    [
+        (age, "record.json.stale", "missing", "a stale record was set aside"),
+        (damage_records, "record.json.quarantined", "quarantined", "a damaged record was set aside"),
+    ],
+)
+def test_a_record_that_is_not_believed_is_kept_aside(spoil, name, state, why, both):
+    made, paths = both
+    made = spoil(made)
+    before = [path.read_bytes() for path in paths]
+    repair.set_aside(made, [str(paths[0])])
+    assert (paths[0].exists(), paths[1].read_bytes()) == (False, before[1]), "only what is asked for"
+    repair.set_aside(made)
+    assert [path.with_name(name).read_bytes() for path in paths] == before
+    assert [(found.state, found.why) for found in statuses(made)] == [(state, why)] * 2
 
 
 def test_a_manifest_that_names_files_of_other_folders_deletes_none(world):

@@ -1,8 +1,6 @@
 """Every table as LaTeX: all of them, and the numbers for running text, in one document that fits its pages."""
 
-import os
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 
@@ -17,10 +15,6 @@ from steadytune.rendering.table import Block, Entry, Table
 from steadytune.rendering.tables import TABLES
 from steadytune.results.loading import load_results
 
-# .ci/run installs LaTeX, so that there the test fails without it.
-needs_latex = pytest.mark.skipif(
-    not shutil.which("pdflatex") and "CI" not in os.environ, reason="no pdflatex on this machine"
-)
 AWKWARD = r"50 % & more_of #1 → 2 √ ν, a {set} of \ and ~ and ^ and $, [x] * a|b <1> \"±\" × – − ·"
 SMALL = ("stsb", "cola", "mrpc", "rte")
 
@@ -51,7 +45,7 @@ def test_a_character_that_pdflatex_cannot_set_is_shown_by_its_number():
     assert r"{[}U+6570] $\sigma$ $\Omega$ é é {[}U+0000]" in text
 
 
-@needs_latex
+@pytest.mark.usefixtures("pdflatex")
 def test_marks_greek_letters_and_all_of_unicode_compile(tmp_path):
     every = [chr(code) for code in (*range(0x20, 0x530), *range(0x1E00, 0x2C00)) if chr(code).isprintable()]
     rows = [("".join(every[start : start + 20]),) for start in range(0, len(every), 20)]
@@ -88,7 +82,7 @@ def folder(tmp_path):
     return folder
 
 
-@needs_latex
+@pytest.mark.usefixtures("pdflatex")
 def test_all_tables_compile_into_one_document_that_fits_its_pages(folder):
     text = to_document(TABLES).replace(
         r"\begin{document}", "\\input{macros}\n\\begin{document}\nHyPe-U: \\demoBertLargeHypeURteMean.\\clearpage\n"

@@ -21,11 +21,12 @@ from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 from steadytune.suite.protocol import Protocol
 from steadytune.tasks.data import Encoded
-from steadytune.training import step
+from steadytune.training import loop, step
 from steadytune.training.interruption import Interrupted, termination
 from steadytune.training.loop import Diverged, fit
 from steadytune.training.optimisation import build_optimizer, learning_rate
 from steadytune.training.precision import FIRST_SCALE, Precision
+from steadytune.training.usage import Meter
 
 
 class Killed(Exception):
@@ -33,7 +34,7 @@ class Killed(Exception):
 
 
 def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", model=None, interrupted=lambda: False,
-             **protocol):  # fmt: skip
+             seed=1, meter=None, **protocol):  # fmt: skip
     """Three epochs of three steps with dropout and noise; `kill_after` epochs the process dies."""
     generator = np.random.Generator(np.random.Philox(3))
     encoded = Encoded([generator.integers(5, 40, 6) for _ in range(9)], None, np.arange(9) % 3, np.arange(9), 0)
@@ -41,7 +42,7 @@ def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", model=
     encoder = Encoder(model)
     data = Batcher(encoded, encoder.padding, 3)
     composition = Composition([part.build() for part in registry.parse(method)[0]])
-    streams = Streams(1)
+    streams = Streams(seed)
     composition.prepare(Setup(encoder, streams, Classification(), data))
     epochs = 0
 
@@ -55,7 +56,7 @@ def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", model=
     settings = Protocol(**{"epochs": 3, "batch_size": 3, "learning_rate": 1e-3} | protocol)
     fitted = fit(encoder, composition, data, settings, streams, objective=Classification(),
                  checkpoint=tmp_path / "c.safetensors", fingerprint=fingerprint, on_epoch=on_epoch,
-                 interrupted=interrupted)  # fmt: skip
+                 interrupted=interrupted, meter=meter)  # fmt: skip
     return model, fitted
 
 
@@ -98,27 +99,61 @@ def test_sigterm_only_sets_a_mark():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_continued(tmp_path, caplog):
+def test_what_earlier_attempts_took_counts_for_the_resumed_cell(tmp_path):
+    first, second = Meter(), Meter()
+    taken = {"total": 1000.0, "train": 900.0, "joules": 0.0, "memory": {"host": 1 << 60}}
+    first.resume(taken)  # far more than the rest takes
+    with pytest.raises(Killed):
+        fit_tiny(tmp_path, kill_after=2, meter=first)
+    fit_tiny(tmp_path, meter=second)
+    assert all(second.timing()[name] >= taken[name] for name in ("total", "train"))
+    assert second.memory("cpu") == taken["memory"]
+
+
+def no_safetensors(path):
+    path.write_bytes(b"not safetensors")
+
+
+def flip_a_number(path):
+    """A bit in the middle of the tensors, behind the header, whose length the first eight bytes are."""
+    content = bytearray(path.read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    content[(start + len(content)) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "spoil", "said"),
+    [
+        ("another", lambda path: None, "of other settings, inputs or code"),
+        ("f", no_safetensors, "unreadable"),
+        ("f", flip_a_number, "unreadable"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_continued(fingerprint, spoil, said, tmp_path, caplog):
     whole, _ = fit_tiny(tmp_path / "whole")
-    for name, spoil in (("other", None), ("damaged", b"not safetensors")):
-        with pytest.raises(Killed):
-            fit_tiny(tmp_path / name, kill_after=2, fingerprint="another")
-        if spoil:
-            (tmp_path / name / "c.safetensors").write_bytes(spoil)
-        again, fitted = fit_tiny(tmp_path / name)
-        assert not fitted.resumed
-        assert same(whole, again)
-    assert "starting anew" in caplog.text
+    with pytest.raises(Killed):
+        fit_tiny(tmp_path / "cut", kill_after=2, fingerprint=fingerprint)
+    spoil(tmp_path / "cut/c.safetensors")
+    caplog.clear()
+    again, fitted = fit_tiny(tmp_path / "cut")
+    assert not fitted.resumed
+    assert same(whole, again)
+    (warning,) = [message for message in caplog.messages if "starting anew" in message]
+    assert said in warning
 
 
 def test_seeds_and_methods_change_the_result(tmp_path):
-    models = [fit_tiny(tmp_path / name, name)[0] for name in ("vanilla", "hype-n")]
-    assert not same(*models)
+    plain, noisy = (fit_tiny(tmp_path / name, name)[0] for name in ("vanilla", "hype-n"))
+    assert not same(plain, noisy)
+    assert not same(plain, fit_tiny(tmp_path / "other", "vanilla", seed=2)[0])
 
 
-def test_a_loss_that_is_no_number_diverges(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("every", "step"), [(50, 3), (2, 2)])
+def test_a_loss_that_is_no_number_diverges_at_the_end_of_its_epoch_or_before(every, step, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECK_EVERY", every)
     monkeypatch.setattr(Method, "loss", lambda self, forward, batch: forward(batch).logits.sum() * float("nan"))
-    with pytest.raises(Diverged, match="not finite by step 3"):
+    with pytest.raises(Diverged, match=f"not finite by step {step}"):
         fit_tiny(tmp_path, "vanilla")
 
 

@@ -176,11 +176,19 @@ def test_interrupted_and_resumed_is_the_same_bits(label, tmp_path):
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_bf16_runs(label, tmp_path):
+def test_bf16_computes_otherwise_than_fp32_and_nearly_the_same(label, tmp_path):
     case = CASES[label]
-    ours = Run(tmp_path, label, case.settings, regression=case.regression, dtype=torch.float32, precision="bf16").fit()
-    assert np.isfinite(ours.fitted.history[0]["train_loss"])
-    assert all(torch.isfinite(value).all() for value in ours.after.values())
+    single, half = (
+        Run(tmp_path / p, label, case.settings, regression=case.regression, dtype=torch.float32, precision=p).fit()
+        for p in ("fp32", "bf16")
+    )
+    assert half.fitted.history[0]["train_loss"] == pytest.approx(single.fitted.history[0]["train_loss"], rel=0.05)
+    assert single.after.keys() == half.after.keys()
+    moved, apart = (
+        sum(float((value - other[name]).square().sum()) for name, value in single.after.items()) ** 0.5
+        for other in (single.prepared, half.after)
+    )
+    assert 0 < apart < moved / 2
 
 
 @pytest.mark.parametrize(

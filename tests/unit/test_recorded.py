@@ -12,7 +12,8 @@ from statistics import mean
 import pandas as pd
 import pytest
 import yaml
-from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
+from alterations import replace
+from test_run_cell import SUITE, changed, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import restore, write_recorded
@@ -20,7 +21,8 @@ from steadytune.dag import repair
 from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256, write_json, write_text
-from steadytune.layout import RECORDED, cell_folder, record_path, variability_path
+from steadytune.layout import RECORDED, cell_folder, looks_path, record_path, variability_path
+from steadytune.looks import Look, keep_looks, read_looks
 from steadytune.manifests import write_manifest
 from steadytune.seals import SEAL, seal_of, write_sealed
 from steadytune.suite.cell import Cell
@@ -154,9 +156,8 @@ def test_a_suite_is_recorded_and_restored(packed, suite, tmp_path):  # noqa: F81
     assert restore(packed, tmp_path / "none", lambda _: False) == []
 
 
-def test_restored_measurements_are_believed_as_recorded_until_they_are_edited(packed, suite):  # noqa: F811
-    suite.path.write_text(yaml.safe_dump(SUITE | {"variability": {"encoders": ["tiny"]}}))
-    other = load_suite(suite.path)
+def test_restored_measurements_are_believed_as_recorded_until_they_are_edited(packed, tmp_path):
+    other = changed(tmp_path, variability={"encoders": ["tiny"]})
     restore(packed, other.results)
     (found,) = Products(other).status(["variability"])
     assert (found.state, found.believed) == ("recorded", True)
@@ -168,6 +169,55 @@ def test_restored_measurements_are_believed_as_recorded_until_they_are_edited(pa
     write_json(variability_path(other, "tiny", "cola"), {"nu": [2.0, 1.0]})
     (found,) = Products(other).status(["variability"])
     assert (found.state, found.believed) == ("damaged", False)
+
+
+def test_looks_go_with_a_recorded_suite(packed, suite, tmp_path):  # noqa: F811
+    looks = {"wins": (Look(seeds=3, planned=5, plan="a plan", family=2, scored=(0, 1, 2)),)}
+    keep_looks(suite, looks)
+    write_recorded(suite, packed)
+    assert read_looks(packed) == looks
+    restore(packed, tmp_path / "again")
+    assert read_looks(tmp_path / "again") == looks
+
+
+def edit_record(suite):  # noqa: F811
+    replace(record_path(suite, suite.cells[0]), '"steps": 48', '"steps": 49')
+
+
+def edit_measurement(suite):  # noqa: F811
+    path = variability_path(suite, "tiny", "cola")
+    write_json(path, {"nu": [1.0, 2.0]})
+    write_manifest(suite, "variability/tiny/cola", [path], {})
+    write_json(path, {"nu": [2.0, 1.0]})
+
+
+def edit_looks(suite):  # noqa: F811
+    keep_looks(suite, {"wins": (Look(seeds=3, planned=5, plan="a plan", family=2),)})
+    replace(looks_path(suite), '"seeds": 3', '"seeds": 2')
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (edit_record, "seed-0: quarantined: "),
+        (edit_measurement, r"cola\.json: damaged"),
+        (edit_looks, r"looks\.json: damaged"),
+    ],
+)
+def test_what_is_damaged_is_not_recorded_and_nothing_else_either(edit, said, suite, tmp_path):  # noqa: F811
+    measured = changed(tmp_path, variability={"encoders": ["tiny"]})
+    outcome(measured)
+    edit(measured)
+    with pytest.raises(SteadyTuneError, match=said):
+        write_recorded(measured, tmp_path / "recorded")
+    assert not (tmp_path / "recorded").exists()
+
+
+def test_a_cell_of_other_settings_is_not_recorded(packed, tmp_path):
+    (packed / "cells.jsonl.gz").unlink()
+    with pytest.raises(SteadyTuneError, match=r"seed-0: stale: protocol.batch_size is 4, was 8"):
+        write_recorded(changed(tmp_path, protocol=SUITE["protocol"] | {"batch_size": 4}), packed)
+    assert not (packed / "cells.jsonl.gz").exists()
 
 
 def test_other_predictions_than_the_records_are_refused(packed, tmp_path):

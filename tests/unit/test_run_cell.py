@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from steadytune.cells import run
+from steadytune.cells.freshness import statuses
 from steadytune.cells.recompute import refuted
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.errors import SteadyTuneError
@@ -71,8 +72,22 @@ def suite(tmp_path, monkeypatch):
     for folder in (*(tmp_path / "store/datasets").glob("*/*/*"), tmp_path / "store/models/a/tiny"):
         names = [path.name for path in folder.iterdir() if path.name != ".cache"]
         write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE))
+    return changed(tmp_path)
+
+
+def changed(tmp_path, **keys):
+    """The suite with other values of its keys."""
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | keys))
     return load_suite(tmp_path / "demo.yaml")
+
+
+def trained(tmp_path, seeds):
+    """The suite with several seeds, all of which have run."""
+    grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": seeds}]
+    several = changed(tmp_path, grid=grid)
+    for cell in several.cells:
+        run.run_cell(several, cell)
+    return several
 
 
 def outcome(suite):
@@ -107,22 +122,17 @@ def test_an_ok_cell(suite):
 
 def test_a_record_has_the_hash_of_the_analysis_plan_that_the_cell_ran_under(suite, tmp_path):
     assert outcome(suite).analysis_plan is None
-    value = SUITE | {"analysis_plan": "plans/plan.md", "protocol": SUITE["protocol"] | {"epochs": 1}}
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
     (tmp_path / "plans").mkdir()
     (tmp_path / "plans/plan.md").write_text("One claim.\n")
-    record = outcome(load_suite(tmp_path / "demo.yaml"))
+    record = outcome(changed(tmp_path, analysis_plan="plans/plan.md", protocol=SUITE["protocol"] | {"epochs": 1}))
     # printf 'One claim.\n' | sha256sum
     assert record.analysis_plan == "400198470fcfaedae7001d6bbbb10e6417bad9462fd591f4cd3d400ae4c3f2ea"
 
 
 def test_tasks_of_one_seed_start_from_different_heads(suite, tmp_path):
-    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
-    value["protocol"] |= {"epochs": 1}
-    value["transfer"] = {"cola": [], "mini-cola": []}
-    value["grid"][0] |= {"tasks": ["cola", "mini-cola"], "methods": ["vanilla", "hype-n"]}
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    suite = load_suite(tmp_path / "demo.yaml")
+    grid = SUITE["grid"][0] | {"tasks": ["cola", "mini-cola"], "methods": ["vanilla", "hype-n"]}
+    protocol = SUITE["protocol"] | {"epochs": 1}
+    suite = changed(tmp_path, grid=[grid], protocol=protocol, transfer={"cola": [], "mini-cola": []})
     found = {}
     for cell in suite.cells:
         run.run_cell(suite, cell)
@@ -135,10 +145,7 @@ def test_tasks_of_one_seed_start_from_different_heads(suite, tmp_path):
 
 
 def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_it(suite, tmp_path):
-    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
-    value["grid"][0]["methods"] = ["variability-tune"]
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    suite = load_suite(tmp_path / "demo.yaml")
+    suite = changed(tmp_path, grid=[SUITE["grid"][0] | {"methods": ["variability-tune"]}])
     assert suite.layer_studies() == [("tiny", "cola")]
     with pytest.raises(SteadyTuneError, match=r"variability/tiny/cola.json: not found"):
         outcome(suite)
@@ -147,6 +154,9 @@ def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_i
         path = variability_path(suite, "tiny", "cola")
         write_text(path, json.dumps({"best_layer": layer}))
         write_manifest(suite, "variability/tiny/cola", [path], {})
+        if found:
+            (status,) = statuses(suite)
+            assert (status.cause, status.shown) == ("inputs", False)
         found.append(outcome(suite))
     assert [record.training.selected_layer for record in found] == [1, 2]
     assert [record.training.layers for record in found] == [1, 2]
@@ -155,10 +165,7 @@ def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_i
 
 
 def test_what_trains_on_held_out_data_is_scored_there(suite, tmp_path):
-    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
-    value["protocol"] |= {"holdout": 0.25, "epochs": 1}
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    suite = load_suite(tmp_path / "demo.yaml")
+    suite = changed(tmp_path, protocol=SUITE["protocol"] | {"holdout": 0.25, "epochs": 1})
     record = outcome(suite)
     assert record.training.examples == 48
     held_out = record.evaluations[-1]
@@ -251,10 +258,7 @@ def test_a_model_is_judged_by_its_outputs(bias, status, suite, tmp_path, monkeyp
 
     monkeypatch.setattr(run, "fit", spoil)
     # Else the last epoch's predictions, which were made inside `fit`, are the final ones.
-    value = yaml.safe_load((tmp_path / "demo.yaml").read_text())
-    value["protocol"]["evaluate_epochs"] = False
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))
-    record = outcome(load_suite(tmp_path / "demo.yaml"))
+    record = outcome(changed(tmp_path, protocol=SUITE["protocol"] | {"evaluate_epochs": False}))
     assert record.status == status
     assert len(record.evaluations) == 2
 
@@ -305,8 +309,7 @@ def predicting(tmp_path, **changes):
     pq.write_table(pa.table({"sentence": sentences, "label": [-1, -1, -1, 1]}), folder / "test-00000-of-00001.parquet")
     names = [path.name for path in folder.glob("*.parquet")]
     write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"predict": {"cola": "test"}} | changes))
-    return load_suite(tmp_path / "demo.yaml")
+    return changed(tmp_path, **{"predict": {"cola": "test"}} | changes)
 
 
 def test_hidden_splits_are_predicted_row_by_row_and_change_no_score(suite, tmp_path):

@@ -1,7 +1,6 @@
 """The status of cells: fresh as long as what a record depends on is the same, and the first reason where it is not."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
+from alterations import flip_undated, reseal
+from test_run_cell import SUITE, changed, outcome, suite, trained  # noqa: F401 (a fixture)
 
 from steadytune.cells import fingerprint as cells
 from steadytune.cells import run
@@ -21,11 +21,10 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import no_predictions, write_table
 from steadytune.evaluation.transfer import evaluate_transfer
 from steadytune.files import sha256
-from steadytune.layout import cell_folder, file_cache_path, record_path, running_path
+from steadytune.layout import cell_folder, file_cache_path, metrics_path, record_path, running_path
 from steadytune.locks import hold
-from steadytune.seals import write_sealed
+from steadytune.results.collect import collect, gather
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
-from steadytune.suite.loading import load_suite
 from steadytune.training.loop import Diverged, fit
 
 
@@ -33,24 +32,10 @@ def states(of):
     return [(status.state, status.why) for status in statuses(of)]
 
 
-def changed(tmp_path, **keys):
-    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | keys))
-    return load_suite(tmp_path / "demo.yaml")
-
-
 @pytest.fixture
 def finished(suite):  # noqa: F811
     outcome(suite)
     return suite
-
-
-def trained(tmp_path, seeds):
-    """The same suite with several seeds, all of which have run."""
-    grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": seeds}]
-    several = changed(tmp_path, grid=grid)
-    for cell in several.cells:
-        run_cell(several, cell)
-    return several
 
 
 @pytest.fixture
@@ -153,35 +138,37 @@ def test_an_edited_record_is_quarantined(finished):
 def test_a_flipped_bit_beside_a_record_is_found(finished, name):
     assert state_of(finished) == "fresh"
     path = record_path(finished, finished.cells[0]).with_name(name)
-    before, content = path.stat(), bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    # Dated back: the change time still tells.
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    # The change time still tells.
+    flip_undated(path)
     assert state_of(finished) == "quarantined"
     path.unlink()
     assert state_of(finished) == "quarantined"
 
 
-def resealed(path, change):
-    """An edit by someone who knows how records are sealed."""
-    record = json.loads(path.read_text())
-    change(record)
-    write_sealed(path, record)
+def forge_score(suite):  # noqa: F811
+    change = {"accuracy": 0.9575}
+    reseal(record_path(suite, suite.cells[0]), lambda record: record["evaluations"][0]["metrics"].update(change))
 
 
 def test_predictions_refute_a_forged_score(finished):
-    path = record_path(finished, finished.cells[0])
-    resealed(path, lambda record: record["evaluations"][0]["metrics"].update(accuracy=0.9575))
+    forge_score(finished)
     assert state_of(finished, scores=True) == "quarantined"
     # What was found once is known from then on.
     assert state_of(finished) == "quarantined"
     assert "accuracy is 0.9575" in next(iter(statuses(finished))).why
 
 
+@pytest.mark.parametrize("gathered", [lambda of: collect(of) or pd.read_parquet(metrics_path(of)), gather])
+def test_a_forged_score_is_not_gathered(gathered, finished):
+    forge_score(finished)
+    table = gathered(finished)
+    assert set(table["status"]) == {"quarantined"}
+    assert table["value"].isna().all()
+
+
 def test_a_record_that_lacks_an_evaluation_is_refuted(finished):
     path = record_path(finished, finished.cells[0])
-    resealed(path, lambda record: record["evaluations"].pop())
+    reseal(path, lambda record: record["evaluations"].pop())
     assert state_of(finished, deep=True) == "quarantined"
 
 
@@ -201,7 +188,7 @@ def forge(suite, change):  # noqa: F811
             found = evaluate_transfer(source, target, own[["logit_0", "logit_1"]].to_numpy(), labels)
             evaluation |= {key: value for key, value in found.items() if key in evaluation}
 
-    resealed(path, agree)
+    reseal(path, agree)
 
 
 def first_label_forged(frame):
@@ -235,7 +222,7 @@ def test_a_finished_training_did_not_diverge(finished, training):
         record["files"]["predictions.parquet"] = sha256(path.with_name("predictions.parquet"))
         record["training"] = record["training"] if training else None
 
-    resealed(path, hide)
+    reseal(path, hide)
     assert state_of(finished, scores=True) == "quarantined"
     assert "says diverged, but its training came to its end" in statuses(finished)[0].why
 
@@ -289,7 +276,7 @@ def test_recorded_cells_have_the_labels_of_other_cells_if_no_data_are_staged(thr
 @pytest.mark.parametrize(("key", "value"), [("majority_rate", 0.99), ("majority", {"accuracy": 0.99, "matthews": 0.0})])
 def test_a_forged_majority_is_refuted(finished, key, value):
     path = record_path(finished, finished.cells[0])
-    resealed(path, lambda record: record["evaluations"][0].update({key: value}))
+    reseal(path, lambda record: record["evaluations"][0].update({key: value}))
     assert state_of(finished, scores=True) == "quarantined"
     assert "is 0.99, its predictions give" in statuses(finished)[0].why
 
@@ -309,7 +296,7 @@ def test_a_copy_of_another_seed_is_quarantined(tmp_path, suite):  # noqa: F811
     run_cell(two, first)
     shutil.copytree(cell_folder(two, first), cell_folder(two, second))
     assert [found.state for found in statuses(two)] == ["fresh", "quarantined"]
-    resealed(record_path(two, second), lambda record: record["spec"].update(seed=1))
+    reseal(record_path(two, second), lambda record: record["spec"].update(seed=1))
     assert [found.state for found in statuses(two)] == ["quarantined", "quarantined"]
 
 
@@ -318,7 +305,7 @@ def copy_results(first, second):
     for name in ("predictions.parquet", "history.csv"):
         shutil.copy(first.with_name(name), second.with_name(name))
     source = json.loads(first.read_text())
-    resealed(second, lambda record: record.update({key: source[key] for key in ("status", "evaluations", "files")}))
+    reseal(second, lambda record: record.update({key: source[key] for key in ("status", "evaluations", "files")}))
 
 
 def test_seeds_with_the_same_predictions_are_copies_whatever_their_order_of_data(two):
@@ -336,7 +323,7 @@ def test_seeds_whose_model_knows_nothing_are_no_copies(two, value):
     path = first.with_name("predictions.parquet")
     frame = pd.read_parquet(path).assign(logit_0=value, logit_1=value)
     frame.to_parquet(path, index=False)
-    resealed(first, lambda record: record["files"].update({path.name: sha256(path)}))
+    reseal(first, lambda record: record["files"].update({path.name: sha256(path)}))
     copy_results(first, second)
     assert states(two) == [("fresh", "")] * 2
 

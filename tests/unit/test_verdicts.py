@@ -26,7 +26,7 @@ from steadytune.dag.products import Products
 from steadytune.errors import SteadyTuneError
 from steadytune.files import plain
 from steadytune.layout import claims_path, looks_path, metrics_path, predictions_path, results_folder
-from steadytune.looks import keep_looks, read_looks
+from steadytune.looks import Look, keep_looks, read_looks
 from steadytune.planning.budget import needs
 from steadytune.rendering.claims import to_text, verdict_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
@@ -258,6 +258,14 @@ def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
     keep_looks(suite, {"rest": looks["rest"]})
     assert read_looks(suite) == {"rest": looks["rest"]}
     assert path.with_name("looks.json.damaged").read_bytes() == damaged
+
+
+def test_of_damaged_looks_nothing_is_left(tmp_path):
+    wins, rest = (Look(seeds=seeds, planned=5, plan="a plan", family=1) for seeds in (2, 3))
+    keep_looks(tmp_path, {"wins": (wins,)})
+    looks_path(tmp_path).write_text(looks_path(tmp_path).read_text().replace('"seeds": 2', '"seeds": 1'))
+    keep_looks(tmp_path, {"rest": (rest,)})
+    assert read_looks(tmp_path) == {"rest": (rest,)}
 
 
 def test_looks_that_are_taken_at_once_are_both_kept(world, monkeypatch):

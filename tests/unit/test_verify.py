@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from alterations import reseal
 from scipy import stats
 from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
@@ -21,7 +22,6 @@ from steadytune.errors import SteadyTuneError
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.layout import cell_folder, cells_folder, recorded_folder, running_path
 from steadytune.locks import is_held
-from steadytune.seals import write_sealed
 from steadytune.suite.cell import Cell
 from steadytune.suite.loading import load_suite
 
@@ -43,14 +43,15 @@ def edit(folder, change):
 
 
 def edit_record(folder, **changes):
-    record = json.loads((folder / "record.json").read_text())
-    for path, value in changes.items():
-        place = record
-        *parents, last = path.split("__")
-        for key in parents:
-            place = place[int(key) if isinstance(place, list) else key]
-        place[last] = value
-    write_sealed(folder / "record.json", record)
+    def change(record):
+        for path, value in changes.items():
+            place = record
+            *parents, last = path.split("__")
+            for key in parents:
+                place = place[int(key) if isinstance(place, list) else key]
+            place[last] = value
+
+    reseal(folder / "record.json", change)
 
 
 def test_a_record_of_code_that_did_not_keep_held_out_predictions_is_compared_on_the_rest(recorded):
@@ -133,12 +134,57 @@ def test_a_record_that_its_predictions_refute_verifies_nothing(recorded, suite):
 
 def test_small_differences_of_logits(recorded):
     folder, copy = recorded
-    edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-6))
+    nudge(copy)
     edit_record(copy, environment__threads=8, environment__torch="2.0")
     verdict = compare(folder, copy, [])
     assert verdict.level == "same logits"
     assert verdict.causes[0] == "threads is 8, was 1"
     assert "likely cause: threads is 8, was 1 (also torch is 2.0" in str(verdict)
+
+
+def nudge(folder, first=None):
+    """Move a column of logits by less than the tolerance; `first`: put this in its first place."""
+
+    def change(frame):
+        frame["logit_0"] += 1e-6
+        if first is not None:
+            frame.loc[0, "logit_0"] = first
+
+    edit(folder, change)
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_logit_that_is_a_number_in_one_run_alone_is_another_one(broken, recorded):
+    nudge(recorded[broken], first=np.nan)
+    verdict = compare(*recorded, [])
+    assert verdict.level == "same metric"
+    assert "logits differ by at most inf" in verdict.detail
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_logits_that_are_no_numbers_in_both_runs_agree(value, recorded):
+    for folder in recorded:
+        nudge(folder, first=value)
+    nudge(recorded[0])
+    assert compare(*recorded, []).level == "same logits"
+
+
+def test_a_history_that_lacks_an_epoch_is_another_one(recorded):
+    folder, copy = recorded
+    path = copy / "history.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    verdict = compare(copy, folder, [])
+    said = "the same predictions, but history.csv has 5 epochs, now 6"
+    assert (verdict.level, verdict.detail) == ("different", said)
+
+
+def test_another_input_or_other_code_is_the_cause(recorded):
+    folder, copy = recorded
+    key = read_record(copy / "record.json").inputs[1].key
+    edit_record(copy, inputs__1__digest="0" * 64)
+    assert compare(copy, folder, []).causes == (f"input {key}",)
+    edit_record(copy, fingerprint="0" * 64)
+    assert compare(copy, folder, []).causes == (f"input {key}", "the code")
 
 
 def flip(folder, to_wrong, to_right):
@@ -180,7 +226,7 @@ def test_the_recorded_seeds_give_the_last_interval(recorded):
 
 def test_other_settings_come_before_the_machine_as_the_cause(recorded):
     folder, copy = recorded
-    edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-6))
+    nudge(copy)
     edit_record(folder, spec__protocol__precision="bf16", environment__device_name="another")
     assert compare(folder, copy, []).causes[0] == 'protocol.precision is "fp32", was "bf16"'
 

@@ -49,7 +49,8 @@ def write_recorded(suite: Suite, folder: Path) -> int:
     """Write every recorded cell of a suite's results, and its measurements of layers, to `folder`; how many cells.
 
     Raises:
-        SteadyTuneError: no cell has a record, or one that does not count, or a measurement is damaged.
+        SteadyTuneError: no cell has a record, or one that does not count, or a measurement or the looks are damaged;
+            nothing is written then.
     """
     again = f"`steadytune run {suite.argument}` makes it again"
     found = [status for status in statuses(suite, scores=True) if record_path(suite, status.cell).exists()]
@@ -65,20 +66,21 @@ def write_recorded(suite: Suite, folder: Path) -> int:
         added = (history_path(suite, cell).read_text(encoding="utf-8"), _digest(tables[-1]))
         line = read_json(path) | dict(zip(ADDED, added, strict=True))
         lines.append(json.dumps(line | {SEAL: seal_of(line)}, sort_keys=True, separators=(",", ":")))
-    _write(_together(cells, tables), folder / PREDICTIONS)
-    # Without the time, so that the same records are the same bytes.
-    write_bytes(folder / CELLS, gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
     studies: dict[str, dict[str, Any]] = {}
     for encoder, task in suite.layer_studies():
         if (path := variability_path(suite, encoder, task)).exists():
             if damaged := damage(suite, f"variability/{encoder}/{task}", [path]):
                 raise SteadyTuneError(f"{damaged}; {again}")
             studies.setdefault(encoder, {})[task] = read_json(path)
+    looks = read_looks(suite)
+    _write(_together(cells, tables), folder / PREDICTIONS)
+    # Without the time, so that the same records are the same bytes.
+    write_bytes(folder / CELLS, gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
     if studies:
         write_sealed(folder / VARIABILITY, studies)
     else:
         (folder / VARIABILITY).unlink(missing_ok=True)
-    if looks := read_looks(suite):
+    if looks:
         keep_looks(folder, looks)
     return len(cells)
 
