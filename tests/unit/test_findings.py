@@ -1,24 +1,31 @@
 """From paired runs to a finding: several baselines, equal pairs, bounds and interim looks, by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from steadytune.claims import power
-from steadytune.claims.claim import Cost, Difference, Equivalent, NotWorse
+from steadytune.claims.claim import Cost, Difference, Equivalent, NotWorse, Spread
 from steadytune.claims.evidence import Evidence
 from steadytune.claims.findings import find
 from steadytune.claims.judged import Finding
 from steadytune.claims.significance import e_value
 
 
-def finding(kind, *differences, interim=False, **changes) -> Finding:
-    """Of a claim against as many baselines as there are arrays of differences (tasks, seeds), at level 0.05."""
+def compared(kind, pairs, analysis="its own", *, interim=False, errors=(), **changes) -> Finding:
+    """Of a claim against the baselines that `pairs` names, each with both sides' arrays, at level 0.05."""
     values = {"id": "c", "sentence": "", "where": "", "paper": "p", "source": "", "family": "f", "encoders": ("one",),
               "tasks": ("rte",), "method": "m", "margin": 1.0, "seeds": 3}  # fmt: skip
-    against = tuple(f"baseline-{place}" for place in range(len(differences)))
-    pairs = {name: (rows, np.zeros_like(rows)) for name, rows in zip(against, differences, strict=True)}
-    return find(kind(**values | changes, against=against), Evidence(pairs=pairs), 0.05, interim=interim)
+    evidence = Evidence(pairs=pairs, errors=dict(errors))
+    return find(kind(**values | changes, against=tuple(pairs)), evidence, 0.05, analysis, interim=interim)
+
+
+def finding(kind, *differences, **settings) -> Finding:
+    """Of a claim against as many baselines as there are arrays of differences (tasks, seeds)."""
+    pairs = {f"baseline-{place}": (rows, np.zeros_like(rows)) for place, rows in enumerate(differences)}
+    return compared(kind, pairs, **settings)
 
 
 def difference(*differences, **changes) -> Finding:
@@ -157,14 +164,43 @@ def test_a_loss_that_other_examples_could_undo_is_none():
     losses = np.array([[-1.0, -1.1, -0.9, -1.05, -0.95, -1.0]])
     over_seeds = difference(losses)
     assert over_seeds.p_worse < 1e-4
-    claim = {"id": "c", "sentence": "", "where": "", "paper": "p", "source": "", "family": "f", "encoders": ("one",),
-             "tasks": ("rte",), "method": "m", "margin": 1.0, "seeds": 3, "against": ("other",)}  # fmt: skip
-    evidence = Evidence(pairs={"other": (losses, np.zeros_like(losses))}, errors={"other": 2.0})
-    found = find(Difference(**claim, statistic="difference"), evidence, 0.05, "over examples")
+    settings = {"analysis": "over examples", "errors": {"baseline-0": 2.0}}
     # A t statistic of -1 / 2 with hardly any doubt about the error.
-    assert found.p_worse == pytest.approx(2 * stats.norm.cdf(-0.5), rel=0.01)
-    by_seed = find(Difference(**claim, statistic="difference"), evidence, 0.05, "by seed")
-    assert by_seed.p_worse == 1
+    undone = pytest.approx(2 * stats.norm.cdf(-0.5), rel=0.01)
+    assert difference(losses, **settings).p_worse == undone
+    assert difference(losses, direction="lower", **settings).p == undone
+    assert difference(losses, analysis="by seed").p_worse == 1
+
+
+UNLIKE = np.array([[1.9, -0.4, 2.6, 0.9, -1.3, 3.1, 0.2, 1.5], [0.3, 0.8, -0.2, 1.1, 0.5, -0.6, 1.4, 0.1]])
+
+
+def test_seed_by_seed_the_mean_over_tasks_is_tested():
+    found = difference(UNLIKE, analysis="by seed")
+    above = stats.ttest_1samp(UNLIKE.mean(axis=0), 0, alternative="greater")
+    assert found.p == pytest.approx(2 * above.pvalue)
+    assert found.p_against == 1
+    both_sides = stats.ttest_1samp(UNLIKE.mean(axis=0), 0).confidence_interval(0.95)
+    assert found.interval == pytest.approx((both_sides.low, both_sides.high))
+
+
+def test_ranks_are_flipped_task_by_task():
+    ranks = np.sign(UNLIKE) * stats.rankdata(np.abs(UNLIKE), axis=1)
+    patterns = np.array(list(itertools.product([1, -1], repeat=8))) @ np.abs(ranks).T
+    # Every pattern of one task with every one of the other.
+    sums = patterns[:, None, 0] + patterns[None, :, 1]
+    p = 2 * (sums >= ranks.sum()).mean()
+    assert difference(UNLIKE, analysis="ranks").p == difference(UNLIKE, test="wilcoxon").p == pytest.approx(p)
+    assert difference(UNLIKE).p != pytest.approx(p)
+
+
+def test_the_interval_of_ranks_is_that_of_walsh_averages():
+    """Tables of Wilcoxon's test of eight pairs: a sum of ranks of 3 or less rejects at 0.05, two-sided."""
+    pairs = UNLIKE[:1]
+    averages = sorted((one + other) / 2 for one, other in itertools.combinations_with_replacement(pairs[0], 2))
+    expected = pytest.approx((averages[3], averages[-4]), abs=1e-5)
+    assert difference(pairs, analysis="ranks").interval == difference(pairs, test="wilcoxon").interval == expected
+    assert difference(pairs).interval != expected
 
 
 def test_an_interim_comparison_without_direction_has_no_t_interval():
@@ -188,3 +224,60 @@ def test_counted_costs_that_are_equal_are_at_most_equal():
     assert finding(Cost, above, margin=1.01, **settings).favours
     interim = finding(Cost, above, margin=1.05, interim=True, **settings)
     assert (interim.p, interim.interval) == (0, pytest.approx((1.01, 1.01)))
+
+
+def test_a_spread_has_no_p_at_an_interim_look():
+    generator = np.random.default_rng(4)
+    first, second = generator.normal(70, 1, (1, 9)), generator.normal(70, 4, (1, 9))
+    claim = {"statistic": "spread", "margin": 0.1}
+    exact, interim = (compared(Spread, {"b": (first, second)}, interim=early, **claim) for early in (False, True))
+    assert exact.p == pytest.approx(stats.levene(first[0], second[0], center="median").pvalue)
+    # A quarter of the second's spread is more than a tenth of it.
+    assert exact.p_size == pytest.approx(stats.levene(10 * first[0], second[0], center="median").pvalue)
+    assert (interim.p, interim.p_against, interim.p_size) == (1, 1, 1)
+    assert (interim.effect, interim.interval) == (exact.effect, exact.interval)
+
+
+def test_a_measured_cost_is_a_t_test_of_its_logs():
+    logs = np.array([[0.01, 0.06, -0.02, 0.03, 0.045]])
+    found = finding(Cost, logs, statistic="cost", measure="seconds", margin=1.05)
+    below, above = (stats.ttest_1samp(np.log(1.05) - logs[0], 0, alternative=side) for side in ("greater", "less"))
+    assert (found.p, found.p_against) == pytest.approx((2 * below.pvalue, min(1, 2 * above.pvalue)))
+    reach = stats.ttest_1samp(logs[0], 0).confidence_interval(0.95)
+    assert found.interval == pytest.approx((np.exp(reach.low), np.exp(reach.high)))
+    dear = finding(Cost, logs + 0.1, statistic="cost", measure="seconds", margin=1.05)
+    assert dear.p_against == pytest.approx(2 * stats.ttest_1samp(logs[0] + 0.1, np.log(1.05), alternative="greater")[1])
+
+
+def power_of_t(effect: float, variance: float, pairs: int) -> float:
+    """Of a one-sided t test at 0.025, on one task."""
+    return stats.nct.sf(stats.t.isf(0.025, pairs - 1), pairs - 1, effect * (pairs / variance) ** 0.5)
+
+
+WIDE = 0.9 + np.array([[2.0, -1.5, 0.3, -0.8, 1.1, -0.4, -1.9, 1.2, 0.6, -0.6]])
+
+
+def test_what_is_detectable_above_a_bound_is_beyond_it():
+    # Browne's upper limit, with 80 % confidence, of the variance of ten pairs.
+    variance = WIDE.var(ddof=1) * 9 / stats.chi2.ppf(0.2, 9)
+    beyond, above_zero = (difference(WIDE, margin=1.5, at_least=bound).detectable for bound in (True, False))
+    assert power_of_t(beyond - 1.5, variance, 10) == pytest.approx(0.8)
+    assert power_of_t(above_zero, variance, 10) == pytest.approx(0.8)
+
+
+def test_the_range_of_needed_seeds_has_the_deviation_at_both_ends_of_its_80_percent_interval():
+    limits = [WIDE.var(ddof=1) * 9 / stats.chi2.ppf(tail, 9) for tail in (0.9, 0.1)]
+    fewest = tuple(next(n for n in range(3, 500) if power_of_t(1.0, limit, n) >= 0.8) for limit in limits)
+    # More pairs than six, so that their signs limit nothing.
+    assert difference(WIDE).needs_range == fewest
+    assert 7 < fewest[0] < fewest[1]
+
+
+@pytest.mark.parametrize("direction", ["higher", "lower"])
+def test_a_pair_that_is_left_out_is_no_evidence(direction):
+    pairs = np.array([[1.2, -0.3, 0.8, 2.0], [0.4, 1.0, -0.2, 0.9]])
+    left_out, without_difference = pairs.copy(), pairs.copy()
+    left_out[1, 3], without_difference[1, 3] = np.nan, 0.0
+    evidence = difference(left_out, direction=direction).e_value
+    assert evidence == pytest.approx(difference(without_difference, direction=direction).e_value)
+    assert evidence != pytest.approx(difference(pairs, direction=direction).e_value)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from worlds import shifted
 
 from steadytune import cli
@@ -13,7 +14,7 @@ from steadytune.claims.evidence import Evidence
 from steadytune.claims.findings import find
 from steadytune.claims.verdicts import decide
 from steadytune.planning import simulation
-from steadytune.planning.simulation import needed_holds, simulate
+from steadytune.planning.simulation import false_alarms, needed_holds, simulate
 from steadytune.planning.studies import Design, Draws
 
 DESIGN = Design.of(tasks=3, seeds=4, methods=3, examples=400, sd=2.0, effect=None)
@@ -47,6 +48,37 @@ def test_the_designed_error_and_power(rows):
     assert rows["the claimed effect"].not_reproduced == pytest.approx(ALPHA / 2, abs=0.02)
     assert rows["no effect"].not_reproduced == pytest.approx(power.POWER, abs=0.06)
     assert rows["no effect"].covered == pytest.approx(0.95, abs=0.03)
+
+
+def test_the_chances_of_half_an_effect(rows):
+    """By the t test of twelve pairs, of which the claimed effect has a chance of 0.8."""
+    distance = DESIGN.effect / 2 / (DESIGN.sd / 12**0.5)
+    half = stats.nct.sf(stats.t.isf(ALPHA / 2, 9), 9, distance)
+    row = rows["half the claimed effect"]
+    # It lies as far from 0 as from the claimed size.
+    assert (row.reproduced, row.not_reproduced) == pytest.approx((half, half), abs=0.07)
+    assert row.covered == pytest.approx(0.95, abs=0.03)
+    # Shown to be above 0, and below twice its size: each is missed by a fifth.
+    twice = rows["half of a claimed effect twice as large"]
+    assert (twice.reproduced, twice.smaller) == pytest.approx((0.8, 0.6), abs=0.1)
+    assert twice.smaller < twice.reproduced
+    assert rows["the claimed effect"].smaller < ALPHA / 2
+
+
+def test_spreads_are_found_where_they_differ(rows):
+    ratio = power.detectable_ratio(DESIGN.seeds, DESIGN.tasks, ALPHA)
+    equal, smaller = rows["equal spread"], rows[f"spread {ratio:.2g} times as large"]
+    # Five standard errors above 0.025.
+    assert max(equal.reproduced, smaller.not_reproduced) < 0.06
+    # That an equal spread is above the ratio is as easily seen as that the ratio is below 1.
+    assert min(equal.not_reproduced, smaller.reproduced) > 0.75
+
+
+@pytest.mark.parametrize("methods", [1, 3])
+def test_false_alarms_are_as_many_for_three_methods_as_for_one(methods):
+    rate = false_alarms(Draws(replace(DESIGN, methods=methods), 2000, np.random.default_rng(2)))
+    # Of methods that share their baseline a little below 0.05; the t test speaks beside the flips.
+    assert rate == pytest.approx(ALPHA, abs=0.02)
 
 
 def test_looks_are_paid_for(rows):
