@@ -28,7 +28,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import plain
 from steadytune.layout import claims_path, looks_path, metrics_path, predictions_path, results_folder
 from steadytune.looks import Look, keep_looks, read_looks
-from steadytune.planning.budget import needs
+from steadytune.planning.budget import requirements
 from steadytune.rendering.claims import to_text, verdict_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.tables import make_table
@@ -788,7 +788,7 @@ def test_a_family_is_as_large_before_its_other_claims_have_run(world):
 def test_a_plan_and_the_verdicts_have_the_same_families(world):
     away = claim("away", family="pair", tasks=["mini-stsb"])
     suite = world.build(shifted(3.0, seeds=5, tasks=TASKS[:2]), claim("wins", family="pair"), away)
-    (wins,) = [need for need in needs(suite) if need.claim.id == "wins"]
+    (wins,) = [need for need in requirements(suite) if need.claim.id == "wins"]
     # Alone at 0.05: 2^(1 - 6) for three seeds on two tasks. Two tests would ask for seven pairs, and so four seeds.
     assert wins.seeds == 3
     assert judge(suite, load_or_empty(suite))[0].family_size == 1

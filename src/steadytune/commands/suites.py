@@ -65,7 +65,9 @@ def plan(options: argparse.Namespace) -> None:
 
         probe(suite)
     plan = Plan.make(suite, options.device_stated, options.cells_at_once)
-    sys.stdout.write(describe(plan, options.budget, effect=options.effect, sd=options.sd) + "\n")
+    page = describe(plan, options.budget, effect=options.effect, sd=options.sd)
+    page.write_targets(suite)
+    sys.stdout.write(page.text + "\n")
 
 
 def status(options: argparse.Namespace) -> None:

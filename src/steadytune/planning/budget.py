@@ -54,7 +54,7 @@ class Choice:
     """Of device time, for `cells`."""
 
 
-def needs(suite: Suite, needed: Needed = lambda *_: None) -> list[Requirement]:
+def requirements(suite: Suite, needed: Needed = lambda *_: None) -> list[Requirement]:
     """The cells of every claim of a suite.
 
     Args:

@@ -3,26 +3,42 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from steadytune.claims.claim import MeanDifference
 from steadytune.claims.question import POINT
 from steadytune.files import write_text
 from steadytune.layout import record_path, results_folder
 from steadytune.planning.amounts import duration, total
-from steadytune.planning.budget import Choice, Requirement, choose, needs
+from steadytune.planning.budget import Choice, Requirement, choose, requirements
 from steadytune.planning.estimates import BASES
 from steadytune.planning.plan import Plan
 from steadytune.planning.precision import slow_precisions
 from steadytune.planning.questions import Questions
 from steadytune.planning.space import disk, downloads
 from steadytune.suite.cell import Cell
+from steadytune.suite.suite import Suite
 from steadytune.text import counted, ranges
 
 TARGETS = "plan.txt"
 """The targets of a choice under a budget, in the suite's results."""
 
 
-def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, sd: float | None = None) -> str:
+class Page(NamedTuple):
+    """What `plan` prints, and what a budget buys."""
+
+    text: str
+    chosen: tuple[Cell, ...] = ()
+    """The cells that the text says are listed in `plan.txt`."""
+
+    def write_targets(self, suite: Suite) -> None:
+        """List the chosen cells' records in the suite's results; without a choice nothing is written."""
+        if self.chosen:
+            lines = (f"{record_path(suite, cell)}\n" for cell in self.chosen)
+            write_text(results_folder(suite) / TARGETS, "".join(lines))
+
+
+def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, sd: float | None = None) -> Page:
     """The whole page.
 
     Args:
@@ -44,12 +60,12 @@ def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, 
     ]
     questions = Questions(suite, effect, sd, plan.found)
     lines += questions.lines()
-    wanted = needs(suite, questions.needs)
+    wanted = requirements(suite, questions.needs)
     lines += _claims(plan, wanted)
-    if budget is not None:
-        choice = choose(suite, wanted, set(plan.done), plan.hours, budget)
-        lines += _choice(plan, wanted, choice, budget)
-    return "\n".join(lines)
+    if budget is None:
+        return Page("\n".join(lines))
+    choice = choose(suite, wanted, set(plan.done), plan.hours, budget)
+    return Page("\n".join([*lines, *_choice(plan, wanted, choice, budget)]), choice.cells)
 
 
 def _cells(plan: Plan) -> list[str]:
@@ -159,7 +175,6 @@ def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: f
         known = all(math.isfinite(plan.hours(cell)) for cell in plan.missing)
         none_fits = "  no claim fits" if known else "  no claim fits, as far as hours are known"
         return [*lines, "  no cell is left to run for them" if choice.decided else none_fits]
-    write_text(path, "".join(f"{record_path(plan.suite, cell)}\n" for cell in choice.cells))
     name = plan.suite.argument
     return [
         *lines,
