@@ -5,7 +5,6 @@ import logging
 import lzma
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steadytune.errors import SteadyTuneError
-from steadytune.files import sha256, write_text
+from steadytune.files import atomic_folder, sha256, write_text
 from steadytune.pretraining.examples import Text
 from steadytune.pretraining.tokenizer import SPECIAL_TOKENS, build_backend, build_tokenizer
 
@@ -58,7 +57,7 @@ def prepare(
         vocabulary: number of word pieces, special tokens included.
         max_tokens: the longest input, as the tokenizer reports it.
         cache: gets one folder for each corpus and vocabulary.
-        word_pieces: a file of `vocabulary` pieces, one a line in the order of their numbers. Without it they are
+        word_pieces: a file of `vocabulary` pieces, one per line in the order of their numbers. Without it they are
             learned, and differ from call to call, because the trainer breaks ties by the order of a hash table.
 
     Raises:
@@ -72,11 +71,9 @@ def prepare(
     given = f"-{sha256(word_pieces)[:16]}" if word_pieces else ""
     folder = cache / f"{sha256(corpus)[:16]}-{vocabulary}{given}"
     if not folder.is_dir():
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _fill(partial, corpus, vocabulary, pieces)
-        partial.rename(folder)
+        with atomic_folder(folder) as partial:
+            partial.mkdir()
+            _fill(partial, corpus, vocabulary, pieces)
     pieces = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
     tokens, sentences, documents = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS)
     return Text(tokens, np.asarray(sentences), np.asarray(documents)), build_tokenizer(pieces, max_tokens)
