@@ -99,8 +99,8 @@ WRONG = {
         declared.says_what_it_changes, "set `changes_pretrained = True`"),
     "runs a second pass": (
         f"{LOSS}forward.task_loss(forward(batch), batch) + forward.task_loss(forward(batch), batch)",
-        declared.passes_as_declared, "2 forward passes a step: `passes` says 1"),
-    "declares too many passes": ("passes = (3, 3)", declared.passes_as_declared, "1 forward passes a step"),
+        declared.passes_as_declared, "2 forward passes per step: `passes` says 1"),
+    "declares too many passes": ("passes = (3, 3)", declared.passes_as_declared, "1 forward passes per step"),
     "moves words that no example reads": (SHRINKING, declared.unread_words_follow, "set `moves_every_word = True`"),
     "adds what acts in training alone": (
         f"{GATES}{PERTURB}hidden * self.gates[layer]",

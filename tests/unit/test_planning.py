@@ -131,7 +131,7 @@ def test_a_stated_rate_and_counted_flops_are_an_assumption(suite):
 
 
 def test_passes_are_those_of_the_cells_own_settings(suite, tmp_path):
-    """FreeLB takes K forward and backward passes a step; one estimator is asked for both values of K."""
+    """FreeLB takes K forward and backward passes per step; one estimator is asked for both values of K."""
     grid = {"encoders": ["one"], "methods": ["freelb"], "tasks": ["rte"], "seeds": 1}
     changed = SUITE | {"methods": {"freelb": {"grid": {"steps": [3, 8]}}}, "grid": [grid]}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(changed))

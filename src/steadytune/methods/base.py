@@ -131,7 +131,7 @@ class Method:
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Forward and backward passes a step, counted in whole passes of the encoder."""
+        """Forward and backward passes per step, counted in whole passes of the encoder."""
         return 1, 1
 
     @property

@@ -152,7 +152,7 @@ def key_in_name(composition: str, part: str, key: str) -> str:
 
 
 def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
-    """Forward and backward passes a step of a composition: the dearest part's, since one part owns the loss."""
+    """Forward and backward passes per step of a composition: the dearest part's, since one part owns the loss."""
     each = [part.build().passes for part in parts]
     return max(forward for forward, _ in each), max(backward for _, backward in each)
 

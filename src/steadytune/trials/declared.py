@@ -86,7 +86,7 @@ def passes_as_declared(name: str, folder: Path) -> tuple[bool, str]:
         step(number)
     if abs(run / steps - declared) < 1:
         return True, f"{declared:g} forward"
-    return False, f"{run / steps:g} forward passes a step: `passes` says {declared:g}"
+    return False, f"{run / steps:g} forward passes per step: `passes` says {declared:g}"
 
 
 def unread_words_follow(name: str, folder: Path) -> tuple[bool | None, str]:
