@@ -240,7 +240,7 @@ def clear_leftovers(suite: Suite) -> None:
 
 
 def _lock_of(path: Path) -> str:
-    """What its writer holds locked: a cell, or else by the place of this temporary file below the results."""
+    """The lock that the writer of this temporary file holds, by the file's path below the results."""
     place, *parts = path.parent.parts or ("",)
     name = path.name[1:].partition(".")[0]
     if not parts or place == "verify":
