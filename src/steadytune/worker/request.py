@@ -5,6 +5,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ADDRESS = "STEADYTUNE_WORKER"
@@ -25,7 +26,7 @@ class Request:
         arguments: list[str],
         folder: str,
         umask: int,
-        ignored: list[int],
+        ignored: Sequence[int],
         environment: dict[str, str],
     ) -> None:
         self.interpreter, self.arguments, self.folder = interpreter, arguments, folder
