@@ -201,7 +201,7 @@ def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
 def test_a_plan_says_what_the_seeds_can_show(root, tmp_path, monkeypatch):
     # Away from results that a run may have left in the project: their deviations would be used.
     monkeypatch.chdir(tmp_path)
-    text = describe(Plan.make(load_suite(root / "config/mini.yaml")))
+    text = describe(Plan.make(load_suite(root / "config/mini.yaml"))).text
     # Three signs show no claim; a question without a direction has the t test too, with a shift of 3.3 errors.
     assert stats.nct.sf(stats.t.isf(0.025, 2), 2, 3.26 * 3**0.5) == pytest.approx(0.8, abs=0.005)
     assert "3 seeds, 1 task: p of a claim at least 0.25; differences from 3.3 sd; none in spread" in text

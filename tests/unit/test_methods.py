@@ -176,7 +176,7 @@ def test_interrupted_and_resumed_is_the_same_bits(label, tmp_path):
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_bf16_computes_otherwise_than_fp32_and_nearly_the_same(label, tmp_path):
+def test_bf16_is_near_fp32(label, tmp_path):
     case = CASES[label]
     single, half = (
         Run(tmp_path / p, label, case.settings, regression=case.regression, dtype=torch.float32, precision=p).fit()

@@ -186,7 +186,8 @@ def test_next_words_are_predicted_in_rows_that_are_not_judged():
 
 @pytest.mark.parametrize(("architecture", "last"), [("modernbert", False), ("llama", True)])
 def test_other_architectures_learn_and_can_be_fine_tuned(architecture, last, config, tmp_path):
-    value = yaml.safe_load(config.read_text()) | {"architecture": architecture, "tokens": 12288, "log_every": 4}
+    value = yaml.safe_load(config.read_text()) | {"architecture": architecture, "tokens": 12288, "log_every": 4,
+                                                    "candidates": 300}  # fmt: skip
     config.write_text(yaml.safe_dump(value))
     module.pretrain(config, Path(), tmp_path / "out")
     curve = [line.split(",") for line in (tmp_path / "out/curve.csv").read_text().splitlines()]

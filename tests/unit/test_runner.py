@@ -100,7 +100,7 @@ def test_a_snakemake_started_by_hand_waits_while_locks_are_cleared_and_no_longer
     def give(command, **_):
         process = by_hand()
         if "--unlock" in command:
-            assert "waiting until it has" in process.stderr.readline()
+            assert "is checking this folder" in process.stderr.readline()
         works, _, _ = select.select([process.stdout], [], [], 0.5 if "--unlock" in command else 20)
         seen.append(("--unlock" in command, bool(works)))
         return 0, False
