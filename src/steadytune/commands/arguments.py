@@ -1,10 +1,13 @@
 """How a command line is read: in one line where it is wrong, with what was expected or the nearest name."""
 
 import argparse
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
 from steadytune.errors import nearest, suggestion
+
+Command = Callable[[argparse.Namespace], int | None]
 
 
 def hours(text: str) -> float:
@@ -65,3 +68,30 @@ class CommandParser(Parser):
             name = left[0].partition("=")[0]
             self.error(f"unknown argument '{name}'{nearest(name, self._option_string_actions)}")
         return found, left
+
+
+class Commands:
+    """The commands of the command line."""
+
+    def __init__(self, parser: Parser) -> None:
+        self._added = parser.add_subparsers(
+            title="commands", required=True, metavar="COMMAND", parser_class=CommandParser
+        )
+
+    def add(self, name: str, function: Command, *, suite: bool = True, device: bool = False) -> argparse.ArgumentParser:
+        """A command, whose help is its function's docstring.
+
+        Args:
+            name: as it is called.
+            function: runs it.
+            suite: whether it is about a suite, its first argument.
+            device: whether it computes, for which a GPU is leased.
+        """
+        doc = function.__doc__ or ""
+        summary = doc[:1].lower() + doc[1:].removesuffix(".")
+        added = self._added.add_parser(name, help=summary, description=summary)
+        # These need the network: to stage, to start jobs that stage, or to read new own tasks from the hub.
+        added.set_defaults(run=function, device=device, offline=name not in ("run", "stage", "plan", "pin"))
+        if suite:
+            added.add_argument("suite", metavar="SUITE", help="a suite's file, or its name here or under config/")
+        return added

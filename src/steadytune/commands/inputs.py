@@ -3,7 +3,9 @@
 import argparse
 import logging
 import sys
+from pathlib import Path
 
+from steadytune.commands.arguments import Commands, amount
 from steadytune.commands.loading import load
 from steadytune.errors import SteadyTuneError
 
@@ -109,3 +111,31 @@ def subsets(options: argparse.Namespace) -> None:
     written = publish(options.store)
     none = f"{options.store}: no list written: it has no data set that one is published for\n"
     sys.stdout.write("".join(f"{path}\n" for path in written) or none)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands on what cells read to the command line."""
+    command = commands.add("stage", stage)
+    command.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
+    command.add_argument("key", nargs="?", help="only this one: its key in the lock")
+    command.add_argument("--glue", type=Path, metavar="FOLDER", help="import GLUE's tasks from its classic folder")
+    command.add_argument("--encoders", type=Path, metavar="FOLDER", help="import encoders from FOLDER/<owner>/<name>/")
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument("--check", action="store_true", help="only check what is staged (exit 2: something is wrong)")
+    instead.add_argument("--bundle", type=Path, metavar="FILE", help="then write everything to one tar file")
+    instead.add_argument("--from", dest="source", type=Path, metavar="FILE", help="unpack such a file, then check")
+    command = commands.add("pin", pin)
+    command.add_argument(
+        "--accept", required=True, metavar="NAME", help="a task or encoder that the suite brings itself"
+    )
+    commands.add("lock", lock, suite=False)
+    command = commands.add("subsets", subsets, suite=False)
+    command.add_argument("--store", type=Path, default=Path("store"), help="where the data sets are staged")
+    command = commands.add("pretrain", pretrain, suite=False, device=True)
+    command.add_argument("config", type=Path, help="a file of config/encoders/")
+    command.add_argument("output", type=Path, help="the encoder's folder; an interrupted run resumes")
+    command.add_argument("--store", type=Path, default=Path("store"), help="where a generated corpus is staged")
+    command.add_argument("--minutes", type=amount, help="end by the clock if the tokens would take longer")
+    command = commands.add("pretraining-curve", pretraining_curve, suite=False)
+    command.add_argument("curve", type=Path, metavar="CSV", help="the curve.csv in an encoder's folder")
+    command.add_argument("stem", type=Path, help="where the figure goes, without .pdf, .svg and .png")

@@ -1,7 +1,9 @@
 """Commands that the workflow's jobs run; each can also be run by hand."""
 
 import argparse
+from pathlib import Path
 
+from steadytune.commands.arguments import Commands, count
 from steadytune.commands.loading import load, load_checked
 from steadytune.errors import SteadyTuneError
 
@@ -118,3 +120,37 @@ def render(options: argparse.Namespace) -> None:
     suite = load_checked(options)
     with making(suite, options.what):
         render(suite, options.what, options.processes)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands that the workflow's jobs run to the command line."""
+    command = commands.add("finetune", finetune, device=True)
+    command.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
+    command.add_argument(
+        "--hand-over",
+        action="store_true",
+        help="also write the fine-tuned weights, for the inside stage or for cells that start from this one",
+    )
+    command = commands.add("variability", variability, device=True)
+    command.add_argument("encoder")
+    command.add_argument("task")
+    command = commands.add("inside", inside, device=True)
+    command.add_argument("cell", metavar="ENCODER/METHOD/TASK/seed-N", type=str)
+    command = commands.add("inside-before", inside_before, device=True)
+    command.add_argument("encoder")
+    command.add_argument("task")
+    commands.add("inside-table", inside_table)
+    command = commands.add("collect", collect)
+    command.add_argument(
+        "--as-recorded", action="store_true", help="for recorded suites: compare neither code nor inputs"
+    )
+    command = commands.add("predictions", predictions)
+    command.add_argument("cell", nargs="?", metavar="ENCODER/METHOD/TASK/seed-N", help="for --to")
+    command.add_argument(
+        "--to", type=Path, metavar="FILE.csv", help="a new file for the cell's predictions, with texts and label names"
+    )
+    command = commands.add("render", render)
+    command.add_argument("what", choices=("tables", "figures", "report", "notebook"))
+    command.add_argument(
+        "--processes", type=count, default=1, metavar="N", help="processes that draw figures (default: 1)"
+    )

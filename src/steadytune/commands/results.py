@@ -4,14 +4,15 @@ import argparse
 import os
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steadytune.commands.arguments import Commands, amount, count
 from steadytune.commands.loading import load, load_checked
 from steadytune.errors import SteadyTuneError
+from steadytune.exports.registry import MODULES as EXPORTS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from steadytune.looks import Looks
     from steadytune.results.model import Results
     from steadytune.suite.suite import Suite
@@ -59,7 +60,7 @@ def _earlier_looks(suite: "Suite") -> "Looks":
         return NONE
 
 
-def _can_write(folder: "Path") -> bool:
+def _can_write(folder: Path) -> bool:
     """Whether there are results in which this look can be recorded; other people's may be read-only."""
     if not folder.is_dir():
         return False
@@ -142,3 +143,73 @@ def warn_if_nothing_learned(results: "Results") -> None:
 
     if sentence := nothing_learned(results):
         sys.stdout.write(f"{sentence}\n\n")
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands on results to the command line."""
+    command = commands.add("claims", claims)
+    command.add_argument(
+        "--missing", metavar="CLAIM", help="print the files that one claim still needs, and no verdict"
+    )
+    command.add_argument("--write", action="store_true", help="write claims.json too")
+    command = commands.add("compare", compare)
+    command.add_argument(
+        "first", metavar="A", help="a method or variant, as the suite's grid names it, or ENCODER/METHOD"
+    )
+    command.add_argument("second", metavar="B", help="the one it is compared with")
+    command.add_argument(
+        "--effect",
+        type=amount,
+        default=1.0,
+        metavar="POINTS",
+        help="the difference that matters, for the number of seeds needed (default: 1)",
+    )
+    command = commands.add("model", model, device=True)
+    command.add_argument(
+        "cell",
+        nargs="?",
+        metavar="CELL",
+        help="ENCODER/METHOD/TASK/seed-N; without seed-N, the best "
+        "seed; in a suite of one task it may be left out: the best cell",
+    )
+    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    command.add_argument(
+        "--adapter", action="store_true", help="for LoRA: write only its matrices and the head, for peft"
+    )
+    command = commands.add("simulate", simulate)
+    command.add_argument("--seeds", type=count, metavar="N", help="number of seeds, instead of the suite's")
+    command.add_argument(
+        "--sd",
+        type=amount,
+        default=2.0,
+        metavar="POINTS",
+        help="standard deviation of the difference between two methods on a task and seed (default: 2)",
+    )
+    command.add_argument(
+        "--effect",
+        type=amount,
+        metavar="POINTS",
+        help="the claimed difference (default: the one that these seeds show with 80 %% power)",
+    )
+    command.add_argument(
+        "--replicates",
+        type=count,
+        default=2000,
+        metavar="N",
+        help="simulated studies for each true effect (default: 2000)",
+    )
+    command = commands.add("export", export)
+    command.add_argument("--as", dest="form", choices=EXPORTS, required=True, metavar="FORMAT", help=", ".join(EXPORTS))
+    command.add_argument(
+        "--to", type=Path, required=True, metavar="PATH", help="a new folder; for ro-crate, a folder or a .zip"
+    )
+    command.add_argument("--stale", action="store_true", help="also export what other code has made, marked as such")
+    command = commands.add("site", site, suite=False)
+    command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
+    command.add_argument(
+        "--recorded",
+        type=Path,
+        action="append",
+        metavar="FOLDER",
+        help="a recorded suite, or a folder of them; may be given several times (default: published/recorded)",
+    )

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
+from pathlib import Path
+
+from steadytune.commands.arguments import Commands
 
 
 def new(options: argparse.Namespace) -> None:
     """Write a commented file to start from: a suite, a suite with your own data, a method, or a claim."""
-    from pathlib import Path
-
     from steadytune.suite.starting import write_starting_files
 
     for path in write_starting_files(options.kind, options.name or f"my-{options.kind}", Path()):
@@ -42,3 +43,13 @@ def check_method(options: argparse.Namespace) -> int:
             sys.stdout.write(f"  {verdict:<8}{finding.check:<42}{detail}".rstrip() + "\n")
             sys.stdout.flush()
     return int(failed)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands to begin with to the command line."""
+    command = commands.add("new", new, suite=False)
+    command.add_argument("kind", choices=("suite", "task", "method", "claim"), help="what to start")
+    command.add_argument("name", nargs="?", metavar="NAME", help="default: my-suite, my-task, …")
+    commands.add("methods", methods, suite=False)
+    command = commands.add("check-method", check_method, suite=False)
+    command.add_argument("file", type=Path, metavar="FILE", help="a Python file with a method")

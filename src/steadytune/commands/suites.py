@@ -3,8 +3,10 @@
 import argparse
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steadytune.commands.arguments import Commands, amount, count, hours
 from steadytune.commands.loading import load, load_checked, load_pinned
 from steadytune.commands.results import warn_if_nothing_learned
 from steadytune.errors import SteadyTuneError
@@ -112,3 +114,59 @@ def record(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{results}: {len(restore(folder, results))} cells restored from {folder}\n")
     else:
         sys.stdout.write(f"{folder}: {write_recorded(suite, folder)} cells recorded\n")
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands on a whole suite to the command line."""
+    command = commands.add("run", run)
+    command.add_argument("--cores", default="all", help="cores to use (default: all)")
+    command.add_argument("--stale", action="store_true", help="also train again what was trained by other code")
+    command.epilog = "What follows -- goes to snakemake: targets, or more options."
+    command = commands.add("plan", plan)
+    command.add_argument(
+        "--device",
+        dest="device_stated",
+        metavar="NAME=FLOPS",
+        help="plan for this device, assuming "
+        "that a cell reaches this rate on it (H100=2e14), instead of for this machine",
+    )
+    command.add_argument(
+        "--cells-at-once", type=count, metavar="N", help="cells that run on that device at the same time (default: 1)"
+    )
+    command.add_argument(
+        "--budget",
+        type=hours,
+        metavar="40h",
+        help="choose the cells that decide the most claims "
+        "within this many device-hours, and list them in results/<suite>/plan.txt",
+    )
+    command.add_argument(
+        "--effect", type=amount, default=1.0, metavar="POINTS", help="the difference that matters (default: 1)"
+    )
+    command.add_argument(
+        "--sd",
+        type=amount,
+        metavar="POINTS",
+        help="assume this standard deviation of the difference "
+        "between two methods on a task and seed, instead of recorded ones",
+    )
+    command.add_argument(
+        "--probe", action="store_true", help="first run short cells here, to measure how long cells take"
+    )
+    command = commands.add("status", status)
+    command.add_argument("--deep", action="store_true", help="hash every file again, and compute every score again")
+    command = commands.add("verify", verify, device=True)
+    command.add_argument("cells", nargs="*", default=[], metavar="ENCODER/METHOD/TASK/seed-N", help="recorded cells")
+    command.add_argument("--sample", type=count, default=0, metavar="N", help="draw N recorded cells at random")
+    command.add_argument("--seed", type=int, metavar="N", help="seed of that draw: the same seed draws the same cells")
+    against = command.add_mutually_exclusive_group()
+    against.add_argument(
+        "--recorded",
+        type=Path,
+        metavar="FOLDER",
+        help="a results folder that holds the records, instead of results/<suite>",
+    )
+    against.add_argument("--published", action="store_true", help="compare with published/recorded/<suite>")
+    command.epilog = "One line per cell: identical, same logits, same metric, same spread, or different."
+    command = commands.add("record", record)
+    command.add_argument("--restore", action="store_true", help="write what is recorded to results/<suite> instead")
