@@ -1,4 +1,4 @@
-"""The command line: commands, their options, and exit codes."""
+"""The command line: how it is read, and its exit codes."""
 
 import argparse
 import errno
