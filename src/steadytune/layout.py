@@ -39,6 +39,8 @@ PREDICTIONS = "predictions.parquet"
 HISTORY = "history.csv"
 UNLABELLED = "unlabelled.parquet"
 MODEL = "model.safetensors"
+PRETRAINING = "pretraining.json"
+"""How an encoder that the project trains itself was trained; beside its weights."""
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")
 RECORDED = Path("published/recorded")
@@ -71,6 +73,11 @@ def project_file(path: Path) -> Path:
 def staged_folder(store: Path, kind: Kind, key: str) -> Path:
     """The staged entry of the lock of this kind and key."""
     return store / kind / key
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where a folder of the store is made until it is whole."""
+    return folder.with_name(f".{folder.name}.partial")
 
 
 def store_lock_path(store: Path, where: str) -> Path:

@@ -21,6 +21,7 @@ from steadytune.dag.products import Products, ProductStatus
 from steadytune.files import leftovers
 from steadytune.layout import (
     manifest_path,
+    partial_folder,
     record_path,
     results_folder,
     running_path,
@@ -220,7 +221,7 @@ def clear_leftovers(suite: Suite) -> None:
     found = [(path, running_path(suite, _lock_of(path.relative_to(results)))) for path in leftovers(results)]
     for item in inventory(suite, suite_lock(suite)):
         folder = staged_folder(store, item.kind, item.key)
-        for place in (folder, folder.with_name(f".{folder.name}.partial")):
+        for place in (folder, partial_folder(folder)):
             found += [(path, store_lock_path(store, item.where)) for path in leftovers(place)]
     found += [(path, store_lock_path(store, BUNDLE)) for path in (store / ".downloads").glob("bundle-*")]
     checkpoints = results / "checkpoints"

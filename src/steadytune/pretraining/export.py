@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from steadytune.files import default_mode, safetensors_errors, sync_folder, write_text
+from steadytune.layout import PRETRAINING
 from steadytune.pretraining.model import Modern
 from steadytune.pretraining.settings import Settings
 from steadytune.store.receipt import Receipt, measure_all, write_receipt
@@ -16,7 +17,7 @@ from steadytune.store.receipt import Receipt, measure_all, write_receipt
 if TYPE_CHECKING:
     from transformers import BertForPreTraining, PreTrainedTokenizerFast
 
-CURVE, RECORD, WEIGHTS = "curve.csv", "pretraining.json", "model.safetensors"
+CURVE, WEIGHTS = "curve.csv", "model.safetensors"
 
 DROPOUT = {
     "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
@@ -79,7 +80,7 @@ def export(
         "final": dict(zip(columns, state["curve"][-1], strict=True)),
         "torch": torch.__version__,
     }
-    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    write_text(folder / PRETRAINING, json.dumps(record, indent=2) + "\n")
     write_text(folder / "README.md", card(output.name, settings, record))
     names = sorted(path.name for path in folder.iterdir() if path.suffix != ".md")
     files = measure_all(folder, names)
@@ -121,7 +122,7 @@ in seconds a run, not to be good at anything.
 - **Text**: {text}.
 - **Objectives**: predicting {predicted} words, and {judgement}.
 - **Training**: {record["steps"]:,} steps, {record["tokens"] / 1e6:,.0f} million tokens, rows of up to
-  {settings.max_tokens} tokens. All settings are in `{RECORD}`, the loss curve in `{CURVE}`.
+  {settings.max_tokens} tokens. All settings are in `{PRETRAINING}`, the loss curve in `{CURVE}`.
 - **At the end**, on {settings.held_out} documents kept from training: {predicted}-word loss
   {final["held_out_loss"]:.3f}; {masked} of {predicted} words and {pairs} of pairs right.
 - **Limits**: {limits}; inputs of at most {settings.max_tokens} tokens.

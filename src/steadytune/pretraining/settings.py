@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_json
+from steadytune.layout import PRETRAINING
 from steadytune.safe_yaml import read_yaml
 from steadytune.schema import Sha256, StrictModel, check
 
@@ -127,8 +128,8 @@ def pretrained_otherwise(config: Path, folder: Path) -> str:
     """
     settings = check(Settings, read_yaml(config), config)
     try:
-        found = read_json(folder / "pretraining.json")
+        found = read_json(folder / PRETRAINING)
         same = found["settings"] == settings.model_dump(mode="json") and found["minutes"] is None
     except (SteadyTuneError, KeyError, TypeError):
-        return "its pretraining.json is damaged"
-    return "" if same else f"its pretraining.json has other settings than {config}"
+        return f"its {PRETRAINING} is damaged"
+    return "" if same else f"its {PRETRAINING} has other settings than {config}"

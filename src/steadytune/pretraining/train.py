@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from steadytune.cells.determinism import pick_device, set_determinism
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
-from steadytune.layout import dataset_folder
+from steadytune.layout import dataset_folder, partial_folder
 from steadytune.methods.base import Composition
 from steadytune.pretraining.candidates import draw_candidates
 from steadytune.pretraining.examples import Examples, Pieces
@@ -71,7 +71,7 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
         SteadyTuneError: a wrong config file, or no such corpus.
     """
     settings = check(Settings, read_yaml(config), config)
-    work, made_from = output.with_name(f".{output.name}.partial"), pretraining_inputs(config, store)
+    work, made_from = partial_folder(output), pretraining_inputs(config, store)
     kind: type[TextExamples | SentenceExamples]
     if isinstance(settings.corpus, str):
         verify(dataset_folder(store, settings.corpus))

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, sha256
-from steadytune.layout import Kind
+from steadytune.layout import MODEL, PRETRAINING, Kind
 from steadytune.staged import check_file_name
 from steadytune.store.file_pins import UrlFile
 from steadytune.store.imports import IMPORTED, objection_to_import
@@ -40,7 +40,7 @@ MANIFEST = "manifest.json"
 MANIFEST_BYTES = 1 << 24
 # Parts of a key below `datasets` and `models`.
 KEY_PARTS = {"datasets": 3, "models": 2}
-PRETRAINED_NEEDS = {"config.json", "model.safetensors", "pretraining.json", "tokenizer.json"}
+PRETRAINED_NEEDS = {"config.json", MODEL, PRETRAINING, "tokenizer.json"}
 PRETRAINED_MAY = {"curve.csv", "special_tokens_map.json", "tokenizer_config.json", "vocab.txt"}
 Manifest = Mapping[str, Mapping[str, Any]]
 PretrainingCheck = Callable[[Path, Path], str]
