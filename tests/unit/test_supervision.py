@@ -17,6 +17,17 @@ import os, sys
 from steadytune.dag.supervision import supervise
 print(supervise([sys.executable, "-c", sys.argv[1]], os.environ, os.open(os.devnull, os.O_RDONLY)), flush=True)
 """
+# The second signal comes while the first one is handled.
+AT_ONCE = """
+import os, signal
+killpg, sent = os.killpg, []
+def twice(group, number):
+    killpg(group, number)
+    sent.append(number)
+    if len(sent) == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+os.killpg = twice
+"""
 SNAKEMAKE = """
 import os, signal, sys, time
 children = [pid for pid in (os.fork(), 0) if pid]
@@ -42,7 +53,7 @@ while True:
 def start(tmp_path):
     started = []
 
-    def run(*, stubborn=False, ignored=()):
+    def run(*, stubborn=False, ignored=(), before=""):
         code = f"STUBBORN = {stubborn}\n{SNAKEMAKE}"
 
         def dispose():
@@ -51,7 +62,7 @@ def start(tmp_path):
                 signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
         with (tmp_path / "said").open("w") as file:
-            command, path = [sys.executable, "-c", RUN, code], {"PYTHONPATH": os.pathsep.join(sys.path)}
+            command, path = [sys.executable, "-c", before + RUN, code], {"PYTHONPATH": os.pathsep.join(sys.path)}
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, preexec_fn=dispose,
                                        env=os.environ | path)  # fmt: skip
         started.append(process)
@@ -96,6 +107,12 @@ def test_the_second_one_kills(start, tmp_path):
     pids = [int(line.split()[1]) for line in said(tmp_path).splitlines() if line.split()[-1].isdigit()]
     assert len(pids) == 2
     wait_for(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_a_second_one_right_after_the_first_kills_too(start):
+    process = start(stubborn=True, before=AT_ONCE)
+    process.terminate()
+    assert process.wait(20) == 0
 
 
 def test_what_is_ignored_stays_ignored(start, tmp_path):

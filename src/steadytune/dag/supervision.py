@@ -35,10 +35,11 @@ def supervise(command: Sequence[str], environment: Mapping[str, str], lock: int)
                 os.killpg(process.pid, number)
 
     def end(number: int, _: object) -> None:
-        if not asked:
-            log.info("ending every job, with a checkpoint; once more kills them")
-        send(signal.SIGKILL if asked else signal.SIGTERM)
+        # First, because the next signal may come while this one is handled.
         asked.append(number)
+        send(signal.SIGKILL if len(asked) > 1 else signal.SIGTERM)
+        if len(asked) == 1:
+            log.info("ending every job, with a checkpoint; once more kills them")
 
     def pause(*_: object) -> None:
         send(signal.SIGSTOP)
