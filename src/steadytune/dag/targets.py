@@ -154,7 +154,7 @@ class Targets:
         """Every table in every format."""
         return self._rendered(tables_folder, self.suite.file.tables, formats.FORMATS)
 
-    @property
+    @cached_property
     def shown_tables(self) -> list[str]:
         """Those of them that Snakemake's own report shows."""
         return [path for path in self.tables if path.endswith(".html")]
@@ -169,7 +169,7 @@ class Targets:
         """Every figure in every format."""
         return self._rendered(figures_folder, versions(self.suite.file.figures, describe(self.suite)), style.FORMATS)
 
-    @property
+    @cached_property
     def shown_figures(self) -> list[str]:
         """Those of them that the report shows, and Snakemake's own."""
         return [path for path in self.figures if path.endswith(".svg")]
