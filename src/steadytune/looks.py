@@ -4,6 +4,7 @@ If what is planned is changed after a look, p-values stay those that hold howeve
 verdicts, and claims that the suite no longer names.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from steadytune.layout import Of, looks_path, running_path
 from steadytune.locks import hold
 from steadytune.schema import check
 from steadytune.seals import SEAL, read_sealed, write_sealed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,9 @@ def keep_looks(of: Of, looks: Looks) -> None:
             kept = read_looks(of)
         except SteadyTuneError:
             kept, path = NONE, looks_path(of)
-            path.replace(path.with_name(f"{path.name}{DAMAGED}"))
+            aside = path.with_name(f"{path.name}{DAMAGED}")
+            path.replace(aside)
+            log.warning("%s: damaged: it is kept as %s, and new looks are written", path, aside.name)
         joined = {name: join(kept.get(name, ()), looks.get(name, ())) for name in (*kept, *looks)}
         if joined != kept:
             write_sealed(looks_path(of), Kept(joined))

@@ -1,12 +1,23 @@
 """Manifests: the hash of every file that one job made of a suite's results, and digests of what it made them from."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import sha256
 from steadytune.layout import Of, manifest_path, results_folder
 from steadytune.seals import read_sealed, write_sealed
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a product's manifest says; nothing if there is none."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of each file, by path below the results."""
+    made_from: Mapping[str, str] = field(default_factory=dict)
+    """Digests of what they were made from, by name."""
 
 
 def write_manifest(of: Of, product: str, files: Iterable[Path], made_from: Mapping[str, str]) -> None:
@@ -16,8 +27,8 @@ def write_manifest(of: Of, product: str, files: Iterable[Path], made_from: Mappi
     write_sealed(manifest_path(of, product), {"files": hashes, "made_from": dict(made_from)})
 
 
-def read_manifest(of: Of, product: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The hashes of a product's files, by path below the results, and the digests of what it was made from.
+def read_manifest(of: Of, product: str) -> Manifest:
+    """The manifest of a product.
 
     Raises:
         SteadyTuneError: no such manifest, or a damaged one.
@@ -25,24 +36,24 @@ def read_manifest(of: Of, product: str) -> tuple[dict[str, str], dict[str, str]]
     path = manifest_path(of, product)
     found = read_sealed(path)
     try:
-        return dict(found["files"]), dict(found["made_from"])
+        return Manifest(dict(found["files"]), dict(found["made_from"]))
     except (KeyError, TypeError, ValueError):
         raise SteadyTuneError(f"{path}: no manifest") from None
 
 
-def made_files(of: Of, product: str) -> list[Path]:
-    """The files that a product's job wrote, as its manifest has them; none if nothing tells."""
+def find_manifest(of: Of, product: str) -> Manifest:
+    """The manifest of a product, or an empty one if there is none that can be read."""
     try:
-        return [results_folder(of) / name for name in read_manifest(of, product)[0]]
+        return read_manifest(of, product)
     except SteadyTuneError:
-        return []
+        return Manifest()
 
 
 def damage(of: Of, product: str, files: Sequence[Path]) -> str:
     """Which of a product's files is not what its job wrote, and how; empty if all are."""
     root = results_folder(of)
     try:
-        hashes, _ = read_manifest(of, product)
+        hashes = read_manifest(of, product).files
     except SteadyTuneError as error:
         return f"{files[0]}: nothing says what it was made from ({error})"
     for file in files:

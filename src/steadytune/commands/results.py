@@ -51,12 +51,12 @@ def claims(options: argparse.Namespace) -> None:
 
 def _earlier_looks(suite: "Suite") -> "Looks":
     """The earlier looks at a suite's questions; none of a damaged file, with a warning."""
-    from steadytune.looks import DAMAGED, NONE, read_looks
+    from steadytune.looks import NONE, read_looks
 
     try:
         return read_looks(suite)
     except SteadyTuneError as error:
-        sys.stderr.write(f"steadytune: the earlier looks do not count: {error}; set aside as *{DAMAGED}\n")
+        sys.stderr.write(f"steadytune: the earlier looks do not count: {error}\n")
         return NONE
 
 
@@ -169,8 +169,7 @@ def add_to(commands: Commands) -> None:
         "cell",
         nargs="?",
         metavar="CELL",
-        help="ENCODER/METHOD/TASK/seed-N; without seed-N, the best "
-        "seed; in a suite of one task it may be left out: the best cell",
+        help="ENCODER/METHOD/TASK/seed-N; without seed-N, the best seed; with one task, nothing: the best cell",
     )
     command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
     command.add_argument(

@@ -127,8 +127,7 @@ def add_to(commands: Commands) -> None:
         "--device",
         dest="device_stated",
         metavar="NAME=FLOPS",
-        help="plan for this device, assuming "
-        "that a cell reaches this rate on it (H100=2e14), instead of for this machine",
+        help="plan for this device, where a cell reaches this rate (H100=2e14), instead of for this machine",
     )
     command.add_argument(
         "--cells-at-once", type=count, metavar="N", help="cells that run on that device at the same time (default: 1)"
@@ -137,8 +136,7 @@ def add_to(commands: Commands) -> None:
         "--budget",
         type=hours,
         metavar="40h",
-        help="choose the cells that decide the most claims "
-        "within this many device-hours, and list them in results/<suite>/plan.txt",
+        help="list the cells that decide the most claims in this many device-hours in results/<suite>/plan.txt",
     )
     command.add_argument(
         "--effect", type=amount, default=1.0, metavar="POINTS", help="the difference that matters (default: 1)"
@@ -147,8 +145,7 @@ def add_to(commands: Commands) -> None:
         "--sd",
         type=amount,
         metavar="POINTS",
-        help="assume this standard deviation of the difference "
-        "between two methods on a task and seed, instead of recorded ones",
+        help="assume this standard deviation of two methods' difference on a task and seed, not the recorded one",
     )
     command.add_argument(
         "--probe", action="store_true", help="first run short cells here, to measure how long cells take"

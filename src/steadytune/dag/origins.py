@@ -89,7 +89,7 @@ class Origins:
     def _content(self, product: Product) -> str:
         """A digest of a product's files, as its manifest has them."""
         try:
-            return canonical_digest(read_manifest(self._suite, product.name)[0])
+            return canonical_digest(read_manifest(self._suite, product.name).files)
         except SteadyTuneError:
             return "none"
 
@@ -98,14 +98,6 @@ def looks_now(suite: Suite) -> dict[str, str]:
     """The digest of the looks at a suite's questions so far, which verdicts go by: a look elsewhere may change them."""
     path = looks_path(suite)
     return {"looks": sha256(path) if path.is_file() else "none"}
-
-
-def made_from(suite: Suite, name: str) -> dict[str, str]:
-    """The digests of what a product was made from, as its manifest has them; empty if nothing tells."""
-    try:
-        return read_manifest(suite, name)[1]
-    except SteadyTuneError:
-        return {}
 
 
 @cache

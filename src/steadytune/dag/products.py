@@ -11,12 +11,12 @@ from typing import Literal
 
 from steadytune.cells.file_cache import FileCache
 from steadytune.cells.freshness import statuses
-from steadytune.dag.origins import Origins, looks_now, made_from
+from steadytune.dag.origins import Origins, looks_now
 from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import MEASUREMENTS, SOURCES, Product, Stages, products_of
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import file_cache_path, manifest_path
-from steadytune.manifests import damage, made_files, write_manifest
+from steadytune.layout import file_cache_path, manifest_path, results_folder
+from steadytune.manifests import damage, find_manifest, write_manifest
 from steadytune.results.collect import AS_RECORDED, NOW
 from steadytune.store.own_changes import check_unchanged
 from steadytune.suite.suite import Suite
@@ -46,7 +46,7 @@ class Products:
         """`as_recorded`: as for `statuses`; by default as `metrics.parquet` was gathered."""
         self.suite, self.all = suite, products_of(suite)
         if as_recorded is None:
-            as_recorded = made_from(suite, "metrics").get("judged") == AS_RECORDED
+            as_recorded = find_manifest(suite, "metrics").made_from.get("judged") == AS_RECORDED
         self.judged = AS_RECORDED if as_recorded else NOW
         self.found = statuses(suite, deep=deep, scores=True, as_recorded=as_recorded)
         self.origins = Origins(suite, self.all, self.found, self.judged)
@@ -102,8 +102,9 @@ class Products:
         manifest = manifest_path(self.suite, product.name)
         if not any(file.exists() for file in (manifest, *product.files)):
             return ProductStatus(product, "missing", f"{product.files[0]}: not made yet")
-        made = made_files(self.suite, product.name)
-        if new := [file for file in product.files if made and file not in made and not file.exists()]:
+        said, root = find_manifest(self.suite, product.name), results_folder(self.suite)
+        asked = {file: file.relative_to(root).as_posix() for file in product.files}
+        if new := [file for file, name in asked.items() if said.files and name not in said.files and not file.exists()]:
             return ProductStatus(product, "stale", f"{new[0]}: not made yet")
         paths = [manifest, *product.files]
         damaged = self._file_cache.find(product.name, paths, lambda: damage(self.suite, product.name, product.files))
@@ -111,7 +112,7 @@ class Products:
             return ProductStatus(product, "damaged", damaged)
         if self.judged == AS_RECORDED and product.stage in MEASUREMENTS:
             return ProductStatus(product, "fresh")
-        then, now = made_from(self.suite, product.name), self.origins.now(product)
+        then, now = said.made_from, self.origins.now(product)
         if product.stage in MEASUREMENTS and not then:
             why = f"{product.files[0]}: restored as it was recorded: it cannot be compared with what it was made from"
             return ProductStatus(product, "recorded", why)

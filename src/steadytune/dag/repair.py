@@ -30,7 +30,7 @@ from steadytune.layout import (
     variability_path,
 )
 from steadytune.locks import is_held
-from steadytune.manifests import made_files
+from steadytune.manifests import find_manifest
 from steadytune.store.inventory import inventory
 from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import BUNDLE, RECEIPT
@@ -144,8 +144,10 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
             if dry:
                 continue
             # Also what the suite asks for no longer; what a manifest names elsewhere is not its product's.
-            folders = {file.parent for file in product.files} - {results_folder(suite)}
-            made = [path for path in made_files(suite, product.name) if path.parent in folders]
+            root = results_folder(suite)
+            folders = {file.parent for file in product.files} - {root}
+            made = [root / name for name in find_manifest(suite, product.name).files]
+            made = [path for path in made if path.parent in folders]
             for path in (manifest_path(suite, product.name), *product.files, *made):
                 path.unlink(missing_ok=True)
 

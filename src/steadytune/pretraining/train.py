@@ -7,8 +7,9 @@ when that is ahead of the tokens, and the curve records the course that it took.
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from steadytune.files import sha256
 from steadytune.layout import dataset_folder, partial_folder
 from steadytune.methods.base import Composition
 from steadytune.pretraining.candidates import draw_candidates
-from steadytune.pretraining.examples import Examples, Pieces
+from steadytune.pretraining.examples import Examples, Pieces, Text
 from steadytune.pretraining.export import export
 from steadytune.pretraining.model import build_model, hidden_states, losses, masked_logits, pair_logits
 from steadytune.pretraining.optimisers import Optimisers
@@ -37,6 +38,9 @@ from steadytune.suite.cell import canonical_digest
 from steadytune.training.checkpoints import load_checkpoint, save_checkpoint
 from steadytune.training.interruption import Interrupted, termination
 from steadytune.training.precision import TYPES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 log = logging.getLogger(__name__)
 
@@ -72,33 +76,48 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
     """
     settings = check(Settings, read_yaml(config), config)
     work, made_from = partial_folder(output), pretraining_inputs(config, store)
-    kind: type[TextExamples | SentenceExamples]
-    if isinstance(settings.corpus, str):
-        verify(dataset_folder(store, settings.corpus))
-        corpus, kind = dataset_folder(store, settings.corpus) / "train-00000-of-00001.parquet", SentenceExamples
-        text, tokenizer = read_sentences(corpus, settings.vocabulary, settings.max_tokens)
-    else:
-        corpus, kind = find_corpus(settings.corpus.file), TextExamples
-        if sha256(corpus) != settings.corpus.sha256:
-            raise SteadyTuneError(f"{corpus}: not the file of SHA-256 {settings.corpus.sha256} that {config} names")
-        word_pieces = config.parent / settings.word_pieces if settings.word_pieces else None
-        text, tokenizer = prepare(corpus, settings.vocabulary, settings.max_tokens, work / "corpus", word_pieces)
-    numbers = tokenizer.get_vocab()
+    corpus = _open_corpus(settings, config, store, work / "corpus")
+    numbers = corpus.tokenizer.get_vocab()
     vocabulary = sorted(numbers, key=numbers.__getitem__)
-    documents = len(text.documents) - 1 - settings.held_out
+    documents = len(corpus.text.documents) - 1 - settings.held_out
     if documents < 1:
-        raise SteadyTuneError(f"{config}: held_out: {settings.held_out}: {corpus} has no more documents")
+        raise SteadyTuneError(f"{config}: held_out: {settings.held_out}: {corpus.file} has no more documents")
     device = pick_device()
     set_determinism("bitwise", settings.threads, device)
     pieces = Pieces.of(vocabulary)
-    model = build_model(settings, len(vocabulary), kind.classes)
-    train = kind(text, pieces, seed=settings.seed, documents=slice(0, documents))
-    held_out = kind(text, pieces, seed=derive(settings.seed, "held-out"), documents=slice(documents, None))
+    model = build_model(settings, len(vocabulary), corpus.kind.classes)
+    train = corpus.kind(corpus.text, pieces, seed=settings.seed, documents=slice(0, documents))
+    kept = derive(settings.seed, "held-out")
+    held_out = corpus.kind(corpus.text, pieces, seed=kept, documents=slice(documents, None))
     training = Training(model, train, held_out, settings, minutes, device)
-    state = training.fit(work / "checkpoint.safetensors", canonical_digest([vocabulary, sha256(corpus)]))
-    export(work, output, model, tokenizer, settings, COLUMNS, state, made_from)
+    state = training.fit(work / "checkpoint.safetensors", canonical_digest([vocabulary, sha256(corpus.file)]))
+    export(work, output, model, corpus.tokenizer, settings, COLUMNS, state, made_from)
     # In no file of the folder: their hashes are part of the fingerprint of every cell that reads the encoder.
     log.info("%s: pretrained in %.0f s", output, state["seconds"])
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    file: Path
+    text: Text
+    tokenizer: "PreTrainedTokenizerFast"
+    kind: type[TextExamples | SentenceExamples]
+    """How rows are drawn from it."""
+
+
+def _open_corpus(settings: Settings, config: Path, store: Path, work: Path) -> _Corpus:
+    """The corpus that settings name, tokenized: a generated one of the store, or a file, whose tokens `work` keeps."""
+    if isinstance(settings.corpus, str):
+        folder = dataset_folder(store, settings.corpus)
+        verify(folder)
+        file = folder / "train-00000-of-00001.parquet"
+        return _Corpus(file, *read_sentences(file, settings.vocabulary, settings.max_tokens), SentenceExamples)
+    file = find_corpus(settings.corpus.file)
+    if sha256(file) != settings.corpus.sha256:
+        raise SteadyTuneError(f"{file}: not the file of SHA-256 {settings.corpus.sha256} that {config} names")
+    word_pieces = config.parent / settings.word_pieces if settings.word_pieces else None
+    text, tokenizer = prepare(file, settings.vocabulary, settings.max_tokens, work, word_pieces)
+    return _Corpus(file, text, tokenizer, TextExamples)
 
 
 class Training:

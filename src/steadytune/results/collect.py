@@ -87,7 +87,7 @@ def is_current(suite: Suite, found: list[CellStatus] | None = None) -> bool:
     """
     if damage(suite, "metrics", [metrics_path(suite)]):
         return False
-    _, made_from = read_manifest(suite, "metrics")
+    made_from = read_manifest(suite, "metrics").made_from
     as_recorded = made_from.get("judged") == AS_RECORDED
     if as_recorded or found is None:
         found = statuses(suite, scores=True, as_recorded=as_recorded)
