@@ -12,6 +12,7 @@ from steadytune.encoders.batching import Batcher
 from steadytune.encoders.loading import load_encoder
 from steadytune.layers.inside import forgetting
 from steadytune.layers.inside.forgetting import masked_word_loss
+from steadytune.layout import inside_table_path
 from steadytune.rendering.figures import draw
 from steadytune.rendering.tables import make_table
 from steadytune.results.description import describe
@@ -116,12 +117,18 @@ def test_the_table_compares_before_and_after(demo, tmp_path, monkeypatch):  # no
     look_inside(changed)
     rows = [
         {"encoder": "tiny", "method": "vanilla", "task": "cola", "seed": seed, "status": "ok", "evaluation_set": "cola",
-         "kind": "in_domain", "metric": "matthews", "headline": True, "value": 0.5, "majority": 0.0, "seconds": 1.0,
+         "kind": "in_domain", "metric": "matthews", "headline": True, "value": value, "majority": 0.0, "seconds": 1.0,
          "stale": "", "n": 40, "truncated": 0, "seen_in_training": 0, "train_examples": 64, "train_truncated": 0}
-        for seed in (0, 1)
+        for seed, value in ((0, 0.4), (1, 0.6))
     ]  # fmt: skip
     results = load_results(changed.results, describe(changed), pd.DataFrame(rows))
     (line,) = make_table("forgetting", results).lines
     assert tuple(map(str, line)) == ("vanilla", "cola", "2.00", "3.25 ± 0.35", "+1.25", "50.0", "2")
     axes = draw("score-forgetting", results).axes[0]
     assert sorted(axes.collections[0].get_offsets()[:, 0].tolist()) == pytest.approx([1.0, 1.5])
+    # The score of a seed that was not looked into is not beside the loss of another.
+    path = inside_table_path(changed)
+    measured = pd.read_parquet(path)
+    measured[~measured["seed"].isin([1])].to_parquet(path)
+    (line,) = make_table("forgetting", results).lines
+    assert tuple(map(str, line)) == ("vanilla", "cola", "2.00", "3.00", "+1.00", "40.0", "1")

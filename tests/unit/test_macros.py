@@ -34,6 +34,12 @@ def test_scores_averages_and_counts(tmp_path):
     assert (found["demoCellsPlanned"], found["demoCellsOk"], found["demoCellsDiverged"]) == ("12", "11", "1")
 
 
+def test_an_average_over_the_one_task_that_all_methods_have_is_there_as_in_the_table(tmp_path):
+    grid = Grid(tasks=("mini-rte", "mini-mrpc"), values=VALUES, methods_of={"mini-mrpc": ("vanilla",)})
+    found = macros(grid, tmp_path)
+    assert found["demoVanillaAverage"] == found["demoVanillaMiniRteMean"] == "62.0"
+
+
 def test_what_has_no_score_is_a_dash_and_other_sets_are_named(tmp_path):
     missing = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in range(3)}
     grid = Grid(transfer={"mini-rte": ("mini-rte-overlap",)}, statuses=missing)

@@ -1,1 +1,1 @@
-"""From results to tables, figures and the report page."""
+"""Tables, figures and the report page, made from a suite's results."""

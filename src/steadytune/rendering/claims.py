@@ -1,4 +1,4 @@
-"""Verdicts as text: what the table, the terminal and running text share."""
+"""Verdicts as text, for the table, the terminal and running text."""
 
 import math
 import textwrap
@@ -25,26 +25,26 @@ def examples_text(found: Finding | None, unit: Unit = "points") -> str:
 
 
 def verdict_text(claim: Judged) -> str:
-    """The verdict with what qualifies it: `reproduced, smaller than claimed; interim, 3 of 25 seeds; exploratory`."""
+    """The verdict and its qualifiers: `reproduced, smaller than claimed; interim, 3 of 25 seeds; exploratory`."""
     smaller = ", smaller than claimed" if claim.smaller_than_claimed else ""
     interim = f"interim, {so_far_text(claim)}" if claim.interim else ""
     return "; ".join(filter(None, [claim.verdict + smaller, interim, "exploratory" if claim.exploratory else ""]))
 
 
 def so_far_text(judged: Judged) -> str:
-    """Why a verdict is interim: `7 of 17 seeds, 3 of 4 tasks`, or what is the matter if all of these have a score."""
+    """Why a verdict is interim: `7 of 17 seeds, 3 of 4 tasks`, other missing cells, or a changed plan."""
     if not judged.missing:
         return "the plan was changed"
     tasks = len(judged.strata)
     parts = [(len(judged.seeds), judged.planned, "seeds"), (tasks, tasks + len(judged.not_begun), "tasks")]
-    # The choice among a grid's variants waits for all of them.
+    # Every seed and task may have a score, but a grid's variant is chosen only when all variants have run.
     return ", ".join(f"{done} of {planned} {noun}" for done, planned, noun in parts if done < planned) or (
         "cells are missing"
     )
 
 
 def error_text(judged: Sequence[Judged]) -> str:
-    """The error that all families make together; empty if the suite can judge no claim."""
+    """A sentence on the chance of a false reproduction, per family and in all; empty if no claim can be judged."""
     count = len({claim.family for claim in judged if claim.family_size})
     together = min(100, 5 * count)
     if not count:
@@ -55,19 +55,19 @@ def error_text(judged: Sequence[Judged]) -> str:
 
 
 def unit_text(value: str, unit: str) -> str:
-    """`1 point`, `2 points`, `1.10 ×`, or a share as it is."""
+    """`1 point`, `2 points`, `1.10 ×`, or an unchanged share."""
     if unit == "points":
         return f"{value} point{'' if value.lstrip('+−') in ('1', '1.00') else 's'}"
     return f"{value} ×" if unit == "ratio" else value
 
 
 def p_text(value: float) -> str:
-    """Two significant digits, and no smaller than 0.0001."""
+    """A p-value with two significant digits; `< 0.0001` if it is smaller."""
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def seeds_text(claim: Judged) -> str:
-    """How many seeds were judged, of how many."""
+    """Number of seeds judged (`7 of 9` if some were left out), or of draws for a claim about layers."""
     if claim.draws:
         return f"{claim.draws} draws"
     count, out = len(claim.seeds), len(claim.left_out)
@@ -75,12 +75,12 @@ def seeds_text(claim: Judged) -> str:
 
 
 def needs_text(found: Finding, what: str = "seeds") -> str:
-    """How many seeds an effect of the size in question needs: `11 seeds`, `over 1,000 seeds`."""
+    """Number of seeds needed to detect an effect of the size in question: `11 seeds`, `over 1,000 seeds`."""
     return f"{found.needs} {what}" if found.needs else f"over 1,000 {what}"
 
 
 def needed_text(claim: Judged) -> str:
-    """What an undecided claim needs: seeds, or cells."""
+    """What an undecided claim needs: a total number of seeds, or cells to run; empty if the claim is decided."""
     if claim.verdict == "inconclusive" and claim.finding:
         return needs_text(claim.finding, "draws" if claim.unit == "share" else "seeds")
     if claim.verdict != "not evaluated":
@@ -90,25 +90,25 @@ def needed_text(claim: Judged) -> str:
 
 
 def changes_text(claim: Judged) -> str:
-    """The analyses whose verdict differs, as in `inconclusive (ranks)`; empty if none does."""
+    """The other analyses that give a different verdict, as in `inconclusive (ranks)`; empty if there are none."""
     views = claim.sensitivity
     return ", ".join(f"{view.verdict} ({name})" for name, view in views.items() if not view.survives)
 
 
 def stands_text(claim: Judged) -> str:
-    """In how many other analyses the verdict is the same, and the verdicts that differ."""
+    """Number of other analyses with the same verdict, and the verdicts that differ."""
     stands = sum(view.survives for view in claim.sensitivity.values())
     same = [f"the same in {stands} of {len(claim.sensitivity)} other analyses"] if claim.sensitivity else []
     return "; ".join([*same, *filter(None, [changes_text(claim)])])
 
 
 def counts_text(judged: Sequence[Judged]) -> str:
-    """How many claims have which verdict."""
+    """Number of claims by verdict."""
     return ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(judged).items())
 
 
 def to_text(suite: str, judged: Sequence[Judged]) -> str:
-    """Every claim of a suite for the terminal."""
+    """All claims of a suite, formatted for the terminal."""
     if not judged:
         return f"{suite}: no claims; a suite names them under `claims`"
     lines = [f"{suite}: {counted(len(judged), 'claim')}: {counts_text(judged)}", *filter(None, [error_text(judged)])]

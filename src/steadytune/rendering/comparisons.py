@@ -1,4 +1,4 @@
-"""Two methods compared, as text: what the table and the terminal share."""
+"""Comparisons of two methods as text, for the table and the terminal."""
 
 import textwrap
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def average_text(compared: Judged) -> str:
 
 
 def every_task_text(compared: Judged) -> str:
-    """Whether it differs so on every task: `yes, higher on 3 of 3`, `no, …`, `open, …`."""
+    """Whether the difference has the same direction on every task: `yes, higher on 3 of 3`, `no, …`, `open, …`."""
     tasks = [detail.difference.effect for detail in compared.on_tasks()]
     if not tasks:
         return NOTHING
@@ -33,14 +33,14 @@ def every_task_text(compared: Judged) -> str:
 
 
 def compared_text(suite: Suite, methods: tuple[str, str], found: Sequence[Judged], chosen: Sequence[str] = ()) -> str:
-    """One pair of methods for the terminal, encoder by encoder, with the notes on variants that were chosen."""
+    """One pair of methods, encoder by encoder, for the terminal. chosen: notes on the selected variants."""
     lines = [f"{suite.name}: {methods[0]} against {methods[1]}"]
     for compared in found:
         seeds = f"seeds {ranges(compared.seeds)}" if compared.seeds else "no seeds"
         tasks = counted(len(compared.strata), "task")
         if compared.not_begun:
             tasks += f" (not begun: {', '.join(compared.not_begun)})"
-        # Two encoders are named above.
+        # If the two sides have different encoders, the first line names both.
         encoder = [] if "/" in compared.family else [compared.id.partition("/")[0]]
         lines += ["", ", ".join([*encoder, tasks, seeds])]
         if compared.finding is None:
@@ -71,7 +71,7 @@ def _average(compared: Judged) -> str:
 
 
 def _tasks(compared: Judged, methods: tuple[str, str]) -> list[str]:
-    """A line a task under a heading, in columns."""
+    """One line per task under a header, aligned in columns."""
     rows = [("task", *methods, "difference", "with examples", "p", "needs", "changed")]
     rows += [_task(detail) for detail in compared.on_tasks()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -1,4 +1,4 @@
-"""What the tables share: scores as entries, who leads, and the notes below."""
+"""Code shared by the tables: formatted scores, the choice of what to set in bold, and notes."""
 
 import math
 import statistics
@@ -29,17 +29,17 @@ BOLD, BOLD_IN_BLOCKS = (
 MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
 
 SHARED = (SPREAD, MAJORITY, BOLD, BOLD_IN_BLOCKS, COUNTS)
-"""Notes that many tables have: the report gives them once."""
+"""Notes that many tables have; the report prints each only once."""
 
 CUT_SHARE = 0.01
-"""A share of examples cut to the maximum length that is worth a note."""
+"""If more than this share of examples is truncated to the maximum length, a note says so."""
 
 NAMED_PLACES = 20
-"""Entries of a table that one note names; in a suite that has just begun, a note is about hundreds."""
+"""Most entries that one note names: in a suite that has just begun, a note may apply to hundreds."""
 
 
 def scored(score: Score | None, *, best: bool = False) -> Entry:
-    """A score as printed: never without a word on the seeds that are not behind it."""
+    """A score as printed, with a count unless every planned seed ended ok and has a score."""
     if score is None:
         return Entry(NOTHING)
     count = "" if score.sound == score.planned else f"{score.sound}/{score.planned}"
@@ -51,7 +51,7 @@ def scored(score: Score | None, *, best: bool = False) -> Entry:
 
 
 def mean_entry(values: Sequence[float], decimals: int = 1, *, sign: bool = False, count: str = "") -> Entry:
-    """Mean and sample standard deviation as printed, that of one value left out; a dash without any."""
+    """Mean and sample standard deviation as printed; no deviation for one value, a dash for none."""
     if not values:
         return Entry(NOTHING, count=count)
     spread = number(statistics.stdev(values), decimals) if len(values) > 1 else ""
@@ -59,7 +59,7 @@ def mean_entry(values: Sequence[float], decimals: int = 1, *, sign: bool = False
 
 
 def set_line(results: Results, trained: tuple[str, str], names: Sequence[str], scores: Mapping[str, Score]) -> Line:
-    """What stands first, then what the majority class scores, then the score of each method, the best in bold.
+    """A row: `names`, the majority class's score, then the score of each method, with the best in bold.
 
     `trained`: the encoder and the task that the methods were trained on.
     """
@@ -80,7 +80,7 @@ def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:
 
 
 def contenders(results: Results, encoder: str, task: str, scores: Mapping[str, Score | None]) -> dict[str, float]:
-    """The means that may be set in bold: of every planned seed, and of methods that have learned something."""
+    """Means by method that may be set in bold: every planned seed has a score and the method learned something."""
     return {
         method: score.mean
         for method, score in scores.items()
@@ -89,28 +89,28 @@ def contenders(results: Results, encoder: str, task: str, scores: Mapping[str, S
 
 
 def leaders(means: dict[str, float]) -> set[str]:
-    """Who has the highest mean as printed; nobody where fewer than two compete."""
+    """The names with the highest mean as printed; empty if fewer than two have a mean."""
     printed = {name: rounded(mean, 1) for name, mean in means.items() if math.isfinite(mean)}
     return {name for name, mean in printed.items() if mean == max(printed.values())} if len(printed) > 1 else set()
 
 
 def bold_note(blocks: Sequence[Block]) -> str:
-    """What bold means in a table whose rows compete with those of their block."""
+    """The note on bold for a table whose rows compete within their block."""
     return BOLD_IN_BLOCKS if len(blocks) > 1 else BOLD
 
 
 def plain_mean(values: list[float]) -> float:
-    """Plain mean: NaN as soon as one value is."""
+    """Unweighted mean; NaN if any value is NaN or there are none."""
     return sum(values) / len(values) if values else math.nan
 
 
 def run_notes(shown: list[tuple[str, Score]]) -> list[str]:
-    """What is to be known of the runs behind the scores of a table, each with its place: their seeds and their ends."""
+    """Notes on the seeds and outcomes of the runs behind a table's scores. shown: (place, score) pairs."""
     return [*_seed_notes(shown), *status_notes(shown)]
 
 
 def _seed_notes(shown: list[tuple[str, Score]]) -> list[str]:
-    """The places whose planned seeds are not those of most."""
+    """A note on the places whose planned seeds differ from the majority's; empty if all agree."""
     places: dict[tuple[int, ...], list[str]] = {}
     for place, score in shown:
         places.setdefault(tuple(score.statuses), []).append(place)
@@ -126,7 +126,7 @@ def _seed_notes(shown: list[tuple[str, Score]]) -> list[str]:
 
 
 def _by_last_part(places: Sequence[str]) -> list[str]:
-    """Places `x, y, task`, those that differ in nothing but their last part as one."""
+    """Merge places `x, y, task` that differ only in their last part."""
     tasks: dict[str, list[str]] = {}
     for place in places:
         before, _, task = place.rpartition(", ")
@@ -138,7 +138,7 @@ def _by_last_part(places: Sequence[str]) -> list[str]:
 
 
 def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
-    """What the counts in the table mean, then one note a status, naming the seeds of the first places."""
+    """Notes on the counts, on the seeds with each status other than ok, and on records that are not fresh."""
     notes = []
     ends = {status for _, score in shown for status in score.statuses.values()}
     for status in in_order(ends - {"ok"}):
@@ -154,7 +154,7 @@ def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
 
 
 def _first(places: list[str]) -> str:
-    """The places, of many the first and how many there are more."""
+    """The places, joined; if there are many, only the first and the number of others."""
     more = len(places) - NAMED_PLACES
     return "; ".join(places[:NAMED_PLACES]) + (
         f"; and in {more} more places, see the table `cells`" if more > 0 else ""
@@ -162,10 +162,10 @@ def _first(places: list[str]) -> str:
 
 
 def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
-    """What is to be known of the examples behind the scores of (encoder, task, evaluation set).
+    """Notes on the examples behind the scores of each (encoder, task, evaluation set).
 
-    The share that was cut to the maximum length, where it is above `CUT_SHARE`, and how many have the texts of a
-    training example.
+    They give the share truncated to the maximum length, if it is above `CUT_SHARE`, and the number whose texts are
+    also in a training example.
     """
     cut: dict[str, dict[str, str]] = {}
     seen: dict[str, dict[str, str]] = {}
@@ -192,7 +192,7 @@ def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
 
 
 def _by_encoder(results: Results, found: Mapping[str, Mapping[str, str]]) -> str:
-    """What was found at each place, by encoder where it is not the same for all of the suite's."""
+    """The finding at each place, by encoder unless it is the same for all encoders of the suite."""
     spelled = []
     for place, of in found.items():
         if len(set(of.values())) == 1 and len(of) == len(results.encoders):
@@ -203,7 +203,7 @@ def _by_encoder(results: Results, found: Mapping[str, Mapping[str, str]]) -> str
 
 
 def start_notes(results: Results) -> list[str]:
-    """What the cells of each method that names a parent started from, and whose variation their spread includes."""
+    """A note for each method that starts from a parent: which one, and whether the spread includes its variation."""
     notes = []
     for method in dict.fromkeys(map(base, results.methods)):
         if start := Start.of(method):
@@ -218,7 +218,7 @@ def start_notes(results: Results) -> list[str]:
 
 
 def over_tasks(rows: Mapping[str, Sequence[str]]) -> str:
-    """Which rows of a table are averages over which tasks, those of the most rows last, and empty if all have the same.
+    """Which rows average over which tasks, the most common tasks last; empty if all rows use the same tasks.
 
     `hype-n and lnsr over rte and mrpc; every other row over rte`.
     """
@@ -234,7 +234,7 @@ def over_tasks(rows: Mapping[str, Sequence[str]]) -> str:
 
 
 def scope(results: Results, what: str) -> str:
-    """What a table covers, as in `Encoder mini, 3 seeds each, <what>`; seeds are planned ones until all have run."""
+    """What a table covers: `Encoder mini, 3 seeds each, <what>`; it says `planned seeds` until all have run."""
     encoders = f"Encoder {results.encoders[0]}, " if len(results.encoders) == 1 else ""
     counts = {len(statuses) for statuses in results.cells.values()}
     ended = all(ABSENT.isdisjoint(statuses.values()) for statuses in results.cells.values())
@@ -243,6 +243,6 @@ def scope(results: Results, what: str) -> str:
 
 
 def block_title(encoder: str, results: Results, task: str = "") -> str:
-    """The heading of an encoder's rows, or of those of one task that it was trained on; one encoder is not named."""
+    """The heading of an encoder's rows, or of one training task's; a suite's only encoder is not named."""
     parts = [encoder] if len(results.encoders) > 1 else []
     return ": ".join([*parts, f"trained on {task}"] if task else parts)

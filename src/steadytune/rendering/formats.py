@@ -1,4 +1,4 @@
-"""The four forms of a table: csv, tex, md, html. Equal tables give equal bytes."""
+"""Tables as csv, tex, md and html. Equal tables produce identical bytes."""
 
 import csv
 import io
@@ -14,11 +14,11 @@ from steadytune.rendering.web import to_page
 
 
 def to_csv(table: Table) -> str:
-    """The numbers behind the table to six significant digits, an empty field for NaN."""
+    """The numbers behind the table to six significant digits; a field is empty if the number is not finite."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     if table.data:
-        # Rows may have fields of their own, such as the phases that their cells reached.
+        # Rows can have different fields, such as the phases that their cells reached.
         names = list(dict.fromkeys(name for row in table.data for name in row))
         writer.writerow(names)
         writer.writerows([csv_field(row.get(name, "")) for name in names] for row in table.data)
@@ -50,11 +50,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\n")
 NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
 FORMATS = {".csv": to_csv, ".tex": to_tex, ".md": to_markdown, ".html": to_page}
-"""What makes the text of a table, by the ending of its file."""
+"""The function that formats a table, by file extension."""
 
 
 def write_table(table: Table, stem: Path) -> list[Path]:
-    """Write a table in every format; returns the paths, `stem`.csv and the others."""
+    """Write a table in every format; return the paths, `stem`.csv and so on."""
     paths = [stem.with_name(stem.name + suffix) for suffix in FORMATS]
     for path, text in zip(paths, FORMATS.values(), strict=True):
         write_text(path, text(table))
@@ -69,9 +69,9 @@ def _md_entry(value: Value) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text on one line, with everything escaped that GitHub would read as markup, HTML or a formula."""
-    # A pair of tildes, as in a variant's name, would strike out the text between them.
-    # Four blanks at the start of a note would make code of it, fewer hide what begins a heading.
+    """Text on one line, with everything escaped that GitHub would interpret as markup, HTML or a formula."""
+    # Two tildes, as in a variant's name, would strike out the text between them.
+    # Four leading spaces would make a note a code block; fewer would hide the start of a heading.
     return _md_escaped(" ".join(text.split()))
 
 
@@ -80,7 +80,7 @@ def _md_escaped(line: str) -> str:
 
 
 def _md_note(note: str) -> str:
-    """A note after the mark of its list, its code as code: no heading, quotation or list begins in it."""
+    """The text of a list item, with its code as code; it cannot start a heading, quotation or list."""
     pieces = (f"`{piece}`" if at % 2 else _md_escaped(piece) for at, piece in enumerate(prose_and_code(note)))
     return re.sub(r"^(\d+(?=[.)] )|(?=[#>+=-]))", lambda found: f"{found[0]}\\", "".join(pieces))
 
@@ -90,11 +90,11 @@ def _md_row(values: Iterable[str]) -> str:
 
 
 def csv_field(value: object) -> object:
-    """A csv field: floats in one fixed form, and no text that a spreadsheet would run as a formula."""
+    """A csv field: floats with six significant digits, and text that no spreadsheet runs as a formula."""
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else ""
     if not isinstance(value, str):
         return value
-    # csv.writer leaves a field with \r alone unquoted, and what follows would begin a line.
+    # csv.writer does not quote a field with a lone \r, which a reader would take for the end of the line.
     text = value.replace("\r\n", "\n").replace("\r", "\n")
     return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text

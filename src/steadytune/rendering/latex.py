@@ -1,4 +1,4 @@
-"""A table as LaTeX: booktabs, scaled down where it is wider than the line, and longtable for what fits no page."""
+"""Tables as LaTeX: booktabs, scaled down if wider than the line, or longtable if longer than a page."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from steadytune.rendering.table import Entry, Line, Table, Value, prose_and_code
 
 PACKAGES = ("booktabs", "longtable", "graphicx")
 PAGE = 52
-"""Rows, each line of a note being a little less than one, above which a float no longer fits a page."""
+"""Most rows of a float that fits on a page; a line of a note counts as a little less than a row."""
 LETTERS = 105
-"""About as many letters fill a line of the page."""
+"""Approximate number of letters in a line of the page."""
 FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
-"""Makes a box no wider than the line."""
+"""Shrinks a box that is wider than the line."""
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -22,7 +22,7 @@ _TEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    # A row that begins with one of these would be read as an argument of the \\ before it.
+    # At the start of a row, these would be parsed as an argument of the preceding \\.
     "[": "{[}",
     "*": "{*}",
     "−": "$-$",
@@ -36,7 +36,7 @@ _TEX = {
     "·": r"$\cdot$",
     "→": r"$\to$",
     "√": r"$\surd$",
-    # Unlike what pdflatex makes of the character, it may stand in a formula.
+    # Unlike the command that pdflatex substitutes for the character, this also works in a formula.
     "†": r"\dag{}",
 } | {character: f"\\{character}" for character in "_%&#$"}
 _TEX |= {"{": r"\{", "}": r"\}"}
@@ -46,18 +46,18 @@ _GREEK = {
     0x3B1: r"\alpha \beta \gamma \delta \varepsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi o \pi \rho "
     r"\varsigma \sigma \tau \upsilon \varphi \chi \psi \omega",
 }
-"""Letters in Unicode's order, by the code of the first."""
+"""Runs of letters in Unicode order, keyed by the code point of the first."""
 _TEX |= {chr(first + at): f"${name}$" for first, names in _GREEK.items() for at, name in enumerate(names.split())}
 _PLAIN = frozenset(
     character
     for character in (*map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x17F))), *"\t\u2018\u2019“”—…‡•‰€™")
     if character not in "«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲų"
 )
-"""What pdflatex sets as it is, with `PACKAGES` alone."""
+"""Characters that pdflatex typesets unescaped with only `PACKAGES` loaded."""
 
 
 def to_document(names: Iterable[str]) -> str:
-    """A document of all tables in the folder `tables/` beside it; pdflatex has to read it twice, for longtable."""
+    """A document of the named tables, read from `tables/` next to it; longtable needs two runs of pdflatex."""
     inputs = [rf"\input{{tables/{name}.tex}}\clearpage" for name in names]
     packages = [rf"\usepackage{{{name}}}" for name in PACKAGES]
     start = [r"\documentclass[a4paper]{article}", r"\usepackage[margin=2cm]{geometry}", *packages]
@@ -65,27 +65,27 @@ def to_document(names: Iterable[str]) -> str:
 
 
 def to_tex(table: Table) -> str:
-    """A `table` no wider than the line, or, where that fits no page, a `longtable`; both need `PACKAGES` alone."""
+    """A `table` no wider than the line, or a `longtable` if it does not fit a page; both need only `PACKAGES`."""
     lines = _long(table) if _height(table) > PAGE else _float(table)
     return "\n".join([rf"% needs the packages {', '.join(PACKAGES)}", *lines]) + "\n"
 
 
 def _height(table: Table) -> float:
-    """About how many rows a table and its notes are high."""
+    """Approximate height of a table and its notes, in rows."""
     text = (table.caption, *table.notes)
     notes = sum(ceil(len(note) / (1.2 * LETTERS)) for note in text)
     return sum(_row_height(table, line) for line in table.lines) + len(table.blocks) + 0.85 * notes
 
 
 def _row_height(table: Table, line: Line) -> int:
-    """Lines of the longest text in a row; the columns of text share half a line."""
+    """Height of a row in lines: that of its longest text. The text columns share half the line width."""
     letters = 0.5 * LETTERS / max(table.alignment.count("w"), 1)
     texts = [str(value) for value, letter in zip(line, table.alignment, strict=True) if letter == "w"]
     return max((ceil(len(text) / letters) for text in texts), default=1)
 
 
 def _float(table: Table) -> list[str]:
-    """A table that floats; a wide one is scaled down to the line."""
+    """A floating table, scaled down if it is wider than the line."""
     lines = [r"\begin{table}[tbp]", rf"\centering\small{_spacing(table, 4)}", _caption(table), FIT + "{%"]
     lines += [rf"\begin{{tabular}}{_columns(table)}", *_head(table), *_body(table), r"\bottomrule", r"\end{tabular}}"]
     if table.notes:
@@ -95,7 +95,7 @@ def _float(table: Table) -> list[str]:
 
 
 def _long(table: Table) -> list[str]:
-    """A table over several pages, its heading on each."""
+    """A table over several pages, with its heading on each."""
     head = _head(table)
     size = r"\footnotesize" if len(table.columns) > 6 else r"\small"
     lines = [
@@ -116,24 +116,24 @@ def _notes(table: Table) -> list[str]:
 
 
 def _note(text: str) -> str:
-    """A note with its code in typewriter letters."""
+    """A note with its code in typewriter type."""
     pieces = enumerate(prose_and_code(text))
     return "".join(rf"\texttt{{{_escaped(piece)}}}" if at % 2 else _escaped(piece) for at, piece in pieces)
 
 
 def _spacing(table: Table, points: int) -> str:
-    """Less room between many columns."""
+    """Reduce the space between columns if there are many."""
     return rf"\setlength{{\tabcolsep}}{{{points}pt}}" if len(table.columns) > 6 else ""
 
 
 def _columns(table: Table) -> str:
-    """The columns' letters; those of text share half a line."""
+    """The column specification; text columns share half the line width."""
     text = rf"p{{{0.5 / max(table.alignment.count('w'), 1):.3g}\linewidth}}"
     return rf"{{@{{}}{table.alignment.replace('w', text)}@{{}}}}"
 
 
 def tex(text: str) -> str:
-    """Text on one line with everything escaped that LaTeX would read as markup."""
+    """Text on one line, with everything escaped that LaTeX would interpret as markup."""
     return _escaped(" ".join(text.splitlines()))
 
 
@@ -142,7 +142,7 @@ def _escaped(line: str) -> str:
 
 
 def _character(character: str) -> str:
-    """A character for pdflatex; of one that it cannot set, the number, as in `[U+4E2D]`."""
+    """A character for pdflatex; if it cannot typeset the character, its code point, as in `[U+4E2D]`."""
     unknown = f"{{[}}U+{ord(character):04X}]"
     return _TEX.get(character) or (character if character in _PLAIN else unknown)
 
@@ -157,7 +157,7 @@ def _head(table: Table) -> list[str]:
 
 
 def _body(table: Table) -> list[str]:
-    """The rows of every block, rules between the blocks."""
+    """The rows of every block, with a rule or space between blocks."""
     lines = []
     for position, block in enumerate(table.blocks):
         if position:

@@ -1,4 +1,4 @@
-"""What was not learned: reported first, because the other numbers mean nothing without it."""
+"""Reports runs that learned nothing, ahead of all other results, because their scores mean nothing."""
 
 from steadytune.results.model import Results
 from steadytune.text import counted, listed
@@ -7,8 +7,8 @@ HELP = "What usually helps: more epochs or steps, another learning rate, a warm-
 
 
 def nothing_learned(results: Results) -> str:
-    """A sentence on the methods and tasks of which every run stays at one answer; empty if there are none."""
-    # Random weights beside the pretrained ones are there to show how little can be learned from them.
+    """A sentence on the methods and tasks of which every run learned nothing (see `Results.stuck`); empty if none."""
+    # Skip encoders with random weights: a suite includes them to show how little can be learned from them.
     drawn = {compared.random for compared in results.suite.comparisons}
     scored = [
         key[:3] for key, score in results.scores.items() if key[2] == key[3] and score.points and key[0] not in drawn

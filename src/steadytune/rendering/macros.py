@@ -1,8 +1,8 @@
-r"""A suite's numbers for running text: one `\newcommand` each, so that no number is typed by hand.
+r"""A suite's numbers for running text: one `\newcommand` for each, so no number has to be typed by hand.
 
-Names are made of letters alone, as TeX wants them: `\miniMiniHypeNMiniRteMean` is, in the suite mini, the mean of the
-encoder mini with hype-n on mini-rte. A suite of one encoder leaves its name out. Of two numbers whose names are the
-same in letters only the first has a macro.
+TeX allows only letters in names: `\miniMiniHypeNMiniRteMean` is the mean of hype-n with the encoder mini on mini-rte in
+the suite mini. If a suite has one encoder, the name leaves it out. If two numbers would get the same name, only the
+first has a macro.
 """
 
 import re
@@ -20,11 +20,11 @@ from steadytune.results.selection import select
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 SIGNS = {"+": " plus ", "@": " at ", ".": " point ", "*": " star "}
-"""What stands for itself in names of methods and tasks; every other sign only parts words."""
+"""Signs that macro names spell out, besides a minus sign before a digit; every other sign only separates words."""
 
 
 def to_macros(results: Results) -> str:
-    """The file `macros.tex`."""
+    """The content of the file `macros.tex`."""
     lines = [f"% Numbers of the suite {results.name}, in points unless named otherwise; -- where there is none yet."]
     seen: dict[str, str] = {}
     for words, value in (*_counts(results), *_scores(results), *_averages(results), *_verdicts(results)):
@@ -38,7 +38,7 @@ def to_macros(results: Results) -> str:
 
 
 def macro_name(suite: str, *words: str) -> str:
-    """The letters that a number is called by: the suite's name, then each word with a capital, digits spelled out."""
+    """A number's macro name: the suite's name, then the words, each capitalised and with its digits spelled out."""
     name = "".join(_capitals(word) for word in (suite, *words))
     return name[:1].lower() + name[1:]
 
@@ -52,7 +52,7 @@ def _capitals(word: str) -> str:
 
 
 def _counts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Cells that the suite plans, and how many ended how."""
+    """Number of planned cells, in total and by outcome."""
     ends = Counter(status for statuses in results.cells.values() for status in statuses.values())
     yield ("cells", "planned"), str(ends.total())
     for status, count in sorted({"ok": 0, **ends}.items()):
@@ -60,7 +60,7 @@ def _counts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _scores(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every method on every task, and on every other set that it is evaluated on."""
+    """Every method's score on every task, and on every other set that it is evaluated on."""
     chosen = select(results, every=True)
     for (encoder, method, task, evaluation_set), score in chosen.scores.items():
         on = () if evaluation_set == task else ("on", evaluation_set)
@@ -74,18 +74,18 @@ def _score(words: tuple[str, ...], score: Score) -> Iterator[tuple[tuple[str, ..
 
 
 def _averages(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every method's mean over the tasks that all methods of the encoder have, as the table `main` prints it."""
+    """Every method's mean over the tasks planned for all methods of the encoder, as in the table `main`."""
     chosen = select(results)
     for encoder in chosen.encoders:
         tasks = chosen.shared_tasks(encoder)
-        for method in chosen.methods_of(encoder) if len(tasks) > 1 else ():
+        for method in chosen.methods_of(encoder) if tasks and len(results.tasks) > 1 else ():
             means = [score.mean for task in tasks if (score := chosen.score(encoder, method, task))]
             average = plain_mean(means) if len(means) == len(tasks) else float("nan")
             yield (*_of(results, encoder), method, "average"), number(average)
 
 
 def _verdicts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
-    """How many claims have which verdict, and each claim's own."""
+    """Number of claims by verdict, and the verdict and effect of each claim."""
     judged = judged_of(results)
     if not judged:
         return
@@ -99,5 +99,5 @@ def _verdicts(results: Results) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _of(results: Results, encoder: str) -> tuple[str, ...]:
-    """An encoder's name, needed only beside another's."""
+    """The encoder's name, or nothing if it is the suite's only encoder."""
     return (encoder,) if len(results.encoders) > 1 else ()

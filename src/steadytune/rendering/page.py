@@ -1,4 +1,4 @@
-"""The report as data: what each of its sections shows, for `templates/report.html.j2`."""
+"""The report as data for `templates/report.html.j2`: the contents of each section."""
 
 import base64
 import re
@@ -22,7 +22,7 @@ from steadytune.results.selection import select
 from steadytune.text import counted
 
 MOST_SVG = 1_000_000
-"""Bytes; a figure with a mark for each of thousands of runs is shown as pixels."""
+"""In bytes. A larger SVG, with a mark for each of thousands of runs, is replaced by its PNG."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class ShownSection:
-    """A section with what it shows."""
+    """A section and its contents."""
 
     key: str
     title: str
@@ -49,7 +49,7 @@ class ShownSection:
 
 
 def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
-    """Everything that the report shows of a suite, by the names that its template knows; drawn: as `figure_of`."""
+    """Everything the report shows about a suite, by variable name in its template. drawn: see `figure_of`."""
     groups = provenance.cells(results)
     sentences, tally, claims = summary.sentences(results), verdicts.tally(results), verdicts.by_source(results)
     sizes = ((results.encoders, "encoder"), (results.methods, "method"), (results.tasks, "task"))
@@ -82,7 +82,7 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
 
 
 def _shown(section: Section, results: Results, drawn: Path | None) -> ShownSection:
-    """A section's tables and figures: those that every report has, and those that the suite names."""
+    """A section with the tables and figures that every report has and those that the suite names."""
     named = [*(f"table {name}" for name in results.suite.tables), *(f"figure {name}" for name in results.suite.figures)]
     if section.key == "further":
         items = [item for item in named if placed(item) == "further"]
@@ -110,16 +110,16 @@ def _shown(section: Section, results: Results, drawn: Path | None) -> ShownSecti
 
 
 def _table(name: str, results: Results) -> Table | None:
-    """A table by name; None if it has no row."""
+    """A table by name; None if it has no rows."""
     made = make_table(name, results)
     return made if made.lines else None
 
 
 def figure_of(version: str, results: Results, drawn: Path | None = None) -> Plot | None:
-    """A figure by one of its names (`versions`); None if there is nothing to draw.
+    """A figure by one of its names (see `versions`); None if there is nothing to draw.
 
-    drawn: the folder in which the figures stage has written those that the suite lists: drawing takes longer than the
-        whole page.
+    drawn: the folder to which the figures stage wrote the suite's figures. They are reused, because drawing takes
+        longer than the rest of the page.
     """
     name = version.partition("@")[0]
     written = drawn / f"{version}.svg" if drawn and name in results.suite.figures else None
@@ -131,6 +131,6 @@ def figure_of(version: str, results: Results, drawn: Path | None = None) -> Plot
     if len(svg) > MOST_SVG and written and (pixels := written.with_suffix(".png")).is_file():
         kind, image = "png", pixels.read_bytes()
     source = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
-    # A figure has the width of a column or of a page, and its edge may be a line wider.
+    # A figure is about as wide as a column or a page, so the midpoint separates the two.
     wide = width is not None and float(width[1]) > (COLUMN + PAGE) / 2 * POINTS
     return Plot(name, name.replace("-", " ").capitalize(), caption(version, results), source, wide)

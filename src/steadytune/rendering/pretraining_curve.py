@@ -1,4 +1,4 @@
-"""The figure of a pretraining's loss curve."""
+"""The figure of a pretraining run's loss and accuracy curves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ RIGHT = {"held_out_accuracy": "masked tokens", "held_out_pair_accuracy": "pairs"
 
 
 def draw_curve(curve: Path, stem: Path) -> list[Path]:
-    """Write `stem`.pdf, .svg and .png of the `curve.csv` that a pretraining left.
+    """Draw the `curve.csv` of a pretraining run as `stem`.pdf, .svg and .png.
 
     Raises:
-        SteadyTuneError: no such file, or one without a curve.
+        SteadyTuneError: the file does not exist or contains no curve.
     """
     from steadytune.rendering.style import drawing, write_figure
 
@@ -29,10 +29,10 @@ def draw_curve(curve: Path, stem: Path) -> list[Path]:
 
 
 def read_curve(path: Path) -> Any:
-    """A curve as a data frame.
+    """Read a curve as a data frame.
 
     Raises:
-        SteadyTuneError: no such file, or one without a curve.
+        SteadyTuneError: the file does not exist or contains no curve.
     """
     import pandas as pd
 
@@ -49,7 +49,7 @@ def read_curve(path: Path) -> Any:
 
 
 def plot_curve(frame: Any) -> Figure:
-    """Losses on the left, the share of held-out answers that are right on the other side, both by tokens read."""
+    """Losses on the left and held-out accuracy on the right, by tokens read."""
     import seaborn as sns
 
     from steadytune.rendering.figures.panels import canvas

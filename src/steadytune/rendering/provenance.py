@@ -1,4 +1,4 @@
-"""The report's pieces on how its numbers came about: what is missing, inputs, environment, cost, commands."""
+"""How the report's numbers were produced: unfinished cells, inputs, environment, cost and commands."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from steadytune.results.scores import Score, in_order
 from steadytune.text import counted
 
 FEW_CELLS = 12
-"""Up to this many cells, their list is unfolded."""
+"""Up to this many cells, the report shows their list unfolded."""
 
 PINNED_LATER = {
     "stage": "Pinned by their first download only, not by the lock",
@@ -27,11 +27,11 @@ PINNED_LATER = {
     "import": "Pinned by what was imported only, not by the lock",
     "bundle": "From a bundle: only its maker vouches for them",
 }
-"""What pins the inputs that the lock does not pin, or not wholly."""
+"""What pins the inputs that the lock does not pin, or pins only in part."""
 
 
 class CellRow(NamedTuple):
-    """One planned cell: how it ended."""
+    """A planned cell and how it ended."""
 
     name: str
     task: str
@@ -42,7 +42,7 @@ class CellRow(NamedTuple):
     score: str
     seconds: str
     record: str
-    """Its path: what Snakemake is asked for to train the cell again."""
+    """The record's path, which is the Snakemake target for training the cell again."""
 
 
 class Group(NamedTuple):
@@ -54,7 +54,7 @@ class Group(NamedTuple):
 
 
 def gaps(results: Results) -> list[str]:
-    """What the records give reason to doubt, in sentences."""
+    """Sentences on the pinning of inputs, on reasons to doubt the records, and on the analysis plan."""
     records = [record for record in _records(results) if record]
     return [*_unpinned(records), *_doubts(records), *_planned(records, results.suite.analysis_plan)]
 
@@ -78,7 +78,7 @@ def cells(results: Results) -> list[Group]:
 
 
 def cells_csv(groups: list[Group]) -> str:
-    """Every cell, one a line."""
+    """All cells as csv, one per line."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(CellRow._fields)
@@ -87,7 +87,7 @@ def cells_csv(groups: list[Group]) -> str:
 
 
 def commands(results: Results) -> list[tuple[str, str]]:
-    """(what for, command line) for the suite as a whole, and for one cell."""
+    """(purpose, command line) for the whole suite and for one cell."""
     config = results.suite.configfile
     known = config is None or config == Path("config", f"{results.name}.yaml")
     suite = shlex.quote(results.name if known else str(config))
@@ -116,7 +116,7 @@ def environment(results: Results) -> Listing:
 
 
 def totals(results: Results) -> Listing:
-    """Time and memory of the suite's cells; without rows if none has run."""
+    """Time and memory of the suite's cells; no rows if none has run."""
     seconds = [value for value in results.seconds.values() if math.isfinite(value)]
     rows = []
     if seconds:
@@ -141,7 +141,7 @@ def inputs(results: Results) -> Listing:
 
 
 def _unpinned(records: list[dict[str, Any]]) -> list[str]:
-    """A sentence on the inputs that the lock does not pin, by what does."""
+    """A sentence for each way of pinning inputs other than the lock, or one saying that the lock pins them all."""
     keys: dict[str, set[str]] = {}
     for item in (item for record in records for item in record.get("inputs", ())):
         keys.setdefault(item["pinned_by"], set()).add(item["key"])
@@ -170,7 +170,7 @@ def _doubts(records: list[dict[str, Any]]) -> list[str]:
 
 
 def _planned(records: list[dict[str, Any]], now: str | None) -> list[str]:
-    """A sentence on the analysis plan that the cells ran under, if they had one, and whether it still is the text."""
+    """A sentence on the analysis plans that the cells ran under, if any, and whether the plan has changed since."""
     plans = Counter(record.get("analysis_plan") for record in records)
     texts = "; ".join(f"{text} ({counted(count, 'cell')})" for text, count in plans.most_common() if text)
     if not texts:
@@ -207,7 +207,7 @@ def _row(results: Results, cell: tuple[str, str, str, int], status: str, score: 
 
 
 def _records(results: Results) -> list[dict[str, Any]]:
-    """The records of every planned cell, an empty one where there is none."""
+    """The record of every planned cell; empty if it has none."""
     return [results.record(*key, seed) for key, statuses in results.planned() for seed in statuses]
 
 

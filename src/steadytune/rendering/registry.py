@@ -1,4 +1,4 @@
-"""The tables and figures by name, each registered by a decorator on the function that makes it."""
+"""Registries of tables and figures by name. A decorator registers the function that makes each one."""
 
 import importlib
 import pkgutil
@@ -15,12 +15,12 @@ Made = TypeVar("Made")
 
 
 class OneEncoder(NamedTuple):
-    """Which encoders a figure of one encoder is drawn for."""
+    """The encoders that a single-encoder figure is drawn for."""
 
     planned: Callable[[Description], Sequence[str]]
-    """Those of a suite."""
+    """The encoders planned in a suite; if there are several, each gets a version of the figure."""
     found: Callable[[Results], str]
-    """The one that it shows if none is asked for."""
+    """The encoder shown if none is requested."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Item(Generic[Made]):
 
 
 class Registry(dict[str, Item[Made]]):
-    """Everything of one kind, `table` or `figure`, by name."""
+    """All items of one kind, `table` or `figure`, by name."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -57,14 +57,14 @@ class Registry(dict[str, Item[Made]]):
         """Register a function under a name.
 
         Args:
-            name: the name in a suite's file.
-            caption: of a figure; a table brings its own, which depends on the results.
-            every_variant: shows every variant of a grid, and not only the one that the suite's selection picks.
-            named_variants: shows the variants that the suite lists by their names as methods of their own.
-            reads_predictions: uses what is computed from single predictions (`results/predictions.py`); the workflow
-                computes that only for suites that name such an item.
-            empty: of a table, the note that stands alone if it has no rows.
-            encoder: of a figure of one encoder, which it is drawn for.
+            name: the name used in suite files.
+            caption: for figures only; a table's caption depends on the results.
+            every_variant: show every variant of a grid, not just the one that the suite's selection picks.
+            named_variants: show the variants that the suite lists by name as separate methods.
+            reads_predictions: use data computed from single predictions (`results/predictions.py`); the workflow
+                computes them only for suites that name such an item.
+            empty: for tables, the note that replaces the table's other notes if it has no rows.
+            encoder: for single-encoder figures, the encoders to draw.
         """
 
         def add(make: Callable[[Results], Made]) -> Callable[[Results], Made]:
@@ -76,21 +76,21 @@ class Registry(dict[str, Item[Made]]):
         return add
 
     def make(self, name: str, results: Results) -> tuple[Made, Results]:
-        """The table or figure of a suite's results, and these results with the variants that it shows.
+        """Make a table or figure; also return the results with the variants that it shows.
 
         Raises:
-            SteadyTuneError: nothing has that name.
+            SteadyTuneError: no table or figure has that name.
         """
         if name not in self:
             raise unknown(self.kind, name, self, where=f"suite '{results.name}'")
         item = self[name]
         shown = results if item.every_variant else select(results, every=item.named_variants)
         if item.named_variants and (named := results.suite.named):
-            # A plain name that the suite does not list stands for its variants, which are there by themselves.
+            # Drop plain names that the suite does not list: their variants are shown individually.
             shown = shown.only(lambda key: key[1] in named)
         return item.make(shown), shown
 
     def import_modules(self, package: str) -> None:
-        """Import every module of a package, so that its decorators register what it has."""
+        """Import every module of a package, so that its decorators register their tables or figures."""
         for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
             importlib.import_module(f"{package}.{found.name}")

@@ -1,4 +1,4 @@
-"""What the render stage writes: every table and figure of a suite, the report, and the executed notebook."""
+"""Writes a suite's tables, figures, report and executed notebook, for the render stage."""
 
 import logging
 import multiprocessing
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 NOTEBOOK = Path("notebooks/report.ipynb")
 
 TIMEOUT_S = 600
-"""For one cell of the notebook; the figures of a grid of thousands of cells take a minute."""
+"""Limit for one notebook cell; the figures of a grid of thousands of cells take a minute."""
 
 log = logging.getLogger(__name__)
 
 
 def write_tables(results: Results, names: Iterable[str], folder: Path) -> list[Path]:
-    """Write `folder`/<name>.csv, .tex, .md and .html for every table named.
+    """Write `folder`/<name>.csv, .tex, .md and .html for each table in `names`; return the paths.
 
     Raises:
         SteadyTuneError: no table has that name.
@@ -44,7 +44,7 @@ def write_tables(results: Results, names: Iterable[str], folder: Path) -> list[P
 
 
 def write_figures(results: Results, names: Iterable[str], folder: Path, processes: int = 1) -> list[Path]:
-    """Write `folder`/<name>.pdf, .svg and .png for every figure named, by that many processes.
+    """Write `folder`/<name>.pdf, .svg and .png for each figure in `names`; return the paths.
 
     Raises:
         SteadyTuneError: no figure has that name.
@@ -52,7 +52,7 @@ def write_figures(results: Results, names: Iterable[str], folder: Path, processe
     write = partial(_write_figure, results, folder)
     if processes == 1:
         return [path for name in names for path in write(name)]
-    # Forked: libraries are imported already.
+    # Fork, so that the processes need not import the libraries again.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
         return [path for paths in pool.map(write, names) for path in paths]
 
@@ -64,9 +64,9 @@ def _write_figure(results: Results, folder: Path, name: str) -> list[Path]:
 def build_report(results: Results, output: Path, drawn: Path | None = None) -> None:
     """Write the report on a suite's results to `output`: one self-contained HTML page.
 
-    Beside it, the list of the cells as csv if there are too many for a page.
+    If there are too many cells for a page, their list is written next to it as csv.
 
-    drawn: the folder of the figures, if they have been written; else they are drawn.
+    drawn: the folder of figures that are already written; the others are drawn.
     """
     content = contents(results, drawn)
     if content["cells_elsewhere"]:
@@ -76,15 +76,15 @@ def build_report(results: Results, output: Path, drawn: Path | None = None) -> N
 
 
 def build_notebook(suite: Path, output: Path, notebook: Path | None = None) -> None:
-    """Execute `notebook` on a suite's results and write it, with what its cells show, to `output`.
+    """Execute `notebook` on a suite's results and write it, with its outputs, to `output`.
 
     Args:
         suite: the suite's file.
         output: the executed notebook.
-        notebook: by default the project's; its cell tagged `parameters` is replaced by one that names the suite's file.
+        notebook: by default the project's; its cell tagged `parameters` is replaced by one that sets the suite's file.
 
     Raises:
-        SteadyTuneError: the notebook is absent, has no such cell, or one of its cells failed.
+        SteadyTuneError: the notebook does not exist, does not have exactly one such cell, or a cell fails.
     """
     import nbformat
 
@@ -102,7 +102,7 @@ def build_notebook(suite: Path, output: Path, notebook: Path | None = None) -> N
 
 
 def _execute(node: "NotebookNode", notebook: Path) -> None:
-    """Run every cell in a kernel of this very interpreter, with this very package, and nothing of the user's set-up."""
+    """Run every cell with this interpreter and this copy of the package, ignoring the user's IPython configuration."""
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -110,9 +110,9 @@ def _execute(node: "NotebookNode", notebook: Path) -> None:
 
     with tempfile.TemporaryDirectory() as private:
         path = first_on_path(SOURCE, "PYTHONPATH")
-        # A kernel specification installed elsewhere under the same name would start another interpreter.
+        # An installed kernel specification of the same name would start another interpreter.
         specifications = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
-        # Sockets in a private folder, not TCP ports, which other users of the machine could connect to.
+        # Use sockets in a private folder: other users of the machine could connect to TCP ports.
         manager = AsyncKernelManager(
             kernel_spec_manager=specifications, transport="ipc", connection_file=f"{private}/kernel.json"
         )

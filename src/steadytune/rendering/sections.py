@@ -1,4 +1,4 @@
-"""The report's sections, and which table and figure stands where: in the report and in Snakemake's."""
+"""The report's sections, and where tables and figures appear in it and in Snakemake's own report."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from steadytune.layout import listed_cells_path, report_path
 from steadytune.suite.suite import Suite
 
 MOST_CELLS = 2_000
-"""Up to this many cells, their list is in the page; a longer one is a file beside it."""
+"""Up to this many cells, the page contains their list; a longer list is a file next to it."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Section:
     title: str
     text: str = ""
     items: tuple[str, ...] = ()
-    """Its tables and figures, as `table main`."""
+    """Its tables and figures, such as `table main`."""
 
 
 SECTIONS: tuple[Section, ...] = (
@@ -139,24 +139,24 @@ SECTIONS: tuple[Section, ...] = (
 ALWAYS = frozenset(
     f"table {name}" for name in ("main", "comparisons", "pretraining", "transfer", "variability", "cost", "coverage")
 ) | {"figure seed-spread", "figure transfer", "figure variability", "figure learning-curves"}
-"""Shown whether a suite names it or not."""
+"""Shown even if the suite does not name them."""
 
 ELSEWHERE = {"table claims": "claims", "table cells": "coverage"}
-"""What the report shows in a form of its own, and where."""
+"""Tables that the report shows in another form, and the section that does."""
 
 
 def placed(item: str) -> str:
-    """The key of the section that an item stands in; those without a place come together in `further`."""
+    """The key of the section that shows an item; `further` if no section lists it."""
     found = (section.key for section in SECTIONS if item in section.items)
     return ELSEWHERE.get(item) or next(found, "further")
 
 
 def report_options(kind: str, path: str) -> dict[str, Any]:
-    """What Snakemake's own report says of the file of a table or figure: section, and what it shows.
+    """Caption, category and label of a table's or figure's file in Snakemake's own report.
 
-    Captions stand in the code alone: a table's page carries its own, and a figure's first sentence is in its label. The
-    label is one only: with two labels of two values each, Snakemake 9.27's report offers all four combinations and
-    breaks on those that are not there.
+    Captions are kept only in the code: a table's page contains its caption, and the label quotes the first sentence of
+    a figure's. There is only one label, because with two labels of two values each, Snakemake 9.27's report offers all
+    four combinations and breaks on those that do not exist.
     """
     from steadytune.rendering.figures import FIGURES
 
@@ -169,5 +169,5 @@ def report_options(kind: str, path: str) -> dict[str, Any]:
 
 
 def report_paths(suite: Suite) -> list[Path]:
-    """The page, and the list of the cells if it is too long for the page."""
+    """The report's page, and the list of cells if it is too long for the page."""
     return [report_path(suite), *([listed_cells_path(suite)] if len(suite.cells) > MOST_CELLS else [])]

@@ -1,4 +1,4 @@
-"""The render stage: a suite's tables (and numbers for running text), figures or report into its results folder."""
+"""The render stage: writes a suite's tables, macros, figures, report or notebook to its results folder."""
 
 from steadytune.files import write_text
 from steadytune.layout import (
@@ -20,9 +20,9 @@ from steadytune.suite.suite import Suite
 
 
 def render(suite: Suite, what: str, processes: int = 1) -> None:
-    """Write what is asked for: `tables`, `figures` (by that many processes), `report` or `notebook`.
+    """Write `what`: `tables`, `figures` (with this many processes), `report` or `notebook`.
 
-    The report shows the figures that have been written.
+    The report reuses the figures that are already written.
     """
     if what == "notebook":
         build_notebook(suite.path, notebook_path(suite))

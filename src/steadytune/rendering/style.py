@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is written: equal figures give equal bytes."""
+"""The style of all figures, and how they are saved. Equal figures produce identical bytes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMN, PAGE = 3.4, 7.0
-"""Widths in inches: one column of a two-column paper, and the whole text."""
+"""Widths in inches: one column of a two-column paper, and the full text width."""
 POINTS = 72
-"""To the inch, in which SVG gives its sizes."""
+"""Points per inch; SVG sizes are in points."""
 NOTHING = "nothing-to-draw"
-"""The SVG's id of a figure that only says why there is nothing to see."""
+"""SVG id of a figure that only says why there is nothing to draw."""
 
 FORMATS = (".pdf", ".svg", ".png")
 
 PAPER, INK, MUTED, GRID = "#ffffff", "#1c1f23", "#5b626a", "#e3e6e9"
 BASELINE = "#6b7178"
 HUES = ("#0072b2", "#d55e00", "#009e73", "#b5598f", "#c98a00", "#3a9bd6")
-"""After Okabe and Ito, whose colours people with any kind of colour vision can tell apart."""
+"""Adapted from Okabe and Ito's palette, which is distinguishable with any kind of colour vision."""
 RAMP = ("#cf9000", "#b8608f", "#2f7fc0")
-"""Anchors of an ordered scale."""
+"""Anchor colours of a scale for ordered values."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("", (4, 1.5), (1, 1), (4, 1, 1, 1), (2, 1))
 SETTINGS: Any = {
@@ -36,7 +36,7 @@ SETTINGS: Any = {
     "axes.titlesize": 8,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    # A fixed place: matplotlib would measure all ticks at each drawing to keep titles clear of those on top.
+    # Fixed: otherwise matplotlib measures all ticks at every draw to keep titles clear of ticks at the top.
     "axes.titley": 1.0,
     "axes.labelsize": 7.5,
     "xtick.labelsize": 7,
@@ -65,7 +65,7 @@ SETTINGS: Any = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    # A hinted text is wider at one resolution than at another: a layout made for 100 dpi cut labels off at 200.
+    # The width of hinted text depends on the resolution: a layout made at 100 dpi cut labels off at 200 dpi.
     "text.hinting": "none",
     "figure.facecolor": PAPER,
     "axes.facecolor": "none",
@@ -83,7 +83,7 @@ METADATA = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw in the project's style, whatever the user's own matplotlib settings."""
+    """Draw in the project's style, ignoring the user's matplotlib settings."""
     import matplotlib as mpl
 
     with mpl.rc_context():
@@ -98,11 +98,11 @@ def colour(position: int) -> str:
 
 
 def looks(names: Sequence[str], *, first: int = 0) -> dict[str, dict[str, Any]]:
-    """Seaborn's `palette`, `markers` and `dashes` by name: a look of its own for each of the first 42.
+    """Seaborn's `palette`, `markers` and `dashes` by name; colour and marker are a unique pair for the first 42 names.
 
     Args:
         names: in the suite's order.
-        first: 1 if none of them is a baseline, whose colour is grey.
+        first: 1 if there is no baseline, which would be grey.
     """
     places = {name: place for place, name in enumerate(names, first)}
     return {
@@ -113,7 +113,7 @@ def looks(names: Sequence[str], *, first: int = 0) -> dict[str, dict[str, Any]]:
 
 
 def write_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf, .svg and .png (200 dpi); returns the three paths."""
+    """Write `stem`.pdf, .svg and .png (200 dpi); return the three paths."""
     paths = [stem.with_name(stem.name + suffix) for suffix in FORMATS]
     for path in paths:
         with atomic_path(path) as temporary, drawing():
@@ -122,7 +122,7 @@ def write_figure(figure: Figure, stem: Path) -> list[Path]:
 
 
 def to_svg(figure: Figure) -> bytes:
-    """The figure as SVG, its text as paths, so that it looks the same wherever it is opened."""
+    """The figure as SVG, with text as paths so that it looks the same everywhere."""
     buffer = io.BytesIO()
     with drawing():
         figure.savefig(buffer, format="svg", metadata=METADATA[".svg"])

@@ -1,4 +1,4 @@
-"""What a suite's numbers say, in sentences: counts and differences, no verdict that the numbers do not carry."""
+"""Summarises a suite's results in sentences: counts and differences, without untested conclusions."""
 
 import math
 import statistics
@@ -13,12 +13,12 @@ from steadytune.tasks.summary import MOSTLY
 from steadytune.text import counted, extent, listed
 
 MOST_METHODS = 30
-"""Of all encoders together, up to which each is compared with the baseline in a sentence."""
+"""If all pretrained encoders together have more methods than this, only one encoder is described."""
 
 
 def sentences(results: Results) -> list[str]:
-    """Coverage, what training has seen, the majority class, every method against the baseline, pretraining, transfer,
-    and a caution.
+    """Sentences on coverage, evaluation texts seen in training, the majority class, every method against the baseline,
+    transfer and pretraining, and a caution.
     """
     coverage, results = _coverage(results), select(results)
     found = [
@@ -31,7 +31,7 @@ def sentences(results: Results) -> list[str]:
 
 
 def _described(results: Results) -> list[str]:
-    """The encoders that are described: all that are pretrained, or the first alone where that would be too long."""
+    """The encoders to describe: all pretrained ones that have begun, or one if that would be too long."""
     random = {comparison.random for comparison in results.suite.comparisons}
     found = [encoder for encoder in results.encoders_begun if encoder not in random]
     methods = sum(len(results.methods_of(encoder)) for encoder in found)
@@ -59,7 +59,7 @@ def _coverage(results: Results) -> str:
 
 
 def _mostly_seen(results: Results) -> Iterator[str]:
-    """Tasks of which training has read most of the evaluation's texts, as where one file is named for both."""
+    """Warn about tasks whose evaluation texts are mostly in the training set, as when both use the same file."""
     found = {task: counts for (_, task, on), counts in results.examples.items() if task == on}
     for task, counts in found.items():
         if counts.seen_in_training >= MOSTLY * counts.n:
@@ -70,7 +70,7 @@ def _mostly_seen(results: Results) -> Iterator[str]:
 
 
 def _above_majority(results: Results, encoder: str) -> str:
-    """By how much the best mean of each task exceeds the majority class."""
+    """How far the best mean of each task exceeds the majority class."""
     margins = {}
     for task in results.tasks_of(encoder):
         scores = [results.score(encoder, method, task) for method in results.methods_of(encoder)]
@@ -94,7 +94,7 @@ def _against_baseline(results: Results, encoder: str, method: str) -> str:
     pairs = _pairs(results, (encoder, method), (encoder, results.baseline))
     if not pairs:
         return ""
-    # Runs that are all alike have collapsed on one answer, which is no small spread; one run has none (NaN).
+    # Skip zero spread, which means that the runs collapsed to one answer, and the NaN of a single run.
     spread = [(first.std, second.std) for first, second in pairs if first.std > 0 and second.std > 0]
     tighter = sum(first < second for first, second in spread)
     stability = f"; smaller standard deviation on {tighter} of {len(spread)}" if spread else ""
@@ -116,7 +116,7 @@ def _pretraining(results: Results, comparison: Comparison) -> str:
 
 
 def _transfer(results: Results, encoder: str) -> str:
-    """The range of the baseline's drops away from its own task."""
+    """The range of the baseline's drops from its own task to other sets."""
     drops = []
     for task in results.tasks_of(encoder):
         own = results.score(encoder, results.baseline, task)
@@ -134,7 +134,7 @@ def _transfer(results: Results, encoder: str) -> str:
 def _caution(results: Results) -> str:
     """The relative standard error of a standard deviation from n normal draws: about 1 / sqrt(2 (n - 1)).
 
-    Of the fewest seeds behind a deviation that there are: those with a score, however many are planned.
+    n is the smallest number of scored seeds, two or more, behind any deviation.
     """
     counts = {len(score.points) for key, score in results.scores.items() if key[2] == key[3]} - {0}
     if not counts:
@@ -150,9 +150,9 @@ def _caution(results: Results) -> str:
 
 
 def _pairs(results: Results, first: tuple[str, str], second: tuple[str, str]) -> list[tuple[Score, Score]]:
-    """Scores of two (encoder, method), task by task, on equal seeds: those that both have on all tasks that share any.
+    """Scores of two (encoder, method) on each task with shared seeds, restricted to seeds shared on all such tasks.
 
-    Where no seed is shared by all of these tasks, each task has its own.
+    If no seed is shared on all of these tasks, each task uses its own shared seeds.
     """
     both = [(results.score(*first, task), results.score(*second, task)) for task in results.tasks]
     found = [(one, other, one.points.keys() & other.points.keys()) for one, other in both if one and other]

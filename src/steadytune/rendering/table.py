@@ -1,4 +1,4 @@
-"""A table as data, whatever the format."""
+"""Tables as data, independent of the output format."""
 
 import math
 import re
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-"""What stands in a note between single backticks: a command, a file's name."""
+"""Code in a note, between single backticks: a command, a file name."""
 NOTHING = "–"
-"""What stands where a suite plans no cell, or where a number is undefined."""
+"""Printed if a suite plans no such cell, or if a number is undefined."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Entry:
     spread: str = ""
     """After a plus-minus sign."""
     count: str = ""
-    """`2/3` where not every planned seed ended ok."""
+    """`2/3` if some planned seed did not end ok with a score, and a dagger if a score's record is not fresh."""
     best: bool = False
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ Line = tuple[Value, ...]
 
 @dataclass(frozen=True)
 class Block:
-    """Rows under one heading; `reference` rows stand apart at the end (a majority-class baseline, say)."""
+    """Rows under one heading; `reference` rows, such as a majority-class baseline, are set apart at the end."""
 
     rows: tuple[Line, ...]
     title: str = ""
@@ -42,19 +42,19 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, whatever the format."""
+    """A table, independent of the output format."""
 
     name: str
     title: str
     caption: str
     columns: tuple[str | tuple[str, str], ...]
-    """Headings; a pair has a second line, a metric say."""
+    """Headings; the second item of a pair is a second line, such as a metric."""
     blocks: tuple[Block, ...]
     align: str = ""
-    """One of `l`, `r`, `c`, or `w` for text in several lines, a column; default: the first left, the rest right."""
+    """A letter per column: `l`, `r`, `c`, or `w` for wrapped text; by default the first left, the rest right."""
     notes: tuple[str, ...] = ()
     data: tuple[dict[str, object], ...] = ()
-    """The numbers behind the table, one dict a row: the csv. Without them the csv holds the printed text."""
+    """The numbers behind the table for its csv, one dict per row. If empty, the csv has the printed text."""
 
     @property
     def lines(self) -> list[Line]:
@@ -63,12 +63,12 @@ class Table:
 
     @property
     def headings(self) -> list[tuple[str, str]]:
-        """Both lines of every heading, the second one perhaps empty."""
+        """Both lines of every heading; the second may be empty."""
         return [(column, "") if isinstance(column, str) else column for column in self.columns]
 
     @property
     def lead(self) -> str:
-        """The title as it stands before the caption."""
+        """The title with the punctuation it has before the caption."""
         return self.title if self.title.endswith("?") else f"{self.title}."
 
     @property
@@ -78,12 +78,12 @@ class Table:
 
 
 def prose_and_code(note: str) -> list[str]:
-    """A note on one line in pieces, prose and code in turns: ``see `a b` `` -> `see `, `a b`, and nothing."""
+    """Split a note, put on one line, into prose and code in turns: ``see `a b` `` -> `see `, `a b`, and no text."""
     return CODE.split(" ".join(note.split()))
 
 
 def number(value: float, decimals: int = 1, *, sign: bool = False) -> str:
-    """A number as printed, with a true minus sign and no negative zero; a dash for NaN."""
+    """A number as printed, with a true minus sign and no negative zero; a dash if it is not finite."""
     if not math.isfinite(value):
         return NOTHING
     value = rounded(value, decimals)
@@ -92,10 +92,10 @@ def number(value: float, decimals: int = 1, *, sign: bool = False) -> str:
 
 
 def rounded(value: float, decimals: int) -> float:
-    """A finite number rounded as people do it: halves away from zero.
+    """Round a finite number the usual way: halves away from zero.
 
-    What binary fractions add after the ninth decimal is dropped first, so that two ways to compute one number print
-    alike: 100 x 0.7525 is 75.25, and 75.3, however it was summed up.
+    Floating-point error beyond the ninth decimal is dropped first, so the printed number does not depend on the order
+    of computation: 100 x 0.7525 counts as 75.25 and rounds to 75.3.
     """
     exact = Decimal(f"{value:.9f}").quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     return float(exact) or 0.0

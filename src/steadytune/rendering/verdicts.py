@@ -1,4 +1,4 @@
-"""The verdicts as the page shows them: what is claimed, whether it holds, and behind a fold the evidence."""
+"""The verdicts as the page shows them: the claim, whether it holds, and the evidence in a collapsible section."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from steadytune.text import counted
 
 
 class Tally(NamedTuple):
-    """How many claims have which verdict."""
+    """Number of claims by verdict."""
 
     total: str
     counts: dict[Verdict, int]
@@ -31,20 +31,20 @@ class Shown(NamedTuple):
 
     claim: Judged
     verdict: str
-    """With what qualifies it."""
+    """With its qualifiers."""
     effect: str
     facts: list[tuple[str, str, bool]]
     """(name, text, whether it is code), in reading order."""
 
 
 def tally(results: Results) -> Tally | None:
-    """How many claims have which verdict; None for a suite without claims."""
+    """Number of claims by verdict; None for a suite without claims."""
     judged = judged_of(results)
     return Tally(counted(len(judged), "claim"), count_verdicts(judged)) if judged else None
 
 
 def by_source(results: Results) -> dict[str, list[Shown]]:
-    """Every claim that the suite names, under its source."""
+    """The suite's claims, grouped by source."""
     groups: dict[str, list[Shown]] = {}
     for claim in judged_of(results):
         groups.setdefault(claim.source, []).append(shown(claim))
@@ -59,7 +59,7 @@ def shown(claim: Judged) -> Shown:
 
 
 def _facts(claim: Judged) -> list[tuple[str, str, bool]]:
-    """What stands behind the fold; some texts may be empty."""
+    """The facts in the collapsible section; some texts may be empty."""
     facts = [("Claim", claim.id, True)]
     if found := claim.finding:
         p = f"p {p_text(found.p)}; {p_text(found.p_adjusted)} after Holm's correction in {claim.family}"
@@ -77,7 +77,7 @@ def _facts(claim: Judged) -> list[tuple[str, str, bool]]:
 
 
 def _size(claim: Judged) -> str:
-    """The margin and whose it is, and what the paper prints."""
+    """The margin, who set it, and the difference that the paper prints."""
     printed, unit = claim.published, claim.unit
     paper = f"; the paper prints {unit_text(number(printed, 2, sign=True), unit)}" if printed is not None else ""
     return f"{unit_text(f'{claim.margin:g}', unit)} ({claim.margin_is}){paper}"

@@ -1,4 +1,4 @@
-"""HTML from templates that escape everything: tables, and the self-contained pages around them."""
+"""Tables and self-contained pages as HTML, from templates that escape everything."""
 
 from functools import cache
 from pathlib import Path
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 CLASSES = {"l": "", "w": "text", "r": "num", "c": "mid", "k": "code"}
-"""A column's letter -> its class; `k`: names and hashes in monospace, which may wrap anywhere."""
+"""Column letter -> CSS class; `k` is for names and hashes in monospace, which may wrap anywhere."""
 
 
 class Listing(NamedTuple):
-    """A plain table of text, of which the first column names the row."""
+    """A plain table of text; the first column names each row."""
 
     name: str
-    """What it lists, for people who do not see it."""
+    """What it lists, for screen readers."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     alignment: str
@@ -27,7 +27,7 @@ class Listing(NamedTuple):
 
 @cache
 def environment() -> "Environment":
-    """The templates. Autoescaping is on for all of them; a name that is not given is an error."""
+    """The Jinja environment of the templates. Autoescaping is always on, and an undefined variable is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
@@ -43,15 +43,15 @@ def environment() -> "Environment":
 
 
 def fill(template: str, **values: object) -> str:
-    """A template of this package with values filled in."""
+    """Render a template of this package with these values."""
     return environment().get_template(template).render(**values)
 
 
 def to_html(table: Table) -> str:
-    """The table as one `<figure>`, for a page or notebook that brings its own style sheet."""
+    """The table as one `<figure>`, for a page or notebook with its own style sheet."""
     return str(environment().get_template("macros.html.j2").module.table(table))  # pyright: ignore
 
 
 def to_page(table: Table) -> str:
-    """The table as a page of its own."""
+    """The table as a standalone page."""
     return fill("table.html.j2", title=table.title, table=table)

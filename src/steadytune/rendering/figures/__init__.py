@@ -1,4 +1,4 @@
-"""The figures, one module a subject: every module of this package is imported, and registers what it has."""
+"""The figures, one module per subject. Importing the package imports every module, which registers its figures."""
 
 from steadytune.rendering.figures.registry import FIGURES, caption, draw, figure, versions
 

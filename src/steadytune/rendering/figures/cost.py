@@ -1,4 +1,4 @@
-"""What a score costs."""
+"""Scores against the cost of training."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 MANY, LONG = 14, 28
-"""A panel with more methods, or with a longer name of one, takes the whole width, and lists them in two columns."""
+"""If a panel has more methods or a name is longer, panels take the full width, with methods listed in two columns."""
 CROWDED = 5
-"""More costs than that are written upright."""
+"""Tick labels are rotated if there are more costs than this."""
 
 
 @figure(
@@ -77,7 +77,7 @@ def score_cost(results: Results) -> Figure:
 
 
 def _places(ratios: dict[str, float]) -> dict[float, list[tuple[str, int]]]:
-    """Cost, as printed -> its methods, each with a place of its own from left to right; costs in order."""
+    """Cost as printed -> its methods, each with a separate place from left to right; costs in ascending order."""
     groups: dict[float, list[str]] = {}
     for name, ratio in ratios.items():
         groups.setdefault(round(ratio, 2), []).append(name)

@@ -1,4 +1,4 @@
-"""How training went by epoch, and what it made of how much data."""
+"""Learning curves: by epoch, and by the number of training examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_TOGETHER = 1 + len(HUES)
-"""Methods in a panel of learning curves: the baseline and one of each colour."""
+"""Most methods in a panel of learning curves: the baseline and one per colour."""
 LINES = (
     "mean over seeds and one sample standard deviation to either side. Methods stand a little apart, so that none "
     "hides another. Seeds without a score are left out"
@@ -32,13 +32,13 @@ LINES = (
     encoder=COMPARED,
 )
 def learning_curves(results: Results) -> Figure:
-    """Loss above score for each task, with a line for each method; of many methods, for a few at a time."""
+    """Loss above score for each task, with a line for each method; many methods are spread over several panels."""
     methods, tasks = results.methods_of(results.primary), results.tasks_of(results.primary)
     lines, names = _logged(results, methods, tasks)
     groups = _together(methods)
     rows: panels.Rows = []
     for task in tasks:
-        # The baseline is in every group: of several, a panel shows another method too.
+        # The baseline is in every group: if there are several, skip groups in which no other method has a curve.
         shown = [group for group in groups if any(lines[method, task] for method in group[len(groups) > 1 :])]
         for place, group in enumerate(shown, start=1):
             name = f"{task}, {place} of {len(shown)}" if len(shown) > 1 else task
@@ -62,7 +62,7 @@ def learning_curves(results: Results) -> Figure:
 def _logged(
     results: Results, methods: Sequence[str], tasks: Sequence[str]
 ) -> tuple[dict[tuple[str, str], panels.Rows], dict[str, str]]:
-    """The points of each method's curves on each task, and its name, with how many curves if some are missing."""
+    """Each method's curve points by task, and its name, with the number of its curves if some are missing."""
     logged, planned = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0)
     lines: dict[tuple[str, str], panels.Rows] = {}
     for method, task in product(methods, tasks):
@@ -79,7 +79,7 @@ def _logged(
 
 
 def _together(methods: list[str]) -> list[list[str]]:
-    """The methods of each panel: few enough to tell their colours apart, and the baseline, which is first, in each."""
+    """The methods of each panel: few enough for distinct colours, and always with the baseline first."""
     if len(methods) <= MOST_TOGETHER:
         return [methods]
     (baseline, *others), size = methods, MOST_TOGETHER - 1
@@ -92,7 +92,7 @@ def _together(methods: list[str]) -> list[list[str]]:
     encoder=COMPARED,
 )
 def size_curves(results: Results) -> Figure:
-    """A panel for each task that is trained on in several sizes, with a line for each method."""
+    """A panel for each task with several training-set sizes, with a line for each method."""
     encoder, methods = results.primary, results.methods_of(results.primary)
     sizes: dict[str, dict[str, int]] = {}
     for task in results.tasks_of(encoder):

@@ -1,4 +1,4 @@
-"""What a score costs in what the encoder knew before."""
+"""Scores against what the encoder forgets of its pretraining."""
 
 from __future__ import annotations
 

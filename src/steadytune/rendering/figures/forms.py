@@ -1,4 +1,4 @@
-"""What another form of a method changes: that of its released code, or a variant that the suite names."""
+"""How another form of a method differs from its plain one: its released code, or a variant that the suite names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def forms(results: Results) -> Figure:
         rows, "task", "no method has two forms here", height=0.2 * len(names) + 0.75, sharey=True
     )
     for axes, _, _, frame in parts:
-        # The widest interval of few seeds would hide all others.
+        # With few seeds, the widest interval would make all others too small to see.
         reach = 2.5 * max(frame["value"].abs().max(), 0.4)
         axes.axvline(0, color=style.MUTED, linewidth=0.8)
         for row in frame.itertuples():

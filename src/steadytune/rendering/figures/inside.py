@@ -1,4 +1,4 @@
-"""What fine-tuning does inside, layer by layer."""
+"""What fine-tuning changes inside the encoder, layer by layer."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _load(results: Results) -> Inside:
 
 
 def _rows(inside: Inside, measure: str, scale: float = 1) -> panels.Rows:
-    """Every number of a measure by layer, for each task, method and seed."""
+    """Every value of a measure by layer, for each task, method and seed."""
     return [
         row | {"measure": measure, "value": scale * row["value"]}
         for task in inside.tasks
@@ -129,7 +129,7 @@ def _rows(inside: Inside, measure: str, scale: float = 1) -> panels.Rows:
 def _lines(
     results: Results, inside: Inside, rows: panels.Rows, by: str, labels: Mapping[str, str], stack: str = ""
 ) -> Figure:
-    """A panel for each value of `by`, with a line for each method; `labels` of vertical axes by panel or level."""
+    """A panel for each value of `by`, with a line for each method; labels: y-axis labels, by panel or level."""
     plot, parts = panels.facets(rows, by, NOTHING, stack=stack, height=1.75 if stack else 2)
     look = panels.looks(results)
     for kind, value in (("palette", style.INK), ("markers", "p"), ("dashes", (1, 1.2))):

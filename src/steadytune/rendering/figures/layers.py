@@ -1,4 +1,4 @@
-"""How variable the classes are at every layer, and whether the choice of a layer survives few examples."""
+"""Hidden-state variability by layer, and whether the choice of a layer survives imbalance and few examples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DASHED = (3, 1.5)
 SHARE, EXAMPLES = "most frequent class (%)", "examples (log scale)"
 REACH = 4.0
-"""An interval that goes on, or has no end, is cut at so many times the largest nu."""
+"""Corrected values and intervals are cut at this multiple of the largest nu."""
 
 
 @figure(
@@ -55,7 +55,7 @@ def variability(results: Results) -> Figure:
 
 
 def _by_layer(name: str, item: Variability) -> panels.Rows:
-    """The layers that a logarithmic axis can show, what is too high or has no end cut at the panel's top."""
+    """Rows for the layers that a log axis can show; values that are too high or infinite are cut at the panel's top."""
     shown = [layer for layer, value in enumerate(item.nu) if math.isfinite(value) and value > 0]
     top = REACH * max((item.nu[layer] for layer in shown), default=0)
     rows: panels.Rows = [{"panel": name, "layer": layer, "nu": item.nu[layer]} for layer in shown]
@@ -67,7 +67,7 @@ def _by_layer(name: str, item: Variability) -> panels.Rows:
 
 
 def _draw(axes: Axes, frame: Any, item: Variability) -> None:
-    """One encoder on one task."""
+    """Draw one encoder on one task."""
     import seaborn as sns
     from matplotlib.ticker import MaxNLocator
 

@@ -1,4 +1,4 @@
-"""What choosing the number to print adds to it."""
+"""How much a reported number gains from the way it is chosen."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def optimism(results: Results) -> Figure:
         rows, "way", "no method has two runs", height=0.17 * len(methods) + 0.75, sharey=True, sharex=True
     )
     palette = panels.looks(results, methods)["palette"]
-    # The widest interval of few seeds would hide all others.
+    # With few seeds, the widest interval would make all others too small to see.
     reach = 2 * max(abs(row["value"]) for row in rows) or 1.0
     for axes, _, _, frame in parts:
         axes.axvline(0, color=style.MUTED, linewidth=0.8)
@@ -49,7 +49,7 @@ def optimism(results: Results) -> Figure:
         axes.set(ylabel="", xlabel="points", ylim=(len(methods) - 0.5, -0.5), xlim=(-0.35 * reach, reach))
         axes.set(yticks=range(len(methods)), yticklabels=methods)
         axes.tick_params(axis="y", length=0)
-        # The last row of panels may not be full, so each has its numbers.
+        # The last row of panels may be incomplete, so every panel shows its tick labels.
         axes.tick_params(axis="x", labelbottom=True)
         axes.grid(True, axis="x")
     return plot

@@ -1,7 +1,7 @@
-"""What figures are made of: panels, curves over seeds, reference lines and legends, all on top of seaborn.
+"""Building blocks of figures, on top of seaborn: panels, curves over seeds, reference lines and legends.
 
 A figure starts as rows (dicts) that become one tidy data frame; seaborn computes means and standard deviations. Its
-axes-level functions draw on our own grid, because `FacetGrid` lays out the whole figure again after every layer.
+axes-level functions draw on our grid, because `FacetGrid` repeats the layout of the whole figure after every layer.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 FEW = 13
-"""A curve of so few points has markers and error bars, one of more points a band."""
+"""A curve with up to this many points has markers and error bars; a longer one has a band."""
 ERRORS: dict[str, Any] = {"errorbar": "sd", "legend": False}
 BAND: dict[str, Any] = {**ERRORS, "markers": False, "err_kws": {"alpha": 0.14, "linewidth": 0}}
 BARS: dict[str, Any] = {**ERRORS, "err_style": "bars", "err_kws": {"elinewidth": 0.8}, "markersize": 4.5}
 BARS |= {"markeredgecolor": style.PAPER, "markeredgewidth": 0.5}
-"""Means, and one sample standard deviation to either side, in seaborn's terms."""
+"""Seaborn arguments for means with one sample standard deviation to either side."""
 
 
 class NothingToDraw(Exception):
-    """A suite lacks what a figure shows; the message is drawn instead."""
+    """Raised if a suite lacks the data of a figure; the message is drawn instead."""
 
 
 class Panel(NamedTuple):
@@ -40,13 +40,13 @@ class Panel(NamedTuple):
     axes: Any
     name: Any
     level: str
-    """Which of the panels stacked under one name."""
+    """Its value of `stack` among the panels stacked under one name."""
     frame: Any
     """Its rows, as a data frame."""
 
 
 def canvas(rows: int, columns: int, height: float, width: float = 0, **shared: Any) -> tuple[Figure, list[list[Axes]]]:
-    """An empty figure and its grid of axes, `height` inches each; a single one is as wide as a paper's column."""
+    """An empty figure and its axes, each `height` inches high; a single column of axes is as wide as a paper's."""
     from matplotlib.figure import Figure
 
     width = width or (style.COLUMN if columns == 1 else style.PAGE)
@@ -57,14 +57,14 @@ def canvas(rows: int, columns: int, height: float, width: float = 0, **shared: A
 def facets(
     rows: Rows, by: str, nothing: str, *, stack: str = "", columns: int = 3, height: float = 1.9, **shared: Any
 ) -> tuple[Figure, list[Panel]]:
-    """A figure with a titled panel for each value of the column `by`, and those panels that have something to show.
+    """A figure with a titled panel for each value of the column `by`, and a list of the panels that have data.
 
     Args:
-        rows: of one data frame; its order is the order of panels.
+        rows: the rows of one data frame, in the order of the panels.
         by: the column whose values are the panels' titles.
         nothing: the message if there are no rows.
-        stack: a second column; its values stand below each other in every column of panels.
-        columns: at most so many panels beside each other.
+        stack: a second column; panels for its values are stacked vertically.
+        columns: maximum number of panels side by side.
         height: of a panel, in inches.
         shared: `width` of the figure; `sharex` and `sharey` of matplotlib's `subplots`.
 
@@ -88,7 +88,7 @@ def facets(
             if place >= len(names):
                 axes.remove()
                 continue
-            # Labels first: seaborn asks for every tick's text before it adds one that is not there.
+            # Set labels first: before seaborn adds a missing one, it computes the text of every tick.
             axes.set(title="" if depth else names[place], xlabel=" ", ylabel=" ")
             part = frame[(frame[by] == names[place]) & ((frame[stack] == level) if stack else True)]
             if part.empty:
@@ -100,16 +100,16 @@ def facets(
 
 
 def label_below(panels: list[Panel], text: str) -> None:
-    """Label the horizontal axis of the lowest panel of each name, and of no other."""
+    """Label the horizontal axis of only the lowest panel of each name."""
     lowest = {panel.name: panel.axes for panel in panels}
     for panel in panels:
         panel.axes.set_xlabel(text if panel.axes is lowest[panel.name] else "")
 
 
 def curves(axes: Axes, frame: Any, x: str, y: str, *, hue: str, looks: Mapping[str, Any], log: bool = False) -> None:
-    """A line for each value of `hue`: mean over seeds, one sample standard deviation to either side.
+    """Draw a line for each value of `hue`: mean over seeds, and one sample standard deviation to either side.
 
-    Lines of few points stand a little apart, so that none hides another.
+    Lines with few points are shifted slightly sideways so that none hides another.
     """
     import numpy as np
     import seaborn as sns
@@ -121,7 +121,7 @@ def curves(axes: Axes, frame: Any, x: str, y: str, *, hue: str, looks: Mapping[s
     else:
         names = [name for name in looks["palette"] if name in set(frame[hue])]
         at_places = np.log(places) if log else places
-        # Of two places only, a third of the way from one to the other would look like a place of its own.
+        # With only two places, points a third of the way between them would look like another place.
         room = min(0.3 * np.diff(at_places).min(initial=1), 0.12 * max(float(np.ptp(at_places)), 1))
         step = room / max(len(names), 2)
         aside = frame[hue].map({name: step * (at - (len(names) - 1) / 2) for at, name in enumerate(names)})
@@ -134,10 +134,10 @@ def curves(axes: Axes, frame: Any, x: str, y: str, *, hue: str, looks: Mapping[s
 
 
 def score_axis(axes: Axes, side: str, metric: str, scores: Iterable[Any]) -> bool:
-    """Finish an axis of scores: its label, at least two points, and the majority class's score.
+    """Finish a score axis: set its label and a range of at least two points, and show the majority class's score.
 
     Returns:
-        Whether that score is a dotted line, which the legend has to explain; if it is far away, it is a text.
+        Whether that score is a dotted line, which the legend must explain; if it is far away, a note shows it.
     """
     low, high = _room_for_scores(axes, side)
     majority = next((score.majority for score in scores if score), math.nan)
@@ -156,9 +156,9 @@ def score_axis(axes: Axes, side: str, metric: str, scores: Iterable[Any]) -> boo
 
 
 def _room_for_scores(axes: Axes, side: str) -> tuple[float, float]:
-    """The range of an axis of scores, at least two points; equal scores at an end of the scale have room inside it."""
+    """The limits of a score axis, at least two points apart; a widened range does not extend beyond the scale."""
     least, most = axes.dataLim.intervalx if side == "x" else axes.dataLim.intervaly
-    # Around equal values Matplotlib leaves a twentieth of their size.
+    # If all values are equal, Matplotlib's margin would be a twentieth of their magnitude.
     low, high = (least, most) if least == most else axes.get_xlim() if side == "x" else axes.get_ylim()
     if high - low >= 2:
         return low, high
@@ -168,7 +168,7 @@ def _room_for_scores(axes: Axes, side: str) -> tuple[float, float]:
 
 
 def handle(color: str = style.MUTED, marker: str = "", dashes: Any = "", **more: Any) -> Any:
-    """A legend's entry: a marker, a line (`dashes` is a pattern, or `-`), or both."""
+    """A legend entry: a marker, a line (`dashes` is a pattern or `-`), or both."""
     from matplotlib.lines import Line2D
 
     return Line2D(
@@ -177,16 +177,16 @@ def handle(color: str = style.MUTED, marker: str = "", dashes: Any = "", **more:
 
 
 def looks(results: Results, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """The looks of methods, in every figure of a suite the same: first those that tables show, then their variants.
+    """Looks by method, the same in every figure of a suite: methods that tables show come first, then their variants.
 
-    names: those of the figure; the methods of `results` by default.
+    names: the methods of the figure; by default those of `results`.
     """
     shown = stand_for(results.suite.methods, results.suite.named)
     return style.looks(list(dict.fromkeys([*shown, *(names or results.methods)])))
 
 
 def handles(looks: Mapping[str, Any], names: Iterable[str], *, lines: bool = True) -> dict[str, Any]:
-    """Legend entries of lines, or of markers alone, by name."""
+    """Name -> legend entry, with a line and a marker or with the marker alone."""
     return {
         name: handle(looks["palette"][name], looks["markers"][name], (looks["dashes"][name] or "-") if lines else "")
         for name in names
@@ -194,12 +194,12 @@ def handles(looks: Mapping[str, Any], names: Iterable[str], *, lines: bool = Tru
 
 
 def legend(figure: Figure, entries: dict[str, Any], *, majority: bool = False) -> None:
-    """One legend for all panels, below them, in as many columns as fit; more than two rows make the figure higher."""
+    """Add one legend below all panels, in as many columns as fit; more than two rows increase the figure's height."""
     figure.align_ylabels()
     if majority:
         entries = entries | {"majority class": handle(dashes=":")}
     if entries:
-        # In inches: a handle with its gap, and the mean width of a letter.
+        # In inches: 0.5 for a handle with its gap, 0.065 for the average letter.
         columns = int(figure.get_figwidth() / (0.5 + 0.065 * min(max(map(len, entries)), LONGEST)))
         columns = max(1, min(len(entries), columns))
         rows = -(-len(entries) // columns)
@@ -208,7 +208,7 @@ def legend(figure: Figure, entries: dict[str, Any], *, majority: bool = False) -
 
 
 def legends_below(panels: list[Panel], by: str, entries: Mapping[str, tuple[str, Any]]) -> None:
-    """A legend below the lowest panel of each name, of the values of the column `by` that it shows."""
+    """Add a legend below the lowest panel of each name, with the values of the column `by` that the panel shows."""
     for axes, _, _, frame in {panel.name: panel for panel in panels}.values():
         shown = [entries[name] for name in entries if name in set(frame[by])]
         place = {"loc": "upper left", "bbox_to_anchor": (-0.03, -0.32), "borderaxespad": 0}
@@ -217,7 +217,7 @@ def legends_below(panels: list[Panel], by: str, entries: Mapping[str, tuple[str,
 
 
 def message(text: str) -> Figure:
-    """A figure that says why there is nothing to see."""
+    """A figure that only says why there is nothing to draw."""
     figure, [[axes]] = canvas(1, 1, 0.7)
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=style.MUTED)
@@ -225,7 +225,7 @@ def message(text: str) -> Figure:
 
 
 def plain_log(axes: Axes, side: str = "y") -> None:
-    """A logarithmic axis with plain numbers: 1, 2, 5, 10 over few decades, 1, 10, 100 over many."""
+    """Make an axis logarithmic, with plain numbers: 1, 2, 5, 10 over few decades, 1, 10, 100 over many."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set(**{f"{side}scale": "log"})
@@ -238,5 +238,5 @@ def plain_log(axes: Axes, side: str = "y") -> None:
 
 
 def left(axes: Any, label: str) -> str:
-    """The label for a panel in the first column, none for the others."""
+    """The label if the panel is in the first column, else an empty string."""
     return label if axes.get_subplotspec().is_first_col() else ""

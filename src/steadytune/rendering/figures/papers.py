@@ -1,7 +1,7 @@
-"""The papers' figures that no other figure is: a table's scores as points, the paper's beside ours.
+"""The papers' figures that other modules do not draw: a table's scores as points, the paper's next to ours.
 
 HyPe's Figures 3 and 4, the variability paper's curves and LNSR's Figure 1 are the figures `task-generalisation`,
-`token-similarity`, `variability` and `noise-propagation`: the papers print no numbers for them.
+`token-similarity`, `variability` and `noise-propagation`; the papers print no numbers for them.
 """
 
 from __future__ import annotations

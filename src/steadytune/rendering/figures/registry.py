@@ -1,4 +1,4 @@
-"""The figures by name. A new one is one function under `@figure("name", "caption")` in this package."""
+"""The figures by name. To add one, decorate a function in this package with `@figure("name", "caption")`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INSIDE = OneEncoder(lambda suite: suite.inside or (), inside_encoder)
 
 
 def versions(names: Iterable[str], suite: Description) -> list[str]:
-    """The names under which figures are drawn: those of one encoder once for each of several, `transfer@minilm`."""
+    """The names under which figures are drawn; a single-encoder figure has one per encoder: `transfer@minilm`."""
     found = []
     for name in names:
         shown = FIGURES[name].encoder
@@ -37,7 +37,7 @@ def versions(names: Iterable[str], suite: Description) -> list[str]:
 
 
 def caption(version: str, results: Results) -> str:
-    """A figure's caption; of several encoders, it names the one that the figure shows."""
+    """A figure's caption; if the suite has several encoders, it names the one that a single-encoder figure shows."""
     name, _, encoder = version.partition("@")
     shown = FIGURES[name]
     if not shown.encoder or len(results.encoders) == 1:
@@ -49,9 +49,9 @@ def caption(version: str, results: Results) -> str:
 
 
 def draw(version: str, results: Results) -> Figure:
-    """A figure of a suite's results by one of its names (`versions`), laid out.
+    """Draw a figure of a suite's results, by one of its names (see `versions`), and lay it out.
 
-    What has not begun to run has no row and no panel.
+    Methods and tasks of which no cell has run have no row or panel.
 
     Raises:
         SteadyTuneError: no figure has that name.
@@ -66,7 +66,7 @@ def draw(version: str, results: Results) -> Figure:
             plot = message(str(reason))
         if not any(axes.axison for axes in plot.axes):
             plot.set_gid(NOTHING)
-        # Here, and not again for each format: this measures every text. The second pass knows the panels' ticks.
+        # Laid out once, not for each format, because this measures every text. The second pass knows the panels' ticks.
         shorten_names(plot)
         for laid_out in (False, True):
             fit_titles(plot, laid_out=laid_out)

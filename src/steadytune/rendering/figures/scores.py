@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHORTEST = 1.4
-"""Of a panel, in inches, with its title and labels."""
+"""Minimum height of a panel in inches, with its title and labels."""
 
 
 @figure(
@@ -64,16 +64,16 @@ def seed_spread(results: Results) -> Figure:
 
 
 def _lines(results: Results, encoders: Sequence[str]) -> list[tuple[str, str]]:
-    """(encoder, method) of every row; if the suite has several encoders, each has one above, without a method."""
+    """(encoder, method) of every row; in a suite with several encoders, each starts with a row without a method."""
     above = [""] if len(results.encoders) > 1 else []
     return [(encoder, method) for encoder in encoders for method in (*above, *results.methods_of(encoder))]
 
 
 def _name_rows(axes: Axes, lines: Sequence[tuple[str, str]]) -> None:
-    """Methods by name, an encoder's row in bold."""
+    """Label each row with its method, or with its encoder in bold."""
     axes.set(ylabel="", ylim=(len(lines) - 0.5, -0.5))
     axes.set_yticks(range(len(lines)), [shortened(method or encoder, LONGEST) for encoder, method in lines])
-    # Only the first panel of a row shows its labels.
+    # Only the first panel of a row has labels.
     for label, (_, method) in zip(axes.get_yticklabels(), lines, strict=False):
         label.set_fontweight("normal" if method else "bold")
     axes.tick_params(axis="y", length=0)
@@ -81,7 +81,7 @@ def _name_rows(axes: Axes, lines: Sequence[tuple[str, str]]) -> None:
 
 
 def _draw(axes: Axes, frame: Any, palette: dict[str, str]) -> None:
-    """The seeds, hollow if degenerate, and below them the mean and the standard deviation of each method."""
+    """Draw the seeds, hollow if degenerate, and below them the mean and standard deviation of each method."""
     import seaborn as sns
 
     if frame.empty:
@@ -96,7 +96,7 @@ def _draw(axes: Axes, frame: Any, palette: dict[str, str]) -> None:
 
 
 def _annotate(axes: Axes, row: int, score: Score | None) -> None:
-    """What a row lacks: the whole method, its scores, or some seeds."""
+    """Write what a row lacks: the whole method, its scores, or some seeds."""
     place = {"transform": axes.get_yaxis_transform(), "va": "center", "color": style.MUTED}
     if not score or not score.points:
         axes.text(0.5, row, "no score" if score else "not planned", ha="center", style="italic", **place)
@@ -105,7 +105,7 @@ def _annotate(axes: Axes, row: int, score: Score | None) -> None:
 
 
 def spread_out(count: int) -> list[float]:
-    """`count` numbers in (-0.5, 0.5), evenly spread however many there are (van der Corput, base 2); the first is 0."""
+    """`count` numbers in (-0.5, 0.5), evenly spread for any count (van der Corput, base 2); the first is 0."""
     numbers = []
     for index in range(1, count + 1):
         value, denominator = 0.0, 2.0

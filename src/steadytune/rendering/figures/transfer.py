@@ -1,4 +1,4 @@
-"""In domain against out of domain, seed by seed."""
+"""Scores in domain against out of domain, seed by seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_PANELS = 12
     encoder=COMPARED,
 )
 def transfer(results: Results) -> Figure:
-    """A panel for the mean over each task's other sets, then one for each set while there is room."""
+    """A panel for the mean over each task's other sets, then one for each set, up to `MOST_PANELS` in all."""
     import seaborn as sns
 
     encoder, methods = results.primary, results.methods_of(results.primary)

@@ -1,4 +1,4 @@
-"""The words around a panel: its title on the left above it, a note on the right, and the names of what it shows."""
+"""The text around a panel: its title above on the left, a note on the right, and the names of rows and methods."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMALLEST = 5
-"""Of a title, in points."""
+"""Smallest font size of a title, in points."""
 SHORTEST, LONGEST = 7, 36
-"""A title's line, and the name of a row or in a legend, in letters."""
+"""In letters: the least a title's line is cut to, and the longest name of a row or in a legend."""
 
 
 def note(axes: Axes, text: str) -> Any:
-    """A small text above the panel, on the right."""
+    """Write a small text above the panel, on the right."""
     return axes.set_title(text, loc="right", fontsize=6, fontweight="normal", color=style.MUTED)
 
 
 def fit_titles(figure: Figure, *, laid_out: bool) -> None:
-    """Make a title smaller that reaches beyond its panel, or into the panel's note; what no size fits is cut.
+    """Shrink titles that reach beyond their panel or into its note; cut those too long even at the smallest size.
 
-    laid_out: whether panels have their places. If not, each has its column's share of the figure: a layout makes room
-        for titles, and would leave none for panels.
+    laid_out: whether panels have their final positions. If not, a title gets its column's share of the figure, because
+        the layout makes room for long titles and would leave none for the panels.
     """
     for axes in figure.axes:
         if not axes.get_title("left"):
@@ -47,7 +47,7 @@ def fit_titles(figure: Figure, *, laid_out: bool) -> None:
 
 
 def shorten_names(figure: Figure) -> None:
-    """Cut long names of rows and in legends, which would leave no room for panels; tables have them in full."""
+    """Shorten long names of rows and in legends, which would leave no room for panels; tables have the full names."""
     for axes in figure.axes:
         names = [label.get_text() for label in axes.get_yticklabels()]
         if max(map(len, names), default=0) > LONGEST:
@@ -58,7 +58,7 @@ def shorten_names(figure: Figure) -> None:
 
 
 def shortened(text: str, length: int) -> str:
-    """The text, its middle left out if it is longer than `length`: both ends of a name tell it from others."""
+    """The text, without its middle if it is longer than `length`: names differ from each other at both ends."""
     if len(text) <= length:
         return text
     tail = (length - 1) // 2

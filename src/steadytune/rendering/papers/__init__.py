@@ -1,1 +1,1 @@
-"""The papers' tables and figures: what they print beside what a suite has found, in their own layout."""
+"""The papers' tables and figures in their own layout: the printed numbers next to a suite's."""

@@ -1,4 +1,4 @@
-"""A paper's table from its layout: as printed, as a suite has found it, and the difference."""
+"""A paper's table from its layout: the printed numbers, a suite's numbers, and the differences."""
 
 import math
 import re
@@ -19,9 +19,9 @@ PAPERS = {
     "variability": "Hidden-state variability (arXiv 2210.10041)",
 }
 METRICS = {"pearson_spearman_avg": "pearson_spearman"}
-"""Metrics as `published/` spells them, where that is not our spelling."""
+"""Metric names in `published/` that differ from ours."""
 DECIMALS = 2
-"""As many as the papers print."""
+"""The number of decimals that the papers print."""
 
 LINES = (
     "Three lines a method: as the paper prints it, mean ± its deviation (which one it does not say); ours, mean ± "
@@ -34,7 +34,7 @@ NOT_PLANNED = f"{NOTHING} in our line: this suite plans no such cell, or not eve
 
 
 def build(layout: Layout, results: Results) -> Table:
-    """The table `layout` of a suite's results, in which every variant of a grid is a method."""
+    """The table `layout` of a suite's results, which have every variant of a grid as a method."""
     filled = Filled(layout, results)
     columns = layout.columns_of(layout.groups[0])
     found, planned = (
@@ -75,7 +75,7 @@ def _metric(column: Column) -> str:
 
 
 def _lines(filled: Filled, row: Row, places: tuple[Place, ...]) -> list[Line]:
-    """A method's lines."""
+    """A method's lines: paper, ours and difference, or ours alone if no printed numbers are known."""
     statuses = [status for place in places for status in place.statuses]
     seeds = f"{statuses.count('ok')}/{len(statuses)}" if statuses else NOTHING
     ours = (*map(_ours, places), seeds)
@@ -98,7 +98,7 @@ def _as_printed(place: Place) -> Entry:
 
 
 def _ours(place: Place) -> Entry:
-    """Ours as printed: never without a word on the seeds that are not behind it."""
+    """Our number as printed. Except for an average, it has a count unless every planned seed ended ok."""
     if isinstance(place.column, Average):
         return Entry(number(place.mean, DECIMALS))
     if not place.statuses:
@@ -126,7 +126,7 @@ def _notes(filled: Filled) -> tuple[str, ...]:
 
 
 def _ends(scores: list[Place]) -> list[str]:
-    """Every seed that has a record and did not end ok."""
+    """Notes on every recorded seed that did not end ok."""
     shown = [
         (f"{place.group.encoder}, {place.row.printed}, {place.column.printed}", place.score)
         for place in scores
@@ -137,7 +137,7 @@ def _ends(scores: list[Place]) -> list[str]:
 
 
 def _other_metrics(scores: list[Place]) -> list[str]:
-    """Where the paper's metric is not ours, so that their difference says little."""
+    """A note on places with different metrics in the paper and here, whose difference means little."""
     found = {}
     for place in scores:
         if place.printed and place.score:
@@ -149,7 +149,7 @@ def _other_metrics(scores: list[Place]) -> list[str]:
 
 
 def _inconsistencies(layout: Layout) -> list[str]:
-    """What is known not to fit in the table itself."""
+    """Notes on known inconsistencies of the paper's table."""
     notes = []
     for entry in load_inconsistencies():
         in_table = "Table" in entry["where"] and layout.number in re.findall(r"\d+", entry["where"])

@@ -1,4 +1,4 @@
-"""A paper's table with everything in it: what is printed, and what a suite has found, place by place."""
+"""A paper's table filled in: at each place, the number printed in the paper and the one a suite measured."""
 
 import math
 from dataclasses import dataclass
@@ -16,40 +16,40 @@ from steadytune.results.two_way import two_way_scores
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row and a column meet."""
+    """One place in a table, at a row and a column."""
 
     group: Group
     row: Row
     column: Column | Average
     printed: Printed | None
     score: Score | None = None
-    """Of a column."""
+    """None for an average."""
     statuses: tuple[str, ...] = ()
-    """Of its planned cells."""
+    """Statuses of the planned cells; empty for an average."""
     variant: str = ""
-    """The one that stands for the row's method."""
+    """The variant that stands for the row's method."""
     choices: int = 1
-    """How many it was chosen among."""
+    """Number of variants that it was chosen from."""
     mean: float = math.nan
-    """Ours, in points; of an average only where every score behind it is there."""
+    """Ours, in points; for an average, NaN unless all its scores are there."""
 
     @property
     def difference(self) -> float:
-        """Ours minus the paper's, NaN where one is not there."""
+        """Ours minus the paper's; NaN if either is missing."""
         return self.mean - float(self.printed.mean) if self.printed else math.nan
 
     @property
     def not_run(self) -> bool:
-        """Whether cells are planned of which none has a record."""
+        """Whether cells are planned, but none has a record that counts."""
         return bool(self.statuses) and set(self.statuses) <= ABSENT
 
 
 class Filled:
-    """A layout filled in from a suite's results, in which every variant of a grid is a method."""
+    """A layout filled in from a suite's results, which have every variant of a grid as a method."""
 
     def __init__(self, layout: Layout, results: Results) -> None:
         self.layout = layout
-        # On two labels scores are looked up by single variants, of which each must stand for one method.
+        # Two-label scores are looked up by variant, so each variant must stand for only one method.
         self.results = select(results, every=not layout.two_labels)
         self._printed = _printed(layout)
         self._scores = two_way_scores(self.results) if layout.two_labels else self.results.scores
@@ -57,17 +57,17 @@ class Filled:
 
     @property
     def compared(self) -> bool:
-        """Whether anything printed is known."""
+        """Whether any of the printed numbers is known."""
         return bool(self._printed)
 
     @cached_property
     def places(self) -> list[Place]:
-        """Every place in the order of the table, averages included."""
+        """Every place in the table's order, including averages."""
         return [place for _, lines in self.lines for _, line in lines for place in line]
 
     @cached_property
     def scores(self) -> list[Place]:
-        """Every place of a column."""
+        """Every place except averages."""
         return [place for place in self.places if isinstance(place.column, Column)]
 
     def _line(self, group: Group, row: Row) -> tuple[Place, ...]:
@@ -102,6 +102,6 @@ class Filled:
 
 
 def _printed(layout: Layout) -> dict[tuple[str, str, str], Printed]:
-    """(model, row, task) -> what the paper prints in this table."""
+    """(model, row, task) -> the number that the paper prints in this table."""
     rows = load_published(layout.paper) if layout.number else ()
     return {(row.model, row.row, row.task): row for row in rows if row.table == layout.number}

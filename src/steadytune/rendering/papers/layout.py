@@ -1,4 +1,4 @@
-"""A paper's table as data, read from `layouts.yaml`: its rows and columns in order, and what each is called here."""
+"""A paper's table as data, read from `layouts.yaml`: its rows and columns in order, and our names for them."""
 
 import re
 from collections.abc import Mapping
@@ -13,25 +13,25 @@ FILE = Path(__file__).parent / "layouts.yaml"
 
 
 class Column(StrictModel):
-    """Scores of one task."""
+    """A column of scores on one evaluation set."""
 
     printed: str
     """The task as `published/` spells it."""
     task: str = ""
-    """Ours that is trained on; empty where no suite can have the score."""
+    """Our training task; empty if no suite can have the score."""
     evaluation_set: str = ""
-    """The evaluation set, where it is not the task's own."""
+    """The evaluation set, if it is not the task's own."""
     heading: str = ""
-    """As the table heads it, where that is not `printed`."""
+    """The table's heading, if it is not `printed`."""
 
     @property
     def set(self) -> str:
-        """What is evaluated on."""
+        """The evaluation set."""
         return self.evaluation_set or self.task
 
 
 class Average(StrictModel):
-    """The plain mean of the columns named, which the paper prints too."""
+    """A column that is the unweighted mean of others; the paper prints it too."""
 
     printed: str
     of: tuple[str, ...]
@@ -39,46 +39,46 @@ class Average(StrictModel):
 
 
 class Row(StrictModel):
-    """One method."""
+    """A row: one method."""
 
     printed: str
-    """As the paper, and `published/`, spells it."""
+    """The method as spelled in the paper and in `published/`."""
     method: str
-    """Ours: a method, a composition or a variant as a suite's grid names it."""
+    """Our name: a method, a composition, or a variant as named in a suite's grid."""
 
 
 class Group(StrictModel):
     """Rows under one heading, on one encoder."""
 
     encoder: str
-    """Ours."""
+    """Our name."""
     rows: tuple[Row, ...]
     title: str = ""
     model: str = ""
-    """As `published/` spells it, where that is not the encoder's name."""
+    """The encoder as spelled in `published/`, if that is not our name."""
     columns: tuple[Column | Average, ...] = ()
-    """Where they are not those of the table; as many, under the same headings."""
+    """The group's columns, if not the table's; as many, under the same headings."""
 
 
 class Layout(StrictModel):
     """A table of a paper."""
 
     name: str
-    """What a suite's `tables` calls it."""
+    """The name used in a suite's `tables`."""
     paper: str
-    """The paper's file in `published/`, where it has one."""
+    """The paper's file in `published/`, if there is one."""
     where: str
-    """Where it stands, as read by people: `Table 5`."""
+    """Its place in the paper, for readers: `Table 5`."""
     title: str
     groups: tuple[Group, ...]
     columns: tuple[Column | Average, ...]
     number: str = ""
-    """The table's name in `published/`; empty where nothing of it could be read."""
+    """The table's name in `published/`; empty if none of its numbers is known."""
     notes: tuple[str, ...] = ()
     inconsistencies: tuple[str, ...] = ()
-    """Ids in `published/inconsistencies.yaml`, besides those that name the table."""
+    """Ids in `published/inconsistencies.yaml`, besides the entries that name the table."""
     two_labels: bool = False
-    """Whether entailment is told from the rest, and accuracy is all there is."""
+    """Whether scores are accuracies on two labels, entailment or not."""
 
     def columns_of(self, group: Group) -> tuple[Column | Average, ...]:
         """The columns of a group's rows."""
@@ -87,17 +87,17 @@ class Layout(StrictModel):
 
 @cache
 def load_layouts() -> dict[str, Layout]:
-    """Every table of the papers, by name, in the order of the file.
+    """Every table of the papers by name, in the file's order.
 
     Raises:
-        SteadyTuneError: the file says something else; one line.
+        SteadyTuneError: the file does not match the schema; one line.
     """
     tables = read_yaml(FILE)["tables"]
     return {name: check(Layout, _layout(name, entry), FILE) for name, entry in tables.items()}
 
 
 def _layout(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of the file with everything that is short in it written out."""
+    """An entry of the file with its shorthand expanded."""
     number = re.fullmatch(r"(\w+)-table-(\d+)", name)
     usual = {"paper": number[1], "number": number[2], "where": f"Table {number[2]}"} if number else {}
     groups = [

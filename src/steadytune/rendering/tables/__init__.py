@@ -1,4 +1,4 @@
-"""The tables, one module a subject: every module of this package is imported, and registers what it has."""
+"""The tables, one module per subject. Importing the package imports every module, which registers its tables."""
 
 from steadytune.rendering.tables.registry import TABLES, make_table
 

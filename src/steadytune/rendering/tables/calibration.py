@@ -1,4 +1,4 @@
-"""How far a model's probabilities can be believed, and how far two seeds agree, on every evaluation set."""
+"""How well a model's probabilities are calibrated, and how far two seeds agree, on every evaluation set."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ from steadytune.results.predictions import Calibration, load_calibration
 from steadytune.results.scores import Score
 
 SCALES = {"ece": 100.0, "brier": 1.0, "churn": 100.0}
-"""What the measures are multiplied by as printed."""
+"""Factors that the printed measures are multiplied by."""
 DECIMALS = {"ece": 1, "brier": 3, "churn": 1}
 
 NOTES = (
@@ -25,7 +25,7 @@ NOTES = (
 
 @table("calibration", reads_predictions=True, empty="No cell of this suite has predictions of classes.")
 def calibration(results: Results) -> Table:
-    """ECE, Brier score and churn of every method, on its own task and on every other set."""
+    """ECE, Brier score and churn of every method on its own task and on every other set."""
     found = load_calibration(results)
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
@@ -60,7 +60,7 @@ def calibration(results: Results) -> Table:
 
 
 def _entries(measured: Calibration, score: Score) -> list[Entry]:
-    """The measures as printed, and how many of the planned seeds have them where not all do."""
+    """The measures as printed, with a count if not every planned seed ended ok and has an ECE."""
     count = "" if score.sound == score.planned else f"{score.sound}/{score.planned}"
     return [
         mean_entry([SCALES[name] * value for value in values], DECIMALS[name], count=count)
@@ -69,7 +69,7 @@ def _entries(measured: Calibration, score: Score) -> list[Entry]:
 
 
 def _values(measured: Calibration) -> dict[str, list[float]]:
-    """Of the seeds, or for churn of the pairs of seeds."""
+    """Measure -> a value per seed or, for churn, per pair of seeds."""
     return {"ece": [*measured.ece.values()], "brier": [*measured.brier.values()], "churn": measured.churn}
 
 

@@ -1,4 +1,4 @@
-"""Does it hold? One row a claim."""
+"""The verdicts on claims, one row per claim."""
 
 from steadytune.claims.judged import Judged, judged_of
 from steadytune.rendering.claims import (
@@ -39,7 +39,7 @@ NUMBERS = ("p", "p_adjusted", "p_against", "p_size", "p_worse", "e_value", "smal
 
 @table("claims", every_variant=True)
 def claims(results: Results) -> Table:
-    """Every claim that the suite names, its verdict, and what it would need."""
+    """Every claim that the suite names, its verdict, and what it still needs."""
     judged = judged_of(results)
     groups: dict[str, list[Judged]] = {}
     for claim in judged:

@@ -1,4 +1,4 @@
-"""Each method against the baseline: how far apart they are, how sure that is, and what it would take to know."""
+"""Each method against the baseline: the difference, its uncertainty, and the seeds needed to detect one point."""
 
 import math
 
@@ -62,7 +62,7 @@ def _sides(compared: Judged) -> tuple[str, str]:
 
 
 def _different_tasks(found: list[Judged], results: Results) -> list[str]:
-    """A note on the tasks that each row averages over, unless all rows have the same."""
+    """A note on the tasks that each row averages over; empty if they are the same for all rows."""
     rows = {}
     for compared in found:
         if compared.finding:

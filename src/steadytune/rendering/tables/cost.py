@@ -9,7 +9,7 @@ from steadytune.results.model import Results
 
 @table("cost", every_variant=True)
 def cost(results: Results) -> Table:
-    """Trained parameters, training time, FLOPs and memory of every method, beside the baseline's."""
+    """Trained parameters, training time, FLOPs and memory of every method; time and FLOPs relative to the baseline."""
     blocks, data = [], []
     for encoder in results.encoders:
         rows: list[Line] = []
@@ -51,7 +51,7 @@ def cost(results: Results) -> Table:
 
 
 def _count(results: Results, encoder: str, method: str, task: str) -> str:
-    """How many of the planned seeds are behind the medians."""
+    """The number of seeds behind the medians, as `k/n` if it is not all planned seeds."""
     seeds = results.cells[encoder, method, task]
     trained = sum(bool(results.record(encoder, method, task, seed).get("training")) for seed in seeds)
     return str(trained) if trained == len(seeds) else f"{trained}/{len(seeds)}"

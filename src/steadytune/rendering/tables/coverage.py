@@ -12,7 +12,7 @@ from steadytune.results.scores import in_order, metric_name
 
 @table("coverage", every_variant=True)
 def coverage(results: Results) -> Table:
-    """How many planned cells ended how."""
+    """Number of planned cells by outcome, a row for each method."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for (encoder, method, _), statuses in results.planned():
         counts.setdefault((encoder, method), Counter()).update(statuses.values())
@@ -38,7 +38,7 @@ def coverage(results: Results) -> Table:
 
 @table("cells", every_variant=True)
 def cells(results: Results) -> Table:
-    """Every planned cell, one a row."""
+    """Every planned cell, one per row."""
     data = []
     for (encoder, method, task), statuses in results.planned():
         score = results.score(encoder, method, task)

@@ -1,4 +1,4 @@
-"""What fine-tuning makes an encoder forget, beside the score."""
+"""How much an encoder forgets in fine-tuning, next to its score."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ LOSS = "masked_word_loss"
 
 @table("forgetting", empty="This suite measures no masked-word loss.")
 def forgetting(results: Results) -> Table:
-    """The masked-word loss after fine-tuning, how much it has grown, and the score of the same runs."""
+    """The masked-word loss before and after fine-tuning, its growth, and the mean score of the same seeds."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
     for encoder, inside in every_inside(results):
@@ -24,7 +24,8 @@ def forgetting(results: Results) -> Table:
             for method in inside.methods:
                 if losses := inside.values(LOSS, method, task):
                     end, score = statistics.fmean(losses), results.score(encoder, method, task)
-                    mean = score.mean if score else math.nan
+                    seeds = {row["seed"] for row in inside.rows[LOSS, method, task]}
+                    mean = score.on(seeds).mean if score else math.nan
                     grown = number(end - start, 2, sign=True)
                     rows.append(
                         (method, task, number(start, 2), mean_entry(losses, 2), grown, number(mean), len(losses))

@@ -13,7 +13,7 @@ from steadytune.results.model import Results
 
 @table("churn", empty="This suite compares no seeds.")
 def churn(results: Results) -> Table:
-    """Answers that differ between two seeds, and how alike their last layers are: means over pairs of seeds."""
+    """How often the answers of two seeds differ, and how similar their last layers are: means over pairs of seeds."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
     for encoder, inside in every_inside(results):

@@ -1,4 +1,4 @@
-"""What was measured layer by layer."""
+"""Hidden-state variability, layer by layer."""
 
 import math
 
@@ -46,13 +46,13 @@ def variability(results: Results) -> Table:
 
 
 def least(results: Results) -> str:
-    """What l* is the layer of: the least ν, as measured or corrected, as the suite chooses it."""
+    """The criterion that defines l*: least ν or, if the suite chooses by it, least corrected ν."""
     corrected = any(item.settings.get("choose_by") == "corrected" for item in results.variability)
     return "least ν corrected for its bias" if corrected else "least ν"
 
 
 def _significant(value: float) -> str:
-    """Three significant digits, and no exponent over the range that variability has."""
+    """Three significant digits, without an exponent in the range of variability."""
     if abs(value) >= 100:
         return number(value, 0)
     return f"{value:#.3g}" if math.isfinite(value) else NOTHING

@@ -1,4 +1,4 @@
-"""Method x task."""
+"""The main table: method x task."""
 
 import math
 

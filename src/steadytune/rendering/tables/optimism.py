@@ -1,4 +1,4 @@
-"""What a printed number would be worth if it were chosen in one of the usual ways."""
+"""How much of a reported number comes from the way it was chosen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOTES = (
 
 @table("optimism", every_variant=True, empty="No method has two runs.")
 def optimism(results: Results) -> Table:
-    """Method x way of choosing what to print: how much higher than another run it is."""
+    """Method x way of choosing the number to report: how far it exceeds what another run would have."""
     from steadytune.claims.optimism import WAYS, optimism_of
 
     shown, found = select(results), optimism_of(results)
@@ -59,7 +59,7 @@ def optimism(results: Results) -> Table:
 
 
 def _over(shown: Results, found: Mapping[tuple[str, str], Optimism]) -> list[str]:
-    """Which tasks the rows are averages over, and which methods have no row for want of runs; equal encoders share."""
+    """Notes on the tasks that rows average over and on methods left out for lack of runs; equal notes are merged."""
     encoders: dict[str, list[str]] = {}
     for encoder in dict.fromkeys(encoder for encoder, _ in found):
         rows = {method: item.tasks for (name, method), item in found.items() if name == encoder}
@@ -99,7 +99,7 @@ RUNS = {"mean": "Mean", "median": "Median", "best": "Best seed"}
 
 @table("readings", every_variant=True, empty="This suite judges no claim about a difference.")
 def readings(results: Results) -> Table:
-    """Every claim about a difference, as the usual ways of choosing what to print would have it."""
+    """Every claim about a difference, judged on scores chosen in each of the usual ways."""
     rows, data, flips = [], [], dict.fromkeys((*ANALYSES, "median", "best"), 0)
     for claim in judged_of(results):
         if claim.statistic != "difference" or not claim.finding or not claim.details:
@@ -136,6 +136,6 @@ def readings(results: Results) -> Table:
 
 
 def _gap(claim: Judged, name: str) -> float:
-    """First minus second by a summary of the runs, against the least favourable baseline, on average over tasks."""
+    """First minus second by the summary `name` of the runs, averaged over tasks, for the least favourable baseline."""
     gaps = [getattr(detail.first, name) - getattr(detail.second, name) for detail in claim.on_tasks()]
     return sum(gaps) / len(gaps)

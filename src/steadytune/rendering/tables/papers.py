@@ -1,4 +1,4 @@
-"""Every table of the papers, by name; one function makes them all from their layouts."""
+"""The papers' tables by name; one function builds them all from their layouts."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What pretraining is worth."""
+"""How much pretraining improves scores."""
 
 from steadytune.rendering.entries import MAJORITY, SPREAD, scored, status_notes
 from steadytune.rendering.table import Block, Line, Table, number
@@ -9,7 +9,7 @@ from steadytune.results.scores import metric_name, paired
 
 @table("pretraining", empty="This suite compares no pretrained encoder with random weights.")
 def pretraining(results: Results) -> Table:
-    """Pretrained against random encoder weights, the same method, task by task."""
+    """Pretrained against random encoder weights with the same method, task by task."""
     blocks, data, shown = [], [], []
     method = results.baseline
     for names in results.suite.comparisons:

@@ -1,4 +1,4 @@
-"""The tables by name. A new one is one function under `@table("name")` in this package."""
+"""The tables by name. To add one, decorate a function in this package with `@table("name")`."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ table = TABLES.register
 
 
 def make_table(name: str, results: Results) -> Table:
-    """The table `name` of a suite's results, with the suite's own notes below its own.
+    """The table `name` of a suite's results, with notes on chosen variants, on parents and from the suite appended.
 
     Raises:
         SteadyTuneError: no table has that name.

@@ -1,4 +1,4 @@
-"""What a suite took in all: the sums over its records, by phase."""
+"""Resources that a suite used: sums over its records, time by phase."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from steadytune.results.model import Results
 
 @table("resources", every_variant=True)
 def resources(results: Results) -> Table:
-    """Hours by phase, peak memory, energy and FLOPs of every method's cells, and of all."""
+    """Hours by phase, peak memory, energy and FLOPs of each method's cells and of all cells."""
     blocks, data, records = [], [], []
     for encoder in results.encoders:
         rows: list[Line] = []
@@ -72,7 +72,7 @@ def _line(name: str, found: Total) -> Line:
 
 
 def _notes(records: list[dict[str, Any]]) -> tuple[str, ...]:
-    """What the numbers are, and why some are not there."""
+    """Notes on what the numbers mean and why some are missing."""
     why = sorted({record["usage"]["without_joules"] for record in records} - {None})
     return (
         "Interrupted attempts count up to the checkpoint that the next one went on from. GiB: the highest peak of one "

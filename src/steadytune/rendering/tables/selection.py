@@ -1,4 +1,4 @@
-"""How much of a score is the choice of hyper-parameters on the reported set."""
+"""How much of a score comes from choosing hyper-parameters on the reported set."""
 
 from steadytune.rendering.entries import COUNTS, SPREAD, block_title, plain_mean, scored
 from steadytune.rendering.table import NOTHING, Block, Line, Table, number
@@ -10,7 +10,7 @@ from steadytune.results.selection import RULES, chosen_variants, select, selecti
 
 @table("selection", every_variant=True)
 def selection(results: Results) -> Table:
-    """Each method that has variants, one chosen as published, one nested, and the difference."""
+    """The scores of each method with variants under published and nested selection, and the difference."""
     published, nested = select(results, "published"), select(results, "nested")
     blocks, data = [], []
     for encoder in published.encoders:
@@ -45,7 +45,7 @@ def selection(results: Results) -> Table:
 
 
 def _spelled(results: Results, key: Key) -> str:
-    """The chosen variant; if it is not the same for all seeds, each with its seeds."""
+    """The chosen variant; if it differs between seeds, each variant with its seeds."""
     found = chosen_variants(results, key)
     if len(found) == 1:
         return next(iter(found))

@@ -1,4 +1,4 @@
-"""Which layer each way of choosing one chooses."""
+"""The layer that each selector chooses."""
 
 import math
 
@@ -14,7 +14,7 @@ NAMES = {"cka": "CKA", "probe": "Probe", "h_score": "H-score"}
 
 @table("selectors", empty="This suite measures no variability.")
 def selectors(results: Results) -> Table:
-    """Encoder x task: the layer chosen by nu, and how sure that is, by CKA with the labels, a probe and the H-score."""
+    """Encoder x task: the layer chosen by nu (and how stable it is), CKA with the labels, a probe, and the H-score."""
     blocks, data = [], []
     for encoder in results.encoders:
         found = [item for item in results.variability if item.encoder == encoder]

@@ -30,7 +30,7 @@ EMPTY = "No cell of this suite has predictions on such a set."
 
 @table("hans", reads_predictions=True, empty=EMPTY)
 def hans(results: Results) -> Table:
-    """Accuracy by heuristic and by subcase, apart for each gold label."""
+    """Accuracy by heuristic and by subcase, separately for each gold label."""
     return _table(
         results,
         name="hans",
@@ -89,7 +89,7 @@ def _table(
 
 
 def _chosen(slices: Iterable[Slice], *, by_gold: bool) -> list[Slice]:
-    """Either the slices with one gold label, or those with all."""
+    """The slices with a single gold label if `by_gold`, else the slices with all gold labels."""
     return [part for part in slices if (part.gold != ALL) == by_gold]
 
 
@@ -97,7 +97,7 @@ Row = tuple[Slice, dict[str, Score]]
 
 
 def _rows(results: Results, slices: Slices, trained: tuple[str, str], parts: Iterable[Slice]) -> list[Row]:
-    """The scores of every method of (encoder, task) on each slice, slices on which there are none left out."""
+    """The scores of every method of (encoder, task) on each slice; slices without scores are left out."""
     encoder, task = trained
     rows = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""What trained models do on sets that they were not trained on, and how much of that is chance."""
+"""Scores of fine-tuned models on sets that they were not trained on, compared with their own task."""
 
 import math
 import statistics
@@ -27,7 +27,7 @@ from steadytune.results.model import Results
 from steadytune.results.scores import Score, mean_over, metric_name, paired
 
 LEAST_MARGIN = 5.0
-"""Points above the majority class that a seed must have in domain, for a share of them to mean anything (ours)."""
+"""Smallest in-domain margin over the majority class, in points, at which `retained` is meaningful (our choice)."""
 
 DROP = "Drop: in domain minus out of domain, seed by seed, in points; a dash where the two have different metrics."
 RETAINED = (
@@ -49,7 +49,7 @@ SUMMARY = (
 
 @table("transfer", empty=NO_SETS)
 def transfer(results: Results) -> Table:
-    """Every method on its own task, and on the mean of the sets that it was not trained on."""
+    """Every method's score on its own task, and its mean over the sets that it was not trained on."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
     for encoder, task, sets in _trained(results):
@@ -69,7 +69,7 @@ def transfer(results: Results) -> Table:
 
 @table("transfer-sets", empty=NO_SETS)
 def transfer_sets(results: Results) -> Table:
-    """Every method on each set: a row for each set, the own one first, and a column for each method."""
+    """Scores set by set: a row for each set, starting with the task's own, and a column for each method."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
     keys = []
@@ -118,7 +118,7 @@ def _printed(results: Results) -> dict[tuple[str, str, str], float]:
 
 
 def _trained(results: Results) -> list[tuple[str, str, list[str]]]:
-    """Encoder, task and other evaluation sets, wherever there are such."""
+    """(encoder, task, other evaluation sets) for every pair that has such sets."""
     pairs = [(encoder, task) for encoder in results.encoders for task in results.tasks_of(encoder)]
     return [(*pair, sets) for pair in pairs if (sets := results.transfer_sets(*pair))]
 
@@ -136,7 +136,7 @@ def _status(results: Results) -> list[str]:
 
 
 def retained(own: Score, far: Score) -> list[float]:
-    """Score above the majority class out of domain as a share of that in domain, in %, by seed; see `RETAINED`."""
+    """Margin over the majority class out of domain, as a percentage of that in domain, by seed; see `RETAINED`."""
     if own.metric != far.metric:
         return []
     shares = []
@@ -149,12 +149,12 @@ def retained(own: Score, far: Score) -> list[float]:
 
 
 def drops(own: Score, far: Score) -> tuple[float, ...]:
-    """In domain minus out of domain in points, by seed; none where the metrics differ."""
+    """In domain minus out of domain in points, by seed; empty if the metrics differ."""
     return paired(own, far).differences if own.metric == far.metric else ()
 
 
 def _both(results: Results, encoder: str, task: str, sets: list[str]) -> dict[str, tuple[Score, Score]]:
-    """By method: the score in domain, and that on a set or the mean over several."""
+    """Method -> its score in domain and its mean over `sets`, for methods that have a score on all of them."""
     both = {}
     for method in results.methods_of(encoder):
         own = results.score(encoder, method, task)
@@ -165,7 +165,7 @@ def _both(results: Results, encoder: str, task: str, sets: list[str]) -> dict[st
 
 
 def _block(results: Results, encoder: str, task: str, sets: list[str], both: dict[str, tuple[Score, Score]]) -> Block:
-    """One trained task."""
+    """The block of one training task."""
     best = leaders(contenders(results, encoder, task, {method: far for method, (_, far) in both.items()}))
     rows: list[Line] = []
     for method, (own, far) in both.items():

@@ -1,4 +1,4 @@
-"""Entailment or not, on every set: the reading of HyPe's Table 7 (arXiv 2212.08853)."""
+"""Accuracy on two labels, entailment or not, on every set, as in HyPe's Table 7 (arXiv 2212.08853)."""
 
 from steadytune.rendering.entries import BOLD, SPREAD, block_title, numbers, run_notes, scope, set_line
 from steadytune.rendering.table import Block, Table
@@ -50,7 +50,7 @@ def two_way(results: Results) -> Table:
 
 
 def _block(results: Results, encoder: str, task: str, found: dict[str, dict[str, Score]]) -> Block:
-    """One trained task: a row for each set, and the mean over the other sets."""
+    """The block of one training task: a row for each set, and one for the mean over the other sets."""
     lines = [set_line(results, (encoder, task), [name], scores) for name, scores in found.items()]
     others = [scores for name, scores in found.items() if name != task]
     if len(others) > 1:
@@ -60,7 +60,7 @@ def _block(results: Results, encoder: str, task: str, found: dict[str, dict[str,
 
 
 def _is_entailment(results: Results, task: str, evaluation_set: str) -> bool:
-    """Whether the answers can be read as entailment or not."""
+    """Whether the model's answers on the set can be reduced to entailment or not."""
     own = results.suite.own_tasks
     names = (task, evaluation_set)
     known = all(split_size(name)[0] in {**TASKS, **own} for name in names)

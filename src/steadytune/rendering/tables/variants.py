@@ -1,4 +1,4 @@
-"""Every variant of a method beside the others: what each of its choices is worth."""
+"""All variants of a method side by side, to show what each setting contributes."""
 
 from steadytune.rendering.entries import SPREAD, bold_note, contenders, leaders, numbers, run_notes, scope, scored
 from steadytune.rendering.table import Block, Line, Table
@@ -10,7 +10,7 @@ from steadytune.suite.variants import base, point
 
 @table("variants", every_variant=True, empty="No method of this suite has variants.")
 def variants(results: Results) -> Table:
-    """Variant x task, a block for each encoder and method that stands in the grid more than once."""
+    """Variant x task, a block for each encoder and method with several variants in the grid."""
     groups: dict[tuple[str, str], list[str]] = {}
     for encoder in results.encoders:
         for variant in results.methods_of(encoder):
