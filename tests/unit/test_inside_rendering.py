@@ -208,7 +208,7 @@ def test_variants_stand_side_by_side(tmp_path):
     assert [heading[0] for heading in table.columns[1:]] == ["mini-rte"], "mini-mrpc has one variant alone"
     (block,) = table.blocks
     assert block.title == "hype-n"
-    assert [row[0] for row in block.rows] == ["hype-n as it stands", "sigma=0.1", "layers=lower, where=both"]
+    assert [row[0] for row in block.rows] == ["hype-n, suite settings", "sigma=0.1", "layers=lower, where=both"]
     scores = [100 * grid.value(("mini", "hype-n", "mini-rte", seed), "mini-rte") for seed in range(3)]
     assert str(block.rows[0][1]) == f"{statistics.fmean(scores):.1f} ± {statistics.stdev(scores):.1f}"
     assert str(block.rows[1][1]).endswith("(2/3)")

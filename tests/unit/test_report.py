@@ -228,9 +228,9 @@ def test_the_report_says_under_which_analysis_plans_the_cells_ran():
     told = " ".join(gaps(Told()))
     assert "aa (2 cells); bb (1 cell); 1 cell ran without one." in told
     Told.suite = Description(name="demo", analysis_plan="cc")
-    assert "1 cell ran without one; the document is another text now." in " ".join(gaps(Told()))
+    assert "1 cell ran without one; the document has changed since." in " ".join(gaps(Told()))
     Told.suite = Description(name="demo")
-    assert "the suite has no such document now." in " ".join(gaps(Told()))
+    assert "the suite no longer names a plan." in " ".join(gaps(Told()))
     Told.plans = (None,) * 4
     assert "analysis plan" not in " ".join(gaps(Told()))
 

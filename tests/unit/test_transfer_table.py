@@ -132,7 +132,7 @@ def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
     }
     results = load_results(grid.write(tmp_path), grid.suite)
     sets, main = make_table("transfer-sets", results), make_table("main", results)
-    cut = "Cut to the maximum length, where it is more than 1 %: mini-rte in training 15.0 %"
+    cut = "Truncated to the maximum length, if more than 1 %: mini-rte in training 15.0 %"
     seen = "Examples whose texts are in the training set too, case and punctuation aside: mini-rte: 2 of 1000"
     assert main.notes[-2:] == (f"{cut}.", f"{seen}.")
     assert sets.notes[-2:] == (f"{cut}; hans 1.3 %.", f"{seen}; snli, trained on mini-rte: 7 of 400.")

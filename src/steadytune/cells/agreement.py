@@ -1,12 +1,12 @@
-"""How closely a cell that was run again agrees with its record, and what is likely to blame where it does not.
+"""How closely a rerun of a cell agrees with its record, and the likely cause of any difference.
 
-Agreement is a ladder, and the first rung that holds is the verdict:
+Agreement has five levels, and the verdict is the first that holds:
 
-    identical      the prediction files are the same bytes
-    same logits    every logit within a tolerance of the recorded one
-    same metric    some answers flip, no more to one side than chance would have it (exact McNemar test)
-    same spread    the metric lies in the prediction interval of the recorded seeds of the same method and task
-    different      none of these
+    identical      the prediction files are byte-identical, and so are the scores
+    same logits    every logit is within a tolerance of the recorded one
+    same metric    some answers flip, and chance explains the imbalance between directions (exact McNemar test)
+    same spread    the metric lies in the prediction interval of the recorded seeds (same encoder, method and task)
+    different      none of the above
 """
 
 import filecmp
@@ -31,7 +31,7 @@ Level = Literal["identical", "same logits", "same metric", "same spread", "diffe
 LEVELS: tuple[Level, ...] = get_args(Level)
 """From best to worst."""
 
-# What a verdict's rung says to be the first thing that differs.
+# The first thing that differs at each level.
 DIFFERS: dict[Level, str] = {
     "same logits": "bytes",
     "same metric": "logits",
@@ -44,23 +44,23 @@ MEANS: dict[Level, str] = {
     "same spread": "another score, but one that a further seed could have",
     "different": "none of the weaker levels holds",
 }
-# Of the largest logit: differences between devices and kernels in fp32 stay well below it.
+# Relative to the largest logit: fp32 differences between devices and kernels stay well below it.
 TOLERANCE = 1e-3
-# Of training, the counts that identical predictions determine, whatever the memory and the versions of libraries.
+# Training counts that must agree if the predictions do: they do not depend on memory or library versions.
 COUNTS = ("examples", "truncated", "subset_digest", "steps", "tokens", "real_tokens", "layers", "selected_layer",
           "trainable_parameters", "total_parameters", "initial_weights", "first_order")  # fmt: skip
-# What torch counts, and so another version of it may count otherwise.
+# Counted by torch, so another version of it may count differently.
 COUNTED_BY_TORCH = ("flops", "inference_flops")
-# Both tests' error rate: a run that agrees is called different this often.
+# Significance level of both tests: how often each rejects a run that does agree.
 ALPHA = 0.05
 
-# Where two environments differ, what is named first as the likely cause.
+# Fields of the environment that may explain a difference, likeliest first.
 ENVIRONMENT = ("device", "device_name", "threads", "torch", "transformers", "platform", "python")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a cell agrees with its record."""
+    """How closely a rerun of a cell agrees with its record."""
 
     cell: Cell
     level: Level
@@ -77,12 +77,12 @@ class Verdict:
 
 
 def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
-    """The verdict on two folders of one cell.
+    """Compare two folders of the same cell.
 
     Args:
         recorded: the folder with the record to verify.
         again: the folder of the new run.
-        others: the headline metric of the recorded seeds of the same method and task, this cell's included.
+        others: the headline metric of the recorded seeds of the same encoder, method and task, including this cell's.
     """
     then, now = read_record(recorded / RECORD), read_record(again / RECORD)
     causes = tuple(_causes(then, now))
@@ -93,18 +93,18 @@ def compare(recorded: Path, again: Path, others: list[float]) -> Verdict:
     if then.status != now.status:
         return verdict("different", f"ended {now.status}, the record says {then.status}")
     if filecmp.cmp(recorded / PREDICTIONS, again / PREDICTIONS, shallow=False):
-        # The same predictions have the same scores: a record that says otherwise was not made from them.
+        # Equal predictions give equal scores: a record with other scores was not made from its predictions.
         if wrong := _other_content(then, now) or _other_course(recorded / HISTORY, again / HISTORY):
             return verdict("different", f"the same predictions, but {wrong}")
         return verdict("identical", "the same predictions, byte for byte, and the same scores")
     first, second = (pd.read_parquet(folder / PREDICTIONS) for folder in (recorded, again))
     if HELD_OUT not in set(first["evaluation_set"]):
-        # Older code did not keep these.
+        # Older code did not keep held-out predictions.
         second = pd.DataFrame(second[second["evaluation_set"] != HELD_OUT]).reset_index(drop=True)
-    # Whatever a model answers, the examples and their labels are those of the data.
+    # Examples and their labels come from the data, not from the model.
     fixed = [name for name in ("evaluation_set", "row", "label") if name in second]
     if list(first.columns) != list(second.columns) or not first[fixed].equals(second[fixed]):
-        # No processor and no library changes a label.
+        # Processors and libraries do not change labels, so the environment is not a cause.
         likely = tuple(_causes(then, now, environment=False)) or ("an edited file",)
         return Verdict(now.cell, "different", "the predictions are of other examples or labels", likely)
     logits = [name for name in first.columns if name.startswith("logit_")]
@@ -124,7 +124,7 @@ def headline(record: Record) -> float | None:
 
 
 def _other_content(then: Record, now: Record) -> str:
-    """The first score, or count of training, in which two records differ; empty if there is none."""
+    """The first score or training count in which two records differ; empty if they agree."""
     scores = [{f"{e.set} {e.kind}": vars(e) for e in record.evaluations} for record in (then, now)]
     trained = [vars(record.training) if record.training else {} for record in (then, now)]
     names = COUNTS + (COUNTED_BY_TORCH if then.environment.torch == now.environment.torch else ())
@@ -135,7 +135,7 @@ def _other_content(then: Record, now: Record) -> str:
 
 
 def _other_course(then: Path, now: Path) -> str:
-    """In which epoch two histories differ, by the columns that both have; empty if in none."""
+    """How two histories differ: in length, or in the first epoch with unequal shared columns; empty if they agree."""
     first, second = pd.read_csv(then), pd.read_csv(now)
     shared = [name for name in second.columns if name in first.columns]
     if len(first) != len(second):
@@ -146,9 +146,10 @@ def _other_course(then: Path, now: Path) -> str:
 
 
 def _gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """The largest difference of two arrays, and the largest number in the first.
+    """The largest absolute difference between two arrays, and the largest absolute value in the first.
 
-    What is not finite (a question without a valid span has -inf) has to be the same in both: else the gap is infinite.
+    Non-finite values (-inf for a question without a valid span) must be the same in both; otherwise the gap is
+    infinite.
     """
     finite = np.isfinite(first)
     if not np.array_equal(first[~finite], second[~finite], equal_nan=True) or not np.isfinite(second[finite]).all():
@@ -158,13 +159,13 @@ def _gap(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 
 def _flips(first: pd.DataFrame, second: pd.DataFrame) -> tuple[int, int]:
-    """Answers that were right and are wrong, and the reverse."""
+    """How many answers went from right to wrong, and how many from wrong to right."""
     right = [_right(frame) for frame in (first, second)]
     return int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
 
 
 def _chance(lost: int, won: int, examples: int) -> str:
-    """What flips, if chance explains it (exact McNemar test), and what it could explain at most; else empty."""
+    """Describe the flips and the largest imbalance that chance explains (exact McNemar test); empty if exceeded."""
     flips = lost + won
     if not flips:
         return f"none of {examples} answers flips between right and wrong"
@@ -179,14 +180,14 @@ def _chance(lost: int, won: int, examples: int) -> str:
 
 
 def _right(frame: pd.DataFrame) -> np.ndarray:
-    """Which answers are right, (n,) bool; an answer to a question, where it is one of the gold answers."""
+    """Which answers are right, (n,) bool; for questions, whether the answer exactly matches a gold answer."""
     if "exact_match" in frame.columns:
         return (frame["exact_match"] == 1).to_numpy()
     return (frame["prediction"] == frame["label"]).to_numpy()
 
 
 def _spread(values: list[float | None], others: list[float]) -> tuple[Level, str]:
-    """Whether the new value lies where a further seed of the recorded ones would, by Student's t."""
+    """The level, by the prediction interval of the recorded seeds (Student's t), and an explanation."""
     then, now = (math.nan if value is None else value for value in values)
     n = len(others)
     if n < 2:
@@ -201,14 +202,14 @@ def _spread(values: list[float | None], others: list[float]) -> tuple[Level, str
 def _causes(then: Record, now: Record, *, environment: bool = True) -> Iterator[str]:
     """What differs between two runs, likeliest cause first: settings, inputs, machine and software, code.
 
-    environment: whether machine and software may be the cause.
+    environment: whether the machine and the software can be the cause.
     """
     yield from differences(now.spec, then.spec)
     inputs = {item.key: item.digest for item in then.inputs}
     yield from (f"input {item.key}" for item in now.inputs if inputs.get(item.key) != item.digest)
     threads = [record.spec["protocol"]["threads"] for record in (then, now)]
     for name, found in _environment(vars(then.environment), vars(now.environment)):
-        # Threads follow the protocol, which has been named.
+        # The thread count is a protocol setting, so a change of it has been reported above.
         if environment and (name != "threads" or threads[0] == threads[1]):
             yield found
     if then.fingerprint != now.fingerprint and then.spec == now.spec:

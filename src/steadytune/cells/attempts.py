@@ -1,4 +1,4 @@
-"""Other attempts at a cell than the one at hand: of a process beside it, of one that was killed, on a crowded GPU."""
+"""Deal with other attempts at a cell: by a concurrent process, by one that was killed, or on a crowded GPU."""
 
 import logging
 import os
@@ -18,20 +18,20 @@ log = logging.getLogger(__name__)
 
 
 def alone(suite: Suite, cell: Cell) -> AbstractContextManager[int]:
-    """Hold a cell's lock, once no other process trains the cell."""
+    """Hold a cell's lock, after waiting for any other process that trains the cell."""
     return hold(running_path(suite, cell), message=f"{cell}: waiting for another process that trains it")
 
 
 def trained_by_another(suite: Suite, cell: Cell, *, hand_over: bool) -> bool:
-    """Whether another process trains the cell and leaves what this one was to make; waits for its end.
+    """Wait for any other process that trains the cell; return whether it made everything that this one was to make.
 
-    The jobs of a run that was killed go on, and the next run submits their cells again.
+    The jobs of a killed run continue, and the next run submits their cells again.
     """
     if not is_held(running_path(suite, cell)):
         return False
     with alone(suite, cell):
         pass
-    # Not inside the lock: whose lock is held counts as running.
+    # After releasing the lock: a cell whose lock is held counts as running.
     fresh = any(status.cell == cell and status.state == "fresh" for status in statuses(suite))
     found = fresh and (handover_path(suite, cell).exists() or not hand_over)
     if found:
@@ -40,10 +40,10 @@ def trained_by_another(suite: Suite, cell: Cell, *, hand_over: bool) -> bool:
 
 
 def clear_partial_files(suite: Suite, cell: Cell) -> None:
-    """Remove what killed processes have left half-written of a cell, whose lock is held."""
+    """Remove a cell's half-written files, left by killed processes; the caller holds the cell's lock."""
     for path in (checkpoint_path(suite, cell), handover_path(suite, cell)):
         for half in leftovers(path.parent):
-            # Other seeds have theirs in the same folder.
+            # The folder also holds other seeds' temporary files.
             if half.name.startswith(f".{path.stem}."):
                 half.unlink()
     for half in leftovers(cell_folder(suite, cell)):
@@ -51,10 +51,10 @@ def clear_partial_files(suite: Suite, cell: Cell) -> None:
 
 
 def check_places(suite: Suite, cell: Cell) -> None:
-    """Make the folders that a cell's files go to; nothing is trained whose result could not be written.
+    """Create the folders for a cell's files before training, to be sure that its result can be written.
 
     Raises:
-        SteadyTuneError: one cannot be made, or may not be written.
+        SteadyTuneError: a folder cannot be created or is not writable.
     """
     for folder in (cell_folder(suite, cell), checkpoint_path(suite, cell).parent):
         try:
@@ -66,10 +66,10 @@ def check_places(suite: Suite, cell: Cell) -> None:
 
 
 def refuse_crowded(suite: Suite, cell: Cell) -> None:
-    """Remove the record of a cell that ended out of memory on a GPU that it did not have for itself.
+    """Remove the record of a cell that ran out of memory on a GPU shared with other processes.
 
     Raises:
-        SteadyTuneError: so it did; how much was free there says nothing of the method.
+        SteadyTuneError: the cell did; how much memory was free says nothing about the method.
     """
     path = record_path(suite, cell)
     record = read_record(path)

@@ -1,4 +1,4 @@
-"""Determinism levels: what is fixed at each, and what each gives up."""
+"""Determinism levels: what each one fixes and what it gives up."""
 
 import os
 from typing import Literal
@@ -11,16 +11,16 @@ Level = Literal["bitwise", "seeded", "fast"]
 def set_determinism(level: Level, threads: int, device: str) -> None:
     """Fix the process's numerics before the model is built on `device`.
 
-    `bitwise` allows deterministic kernels only: one machine gives the same bits again. `seeded` keeps every seed but
-    lets kernels order their sums freely. `fast` also allows TF32 and kernel autotuning. On a CPU the three agree once
-    the thread count is fixed.
+    `bitwise` allows only deterministic kernels: a rerun on the same machine gives the same bits. `seeded` keeps every
+    seed but lets kernels sum in any order. `fast` also allows TF32 and kernel autotuning. On a CPU the three agree for
+    a fixed thread count.
     """
     torch.set_num_threads(threads)
     if level == "bitwise":
-        # cuBLAS needs a fixed workspace, read when its handle is made.
+        # cuBLAS needs a fixed workspace size, which it reads when its handle is created.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # A CPU's kernels give the same bits for the same number of threads; there, torch's own switch would only import its
-    # compiler (a second a cell) and put slow kernels in the place of some.
+    # CPU kernels give the same bits for the same thread count. There, torch's own switch would only import its compiler
+    # (a second per cell) and replace some kernels with slower ones.
     if level == "bitwise" and device != "cpu":
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = level == "fast"
@@ -28,5 +28,5 @@ def set_determinism(level: Level, threads: int, device: str) -> None:
 
 
 def pick_device() -> str:
-    """`cuda` where a GPU is visible, else `cpu`."""
+    """`cuda` if a GPU is visible, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Where a cell runs: versions, device, the code's commit."""
+"""The environment of a cell: versions, device, and the code's commit."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ from steadytune.training.usage import processor_name
 
 
 def environment(device: str) -> Environment:
-    """The machine and the software of this process."""
+    """Describe the machine and the software of this process."""
     commit, dirty = _git()
     return Environment(
         python=platform.python_version(),
@@ -28,7 +28,7 @@ def environment(device: str) -> Environment:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """The commit of the code and whether it has changes; None outside a checkout."""
+    """The code's commit, and whether tracked files have uncommitted changes; None outside a checkout."""
     folder = Path(__file__).parent
     try:
         commit = _output(["git", "rev-parse", "HEAD"], folder)

@@ -1,7 +1,7 @@
-"""Results of reading files, cached for as long as the files' size, times and inode stay the same.
+"""Cache results of reading files while the files' size, times and inode stay the same.
 
-Reading and hashing 10,000 cells takes many times as long as a `stat` of each file. Writing to a file changes its ctime,
-whatever modification time it is given; only `status --deep` finds a bit that the disk itself has flipped.
+Reading and hashing 10,000 cells takes far longer than a `stat` of each file. Writing to a file changes its ctime even
+if its modification time is set back. Only `status --deep` finds a bit that flipped on the disk itself.
 """
 
 import json
@@ -14,7 +14,7 @@ from steadytune.files import write_text
 
 
 class FileCache:
-    """Results by name, in a file that may be deleted at any time."""
+    """Cached results by name, in a file that may be deleted at any time."""
 
     def __init__(self, path: Path, *, forget: bool = False) -> None:
         """`forget`: start empty."""
@@ -39,7 +39,7 @@ class FileCache:
         return found
 
     def save(self) -> None:
-        """Write the cache to its file if it has changed; without effect in a folder that is not writable."""
+        """Write the cache to its file if it has changed; do nothing if the folder is not writable."""
         if self._changed:
             with suppress(OSError):
                 write_text(self.path, json.dumps(self._found, separators=(",", ":")))

@@ -1,7 +1,7 @@
-"""What a finished cell depends on, as one hash.
+"""One hash over everything that a finished cell depends on.
 
-The fingerprint covers the spec, the task table's entries for it, the inputs' hashes and the meaning of the code that
-trains (comments and docstrings aside), so that a record is stale because of what it depends on, not of a file's date.
+The fingerprint covers the spec, the task table's entries for it, the inputs' hashes and the meaning of the training
+code (comments and docstrings aside). A record is therefore stale if its dependencies change, not if a file's date does.
 """
 
 import ast
@@ -19,7 +19,7 @@ from steadytune.suite.cell import SEED, Spec, canonical_digest, digest_by_seed
 
 PACKAGE = Path(__file__).parents[1]
 
-# What a cell runs through, besides its methods' own files: a change of meaning here makes records stale.
+# The code that a cell runs, besides its methods' own files: a change of meaning here makes records stale.
 TRAINING_CODE = (
     "cells/determinism.py",
     "cells/material.py",
@@ -41,32 +41,32 @@ TRAINING_CODE = (
     "tasks/subsets.py",
     "training",
 )
-# Inside those folders, what a cell does not run through.
+# Files in those folders that cannot change a cell's result.
 NOT_TRAINING_CODE = ("evaluation/calibration.py", "training/usage.py")
 
-# What of a task's entry changes no number.
+# Fields of a task's entry that do not affect any number.
 PROSE = ("citation", "licence", "description", "slices")
 
 
 def fingerprint(spec: Spec, inputs: dict[str, str]) -> str:
-    """What a finished cell depends on, as one SHA-256.
+    """SHA-256 over everything that a finished cell depends on.
 
     Args:
         spec: the resolved cell.
-        inputs: digest of every staged folder that it reads, by key.
+        inputs: the digest of every staged folder that it reads, by key.
     """
     return canonical_digest(_content(spec, inputs))
 
 
 def fingerprint_by_seed(spec: Spec, inputs: dict[str, str]) -> Callable[[int], str]:
-    """`fingerprint` of the cells that differ from `spec` in their seed alone, by seed, for thousands of them."""
+    """`fingerprint` as a function of the seed, for thousands of cells that differ from `spec` only in their seed."""
     content = _content(spec, inputs)
     content["spec"]["seed"] = SEED
     return digest_by_seed(content)
 
 
 def _content(spec: Spec, inputs: dict[str, str]) -> dict[str, Any]:
-    """What a fingerprint is a digest of."""
+    """The content that a fingerprint hashes."""
     tasks = {
         name: {key: value for key, value in vars(task).items() if key not in PROSE} for name, task in spec.tasks.items()
     }
@@ -78,7 +78,7 @@ def _content(spec: Spec, inputs: dict[str, str]) -> dict[str, Any]:
 
 
 def _by_name(files: Iterable[Path]) -> dict[str, str | list[str]]:
-    """Files outside the package by name and content, wherever they lie; several of one name share a list."""
+    """Hashes of files outside the package, by file name without folder; files of the same name share a list."""
     found: dict[str, list[str]] = {}
     for file in files:
         found.setdefault(file.name, []).append(sha256(file))
@@ -87,9 +87,9 @@ def _by_name(files: Iterable[Path]) -> dict[str, str | list[str]]:
 
 @cache
 def method_files(modules: frozenset[str]) -> tuple[str, ...]:
-    """The files of methods, by their modules, and of the methods that they import from.
+    """The files of the methods in `modules`, and of the methods that they import from.
 
-    Those of the package as `methods/<name>.py`, others as absolute paths.
+    Files of the package are given as `methods/<name>.py`, others as absolute paths.
     """
     found, left = {}, set(modules)
     while left:
@@ -101,7 +101,7 @@ def method_files(modules: frozenset[str]) -> tuple[str, ...]:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    """Every name that a file imports and that may be a module's."""
+    """Every name that a file imports and that may be a module."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -118,7 +118,7 @@ def _is_method(module: str) -> bool:
 
 @cache
 def code_digest(paths: tuple[str, ...]) -> str:
-    """The SHA-256 of what the package's files at `paths` (files or folders) mean: their syntax trees, no docstrings."""
+    """SHA-256 over the syntax trees, without docstrings, of the package's files at `paths` (files or folders)."""
     root = PACKAGE
     files: set[Path] = set()
     for path in paths:
@@ -133,5 +133,5 @@ def code_digest(paths: tuple[str, ...]) -> str:
 
 @cache
 def _meaning(file: Path) -> bytes:
-    """What a file means: the methods of a suite share most of theirs."""
+    """A file's meaning; cached, because the methods of a suite share most of their files."""
     return meaning(file.read_text(encoding="utf-8")).encode()

@@ -1,7 +1,7 @@
-"""Which records may be believed: the one notion of fresh that status, run, collect, claims, report and export share.
+"""Which records are valid: the single definition of fresh, shared by status, run, collect, claims, report and export.
 
-A record is fresh if its cell, trained now, would be the same: same settings, same staged inputs (as the lock pins
-them), same code, and files that are whole. Files are judged by content, never by date.
+A record is fresh if its files are intact and training its cell now would use the same settings, the same staged inputs
+(as pinned by the lock) and the same code. Files are judged by content, never by date.
 """
 
 import hashlib
@@ -43,11 +43,11 @@ State = Literal["fresh", "missing", "running", "stale", "quarantined"]
 
 SCORING_CODE = ("cells/recompute.py", "evaluation", "tasks/labels.py")
 READING_CODE = ("cells/gold.py", "cells/recompute.py", "tasks/data.py", "tasks/reading.py", "tasks/subsets.py")
-"""What computes scores again, and what reads gold labels: other code may find something else in the same files."""
+"""The code that recomputes scores, and the code that reads gold labels: changing it invalidates cached checks."""
 
 NEW = " is new"
 ASIDE = {"quarantined": f"{RECORD}.quarantined", "stale": f"{RECORD}.stale"}
-"""Under which name `steadytune run` keeps a record that it does not believe."""
+"""The name under which `steadytune run` keeps a rejected record."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +59,29 @@ class CellStatus:
     why: str = ""
     cause: Cause | None = None
     record: dict[str, Any] | None = field(default=None, repr=False, compare=False)
-    """The record as it stands, if it is whole."""
+    """The record, if it is intact."""
 
     @property
     def shown(self) -> bool:
-        """Whether its scores may be shown: if it is not fresh, with a mark."""
+        """Whether its scores may be shown; if it is not fresh, they are marked."""
         return self.state == "fresh" or self.cause in ("code", "unstaged")
 
     def is_left(self, *, stale: bool = False) -> bool:
-        """Whether `steadytune run` has it still to train; `stale`: with `--stale`, if other code has trained it."""
+        """Whether `steadytune run` would train it; `stale`: with `--stale`, which also retrains cells of other code."""
         return not self.shown or (stale and self.cause == "code")
 
 
 def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recorded: bool = False) -> list[CellStatus]:
     """The status of every cell, in the suite's order.
 
-    What was read and hashed before is remembered as long as size and times stay the same, so that 10,000 cells take
-    seconds.
+    Hashes are cached by file size and times, so checking 10,000 cells takes seconds.
 
     Args:
-        suite: the suite as it now is.
-        deep: read and hash everything again, and compute all scores again.
-        scores: compute scores again from the predictions; what was found by that once is remembered anyway.
-        as_recorded: do not compare code, inputs, new settings and `evaluate_epochs`: a recorded suite is of the code
-            that it names.
+        suite: the suite as it is now.
+        deep: ignore the caches: read and hash everything again, and recompute all scores.
+        scores: recompute scores from the predictions if the result is not cached; cached results always count.
+        as_recorded: do not compare code, inputs, new settings and `evaluate_epochs`, because a recorded suite belongs
+            to the code that it names.
     """
     judges = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
     found = [judges.judge(cell) for cell in suite.cells]
@@ -96,13 +95,13 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
 
 
 def digest(found: list[CellStatus]) -> str:
-    """What a table that is gathered from these cells is made of, as one SHA-256: their records and their states."""
+    """SHA-256 of the cells' records and states, which every collected table depends on."""
     lines = [[str(s.cell), s.state, s.cause, s.record["seal"] if s.record else ""] for s in found]
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 
 
 class _Judge:
-    """Judges cells; each cell and each staged folder is looked at once."""
+    """Determines the status of cells; looks at each cell and each staged folder only once."""
 
     def __init__(self, suite: Suite, *, deep: bool, scores: bool, as_recorded: bool) -> None:
         self.suite, self.scores, self.as_recorded = suite, scores, as_recorded
@@ -114,7 +113,7 @@ class _Judge:
         self.judge = cache(self._judge)
         self.reader = RecordReader()
         self.by_each_other = False
-        """Whether predictions could not be compared with staged data, and so only with those of other cells."""
+        """Whether some predictions could not be compared with staged data, only with those of other cells."""
 
     def _judge(self, cell: Cell) -> CellStatus:
         folder = cell_folder(self.suite, cell)
@@ -129,11 +128,11 @@ class _Judge:
             return CellStatus(cell, "missing", "no record")
         if damage := self._damage(cell, path, folder):
             return CellStatus(cell, "quarantined", damage)
-        # What is whole was checked against the schema when it was found to be.
+        # No schema check: the check for damage, whose result is cached, includes it.
         record = self.reader.read(path.read_bytes())
         spec = self.suite.spec(cell)
         for why in differences(self.wanted.settings(spec), record["spec"]):
-            # The code of a recorded suite did not have settings that are new since; no prediction depends on the other.
+            # A recorded suite may predate a new setting, and predictions do not depend on `evaluate_epochs`.
             if not (self.as_recorded and (why.endswith(NEW) or why.startswith("protocol.evaluate_epochs "))):
                 return CellStatus(cell, "stale", _named(why, spec), "settings", record)
         if refuted := self._refuted(cell, path, folder, spec):
@@ -150,14 +149,14 @@ class _Judge:
         return CellStatus(cell, "fresh", record=record)
 
     def _reads_what_is_staged(self, spec: Spec, record: dict[str, Any]) -> bool:
-        """Whether the data that a record tells of are those that are staged, whatever code has read them."""
+        """Whether the data sets that a record names are the ones that are staged; code is not compared."""
         told = {item["key"]: item["digest"] for item in record["inputs"]}
         folders = input_folders(spec, self.suite.file.store)
         return all(self.staged(kind, key, folder) == told.get(key) for (kind, key), folder in folders.items()
                    if kind == "datasets")  # fmt: skip
 
     def _started_otherwise(self, parent: Cell, record: dict[str, Any]) -> tuple[Cause, str] | None:
-        """Whether a cell would start from other weights now than its record's parent, and why."""
+        """Why a cell would now start from other weights than its record did; None if it would not."""
         found = self.judge(parent)
         if found.record is None:
             return "unstaged", f"what it started from is not there to compare ({parent} is {found.state})"
@@ -168,7 +167,7 @@ class _Judge:
         return None
 
     def _damage(self, cell: Cell, path: Path, folder: Path) -> str | None:
-        """What is wrong with a record or a file beside it."""
+        """What is wrong with a record or a file next to it; empty if nothing is."""
 
         def compute() -> str:
             try:
@@ -179,7 +178,7 @@ class _Judge:
         return self.file_cache.find(str(cell), [path, *(folder / name for name in (*BESIDE, UNLABELLED))], compute)
 
     def _refuted(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
-        """Which score its predictions refute."""
+        """Which score or status the files next to a record refute; empty if they agree, None if unknown."""
 
         def compute() -> str:
             from steadytune.cells.recompute import refuted
@@ -192,7 +191,7 @@ class _Judge:
         )
 
     def _foreign(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
-        """Which predictions are not of the staged examples, whose files are what the record says."""
+        """Which predictions do not match the staged data sets, which the record names too; None if unknown."""
 
         def compute() -> str:
             from steadytune.cells.recompute import foreign
@@ -203,7 +202,7 @@ class _Judge:
         return self.file_cache.find(f"{cell} gold", paths, compute if self.scores else None, code_digest(READING_CODE))
 
     def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
-        """The digest of a staged folder, or why it is no input that a cell could be compared by."""
+        """The digest of a staged folder, or why cells cannot be compared with it."""
         if damage := self.inputs.damage(kind, key):
             return "unstaged", f"what it read is not there to compare ({damage})"
         if reason := self.inputs.outdated(kind, key):
@@ -212,12 +211,12 @@ class _Judge:
 
 
 def _named(why: str, spec: Spec) -> str:
-    """A difference of settings, by the method that has the setting and not by its place."""
+    """A difference of settings, with the name of the method that has the setting instead of its position."""
     return re.sub(r"^parts\.(\d+)\.settings\.", lambda found: f"{spec.parts[int(found[1])].name}.", why)
 
 
 def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:
-    """The places at which two JSON values differ, as `protocol.epochs is 3, was 5`."""
+    """The differences between two JSON values, in the form `protocol.epochs is 3, was 5`."""
     if now == then:
         return
     if isinstance(now, dict) and isinstance(then, dict):

@@ -1,4 +1,4 @@
-"""The staged examples of evaluation sets and their gold labels: what the predictions beside a record are of."""
+"""The staged examples of evaluation sets with their gold labels, with which recorded predictions are compared."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.suite.cell import Spec
 
 Gold = tuple[np.ndarray, np.ndarray]
-"""Of an evaluation set: the number of each example's row in its files, and its label, both (n,)."""
+"""For each example of an evaluation set, the number of its row in the files, and its label; both (n,)."""
 
 
 class StagedGold:
@@ -19,12 +19,12 @@ class StagedGold:
         self._found: dict[tuple[str, float | bool], Gold] = {}
 
     def __call__(self, spec: Spec, name: str) -> Gold:
-        """The set of this name, or `HELD_OUT`, as a cell is evaluated on it.
+        """The examples of the set `name`, which may be `HELD_OUT`, as a cell is evaluated on it.
 
         Raises:
-            SteadyTuneError: missing files, or what is wrong in them.
+            SteadyTuneError: its files are missing, or malformed in the way that the message says.
         """
-        # A set on which other models are evaluated may be a fixed subset; as a task's own it is whole.
+        # A transfer set may be a fixed subset; the task's own evaluation set is whole.
         held_out = name == HELD_OUT
         key = (spec.task, spec.protocol.holdout) if held_out else (name, name in spec.transfer)
         if key not in self._found:
@@ -32,7 +32,7 @@ class StagedGold:
         return self._found[key]
 
     def _read(self, spec: Spec, name: str) -> Gold:
-        # Imports of `datasets`, which take a second.
+        # Imports `datasets`, which takes a second.
         from steadytune.tasks.data import load_split, split_off
 
         if name == HELD_OUT:

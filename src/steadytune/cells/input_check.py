@@ -1,4 +1,4 @@
-"""Whether what a suite has staged is whole, and what the lock pins."""
+"""Check whether a suite's staged inputs are intact and match the lock."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from steadytune.suite.suite import Suite
 
 
 class InputCheck:
-    """Whether staged folders are whole, and what the lock pins."""
+    """Checks whether staged folders are intact and match the lock."""
 
     def __init__(self, suite: Suite, lock: Lock, *, deep: bool = False) -> None:
         self.suite, self.lock = suite, lock
@@ -23,7 +23,7 @@ class InputCheck:
         return self.damage(kind, key) or self.outdated(kind, key)
 
     def damage(self, kind: Kind, key: str) -> str:
-        """Which file is not what the receipt says, or that there is no receipt."""
+        """Which file differs from the receipt, or that the receipt is missing or damaged; empty if all is well."""
         folder = staged_folder(self.suite.file.store, kind, key)
         try:
             names = read_receipt(folder).files
@@ -33,7 +33,7 @@ class InputCheck:
             return str(error)
 
     def outdated(self, kind: Kind, key: str) -> str:
-        """Why a whole folder is not what the lock, or the settings of its pretraining, ask for."""
+        """Why an intact folder does not match the lock or the settings of its pretraining; empty if it does."""
         folder = staged_folder(self.suite.file.store, kind, key)
         return outdated(kind, key, folder, self.lock, self.suite)
 

@@ -1,7 +1,7 @@
-"""What a cell depends on: its staged folders, the layer it is told to tune, and the fingerprint over both.
+"""A cell's inputs: its staged folders, the layer that was selected for it, and the fingerprint that covers both.
 
-The training process and `steadytune status` both ask here, so that a record is fresh exactly when the cell would be
-trained to the same fingerprint again.
+The training process and `steadytune status` share this code, so a record is fresh exactly if training its cell again
+would give the same fingerprint.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ def input_folders(spec: Spec, store: Path) -> dict[tuple[Kind, str], Path]:
 
 
 def selected_layer(suite: Suite, spec: Spec) -> int | None:
-    """l* of a cell's encoder and task, from the variability stage; None where no method of the cell reads it.
+    """The layer l* that the variability stage selected for a cell's encoder and task; None if no method reads it.
 
     Raises:
-        SteadyTuneError: the stage has not run, or its file is not what it wrote.
+        SteadyTuneError: the stage has not run, or its file has changed since.
     """
     if not spec.reads_selection:
         return None
@@ -44,15 +44,15 @@ def cell_fingerprint(spec: Spec, digests: Mapping[str, str], layer: int | None, 
 
     Args:
         spec: the cell.
-        digests: of its inputs, by key.
-        layer: by which it tunes.
-        parent: the fingerprint of the cell that it starts from.
+        digests: the digests of its inputs, by key.
+        layer: its selected layer, if it has one.
+        parent: the fingerprint of the cell that it starts from, if any.
     """
     return fingerprint(spec, _read(digests, layer) | ({"parent": parent} if parent else {}))
 
 
 def cell_fingerprint_by_seed(spec: Spec, digests: Mapping[str, str], layer: int | None) -> Callable[[int], str]:
-    """`cell_fingerprint` of the cells that differ from `spec` in their seed alone; none of them has a parent."""
+    """`cell_fingerprint` by seed, of cells without a parent that differ from `spec` only in their seed."""
     return fingerprint_by_seed(spec, _read(digests, layer))
 
 

@@ -1,4 +1,4 @@
-"""A cell's fine-tuned weights: written to a file, kept beside the record as the suite says, and read again."""
+"""Write a cell's fine-tuned weights, keep those that the suite asks for next to the record, and load them again."""
 
 import math
 from collections.abc import Iterable
@@ -23,9 +23,9 @@ from steadytune.suite.variants import base
 
 
 def keep(encoder: Encoder | None, path: Path) -> None:
-    """Write the model's state (float32, tensors that are shared once) to `path`, a `.safetensors` file, atomically.
+    """Write the model's state (float32, shared tensors stored once) to `path`, a `.safetensors` file, atomically.
 
-    Without an encoder, for a cell whose training did not finish, the file has no tensors: the workflow waits for it.
+    Without an encoder (training did not finish), write a file without tensors, because the workflow waits for the file.
     """
     with atomic_path(path) as temporary, safetensors_errors(path):
         if encoder is None:
@@ -35,7 +35,7 @@ def keep(encoder: Encoder | None, path: Path) -> None:
 
 
 def keep_beside(suite: Suite, cell: Cell, encoder: Encoder | None) -> None:
-    """Write a cell's weights beside its record if the suite keeps any; otherwise remove those of an earlier run."""
+    """Write a cell's weights next to its record if it has any and the suite keeps them; otherwise remove older ones."""
     path = model_path(suite, cell)
     if encoder is None or suite.file.keep == "none":
         path.unlink(missing_ok=True)
@@ -44,10 +44,10 @@ def keep_beside(suite: Suite, cell: Cell, encoder: Encoder | None) -> None:
 
 
 def drop_all_but_best(suite: Suite, cell: Cell) -> None:
-    """Remove the weights of every cell of `cell`'s encoder, method and task whose record is not the best of them.
+    """Remove the weights of every recorded cell of `cell`'s encoder, method and task, except those of the best.
 
-    Called by each cell after it has written its record. The cell that finishes last sees all records, so the best
-    weights remain in whatever order cells run, also side by side; a cell that is killed before this runs again.
+    Each cell calls this after writing its record. The cell that finishes last sees all records, so the best weights
+    remain in whatever order cells run, even concurrently. A cell that is killed before this call runs again.
     """
     alike = [other for other in suite.cells if _group(other) == _group(cell)]
     best = best_cell(suite, alike)
@@ -57,9 +57,9 @@ def drop_all_but_best(suite: Suite, cell: Cell) -> None:
 
 
 def best_cell(suite: Suite, cells: Iterable[Cell]) -> Cell | None:
-    """The cell with the highest development score of those that ended ok with the suite's present settings.
+    """The cell with the highest development score among those that ended ok with the suite's current settings.
 
-    The first in the suite's order if several have it; None if there is none.
+    On a tie, the first of them; None if there is no such cell.
     """
     scores = {}
     for cell in cells:
@@ -71,7 +71,7 @@ def best_cell(suite: Suite, cells: Iterable[Cell]) -> Cell | None:
 
 
 def development_score(record: dict[str, Any]) -> float:
-    """The headline metric on held-out training data, or else on the task's evaluation split; -inf if undefined."""
+    """The headline metric on held-out training data if any, else on the task's evaluation split; -inf if undefined."""
     by_kind = {found["kind"]: found["metrics"][found["headline"]] for found in record["evaluations"]}
     value = by_kind.get("held_out", by_kind.get("in_domain"))
     return -math.inf if value is None else value
@@ -89,9 +89,9 @@ def load_kept(suite: Suite, cell: Cell, path: Path, device: str) -> Material:
 
 
 def prepared(suite: Suite, cell: Cell, device: str) -> Material:
-    """A cell's data and its encoder as its methods' `prepare` leaves it, in evaluation mode; no transfer sets.
+    """A cell's data and its encoder after its methods' `prepare`, in evaluation mode; no transfer sets.
 
-    It has the layers and modules of the fine-tuned encoder, which may be fewer or more than the pretrained one's.
+    The encoder has the layers and modules of the fine-tuned one, which may be fewer or more than the pretrained one's.
     """
     spec = suite.spec(cell).without_transfer()
     material = Material.load(spec, suite.file.store, device, selected_layer(suite, spec))

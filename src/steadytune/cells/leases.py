@@ -1,7 +1,8 @@
-"""One GPU for one process: a lease that the kernel holds, and takes back however the process ends.
+"""Lease one GPU to one process: the kernel holds the lease, and releases it however the process ends.
 
-Plain Snakemake counts GPUs at best and never says which one a job should take, and memory use does not show it either:
-imports take longer than the choice. A lock on a file for each GPU does, between suites started by hand as well.
+At best, plain Snakemake counts GPUs; it never says which one a job should take. Free memory does not show it either,
+because a job chooses its GPU long before it uses any. A lock file for each GPU does, even between suites started by
+hand.
 """
 
 import logging
@@ -22,28 +23,28 @@ from steadytune.locks import hold
 log = logging.getLogger(__name__)
 
 SLOTS_VARIABLE = "STEADYTUNE_SLOTS_PER_GPU"
-"""How many cells one GPU takes at a time; 1 if it is not set."""
+"""The environment variable that says how many cells may use one GPU at a time; 1 if it is not set."""
 # A scheduler that assigns one GPU to a job has already done what a lease does.
 SCHEDULED = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 POLL_SECONDS = 0.5
 MOST_SECONDS = 120
-"""That nvidia-smi may take, which may have to load the driver: one that hangs would hold a job for good."""
+"""Time limit for nvidia-smi, which may have to load the driver; without a limit, a hanging one would block the job."""
 EXPECTED = "expected a list of the GPUs; with CUDA_VISIBLE_DEVICES= (empty) cells run on the processor"
 WITHOUT_GPU = (6, 9, 12)
-"""What nvidia-smi ends with on a machine that has the tool alone: no device, no driver, no library of the driver."""
+"""Exit statuses of nvidia-smi on a machine with nothing but the tool: no device, no driver, no driver library."""
 LISTED = re.compile(r"(?:GPU \d+: (.+)|\s+(MIG \S+) +Device +\d+:) \(UUID: (\S+)\)")
-"""A line of `nvidia-smi -L`: a GPU, or below it a part of it (MIG). torch's name of a part is the names of both."""
+"""A line of `nvidia-smi -L`: a GPU, or one of its partitions (MIG) below it. torch names a partition by both names."""
 
 
 def visible_gpus() -> list[str]:
-    """UUIDs of the GPUs that this process may use, without torch: those of nvidia-smi, narrowed as CUDA would.
+    """UUIDs of the GPUs that this process may use, found without torch: nvidia-smi's list, restricted as CUDA would.
 
-    Numbers in CUDA_VISIBLE_DEVICES are nvidia-smi's, which are CUDA's if CUDA_DEVICE_ORDER is PCI_BUS_ID or all GPUs
-    are alike; a name may be cut short, and what follows an unknown one is hidden. A part of a GPU (MIG) is taken as it
-    is named. Empty where there is no NVIDIA driver, and on a node where a scheduler hides the GPUs.
+    Numbers in CUDA_VISIBLE_DEVICES are nvidia-smi's, which equal CUDA's if CUDA_DEVICE_ORDER is PCI_BUS_ID or all GPUs
+    are alike. A UUID may be abbreviated, and everything after an unknown entry is hidden. A GPU partition (MIG) is
+    taken by the name given. Empty without an NVIDIA driver, and on a node where a scheduler hides the GPUs.
 
     Raises:
-        SteadyTuneError: nvidia-smi fails otherwise: as if there were no GPU, nothing would limit the cells at once.
+        SteadyTuneError: nvidia-smi fails in another way; assuming no GPU would leave the number of cells unlimited.
     """
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
     by_index = dict(_queried("--query-gpu=index,uuid")) if wanted != "" else {}
@@ -53,7 +54,7 @@ def visible_gpus() -> list[str]:
 
 
 def gpu_name(gpu: str) -> str:
-    """The name by which torch knows a GPU from `visible_gpus`, or a part of one (MIG); itself if it is not listed."""
+    """The name that torch gives a GPU from `visible_gpus`, or a partition of one (MIG); `gpu` if it is not listed."""
     name = ""
     for line in _nvidia_smi("-L"):
         if found := LISTED.match(line):
@@ -65,7 +66,7 @@ def gpu_name(gpu: str) -> str:
 
 
 def _nvidia_smi(*arguments: str) -> list[str]:
-    """What it prints; nothing on a machine without a GPU."""
+    """The lines that nvidia-smi prints; empty on a machine without a GPU."""
     if not shutil.which("nvidia-smi"):
         return []
     try:
@@ -83,13 +84,13 @@ def _nvidia_smi(*arguments: str) -> list[str]:
 
 
 def _queried(query: str) -> list[tuple[str, str]]:
-    """nvidia-smi's answer to a query of two fields."""
+    """nvidia-smi's answer to a query for two fields, as pairs."""
     pairs = (line.partition(", ") for line in _nvidia_smi(query, "--format=csv,noheader"))
     return [(first, second) for first, _, second in pairs if second]
 
 
 def _device(name: str, by_index: Mapping[str, str]) -> str:
-    """The GPU that an entry of CUDA_VISIBLE_DEVICES means, or the part of one; empty if there is none."""
+    """The GPU or partition that an entry of CUDA_VISIBLE_DEVICES names; empty if there is none."""
     if name.startswith("MIG-"):
         return name
     found = [uuid for uuid in by_index.values() if name.startswith("GPU-") and uuid.startswith(name)]
@@ -97,10 +98,10 @@ def _device(name: str, by_index: Mapping[str, str]) -> str:
 
 
 def slots_per_gpu() -> int:
-    """The machine's setting.
+    """How many cells may use one GPU at a time, as set on this machine.
 
     Raises:
-        SteadyTuneError: no whole number above 0.
+        SteadyTuneError: the setting is not a whole number above 0.
     """
     text = os.environ.get(SLOTS_VARIABLE, "1")
     if not text.isdecimal() or int(text) < 1:
@@ -109,15 +110,15 @@ def slots_per_gpu() -> int:
 
 
 def gpu_slots() -> int:
-    """How many cells the machine's GPUs take at a time; 0 without a GPU."""
+    """How many cells may use the machine's GPUs at a time; 0 without a GPU."""
     return len(visible_gpus()) * slots_per_gpu()
 
 
 def is_shared() -> bool:
-    """Whether this process's GPU is others' too: by the machine's setting, or because they compute there now.
+    """Whether other processes share this process's GPU: by the machine's setting, or because they compute there now.
 
-    To be called while this process has memory there itself. It is not told by its number, which is another one outside
-    of a container.
+    Call it while this process holds memory on the GPU. It counts processes instead of looking for this one's PID, which
+    is different outside a container.
     """
     if slots_per_gpu() > 1:
         return True
@@ -127,15 +128,16 @@ def is_shared() -> bool:
 
 @contextmanager
 def leased_gpu() -> Iterator[str | None]:
-    """Hold a GPU, the only one that CUDA shows this process from then on; its UUID, or None where nothing is leased.
+    """Lease a GPU and make it the only one that CUDA shows this process; its UUID, or None if nothing is leased.
 
-    To be entered before CUDA starts. Waits while every slot of every GPU is taken. Nothing is leased on a machine
-    without GPUs, and in a scheduler's job that has been given one; of several, each cell of the job leases one.
+    Enter this before CUDA starts. It waits while every slot of every GPU is taken. Nothing is leased on a machine
+    without GPUs, or in a scheduler's job that has been given one GPU. If a job has several, each of its cells leases
+    one.
 
     Raises:
-        SteadyTuneError: `STEADYTUNE_SLOTS_PER_GPU` is no number, or nvidia-smi fails.
+        SteadyTuneError: `STEADYTUNE_SLOTS_PER_GPU` is not a whole number above 0, or nvidia-smi fails.
     """
-    # Wrong settings are told wherever the cell would run.
+    # First, so that a wrong setting is reported even if the cell would not lease a GPU.
     slots = slots_per_gpu()
     gpus = visible_gpus()
     if not gpus or (len(gpus) == 1 and any(os.environ.get(name) for name in SCHEDULED)):
@@ -156,7 +158,7 @@ def leased_gpu() -> Iterator[str | None]:
 
 
 def _lease(held: ExitStack, gpus: Sequence[str], slots: int) -> str:
-    """Lock the first free slot: a second cell joins a GPU only when every GPU has one."""
+    """Lock the first free slot and return its GPU; a GPU gets a second cell only when every GPU has one."""
     folder = Path(tempfile.gettempdir()) / "steadytune-leases"
     said = False
     while True:
@@ -173,7 +175,7 @@ def _lease(held: ExitStack, gpus: Sequence[str], slots: int) -> str:
 
 @contextmanager
 def _made_for_every_user() -> Iterator[None]:
-    """Files and folders that the block makes are open to all users: they share the leases, as they share the GPUs."""
+    """Let all users write files and folders created in the block: they share the leases as they share the GPUs."""
     before = os.umask(0)
     try:
         yield

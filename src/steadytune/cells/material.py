@@ -1,4 +1,4 @@
-"""What a cell works on: its staged inputs, checked by hash, as an encoder and batches in memory."""
+"""A cell's encoder and batches in memory, loaded from staged inputs that were checked by hash."""
 
 import hashlib
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def verified_inputs(suite: Suite, spec: Spec) -> list[Input]:
-    """Every staged folder that a cell reads: all files checked by hash, and the folder against the lock.
+    """Check every staged folder that a cell reads: all files by hash, and the folder against the lock.
 
     Raises:
-        SteadyTuneError: a folder that is not staged, damaged, or not what the lock pins.
+        SteadyTuneError: a folder is not staged, is damaged, or does not match the lock.
     """
     found, lock = [], load_lock(project_file(LOCK))
     for (kind, key), folder in input_folders(spec, suite.file.store).items():
@@ -55,7 +55,7 @@ class EvaluationSet:
     task: Task
     batcher: Batcher
     seen_in_training: int
-    """Examples whose texts are in the training set too: `tasks/duplicates.py`."""
+    """Number of examples whose texts are also in the training set: see `tasks/duplicates.py`."""
 
 
 @dataclass
@@ -71,14 +71,14 @@ class Material:
     unlabelled: dict[str, Batcher]
     """Splits without labels, by name."""
     held_out: EvaluationSet | None
-    """The share of the training split that is kept from training."""
+    """The part of the training split that is held out from training."""
     subset_digest: str | None
     selected_layer: int | None
-    """l*, where a method of the cell reads it."""
+    """The layer l*, if a method of the cell reads it."""
 
     @property
     def objective(self) -> Objective:
-        """What the task's outputs are held against."""
+        """The task's loss."""
         if self.task.span:
             return Spans()
         return Regression() if self.task.regression else Classification()
@@ -93,15 +93,15 @@ class Material:
         meter: Meter | None = None,
         weights: Path | None = None,
     ) -> "Material":
-        """Read, tokenize and build; inputs must have been verified.
+        """Read and tokenise the data and build the encoder; the inputs must have been verified.
 
         Args:
             spec: the cell.
             store: the staged inputs.
-            device: of the encoder.
-            selected_layer: l*, where a method of the cell reads it.
-            meter: has a phase of tokenization.
-            weights: the fine-tuned weights of the cell that it starts from.
+            device: the device of the encoder.
+            selected_layer: the layer l*, if a method of the cell reads it.
+            meter: times tokenisation as a phase.
+            weights: the fine-tuned weights of the cell that it starts from, if any.
         """
         meter = meter or Meter()
         folder = model_folder(store, spec.model)
@@ -144,7 +144,7 @@ class Material:
 
 
 def weights_digest(encoder: Encoder) -> str:
-    """SHA-256 over the trainable parameters, in the order of their names."""
+    """SHA-256 over the trainable parameters, sorted by name."""
     digest = hashlib.sha256()
     for name, parameter in sorted(encoder.model.named_parameters()):
         if parameter.requires_grad:
@@ -154,5 +154,5 @@ def weights_digest(encoder: Encoder) -> str:
 
 
 def _rows_digest(rows: np.ndarray) -> str:
-    # Each once: a question has a row for every window.
+    # Deduplicated, because a question has an entry for every window.
     return hashlib.sha256(np.unique(rows).astype(np.int64).tobytes()).hexdigest()

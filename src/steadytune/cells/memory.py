@@ -1,4 +1,4 @@
-"""Memory that a step frees is kept for the next one, instead of being given back and asked for again."""
+"""Keep the memory that a training step frees for the next step, instead of returning it to the system."""
 
 import ctypes
 
@@ -7,10 +7,10 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> None:
-    """Raise glibc's thresholds for this process; elsewhere nothing happens.
+    """Raise glibc's thresholds for returning memory, for this process; without glibc, do nothing.
 
-    Every step of a training allocates the same gradients and activations anew. By default glibc maps each large one
-    afresh, and the kernel clears its pages one fault at a time.
+    Every training step allocates the same gradients and activations again. By default glibc maps new memory for each
+    large one, and the kernel zeroes its pages one page fault at a time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

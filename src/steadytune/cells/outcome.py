@@ -1,4 +1,4 @@
-"""What a cell has come to, and how it is written down."""
+"""The outcome of a cell, and how it is written to disk."""
 
 import math
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from steadytune.training.usage import Meter
 
 @dataclass
 class Outcome:
-    """What a cell has come to: filled as far as it got."""
+    """The outcome of a cell, filled in as far as the cell got."""
 
     status: records.Status = "ok"
     reason: str | None = None
@@ -30,7 +30,7 @@ class Outcome:
     model: records.Model | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     predictions: dict[str, Predictions] = field(default_factory=dict)
-    """By evaluation set, as `write_predictions` takes them."""
+    """By evaluation set, as `write_predictions` expects them."""
     evaluations: list[records.Evaluation] = field(default_factory=list)
     unlabelled: dict[str, Predictions] = field(default_factory=dict)
     """By split."""
@@ -39,11 +39,11 @@ class Outcome:
 def evaluation(
     name: str, kind: records.EvaluationKind, scores: dict[str, Any], found: EvaluationSet
 ) -> records.Evaluation:
-    """What a record says of one evaluation set.
+    """The entry in a record for one evaluation set.
 
-    name: the set.
-    scores: as `Predictions.evaluate` gives them.
-    found: its texts.
+    name: the name of the set.
+    scores: as returned by `Predictions.evaluate`.
+    found: the set itself.
     """
     rate = scores["majority_rate"]
     return records.Evaluation(
@@ -60,10 +60,10 @@ def evaluation(
 
 
 def training(material: Material, fitted: Fit, initial_weights: str, first_order: str) -> records.Training:
-    """What a record says of the training.
+    """The entry in a record for the training.
 
     initial_weights: digest of the trainable weights before the first step.
-    first_order: digest of the first epoch's order.
+    first_order: digest of the order of the first epoch's batches.
     """
     parameters = list(material.encoder.model.parameters())
     return records.Training(
@@ -99,7 +99,7 @@ def write(
 ) -> None:
     """Write a cell's files to `folder`: predictions and history first, the record last.
 
-    So a cell that has a record is whole.
+    If a cell has a record, it therefore has all of its files.
     """
     with meter.phase("write"):
         write_predictions(folder / PREDICTIONS, outcome.predictions)

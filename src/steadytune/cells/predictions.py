@@ -1,4 +1,4 @@
-"""The predictions beside a record, by column."""
+"""Read the predictions next to a record."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def read_predictions(path: Path) -> dict[str, np.ndarray]:
-    """Every column of `predictions.parquet`, over all evaluation sets; `evaluation/outputs.py` says what it holds.
+    """The columns of `predictions.parquet`, by name, over all evaluation sets; `evaluation/outputs.py` documents them.
 
     Raises:
-        OSError, ValueError: no such file, or one that is damaged.
+        OSError, ValueError: the file is missing or damaged.
     """
-    # Not pandas, which takes several times as long for a small file.
+    # Not pandas, which is several times slower for a small file.
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:

@@ -1,6 +1,6 @@
-"""Scores, computed again from the predictions beside a record: a record that they refute is not believed.
+"""Recompute scores from the predictions next to a record, to reject a record that its predictions refute.
 
-The predictions themselves are compared with the staged data: the same examples, with the same gold labels.
+The predictions themselves are compared with the staged data: they must be of the same examples and gold labels.
 """
 
 import math
@@ -21,13 +21,13 @@ from steadytune.layout import HISTORY, PREDICTIONS
 from steadytune.suite.cell import Spec
 
 TOLERANCE = 1e-9
-"""Sums over other numbers of threads or by other versions of numpy differ by less."""
+"""Sums with another thread count or numpy version differ by less."""
 
 
 def refuted(record: Record, folder: Path, spec: Spec) -> str:
-    """Which score or status of a record the files beside it refute, and how; empty if they agree.
+    """Which score or status of a record the files next to it refute, and how; empty if they agree.
 
-    spec: that of the record's cell, of the same tasks.
+    spec: of the record's cell, with the same tasks as the record.
     """
     path = folder / PREDICTIONS
     told = {e.set for e in record.evaluations if e.kind != "held_out"}
@@ -46,21 +46,21 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
 
 
 def _came_to_an_end(record: Record, folder: Path, columns: Mapping[str, np.ndarray], spec: Spec) -> bool:
-    """Whether a cell was trained to its end, and no output on its own set says that it diverged.
+    """Whether a cell's training finished and no output on its own evaluation set shows that it diverged.
 
-    A cell diverges in training, which leaves no history and no counts, or by outputs that are not finite.
+    A cell diverges either in training, which leaves no history and no counts, or by outputs that are not finite.
     """
     with (folder / HISTORY).open(encoding="utf-8") as handle:
         epochs = sum(1 for _ in handle) - 1
     own = columns["evaluation_set"] == spec.task
     logits = [values[own] for name, values in columns.items() if name.startswith("logit_")]
-    # A question without a valid span has -inf.
+    # For a question without a valid span, -inf is a valid output.
     broken = np.isnan if spec.tasks[spec.task].span else lambda values: ~np.isfinite(values)
     return not any(broken(values).any() for values in logits) and (epochs > 0 or record.training is not None)
 
 
 def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
-    """Which predictions are not of the staged examples and their labels; empty if all are."""
+    """Which predictions do not match the staged examples and labels; empty if all do."""
     columns = read_predictions(folder / PREDICTIONS)
     for name in dict.fromkeys(columns["evaluation_set"]):
         if name not in (HELD_OUT, *spec.tasks):
@@ -77,7 +77,7 @@ def _difference(evaluation: Evaluation, columns: dict[str, np.ndarray], spec: Sp
     held_out = evaluation.kind == "held_out"
     rows = columns["evaluation_set"] == (HELD_OUT if held_out else evaluation.set)
     if held_out and not rows.any():
-        # Of a record whose code did not keep them.
+        # The code that wrote this record did not keep held-out predictions.
         return ""
     own = {name: values[rows] for name, values in columns.items()}
     if int(rows.sum()) != evaluation.n:
@@ -104,7 +104,7 @@ def _difference(evaluation: Evaluation, columns: dict[str, np.ndarray], spec: Sp
 
 
 def _first_difference(said: Mapping[str, float | None], found: Mapping[str, float], of: str = "") -> str:
-    """The first value of a record that is not the one that was computed again; empty if there is none."""
+    """The first recorded value that differs from the recomputed one; empty if all agree."""
     for name, value in found.items():
         there = said.get(name)
         if not _equal(math.nan if there is None else there, value):
@@ -115,7 +115,7 @@ def _first_difference(said: Mapping[str, float | None], found: Mapping[str, floa
 def _aligned(
     evaluation: Evaluation, labels: np.ndarray, logits: np.ndarray, spec: Spec
 ) -> dict[str, tuple[str, Alignment]]:
-    """By the name of a record's metric: the formula that computes it, and of what."""
+    """For each metric in a record, by name: the formula that computes it, and its inputs."""
     source, target = spec.tasks[spec.task], spec.tasks[evaluation.set]
     gold = labels if target.regression else labels.astype(np.int64)
     aligned = align(source, target, logits, gold, spec.protocol.collapse)
@@ -133,7 +133,7 @@ def _score(name: str, aligned: Alignment) -> float:
 
 
 def _matthews(predictions: np.ndarray, gold: np.ndarray) -> float:
-    """`METRICS["matthews"]` of class indices, without scikit-learn: its checks take ten times as long as the rest."""
+    """`METRICS["matthews"]` of class indices, without scikit-learn, whose checks take ten times as long as the rest."""
     classes = 1 + max(predictions.max(), gold.max())
     table = np.bincount(classes * gold + predictions, minlength=classes**2).reshape(classes, classes).astype(np.float64)
     said, true, n = table.sum(axis=0), table.sum(axis=1), table.sum()

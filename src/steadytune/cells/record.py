@@ -1,6 +1,7 @@
-"""What one cell leaves behind: everything needed to judge it and to repeat it.
+"""The record of a cell: everything needed to judge its result and to repeat it.
 
-Plain dataclasses, so that a training machine needs nothing else to write one; reading checks the schema.
+Records are plain dataclasses, so writing one needs no further package on a training machine. Reading one checks it
+against the schema.
 """
 
 from dataclasses import dataclass, field
@@ -15,17 +16,17 @@ from steadytune.suite.cell import Cell, Status
 from steadytune.training.usage import Usage
 
 BESIDE = (PREDICTIONS, HISTORY)
-"""The files that lie beside a record."""
+"""The files that lie next to a record."""
 
 TRAINED: tuple[Status, ...] = ("ok", "degenerate")
-"""How cells end that leave usable weights: those of the others are not numbers, or do not exist."""
+"""Statuses with usable weights: with any other status, the weights are NaN or do not exist."""
 
 EvaluationKind = Literal["in_domain", "transfer", "held_out"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where a cell ran."""
+    """The environment in which a cell ran."""
 
     python: str
     torch: str
@@ -41,7 +42,7 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """A staged folder that a cell read, every file of it checked by hash."""
+    """A staged folder that a cell read; all of its files were checked by hash."""
 
     kind: Kind
     key: str
@@ -52,19 +53,19 @@ class Input:
 
     @property
     def from_hub(self) -> bool:
-        """Whether its files are those of the repository on the hub that its key names: other sources' may differ."""
+        """Whether its files come from the hub repository that its key names; files of other sources may differ."""
         return self.source == "hub"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What was loaded as the encoder."""
+    """The encoder that was loaded."""
 
     model_type: str
     attention: str
-    """The kernel of its attention: that of the protocol, or the encoder's own."""
+    """Its attention kernel: the one that the protocol sets, or the encoder's own."""
     notes: tuple[str, ...]
-    """What a reader should know: a layout that was found by structure and is not tested, say."""
+    """Caveats for the reader, for example that its layout was inferred from its structure and is untested."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,26 +85,26 @@ class Evaluation:
 
     set: str
     kind: EvaluationKind
-    """The task's own evaluation split, another task's, or the share of the training split kept from training."""
+    """In this order: the task's own evaluation split, another task's, or the held-out part of the training split."""
     headline: str
     """The metric that tables print."""
     metrics: dict[str, float | None]
-    """None where the model's outputs were no numbers."""
+    """None if the model's outputs were not numbers."""
     majority: dict[str, float | None]
-    """Each metric's value for a predictor that always says the most frequent class; None where undefined."""
+    """Each metric's value for a predictor that always gives the most frequent class; None if undefined."""
     n: int
-    """Examples."""
+    """Number of examples."""
     majority_rate: float | None
     """Share of the most frequent gold class; None for regression."""
     truncated: int
-    """Examples cut to the longest length."""
+    """Examples cut to the maximum length."""
     seen_in_training: int
-    """Examples whose texts are in the training set too."""
+    """Examples whose texts are also in the training set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What the training did."""
+    """Counts and digests of the training."""
 
     examples: int
     truncated: int
@@ -111,24 +112,24 @@ class Training:
     """Hash of the training rows of a fixed subset."""
     steps: int
     tokens: int
-    """Positions computed on in training, padding included."""
+    """Positions processed in training, including padding."""
     real_tokens: int
     flops: float
-    """Forward and backward FLOPs: those of the first step (torch's FlopCounterMode), a position, times `tokens`."""
+    """Forward and backward FLOPs: those of the first step per position (torch's FlopCounterMode), times `tokens`."""
     micro_batches: int
-    """Parts that a batch was cut into for lack of memory, their gradients accumulated; 1 where it fitted."""
+    """Parts that a batch was split into for lack of memory, with accumulated gradients; 1 if it fitted."""
     inference_flops: float
     """FLOPs of one forward pass over an example of median length."""
     layers: int
-    """Layers of the fine-tuned model, where a method may have dropped some."""
+    """Layers of the fine-tuned model; a method may have dropped some."""
     selected_layer: int | None
-    """l*, where a method of the cell reads it."""
+    """The layer l*, if a method of the cell reads it."""
     trainable_parameters: int
     total_parameters: int
     initial_weights: str
     """Hash of the trainable parameters before the first step."""
     first_order: str
-    """Hash of the first epoch's batches."""
+    """Hash of the order of the first epoch's batches."""
     resumed: bool
 
 
@@ -138,41 +139,41 @@ class Record:
 
     status: Status
     reason: str | None
-    """Why it is not ok, in a line."""
+    """Why the status is not ok, in one line."""
     spec: dict[str, Any]
     fingerprint: str
     inputs: list[Input]
     analysis_plan: str | None = None
     """SHA-256 of the suite's analysis plan when the cell ran; None if the suite has none."""
     parent: Parent | None = None
-    """None: it started from the pretrained encoder."""
+    """None if the cell started from the pretrained encoder."""
     model: Model | None = None
-    """None: it was not loaded."""
+    """None if no encoder was loaded."""
     streams: dict[str, int]
     environment: Environment
     training: Training | None
     evaluations: list[Evaluation]
     timing: dict[str, float]
-    """Seconds by phase: start (imports), load, tokenise, train, evaluate, write; and their total, with what lies
-    between."""
+    """Seconds by phase: start (imports), load, tokenise, train, evaluate, write; and the total, including the time
+    between phases."""
     memory: dict[str, int]
-    """Peak bytes: host, and device where there is one."""
+    """Peak bytes: host, and device if there is one."""
     usage: Usage
     files: dict[str, str]
-    """SHA-256 of the files beside it, by name: `BESIDE`, and predictions on splits without labels and the
-    fine-tuned weights if there are any."""
+    """SHA-256 of the files next to it, by name: `BESIDE`, and predictions on splits without labels and the fine-tuned
+    weights if there are any."""
     seal: str = field(default="", compare=False)
-    """SHA-256 of all of the above; added when the record is written."""
+    """SHA-256 of the rest of the record, added when it is written."""
     version: Literal["3"] = "3"
 
     @property
     def cell(self) -> Cell:
-        """Whose record it is."""
+        """The cell that the record belongs to."""
         return Cell(*(self.spec[key] for key in ("encoder", "method", "task", "seed")))
 
 
 def write_record(record: Record, folder: Path) -> None:
-    """Write `record.json`, atomically and sealed; numbers that JSON lacks (NaN, infinity) are written as null."""
+    """Write `record.json` atomically, with its seal; NaN and infinity, which JSON lacks, are written as null."""
     write_sealed(folder / RECORD, record)
 
 
@@ -180,7 +181,8 @@ def read_record(path: Path) -> Record:
     """Read and check a `record.json`.
 
     Raises:
-        SteadyTuneError: no such file, not JSON (a truncated file, say), edited, or not a record; one line.
+        SteadyTuneError: the file is missing, not JSON (if truncated, for example), edited, not a record, or another
+            cell's record; one line.
     """
     from steadytune.schema import check
 
@@ -192,7 +194,7 @@ def read_record(path: Path) -> Record:
 
 
 def damaged_file(record: Record, folder: Path) -> str | None:
-    """Which of the files beside a record is missing or not what the record says, and how; None if all are."""
+    """Which file next to a record is missing or differs from its recorded hash, and how; None if all are intact."""
     for name in (*BESIDE, *({UNLABELLED} & record.files.keys())):
         if not (folder / name).is_file():
             return f"{folder / name}: missing"

@@ -1,9 +1,9 @@
-"""Recorded suites: runs that the project publishes, in files that pandas reads in a line each.
+"""Recorded suites: runs that the project publishes, in files that pandas reads in one line each.
 
-cells.jsonl.gz       a record a line, and with it `history` (the text of history.csv) and `predictions_digest`
+cells.jsonl.gz       one record per line, plus `history` (the text of history.csv) and `predictions_digest`
 predictions.parquet  the predictions of all cells, with a column `cell`
 variability.json     the measurements of layers: encoder -> task -> content; only if there are any
-looks.json           when its claims were looked at, and what was planned then; only if they were
+looks.json           the looks at its claims, and what was planned at the time; only if there were any
 """
 
 import gzip
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 CELLS = "cells.jsonl.gz"
 VARIABILITY = "variability.json"
 ADDED = ("history", "predictions_digest")
-"""What a line has besides the record."""
+"""The keys of a line besides the record's own."""
 LONGEST = 1 << 24
-"""Bytes of a line: a small file of another's can unpack to more than there is memory."""
+"""Maximum bytes of a line: a small file from someone else can unpack to more than fits into memory."""
 
 
 def write_recorded(suite: Suite, folder: Path) -> int:
-    """Write every recorded cell of a suite's results, and its measurements of layers, to `folder`; how many cells.
+    """Write a suite's recorded cells, measurements of layers and looks to `folder`; return the number of cells.
 
     Raises:
-        SteadyTuneError: no cell has a record, or one that does not count, or a measurement or the looks are damaged;
+        SteadyTuneError: no cell has a record, a record is not valid, or a measurement or the looks are damaged;
             nothing is written then.
     """
     again = f"`steadytune run {suite.argument}` makes it again"
@@ -74,7 +74,7 @@ def write_recorded(suite: Suite, folder: Path) -> int:
             studies.setdefault(encoder, {})[task] = read_json(path)
     looks = read_looks(suite)
     _write(_together(cells, tables), folder / PREDICTIONS)
-    # Without the time, so that the same records are the same bytes.
+    # No timestamp, so that equal records give equal bytes.
     write_bytes(folder / CELLS, gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
     if studies:
         write_sealed(folder / VARIABILITY, studies)
@@ -86,16 +86,16 @@ def write_recorded(suite: Suite, folder: Path) -> int:
 
 
 def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda _: True) -> list[Cell]:
-    """Write a recorded suite as `target`, laid out as results; the cells that were written.
+    """Write a recorded suite to `target`, laid out as results; return the cells that were written.
 
     Args:
-        folder: with these files.
-        target: a results folder; files of it are replaced.
-        wanted: which cells; it is asked for all of them before anything is written, and may refuse one.
+        folder: the recorded suite.
+        target: a results folder; existing files of the same names are replaced.
+        wanted: which cells to write. It is called for every cell before anything is written, and may raise an error.
 
     Raises:
-        SteadyTuneError: `folder` holds no recorded suite, or a name that is no part of a path, or predictions are not
-            those of their record.
+        SteadyTuneError: `folder` does not hold a recorded suite, a name in it is not a single path component, or
+            predictions do not match their record.
     """
     lines = {cell: line for cell, line in _lines(folder / CELLS) if wanted(cell)}
     studies = list(_studies(folder / VARIABILITY)) if (folder / VARIABILITY).exists() else []
@@ -110,7 +110,7 @@ def restore(folder: Path, target: Path, wanted: Callable[[Cell], bool] = lambda 
         place = cell_folder(target, cell)
         write_table(place / PREDICTIONS, table)
         write_text(place / HISTORY, history)
-        # Another version of pyarrow writes other bytes of the same table.
+        # Another version of pyarrow writes the same table as different bytes.
         line["files"] = {name: sha256(place / name) for name in (PREDICTIONS, HISTORY)}
         write_sealed(place / RECORD, line)
     for encoder, task, content in studies:
@@ -138,7 +138,7 @@ def _lines(path: Path) -> Iterator[tuple[Cell, dict[str, Any]]]:
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
-    """The lines of a compressed text."""
+    """The lines of a gzip-compressed text."""
     try:
         with gzip.open(path) as handle:
             while line := handle.readline(LONGEST):
@@ -150,7 +150,7 @@ def _unpacked(path: Path) -> Iterator[bytes]:
 
 
 def _studies(path: Path) -> Iterator[tuple[str, str, Any]]:
-    """Encoder, task and content of each measurement of layers."""
+    """The encoder, the task and the content of each measurement of layers."""
     for encoder, tasks in read_sealed(path).items():
         if encoder == SEAL:
             continue
@@ -163,7 +163,7 @@ def _studies(path: Path) -> Iterator[tuple[str, str, Any]]:
 
 
 def _check_part(name: object, where: str) -> None:
-    """Refuse a name that would lead a path elsewhere: recorded suites are also other people's."""
+    """Reject a name that would lead a path elsewhere, because recorded suites may come from other people."""
     if not isinstance(name, str) or name in ("", ".", "..") or set("/\\\0") & set(name):
         raise SteadyTuneError(f"{where}: {short(name)}: expected a name that is one part of a path")
 
@@ -178,7 +178,8 @@ def _write(table: "pa.Table", path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Logits and predicted scores split by byte, in large pages: half the size of the default. Gold labels are few.
+    # Splitting logits and predicted scores by byte, in large pages, halves the file. Gold labels have few values, for
+    # which a dictionary is better.
     numbers = (field.name for field in table.schema if pa.types.is_floating(field.type))
     split = {name: "BYTE_STREAM_SPLIT" for name in numbers if name != "label"}
     dictionaries = [name for name in table.column_names if name not in split]
@@ -196,7 +197,7 @@ def _write(table: "pa.Table", path: Path) -> None:
 
 
 def _together(cells: list[Cell], tables: list["pa.Table"]) -> "pa.Table":
-    """One table, sorted so that cells' predictions of the same example stand together: that is half the size again."""
+    """One table, sorted to put all predictions for an example next to each other, which halves the size again."""
     import pyarrow as pa
 
     named = [
@@ -208,7 +209,7 @@ def _together(cells: list[Cell], tables: list["pa.Table"]) -> "pa.Table":
 
 
 def _apart(path: Path, cells: set[str]) -> dict[str, "pa.Table"]:
-    """Each cell's rows."""
+    """Each cell's rows, by cell, without the column `cell`."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -227,7 +228,7 @@ def _apart(path: Path, cells: set[str]) -> dict[str, "pa.Table"]:
 
 
 def _in_order(table: "pa.Table", sets: list[str]) -> "pa.Table":
-    """A cell's rows as it wrote them: sets in order of evaluation, and only the columns that it has."""
+    """A cell's rows as the cell wrote them: sets in evaluation order, and only the columns that it has."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -239,7 +240,7 @@ def _in_order(table: "pa.Table", sets: list[str]) -> "pa.Table":
 
 
 def _digest(table: "pa.Table") -> str:
-    """Hash of a table's values, whatever wrote its file."""
+    """Hash of a table's values, which does not depend on how its file is encoded."""
     digest = hashlib.sha256()
     for name in table.column_names:
         column = table[name].to_numpy()

@@ -1,8 +1,8 @@
-"""One cell from its staged inputs to its record: load, fit, evaluate, write.
+"""Run one cell from its staged inputs to its record: load, fit, evaluate, write.
 
-A bad outcome that fine-tuning is known for is a result: NaN loss, majority-class collapse and a device whose memory
-does not hold one example end in a record with their status. Everything else is raised, and the job fails: a missing
-package, too little host memory or a CUDA fault says something about the machine, and a sound one may do better.
+The bad outcomes that fine-tuning is known for are results: a NaN loss, majority-class collapse, and a device whose
+memory does not hold a single example all end in a record with their status. Any other error is raised and fails the
+job: a missing package, too little host memory or a CUDA fault is a problem of the machine, and another may succeed.
 """
 
 import logging
@@ -50,13 +50,13 @@ def run_cell(
     """Train and evaluate a cell and write its record, predictions and history.
 
     meter: a running meter, started before the imports.
-    weights: also write the fine-tuned weights there, or an empty file if training did not finish.
+    weights: also write the fine-tuned weights there, or a file without tensors if training did not finish.
     verified: an existing record to reproduce. Output then goes to the cell's verification folder, and a method that
         reads l* (the layer that the variability stage selects) gets the recorded one.
 
     Raises:
-        SteadyTuneError: inputs that are missing, corrupted, outdated or do not fit.
-        Exception: whatever else is no known outcome of training.
+        SteadyTuneError: inputs are missing, corrupted, outdated or unsuitable.
+        Exception: any other error that is not a known outcome of training.
     """
     meter = meter or Meter()
     spec = suite.spec(cell)
@@ -84,7 +84,7 @@ def run_cell(
         outcome.status, outcome.reason = "diverged", str(error)
     except torch.OutOfMemoryError as error:
         outcome.status, outcome.reason = "out_of_memory", f"{type(error).__name__}: {error}".splitlines()[0]
-        # Scores of the sets that came before the error are no cell's: tables would count them in.
+        # Discard the scores of sets that were evaluated before the error: tables would include them.
         outcome.evaluations, outcome.predictions, outcome.unlabelled = [], {}, {}
         log.warning("the cell ends as out_of_memory", exc_info=True)
     trained = material.encoder if material and outcome.training else None
@@ -100,10 +100,10 @@ def run_cell(
 
 
 def _find_parent(suite: Suite, spec: Spec, *, verified: bool) -> tuple[records.Parent | None, Path | None]:
-    """The cell that a cell starts from, and the file of its weights; of a cell that is verified, as trained for that.
+    """The cell that a cell starts from, and the file of its weights; for verification, those of the parent's rerun.
 
     Raises:
-        SteadyTuneError: the parent has no record, or has not handed its weights over.
+        SteadyTuneError: the parent has no record, or its weights were not handed over.
     """
     if spec.start is None:
         return None, None
@@ -121,7 +121,7 @@ def _find_parent(suite: Suite, spec: Spec, *, verified: bool) -> tuple[records.P
 
 @contextmanager
 def _input_errors(cell: Cell) -> Iterator[None]:
-    """Around reading what a cell works on: whatever fails there is wrong input, and no result of training."""
+    """While a cell's inputs are read, report any failure as bad input, because it is not a result of training."""
     try:
         yield
     except (SteadyTuneError, OSError):
@@ -186,7 +186,7 @@ def _train_and_evaluate(
     outcome.training = training(material, fitted, initial_weights, first_order)
     with meter.phase("evaluate"):
         for name, found in material.evaluations.items():
-            # The last epoch ends the training: what was predicted after it is the final model's.
+            # Training ends with the last epoch, so the predictions made after it are those of the final model.
             outcome.predictions[name] = after_epoch.get(name) or predict(encoder, found.batcher, precision)
             scores = outcome.predictions[name].evaluate(task, found.task, spec.protocol.collapse)
             kind = "in_domain" if name == spec.task else "transfer"

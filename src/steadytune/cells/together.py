@@ -1,4 +1,4 @@
-"""What the cells of a suite tell of each other: seeds that are copies, and gold labels that others contradict."""
+"""Compare the cells of a suite with each other: find seeds that are copies, and gold labels that others contradict."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 Records = Mapping[Cell, dict[str, Any]]
 Whys = Iterator[tuple[Cell, str]]
-"""The cells that are not to be believed, and why."""
+"""The cells to reject, and why."""
 
 
 def copies(of: Of, records: Records) -> Whys:
-    """Cells of one encoder, method and task whose predictions are the same: no two seeds give the same logits."""
+    """Cells of one encoder, method and task with identical predictions: two different seeds never give equal logits."""
     alike: dict[tuple[str, ...], list[Cell]] = {}
     for cell, record in records.items():
-        # A cell that came to no end has no predictions.
+        # A cell that did not finish has no predictions.
         if record["evaluations"]:
             alike.setdefault((cell.encoder, cell.method, cell.task, record["files"][PREDICTIONS]), []).append(cell)
     for cells in alike.values():
@@ -33,8 +33,8 @@ def copies(of: Of, records: Records) -> Whys:
 
 
 def _are_telling(of: Of, cell: Cell) -> bool:
-    """Whether a cell's logits differ between examples: those that are all NaN, or all 0, another seed may have too."""
-    # A slow import, and hardly any suite has two cells with the same predictions.
+    """Whether a cell's logits differ between examples. If not (all NaN, or all 0), another seed may have the same."""
+    # Imported here because the import is slow, and hardly any suite has two cells with the same predictions.
     import numpy as np
 
     logits = [values[np.isfinite(values)] for name, values in _columns(of, cell).items() if name.startswith("logit_")]
@@ -42,22 +42,22 @@ def _are_telling(of: Of, cell: Cell) -> bool:
 
 
 def contradicted(of: Of, cells: Iterable[Cell], cache: FileCache, *, read: bool) -> Whys:
-    """Cells that give an example another gold label than as many other cells, or more, do.
+    """Cells with a gold label, for some example, that at most half of the cells share.
 
-    So forged labels are found if the data are not there to compare.
+    This finds forged labels if the data are not staged for comparison.
 
     Args:
-        of: whose cells they are.
-        cells: that may be believed otherwise.
-        cache: remembers digests of labels.
-        read: the predictions of cells whose digests it does not remember; else these are left out.
+        of: the suite of the cells, or the folder of its results.
+        cells: the cells that passed all other checks.
+        cache: caches digests of labels.
+        read: read the predictions of cells whose digests are not cached; otherwise, skip these cells.
     """
     alike: defaultdict[tuple[str, str], defaultdict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         compute = (lambda cell=cell: json.dumps(_digests(of, cell))) if read else None
         known = cache.find(f"{cell} labels", [predictions_path(of, cell)], compute)
         for name, digest in json.loads(known or "{}").items():
-            # Of which task's training split.
+            # Held-out examples are only comparable within a task, whose training split they come from.
             alike[name, cell.task if name == HELD_OUT else ""][digest].append(cell)
     for (name, _), groups in alike.items():
         if len(groups) > 1:
@@ -65,7 +65,7 @@ def contradicted(of: Of, cells: Iterable[Cell], cache: FileCache, *, read: bool)
 
 
 def _outvoted(of: Of, name: str, groups: list[list[Cell]]) -> Whys:
-    """Of groups of cells with the same labels on a set, those that do not have most cells' label of some example."""
+    """From groups of cells with equal labels on a set, the cells with a label that at most half of all cells share."""
     told = [_labels(_columns(of, cells[0]))[name] for cells in groups]
     votes: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for labels, cells in zip(told, groups, strict=True):
@@ -78,13 +78,13 @@ def _outvoted(of: Of, name: str, groups: list[list[Cell]]) -> Whys:
 
 
 def _digests(of: Of, cell: Cell) -> dict[str, str]:
-    """Of each evaluation set's rows and labels."""
+    """The digest of each evaluation set's rows and labels, by set."""
     found = _labels(_columns(of, cell))
     return {name: hashlib.sha256(repr(labels).encode()).hexdigest() for name, labels in found.items()}
 
 
 def _labels(columns: "dict[str, np.ndarray]") -> dict[str, list[tuple[int, str]]]:
-    """The row and the label, as text, of each example of each evaluation set; none of answers to questions."""
+    """The row and the label, as text, of each example, by evaluation set; empty for questions, which have no label."""
     found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     sets, rows = (columns[name].tolist() for name in ("evaluation_set", "row"))
     for name, row, label in zip(sets, rows, map(str, columns.get("label", [])), strict=False):

@@ -1,4 +1,4 @@
-"""A recorded cell, run again and compared with its record."""
+"""Run a recorded cell again and compare it with its record."""
 
 import random
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from steadytune.suite.suite import Suite
 
 
 def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = None) -> list[Cell]:
-    """`size` cells with a record, drawn at random: a reviewer's sample."""
+    """Draw a random sample of `size` recorded cells, for a reviewer."""
     found = [cell for cell in suite.cells if (recorded / str(cell) / RECORD).is_file()]
     if size > len(found):
         raise SteadyTuneError(f"{recorded}: {len(found)} recorded cells of suite '{suite.name}', {size} were asked for")
@@ -29,7 +29,7 @@ def sample_cells(suite: Suite, recorded: Path, size: int, seed: int | None = Non
 def recorded_cells(suite: Suite, folder: Path | None = None, *, published: bool = False) -> Iterator[Path]:
     """The folder with the records to verify: the suite's own, the published ones, or those of a results folder.
 
-    A recorded suite (`cells.jsonl.gz`, …) is laid out as results for as long as the block runs.
+    A recorded suite (`cells.jsonl.gz`, …) is unpacked to a temporary results folder, which is removed after the block.
     """
     folder = recorded_folder(suite) if published else folder
     if folder is None or not (published or (folder / CELLS).exists()):
@@ -42,7 +42,7 @@ def recorded_cells(suite: Suite, folder: Path | None = None, *, published: bool 
 
 @contextmanager
 def verifying(suite: Suite, cell: Cell) -> Iterator[None]:
-    """Hold what `verify_cell` writes of a cell and its parent, once no other process verifies either."""
+    """Lock what `verify_cell` writes for a cell and its parent, after waiting for other processes that verify them."""
     with ExitStack() as locks:
         for each in filter(None, (suite.parent(cell), cell)):
             path = running_path(suite, f"verify/{each}")
@@ -51,16 +51,16 @@ def verifying(suite: Suite, cell: Cell) -> Iterator[None]:
 
 
 def verify_cell(suite: Suite, cell: Cell, recorded: Path, weights: Path | None = None) -> Verdict:
-    """Run a cell again under another path and compare; inside of `verifying`.
+    """Run a cell again in a separate folder and compare it with its record; call it inside `verifying`.
 
     Args:
         suite: the suite as it now is.
-        cell: a cell of it with a record.
-        recorded: folder of `<cell>/record.json` and `predictions.parquet`.
-        weights: where the fine-tuned weights are written too.
+        cell: one of its cells, with a record.
+        recorded: the folder with `<cell>/record.json` and `<cell>/predictions.parquet`.
+        weights: also write the fine-tuned weights there.
 
     Raises:
-        SteadyTuneError: no such record, or one with damaged files.
+        SteadyTuneError: there is no such record, or its files are damaged or refute it.
     """
     from steadytune.cells.run import run_cell
 
@@ -74,10 +74,10 @@ def verify_cell(suite: Suite, cell: Cell, recorded: Path, weights: Path | None =
         raise SteadyTuneError(damage)
     spec = suite.spec(cell)
     others = _others(recorded, cell)
-    # Of other settings it may have other sets: the verdict names those.
+    # With other settings it may have other evaluation sets; the verdict reports those settings.
     if record.spec == spec.to_dict() and (wrong := refuted(record, recorded / str(cell), spec)):
         raise SteadyTuneError(wrong)
-    # What it started from was not kept: the same training makes it again.
+    # The weights that it started from were not kept: train the parent again.
     if parent := suite.parent(cell):
         then = read_record(recorded / str(parent) / RECORD)
         run_cell(suite, parent, weights=verification_folder(suite, parent) / MODEL, verified=then)
@@ -89,7 +89,7 @@ def _others(recorded: Path, cell: Cell) -> list[float]:
     """The headline metric of every recorded seed of a cell's encoder, method and task.
 
     Raises:
-        SteadyTuneError: a damaged record among them.
+        SteadyTuneError: one of their records is damaged.
     """
     found = []
     for path in sorted((recorded / str(cell)).parent.glob(f"seed-*/{RECORD}")):

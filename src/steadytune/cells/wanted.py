@@ -1,4 +1,4 @@
-"""What a suite's cells would be trained from now; what differs in the seed alone is found out once for all seeds."""
+"""What a suite's cells would be trained from now, computed once for all cells that differ only in their seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from steadytune.suite.cell import Spec
 from steadytune.suite.suite import Suite
 
 Cause = Literal["settings", "inputs", "unstaged", "code"]
-"""Why a record is stale: `unstaged` inputs are not there to be compared."""
+"""Why a record is stale; `unstaged`: its inputs are not available for comparison."""
 
 Staged = Callable[[Kind, str, Path], str | tuple[Cause, str]]
-"""The digest of a staged folder, or why it is no input that a cell could be compared by."""
+"""Returns the digest of a staged folder, or why cells cannot be compared with it."""
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Of cells that differ in their seed alone."""
+    """The inputs of cells that differ only in their seed."""
 
     digests: dict[str, str]
     unstaged: str
-    """Why the selected layer, which they read, is not known."""
+    """Why the selected layer is unknown; empty if it is known, or if they do not read it."""
     layer: int | None
     fingerprint: Callable[[int], str]
-    """By seed, of a cell without a parent."""
+    """The fingerprint by seed, for cells without a parent."""
 
 
 class Wanted:
-    """Settings, inputs and fingerprints of a suite's cells, as they are now."""
+    """The current settings, inputs and fingerprints of a suite's cells."""
 
     def __init__(self, suite: Suite, staged: Staged) -> None:
         self._suite, self._staged = suite, staged
@@ -39,7 +39,7 @@ class Wanted:
         self._inputs: dict[tuple[str, str, str], _Inputs | tuple[Cause, str]] = {}
 
     def settings(self, spec: Spec) -> dict[str, Any]:
-        """`spec.to_dict()`, of which nobody may change a part."""
+        """`spec.to_dict()`; its parts are shared between seeds, so callers must not change them."""
         if spec.start:
             return spec.to_dict()
         key = (spec.encoder, spec.method, spec.task)
@@ -48,7 +48,7 @@ class Wanted:
         return self._settings[key] | {"seed": spec.seed}
 
     def outdated(self, spec: Spec, record: dict[str, Any]) -> tuple[Cause, str] | None:
-        """Whether inputs or code are others than a record's, and how."""
+        """How inputs or code differ from a record's; None if they do not."""
         key = (spec.encoder, spec.method, spec.task)
         if key not in self._inputs:
             self._inputs[key] = self._find_inputs(spec)

@@ -13,7 +13,7 @@ from steadytune.claims.published import Row, load_published, printed_difference
 from steadytune.schema import StrictModel, matching
 
 ALPHA = 0.05
-"""The family-wise error rate: that of all tests in a family of claims together."""
+"""The family-wise error rate: the chance of any false rejection in a family of claims."""
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ class Printed(StrictModel):
 
 
 class BaseClaim(StrictModel):
-    """What all claims have."""
+    """The fields that all claims share."""
 
     id: Annotated[str, matching("[a-z0-9][a-z0-9.-]*", "lower-case letters, digits, . and -")]
     sentence: str
@@ -51,7 +51,7 @@ class BaseClaim(StrictModel):
     source: str
     """How the paper is cited."""
     suite: str | None = None
-    """The suite whose grid has its cells."""
+    """The suite whose grid has the claim's cells."""
     family: str
     """Claims whose p-values are corrected together."""
     encoders: Names
@@ -64,7 +64,7 @@ class BaseClaim(StrictModel):
     unreachable: str | None = None
     """Why no suite can evaluate it."""
     exploratory: bool = False
-    """Whether results of this suite suggested the claim; shown beside its verdict."""
+    """Whether results of this suite suggested the claim; shown next to its verdict."""
     suggested_by: tuple[int, ...] = ()
     """The seeds whose results suggested the claim: its verdict does not use them."""
 
@@ -82,7 +82,7 @@ class BaseClaim(StrictModel):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Every method that it is about."""
+        """Every method that the claim is about."""
         return ()
 
     @model_validator(mode="after")
@@ -164,7 +164,7 @@ class Gain(MeanDifference):
     direction: Literal["higher", "lower"] = "higher"
     tasks: Names
     reference: Names
-    """One for each of `tasks`, in that order."""
+    """The reference task of each of `tasks`, in that order."""
 
     @model_validator(mode="after")
     def _pairs_of_tasks(self) -> "Gain":

@@ -1,4 +1,4 @@
-"""Two methods compared by the rules of `verdicts`, whether or not anybody makes a claim about them."""
+"""Comparisons of two methods by the rules of `verdicts`, with or without a claim about them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ RELEASED = "-released"
 
 
 def judge_all(suite: Suite, results: Results, looks: Looks = NONE) -> Verdicts:
-    """Judge a suite's claims, each method against the baseline, and each method's other forms against its plain one.
+    """Judge a suite's claims, compare each method with the baseline, and other forms of a method with its plain one.
 
     Args:
         suite: names the claims.
-        results: of its cells.
-        looks: the earlier ones, which tell whether the plan has been changed after a look.
+        results: the results of its cells.
+        looks: earlier looks, which show whether the plan has been changed after a look.
     """
     examples = Examples(suite, results.folder)
     return Verdicts(
@@ -37,7 +37,7 @@ def judge_all(suite: Suite, results: Results, looks: Looks = NONE) -> Verdicts:
 
 
 def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]:
-    """Each method against the suite's first one, on every encoder that both are planned for."""
+    """Questions that compare each method with the suite's first one, on every encoder planned for both."""
     planned = {(cell.encoder, base(cell.method)) for cell in suite.cells}
     methods = list(stand_for(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
     return tuple(
@@ -49,9 +49,10 @@ def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]
 
 
 def forms(suite: Suite) -> tuple[Differs, ...]:
-    """Each other form of a method against its plain one: what released code does, or a variant that the suite names.
+    """Questions that compare each other form of a method with its plain form.
 
-    The plain form of `r3f-released` is `r3f`, that of `freelb~steps=3` is `freelb` if that has no grid.
+    Another form follows the authors' released code, or is a variant that the suite names. The plain form of
+    `r3f-released` is `r3f`; the plain form of `freelb~steps=3` is `freelb`, if `freelb` has no grid.
     """
     planned = {(cell.encoder, cell.method) for cell in suite.cells}
     found = []
@@ -69,7 +70,7 @@ def forms(suite: Suite) -> tuple[Differs, ...]:
 
 
 def as_reported(suite: Suite, first: str, second: str) -> tuple[str, str]:
-    """Two sides in the order in which the report compares them, whose looks count; as given if it does not."""
+    """Two sides in the report's order, under which looks are kept; unchanged if the report does not compare them."""
     (encoder, method), (other, baseline) = _side(first), _side(second)
     questions = {(asked.method, asked.against) for asked in (*against_baseline(suite), *forms(suite))}
     turned = (baseline, (method,)) in questions and (encoder == other or not (encoder and other))
@@ -77,16 +78,16 @@ def as_reported(suite: Suite, first: str, second: str) -> tuple[str, str]:
 
 
 def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs, ...]:
-    """Two methods or variants of a suite on every encoder that has both, or on those that are named.
+    """Questions that compare two methods or variants, on every encoder that has both or on the encoders named.
 
     Args:
-        suite: has them.
+        suite: the suite that has both.
         first: a method, or `<encoder>/<method>`.
-        second: the same; if one side alone names an encoder, it is both sides'.
+        second: the same; an encoder that only one side names is used for both.
         effect: the difference that matters, in points.
 
     Raises:
-        SteadyTuneError: an unknown name, or two sides that no task has, or that are the same.
+        SteadyTuneError: an unknown name, two sides that share no task, or two sides that are the same.
     """
     planned = PairedRuns(suite, empty_results(suite), PRIMARY).planned
     (encoder, method), (other, baseline) = _side(first), _side(second)
@@ -107,7 +108,7 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
         for task in tasks
         if {(one, method, task), (another, baseline, task)} <= planned.keys()
     }
-    # A method whose only variant is named has that variant's cells.
+    # A method with a single variant has the same cells as that variant.
     if all(its == others for its, others in cells.values()):
         why = "name two that differ" if cells else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
@@ -116,7 +117,7 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
 
 
 def _side(text: str) -> tuple[str, str]:
-    """(encoder, method) of `minilm/hype-n`; without an encoder, it is empty."""
+    """(encoder, method) of `minilm/hype-n`; the encoder is empty if there is none."""
     encoder, _, method = text.rpartition("/")
     return encoder, method
 
@@ -130,9 +131,9 @@ def compare(
     *,
     detailed: bool = True,
 ) -> tuple[Judged, ...]:
-    """Answer questions, whose p-values are corrected together; those whose methods share no task are left out.
+    """Answer questions, with p-values corrected within each family; skip questions whose methods share no task.
 
-    `detailed`: task by task and over examples too.
+    `detailed`: whether to answer task by task and over examples too.
     """
     runs = PairedRuns(suite, results, PRIMARY)
     planned = [question for question in questions if not is_unplanned(question, runs)]

@@ -1,4 +1,4 @@
-"""How a claim's runs are compared with one baseline, and what so many seeds can show."""
+"""How a claim's runs are compared with one baseline, and what their number of seeds can show."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,33 +11,33 @@ from steadytune.claims.evidence import Test
 
 @dataclass(frozen=True)
 class Design:
-    """How one baseline is compared with."""
+    """How runs are compared with one baseline."""
 
     alpha: float
-    """The claim's share of its family's error."""
+    """The claim's share of its family's error rate."""
     chance: float
-    """With which an effect of the claim's size is to be detected."""
+    """The chance with which an effect of the claim's size should be detected."""
     test: Test
     interim: bool
-    """Whether p-values have to hold however often one looks."""
+    """Whether p-values must be anytime-valid."""
     error: float | None
-    """The standard error over examples, where it is known."""
+    """The standard error over examples, if known."""
 
     @property
     def by_mean(self) -> bool:
-        """Whether a t test of the mean may speak beside the test."""
+        """Whether a t test of the mean may be used in addition to the test."""
         return not self.interim and self.test in ("its own", "over examples")
 
     @property
     def extra(self) -> float:
-        """The error over examples that enters the test."""
+        """The standard error over examples if it enters the test, otherwise 0."""
         return self.error or 0.0 if self.test == "over examples" else 0.0
 
 
 def power_of(
     size: float, differences: np.ndarray, design: Design, *, both: bool = False, unequal: Fraction | None = None
 ) -> tuple[int | None, tuple[int | None, int | None] | None, float]:
-    """The seeds that an effect, or a bound at this distance, needs, their range, and what these seeds can show."""
+    """(seeds needed, their 80 % range, what these seeds detect) for an effect, or a distance to a bound, of `size`."""
     variances, runs = _variances(differences), _runs(differences)
 
     def needed(confidence: float) -> int | None:

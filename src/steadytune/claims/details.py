@@ -1,4 +1,4 @@
-"""Task by task, what stands behind a comparison of scores: both sides described, and how they differ there alone."""
+"""The details of a comparison of scores: both sides summarised, and how they differ, on each task alone."""
 
 from steadytune.claims.claim import ALPHA, Claim, Comparison, Cost, Gain
 from steadytune.claims.evidence import Evidence
@@ -13,7 +13,7 @@ from steadytune.claims.statistics import probability_of_improvement, summarise
 def details(
     claim: Claim, evidence: Evidence, runs: PairedRuns, examples: Examples, *, interim: bool
 ) -> tuple[Detail, ...]:
-    """A description for each baseline and stratum of a comparison of scores; empty for other claims."""
+    """The details of a comparison of scores, for each stratum and baseline; empty for other claims."""
     if not isinstance(claim, Comparison) or isinstance(claim, Cost | Gain) or evidence.lack:
         return ()
     found = []

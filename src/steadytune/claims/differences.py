@@ -1,4 +1,4 @@
-"""The p-values of a mean difference: for a claim, against it, against its size, and of the mean if tasks disagree."""
+"""The p-values of a mean difference: for a claim, against it, against its size, and against the sign of the mean."""
 
 from typing import Any, NamedTuple
 
@@ -10,14 +10,14 @@ from steadytune.claims.statistics import cautious_mean, constant
 
 
 class PValues(NamedTuple):
-    """Of a difference: what `Finding` has, each a number, or an array of studies."""
+    """The p-values of a difference that `Finding` holds; each a number, or an array over studies."""
 
     for_it: Any
     against: Any
     size: Any
     worse: Any
     by_mean: Any
-    """Whether the t test of the mean speaks at 0.05, and the claim's own test does not."""
+    """Whether the t test of the mean is significant at 0.05 while the claim's own test is not."""
 
 
 def difference_p(
@@ -32,18 +32,18 @@ def difference_p(
 ) -> PValues:
     """The p-values of a difference.
 
-    Sign flips ask whether the two sides can be told apart at all: they miss a plain mean of tasks that disagree, which
-    a t test sees. It speaks against a claim, and, if the claim has no direction, for it.
+    Sign flips test whether the two sides can be told apart at all. If tasks disagree, they miss a clear mean, which a
+    t test detects. The t test counts against a claim with a direction, and for a claim without one.
 
     Args:
-        test: the claim's own.
-        gains: differences on the claimed side, or on the observed one, (..., tasks, pairs).
-        size: the claimed one.
-        bound: what the claim is to exceed.
-        by_mean: whether the t test may speak. Its p-values do not hold however often one looks; it takes runs of
-            different tasks for independent, and differences for more than their ranks.
+        test: the claim's own test.
+        gains: (..., tasks, pairs), with the claimed direction positive; if none is claimed, the observed direction.
+        size: the claimed size.
+        bound: the bound that the claim says is exceeded.
+        by_mean: whether to use the t test of the mean too. It is not valid for repeated looks, treats runs of different
+            tasks as independent, and uses more than the ranks of differences.
         either: whether the claim has no direction.
-        extra: a standard error of another source, such as the choice of examples, that enters the t test too.
+        extra: a standard error from another source, such as the choice of examples, that enters the t test too.
     """
     own, against = doubled(test(gains - bound)), doubled(test(bound - gains))
     mean = cautious_mean(gains - bound, extra)
@@ -60,5 +60,5 @@ def difference_p(
 
 
 def doubled(p: Any) -> Any:
-    """A one-sided p-value on the two-sided scale, on which all are."""
+    """A one-sided p-value on the two-sided scale that all p-values here use."""
     return np.minimum(1.0, 2 * p)

@@ -1,4 +1,4 @@
-"""What a look at a claim is known by: what was asked, of which cells, and under which name."""
+"""What identifies a look at a claim: the question, its cells and its name."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,17 @@ from steadytune.looks import Look, Looks, is_of_a_pair
 from steadytune.suite.cell import canonical_digest
 
 WORDS = {"sentence", "where", "paper", "source", "suite", "unreachable", "exploratory"}
-"""What a claim says beside what is asked."""
+"""Fields of a claim that do not affect the question it asks."""
 SIDES = {"statistic", "encoders", "baseline_encoders", "method", "against"}
-"""What it compares with what."""
+"""Fields that say what a claim compares, and by which statistic."""
 
 
 def look_at(claim: Comparison, evidence: Evidence, family: int) -> Look:
-    """The look at a claim with this evidence, in a family of so many tests."""
+    """The look at a claim with this evidence, in a family of `family` tests."""
     asked = claim
     if isinstance(claim, Differs):
-        # Whether two methods differ is tested in one way, whatever size somebody asks about; and methods come to the
-        # table of a suite and leave it: nobody has said which it will have.
+        # The test of whether two methods differ does not depend on the margin, and its family is the suite's table, to
+        # which methods may be added and from which they may be removed. So neither counts as a change of plan.
         asked, family = claim.model_copy(update={"margin": POINT}), 0
     return Look(
         seeds=len(evidence.seeds),
@@ -32,12 +32,12 @@ def look_at(claim: Comparison, evidence: Evidence, family: int) -> Look:
 
 
 def sides_of(claim: Comparison) -> str:
-    """Digest of what is compared with what, and by which statistic."""
+    """Digest of a claim's sides and statistic, which recognises it under another id."""
     return canonical_digest(claim.model_dump(mode="json", include=SIDES))
 
 
 def under_new_names(claims: Sequence[Claim], looks: Looks) -> Looks:
-    """The looks, and by the id of each claim without any, those at claims about the same sides that are gone."""
+    """Return `looks`, in which each claim without looks inherits those of removed claims about the same sides."""
     names = {claim.id for claim in claims}
     gone = [look for name, found in looks.items() if name not in names and not is_of_a_pair(name) for look in found]
     new = [claim for claim in claims if isinstance(claim, Comparison) and claim.id not in looks]

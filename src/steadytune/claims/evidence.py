@@ -1,4 +1,4 @@
-"""The evidence on a claim before anything is tested: its paired runs, and what is missing for them."""
+"""The evidence on a claim before any test: its paired runs, and what is missing."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -14,21 +14,21 @@ class Analysis:
 
     name: str
     rule: str | None = None
-    """How variants are chosen; None: as the suite says."""
+    """How variants are chosen; None: by the suite's rule."""
     without_degenerate: bool = False
-    """Leave out pairs with a run that gives one answer for every example, on their own task alone."""
+    """Leave out pairs with a run that gives one answer for every example, on that task only."""
     with_diverged: bool = False
-    """A diverged run counts as the majority class, instead of leaving its seed out."""
+    """Score a diverged run as the majority class, instead of leaving its seed out."""
     best_epoch: bool = False
-    """Each run counts with its best epoch on the reported set, instead of the last."""
+    """Score each run at its best epoch on the reported set, instead of the last."""
     without_task: str | None = None
     test: Test = "its own"
-    """Of mean differences."""
+    """How mean differences are tested."""
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """An encoder on a task, the sides' encoder and task where those differ."""
+    """An encoder on a task, with the baselines' encoder and, for a gain, the reference task."""
 
     encoder: str
     baseline_encoder: str
@@ -41,35 +41,35 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Paired runs of a claim."""
+    """The paired runs of a claim, and what is missing."""
 
     strata: tuple[Stratum, ...] = ()
     not_begun: tuple[str, ...] = ()
-    """Tasks that it is about and that are left out so far, since some side has not begun them."""
+    """Tasks of the claim that are left out so far, because some side has not begun them."""
     seeds: tuple[int, ...] = ()
-    """Those that every array has, in its order of columns."""
+    """The seeds of every array, in the order of its columns."""
     planned: int = 0
     """Seeds that the suite plans for all sides."""
     plan: str = ""
-    """Digest of the sides, tasks, variants and seeds that the suite plans for it, whatever the analysis leaves out."""
+    """Digest of the sides, tasks, variants and seeds planned for the claim, including what the analysis leaves out."""
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    """By baseline: (first, second), both (strata, seeds): points, logs of a cost, or gains on tasks and reference."""
+    """By baseline: (first, second), both (strata, seeds): points, logs of costs, or gains on tasks and references."""
     errors: dict[str, float] = field(default_factory=dict)
-    """By baseline: the standard error of the mean difference over the choice of examples, where predictions tell it."""
+    """By baseline: the standard error of the mean difference over the choice of examples, if predictions exist."""
     left_out: tuple[int, ...] = ()
-    """Planned seeds that some side or task has no score for."""
+    """Planned seeds without a score on some side or task."""
     ends: dict[str, int] = field(default_factory=dict)
-    """How the runs ended, all sides together."""
+    """Number of runs by status, all sides together."""
     draws: tuple[tuple[int, int], ...] = ()
-    """Of a claim about layers: draws that agree and all draws, for each stratum."""
+    """For a claim about layers, by stratum: the number of draws that agree, and of all draws."""
     missing: tuple[str, ...] = ()
-    """Files that the suite plans and that do not exist."""
+    """Planned files that do not exist."""
     outside: tuple[str, ...] = ()
-    """What the claim is about and the suite does not plan."""
+    """Cells or measurements that the claim needs and the suite does not plan."""
     cost: int = 0
-    """Cells that it needs in all."""
+    """Number of cells that the claim needs."""
     lack: str = ""
-    """Why it cannot be judged."""
+    """Why the claim cannot be judged; empty if it can."""
 
     def on(self, row: int) -> "Evidence":
         """The evidence of one stratum alone."""

@@ -1,7 +1,7 @@
-"""How much a difference depends on which examples the evaluation set happens to have.
+"""How much a difference depends on which examples happen to be in the evaluation set.
 
-The rows of an evaluation set are resampled with replacement, the same rows for every run of both sides, so that what is
-hard for all runs cancels out.
+The rows of an evaluation set are resampled with replacement, the same rows for every run of both sides, so examples
+that are hard for all runs cancel out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from steadytune.suite.suite import Suite
 
 RESAMPLES = 1000
 CELLS, TABLES = 10_000, 8
-"""How many cells' scores and answers, and how many files of predictions, are held: of a large suite not all."""
+"""Cache sizes, in cells (scores and answers) and in prediction files: a large suite does not fit in memory."""
 
 
 @cache
@@ -35,9 +35,9 @@ def resampled_metric(metric: str, predictions: np.ndarray, gold: np.ndarray, cou
     """A metric of one run on every resample, (resamples,).
 
     Args:
-        metric: of `evaluation.formulas`, not of texts.
-        predictions: (examples,), classes or numbers; of AUROC (examples, C), probabilities.
-        gold: (examples,), the same.
+        metric: a metric of `evaluation.formulas`, except those of texts.
+        predictions: (examples,), classes or numbers; for AUROC (examples, C), probabilities.
+        gold: (examples,), classes or numbers.
         counts: (resamples, examples).
     """
     if metric in ("pearson", "spearman", "pearson_spearman"):
@@ -65,21 +65,21 @@ def resampled_metric(metric: str, predictions: np.ndarray, gold: np.ndarray, cou
 
 @dataclass(frozen=True)
 class Contrast:
-    """The runs of two sides on a task, whose difference counts with a weight."""
+    """The runs of two sides on a task, and the weight of their difference."""
 
     first: tuple[Cell, ...]
     second: tuple[Cell, ...]
     sets: tuple[str, ...]
-    """The evaluation sets that a run's score is the mean of."""
+    """The evaluation sets over which a run's score is averaged."""
     weight: float = 1.0
 
 
 class Examples:
-    """Resampled scores of a suite's cells, each computed once, and the answers behind them."""
+    """Resampled scores and answers of a suite's cells, cached."""
 
     def __init__(self, suite: Suite, folder: Path) -> None:
         self.suite, self.folder = suite, folder
-        # Claims go from method to method.
+        # The least recently used cells can go, because claims come method by method.
         self.scores = lru_cache(maxsize=CELLS)(self._scores)
         self.answers = lru_cache(maxsize=CELLS)(self._answers)
         self._difference = lru_cache(maxsize=CELLS)(self._difference_of)
@@ -89,7 +89,8 @@ class Examples:
     def error(self, contrasts: Iterable[Contrast]) -> float | None:
         """The standard error over examples of a weighted sum of differences, in points; None without predictions.
 
-        Differences on the same rows vary together, whatever was trained: other encoders, subsets or tasks.
+        Differences on the same rows are summed before their variance is taken, because they vary together even if the
+        encoders, training subsets or tasks differ.
         """
         by_rows: dict[tuple[str, str], np.ndarray] = {}
         for contrast in contrasts:
@@ -103,7 +104,7 @@ class Examples:
         return 100 * float(np.sqrt(sum(np.var(found) for found in by_rows.values())))
 
     def _difference_of(self, first: tuple[Cell, ...], second: tuple[Cell, ...], name: str) -> np.ndarray | None:
-        """Of two sides' means on a set, (resamples,); None without predictions of every run."""
+        """The difference of two sides' mean scores on a set, (resamples,); None unless every run has predictions."""
         means = []
         for side in (first, second):
             scores = [self.scores(cell, name) for cell in side]
@@ -114,7 +115,7 @@ class Examples:
         return means[0] - means[1]
 
     def changed(self, pairs: Sequence[tuple[Cell, Cell]]) -> float | None:
-        """The share of answers on the task's own set that differ within pairs of cells of one task; None if unknown."""
+        """The mean share of answers on the own set that differ between the cells of a pair; None if unknown."""
         shares = []
         for pair in pairs:
             own = [found for cell in pair if (found := self.answers(cell))]
@@ -130,13 +131,13 @@ class Examples:
         return read_predictions(path) if path.is_file() else None
 
     def _predictions(self, cell: Cell, name: str) -> dict[str, np.ndarray] | None:
-        """The columns of a cell's predictions on a set; None if there is none."""
+        """The columns of a cell's predictions on a set; None if it has none."""
         columns = self._columns(cell)
         rows = columns["evaluation_set"] == name if columns else np.zeros(0, bool)
         return {column: values[rows] for column, values in columns.items()} if columns and rows.any() else None
 
     def _answers(self, cell: Cell) -> tuple[bytes, np.ndarray] | None:
-        """The rows of a cell's own set, as bytes, and its answers on them; None if there are none."""
+        """The row numbers of a cell's own set, as bytes, and its answers on them; None without predictions."""
         task, found = self.suite.task(cell.task), self._predictions(cell, cell.task)
         if found is None:
             return None
@@ -150,7 +151,7 @@ class Examples:
         found = None if source.span else self._predictions(cell, name)
         if found is None:
             return None
-        # While the file is at hand.
+        # Cache the answers too while the file is in memory.
         self.answers(cell)
         logits = np.stack([found[f"logit_{i}"] for i in range(source.num_labels)], axis=1).astype(np.float64)
         gold = found["label"].astype(np.float64 if source.regression else np.int64)
@@ -163,12 +164,12 @@ class Examples:
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Part / whole, 0 where the whole is."""
+    """Part / whole; 0 if the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _mean_over_classes(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """The mean of part / whole over the classes that occur in each resample: those with a whole above 0."""
+    """The mean of part / whole over the classes that occur in each resample, whose whole is above 0."""
     return _share(part, whole).sum(axis=1) / (whole > 0).sum(axis=1)
 
 
@@ -179,13 +180,16 @@ def _matthews(said: np.ndarray, true: np.ndarray, both: np.ndarray) -> np.ndarra
 
 
 def _auroc(scores: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Of two classes the second's, else the mean over classes, of those with examples and counterexamples drawn."""
+    """AUROC of the second of two classes, or the mean over more of them.
+
+    A class without positives or without negatives in a resample is left out; 0.5 if no class remains.
+    """
     areas = []
     for name in [1] if scores.shape[1] == 2 else range(scores.shape[1]):
         of_class = gold == name
         ranks = _ranks(scores[:, name], counts)
         inside, outside = (counts[:, which].sum(axis=1, dtype=np.float64) for which in (of_class, ~of_class))
-        # The ranks of the class among itself add up to the half of its square: what is left are pairs in order.
+        # Ranks of the class within itself sum to half its squared size. The rest counts the pairs in the right order.
         pairs = (counts[:, of_class] * ranks[:, of_class]).sum(axis=1) - inside**2 / 2
         defined = inside * outside > 0
         areas.append(np.divide(pairs, inside * outside, out=np.full(len(counts), np.nan), where=defined))
@@ -204,7 +208,7 @@ def _correlation(name: str, predictions: np.ndarray, gold: np.ndarray, counts: n
 
 
 def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The mean rank of every example in every resample, (resamples, examples)."""
+    """The mid-rank, minus one half, of every example in every resample, (resamples, examples)."""
     _, starts, levels = np.unique(np.sort(values), return_index=True, return_inverse=True)[:3]
     order = np.argsort(values, kind="stable")
     by_level = np.add.reduceat(counts[:, order].astype(np.float64), starts, axis=1)

@@ -1,4 +1,4 @@
-"""Claims read from files, of the project or beside a suite; every name in them has to exist."""
+"""Claims read from files of the project or next to a suite; every name in them must exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ NONE: Tasks = MappingProxyType({})
 
 
 class ClaimFile(StrictModel):
-    """A file of claims; `paper`, `source` and `suite` hold for all of them, `family` for those that name none."""
+    """A file of claims, which share its `paper`, `source` and `suite`; the default `family` is `paper`."""
 
     paper: str
     source: str
@@ -46,7 +46,7 @@ class ClaimFile(StrictModel):
 
 
 def load_claims(path: Path, own: Tasks = NONE) -> tuple[Claim, ...]:
-    """The claims of a file; `own`: a suite's own tasks, which they may be about.
+    """The claims of a file; `own`: a suite's own tasks, which claims may name.
 
     Raises:
         SteadyTuneError: one line naming file, claim, key, value and what was expected.
@@ -70,15 +70,15 @@ def find_claims(
     """The claims that a suite names, each once.
 
     Args:
-        names: of a file of the project, which stands for all of its claims; of a single claim in such a file; or of a
-            file with its ending.
-        where: they stand, for messages.
-        folder: the project's claims.
-        beside: the folder that a file with its ending is relative to.
+        names: each is a file of the project without its ending, which means all of its claims; a file next to the
+            suite with its ending; or the id of a single claim.
+        where: where the names are listed, for messages.
+        folder: the folder of the project's claims.
+        beside: the folder that file names with an ending are relative to.
         own: a suite's own tasks.
 
     Raises:
-        SteadyTuneError: a name that is none of these, or an invalid file.
+        SteadyTuneError: an unknown name, or an invalid file.
     """
     folder = folder or project_file(CLAIMS)
     names, paths = tuple(names), {path.stem: path for path in sorted(folder.glob("*.yaml"))}
@@ -86,7 +86,7 @@ def find_claims(
     for path in outside.values():
         if not path.exists():
             raise SteadyTuneError(f"{where}: {path}: no such file{nearest_file(path)}")
-    # An id may stand in any file.
+    # Unless every name is a file, read all files: a claim's id may be in any of them.
     wanted = names if {*paths, *outside} >= set(names) else [*paths, *outside]
     files = {name: load_claims((paths | outside)[name], own) for name in wanted}
     known: dict[str, Sequence[Claim]] = dict(files)
@@ -106,7 +106,7 @@ def find_claims(
 
 
 def suite_claims(suite: Suite) -> tuple[Claim, ...]:
-    """The claims that a suite's file names; a name that ends in `.yaml` is a file beside it.
+    """The claims that a suite's file names; a name that ends in `.yaml` or `.yml` is a file next to it.
 
     Raises:
         SteadyTuneError: as `find_claims`.
@@ -115,7 +115,7 @@ def suite_claims(suite: Suite) -> tuple[Claim, ...]:
 
 
 def _check_names(claim: Claim, own: Tasks) -> None:
-    """Every name in a claim that this project or the suite knows of has to exist."""
+    """Check that the methods, tasks and printed rows a claim names exist, and that its size fits its direction."""
     for method in claim.methods:
         parse(method)
         if start := Start.of(method):
@@ -145,12 +145,12 @@ def _check_names(claim: Claim, own: Tasks) -> None:
             raise SteadyTuneError(f"direction is '{claim.direction}', but the effect is {effect:.3g} points{hint}")
     elif claim.unreachable is None and claim.margin is None:
         raise SteadyTuneError("expected a `margin`: a printed difference is no bound and no ratio")
-    # That the printed rows exist, also where a margin stands in place of their difference.
+    # Check that the printed rows exist, even if a margin replaces their difference.
     claim.effect()
 
 
 def _check_reading(claim: Difference, own: Tasks) -> None:
-    """Every set that it names can be read as entailment or not; all that a suite has of them cannot be known here."""
+    """Check that every set a claim names can be read as entailment or not; what `*` means is not known here."""
     if "*" in (claim.tasks, claim.sets):
         raise SteadyTuneError("reading: 'two-way': expected named `tasks` and `sets`, and not `*`")
     for task in claim.tasks:

@@ -1,8 +1,8 @@
-"""From the paired runs of a claim to an effect, its intervals, p-values, and what the seeds could show.
+"""The finding on a claim from its paired runs: effect, intervals, p-values, and what the seeds could show.
 
-All p-values are on one scale: at most alpha speaks for, or against, the claim. Each is twice a one-sided value, so that
-bounds too are tested at 0.025. A claim about several baselines is about each: its p-value is the largest of theirs, and
-those against it are the smallest times their number (Bonferroni).
+All p-values are on one scale: at most alpha is evidence for, or against, the claim. Each is twice a one-sided value, so
+bounds too are tested at 0.025. A claim about several baselines must hold against each: its p-value is the largest of
+theirs, and each p-value against it is the smallest times their number (Bonferroni).
 """
 
 import math
@@ -36,14 +36,14 @@ UNITS: dict[str, Unit] = {"spread": "ratio", "cost": "ratio", "layer-stability":
 
 
 def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own", *, interim: bool = False) -> Finding:
-    """The finding of a claim whose evidence lacks nothing.
+    """The finding on a claim whose evidence lacks nothing.
 
     Args:
         claim: what is claimed.
         evidence: its runs.
-        alpha: the claim's share of its family's error.
-        test: of mean differences.
-        interim: whether p-values have to hold however often one looks.
+        alpha: the claim's share of its family's error rate.
+        test: the test of mean differences.
+        interim: whether p-values must be anytime-valid.
     """
     if isinstance(claim, LayerStability):
         return find_share(claim, evidence, alpha)
@@ -69,22 +69,22 @@ def find(claim: Claim, evidence: Evidence, alpha: float, test: Test = "its own",
 
 
 def _smallest(p_values: Sequence[float]) -> float:
-    """The smallest p-value times their number, at most 1; NaN if the claim has no such test."""
+    """The smallest p-value times the number of p-values, at most 1; NaN if the claim has no such test."""
     return float(np.minimum(1.0, len(p_values) * np.min(p_values)))
 
 
 def _most(counts: Sequence[int | None]) -> int | None:
-    """The largest; None, which is more than `power` searches, if one is."""
+    """The largest count; None, which means more than `power` searches, if any count is None."""
     known = [count for count in counts if count is not None]
     return max(known) if len(known) == len(counts) else None
 
 
 AGAINST = ("p_against", "p_size", "p_worse")
-"""The p-values of a finding that speak against a claim."""
+"""The p-values of a finding that can refute a claim."""
 
 
 def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
-    """One baseline; both arrays (strata, seeds)."""
+    """The finding against one baseline; both arrays are (strata, seeds)."""
     if isinstance(claim, Spread):
         return find_spread(claim, first, second, design)
     if isinstance(claim, Cost):
@@ -98,21 +98,21 @@ def _compare(claim: Comparison, first: np.ndarray, second: np.ndarray, design: D
 def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) -> Finding:
     """differences: first - second in points, (strata, seeds)."""
     effect = mean_of_tasks(differences)
-    # If the claim has no direction, the effect has one, and p is two-sided either way.
+    # A claim without a direction takes the effect's; p is two-sided either way.
     higher = claim.direction == "higher" or (claim.direction == "either" and effect >= 0)
     size, gains = abs(claim.size()), differences if higher else -differences
     bound = size if claim.at_least else 0.0
     test, interval = _test_of(claim.test, differences, design)
     either = claim.direction == "either"
     p = difference_p(test, gains, size, bound, by_mean=design.by_mean, either=either, extra=design.extra)
-    # Of differences that are all the same a t test would be sure.
+    # If all differences are equal, a t test would be certain of any effect.
     t_speaks = either and design.by_mean and not constant(gains).all()
     if p.by_mean or (t_speaks and math.isinf(interval[0])):
         interval = cautious_mean(differences, design.extra).interval()
-    # Pairs that are at the bound have no sign.
+    # Pairs at the bound have no sign.
     from_bound = gains - bound
     signs = Fraction(int(np.count_nonzero(np.nan_to_num(from_bound))), int(np.isfinite(gains).sum()))
-    # Above a bound as large as itself, power would be alpha: such a claim is to be shown if twice its size is true.
+    # A true effect equal to the bound would be shown by chance alone, so power is for an effect of bound + size.
     needs, needs_range, detectable = power_of(size, differences, design, unequal=None if t_speaks else signs)
     return Finding(
         effect=effect,
@@ -126,7 +126,7 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
         needs=needs,
         needs_range=needs_range,
         detectable=bound + detectable,
-        # Of pairs without a sign this can be more than `power.smallest_p` of as many pairs.
+        # If some pairs have no sign, this can exceed `power.smallest_p` of as many pairs.
         smallest_p=0.0 if t_speaks else doubled(sign_flips(np.abs(from_bound))),
         e_value=significance.e_value(from_bound),
     )
@@ -146,14 +146,14 @@ def _test_of(name: str, differences: np.ndarray, design: Design) -> tuple[signif
 
 
 def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Design) -> Finding:
-    """Not worse than -margin, or between -margin and margin; differences in points, (strata, seeds)."""
+    """The finding on being above -margin, or within -margin to margin; differences in points, (strata, seeds)."""
     margin, both = claim.size(), isinstance(claim, Equivalent)
     test: significance.OneSided = (
         significance.anytime if design.interim else partial(significance.t_test, extra=design.extra)
     )
     effect, low, high = mean_of_tasks(differences), test(differences + margin), test(margin - differences)
     too_low, too_high = test(-margin - differences), test(differences - margin)
-    # Of pairs that all agree only the signs count, and few pairs have few patterns of them.
+    # If all pairs agree, only their signs count, and few pairs have few sign patterns.
     signs = not design.extra and bool(constant(differences).all())
     needs, needs_range, detectable = power_of(
         margin, differences, design, both=both, unequal=Fraction(1) if signs else None
@@ -175,5 +175,5 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
 
 
 def _over_both(differences: np.ndarray, design: Design) -> Interval | None:
-    """Over seeds and examples; none at an interim look, since it holds at one look alone."""
+    """The interval over seeds and examples; None at an interim look, because it is valid for a single look only."""
     return None if design.error is None or design.interim else significance.t_interval(differences, design.error)

@@ -1,4 +1,4 @@
-"""The judged claim: one frozen value from the judge to the page, written to and read from `analysis/claims.json`."""
+"""The judged claim: one frozen value from the judge to the report, stored in `analysis/claims.json`."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ Verdict = Literal["reproduced", "inconclusive", "not reproduced", "not evaluated
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Unit = Literal["points", "ratio", "share"]
 ROUNDING = 1e-9
-"""Effects in points that are nearer to 0 are 0."""
+"""Effects closer to 0 than this, in points, count as 0."""
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
-"""JSON has null for a number that is infinite or undefined; it is read as NaN."""
+"""JSON has null for a number that is infinite or undefined; null is read as NaN."""
 Interval = tuple[
     Annotated[float, BeforeValidator(lambda value: float("-inf") if value is None else value)],
     Annotated[float, BeforeValidator(lambda value: float("inf") if value is None else value)],
@@ -30,7 +30,7 @@ Interval = tuple[
 
 @dataclass(frozen=True)
 class Summary:
-    """One cell of a table over its runs."""
+    """Summary statistics of one cell's runs."""
 
     runs: int
     mean: float
@@ -45,38 +45,38 @@ class Summary:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the runs say about a claim; effects in its unit: points, a ratio, or a share."""
+    """What the runs show about a claim; effects are in its unit: points, a ratio, or a share."""
 
     effect: Number
     interval: Interval
-    """Over seeds: what the claim's own test does not reject at 0.05, uncorrected; infinite ends are null in JSON."""
+    """95 % interval over seeds, uncorrected, usually inverted from the claim's test; infinite ends are null in JSON."""
     favours: bool
     """Whether the effect is on the claimed side of 0, of 1, or of the bound."""
     p: Number
-    """For the claim."""
+    """P-value for the claim."""
     p_against: Number
-    """For the opposite claim, by the claim's own test."""
+    """P-value for the opposite claim, by the claim's own test."""
     needs: int | None
-    """Seeds (draws, for layers) that give an effect of the claim's size a chance of 80 % of being detected; None if
-    more than `power` searches."""
+    """Seeds (draws, for layers) that detect an effect of the claim's size with a chance of 80 %; None if this is more
+    than `power` searches."""
     detectable: Number
-    """The effect, or bound, that has this chance now, against the baseline `against`; NaN if unknown."""
+    """The effect, or bound, that the present seeds detect with that chance, for baseline `against`; NaN if unknown."""
     smallest_p: Number
     """The smallest p-value that these seeds could give, if all differences had one sign; 0 if there is no limit."""
     against: str = ""
-    """The baseline that this is about: the least favourable one."""
+    """The baseline that the finding is about: the least favourable one."""
     p_size: Number = float("nan")
-    """Against the claim's size: that the true effect is smaller. NaN for a claim about a bound."""
+    """P-value for a true effect smaller than the claim's size; NaN for a claim about a bound."""
     p_worse: Number = float("nan")
-    """Of a difference: that its mean over tasks is on the other side, by a t test, also if tasks disagree."""
+    """For a difference: p-value for a mean over tasks on the other side, by a t test, even if tasks disagree."""
     interval_examples: Interval | None = None
-    """Over seeds and examples; None if predictions do not tell it."""
+    """The 95 % interval over seeds and examples; None without predictions, and at an interim look."""
     e_value: Number = float("nan")
-    """Of a difference: the evidence for the claim that holds at any time."""
+    """For a difference: the anytime-valid evidence for the claim."""
     p_adjusted: Number = float("nan")
     """`p` after Holm's correction in the claim's family."""
     needs_range: tuple[int | None, int | None] | None = None
-    """`needs` with the deviation at both ends of its 80 % interval; None for other tests than the claim's own."""
+    """`needs` with the deviation at each end of its 80 % interval; None for tests other than the claim's own."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Sensitivity:
 
     verdict: Verdict
     survives: bool
-    """Whether it is the primary analysis's verdict."""
+    """Whether this is also the verdict of the primary analysis."""
     finding: Finding | None
 
 
@@ -98,11 +98,11 @@ class Detail:
     first: Summary
     second: Summary
     improvement: float
-    """The probability that a run of the first scores higher than a run of the second."""
+    """The probability that a run of the first side scores higher than a run of the second."""
     difference: Finding
     """Whether the two differ on this stratum alone, and by about a point: p is two-sided and not corrected."""
     changed: float | None = None
-    """The share of examples of the task's own set that the two answer differently at one seed; None if unknown."""
+    """Share of the task's own evaluation examples that the sides answer differently at one seed; None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Judged:
     """Why the verdict is what it is, in a sentence."""
     unit: Unit
     margin: float | None
-    """The size in question; None if no suite can evaluate the claim."""
+    """The claimed size, or bound; None if no suite can evaluate the claim."""
     margin_is: Literal["ours", "the paper's"] | None
     published: float | None
     """The difference that the paper prints, in points."""
@@ -132,14 +132,14 @@ class Judged:
     """Tests in its family."""
     strata: tuple[str, ...] = ()
     not_begun: tuple[str, ...] = ()
-    """Tasks that are left out so far, since some side has not begun them."""
+    """Tasks that are left out so far, because some side has not begun them."""
     seeds: tuple[int, ...] = ()
     planned: int = 0
     """Seeds that the suite plans."""
     interim: bool = False
     """Whether p-values are anytime-valid: before the planned number of seeds, or after the plan was changed."""
     looks: tuple[Look, ...] = ()
-    """Every different look so far, this one last."""
+    """Every distinct look so far, this one last."""
     smaller_than_claimed: bool = False
     """Whether the effect is shown, and shown to be smaller than the claim's size."""
     exploratory: bool = False
@@ -148,21 +148,21 @@ class Judged:
     degenerate: int = 0
     """Runs that give one answer for every example."""
     draws: int = 0
-    """Of a claim about layers."""
+    """Number of draws, for a claim about layers."""
     left_out: tuple[int, ...] = ()
-    """Planned seeds that some side or task has no score for."""
+    """Planned seeds without a score on some side or task."""
     ends: dict[str, int] = field(default_factory=dict)
-    """Statuses of the runs, all sides together."""
+    """Number of runs by status, all sides together."""
     cost: int = 0
-    """Cells that it needs in all."""
+    """Number of cells that the claim needs."""
     missing: tuple[str, ...] = ()
-    """Files that the suite plans and that do not exist."""
+    """Planned files that do not exist."""
     outside: tuple[str, ...] = ()
-    """What the claim is about and the suite does not plan."""
+    """Cells or measurements that the claim needs and the suite does not plan."""
     command: str | None = None
-    """Runs what is missing."""
+    """The command that runs what is missing."""
     sensitivity: dict[str, Sensitivity] = field(default_factory=dict)
-    """By the name of the analysis; those that could change nothing are left out."""
+    """By the name of the analysis; analyses that could change nothing are left out."""
     details: tuple[Detail, ...] = ()
 
     def on_tasks(self) -> tuple[Detail, ...]:
@@ -188,7 +188,7 @@ class Judged:
 
 
 def count_verdicts(judged: Iterable[Judged]) -> dict[Verdict, int]:
-    """How many claims have which verdict, in the order of `VERDICTS`; a verdict that none has is left out."""
+    """Number of claims by verdict, in the order of `VERDICTS`; verdicts without a claim are left out."""
     counts = Counter(claim.verdict for claim in judged)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
@@ -201,12 +201,12 @@ class Verdicts:
     alpha: float = ALPHA
     claims: tuple[Judged, ...] = ()
     comparisons: tuple[Judged, ...] = ()
-    """Each method against the baseline, whether anybody claims anything about it or not."""
+    """Each method against the baseline, with or without a claim about it."""
     forms: tuple[Judged, ...] = ()
-    """Each other form of a method against its plain one."""
+    """Each other form of a method against its plain form."""
 
     def looks(self) -> Looks:
-        """Those at every question that has been judged, by what `Judge` knows it by."""
+        """The looks at every judged question, by the name under which `Judge` finds them."""
         found = {judged.id: judged.looks for judged in self.claims}
         pairs = (*self.comparisons, *self.forms)
         found |= {name_of_pair(judged.id, judged.family): judged.looks for judged in pairs}
@@ -214,7 +214,7 @@ class Verdicts:
 
 
 def agreeing(effects: Sequence[float]) -> list[bool]:
-    """Of the effects on tasks, which have the sign of their mean; one that is 0 up to rounding agrees with none."""
+    """Whether each task's effect has the sign of the mean effect; False for an effect that is 0 up to rounding."""
     mean = sum(effects)
     return [effect * mean > 0 and abs(effect) > ROUNDING for effect in effects]
 
@@ -225,12 +225,12 @@ def write_verdicts(folder: Path, verdicts: Verdicts) -> None:
 
 
 def judged_of(results: Results) -> tuple[Judged, ...]:
-    """The verdicts of a suite's results; none if the suite names no claims, whatever an earlier version of it left."""
+    """The judged claims of a suite's results; empty if the suite names no claims, even if an earlier version did."""
     return load_verdicts(results.folder).claims if results.suite.claims else ()
 
 
 def load_verdicts(folder: Path) -> Verdicts:
-    """What was judged under a suite's results; nothing if it has not been written.
+    """The verdicts written under a suite's results; empty if there is no file yet.
 
     Raises:
         SteadyTuneError: `claims.json` is damaged, or another version of this project wrote it; one line.

@@ -1,4 +1,4 @@
-"""Why the runs that there are cannot be judged."""
+"""Why the runs so far cannot be judged."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,9 +10,9 @@ from steadytune.results.model import Key, Results
 from steadytune.text import counted
 
 LEAST_SEEDS = 3
-"""Fewer are not judged."""
+"""The fewest seeds that are judged."""
 ON_ONE_MACHINE = ("seconds", "memory")
-"""Costs that say nothing when the two sides ran on different devices."""
+"""Costs that cannot be compared if the two sides ran on different devices."""
 
 
 def lack_of(
@@ -23,15 +23,15 @@ def lack_of(
     planned: int,
     absent: int,
 ) -> str:
-    """What the evidence on a claim lacks, in a clause; empty if it can be judged.
+    """What the evidence on a claim lacks, as a clause; empty if the claim can be judged.
 
     Args:
         claim: what is compared.
-        columns: (encoder, method, task) -> seed -> a number, of every side.
-        seeds: those that every side has.
-        side: where a method's cells are looked up.
-        planned: seeds that the suite plans for every side.
-        absent: planned cells that have not run.
+        columns: (encoder, method, task) -> seed -> points or log cost, for every side.
+        seeds: the seeds that every side has.
+        side: returns the results in which to look up a method's cells.
+        planned: number of seeds that the suite plans for every side.
+        absent: number of planned cells that have not run.
     """
     if len(seeds) < LEAST_SEEDS:
         why = f"{counted(absent, 'cell')} not run yet" if absent else "the others ended without a score"
@@ -46,10 +46,10 @@ def lack_of(
             return f"its cells ran on different devices: {', '.join(sorted(devices))}"
     collapsed = {key: all(side(key[1]).cells[key][seed] == "degenerate" for seed in seeds) for key in columns}
     if not isinstance(claim, Cost) and all(collapsed.values()):
-        # Equal scores of such runs show no equality.
+        # Equal scores of degenerate runs do not show that the methods are equal.
         return "nothing was learned: every run gives one answer for every example"
     if isinstance(claim, Spread):
-        # One such stratum would decide the geometric mean of ratios, and says nothing about a spread over seeds.
+        # One such stratum would dominate the geometric mean of ratios, yet it shows nothing about spread over seeds.
         still = [key for key, column in columns.items() if collapsed[key] or _is_constant(column, seeds)]
         return f"no spread over these seeds: {', '.join(map('/'.join, still))}" if still else ""
     return ""

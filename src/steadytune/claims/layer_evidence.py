@@ -1,4 +1,4 @@
-"""What the variability stage's files say about a claim that the choice of a layer is stable."""
+"""The variability stage's evidence on a claim that the choice of a layer is stable."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,7 @@ from steadytune.suite.suite import Suite
 
 
 def pairs_of(claim: LayerStability, suite: Suite) -> list[tuple[str, str]]:
-    """(encoder, task) that the claim is about; a task `*` where it is about all and the suite measures none."""
+    """The (encoder, task) pairs of a claim; the task is `*` if the claim is about all and the suite measures none."""
     studies = suite.layer_studies()
     return [
         (encoder, task)
@@ -23,7 +23,7 @@ def pairs_of(claim: LayerStability, suite: Suite) -> list[tuple[str, str]]:
 
 
 def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
-    """The draws of every encoder and task of the claim; with `*`, of those tasks that have any."""
+    """The draws of every encoder and task of the claim; if its tasks are `*`, of the tasks that have any."""
     studies, pairs = suite.layer_studies(), pairs_of(claim, suite)
     paths = {pair: variability_path(suite, *pair) for pair in pairs if pair in studies}
     facts: dict[str, Any] = {
@@ -36,7 +36,7 @@ def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
         return Evidence(**facts, lack=f"layer measurements that have not been made: {absent} of {len(pairs)}")
     draws = {pair: found for pair, path in paths.items() if (found := draws_at(claim, path))}
     lacking = ["/".join(pair) for pair in pairs if pair not in draws]
-    # A task with few examples, or many classes, leaves nothing to draw at some points.
+    # Some points cannot be drawn from a task with few examples or many classes.
     if not draws or (lacking and claim.tasks != "*"):
         lack = f"layer measurements without such draws: {len(lacking)} of {len(pairs)}"
         return replace(Evidence(**facts), outside=tuple(lacking), lack=lack)
@@ -45,12 +45,12 @@ def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
 
 
 def draws_at(claim: LayerStability, path: Path) -> tuple[int, int] | None:
-    """Draws whose l* is that of all data, and all draws, at the claim's point; None where a file has no such point."""
+    """(draws whose l* equals that of all data, all draws) at the claim's point; None if the file has no such point."""
     found = read_variability(path)
     scarce = claim.examples is not None
     wanted = claim.examples or claim.majority or 0
     for point in found.scarcity if scarce else found.imbalance:
-        # Shares are of whole examples, so that 0.9 may have become 0.897.
+        # A share is rounded to whole examples: 0.9 may have become 0.897.
         if found.robustness and math.isclose(point.examples if scarce else point.share, wanted, abs_tol=0.01):
             return round(point.agreement * found.robustness.draws), found.robustness.draws
     return None

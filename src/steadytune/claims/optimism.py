@@ -1,12 +1,12 @@
-"""How much higher a score is printed than another run would have, for the usual ways of choosing what to print.
+"""How far the score that is printed, chosen in the usual ways, exceeds what another run would score.
 
-All of them are read from the same runs: the best epoch of each run, the best of the seeds, their median, the best point
-of a grid. Tasks count equally; intervals, 95 %, are over other seeds on the same tasks and evaluation examples. Those
-of a mean are t intervals; those of a best run are exact for normal scores, and those of a median are wider than they
-need be for few of them: with 3 to 5 runs of one task they always hold 0.
+The ways are the best epoch of each run, the best of the seeds, their median, and the best point of a grid, all computed
+from the same runs. Tasks count equally. Intervals are 95 %, over other seeds on the same tasks and evaluation examples.
+For a mean they are t intervals; for a best run they are exact if scores are normal. For a median of few runs they are
+wider than necessary: with 3 to 5 runs of one task they always contain 0.
 
-All methods of an encoder are read on the same tasks, those that are planned for every one of them; if there is none,
-each on its own.
+All methods of an encoder are compared on the tasks that are planned for every method; if there is no such task, each
+method uses its own tasks.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ WAYS = {
     "best_seed_and_epoch": "best seed and epoch",
     "grid": "best grid point",
 }
-"""The fields of `Optimism`, as tables call them."""
+"""The names that tables use for the fields of `Optimism`."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class Gain:
 
 @dataclass(frozen=True)
 class Optimism:
-    """One method on one encoder, with two runs or more on each of its tasks; None: not every task tells it."""
+    """One method on one encoder, with at least two runs on each task. A gain is None unless every task provides it."""
 
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
-    """Runs with a score on each task."""
+    """Number of runs with a score, by task."""
     last: float
     """The mean over seeds after the last epoch: what this project reports."""
     stopping: Gain | None = None
-    """The mean over seeds after the epoch that is best for the other seeds, minus `last`: what stopping early gives."""
+    """The mean over seeds after the epoch that is best for the other seeds, minus `last`: early stopping's gain."""
     best_epoch: Gain | None = None
-    """The mean of each run's best epoch, minus that after the epoch that is best for the other seeds."""
+    """The mean of each run's best epoch, minus the mean after the epoch that is best for the other seeds."""
     median: Gain | None = None
     """The median run minus the mean."""
     best_seed: Gain | None = None
@@ -62,13 +62,13 @@ class Optimism:
     best_seed_and_epoch: Gain | None = None
     """The best run at its best epoch, minus `last`."""
     grid: Gain | None = None
-    """The point of a grid that is best on the reported set, minus the one that other seeds choose on held-out data."""
+    """The point of a grid that is best on the reported set, minus the point other seeds choose on held-out data."""
 
 
 def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
-    """(encoder, method) -> how optimistic each way of reporting is; results with every variant of a grid.
+    """(encoder, method) -> how optimistic each way of reporting is; `results` must hold every variant of a grid.
 
-    A method that has fewer than two runs on some task that all share is left out.
+    A method with fewer than two scored runs on some task shared by all methods is left out.
     """
     shown, published = select(results), select(results, "published")
     nested = select(results, "nested") if results.held_out else None
@@ -96,7 +96,7 @@ def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
 
 
 def _of_epochs(curves: Sequence[np.ndarray]) -> dict[str, Gain]:
-    """The gains that epochs tell; a curve is (runs, epochs) of a task."""
+    """The gains that need scores by epoch; each curve is (runs, epochs), for one task."""
     last, best = [curve[:, -1] for curve in curves], [curve.max(axis=1) for curve in curves]
     honest = [by_other_seeds(curve) for curve in curves]
     return {
@@ -107,7 +107,7 @@ def _of_epochs(curves: Sequence[np.ndarray]) -> dict[str, Gain]:
 
 
 def _choices(published: Results, nested: Results | None, key: Key) -> np.ndarray:
-    """Published minus nested at each seed; none unless there are two, of a grid of two points or more."""
+    """Published minus nested score, (seeds,); empty without held-out scores, two seeds and a grid of two points."""
     if nested is None or key not in nested.held_out or published.choices.get(key, 1) < 2:
         return np.array([])
     sides = [published.score(*key), nested.score(*key)]
@@ -119,7 +119,7 @@ def _choices(published: Results, nested: Results | None, key: Key) -> np.ndarray
 
 
 def mean_gain(differences: Iterable[np.ndarray]) -> Gain:
-    """The mean over tasks of paired differences, (runs,) for each task, two or more."""
+    """The mean over tasks of paired differences; each task has an array (runs,), with at least two runs."""
     rows = list(differences)
     table = np.full((len(rows), max(map(len, rows))), np.nan)
     for place, row in enumerate(rows):
@@ -141,13 +141,13 @@ def median_gain(runs: Sequence[np.ndarray]) -> Gain:
 def best_gain(runs: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> Gain:
     """The best of a task's runs minus the mean of `base`, averaged over tasks.
 
-    The interval is of the expected gain of that many runs, c x sigma for normal scores, where c is the expected largest
-    of so many standard normal numbers: sigma is drawn as its chi-square interval has it, the mean of the difference
-    between `runs` and `base` as its t interval has it.
+    The interval is for the expected gain with this number of runs. For normal scores that is c x sigma plus the mean of
+    `runs` - `base`, where c is the expected maximum of as many standard normal draws. Sigma is drawn from the
+    distribution behind its chi-square interval, and the mean of `runs` - `base` from that behind its t interval.
 
     Args:
         runs: (runs,) for each task.
-        base: the same runs, read in another way.
+        base: the same runs, scored in another way, such as after the last epoch.
     """
     rng, drawn, value = np.random.default_rng(0), np.zeros(DRAWS), 0.0
     for row, other in zip(runs, base, strict=True):
@@ -161,7 +161,7 @@ def best_gain(runs: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> Gain:
 
 @cache
 def normal_order(runs: int) -> tuple[float, float]:
-    """Of so many standard normal numbers: the expected largest, and the variance of median minus mean."""
+    """For `runs` standard normal draws: the expected maximum, and the variance of median minus mean."""
 
     def density(x: float) -> float:
         return float(x * runs * stats.norm.pdf(x) * stats.norm.cdf(x) ** (runs - 1))
@@ -171,10 +171,10 @@ def normal_order(runs: int) -> tuple[float, float]:
 
 
 def expected_best(scores: np.ndarray) -> np.ndarray:
-    """The expected highest of 1, 2, …, n tries out of n scores, (n,), without replacement.
+    """The expected maximum of 1, 2, …, n scores drawn without replacement from n scores, (n,).
 
-    Dodge et al. 2019 (Show Your Work) draw with replacement, which is too low; this is the unbiased form (Tang et al.
-    2020, Showing Your Work Doesn't Always Work).
+    Dodge et al. 2019 (Show Your Work) draw with replacement, which is biased low; this is the unbiased form (Tang et
+    al. 2020, Showing Your Work Doesn't Always Work).
     """
     ordered, n = np.sort(scores), len(scores)
     below = np.arange(n)

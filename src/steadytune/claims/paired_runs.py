@@ -1,6 +1,6 @@
-"""What a suite's results hold about a claim: balanced arrays of paired runs, and what is missing for them.
+"""The evidence that a suite's results hold on a claim: balanced arrays of paired runs, and what is missing.
 
-All sides of a claim are compared on the same seeds: those that have a score on every task and every side.
+All sides of a claim are compared on the same seeds: the seeds with a score on every task and every side.
 """
 
 import math
@@ -36,11 +36,11 @@ class PairedRuns:
 
     @property
     def planned(self) -> dict[Key, list[Cell]]:
-        """(encoder, method, task) -> cells; a method has those of all the variants that it stands for."""
+        """(encoder, method, task) -> cells; a method has the cells of all variants that it stands for."""
         return _planned(self.suite)
 
     def strata(self, claim: Comparison, *, every: bool = False) -> tuple[Stratum, ...]:
-        """What a claim is judged on; `every`: with the task that the analysis leaves out."""
+        """The strata that a claim is judged on; `every`: include the task that the analysis leaves out."""
         found = []
         for encoder, baseline in claim.encoder_pairs:
             references = claim.reference if isinstance(claim, Gain) else ()
@@ -61,7 +61,7 @@ class PairedRuns:
         return [task for task in tasks if all((*side, task) in self.planned for side in sides)]
 
     def _not_begun(self, claim: Comparison) -> tuple[str, ...]:
-        """The tasks of a `Differs` that some side has not begun, if others have: nobody has named its tasks."""
+        """The tasks of a `Differs`, which names none, that some side has not begun; empty if that is every task."""
         if not isinstance(claim, Differs):
             return ()
         # A question is about one pair of encoders.
@@ -74,7 +74,7 @@ class PairedRuns:
         return any(status not in ABSENT for status in self.sides.results_of(key[1]).cells.get(key, {}).values())
 
     def ends(self, claim: Comparison, strata: Iterable[Stratum]) -> dict[str, int]:
-        """How many runs ended with each status, all sides together."""
+        """Number of runs by status, all sides together."""
         counts: dict[str, int] = {}
         for key in keys_of(claim, strata):
             for status in self.sides.results_of(key[1]).cells.get(key, {}).values():
@@ -82,7 +82,7 @@ class PairedRuns:
         return counts
 
     def gather(self, claim: Comparison) -> Evidence:
-        """Every run of a claim, on the seeds that all of its sides have."""
+        """The evidence on a claim: its runs on the seeds that all sides have, and what is missing."""
         strata = self.strata(claim)
         keys = keys_of(claim, strata)
         cells = list(dict.fromkeys(cell for key in keys for cell in self.planned.get(key, ())))
@@ -92,7 +92,7 @@ class PairedRuns:
             return Evidence(outside=tuple(sides), lack=lack + self._unknown_encoder(claim))
         outside = [Cell(*key, seed) for key in keys if key not in self.planned for seed in range(claim.seeds)]
         shared = set.intersection(*({cell.seed for cell in self.planned.get(key, ())} for key in keys))
-        # One side may have more seeds than the other: those say nothing about a pair, and are not waited for.
+        # A seed that only some sides plan forms no pair, so its cells are not waited for.
         cells = [cell for cell in cells if cell.seed in shared or not shared]
         cells = [cell for cell in cells if cell.seed not in claim.suggested_by]
         not_begun = self._not_begun(claim)
@@ -121,7 +121,7 @@ class PairedRuns:
         return Evidence(**facts, pairs=pairs, lack=lack)
 
     def _unknown_encoder(self, claim: Comparison) -> str:
-        """The first encoder of a claim that the suite does not have, for a sentence; it may be misspelt."""
+        """A clause on the first encoder that the suite lacks, perhaps a misspelt name; empty if it has them all."""
         known = self.suite.file.encoders
         named = [name for pair in claim.encoder_pairs for name in pair]
         return next((f": it has no encoder '{name}'{nearest(name, known)}" for name in named if name not in known), "")
@@ -135,12 +135,12 @@ class PairedRuns:
         return canonical_digest([variants, sorted(seeds - set(claim.suggested_by))])
 
     def _settings(self, cells: Iterable[Cell]) -> list[list[Any]]:
-        """By variant, what cells that differ in their seed alone are trained with."""
+        """(variant, digest of its training settings) for each variant of the cells; seeds do not change settings."""
         specs = {cell.method: self.suite.spec(cell) for cell in cells}
         return [[name, canonical_digest([spec.parts, spec.protocol])] for name, spec in sorted(specs.items())]
 
     def over_examples(self, claim: Claim, evidence: Evidence, examples: Examples) -> dict[str, float]:
-        """By baseline: the standard error over examples of a mean difference of scores, where predictions tell it."""
+        """By baseline: the standard error over examples of a mean difference of scores, if predictions exist."""
         if not isinstance(claim, ScoreComparison) or not evidence.pairs:
             return {}
         if isinstance(claim, Difference) and claim.reading == "two-way":
@@ -149,7 +149,7 @@ class PairedRuns:
         return {name: error for name, error in found.items() if error is not None}
 
     def _contrasts(self, claim: Comparison, baseline: str, evidence: Evidence) -> Iterator[Contrast]:
-        """What the mean difference against one baseline is the sum of; a gain's references are taken away."""
+        """The contrasts that sum to the mean difference against one baseline; a gain's references are subtracted."""
         for stratum in evidence.strata:
             named = ((stratum.encoder, claim.method), (stratum.baseline_encoder, baseline))
             for task, sign in ((stratum.task, 1), (stratum.reference, -1)):
@@ -170,7 +170,7 @@ class PairedRuns:
         seeds: tuple[int, ...],
         columns: dict[Key, dict[int, float]],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(first, second) against one baseline, both (strata, seeds)."""
+        """(first, second) against one baseline, both (strata, seeds); for a gain, its two differences."""
 
         def row(encoder: str, method: str, task: str) -> list[float]:
             statuses = (

@@ -1,6 +1,6 @@
 """The numbers that the papers print (`published/`).
 
-Digits are kept as printed, as decimals, because rounding is what decides whether an average adds up.
+Numbers are decimals that keep the printed digits, because rounding decides whether an average adds up.
 """
 
 import csv
@@ -20,7 +20,7 @@ SELECTIONS = ("lr", "lr+sigma", "lr+own", "dev", "copied", "unstated", "")
 
 @dataclass(frozen=True)
 class Row:
-    """One printed number, in points; README.md of `published/` describes the columns."""
+    """One printed number, in points; `published/README.md` describes the columns."""
 
     table: str
     model: str
@@ -37,10 +37,10 @@ class Row:
 
 
 def load_published(paper: str, folder: Path | None = None) -> tuple[Row, ...]:
-    """The printed numbers of a paper, by the name of its file.
+    """The printed numbers of a paper, from `<paper>.csv`.
 
     Raises:
-        SteadyTuneError: no such file, another header, or a value that is no number.
+        SteadyTuneError: no such file, an unexpected header, a value that is not a number, or an unknown selection.
     """
     folder = folder or project_file(PUBLISHED)
     path = folder / f"{paper}.csv"
@@ -55,12 +55,12 @@ def load_published(paper: str, folder: Path | None = None) -> tuple[Row, ...]:
 
 
 def load_inconsistencies(folder: Path | None = None) -> list[dict[str, Any]]:
-    """What is known not to fit together inside the papers."""
+    """Known inconsistencies within the papers."""
     return read_yaml((folder or project_file(PUBLISHED)) / "inconsistencies.yaml")
 
 
 def printed_means(rows: Iterable[Row], *, table: str, model: str, row: str) -> dict[str, Row]:
-    """The scores of one printed row by task.
+    """The numbers of one printed row, by task.
 
     Raises:
         SteadyTuneError: the table has no such row.
@@ -76,7 +76,7 @@ def printed_means(rows: Iterable[Row], *, table: str, model: str, row: str) -> d
 def printed_difference(
     rows: Sequence[Row], *, table: str, model: str, row: str, against: str, tasks: Iterable[str | Sequence[str]]
 ) -> Decimal:
-    """`row` minus `against`, averaged over tasks, in points; of several tasks in a group their mean counts as one.
+    """`row` minus `against`, averaged over tasks, in points; the mean of a group of tasks counts as one task.
 
     Raises:
         SteadyTuneError: the table lacks one of the numbers.

@@ -1,11 +1,11 @@
-"""The question that is asked of two methods if nobody makes a claim about them."""
+"""The question asked about two methods without a claim: whether they differ."""
 
 from typing import Literal
 
 from steadytune.claims.claim import Difference
 
 POINT = 1.0
-"""The difference, in points, that matters if nobody states another."""
+"""The difference that matters by default, in points."""
 
 
 class Differs(Difference):
@@ -19,7 +19,7 @@ class Differs(Difference):
     def between(
         cls, encoder: str, method: str, baseline: str, margin: float = POINT, baseline_encoder: str | None = None
     ) -> "Differs":
-        """The question about two methods, of one encoder or of two, on every task that both have."""
+        """The question about two methods, on one encoder or two, on every task that both have."""
         two = baseline_encoder not in (None, encoder)
         name, other = (f"{encoder}/{method}", f"{baseline_encoder}/{baseline}") if two else (method, baseline)
         return cls(

@@ -1,4 +1,4 @@
-"""Findings that are ratios or shares: the cost of one method over another's, its spread, and how often draws agree."""
+"""Findings that are ratios or shares: relative cost, relative spread, and how often draws agree."""
 
 import math
 
@@ -15,22 +15,22 @@ from steadytune.claims.spread import Alternative, brown_forsythe, spread_interva
 from steadytune.claims.statistics import constant, stratified_mean
 
 ROUNDING = 1e-9
-"""Of the log of a ratio of costs."""
+"""Tolerance for the log of a ratio of costs."""
 
 
 def find_cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
-    """At most so much of the second's cost; logs: of first / second, (strata, seeds).
+    """The finding on a bound for relative cost; `logs` are logs of first / second, (strata, seeds).
 
-    The power question: would the bound be shown if both cost the same, or, for a bound below 1, if the first cost the
-    bound's square of the second?
+    Power is the chance of showing the bound if both cost the same or, for a bound below 1, if the true ratio is the
+    bound's square.
     """
     bound = math.log(claim.size())
     estimate = stratified_mean(logs)
-    # At any time: per cent are the points.
+    # The anytime-valid test takes per cent as points.
     test: significance.OneSided = (
         (lambda values: significance.anytime(100 * values)) if design.interim else significance.t_test
     )
-    # Counted, and not measured: nothing is left to chance.
+    # Costs that are counted, not measured, do not vary, so no test is needed.
     counted = bool(constant(logs).all())
     low, high = significance.inverted(test, logs) if design.interim and not counted else estimate.interval()
     p, p_against = doubled(test(bound - logs)), doubled(test(logs - bound))
@@ -51,7 +51,7 @@ def find_cost(claim: Cost, logs: np.ndarray, design: Design) -> Finding:
 
 
 def find_spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: Design) -> Finding:
-    """Less spread over seeds; both arrays scores in points, (strata, seeds)."""
+    """The finding on whether `first` spreads less over seeds; both arrays are scores in points, (strata, seeds)."""
     (strata, seeds), alpha, chance = first.shape, design.alpha, design.chance
     ratio = spread_ratio(first, second)
 
@@ -73,7 +73,7 @@ def find_spread(claim: Spread, first: np.ndarray, second: np.ndarray, design: De
 
 
 def find_share(claim: LayerStability, evidence: Evidence, alpha: float) -> Finding:
-    """The share of draws of examples that agree with all of them, all strata together."""
+    """The finding on the share of draws that agree with all examples on a layer, all strata together."""
     hits, draws = (sum(column) for column in zip(*evidence.draws, strict=True))
     share = claim.size()
     low, high = stats.binomtest(hits, draws, share).proportion_ci(0.95)

@@ -1,4 +1,4 @@
-"""Why a verdict is what it is, and the command that runs what it lacks."""
+"""The reason for a verdict, and the command that runs what is missing."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from steadytune.text import counted
 def reason(
     claim: Claim, evidence: Evidence, found: Finding | None, verdict: Verdict, family_size: int, interim: bool
 ) -> str:
-    """Why the verdict is what it is, in a sentence or two."""
+    """The reason for the verdict, in a few sentences."""
     if found is None:
         return f"{evidence.lack[:1].upper()}{evidence.lack[1:]}."
     alpha = ALPHA / family_size
@@ -31,7 +31,7 @@ def reason(
     elif verdict == "not reproduced":
         why = f"{_smaller(claim, 'the claimed ').capitalize()}: p {found.p_size:.2g}, at most {level}."
     elif found.smallest_p > alpha:
-        # Holm's correction asks less of the last claims of a family.
+        # Holm's correction is less strict for the last claims of a family.
         unless = ", unless others of its family are shown" if found.smallest_p <= ALPHA else ""
         could = f"could have a p-value below {found.smallest_p:.2g}; {level} is needed{unless}."
         why = f"No outcome of {count}{_without_sign(claim, evidence)} {could}"
@@ -49,10 +49,10 @@ def reason(
 
 
 def _smaller(claim: Claim, word: str = "") -> str:
-    """That the effect is below the claim's size."""
+    """A clause saying that the effect is below the claim's size."""
     size = abs(claim.size())
     if isinstance(claim, Spread):
-        # The nearer to 1, the smaller the effect.
+        # The nearer the ratio is to 1, the smaller the effect.
         return f"the ratio is above {word}{size:.3g}"
     return f"the effect is smaller than {word}{counted(size, 'point', '.3g')}"
 
@@ -62,7 +62,7 @@ def _at_least(claim: Claim) -> bool:
 
 
 def _without_sign(claim: Claim, evidence: Evidence) -> str:
-    """How many pairs have no sign, against the baseline with the most of them; nothing if all have one."""
+    """How many pairs have no sign, for the baseline with the most such pairs; empty if all pairs have one."""
     bound = abs(claim.size()) * (-1 if claim.direction == "lower" else 1) if _at_least(claim) else 0.0
     signless, pairs = max(
         ((int(np.count_nonzero(first - second == bound)), int(np.isfinite(first - second).sum()))
@@ -73,7 +73,7 @@ def _without_sign(claim: Claim, evidence: Evidence) -> str:
 
 
 def command(claim: Claim, evidence: Evidence, suite: Suite) -> str | None:
-    """The command that runs what is missing: in this suite, or in the claim's own where this one lacks cells."""
+    """The command that runs what is missing: in this suite, or in the claim's own suite if this one lacks cells."""
     name = suite.argument
     if evidence.outside:
         path = project_file(Path("config") / f"{claim.suite}.yaml")

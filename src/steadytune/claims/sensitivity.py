@@ -1,4 +1,4 @@
-"""The other analyses that a verdict should survive, and whether one could change anything about a claim."""
+"""The sensitivity analyses that a verdict should survive, and whether one could change anything about a claim."""
 
 from collections.abc import Iterable
 
@@ -20,13 +20,13 @@ SENSITIVITY = (
 
 
 def analyses_of(suite: Suite) -> tuple[Analysis, ...]:
-    """All of them, and leaving out each task."""
+    """All sensitivity analyses of a suite, including one without each task."""
     tasks = dict.fromkeys(cell.task for cell in suite.cells)
     return *SENSITIVITY, *(Analysis(f"without {task}", without_task=task) for task in tasks)
 
 
 def touches(claim: Claim, runs: PairedRuns) -> bool:
-    """Whether the runs' analysis could change anything: a choice among variants, a degenerate or a diverged run."""
+    """Whether the analysis of `runs` could change anything about a claim, such as a choice or a degenerate run."""
     analysis = runs.analysis
     if not isinstance(claim, Comparison) or (isinstance(claim, Cost) and analysis.rule is None):
         return False
@@ -51,7 +51,7 @@ def touches(claim: Claim, runs: PairedRuns) -> bool:
 
 
 def _has_epochs(claim: Comparison, runs: PairedRuns, strata: Iterable[Stratum]) -> bool:
-    """Whether the claim is about scores on the own set alone, and every run that has one recorded its epochs."""
+    """Whether a claim is about headline scores on the own set, and every scored run recorded its epochs."""
     if isinstance(claim, Difference) and (claim.sets or claim.reading != "headline"):
         return False
     found = [(runs.sides.best_epochs(key), runs.sides.results_of(key[1]).score(*key)) for key in keys_of(claim, strata)]

@@ -1,4 +1,4 @@
-"""The runs of a claim's sides, under one analysis: which variant stands for a method, and a number for each seed."""
+"""The runs of a claim's sides under one analysis: which variant stands for a method, and its number at each seed."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from steadytune.suite.cell import Cell
 
 
 class Sides:
-    """What a suite's results hold about (encoder, method, task), as an analysis reads them."""
+    """A suite's results by (encoder, method, task), as one analysis reads them."""
 
     def __init__(self, results: Results, analysis: Analysis) -> None:
         self.results, self.analysis = results, analysis
@@ -24,15 +24,15 @@ class Sides:
         self._best_epochs: dict[Key, dict[int, float]] = {}
 
     def results_of(self, method: str) -> Results:
-        """Where a method's cells are looked up: a variant that no block of the grid names stands alone."""
+        """The results that hold a method: selected, or unselected for a variant that no grid block names."""
         return self.selected if method in self.selected.methods else self.results
 
     def cells_of(self, key: Key, seeds: Sequence[int]) -> tuple[Cell, ...]:
-        """The cells, each of the variant that stands for the method at that seed."""
+        """The cells at these seeds, each of the variant that stands for the method at its seed."""
         return tuple(self.results_of(key[1]).cell(*key, seed) for seed in seeds)
 
     def values(self, claim: Comparison, key: Key) -> dict[int, float]:
-        """By seed, for those that have one: points, or the log of a cost."""
+        """Seed -> points, or the log of a cost, for the seeds that have a value."""
         results = self.results_of(key[1])
         if isinstance(claim, Cost):
             records = {seed: results.record(*key, seed) for seed in results.cells.get(key, {})}
@@ -49,13 +49,13 @@ class Sides:
         return {seed: sum(column[seed] for column in points) / len(points) for seed in shared}
 
     def evaluation_sets(self, claim: Comparison, key: Key) -> Sequence[str]:
-        """Those that a cell's score is the mean of."""
+        """The evaluation sets over which a cell's score is averaged."""
         sets = claim.sets if isinstance(claim, Difference) else None
         sets = sets[key[2]] if isinstance(sets, dict) else sets
         return self.results_of(key[1]).transfer_sets(key[0], key[2]) if sets == "*" else sets or [key[2]]
 
     def best_epochs(self, key: Key) -> dict[int, float]:
-        """Points by seed after the best epoch of each run that recorded its epochs."""
+        """Seed -> points after the best epoch, for each run that recorded its epochs."""
         if key not in self._best_epochs:
             self._best_epochs[key] = best_epochs(self.results_of(key[1]), *key)
         return self._best_epochs[key]
@@ -66,7 +66,7 @@ class Sides:
         return two_way_scores(self.results)
 
     def _two_way_points(self, key: Key, name: str) -> dict[int, float]:
-        """Points on two labels by seed, each of the variant that stands for the method at that seed."""
+        """Seed -> points on two labels, of the variant that stands for the method at that seed."""
         results, found = self.results_of(key[1]), {}
         for seed in results.cells.get(key, ()):
             points = self._points(self._two_way.get((key[0], results.cell(*key, seed).method, key[2], name)))

@@ -1,7 +1,7 @@
-"""Sign-flip tests: paired differences under random signs, all of them enumerated, or drawn if there are too many.
+"""Sign-flip tests: paired differences under random signs, all enumerated, or sampled if there are too many.
 
-Differences are (tasks, pairs), as in `statistics`, with NaN for a pair that is left out on its task; p-values are
-one-sided, that the mean is above 0.
+Differences are (tasks, pairs), as in `statistics`, with NaN for a pair that is left out on its task. P-values are
+one-sided, for a mean above 0.
 """
 
 from functools import lru_cache
@@ -13,31 +13,32 @@ from scipy import stats
 from steadytune.claims.statistics import LEVEL
 
 EXACT = 20
-"""Up to 2^20 sign patterns are enumerated; above, `DRAWS` of them are drawn, seeded."""
+"""Up to this many pairs all sign patterns (2^20) are enumerated; with more, `DRAWS` of them are drawn, seeded."""
 DRAWS = 99_999
 CHUNK = 4_000
-"""Subsets drawn at a time; a multiple of eight, so that the generator gives the same ones as all at once."""
+"""Subsets drawn at a time; a multiple of eight, so chunks give the same subsets as a single draw."""
 BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float64)
 
 
 def sign_flips(differences: np.ndarray, *, exact: int = EXACT, draws: int = DRAWS) -> Any:
-    """Exact paired test, stratified by task: if the two sides are exchangeable in every pair, signs are random.
+    """The p-value of the paired sign-flip test, stratified by task.
 
-    The statistic is the mean over tasks of the means over pairs. Outcomes within 1e-9 of the sum of absolute
-    differences count as ties. Signs of more than `exact` unequal pairs are sampled; the observed ones then count too.
+    If the two sides are exchangeable in every pair, all sign patterns are equally likely. The statistic is the mean
+    over tasks of the means over pairs. Outcomes count as ties up to rounding, 1e-9 x the sum of absolute differences.
+    With more than `exact` unequal pairs, patterns are sampled, and the observed one counts too.
 
     Args:
         differences: (..., tasks, pairs).
         exact: up to 2^exact patterns are enumerated.
-        draws: of more, so many are drawn.
+        draws: number of patterns drawn if there are more.
     """
     values = _weighted(differences)[0]
     differ = (values != 0).reshape(-1, values.shape[-1]).any(axis=0)
-    # Of many, equal pairs stay: they add nothing, and the same random subsets then serve every comparison of a suite.
+    # If there are many, equal pairs stay: they add nothing, and all comparisons can share the same random subsets.
     values = values[..., differ] if differ.sum() <= exact else values
     tie = 1e-9 * np.abs(values).sum(axis=-1, keepdims=True)
     if values.size and (values > tie).all():
-        # No subset lowers the statistic: their number is all that counts.
+        # Flipping any subset lowers the statistic, so only the number of subsets counts.
         return np.full(values.shape[:-1], 1 / (1 + _count_subsets(values.shape[-1], exact, draws)))[()]
     sums = _subset_sums(values, exact, draws)
     # Flipping a subset lowers the statistic by twice the subset's sum.
@@ -45,9 +46,9 @@ def sign_flips(differences: np.ndarray, *, exact: int = EXACT, draws: int = DRAW
 
 
 def flip_interval(differences: np.ndarray) -> tuple[float, float]:
-    """The shifts that the two-sided sign-flip test does not reject; infinite if too few pairs could reject any.
+    """The shifts that the two-sided sign-flip test does not reject; infinite if there are too few pairs to reject any.
 
-    The test of `differences - shift` rejects by its rank among the means over all subsets of the pairs (Hartigan 1969).
+    A shift is rejected by its rank among the means over all non-empty subsets of the pairs (Hartigan 1969).
     """
     means = np.sort(np.divide(*map(_subset_sums, _weighted(differences))))
     rank = int((1 - LEVEL) / 2 * (1 + len(means)))
@@ -55,13 +56,13 @@ def flip_interval(differences: np.ndarray) -> tuple[float, float]:
 
 
 def signed_ranks(differences: np.ndarray) -> float:
-    """Sign flips of ranks: absolute differences are ranked within each task (Wilcoxon's test, stratified)."""
+    """The p-value of sign flips of ranks of absolute differences within each task (Wilcoxon's test, stratified)."""
     ranks = stats.rankdata(np.abs(differences), axis=-1, nan_policy="omit")
     return sign_flips(np.sign(differences) * ranks)
 
 
 def _weighted(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What each pair adds to the mean over tasks, and its weight, both (..., pairs); those of no study are left out."""
+    """What each pair adds to the mean over tasks, and its weight, (..., pairs) each, without pairs no study has."""
     known = np.isfinite(differences)
     weights = known / (known.sum(axis=-1, keepdims=True) * differences.shape[-2])
     flat = (*differences.shape[:-2], -1)
@@ -71,12 +72,12 @@ def _weighted(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _subset_sums(values: np.ndarray, exact: int = EXACT, draws: int = DRAWS) -> np.ndarray:
-    """Sums of the values (..., pairs) over all subsets but the empty one, or over random ones: (..., subsets)."""
+    """Sums of the values (..., pairs) over all non-empty subsets, or over random ones: (..., subsets)."""
     pairs = values.shape[-1]
     if pairs > exact:
         if values.ndim > 1:
             return _sampled_sums(values, draws)
-        # A study's tests ask for the same sums again, or for their negatives.
+        # Cached, because a study's tests need the same sums again, or their negatives.
         negative = values[0] < 0
         sums = _known_sums((0.0 - values if negative else values + 0.0).tobytes(), draws)
         return -sums if negative else sums
@@ -88,7 +89,7 @@ def _subset_sums(values: np.ndarray, exact: int = EXACT, draws: int = DRAWS) -> 
 
 @lru_cache(maxsize=8)
 def _known_sums(values: bytes, draws: int) -> np.ndarray:
-    """Sums of the float64 values of one study over random subsets of them, (draws,)."""
+    """Sums of one study's float64 values over random subsets, (draws,)."""
     found = _sampled_sums(np.frombuffer(values), draws)
     found.flags.writeable = False
     return found
@@ -97,7 +98,7 @@ def _known_sums(values: bytes, draws: int) -> np.ndarray:
 def _sampled_sums(values: np.ndarray, draws: int) -> np.ndarray:
     pairs = values.shape[-1]
     drawn = _random_subsets(pairs, draws)
-    # Eight pairs at a time: a table has the sums of all 256 subsets of each eight.
+    # Eight pairs at a time, from a table of the sums of all 256 subsets of the eight.
     eights = np.zeros((*values.shape[:-1], 8 * len(drawn)))
     eights[..., :pairs] = values
     tables = eights.reshape(*values.shape[:-1], -1, 8) @ BITS.T
@@ -113,15 +114,15 @@ def _count_subsets(pairs: int, exact: int, draws: int) -> int:
 
 @lru_cache(maxsize=4)
 def _random_subsets(pairs: int, draws: int) -> np.ndarray:
-    """Random subsets of so many pairs, without the empty one: (pairs / 8, draws) uint8, a bit for each pair.
+    """Random non-empty subsets of `pairs` pairs: (pairs / 8, draws) uint8, one bit for each pair.
 
-    The same as `default_rng(0).integers(0, 2, dtype=int8)` gives, which takes the highest bit of each random byte.
+    They equal those of `default_rng(0).integers(0, 2, dtype=int8)`, which takes the highest bit of each random byte.
     """
     random, packed = np.random.default_rng(0).bit_generator, []
     for start in range(0, draws, CHUNK):
         count = min(CHUNK, draws - start)
         raw = random.random_raw(-(-count * pairs // 8)).astype("<u8").view(np.uint8)[: count * pairs]
-        # Turned while it is in the processor's cache.
+        # Transpose each chunk while it is in the CPU cache.
         packed.append(np.ascontiguousarray(np.packbits((raw & 128).reshape(count, pairs), axis=1).T))
     found = np.concatenate(packed, axis=1)
     filled = found.any(axis=0)

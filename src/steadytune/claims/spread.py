@@ -1,4 +1,4 @@
-"""How much more one side's runs spread over seeds than another's, with an interval and a test.
+"""How much more one side's runs vary over seeds than another's, with an interval and a test.
 
 Arrays are (tasks, runs), as in `statistics`.
 """
@@ -14,13 +14,13 @@ from steadytune.claims.statistics import LEVEL
 
 Alternative = Literal["two-sided", "greater", "less"]
 DRAWS = 100_000
-"""Of the error of a ratio, behind its interval."""
+"""Simulated errors of a log ratio, from which its interval is computed."""
 
 
 def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
     """The ratio of standard deviations over runs, first / second, as a geometric mean over tasks.
 
-    Both (tasks, runs), and neither `constant` on any task: a single one would make it 0 or infinite.
+    Both are (tasks, runs), and not `constant` on any task: one constant task would make the ratio 0 or infinite.
     """
     ratios = np.log(first.std(axis=1, ddof=1)) - np.log(second.std(axis=1, ddof=1))
     return float(np.exp(ratios.mean()))
@@ -29,38 +29,40 @@ def spread_ratio(first: np.ndarray, second: np.ndarray) -> float:
 def spread_interval(ratio: float, tasks: int, runs: int) -> tuple[float, float]:
     """The 95 % interval around `spread_ratio`, for normal scores on both sides.
 
-    The log of a ratio of two sample deviations is off its true value by half the log of an F variable, whatever the
-    deviations are; the mean of `tasks` of those is drawn here. One task gives the F interval of the textbooks.
+    The log of a ratio of two sample deviations differs from the true log ratio by half the log of an F variable,
+    which does not depend on the deviations. The mean of `tasks` such errors is simulated here. With one task this is
+    the textbook F interval.
 
     Args:
         ratio: geometric mean over tasks of sd / sd.
-        tasks: how many it is the mean of.
-        runs: on each side.
+        tasks: number of tasks in the mean.
+        runs: number of runs on each side.
     """
     low, high = _ratio_errors(tasks, runs)
     return ratio * float(np.exp(-high)), ratio * float(np.exp(-low))
 
 
 def brown_forsythe(first: np.ndarray, second: np.ndarray, alternative: Alternative = "two-sided") -> np.ndarray:
-    """Whether the runs of `first` spread less (`less`) or more (`greater`) about their median than those of `second`.
+    """Test whether runs of `first` spread less (`less`) or more (`greater`) about their median than those of `second`.
 
-    Brown and Forsythe's test on each task, its direction that of the mean absolute deviations from the median, and the
-    one-sided p-values combined over tasks with equal weights (Stouffer). With 3 runs it can hardly reject at all.
+    This is Brown and Forsythe's test on each task, with a direction: the sign of the difference of mean absolute
+    deviations from the median. One-sided p-values are combined over tasks with equal weights (Stouffer). With 3 runs
+    it can hardly reject at all.
 
     Args:
         first: (..., tasks, n), n above 2.
         second: (..., tasks, m), m above 2.
-        alternative: which side.
+        alternative: the side to test for.
 
     Returns:
-        (...,).
+        p-values, (...,).
     """
     return spread_p(Deviations.of(first), Deviations.of(second), alternative)
 
 
 @dataclass(frozen=True)
 class Deviations:
-    """Absolute deviations of a side's runs from their median: all that Brown and Forsythe's test asks for."""
+    """Absolute deviations of a side's runs from their median: all that Brown and Forsythe's test needs."""
 
     mean: np.ndarray
     """(..., tasks)."""
@@ -70,24 +72,24 @@ class Deviations:
 
     @classmethod
     def of(cls, runs: np.ndarray) -> "Deviations":
-        """Those of runs (..., tasks, n)."""
+        """The deviations of runs (..., tasks, n)."""
         found = np.abs(runs - np.median(runs, axis=-1, keepdims=True))
         return cls(found.mean(axis=-1), found.std(axis=-1, ddof=1), runs.shape[-1])
 
     def times(self, scale: float) -> "Deviations":
-        """Those of the same runs, multiplied by a positive number."""
+        """The deviations of the same runs multiplied by a positive number."""
         return Deviations(scale * self.mean, scale * self.sd, self.runs)
 
 
 def spread_p(first: Deviations, second: Deviations, alternative: Alternative = "two-sided") -> np.ndarray:
-    """`brown_forsythe` of runs whose deviations are known."""
+    """`brown_forsythe` from precomputed deviations."""
     less = np.asarray(stats.combine_pvalues(_spreads_less(first, second), "stouffer", axis=-1))[1]
     return {"less": less, "greater": 1 - less, "two-sided": 2 * np.minimum(less, 1 - less)}[alternative]
 
 
 @cache
 def _ratio_errors(tasks: int, runs: int) -> tuple[float, float]:
-    """The quantiles of how far the log of a ratio is off."""
+    """Lower and upper quantile of the error of a log ratio."""
     squares = np.random.default_rng(0).chisquare(runs - 1, size=(2, DRAWS, tasks))
     off = (np.log(squares[0]) - np.log(squares[1])).mean(axis=1) / 2
     low, high = np.quantile(off, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -95,10 +97,10 @@ def _ratio_errors(tasks: int, runs: int) -> tuple[float, float]:
 
 
 def _spreads_less(first: Deviations, second: Deviations) -> np.ndarray:
-    """One-sided p-values (...,) that `first` spreads less than `second`: of two groups, Levene's test is a t test."""
+    """One-sided p-values (..., tasks) that `first` spreads less: with two groups, Levene's test is a t test."""
     with np.errstate(divide="ignore", invalid="ignore"):
         less = stats.ttest_ind_from_stats(
             first.mean, first.sd, first.runs, second.mean, second.sd, second.runs, alternative="less"
         )[1]
-    # Within what a normal score can hold: a p-value of 0 or 1 would silence the other tasks.
+    # Clipped, because a p-value of 0 or 1 has an infinite normal score, which would silence the other tasks.
     return np.clip(np.nan_to_num(np.asarray(less), nan=0.5), 1e-12, 1 - 1e-12)

@@ -1,9 +1,9 @@
-"""Scores over seeds: what describes them, and how sure that is.
+"""Summaries of scores over seeds, and their uncertainty.
 
-Arrays of scores are (tasks, runs): a row for each task (more generally: for each stratum), a column for each seed. If
-they may be (..., tasks, runs), many studies are computed at once, as simulations do.
-rliable and much of the literature write (runs, tasks). NaN stands for a run that is left out on its task. Runs vary and
-tasks do not: everything here is about other seeds on the same tasks.
+Arrays of scores are (tasks, runs): a row for each task (more generally, for each stratum), a column for each seed;
+rliable and much of the literature use (runs, tasks). Functions that accept (..., tasks, runs) compute many studies at
+once, as simulations do. NaN stands for a run that is left out on its task. Runs are random and tasks are fixed:
+everything here is about other seeds on the same tasks.
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from steadytune.claims.judged import Summary
 
 LEVEL = 0.95
 POINTS = 100
-"""What scores, and logs of costs, are at most."""
+"""Upper bound on scores, and on logs of costs."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over tasks and runs, with what a t statistic of it needs; each a number, or an array of studies."""
+    """A mean over tasks and runs, with what its t statistic needs; each a number, or an array over studies."""
 
     mean: Any
     error: Any
-    """Its standard error; tasks are fixed, so that only the runs' spread within each task enters."""
+    """Standard error of the mean; tasks are fixed, so only the spread of runs within each task enters."""
     df: Any
     """Degrees of freedom (Welch-Satterthwaite)."""
 
@@ -36,7 +36,7 @@ class Estimate:
 
     @property
     def p(self) -> Any:
-        """One-sided, that the true mean is above 0."""
+        """One-sided p-value for a true mean above 0."""
         sure = np.where(self.mean == 0, 0.5, self.mean < 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.error == 0, sure, stats.t.sf(np.divide(self.mean, self.error), self.df))[()]
@@ -83,8 +83,8 @@ def combined(variances: np.ndarray, df: np.ndarray) -> tuple[Any, Any]:
 def stratified_mean(scores: np.ndarray, extra: float = 0.0) -> Estimate:
     """The mean over tasks of the means over runs, with its standard error; (..., tasks, runs), two runs or more.
 
-    With one task it is the usual mean with runs - 1 degrees of freedom. `extra` is the standard error of another
-    source, such as the choice of examples: it adds to that over runs, and counts as known exactly.
+    With one task it is the usual mean with runs - 1 degrees of freedom. `extra` is a standard error from another
+    source, such as the choice of examples: it is added in quadrature, and treated as known exactly.
     """
     found = _over_runs(scores)
     return _widened(found, found.df, extra)
@@ -95,7 +95,7 @@ def _over_runs(scores: np.ndarray) -> Estimate:
 
 
 def _widened(found: Estimate, df: Any, extra: float) -> Estimate:
-    """The same with another standard error that counts as known, and these degrees of freedom for its own."""
+    """The estimate widened by an exactly known standard error; `df`: degrees of freedom of its own error."""
     total = np.hypot(found.error, extra)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(found.error > 0, df * np.divide(total, found.error) ** 4, np.inf if extra else df)[()]
@@ -103,18 +103,18 @@ def _widened(found: Estimate, df: Any, extra: float) -> Estimate:
 
 
 def cautious_mean(scores: np.ndarray, extra: float = 0.0) -> Estimate:
-    """`stratified_mean` with the degrees of freedom, for the part over runs, of the task with the fewest runs.
+    """`stratified_mean`, but the error over runs has the degrees of freedom of the task with the fewest runs.
 
-    Welch's degrees of freedom are estimated: with 3 runs a task, and one task that varies 4 or 5 times as much as the
-    others, a test at 0.05 errs in 6 % of cases, and this one in 1 to 3 %.
+    Welch's degrees of freedom are estimated. With 3 runs a task and one task that varies 4 or 5 times as much as the
+    others, a test at 0.05 that uses them errs in 6 % of cases, and this one in 1 to 3 %.
     """
     return _widened(_over_runs(scores), np.isfinite(scores).sum(axis=-1).min(axis=-1) - 1.0, extra)
 
 
 def constant(scores: np.ndarray) -> np.ndarray:
-    """Where the runs of a task agree to the last digits of their numbers, (..., tasks); scores (..., tasks, runs).
+    """Whether the runs of each task are equal up to rounding, (..., tasks); scores (..., tasks, runs).
 
-    Scores may be differences: those have the rounding of the points that they come from.
+    Scores may be differences, which carry the rounding error of the points that they come from.
     """
     rounding = np.finfo(np.float64).eps * np.maximum(np.nanmax(np.abs(scores), axis=-1), POINTS)
     return np.nanvar(scores, axis=-1, ddof=1) <= scores.shape[-1] * rounding**2

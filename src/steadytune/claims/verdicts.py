@@ -57,10 +57,10 @@ def judge(
 
     Args:
         suite: names the claims.
-        results: of its cells.
-        looks: the earlier ones, which tell whether the plan has been changed after a look.
-        examples: resampled scores, to share those that are computed already.
-        detailed: whether to judge them in the sensitivity analyses, task by task and over examples too.
+        results: the results of its cells.
+        looks: earlier looks, which show whether the plan has been changed after a look.
+        examples: resampled scores, to reuse those already computed.
+        detailed: whether to add the sensitivity analyses, the details by task and the errors over examples.
     """
     claims = suite_claims(suite)
     sizes = family_sizes(suite, claims)
@@ -86,12 +86,12 @@ def judge(
 
 
 def _applies(analysis: Analysis, judged: Judged) -> bool:
-    """Whether a judged claim can be analysed in another way; anytime-valid p-values allow no other test."""
+    """Whether an analysis applies to a judged claim; an interim look (anytime-valid p) allows no other test."""
     return judged.finding is not None and (analysis.test == "its own" or not judged.interim)
 
 
 def _lacks_examples(analysis: Analysis, judged: Judged) -> bool:
-    """Whether an analysis over examples could not be made for want of predictions."""
+    """Whether this is an analysis over examples that was impossible for lack of predictions."""
     return analysis.test == "over examples" and not (judged.finding and judged.finding.interval_examples)
 
 
@@ -138,7 +138,7 @@ class Judge:
     looks: Looks
     examples: Examples | None
     _primary: dict[str, tuple[Evidence, Finding]] = field(default_factory=dict, repr=False, compare=False)
-    """By claim, what the primary analysis found: reused when another analysis touches other claims of the family."""
+    """The primary analysis by claim id, reused if another analysis affects only other claims of the family."""
 
     def __call__(
         self, claims: Sequence[Claim], runs: Mapping[str, PairedRuns], *, detailed: bool = False
@@ -151,7 +151,7 @@ class Judge:
         for claim in claims:
             evidence[claim.id] = found = self._evidence(claim, runs[claim.id])
             if detailed and self.examples is not None:
-                # Now, because its cells' predictions are in memory.
+                # Here and not later, because the predictions of its cells are still in memory.
                 interim = self._interim(claim, found)
                 described[claim.id] = details(claim, found, runs[claim.id], self.examples, interim=interim)
         findings: dict[str, Finding] = {}
@@ -191,7 +191,7 @@ class Judge:
         return bool(evidence.missing) or any(look.differs_from(now) for look in self._earlier(claim))
 
     def _picked(self, claim: Claim, evidence: Evidence) -> set[int]:
-        """Seeds that an earlier look had and that are planned no more: the others may have the wanted scores."""
+        """Seeds that an earlier look had but that are no longer planned: the rest may be picked for their scores."""
         planned = (*evidence.seeds, *evidence.left_out)
         return set().union(*(look.picked(evidence.seeds, planned) for look in self._earlier(claim)))
 
@@ -199,7 +199,7 @@ class Judge:
         return self.looks.get(name_of_pair(claim.id, claim.family) if isinstance(claim, Differs) else claim.id, ())
 
     def _look(self, claim: Comparison, evidence: Evidence) -> Look:
-        """The present one."""
+        """The current look at a claim."""
         return look_at(claim, evidence, self.sizes.get(claim.family, 0))
 
     def _judged(self, claim: Claim, evidence: Evidence, finding: Finding | None) -> Judged:

@@ -1,1 +1,1 @@
-"""What the Snakefile asks."""
+"""What the Snakefile needs, and what `steadytune run` and `steadytune status` do around it."""

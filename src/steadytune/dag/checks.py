@@ -1,4 +1,4 @@
-"""What a suite's file says about claims, tables and figures: checked apart from what its cells need."""
+"""Check the claims, tables and figures in a suite's file, separately from what its cells need."""
 
 from functools import partial
 
@@ -12,10 +12,10 @@ from steadytune.suite.suite import Suite
 
 
 def check_outputs(suite: Suite) -> None:
-    """Check the names of the claims, tables and figures in a suite's file, and that its results are its own.
+    """Check the claims, tables and figures that a suite's file names, and that no other suite shares its results.
 
     Raises:
-        SteadyTuneError: a line for each mistake: the file, the key, the value and the nearest valid name.
+        SteadyTuneError: one line per mistake, with the file, the key, the value and the nearest valid name.
     """
     named = (("table", suite.file.tables, TABLES), ("figure", suite.file.figures, FIGURES))
     checks = [partial(all_known, names, known, kind, f"{suite.path}: {kind}s") for kind, names, known in named]

@@ -1,4 +1,4 @@
-"""What each product of a suite would be made from now, as digests: settings, inputs, code, records, other products."""
+"""Digests of what each product of a suite would be made from now: settings, inputs, code, records, other products."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ GATHERING_CODE = ("claims", "evaluation", "layers", "looks.py", "rendering", "re
 
 
 class Origins:
-    """Of a suite's products.
+    """What a suite's products would be made from now.
 
     Args:
-        suite: asks for them.
-        products: all of them, by name.
-        found: the statuses of the suite's cells.
-        judged: how these were found, as `metrics.parquet` tells it.
+        suite: the suite that asks for the products.
+        products: all of its products, by name.
+        found: the statuses of its cells.
+        judged: how the statuses were determined, as in the manifest of `metrics.parquet`.
     """
 
     def __init__(self, suite: Suite, products: Mapping[str, Product], found: Sequence[CellStatus], judged: str) -> None:
@@ -42,7 +42,7 @@ class Origins:
         self._receipt_digest = cache(self._read_receipt_digest)
 
     def now(self, product: Product) -> dict[str, str | None]:
-        """Digests of what a product would be made from now, by name; None for what is not there to be compared."""
+        """Digests of what a product would be made from now, by name; None for what is not available for comparison."""
         match product.stage:
             case "variability":
                 encoder, task = Path(product.name).parts[1:]
@@ -71,7 +71,7 @@ class Origins:
         return found | self._inputs(encoder, task, *probes) | {"code": code_digest(MEASURING_CODE)}
 
     def _outcome(self, cell: Cell) -> str | None:
-        """What a cell came to, whenever it was trained; None if its record is not there to be compared."""
+        """Digest of a cell's outcome, independent of when it was trained; None if it has no record to compare."""
         record = self._records.get(cell)
         return canonical_digest([record["fingerprint"], record["status"], record["files"]]) if record else None
 
@@ -87,7 +87,7 @@ class Origins:
             return None
 
     def _content(self, product: Product) -> str:
-        """A digest of a product's files, as its manifest has them."""
+        """Digest of a product's files, from its manifest; "none" without a manifest."""
         try:
             return canonical_digest(read_manifest(self._suite, product.name).files)
         except SteadyTuneError:
@@ -95,18 +95,18 @@ class Origins:
 
 
 def looks_now(suite: Suite) -> dict[str, str]:
-    """The digest of the looks at a suite's questions so far, which verdicts go by: a look elsewhere may change them."""
+    """The digest of the looks at a suite's questions so far. Verdicts depend on them, wherever a look was made."""
     path = looks_path(suite)
     return {"looks": sha256(path) if path.is_file() else "none"}
 
 
 @cache
 def gathering_code() -> str:
-    """The SHA-256 of every file of the code that gathers, judges and renders."""
+    """SHA-256 over every file of the code that collects, judges and renders results."""
     found = hashlib.sha256()
     places = [PACKAGE / place for place in GATHERING_CODE]
     paths = (path.relative_to(PACKAGE) for place in places for path in (place, *place.rglob("*")))
-    # What Python and editors leave beside the code comes and goes, also as half a `.pyc` under another suffix.
+    # Skip files that Python and editors leave next to the code, such as a half-written `.pyc` with another suffix.
     for path in sorted(path for path in paths if not any(part.startswith((".", "__pycache__")) for part in path.parts)):
         if (PACKAGE / path).is_file():
             found.update(path.as_posix().encode() + b"\0" + (PACKAGE / path).read_bytes())

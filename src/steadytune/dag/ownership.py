@@ -1,4 +1,4 @@
-"""One name, one suite: two files of one name, wherever they lie, would overwrite each other's results."""
+"""One suite per name: two suite files with the same name, in any folders, would overwrite each other's results."""
 
 import os
 import re
@@ -12,32 +12,32 @@ from steadytune.suite.suite import Suite
 
 
 def check_alone(suite: Suite) -> None:
-    """Look for another suite of this name: beside its file, in `config/`, or the one that its results are of.
+    """Check that no other suite has this name: next to its file, in `config/`, or as the owner of its results.
 
     Raises:
-        SteadyTuneError: there is one; the line names both files.
+        SteadyTuneError: there is another; the line names both files.
     """
     for folder in (suite.path.parent, Path("config")):
         for other in sorted(folder.glob("*.y*ml")):
-            # Editors leave links to nothing beside what is open.
+            # Editors leave dangling links next to open files.
             if other.is_file() and _is_another(suite, other):
                 raise _refusal(suite, f"{other} has the same name, and so the same results")
     check_owner(suite)
 
 
 def check_owner(suite: Suite) -> None:
-    """Look at whose results those of this name are.
+    """Check that the results under this name do not belong to another suite.
 
-    A file that is gone, or has another name by now, has given them up: results are copied to other machines, and
-    suites are moved.
+    A suite file that is gone, or now has another suite name, no longer owns them: results are copied to other machines,
+    and suites are moved.
 
     Raises:
-        SteadyTuneError: another suite's; the line names both files.
+        SteadyTuneError: they belong to another suite; the line names both files.
     """
     note = owner_path(suite)
     if not note.is_file():
         return
-    # Without following links: what a folder of results is a link to has other folders above it.
+    # Do not follow links: the target of a linked results folder has other parent folders.
     owner = Path(os.path.normpath(note.parent.absolute() / read_text(note).strip()))
     if owner.is_file() and _is_another(suite, owner):
         shown = owner.relative_to(Path.cwd()) if owner.is_relative_to(Path.cwd()) else owner
@@ -46,10 +46,10 @@ def check_owner(suite: Suite) -> None:
 
 
 def own_results(suite: Suite) -> None:
-    """Note in a suite's results whose they are, by the file's place as seen from them: a copied project keeps it.
+    """Write the suite file's path into its results, relative to them: it stays valid when the project is copied.
 
     Raises:
-        SteadyTuneError: they are another suite's.
+        SteadyTuneError: the results belong to another suite.
     """
     check_owner(suite)
     note = owner_path(suite)
@@ -59,16 +59,16 @@ def own_results(suite: Suite) -> None:
 
 
 def _is_another(suite: Suite, path: Path) -> bool:
-    """Whether this is another file, of a suite of the same name."""
+    """Whether `path` is another file, with a suite of the same name."""
     try:
-        # Only what may well be one is read as YAML, which takes a hundred times as long.
+        # Parse only likely suites as YAML: parsing is a hundred times slower.
         likely = rf"\bsuite\b[\s\S]{{0,40}}\b{re.escape(suite.name)}\b"
         text = path.read_text(encoding="utf-8", errors="replace")
         if path.samefile(suite.path) or not re.search(likely, text):
             return False
         found = read_yaml(path)
     except (OSError, SteadyTuneError):
-        # Another user's, or no suite.
+        # Another user's file, or not a suite.
         return False
     return isinstance(found, dict) and found.get("suite") == suite.name
 

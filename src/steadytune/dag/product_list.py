@@ -1,4 +1,4 @@
-"""What a suite's jobs make besides records, in the order in which it is made."""
+"""The products that a suite's jobs make besides records, in the order in which they are made."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Stage = Literal[
 ]
 Stages = Collection[Stage]
 MEASUREMENTS: tuple[Stage, ...] = ("variability", "inside")
-"""Made from encoders, which takes long: other code alone does not make them again."""
+"""Stages that measure encoders, which takes long: a change of code alone does not repeat them."""
 SOURCES: Mapping[Stage, Stages] = {
     "inside-table": ("inside",),
     "claims": ("metrics", "variability"),
@@ -21,7 +21,7 @@ SOURCES: Mapping[Stage, Stages] = {
     "figures": ("metrics", "variability", "inside-table", "claims"),
     "report": ("metrics", "variability", "inside-table", "predictions", "claims"),
 }
-"""The products that each is made from, besides records."""
+"""The stages whose products each stage reads, besides records."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Product:
 
 
 def products_of(suite: Suite) -> dict[str, Product]:
-    """Those that a suite asks for, by name."""
+    """The products a suite asks for, by name."""
     return {product.name: product for product in _all(suite, Targets(suite))}
 
 
@@ -60,5 +60,5 @@ def _product(name: str, stage: Stage, files: list[str]) -> Product:
 
 
 def _below(path: str, folder: str) -> str:
-    """A path below the results, without its suffix."""
+    """A path relative to the results folder, without its suffix."""
     return Path(path).relative_to(folder).with_suffix("").as_posix()

@@ -1,7 +1,7 @@
-"""What a suite's jobs make besides records, and whether each of it may be believed: measurements, tables, the page.
+"""The status of the products that a suite's jobs make besides records: measurements, tables, figures, the report.
 
-Every product has a manifest (`manifests.py`) with the hashes of its files and the digests of what it was made from. It
-is fresh if its files are those, and if it would be made from the same again: settings, inputs, code, other products.
+Every product has a manifest (`manifests.py`) with the hashes of its files and the digests of what it was made from. A
+product is fresh if its files match and it would be made from the same now: settings, inputs, code and other products.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from steadytune.store.own_changes import check_unchanged
 from steadytune.suite.suite import Suite
 
 State = Literal["fresh", "missing", "damaged", "stale", "other code", "recorded"]
-"""`recorded`: a measurement that was restored, with nothing to say what it was made from."""
+"""`recorded`: a measurement that was restored from a recorded suite, without digests of what it was made from."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Products:
     """The products that a suite asks for, in the order in which they are made."""
 
     def __init__(self, suite: Suite, *, deep: bool = False, as_recorded: bool | None = None) -> None:
-        """`as_recorded`: as for `statuses`; by default as `metrics.parquet` was gathered."""
+        """`as_recorded`: as for `statuses`; by default, the value with which `metrics.parquet` was collected."""
         self.suite, self.all = suite, products_of(suite)
         if as_recorded is None:
             as_recorded = find_manifest(suite, "metrics").made_from.get("judged") == AS_RECORDED
@@ -53,17 +53,17 @@ class Products:
         self._file_cache = FileCache(file_cache_path(suite, "products"), forget=deep)
 
     def status(self, stages: Stages | None = None) -> list[ProductStatus]:
-        """The status of every product that has files, or of those of some stages."""
+        """The status of every product that has files, in all stages or in `stages`."""
         chosen = [p for p in self.all.values() if p.files and (stages is None or p.stage in stages)]
         found = [self._judge(product) for product in chosen]
         self._file_cache.save()
         return found
 
     def check(self, stages: Stages) -> None:
-        """Compare what there is of some stages with what it was made from.
+        """Check that the existing products of some stages are intact and up to date.
 
         Raises:
-            SteadyTuneError: a product that is damaged, or would be made from something else now; one line.
+            SteadyTuneError: a product is damaged, or would be made from something else now; one line.
         """
         for status in self.status(stages):
             if not status.believed:
@@ -71,14 +71,15 @@ class Products:
                 raise SteadyTuneError(f"{status.why}; {again}")
 
     def finished(self, stages: Stages | None = None, *, stale: bool = False) -> list[str]:
-        """What is not fresh about a finished suite, in sentences for its reader; empty if all of it is.
+        """What is not fresh in a finished suite, in sentences for the reader; empty if everything is fresh.
 
         Args:
-            stages: whose products count besides the cells; all by default.
-            stale: accept what other code has made, or what can no longer be compared with its inputs.
+            stages: the stages whose products must be fresh besides the cells; all by default.
+            stale: accept cells and measurements made by other code, and cells that can no longer be compared with their
+                inputs.
 
         Raises:
-            SteadyTuneError: the suite is not finished, or not fresh; the line names what is not and what helps.
+            SteadyTuneError: the suite is not finished or not fresh; the line says what is wrong and how to fix it.
         """
         check_unchanged(self.suite)
         cells = [status for status in self.found if status.state != "fresh"]
@@ -91,7 +92,7 @@ class Products:
         lost = any(not status.shown for status in cells) or any(status.state != "other code" for status in products)
         if lines and (lost or not stale):
             more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
-            # Cells of other code are trained again on request alone.
+            # Cells of other code are trained again only on request.
             asked = not lost or any(status.cause == "code" for status in cells)
             helps = f"`steadytune run {self.suite.argument}{' --stale' if asked else ''}` makes it again"
             helps += "" if lost else ", and `--stale` here marks it"
@@ -127,17 +128,17 @@ class Products:
 
 @contextmanager
 def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Products | None = None) -> Iterator[None]:
-    """Around the job that makes a product: what it reads is checked, and the product's manifest is written last.
+    """Around the job that makes a product: check what the job reads first, and write the product's manifest last.
 
-    A product that the suite does not ask for has no manifest. `products`: if a command has just looked at them.
+    A product that the suite does not ask for gets no manifest. `products`: the products, if already loaded.
 
     Raises:
-        SteadyTuneError: what it would be made from is damaged or stale; one line.
+        SteadyTuneError: a product that the job reads is damaged or stale; one line.
     """
     own_results(suite)
     products = products or Products(suite, as_recorded=as_recorded if name == "metrics" else None)
     product = products.all.get(name)
-    # The notebook reads what the report does.
+    # The notebook reads what the report reads.
     stage = "report" if name == "notebook" else product.stage if product else None
     products.check(SOURCES.get(stage, ()) if stage else ())
     if product is None or not product.files:
@@ -147,6 +148,6 @@ def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Prod
     manifest_path(suite, name).unlink(missing_ok=True)
     yield
     if product.stage == "claims":
-        # The job has added its own look.
+        # The job has added its own look at the data.
         now |= looks_now(suite)
     write_manifest(suite, name, product.files, {key: value for key, value in now.items() if value is not None})

@@ -1,7 +1,7 @@
-"""What `steadytune run` does before Snakemake: what cannot be believed goes out of the way, so that it is made again.
+"""What `steadytune run` does before Snakemake: move invalid results out of the way so that they are made again.
 
-Snakemake assumes that an existing file is complete, and compares settings only with notes that it keeps itself: results
-that were copied, or inputs that were staged by hand, have none. A dry run says what would be done.
+Snakemake assumes that an existing file is complete. It compares settings only with notes that it keeps itself, and
+copied results or inputs staged by hand have no notes. A dry run only logs what would be done.
 """
 
 import logging
@@ -41,22 +41,22 @@ from steadytune.text import counted
 log = logging.getLogger(__name__)
 
 UNDATED = ("checkpoints", "logs", "running")
-"""Folders of the results that Snakemake does not compare the dates of."""
+"""Folders of the results whose dates Snakemake does not compare."""
 OUTDATED = f"{RECEIPT}.outdated"
-"""The name of an encoder's receipt, with its date, until the encoder has been trained again."""
+"""The name under which an encoder's receipt keeps its date until the encoder has been trained again."""
 
 
 def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
-    """Stage again what is damaged, or has another pin than the lock's.
+    """Stage again what is damaged or does not match the lock.
 
-    The receipt keeps its date, so that only cells whose inputs have other content are trained again.
+    Receipts keep their dates, so only cells whose inputs have changed in content are trained again.
 
     Returns:
-        The receipts of encoders that the project trains itself and that have to be trained again, which Snakemake
-        does, with their dates in nanoseconds.
+        The receipts, with their dates in nanoseconds, of encoders that the project trains itself and that Snakemake
+        has to train again.
 
     Raises:
-        SteadyTuneError: it cannot be staged.
+        SteadyTuneError: something cannot be staged.
     """
     lock, trained = suite_lock(suite), {}
     check = InputCheck(suite, lock)
@@ -85,24 +85,24 @@ def restage(suite: Suite, *, dry: bool = False) -> dict[Path, int]:
 
 
 def unstaged(suite: Suite) -> bool:
-    """Whether something that the suite reads is not in the store yet."""
+    """Whether the store still lacks something that the suite reads."""
     items = inventory(suite, suite_lock(suite))
     return not all((staged_folder(suite.file.store, item.kind, item.key) / RECEIPT).exists() for item in items)
 
 
 def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, dry: bool = False) -> None:
-    """Rename the records that cannot be believed, and remove products that are damaged or of other records.
+    """Rename invalid records, and remove damaged or stale products.
 
     Args:
         suite: the suite.
-        targets: what the run is asked for; if records are among it, only those are looked at, and what they read.
-        code: also those that were trained by other code.
-        dry: only say what would be done.
+        targets: the targets of the run; if they include records, only these records and what they read are checked.
+        code: also set aside what was made by other code.
+        dry: only log what would be done.
     """
     found = statuses(suite, scores=True)
     records = {str(record_path(suite, status.cell)): status.cell for status in found}
     asked = {records[target] for target in targets if target in records}
-    # A table that is asked for too is made from other products.
+    # If another target in the results, such as a table, is asked for too, all products are checked.
     folder = f"{results_folder(suite)}{os.sep}"
     more = any(target.startswith(folder) and target not in records for target in targets)
     marked = []
@@ -114,7 +114,7 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
         if status.is_left(stale=code):
             _rename(suite, status, dry=dry)
         elif status.cause == "code":
-            # What has no inputs to be compared with is judged once they are staged.
+            # A record whose inputs are not available for comparison is judged after they are staged.
             marked.append(status)
     if marked:
         log.warning("%d cells were trained by other code and stay: %s: %s; tables mark them, and `steadytune run %s "
@@ -134,7 +134,7 @@ def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> None:
 
 
 def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: bool) -> None:
-    """Remove every product that is not what would be made now."""
+    """Remove products that are damaged or stale; `code`: also those made by other code or of unknown origin."""
     for status in found:
         product = status.product
         if status.state in ("other code", "recorded") and not code:
@@ -143,7 +143,7 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
             log.warning("%s; it is made again", status.why)
             if dry:
                 continue
-            # Also what the suite asks for no longer; what a manifest names elsewhere is not its product's.
+            # Include files that the suite no longer asks for, but not files in other folders that the manifest names.
             root = results_folder(suite)
             folders = {file.parent for file in product.files} - {root}
             made = [root / name for name in find_manifest(suite, product.name).files]
@@ -153,9 +153,9 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
 
 
 def redate_future(suite: Suite, *, dry: bool = False) -> None:
-    """Date now what was staged or made while a clock was ahead: Snakemake refuses outputs older than their inputs.
+    """Reset future dates, left by a clock that was ahead, to now: Snakemake refuses outputs older than their inputs.
 
-    To be called before anything is staged, pretrained or trained. `dry`: only say so.
+    Call this before anything is staged, pretrained or trained. `dry`: only log it.
     """
     now = time.time_ns()
     staged = [staged_folder(suite.file.store, i.kind, i.key) / RECEIPT for i in inventory(suite, suite_lock(suite))]
@@ -167,20 +167,20 @@ def redate_future(suite: Suite, *, dry: bool = False) -> None:
     log.warning("%s dated in the future, %s first: dated now", counted(len(ahead), "file"), ahead[0])
     if dry:
         return
-    # All results, because the others are older than those that were ahead.
+    # Date all results, because the others are older than the ones with future dates.
     more = _dated(results_folder(suite)) if set(ahead).intersection(results) else ()
     for path in (*ahead, *more):
-        # What lies in a shared store may be another user's; then Snakemake says what it refuses.
+        # In a shared store, a file may belong to another user; Snakemake then reports what it refuses.
         with suppress(PermissionError):
             os.utime(path, ns=(now, now))
 
 
 def keep_dates(suite: Suite, *, dry: bool = False) -> None:
-    """Give all results one date if some are older than what they read, so that Snakemake makes none of them again.
+    """Give all results the same date if some are older than their inputs, so that Snakemake does not remake them.
 
-    Records that were restored, or copied with their dates, may be older than inputs that were staged since and have the
-    content that the records name. To be called when what is there can be believed, by content: after `set_aside`.
-    `dry`: only say so.
+    Records that were restored, or copied with their dates, may be older than inputs that were staged later, although
+    the inputs have the content that the records name. Call this after `set_aside`, when all remaining results are valid
+    by content. `dry`: only log it.
     """
     store = suite.file.store
     read = {record_path(suite, cell): [*input_folders(suite.spec(cell), store).values()] for cell in suite.cells}
@@ -196,28 +196,28 @@ def keep_dates(suite: Suite, *, dry: bool = False) -> None:
     if not dry:
         now = time.time_ns()
         for path in _dated(results_folder(suite)):
-            # In shared results some are other users': Snakemake then makes again what depends on older ones.
+            # Shared results may include other users' files; Snakemake then remakes what depends on them.
             with suppress(PermissionError):
                 os.utime(path, ns=(now, now))
 
 
 def _dated(results: Path) -> Iterator[Path]:
-    """The results of which Snakemake compares the dates."""
+    """The result files whose dates Snakemake compares."""
     for path in results.rglob("*"):
         if path.is_file() and path.relative_to(results).parts[0] not in UNDATED:
             yield path
 
 
 def _date(path: Path) -> int:
-    """When a file was changed, in nanoseconds; 0 if there is none."""
+    """A file's modification time in nanoseconds; 0 if there is no file."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def clear_leftovers(suite: Suite) -> None:
-    """Remove what killed processes have left: temporary files, halves of bundles, checkpoints of cells with a record.
+    """Remove what killed processes have left: temporary files, partial bundles, checkpoints of cells with a record.
 
-    What a live process is writing stays: it holds the lock of its cell, or of its folder of the store. Tables, figures
-    and pages are written under no lock, by Snakemake's jobs, none of which is running now.
+    Files that a live process is writing stay: the process holds the lock of its cell or of its folder in the store.
+    Tables, figures and pages are written without a lock, but only by Snakemake's jobs, and none is running now.
     """
     results, store, freed = results_folder(suite), suite.file.store, 0
     found = [(path, running_path(suite, _lock_of(path.relative_to(results)))) for path in leftovers(results)]
@@ -232,7 +232,7 @@ def clear_leftovers(suite: Suite) -> None:
         if record_path(suite, cell).exists():
             found.append((path, running_path(suite, cell)))
     for path, lock in found:
-        # What lies in a shared store may be another user's, who clears it with a run of theirs.
+        # In a shared store, a file may belong to another user, whose own runs will clear it.
         with suppress(PermissionError):
             if not is_held(lock):
                 size = sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
@@ -243,7 +243,7 @@ def clear_leftovers(suite: Suite) -> None:
 
 
 def _lock_of(path: Path) -> str:
-    """The lock that the writer of this temporary file holds, by the file's path below the results."""
+    """The name of the lock that the writer of a temporary file holds, by the file's path below the results."""
     place, *parts = path.parent.parts or ("",)
     name = path.name[1:].partition(".")[0]
     if not parts or place == "verify":

@@ -1,4 +1,4 @@
-"""`steadytune run`: Snakemake with a progress line, which may be killed and started again at any moment."""
+"""`steadytune run`: Snakemake with a progress line; it can be killed and started again at any moment."""
 
 import logging
 import os
@@ -21,15 +21,15 @@ from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)
 
-# Snakemake's folder in the working folder, and inside it the locks that a killed run leaves behind.
+# Snakemake's folder in the working folder, and in it the locks that a killed run leaves behind.
 STATE = Path(".snakemake")
 LOCKS = STATE / "locks"
-# Held by one `steadytune run` and the Snakemake that it has started.
+# Held by a single `steadytune run` and the Snakemake that it has started.
 LOCK = STATE / "steadytune.lock"
-# Shared by every Snakemake that was started by hand, which may happen during a run.
+# Shared by all Snakemake processes that were started by hand, even during a run.
 BY_HAND = STATE / "by-hand.lock"
 INPUTS = "inputs"
-"""The store's lock that a run holds while it stages what is missing."""
+"""The store's lock that a run holds while it stages missing inputs."""
 STAGING = ("stage_dataset", "stage_encoder", "pretrain")
 """The rules whose outputs are in the store."""
 NO_RUN = ("archive", "cleanup_metadata", "cleanup_shadow", "conda_cleanup_envs", "conda_create_envs_only",
@@ -37,25 +37,25 @@ NO_RUN = ("archive", "cleanup_metadata", "cleanup_shadow", "conda_cleanup_envs",
           "export_cwl", "filegraph", "generate_unit_tests", "lint", "list_changes", "list_conda_envs",
           "list_input_changes", "list_params_changes", "list_rules", "list_target_rules", "list_untracked",
           "print_compilation", "rulegraph", "summary", "touch", "unlock")  # fmt: skip
-"""Options with which Snakemake runs no job: it prints, or tidies."""
+"""Options with which Snakemake runs no job but prints or cleans up something."""
 STARTED_BY_RUN = "STEADYTUNE_RUN"
 """Set in the environment of a Snakemake that `steadytune run` has started."""
 
 
 def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = False) -> int:
-    """Run a suite; Snakemake's exit status.
+    """Run a suite and return Snakemake's exit status.
 
-    Only one `steadytune run` at a time works in a folder. It clears what a killed run left there, but not while a
-    Snakemake that was started by hand is running: Snakemake's own locks may then be in use.
+    Only one `steadytune run` at a time works in a folder. It clears what a killed run left there, after waiting for any
+    Snakemake that was started by hand, because Snakemake's own locks may be in use until then.
 
     Args:
         suite: the suite.
         cores: `all` or a number.
         arguments: further arguments for Snakemake.
-        stale: also train again what was trained by other code.
+        stale: also make again what was made by other code.
 
     Raises:
-        SteadyTuneError: Snakemake's cache cannot be written, or inputs cannot be staged.
+        SteadyTuneError: Snakemake's cache is not writable, or inputs cannot be staged.
     """
     _check_cache()
     with hold(LOCK, message="another run works in this folder; waiting for its end") as lock:
@@ -69,7 +69,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
                 _log_repairs(suite, arguments, stale=stale)
             elif kind == "run":
                 status, stopped = _repair(snakemake, arguments, stale=stale)
-        # If this process alone is killed, Snakemake still holds the lock, and the next run waits for it.
+        # If only this process is killed, Snakemake still holds the lock, and the next run waits for it.
         if kind == "run" and not status:
             status, stopped = _stage_inputs(snakemake, arguments, stale=stale)
             repair.keep_dates(suite)
@@ -83,7 +83,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
 
 
 def _check_cache() -> None:
-    """Make a folder in Snakemake's cache, as Snakemake does: in a home that is full or read-only it cannot.
+    """Check that Snakemake can create folders in its cache, which fails if the home folder is full or read-only.
 
     Raises:
         SteadyTuneError: it cannot.
@@ -98,7 +98,7 @@ def _check_cache() -> None:
 
 
 class _Snakemake:
-    """Snakemake on a suite, in a process that holds the lock of this run too."""
+    """Snakemake for a suite, in a process that also holds this run's lock."""
 
     def __init__(self, suite: Suite, cores: str, lock: int) -> None:
         self.suite = suite
@@ -107,16 +107,16 @@ class _Snakemake:
         self._command += ["--configfile", str(suite.path), "--logger", "steadytune"]
         self._cores = ["--cores", cores]
         self._environment = os.environ | {
-            # Jobs call `python`, which has to be this one, in an activated environment or not.
+            # Jobs call `python`, which must be this interpreter even if its environment is not activated.
             "PATH": first_on_path(Path(sys.executable).parent, "PATH"),
             "PYTHONPATH": first_on_path(SOURCE, "PYTHONPATH"),
             STARTED_BY_RUN: "1",
         }
 
     def run(self, arguments: Sequence[str], *, until: Sequence[str] = ()) -> tuple[int, bool]:
-        """Run it, up to some rules if `until` names any; its exit status, and whether a signal ended it."""
+        """Run Snakemake, up to the rules in `until` if any; its exit status, and whether a signal ended it."""
         options = ["--until", *until] if until else []
-        # `--cores` takes a single value, so that targets may follow it; the options before it take any number.
+        # Targets can follow `--cores`, which takes a single value; the options before it take any number of values.
         return supervise([*self._command, *options, *self._cores, *arguments], self._environment, self._lock)
 
     def unlock(self) -> None:
@@ -126,10 +126,10 @@ class _Snakemake:
 
 
 def _kind(arguments: Sequence[str]) -> Literal["run", "dry run", "no run"]:
-    """Whether Snakemake would run jobs, say which it would run, or neither, as where it refuses its arguments.
+    """Whether Snakemake would run jobs, only list them, or neither, for example because it rejects its arguments.
 
     Raises:
-        SteadyTuneError: it would end in a traceback.
+        SteadyTuneError: Snakemake would end in a traceback.
     """
     if not any(argument.startswith("-") for argument in arguments):
         return "run"
@@ -142,7 +142,7 @@ def _kind(arguments: Sequence[str]) -> Literal["run", "dry run", "no run"]:
     except CliException:
         return "no run"
     except ValueError as error:
-        # An option that takes any number of values has taken a target too, say.
+        # For example, an option that takes any number of values has also taken a target.
         raise SteadyTuneError(f"run: Snakemake cannot read what follows --: {error}; expected "
                               "options in Snakemake's form, and another -- before targets") from None  # fmt: skip
     if any(getattr(options, name) for name in NO_RUN) or (options.report and not options.report_after_run):
@@ -157,7 +157,7 @@ def _options(arguments: Sequence[str]) -> Sequence[str]:
 
     targets = list(get_argument_parser().parse_known_args(arguments)[0].targets)
     options, count = [argument for argument in arguments if argument != "--"], len(targets)
-    # They stand together; an option before them may have a value of the same name.
+    # Targets are consecutive; an option before them may have a value of the same name.
     places = [place for place in range(len(options)) if options[place : place + count] == targets]
     place = places[-1] if places and places[0] else 0
     return options[:place] + options[place + count :]
@@ -172,10 +172,10 @@ def _log_repairs(suite: Suite, arguments: Sequence[str], *, stale: bool) -> None
 
 
 def _repair(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> tuple[int, bool]:
-    """Remove or set aside what cannot be believed, and pretrain damaged or outdated encoders again.
+    """Remove or set aside invalid results, and pretrain damaged or outdated encoders again.
 
     Returns:
-        What Snakemake's run returned if it failed, else (0, False).
+        The result of Snakemake's run if it failed, else (0, False).
     """
     suite = snakemake.suite
     own_results(suite)
@@ -193,19 +193,19 @@ def _repair(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> 
 def _stage_inputs(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> tuple[int, bool]:
     """Stage and pretrain what the targets need and the store lacks, one run at a time.
 
-    Not left to the jobs: a job that waits for another run's staging and is then interrupted loses its outputs, because
-    Snakemake deletes them, and the other run has just made the same files.
+    This is not left to the jobs: if a job is interrupted while it waits for another run's staging, Snakemake deletes
+    the job's outputs, which are the files that the other run has just made.
 
     Returns:
-        What Snakemake's run returned if a signal ended it, else (0, False): what cannot be staged fails again in the
-        run itself, which goes on with the rest.
+        The result of Snakemake's run if a signal ended it, else (0, False): staging that fails here fails again in the
+        run itself, which continues with the rest.
     """
     suite = snakemake.suite
     if repair.unstaged(suite):
         with hold(
             store_lock_path(suite.file.store, INPUTS), message="waiting for another run that fills the same store"
         ):
-            # The other run may have staged it.
+            # Another run may have staged everything in the meantime.
             still = repair.unstaged(suite)
             status, stopped = snakemake.run(arguments, until=STAGING) if still else (0, False)
         if stopped:
@@ -217,16 +217,16 @@ def _stage_inputs(snakemake: _Snakemake, arguments: Sequence[str], *, stale: boo
 
 
 def share_folder() -> None:
-    """For a Snakemake that was started by hand: keep the next `steadytune run` waiting until this process ends.
+    """In a Snakemake that was started by hand, make the next `steadytune run` wait until this process ends.
 
-    Call it before Snakemake takes its own locks, so that they are not mistaken for those of a killed run. Conflicts
-    with a run that is under way are left to Snakemake.
+    Call this before Snakemake takes its own locks, so that they are not mistaken for a killed run's. Conflicts with a
+    run that is under way are left to Snakemake.
     """
     if STARTED_BY_RUN in os.environ:
         return
     try:
         take(BY_HAND, shared=True, wait=False)
     except BlockingIOError:
-        # Not info: Snakemake shows only warnings of other loggers.
+        # Not info, because Snakemake shows only warnings of other loggers.
         log.warning("a `steadytune run` is checking this folder; waiting for it")
         take(BY_HAND, shared=True)

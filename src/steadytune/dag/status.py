@@ -1,4 +1,4 @@
-"""`steadytune status`: what of a suite is fresh, why the rest is not, and what makes it again."""
+"""`steadytune status`: which parts of a suite are fresh, why the rest are not, and how to make them again."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from steadytune.text import counted
 
 
 def describe(suite: Suite, *, deep: bool = False) -> str:
-    """A line for each cell, product and own file that is not fresh, the counts, and what brings them up to date."""
+    """One line for each cell, product and own file that is not fresh, then the counts and the commands that help."""
     products = Products(suite, deep=deep)
     found, made = products.found, products.status()
     lines = [

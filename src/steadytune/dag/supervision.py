@@ -1,4 +1,4 @@
-"""Run Snakemake so that a signal ends it together with every job, each of which leaves its checkpoint."""
+"""Run Snakemake so that a signal ends it together with all of its jobs, which leave their checkpoints."""
 
 import logging
 import os
@@ -13,18 +13,18 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def supervise(command: Sequence[str], environment: Mapping[str, str], lock: int) -> tuple[int, bool]:
-    """Run a command in a process group of its own.
+    """Run a command in a separate process group.
 
-    SIGINT, SIGTERM and SIGHUP reach this process alone. The first asks the whole group to end, and the second kills it.
-    Ctrl-Z pauses the group as well.
+    SIGINT, SIGTERM and SIGHUP reach only this process. The first of them asks the whole group to end; a second one
+    kills it. Ctrl-Z pauses the group as well.
 
     Args:
-        command: Snakemake's.
+        command: Snakemake's command line.
         environment: its environment.
-        lock: a descriptor that it inherits, and so holds a lock as long as it runs.
+        lock: the descriptor of a lock, which Snakemake inherits and so holds while it runs.
 
     Returns:
-        The exit status, 128 plus the signal's number if a signal ended it, and whether one did.
+        The exit status (128 plus the signal's number if a signal ended it), and whether a signal ended it.
     """
     asked: list[int] = []
     process: subprocess.Popen | None = None
@@ -35,7 +35,7 @@ def supervise(command: Sequence[str], environment: Mapping[str, str], lock: int)
                 os.killpg(process.pid, number)
 
     def end(number: int, _: object) -> None:
-        # First, because the next signal may come while this one is handled.
+        # Recorded first, because the next signal may arrive while this one is handled.
         asked.append(number)
         send(signal.SIGKILL if len(asked) > 1 else signal.SIGTERM)
         if len(asked) == 1:
@@ -43,11 +43,11 @@ def supervise(command: Sequence[str], environment: Mapping[str, str], lock: int)
 
     def pause(*_: object) -> None:
         send(signal.SIGSTOP)
-        # It returns from here when it is continued.
+        # Execution continues here after SIGCONT.
         os.kill(os.getpid(), signal.SIGSTOP)
         send(signal.SIGCONT)
 
-    # What the caller ignores, as under nohup, stays ignored.
+    # Signals that the caller ignores, as under nohup, stay ignored.
     heeded = [number for number in (*ENDING, signal.SIGTSTP) if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, pause if number == signal.SIGTSTP else end) for number in heeded}
     try:

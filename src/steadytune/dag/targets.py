@@ -1,4 +1,4 @@
-"""The files of a suite that Snakemake makes, as rules name them: no rule's job and no digest is known here."""
+"""The files of a suite that Snakemake makes, as rules name them; this module knows nothing of jobs or digests."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -40,14 +40,14 @@ from steadytune.suite.suite import Suite
 
 
 class Targets:
-    """Paths as strings, as Snakemake wants them. What a suite does not ask for is an empty list."""
+    """Paths as strings, which Snakemake expects; the list is empty for anything that a suite does not ask for."""
 
     def __init__(self, suite: Suite) -> None:
         self.suite = suite
         self.folder = str(results_folder(suite))
 
     def receipt(self, kind: Kind, key: str) -> str:
-        """The file that says that a data set or an encoder is staged."""
+        """The receipt of a data set or an encoder, which exists if it is staged."""
         return str(staged_folder(self.suite.file.store, kind, key) / RECEIPT)
 
     @cached_property
@@ -66,7 +66,7 @@ class Targets:
         return str(variability_path(self.suite, "{encoder}", "{task}"))
 
     def cell_outputs(self, cell: str = "{encoder}/{method}/{task}/seed-{seed}") -> dict[str, str]:
-        """The files of a cell by name, with wildcards."""
+        """The files of a cell, by name; with wildcards by default."""
         paths = {"record": record_path, "predictions": predictions_path, "history": history_path}
         return {name: str(path(self.suite, cell)) for name, path in paths.items()}
 
@@ -77,18 +77,18 @@ class Targets:
 
     @property
     def handover_pattern(self) -> str:
-        """Matches the cells whose fine-tuned weights other jobs read: measurements inside, other cells."""
+        """A pattern for cells whose fine-tuned weights other jobs read: measurements inside them, and other cells."""
         cells = dict.fromkeys([*self.suite.inside_cells, *self.suite.parents])
         return "|".join(re.escape(str(cell)) for cell in cells) or "(?!)"
 
     def inside_outputs(self, cell: str = "{cell}") -> list[str]:
-        """What is measured inside a cell's fine-tuned encoder, with a wildcard."""
+        """The measurements inside a cell's fine-tuned encoder; with a wildcard by default."""
         path = inside_path(self.suite, cell)
         return [str(path), str(path.with_suffix(".npz"))]
 
     @property
     def inside_before(self) -> str:
-        """What is measured inside an encoder before fine-tuning, with wildcards."""
+        """The measurements inside an encoder before fine-tuning, with wildcards."""
         return str(inside_before_path(self.suite, "{encoder}", "{task}"))
 
     @property
@@ -98,49 +98,49 @@ class Targets:
 
     @property
     def inside_studies(self) -> list[str]:
-        """Every measurement inside an encoder, after fine-tuning and before, and the predictions of those cells."""
+        """Every measurement inside an encoder, after and before fine-tuning, and the measured cells' predictions."""
         cells = self.suite.inside_cells
         after = [path for cell in cells for path in self.inside_outputs(str(cell))]
         return [*after, *self.inside_before_studies, *(str(predictions_path(self.suite, cell)) for cell in cells)]
 
     @property
     def inside_table_path(self) -> str:
-        """The table of what is measured inside."""
+        """The table of the measurements inside encoders."""
         return str(inside_table_path(self.suite))
 
     @property
     def inside_table(self) -> list[str]:
-        """The same, where the suite asks for it."""
+        """The table of the measurements inside encoders, if the suite asks for it."""
         return [self.inside_table_path] if self.suite.inside_cells else []
 
     @property
     def metrics(self) -> str:
-        """The long table."""
+        """The long table of all metrics."""
         return str(metrics_path(self.suite))
 
     @property
     def prediction_paths(self) -> list[str]:
-        """What is computed from single predictions."""
+        """The tables that are computed from single predictions."""
         return [str(slices_path(self.suite)), str(calibration_path(self.suite))]
 
     @property
     def prediction_studies(self) -> list[str]:
-        """The same, where a table of the suite shows it."""
+        """The tables that are computed from single predictions, if a table of the suite shows them."""
         return self.prediction_paths if any(TABLES[name].reads_predictions for name in self.suite.file.tables) else []
 
     @property
     def claims_path(self) -> str:
-        """The verdicts."""
+        """The file of the verdicts."""
         return str(claims_path(self.suite))
 
     @property
     def claims(self) -> list[str]:
-        """The same, if the suite names claims or has methods to compare."""
+        """The file of the verdicts, if the suite names claims or has methods to compare."""
         return [self.claims_path] if self.suite.has_verdicts else []
 
     @property
     def claim_files(self) -> list[str]:
-        """What the verdicts are about: the claims' files and the printed numbers."""
+        """The files that the verdicts are about: the claims and the numbers printed in papers."""
         shared = [
             path
             for folder, ending in ((CLAIMS, "yaml"), (PUBLISHED, "csv"))
@@ -156,12 +156,12 @@ class Targets:
 
     @cached_property
     def shown_tables(self) -> list[str]:
-        """Those of them that Snakemake's own report shows."""
+        """The tables that Snakemake's own report shows."""
         return [path for path in self.tables if path.endswith(".html")]
 
     @property
     def latex(self) -> list[str]:
-        """What running text needs: its numbers, and every table in one document."""
+        """What a LaTeX text includes: macros for its numbers, and every table in one document."""
         return [str(path(self.suite)) for path in (macros_path, all_tables_path)]
 
     @cached_property
@@ -171,7 +171,7 @@ class Targets:
 
     @cached_property
     def shown_figures(self) -> list[str]:
-        """Those of them that the report shows, and Snakemake's own."""
+        """The figures that the report shows, and Snakemake's own report too."""
         return [path for path in self.figures if path.endswith(".svg")]
 
     @property

@@ -1,6 +1,6 @@
-"""The Snakemake inside a cluster's job passes SIGTERM on: left to itself, it only waits for the job to end.
+"""Make the Snakemake inside a cluster's job pass SIGTERM on: by default, it only waits for the job to end.
 
-A batch system that tracks processes with cgroups asks a job's first process alone to end, and kills the rest later.
+A batch system that tracks processes with cgroups asks only a job's first process to end, and kills the rest later.
 """
 
 import os
@@ -11,14 +11,14 @@ from contextlib import suppress
 import psutil
 
 SHELLS = ("bash", "dash", "sh")
-"""Left alone: a shell that ends before its command would look as if the job were over."""
+"""Not signalled: if a shell ends before its command, the job looks finished."""
 
 
 def pass_on_termination() -> None:
-    """From now on, what this process and its children have started is asked to end when this process is.
+    """From now on, pass SIGTERM on to all descendants of this process except shells.
 
-    To be called in the main thread. Python writes a signal's number to the pipe whoever handles the signal later:
-    Snakemake sets its own handler after the Snakefile has been read.
+    Call this in the main thread. Python writes each signal's number to a pipe, whichever handler is set: Snakemake sets
+    its own after reading the Snakefile.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -1,8 +1,8 @@
-"""The metrics' formulas over predictions and gold labels, both of shape (n,); those of texts are in `answers.py`.
+"""The metrics' formulas over predictions and gold labels, both of shape (n,); `answers.py` has those of texts.
 
-Where a formula is undefined the value is 0: F1 without a positive, predicted or gold; Matthews with one class only;
-a correlation with a constant on either side (scikit-learn does the same for the first two). Whether such predictions
-make a cell degenerate is the record's to say.
+If a formula is undefined, the value is 0: F1 without a predicted or gold positive, Matthews with a single class, and
+correlations with a constant side (scikit-learn does the same for the first two). Degenerate predictions are detected
+elsewhere (`Predictions.judge`).
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Formula = Callable[[Any, Any], float]
 
 
 def accuracy(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Share of equal class indices."""
+    """Share of predictions that equal the gold class."""
     return float(np.mean(predictions == references))
 
 
@@ -28,35 +28,35 @@ def f1(predictions: np.ndarray, references: np.ndarray) -> float:
 
 
 def accuracy_f1(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Mean of accuracy and F1, GLUE's one number for MRPC and QQP."""
+    """Mean of accuracy and F1, GLUE's single score for MRPC and QQP."""
     return (accuracy(predictions, references) + f1(predictions, references)) / 2
 
 
 def matthews(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Matthews correlation coefficient, for two classes or more."""
+    """Matthews correlation coefficient for two or more classes."""
     from sklearn.metrics import matthews_corrcoef
 
     return float(matthews_corrcoef(references, predictions))
 
 
 def macro_f1(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Mean over the classes that occur of each class's F1."""
+    """Mean F1 over the classes that occur."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(references, predictions, average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
 
 
 def balanced_accuracy(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Mean over the gold classes of each class's recall."""
+    """Mean recall over the gold classes."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(references, predictions, labels=np.unique(references), average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
 
 
 def auroc(probabilities: np.ndarray, references: np.ndarray) -> float:
-    """Area under the ROC curve, of probabilities (n, C): of class 1, or of each class against the rest, averaged.
+    """Area under the ROC curve for probabilities (n, C): of class 1 if C = 2, else averaged over one class vs the rest.
 
-    Only classes that occur count; 0.5 if only one does.
+    Only classes that occur count; 0.5 if only one class occurs.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -73,14 +73,14 @@ def pearson(predictions: np.ndarray, references: np.ndarray) -> float:
 
 
 def spearman(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Spearman correlation: Pearson's over ranks, ties sharing their mean rank."""
+    """Spearman correlation: Pearson correlation of ranks, with mean ranks for ties."""
     from scipy.stats import rankdata
 
     return pearson(rankdata(predictions), rankdata(references))
 
 
 def pearson_spearman(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Mean of both correlations, GLUE's one number for STS-B."""
+    """Mean of Pearson and Spearman correlation, GLUE's single score for STS-B."""
     return (pearson(predictions, references) + spearman(predictions, references)) / 2
 
 
@@ -92,22 +92,22 @@ CLASS_METRICS: dict[str, Formula] = {
     "balanced_accuracy": balanced_accuracy,
     "matthews": matthews,
 }
-"""Over class indices, int64."""
+"""Metrics of class indices, int64."""
 
 SCORE_METRICS: dict[str, Formula] = {
     "pearson": pearson,
     "spearman": spearman,
     "pearson_spearman": pearson_spearman,
 }
-"""Over numbers, float64."""
+"""Metrics of numbers, float64."""
 
 TEXT_METRICS: dict[str, Formula] = {
     "span_f1": span_f1,
     "exact_match": exact_match,
 }
-"""Over texts, and the gold answers of each."""
+"""Metrics of texts against the gold answers of each."""
 
 PROBABILITY_METRICS: dict[str, Formula] = {"auroc": auroc}
-"""Over the probabilities of every class, (n, C) float64."""
+"""Metrics of class probabilities, (n, C) float64."""
 
 METRICS = CLASS_METRICS | PROBABILITY_METRICS | SCORE_METRICS | TEXT_METRICS

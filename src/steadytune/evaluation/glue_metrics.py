@@ -1,6 +1,6 @@
-"""The metrics as a local module of `evaluate`: nothing is fetched, and no cache is written.
+"""The metrics as a local module of `evaluate`, which downloads nothing and writes no cache.
 
-`evaluate` imports much, so this module is itself imported late, by `metrics.py`.
+`evaluate` is slow to import, so `metrics.py` imports this module only when it needs it.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ from steadytune.evaluation.formulas import METRICS, SCORE_METRICS, TEXT_METRICS
 
 
 class TaskMetric(evaluate.Metric):
-    """One metric of the task table; the configuration name says which."""
+    """The metric of the task table that the configuration name gives."""
 
     def _info(self) -> evaluate.MetricInfo:
         name = str(self.config_name)
@@ -30,7 +30,7 @@ class TaskMetric(evaluate.Metric):
             citation=citation,
             inputs_description="predictions and references: class indices; numbers for a correlation; or texts, and "
             "lists of the texts that are right.",
-            # Given back as lists: the numpy format of `datasets` would round to 32 bits.
+            # Without a `format`, values come back as lists; the numpy format of `datasets` would round to 32 bits.
             features=datasets.Features({"predictions": prediction, "references": reference}),
         )
 
@@ -43,7 +43,7 @@ class TaskMetric(evaluate.Metric):
 
 @cache
 def load_metric(name: str) -> TaskMetric:
-    """The metric's module, made once a process."""
-    # The base class makes a folder for its cache files even where all is kept in memory: not in the user's home, then.
+    """The metric's module, created once per process."""
+    # The base class creates a cache folder even if everything is kept in memory; keep it out of the user's home.
     with tempfile.TemporaryDirectory() as folder:
         return TaskMetric(config_name=name, keep_in_memory=True, cache_dir=folder)

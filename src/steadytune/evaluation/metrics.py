@@ -1,4 +1,4 @@
-"""What a task's scores are worth: its metrics, and the same metrics of a predictor that knows nothing."""
+"""A task's metrics, and the same metrics of an uninformed predictor for comparison."""
 
 import math
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from steadytune.tasks.table import Task
 
 
 def compute(task: Task, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """All metrics that the task logs, of a model's outputs `scores` (n, C) against the gold `labels` (n,).
+    """All metrics that the task logs, for a model's outputs `scores` (n, C) against the gold `labels` (n,).
 
-    The prediction is the arg-max over the C classes (the first of equals), or the one output itself for regression.
-    Scores that are not all finite, a diverged model's, have no metrics: every value is NaN.
+    The prediction is the arg-max over the C classes (the first if tied), or the single output for regression. If any
+    score is not finite, as for a diverged model, every metric is NaN.
     """
     if scores.shape != (len(labels), task.num_labels):
         raise ValueError(f"scores of shape {scores.shape} for {len(labels)} examples of task '{task.name}'")
@@ -28,12 +28,12 @@ def compute(task: Task, scores: np.ndarray, labels: np.ndarray) -> dict[str, flo
 
 
 def score(metrics: Sequence[str], predictions: Any, labels: Any) -> dict[str, float]:
-    """The named metrics of predictions against gold labels, arrays (n,), or of texts against lists of texts.
+    """The named metrics of predictions against gold labels, arrays (n,), or of texts against lists of gold answers.
 
     They are computed through `evaluate`.
 
     Raises:
-        SteadyTuneError: a metric that there is not.
+        SteadyTuneError: an unknown metric.
     """
     for name in metrics:
         if name not in METRICS:
@@ -51,9 +51,10 @@ def score(metrics: Sequence[str], predictions: Any, labels: Any) -> dict[str, fl
 
 
 def majority_value(metric: str, labels: np.ndarray) -> float:
-    """The metric of a predictor that always says the most frequent of the gold labels (n,), the lowest of equals.
+    """The metric of a predictor that always gives the most frequent of the gold labels (n,), the lowest if tied.
 
-    For a correlation the predictor says the mean, a constant: 0.
+    For a correlation it always gives the mean label, and the value is 0. For AUROC it gives all classes the same
+    probability, and the value is 0.5.
     """
     if metric in PROBABILITY_METRICS:
         return METRICS[metric](np.full((len(labels), int(labels.max()) + 2), 0.5), labels)

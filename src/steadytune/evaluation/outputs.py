@@ -1,4 +1,4 @@
-"""What lies beside a record: every prediction, and the course of the training."""
+"""The files next to a record: every prediction, and the training history."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 
 
 HELD_OUT = "held out"
-"""The evaluation set of predictions on the share of the training split that was kept from training; with its space, it
-is no task's name."""
+"""The name of the evaluation set that is the held-out share of the training split; no task's name contains a space."""
 
 
 def write_predictions(path: Path, predictions: Mapping[str, "Predictions"]) -> None:
-    """Write `predictions.parquet`: a row for each example of each evaluation set; none for a cell that came to no end.
+    """Write `predictions.parquet`: a row for each example of each evaluation set; no rows if training did not finish.
 
-    Columns: `evaluation_set`, a task or `HELD_OUT`; `row`, the example's number in the set's file; and, of classes and
-    scores, `label`, the gold label (class index in the set's own label space, or score), `prediction`, the model's
-    class in the space it was trained on, or its score, and `logit_0` to `logit_<C-1>`. Of answers to questions instead:
-    `text`, the answer; `start` and `end`, its first character in the context and the one past its last (-1 and -1 for
-    none); `exact_match` and `span_f1`, what it is worth; `logit_start` and `logit_end` (-inf for none).
+    Columns: `evaluation_set`, a task or `HELD_OUT`, and `row`, the example's number in the set's files.
+
+    For classes and scores: `label`, the gold class index (in the evaluation set's label space) or score; `prediction`,
+    the model's class (in the label space it was trained on) or score; and `logit_0` to `logit_<C-1>`.
+
+    For answers to questions: `text`, the answer; `start` and `end` (exclusive), its position in the context in
+    characters (-1 and -1 for no answer); `exact_match` and `span_f1`, its scores; and `logit_start` and `logit_end`
+    (-inf for no answer).
     """
     import pyarrow as pa
 
@@ -37,9 +39,9 @@ def write_predictions(path: Path, predictions: Mapping[str, "Predictions"]) -> N
 
 
 def write_unlabelled(path: Path, predictions: Mapping[str, "Predictions"]) -> None:
-    """Write `unlabelled.parquet`: a row for each example of each split without labels, in the splits' own order.
+    """Write `unlabelled.parquet`: a row for each example of each unlabelled split, in the splits' order.
 
-    Columns: `split`, `row`, `prediction` and `logit_…`, as in `predictions.parquet`.
+    Columns: `split`, and `row`, `prediction` and `logit_…` as in `predictions.parquet`.
     """
     import pyarrow as pa
 
@@ -51,7 +53,7 @@ def write_unlabelled(path: Path, predictions: Mapping[str, "Predictions"]) -> No
 
 
 def no_predictions() -> "pa.Table":
-    """The predictions of a cell that came to no end: the first columns, and no row."""
+    """The predictions of a cell whose training did not finish: the first columns, without rows."""
     import pyarrow as pa
 
     names = {"evaluation_set": pa.string(), "row": pa.int64(), "label": pa.float64(), "prediction": pa.float64()}
@@ -59,7 +61,7 @@ def no_predictions() -> "pa.Table":
 
 
 def write_table(path: Path, table: "pa.Table") -> None:
-    """Write a `predictions.parquet` atomically."""
+    """Write a table of predictions atomically."""
     import pyarrow.parquet as pq
 
     with atomic_path(path) as temporary:
@@ -67,7 +69,7 @@ def write_table(path: Path, table: "pa.Table") -> None:
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write `history.csv`: a line an epoch; only the header's first columns where no epoch came to its end."""
+    """Write `history.csv`: a line per epoch; only the first header columns if no epoch finished."""
     names = list(history[0]) if history else ["epoch", "step", "train_loss", "learning_rate"]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, names, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What a model says about a split, in fixed-size batches, and what that is worth."""
+"""Predict a split in fixed-size batches, and evaluate the predictions."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,24 +17,24 @@ from steadytune.training.precision import Precision
 
 
 class Predictions(Protocol):
-    """What a model says about every example of a split: `Outputs`, or the `Answers` to questions."""
+    """A model's predictions on every example of a split: `Outputs`, or `Answers` to questions."""
 
     def evaluate(self, source: Task, target: Task, rule: str = "sum") -> dict[str, Any]:
         """The metrics of a model of `source` on a split of `target`; see `evaluate_transfer`."""
         ...
 
     def judge(self) -> tuple[Status, str | None]:
-        """Status and reason of a trained model by what it says about the development set."""
+        """The status of a trained model by its predictions on the development set, and the reason if it is not ok."""
         ...
 
     def columns(self) -> dict[str, Any]:
-        """The columns that `predictions.parquet` keeps of it, n values each."""
+        """The columns to write to `predictions.parquet`, n values each."""
         ...
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """A model's outputs on n examples of a task of C classes, or of one score."""
+    """A model's outputs on n examples: C classes, or one score."""
 
     logits: np.ndarray
     """(n, C) float32."""
@@ -44,11 +44,11 @@ class Outputs:
     """(n,), as in `Encoded`."""
 
     def evaluate(self, source: Task, target: Task, rule: str = "sum") -> dict[str, Any]:
-        """As `evaluate_transfer`."""
+        """See `evaluate_transfer`."""
         return evaluate_transfer(source, target, self.logits, self.labels, rule)
 
     def judge(self) -> tuple[Status, str | None]:
-        """Degenerate: every example gets the same answer, one class or one number to six digits."""
+        """Diverged if an output is not finite; degenerate if all classes, or scores to six decimals, are the same."""
         if not np.isfinite(self.logits).all():
             return "diverged", "the outputs on the development set are not all finite"
         answers = self.logits.argmax(axis=1) if self.logits.shape[1] > 1 else self.logits[:, 0].round(6)
@@ -57,7 +57,7 @@ class Outputs:
         return "ok", None
 
     def columns(self) -> dict[str, Any]:
-        """Row, gold label, class or score, and every logit."""
+        """Row, gold label, predicted class or score, and every logit."""
         prediction = self.logits.argmax(1) if self.logits.shape[1] > 1 else self.logits[:, 0]
         named = {f"logit_{i}": values for i, values in enumerate(self.logits.T)}
         kept = {"row": self.rows.astype(np.int64), "label": self.labels.astype(np.float64)}
@@ -65,11 +65,11 @@ class Outputs:
 
 
 def predict(encoder: Encoder, batcher: Batcher, precision: Precision) -> Predictions:
-    """What a model says about a split, in the split's own order, dropout and noise off.
+    """Predict a split in its own order, without dropout and noise.
 
     Args:
-        encoder: left in evaluation mode.
-        batcher: the split; its batch size is fixed by the protocol, so scores do not depend on the training batch.
+        encoder: the model, which is left in evaluation mode.
+        batcher: the split; the protocol fixes its batch size, so scores do not depend on the training batch.
         precision: the compute precision.
     """
     encoded = batcher.encoded

@@ -1,9 +1,9 @@
 """Extractive answers: the best span over a question's windows, chosen as BERT's `run_squad` does for SQuAD 1.1.
 
-Of a window the 20 best starts and the 20 best ends are paired; a pair counts where both are tokens of the text, the end
-not before the start and the span not above 30 tokens. The answer is the pair with the largest sum of logits over all
-windows, or none. A token that stands in several windows counts in each (run_squad lets it start an answer only in the
-window where most text surrounds it).
+In each window, the 20 best starts are paired with the 20 best ends. A pair is valid if both are tokens of the text, the
+end is not before the start, and the span has at most 30 tokens. The answer is the valid pair with the largest sum of
+logits over all windows, or none. A token that is in several windows may start an answer in each (in run_squad, only in
+the window with the most text around it).
 """
 
 import math
@@ -23,13 +23,13 @@ from steadytune.tasks.table import Task
 from steadytune.training.precision import Precision
 
 BEST = 20
-"""Starts, and ends, of a window that are paired."""
+"""Number of starts and of ends to pair in a window."""
 LONGEST = 30
-"""Tokens of the longest answer."""
+"""Longest answer in tokens."""
 
 
 class Span(NamedTuple):
-    """A span of a window's tokens, both ends in it, and the two logits."""
+    """A span of a window's tokens, from `first` to `last` inclusive, with the logits of both."""
 
     first: int
     last: int
@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
     @property
     def score(self) -> float:
-        """What spans are compared by."""
+        """The sum of both logits, by which spans are compared."""
         return self.start + self.end
 
 
@@ -48,16 +48,16 @@ class Answers:
 
     questions: Questions
     texts: list[str]
-    """Empty where no span was valid."""
+    """The answers; empty if no span was valid."""
     spans: np.ndarray
-    """(n, 2) int64: each answer's first character in its text and the one past its last; -1 and -1 for none."""
+    """(n, 2) int64: start and end (exclusive) of each answer in its text, in characters; -1, -1 for no answer."""
     tokens: np.ndarray
-    """(n, 2) int64: its first and last token, counted from the first of the text in its window; -1 and -1 for none."""
+    """(n, 2) int64: first and last token of each answer, from the window's first text token; -1, -1 for no answer."""
     logits: np.ndarray
-    """(n, 2) float32: of its start and its end; -inf for none, NaN where the model's outputs were no numbers."""
+    """(n, 2) float32: of each answer's start and end; -inf for no answer, NaN if the outputs were not finite."""
 
     def evaluate(self, source: Task, target: Task, rule: str = "sum") -> dict[str, Any]:
-        """As `evaluate_transfer`; neither label spaces nor a majority have a meaning here."""
+        """Like `evaluate_transfer`, but label spaces and the majority predictor have no meaning here."""
         undefined = dict.fromkeys(target.metrics, math.nan)
         broken = np.isnan(self.logits).any()
         return {
@@ -70,7 +70,7 @@ class Answers:
         }
 
     def judge(self) -> tuple[Status, str | None]:
-        """Degenerate: every answer is empty or the same text, or the same tokens of whatever text."""
+        """Diverged if an output is not finite; degenerate if all answers are empty, or the same text or tokens."""
         if np.isnan(self.logits).any():
             return "diverged", "the outputs on the development set are not all finite"
         if not any(self.texts):
@@ -80,7 +80,7 @@ class Answers:
         return "ok", None
 
     def columns(self) -> dict[str, Any]:
-        """For `write_predictions`."""
+        """The columns for `write_predictions`."""
         return {
             "row": self.questions.rows,
             "text": self.texts,
@@ -94,7 +94,7 @@ class Answers:
 
 
 def answer(encoder: Encoder, batcher: Batcher, precision: Precision) -> Answers:
-    """The model's answer to every question of a split of windows, dropout and noise off."""
+    """The model's answer to every question of a split of windows, without dropout and noise."""
     windows = batcher.encoded
     assert isinstance(windows, Windows), "a split of a task whose answers are spans"
     found: list[Span | None] = [None] * len(windows)
@@ -104,7 +104,7 @@ def answer(encoder: Encoder, batcher: Batcher, precision: Precision) -> Answers:
         for rows, batch in batcher.evaluation():
             logits = encoder(batch.inputs).logits.double().cpu().numpy()
             for row, outputs in zip(rows, logits, strict=True):
-                # Padding is on the right, where every token is read.
+                # Drop the padding, which is on the right for models that read every token.
                 start, end = outputs[:, : len(windows.offsets[row])]
                 found[row] = best_span(start, end, windows.offsets[row][:, 0] >= 0)
                 broken[windows.question[row]] |= not np.isfinite(outputs).all()
@@ -112,10 +112,10 @@ def answer(encoder: Encoder, batcher: Batcher, precision: Precision) -> Answers:
 
 
 def best_span(start: np.ndarray, end: np.ndarray, inside: np.ndarray) -> Span | None:
-    """The best valid span of a window with the logits `start` and `end`, (T,) each; None where no pair is valid.
+    """The best valid span of a window with logits `start` and `end`, (T,) each; None if no pair is valid.
 
-    inside: which tokens are of the text, bool (T,). Of equal pairs that with the better start, then end, is taken, of
-    equal logits the first token's.
+    inside: which tokens belong to the text, bool (T,). Ties between pairs go to the better start, then the better end;
+    ties between logits to the first token.
     """
     firsts, lasts = (np.argsort(-logits, kind="stable")[:BEST] for logits in (start, end))
     length = lasts - firsts[:, None] + 1
@@ -129,7 +129,7 @@ def best_span(start: np.ndarray, end: np.ndarray, inside: np.ndarray) -> Span | 
 
 
 def _choose(windows: Windows, found: list[Span | None], broken: np.ndarray) -> Answers:
-    """Over the windows of each question, the best span; of equal ones that of the first window."""
+    """The best span over each question's windows; ties go to the first window."""
     best: dict[int, tuple[Span, np.ndarray]] = {}
     for number, offsets, span in zip(windows.question.tolist(), windows.offsets, found, strict=True):
         if span is not None and (number not in best or span.score > best[number][0].score):

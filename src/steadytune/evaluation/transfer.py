@@ -1,6 +1,6 @@
-"""A model on a set that it was not trained on, compared on the labels that both know.
+"""Evaluate a model on a data set that it was not trained on, on the labels that both share.
 
-The same functions score a model in domain: there the two label spaces are one.
+The same functions evaluate a model in domain, where the two label spaces are the same.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from steadytune.tasks.labels import TWO_WAY, coarsening, collapse_gold, project,
 from steadytune.tasks.table import Task
 
 TWO_WAY_METRIC = "accuracy_two_way"
-"""Accuracy on (entailment, not_entailment) of a comparison that has three labels: the reading of HyPe's Table 7."""
+"""Accuracy of a three-label comparison after collapsing it to (entailment, not_entailment), as in HyPe's Table 7."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class Alignment:
     """A model's outputs and a set's gold labels in one label space; n examples."""
 
     labels: tuple[str, ...]
-    """The names of the C classes; none for regression."""
+    """Names of the C classes; empty for regression."""
     scores: np.ndarray
-    """(n, C) float64: probabilities, or the output itself for regression; NaN where the model gave no finite logits."""
+    """(n, C) float64: probabilities, NaN in rows without finite logits; for regression, the output itself."""
     gold: np.ndarray
     """(n,): class indices into `labels`, or numbers."""
 
 
 def align(source: Task, target: Task, logits: np.ndarray, labels: np.ndarray, rule: str = "sum") -> Alignment:
-    """Bring the logits (n, C_source) of a model of `source` and the gold labels (n,) of `target` into one space.
+    """Map the logits (n, C_source) of a model of `source` and the gold labels (n,) of `target` to one label space.
 
-    The space is the coarser of the two (`tasks/labels.py`); `rule` says how finer classes become a coarser one.
+    The space is the coarser of the two (`tasks/labels.py`); `rule` says how finer classes become coarser ones.
 
     Raises:
-        SteadyTuneError: the two tasks' labels have no common reading, or an unknown rule.
+        SteadyTuneError: the tasks' label spaces are not comparable, or the rule is unknown.
     """
     try:
         space = shared_space(source.labels, target.labels)
@@ -53,17 +53,17 @@ def evaluate_transfer(
 ) -> dict[str, Any]:
     """Every metric of a model of `source`, with logits (n, C_source), on a split of `target` with gold labels (n,).
 
-    The headline is the target's own metric where source and target name the same labels (a task in domain, its shifted
-    and adversarial sets), and accuracy where names had to be translated or collapsed, as in HyPe's Tables 6 and 7. In
-    the target's own space all the target's metrics are given besides, in a coarser one accuracy alone; three-way
-    entailment also gives `accuracy_two_way`.
+    The headline is the target's metric if source and target have the same label names (in domain, and on shifted and
+    adversarial sets). If names had to be translated or collapsed, it is accuracy, as in HyPe's Tables 6 and 7. In the
+    target's label space, all of the target's metrics are included; in a coarser space, only accuracy. Three-way
+    entailment also has `accuracy_two_way`.
 
     Returns:
-        `labels` (names of the space), `n` examples, `headline` (metric name), `metrics` and `majority` (by metric; the
-        latter of a predictor that always says the most frequent gold label), `majority_rate`.
+        `labels` (names of the space), `n` (examples), `headline` (metric name), `metrics` (by name), `majority` (the
+        same metrics of a predictor that always gives the most frequent gold label) and `majority_rate`.
 
     Raises:
-        SteadyTuneError: as `align`.
+        SteadyTuneError: see `align`.
     """
     aligned = align(source, target, logits, labels, rule)
     headline = headline_metric(source, target)
@@ -85,7 +85,7 @@ def evaluate_transfer(
 
 
 def read_two_ways(aligned: Alignment, rule: str) -> Alignment:
-    """Three-way entailment as (entailment, not_entailment)."""
+    """Collapse three-way entailment to (entailment, not_entailment)."""
     return Alignment(
         TWO_WAY,
         project(aligned.scores, aligned.labels, TWO_WAY, rule),
@@ -94,7 +94,7 @@ def read_two_ways(aligned: Alignment, rule: str) -> Alignment:
 
 
 def headline_metric(source: Task, target: Task) -> str:
-    """The metric that tables print for a model of `source` on `target`; see `evaluate_transfer`."""
+    """The metric that tables show for a model of `source` on `target`; see `evaluate_transfer`."""
     return target.metric if set(source.labels) == set(target.labels) else "accuracy"
 
 

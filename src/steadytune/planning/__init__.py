@@ -1,1 +1,1 @@
-"""What a suite still costs, and what of it to run on a budget; free of torch unless a probe is asked for."""
+"""What a suite still costs, and which cells to run on a budget. Imports torch only to run a probe."""

@@ -1,11 +1,11 @@
-"""Sums, times and sizes, as `steadytune plan` spells them."""
+"""Sums, times and sizes as `steadytune plan` prints them."""
 
 import math
 from collections.abc import Callable, Sequence
 
 
 def total(values: Sequence[float], spell: Callable[[float], str]) -> str:
-    """The sum of what is known, not of NaN: `at least 5 min` where that is not all, `?` where it is nothing."""
+    """The sum of the finite values: `at least 5 min` if some are NaN, `?` if all are."""
     known = [value for value in values if math.isfinite(value)]
     if values and not known:
         return "?"
@@ -13,14 +13,14 @@ def total(values: Sequence[float], spell: Callable[[float], str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In seconds, minutes or hours."""
+    """A duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def size(count: float) -> str:
-    """Of bytes, in units of 1,000."""
+    """A number of bytes in decimal units (kB = 1,000 B)."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

@@ -1,9 +1,9 @@
-"""Which claims a number of hours can decide, and the cells for them.
+"""Which claims can be decided within a number of device hours, and the cells for them.
 
-A claim is decided by the same seeds on all of its sides: at least as many as its paper ran, so many that its test can
-speak at all (`fewest_seeds`), and, if deviations are recorded or assumed, as many as an effect of its size needs.
-Claims share cells, so they are taken one after the other, each time the one that adds the most decided claims for an
-hour, those included that its cells decide besides. Greedy: not always the best.
+A claim is decided by the same seeds on all of its sides. There must be as many as its paper ran (if that many are
+planned), enough for its test to reach significance (`fewest_seeds`) and, if deviations are recorded or assumed, enough
+to detect an effect of its size. Claims share cells, so they are chosen greedily: each time the claim that adds the most
+decided claims per hour, counting others that its cells also decide. The choice is not always optimal.
 """
 
 import math
@@ -29,14 +29,14 @@ class Requirement:
 
     claim: Claim
     planned: tuple[Cell, ...]
-    """All its cells that the suite has."""
+    """All of the claim's cells in the suite."""
     cells: tuple[Cell, ...]
-    """Those that decide it: of `seeds` only."""
+    """The cells that decide the claim: those of the first `seeds` seeds, and their parents."""
     seeds: int
     lack: str = ""
-    """Why no run of the suite could decide it."""
+    """Why no run of the suite can decide the claim; empty if one can."""
     powered: bool = False
-    """Whether `seeds` give an effect of its size a chance of 80 %, and do not merely let its test speak."""
+    """Whether `seeds` give an effect of the claim's size 80 % power, instead of just allowing a significant result."""
 
 
 Needed = Callable[[Claim, int, float], float | None]
@@ -44,23 +44,23 @@ Needed = Callable[[Claim, int, float], float | None]
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be run."""
+    """The claims chosen for a budget, and the cells to run."""
 
     decided: tuple[Requirement, ...]
-    """In the order in which they were taken."""
+    """The claims that will be decided, in the order in which they were chosen."""
     cells: tuple[Cell, ...]
-    """Those that are missing, in the suite's order."""
+    """The missing cells, in the suite's order."""
     hours: float
-    """Of device time, for `cells`."""
+    """Device hours for `cells`."""
 
 
 def requirements(suite: Suite, needed: Needed = lambda *_: None) -> list[Requirement]:
-    """The cells of every claim of a suite.
+    """What every claim of a suite needs to be decided.
 
     Args:
         suite: names the claims.
-        needed: the seeds that an effect of a claim's size needs on so many strata at a level, infinite where no number
-            searched is enough; None if nothing tells.
+        needed: returns, for a claim, a number of strata and a significance level, the seeds needed to detect an effect
+            of the claim's size; infinite if the search finds none, None if unknown.
     """
     runs = PairedRuns(suite, empty_results(suite), PRIMARY)
     by_path = {str(record_path(suite, cell)): cell for cell in suite.cells}
@@ -72,13 +72,13 @@ def requirements(suite: Suite, needed: Needed = lambda *_: None) -> list[Require
 def choose(
     suite: Suite, wanted: Sequence[Requirement], done: set[Cell], hours: Callable[[Cell], float], most: float
 ) -> Choice:
-    """The claims that are decided within `most` hours of device time.
+    """Choose the claims to decide within `most` hours of device time.
 
     Args:
         suite: gives the order of cells.
-        wanted: the claims' needs; those with a `lack` are left out.
+        wanted: the claims' requirements; those with a `lack` are left out.
         done: cells that have a record.
-        hours: what a missing cell takes; NaN where that is not known, which leaves its claims out.
+        hours: device hours of a missing cell; claims with a cell of unknown duration (NaN) are left out.
         most: the budget.
     """
     cost = {cell: hours(cell) for need in wanted for cell in need.cells if cell not in done}
@@ -90,7 +90,7 @@ def choose(
             left.remove(need)
         open_ = {need.claim.id: [cell for cell in need.cells if cell not in have] for need in left}
         prices = {name: sum(cost[cell] for cell in cells) for name, cells in open_.items()}
-        # NaN is not within a budget.
+        # False if the price is NaN.
         affordable = [name for name, price in prices.items() if spent + price <= most]
         if not affordable:
             order = tuple(cell for cell in suite.cells if cell in have and cell not in done)
@@ -106,11 +106,11 @@ def choose(
 
 
 def fewest_seeds(claim: Comparison, strata: int, planned: int, alpha: float) -> int | None:
-    """With how many of the planned seeds a claim's test can speak; None where all of them are too few.
+    """The fewest planned seeds with which a claim's test can reach significance; None if all of them are too few.
 
-    Sign flips need so many pairs that their smallest p-value is at most alpha; a claim about spread, that its own ratio
-    is found against all its baselines with a chance of 80 %. What other tests need depends on scores that are not there
-    yet.
+    Sign flips need enough pairs for their smallest p-value to be at most alpha. A claim about spread needs a chance of
+    80 % to find its ratio against all its baselines. What other tests need depends on scores that do not exist yet, so
+    they get the minimum.
     """
     chance = chance_of_each(len(claim.against))
     least = max(min(claim.seeds, planned), LEAST_SEEDS)

@@ -1,4 +1,4 @@
-"""The device that a plan is for: this machine's, or one that the user states."""
+"""The device that a plan is for: this machine's, or one that the user specifies."""
 
 import os
 import shutil
@@ -11,22 +11,22 @@ from steadytune.training.usage import processor_name
 
 @dataclass(frozen=True)
 class Device:
-    """What cells run on."""
+    """The device that cells run on."""
 
     name: str
     gpu: bool
     cells_at_once: int
     cells_a_device: int
     flops: float | None = None
-    """FLOP/s that the user takes a cell to reach: an assumption. None goes by records alone."""
+    """FLOP/s that a cell reaches, as assumed by the user; None to use records only."""
 
     def ran(self, recorded: str) -> bool:
-        """Whether a record's device is this one: its name, or for a stated device a part of it."""
+        """Whether a recorded device is this one: the names are equal or, for a stated device, its name is contained."""
         return self.name == recorded if self.flops is None else self.name.casefold() in recorded.casefold()
 
 
 def this_device(threads: int) -> Device:
-    """The GPUs of this machine, or its processor, on which a cell takes `threads` cores."""
+    """The GPUs of this machine, or else its processor, with `threads` cores per cell."""
     if gpus := visible_gpus():
         return Device(gpu_name(gpus[0]), True, gpu_slots(), slots_per_gpu())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -34,10 +34,10 @@ def this_device(threads: int) -> Device:
 
 
 def stated_device(text: str, cells_at_once: int | None) -> Device:
-    """The device of `--device H100=2e14`: a name, and the FLOP/s that a cell is taken to reach on it.
+    """The device given as `--device H100=2e14`: a name, and the FLOP/s that a cell is assumed to reach on it.
 
     Raises:
-        SteadyTuneError: another form.
+        SteadyTuneError: the text is not of this form.
     """
     name, _, number = text.partition("=")
     try:
@@ -50,5 +50,5 @@ def stated_device(text: str, cells_at_once: int | None) -> Device:
 
 
 def free_bytes() -> int:
-    """Room on the disk of the working folder."""
+    """Free bytes on the disk of the working folder."""
     return shutil.disk_usage(".").free

@@ -1,4 +1,4 @@
-"""The seconds of a cell that has not run, from the nearest thing that is known, and which thing that was."""
+"""Estimate how long a cell takes that has not run, from the closest available evidence, and say what that was."""
 
 import math
 import statistics
@@ -21,26 +21,26 @@ BASES: dict[Basis, str] = {
     "unknown": "no record of such cells on this device: --probe runs short ones, --device NAME=FLOPS states a speed",
 }
 WORK = ("batch_size", "epochs", "steps", "max_length", "precision", "holdout", "evaluate_epochs", "threads")
-"""What of a protocol decides how long a cell takes."""
+"""The protocol settings that decide how long a cell takes."""
 MOST_LOOKED_AT = 100
-"""The disk is asked for the sizes of so many runs, spread over all: they differ little."""
+"""Measure the files of at most this many runs, spread evenly over all, because sizes differ little."""
 BYTES_A_ROW = 40
-"""Of predictions, before compression: the row, label and prediction as 8 bytes each, and up to four logits. An
-assumption where no record is at hand."""
+"""Assumed size of a prediction, before compression, if there are no records: row, label and prediction take 8 bytes
+each, and there are up to four logits."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a cell takes; `seconds` is NaN where its basis is `unknown`."""
+    """What a cell costs; `seconds` is NaN if the basis is `unknown`."""
 
     seconds: float
     basis: Basis
     flops: float
-    """Of training and evaluation; NaN where the sizes of its encoder or data are not known."""
+    """FLOPs of training and evaluation; NaN if the size of the encoder or the data is unknown."""
 
 
 class Estimator:
-    """Estimates cells; those that differ by seed alone are estimated once."""
+    """Estimates the cost of cells, once for cells that differ only in their seed."""
 
     def __init__(self, runs: Iterable[Run], device: Device, sizes: Sizes) -> None:
         self.device, self.sizes = device, sizes
@@ -50,14 +50,14 @@ class Estimator:
         self._paces: dict[Hashable, _Pace | None] = {}
 
     def estimate(self, spec: Spec) -> Estimate:
-        """What one more cell of a spec takes."""
+        """The cost of running a cell with this spec."""
         key = (spec.model, spec.method, spec.task, spec.transfer, spec.protocol)
         if key not in self._estimates:
             self._estimates[key] = self._estimate(spec)
         return self._estimates[key]
 
     def bytes(self, spec: Spec) -> float:
-        """What a cell leaves on the disk; NaN where the sizes of its evaluation sets are not known."""
+        """Bytes that a cell leaves on disk; NaN if the sizes of its evaluation sets are unknown."""
         key = (spec.task, spec.transfer)
         if key not in self._bytes:
             self._bytes[key] = self._estimate_bytes(spec)
@@ -89,27 +89,28 @@ class Estimator:
         return Estimate(math.nan, "unknown", flops)
 
     def _scaled(self, spec: Spec, flops: float) -> float:
-        """Seconds by the pace of recorded cells; NaN without them."""
+        """Seconds at the pace of recorded cells; NaN if there are none."""
         pace = self._pace(spec.model, composition(spec.method))
         if pace is None:
             return math.nan
         return flops / pace.flops_per_second + self._scored_rows(spec) * pace.seconds_per_row + pace.aside
 
     def _pace(self, model: str, method: str) -> "_Pace | None":
-        """On this device: of the same encoder and method, else of the same encoder.
+        """The pace on this device of cells with the same encoder and method, else with the same encoder.
 
-        Where no assumption is stated, of any encoder: small ones reach less than large ones.
+        If the user states no speed, finally that of any encoder; it is less accurate, because small encoders reach
+        fewer FLOP/s than large ones.
         """
         groups = [(model, method), (model, None)] + ([(None, None)] if self.device.flops is None else [])
         group = next((group for group in groups if group in self._by_group), None)
-        # Once a group: it may be of thousands of records, and a suite of thousands of cells.
+        # Computed once per group: there may be thousands of records in a group and thousands of cells in a suite.
         if group and group not in self._paces:
             self._paces[group] = _Pace.of(self._by_group[group])
         return self._paces[group] if group else None
 
     @cached_property
     def _by_group(self) -> dict[tuple[str | None, str | None], list[Run]]:
-        """Records of this device by encoder and method, by encoder alone, and all of them."""
+        """Records of this device by encoder and method, by encoder, and all together."""
         found: dict[tuple[str | None, str | None], list[Run]] = {}
         for run in self.runs:
             if self.device.ran(run.device):
@@ -118,7 +119,7 @@ class Estimator:
         return found
 
     def _training_flops(self, spec: Spec) -> float:
-        """FLOPs a position times positions: both as recorded of like cells, else by shape and at the longest length."""
+        """FLOPs per position times positions: from similar recorded cells, else from the shape and maximum length."""
         method, length = composition(spec.method), spec.protocol.max_length
         like = [run for run in self.runs if run.model == spec.model and run.method == method and run.tokens]
         shape = self.sizes.shape(spec.model)
@@ -126,7 +127,7 @@ class Estimator:
         if like:
             each = statistics.median(run.flops / run.tokens for run in like)
         elif shape:
-            # A backward pass is twice a forward pass: gradients of activations and of weights.
+            # A backward pass costs two forward passes, for the gradients of activations and of weights.
             each = (forward + 2 * backward) * shape.forward_flops(length)
         else:
             return math.nan
@@ -145,18 +146,18 @@ class Estimator:
             if run.model == spec.model
             and (run.protocol["max_length"], run.protocol["batch_size"]) == (protocol.max_length, protocol.batch_size)
         ]
-        # Batches are padded to their own longest example; those of another task come nearer to that than the bound.
+        # Batches are padded to their longest example. Even another task's batches are a better guess than the bound.
         if like := [run for run in like if run.task == spec.task] or like:
             return steps * statistics.median(run.tokens / run.steps for run in like)
-        # Every example as long as may be: the estimate is an upper bound.
+        # An upper bound: every example has the maximum length.
         return steps * min(protocol.batch_size, rows or protocol.batch_size) * protocol.max_length
 
     def _evaluation_rows(self, spec: Spec, epochs: int = 0) -> float:
-        """Examples scored at the end, and on the task's own set after each of so many epochs."""
+        """Examples scored at the end on all sets, plus those on the task's own set after each of `epochs` epochs."""
         rows = [self.sizes.rows(task, "evaluation") for task in spec.tasks.values()]
         if rows[0] is None:
             return math.nan
-        # A transfer set whose size is not known is left out: the largest are known.
+        # Transfer sets of unknown size are left out; the sizes of the largest are known.
         return sum(filter(None, rows)) + epochs * rows[0]
 
     def _epochs(self, spec: Spec) -> int:
@@ -168,7 +169,7 @@ class Estimator:
         return max(1, math.ceil(protocol.steps * protocol.batch_size / kept))
 
     def _scored_rows(self, spec: Spec) -> float:
-        # The last epoch's are the final ones.
+        # The last epoch's evaluation is the final one.
         return self._evaluation_rows(spec, self._epochs(spec) - 1 if spec.protocol.evaluate_epochs else 0)
 
     def _evaluation_flops(self, spec: Spec) -> float:
@@ -178,17 +179,17 @@ class Estimator:
 
 @dataclass(frozen=True)
 class _Pace:
-    """Medians over recorded cells. Evaluation has a rate of its own: no gradients, and larger batches."""
+    """Medians over recorded cells. Evaluation has a separate rate, because it has no gradients and larger batches."""
 
     flops_per_second: float
-    """Of training."""
+    """FLOP/s of training."""
     seconds_per_row: float
-    """Of evaluation."""
+    """Seconds per example of evaluation."""
     aside: float
 
     @classmethod
     def of(cls, runs: list[Run]) -> "_Pace | None":
-        """None if they do not tell."""
+        """The pace of some runs; None if no run has the figures for it."""
         rates = [run.flops / run.train for run in runs if run.train and run.flops]
         scoring = [run.evaluate / run.scored for run in runs if run.scored]
         if not (rates and scoring):

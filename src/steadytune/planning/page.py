@@ -1,4 +1,4 @@
-"""`steadytune plan`: what a suite still has to run, what that takes, and what it can show. Text for the terminal."""
+"""`steadytune plan`: what a suite still has to run, what it costs, and what it can show. Text for the terminal."""
 
 import math
 from collections import Counter
@@ -21,29 +21,29 @@ from steadytune.suite.suite import Suite
 from steadytune.text import counted, ranges
 
 TARGETS = "plan.txt"
-"""The targets of a choice under a budget, in the suite's results."""
+"""The file in the suite's results that lists the cells chosen for a budget."""
 
 
 class Page(NamedTuple):
-    """What `plan` prints, and what a budget buys."""
+    """What `plan` prints, and the cells chosen for a budget."""
 
     text: str
     chosen: tuple[Cell, ...] = ()
     """The cells that the text says are listed in `plan.txt`."""
 
     def write_targets(self, suite: Suite) -> None:
-        """List the chosen cells' records in the suite's results; without a choice nothing is written."""
+        """Write the chosen cells' record paths to `plan.txt` in the suite's results; nothing if none are chosen."""
         if self.chosen:
             lines = (f"{record_path(suite, cell)}\n" for cell in self.chosen)
             write_text(results_folder(suite) / TARGETS, "".join(lines))
 
 
 def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, sd: float | None = None) -> Page:
-    """The whole page.
+    """Compose the whole page.
 
     Args:
-        plan: the suite, and what its cells take.
-        budget: hours of device time, for which a choice of cells is written down.
+        plan: the suite and the cost of its cells.
+        budget: hours of device time to choose cells for.
         effect: the difference that matters, in points.
         sd: an assumed standard deviation of a pair's difference, in points.
     """
@@ -69,7 +69,7 @@ def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, 
 
 
 def _cells(plan: Plan) -> list[str]:
-    """A line for each encoder x task: cells, those to run, their hours, and where these come from."""
+    """A line per encoder x task: its cells, how many are left to run, their time, and the basis of the estimate."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.suite.cells:
         groups.setdefault((cell.encoder, cell.task), []).append(cell)
@@ -104,7 +104,7 @@ def _needed(plan: Plan, cells: Sequence[Cell]) -> str:
 
 
 def _cost(plan: Plan) -> list[str]:
-    """Hours in all, and what the words for their origin mean."""
+    """Total time and FLOPs, and an explanation of every basis of estimates in use."""
     device, found = plan.device, [plan.estimate(cell) for cell in plan.missing]
     if not found:
         return ["nothing is left to run"]
@@ -136,7 +136,7 @@ def _cost(plan: Plan) -> list[str]:
 
 
 def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
-    """The cells of every claim."""
+    """A line per claim: its cells, and what a verdict needs."""
     if not wanted:
         return []
     lines = ["", "claims: cells to run, and the seeds from which there can be a verdict"]
@@ -146,7 +146,7 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
         price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
         why = "for an effect of its size" if need.powered else "enough for its test to speak"
         if not need.powered and isinstance(need.claim, MeanDifference):
-            # Equal pairs have no sign, so that the smallest p-value can turn out larger than the one planned with.
+            # Equal pairs have no sign, so the smallest attainable p-value may be larger than planned.
             why += " if all pairs differ"
         outlook = (
             need.lack or f"{counted(need.seeds, 'seed')} {why}, {counted(len(need.cells), 'cell')}{_priced(price)}"
@@ -161,7 +161,7 @@ def _priced(hours: float) -> str:
 
 
 def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: float) -> list[str]:
-    """What a budget buys, and the commands that run it."""
+    """The claims that a budget can decide, and the commands that run the cells."""
     if not wanted:
         return ["", f"with {budget:g} h of a device: nothing to choose, since {plan.suite.path} names no claims"]
     path = results_folder(plan.suite) / TARGETS

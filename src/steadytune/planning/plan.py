@@ -1,4 +1,4 @@
-"""What a suite still has to run, and what its cells take: what `steadytune plan` describes."""
+"""What a suite still has to run, and the cost of its cells, as described by `steadytune plan`."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,28 +15,28 @@ from steadytune.suite.suite import Suite
 
 @dataclass(frozen=True)
 class Plan:
-    """A suite, what is known of its cells, and what they would take."""
+    """A suite, the statuses of its cells, and an estimator of their cost."""
 
     suite: Suite
     estimator: Estimator
     found: list[CellStatus]
-    """Of every cell."""
+    """The status of every cell."""
 
     @classmethod
     def make(cls, suite: Suite, device: str | None = None, cells_at_once: int | None = None) -> "Plan":
-        """For this machine, or for `device` as `--device` spells it."""
+        """A plan for this machine, or for `device` as given to `--device`."""
         found = statuses(suite, scores=True)
         of = stated_device(device, cells_at_once) if device else this_device(suite.protocols.base.threads)
         return cls(suite, Estimator(read_runs(), of, Sizes(suite.file.store, suite_lock(suite))), found)
 
     @cached_property
     def done(self) -> frozenset[Cell]:
-        """Cells that `steadytune run` leaves as they are: fresh, or trained by other code."""
+        """Cells that `steadytune run` does not train: fresh, trained by other code, or with inputs no longer staged."""
         return frozenset(status.cell for status in self.found if not status.is_left())
 
     @property
     def device(self) -> Device:
-        """Where the cells would run."""
+        """The device that the plan is for."""
         return self.estimator.device
 
     @property
@@ -45,9 +45,9 @@ class Plan:
         return [cell for cell in self.suite.cells if cell not in self.done]
 
     def estimate(self, cell: Cell) -> Estimate:
-        """What a cell takes."""
+        """The estimated cost of a cell."""
         return self.estimator.estimate(self.suite.spec(cell))
 
     def hours(self, cell: Cell) -> float:
-        """Of a device that a cell has to itself, or its share of one that several run on; NaN where not known."""
+        """Device hours of a cell, divided by the number of cells that share a device; NaN if unknown."""
         return self.estimate(cell).seconds / 3600 / self.device.cells_a_device

@@ -1,4 +1,4 @@
-"""Whether the processor multiplies in the precision of a suite's cells, asked before they run."""
+"""Check before a suite runs whether the processor supports the precision of its cells."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ INSTRUCTIONS = {
     "bf16": {"amx_bf16", "avx512_bf16", "bf16"},
     "fp16": {"amx_fp16", "avx512_fp16", "asimdhp"},
 }
-"""What Linux calls a processor's instructions for products in half precision, on x86 and on ARM."""
+"""Linux's names for half-precision multiplication instructions, on x86 and on ARM."""
 PROCESSOR = Path("/proc/cpuinfo")
 
 
 def multiplies_in(precision: str) -> bool:
-    """Whether the processor has instructions for products in a precision; assumed where Linux does not say.
+    """Whether the processor has instructions for multiplication in a precision; True if Linux does not say.
 
-    torch can be asked too (`torch.cpu.get_capabilities`), but to import it takes longer than to plan.
+    torch knows this too (`torch.cpu.get_capabilities`), but importing torch takes longer than planning.
     """
     if precision not in INSTRUCTIONS or not PROCESSOR.is_file():
         return True
@@ -33,7 +33,7 @@ def multiplies_in(precision: str) -> bool:
 
 
 def slow_precisions(suite: "Suite", cells: "Iterable[Cell]") -> list[str]:
-    """A line for each precision of `cells` that this machine's processor has no instructions for."""
+    """A line for each precision of `cells` for which this machine's processor has no instructions."""
     found = Counter(suite.spec(cell).protocol.precision for cell in cells)
     return [
         f"{counted(count, 'cell')} with precision: {name}, for which {processor_name()} has no instructions: training "

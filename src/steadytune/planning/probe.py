@@ -1,4 +1,4 @@
-"""Short cells, run to know what cells take: ordinary records of a suite of their own, which planning reads like any."""
+"""Run short cells to measure their cost. Their records belong to a separate suite, and planning reads them like any."""
 
 import logging
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from steadytune.suite.suite import Suite
 log = logging.getLogger(__name__)
 
 STEPS = 20
-"""Enough that the first, slow one counts little."""
+"""Steps per probe, enough for the slow first step to matter little."""
 
 Pair = tuple[str, str]
-"""What a probe is of: a model, and a method without the values of a variant."""
+"""What a probe measures: a model, and a method without a variant's values."""
 MEASURED = "measurement of layers"
 REASONS = {
     "missing": "not staged",
     "later": "not trained yet",
     MEASURED: "not probed where the layer is measured first",
 }
-"""Why a cell is left out, where its state is no plain word: a finding's, or that of a method that reads l*."""
+"""Why a cell is left out, by state; states that explain themselves are missing. `MEASURED`: the method reads l*."""
 
 
 def probe(suite: Suite) -> None:
     """Run one cell of each encoder and method for a few steps, on the first task whose data are staged.
 
-    What is left out is logged, with the reason; methods that read l* always are. The records are those of the suite
-    `<name>-probe`.
+    Pairs that cannot be probed are logged with the reason; methods that read l* never can. The records belong to the
+    suite `<name>-probe`.
     """
     short = Override(protocol={"steps": STEPS, "evaluate_epochs": False})
     changes = {"suite": f"{suite.name}-probe", "overrides": (*suite.file.overrides, short)}
@@ -46,14 +46,14 @@ def probe(suite: Suite) -> None:
 
 
 def choose(suite: Suite, states: Mapping[str, str]) -> tuple[dict[Pair, Cell], dict[Pair, dict[str, str]]]:
-    """The first cell of each pair that can run, and what the first one of every other pair waits for.
+    """Choose the first cell of each pair that can run; for the other pairs, find what their first cell waits for.
 
     Args:
         suite: the suite of short cells.
-        states: of each folder below the store, `ok` or a word for what is wrong.
+        states: for each folder below the store, `ok` or a word for what is wrong.
 
     Returns:
-        Cells, and by pair what is lacking with its state.
+        The cells by pair; and for the other pairs, what is missing, with its state.
     """
     chosen: dict[Pair, Cell] = {}
     waiting: dict[Pair, dict[str, str]] = {}
@@ -72,7 +72,7 @@ def choose(suite: Suite, states: Mapping[str, str]) -> tuple[dict[Pair, Cell], d
 
 
 def _run(suite: Suite, cells: list[Cell]) -> None:
-    """Run those that have no record yet."""
+    """Run the cells that have no record yet."""
     from steadytune.cells.run import run_cell
 
     new = [cell for cell in cells if not record_path(suite, cell).exists()]
@@ -85,7 +85,7 @@ def _run(suite: Suite, cells: list[Cell]) -> None:
 
 
 def _left_out(suite: Suite, chosen: Mapping[Pair, Cell], left: Mapping[Pair, Mapping[str, str]]) -> str:
-    """One line: what was not probed, why, and the command that brings what is not there."""
+    """One line: what was not probed, why, and the commands that provide what is missing."""
     what = f"not probed: {', '.join(f'{method} of {model}' for model, method in left)}" if chosen else "nothing probed"
     by_state: dict[str, set[str]] = {}
     for lacking in left.values():

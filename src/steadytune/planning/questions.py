@@ -1,4 +1,4 @@
-"""How many seeds a suite's questions need, by recorded deviations or by one that is assumed. Text for the terminal."""
+"""How many seeds a suite's questions need, given recorded or assumed standard deviations. Text for the terminal."""
 
 import math
 from collections import Counter
@@ -21,17 +21,17 @@ from steadytune.suite.variants import base
 from steadytune.text import counted
 
 ALL = Fraction(1)
-"""Of the pairs are assumed to differ, while no run has shown any that are equal."""
+"""Share of pairs assumed to differ before runs have shown how many are equal."""
 
 
 class Questions:
-    """Each method against the baseline, and the suite's claims: what its seeds can show of them.
+    """What a suite's seeds can show about each method against the baseline, and about the suite's claims.
 
     Args:
         suite: names the methods and claims.
         effect: the difference that matters, in points.
-        sd: an assumed standard deviation of a pair's difference on each task, in points, in place of recorded ones.
-        found: the statuses of the cells, as `load_or_empty` takes them.
+        sd: an assumed standard deviation of a pair's difference on each task, in points, instead of recorded ones.
+        found: the statuses of the cells, for `load_or_empty`.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Questions:
         )
 
     def needs(self, claim: Claim, tasks: int, alpha: float) -> float | None:
-        """The seeds that an effect of the claim's size needs, infinite above 1,000; None if nothing tells."""
+        """Seeds needed to detect an effect of the claim's size; infinite above 1,000, None if unknown."""
         if self.sd is not None and isinstance(claim, ScoreComparison):
             chance = chance_of_each(len(claim.against))
             both, unequal = isinstance(claim, Equivalent), ALL if isinstance(claim, MeanDifference) else None
-            # A gain is the difference of two pairs' differences, on tasks whose runs are independent.
+            # A gain is the difference between two paired differences, on tasks whose runs are independent.
             variances = self._variances(tasks) * (2 if isinstance(claim, Gain) else 1)
             found = seeds_for_mean(abs(claim.size()), variances, alpha, chance=chance, both=both, unequal=unequal)
             return found or math.inf
@@ -60,7 +60,7 @@ class Questions:
         return (judged.finding.needs or math.inf) if known and judged and judged.finding else None
 
     def lines(self) -> list[str]:
-        """One line a question, or what seeds can show in standard deviations while nothing is known of them."""
+        """One line per question; if no deviations are known, what seeds can show, in standard deviations."""
         known = [compared for compared in self.compared if compared.finding]
         if self.sd is not None:
             return self._assumed(self.sd)
@@ -97,7 +97,7 @@ class Questions:
 
 
 def needed(found: Finding) -> str:
-    """`7 seeds (4 to 13)`."""
+    """The seeds needed with their range: `7 seeds (4 to 13)`."""
     ends = f" ({' to '.join(map(_spelled, found.needs_range))})" if found.needs_range else ""
     return f"{_spelled(found.needs)} seeds{ends}"
 
@@ -111,7 +111,7 @@ def _corrected(family: int) -> str:
 
 
 def tasks_together(suite: Suite, asked: Sequence[Differs]) -> set[int]:
-    """1, and the numbers of tasks that methods share with the baseline."""
+    """The numbers of tasks that methods share with the baseline, and 1."""
     tasks: dict[tuple[str, str], set[str]] = {}
     for cell in suite.cells:
         tasks.setdefault((cell.encoder, base(cell.method)), set()).add(cell.task)
@@ -120,7 +120,7 @@ def tasks_together(suite: Suite, asked: Sequence[Differs]) -> set[int]:
 
 
 def _in_deviations(suite: Suite) -> list[str]:
-    """What each number of seeds can show of two methods, on one task and on as many as a method has with it."""
+    """What each number of seeds can show about two methods, on one task and on the most tasks with that many seeds."""
     counts = Counter((cell.encoder, cell.method, cell.task) for cell in suite.cells)
     lines = ["", "what the seeds can show of two methods (p < 0.05, chance 80 %; sd: of a pair's difference):"]
     for seeds in sorted(set(counts.values())):

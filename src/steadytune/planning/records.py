@@ -1,4 +1,4 @@
-"""What finished cells took, of every suite under `results/`."""
+"""The costs of finished cells, of every suite under `results/`."""
 
 import math
 from collections.abc import Iterator
@@ -13,52 +13,52 @@ from steadytune.record_reader import RecordReader
 
 @dataclass(frozen=True)
 class Run:
-    """A finished cell's cost, and what it depends on."""
+    """The cost of a finished cell, and what it depends on."""
 
     model: str
     method: str
-    """Without the values of a variant, which seldom change what it costs."""
+    """The method without a variant's values, which seldom change the cost."""
     task: str
     protocol: dict[str, Any]
     device: str
     seconds: float
-    """Of the whole job, imports included."""
+    """Duration of the whole job, including imports."""
     train: float
     evaluate: float
     flops: float
-    """Of training."""
+    """FLOPs of training."""
     tokens: int
     steps: int
     rows: int
-    """Of predictions."""
+    """Rows of predictions."""
     scored: int
-    """Examples scored in all: these rows, and after every epoch but the last those of the task's own set."""
+    """All examples scored: `rows`, and with `evaluate_epochs` the task's own set after every epoch but the last."""
     folder: Path
 
     @property
     def aside(self) -> float:
-        """Seconds of neither training nor evaluation."""
+        """Seconds spent on neither training nor evaluation."""
         return self.seconds - self.train - self.evaluate
 
     @property
     def bytes(self) -> int:
-        """Of the files that it left. The fine-tuned weights of a cell that is looked into are gone soon."""
+        """Size of the cell's files without fine-tuned weights, which are deleted soon or counted in `space.py`."""
         return sum(file.stat().st_size for file in self.folder.iterdir() if file.suffix != ".safetensors")
 
 
 def read_runs() -> Iterator[Run]:
-    """The records that came to the end of their training; of damaged ones, `steadytune status` tells."""
+    """Read the records of cells whose training finished, skipping damaged ones (`steadytune status` reports them)."""
     reader = RecordReader()
     for path in sorted(RESULTS.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
         try:
             yield _run(reader.read(path.read_bytes()), path.parent)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
-            # Another process may have set the record aside meanwhile.
+            # Damaged, not trained to the end, or set aside by another process in the meantime.
             continue
 
 
 def _run(record: dict[str, Any], folder: Path) -> Run:
-    """Raises TypeError for a cell whose training came to no end."""
+    """Convert a record; raises TypeError if the cell's training did not finish."""
     spec, timing, training = record["spec"], record["timing"], record["training"]
     protocol, evaluations = spec["protocol"], record["evaluations"]
     rows = sum(evaluation["n"] for evaluation in evaluations)

@@ -1,7 +1,7 @@
-"""`steadytune simulate`: how often each verdict is right and wrong for a suite's own numbers of tasks and seeds.
+"""`steadytune simulate`: how often each verdict is right or wrong with a suite's numbers of tasks and seeds.
 
-Many studies with a known true effect are drawn and judged by the rule of `claims`, which shows the effect of changing
-that rule or the design. Differences are normal; sign flips are sampled above 2^10 patterns.
+Many studies with a known true effect are drawn and judged by the rule of `claims`. This shows the effect of changing
+that rule or the design. Differences are normal; above 2^10 patterns, sign flips are sampled.
 """
 
 from collections.abc import Iterator
@@ -26,19 +26,19 @@ COLUMNS = ("reproduced", "of these smaller", "not reproduced", "interval covers"
 
 
 class Row(NamedTuple):
-    """How often a kind of study ends with each verdict; the rest is inconclusive."""
+    """How often a kind of study ends in each verdict; the remaining studies are inconclusive."""
 
     truth: str
     reproduced: float
     smaller: float | None
-    """Reproduced, and shown to be smaller than claimed; None if the claim has no size besides its bound."""
+    """Reproduced, but shown to be smaller than claimed; None if the claim has a bound but no size."""
     not_reproduced: float
     covered: float | None = None
-    """How often the interval holds the true effect."""
+    """How often the interval contains the true effect."""
 
 
 def simulate(design: Design, replicates: int) -> Iterator[Row]:
-    """The rows of the table, in its order."""
+    """The rows of the table, in order."""
     draw = Draws(design, replicates, np.random.default_rng(0))
     size = design.effect
     for truth, mean in (("no effect", 0.0), ("half the claimed effect", size / 2), ("the claimed effect", size)):
@@ -109,7 +109,7 @@ def needed_holds(design: Design, pilots: int = 200) -> float:
 
 
 def false_alarms(draws: Draws) -> float:
-    """How often any of several methods like the baseline is called higher or lower."""
+    """How often at least one of several methods that equal the baseline is called higher or lower."""
     design, smallest = draws.design, np.ones(draws.replicates)
     baseline = draws.pairs(0.0)
     for _ in range(design.methods):
@@ -117,12 +117,12 @@ def false_alarms(draws: Draws) -> float:
         up = np.sign(mean_of_tasks(differences))[:, None, None]
         p = difference_p(FLIPS, up * differences, design.effect, 0.0, by_mean=True, either=True)
         smallest = np.minimum(smallest, p.for_it)
-    # Holm's first step.
+    # The first step of Holm's correction.
     return float((smallest <= ALPHA / design.methods).mean())
 
 
 Outcomes = tuple[np.ndarray, np.ndarray | None, np.ndarray]
-"""Which studies end *reproduced*, *reproduced, smaller than claimed*, and *not reproduced*."""
+"""Which studies end as *reproduced*, *reproduced, smaller than claimed*, and *not reproduced*."""
 
 
 def _difference(
@@ -140,7 +140,7 @@ def _difference(
 
 
 def looks(differences: np.ndarray, size: float, planned: int) -> Outcomes:
-    """How studies end if one looks after every seed: with exact p-values at the planned number, else anytime-valid."""
+    """How studies end with a look after every seed: p-values are exact at the planned number, else anytime-valid."""
     reproduced, refuted = np.zeros((2, len(differences)), dtype=bool)
     for seeds in range(LEAST_SEEDS, differences.shape[-1] + 1):
         exact = seeds == planned
@@ -161,7 +161,7 @@ def _spread(first: np.ndarray, second: np.ndarray, ratio: float) -> Outcomes:
 
 
 def _covers(differences: np.ndarray, truth: float) -> np.ndarray:
-    """Whether the interval of the sign-flip test, the shifts that it does not reject, contains the true effect."""
+    """Whether the interval of the sign-flip test (the shifts it does not reject) contains the true effect."""
     return 2 * np.minimum(FLIPS(differences - truth), FLIPS(truth - differences)) > ALPHA
 
 

@@ -1,8 +1,8 @@
-"""How large encoders and data sets are: from the staged store, else from two tables, for planning alone.
+"""Sizes of encoders and data sets for planning: from the staged store, or else from two tables.
 
-`SHAPES` has the architectures' published sizes. Their number of parameters was counted on models that transformers
-builds of these sizes on torch's meta device, which holds no weights: `Shape.parameters` is up to 2 % below it.
-`tests/unit/test_sizes.py` counts again. `ROWS` has the numbers of examples on the data sets' cards.
+`SHAPES` has the architectures' published sizes. `Shape.parameters` is at most 2 % below the number of parameters of
+the models that transformers builds with these sizes; `tests/unit/test_sizes.py` checks this on torch's meta device,
+which allocates no weights. `ROWS` has the numbers of examples given in the data sets' cards.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from steadytune.tasks.table import Task
 
 @dataclass(frozen=True)
 class Shape:
-    """An encoder's Transformer."""
+    """The dimensions of an encoder's Transformer."""
 
     layers: int
     width: int
@@ -33,32 +33,34 @@ class Shape:
     """Width of the feed-forward blocks."""
     vocabulary: int
     relative: int = 0
-    """Matrices of a layer's attention that relative positions have for themselves."""
+    """Further attention matrices per layer for relative positions."""
     gated: bool = False
-    """Whether the feed-forward block has a third matrix, its gate's."""
+    """Whether the feed-forward block has a third matrix, for a gate."""
     attention: int = 0
-    """Parameters of a layer's attention, where its four matrices are not squares of the width."""
+    """Attention parameters per layer; 0 if they are four matrices (width, width)."""
 
     @property
     def matrices(self) -> int:
-        """Parameters in the layers' matrices for tokens: attention's, and the feed-forward block's two or three."""
+        """Parameters in the layers' matrices: attention's, without relative positions, and the feed-forward block's."""
         return self.layers * ((self.attention or 4 * self.width**2) + (2 + self.gated) * self.width * self.inner)
 
     @property
     def parameters(self) -> int:
-        """With relative positions and token embeddings; biases, normalisation and other positions are left out."""
+        """Parameters in all matrices (also for relative positions) and token embeddings, but not biases, normalisation
+        and position embeddings.
+        """
         return self.matrices + (self.layers * self.relative * self.width + self.vocabulary) * self.width
 
     def forward_flops(self, tokens: int) -> float:
-        """FLOPs a position of a forward pass over inputs of so many tokens: matrices, and attention's two products.
+        """FLOPs per position of a forward pass over inputs of `tokens` tokens: matrices, and attention's two products.
 
-        What relative positions take is left out: for 128 tokens 7 % in DeBERTa, 9 to 13 % in its versions 2 and 3, 16 %
-        in XLNet.
+        The cost of relative positions is left out: for 128 tokens, 7 % in DeBERTa, 9 to 13 % in its versions 2 and 3,
+        and 16 % in XLNet.
         """
         return 2 * self.matrices + 4 * tokens * self.width * self.layers
 
 
-# By the model's name without its owner; a checkpoint tuned further (`-mnli`) has its base's.
+# By the model's name without its owner; a checkpoint tuned further (`-mnli`) has the shape of its base.
 SHAPES = {
     "bert-base": Shape(12, 768, 3072, 30522),
     "bert-large": Shape(24, 1024, 4096, 30522),
@@ -79,14 +81,14 @@ SHAPES = {
     "modernbert-base": Shape(22, 768, 1152, 50368, gated=True),
     "ettin-encoder-150m": Shape(22, 768, 1152, 50368, gated=True),
     "ettin-decoder-150m": Shape(22, 768, 1152, 50368, gated=True),
-    # 16 heads of 128 for queries, 8 for keys and values.
+    # Heads of width 128: 16 for queries, 8 each for keys and values.
     "qwen3-0.6b": Shape(28, 1024, 3072, 151936, gated=True, attention=1024 * 128 * (16 + 8 + 8 + 16)),
     "bert_uncased_l-2_h-128": Shape(2, 128, 512, 30522),
     "bert_uncased_l-4_h-256": Shape(4, 256, 1024, 30522),
     "bert_uncased_l-4_h-512": Shape(4, 512, 2048, 30522),
 }
 
-# Rows by data set and split, as the data sets' cards count them.
+# Rows by data set and split, as given in the data sets' cards.
 ROWS = {
     "nyu-mll/glue/cola": {"train": 8551, "validation": 1043},
     "nyu-mll/glue/sst2": {"train": 67349, "validation": 872},
@@ -104,17 +106,17 @@ ROWS = {
     "rajpurkar/squad/plain_text": {"train": 87599, "validation": 10570},
 }
 
-# The same quantity has another name in some architectures' configurations.
+# Architectures use different names for the same quantity in their configurations.
 CONFIG_KEYS = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers"),
     "width": ("hidden_size", "d_model", "dim"),
     "inner": ("intermediate_size", "d_inner", "hidden_dim"),
     "vocabulary": ("vocab_size",),
 }
-# `Shape.relative` by `model_type`; DeBERTa-v2 and v3 use the tokens' own matrices for positions.
+# `Shape.relative` by `model_type`; DeBERTa v2 and v3 use the content matrices for positions too.
 RELATIVE = {"deberta": 2, "xlnet": 1}
 GATED = ("eurobert", "gemma", "llama", "modernbert", "modernbert-decoder", "olmo", "qwen2", "qwen3")
-"""Model types whose feed-forward blocks have a gate."""
+"""Model types with gated feed-forward blocks."""
 PRETRAINING_KEYS = {
     "layers": ("layers",),
     "width": ("width",),
@@ -124,7 +126,7 @@ PRETRAINING_KEYS = {
 
 
 class Sizes:
-    """Sizes of what a suite reads, each looked up once."""
+    """Sizes of the encoders and data sets that a suite reads, each looked up once."""
 
     def __init__(self, store: Path, lock: Lock) -> None:
         self._store = store
@@ -133,7 +135,7 @@ class Sizes:
         self.rows = cache(self._rows)
 
     def _shape(self, model: str) -> Shape | None:
-        """The Transformer of a key in the lock; None where nothing says."""
+        """The dimensions of an encoder by its key in the lock; None if unknown."""
         config = model_folder(self._store, model) / "config.json"
         if config.is_file():
             check_supported(config.parent)
@@ -145,7 +147,7 @@ class Sizes:
         return SHAPES[max(known, key=len)] if known else None
 
     def _rows(self, entry: Task, split: str) -> int | None:
-        """Examples of a task's split, `train` or `evaluation`; None where nothing says."""
+        """Number of examples in a task's split, `train` or `evaluation`; None if unknown."""
         name, part = split_name((entry.train or "") if split == "train" else entry.evaluation)
         if split == "train" and entry.size is not None:
             return entry.size
@@ -156,7 +158,7 @@ class Sizes:
         return None if rows is None else round(rows * (share[1] - share[0]))
 
     def download(self, kind: Any, key: str) -> int | None:
-        """Bytes that staging an entry brings, as its pins say; None if none does, 0 for what is made here."""
+        """Bytes to download for an entry, from its pins; None if no pin states them, 0 if it is made locally or own."""
         pins = self._lock.entry(kind, key).pins()
         if {"generated", "pretrained", "own"} & pins.keys():
             return 0

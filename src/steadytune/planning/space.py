@@ -1,4 +1,4 @@
-"""What a suite's cells leave on the disk, and what staging still has to bring."""
+"""The disk space that a suite's cells need, and what staging still has to download."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from steadytune.suite.variants import base
 from steadytune.text import counted
 
 SHOWN = 4
-"""Downloads of unknown size that are named."""
+"""Most downloads of unknown size to name."""
 
 
 def disk(plan: Plan) -> list[str]:
-    """What the cells leave, and what lies there while they run."""
+    """Lines about the disk space that the missing cells fill, permanently and while they run."""
     specs = {cell: plan.suite.spec(cell) for cell in plan.missing}
     left = [plan.estimator.bytes(spec) for spec in specs.values()]
     unknown = sum(map(math.isnan, left))
@@ -42,19 +42,19 @@ def disk(plan: Plan) -> list[str]:
 
 
 def _weights(plan: Plan, model: str) -> float:
-    """Bytes of an encoder in fp32; NaN where its size is not known."""
+    """Bytes of an encoder's weights in fp32; NaN if its size is unknown."""
     shape = plan.estimator.sizes.shape(model)
     return 4 * shape.parameters if shape else math.nan
 
 
 def downloads(plan: Plan) -> list[str]:
-    """What staging still has to bring, as far as the lock knows its size."""
+    """A line about what staging still has to download, with the sizes that the lock states."""
     items = [
         item
         for item in inventory(plan.suite, suite_lock(plan.suite))
         if not (plan.suite.file.store / item.where / RECEIPT).is_file()
     ]
-    # What is generated or shipped is brought too, and takes nothing.
+    # Generated and shipped items are staged too, but need no download.
     known = {item.key: plan.estimator.sizes.download(item.kind, item.key) for item in items}
     wanted = {key: count for key, count in known.items() if count != 0}
     if not wanted:

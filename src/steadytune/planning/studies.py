@@ -1,4 +1,4 @@
-"""The studies that `steadytune simulate` draws: a suite's design, and paired differences whose true mean is known."""
+"""The studies that `steadytune simulate` draws: a suite's design, and paired differences with a known true mean."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,33 +21,33 @@ DISAGREE = 0.2
 COLLAPSE, DEPTH = 0.1, 10
 """The share of runs that collapse, and by how many standard deviations their scores fall."""
 VARIANTS, SHARED_LUCK = 10, 0.5
-"""Equal variants to choose among, and the correlation of a run's held-out score with its reported one."""
+"""Number of equally good variants to choose from, and the correlation of a run's held-out and reported scores."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """The size of a suite's study, and its effect; scores in points."""
+    """The size of a suite's study and its effect; scores in points."""
 
     tasks: int
     seeds: int
     methods: int
-    """Compared with the baseline in one table."""
+    """Number of methods compared with the baseline in one table."""
     examples: int
-    """Of an evaluation set."""
+    """Number of examples in an evaluation set."""
     sd: float
-    """Of a pair's difference on a task."""
+    """Standard deviation of a pair's difference on a task."""
     effect: float
-    """The claimed one."""
+    """The claimed effect."""
 
     @classmethod
     def of(cls, tasks: int, seeds: int, methods: int, examples: int, sd: float, effect: float | None) -> "Design":
-        """A design whose claimed effect, if none is given, has a chance of 80 % of being shown."""
+        """A design; the claimed effect is by default the one that is detected with 80 % power."""
         shown = power.detectable_effect(np.full(tasks, sd**2), seeds, ALPHA)
         return cls(tasks, seeds, methods, examples, sd, effect or shown)
 
     @classmethod
     def of_suite(cls, suite: Suite, seeds: int | None, sd: float, effect: float | None) -> "Design":
-        """The design with which a suite compares its methods with the baseline; `seeds` replaces the planned number."""
+        """The design of a suite's comparisons with the baseline; `seeds` replaces the planned number of seeds."""
         asked = against_baseline(suite)
         counts = Counter(cell.group for cell in suite.cells)
         sizes = Sizes(suite.file.store, suite_lock(suite))
@@ -62,12 +62,12 @@ class Design:
 
     @property
     def error(self) -> float:
-        """The standard error over examples of a task's difference."""
+        """The standard error over examples of the difference on a task."""
         return 100 * (DISAGREE / self.examples) ** 0.5
 
 
 class Draws:
-    """Draws paired differences of many studies, (replicates, tasks, seeds)."""
+    """Draws the paired differences of many studies, (replicates, tasks, seeds)."""
 
     def __init__(self, design: Design, replicates: int, generator: np.random.Generator) -> None:
         self.design, self.replicates, self.generator = design, replicates, generator
@@ -78,18 +78,18 @@ class Draws:
         return mean + self.design.sd * self.generator.standard_normal(shape)
 
     def other_examples(self) -> np.ndarray:
-        """Pairs without a true effect, shifted at every seed alike by what these evaluation sets' examples favour."""
+        """Pairs without a true effect; the choice of examples shifts all seeds of a task by the same random amount."""
         shape = (self.replicates, self.design.tasks, 1)
         return self.pairs(0.0) + self.design.error * self.generator.standard_normal(shape)
 
     def collapsing(self, mean: float) -> np.ndarray:
-        """Pairs with this true mean, some of whose runs collapse."""
+        """Pairs with this true mean, in some of which the run collapses."""
         depth = DEPTH * self.design.sd
         sound = self.pairs(mean + COLLAPSE * depth)
         return sound - depth * (self.generator.random(sound.shape) < COLLAPSE)
 
     def nested(self, *, by_others: bool = True) -> np.ndarray:
-        """A variant as good as the baseline, chosen from several on each task by held-out scores.
+        """Differences of a variant that is as good as the baseline, chosen from several per task by held-out scores.
 
         `by_others`: choose for each seed by the other seeds' scores, instead of by all seeds' scores.
         """

@@ -50,8 +50,8 @@ def error_text(judged: Sequence[Judged]) -> str:
     if not count:
         return ""
     if count == 1:
-        return "Its one family falsely reproduces a claim with a chance of at most 5 %."
-    return f"Each of {count} families falsely reproduces a claim with a chance of at most 5 %, together {together} %."
+        return "The chance of falsely reproducing a claim is at most 5 % (one family)."
+    return f"The chance of falsely reproducing a claim is at most 5 % in each of {count} families, {together} % in all."
 
 
 def unit_text(value: str, unit: str) -> str:
@@ -95,7 +95,7 @@ def changes_text(claim: Judged) -> str:
     return ", ".join(f"{view.verdict} ({name})" for name, view in views.items() if not view.survives)
 
 
-def stands_text(claim: Judged) -> str:
+def sensitivity_text(claim: Judged) -> str:
     """Number of other analyses with the same verdict, and the verdicts that differ."""
     stands = sum(view.survives for view in claim.sensitivity.values())
     same = [f"the same in {stands} of {len(claim.sensitivity)} other analyses"] if claim.sensitivity else []
@@ -121,7 +121,7 @@ def to_text(suite: str, judged: Sequence[Judged]) -> str:
             over = f", over examples too {examples_text(found, claim.unit)}" if found.interval_examples else ""
             effect = effect_text(found, claim.unit)
             lines += _wrapped(f"effect {effect}{unit}{over}; {family}; seeds: {seeds_text(claim)}")
-        facts = (("needs", needed_text(claim)), ("otherwise", stands_text(claim)), ("run", claim.command))
+        facts = (("needs", needed_text(claim)), ("otherwise", sensitivity_text(claim)), ("run", claim.command))
         lines += [f"    {name}: {text}" for name, text in facts if text]
     return "\n".join(lines)
 

@@ -13,12 +13,12 @@ from steadytune.text import extent, listed, ranges
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
 COUNTS = (
-    "k/n beside a score: k of n planned seeds ended ok and have it. A degenerate seed (one class for every example) "
-    "keeps its score in the mean; a diverged, out-of-memory, missing, stale or quarantined seed has none."
+    "k/n next to a score: k of n planned seeds ended ok and have a score. A degenerate seed (one class for every "
+    "example) still counts in the mean; a diverged, out-of-memory, missing, stale or quarantined seed has no score."
 )
 STALE = "†"
 NOT_FRESH = (
-    "of records that are not fresh (other code, or inputs that are no longer staged); `steadytune status` says why, "
+    "from records that are not fresh (the code changed, or inputs are no longer staged); `steadytune status` says why, "
     "`steadytune run SUITE --stale` trains them again:"
 )
 BOLD, BOLD_IN_BLOCKS = (
@@ -26,7 +26,7 @@ BOLD, BOLD_IN_BLOCKS = (
     "something, if there are two or more; equal means share it."
     for where in ("", " within a block")
 )
-MAJORITY = "Majority class: what always giving the evaluation set's most frequent class scores; a dash where undefined."
+MAJORITY = "Majority class: the score of always predicting the set's most frequent class; a dash if undefined."
 
 SHARED = (SPREAD, MAJORITY, BOLD, BOLD_IN_BLOCKS, COUNTS)
 """Notes that many tables have; the report prints each only once."""
@@ -184,7 +184,7 @@ def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:
     notes = []
     if cut:
         over = f"{100 * CUT_SHARE:g} %"
-        notes.append(f"Cut to the maximum length, where it is more than {over}: {_by_encoder(results, cut)}.")
+        notes.append(f"Truncated to the maximum length, if more than {over}: {_by_encoder(results, cut)}.")
     if seen:
         spelled = _by_encoder(results, seen)
         notes.append(f"Examples whose texts are in the training set too, case and punctuation aside: {spelled}.")

@@ -176,8 +176,8 @@ def _planned(records: list[dict[str, Any]], now: str | None) -> list[str]:
     if not texts:
         return []
     without = f"; {counted(plans[None], 'cell')} ran without one" if plans[None] else ""
-    changed = "the document is another text" if now else "the suite has no such document"
-    changed = "" if now and now in plans else f"; {changed} now"
+    changed = "the document has changed since" if now else "the suite no longer names a plan"
+    changed = "" if now and now in plans else f"; {changed}"
     return [f"SHA-256 of the analysis plan when the cells ran: {texts}{without}{changed}."]
 
 

@@ -132,7 +132,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("reading", "How to read the tables", "These notes hold for every table above that links here."),
     Section("environment", "Environment", "As the cells recorded it."),
     Section("inputs", "Inputs", "The data sets and encoders that the cells read, and what pins each of them."),
-    Section("again", "Run it again", "From the folder that it was run in, in its environment."),
+    Section("again", "Run it again", "From the same folder, in the same environment."),
 )
 """In the report's order."""
 

@@ -9,7 +9,7 @@ from steadytune.rendering.claims import (
     needed_text,
     p_text,
     seeds_text,
-    stands_text,
+    sensitivity_text,
     unit_text,
     verdict_text,
 )
@@ -64,14 +64,14 @@ def _facts(claim: Judged) -> list[tuple[str, str, bool]]:
     if found := claim.finding:
         p = f"p {p_text(found.p)}; {p_text(found.p_adjusted)} after Holm's correction in {claim.family}"
         facts.append(("Test", f"{claim.test}, {p}", False))
-        facts.append(("Size in question", _size(claim), False))
+        facts.append(("Effect size tested", _size(claim), False))
         if found.interval_examples:
-            facts.append(("Over examples too", examples_text(found, claim.unit), False))
+            facts.append(("Interval with examples", examples_text(found, claim.unit), False))
         facts.append(("Seeds", seeds_text(claim), False))
     if claim.unit == "points" and claim.details:
         facts.append(("On every task", every_task_text(claim), False))
     facts.append(("Needed", needed_text(claim), False))
-    facts.append(("Other analyses", stands_text(claim), False))
+    facts.append(("Other analyses", sensitivity_text(claim), False))
     facts.append(("To run", claim.command or "", True))
     return facts
 

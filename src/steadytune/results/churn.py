@@ -1,4 +1,4 @@
-"""How often two seeds of one method give one example different answers."""
+"""How often two seeds of one method answer an example differently."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,16 @@ class Churn(NamedTuple):
     """Shares of the examples, 0 to 1."""
 
     all: float
-    """On which the two answers differ."""
+    """Share on which the two answers differ."""
     one_right: float
-    """On which they differ and one of them is right: where both are wrong, neither answer was worth having."""
+    """Share on which they differ and one is right; if both are wrong, nothing is lost by a change of answer."""
 
 
 def churn(first: np.ndarray, second: np.ndarray, labels: np.ndarray, *, regression: bool = False) -> Churn:
     """The churn between two seeds' answers (n,) to the same examples with gold labels (n,).
 
-    A regression target has no answers that are right: its scores and labels are rounded to the nearest integer, halves
-    up, which is this project's rule.
+    Regression has no exactly right answers, so outputs and labels are rounded to the nearest integer, halves up. This
+    is this project's own rule.
     """
     if regression:
         first, second, labels = (np.floor(values + 0.5) for values in (first, second, labels))

@@ -1,4 +1,4 @@
-"""Every record of a suite as one long table: a row for each cell x evaluation set x metric."""
+"""Every record of a suite as one long table, with a row for each cell x evaluation set x metric."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ from steadytune.text import counted
 log = logging.getLogger(__name__)
 
 AS_RECORDED, NOW = "as recorded", "now"
-"""How cells are judged, as the manifest of the table says: a recorded suite is of the code that it names."""
+"""How cells were judged, as kept in the table's manifest: a recorded suite belongs to the code that it names."""
 
 COLUMNS = {
     "suite": "string",
@@ -51,10 +51,10 @@ def collect(suite: Suite, *, as_recorded: bool = False) -> None:
     """Write `metrics.parquet`.
 
     Every planned cell has rows. A cell without scores has its status and NaN: `missing` without a record, `quarantined`
-    if the record is damaged or refuted by its predictions, `stale` if it is of other settings or inputs. The column
-    `stale` says what is not fresh about scores that are there.
+    if the record is damaged or refuted by its predictions, `stale` if it has other settings or inputs. The column
+    `stale` says why scores that are shown are not fresh.
 
-    as_recorded: do not compare code and inputs: a recorded suite is of the code that it names.
+    as_recorded: do not compare code and inputs, because a recorded suite belongs to the code that it names.
     """
     table = _gather(suite, statuses(suite, scores=True, as_recorded=as_recorded))
     write_parquet(metrics_path(suite), table)
@@ -63,7 +63,7 @@ def collect(suite: Suite, *, as_recorded: bool = False) -> None:
 
 
 def gather(suite: Suite, found: list[CellStatus] | None = None) -> pd.DataFrame:
-    """What `collect` would write; `found`: as for `is_current`."""
+    """The table that `collect` would write; `found`: as for `is_current`."""
     return _gather(suite, found or statuses(suite, scores=True))
 
 
@@ -73,7 +73,7 @@ def _gather(suite: Suite, found: list[CellStatus]) -> pd.DataFrame:
         if status.state in ("quarantined", "stale"):
             why.setdefault((status.state, status.why), []).append(status.cell)
     for (state, reason), cells in why.items():
-        # Of a suite whose inputs are not staged, every cell has the same reason.
+        # If a suite's inputs are not staged, all cells have the same reason.
         more = f" and {counted(len(cells) - 1, 'more cell')}" if len(cells) > 1 else ""
         log.warning("%s%s: %s: %s", cells[0], more, state, reason)
     rows = [row for status in found for row in _rows(suite, status)]
@@ -81,9 +81,9 @@ def _gather(suite: Suite, found: list[CellStatus]) -> pd.DataFrame:
 
 
 def is_current(suite: Suite, found: list[CellStatus] | None = None) -> bool:
-    """Whether `metrics.parquet` is whole and was gathered from the records that are there, as they are now.
+    """Whether `metrics.parquet` is intact and was gathered from the records as they are now.
 
-    `found`: `statuses` with `scores` and code and inputs compared, if a caller has it.
+    `found`: the result of `statuses` with `scores`, and code and inputs compared, if the caller has it.
     """
     if damage(suite, "metrics", [metrics_path(suite)]):
         return False

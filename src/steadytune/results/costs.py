@@ -1,4 +1,4 @@
-"""What cells cost, from their records: a method's medians, and sums."""
+"""What cells cost, from their records: a method's medians, and totals."""
 
 import math
 import statistics
@@ -19,16 +19,16 @@ MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "memory": lambda record: float(record["memory"].get("device", record["memory"]["host"])),
 }
 COUNTED = ("flops", "inference")
-"""The same on every machine: given as multiples of the baseline's too, under `<name>_ratio`."""
+"""Costs that are the same on every machine; also given as multiples of the baseline's, as `<name>_ratio`."""
 
 
 def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, float]:
-    """Each measure's median over the seeds whose training came to its end; empty where none did.
+    """Each measure's median over the seeds that finished training; empty if none did.
 
-    `seconds_ratio`, the multiple of the baseline's time, is the median of the ratios within a seed that both sides
-    trained on one model of device; NaN if there is none.
+    `seconds_ratio`, the multiple of the baseline's time, is the median ratio over the seeds that both sides trained on
+    the same device model; NaN if there is none.
 
-    Units: parameters, seconds of training and of an epoch of it, FLOPs of training and of one example's inference,
+    Units: parameters, seconds of training and of one training epoch, FLOPs of training and of inference on one example,
     bytes.
     """
     records, baseline = (_trained(results, encoder, name, task) for name in (method, results.baseline))
@@ -41,33 +41,33 @@ def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, f
 
 
 def _epochs(record: dict[str, Any]) -> float:
-    """The passes over the training split, the last one perhaps in part."""
+    """Passes over the training split; the last one may be partial."""
     training = record["training"]
     return training["steps"] / math.ceil(training["examples"] / record["spec"]["protocol"]["batch_size"])
 
 
 @dataclass(frozen=True)
 class Total:
-    """Sums over records; NaN for what some of them do not say."""
+    """Totals over records; NaN for a value that some records lack."""
 
     cells: int
     timing: Counter[str]
     """Seconds by phase."""
     memory: dict[str, int]
-    """The highest peak in bytes, by place."""
+    """Highest peak in bytes, by place."""
     joules: float
     flops: float
-    """Of the trainings that came to their end."""
+    """FLOPs of the cells that finished training."""
     rate: float
-    """FLOP/s of these."""
+    """FLOP/s of their training."""
     utilisation: float
 
     def seconds(self, *phases: str) -> float:
-        """Of some phases together."""
+        """Seconds of the given phases together."""
         return sum(self.timing[phase] for phase in phases)
 
     def data(self) -> dict[str, object]:
-        """Everything as one row of a table."""
+        """All totals as one row of a table."""
         phases = {f"seconds_{phase}": seconds for phase, seconds in sorted(self.timing.items())}
         peaks = {f"{place}_bytes": size for place, size in self.memory.items()}
         names = ("cells", "joules", "flops", "rate", "utilisation")
@@ -75,7 +75,7 @@ class Total:
 
 
 def total(records: Iterable[dict[str, Any]]) -> Total:
-    """The sums of some cells, whatever their status."""
+    """The totals over records, including those of failed cells."""
     records = list(records)
     timing: Counter[str] = Counter()
     memory: dict[str, int] = {}
@@ -102,7 +102,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def _trained(results: Results, encoder: str, method: str, task: str) -> dict[int, dict[str, Any]]:
-    """Seed -> record of the cells whose training came to its end."""
+    """Seed -> record, for the seeds that finished training."""
     seeds = results.cells.get((encoder, method, task), {})
     records = {seed: results.record(encoder, method, task, seed) for seed in seeds}
     return {seed: record for seed, record in records.items() if record.get("training")}

@@ -1,4 +1,4 @@
-"""What results need to know of their suite: its names in the order of the file, and what to compare with what."""
+"""What results need to know about their suite: its names in the file's order, and which encoders to compare."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from steadytune.tasks.task import Task
 
 
 class Comparison(NamedTuple):
-    """Two encoders of one architecture: with pretrained and with random weights."""
+    """Two encoders of one architecture, with pretrained and with random weights."""
 
     pretrained: str
     random: str
@@ -28,32 +28,32 @@ class Description:
     notes: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
-    """By encoder, the key of its weights in the lock."""
+    """The key of the weights in the lock, by pretrained encoder."""
     methods: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By method, its variants that the file names itself."""
+    """By method or variant named in the grid, the variants that it spans."""
     measured_tasks: tuple[str, ...] | None = None
-    """Tasks on which the variability of layers is measured; None for every task that has a file."""
+    """Tasks on which layer variability is measured; None for every task that has a file."""
     measured: frozenset[tuple[str, str]] | None = None
-    """(encoder, task) pairs of which; None for every pair that has a file. What a removed stage left is not loaded."""
+    """The (encoder, task) pairs measured; None for every pair with a file. A removed stage's files are not loaded."""
     claims: bool = True
-    """Whether the suite names claims: verdicts that an earlier version of it left are not loaded."""
+    """Whether the suite names claims; if not, verdicts left by an earlier version of it are not loaded."""
     inside: tuple[str, ...] | None = None
-    """Encoders that are measured inside; None for every one of which there is something."""
+    """Encoders that are measured inside; None for every encoder with measurements."""
     compared: tuple[str, ...] = ()
-    """Encoders with several methods, or all if none has: figures of one encoder are drawn for each of several."""
+    """Encoders with several methods, or all if none has: single-encoder figures are drawn for each of them."""
     comparisons: tuple[Comparison, ...] = ()
     own_tasks: Mapping[str, Task] = field(default_factory=dict)
     """Tasks that are not in the task table, by name."""
     selection: str = "fixed"
     """How one variant of a grid is chosen: a key of `selection.RULES`."""
     analysis_plan: str | None = None
-    """SHA-256 of the document as it is now."""
+    """SHA-256 of the analysis plan's current text."""
     tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     configfile: Path | None = None
-    """The suite's file, where it is not the one that a run without `--configfile` takes."""
+    """The suite's file, unless it is the one that a run without `--configfile` uses."""
 
 
 def describe(suite: Suite) -> Description:

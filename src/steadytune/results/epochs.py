@@ -1,4 +1,4 @@
-"""Development scores by epoch: what the last epoch, the best one, and one chosen by other seeds would have printed."""
+"""Development scores by epoch: of the last epoch, the best one, and one chosen by other seeds."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from steadytune.results.model import Results
 def epoch_scores(results: Results, encoder: str, method: str, task: str) -> dict[int, np.ndarray]:
     """Seed -> points on the task's evaluation split after each epoch, (epochs,).
 
-    Only runs that have a score and recorded every epoch, and nothing unless there were two epochs.
+    Only runs that have a score and recorded every epoch are included; empty if there are fewer than two epochs.
     """
     score = results.score(encoder, method, task)
     if score is None:
@@ -22,7 +22,7 @@ def epoch_scores(results: Results, encoder: str, method: str, task: str) -> dict
 
 
 def best_epochs(results: Results, encoder: str, method: str, task: str) -> dict[int, float]:
-    """Seed -> the highest points of all epochs, as a paper prints that evaluates after each and keeps the best."""
+    """Seed -> the best epoch's points, as in papers that evaluate after every epoch and print the best."""
     return {seed: float(curve.max()) for seed, curve in epoch_scores(results, encoder, method, task).items()}
 
 

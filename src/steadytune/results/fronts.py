@@ -1,4 +1,4 @@
-"""Which methods lie on the front of score against cost, and how sure that is over seeds."""
+"""Which methods lie on the Pareto front of score and cost, and how certain that is over seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ DRAWS = 2_000
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's place among all that were run on the same tasks."""
+    """A method's place among all methods run on the same tasks."""
 
     score: float
     """Mean over tasks of the means over seeds, in points."""
     cost: float
     """Training FLOPs as a multiple of the baseline's, the mean over tasks."""
     on_front: float
-    """The probability that no other method scores at least as much for at most the cost (and one of them strictly)."""
+    """The probability that no other method scores at least as high at no higher cost, one of the two strictly."""
 
 
 def standings(results: Results, encoder: str, tasks: Sequence[str]) -> dict[str, Standing]:
     """Every method with scores and costs on all of `tasks`, the best score first.
 
-    The probability is a Bayesian bootstrap over seeds (Rubin 1981): in each draw every seed gets one weight, the same
-    for all methods and tasks, so that methods with the same seeds are compared in pairs.
+    The probability comes from a Bayesian bootstrap over seeds (Rubin 1981). In each draw a seed has the same weight for
+    all methods and tasks, so methods with the same seeds are compared as pairs.
     """
     points: dict[str, list[Mapping[int, float]]] = {}
     price: dict[str, float] = {}
@@ -53,7 +53,7 @@ def standings(results: Results, encoder: str, tasks: Sequence[str]) -> dict[str,
 
 
 def _means(points: Sequence[Mapping[int, float]], seeds: Sequence[int], weights: np.ndarray) -> np.ndarray:
-    """The mean over tasks of the weighted means over each task's own seeds, one for each draw."""
+    """The mean over tasks of the weighted means over each task's own seeds, (draws,)."""
     columns = {number: place for place, number in enumerate(seeds)}
     of_tasks = []
     for of_task in points:

@@ -1,4 +1,4 @@
-"""What was measured inside encoders, as figures and tables read it: `inside.parquet` of a suite, by method and task."""
+"""Measurements inside encoders, as figures and tables read them: a suite's `inside.parquet`, by method and task."""
 
 import math
 import statistics
@@ -12,13 +12,13 @@ from steadytune.results.loading import as_rows, seeds_of
 from steadytune.results.model import Results
 
 BEFORE = "before"
-"""Stands for the encoder before fine-tuning where a method's name would."""
+"""Stands in place of a method's name for the encoder before fine-tuning."""
 
 Row = dict[str, Any]
 
 
 class Point(NamedTuple):
-    """One layer of a curve over the seeds; the spread is the sample standard deviation, 0 for one seed."""
+    """One layer of a curve: mean and spread over the seeds (sample standard deviation, 0 for one seed)."""
 
     layer: int
     mean: float
@@ -44,24 +44,24 @@ class Inside:
         ]
 
     def matrix(self, method: str, task: str) -> list[tuple[int, int, float]]:
-        """Noise propagation: (layer that the noise enters, layer, mean relative change over the seeds)."""
+        """Noise propagation: (layer where the noise enters, layer, mean relative change over the seeds)."""
         cells = _by(["layer", "to_layer"], self.rows.get(("noise_propagation", method, task), []))
         return [(int(layer), int(other), statistics.fmean(values)) for (layer, other), values in cells.items()]
 
     def values(self, measure: str, method: str, task: str) -> list[float]:
-        """The numbers of a measure that has no layers."""
+        """The values of a measure that is not by layer."""
         return [row["value"] for row in self.rows.get((measure, method, task), [])]
 
     def label(self, method: str) -> str:
-        """A method's name, and how many of the planned models there were to look into where some were not."""
+        """A method's name; if some planned models could not be analysed, with the number that were."""
         found = [value for task in self.tasks for value in self.values("looked_into", method, task)]
         return method if all(found) else f"{method} ({int(sum(found))}/{len(found)} models)"
 
 
 def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
-    """What was measured inside an encoder (by default the first one that has something); None where nothing was.
+    """The measurements inside an encoder, by default the first one that has any; None if there are none.
 
-    Of a method with several variants it is the one that `results` shows.
+    For a method with several variants, they are those of the variant that `results` shows.
     """
     path = inside_table_path(results.folder)
     if results.suite.inside == () or not path.is_file():
@@ -91,20 +91,20 @@ def load_inside(results: Results, encoder: str | None = None) -> Inside | None:
 
 
 def inside_encoder(results: Results) -> str:
-    """The encoder that `load_inside` takes by default."""
+    """The encoder that `load_inside` loads by default."""
     inside = load_inside(results)
     return inside.encoder if inside else results.primary
 
 
 def every_inside(results: Results) -> Iterator[tuple[str, Inside]]:
-    """Every encoder in which something was measured, in the suite's order."""
+    """Each encoder that has measurements, with them, in the suite's order."""
     for encoder in results.encoders:
         if inside := load_inside(results, encoder):
             yield encoder, inside
 
 
 def _by(columns: list[str], rows: list[Row]) -> dict[tuple[Any, ...], list[float]]:
-    """Finite values grouped by columns, in ascending order of these."""
+    """Finite values grouped by columns, in ascending order of the columns' values."""
     groups: dict[tuple[Any, ...], list[float]] = {}
     for row in rows:
         if math.isfinite(row["value"]):

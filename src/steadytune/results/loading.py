@@ -1,4 +1,4 @@
-"""One suite's results, read from its folder. No pandas is imported before something is read."""
+"""One suite's results, read from its folder. pandas is imported only when something is read."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -37,16 +37,15 @@ COLUMNS = (
     "seconds",
     "stale",
 )
-"""What is read of `metrics.parquet`."""
+"""The columns read from `metrics.parquet`."""
 
 
 def load_or_empty(suite: Suite, found: "list[CellStatus] | None" = None) -> Results:
-    """A suite's results; empty ones if it has no record.
+    """A suite's results; empty if it has neither records nor `metrics.parquet`.
 
-    If records have not been collected, have changed since, or the table is damaged or gone, they are gathered; what is
-    written stays as it is.
+    If `metrics.parquet` is missing, damaged or out of date, records are gathered in memory; the file is not changed.
 
-    `found`: the statuses of the cells, `scores` among them, if they are known already.
+    `found`: the result of `statuses` with `scores`, if the caller has it.
     """
     from steadytune.results.collect import gather, is_current
 
@@ -67,11 +66,11 @@ def load_results(folder: Path, suite: Description, table: "pd.DataFrame | None" 
 
     Args:
         folder: `results/<suite>`.
-        suite: names that it lists keep its order; others that the results have follow, sorted.
+        suite: the names that it lists come first, in its order; other names in the results follow, sorted.
         table: the content of `metrics.parquet`; read by default.
 
     Raises:
-        SteadyTuneError: `metrics.parquet` is absent, lacks a column, or states one score twice.
+        SteadyTuneError: `metrics.parquet` is absent, lacks a column, or has two rows for one score.
     """
     path = metrics_path(folder)
     found = _Gathered()
@@ -110,7 +109,7 @@ class _Headlines:
         """(task, evaluation set) -> metric and the majority class's value."""
 
     def add(self, key: SetKey, seed: int, row: Mapping[str, Any], path: Path) -> None:
-        """A headline row."""
+        """Add a headline row."""
         by_seed = self._values.setdefault(key, {})
         if seed in by_seed:
             raise SteadyTuneError(
@@ -119,12 +118,12 @@ class _Headlines:
         by_seed[seed] = to_float(row["value"])
         majority = to_float(row["majority"])
         metric, known = self._metrics.setdefault(key[2:], (row["metric"], majority))
-        # A cell that never ran cannot know the majority rate, so the first that does speaks for the set.
+        # A cell that never ran does not know the majority class's value; the first known one is used for the set.
         if math.isnan(known):
             self._metrics[key[2:]] = (metric, majority)
 
     def scores(self, cells: Mapping[Key, Mapping[int, str]], stale: Collection[SeedKey]) -> dict[SetKey, Score]:
-        """A score for every planned cell on every set its task is evaluated on: also where no seed got that far."""
+        """A score for every planned method on every set its task is evaluated on, even if no seed got that far."""
         sets: dict[tuple[str, str], set[str]] = {}
         for encoder, _, task, evaluation_set in self._values:
             sets.setdefault((encoder, task), set()).add(evaluation_set)
@@ -139,10 +138,10 @@ class _Headlines:
 
 
 class _Gathered:
-    """The rows of `metrics.parquet` by what they are about."""
+    """The contents of `metrics.parquet`, by cell and evaluation set."""
 
     def __init__(self) -> None:
-        # Imports numpy.
+        # Imported here, because it imports numpy.
         from steadytune.evaluation.transfer import TWO_WAY_METRIC
 
         self._accuracies = ("accuracy", TWO_WAY_METRIC)
@@ -154,7 +153,7 @@ class _Gathered:
         self.headlines, self.held_out = _Headlines(), _Headlines()
 
     def add(self, row: Mapping[str, Any], path: Path) -> None:
-        """A row of the table at `path`."""
+        """Add a row of the table at `path`."""
         cell, seed = (row["encoder"], row["method"], row["task"]), int(row["seed"])
         self.cells.setdefault(cell, {})[seed] = row["status"]
         self.seconds.setdefault((*cell, seed), to_float(row["seconds"]))
@@ -178,7 +177,7 @@ class _Gathered:
 
 
 def rows_of(results: Results, path: Path) -> list[tuple[Key, dict[str, Any]]]:
-    """The rows of a table of cells, each with the cells that it belongs to; nothing where there is no such file."""
+    """The rows of a table of cells, each with its (encoder, method, task); empty if there is no such file."""
     if not path.is_file():
         return []
     rows = []
@@ -196,12 +195,12 @@ def seeds_of(row: Mapping[str, Any]) -> list[int]:
 
 
 def as_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """The rows of a table by column."""
+    """The rows of a table, each as a dict by column."""
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _read_metrics(path: Path) -> "pd.DataFrame":
-    """`metrics.parquet`, with every column that is needed."""
+    """`metrics.parquet`, checked to have every required column."""
     if not path.is_file():
         raise SteadyTuneError(f"{path}: not found; the suite's cells have to be collected before they are rendered")
     frame = read_parquet(path)

@@ -25,7 +25,7 @@ SetKey = tuple[str, str, str, str]
 SeedKey = tuple[str, str, str, int]
 """(encoder, method, task, seed)."""
 Accuracies = dict[SetKey, dict[str, dict[int, tuple[float, float]]]]
-"""(encoder, method, task, evaluation set) -> `accuracy`, or that on two labels -> seed -> value and the majority's."""
+"""(encoder, method, task, evaluation set) -> accuracy metric -> seed -> (value, the majority class's value)."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class Examples:
     """How many examples an encoder was trained on, and evaluated on in one set."""
 
     n: int
-    """Of the evaluation set."""
+    """Evaluation examples."""
     truncated: int
-    """Cut to the maximum length."""
+    """Evaluation examples cut to the maximum length."""
     seen_in_training: int
-    """With the texts of a training example."""
+    """Evaluation examples whose texts are also those of a training example."""
     train_examples: int
     train_truncated: int
 
 
 @dataclass(frozen=True)
 class Results:
-    """One suite's results. Order of encoders, methods and tasks: the suite's; names it does not list follow, sorted."""
+    """One suite's results. Encoders, methods and tasks keep the suite's order; unlisted names follow, sorted."""
 
     folder: Path
     suite: Description
@@ -58,21 +58,21 @@ class Results:
     tasks: tuple[str, ...]
     variability: tuple[Variability, ...]
     held_out: dict[Key, Score] = field(default_factory=dict, repr=False)
-    """Scores on the share of the training split that was kept from training."""
+    """Scores on the share of the training split that was held out."""
     variants: dict[SeedKey, str] = field(default_factory=dict, repr=False)
-    """The variant that stands for (encoder, method, task) at a seed, if `selection.select` has chosen."""
+    """(encoder, method, task, seed) -> the variant that stands for the method, if `selection.select` has chosen."""
     examples: dict[Key, Examples] = field(default_factory=dict, repr=False)
-    """(encoder, task, evaluation set) -> counts, where a cell came to its end."""
+    """(encoder, task, evaluation set) -> counts, if any cell was evaluated on the set."""
     choices: dict[Key, int] = field(default_factory=dict, repr=False)
-    """(encoder, method, task) -> how many variants it was chosen among."""
+    """(encoder, method, task) -> the number of variants to choose from."""
     stale: dict[SeedKey, str] = field(default_factory=dict, repr=False)
-    """(encoder, method, task, seed) -> why its scores, which are shown, are not fresh."""
+    """(encoder, method, task, seed) -> why its scores, though shown, are not fresh."""
     accuracies: Accuracies = field(default_factory=dict, repr=False)
-    """Of every variant, whatever the headline metric is, where they are finite."""
+    """The finite accuracies of every variant, even if accuracy is not the headline metric."""
     rule: str = ""
-    """How it was chosen."""
+    """How variants were chosen, a key of `selection.RULES`; empty if there was no selection."""
     focus: str = ""
-    """The encoder that a figure of one encoder shows, if it was asked for."""
+    """The encoder that a single-encoder figure shows, if one was requested."""
 
     @property
     def name(self) -> str:
@@ -81,13 +81,13 @@ class Results:
 
     @cached_property
     def encoders_begun(self) -> tuple[str, ...]:
-        """The encoders of which a cell has run, in the suite's order."""
+        """The encoders with a cell that has run, in the suite's order."""
         begun = {key[0] for key, statuses in self.cells.items() if set(statuses.values()) != {"missing"}}
         return tuple(encoder for encoder in self.encoders if encoder in begun)
 
     @property
     def primary(self) -> str:
-        """The encoder in focus; by default the first of which a cell has run, else the suite's first."""
+        """The encoder in focus; by default the first with a cell that has run, else the suite's first."""
         return self.focus or (*self.encoders_begun, *self.encoders)[0]
 
     @property
@@ -97,7 +97,7 @@ class Results:
 
     @cached_property
     def stuck(self) -> frozenset[Key]:
-        """(encoder, method, task) of which no run has learned anything: see `Score.at_majority`."""
+        """Every (encoder, method, task) for which no run learned anything: see `Score.at_majority`."""
         return frozenset(key[:3] for key, score in self.scores.items() if key[2] == key[3] and score.at_majority)
 
     @cached_property
@@ -106,11 +106,11 @@ class Results:
         return tuple(sorted({seed for statuses in self.cells.values() for seed in statuses}))
 
     def score(self, encoder: str, method: str, task: str, evaluation_set: str | None = None) -> Score | None:
-        """The score on `evaluation_set` (default: the task itself); None where the suite plans no such cell."""
+        """The score on `evaluation_set` (default: the task itself); None if the suite plans no such cell."""
         return self.scores.get((encoder, method, task, evaluation_set or task))
 
     def begun(self) -> "Results":
-        """The same without the cells of methods and tasks of which none has run, unless none at all has."""
+        """The results without cells of methods and tasks that have not run; unchanged if no cell has run at all."""
         run = [key for key, statuses in self.cells.items() if set(statuses.values()) != {"missing"}]
         if not run:
             return self
@@ -118,7 +118,7 @@ class Results:
         return self.only(lambda key: key[1] in methods and key[2] in tasks)
 
     def only(self, wanted: Callable[[Key], bool]) -> "Results":
-        """The same with the cells of some (encoder, method, task) alone."""
+        """The results with only the cells whose (encoder, method, task) is wanted."""
         cells = {key: value for key, value in self.cells.items() if wanted(key)}
         scores = {key: score for key, score in self.scores.items() if key[:3] in cells}
         choices = {key: count for key, count in self.choices.items() if key in cells}
@@ -133,12 +133,12 @@ class Results:
         return [task for task in self.tasks if any((encoder, method, task) in self.cells for method in self.methods)]
 
     def shared_tasks(self, encoder: str) -> list[str]:
-        """The tasks that the suite plans for every method of an encoder: what averages can be compared over."""
+        """The tasks that the suite plans for every method of an encoder, so their averages are comparable."""
         methods = self.methods_of(encoder)
         return [task for task in self.tasks if all((encoder, method, task) in self.cells for method in methods)]
 
     def compared_tasks(self, encoders: Sequence[str]) -> list[str]:
-        """The tasks with several methods of one of these encoders, else with several encoders, else all of theirs."""
+        """The tasks on which one of these encoders has several methods; else with several encoders; else all."""
         planned = {
             task: [sum((encoder, method, task) in self.cells for method in self.methods) for encoder in encoders]
             for task in self.tasks
@@ -148,21 +148,21 @@ class Results:
         return next(filter(None, compared), tasks)
 
     def transfer_sets(self, encoder: str, task: str) -> list[str]:
-        """Evaluation sets, besides its own, of a model of `encoder` trained on `task`."""
+        """Evaluation sets other than `task` itself of models of `encoder` trained on `task`."""
         found = {key[3] for key in self.scores if key[0] == encoder and key[2] == task and key[3] != task}
         return list(ordered(self.tasks, found, only_found=True))
 
     def planned(self) -> list[tuple[Key, dict[int, str]]]:
-        """(encoder, method, task) and its seeds' statuses, in the suite's order."""
+        """Each (encoder, method, task) with the statuses of its seeds, in the suite's order."""
         keys = [(e, m, t) for e in self.encoders for m in self.methods for t in self.tasks]
         return [(key, self.cells[key]) for key in keys if key in self.cells]
 
     def metric(self, task: str) -> str:
-        """The headline metric of a task, empty where nothing states it."""
+        """The headline metric of a task; empty if unknown."""
         return next((score.metric for key, score in self.scores.items() if key[2] == key[3] == task), "")
 
     def cell(self, encoder: str, method: str, task: str, seed: int) -> Cell:
-        """The cell itself: that of the variant that stands for the method."""
+        """The cell of the variant that stands for the method at this seed."""
         return Cell(encoder, self.variants.get((encoder, method, task, seed), method), task, seed)
 
     @cached_property
@@ -172,14 +172,14 @@ class Results:
         }
 
     def method_of(self, encoder: str, variant: str, task: str, *seeds: int) -> str | None:
-        """The method that a variant stands for at all of these seeds; None if it stands for none."""
+        """The method that a variant stands for at all of these seeds; None if there is no such method."""
         if not self.variants:
             return variant
         methods = {self._methods_by_cell.get((encoder, variant, task, seed)) for seed in seeds}
         return methods.pop() if len(methods) == 1 else None
 
     def record(self, encoder: str, method: str, task: str, seed: int) -> dict[str, Any]:
-        """A cell's record, empty where there is none or a damaged one: its status says so, and not the file alone."""
+        """A cell's record; empty if its status says it is absent, or its file is missing or damaged."""
         if self.cells.get((encoder, method, task), {}).get(seed) in ABSENT:
             return {}
         cell = self.cell(encoder, method, task, seed)
@@ -189,6 +189,7 @@ class Results:
 
     @cached_property
     def _records(self) -> dict[Cell, dict[str, Any]]:
+        """Records read so far: a page asks for every record several times."""
         return {}
 
     @cached_property
@@ -196,14 +197,14 @@ class Results:
         return RecordReader()
 
     def _read_record(self, path: Path) -> dict[str, Any]:
-        """A record; held, because a page asks for every record several times."""
+        """A record; empty if there is none, or it is not JSON."""
         try:
             return self._reader.read(path.read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
 
     def history(self, encoder: str, method: str, task: str, seed: int) -> dict[str, list[tuple[float, float]]]:
-        """A cell's curves: column of `history.csv` -> (epoch, finite value), the last one logged in each epoch."""
+        """A cell's curves: column of `history.csv` -> (epoch, finite value), the last value logged at each epoch."""
         path = history_path(self.folder, self.cell(encoder, method, task, seed))
         curves: dict[str, dict[float, float]] = {}
         if path.is_file():
@@ -216,13 +217,13 @@ class Results:
 
 
 def ordered(listed: Any, found: set[str], *, only_found: bool = False) -> tuple[str, ...]:
-    """`listed` in its order, then what else was `found`, sorted."""
+    """`listed` in its order (`only_found`: if found), then whatever else was `found`, sorted."""
     listed = tuple(name for name in listed if not only_found or name in found)
     return (*listed, *sorted(found - set(listed)))
 
 
 def to_float(value: Any) -> float:
-    """A float; NaN for None and for text that is no number."""
+    """A float; NaN for None and for text that is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):

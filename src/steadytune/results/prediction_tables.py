@@ -1,10 +1,11 @@
-"""What single predictions tell beyond a score: slices of evaluation sets, calibration, and churn between seeds.
+"""What single predictions show beyond a score: slices of evaluation sets, calibration, and churn between seeds.
 
-`slices.parquet`: the accuracy on every value of the columns that the task table names (the heuristics of HANS, the
-constructions of AdvGLUE), over all of its examples (`gold` empty) and by gold label. `calibration.parquet`: expected
-calibration error and Brier score of every cell on every set, and for each two seeds of a method the share of examples
-that they answer differently. Labels are compared as scores are (`tasks/labels.py`); for calibration the probabilities
-of finer classes are always added, since an arg-max has none. Regression and question answering have neither.
+`slices.parquet` has the accuracy on each value of the columns that the task table names (the heuristics of HANS, the
+constructions of AdvGLUE), over all examples with that value (`gold` empty) and by gold label. `calibration.parquet` has
+the expected calibration error and Brier score of every cell on every set, and for each pair of seeds of a method the
+share of examples that they answer differently. Labels are compared as for scores (`tasks/labels.py`), but calibration
+always adds the probabilities of finer classes, because an arg-max has none. Regression and question answering have
+neither slices nor calibration.
 """
 
 import logging
@@ -50,10 +51,10 @@ CALIBRATION = CELL | {
 
 
 def analyse_predictions(suite: Suite) -> None:
-    """Write `slices.parquet` and `calibration.parquet`, of every cell that has predictions.
+    """Write `slices.parquet` and `calibration.parquet`, for every cell that has predictions.
 
     Raises:
-        SteadyTuneError: an evaluation set with slices is not staged any more.
+        SteadyTuneError: an evaluation set with slices is no longer staged.
     """
     slices: list[Row] = []
     calibration: list[Row] = []
@@ -79,9 +80,9 @@ def analyse_predictions(suite: Suite) -> None:
 
 
 def _predictions(suite: Suite, status: CellStatus) -> Iterator[tuple[str, pd.DataFrame]]:
-    """A cell's predictions of classes, by evaluation set.
+    """A cell's class predictions, by evaluation set; none if the cell's scores are not shown.
 
-    Nothing of a cell whose scores are not shown, and no set without a score: one whose outputs are not all finite.
+    Held-out data are left out, and so are sets with outputs that are not finite, which have no score.
     """
     if not status.shown or not status.record:
         return
@@ -103,7 +104,7 @@ def _logits(source: Task, table: pd.DataFrame) -> np.ndarray:
 
 
 def _columns(task: Task, store: Path) -> pd.DataFrame:
-    """The columns that an evaluation set is sliced by, as far as its files have them, by row number."""
+    """The columns by which an evaluation set is sliced, as far as its files have them, by row number."""
     return pd.DataFrame(read_columns(task, task.evaluation, store, task.slices) if task.slices else {})
 
 
@@ -113,7 +114,7 @@ def _calibration(aligned: Alignment) -> Iterator[Row]:
 
 
 def _slices(aligned: Alignment, columns: pd.DataFrame, rows: np.ndarray) -> Iterator[Row]:
-    """The accuracy on every slice, over all of it and by gold label."""
+    """The accuracy on every slice, overall and by gold label."""
     right = aligned.scores.argmax(axis=1) == aligned.gold
     names = np.array(aligned.labels)[aligned.gold]
     for column in columns:
@@ -128,7 +129,7 @@ def _slices(aligned: Alignment, columns: pd.DataFrame, rows: np.ndarray) -> Iter
 
 
 def _churn(answers: dict[int, dict[str, Alignment]]) -> Iterator[Row]:
-    """The share of differing answers, for each two seeds of one method and each set that both have."""
+    """The share of differing answers, for each pair of seeds of one method and each set that both have."""
     for one, other in combinations(sorted(answers), 2):
         for name in [name for name in answers[one] if name in answers[other]]:
             first, second = (answers[seed][name] for seed in (one, other))

@@ -1,6 +1,6 @@
-"""What was computed from single predictions, as tables read it: slices of evaluation sets, calibration, churn.
+"""Results from single predictions, as tables read them: slices of evaluation sets, calibration, churn.
 
-Of a method with several variants it is the one that the results show, under the method's name.
+For a method with several variants, they are those of the variant that the results show, under the method's name.
 """
 
 import math
@@ -13,11 +13,11 @@ from steadytune.results.model import Key, Results, SetKey
 from steadytune.results.scores import Score
 
 ALL = ""
-"""Stands for the gold label where a slice has every gold label."""
+"""Stands for the gold label if a slice has all gold labels."""
 
 
 class Slice(NamedTuple):
-    """Some examples of an evaluation set: those with one value in a column, and perhaps one gold label."""
+    """The examples of an evaluation set with one value in a column, and perhaps one gold label."""
 
     evaluation_set: str
     column: str
@@ -31,10 +31,10 @@ class Slices:
     """Accuracies on slices."""
 
     scores: dict[Slice, dict[Key, Score]]
-    """Slices in the order of their files; by (encoder, method, task) what each planned one scored, in points."""
+    """Slice, in file order -> planned (encoder, method, task) -> score in points."""
 
     def of(self, column: str) -> dict[str, list[Slice]]:
-        """The slices by a column, by evaluation set."""
+        """Evaluation set -> its slices by a column."""
         found: dict[str, list[Slice]] = {}
         for part in self.scores:
             if part.column == column:
@@ -51,7 +51,7 @@ class Calibration(NamedTuple):
 
 
 def load_slices(results: Results) -> Slices:
-    """What `analysis/slices.parquet` holds of the cells that the results show; nothing where there is no such file."""
+    """The slices of the cells that the results show, from `analysis/slices.parquet`; empty if it does not exist."""
     accuracies: dict[Slice, dict[Key, dict[int, float]]] = {}
     for key, row in rows_of(results, slices_path(results.folder)):
         part = Slice(row["evaluation_set"], row["column"], row["slice"], row["gold"], row["n"])
@@ -59,7 +59,7 @@ def load_slices(results: Results) -> Slices:
     scores: dict[Slice, dict[Key, Score]] = {}
     for part, by_cell in accuracies.items():
         trained = {(encoder, task) for encoder, _, task in by_cell}
-        # A method without a finished cell keeps its place beside the others, without points.
+        # A method without a finished cell keeps its place among the others, without points.
         scores[part] = {
             key: Score.in_points("accuracy", math.nan, statuses, by_cell.get(key, {}))
             for key, statuses in results.cells.items()
@@ -69,7 +69,7 @@ def load_slices(results: Results) -> Slices:
 
 
 def load_calibration(results: Results) -> dict[SetKey, Calibration]:
-    """(encoder, method, task, evaluation set) -> what was computed of its predictions."""
+    """(encoder, method, task, evaluation set) -> the calibration and churn of its predictions."""
     found: dict[SetKey, Calibration] = {}
     for key, row in rows_of(results, calibration_path(results.folder)):
         measured = found.setdefault((*key, row["evaluation_set"]), Calibration({}, {}, []))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 STATUSES = ("ok", "degenerate", "diverged", "out_of_memory", "missing", "stale", "quarantined")
-"""How a cell can end, from good to absent; stale: of other settings or inputs; quarantined: its record is damaged."""
+"""How a cell can end, from good to absent; stale: other settings or inputs; quarantined: damaged or refuted record."""
 
 ABSENT = frozenset({"missing", "stale", "quarantined"})
 """The statuses of cells that have not run, or whose record does not count."""
@@ -24,7 +24,7 @@ METRIC_NAMES = {
 
 
 def in_order(statuses: Iterable[str]) -> list[str]:
-    """Statuses, each once, from good to absent; one that this module does not know comes last."""
+    """Statuses, each once, from good to absent; statuses unknown to this module come last."""
     found = set(statuses)
     return [*(status for status in STATUSES if status in found), *sorted(found - set(STATUSES))]
 
@@ -36,17 +36,17 @@ def metric_name(metric: str) -> str:
 
 @dataclass(frozen=True)
 class Score:
-    """One encoder and method, trained on one task, on one evaluation set: every planned seed."""
+    """Scores of one encoder and method, trained on one task, on one evaluation set, for every planned seed."""
 
     metric: str
     majority: float
-    """Points of a predictor that always says the most frequent class; NaN where undefined."""
+    """Points of a predictor that always says the most frequent class; NaN if undefined."""
     statuses: dict[int, str]
     """Seed -> status, all planned seeds."""
     points: dict[int, float]
     """Seed -> points, only the seeds that have a score. A degenerate run has one; a missing run has none."""
     stale: frozenset[int] = frozenset()
-    """The seeds whose record is of other code, or of inputs that are no longer there: tables mark their scores."""
+    """Seeds whose record is from other code, or from inputs that are no longer staged; tables mark their scores."""
 
     @classmethod
     def in_points(
@@ -57,26 +57,26 @@ class Score:
         values: Mapping[int, float],
         stale: frozenset[int] = frozenset(),
     ) -> "Score":
-        """A score from the metric's own values by seed, most of them 0 to 1; what is not finite is left out.
+        """A score from the metric's own values by seed, usually 0 to 1; values that are not finite are left out.
 
-        The only place that multiplies by 100: claims, published numbers, tables and figures all speak of points.
+        The only place that multiplies by 100: claims, published numbers, tables and figures all use points.
         """
         points = {seed: 100 * value for seed, value in sorted(values.items()) if math.isfinite(value)}
         return cls(metric, 100 * majority, dict(sorted(statuses.items())), points, stale)
 
     @property
     def planned(self) -> int:
-        """How many seeds the suite asks for."""
+        """Number of seeds that the suite plans."""
         return len(self.statuses)
 
     @property
     def ok(self) -> int:
-        """How many seeds ended `ok`."""
+        """Number of seeds that ended `ok`."""
         return sum(status == "ok" for status in self.statuses.values())
 
     @property
     def sound(self) -> int:
-        """How many seeds ended `ok` and have a score here: outputs that are not finite on one set have none on it."""
+        """Number of seeds that ended `ok` and have a score here: a run has none on a set with non-finite outputs."""
         return sum(status == "ok" and seed in self.points for seed, status in self.statuses.items())
 
     @property
@@ -88,7 +88,7 @@ class Score:
     def at_majority(self) -> bool:
         """Whether every run that has a score gives one answer for every example, or scores no more than that would.
 
-        F1 asks for the one answer: a model may well learn something and have a lower F1 than always saying yes.
+        With F1 only the first counts: a model may learn something and still have a lower F1 than always saying yes.
         """
         beatable = math.isfinite(self.majority) and self.metric not in ("f1", "accuracy_f1")
         return bool(self.points) and all(
@@ -97,17 +97,17 @@ class Score:
         )
 
     def on(self, seeds: Collection[int]) -> "Score":
-        """The same with the scores of these seeds alone."""
+        """The score with the points of these seeds alone."""
         return replace(self, points={seed: value for seed, value in self.points.items() if seed in seeds})
 
     @property
     def mean(self) -> float:
-        """Mean over the scored seeds, NaN without any."""
+        """Mean over the scored seeds; NaN if there are none."""
         return statistics.fmean(self.points.values()) if self.points else math.nan
 
     @property
     def std(self) -> float:
-        """Sample standard deviation (divisor n - 1) over the scored seeds, NaN under two of them."""
+        """Sample standard deviation (divisor n - 1) over the scored seeds; NaN for fewer than two."""
         return statistics.stdev(self.points.values()) if len(self.points) > 1 else math.nan
 
 
@@ -119,12 +119,12 @@ class Paired:
 
     @property
     def mean(self) -> float:
-        """Mean difference in points, NaN without a pair."""
+        """Mean difference in points; NaN without a pair."""
         return statistics.fmean(self.differences) if self.differences else math.nan
 
     @property
     def error(self) -> float:
-        """Standard error of the mean difference, std(d) / sqrt(n); NaN under two pairs."""
+        """Standard error of the mean difference, std(d) / sqrt(n); NaN for fewer than two pairs."""
         return (
             statistics.stdev(self.differences) / math.sqrt(len(self.differences))
             if len(self.differences) > 1
@@ -142,7 +142,7 @@ def paired(first: Score, second: Score) -> Paired:
 def mean_over(scores: Sequence[Score]) -> Score:
     """The unweighted mean of one model's scores on several sets, for every seed that has them all.
 
-    Its metric is theirs, or empty where they differ.
+    Its metric is that of the scores, or empty if they differ.
     """
     seeds = set.intersection(*(set(score.points) for score in scores))
     metrics = {score.metric for score in scores}

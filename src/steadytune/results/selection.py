@@ -1,10 +1,10 @@
 """Which variant of a grid stands for its method: chosen on the reported set, on held-out training data, or not at all.
 
-A variant is chosen for each encoder, method and task by its mean over seeds that all of its variants have run; a
-diverged run counts as the lowest score of them, or the majority class's where that is lower. *published* looks at
-the evaluation split that the table reports, as HyPe did, so the number is the best of several and too good. *nested*
-looks at the share of the training split that `protocol.holdout` keeps from training, and chooses for each seed by the
-other seeds: a run that was lucky on both sets cannot choose itself. *fixed* takes the first point.
+For each encoder, method and task, the variant with the highest mean is chosen, over the seeds that all variants have
+run. A diverged run counts as the lowest score of any variant, or as the majority class's score if that is lower.
+*published* uses the evaluation split that the table reports, as HyPe did, so the printed number is the best of several
+and too high. *nested* uses the share of the training split that `protocol.holdout` keeps from training, and chooses for
+each seed by the other seeds: a run that was lucky on both sets cannot choose itself. *fixed* takes the first point.
 """
 
 import math
@@ -24,12 +24,12 @@ RULES = {
 
 
 def select(results: Results, rule: str | None = None, *, every: bool = False) -> Results:
-    """The same results with one variant for each encoder, method, task and seed, under the method's plain name.
+    """The results with one variant for each encoder, method, task and seed, under the method's plain name.
 
     Args:
-        results: with every variant as a method of its own.
+        results: results with every variant as a separate method.
         rule: `published`, `nested` or `fixed`; by default the suite's.
-        every: whether variants that the suite's grid names (`hype-n~sigma=1e-05`) are there too, under their names.
+        every: whether to include variants that the suite's grid names (`hype-n~sigma=1e-05`), under their own names.
     """
     rule = rule or results.suite.selection
     names = stand_for(results.methods, results.suite.named, every=every)
@@ -78,7 +78,7 @@ def chosen_variants(results: Results, key: Key) -> dict[str, list[int]]:
 
 
 def selection_notes(results: Results) -> list[str]:
-    """What was chosen, and how, below a table of selected results."""
+    """The notes below a table of selected results: what was chosen, and how."""
     several = [key for key, count in results.choices.items() if count > 1]
     picked = [key for key in several if any(status not in ABSENT for status in results.cells[key].values())]
     if not picked:
@@ -89,7 +89,7 @@ def selection_notes(results: Results) -> list[str]:
 
 
 def _spelled(results: Results, key: Key) -> str:
-    """The chosen values; if they differ between seeds, for how many of those that have run."""
+    """The chosen values; if they differ between seeds, with the number of seeds that have run with each."""
     run = {seed for seed, status in results.cells[key].items() if status not in ABSENT}
     found = {variant: len(run.intersection(seeds)) for variant, seeds in chosen_variants(results, key).items()}
     found = {point(variant) or "as it stands": count for variant, count in found.items() if count}
@@ -99,7 +99,7 @@ def _spelled(results: Results, key: Key) -> str:
 
 
 def _choices(results: Results, rule: str, key: Key, variants: list[str]) -> dict[int, str]:
-    """The variant at each seed that it has a cell for."""
+    """Seed -> the chosen variant, which has a cell at that seed."""
     encoder, _, task = key
     cells = {variant: (encoder, variant, task) for variant in variants}
     looked_at = results.held_out if rule == "nested" else {cell: results.score(*cell) for cell in cells.values()}
@@ -119,12 +119,12 @@ def _choices(results: Results, rule: str, key: Key, variants: list[str]) -> dict
 
 
 def _best(scores: Mapping[str, Score], seeds: Collection[int]) -> str | None:
-    """The variant with the highest mean over these seeds; the first of equals, None if no variant has a score."""
+    """The variant with the highest mean over these seeds, the first in a tie; None if no variant has a score."""
     points = {variant: score.on(seeds).points for variant, score in scores.items()}
     points = {variant: values for variant, values in points.items() if values}
     if not points:
         return None
-    # A setting at which most runs diverge is not as good as its one lucky run.
+    # Otherwise a setting whose runs mostly diverge would be judged by its one lucky run.
     lowest = min(min(values.values()) for values in points.values())
     lowest = min([lowest, *(score.majority for score in scores.values() if math.isfinite(score.majority))])
     runs = {
@@ -136,7 +136,7 @@ def _best(scores: Mapping[str, Score], seeds: Collection[int]) -> str | None:
 
 
 def _joined(parts: Mapping[int, Score]) -> Score:
-    """One score of those of several variants: at each seed what its variant has there."""
+    """One score from those of several variants; `parts` has the chosen variant's score for each seed."""
     return replace(
         next(iter(parts.values())),
         statuses={seed: part.statuses[seed] for seed, part in parts.items()},

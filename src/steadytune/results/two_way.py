@@ -1,13 +1,13 @@
-"""Scores read as entailment or not: those on two labels, collapsed from three where there were three."""
+"""Scores read as entailment or not: accuracy on two labels, collapsed from three if there are three."""
 
 from steadytune.results.model import Results, SetKey
 from steadytune.results.scores import Score
 
 
 def two_way_scores(results: Results) -> dict[SetKey, Score]:
-    """(encoder, method, task, evaluation set) -> accuracy on two labels: the collapsed one where there were three.
+    """(encoder, method, task, evaluation set) -> accuracy on two labels, collapsed if there are three.
 
-    Every planned method is there, without points where none of its cells came so far.
+    Every planned method is included, without points if none of its cells has been evaluated.
     """
     from steadytune.evaluation.transfer import TWO_WAY_METRIC
 

@@ -1,7 +1,7 @@
-"""What the variability stage measures, as it writes it, and as tables, figures and claims read it.
+"""The variability stage's measurements, as it writes them and as tables, figures and claims read them.
 
-All of it is by layer, hidden[0] (the embedding output) to hidden[L]. JSON has no NaN and no infinity: a number that is
-either is null in the file and NaN when it is read.
+They are by layer, from hidden[0] (the embedding output) to hidden[L]. JSON has no NaN or infinity: either is null in
+the file, and NaN when read.
 """
 
 import math
@@ -23,15 +23,15 @@ Layers = tuple[Number, ...]
 
 @dataclass(frozen=True)
 class Bands:
-    """How certain nu is. An upper end of infinity means that the layer may not separate the classes at all."""
+    """How certain nu is. An infinite upper end means that the layer may not separate the classes at all."""
 
     corrected: Layers
-    """nu without its bias from few examples; infinite if the layer shows no more separation than chance would."""
+    """nu corrected for its bias with few examples; infinite if the layer separates classes no better than chance."""
     low: Layers
     """Lower end of the 95 % confidence interval."""
     high: Layers
     share: Layers
-    """Share of the resamples that select the layer as l*; 0 for the embedding output, which is no candidate."""
+    """Share of the resamples that select the layer as l*; 0 for the embedding output, which is not a candidate."""
     examples: int
     resamples: int
 
@@ -68,7 +68,7 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Choice:
-    """What another selector says of the layers; larger is better."""
+    """Another selector's scores of the layers, larger is better, and its choice."""
 
     scores: Layers
     """NaN if the selector has no score for a layer."""
@@ -106,10 +106,10 @@ class Variability:
 
 
 def read_variability(path: Path) -> Variability:
-    """What one run of the variability stage wrote.
+    """The measurement that one run of the variability stage wrote.
 
     Raises:
-        SteadyTuneError: no such file, not JSON, or not such a measurement.
+        SteadyTuneError: no such file, not JSON, or not a variability measurement.
     """
     return check(Variability, read_json(path), path)
 

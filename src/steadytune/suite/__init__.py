@@ -1,1 +1,1 @@
-"""A suite's file, and the cells that it spans."""
+"""A suite's file, and the cells it spans."""

@@ -1,4 +1,4 @@
-"""A cell: its identity, and its resolved spec, which is all that training reads of the suite's file."""
+"""A cell's identity and its resolved spec, the only part of the suite's file that training reads."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ Weights = Literal["pretrained", "random"]
 Status = Literal["ok", "degenerate", "diverged", "out_of_memory"]
 """How a cell ended."""
 SEED = "\0the seed"
-"""Placeholder for the seed in the argument of `digest_by_seed`: a text that no name and no setting can have."""
+"""Placeholder for the seed in the argument of `digest_by_seed`; no name or setting can contain this text."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,15 +33,15 @@ class Cell:
 
     @property
     def group(self) -> str:
-        """`encoder/method/task`: what it shares with the cells that differ from it by their seed alone."""
+        """`encoder/method/task`, shared by the cells that differ only in their seed."""
         return f"{self.encoder}/{self.method}/{self.task}"
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
-        """The cell of `encoder/method/task/seed-n`, as its path under `cells/` spells it.
+        """The cell written `encoder/method/task/seed-n`, as in its path under `cells/`.
 
         Raises:
-            SteadyTuneError: another form.
+            SteadyTuneError: the text is not of this form.
         """
         parts = text.strip("/").split("/")
         seed = parse_seed(parts[-1])
@@ -51,14 +51,14 @@ class Cell:
 
 
 def parse_seed(text: str) -> int | None:
-    """The seed that `seed-7` names; None for another form."""
-    # ASCII, because `²` is a digit that `int` does not read; nor does it read thousands of them.
+    """The seed in `seed-7`; None for any other form."""
+    # `int` reads neither non-ASCII digits such as `²` nor thousands of digits.
     match = re.fullmatch(r"seed-(\d{1,18})", text, re.ASCII)
     return int(match[1]) if match else None
 
 
 def nearest_cell(cell: Cell, cells: Collection[Cell]) -> str:
-    """A hint for a cell that is not among `cells`: the first part of it that is unknown, with the nearest name."""
+    """A hint for a cell that is not in `cells`: its first unknown part, with the nearest known name."""
     for part in ("encoder", "method", "task"):
         names = {getattr(known, part) for known in cells}
         if getattr(cell, part) not in names:
@@ -70,37 +70,37 @@ def nearest_cell(cell: Cell, cells: Collection[Cell]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """A cell with everything resolved: what the record keeps and the training process reads."""
+    """A cell with all settings resolved, as the training process reads it and the record keeps it."""
 
     suite: str
     encoder: str
     model: str
     """Key of the encoder's weights in the lock: `<owner>/<name>`."""
     weights: Weights
-    """`pretrained`, or `random` for the same architecture drawn anew."""
+    """`pretrained`, or `random` for the same architecture with random weights."""
     method: str
     parts: tuple[Part, ...]
     task: str
     transfer: tuple[str, ...]
-    """Tasks whose evaluation split the fine-tuned model is evaluated on too."""
+    """Further tasks on whose evaluation splits the fine-tuned model is evaluated."""
     seed: int
     protocol: Protocol
     predict: tuple[str, ...] = ()
-    """Splits of the task's data set without labels that are predicted; left out of the JSON if there are none."""
+    """Unlabelled splits of the task's data set to predict; left out of the JSON if there are none."""
     tasks: Mapping[str, Task] = field(repr=False, compare=False)
-    """The task and the transfer tasks, resolved, by name; not in the JSON."""
+    """The resolved task and transfer tasks by name; not in the JSON."""
     start: Cell | None = None
-    """Its parent, the cell whose fine-tuned encoder it starts from; None, and not in the JSON, if it starts from the
-    pretrained one."""
+    """The parent cell whose fine-tuned encoder this cell starts from; None, and left out of the JSON, if it starts from
+    the pretrained encoder."""
 
     @property
     def cell(self) -> Cell:
-        """Its identity."""
+        """The cell's identity."""
         return Cell(self.encoder, self.method, self.task, self.seed)
 
     @property
     def reads_selection(self) -> bool:
-        """Whether one of its methods reads l*, the layer that the variability stage selects."""
+        """Whether a method of the cell reads l*, the layer that the variability stage selects."""
         return any(part.reads_selection for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Spec:
         return json.loads(json.dumps(self, default=_fields))
 
     def without_transfer(self) -> "Spec":
-        """The same cell, evaluated on its own task alone."""
+        """The same spec, evaluated on its own task only."""
         return replace(self, transfer=(), predict=(), tasks={self.task: self.tasks[self.task]})
 
     def digest(self) -> str:
@@ -117,12 +117,12 @@ class Spec:
 
 
 def canonical_digest(value: Any) -> str:
-    """The SHA-256 of a JSON value, whatever the order of its keys; a dataclass is the object of its fields."""
+    """The SHA-256 of a JSON value, independent of key order; a dataclass is hashed as an object of its fields."""
     return hashlib.sha256(canonical_text(value).encode()).hexdigest()
 
 
 def digest_by_seed(value: Any) -> Callable[[int], str]:
-    """`canonical_digest` as a function of the seed, for which `SEED` stands once in `value`; fast for many seeds."""
+    """`canonical_digest` as a function of the seed, which replaces the one `SEED` in `value`; fast for many seeds."""
     before, after = canonical_text(value).split(json.dumps(SEED))
     return lambda seed: hashlib.sha256(f"{before}{seed}{after}".encode()).hexdigest()
 
@@ -133,11 +133,11 @@ def canonical_text(value: Any) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    # Not asdict, which copies every value first: too slow for thousands of cells.
+    # asdict copies every value first, which is too slow for thousands of cells.
     if not isinstance(value, Spec):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     values = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "tasks"}
     named = {name: found for name, found in values.items() if found or name not in ("predict", "start")}
-    # The fingerprint covers entries of the task table; the spec covers tasks that the suite's file defines.
+    # The fingerprint covers the task table's entries, so the spec needs only the tasks that the suite's file defines.
     own = {name: task for name, task in value.tasks.items() if task.own}
     return named | ({"own_tasks": own} if own else {})

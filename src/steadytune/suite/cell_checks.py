@@ -1,4 +1,4 @@
-"""Checks of a suite's file that need its resolved cells: names that select some of them. Does not import torch."""
+"""Checks of a suite's file that need its resolved cells, such as names that select cells. Does not import torch."""
 
 from functools import partial
 
@@ -12,14 +12,14 @@ PARTS = ("encoder", "method", "task")
 
 
 def cell_problems(suite: Suite) -> list[str]:
-    """A line for each mistake that only the resolved cells show."""
+    """One line per mistake that only the resolved cells reveal."""
     checks = (_check_tasks, _check_lengths, _check_variability, _check_inside, _check_selection)
     overrides = [partial(_check_override, suite, place) for place in range(len(suite.file.overrides))]
     return problems_of([*overrides, *(partial(check, suite) for check in checks)])
 
 
 def _check_override(suite: Suite, place: int) -> None:
-    """An override that changes no cell is a mistake in one of its patterns."""
+    """Refuse an override that matches no cell, naming the pattern at fault."""
     override, where = suite.file.overrides[place], f"{suite.path}: overrides.{place}"
     if any(map(override.matches, suite.cells)):
         return
@@ -31,7 +31,7 @@ def _check_override(suite: Suite, place: int) -> None:
 
 
 def _check_tasks(suite: Suite) -> None:
-    """The keys of mappings by task are tasks that cells are trained on, and fit what is asked of them."""
+    """Check that mappings by task name trained tasks, transfer labels are comparable, and `predict` has no spans."""
     tasks, file = {cell.task for cell in suite.cells}, suite.file
     mappings = {"transfer": file.transfer, "predict": file.predict}
     mappings |= {f"encoders.{name}.models": entry.models for name, entry in file.encoders.items()}
@@ -46,13 +46,13 @@ def _check_tasks(suite: Suite) -> None:
 
 
 def _check_transfer(suite: Suite, name: str, target: str) -> None:
-    """The labels of a task can be read as those of an evaluation set."""
+    """Check that the labels of a task and of an evaluation set can be compared."""
     with prefixed(f"{suite.path}: transfer.{name}: {target}"):
         shared_space(suite.task(name).labels, suite.task(target).labels)
 
 
 def _check_lengths(suite: Suite) -> None:
-    """No cell gives an own encoder more tokens than it can read."""
+    """Check that no cell gives an own encoder more tokens than it can read."""
     for cell in suite.cells:
         entry = suite.file.encoders[cell.encoder]
         if entry.own and cell.task not in entry.models:
@@ -65,14 +65,14 @@ def _check_lengths(suite: Suite) -> None:
 
 
 def _check_variability(suite: Suite) -> None:
-    """Encoders that the suite has, and tasks that have classes."""
+    """Check that `variability` names encoders of the suite, and tasks with classes."""
     all_known(suite.file.variability.encoders, suite.file.encoders, "encoder", f"{suite.path}: variability")
     for name in suite.file.variability.tasks:
         _with_classes(suite, name, "variability.tasks")
 
 
 def _check_inside(suite: Suite) -> None:
-    """The block names encoders, methods and tasks of the suite's cells, and tasks that a probe can be trained on."""
+    """Check that `inside` names encoders, methods and tasks of the suite's cells, and probes that can be trained."""
     block = suite.file.inside
     if block is None:
         return
@@ -92,7 +92,7 @@ def _check_inside(suite: Suite) -> None:
 
 
 def _check_selection(suite: Suite) -> None:
-    """Nested selection needs held-out scores."""
+    """Check that every cell holds out training data if nested selection or the selection table needs its scores."""
     nested = suite.file.selection == "nested"
     if nested or "selection" in suite.file.tables:
         wanted = "selection: nested" if nested else "tables: selection"
@@ -102,7 +102,7 @@ def _check_selection(suite: Suite) -> None:
 
 
 def _with_classes(suite: Suite, name: str, key: str) -> Task:
-    """The task that a key of the file names; refused if its answers are spans."""
+    """The task that a key of the file names; an error if its answers are spans."""
     task = task_of(suite, name, f"{suite.path}: {key}")
     if task.span:
         raise SteadyTuneError(f"{suite.path}: {key}: '{name}' has spans for answers, and no classes")

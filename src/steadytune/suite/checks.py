@@ -1,4 +1,4 @@
-"""Checks of a suite's file beyond its schema: every setting is known, and has an effect. Does not import torch."""
+"""Checks of a suite's file beyond its schema: every setting is known and has an effect. Does not import torch."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,11 +20,11 @@ from steadytune.tasks.task import Task
 
 
 def setting_problems(suite: Suite, *, pinned: bool = True) -> list[str]:
-    """A line for each mistake in a name or a setting by itself, or else for each in what they make together.
+    """One line per mistake in a single name or setting; if there are none, one per mistake in their combinations.
 
     Args:
-        suite: whose file has the form that it should have.
-        pinned: whether its own tasks and encoders are; what depends on them is left out if not.
+        suite: a suite whose file fits the schema.
+        pinned: whether its own tasks and encoders are pinned; if not, checks that depend on them are skipped.
     """
     blocks = {f"{suite.path}: grid.{place}": block for place, block in enumerate(suite.file.grid)}
     alone = [partial(_check_plan, suite), partial(_check_protocol, suite)]
@@ -45,7 +45,10 @@ def _check_plan(suite: Suite) -> None:
 
 
 def _check_protocol(suite: Suite) -> None:
-    """The protocol's settings and grid, and those of overrides: no setting's bounds depend on another's value."""
+    """Check the settings of the protocol and of each override, and the protocol's grid.
+
+    Each can be checked separately, because no setting's bounds depend on another's value.
+    """
     settings = {"protocol": suite.file.protocol.settings}
     for place, override in enumerate(suite.file.overrides):
         settings[f"overrides.{place}.protocol"] = override.protocol
@@ -54,7 +57,9 @@ def _check_protocol(suite: Suite) -> None:
 
 
 def _check_own_names(suite: Suite) -> None:
-    """No own task has the name of a task in the task table, and no two names are one folder's on any disk."""
+    """Refuse own tasks named like one of the task table, and names that differ only in case, which share a folder on
+    some disks.
+    """
     raise_all(
         f"{suite.path}: tasks.{name}: the task table has a task '{name}': choose another name"
         for name in suite.file.tasks
@@ -72,7 +77,7 @@ def _check_own_names(suite: Suite) -> None:
 
 
 def _check_method(suite: Suite, name: str) -> None:
-    """The settings and the grid of a method, whether or not a cell uses it."""
+    """Check the settings and the grid of a method, even if no cell uses it."""
     where = f"{suite.path}: methods.{name}"
     all_known([name], registry.methods(), "method", where)
     _check_variant(suite, name, where)
@@ -81,7 +86,7 @@ def _check_method(suite: Suite, name: str) -> None:
 
 
 def _check_block(suite: Suite, block: Grid, where: str, pinned: bool) -> None:
-    """What the methods, the grid and the tasks of a block make together."""
+    """Check the combination of a block's methods, grid and tasks."""
     _check_grid(suite, block, where)
     if pinned:
         for method in block.named_methods:
@@ -90,7 +95,7 @@ def _check_block(suite: Suite, block: Grid, where: str, pinned: bool) -> None:
 
 
 def _check_names(suite: Suite, block: Grid, where: str) -> None:
-    """The names in a block are known, with the values in those of methods. Own tasks need not be pinned."""
+    """Check the names in a block, including values in method names. Own tasks need not be pinned."""
     named = {
         "encoder": (block.encoders, suite.file.encoders),
         "method": ([part for method in block.methods for part in registry.part_names(method)], registry.methods()),
@@ -98,12 +103,12 @@ def _check_names(suite: Suite, block: Grid, where: str) -> None:
     }
     checks = [partial(all_known, names, known, kind, f"{where}.{kind}s") for kind, (names, known) in named.items()]
     raise_all(problems_of([*checks, partial(check_axes, block.grid, f"{where}.grid")]))
-    # Without the suite's settings, whose mistakes are said where they stand.
+    # Without the suite's settings, whose mistakes are reported in their own place.
     raise_all(problems_of(partial(_check_variant, suite, method, f"{where}.methods", {}) for method in block.methods))
 
 
 def _check_grid(suite: Suite, block: Grid, where: str) -> None:
-    """The values in the names of a block's methods, and those of its grid."""
+    """Check the values in the names of a block's methods, and those of its grid."""
     raise_all(problems_of(partial(_check_variant, suite, name, f"{where}.methods") for name in block.named_methods))
     _check_meaning(suite, block, where)
     for variant in (variant for method in block.named_methods for variant in suite.variants(method, block)):
@@ -111,7 +116,7 @@ def _check_grid(suite: Suite, block: Grid, where: str) -> None:
 
 
 def _check_tasks(suite: Suite, block: Grid, where: str) -> None:
-    """The tasks of a block can be trained on, by each of its methods."""
+    """Check that each method of a block can be trained on each of its tasks."""
     parts = [part for method in block.named_methods for variant in suite.variants(method, block)
              for part in _check_variant(suite, variant, where)]  # fmt: skip
     selecting = [part.name for part in parts if part.reads_selection]
@@ -126,7 +131,7 @@ def _check_tasks(suite: Suite, block: Grid, where: str) -> None:
 
 
 def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
-    """Check where a method starts: on a task that can be trained on, by a method that trains the whole encoder."""
+    """Check a method's start: a task with a training split, and a parent method that trains the whole encoder."""
     with prefixed(f"{where}.methods"):
         start = Start.of(method)
     if start is None:
@@ -147,7 +152,10 @@ def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
 
 
 def check_axes(axes: Axes, where: str) -> None:
-    """Every key of a grid is a setting of the protocol or of some method; `_check_variant` checks which method's."""
+    """Check that every key of a grid is a setting of the protocol or of some method.
+
+    `_check_variant` checks that it belongs to the right method.
+    """
     declared = [Protocol, *(cls.Settings for cls, _ in registry.methods().values())]
     known = {*SHORT_NAMES, *(field.name for settings in declared for field in fields(settings))}
     # `part.key` is a setting of one part of a composition.
@@ -155,9 +163,9 @@ def check_axes(axes: Axes, where: str) -> None:
 
 
 def _check_meaning(suite: Suite, block: Grid, where: str) -> None:
-    """Refuse a grid of a protocol setting that some method has too: `steps` and `epsilon` are settings of some.
+    """Refuse a grid over a protocol setting that a method has too, such as `steps` or `epsilon`.
 
-    The method would take the value for its own. A block's grid is allowed if every method of the block takes it.
+    The method would take the value as its own. A block's grid is allowed if every method of the block has the setting.
     """
     grids = {f"{suite.path}: protocol.grid": suite.file.protocol.grid, f"{where}.grid": block.grid}
     for place, axes in grids.items():
@@ -174,9 +182,9 @@ def _check_meaning(suite: Suite, block: Grid, where: str) -> None:
 def _check_variant(
     suite: Suite, variant: str, where: str, settings: dict[str, dict[str, Any]] | None = None
 ) -> tuple[registry.Part, ...]:
-    """A method with the values in its name: each is a setting of the method or else of the protocol.
+    """The parts of a method's name, after checking that each value in it is a setting of the method or the protocol.
 
-    settings: by method; the suite's by default.
+    settings: settings by method; the suite's by default.
     """
     with prefixed(where):
         parts, rest = registry.parse(variant, suite.settings if settings is None else settings)
@@ -186,7 +194,7 @@ def _check_variant(
 
 
 def task_of(suite: Suite, name: str, where: str) -> Task:
-    """A task by name; an error names the place in the suite's file."""
+    """A task by name; errors name the place in the suite's file."""
     with prefixed(where):
         return suite.task(name)
 

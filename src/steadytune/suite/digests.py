@@ -1,6 +1,6 @@
-"""Digests of the settings that the output of a DAG's job depends on; a changed digest runs the job again.
+"""Digests of the settings that each DAG job's output depends on; a changed digest reruns the job.
 
-The digest of a cell is that of its spec.
+A cell's digest is its spec's digest.
 """
 
 from typing import Any
@@ -9,23 +9,23 @@ from steadytune.suite.cell import canonical_digest
 from steadytune.suite.suite import Suite
 
 LAYER_PROTOCOL = ("max_length", "evaluation_batch_size", "determinism", "threads")
-"""The settings of the suite's protocol that a measurement of layers reads."""
+"""Protocol settings that a measurement of layers reads."""
 
 
 def suite_digest(suite: Suite) -> str:
-    """The digest of the suite's file, on whose cells, titles and tables every page depends."""
+    """The digest of the suite's file, which every page depends on for its cells, titles and tables."""
     return canonical_digest(suite.file.model_dump(mode="json"))
 
 
 def layer_digest(suite: Suite, encoder: str, task: str) -> str:
-    """The digest of the settings of a measurement of layers before fine-tuning."""
+    """The digest of the settings for measuring an encoder's layers before fine-tuning."""
     entry = {"model": suite.model(encoder, task), "weights": suite.file.encoders[encoder].weights}
     settings = suite.file.variability.measured()
     return canonical_digest({"encoder": entry, "protocol": _layer_protocol(suite), "settings": settings})
 
 
 def inside_digest(suite: Suite) -> str:
-    """The digest of the settings of measurements inside fine-tuned encoders; empty if the suite has none."""
+    """The digest of the settings for analysing fine-tuned encoders; empty if the suite has no `inside` block."""
     block = suite.file.inside
     if block is None:
         return ""

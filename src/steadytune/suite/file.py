@@ -1,4 +1,4 @@
-"""The schema of a suite's file. Free of torch."""
+"""The schema of a suite's file. Does not import torch."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _count_of_seeds(value: Any) -> Any:
-    """`seeds: 3` stands for the seeds 0, 1, 2."""
+    """Expand a number of seeds: `seeds: 3` means seeds 0, 1 and 2."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         if value > MOST_SEEDS:
             raise ValueError(f"at most {MOST_SEEDS} seeds")
@@ -41,7 +41,7 @@ def _one_or_more(value: Any) -> Any:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name has the ending of a file, and is not one that the project knows."""
+    """Whether a name in `claims` is a file of the user's (ends in .yaml or .yml) and not a name the project knows."""
     return Path(name).suffix in (".yaml", ".yml")
 
 
@@ -66,7 +66,7 @@ Seeds = Annotated[
     BeforeValidator(_count_of_seeds),
 ]
 Axis = Annotated[tuple[Annotated[Any, AfterValidator(_value)], ...], Field(min_length=1)]
-"""The values of one setting."""
+"""The values of one setting in a grid."""
 
 
 Name = Annotated[
@@ -74,34 +74,34 @@ Name = Annotated[
     Field(max_length=100),
     matching("[A-Za-z0-9][A-Za-z0-9_.-]*", "letters from a to z, digits, _ . and -, a letter or digit first"),
 ]
-"""Of an encoder or an own task: it becomes part of paths and of commands."""
+"""Name of an encoder or an own task, which becomes part of paths and commands."""
 
 
 class Sources(StrictModel):
     """Where staged data and encoders come from."""
 
     order: tuple[Literal["local", "hub", "url"], ...] = ("hub", "url")
-    """Kinds of source in order of preference: the first for which the lock has a pin is used."""
+    """Kinds of source in order of preference; the first one that the lock has a pin for is used."""
     local: UserPath | None = None
-    """The folder of a store staged elsewhere; the environment variable STEADYTUNE_STORE replaces it."""
+    """Folder of a store staged elsewhere; the environment variable STEADYTUNE_STORE overrides it."""
     unpinned_limit: int = Field(default=20_000_000_000, ge=1)
-    """Bytes that a file may have if the lock states no size for it."""
+    """Largest size, in bytes, of a file for which the lock states no size."""
 
 
 class EncoderEntry(StrictModel):
     """An encoder of a suite."""
 
     model: str = ""
-    """Key of its weights in the lock, `<owner>/<name>`; or a folder of the user's, as `save_pretrained` writes it,
-    relative to the suite's file and beginning with `.`, `/`, `~` or `$`."""
+    """Key of its weights in the lock, `<owner>/<name>`; or a user's folder in the format of `save_pretrained`, relative
+    to the suite's file and starting with `.`, `/`, `~` or `$`."""
     hub: Repo | None = None
-    """In place of `model`: a repository on the hub that the lock need not have."""
+    """A repository on the hub, instead of `model`; it need not be in the lock."""
     revision: str | None = None
-    """Its commit."""
+    """The repository's commit."""
     models: dict[str, str] = {}
-    """Other weights by task, where a paper starts from a checkpoint that knows a related one."""
+    """Other weights by task, for papers that start some tasks from a checkpoint trained on a related task."""
     weights: Weights = "pretrained"
-    """`random` draws every weight anew from the cell's seed: what pretraining is worth."""
+    """`random` draws every weight from the cell's seed, to measure what pretraining is worth."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -112,72 +112,72 @@ class EncoderEntry(StrictModel):
 
     @property
     def own(self) -> bool:
-        """Whether the suite brings it itself: a folder of the user's, or a repository on the hub."""
+        """Whether the suite brings the encoder itself, as a user's folder or a repository on the hub."""
         return self.hub is not None or self.model.startswith((".", "/", "~", "$"))
 
 
 class Grid(StrictModel):
-    """A block of cells: every encoder x method x task x seed of its lists."""
+    """A block of cells: every combination of the encoders, methods, tasks and seeds it lists."""
 
     encoders: tuple[str, ...] = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=1)
     tasks: tuple[str, ...] = Field(min_length=1)
     seeds: Seeds
     grid: dict[str, Axis] = {}
-    """Values by setting for every method of the block, in place of the same setting's in the suite's other grids."""
+    """Values by setting for every method of the block; they replace the same setting in the suite's other grids."""
     start: Start | None = None
-    """The cell whose fine-tuned encoder every cell of the block starts from; methods then end in `@task`."""
+    """The cell whose fine-tuned encoder every cell of the block starts from; method names then end in `@task`."""
 
     @property
     def named_methods(self) -> tuple[str, ...]:
-        """The methods, each with where it starts."""
+        """The methods' names, each with the block's start if it has one."""
         return tuple(map(self.start.added_to, self.methods)) if self.start else self.methods
 
 
 class Inside(Grid):
-    """Cells whose fine-tuned encoder is looked into: those of the block that the suite has."""
+    """Cells whose fine-tuned encoder is analysed layer by layer: the block's cells that are in the suite."""
 
     probes: tuple[str, ...] = ()
-    """Tasks on which a fresh linear head is trained at every layer; a cell leaves out its own."""
+    """Tasks on which a new linear head is trained at every layer; a cell skips its own task."""
     examples: int = Field(256, ge=8)
-    """Of the task's evaluation split, at most so many are measured on: a fixed stratified subset."""
+    """Most examples of the task's evaluation split to measure on: a fixed stratified subset."""
     forgetting: str | None = None
-    """A task on whose texts (of the evaluation split) the masked-word loss is measured; its labels are not read."""
+    """A task whose evaluation texts the masked-word loss is measured on; its labels are not read."""
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The tasks that are read besides those of the cells."""
+        """The tasks read in addition to the cells' own."""
         return (*self.probes, *([self.forgetting] if self.forgetting else []))
 
 
 class Override(StrictModel):
-    """Settings for some of the cells; a later override wins."""
+    """Protocol settings for some of the cells; later overrides win."""
 
     encoder: str = "*"
     method: str = "*"
     task: str = "*"
-    """Shell patterns that a cell's names must match."""
+    """Shell patterns that the cell's encoder, method and task must match."""
     protocol: dict[str, Any] = {}
     """Protocol settings to replace."""
 
     def matches(self, cell: Cell) -> bool:
-        """Whether it is for this cell."""
+        """Whether the override applies to a cell."""
         return all(self.pattern_of(part)(getattr(cell, part)) for part in ("encoder", "method", "task"))
 
     def pattern_of(self, part: str) -> Callable[[str], bool]:
-        """Whether a name matches what it says of `encoder`, `method` or `task`."""
+        """A test of whether a name matches the pattern for `part`: `encoder`, `method` or `task`."""
         return partial(fnmatchcase, pat=getattr(self, part))
 
 
 class MethodEntry(StrictModel, extra="allow"):
-    """Settings of a method that replace its defaults, and a grid of others."""
+    """Settings of a method that replace its defaults, and a grid of settings to try."""
 
     grid: dict[str, Axis] = {}
-    """Values by setting, its own or the protocol's: cells multiply, each a variant named by its values."""
+    """Values by setting, of the method or the protocol. Every combination is a variant, named by its values."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All but the grid."""
+        """All settings except the grid."""
         return dict(self.model_extra or {})
 
 
@@ -188,39 +188,40 @@ class SuiteFile(StrictModel):
     title: str
     description: str = ""
     notes: tuple[str, ...] = ()
-    """Sentences that the report prints wherever this suite's numbers are shown."""
+    """Sentences printed in the report wherever it shows this suite's numbers."""
     store: UserPath = Path("store")
     empty_texts: Literal["count", "refuse"] = "count"
-    """Whether texts without a visible character are counted when staging, or refused."""
+    """Whether staging counts or refuses texts without a visible character."""
     sources: Sources = Sources()
     protocol: MethodEntry = MethodEntry()
-    """Training settings of every cell, and a grid that every method has."""
+    """Training settings of every cell, and a grid for every method."""
     encoders: dict[Name, EncoderEntry]
     methods_from: tuple[UserPath, ...] = ()
-    """Python files with methods that the project does not have, relative to the suite's file."""
+    """Python files that define further methods, relative to the suite's file."""
     methods: dict[str, MethodEntry] = {}
     """Settings by method name."""
     selection: Literal["fixed", "published", "nested"] = "fixed"
-    """Which variant of a grid stands for its method in tables and figures: `results/selection.py`."""
+    """How the variant of a grid that represents its method in tables and figures is chosen: `results/selection.py`."""
     tasks: dict[Name, OwnTask] = {}
-    """The suite's own tasks, beside those of the task table."""
+    """The suite's own tasks, in addition to those of the task table."""
     grid: tuple[Grid, ...] = Field(min_length=1)
     overrides: tuple[Override, ...] = ()
     keep: Literal["best", "all", "none"] = "none"
-    """Fine-tuned weights that stay beside their records: `best` is one cell by encoder, method (all its variants) and
-    task, by its score on the development set, or on held-out training data if the protocol holds some out."""
+    """Which cells keep their fine-tuned weights next to the record. `best` keeps one per encoder, method (over all its
+    variants) and task: the best score on held-out training data if the protocol holds some out, else on the development
+    set."""
     transfer: dict[str, tuple[str, ...]] = {}
-    """Evaluation sets by trained task, where they are not those of the task table."""
+    """Evaluation sets by trained task, if they differ from the task table's."""
     predict: dict[str, Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1)]] = {}
-    """By trained task, splits of its data set whose labels are hidden: predictions are written, and not scored."""
+    """Splits with hidden labels to predict, by trained task; the predictions are written but not scored."""
     variability: VariabilitySettings = VariabilitySettings()
-    """Encoders whose layers are measured on every task that they are fine-tuned on, and how."""
+    """Encoders whose layers are measured on every task they are fine-tuned on, and how."""
     inside: Inside | None = None
-    """What fine-tuning does inside: which cells are looked into, and how."""
+    """Which cells' encoders are analysed layer by layer, and how."""
     claims: Annotated[tuple[Annotated[str, AfterValidator(_file_expanded)], ...], BeforeValidator(_one_or_more)] = ()
-    """Claims to judge: names of files under `config/claims`, ids of claims in them, or files of the user's, relative to
-    the suite's file and with their ending, `my_claims.yaml`."""
+    """Claims to judge: names of files under `config/claims`, ids of claims in them, or the user's own files, written
+    with their suffix (`my_claims.yaml`) and relative to the suite's file."""
     analysis_plan: UserPath | None = None
-    """What was written down before the first cell ran, relative to the suite's file; records carry its hash."""
+    """A plan written before the first cell ran, relative to the suite's file; records carry its hash."""
     tables: tuple[str, ...] = ("main",)
     figures: tuple[str, ...] = ()

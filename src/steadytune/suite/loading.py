@@ -21,12 +21,13 @@ def load_suite(path: Path, results: Path | None = None) -> Suite:
     """Read and check a suite's file.
 
     Args:
-        path: of the file.
-        results: where its results lie; `results/<suite>` by default.
+        path: the suite's file.
+        results: folder of its results; `results/<suite>` by default.
 
     Raises:
-        SteadyTuneError: a line for each thing that is wrong in the form, or else in settings by themselves, or else in
-            what they make together: the file, the key, the value, what was expected and the nearest valid name.
+        SteadyTuneError: one line per mistake: the file, the key, the value, what was expected and the nearest valid
+            name. Mistakes of form come first; if there are none, mistakes in single settings, then in combinations of
+            settings, then in the resolved cells.
     """
     suite = read_suite(path, results)
     raise_all(setting_problems(suite))
@@ -36,10 +37,10 @@ def load_suite(path: Path, results: Path | None = None) -> Suite:
 
 
 def read_suite(path: Path, results: Path | None = None) -> Suite:
-    """Read a suite's file and the methods that it brings, and check their form.
+    """Read a suite's file and the methods it brings, and check their form.
 
     Raises:
-        SteadyTuneError: a line for each thing that is wrong.
+        SteadyTuneError: one line per mistake.
     """
     file = check_all(SuiteFile, read_yaml(path), path)
     named = {f"{path}: methods_from.{place}": path.parent / source for place, source in enumerate(file.methods_from)}
@@ -50,7 +51,7 @@ def read_suite(path: Path, results: Path | None = None) -> Suite:
 def find_suite(name: str) -> Path:
     """The file of a suite given by path (`config/mini.yaml`) or by name (`mini`).
 
-    A name stands for a file in the current folder, or else for one of the project's.
+    A name is looked up in the current folder, then among the project's suites.
     """
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:

@@ -1,4 +1,4 @@
-"""A user's file of methods: its text is looked at before it is imported."""
+"""Loading a user's file of methods, whose source is checked before it is imported."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from steadytune.suite.method_mistakes import mistakes
 
 
 def add_methods(path: Path, where: str = "") -> list[str]:
-    """Add the methods of a Python file; their names. Those of a file of the package are there already.
+    """Register the methods of a Python file and return their names. The package's own files are registered already.
 
     where: the place in a suite's file that names it.
 
     Raises:
-        SteadyTuneError: a line for each mistake that can be told from the text, or the first that importing shows.
+        SteadyTuneError: one line per mistake found in the source, or else the first that importing reveals.
     """
     prefix = f"{where}: " if where else ""
     if not path.exists():
@@ -26,13 +26,13 @@ def add_methods(path: Path, where: str = "") -> list[str]:
     try:
         return registry.add(path, where)
     except SystemExit:
-        # It would end the command, perhaps as if all were well.
+        # SystemExit would end the command, perhaps with exit status 0.
         said = 'importing it ends Python: put what runs by itself under `if __name__ == "__main__":`'
         raise SteadyTuneError(f"{prefix}{path}: {said}") from None
 
 
 def _of_package(path: Path) -> list[str]:
-    """The methods that the registry has from this very file."""
+    """The registered methods defined in this file, if it is one of the package's."""
     if path.resolve().parent != Path(base.__file__).resolve().parent:
         return []
     module = f"{base.__package__}.{path.stem}"

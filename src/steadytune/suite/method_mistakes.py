@@ -1,4 +1,4 @@
-"""What is wrong with a user's file of methods, as far as its text tells: all mistakes at once, before any import."""
+"""Mistakes in a user's file of methods, found in its source: all of them at once, before it is imported."""
 
 import ast
 import builtins
@@ -12,16 +12,16 @@ from steadytune.methods import base
 from steadytune.methods.base import Hyperparameters, Method
 
 Problem = tuple[int, str]
-"""A line, and what is wrong there."""
+"""A line number, and what is wrong there."""
 
-# What stands in every module or class without being assigned.
+# Names that every module or class has without an assignment.
 GIVEN = {*dir(builtins), *(name for name in vars(ast) if name.startswith("__")), "__class__", "__qualname__"}
 HOOKS: dict[str, Callable] = {name: hook for name, hook in vars(Method).items() if inspect.isfunction(hook)}
 DATACLASS = "@dataclass(frozen=True, kw_only=True)"
 
 
 def mistakes(text: str) -> list[Problem]:
-    """What is wrong with a file of methods, in the order of its lines, as far as its text tells."""
+    """The mistakes in the source of a file of methods, in line order."""
     return sorted(set(_problems(text)))
 
 
@@ -35,7 +35,7 @@ def _problems(text: str) -> Iterator[Problem]:
     yield from _names(tree)
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for cls in classes.values():
-        # What a class inherits from another of the file is not looked for.
+        # Inheritance between classes of the file is not followed.
         match [name for parent in cls.bases if (name := _name(parent))]:
             case ["Hyperparameters"]:
                 yield from _settings_problems(cls)
@@ -44,7 +44,7 @@ def _problems(text: str) -> Iterator[Problem]:
 
 
 def _imports(tree: ast.Module) -> Iterator[Problem]:
-    """Names that the module for methods does not have."""
+    """Report names imported from `methods.base` that it does not define."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == base.__name__:
             for name in (alias.name for alias in node.names):
@@ -53,7 +53,7 @@ def _imports(tree: ast.Module) -> Iterator[Problem]:
 
 
 def _names(tree: ast.Module) -> Iterator[Problem]:
-    """Names that are read and stand nowhere in the file."""
+    """Report names that are read but defined nowhere in the file; skipped if the file has an `import *`."""
     nodes = list(ast.walk(tree))
     bound: set[str] = set(GIVEN)
     for node in nodes:
@@ -77,7 +77,7 @@ def _names(tree: ast.Module) -> Iterator[Problem]:
 
 
 def _settings_problems(cls: ast.ClassDef) -> Iterator[Problem]:
-    """Settings have to be a frozen dataclass with defaults."""
+    """Check that settings are a frozen dataclass with defaults."""
     frozen = any(
         isinstance(made, ast.Call) and _name(made.func) == "dataclass" and
         any(key.arg == "frozen" and getattr(key.value, "value", False) is True for key in made.keywords)
@@ -95,11 +95,11 @@ def _settings_problems(cls: ast.ClassDef) -> Iterator[Problem]:
 
 @dataclass(frozen=True)
 class _MethodClass:
-    """A direct subclass of `Method` in a file."""
+    """A direct subclass of `Method` in the file."""
 
     cls: ast.ClassDef
     classes: dict[str, ast.ClassDef]
-    """All of the file."""
+    """All classes of the file by name."""
 
     def problems(self) -> Iterator[Problem]:
         yield from self._kind_of_settings()
@@ -121,7 +121,7 @@ class _MethodClass:
         return None
 
     def _kind_of_settings(self) -> Iterator[Problem]:
-        """The class of its settings inherits what checks their bounds."""
+        """Check that the settings class inherits from `Hyperparameters`, which checks bounds."""
         match self._assigned("Settings"):
             case ast.Name(id=name) if name in self.classes and not self.classes[name].bases:
                 yield self.classes[name].lineno, f"class {name}: expected class {name}({Hyperparameters.__name__})"
@@ -132,13 +132,13 @@ class _MethodClass:
                 )
 
     def _settings(self) -> ast.ClassDef | None:
-        """The class of its settings; None if it has none, or one that is not all of the file's."""
+        """The settings class; None if there is none, or if the file does not define all of it."""
         named = self._assigned("Settings")
         found = self.classes.get(named.id) if isinstance(named, ast.Name) else None
         return found if found and [_name(parent) for parent in found.bases] == [Hyperparameters.__name__] else None
 
     def _fields(self) -> dict[str, int] | None:
-        """The settings that it has, each with its line; None if the file does not say."""
+        """The line of each setting by name; None if the file does not define the settings."""
         found = self._settings()
         if found is None:
             return {} if self._assigned("Settings") is None else None
@@ -146,7 +146,7 @@ class _MethodClass:
         return {target.id: target.lineno for target in targets if isinstance(target, ast.Name)}
 
     def _mapping(self, name: str) -> Iterator[Problem]:
-        """`names` and `off` are mappings, and `off` is of settings that there are."""
+        """Check that `names` and `off` are mappings that use existing settings only."""
         value, known = self._assigned(name), self._fields()
         if isinstance(value, ast.Constant | ast.List | ast.Tuple | ast.Set) and getattr(value, "value", 0) is not None:
             example = '{"my-method": {}}' if name == "names" else '{"strength": 0.0}'
@@ -159,7 +159,7 @@ class _MethodClass:
                     yield key.lineno, f"{self.cls.name}.{name}: {said}"
 
     def _hook(self, function: ast.FunctionDef) -> Iterator[Problem]:
-        """A hook takes what the training loop gives it, and nothing that is nearly a hook stands unused."""
+        """Check that a hook takes the arguments it is called with, and that no unused method is a misspelt hook."""
         name, given = function.name, function.args
         if name in HOOKS and not function.decorator_list:
             expected = list(inspect.signature(HOOKS[name]).parameters)
@@ -177,10 +177,10 @@ class _MethodClass:
         return {node.attr for node in ast.walk(self.cls) if isinstance(node, ast.Attribute)}
 
     def _attributes(self) -> Iterator[Problem]:
-        """What is read of `self` and of its settings is there."""
+        """Check that every attribute read from `self` and from its settings exists."""
         nodes = list(ast.walk(self.cls))
         of_self = [node for node in nodes if _of_self(node)]
-        # `self.number += 1` reads it first.
+        # `self.number += 1` reads the attribute first, so it does not define it.
         added = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
         bound = {*dir(Method), "settings"}
         bound |= {node.attr for node in of_self if isinstance(node.ctx, ast.Store) and id(node) not in added}
@@ -198,7 +198,7 @@ class _MethodClass:
                         yield node.lineno, f"{self.cls.name}: self.settings has no '{name}'{nearest(name, known)}"
 
     def _unread(self) -> Iterator[Problem]:
-        """Every setting is read somewhere in the file, unless the settings are handed on whole."""
+        """Check that the file reads every setting, unless it passes the whole settings object on."""
         nodes = [node for cls in self.classes.values() for node in ast.walk(cls)]
         read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         looked_into = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
@@ -211,7 +211,7 @@ class _MethodClass:
 
 
 def _is_settings(node: ast.AST) -> bool:
-    """Whether it is the settings of a method, as a whole."""
+    """Whether a node refers to a method's settings object."""
     return isinstance(node, ast.Attribute | ast.Name) and _name(node) == "settings" and isinstance(node.ctx, ast.Load)
 
 

@@ -1,4 +1,4 @@
-"""A suite's own tasks and encoders: what its file says of them, and the lock beside it that pins what was read."""
+"""A suite's own tasks and encoders: their keys in its file, and the lock next to it that pins what was read."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ from steadytune.tasks.entries import METRICS_BY_HEADLINE
 from steadytune.tasks.task import OWN, SPAN, Task
 
 SCORES = ("pearson_spearman", "pearson", "spearman")
-"""Metrics of a number: a task with one of these is a regression."""
+"""Metrics of numeric labels: a task with one of them is a regression."""
 TRAIN, EVALUATION = "train", "evaluation"
 
 
 def _label(value: Any) -> Any:
-    # YAML 1.1 reads an unquoted `no` or `yes` as a boolean; whoever writes `labels: [no, yes]` means the words.
+    # YAML 1.1 reads unquoted `no` and `yes` as booleans, but `labels: [no, yes]` means the words.
     if isinstance(value, bool):
         return {False: "no", True: "yes"}[value]
     return spell(value) if is_label(value) else value
@@ -55,10 +55,10 @@ def _check_encoding(value: str) -> str:
 
 
 def check_commit(hub: str | None, revision: str | None, kind: Literal["datasets/", ""]) -> None:
-    """Check that a repository on the hub comes with a commit, which never changes, and not with a branch.
+    """Check that a repository on the hub is given with a commit, because a branch can move.
 
     Raises:
-        ValueError: how to find the commit.
+        ValueError: the commit is missing or malformed; says how to find it.
     """
     if (hub is None) != (revision is None):
         raise ValueError("`hub` and `revision` together")
@@ -70,38 +70,38 @@ def check_commit(hub: str | None, revision: str | None, kind: Literal["datasets/
 
 
 class OwnTask(StrictModel):
-    """A data set of the user's, or of the hub."""
+    """A task on the user's own files or on a data set on the hub."""
 
     train: NamedPath | None = None
     """A csv, tsv, jsonl or parquet file, a folder of parquet files, or a folder saved by `datasets`; relative to the
-    suite's file. Of a hub set the file in the repository, or a shell pattern of several; found by its name if not
-    given."""
+    suite's file. For a hub data set, the file in the repository or a shell pattern for several; if not given, files are
+    found by their names."""
     evaluation: NamedPath | None = None
     hub: Repo | None = None
     """A data set on the hub."""
     revision: str | None = None
-    """Its commit."""
+    """The repository's commit."""
     config: str | None = None
-    """The folder in the repository, if it has several with the same splits."""
+    """The folder in the repository, if several have the same splits."""
     holdout: float | None = Field(None, gt=0, lt=1)
-    """Share of `train` that is evaluated on, in place of a file: stratified, and the same for every cell."""
+    """Share of `train` to evaluate on if there is no evaluation file: stratified, and the same for every cell."""
     format: Literal["csv", "tsv", "jsonl", "parquet", "datasets", "squad"] | None = None
-    """By the file's name if not given; `squad` is a json file as SQuAD 1.1 has it."""
+    """File format, by default that of the file's name; `squad` is a json file in the format of SQuAD 1.1."""
     quoted: bool | None = None
-    """Whether quotation marks enclose fields: by default they do in csv and do not in tsv."""
+    """Whether quotation marks enclose fields; by default yes for csv and no for tsv."""
     separator: Annotated[str, matching(r'[^"\r\n]', "one character, no quotation mark or line break")] | None = None
-    """Between the fields of a csv file; a comma if not given."""
+    """Field separator of a csv file; a comma by default."""
     decimal: Literal[".", ","] = "."
-    """Before the decimals of a label that is a number."""
+    """Decimal mark of numeric labels."""
     encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8-sig"
-    """UTF-8, with or without a byte order mark, if not given."""
+    """Text encoding; by default UTF-8 with or without a byte order mark."""
     text: Annotated[tuple[str, ...], BeforeValidator(_texts), Field(min_length=1, max_length=2)] = ()
     label: str = "label"
     labels: tuple[Annotated[str, BeforeValidator(_label)], ...] | None = Field(None, min_length=2)
-    """Names of the classes in order; found in the data, and sorted, if not given. `f1` is that of the second."""
+    """Class names in order; if not given, those found in the data, sorted. The metric `f1` scores the second class."""
     metric: str = "accuracy"
     metrics: tuple[str, ...] = ()
-    """Further metrics that are logged."""
+    """Further metrics to log."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -126,13 +126,13 @@ class OwnTask(StrictModel):
         return self
 
     def reading(self) -> dict[str, Any]:
-        """The keys that decide which rows are read, as JSON values: a change of one is as good as other data."""
+        """The keys that decide which rows are read, as JSON values; changing one amounts to changing the data."""
         apart = {"metric", "metrics"} | (set() if self.hub else {"train", "evaluation"})
         return self.model_dump(mode="json", exclude=apart, exclude_defaults=True) | {"scores": self.regression}
 
     @property
     def span(self) -> bool:
-        """Whether answers are spans of a text."""
+        """Whether the answers are spans of a text."""
         return self.format == "squad"
 
     @property
@@ -149,70 +149,70 @@ class OwnFile(StrictModel):
 
 
 class SplitPin(StrictModel):
-    """What a split was when it was pinned."""
+    """The content of a split when it was pinned."""
 
     file_sha256: Sha256 | None = None
-    """Of the file, or of the folder's files; none for a share of the training file and for what the hub has."""
+    """Hash of the file, or of the folder's files; None for a share of the training file and for hub data sets."""
     files: dict[str, OwnFile] = {}
-    """Of a hub set, by their paths in the repository."""
+    """The files of a hub data set, by path in the repository."""
     rows_sha256: Sha256
     rows: int
 
 
 class TaskPin(StrictModel):
-    """What a task was when it was pinned."""
+    """The content of a task when it was pinned."""
 
     read: dict[str, Any]
-    """How: `OwnTask.reading`."""
+    """How the data were read: `OwnTask.reading`."""
     labels: tuple[str, ...] = ()
     splits: dict[Literal["train", "evaluation"], SplitPin]
 
     @property
     def digest(self) -> str:
-        """Of the rows and of what their labels mean."""
+        """Digest of the rows and of the label names."""
         return _short_digest([self.labels, {name: split.rows_sha256 for name, split in self.splits.items()}])
 
 
 class EncoderPin(StrictModel):
-    """What an encoder was when it was pinned."""
+    """The content of an encoder when it was pinned."""
 
     hub: Repo | None = None
     revision: str | None = None
     max_length: int | None = None
-    """Tokens that it reads at most; none if there is no limit."""
+    """Most tokens that the encoder can read; None if there is no limit."""
     files: dict[str, OwnFile]
 
     @property
     def digest(self) -> str:
-        """Of the files."""
+        """Digest of the files."""
         return _short_digest({name: file.sha256 for name, file in self.files.items()})
 
 
 class OwnLock(StrictModel):
-    """`<suite>.lock.yaml` beside a suite's file."""
+    """The contents of `<suite>.lock.yaml`, next to the suite's file."""
 
     tasks: dict[str, TaskPin] = {}
     encoders: dict[str, EncoderPin] = {}
 
 
 def lock_path(suite: Path) -> Path:
-    """Where a suite's own tasks and encoders are pinned."""
+    """Path of the lock that pins a suite's own tasks and encoders."""
     return suite.with_name(f"{suite.stem}.lock.yaml")
 
 
 def read_own_lock(suite: Path) -> OwnLock:
-    """The lock beside a suite's file; an empty one if there is none."""
+    """Read the lock next to a suite's file; an empty lock if there is none."""
     path = lock_path(suite)
     return check(OwnLock, read_yaml(path) or {}, path) if path.is_file() else OwnLock()
 
 
 def dataset_key(name: str, pin: TaskPin) -> str:
-    """Where an own task lies in the store: by its content, because suites share the store."""
+    """The store key of an own task; it includes a digest of the content, because suites share the store."""
     return f"{OWN}/{name}/{pin.digest}"
 
 
 def model_key(name: str, pin: EncoderPin) -> str:
-    """Where an own encoder lies in the store."""
+    """The store key of an own encoder."""
     return f"{OWN}/{name}-{pin.digest}"
 
 
@@ -221,10 +221,10 @@ def _short_digest(value: Any) -> str:
 
 
 def to_task(where: str, name: str, entry: OwnTask, pin: TaskPin) -> Task:
-    """An own task as every other, with the labels that it was pinned with.
+    """An own task as a `Task`, with its pinned labels.
 
     Raises:
-        SteadyTuneError: the pinned labels read alike, or are too many for a metric.
+        SteadyTuneError: some pinned labels read alike, or there are too many for a metric.
     """
     if expected := expected_labels(pin.labels, (entry.metric, *entry.metrics)):
         raise SteadyTuneError(

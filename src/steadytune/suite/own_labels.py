@@ -1,4 +1,4 @@
-"""Labels of a suite's own tasks: how a value is spelt as one, which may not stand together, those that data have."""
+"""Labels of a suite's own tasks: how values are spelt as labels, which labels conflict, and which the data contain."""
 
 import datetime
 import math
@@ -12,34 +12,34 @@ from steadytune.safe_yaml import CONTROL
 from steadytune.tasks.labels import canonical
 
 WHOLE = re.compile(r"-?\d{1,99}")
-"""A whole number as people write one; `int` reads no number of thousands of digits."""
+"""A whole number of plausible length; `int` refuses strings of thousands of digits."""
 HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
-"""What cut JSON leaves of a character of two parts: no file can hold it."""
+"""An unpaired surrogate, left over from truncated JSON; it cannot be written to a file."""
 MANY_CLASSES = 20
-"""More classes than this, and than half of the rows, are taken for a mistake."""
+"""A column with more classes than this, and than half its number of rows, is taken for a mistake."""
 NO_LABEL = (bytes, dict, list, set, tuple)
 TIMES = (datetime.date, datetime.time, datetime.timedelta)
-"""Of these too many spellings are about; as text a date is a word as every other."""
+"""Refused as labels, because dates and times have too many spellings. A date given as text is an ordinary word."""
 INFINITE = ("inf", "+inf", "-inf")
 NULLS = ("nan", "NaN", "NAN", "null", "NULL", "Null", "None", "NA", "N/A", "n/a", "<NA>", "#N/A")
-"""What programs write for no value. The words `none` and `na` are left to people, who have classes of these names."""
+"""What programs write for a missing value. `none` and `na` are not included, because people use them as classes."""
 
 
 def is_label(value: Any) -> bool:
-    """Whether a value can be a label, or stand for none: a text, a number or a boolean, and no list or bytes."""
+    """Whether a value can be a label or a missing one: text, a number, a boolean or null, but no container or bytes."""
     return not isinstance(value, NO_LABEL) and not (isinstance(value, str) and HALF_CHARACTER.search(value))
 
 
 def label_problem(value: Any, labels: Sequence[str] = ()) -> str:
-    """What was expected in place of a value that can neither be a label nor stand for none; empty if nothing was.
+    """What was expected instead of a value that is neither a label nor a missing one; empty if the value is fine.
 
     Args:
         value: as the file has it.
-        labels: that the task is known to have; in any case, they are labels whatever the word.
+        labels: the task's known labels, which are always accepted, in upper or lower case.
     """
     text = spell(value) if is_label(value) and not isinstance(value, TIMES) else value
     problem = _problem_of(text)
-    # Of a label that is fine, which most are, nothing more has to be asked.
+    # Most labels are fine; only the others are compared with the known labels.
     known = problem and isinstance(text, str) and text.casefold() in {label.casefold() for label in labels}
     return "" if known else problem
 
@@ -57,7 +57,7 @@ def _problem_of(text: Any) -> str:
 
 
 def spell(value: Any) -> str | None:
-    """A label as text, whatever type a file has it in: 1, 1.0, "1" and "1.0" are `1`; None for null, NaN and blanks."""
+    """A label as text, for any type in the file: 1, 1.0, "1" and "1.0" give `1`; null, NaN and blanks give None."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool):
@@ -70,9 +70,9 @@ def spell(value: Any) -> str | None:
 
 
 def expected_labels(labels: Sequence[str], metrics: Sequence[str]) -> str:
-    """What was expected of a task's labels, if they read alike or are too many for a metric; else empty.
+    """What was expected of a task's labels if some read alike or there are too many for a metric; else empty.
 
-    Labels that read alike are one label wherever a model's classes meet those of a set.
+    Labels that read alike become one when a model's classes are compared with an evaluation set's.
     """
     if alike := _alike(labels, lambda label: canonical(label).casefold()):
         return f"labels that do not read alike, found {' and '.join(map(', '.join, alike))}"
@@ -82,7 +82,7 @@ def expected_labels(labels: Sequence[str], metrics: Sequence[str]) -> str:
 
 
 def _alike(labels: Sequence[str], key: Callable[[str], str]) -> list[list[str]]:
-    """The labels, two or more together, that a key makes the same."""
+    """Groups of two or more labels with the same key."""
     by_key: dict[str, list[str]] = {}
     for label in labels:
         by_key.setdefault(key(label), []).append(label)
@@ -90,21 +90,23 @@ def _alike(labels: Sequence[str], key: Callable[[str], str]) -> list[list[str]]:
 
 
 def _as_seen(label: str) -> str:
-    """A label as a reader sees it: composed, without invisible characters, runs of spaces and the sign of -0."""
+    """A label as a reader sees it: composed (NFC), spaces collapsed, without invisible characters, -0 as 0."""
     shown = "".join(mark for mark in unicodedata.normalize("NFC", label) if unicodedata.category(mark) != "Cf")
     shown = canonical(" ".join(shown.split())).casefold()
     return "0" if label == "-0" else shown
 
 
 def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
-    """The classes that a column has: numbers by size, words by letters. Values that are no labels are left out.
+    """The classes in a column, sorted as numbers if all are whole numbers, else alphabetically.
+
+    Values that cannot be labels are left out, and so is -1.
 
     Args:
         where: the task in the suite's file and the column, for messages.
-        values: of the column, in all splits.
+        values: the column's values in all splits.
 
     Raises:
-        SteadyTuneError: fewer than two, more than a label has, some that read alike, or -1 beside other numbers.
+        SteadyTuneError: fewer than two classes, implausibly many, some that read alike, or -1 among other numbers.
     """
     fit = [value for value in values if not label_problem(value)]
     labels = [name for name in map(spell, fit) if name is not None]
@@ -118,10 +120,10 @@ def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
             "`labels`; for a number, choose the metric pearson_spearman"
         )
     numeric = all(map(WHOLE.fullmatch, names))
-    # 1 and 01 are one number and two labels.
+    # 1 and 01 are the same number but two labels.
     classes = sorted(names, key=lambda name: (int(name) if numeric else 0, name))
     if numeric and len(names) > 1 and "-1" in labels:
-        # The negative ones among -1, 0 and 1, or rows whose label is hidden: only a person knows.
+        # -1 may be a class, as in (-1, 0, 1), or mark a hidden label: only the user knows.
         raise SteadyTuneError(
             f"{where} has {labels.count('-1'):,} times -1 beside {', '.join(classes[:MANY_CLASSES])}: name the classes "
             "with `labels`, and -1 among them if it is one; otherwise these rows have no label"
@@ -131,7 +133,7 @@ def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
             f"{where}: expected {expected}: rename one, or name the classes with `labels` if only case differs"
         )
     if alike := _alike(classes, _as_seen):
-        # Escaped, because in print they are the same.
+        # Escaped, because they look the same in print.
         found = " and ".join(", ".join(map(ascii, labels)) for labels in alike)
         raise SteadyTuneError(f"{where}: expected labels that do not look alike, found {found}: spell one as the other")
     return tuple(classes)

@@ -1,4 +1,4 @@
-"""How a cell is trained, whatever its method: the optimiser, the schedule, precision and determinism."""
+"""How a cell is trained, independent of its method: optimiser, schedule, precision and determinism."""
 
 import math
 from dataclasses import dataclass, fields
@@ -10,63 +10,63 @@ class Protocol:
     """The training settings of a cell; the defaults are those of HyPe (arXiv 2212.08853, App. A) for BERT-large.
 
     Raises:
-        ValueError: a value outside its bounds, in one line naming the setting.
+        ValueError: a value is out of bounds; one line that names the setting.
     """
 
     epochs: int = 3
     """Passes over the training split."""
     steps: int | None = None
-    """Optimiser steps; where given, it replaces `epochs` (HyPe's XLNet settings count steps)."""
+    """Optimiser steps; if given, they replace `epochs` (HyPe's XLNet settings count steps)."""
     batch_size: int = 16
-    """Examples a step."""
+    """Examples per step."""
     learning_rate: float = 2e-5
     """Peak learning rate; it decays linearly to zero after the warm-up."""
     warmup: float = 0.1
-    """Linear warm-up: a share of all steps where below 1, else a number of steps."""
+    """Length of the linear warm-up: a share of all steps if below 1, else a number of steps."""
     warmup_rounding: Literal["nearest", "up", "down"] = "nearest"
-    """How a share of the steps becomes a number: `up` as in transformers 4.7, `down` as in `int(share * steps)`."""
+    """How a share of the steps is rounded: `up` as in transformers 4.7, `down` as in `int(share * steps)`."""
     adamw: Literal["torch", "transformers-4"] = "torch"
-    """`transformers-4` is the AdamW of transformers before version 5, which the papers' code trains with: epsilon is
-    added before the bias correction, and weights decay after the step."""
+    """`transformers-4` is the AdamW of transformers before version 5, used by the papers' code: epsilon is added before
+    the bias correction, and weights decay after the step."""
     beta1: float = 0.9
-    """AdamW's decay rate of the first moment."""
+    """AdamW's decay rate for the first moment."""
     beta2: float = 0.99
-    """AdamW's decay rate of the second moment."""
+    """AdamW's decay rate for the second moment."""
     epsilon: float = 1e-5
     """AdamW's epsilon."""
     weight_decay: float = 0.1
-    """Decoupled weight decay, on matrices only (biases and LayerNorm weights are left out, as in run_glue)."""
+    """Decoupled weight decay, on matrices only (not on biases and LayerNorm weights, as in run_glue)."""
     gradient_clip: float = 1.0
-    """Largest L2 norm of the whole gradient; 0 leaves gradients as they are."""
+    """Largest L2 norm of the whole gradient; 0 turns clipping off."""
     batching: Literal["grouped", "shuffled"] = "grouped"
-    """`grouped`: batches of similar length, which need little padding; `shuffled`: random batches, as all the papers'
-    code has them."""
+    """`grouped`: examples of similar length share a batch, which saves padding; `shuffled`: random batches, as in all
+    the papers' code."""
     holdout: float = 0.0
-    """Share of the training split that is kept from training and scored at the end: what nested selection looks at."""
+    """Share of the training split that is held out from training and scored at the end, for nested selection."""
     max_length: int = 128
-    """Tokens an input keeps, special tokens included."""
+    """Longest input in tokens, including special tokens; longer inputs are truncated."""
     doc_stride: int = 128
-    """Question answering: tokens by which one window of a long text follows the other (BERT's run_squad)."""
+    """Question answering: tokens between the starts of consecutive windows of a long text (as in BERT's run_squad)."""
     evaluation_batch_size: int = 64
-    """Examples an evaluation batch: fixed, so that scores do not depend on the training batch."""
+    """Examples per evaluation batch; independent of `batch_size`, so that scores do not depend on it."""
     evaluate_epochs: bool = True
     """Whether the development set is scored after every epoch (for the learning curve) or only at the end."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Compute precision of forward and backward; weights and optimiser state stay in fp32.
+    """Compute precision of the forward and backward passes; weights and optimiser state stay in fp32.
 
-    The head's outputs are in it, too, in evaluation as well: scores in bf16 have 8 significant bits, so many are equal.
+    The head computes in it too, also in evaluation. bf16 scores have 8 significant bits, so many of them are equal.
     """
     attention: Literal["sdpa", "eager", "flash"] = "sdpa"
-    """The kernel of the encoder's attention. Kernels differ in their last bits, and on padded batches in more. `sdpa`
-    is PyTorch's, `eager` plain products, `flash` FlashAttention 2 (on GPUs, in half precision). Encoders without `sdpa`
-    (DeBERTa, XLNet) have their own in its place; the record says which one ran."""
+    """The encoder's attention kernel: `sdpa` is PyTorch's, `eager` plain matrix products, `flash` FlashAttention 2 (on
+    GPUs, in half precision). Results differ between kernels in the last bits, and by more on padded batches. Encoders
+    without `sdpa` (DeBERTa, XLNet) use their own implementation instead; the record says which one ran."""
     determinism: Literal["bitwise", "seeded", "fast"] = "bitwise"
-    """`bitwise`: the same bits again on the same machine; `seeded`: the same seeds, kernels free to differ in
-    rounding; `fast`: also TF32 and kernel autotuning."""
+    """`bitwise`: bit-identical results on the same machine; `seeded`: the same seeds, but kernels may round
+    differently; `fast`: also TF32 and kernel autotuning."""
     threads: int = 1
-    """CPU threads: part of the settings, because the order of float sums on a CPU follows it."""
+    """CPU threads: a setting, because the order of floating-point sums on a CPU depends on it."""
     collapse: Literal["sum", "argmax"] = "sum"
-    """How a finer label space is read as a coarser one out of domain: add probabilities, or take the arg-max first."""
+    """How out-of-domain evaluation maps finer labels to coarser ones: add probabilities, or take the arg-max first."""
 
     def __post_init__(self) -> None:
         positive = (
@@ -91,11 +91,11 @@ class Protocol:
             _expect(self, name, 0 <= getattr(self, name) < 1, "in [0, 1)")
 
     def total_steps(self, batches: int) -> int:
-        """Optimiser steps of the whole training, of so many batches an epoch."""
+        """Optimiser steps of the whole training, given the number of batches per epoch."""
         return self.steps or self.epochs * batches
 
     def warmup_steps(self, total: int) -> int:
-        """Warm-up steps of `total` steps."""
+        """Warm-up steps out of `total` steps."""
         rounded = {"nearest": round, "up": math.ceil, "down": math.floor}[self.warmup_rounding]
         return rounded(self.warmup * total) if self.warmup < 1 else int(self.warmup)
 

@@ -1,4 +1,4 @@
-"""The protocols of a suite's cells: the file's, then the overrides that match, then what a variant's name says."""
+"""The protocols of a suite's cells: the file's settings, then matching overrides, then values in a variant's name."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -16,7 +16,7 @@ from steadytune.suite.variants import SHORT_NAMES
 
 
 class Protocols:
-    """Of the suite whose file is at `path`. Cells with the same settings share one object."""
+    """The protocols of the suite whose file is at `path`. Cells with the same settings share one `Protocol`."""
 
     def __init__(self, file: SuiteFile, path: Path) -> None:
         self._file, self._path = file, path
@@ -24,22 +24,22 @@ class Protocols:
 
     @cached_property
     def base(self) -> Protocol:
-        """Before overrides: what measurements that belong to no cell go by.
+        """The protocol before overrides, for measurements that belong to no cell.
 
         Raises:
-            SteadyTuneError: a name or value that a protocol cannot have.
+            SteadyTuneError: an unknown setting or an invalid value.
         """
         return self.check(self._file.protocol.settings, f"{self._path}: protocol")
 
     def of(self, cell: Cell, variant: Mapping[str, str]) -> Protocol:
-        """Of a cell.
+        """The protocol of a cell.
 
         Args:
-            cell: whose names decide which overrides match.
-            variant: the values in its method's name that are not the method's, by key.
+            cell: the cell; its names decide which overrides match.
+            variant: values in its method's name that are not settings of the method, by key.
 
         Raises:
-            SteadyTuneError: a name or value that a protocol cannot have.
+            SteadyTuneError: an unknown setting or an invalid value.
         """
         matching = tuple(place for place, override in enumerate(self._file.overrides) if override.matches(cell))
         key = (matching, *variant.items())
@@ -52,15 +52,15 @@ class Protocols:
 
     @staticmethod
     def check(settings: Mapping[str, Any], where: str, others: Iterable[str] = ()) -> Protocol:
-        """Settings of the protocol, checked.
+        """Check settings and return them as a `Protocol`.
 
         Args:
-            settings: by name; a name that the protocol does not have is refused.
-            where: their place in the suite's file, with which every message begins.
-            others: further names that are allowed there, which a misspelt one may mean.
+            settings: by name; unknown names are refused.
+            where: their place in the suite's file, which begins every message.
+            others: further names that are valid in that place, to suggest for a misspelt one.
 
         Raises:
-            SteadyTuneError: a line for each thing that is wrong.
+            SteadyTuneError: one line per mistake.
         """
         known = {field.name for field in fields(Protocol)}
         own = {key: value for key, value in settings.items() if key in known}
@@ -72,7 +72,7 @@ class Protocols:
 
 
 def spelled_out(variant: Mapping[str, str]) -> dict[str, Any]:
-    """Settings of the protocol in a variant's name, under their full names."""
+    """The protocol settings in a variant's name, under their full names."""
     kinds = {field.name: field.type for field in fields(Protocol)}
     named = {SHORT_NAMES.get(key, key): value for key, value in variant.items()}
     return {key: read(value, kinds.get(key)) for key, value in named.items()}

@@ -20,22 +20,22 @@ def _parent_seed(value: Any) -> int | None:
 
 
 class Start(StrictModel):
-    """The cell, the parent, whose fine-tuned encoder a cell starts from; the cell's own head is new."""
+    """The parent cell whose fine-tuned encoder another cell starts from; that cell's head is newly initialised."""
 
     task: Annotated[str, matching("[^~,]+", "a task's name")]
-    """What the parent is trained on."""
+    """The task that the parent is trained on."""
     method: Annotated[str, matching("[^~@,]+", "a method's name, without settings")] = "vanilla"
-    """The parent's method: its settings are those of the suite, without a grid."""
+    """The parent's method, with the suite's settings and without a grid."""
     seed: Annotated[int | None, BeforeValidator(_parent_seed)] = None
-    """The parent's seed; `same` (None): the cell's own."""
+    """The parent's seed; None (written `same`) for the cell's own seed."""
 
     def __str__(self) -> str:
-        """As in a method's name, after `@`: `mnli`, `mnli,hype-n`, `mnli,seed-0`."""
+        """The start as written after `@` in a method's name: `mnli`, `mnli,hype-n`, `mnli,seed-0`."""
         method = "" if self.method == "vanilla" else f",{self.method}"
         return f"{self.task}{method}" + ("" if self.seed is None else f",seed-{self.seed}")
 
     def added_to(self, method: str) -> str:
-        """A method's name with this start: `hype-n~sigma=0.01` -> `hype-n@mnli~sigma=0.01`."""
+        """A method's name with this start added: `hype-n~sigma=0.01` -> `hype-n@mnli~sigma=0.01`."""
         name, *values = method.split("~")
         if "@" in name:
             raise SteadyTuneError(f"method '{method}' already says where it starts")
@@ -43,10 +43,10 @@ class Start(StrictModel):
 
     @classmethod
     def of(cls, method: str) -> Self | None:
-        """The start in a method's name, or None.
+        """The start in a method's name; None if there is none.
 
         Raises:
-            SteadyTuneError: another form than `METHOD@TASK[,PARENT-METHOD][,seed-N]`.
+            SteadyTuneError: the name is not of the form `METHOD@TASK[,PARENT-METHOD][,seed-N]`.
         """
         _, at, text = method.partition("~")[0].partition("@")
         if not at:

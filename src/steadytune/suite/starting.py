@@ -1,4 +1,4 @@
-"""Commented files to start from: a suite, a suite with data of one's own, a method, a claim."""
+"""Commented template files to start from: a suite, a suite with your own data, a method, a claim."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from steadytune.files import write_text
 from steadytune.methods import registry
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "starting"
-# What each kind writes: the template, and the name of its file.
+# By kind: each template, and the name of the file written from it.
 FILES: dict[str, dict[str, Callable[[str], str]]] = {
     "suite": {"suite.yaml": "{}.yaml".format},
     "task": {
@@ -23,10 +23,10 @@ FILES: dict[str, dict[str, Callable[[str], str]]] = {
 
 
 def write_starting_files(kind: str, name: str, folder: Path) -> list[Path]:
-    """Write the files of a kind under a name into a folder, and return their paths.
+    """Write the files of `kind`, named after `name`, into a folder and return their paths.
 
     Raises:
-        SteadyTuneError: a name of another form, one that a method of the project has, or a file that exists already.
+        SteadyTuneError: the name is malformed or belongs to a method of the project, or a file exists already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise SteadyTuneError(f"'{name}': expected a name of lower-case letters, digits and single hyphens")

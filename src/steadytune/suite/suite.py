@@ -1,4 +1,4 @@
-"""A suite: the cells that its file's grid spans, and the resolved spec of each. Does not import torch."""
+"""A suite: the cells spanned by its file's grid, and the resolved spec of each. Does not import torch."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ STORE_VARIABLE = "STEADYTUNE_STORE"
 
 
 class Suite:
-    """A suite's file and its cells; `load_suite` checks its names and that every cell resolves."""
+    """A suite's file and its cells. `load_suite` checks the names and that every cell resolves."""
 
     def __init__(self, file: SuiteFile, path: Path, results: Path | None = None) -> None:
         self.file = file
@@ -42,7 +42,7 @@ class Suite:
 
     @cached_property
     def argument(self) -> str:
-        """How a command line names it: by name where that finds its file (`find_suite`), else by the file's path."""
+        """The suite as a command-line argument: its name if `find_suite` finds its file by it, else the file's path."""
         named = (Path(f"{self.name}.yaml"), project_file(Path("config") / f"{self.name}.yaml"))
         found = next((path for path in named if path.is_file()), None)
         alike = found and self.path.exists() and found.samefile(self.path)
@@ -50,7 +50,7 @@ class Suite:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell of the grid once, in the order of the file, then the parents of cells that are not among them."""
+        """Every cell of the grid once, in the order of the file, then the parents that are not in the grid."""
         return tuple(dict.fromkeys([*self.planned, *self.parents]))
 
     @cached_property
@@ -75,13 +75,13 @@ class Suite:
 
     @cached_property
     def inside_cells(self) -> tuple[Cell, ...]:
-        """The cells whose fine-tuned encoder is measured by the stage `inside`."""
+        """The cells whose fine-tuned encoder the stage `inside` analyses."""
         block = self.file.inside
         return tuple(cell for cell in self._span(block) if cell in self._members) if block else ()
 
     @cached_property
     def named(self) -> dict[str, tuple[str, ...]]:
-        """The variants that each method spans, by the method's name in the grid's blocks."""
+        """The variants of each method, by the method's name as written in the grid's blocks."""
         found: dict[str, dict[str, None]] = {}
         for block in self.file.grid:
             for method in block.named_methods:
@@ -97,7 +97,7 @@ class Suite:
         """The key of an own encoder.
 
         Raises:
-            SteadyTuneError: it was not staged yet.
+            SteadyTuneError: the encoder has not been staged yet.
         """
         if encoder not in self.own_lock.encoders:
             raise SteadyTuneError(self._not_pinned(f"encoders.{encoder}"))
@@ -110,13 +110,13 @@ class Suite:
         """A task by its name in the suite, `rte` or `rte@1k`.
 
         Raises:
-            SteadyTuneError: an unknown task, or a size in another spelling.
+            SteadyTuneError: the task is unknown, or its size is misspelt.
         """
         return find_task(name, self.own_tasks)
 
     @cached_property
     def own_lock(self) -> OwnLock:
-        """What the suite's own tasks and encoders were when they were pinned."""
+        """The pins of the suite's own tasks and encoders."""
         return read_own_lock(self.path)
 
     @cached_property
@@ -124,7 +124,7 @@ class Suite:
         """The suite's own tasks by name.
 
         Raises:
-            SteadyTuneError: one that was not staged yet, or whose pinned labels do not go together.
+            SteadyTuneError: a task has not been staged yet, or its pinned labels conflict.
         """
         found = {}
         for name, entry in self.file.tasks.items():
@@ -136,7 +136,7 @@ class Suite:
 
     @cached_property
     def analysis_plan(self) -> str | None:
-        """The SHA-256 of the suite's analysis plan as it is now; None if it names no plan, or a missing file."""
+        """The current SHA-256 of the suite's analysis plan; None if the suite names no plan or the file is missing."""
         path = self.path.parent / (self.file.analysis_plan or "")
         return sha256(path) if path.is_file() else None
 
@@ -144,14 +144,14 @@ class Suite:
         """A cell with every setting resolved.
 
         Raises:
-            SteadyTuneError: a cell outside the grid, or an invalid name or value in it.
+            SteadyTuneError: the cell is outside the grid, or has an invalid name or value.
         """
         if cell not in self._specs:
             self._specs[cell] = self._resolve(cell)
         return self._specs[cell]
 
     def digest(self, cell: Cell) -> str:
-        """`spec(cell).digest()`, with the work shared by cells that differ only in their seed."""
+        """`spec(cell).digest()`, computed once for cells that differ only in their seed."""
         spec, key = self.spec(cell), (cell.encoder, cell.method, cell.task)
         if spec.start:
             return spec.digest()
@@ -173,7 +173,7 @@ class Suite:
         parts, rest = self._parsed(cell.method)
         encoder, task = self.file.encoders[cell.encoder], self.task(cell.task)
         start, key = Start.of(cell.method), (cell.encoder, cell.method, cell.task)
-        # A cell that is only a parent is scored on its own task alone.
+        # A cell that is only a parent is scored on its own task only.
         transfer = self.file.transfer.get(cell.task, task.transfer) if key in self._planned else ()
         return Spec(
             suite=self.name,
@@ -191,7 +191,7 @@ class Suite:
         )
 
     def read_tasks(self) -> list[Task]:
-        """Every task that is read, each once; those that no cell is trained on have no `train` here."""
+        """Every task that is read, each once and without a size; `train` is None for tasks that nothing trains on."""
         trained = {cell.task for cell in self.cells} | set(self.file.variability.tasks)
         trained |= set(self.file.inside.probes if self.file.inside else ())
         trained = {split_size(name)[0] for name in trained}
@@ -202,16 +202,16 @@ class Suite:
         return [tasks[name] for name in sorted(tasks)]
 
     def datasets(self) -> list[str]:
-        """The lock's keys of all data sets that the suite reads."""
+        """Lock keys of all data sets that the suite reads."""
         return sorted({task.dataset_key for task in self.read_tasks()})
 
     def models(self) -> list[str]:
-        """The lock's keys of all encoders' weights."""
+        """Lock keys of all encoder weights that the suite reads."""
         started = {self.spec(cell).model for cell in self.cells}
         return sorted(started | {self.model(*pair) for pair in self.layer_studies()})
 
     def layer_studies(self) -> list[tuple[str, str]]:
-        """(encoder, task) pairs whose layers' variability is measured, in the order of the file."""
+        """(encoder, task) pairs for which the variability of layers is measured, in the order of the file."""
         wanted = self.file.variability
         pairs = [
             (cell.encoder, cell.task)
@@ -223,7 +223,7 @@ class Suite:
 
     @property
     def has_verdicts(self) -> bool:
-        """Whether it names claims, or has methods to compare."""
+        """Whether there is anything to judge: claims, or two methods to compare."""
         return bool(self.file.claims) or len({cell.method for cell in self.cells}) > 1
 
     def inside_pairs(self) -> list[tuple[str, str]]:
@@ -236,7 +236,7 @@ class Suite:
         return {name: entry.settings for name, entry in self.file.methods.items()}
 
     def variants(self, method: str, block: Grid) -> list[str]:
-        """The points of a method's grid in a block, or the method itself."""
+        """The variants of a method in a block; the method itself if it has no grid there."""
         grids = {name: entry.grid for name, entry in self.file.methods.items()}
         return expand(method, grids, self.file.protocol.grid, block.grid)
 

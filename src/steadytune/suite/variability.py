@@ -1,4 +1,4 @@
-"""What the variability stage measures: the `variability` key of a suite. Free of torch, as the suite is."""
+"""What the variability stage measures: the `variability` key of a suite. Does not import torch."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,53 +21,54 @@ Sizes = Annotated[tuple[Annotated[int, Field(gt=0)], ...], AfterValidator(_ascen
 
 
 class NuSettings(StrictModel):
-    """How nu is computed; the defaults are those of the paper (arXiv 2210.10041) as far as it says."""
+    """How nu is computed; the defaults follow the paper (arXiv 2210.10041) as far as it specifies them."""
 
     tokens: Tokens = "mean_without_special"
-    """What stands for an example: the mean over the tokens that are not special (the paper speaks of "non-CLS tokens",
-    the code behind its numbers leaves out separators too), over all but the one that the head reads, or over all; or
-    the token that the head reads, or the last one, alone. Padding never counts."""
+    """The vector that represents an example: the mean over the tokens that are not special (the paper says "non-CLS
+    tokens", but the code behind its numbers leaves out separators too), over all but the token that the head reads, or
+    over all; or only the token that the head reads, or the last token. Padding never counts."""
     regression: Regression = "round"
-    """Which scores make one class of a regression target: those with the same nearest integer, halves up (ours), or
-    equal ones, as in the paper's code."""
+    """How regression scores form classes: by their nearest integer, with halves rounded up (ours), or only if equal, as
+    in the paper's code."""
     weighting: Literal["class", "size"] = "class"
-    """Whether each class weighs the same, as in the paper, or by its number of examples."""
+    """Whether classes are weighted equally, as in the paper, or by their number of examples."""
     centre: Literal["class_means", "global_mean"] = "class_means"
-    """What class means are held against: their own unweighted mean, as in the paper, or the mean of all examples."""
+    """The centre that class means are compared with: their unweighted mean, as in the paper, or the mean of all
+    examples."""
 
 
 PAPER = NuSettings()
-"""nu as in the paper."""
+"""The paper's settings."""
 
 
 class VariabilitySettings(NuSettings):
-    """nu on which encoders, how sure its choice of a layer is, and what else would choose one; all but nu is ours.
+    """Where nu is measured, how certain its choice of a layer is, and other ways to choose; only nu is the paper's.
 
-    In a suite's file a plain list stands for `encoders`.
+    In a suite's file, a plain list is read as `encoders`.
     """
 
     encoders: tuple[str, ...] = ()
-    """Encoders whose layers are measured on every task that they are fine-tuned on."""
+    """Encoders whose layers are measured on every task they are fine-tuned on."""
     tasks: tuple[str, ...] = ()
-    """Further tasks that they are measured on."""
+    """Further tasks to measure these encoders on."""
     kept_examples: int = Field(default=2000, ge=2)
-    """So many examples at most, a fixed stratified subset, are kept in memory for everything below."""
+    """Most examples kept in memory for everything below: a fixed stratified subset."""
     resampling: Literal["half", "bootstrap"] = "half"
-    """A resample is half of each class, drawn without replacement, or as many examples with replacement. The latter
-    does not take away all bias where the width comes near the number of examples."""
+    """A resample is half of each class, drawn without replacement; or, for `bootstrap`, all of each class, drawn with
+    replacement, which leaves some bias if the width is close to the number of examples."""
     resamples: int = Field(default=200, ge=0)
-    """Resamples behind the bands; 0 for no bands."""
+    """Number of resamples for the confidence bands; 0 for no bands."""
     choose_by: Literal["nu", "corrected"] = "nu"
-    """Whether l* is the layer of least nu, as in the paper, or of least nu without its bias from few examples, which
-    favours wide layers (ours; needs resamples)."""
+    """Whether l* is the layer with the smallest nu, as in the paper, or with the smallest bias-corrected nu (ours;
+    needs resamples). On few examples, nu is biased in favour of layers with many effective dimensions."""
     draws: int = Field(default=20, ge=0)
-    """Draws at each point of the robustness experiments; 0 for no experiments."""
+    """Number of draws at each point of the robustness experiments; 0 for no experiments."""
     majority_shares: Shares = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-    """Class imbalance: the most frequent class's share of the examples."""
+    """Class-imbalance experiment: the most frequent class's shares of the examples."""
     sizes: Sizes = (10, 20, 50, 100, 200, 500, 1000)
-    """Scarcity: numbers of examples."""
+    """Scarcity experiment: numbers of examples."""
     selectors: bool = True
-    """Whether CKA with the labels, a linear probe and the H-score choose a layer too."""
+    """Whether to choose a layer also by CKA with the labels, a linear probe and the H-score."""
 
     @model_validator(mode="after")
     def _correction_has_resamples(self) -> "VariabilitySettings":
@@ -81,5 +82,5 @@ class VariabilitySettings(NuSettings):
         return {"encoders": value} if isinstance(value, list | tuple) else value
 
     def measured(self) -> dict[str, Any]:
-        """All that a measurement depends on, the names of encoders and tasks aside, as plain JSON values."""
+        """Everything that a measurement depends on, except names of encoders and tasks, as plain JSON values."""
         return self.model_dump(mode="json", exclude={"encoders", "tasks"})

@@ -1,4 +1,4 @@
-"""Grids of hyper-parameters: a method with a grid becomes variants, one a point, named by their values."""
+"""Grids of hyper-parameters: a method with a grid becomes one variant per grid point, named by its values."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
@@ -11,19 +11,22 @@ from steadytune.methods.spelling import spell
 
 Axes = Mapping[str, Sequence[Any]]
 MOST_CELLS = 1_000_000
-"""That a suite may have: more than any cluster trains, and few enough to be listed."""
+"""Most cells that a suite may have: more than any cluster trains, but few enough to list."""
 SHORT_NAMES = {"lr": "learning_rate"}
 """Short names of protocol settings in a variant's name: `hype-n~lr=2e-05`."""
 
 
 def expand(method: str, grids: Mapping[str, Axes], protocol: Axes, block: Axes | None = None) -> list[str]:
-    """The variants of a method: `hype-n~lr=2e-05~sigma=1e-04`, keys in alphabetical order, values in the grid's.
+    """The variants of a method, such as `hype-n~lr=2e-05~sigma=1e-04`: keys are sorted, values keep the grid's order.
 
     Args:
-        method: a method's or a composition's name; a variant's keeps its own values, and has no grid of its method.
-        grids: axes by method name; a composition has those of its parts, each for its own part.
+        method: name of a method, composition or variant; a variant keeps its own values and ignores its method's grid.
+        grids: axes by method name; a composition has the axes of each of its parts.
         protocol: axes that every method has.
-        block: the same, in place of whatever has their name in the others.
+        block: axes that every method of the block has; they replace the other axes of the same name.
+
+    Raises:
+        SteadyTuneError: the grid has more points than a suite may have cells.
     """
     name, *pairs = method.split("~")
     axes: dict[str, Sequence[Any]] = dict(protocol)
@@ -45,15 +48,15 @@ def expand(method: str, grids: Mapping[str, Axes], protocol: Axes, block: Axes |
 def stand_for(
     variants: Iterable[str], named: Mapping[str, Sequence[str]], *, every: bool = False
 ) -> dict[str, list[str]]:
-    """Name -> the variants that it stands for, among which one is selected.
+    """Name -> the variants that it represents, one of which is selected.
 
-    A plain method stands for the variants of its grid, and not for those that a suite names one by one, unless it has
-    no others.
+    A plain method represents the variants of its grid. If the suite's grid does not name the plain method, it
+    represents the variants that the grid names one by one.
 
     Args:
-        variants: all that there are.
-        named: what each name in a suite's grid spans.
-        every: whether the names of variants (`hype-n~sigma=1e-05`) stand for what they span, too.
+        variants: all variants.
+        named: the variants that each name in a suite's grid spans.
+        every: whether to include variants named in the grid (`hype-n~sigma=1e-05`), each with the variants it spans.
     """
     found: dict[str, list[str]] = {}
     for variant in variants:
@@ -66,17 +69,17 @@ def stand_for(
 
 
 def _points(axes: Axes) -> Iterator[dict[str, str]]:
-    """Every combination of the axes' values, as spelled in names; the last key in the alphabet changes fastest."""
+    """Every combination of the axes' values, spelled as in names; the alphabetically last key changes fastest."""
     keys = sorted(axes)
     for values in product(*(axes[key] for key in keys)):
         yield dict(zip(keys, map(spell, values), strict=True))
 
 
 def base(variant: str) -> str:
-    """The method that a variant is of."""
+    """The method of a variant."""
     return variant.partition("~")[0]
 
 
 def point(variant: str) -> str:
-    """What tells a variant from the others of its method, as printed: `lr=2e-05, sigma=1e-04`; empty without a grid."""
+    """A variant's values as printed: `lr=2e-05, sigma=1e-04`; empty for a plain method."""
     return variant.partition("~")[2].replace("~", ", ")

@@ -1,1 +1,1 @@
-"""Tasks: their table, their label spaces, their splits as training reads them, and the mini language."""
+"""Tasks: the task table (with the mini language's tasks), label spaces, and splits as training reads them."""

@@ -1,7 +1,7 @@
 """Splits as training reads them: from the store's parquet files to token ids.
 
-A cell is a process of its own and there are thousands, so nothing here writes a cache: reading and tokenizing a small
-split takes well under a second.
+Nothing here writes a cache: there are thousands of cells, each in a separate process, and reading and tokenizing a
+small split takes well under a second.
 """
 
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-# Changing this string holds out other examples.
+# Changing this string changes which examples are held out.
 HOLDOUT_STREAM = "steadytune holdout"
 ENCODE_BATCH = 1000
 
 
 def load_split(task: Task, split: str, store: Path, subset: int | None = None) -> "Dataset":
-    """A split of a task or a part of one, rows without a gold label dropped, perhaps only its fixed subset of a size.
+    """Load a split of a task or a part of it, without unlabelled rows; with `subset`, its fixed subset of that size.
 
-    Columns: `text_a` (str), `text_b` (str, for pairs), `label` (int index into `task.labels`, or float; 0 if the answer
-    is a span, and then `answers` too) and `row` (int, number of the row in the split's files).
+    Columns: `text_a` (str), `text_b` (str, for pairs), `label` (int index into `task.labels`, or float) and `row` (int,
+    number of the row in the split's files). If the answers are spans, `label` is 0 and there is a column `answers`.
 
     Raises:
-        SteadyTuneError: missing files, or one line with all that is wrong in them: missing columns, unknown labels,
-            what is no text; or a subset larger than the split.
+        SteadyTuneError: files are missing; or one line with all mistakes in them, such as missing columns, unknown
+            labels and values that are not texts; or the subset is larger than the split.
     """
     import datasets
     import pyarrow as pa
@@ -64,10 +64,10 @@ def load_split(task: Task, split: str, store: Path, subset: int | None = None) -
 
 
 def load_unlabelled(task: Task, split: str, store: Path) -> "Dataset":
-    """Every row of a split as `load_split` gives them, but whatever its labels say: all are 0 here.
+    """Load every row of a split with the columns of `load_split`, ignoring its labels: `label` is 0 throughout.
 
     Raises:
-        SteadyTuneError: missing files, or columns that are missing or hold no texts.
+        SteadyTuneError: files or text columns are missing, or a column does not hold texts.
     """
     import datasets
     import pyarrow as pa
@@ -82,22 +82,23 @@ def load_unlabelled(task: Task, split: str, store: Path) -> "Dataset":
 
 
 def read_columns(task: Task, split: str, store: Path, names: Sequence[str]) -> dict[str, list[Any]]:
-    """The named columns of a split's files, as far as they have them: a value for each row of the files.
+    """Read the named columns of a split's files, with a value for each row; columns that are missing are left out.
 
     Raises:
-        SteadyTuneError: missing files.
+        SteadyTuneError: files are missing.
     """
     columns = Split(task, split_files(task, split_name(split)[0], store), names).columns
     return {name: values for name, values in columns.items() if values}
 
 
 def split_off(dataset: "Dataset", share: float) -> "tuple[Dataset, Dataset]":
-    """What is trained on and what is held out: a fixed stratified `share` of the examples, the same for every cell.
+    """Split off held-out examples: the training and the held-out data set.
 
-    Of questions it is a share of the texts that they are about, each with all of its questions.
+    Held out is a fixed stratified `share` of the examples, the same for every cell; for questions, a share of the
+    texts, each with all of its questions.
 
     Raises:
-        SteadyTuneError: a share that leaves one of the two empty.
+        SteadyTuneError: one of the two would be empty.
     """
     labels = np.array(dataset["label"][:])
     if "answers" in dataset.column_names:
@@ -112,38 +113,38 @@ def split_off(dataset: "Dataset", share: float) -> "tuple[Dataset, Dataset]":
 
 @dataclass(frozen=True)
 class Encoded:
-    """A tokenized split, unpadded, in the data set's order; n examples."""
+    """A tokenized, unpadded split of n examples in the data set's order."""
 
     input_ids: list[np.ndarray]
-    """Token ids with the special tokens, n arrays (T_i,) int64."""
+    """Token ids, including special tokens: n arrays (T_i,) int64."""
     token_type_ids: list[np.ndarray] | None
-    """Segments, as `input_ids`; None for encoders that have none."""
+    """Segment ids, in the shapes of `input_ids`; None for encoders without segments."""
     labels: np.ndarray
-    """(n,): int64 class indices, or float64 scores; of another shape in `spans.Windows`."""
+    """(n,): int64 class indices, or float64 scores; `spans.Windows` has another shape."""
     rows: np.ndarray
     """(n,) int64: each example's row number in the split's files."""
     truncated: int
-    """Examples that were longer than the maximum length."""
+    """Number of examples longer than the maximum length."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
 
     @property
     def size(self) -> int:
-        """Rows of the data set."""
+        """Number of rows of the data set."""
         return len(self)
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each example, (n,) int64."""
+        """Number of tokens of each example, (n,) int64."""
         return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
 
 
 def encode(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encoded:
-    """Tokenize what `load_split` gives, special tokens included; of a pair the longer text is cut first.
+    """Tokenize a data set from `load_split`, with special tokens; in a pair, the longer text is truncated first.
 
     Raises:
-        SteadyTuneError: a maximum length beyond what the tokenizer's encoder can read.
+        SteadyTuneError: the maximum length exceeds what the tokenizer's encoder can read.
     """
     check_length(tokenizer, max_length)
     pairs = "text_b" in dataset.column_names
@@ -152,7 +153,7 @@ def encode(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", max_length:
     input_ids: list[np.ndarray] = []
     token_type_ids: list[np.ndarray] = []
     truncated = 0
-    # Slices and not `Dataset.map`: map fingerprints the tokenizer, and its arrow columns would be unpacked again here.
+    # Slices rather than `Dataset.map`, which fingerprints the tokenizer and returns Arrow columns to be unpacked again.
     for start in range(0, len(dataset), ENCODE_BATCH):
         batch = only_texts[start : start + ENCODE_BATCH]
         first, second = batch["text_a"], batch["text_b"] if pairs else None
@@ -162,19 +163,19 @@ def encode(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", max_length:
         input_ids += _arrays(output["input_ids"])
         if segmented:
             token_type_ids += _arrays(output["token_type_ids"])
-        # Only what fills the maximum length can have been cut, so only that is tokenized a second time, whole.
+        # Only examples of the maximum length can have been truncated; tokenize them again in full to find out.
         full = [i for i, ids in enumerate(output["input_ids"]) if len(ids) == max_length]
         if full:
             firsts, seconds = [first[i] for i in full], [second[i] for i in full] if second else None
             whole = tokenizer(firsts, seconds, truncation=False, verbose=False)["input_ids"]
             truncated += sum(len(ids) > max_length for ids in whole)
-    # Through lists, because the numpy format of `datasets` would round scores to 32 bits.
+    # Via lists, because the numpy format of `datasets` would round scores to 32 bits.
     labels, rows = np.array(dataset["label"][:]), np.array(dataset["row"][:], dtype=np.int64)
     return Encoded(input_ids, token_type_ids if segmented else None, labels, rows, truncated)
 
 
 def check_length(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
-    """Refuse a maximum length beyond what the tokenizer's encoder can read."""
+    """Refuse a maximum length that exceeds what the tokenizer's encoder can read."""
     if max_length > tokenizer.model_max_length:
         raise SteadyTuneError(f"max_length {max_length}: the encoder reads {tokenizer.model_max_length} tokens at most")
 

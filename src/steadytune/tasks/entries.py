@@ -1,8 +1,8 @@
-"""The entries of the task table, but for those of the mini language (`mini_entries.py`).
+"""The entries of the task table, except those of the mini language (`mini_entries.py`).
 
-A new task is one more entry. Label numbers are those of the hub's files; names are written as the data sets call them,
-and `tasks/labels.py` says which names of different sets mean the same. Headline metrics follow Table 10 of HyPe
-(arXiv 2212.08853). The transfer sets are defaults: a suite may name its own.
+To add a task, add an entry. Labels have the numbers of the hub's files and the names that the data sets use;
+`tasks/labels.py` lists names of different sets with the same meaning. Headline metrics follow Table 10 of HyPe
+(arXiv 2212.08853). The transfer sets are defaults that a suite can replace.
 """
 
 from dataclasses import replace
@@ -20,8 +20,8 @@ _SENTENCE = ("sentence",)
 _SENTENCES = ("sentence1", "sentence2")
 _NLI = ("premise", "hypothesis")
 
-# All logged metrics by the headline metric. MRPC and QQP log accuracy and F1 always, because papers differ in which of
-# them, or their mean, they print.
+# All logged metrics by headline metric. MRPC and QQP always log accuracy, F1 and their mean, because papers differ in
+# which of the three they report.
 METRICS_BY_HEADLINE = {
     "accuracy": ("accuracy",),
     "f1": ("f1", "accuracy", "accuracy_f1"),
@@ -33,7 +33,7 @@ METRICS_BY_HEADLINE = {
     "span_f1": ("span_f1", "exact_match"),
 }
 
-# Citation and licence by the task's name without what follows a hyphen; a task of another family has its own `source`.
+# Citation and licence by family: the task's name up to the first hyphen. Other tasks give their own `source`.
 _SOURCES = {
     "cola": ("Warstadt et al. 2019", "CoLA (published linguistics examples)"),
     "sst2": ("Socher et al. 2013", "not stated"),
@@ -61,9 +61,9 @@ _SOURCES = {
     "mrqa": ("Fisch et al. 2019 (MRQA)", "that of the source data set"),
 }
 
-# What a model that tells entailment from the rest is evaluated on: the sets of HyPe Table 7, and HANS.
+# Transfer sets of models that distinguish entailment from the rest: those of HyPe Table 7, and HANS.
 _ENTAILMENT_SETS = ("snli", "sick", "scitail", "hans", "qqp", "mnli", "mnli-mm")
-# What a model trained on inference is evaluated on besides: sets that were made hard, and one of another kind of text.
+# Further transfer sets of inference models: sets that were made hard, and CB, whose texts are of another kind.
 _HARD_SETS = ("anli-r1", "anli-r2", "anli-r3", "cb", "breaking-nli")
 
 
@@ -91,10 +91,10 @@ def _task(
     slices: tuple[str, ...] = (),
     source: tuple[str, str] | None = None,
 ) -> Task:
-    """An entry.
+    """An entry of the table.
 
-    at: the dataset key; where nothing is said, the GLUE configuration of the same name.
-    source: citation and licence; where nothing is said, those of the family.
+    at: the data set's key; by default, the GLUE configuration of the same name.
+    source: citation and licence; by default, those of the family.
     """
     dataset, _, config = (at or f"nyu-mll/glue/{name}").rpartition("/")
     citation, licence = source or _SOURCES[name.partition("-")[0]]
@@ -131,7 +131,7 @@ SENTENCES_AND_PAIRS = [
           transfer=_inference_sets("rte", "adv-mnli", "adv-mnli-mm", without="mnli")),
     _task("mnli-mm", _NLI, _THREE_WAY, "accuracy", "Entailment over several genres, on those training lacks.",
           at="nyu-mll/glue/mnli", train=None, evaluation="validation_mismatched"),
-    # For a store without MNLI's training set: no premise is on both sides.
+    # For a store without MNLI's training set. No premise is in both parts.
     _task("mnli-dev", _NLI, _THREE_WAY, "accuracy", "MNLI's matched development set, cut in two by premises.",
           at="nyu-mll/glue/mnli", train="validation_matched[larger]", evaluation="validation_matched[smaller]",
           group="premise", transfer=_inference_sets("rte", "adv-mnli", "adv-mnli-mm", without="mnli")),
@@ -147,7 +147,7 @@ SENTENCES_AND_PAIRS = [
           at="RobZamp/sick/default", transfer=_inference_sets(without="sick")),
     _task("sick-test", ("sentence_A", "sentence_B"), _THREE_WAY, "accuracy", "SICK on its test split.",
           at="RobZamp/sick/default", train=None, evaluation="test"),
-    # SciTail writes "neutral" for everything that is not entailed: the two-way label, not the three-way one.
+    # SciTail's "neutral" means everything that is not entailed: the two-way label, not the three-way one.
     _task("scitail", _NLI, TWO_WAY, "accuracy", "Does a web sentence entail the answer to a science question?",
           at="allenai/scitail/tsv_format", values=("entails", "neutral"),
           transfer=_inference_sets(without="scitail")),
@@ -159,7 +159,7 @@ SENTENCES_AND_PAIRS = [
             at="facebook/anli/plain_text", train=f"train_r{n}", evaluation=f"dev_r{n}",
             transfer=_inference_sets("rte", without=f"anli-r{n}"))
       for n in (1, 2, 3)),
-    # Contradiction is class 1 here, and neutral 2.
+    # Here contradiction is class 1 and neutral class 2.
     _task("cb", _NLI, ("entailment", "contradiction", "neutral"), "accuracy",
           "Does the speaker hold the embedded clause to be true?",
           at="aps/super_glue/cb", transfer=_inference_sets("rte", without="cb")),
@@ -169,12 +169,12 @@ SENTENCES_AND_PAIRS = [
 
 
 def entry(name: str) -> Task:
-    """One of `SENTENCES_AND_PAIRS`, of which other sets have the columns and labels."""
+    """The task of this name in `SENTENCES_AND_PAIRS`, whose columns and labels other sets share."""
     return next(task for task in SENTENCES_AND_PAIRS if task.name == name)
 
 
 def _adversarial(base: str) -> Task:
-    """The AdvGLUE set of a GLUE task: same columns and labels, no training split, accuracy (HyPe Table 6)."""
+    """The AdvGLUE set of a GLUE task: same columns and labels, no training split, scored by accuracy (HyPe Table 6)."""
     citation, licence = _SOURCES["adv"]
     return replace(
         entry(base),
@@ -194,7 +194,7 @@ def _adversarial(base: str) -> Task:
 
 ADVERSARIAL = [_adversarial(base) for base in ("sst2", "qqp", "mnli", "mnli-mm", "qnli", "rte")]
 
-# The six sets that MRQA 2019 kept for development out of domain, as configurations of one data set in the store.
+# The six out-of-domain development sets of MRQA 2019, configurations of one data set in the store.
 _MRQA = ("bioasq", "drop", "duorc", "race", "relation-extraction", "textbookqa")
 
 
@@ -207,7 +207,7 @@ def _question_answering(
     evaluation: str = "validation",
     transfer: tuple[str, ...] = (),
 ) -> Task:
-    """An entry in the schema of SQuAD 1.1; where a split is cut into parts, no article is in two of them."""
+    """An entry in the schema of SQuAD 1.1. If a split is cut into parts, no article is in two of them."""
     task = _task(name, ("question", "context"), SPAN, "span_f1", description,
                  at=at, train=train, evaluation=evaluation, transfer=transfer)  # fmt: skip
     return replace(task, label="answers", group="title" if "[" in evaluation else "")
@@ -216,7 +216,7 @@ def _question_answering(
 QUESTIONS = [
     _question_answering("squad", "rajpurkar/squad/plain_text", "Questions about Wikipedia paragraphs, SQuAD 1.1.",
                         train="train", transfer=("mlqa-en", *(f"mrqa-{name}" for name in _MRQA))),
-    # XQuAD's English questions are a part of SQuAD's development set.
+    # XQuAD's English questions are a subset of SQuAD's development set.
     _question_answering("xquad-en", "google/xquad/xquad.en", "XQuAD's English questions about Wikipedia paragraphs."),
     _question_answering("xquad-en-parts", "google/xquad/xquad.en",
                         "XQuAD's English questions, trained on three quarters of the articles, evaluated on the rest.",

@@ -1,17 +1,17 @@
-"""Label spaces that meet by name: what a model trained on one set says about another.
+"""Label spaces matched by name, for evaluating a model trained on one data set on another.
 
-Numbers never decide, since sets number their classes differently (QQP's class 0 is not MNLI's). A label is first read
-through the table of synonyms; two spaces then have a common reading where the labels of one are the labels of the
-other, or parts of them: `neutral` and `contradiction` are both parts of `not_entailment`.
+Class numbers are never compared, because data sets number their classes differently (QQP's class 0 is not MNLI's).
+Labels are first replaced by their synonyms. Two label spaces are then comparable if each label of one is a label of the
+other, or a part of one: `neutral` and `contradiction` are both parts of `not_entailment`.
 
-* The target is as coarse as the model or coarser: the model's probabilities are projected on the target's labels
-  (`project`) and the gold labels stay.
-* The target is finer (a two-way model on a three-way set): the gold labels are collapsed to the model's space
-  (`collapse_gold`), and the model's probabilities stay.
+* If the target's labels are as coarse as the model's, or coarser, the model's probabilities are projected onto the
+  target's labels (`project`), and the gold labels are unchanged.
+* If the target's labels are finer (a two-way model on a three-way set), the gold labels are collapsed to the model's
+  labels (`collapse_gold`), and the model's probabilities are unchanged.
 
-HyPe (arXiv 2212.08853, Table 7) compares on two labels everywhere: contradiction becomes neutral, as SciTail has only
-`entails` and `neutral`, and QQP's `duplicate` is read as entailment. Its "neutral" is then everything that is not
-entailed, which is what `not_entailment` says here; the task table names SciTail's classes so.
+HyPe (arXiv 2212.08853, Table 7) always compares two labels: contradiction becomes neutral, because SciTail has only
+`entails` and `neutral`, and QQP's `duplicate` counts as entailment. "Neutral" there means everything that is not
+entailed. This is `not_entailment` here, and the task table uses that name for SciTail.
 """
 
 from typing import TYPE_CHECKING
@@ -32,29 +32,29 @@ SYNONYMS = {
     "not_equivalent": "not_entailment",
     "not_duplicate": "not_entailment",
 }
-"""Labels of different sets that are read as the same one, in lower case with underscores."""
+"""Labels of different data sets with the same meaning, in lower case with underscores."""
 
 PART_OF = {"neutral": "not_entailment", "contradiction": "not_entailment"}
-"""Each finer label's coarser label."""
+"""The coarser label of each finer one."""
 
 TWO_WAY = ("entailment", "not_entailment")
-"""The coarse entailment labels, on which HyPe's Table 7 compares."""
+"""The coarse entailment labels, which HyPe's Table 7 uses."""
 
 RULES = ("sum", "argmax")
-"""How finer classes become a coarser one: their probabilities are added, or the arg-max chooses a finer class first."""
+"""How finer classes become coarser ones: add their probabilities, or let the arg-max choose a finer class first."""
 
 
 def canonical(label: str) -> str:
-    """The one name of a label: `Non-Entailment` -> `not_entailment`."""
+    """The canonical name of a label: `Non-Entailment` -> `not_entailment`."""
     plain = label.strip().lower().replace("-", "_").replace(" ", "_")
     return SYNONYMS.get(plain, plain)
 
 
 def coarsening(fine: tuple[str, ...], coarse: tuple[str, ...]) -> tuple[int, ...] | None:
-    """For each label of `fine` the index of the label of `coarse` that it is, or is a part of.
+    """For each label of `fine`, the index of the label of `coarse` that it equals or is a part of.
 
-    None where the spaces have no such reading: a label of `fine` without a place, one of `coarse` that none reaches, or
-    no labels at all (regression).
+    None if the spaces do not match in this direction: a label of `fine` has no counterpart, a label of `coarse` is not
+    reached, or there are no labels (regression).
     """
     index = {canonical(label): i for i, label in enumerate(coarse)}
     names = [canonical(label) for label in fine]
@@ -63,12 +63,12 @@ def coarsening(fine: tuple[str, ...], coarse: tuple[str, ...]) -> tuple[int, ...
 
 
 def shared_space(model_labels: tuple[str, ...], target_labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The labels that a model and a target set are compared on: the coarser of the two spaces, in its own order.
+    """The labels on which a model and a target set are compared: the coarser of the two spaces, in its order.
 
-    The target's where both are equally fine; none where both are regression.
+    If both are equally fine, the target's labels; if both are regression, an empty tuple.
 
     Raises:
-        SteadyTuneError: no common reading, as with sentiment and entailment, or with regression and classes.
+        SteadyTuneError: the spaces are not comparable, like sentiment and entailment, or regression and classes.
     """
     if not model_labels and not target_labels:
         return ()
@@ -84,13 +84,16 @@ def shared_space(model_labels: tuple[str, ...], target_labels: tuple[str, ...]) 
 def project(
     probabilities: "np.ndarray", model_labels: tuple[str, ...], target_labels: tuple[str, ...], rule: str = "sum"
 ) -> "np.ndarray":
-    """A model's probabilities (n, C_model), on the labels of a target as coarse or coarser: (n, C_target), float64.
+    """Project a model's probabilities (n, C_model) onto the labels of a target that is as coarse or coarser.
 
-    With the rule `sum` a coarse class has the sum of its parts' probabilities; with `argmax` the most probable fine
-    class decides (the first one of equals), and its coarse class has probability 1. Rows that hold NaN become NaN.
+    With the rule `sum`, a coarse class gets the sum of its parts' probabilities. With `argmax`, the coarse class of the
+    most probable fine class (the first if tied) gets probability 1. Rows that contain NaN become NaN.
+
+    Returns:
+        Probabilities (n, C_target), float64.
 
     Raises:
-        SteadyTuneError: an unknown rule, or spaces that do not meet this way round.
+        SteadyTuneError: the rule is unknown, or the spaces do not match in this direction.
     """
     if rule not in RULES:
         raise SteadyTuneError(f"labels: unknown rule '{rule}'; known: {', '.join(RULES)}")
@@ -102,17 +105,17 @@ def project(
     places = _places(model_labels, target_labels)
     if rule == "argmax":
         winners = np.eye(len(model_labels))[probabilities.argmax(axis=1)]
-        # The arg-max would make a certain answer of a row that holds NaN.
+        # The arg-max would turn a row that contains NaN into a certain prediction.
         winners[np.isnan(probabilities).any(axis=1)] = np.nan
         probabilities = winners
     return probabilities @ np.eye(len(target_labels))[places]
 
 
 def collapse_gold(labels: "np.ndarray", target_labels: tuple[str, ...], space: tuple[str, ...]) -> "np.ndarray":
-    """Gold class indices (n,) of a target set, as indices into a space as coarse or coarser: (n,) int64.
+    """Gold class indices (n,) of a target set as indices into a space that is as coarse or coarser: (n,) int64.
 
     Raises:
-        SteadyTuneError: spaces that do not meet this way round.
+        SteadyTuneError: the spaces do not match in this direction.
     """
     return _places(target_labels, space)[labels]
 
@@ -131,5 +134,5 @@ def _describe(labels: tuple[str, ...]) -> str:
 
 
 def has_reading(task: Task, evaluation_set: Task) -> bool:
-    """Whether what a model of `task` says about `evaluation_set` can be read as entailment or not."""
+    """Whether predictions of a model of `task` on `evaluation_set` can be read as entailment or not entailment."""
     return coarsening(shared_space(task.labels, evaluation_set.labels), TWO_WAY) is not None

@@ -1,7 +1,7 @@
-"""The mini language's entries of the task table.
+"""The mini language's entries in the task table.
 
-It imitates six GLUE tasks, columns and label numbers included. Each has shifted evaluation sets: constructions and
-words that training never shows, and, for entailment, pairs in which word overlap misleads.
+They imitate six GLUE tasks, including columns and label numbers. Each has shifted evaluation sets: constructions and
+words that never occur in training and, for entailment, pairs in which word overlap misleads.
 """
 
 from dataclasses import replace
@@ -22,7 +22,7 @@ _SHIFTS = {
     "rte": ("constructions", "vocabulary", "overlap"),
     "mnli": ("constructions", "vocabulary", "overlap"),
 }
-# Entailment and paraphrase models of the mini language are evaluated on each other's sets, as the real ones are.
+# Entailment and paraphrase models are evaluated on each other's sets, as for the real tasks.
 _RELATED = {"rte": ("mnli", "mrpc"), "mnli": ("rte", "mrpc"), "mrpc": ("rte", "mnli")}
 
 

@@ -12,13 +12,13 @@ from steadytune.tasks.subsets import list_path, split_digest, subset_rows
 from steadytune.tasks.table import TASKS, Task, spell_size
 
 SIZES = (1000, 5000)
-"""The sizes that lists are published for."""
+"""The subset sizes for which lists are published."""
 
 
 def publish(store: Path) -> list[Path]:
-    """Write the list of every training subset of `SIZES` that is smaller than its split, of the sets in `store`.
+    """Write the list of every training subset of `SIZES` that is smaller than its split, for the data sets in `store`.
 
-    Generated data have none: their rows are pinned by the lock and are made anew everywhere.
+    Generated data get no list: every machine generates them, and the lock pins their rows.
     """
     written = []
     for task in TASKS.values():

@@ -1,7 +1,7 @@
-"""The parquet files of a split as people have them: found by their names, read by column, labels understood.
+"""Read the parquet files of a split: find them by name, read the needed columns, and interpret the labels.
 
-Only the columns that are asked for are read, so a column of an exotic type does no harm, and shards may differ in
-their schema. Everything that is wrong with a file is reported together.
+Other columns are not read, so they may be of any type and may differ between shards. All mistakes in a file are
+reported together.
 """
 
 import json
@@ -20,7 +20,7 @@ from steadytune.tasks.task import Task
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# `train-00000-of-00002.parquet`; files that older versions of `datasets` wrote end in a hash.
+# `train-00000-of-00002.parquet`; older versions of `datasets` append a hash.
 SHARD = re.compile(r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<shards>\d{5})(-[0-9a-f]{8,64})?")
 SHOWN_PROBLEMS = 5
 
@@ -37,10 +37,10 @@ def split_of(path: Path) -> str:
 
 
 def split_files(task: Task, split: str, store: Path) -> list[Path]:
-    """The files of a task's split in order.
+    """The files of a task's split, in the order of their shards.
 
     Raises:
-        SteadyTuneError: no such split, or a shard is missing.
+        SteadyTuneError: there is no such split, or a shard is missing.
     """
     folder = store / "datasets" / task.dataset_key
     splits: dict[str, list[Path]] = defaultdict(list)
@@ -62,30 +62,30 @@ def split_files(task: Task, split: str, store: Path) -> list[Path]:
 
 
 class Split:
-    """Columns of a split's files as Python values, and the names of the label's classes as the files state them."""
+    """Columns of a split's files as Python values, and the class names that the files give for the label."""
 
     def __init__(self, task: Task, files: Sequence[Path], columns: Iterable[str]) -> None:
         self.task, self.files = task, files
         self.columns: dict[str, list[Any]] = {name: [] for name in columns}
         self.problems: list[str] = []
-        """Everything wrong so far, each in one line without the file."""
+        """All mistakes found so far, one line each, without the file's name."""
         self.class_names: tuple[str, ...] | None = None
         self.labels: list[float] = []
-        """Class index or score of every row; 0 if it has none, or if the answer is a span."""
+        """Class index or score of every row; 0 for a missing label, and if the answers are spans."""
         self.kept: list[bool] = []
-        """Whether a row has a gold label."""
+        """Whether each row has a gold label."""
         for path in files:
             self._add(path)
 
     def check(self) -> None:
-        """Raise one line with all problems, if there are any."""
+        """Raise all problems as one line; do nothing without any."""
         if self.problems:
             more = len(self.problems) - SHOWN_PROBLEMS
             said = [*self.problems[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
             raise SteadyTuneError(f"{self.files[0]}: {'; '.join(said)}")
 
     def texts(self, column: str) -> list[str]:
-        """A column of texts; what is no text is a problem."""
+        """A column of texts; adds a problem if a value is not a text."""
         values = self.columns[column]
         wrong = [row for row, value in enumerate(values) if not isinstance(value, str)]
         if wrong:
@@ -123,10 +123,10 @@ class Split:
 
 
 def read_split(task: Task, files: Sequence[Path]) -> Split:
-    """What a task needs of a split's files, with the labels.
+    """Read the columns that a task needs from a split's files, and the labels.
 
     Raises:
-        SteadyTuneError: one line with all that is wrong in them.
+        SteadyTuneError: one line with all mistakes in the files.
     """
     columns = dict.fromkeys((*task.text, task.label, *((task.group,) if task.group else ())))
     split = Split(task, files, columns)
@@ -139,7 +139,7 @@ def read_split(task: Task, files: Sequence[Path]) -> Split:
 
 
 def class_names(schema: "pa.Schema", column: str) -> tuple[str, ...] | None:
-    """The names of a column's classes that `datasets` has written into a file's metadata; None if there are none."""
+    """The class names of a column that `datasets` has written to a file's metadata; None if there are none."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[column]["names"]
@@ -149,13 +149,13 @@ def class_names(schema: "pa.Schema", column: str) -> tuple[str, ...] | None:
 
 
 def label_index(task: Task, names: Sequence[str] | None) -> Callable[[Any], int | None]:
-    """What tells the class index of a label as a file has it, and None for what is no label of the task.
+    """A function from a label in a file to its class index, or to None if it is not a label of the task.
 
-    Names in the file decide, whatever the order of the task table; otherwise numbers are those of the table. `0`,
+    If the file names its classes, its numbers refer to these names; otherwise they are the task table's numbers. `0`,
     `0.0`, `False`, `"0"` and the class's name are all the same label.
 
     Raises:
-        SteadyTuneError: the file's names are not those of the task.
+        SteadyTuneError: the file's class names differ from the task's.
     """
     exact: Mapping[Any, int] = {value: i for i, value in enumerate(task.values)}
     labels = {canonical(label): i for i, label in enumerate(task.labels)}
@@ -186,7 +186,7 @@ def label_index(task: Task, names: Sequence[str] | None) -> Callable[[Any], int 
 
 
 def read_labels(split: Split) -> None:
-    """Fill in a split's labels; what is none is a problem."""
+    """Fill in `labels` and `kept` of a split; adds a problem if a value is not a label."""
     task, values = split.task, split.columns[split.task.label]
     if task.regression:
         index: Callable[[Any], float | None] = _number
@@ -214,14 +214,14 @@ def read_labels(split: Split) -> None:
 
 
 def read_answers(split: Split) -> None:
-    """Fill in which questions have an answer; answers that are not where they are said to be are problems."""
+    """Fill in `labels` and `kept` of a split of questions; adds a problem if an answer is malformed or misplaced."""
     contexts = split.columns[split.task.text[1]]
     for row, (answers, context) in enumerate(zip(split.columns[split.task.label], contexts, strict=True)):
         texts, starts = (answers.get(key) if isinstance(answers, dict) else None for key in ("text", "answer_start"))
         if not (isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts)):
             split.problems.append(f"row {row}: expected lists text and answer_start, found {answers!r}")
             texts = []
-        # The first is learned, so it has to be where it is said to be.
+        # Only the first answer is trained on, so only its position must be right.
         elif texts and context[starts[0] : starts[0] + len(texts[0])] != texts[0]:
             split.problems.append(f"row {row}: the answer {texts[0]!r} is not at character {starts[0]}")
         split.labels.append(0)
@@ -229,19 +229,19 @@ def read_answers(split: Split) -> None:
 
 
 def is_missing(value: Any, task: Task) -> bool:
-    """Whether a label's value says that the row has no gold label."""
+    """Whether a label's value means that the row has no gold label."""
     if isinstance(value, dict | list):
         return False
     return value in task.no_gold or value == "-1" or (isinstance(value, float) and math.isnan(value))
 
 
 def is_empty(text: str) -> bool:
-    """Whether a text has no character that can be seen: only blanks, control characters, zero-width ones."""
+    """Whether a text has no visible character, only blanks, control characters and zero-width characters."""
     return not any(character.isprintable() and not character.isspace() for character in text)
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or a text that is one; whole numbers as int."""
+    """A number, or a text that spells one, as a float; None for anything else and if it is not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

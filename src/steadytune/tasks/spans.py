@@ -1,9 +1,9 @@
-"""Extractive question answering: questions and the texts that answer them, as windows of tokens.
+"""Extractive question answering: questions with their texts, as windows of tokens.
 
-A text that does not fit beside its question is read in overlapping windows, as in BERT's `run_squad` (Devlin et al.
-2019): each holds the whole question, and from the start of one window to that of the next `stride` tokens of the text
-go by. (`transformers` calls the tokens that two windows share the stride.) A window without the whole answer has its
-answer at the sentence token, [CLS].
+A text that does not fit together with its question is read in overlapping windows, as in BERT's `run_squad` (Devlin et
+al. 2019). Each window has the whole question, and consecutive windows start `stride` tokens of the text apart. (In
+`transformers`, the stride is the overlap of two windows.) If a window does not contain the whole answer, its gold
+answer is the [CLS] token.
 """
 
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-# A longer question loses its end, as in BERT's run_squad.
+# Longer questions are truncated at the end, as in BERT's run_squad.
 QUESTION_TOKENS = 64
 
 
 @dataclass(frozen=True)
 class Questions:
-    """The questions behind the windows of a split, in the data set's order; n questions."""
+    """The n questions that the windows of a split belong to, in the data set's order."""
 
     rows: np.ndarray
     """(n,) int64: each question's row number in the split's files."""
     contexts: list[str]
-    """The text that each is asked about."""
+    """The text of each question."""
     answers: list[tuple[str, ...]]
-    """The gold answers of each, one or more."""
+    """One or more gold answers to each question."""
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -40,33 +40,33 @@ class Questions:
 
 @dataclass(frozen=True)
 class Windows(Encoded):
-    """A tokenized split of questions. An example is a window: w of them, those of a question in a row.
+    """A tokenized split of questions. Its examples are w windows; the windows of a question are consecutive.
 
-    `labels` are (w, 2) int64: the first and the last token of the answer in the window, both the sentence token where
-    the window does not hold the whole answer. `rows` are the questions', and `truncated` counts questions cut short.
+    `labels` are (w, 2) int64: the first and last token of the answer in the window, or [CLS] for both if the window
+    does not contain the whole answer. `rows` are the questions' rows, and `truncated` counts truncated questions.
     """
 
     questions: Questions
     question: np.ndarray
-    """(w,) int64: the index into `questions` of each window's."""
+    """(w,) int64: each window's question, as an index into `questions`."""
     offsets: list[np.ndarray]
-    """The first character of each token in the text and the one past its last, w arrays (T_i, 2) int32; -1 and -1 for
-    tokens that are not of the text."""
+    """Start and end (exclusive) of each token in the text, in characters: w arrays (T_i, 2) int32; -1 and -1 for tokens
+    that do not belong to the text."""
 
     @property
     def size(self) -> int:
-        """Questions."""
+        """Number of questions."""
         return len(self.questions)
 
 
 def encode_windows(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", max_length: int, stride: int) -> Windows:
-    """Tokenize the questions that `load_split` gives, with their texts; of several gold answers the first is learned.
+    """Tokenize questions from `load_split` with their texts; of several gold answers, the first is the label.
 
     Raises:
-        SteadyTuneError: a maximum length beyond the encoder's, or one that leaves no room beside a question.
+        SteadyTuneError: the maximum length exceeds the encoder's, or leaves no room for the text next to a question.
     """
     check_length(tokenizer, max_length)
-    asked = [question.lstrip() for question in dataset["text_a"][:]]  # SQuAD has questions that begin with spaces.
+    asked = [question.lstrip() for question in dataset["text_a"][:]]  # Some questions in SQuAD begin with spaces.
     contexts: list[str] = dataset["text_b"][:]
     answers: list[dict[str, list[Any]]] = dataset["answers"][:]
     rows = np.array(dataset["row"][:], dtype=np.int64)
@@ -105,10 +105,10 @@ def encode_windows(dataset: "Dataset", tokenizer: "PreTrainedTokenizerBase", max
 
 
 def window_bounds(length: int, room: int, stride: int) -> list[tuple[int, int]]:
-    """Where the windows of a text of `length` tokens begin and end, each of `room` tokens at most.
+    """(start, end) of the windows of a text of `length` tokens, each of at most `room` tokens.
 
-    They advance by `stride`, or by `room` where that is less, so that no token is left out; the first that reaches the
-    end is the last.
+    Windows advance by `stride`, or by `room` if that is less, because no token may be skipped. The first window that
+    reaches the end of the text is the last.
     """
     step = min(stride, room)
     return [(start, min(start + room, length)) for start in range(0, max(length - room, 0) + step, step)]
@@ -116,49 +116,49 @@ def window_bounds(length: int, room: int, stride: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Tokens:
-    """A question and its text, or a window of it, with the special tokens; T tokens."""
+    """A question with its text or a window of the text, and the special tokens: T tokens."""
 
     ids: np.ndarray
     """(T,) int64."""
     segments: np.ndarray
     """(T,) int64."""
     part: np.ndarray
-    """(T,) int64: 0 the question's, 1 the text's, -1 special."""
+    """(T,) int64: 0 for the question, 1 for the text, -1 for special tokens."""
     offsets: np.ndarray
     """(T, 2) int32, as in `Windows`."""
     cls: int
-    """Where the sentence token is."""
+    """Index of the [CLS] token."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def inside(self) -> np.ndarray:
-        """Where the text's tokens are."""
+        """Indices of the text's tokens."""
         return np.flatnonzero(self.part == 1)
 
     @property
     def outside(self) -> np.ndarray:
-        """Where the question's and the special tokens are, which every window has."""
+        """Indices of the question's and the special tokens, which every window contains."""
         return np.flatnonzero(self.part != 1)
 
     def take(self, kept: np.ndarray) -> "_Tokens":
-        """Only the tokens at `kept`, sorted indices with that of the sentence token among them."""
+        """Only the tokens at `kept`, which are sorted indices and include the index of [CLS]."""
         cls = int(np.searchsorted(kept, self.cls))
         return _Tokens(self.ids[kept], self.segments[kept], self.part[kept], self.offsets[kept], cls)
 
     def with_short_question(self) -> "_Tokens":
-        """Without what the question has beyond its longest length."""
+        """The same tokens with the question truncated to `QUESTION_TOKENS`."""
         lost = np.flatnonzero(self.part == 0)[QUESTION_TOKENS:]
         return self.take(np.delete(np.arange(len(self)), lost))
 
     def sharing(self, start: int, size: int) -> np.ndarray:
-        """Where the tokens are that have one of the text's `size` characters from `start` on."""
+        """Indices of the tokens that overlap the `size` characters of the text from `start` on."""
         return np.flatnonzero((self.part == 1) & (self.offsets[:, 1] > start) & (self.offsets[:, 0] < start + size))
 
 
 def _tokenized(asked: list[str], contexts: list[str], tokenizer: "PreTrainedTokenizerBase") -> Iterator[_Tokens]:
-    """Every question with its whole text."""
+    """Tokenize every question with its whole text."""
     for begin in range(0, len(asked), ENCODE_BATCH):
         chunk = slice(begin, begin + ENCODE_BATCH)
         output: Any = tokenizer(
@@ -174,7 +174,7 @@ def _tokenized(asked: list[str], contexts: list[str], tokenizer: "PreTrainedToke
 
 
 def _places(answer: np.ndarray, kept: np.ndarray) -> tuple[int, int] | None:
-    """Where the first and the last token of an answer come to be among the tokens kept; None unless all of it is."""
+    """First and last token of an answer as indices into the kept tokens; None if they do not include all of it."""
     if not len(answer) or not np.isin(answer, kept).all():
         return None
     first, last = np.searchsorted(kept, answer[[0, -1]])

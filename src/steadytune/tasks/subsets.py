@@ -1,8 +1,8 @@
 """The fixed subsets `@n`: the rule that draws them, and the index lists that the project publishes.
 
-`published/subsets/<task>@<n>.txt` lists the rows of a training subset, so that others can take the same examples
-without this project's code. The rule is what training goes by; a published list is held against it whenever its subset
-is used, and a list for other rows (a copy of the data set in another order) says nothing and is named in the log.
+`published/subsets/<task>@<n>.txt` lists the rows of a training subset, for use without this project's code. Training
+always follows the rule. Whenever a subset is used, its rows are compared with its published list; a list for other rows
+(a copy of the data set in another order) is ignored with a warning in the log.
 """
 
 import hashlib
@@ -29,22 +29,22 @@ SUBSET_STREAM = "steadytune subset"
 
 
 def subset_rows(labels: np.ndarray, size: int, stream: str = SUBSET_STREAM) -> np.ndarray:
-    """The fixed stratified subset of `size` of the rows with the labels (n,): sorted indices into them, shape (size,).
+    """The fixed stratified subset of `size` rows of those with labels (n,): their sorted indices, shape (size,).
 
-    Each class has its share of the subset, rounded by largest remainder; regression is stratified by the rounded label.
-    Within a class every row has a fixed random key and the smallest are taken, so that smaller subsets lie inside
-    larger ones but for a row or so of rounding. The keys are raw output of Philox, which numpy never changes; another
-    `stream` gives other keys.
+    Classes keep their shares, rounded by largest remainder; regression is stratified by the rounded label. Every row
+    has a fixed random key, and in each class the rows with the smallest keys are taken. Smaller subsets are therefore
+    contained in larger ones, except for about a row of rounding. The keys are raw output of Philox, which numpy never
+    changes; another `stream` gives other keys.
 
     Raises:
-        SteadyTuneError: more rows asked for than there are.
+        SteadyTuneError: `size` is below 1 or above the number of rows.
     """
     if not 0 < size <= len(labels):
         raise SteadyTuneError(f"a subset of {size} examples, but there are {len(labels)}")
     key = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:16], "little")
     keys = np.random.Philox(key=key).random_raw(len(labels))
     _, strata, counts = np.unique(np.rint(labels), return_inverse=True, return_counts=True)
-    # In whole numbers, so that no rounding of a quotient can decide a tie.
+    # In integers, because floating-point rounding could decide ties.
     quotas, remainders = np.divmod(counts * size, len(labels))
     quotas[np.argsort(-remainders, kind="stable")[: size - quotas.sum()]] += 1
     chosen = []
@@ -59,18 +59,18 @@ class IndexList:
     """A published subset."""
 
     of: str
-    """`content_digest` of the split that the rows are of."""
+    """`content_digest` of the split that the rows belong to."""
     rows: np.ndarray
     """(size,) int64: sorted row numbers in the split's files, from 0."""
 
 
 def list_path(task: Task, size: int) -> Path:
-    """Where the list of a subset is published."""
+    """The path of a subset's published list."""
     return SUBSETS / f"{task.name}@{spell_size(size)}.txt"
 
 
 def content_digest(columns: Iterable[Iterable[object]]) -> str:
-    """The SHA-256 of a split's texts and labels, given as columns, in their order: of the rows, not of their file."""
+    """The SHA-256 of a split's texts and labels, given as columns: it depends on the rows and not on their file."""
     digest = hashlib.sha256()
     for values in columns:
         for value in values:
@@ -83,7 +83,7 @@ def read_list(path: Path) -> IndexList:
     """Read a published list.
 
     Raises:
-        SteadyTuneError: a file that is no such list.
+        SteadyTuneError: the file is not such a list.
     """
     header, *lines = path.read_text(encoding="utf-8").split("\n")
     _, mark, digest = header.rpartition("SHA-256 ")
@@ -97,12 +97,12 @@ def read_list(path: Path) -> IndexList:
 
 
 def check_published(task: Task, rows: np.ndarray, whole: "Dataset") -> None:
-    """Hold the row numbers (n,) of a training subset against the published list, where there is one.
+    """Compare the row numbers (n,) of a training subset with its published list, if there is one.
 
     `whole` is the split that they were drawn from, with the columns of `load_split`.
 
     Raises:
-        SteadyTuneError: the list is of these very rows and names others: the rule no longer draws what was published.
+        SteadyTuneError: the list is for this split but names other rows: the rule no longer draws what was published.
     """
     path = project_file(list_path(task, len(rows)))
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What a person should look at before training on a task: rows, classes, lengths, empty texts, duplicates, overlap."""
+"""What to check before training on a task: rows, classes, lengths, empty texts, duplicates, train-test overlap."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,39 +15,39 @@ from steadytune.text import counted, listed
 
 SHOWN_CLASSES = 12
 MOSTLY = 0.5
-"""From this share of an evaluation's texts that training has seen, its scores are about these."""
+"""Warn if at least this share of the evaluation texts is in the training split: scores then mostly reflect them."""
 
 
 class EmptyTexts(SteadyTuneError):
-    """Texts without a visible character, which a suite refuses; the files are as they should be."""
+    """Texts without a visible character, which the suite refuses; the files themselves are not damaged."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One split of a task."""
+    """A summary of one split of a task."""
 
     split: str
     rows: int
     unlabelled: int
-    """Rows without a gold label, which are left out."""
+    """Number of rows without a gold label, which are left out."""
     classes: dict[str, int]
-    """Rows by class; none where the label is a number or an answer."""
+    """Number of rows by class; empty if the label is a number or an answer."""
     empty: dict[str, int]
-    """Texts without a visible character, by column; columns without one are left out."""
+    """Number of texts without a visible character by column; columns without any are left out."""
     duplicates: int
-    """Labelled rows whose texts an earlier one has too."""
+    """Number of labelled rows whose texts occur in an earlier labelled row."""
     contradictions: str
-    """How many texts have rows of several classes, and an example; empty without any."""
+    """How many texts occur with several classes, and an example; empty if none does."""
     keys: frozenset[bytes]
-    """Of the texts of labelled rows."""
+    """Keys of the texts of labelled rows."""
     range: tuple[float, float] | None
-    """Least and largest label where it is a number."""
+    """Smallest and largest label of a regression; None for other tasks."""
     words: tuple[int, int]
-    """Of the texts of a row together: the median number and the largest, between blanks."""
+    """Median and maximum number of words, split at white space, in the texts of a row."""
 
     @property
     def majority(self) -> float | None:
-        """Accuracy of always answering the most frequent class."""
+        """Accuracy of always predicting the most frequent class; None without classes."""
         return max(self.classes.values()) / sum(self.classes.values()) if self.classes else None
 
     def __str__(self) -> str:
@@ -68,19 +68,19 @@ class Summary:
 
 
 class Findings(NamedTuple):
-    """Lines about a task as staged."""
+    """Lines about a staged task."""
 
     facts: list[str]
     warnings: list[str]
-    """What makes scores mean less than they seem to."""
+    """Reasons why scores may mean less than they seem to."""
 
 
 def summarise(task: Task, store: Path, *, empty_texts: str = "count") -> Findings:
-    """A line for each split of a task as staged, and one for each thing that a person should look into.
+    """Summarise a staged task: a line for each split, and a warning for everything that the user should look into.
 
     Raises:
-        SteadyTuneError: one line with all that is wrong in a split's files.
-        EmptyTexts: there are such texts, and `empty_texts` is `refuse`.
+        SteadyTuneError: one line with all mistakes in a split's files.
+        EmptyTexts: there are empty texts, and `empty_texts` is `refuse`.
     """
     found = {name: _summary(name, read_split(task, split_files(task, name, store))) for name in _splits(task)}
     if empty_texts == "refuse":
@@ -107,7 +107,7 @@ def summarise(task: Task, store: Path, *, empty_texts: str = "count") -> Finding
 
 
 def _splits(task: Task) -> list[str]:
-    """The splits as their files name them, each once."""
+    """The names of the task's splits in their files, each once."""
     return list(dict.fromkeys(split_name(split)[0] for split in (task.train, task.evaluation) if split))
 
 
@@ -136,12 +136,12 @@ def _summary(name: str, split: Split) -> Summary:
 
 
 def _contradictions(split: Split, texts: Sequence[Sequence[str]], keys: dict[int, bytes]) -> str:
-    """Texts with several classes: how many, and the first with a row of each class.
+    """How many texts occur with several classes, and the first of them with a row of each class; empty if none does.
 
     Args:
-        split: with its labels.
-        texts: of each row.
-        keys: of the texts of labelled rows, by row.
+        split: the split, with its labels.
+        texts: the texts of each row.
+        keys: the keys of the texts of labelled rows, by row.
     """
     rows_of: dict[bytes, dict[float, int]] = {}
     for row, key in keys.items():

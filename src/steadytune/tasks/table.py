@@ -1,6 +1,6 @@
-"""The task table: every task by name, and names of tasks with a size.
+"""The task table: every task by name, and task names with a size.
 
-The entries are in `tasks/entries.py` and `tasks/mini_entries.py`; a suite may add tasks of its own.
+The entries are in `tasks/entries.py` and `tasks/mini_entries.py`; a suite may add its own tasks.
 """
 
 import re
@@ -19,16 +19,16 @@ TASKS: dict[str, Task] = {task.name: task for task in (*SENTENCES_AND_PAIRS, *AD
 
 
 def find_task(name: str, own: Mapping[str, Task] = MappingProxyType({})) -> Task:
-    """The task that `name` names, with the size of its fixed subset if it has one: `rte@1k` is RTE with size 1000.
+    """Find a task by name, with the size of its fixed subset if the name gives one: `rte@1k` is RTE with size 1000.
 
-    A subset has one spelling only, the short one, because names become paths: `@1k`, not `@1000`.
+    A size has only one valid spelling, the short one, because names become paths: `@1k`, not `@1000`.
 
     Args:
-        name: of a task, with or without a size.
-        own: a suite's own tasks by name, beside those of the table.
+        name: a task's name, with or without a size.
+        own: a suite's own tasks by name, in addition to those of the table.
 
     Raises:
-        SteadyTuneError: an unknown task, or a subset that is not a positive number in its one spelling.
+        SteadyTuneError: the task is unknown, or the size is not a positive number in its short spelling.
     """
     base, size = split_size(name)
     task = own.get(base) or TASKS.get(base)
@@ -38,10 +38,10 @@ def find_task(name: str, own: Mapping[str, Task] = MappingProxyType({})) -> Task
 
 
 def split_size(name: str) -> tuple[str, int | None]:
-    """A task's name and the size of its fixed subset: `rte@1k` gives `rte` and 1000.
+    """Split a name into the task and the size of its fixed subset, or None: `rte@1k` gives `rte` and 1000.
 
     Raises:
-        SteadyTuneError: what follows `@` is not a positive number in its one spelling.
+        SteadyTuneError: the size is not a positive number in its short spelling.
     """
     base, at, size = name.partition("@")
     if not at:
@@ -58,5 +58,5 @@ def split_size(name: str) -> tuple[str, int | None]:
 
 
 def spell_size(count: int) -> str:
-    """A number of examples as names spell it: 1000 is `1k`, 1500 is `1500`."""
+    """A number of examples as spelt in task names: 1000 is `1k`, 1500 is `1500`."""
     return f"{count // 1000}k" if count % 1000 == 0 else str(count)

@@ -1,13 +1,13 @@
-"""What the project knows about a task."""
+"""The description of a task."""
 
 from dataclasses import dataclass
 
 SPAN = ("start", "end")
-"""What stands for label names where the answer is a span: the head's two outputs at every token."""
+"""The labels of a task whose answers are spans: the head's two outputs at every token."""
 
 
 OWN = "own"
-"""The owner of a suite's own tasks and encoders in the store."""
+"""The owner name of a suite's own tasks and encoders in the store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,31 +19,31 @@ class Task:
     """`<owner>/<name>` on the hub and in the store."""
     config: str
     text: tuple[str, ...]
-    """The one or two text columns, in the order a model reads them."""
+    """The one or two text columns, in the order in which a model reads them."""
     label: str = "label"
     """The label column."""
     labels: tuple[str, ...]
-    """Label names in the order of the class index; none for regression; `SPAN` for question answering."""
+    """Label names in the order of the class index; empty for regression; `SPAN` for question answering."""
     values: tuple[int | str, ...] = ()
-    """What stands for each name in the file; 0, 1, ... where nothing is said."""
+    """The value of each label in the file; 0, 1, ... by default."""
     no_gold: tuple[int | str | None, ...] = (None, -1, "-", "")
-    """What stands where a row has no gold label: GLUE's hidden test labels, SNLI's rows without a majority."""
+    """Values that mean no gold label, as in GLUE's hidden test labels and SNLI's rows without a majority."""
     train: str | None
-    """The split trained on, or a part of one, `validation[train]`; None for a set that only evaluates."""
+    """The training split, or a part of a split: `validation[train]`; None for a set that is only evaluated on."""
     evaluation: str
-    """The split that the tables report, or a part of one."""
+    """The split that tables report, or a part of a split."""
     group: str = ""
-    """Where splits are cut into parts (`tasks/parts.py`): the column whose values are each in one part alone."""
+    """If splits are cut into parts (`tasks/parts.py`), the column whose values may not be in two parts."""
     metric: str
     """The headline metric."""
     metrics: tuple[str, ...]
-    """All metrics that are logged."""
+    """All metrics to log."""
     transfer: tuple[str, ...] = ()
-    """Tasks whose evaluation split a model trained on this one is evaluated on too: its transfer group."""
+    """Other tasks on whose evaluation splits a model of this task is evaluated: its transfer group."""
     slices: tuple[str, ...] = ()
-    """Columns by whose values scores are broken down: the heuristics of HANS, the constructions of AdvGLUE."""
+    """Columns by which scores are broken down, such as the heuristics of HANS or the constructions of AdvGLUE."""
     size: int | None = None
-    """Examples of its fixed training subset: 1000 in `rte@1k`, whose `name` is `rte`; None for the whole split."""
+    """Size of the fixed training subset: 1000 for `rte@1k`, whose `name` is `rte`; None for the whole split."""
     citation: str
     licence: str
     description: str
@@ -54,12 +54,12 @@ class Task:
 
     @property
     def own(self) -> bool:
-        """Whether it is a suite's own, and not of the task table."""
+        """Whether the task is a suite's own, and not in the task table."""
         return self.dataset.startswith(f"{OWN}/")
 
     @property
     def regression(self) -> bool:
-        """Whether the label is a number and not a class."""
+        """Whether the label is a number, not a class."""
         return not self.labels
 
     @property
@@ -69,7 +69,7 @@ class Task:
 
     @property
     def num_labels(self) -> int:
-        """Outputs of the model's head: the number of classes, 1 for regression, 2 at each token for a span."""
+        """Outputs of the model's head: one per class, 1 for regression, 2 per token for spans."""
         return len(self.labels) or 1
 
     @property

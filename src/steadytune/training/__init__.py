@@ -1,1 +1,1 @@
-"""Fine-tuning one cell: the loop, its batches, precision, determinism and checkpoints."""
+"""Fine-tune one cell: the loop, its steps, the optimiser, precision, checkpoints and resource use."""

@@ -1,7 +1,7 @@
-"""Epoch-end checkpoints: an interrupted cell continues from the last one to the same bits.
+"""Checkpoints, written after each epoch and on interruption: a cell that resumes from one ends with the same bits.
 
-One safetensors file (no pickle) holds the parameters and the optimiser's state; its header holds the numbers. Random
-streams are functions of the seed and the step (`streams`), so no generator state is kept.
+One safetensors file (no pickle) holds the parameters and the state of the optimiser and the methods; its header holds
+the progress. Random streams are functions of the seed and the step (`streams`), so no generator state is saved.
 """
 
 import errno
@@ -31,10 +31,10 @@ def save_checkpoint(
 
     Args:
         path: a `.safetensors` file.
-        model: all of its parameters and buffers are kept.
-        optimizer: its state tensors are kept by parameter number.
-        method: its state is kept.
-        progress: JSON values to return from `load_checkpoint`: epoch, step, history, fingerprint.
+        model: all of its parameters and buffers are saved.
+        optimizer: its state tensors are saved, by parameter number.
+        method: its state is saved.
+        progress: JSON values that `load_checkpoint` returns: epoch, step, history, fingerprint.
     """
     tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in _own_tensors(model).items()}
     for number, state in optimizer.state_dict()["state"].items():
@@ -47,7 +47,7 @@ def save_checkpoint(
         try:
             save_file(tensors, temporary, header)
         except SafetensorError as error:
-            # A full disk is no outcome of the cell, as other errors in training are.
+            # Raise the system's own error: a full disk is not an outcome of the cell.
             code = re.search(r"os error (\d+)", str(error))
             raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from None
 
@@ -55,9 +55,9 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, model: nn.Module, optimizer: Optimizer, method: Composition, fingerprint: str
 ) -> dict[str, Any] | None:
-    """Restore model, optimiser and method; the progress saved with them, or None where there is nothing to continue.
+    """Restore model, optimiser and method; return the progress saved with them, or None if there is none to resume.
 
-    A checkpoint of another fingerprint or one that cannot be read is set aside with a warning: the cell starts anew.
+    A checkpoint that has another fingerprint or cannot be read is ignored with a warning: the cell starts from scratch.
     """
     if not path.exists():
         return None
@@ -92,9 +92,9 @@ def load_checkpoint(
 
 
 def _checksum(tensors: dict[str, torch.Tensor], progress: str) -> int:
-    """CRC-32 over all that a checkpoint says: safetensors itself would not notice a changed bit.
+    """CRC-32 over a checkpoint's whole content, because safetensors itself would not notice a flipped bit.
 
-    tensors: on the CPU, by name; their names, types and shapes count too.
+    tensors: on the CPU, by name; their names, dtypes and shapes are included.
     """
     found = zlib.crc32(progress.encode())
     for name, tensor in sorted(tensors.items()):
@@ -104,7 +104,7 @@ def _checksum(tensors: dict[str, torch.Tensor], progress: str) -> int:
 
 
 def _own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters and buffers, shared ones once."""
+    """Parameters and buffers by name; shared ones appear once."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 

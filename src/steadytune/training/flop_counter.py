@@ -1,4 +1,4 @@
-"""How much arithmetic the encoder does, counted by torch."""
+"""Count the encoder's FLOPs with torch."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def _backward(gradient: torch.Size, query: torch.Size, key: torch.Size, value: t
     return sdpa_backward_flop_count(gradient, query, key, value)
 
 
-# Torch's attention without dropout takes these kernels on a CPU, for which it has the formulas and no entry: in
-# evaluation, and in training where `encoders/dropout.py` does not stand in for it.
+# On a CPU, torch's attention without dropout uses these kernels: in evaluation, and in training if
+# `encoders/dropout.py` does not replace it. torch has the formulas for them but does not register them.
 CPU_ATTENTION = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
@@ -26,7 +26,7 @@ CPU_ATTENTION = {
 
 
 def flop_counter() -> FlopCounterMode:
-    """What counts the FLOPs of matrix products, attention included whatever kernel it takes, while it is entered."""
+    """A context manager that counts the FLOPs of matrix products, including attention with any kernel."""
     return FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
 
 

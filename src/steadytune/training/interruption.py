@@ -1,6 +1,6 @@
-"""SIGTERM, which schedulers send some seconds before they kill, and Ctrl-C: training ends at its next step.
+"""On Ctrl-C, and on the SIGTERM that schedulers send seconds before they kill, end training after the current step.
 
-It leaves a checkpoint.
+Training leaves a checkpoint.
 """
 
 import signal
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 
 
 class Interrupted(SystemExit):
-    """The process was asked to end; the checkpoint is written, and the same command resumes from it."""
+    """The process was asked to end. The checkpoint is written, and the same command resumes from it."""
 
     def __init__(self) -> None:
-        # What a shell reports of a process that SIGTERM ended: the job has failed, and is run again.
+        # The status that a shell reports for a process ended by SIGTERM: the job counts as failed and is run again.
         super().__init__(128 + signal.SIGTERM)
 
 
 @contextmanager
 def termination() -> Iterator[Callable[[], bool]]:
-    """While the block runs, SIGTERM and SIGINT only set a mark, which the function that is handed out reads."""
+    """While the block runs, SIGTERM and SIGINT only set a flag; yields a function that returns the flag."""
     asked = False
 
     def note(*_: object) -> None:

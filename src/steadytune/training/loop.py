@@ -1,4 +1,4 @@
-"""The training loop: one plain pass through batches, the same for every method, encoder and task."""
+"""The training loop: a plain loop over epochs and batches, the same for every method, encoder and task."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ from steadytune.training.words import train_words
 
 log = logging.getLogger(__name__)
 
-# Steps between two looks at the loss: each look makes a GPU wait for the host.
+# Steps between two checks of the loss: each check makes a GPU wait for the host.
 CHECK_EVERY = 50
 
 
@@ -36,17 +36,17 @@ class Diverged(Exception):
 
 @dataclass
 class Fit:
-    """What `fit` did."""
+    """The result of `fit`."""
 
     steps: int
     tokens: int
     real_tokens: int
     flops: float
-    """Forward and backward, all passes: those of the first step, a position, times the positions."""
+    """Forward and backward, all passes: those of the first step per position, times the number of positions."""
     parts: int
-    """What a batch was cut into at the end, for lack of memory; 1 where it fitted."""
+    """Parts that a batch was split into at the end, for lack of memory; 1 if it fitted."""
     history: list[dict[str, float]]
-    """One entry an epoch: epoch, step, train_loss, learning_rate, and what `on_epoch` returned."""
+    """One entry per epoch: epoch, step, train_loss, learning_rate, and the values that `on_epoch` returned."""
     resumed: bool
 
 
@@ -74,18 +74,18 @@ def fit(
         streams: the cell's randomness.
         objective: the task's loss.
         checkpoint: written after every epoch but the last, and when interrupted; training resumes from it if it exists.
-        fingerprint: the cell's; a checkpoint of another one is not continued.
-        on_epoch: called after each epoch, with the encoder in evaluation mode; its values join the history.
-        meter: what the cell has taken so far; checkpoints hold it.
-        interrupted: asked after each step whether to end here, with a checkpoint.
+        fingerprint: the cell's fingerprint; a checkpoint with another one is ignored.
+        on_epoch: called after each epoch, with the encoder in evaluation mode; its values are added to the history.
+        meter: the cell's resource use so far; checkpoints include it.
+        interrupted: called after each step; if it returns true, training writes a checkpoint and ends.
 
     Raises:
-        Interrupted: `interrupted` said so.
+        Interrupted: `interrupted` returned true.
         Diverged: the loss became NaN or infinite.
-        torch.OutOfMemoryError: the device's memory does not hold a step.
+        torch.OutOfMemoryError: the device's memory does not hold a step with a single example.
     """
     total = protocol.total_steps(len(batcher))
-    # Rows of the word embeddings that no example reads are left out, and come back for each evaluation and at the end.
+    # Leave out the word-embedding rows that no example reads; restore them for each evaluation and at the end.
     words = train_words(encoder, method, batcher, protocol, lambda step: learning_rate(protocol, step, total))
     parameters = {name: p for name, p in encoder.model.named_parameters() if p.requires_grad}
     optimizer = build_optimizer(parameters, protocol)

@@ -12,18 +12,18 @@ from steadytune.suite.protocol import Protocol
 class TransformersAdamW(AdamW):
     """AdamW as transformers had it before version 5.
 
-    With m and v the moments and t the steps, this one included,
+    With the moments m and v, and t the number of steps including this one,
 
         theta <- (theta - lr * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)) * (1 - lr * decay)
 
-    That is torch's step with epsilon / sqrt(1 - beta2^t) for epsilon and lr * (1 - lr * decay) for the rate of the
-    step alone, so its fused kernel does the work.
+    This equals torch's step with epsilon / sqrt(1 - beta2^t) as epsilon and with lr * (1 - lr * decay) as the learning
+    rate, except for the decay, which stays lr * decay. So torch's fused kernel can do the work.
     """
 
     _taken: int | None = None
 
     def step(self, closure: Any = None) -> Any:
-        """Update the parameters; the groups' settings are left as they were."""
+        """Update the parameters; the groups' settings are restored afterwards."""
         if self._taken is None:
             self._taken = max((int(state["step"]) for state in self.state.values()), default=0)
         self._taken += 1
@@ -40,7 +40,7 @@ class TransformersAdamW(AdamW):
                 group.update(settings)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from these moments and their number of steps."""
+        """Continue from the moments in `state_dict` and their step count."""
         super().load_state_dict(state_dict)
         self._taken = None
 
@@ -49,7 +49,7 @@ ADAMW = {"torch": AdamW, "transformers-4": TransformersAdamW}
 
 
 def build_optimizer(parameters: dict[str, nn.Parameter], protocol: Protocol) -> AdamW:
-    """The protocol's AdamW over the trainable parameters; it decays matrices, but no biases or LayerNorm weights."""
+    """The protocol's AdamW over the trainable parameters; it decays matrices, but not biases or LayerNorm weights."""
     decayed = [p for name, p in parameters.items() if is_weight(name, p)]
     others = [p for name, p in parameters.items() if not is_weight(name, p)]
     groups = [{"params": decayed, "weight_decay": protocol.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -60,7 +60,7 @@ def build_optimizer(parameters: dict[str, nn.Parameter], protocol: Protocol) -> 
 def learning_rate(protocol: Protocol, step: int, total: int) -> float:
     """The learning rate of step `step` (0-based) of `total`: from 0 up to the peak, then linearly down to 0.
 
-    The convention of transformers' linear schedule: the very first warm-up step has rate 0.
+    It follows transformers' linear schedule: the very first warm-up step has rate 0.
     """
     warmup = protocol.warmup_steps(total)
     if step < warmup:

@@ -1,4 +1,4 @@
-"""Compute precision: autocast regions, and loss scaling where fp16 gradients would vanish."""
+"""Compute precision: autocast regions, and loss scaling to keep fp16 gradients from vanishing."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FIRST_SCALE = 2.0**14
-# Steps without overflow after which the scale is doubled, as torch's GradScaler does.
+# Steps without overflow after which the scale is doubled, as in torch's GradScaler.
 GROWTH_INTERVAL = 2000
 
 
 class Precision:
     """Runs forward passes in `name` (fp32, bf16 or fp16) and keeps fp16 gradients in range.
 
-    Unlike torch's GradScaler the scale is a plain number on the host: the gradient's norm, which clipping needs
-    anyway, tells an overflow, and methods keep the right to own the optimiser's step.
+    Unlike in torch's GradScaler, the scale is a plain number on the host. The gradient's norm, which clipping needs
+    anyway, reveals an overflow, and methods stay in control of the optimiser's step.
     """
 
     def __init__(self, name: Literal["fp32", "bf16", "fp16"], device: str) -> None:
@@ -26,7 +26,7 @@ class Precision:
         self.good_steps = 0
 
     def autocast(self) -> AbstractContextManager:
-        """The region of a forward pass and its loss."""
+        """The context for a forward pass and its loss."""
         if self.name == "fp32":
             return nullcontext()
         return torch.autocast(self.device, dtype=TYPES[self.name])
@@ -36,14 +36,14 @@ class Precision:
         (loss * self.scale if self.scale != 1 else loss).backward()
 
     def unscale(self, parameters: list[nn.Parameter]) -> None:
-        """Bring the gradients back to their true size, before methods, clipping and the step see them."""
+        """Restore the gradients' true size, before methods, clipping and the optimiser's step see them."""
         if self.scale != 1:
             for parameter in parameters:
                 if parameter.grad is not None:
                     parameter.grad /= self.scale
 
     def accept(self, norm: Tensor) -> bool:
-        """Whether a step with this gradient norm is to be taken; in fp16, adapt the scale by the answer."""
+        """Whether to take a step with this gradient norm; in fp16, also adapt the scale."""
         if self.name != "fp16":
             return True
         if not torch.isfinite(norm):

@@ -1,4 +1,4 @@
-"""One update of the parameters from one batch, in as many parts as the device's memory asks for."""
+"""One update of the parameters from one batch, split into as many parts as the device's memory requires."""
 
 import logging
 import math
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Step:
-    """The loss, its gradients, the method's changes of them, clipping, and the optimiser.
+    """A training step: the loss, its gradients, the method's changes to them, clipping, and the optimiser.
 
-    Out of memory, a batch is cut into twice as many parts, whose gradients add up to the whole batch's: from then on,
-    for every batch. With one part nothing is added to what the formula asks for, not even a multiplication.
+    If memory runs out, this batch and all later ones are split into twice as many parts, whose gradients add up to the
+    whole batch's. With a single part, the step does nothing but what the formula requires, not even a multiplication.
     """
 
     method: Composition
@@ -32,13 +32,13 @@ class Step:
     optimizer: torch.optim.Optimizer
     precision: Precision
     clip: float
-    """Largest L2 norm of the gradient; 0 is no bound."""
+    """Upper bound on the L2 norm of the gradient; 0 means no bound."""
     parts: int = 1
     flops: float | None = None
-    """FLOPs of the first step, a position: counted as they happen, so no method has to declare what its passes cost."""
+    """FLOPs of the first step per position: counted as they happen, so methods need not declare what passes cost."""
 
     def __call__(self, batch: Batch, update: Update) -> Tensor:
-        """Update the parameters; the detached loss, averaged over the batch.
+        """Update the parameters; return the detached loss, averaged over the batch.
 
         Raises:
             torch.OutOfMemoryError: not even one example fits.
@@ -51,9 +51,9 @@ class Step:
         return loss
 
     def probe(self, batch: Batch, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Find into how many parts memory cuts batches, by the gradients of `batch`; nothing is trained on it."""
+        """Find how many parts memory requires, by computing the gradients of `batch`, without training on it."""
         state = {name: value.clone() for name, value in self.method.state().items()}
-        # What the optimiser's two moments will take.
+        # The memory that the optimiser's two moments will take.
         held = [torch.empty_like(p) for p in parameters.values() for _ in range(2)]
         self._in_parts(batch, 0)
         del held
@@ -61,7 +61,7 @@ class Step:
         self.method.restore(state)
 
     def _gradients(self, batch: Batch, update: Update, *, first: bool = True) -> tuple[Tensor, bool]:
-        """Leave the gradients as the step is to see them; the loss, and whether they are all finite (fp16)."""
+        """Compute the gradients that the step will see; the loss, and whether to take the step (no fp16 overflow)."""
         loss = self._in_parts(batch, update.number, first=first)
         parameters = update.parameters.values()
         self.precision.unscale(list(parameters))
@@ -70,7 +70,7 @@ class Step:
         return loss, self.precision.accept(norm)
 
     def _again(self, batch: Batch, update: Update) -> Tensor:
-        """`Update.again`. Where the new gradients overflow there are none, and an optimiser moves nothing."""
+        """`Update.again`. If the new gradients overflow, they are dropped and the optimiser changes nothing."""
         self.optimizer.zero_grad(set_to_none=True)
         loss, accepted = self._gradients(batch, update, first=False)
         if not accepted:
@@ -78,18 +78,18 @@ class Step:
         return loss
 
     def _in_parts(self, batch: Batch, number: int, *, first: bool = True) -> Tensor:
-        """Accumulate the gradients of the batch, in more parts where memory is short; the loss."""
+        """Accumulate the gradients of the batch, in more parts if memory is short; return the loss."""
         while True:
             try:
                 return self._accumulate(batch, number, first=first)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or self.parts >= len(batch.rows):
                     raise
-            # After the handler, whose traceback keeps the tensors of the failed attempt alive.
+            # Outside the handler, whose traceback keeps the tensors of the failed attempt alive.
             self._halve()
 
     def _accumulate(self, batch: Batch, number: int, *, first: bool) -> Tensor:
-        """Accumulate the gradients of every part; the loss."""
+        """Accumulate the gradients of every part; return the loss."""
         self.forward.streams.at_step(number)
         losses = []
         for place, part in enumerate(batch.split(self.parts)):
@@ -106,7 +106,7 @@ class Step:
         self.precision.backward(loss if weight == 1 else weight * loss)
 
     def _halve(self) -> None:
-        """Forget the failed attempt, and cut batches into twice as many parts."""
+        """Discard the failed attempt, and split batches into twice as many parts."""
         self.optimizer.zero_grad(set_to_none=True)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -124,6 +124,6 @@ class Step:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, a device's or the machine's, did not suffice."""
+    """Whether an error says that the memory of a device or of the machine ran out."""
     # The CPU's allocator raises a plain RuntimeError.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,6 +1,6 @@
-"""What a cell takes: seconds by phase, peak memory, the device's energy, and how fast it computed.
+"""Measure a cell's resource use: seconds by phase, peak memory, the device's energy, and its computing speed.
 
-Nothing here imports torch before it is asked for the device, so that the imports themselves can be timed.
+Nothing here imports torch until the device is queried, so the imports themselves can be timed.
 """
 
 import importlib
@@ -18,32 +18,33 @@ from typing import Any
 from steadytune.errors import SteadyTuneError
 
 PEAK_VARIABLE = "STEADYTUNE_PEAK_FLOPS"
-"""FLOP/s that the machine's maker states for its device at the precision in use; without it no utilisation is known."""
+"""The device's FLOP/s at the precision in use, as its manufacturer states; if unset, the utilisation is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the device did for the cell; an interrupted cell's earlier attempts count up to their checkpoints."""
+    """What the device did for the cell, including earlier, interrupted attempts up to their checkpoints."""
 
     joules: float | None
-    """Energy of the whole device meanwhile, other processes' part included; None where it cannot be read."""
+    """Energy of the whole device during that time, including other processes' share; None if it cannot be read."""
     without_joules: str | None
-    """Why not."""
+    """Why `joules` is None."""
     flops_per_second: float | None
-    """the training's FLOPs a second of the phase `train`; None where the training came to no end."""
+    """The training's FLOPs per second of the phase `train`; None if the training did not finish."""
     peak_flops_per_second: float | None
-    """The device's peak as the user has configured it; None if not."""
+    """The device's peak as configured by the user; None if not set."""
     utilisation: float | None
-    """The one as a share of the other."""
+    """`flops_per_second` as a share of `peak_flops_per_second`."""
 
 
 class Meter:
-    """Measures a cell from its first import to its record, and goes on where an interrupted attempt left off.
+    """Measures a cell from its first import to its record, and continues the totals of an interrupted attempt.
 
-    A phase inside another (evaluation after an epoch of training) interrupts the outer one.
+    A phase inside another (evaluation after an epoch of training) pauses the outer one.
 
     Raises:
-        SteadyTuneError: the machine's setting is wrong: said before a cell trains, although its record comes last.
+        SteadyTuneError: the machine's peak FLOP/s setting is invalid; checked before training, although only the record
+            needs it.
     """
 
     def __init__(self) -> None:
@@ -67,7 +68,7 @@ class Meter:
             self._open.pop()
 
     def watch(self, device: str) -> None:
-        """Read the energy that `device` takes from here on, where it is a GPU and its driver says."""
+        """Measure the energy that `device` uses from here on, if it is a GPU whose driver reports energy."""
         if device != "cuda":
             return
         try:
@@ -83,12 +84,12 @@ class Meter:
         return {**self._seconds, "total": self._before["total"] + time.monotonic() - self._started}
 
     def memory(self, device: str) -> dict[str, int]:
-        """Peak bytes of the cell's processes: on the host, and on the device where there is one."""
+        """Peak bytes of the cell's processes: on the host, and on the device if there is one."""
         now, before = peak_memory(device), self._before["memory"]
         return {name: max(size, before.get(name, 0)) for name, size in now.items()}
 
     def usage(self, flops: float | None) -> Usage:
-        """What the device did; `flops` are those of the whole training, None where it came to no end."""
+        """What the device did; `flops` are those of the whole training, None if it did not finish."""
         joules = self._energy()
         train = self._seconds.get("train", 0.0)
         achieved = flops / train if flops and train else None
@@ -101,7 +102,7 @@ class Meter:
         )
 
     def spent(self, device: str) -> dict[str, Any]:
-        """What was taken so far as JSON values: kept in a checkpoint, for `resume`."""
+        """The resource use so far as JSON values, which a checkpoint stores for `resume`."""
         self._charge()
         return {**self.timing(), "joules": self._energy(), "memory": self.memory(device)}
 
@@ -127,10 +128,10 @@ class Meter:
 
 
 def energy_counter() -> Callable[[], float]:
-    """A function that reads the joules of this process's GPU since its driver was loaded, whoever ran on it.
+    """A function that returns the joules used by this process's GPU, for any process, since its driver was loaded.
 
     Raises:
-        SteadyTuneError: why it cannot be read.
+        SteadyTuneError: the energy cannot be read; the message says why.
     """
     import torch
 
@@ -149,7 +150,7 @@ def energy_counter() -> Callable[[], float]:
 
 
 def peak_memory(device: str) -> dict[str, int]:
-    """Peak bytes of this process: on the host, and on the device where there is one."""
+    """Peak bytes of this process: on the host, and on the device if there is one."""
     memory = {"host": _peak_of_host()}
     if device == "cuda":
         import torch
@@ -159,10 +160,10 @@ def peak_memory(device: str) -> dict[str, int]:
 
 
 def peak_flops() -> float | None:
-    """The machine's setting.
+    """The device's peak FLOP/s as configured by the user; None if not set.
 
     Raises:
-        SteadyTuneError: no number above 0.
+        SteadyTuneError: the setting is not a finite number above 0.
     """
     text = os.environ.get(PEAK_VARIABLE)
     if text is None:
@@ -177,7 +178,7 @@ def peak_flops() -> float | None:
 
 
 def processor_name() -> str:
-    """The machine's processor, as its maker calls it."""
+    """The name that the manufacturer gives the machine's processor."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text().splitlines():
@@ -187,12 +188,12 @@ def processor_name() -> str:
 
 
 def _peak_of_host() -> int:
-    # Linux's ru_maxrss keeps the peak of the process that started this one through `exec`; VmHWM is the program's own.
+    # On Linux, ru_maxrss keeps the peak of the parent process across `exec`; VmHWM is the program's own.
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text(encoding="ascii", errors="replace").splitlines())
         if "VmHWM" in lines:
             return int(lines["VmHWM"].split()[0]) * 1024
-    # macOS counts bytes, others kibibytes.
+    # macOS counts bytes, other systems kibibytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,9 +1,9 @@
-"""Word embeddings of the words that a training split has, in the place of the whole table while it is trained on.
+"""Train only the word embeddings that occur in the training split, instead of the whole table.
 
-A row of the table that no example reads gets no gradient: AdamW only decays it, and RecAdam pulls it back. Most rows of
-most cells are such rows, and their gradients of zeros, moments and updates are half of the work of an update of a small
-encoder. So the table is trained without them, and they get what the steps leave of their first values whenever it is
-wanted whole.
+A row of the table that no example reads gets no gradient: AdamW only decays it, and RecAdam pulls it back. In most
+cells most rows are unread, and for a small encoder their zero gradients, moments and updates are half of the work of an
+update. So the table is trained without them. Whenever the whole table is needed, each unread row is set to its first
+value times the factor that the steps so far leave of it.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from steadytune.suite.protocol import Protocol
 
 
 class NarrowEmbedding(nn.Embedding):
-    """An embedding whose table has some rows only; it is called with the numbers of the whole table's rows."""
+    """An embedding whose table has only some rows of a whole table; it is indexed by the whole table's row numbers."""
 
     places: Tensor
-    """(V,): the row that a number of the whole table has here."""
+    """(V,): the row here for each row number of the whole table."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, T) -> (B, T, d)."""
@@ -31,10 +31,10 @@ class NarrowEmbedding(nn.Embedding):
 
 
 class TrainedWords:
-    """The table of an encoder's word embeddings, narrow for training and whole for everything else."""
+    """An encoder's word-embedding table, narrow for training and whole for everything else."""
 
     def __init__(self, encoder: Encoder, batcher: Batcher, kept: Callable[[int], float]) -> None:
-        """kept: what so many steps leave of a row without a gradient, as a factor."""
+        """kept: maps a number of steps to the factor by which they scale a row without a gradient."""
         module = encoder.model.get_input_embeddings()
         assert isinstance(module, nn.Embedding)
         self._module, self._kept = module, kept
@@ -49,7 +49,7 @@ class TrainedWords:
         self.narrow()
 
     def narrow(self) -> None:
-        """Train the rows that examples read: the module's `weight` is a parameter of those alone."""
+        """Train only the rows that examples read: the module's `weight` becomes a parameter with just these rows."""
         self._module.__class__ = NarrowEmbedding
         self._module.places = self._places
         self._module.weight = self.narrow_table
@@ -57,7 +57,7 @@ class TrainedWords:
             self._module.padding_idx = int(self._places[self._padding])
 
     def widen(self, steps: int) -> None:
-        """Put the whole table back, as it is after `steps` updates."""
+        """Put the whole table back, with its values after `steps` updates."""
         with torch.no_grad():
             torch.mul(self._first, self._kept(steps), out=self._whole.data)
             self._whole[self.rows] = self.narrow_table
@@ -69,14 +69,14 @@ class TrainedWords:
 def train_words(
     encoder: Encoder, method: Composition, batcher: Batcher, protocol: Protocol, rate: Callable[[int], float]
 ) -> TrainedWords | None:
-    """Make the table narrow, where that changes nothing but the time; None where it is left whole.
+    """Make the table narrow if that changes nothing but the time; None if it stays whole.
 
-    rate: the learning rate of a step.
+    rate: the learning rate as a function of the step.
     """
     table = encoder.model.get_input_embeddings()
     if any(part.moves_every_word for part in method.methods) or type(table) is not nn.Embedding:
         return None
-    # In fp16 steps are left out, which no formula foresees.
+    # fp16 skips steps, and no formula predicts which.
     if not table.weight.requires_grad or protocol.precision == "fp16":
         return None
     shared = sum(p is table.weight for _, p in encoder.model.named_parameters(remove_duplicate=False)) > 1

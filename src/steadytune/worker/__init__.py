@@ -1,1 +1,1 @@
-"""One process that has imported what jobs need, and forks for each of them: nothing is imported twice in a run."""
+"""One process that imports what jobs need and forks for each job, so nothing is imported twice in a run."""

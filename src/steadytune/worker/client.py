@@ -1,4 +1,4 @@
-"""A job's own process: it hands its command to the worker, relays signals, and ends as the job ended."""
+"""A job's own process: it hands its command to the worker, relays signals, and exits with the job's status."""
 
 import os
 import signal
@@ -11,21 +11,21 @@ RELAYED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.
 
 
 def hand_over(arguments: list[str]) -> int | None:
-    """Have the run's worker do a command; its exit status, or None if this process must do the command itself.
+    """Have the run's worker execute a command; its exit status, or None if this process must execute it itself.
 
-    That is so without a worker, if the worker cannot do this command, and if it ended before the command did.
+    It must if there is no worker, if the worker cannot execute this command, or if the worker ended first.
     """
     address, parent = os.environ.get(ADDRESS), os.getppid()
     if not address:
         return None
     with socket.socket(socket.AF_UNIX) as connection:
-        # A signal that comes before there is a job to relay it to waits.
+        # Hold back signals until there is a job to relay them to.
         signal.pthread_sigmask(signal.SIG_BLOCK, RELAYED)
         relayed: list[int] = []
 
         def relay(number: int, _: object) -> None:
             relayed.append(number)
-            # If the worker has just ended, what becomes of the command is decided below.
+            # If the worker has just ended, the code below decides what happens to the command.
             with suppress(OSError):
                 connection.send(bytes([number]))
 
@@ -47,5 +47,5 @@ def hand_over(arguments: list[str]) -> int | None:
         return 128 - code if code < 0 else code
     if relayed:
         return 128 + relayed[0]
-    # Without the process that started this one there is no run any more that waits for the command.
+    # If the parent process is gone, no run is waiting for this command.
     return None if os.getppid() == parent else 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""Start a run's worker: what the Snakefile does before the first job."""
+"""Start a run's worker, which the Snakefile does before the first job."""
 
 import atexit
 import logging
@@ -15,8 +15,8 @@ from steadytune.worker.request import ADDRESS
 
 log = logging.getLogger(__name__)
 
-# Arrow's allocator has a thread of its own otherwise, and a process with threads cannot fork safely. The other
-# variables keep OpenMP and BLAS from starting theirs, and torch from opening CUDA when it only counts devices.
+# A process with threads cannot fork safely. The first variable keeps Arrow's allocator from starting a thread, the next
+# three OpenMP and BLAS. The last keeps torch from opening CUDA when it only counts devices.
 QUIET = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "OMP_NUM_THREADS": "1",
@@ -27,13 +27,13 @@ QUIET = {
 
 
 def start_worker() -> subprocess.Popen | None:
-    """Start a worker that ends with this process, and tell jobs its address through the environment.
+    """Start a worker that ends with this process, and give jobs its address through the environment.
 
-    The socket lies in a new temporary folder that only this user can enter, so no other run and no other user meets it.
-    If none can be started, a warning is logged and each job runs by itself.
+    The socket lies in a new temporary folder that only this user can enter, so no other run or user can reach it. If no
+    worker can be started, a warning is logged and each job runs without one.
 
     Returns:
-        The worker's process, or None without one: outside Linux, or if it could not be started.
+        The worker's process, or None if there is none: outside Linux, or if it could not be started.
     """
     if sys.platform != "linux":
         return None
@@ -54,11 +54,11 @@ def start_worker() -> subprocess.Popen | None:
 
 def _start(listener: socket.socket) -> subprocess.Popen:
     path = first_on_path(SOURCE, "PYTHONPATH")
-    # The end of this pipe that stays open here closes with this process, however it ends; the worker notices.
+    # The write end of this pipe stays open until this process ends, however it ends; the worker notices that it closes.
     watched, _kept = os.pipe()
     try:
         return subprocess.Popen(
-            # As jobs call it: Snakemake's own interpreter may be another.
+            # `python`, as in the jobs' commands: Snakemake's own interpreter may be another.
             ["python", "-m", "steadytune.worker.server", str(listener.fileno())],
             stdin=watched,
             stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What a job's client sends to the worker. Both import it, so it imports next to nothing."""
+"""The request that a job's client sends to the worker. Both import this module, so it imports next to nothing."""
 
 import os
 import signal
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ADDRESS = "STEADYTUNE_WORKER"
-"""The environment variable that has the path of the worker's socket."""
+"""The environment variable with the path of the worker's socket."""
 STATUS = struct.Struct("!i")
-"""What the worker answers: a job's exit code, negative if a signal ended it."""
+"""The worker's answer: a job's exit code, negative if a signal ended it."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a process to end: the worker ignores it, and a job does what its client would."""
+"""Signals that ask a process to end: the worker ignores them, and a job reacts as its client would."""
 _LENGTH = struct.Struct("!I")
 
 
 class Request:
-    """A command and everything about its process that the job inherits."""
+    """A command, and everything that the job inherits from the client's process."""
 
     def __init__(
         self,
@@ -34,29 +34,29 @@ class Request:
 
     @classmethod
     def of_this_process(cls, arguments: list[str]) -> "Request":
-        """Ask for what this process would do with `arguments`."""
+        """A request for what this process would do with `arguments`."""
         umask = os.umask(0)
         os.umask(umask)
-        # `nohup` ignores SIGHUP, say.
+        # For example, `nohup` ignores SIGHUP.
         ignored = [number for number in ENDING if signal.getsignal(number) == signal.SIG_IGN]
         return cls(interpreter(), arguments, str(Path.cwd()), umask, ignored, dict(os.environ))
 
     def send(self, connection: socket.socket) -> None:
-        """Send it with this process's standard streams."""
+        """Send the request, together with this process's standard streams."""
         ignored = ",".join(str(int(number)) for number in self.ignored)
         fields = [self.interpreter, self.folder, str(self.umask), ignored, str(len(self.arguments)), *self.arguments]
         fields += [f"{name}={value}" for name, value in self.environment.items()]
-        # None of these can contain a zero byte.
+        # None of the fields can contain a null byte.
         message = b"\0".join(map(os.fsencode, fields))
         socket.send_fds(connection, [_LENGTH.pack(len(message))], [0, 1, 2])
         connection.sendall(message)
 
     @classmethod
     def receive(cls, connection: socket.socket) -> tuple["Request", list[int]]:
-        """The request and the sender's standard streams, which the caller closes.
+        """Receive a request and the sender's standard streams, which the caller must close.
 
         Raises:
-            OSError: the sender ended before it had sent everything.
+            OSError: the sender ended before sending everything.
         """
         head, streams, _, _ = socket.recv_fds(connection, _LENGTH.size, 3)
         try:
@@ -76,7 +76,8 @@ class Request:
 def interpreter() -> str:
     """What two processes must share for one to do the other's work: the interpreter, its environment and this code.
 
-    By device and inode, so that a container or another machine, where the same path is another file, differs.
+    The interpreter is identified by device and inode, because the same path may be another file in a container or on
+    another machine.
     """
     found = Path(sys.executable).stat()
     return f"{sys.prefix} {found.st_dev} {found.st_ino} {sys.version} {Path(__file__).parent}"

@@ -1,7 +1,7 @@
-"""The worker: it imports what a command needs when the first such job comes, and forks for every job.
+"""The worker: it imports a command's modules when the first job with that command arrives, and forks for every job.
 
-It forks only while it has a single thread and no CUDA context, so every job starts as a fresh process would have, after
-its imports. Once the package's code or the installed packages change on disk, it takes no further jobs.
+It forks only while it has a single thread and no CUDA context, so every job starts in the state of a new process after
+its imports. If the package's code or the installed packages change on disk, it takes no further jobs.
 """
 
 import atexit
@@ -31,7 +31,7 @@ from steadytune.worker.request import ENDING, STATUS, Request, interpreter
 
 log = logging.getLogger("steadytune.worker")
 
-# Of transformers, which imports its parts when they are first used: BERT brings nearly all that any encoder needs.
+# transformers imports its modules on first use; BERT's import nearly everything that any encoder needs.
 TRAINING = (
     "steadytune.cells.run",
     "steadytune.evaluation.glue_metrics",
@@ -51,9 +51,9 @@ MODULES = {
     "claims": ("steadytune.dag.checks", "steadytune.claims.verdicts", "steadytune.rendering.claims"),
     "render": ("steadytune.dag.checks", "steadytune.rendering.stage", "seaborn"),
 }
-"""By command, what it imports. Staging is missing: it needs the network, which imports here are told to do without."""
+"""The modules that each command needs. Staging is missing: it needs the network, and this process imports offline."""
 REQUEST_SECONDS = 10
-"""How long a client may take to send its request."""
+"""Time limit for a client to send its request."""
 GRACE = 60
 """Seconds from SIGTERM to SIGKILL when the run is over."""
 PR_SET_PDEATHSIG = 1
@@ -73,7 +73,7 @@ class Worker:
         self._watch(run, self._end)
 
     def serve(self) -> None:
-        """Serve jobs; returns when the run has ended and every job with it."""
+        """Serve jobs; return when the run and all of its jobs have ended."""
         while not self.over or self.jobs:
             for key, _ in self.ready.select(max(0.0, self.over - time.monotonic()) if self.over else None):
                 key.data()
@@ -88,7 +88,7 @@ class Worker:
         if self.over or self.listener.fileno() < 0:
             return
         connection, streams, job = None, [], None
-        # Without an answer, for want of memory as well, the client does the work itself.
+        # If there is no answer, for example for lack of memory, the client does the work itself.
         with suppress(OSError, ValueError):
             connection, _ = self.listener.accept()
             connection.settimeout(REQUEST_SECONDS)
@@ -104,7 +104,7 @@ class Worker:
             connection.close()
 
     def _can_do(self, request: Request) -> bool:
-        """Whether a fork of this process, with the command's modules imported, is what the client would become."""
+        """Whether a fork of this process, with the command's modules imported, can stand in for the client."""
         modules = MODULES.get(request.arguments[0]) if request.arguments else None
         if modules is None or request.interpreter != interpreter():
             return False
@@ -113,10 +113,10 @@ class Worker:
                 for name in new:
                     importlib.import_module(name)
             except Exception:
-                # The client meets the same error, and reports it in the job's log.
+                # The client will meet the same error and report it in the job's log.
                 return False
             self.imported.update(new)
-            # Collections in a job would otherwise write to, and so copy, every page that it shares with this process.
+            # Otherwise garbage collection in a job would write to, and so copy, every page shared with this process.
             gc.collect()
             gc.freeze()
         if code_state() != self.code:
@@ -138,18 +138,18 @@ class Worker:
         return job
 
     def _run(self, request: Request, streams: list[int], connection: socket.socket, worker: int) -> NoReturn:
-        """The job's process, from its fork to its end."""
-        # A job must not outlive the worker, which could not report its end; asked to end, it leaves its checkpoint.
+        """Run a job in its own process, from fork to exit."""
+        # A job must not outlive the worker, which reports the job's end. On SIGTERM the job leaves a checkpoint.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != worker:
             sys.exit(128 + signal.SIGTERM)
-        # A copy of a connection would keep its client from noticing that the worker is gone.
+        # An inherited connection would keep its client from noticing that the worker is gone.
         for file in [*self.jobs.values(), connection, self.listener, self.ready]:
             file.close()
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
-        # `multiprocessing` has put another in its place.
+        # `multiprocessing` has replaced it.
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 (open for as long as the process)
         handlers = dict.fromkeys(ENDING, signal.SIG_DFL) | {signal.SIGINT: _interrupt_once}
         for number, handler in (handlers | dict.fromkeys(request.ignored, signal.SIG_IGN)).items():
@@ -161,7 +161,7 @@ class Worker:
         sys.argv[1:] = request.arguments
         tempfile.tempdir = None
         if threads := request.environment.get("OMP_NUM_THREADS"):
-            # The libraries read the variable when they were loaded.
+            # The libraries read the variable when they were loaded, with the worker's value.
             from threadpoolctl import threadpool_limits
 
             threadpool_limits(int(threads))
@@ -170,7 +170,7 @@ class Worker:
         try:
             sys.exit(main(request.arguments))
         finally:
-            # `multiprocessing` leaves these out.
+            # `multiprocessing` skips them.
             atexit._run_exitfuncs()
 
     def _finish(self, job: BaseProcess) -> None:
@@ -185,7 +185,7 @@ class Worker:
         job.close()
 
     def _relay(self, job: BaseProcess) -> None:
-        """Pass on the client's signals; a client that is gone was killed, and so is its job."""
+        """Pass on the client's signals. A client that is gone was killed, so kill its job too."""
         connection = self.jobs.get(job)
         if connection is None:
             return
@@ -200,7 +200,7 @@ class Worker:
                 os.kill(job.pid, number)
 
     def _end(self) -> None:
-        """The run is over: no further jobs, and those that run are asked to end."""
+        """The run is over: accept no further jobs, and ask running ones to end."""
         self.over = time.monotonic() + GRACE
         for key in list(self.ready.get_map().values()):
             if key.data in (self._accept, self._end):
@@ -210,7 +210,7 @@ class Worker:
 
 
 def code_state() -> int:
-    """A number that changes when the package's files or the installed packages do."""
+    """A number that changes if the package's files or the installed packages change."""
     ours = [path for package in ("steadytune", "minilanguage") for path in (SOURCE / package).rglob("*.py")]
     files = [*ours, Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))]
     found = []
@@ -222,14 +222,14 @@ def code_state() -> int:
 
 
 def _interrupt_once(*_: object) -> NoReturn:
-    """Ctrl-C reaches a job twice: from the terminal, and from its client."""
+    """Interrupt a job only once: Ctrl-C reaches it twice, from the terminal and from its client."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Serve the run whose listening socket was inherited, until standard input closes."""
-    # What ends a run is not this process's to decide: it ends when the run has ended.
+    # The worker ignores requests to end: it ends when its run has ended.
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     go_offline()
@@ -237,7 +237,7 @@ def main() -> None:
         folder = Path(listener.getsockname()).parent
         Worker(listener, sys.stdin.fileno()).serve()
     shutil.rmtree(folder, ignore_errors=True)
-    # At once: nothing is left to do, and taking the libraries down takes its time.
+    # Exit at once: nothing is left to do, and unloading the libraries takes time.
     os._exit(0)
 
 

@@ -51,7 +51,7 @@ def score_cost(results: Results) -> Figure:
         if few
         else {"columns": 1, "height": 0.065 * longest + 1.2}
     )
-    plot, parts = panels.facets(rows, "task", "no cell of this suite has come to its end", width=style.PAGE, **layout)
+    plot, parts = panels.facets(rows, "task", "no cell of this suite has finished", width=style.PAGE, **layout)
     look, majority = panels.looks(results), False
     for axes, task, _, frame in parts:
         places = _places(dict(zip(frame["method"], frame["cost"], strict=True)))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_TOGETHER = 1 + len(HUES)
 """Most methods in a panel of learning curves: the baseline and one per colour."""
 LINES = (
-    "mean over seeds and one sample standard deviation to either side. Methods stand a little apart, so that none "
-    "hides another. Seeds without a score are left out"
+    "mean over seeds and one sample standard deviation to either side. Methods are shifted sideways a little, so that "
+    "none hides another. Seeds without a score are left out"
 )
 
 

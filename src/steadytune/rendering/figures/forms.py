@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @figure(
     "forms",
     "Another form of a method minus its plain form, in points, paired by seed, with 95 % intervals over seeds (not "
-    "corrected for their number; long ones go on beyond a panel). The plain form of r3f-released is r3f, that of "
+    "corrected for their number; long ones are clipped). The plain form of r3f-released is r3f, that of "
     "freelb~steps=3 freelb. On the right: the share of answers that the two forms give differently at one seed.",
     every_variant=True,
     encoder=COMPARED,

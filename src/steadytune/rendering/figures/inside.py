@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 NOTHING = "nothing was measured inside an encoder in this suite"
 LINES = (
-    "Mean over seeds and one sample standard deviation to either side; methods stand a little apart, so that none "
-    "hides another. Layer 0 is the embedding output."
+    "Mean over seeds and one sample standard deviation to either side; methods are shifted sideways a little, so that "
+    "none hides another. Layer 0 is the embedding output."
 )
 
 

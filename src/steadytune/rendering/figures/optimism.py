@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "optimism",
     "What is added to a score by how it is chosen, in points on average over the tasks planned for every method, with "
     "95 % intervals over seeds. Epoch by other seeds is a gain that another run would have too; the others are "
-    "optimism. Long intervals go on beyond a panel.",
+    "optimism. Long intervals are clipped at the edge of a panel.",
     every_variant=True,
     encoder=COMPARED,
 )

@@ -28,9 +28,9 @@ LINES = (
     "sample standard deviation (divisor n − 1) over seeds; ours minus the paper's. In points (metric × 100)."
 )
 ALONE = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
-SEEDS = "Seeds: of all planned cells behind our line, how many ended ok; of the paper, seeds behind a score."
-NOT_RUN = "Not run: cells that are planned and have no record."
-NOT_PLANNED = f"{NOTHING} in our line: this suite plans no such cell, or not every score of an average is there."
+SEEDS = "Seeds: for our line, cells that ended ok out of all planned ones; for the paper, seeds per score."
+NOT_RUN = "Not run: planned cells without a record that counts."
+NOT_PLANNED = f"{NOTHING} in our line: this suite plans no such cell, or an average lacks a score."
 
 
 def build(layout: Layout, results: Results) -> Table:
@@ -121,7 +121,7 @@ def _notes(filled: Filled) -> tuple[str, ...]:
     notes += _ends(scores) + _other_metrics(scores)
     if any(place.choices > 1 for place in scores):
         rule = RULES[filled.results.rule]
-        notes.append(f"Ours, where a suite has a grid of a method's settings: {rule}. The csv names the variant.")
+        notes.append(f"Ours, if a suite has a grid of a method's settings: {rule}. The csv names the variant.")
     return (*notes, *_inconsistencies(layout))
 
 

@@ -20,7 +20,7 @@ def cost(results: Results) -> Table:
                     data.append({"encoder": encoder, "method": method, "task": task, **found})
         blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
     notes = (
-        "Medians over the seeds whose training came to its end (k/n: k of n planned); ×: as a multiple of "
+        "Medians over the seeds whose training finished (k/n: k of n planned); ×: as a multiple of "
         f"{results.baseline}'s, in the same suite.",
         "Seconds: of training, what a method prepares for it included and evaluations left out, on machines that may "
         "have differed and run other jobs. × time: within a seed that both trained on one model of device.",

@@ -26,7 +26,7 @@ NOTES = (
     "Best epoch: each run at its own best epoch, above that: optimism. Median and best seed: that run minus the mean "
     "of the seeds. Best seed and epoch: the best run at its best epoch, above the last epoch's mean.",
     "Best grid point: chosen on the reported set, above the point that the other seeds choose on held-out data.",
-    "Intervals of the best seed are those of the expected gain of as many normal scores: that of these seeds may lie "
+    "Intervals for the best seed are for the expected gain with normally distributed scores; the observed gain can lie "
     "outside. docs/selection.md has more.",
 )
 
@@ -76,7 +76,7 @@ def _over_one(shown: Results, encoder: str, rows: Mapping[str, tuple[str, ...]])
             return f"averages over different tasks cannot be compared with one another: {different}."
         return f"every row is an average over {listed(next(iter(rows.values())))}."
     absent = [method for method in shown.methods_of(encoder) if method not in rows]
-    left = f" Left out, without two runs on each: {', '.join(absent)}." if absent else ""
+    left = f" Left out, with fewer than two runs on some task: {', '.join(absent)}." if absent else ""
     return f"every row is an average over the tasks planned for every method ({', '.join(shared)}).{left}"
 
 
@@ -125,7 +125,7 @@ def readings(results: Results) -> Table:
         align="wwwwwrrr",
         notes=(
             "Verdicts: by the last epoch and the suite's own selection; if every run counted with its best epoch; if "
-            "points of a grid were chosen on the reported set; and on held-out data. A dash: it could change nothing.",
+            "points of a grid were chosen on the reported set; and on held-out data. A dash: no influence.",
             "Points: the difference of the two sides' means, medians and best seeds, on average over tasks, as a paper "
             "prints it without a test.",
             f"Other verdicts: {', '.join(verdict_flips) or 'none'}. Another sign than that of the mean: "

@@ -35,7 +35,7 @@ def resources(results: Results) -> Table:
     return Table(
         name="resources",
         title="Resources",
-        caption="What the cells took in all, those that ended badly included.",
+        caption="Total resources of all cells, including those that failed.",
         columns=(
             "Method",
             "Cells",
@@ -75,7 +75,7 @@ def _notes(records: list[dict[str, Any]]) -> tuple[str, ...]:
     """Notes on what the numbers mean and why some are missing."""
     why = sorted({record["usage"]["without_joules"] for record in records} - {None})
     return (
-        "Interrupted attempts count up to the checkpoint that the next one went on from. GiB: the highest peak of one "
+        "Interrupted attempts count up to the checkpoint from which the next one resumed. GiB: the highest peak of one "
         "cell. GFLOP/s: counted FLOPs of training over its seconds, evaluations left out.",
         f"Wh: of the whole device while a cell ran{', unknown: ' + '; '.join(why) if why else ''}. "
         "% of peak: where the machine's STEADYTUNE_PEAK_FLOPS was set.",

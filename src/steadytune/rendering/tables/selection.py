@@ -35,7 +35,7 @@ def selection(results: Results) -> Table:
     return Table(
         name="selection",
         title="What selection is worth",
-        caption="The same cells, the variant of each method that has several chosen in two ways.",
+        caption="The same cells, with each method's variant chosen in two ways.",
         columns=("Method", "Task", "Published", "Nested", "Gain"),
         blocks=tuple(blocks),
         align="llrrr",

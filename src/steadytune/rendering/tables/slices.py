@@ -51,7 +51,7 @@ def advglue(results: Results) -> Table:
         title="AdvGLUE, by construction",
         columns=("data_construction",),
         caption=scope(results, "accuracy on adversarial examples by how they were made"),
-        note="Slices of few examples move by whole points for each of them.",
+        note="In a small slice, one example can change accuracy by several points.",
         by_gold=False,
     )
 

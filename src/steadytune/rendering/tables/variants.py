@@ -33,7 +33,7 @@ def variants(results: Results) -> Table:
         rows: list[Line] = []
         for variant in found:
             entries = [scored(scores[variant, task], best=variant in best[task]) for task in tasks]
-            rows.append((point(variant) or f"{method} as it stands", *entries))
+            rows.append((point(variant) or f"{method}, suite settings", *entries))
         for (variant, task), score in scores.items():
             if score:
                 shown.append((f"{encoder}, {variant}, {task}", score))
@@ -41,7 +41,7 @@ def variants(results: Results) -> Table:
         title = method if len(results.encoders) == 1 else f"{encoder}, {method}"
         blocks.append(Block(tuple(rows), title=title))
     plain = any(not point(variant) for found in groups.values() for variant in found)
-    stands = ["As it stands: with the suite's settings; every other row names what differs."] if plain else []
+    stands = ["Suite settings: as the suite sets the method; every other row names what differs."] if plain else []
     return Table(
         name="variants",
         title="Variants",
