@@ -1,4 +1,4 @@
-"""`python -m steadytune`: a command, by the run's worker if there is one that can do it, else in this process."""
+"""`python -m steadytune`: run a command in the run's worker if one can do it, else in this process."""
 
 import sys
 

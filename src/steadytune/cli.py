@@ -1,4 +1,4 @@
-"""The command line: how it is read, and its exit codes."""
+"""The command line: argument parsing and exit codes."""
 
 import argparse
 import errno
@@ -17,19 +17,23 @@ from steadytune.commands.arguments import Commands, Parser
 from steadytune.errors import SteadyTuneError
 from steadytune.offline import go_offline
 
-# The disk is full, over quota, read-only or gone (NFS), or a path leads through a file: not a fault of the program, so
-# that a traceback would not help.
+# The disk is full, over quota, read-only or gone (NFS), or a path leads through a file. None of these is the program's
+# fault, so a traceback would not help.
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE,
            errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 2 for bad input (one line on stderr), 130 after Ctrl-C, 141 if unread."""
+    """Run one command and return its exit status.
+
+    It is 0 for success, 2 for bad input or a failing disk (the message is on stderr), 130 after Ctrl-C, and 141 if the
+    reader of stdout has closed the pipe.
+    """
     own, passed = _split(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(own)
     options.passed = passed
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    # It logs every glyph that it leaves out of a PDF's font.
+    # fontTools logs every glyph that it leaves out of a PDF's font.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     if options.offline:
         go_offline()
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"steadytune: {error}\n")
         return 2
     except KeyboardInterrupt:
-        # Training, and a run whose jobs are at work, handle Ctrl-C themselves.
+        # Training, and a run with active jobs, handle Ctrl-C themselves.
         sys.stderr.write("steadytune: interrupted\n")
         return 130
     except BrokenPipeError:
@@ -58,18 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _nobody_reads() -> bool:
-    """Whether stdout is a pipe that its reader, such as `head`, has closed; then nothing is written to it any more."""
+    """Whether the reader of stdout, such as `head`, has closed the pipe; if so, redirect stdout to /dev/null."""
     poll = select.poll()
     poll.register(sys.stdout, 0)
     closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
     if closed:
-        # Python writes what is left when it ends.
+        # Python flushes the remaining output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return closed
 
 
 def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Split `run`'s arguments from Snakemake's, which follow `--`: argparse understands that only before any option."""
+    """Split `run`'s arguments from Snakemake's, which follow `--`: argparse handles `--` only before any option."""
     if arguments[:1] != ["run"] or "--" not in arguments:
         return arguments, ()
     at = list(arguments).index("--")

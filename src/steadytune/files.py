@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, their hashes, and tables that tell when they are damaged."""
+"""Atomic file writes, file hashes, and tables with checksums that reveal damage."""
 
 import errno
 import hashlib
@@ -24,7 +24,7 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?")
 
 
 def default_mode() -> int:
-    """The mode of a new file under the umask of this process: a forked job has that of its client."""
+    """The mode of a new file under this process's umask, which a forked job takes from its client."""
     umask = os.umask(0o077)
     os.umask(umask)
     return 0o666 & ~umask
@@ -32,17 +32,17 @@ def default_mode() -> int:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` when the block ends well and vanishes when it does not.
+    """Yield a temporary path next to `path`; rename it to `path` if the block succeeds, delete it if not.
 
-    The file is flushed to disk before the rename and its folder after it, so that a crash leaves the old file or the
-    new one, never a part, and what was written later is not there without what was written before.
+    The file is flushed to disk before the rename and its folder after it. A crash therefore leaves the old file or the
+    new one, never a part, and a later write survives only if the earlier ones do.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, because writers such as savefig and to_parquet choose the format by it.
+    # Keep the suffix last, because writers such as savefig and to_parquet choose the format by it.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
-        # safetensors makes files for their owner alone.
+        # safetensors creates files that only their owner can read.
         temporary.chmod(default_mode())
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
@@ -54,7 +54,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, for a new folder that becomes `path` if the block ends well and vanishes if not.
+    """Yield a temporary path for a new folder; rename it to `path` if the block succeeds, delete it if not.
 
     Raises:
         SteadyTuneError: `path` exists.
@@ -66,7 +66,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for weights in temporary.rglob("*.safetensors"):
-            # safetensors makes files for their owner alone.
+            # safetensors creates files that only their owner can read.
             weights.chmod(default_mode())
         temporary.rename(path)
     finally:
@@ -74,7 +74,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names to disk; not every file system can."""
+    """Flush a folder's entries to disk, if the file system supports it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
@@ -84,7 +84,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """Temporary files of `atomic_path` below a folder: those of writers that are at work, and of killed ones."""
+    """Temporary files of `atomic_path` below a folder, whether their writers are still running or were killed."""
     for where, _, names in os.walk(folder):
         for name in names:
             if name.startswith(".") and TEMPORARY.fullmatch(name):
@@ -93,10 +93,10 @@ def leftovers(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def safetensors_errors(path: Path) -> Iterator[None]:
-    """Around safetensors' writing of `path`: what the disk refuses is raised as the system's error that it is.
+    """Turn errors of safetensors while it writes `path` into the operating system's errors.
 
     Raises:
-        OSError: with the file; its number is EIO where the library does not tell the system's.
+        OSError: names the file; its number is EIO if safetensors does not report the system's.
     """
     from safetensors import SafetensorError
 
@@ -120,12 +120,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
-    """Write `plain(value)` to `path` atomically, a line for each entry."""
+    """Write `plain(value)` to `path` as JSON, atomically, one entry per line."""
     write_text(path, json.dumps(plain(value), indent=1, sort_keys=sort_keys, allow_nan=False) + "\n")
 
 
 def nearest_file(path: Path) -> str:
-    """` (did you mean 'x'?)` for the closest name beside a path at which there is nothing, as far as one is close."""
+    """` (did you mean 'x'?)` for the closest file name next to a missing path; empty if none is close."""
     try:
         return nearest(path.name, [other.name for other in path.parent.iterdir() if other != path])
     except OSError:
@@ -133,10 +133,10 @@ def nearest_file(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8.
+    """The text of a UTF-8 file.
 
     Raises:
-        SteadyTuneError: no such file, or other bytes.
+        SteadyTuneError: no such file, a folder, or not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file.
 
     Raises:
-        SteadyTuneError: no such file, truncated, or nested too deeply.
+        SteadyTuneError: no such file, not valid JSON, or nested too deeply.
     """
     try:
         return json.loads(read_text(path))
@@ -165,7 +165,7 @@ def read_json(path: Path) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: dataclasses as mappings, and null for numbers that are infinite or undefined."""
+    """A value that JSON can represent: dataclasses become mappings; NaN and infinite numbers become null."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, dict):
@@ -176,13 +176,13 @@ def plain(value: Any) -> Any:
 
 
 def write_parquet(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table to `path` atomically, with the checksums that `read_parquet` goes by."""
+    """Write a table to `path` atomically, with the checksums that `read_parquet` verifies."""
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":
-    """A table that is gathered from a suite's records.
+    """Read a table that was collected from a suite's records.
 
     Raises:
         SteadyTuneError: the file is damaged; one line.
@@ -194,7 +194,7 @@ def read_parquet(path: Path) -> "pd.DataFrame":
     try:
         return pd.read_parquet(path, page_checksum_verification=True)
     except (ArrowException, ValueError, KeyError, OSError) as error:
-        # pyarrow calls some damage an OSError too, one without the number that the system's own have.
+        # pyarrow reports some damage as an OSError too, but without the errno that system errors have.
         if (isinstance(error, OSError) and error.errno) or isinstance(error, MemoryError | NotImplementedError):
             raise
         reason = str(error).partition("\n")[0].removeprefix(f"Could not open Parquet input source '{path}': ")

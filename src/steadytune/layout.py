@@ -1,11 +1,11 @@
-"""Where everything lies on disk: the one place that spells the DAG's paths.
+"""Where everything is on disk: the only module that spells the DAG's paths.
 
-What a suite leaves is asked for by the suite, or by the folder of its results where that lies elsewhere: recorded runs,
-results that are looked at without their suite. Cells are given as such, or as a path below `cells/`; parts of a path
-may be Snakemake's wildcards.
+Functions for results take a suite, or the folder of its results if that is elsewhere, as for recorded runs and for
+results read without their suite. A cell is given as such or as a path below `cells/`; parts of a path may be Snakemake
+wildcards.
 
-Files of the project (the lock, suites, claims, published numbers, the Snakefile) are given by their paths in its
-repository; `project_file` finds them in a clone and in an installed package.
+Files of the project (the lock, suites, claims, published numbers, the Snakefile) are given by their paths in the
+repository; `project_file` finds them in a clone or in an installed package.
 """
 
 import os
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 Kind = Literal["datasets", "models"]
-"""What the lock and the store hold."""
+"""The kinds of entries in the lock and in the store."""
 
 
 class Placed(Protocol):
-    """A suite, of which only its name and the place of its results count here."""
+    """A suite, of which only the name and the results folder matter here."""
 
     @property
     def name(self) -> str:
@@ -40,24 +40,24 @@ HISTORY = "history.csv"
 UNLABELLED = "unlabelled.parquet"
 MODEL = "model.safetensors"
 PRETRAINING = "pretraining.json"
-"""How an encoder that the project trains itself was trained; beside its weights."""
+"""How the project pretrained an encoder itself; next to the encoder's weights."""
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")
 RECORDED = Path("published/recorded")
 SOURCE = Path(__file__).resolve().parents[1]
-"""What has to be on Python's path for the package: `src` of a clone, or the site-packages it is installed in."""
+"""The folder that makes this package importable: `src` of a clone, or the site-packages it is installed in."""
 
 
 def first_on_path(folder: Path, variable: str) -> str:
-    """A path variable of the environment (`PATH`, `PYTHONPATH`) with `folder` before what it holds."""
+    """The value of a path variable of the environment (`PATH`, `PYTHONPATH`) with `folder` put first."""
     return os.pathsep.join(filter(None, (str(folder), os.environ.get(variable))))
 
 
 def project_folder() -> Path:
     """The folder with the project's files.
 
-    The current folder if it is a clone (told by its lock); else the clone that this package lies in; else what its
-    wheel brought along.
+    The current folder if it is a clone (it has the lock); else the clone that contains this package; else the copy in
+    the installed wheel.
     """
     if LOCK.is_file():
         return Path()
@@ -71,17 +71,20 @@ def project_file(path: Path) -> Path:
 
 
 def staged_folder(store: Path, kind: Kind, key: str) -> Path:
-    """The staged entry of the lock of this kind and key."""
+    """The folder of a staged entry of the lock."""
     return store / kind / key
 
 
 def partial_folder(folder: Path) -> Path:
-    """Where a folder of the store is made until it is whole."""
+    """Where a folder of the store is built until it is complete."""
     return folder.with_name(f".{folder.name}.partial")
 
 
 def store_lock_path(store: Path, where: str) -> Path:
-    """The lock of who writes the folder of an entry, unpacks a bundle, or reads what was downloaded of a hub set."""
+    """The lock for filling the store, writing an entry's folder, unpacking a bundle or using hub downloads.
+
+    `where` names which of these, for example `datasets/<key>`.
+    """
     return store / ".locks" / f"{where.replace('/', '--')}.lock"
 
 
@@ -96,17 +99,17 @@ def model_folder(store: Path, key: str) -> Path:
 
 
 def results_folder(of: Of) -> Path:
-    """Everything that a suite leaves."""
+    """The folder of everything that a suite produces."""
     return of if isinstance(of, Path) else of.results
 
 
 def owner_path(of: Of) -> Path:
-    """Where the file of the suite that the results are of lies, as seen from them."""
+    """The note that says which suite file the results belong to, as a path relative to them."""
     return results_folder(of) / "suite.txt"
 
 
 def recorded_folder(suite: Placed) -> Path:
-    """Runs of a suite that the project publishes: `cells.jsonl.gz` and the files beside it."""
+    """The project's published runs of a suite: `cells.jsonl.gz` and the files next to it."""
     return RECORDED / suite.name
 
 
@@ -119,8 +122,8 @@ def cells_folder(of: Of) -> Path:
 
 
 def cell_folder(of: Of, cell: object) -> Path:
-    """The record of a cell and the files beside it."""
-    # In one step: thousands of cells are asked for.
+    """The folder of a cell's record and other files."""
+    # In one step, because callers ask for thousands of cells.
     return results_folder(of).joinpath(CELLS, str(cell))
 
 
@@ -130,12 +133,12 @@ def record_path(of: Of, cell: object) -> Path:
 
 
 def predictions_path(of: Of, cell: object) -> Path:
-    """A cell's outputs on every example."""
+    """A cell's outputs for every evaluated example."""
     return cell_folder(of, cell) / PREDICTIONS
 
 
 def history_path(of: Of, cell: object) -> Path:
-    """A cell's epochs."""
+    """A cell's history, by epoch."""
     return cell_folder(of, cell) / HISTORY
 
 
@@ -145,27 +148,27 @@ def model_path(of: Of, cell: object) -> Path:
 
 
 def handover_path(of: Of, cell: object) -> Path:
-    """A cell's fine-tuned weights until they have been measured inside, and other cells have started from them."""
+    """A cell's fine-tuned weights, kept until their layers are measured and other cells have started from them."""
     return results_folder(of) / "handover" / f"{cell}.safetensors"
 
 
 def verification_folder(of: Of, cell: object) -> Path:
-    """Where a recorded cell is run again to be compared with its record."""
+    """Where a recorded cell is rerun for comparison with its record."""
     return results_folder(of) / "verify" / str(cell)
 
 
 def running_path(of: Of, cell: object) -> Path:
-    """What a process that trains a cell, or adds to its suite's `looks`, holds locked meanwhile."""
+    """The lock that a process holds while it trains or verifies a cell, or adds to the suite's `looks`."""
     return results_folder(of) / "running" / f"{cell}.lock"
 
 
 def file_cache_path(of: Of, what: str = "cells") -> Path:
-    """What is cached about the suite's files (`cells`, `products`, `store`): it may be deleted at any time."""
+    """The cache of what checking files has found (`cells`, `products`, `store`); it may be deleted at any time."""
     return results_folder(of) / "running" / f"checked-{what}.json"
 
 
 def manifests_folder(of: Of) -> Path:
-    """What the files that jobs made must be, and what they were made from."""
+    """The manifests: hashes of the files that jobs made, and digests of what they were made from."""
     return results_folder(of) / "made"
 
 
@@ -175,15 +178,15 @@ def manifest_path(of: Of, product: str) -> Path:
 
 
 def checkpoint_path(of: Of, cell: object) -> Path:
-    """An unfinished cell's last epoch, outside of the cell's folder: Snakemake clears that before a job."""
+    """The checkpoint of an unfinished cell's last epoch, outside its folder, which Snakemake clears before a job."""
     return results_folder(of) / "checkpoints" / f"{cell}.safetensors"
 
 
-# What is measured inside encoders, before fine-tuning and after.
+# Measurements inside encoders, before and after fine-tuning.
 
 
 def variability_folder(of: Of) -> Path:
-    """The measurements of layers."""
+    """The measurements of the layers' variability."""
     return results_folder(of) / "variability"
 
 
@@ -193,40 +196,40 @@ def variability_path(of: Of, encoder: str, task: str) -> Path:
 
 
 def inside_folder(of: Of) -> Path:
-    """What is measured inside encoders."""
+    """The measurements inside encoders."""
     return results_folder(of) / "inside"
 
 
 def inside_path(of: Of, cell: object) -> Path:
-    """What is measured inside a cell's fine-tuned encoder; beside it, as `.npz`, what is compared between seeds."""
+    """Measurements inside a cell's fine-tuned encoder; the `.npz` next to it holds what is compared between seeds."""
     return inside_folder(of) / f"{cell}.json"
 
 
 def inside_before_path(of: Of, encoder: str, task: str) -> Path:
-    """The same of an encoder before fine-tuning, on the examples of a task."""
+    """The same measurements inside an encoder before fine-tuning, on a task's examples."""
     return inside_folder(of) / encoder / "before" / f"{task}.json"
 
 
-# What is gathered from all cells.
+# Collected from all cells.
 
 
 def metrics_path(of: Of) -> Path:
-    """The long table of every score."""
+    """The long-format table of all scores."""
     return results_folder(of) / "metrics.parquet"
 
 
 def inside_table_path(of: Of) -> Path:
-    """The long table of what is measured inside."""
+    """The long-format table of the measurements inside encoders."""
     return results_folder(of) / "inside.parquet"
 
 
 def analysis_folder(of: Of) -> Path:
-    """What is computed from predictions and scores."""
+    """Analyses of predictions and scores."""
     return results_folder(of) / "analysis"
 
 
 def slices_path(of: Of) -> Path:
-    """Scores on parts of evaluation sets."""
+    """Accuracy on slices of evaluation sets."""
     return analysis_folder(of) / "slices.parquet"
 
 
@@ -236,48 +239,48 @@ def calibration_path(of: Of) -> Path:
 
 
 def claims_path(of: Of) -> Path:
-    """The verdict on every claim that the suite names."""
+    """The verdicts on the claims that the suite names."""
     return analysis_folder(of) / "claims.json"
 
 
 def looks_path(of: Of) -> Path:
-    """When the suite's questions were looked at."""
+    """The looks at the suite's questions."""
     return results_folder(of) / "looks.json"
 
 
-# What is rendered.
+# Rendered output.
 
 
 def tables_folder(of: Of) -> Path:
-    """Every table in its formats."""
+    """Every table, in each of its formats."""
     return results_folder(of) / "tables"
 
 
 def all_tables_path(of: Of) -> Path:
-    """Every table in one LaTeX document."""
+    """All tables in one LaTeX document."""
     return results_folder(of) / "tables.tex"
 
 
 def macros_path(of: Of) -> Path:
-    """The numbers as commands for running text."""
+    """The numbers as LaTeX commands for running text."""
     return results_folder(of) / "macros.tex"
 
 
 def figures_folder(of: Of) -> Path:
-    """Every figure in its formats."""
+    """Every figure, in each of its formats."""
     return results_folder(of) / "figures"
 
 
 def notebook_path(of: Of) -> Path:
-    """The notebook, executed."""
+    """The executed notebook."""
     return results_folder(of) / "report.ipynb"
 
 
 def report_path(of: Of) -> Path:
-    """The page."""
+    """The report page."""
     return results_folder(of) / "report.html"
 
 
 def listed_cells_path(of: Of) -> Path:
-    """The list of the cells, if it is too long for the page."""
+    """The list of cells, if it is too long for the report page."""
     return results_folder(of) / "cells.csv"

@@ -1,7 +1,7 @@
 """Locks between processes: `flock` on a file, which the kernel releases however the holder ends.
 
 A lock's file is never removed. A process that waited for a removed file would hold a lock that nobody else can find,
-and the next process would create the file anew and lock that.
+and the next process would create and lock a new file.
 """
 
 import errno
@@ -27,7 +27,7 @@ def hold(path: Path, *, shared: bool = False, wait: bool = True, message: str = 
     """Hold a lock while the block runs; arguments and errors are those of `take`.
 
     Yields:
-        The open file. A process that inherits it (`pass_fds`) holds the lock too, until it ends.
+        The lock's file descriptor. A process that inherits it (`pass_fds`) holds the lock too, until it ends.
     """
     descriptor = take(path, shared=shared, wait=wait, message=message)
     try:
@@ -37,17 +37,17 @@ def hold(path: Path, *, shared: bool = False, wait: bool = True, message: str = 
 
 
 def take(path: Path, *, shared: bool = False, wait: bool = True, message: str = "") -> int:
-    """Take a lock until this process ends, or closes the open file that is returned.
+    """Take a lock until this process ends or closes the file descriptor that is returned.
 
     Args:
-        path: the lock's file, created if there is none.
-        shared: share it with any number of others; otherwise it is exclusive.
-        wait: until it is free.
-        message: logged if the lock is taken and has to be waited for.
+        path: the lock's file, created if missing.
+        shared: share the lock with any number of other processes; otherwise it is exclusive.
+        wait: wait until the lock is free.
+        message: logged if the lock is not free and the process waits.
 
     Raises:
-        BlockingIOError: it is not free, and `wait` is false.
-        SteadyTuneError: something else is in its place, or NFS grants no lock on another user's file.
+        BlockingIOError: the lock is not free, and `wait` is false.
+        SteadyTuneError: the path cannot be a lock's file, or NFS grants no lock on another user's file.
     """
     descriptor = _open(path)
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -80,7 +80,7 @@ def is_held(path: Path) -> bool:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return False
     try:
-        # Shared, so that two processes that ask at the same time do not take each other for the holder.
+        # Shared, so two processes that ask at the same time do not take each other for the holder.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -100,10 +100,10 @@ def _warn(folder: str) -> None:
 
 
 def _open(path: Path) -> int:
-    """Open a lock's file, whoever made it.
+    """Open a lock's file, even if another user created it.
 
     Raises:
-        SteadyTuneError: something else is in its place.
+        SteadyTuneError: the path is a folder or a broken link, or a folder above it is a file or a broken link.
     """
     for folder in (path.parent, *path.parent.parents):
         if folder.is_symlink() and not folder.exists():
@@ -120,7 +120,7 @@ def _open(path: Path) -> int:
                 # NFS grants an exclusive lock only on a file that is open for writing.
                 return os.open(path, os.O_RDWR | os.O_CLOEXEC)
             except PermissionError:
-                # Another user's file; other file systems can lock one that is open for reading.
+                # Another user's file: file systems other than NFS can lock a file that is open for reading.
                 return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         # O_EXCL, because in a world-writable folder (/tmp) Linux lets nobody open another user's file with O_CREAT.
         with suppress(FileExistsError):

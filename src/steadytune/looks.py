@@ -1,7 +1,7 @@
-"""When a suite's questions were looked at, and what was planned then: `looks.json` in its results.
+"""Looks at a suite's questions, and what was planned at the time: `looks.json` in its results.
 
-If what is planned is changed after a look, p-values stay those that hold however often one looks. So looks outlive the
-verdicts, and claims that the suite no longer names.
+If the plan changes after a look, p-values remain anytime-valid ones, which hold for any number of looks. Looks
+therefore outlive their verdicts, and claims that the suite no longer names.
 """
 
 import logging
@@ -19,29 +19,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Look:
-    """A time at which a question was judged."""
+    """The plan and the scored seeds when a question was judged."""
 
     seeds: int
-    """That had a score."""
+    """Number of seeds that had a score."""
     planned: int
-    """Seeds that the suite planned."""
+    """Number of seeds that the suite planned."""
     plan: str
-    """Digest of what was asked, of which cells."""
+    """Digest of the question and the cells it was asked about."""
     family: int
-    """Tests in its family."""
+    """Number of tests in the question's family."""
     scored: tuple[int, ...] = ()
-    """Which seeds had a score; empty in a look that did not say so yet."""
+    """The seeds that had a score; empty in looks by older versions, which did not record them."""
     sides: str = ""
-    """Digest of the two sides, by which a question is known under another name."""
+    """Digest of the two sides, which identifies a question under another name."""
 
     def differs_from(self, now: "Look") -> bool:
-        """Whether the plan is another one now, in a way that may help the claim: a family that has grown does not."""
+        """Whether the plan has changed in a way that may help the claim; a family that has grown does not help."""
         return self.plan != now.plan or self.family > now.family
 
     def picked(self, scored: Iterable[int], planned: Iterable[int]) -> set[int]:
-        """The seeds that it saw and that are planned no more, if others that it saw still count.
+        """Seeds of this look that are no longer planned, if other seeds of this look still count.
 
-        Seeds that nobody has looked at are a new study; some of those that somebody has are what their scores chose.
+        Seeds that nobody has looked at make a new study. If only some of the seeds already looked at remain, their
+        scores may have decided which.
         """
         return set(self.scored) - set(planned) if set(self.scored) & set(scored) else set()
 
@@ -51,7 +52,7 @@ class Kept:
     """The content of `looks.json`."""
 
     looks: Mapping[str, tuple[Look, ...]]
-    """By the id of a question: every different look, the last one last."""
+    """The distinct looks at each question, by its id; the latest is last."""
 
 
 DAMAGED = ".damaged"
@@ -61,17 +62,20 @@ NONE: Looks = {}
 
 
 def name_of_pair(question: str, family: str) -> str:
-    """What looks at two methods are kept by: one is compared with several, the baseline and its own plain form."""
+    """The key of the looks at a pair of methods.
+
+    It includes the family, because a method is compared with several others: the baseline and its own plain form.
+    """
     return f"{question} {family}"
 
 
 def is_of_a_pair(name: str) -> bool:
-    """Whether looks are at two methods that nobody claims anything about: no claim's id has a space."""
+    """Whether a key belongs to a pair of methods rather than to a claim, whose id never has a space."""
     return " " in name
 
 
 def read_looks(of: Of) -> Looks:
-    """Every look so far at the questions of a suite, or of its results.
+    """All looks so far at the questions of a suite, given by itself or by its results folder.
 
     Raises:
         SteadyTuneError: the file is damaged; one line.
@@ -85,8 +89,8 @@ def read_looks(of: Of) -> Looks:
 
 
 def keep_looks(of: Of, looks: Looks) -> None:
-    """Write looks beside those that are kept already; a file that cannot be read is set aside."""
-    # A run's look and that of a command beside it are both kept.
+    """Add looks to the stored ones; a file that cannot be read is set aside."""
+    # Locked, to keep the looks of both a run and a concurrent command.
     with hold(running_path(of, "looks")):
         try:
             kept = read_looks(of)
@@ -101,6 +105,6 @@ def keep_looks(of: Of, looks: Looks) -> None:
 
 
 def join(earlier: Iterable[Look], later: Iterable[Look]) -> tuple[Look, ...]:
-    """Every different look once, those that were taken again at their last place."""
+    """The distinct looks in order; a repeated look keeps its last place."""
     found = [*earlier, *later]
     return tuple(look for at, look in enumerate(found) if look not in found[at + 1 :])

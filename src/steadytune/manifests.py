@@ -1,4 +1,4 @@
-"""Manifests: the hash of every file that one job made of a suite's results, and digests of what it made them from."""
+"""Manifests: the hash of every result file that one job made, and digests of what the job made them from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from steadytune.seals import read_sealed, write_sealed
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a product's manifest says; nothing if there is none."""
+    """The content of a product's manifest; empty if there is none."""
 
     files: Mapping[str, str] = field(default_factory=dict)
-    """The SHA-256 of each file, by path below the results."""
+    """The SHA-256 of each file, by its path below the results folder."""
     made_from: Mapping[str, str] = field(default_factory=dict)
-    """Digests of what they were made from, by name."""
+    """Digests of what the files were made from, by name."""
 
 
 def write_manifest(of: Of, product: str, files: Iterable[Path], made_from: Mapping[str, str]) -> None:
-    """Write the manifest of a product, as its files lie there: the last thing that its job does."""
+    """Hash a product's files and write its manifest, as the last step of its job."""
     root = results_folder(of)
     hashes = {file.relative_to(root).as_posix(): sha256(file) for file in files}
     write_sealed(manifest_path(of, product), {"files": hashes, "made_from": dict(made_from)})
@@ -31,7 +31,7 @@ def read_manifest(of: Of, product: str) -> Manifest:
     """The manifest of a product.
 
     Raises:
-        SteadyTuneError: no such manifest, or a damaged one.
+        SteadyTuneError: there is no manifest, or it is damaged.
     """
     path = manifest_path(of, product)
     found = read_sealed(path)
@@ -42,7 +42,7 @@ def read_manifest(of: Of, product: str) -> Manifest:
 
 
 def find_manifest(of: Of, product: str) -> Manifest:
-    """The manifest of a product, or an empty one if there is none that can be read."""
+    """The manifest of a product, or an empty one if it is missing or damaged."""
     try:
         return read_manifest(of, product)
     except SteadyTuneError:
@@ -50,7 +50,7 @@ def find_manifest(of: Of, product: str) -> Manifest:
 
 
 def damage(of: Of, product: str, files: Sequence[Path]) -> str:
-    """Which of a product's files is not what its job wrote, and how; empty if all are."""
+    """The first of a product's files that is not what its job wrote, and why; empty if all are intact."""
     root = results_folder(of)
     try:
         hashes = read_manifest(of, product).files

@@ -1,11 +1,11 @@
-"""Only staging uses the network; everything else is told to do without."""
+"""Forbid network access, which only staging needs."""
 
 import os
 
-# The hub's client, data sets, metrics and transformers: each library has a variable of its own, read at its import.
+# The hub client, datasets, evaluate and transformers each read their own variable when they are imported.
 VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def go_offline() -> None:
-    """Forbid those libraries the network, in this process and those that it starts."""
+    """Keep these libraries off the network, in this process and its children."""
     os.environ.update(dict.fromkeys(VARIABLES, "1"))

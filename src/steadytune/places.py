@@ -1,4 +1,4 @@
-"""Paths as people write them in a suite's file: with `~`, environment variables, and relative to the file."""
+"""Paths in a suite's file: relative to the file, with `~` and environment variables."""
 
 import os
 import re
@@ -14,12 +14,12 @@ VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})")
 
 
 def expanded(path: str) -> str:
-    """A path with the folder of the user in place of `~`, and the values of environment variables in place of them.
+    """A path with `~` and environment variables expanded.
 
     Raises:
-        ValueError: a variable that is not set, or a user whom this machine does not have; what was expected.
+        ValueError: a variable is not set, or there is no such user; the message says what was expected.
     """
-    # `Path` would leave out the `./` by which an encoder's folder is told.
+    # `Path` would drop a leading `./`, which marks an encoder's folder.
     home, slash, rest = os.path.expanduser(path).partition("/")  # noqa: PTH111
     # A name such as `~backup.csv` is a file's; `~name/` is a user's.
     if slash and home.startswith("~"):
@@ -29,22 +29,22 @@ def expanded(path: str) -> str:
 
 def _value(found: re.Match[str]) -> str:
     name = found[1] or found[2]
-    # An empty one would make an absolute path of a relative one.
+    # An empty value would turn `$NAME/data` into an absolute path.
     if not (value := os.environ.get(name)):
         raise ValueError(f"environment variables that are set; {name} is not")
     return value
 
 
 def beside(folder: Path, path: str | Path, where: str) -> Path:
-    """A path that a suite's file names, relative to the file's folder.
+    """A path in a suite's file, expanded and taken relative to the file's folder.
 
     Args:
-        folder: of the file as it was named: what lies beside a link is what lies beside the suite.
-        path: as the file has it.
-        where: it stands, for the message.
+        folder: the folder of the suite's file as it was named: if that is a link, the folder of the link.
+        path: the path as written in the file.
+        where: its key in the file, for messages.
 
     Raises:
-        SteadyTuneError: a variable that is not set, or a user whom this machine does not have.
+        SteadyTuneError: a variable is not set, or there is no such user.
     """
     try:
         return folder / expanded(str(path))
@@ -60,6 +60,6 @@ def _not_empty(path: Any) -> Any:
 
 
 NamedPath = Annotated[Path, BeforeValidator(_not_empty)]
-"""A key of a suite's file that is a path, as the file has it."""
+"""A path in a suite's file, as written there."""
 UserPath = Annotated[NamedPath, AfterValidator(lambda path: Path(expanded(str(path))))]
-"""The same with `~` and environment variables expanded."""
+"""A path in a suite's file, with `~` and environment variables expanded."""

@@ -1,4 +1,4 @@
-"""Read the records of tens of thousands of cells: parts that are equal share one object, which saves memory."""
+"""Read the records of tens of thousands of cells; equal parts share one object, to save memory."""
 
 import json
 from collections.abc import Iterable
@@ -11,29 +11,29 @@ COMMON = ("environment", "inputs", "memory", "usage")
 
 
 class RecordReader:
-    """Reads JSON records; since equal parts are the same object, callers must not change them."""
+    """A reader of JSON records. Equal parts are the same object, so callers must not change them."""
 
     def __init__(self) -> None:
         self._parts: dict[str, Any] = {}
 
     def read(self, text: str | bytes) -> dict[str, Any]:
-        """A record.
+        """Parse a record.
 
         Raises:
-            ValueError: not JSON.
+            ValueError: not JSON, or nested too deeply.
         """
         try:
-            # Twice as fast as json, which also makes a new string of every key: half of a record's memory.
+            # Twice as fast as json, which also creates a new string for every key: half of a record's memory.
             record = from_json(text, cache_strings="all")
         except ValueError:
-            # Unlike from_json, json accepts lone surrogates, which stand in file names that are not UTF-8.
+            # Unlike from_json, json accepts lone surrogates, which occur in file names that are not UTF-8.
             record = _loads(text)
         self._share(record, COMMON)
         self._share(record.get("spec"), ("protocol",))
         return record
 
     def _share(self, value: Any, keys: Iterable[str]) -> None:
-        """Replace entries of a mapping with equal ones that were read before."""
+        """Replace entries of a mapping with equal objects that were read before."""
         if isinstance(value, dict):
             for key in value.keys() & keys:
                 value[key] = self._parts.setdefault(str(value[key]), value[key])

@@ -1,4 +1,4 @@
-"""YAML files that anybody may have written: safe to read, and with one line for whatever is wrong in their form."""
+"""Read untrusted YAML files safely, with one-line errors for malformed ones."""
 
 import re
 from collections.abc import Hashable
@@ -11,28 +11,28 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import nearest_file, read_text
 
 MOST_VALUES = 200_000
-"""That a YAML file may hold: a lock of thousands of files."""
+"""Maximum number of values in a YAML file: enough for a lock of thousands of files."""
 MOST_BYTES = 20_000_000
 MOST_LEVELS = 100
-"""Of values within values: libyaml's loader crashes on many thousands."""
+"""Maximum nesting depth: libyaml's loader crashes on many thousands of levels."""
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 """Characters that break a line of LaTeX, a spreadsheet, or a path."""
 
 
 CANNOT_BEGIN = "found character that cannot start any token"
 SECOND_COLON = "mapping values are not allowed in this context"
-"""What libyaml says of a tab before a key, or of a value that wants quotation marks."""
+"""libyaml's messages for a tab before a key, and for a value that needs quotation marks."""
 
 
-# Ten times as fast where PyYAML has it, as its wheels do. Every job of a cluster reads the suite again.
+# libyaml's loader, which PyYAML's wheels include, is ten times as fast. Every cluster job reads the suite again.
 _Safe: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Safe):
-    """Safe YAML in which a key given twice is an error and not the last one's word, and so is a number beyond all."""
+    """A safe loader that refuses duplicate keys, instead of keeping the last, and integers too long to print."""
 
     def construct_number(self, node: yaml.ScalarNode) -> int:
-        """A whole number that Python can write again: hex digits it reads without a limit."""
+        """Read a whole number; refuse one that Python cannot print, because it reads hex digits without a limit."""
         number = self.construct_yaml_int(node)
         try:
             str(number)
@@ -42,7 +42,7 @@ class _Loader(_Safe):
         return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping of keys that differ."""
+        """Read a mapping; refuse duplicate keys."""
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -87,17 +87,17 @@ def read_yaml(path: Path) -> Any:
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SteadyTuneError(f"{path}: not valid YAML{place}: {_spelled(error, text)}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # A character that YAML does not have; a date or a number that does not exist.
+        # A character that YAML forbids, or an impossible date or number.
         raise SteadyTuneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except (AttributeError, LookupError, TypeError):
-        # What PyYAML makes of `!!bool x` or `!!int ''`.
+        # PyYAML raises these for `!!bool x` or `!!int ''`.
         raise SteadyTuneError(f"{path}: not valid YAML: a value that its tag cannot have") from None
     finally:
         loader.dispose()
 
 
 def _spelled(error: yaml.MarkedYAMLError, text: str) -> str:
-    """What is wrong, with the cure where libyaml's own words for what people do often help nobody."""
+    """The error's message, with a fix for common mistakes that libyaml's own messages do not explain."""
     mark, said = error.problem_mark, str(error.problem)
     line = text.removeprefix("\ufeff").splitlines()[mark.line : mark.line + 1] if mark else []
     character = line[0][mark.column : mark.column + 1] if mark and line else ""
@@ -119,7 +119,7 @@ def _check_levels(text: str) -> None:
 
 
 def _check_nodes(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values a node stands for, its aliases written out; 0 in `sizes` marks one that is being counted."""
+    """Number of values in a node, with its aliases expanded; 0 in `sizes` marks a node that is being counted."""
     if id(node) in sizes:
         if not sizes[id(node)]:
             raise yaml.constructor.ConstructorError(None, None, "an alias of what it stands in", node.start_mark)

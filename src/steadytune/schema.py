@@ -1,4 +1,4 @@
-"""Values of files checked against models, with one line for whatever is wrong in them."""
+"""Validate values from files against models, with a one-line message for each problem."""
 
 import builtins
 import re
@@ -15,9 +15,9 @@ from steadytune.errors import SteadyTuneError, nearest, raise_all, short, sugges
 
 T = TypeVar("T")
 MOST_SHOWN = 20
-"""Problems of a file that are said at once."""
+"""Maximum number of problems that are reported for a file."""
 SECRET = "secret"
-"""A problem of this type shows no value, because the value may hold a password."""
+"""Messages for this type of problem hide the value, because it may contain a password."""
 A_MAPPING = "a mapping of keys to values"
 EXPECTED = {
     "tuple_type": "a list",
@@ -46,11 +46,11 @@ EXPECTED = {
     "less_than": "below {lt:g}",
     "string_pattern_mismatch": "text of the form {pattern}",
 }
-"""What pydantic calls by Python's names or in whole sentences, by its type of problem."""
+"""What was expected, by pydantic's type of problem: its own messages use Python's names or whole sentences."""
 
 
 def matching(pattern: str, expected: str) -> AfterValidator:
-    """A check of a text by a regular expression."""
+    """A validator of text that has to match a regular expression as a whole."""
 
     def check_text(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -71,10 +71,10 @@ class StrictModel(BaseModel):
 
 
 def check(kind: type[T], value: Any, path: Path) -> T:
-    """`value` as a `kind` (a pydantic model or a dataclass).
+    """Validate `value` as a `kind` (a pydantic model or a dataclass).
 
     Raises:
-        SteadyTuneError: the first thing wrong: file, key, value, what was expected, the nearest valid name.
+        SteadyTuneError: the first problem: file, key, value, what was expected and the nearest valid name.
     """
     try:
         return adapter(kind).validate_python(value)
@@ -83,10 +83,10 @@ def check(kind: type[T], value: Any, path: Path) -> T:
 
 
 def check_all(kind: type[T], value: Any, path: Path) -> T:
-    """As `check`, for a file that a person writes and mends.
+    """As `check`, but report several problems at once, for files that people write.
 
     Raises:
-        SteadyTuneError: a line for each thing that is wrong.
+        SteadyTuneError: one line per problem, up to `MOST_SHOWN`.
     """
     try:
         return adapter(kind).validate_python(value)
@@ -97,13 +97,13 @@ def check_all(kind: type[T], value: Any, path: Path) -> T:
 
 
 def _explain_all(error: ValidationError, kind: Any, value: Any) -> list[str]:
-    """A line for each problem, but one for the entries of a list that are all wrong in the same way."""
+    """One line per problem; entries of a list with the same mistake share a line."""
     lines: dict[tuple[str, str], str] = {}
     alike: Counter[tuple[str, str]] = Counter()
     places: list[str] = []
     for problem in error.errors():
         place = _below(_key(problem["loc"], value), str(problem["loc"][-1]) if "missing" in problem["type"] else "")
-        # Where a value may be of several kinds, pydantic says why it is none of each: the first tells enough.
+        # If a value may be of several kinds, pydantic reports a problem for each kind; the first is enough.
         if any(known == place or known.startswith(f"{place}.") for known in places):
             continue
         places.append(place)
@@ -117,10 +117,10 @@ def _explain_all(error: ValidationError, kind: Any, value: Any) -> list[str]:
 
 
 def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
-    """Settings by name as a `kind`, a dataclass.
+    """Validate settings by name as a `kind`, a dataclass.
 
     Raises:
-        SteadyTuneError: each thing that is wrong, said after `where`; of a person's own class, it may be an annotation.
+        SteadyTuneError: one line per problem, starting with `where`; a bad annotation, if `kind` is a user's own class.
     """
     try:
         found: Any = adapter(kind).validate_python(settings)
@@ -128,7 +128,7 @@ def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
         raise SteadyTuneError(f"{where}: {_bad_annotation(kind)}") from None
     except ValidationError as error:
         raise SteadyTuneError("\n".join(f"{where}: {line}" for line in _explain_all(error, kind, settings))) from None
-    # Pydantic takes true for 1.
+    # Pydantic accepts true as the number 1.
     raise_all(
         f"{where}: {key}: {short(value)}: expected a number"
         for key, value in settings.items()
@@ -138,7 +138,7 @@ def check_settings(kind: type[T], settings: Mapping[str, Any], where: str) -> T:
 
 
 def _bad_annotation(kind: type) -> str:
-    """The first field of a dataclass whose annotation is not defined, or no type that values of a file can have."""
+    """Name the first field of a dataclass whose type is not defined or cannot come from a file."""
     try:
         hints = get_type_hints(kind)
     except NameError as error:
@@ -160,7 +160,7 @@ def adapter(kind: type[T]) -> TypeAdapter[T]:
 
 
 def explain(error: ValidationError, kind: Any, value: Any) -> str:
-    """The first problem of a validation error of `value` as a `kind` in one line: key, value, what was expected."""
+    """The first problem of validating `value` as a `kind`, in one line: key, value, what was expected."""
     return _explain(error.errors()[0], kind, value)
 
 
@@ -185,7 +185,7 @@ def _explain(problem: Mapping[str, Any], kind: Any, value: Any) -> str:
             expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             expected = expected.partition(", unable to parse")[0]
     if problem["type"] == "value_error" and not key:
-        # Of several values together: the message says all.
+        # A problem of several values together: the message is complete.
         return expected
     if problem["type"] == SECRET or (problem["type"] == "value_error" and isinstance(got, Mapping)):
         return f"{key}: expected {expected}"
@@ -193,9 +193,9 @@ def _explain(problem: Mapping[str, Any], kind: Any, value: Any) -> str:
 
 
 def _key(loc: Sequence[int | str], value: Any) -> str:
-    """The place of a problem as the file has it: `claims.0.margin`.
+    """The path to a problem's value in the file, such as `claims.0.margin`.
 
-    pydantic's also names what it tried, `claims.0.difference.margin`, and keys for which the file has a shorter form.
+    pydantic's path also names the type it tried, `claims.0.difference.margin`, and keys that the file abbreviates.
     """
     key = ""
     for part in loc:
@@ -210,10 +210,11 @@ def _below(key: str, name: str) -> str:
 
 
 def _known_keys(kind: Any, place: Sequence[int | str]) -> set[str]:
-    """The keys that a mapping may have that stands at a place in a value of a kind."""
+    """The keys that the mapping at `place` in a value of `kind` may have."""
     kinds = list(_mappings(kind))
     for part in place:
-        # List indices, keys that a person chose, and the tags that pydantic adds lead to no other kind.
+        # A field leads to the kinds below it. pydantic's tags only select among the kinds, and list indices and keys
+        # that a user chose change nothing.
         tagged = [each for each in kinds if any(part in get_args(hint) for hint in _hints(each).values())]
         below = [kind for each in kinds for kind in _mappings(_hints(each).get(str(part)))]
         kinds = below or tagged or kinds
@@ -221,7 +222,7 @@ def _known_keys(kind: Any, place: Sequence[int | str]) -> set[str]:
 
 
 def _mappings(hint: Any) -> Iterator[type]:
-    """The models and dataclasses in a type, such as an optional one or the entries of a list."""
+    """The models and dataclasses in a type, including those inside optional types and lists."""
     if isinstance(hint, type) and (issubclass(hint, BaseModel) or is_dataclass(hint)):
         yield hint
     for part in get_args(hint):

@@ -1,4 +1,4 @@
-"""JSON files that carry a digest over their own content, so that reading finds an edit, a flipped bit or a cut."""
+"""JSON files that contain a digest of their own content, which reveals edits, flipped bits and truncation."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ SEAL = "seal"
 
 
 def seal_of(value: dict[str, Any]) -> str:
-    """The SHA-256 of a JSON object without its seal, whatever the order of its keys."""
+    """The SHA-256 of a JSON object without its seal; the order of the keys does not matter."""
     content = {key: entry for key, entry in value.items() if key != SEAL}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def write_sealed(path: Path, value: Any) -> None:
-    """Write an object (a dataclass, or a mapping with text as keys) to `path` atomically, its keys sorted, sealed."""
+    """Seal an object (a dataclass, or a mapping with text keys) and write it to `path` atomically, keys sorted."""
     content = plain(value)
     write_json(path, content | {SEAL: seal_of(content)}, sort_keys=True)
 
@@ -27,7 +27,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """The object in a sealed file.
 
     Raises:
-        SteadyTuneError: no such file, not JSON, or not what was written; one line.
+        SteadyTuneError: no such file, not JSON, or the seal does not match; one line.
     """
     value = read_json(path)
     if not isinstance(value, dict) or value.get(SEAL) != seal_of(value):

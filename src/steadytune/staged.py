@@ -1,4 +1,4 @@
-"""A staged folder as it is read: the files that its receipt lists, and no others beside them."""
+"""Read a staged folder: only the files that its receipt lists."""
 
 import json
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 RECEIPT = "receipt.json"
-# Formats that carry data alone. Pickles (.bin, .pt, .ckpt, .pkl) run code when they are loaded.
+# Formats that contain only data. Pickles (.bin, .pt, .ckpt, .pkl) can run code when they are loaded.
 ALLOWED_SUFFIXES = (".csv", ".json", ".jsonl", ".model", ".parquet", ".safetensors", ".tsv", ".txt")
 
 
 def check_file_name(value: str) -> str:
-    """A name that a file of the store may have.
+    """Return the name of a file if the store may contain it.
 
     Raises:
-        ValueError: a name that leaves its folder, hides, stands for the receipt, or can hold code.
+        ValueError: the name leaves its folder, is hidden or the receipt's, or has a format that could run code.
     """
     parts = value.split("/")
     if {"\\", "\0"} & set(value) or any(not part or part.startswith(".") for part in parts) or parts[-1] == RECEIPT:
@@ -26,7 +26,7 @@ def check_file_name(value: str) -> str:
 
 
 def listed_files(folder: Path) -> frozenset[str] | None:
-    """The names of the files that a folder's receipt lists; None if it has no receipt that can be read."""
+    """The names of the files that a folder's receipt lists; None if the receipt is missing or damaged."""
     try:
         names = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))["files"]
         return frozenset(map(check_file_name, names))
@@ -36,7 +36,7 @@ def listed_files(folder: Path) -> frozenset[str] | None:
 
 @contextmanager
 def listed_view(folder: Path) -> Iterator[Path]:
-    """A folder of links to the listed files, for a library that reads whatever it finds; without receipt, `folder`."""
+    """Yield a folder of links to the listed files, for libraries that read every file; without receipt, `folder`."""
     names = listed_files(folder)
     if names is None:
         yield folder

@@ -1,9 +1,9 @@
 """Named streams of randomness, each a pure function of the cell's seed and task, the stream's name and a counter.
 
-Nothing is drawn from a generator that something else also draws from. A method that draws more noise, or runs the
-model twice in a step, therefore changes neither the data order nor the next step's dropout, so two methods on one task
-at one seed differ by the method alone (common random numbers); and a resumed cell needs no saved generator state. Tasks
-share no stream, because tests of claims take a seed's runs on several tasks to be independent.
+No two consumers share a generator. A method that draws more noise, or runs the model twice in a step, therefore changes
+neither the data order nor the next step's dropout: two methods on one task at one seed differ only by the method
+(common random numbers). A resumed cell needs no saved generator state. Tasks share no stream, because tests of claims
+treat a seed's runs on several tasks as independent.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ STREAMS = ("init", "order", "dropout", "noise")
 
 
 def derive(seed: int, name: str, *counters: int | str) -> int:
-    """A 63-bit seed for stream `name` at `counters` (an epoch, a step): the head of SHA-256 of all of them."""
+    """A 63-bit seed for stream `name` at `counters` (an epoch, a step): the leading bits of a SHA-256 of them all."""
     text = "/".join([str(seed), name, *map(str, counters)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def cell_seed(seed: int, task: str) -> int:
-    """The seed of all streams of a cell, which methods share and tasks do not."""
+    """The seed of all streams of a cell, the same for all methods and different for each task."""
     return derive(seed, task)
 
 
@@ -43,7 +43,7 @@ class Streams:
         self.at_step("prepare")
 
     def at_step(self, step: int | Literal["prepare"]) -> None:
-        """Start step `step` (0-based, counted over the whole training), or what comes before the first."""
+        """Re-seed for step `step` (0-based, counted over the whole training), or for the work before the first step."""
         torch.manual_seed(derive(self.seed, "dropout", step))
         self.noise.manual_seed(derive(self.seed, "noise", step))
 
@@ -53,5 +53,5 @@ class Streams:
 
     @staticmethod
     def seeds(seed: int) -> dict[str, int]:
-        """The first seed of every stream, for the record."""
+        """The seed of every stream without a counter, for the record."""
         return {name: derive(seed, name) for name in STREAMS}

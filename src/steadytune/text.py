@@ -1,10 +1,10 @@
-"""Small pieces of text that commands, tables and figures share."""
+"""Text helpers shared by commands, tables and figures."""
 
 from collections.abc import Collection, Iterable, Sequence
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Whole numbers in order, runs of three and more drawn together: `0, 1, 4–7`."""
+    """Sorted whole numbers, with runs of three or more as ranges: `0, 1, 4–7`."""
     runs: list[list[int]] = []
     for i in sorted(numbers):
         if runs and i == runs[-1][-1] + 1:
@@ -15,7 +15,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def extent(numbers: Collection[int]) -> str:
-    """The least and the most of some numbers: `3 to 25`, or `3` where they are equal."""
+    """The smallest and the largest of some numbers: `3 to 25`, or `3` if they are equal."""
     least, most = min(numbers), max(numbers)
     return f"{least}" if least == most else f"{least} to {most}"
 

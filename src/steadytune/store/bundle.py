@@ -1,10 +1,10 @@
-"""Bundles: what a suite reads as one tar file, for machines without a network.
+"""Bundles: everything that a suite reads, as one tar file for machines without a network.
 
-Of the same files the same bytes: members in the order of their names, without times and owners. The first member is
-the manifest, a JSON object with SHA-256 and size of every other one.
+The same files give the same bytes: members are sorted by name and have no times or owners. The first member is the
+manifest, a JSON object with the SHA-256 and size of every other member.
 
-A bundle's receipts are its maker's word. What the lock pins is checked against the lock. Everything else gets a receipt
-that says `bundle`, and with it every record and the report.
+Only the bundle's maker vouches for its receipts. What the lock pins is checked against the lock. Everything else gets a
+receipt marked `bundle`, and so do the records and the report that depend on it.
 """
 
 import io
@@ -38,20 +38,20 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 MANIFEST_BYTES = 1 << 24
-# Parts of a key below `datasets` and `models`.
+# Number of parts in a key, by kind.
 KEY_PARTS = {"datasets": 3, "models": 2}
 PRETRAINED_NEEDS = {"config.json", MODEL, PRETRAINING, "tokenizer.json"}
 PRETRAINED_MAY = {"curve.csv", "special_tokens_map.json", "tokenizer_config.json", "vocab.txt"}
 Manifest = Mapping[str, Mapping[str, Any]]
 PretrainingCheck = Callable[[Path, Path], str]
-"""Of a config file and an encoder's folder: why the encoder was not pretrained as the config says; empty if it was."""
+"""Takes a config file and an encoder's folder; returns why the encoder was not pretrained as configured, else ''."""
 
 
 def pack(items: Iterable[Item], store: Path, path: Path) -> None:
-    """Write a bundle of staged items; one that the workflow trains is left out where it has not.
+    """Write a bundle of staged items, without encoders that the workflow has yet to train.
 
     Raises:
-        SteadyTuneError: an item that is not staged, or damaged.
+        SteadyTuneError: an item is not staged, or damaged.
     """
     files: dict[str, Path] = {}
     for item in items:
@@ -79,20 +79,20 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 
 def unpack(path: Path, suite: "Suite", lock: Lock, check_pretraining: PretrainingCheck) -> None:
-    """Put a bundle's items into the suite's store.
+    """Unpack a bundle's items into the suite's store.
 
-    Everything is unpacked into a private folder and checked there, against the bundle's manifest, the receipts and the
+    Everything is unpacked into a private folder and checked there against the bundle's manifest, the receipts and the
     lock, before the first file is moved into place.
 
     Args:
         path: the bundle.
-        suite: whose store it is; of entries that it does not read, only those that the lock pins are taken.
+        suite: the suite whose store is filled; an entry that it does not read is accepted only if the lock pins it.
         lock: what the files must be.
-        check_pretraining: for encoders that the project trains itself.
+        check_pretraining: the check of encoders that the project trains itself.
 
     Raises:
-        SteadyTuneError: no bundle, a damaged one, one with members that it must not have, or an item that is not what
-            the lock says.
+        SteadyTuneError: the file is not a bundle, is damaged or has unexpected members, or an item does not match the
+            lock.
     """
     store = suite.file.store
     with disk_errors(str(path)):
@@ -115,7 +115,7 @@ def unpack(path: Path, suite: "Suite", lock: Lock, check_pretraining: Pretrainin
 
 
 def _extract(path: Path, private: Path) -> list[str]:
-    """Unpack every member under `private`, checked against the manifest; the folders below the store."""
+    """Unpack every member under `private` and check it against the manifest; return the items' folders."""
     with tarfile.open(path, "r:") as tar:
         manifest, seen = _read_manifest(tar, path), set()
         folders = _folders(manifest, path)
@@ -123,7 +123,7 @@ def _extract(path: Path, private: Path) -> list[str]:
             raise SteadyTuneError(f"{path}: not a whole bundle: {MANIFEST} names {size} bytes, more than it has")
         while (member := tar.next()) is not None:
             expected = manifest.get(member.name)
-            # A sparse member would write more than the bundle holds.
+            # A sparse member could expand to more bytes than the bundle has.
             plain = member.type in tarfile.REGULAR_TYPES and not member.issparse()
             handle = tar.extractfile(member) if plain else None
             if expected is None or handle is None or member.name in seen:
@@ -151,14 +151,14 @@ def _read_manifest(tar: tarfile.TarFile, path: Path) -> Manifest:
 
 
 def _folders(manifest: Manifest, path: Path) -> list[str]:
-    """The folders of a manifest's files, after a check that every name stays inside its own and each has a receipt."""
+    """The folders of a manifest's files; checks that every name stays inside its folder and each has a receipt."""
     folders: dict[str, set[str]] = defaultdict(set)
     for name in manifest:
         kind, *parts = name.split("/")
         size = KEY_PARTS.get(kind, len(parts))
         where, file = "/".join((kind, *parts[:size])), "/".join(parts[size:])
         try:
-            # A key is no file, but its parts may hold as little.
+            # A key is not a file name, but the same rules apply to its parts.
             check_file_name(f"{'/'.join(parts[:size])}/{'receipt.txt' if file == RECEIPT else file}")
         except ValueError:
             raise SteadyTuneError(f"{path}: {name!r}: a name that no file of the store has") from None
@@ -170,7 +170,7 @@ def _folders(manifest: Manifest, path: Path) -> list[str]:
 
 
 def _copy(handle: IO[bytes], target: Path) -> str:
-    """Write a member; its SHA-256."""
+    """Write a member to `target` and return its SHA-256."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as output:
         shutil.copyfileobj(handle, output)
@@ -207,7 +207,7 @@ def _check(
 
 
 def _pins_everything(source: Source) -> bool:
-    """Whether the lock has a hash of what every file means; of rows that are read from a download, their own."""
+    """Whether the lock has a hash of every file's content: of the rows, if they are parsed from a download."""
     return all(
         pin.rows_sha256 is not None if isinstance(pin, UrlFile) and pin.parser else pin.known
         for pin in source.files.values()
@@ -215,7 +215,7 @@ def _pins_everything(source: Source) -> bool:
 
 
 def _objection_to_pretrained(receipt: Receipt) -> str:
-    """Why a folder is none that `steadytune pretrain` leaves; empty if it may be."""
+    """Why a folder cannot come from `steadytune pretrain`; empty if it can."""
     if receipt.source not in ("pretrained", BUNDLE):
         return f"it came from {receipt.source}"
     if not PRETRAINED_NEEDS <= receipt.files.keys() <= PRETRAINED_NEEDS | PRETRAINED_MAY:
@@ -224,7 +224,7 @@ def _objection_to_pretrained(receipt: Receipt) -> str:
 
 
 def _put(folder: Path, store: Path, where: str) -> None:
-    """Move a checked folder into the store, unless the same is there."""
+    """Move a checked folder into the store, unless the store already has the same files."""
     receipt = read_receipt(folder)
     with alone(store, where):
         try:

@@ -1,4 +1,4 @@
-"""What staging says about what it has brought: whether training can read it, and what a person should see."""
+"""Check what was staged: whether training can read it, and what users should know about it."""
 
 import logging
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SAMPLED_ROWS = 5000
 SHOWN_UNKNOWN = 0.01
-"""A share of unknown tokens that a person should see: the texts are of another script or language."""
+"""Unknown tokens are reported from this share on: the texts may be in another script or language."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,12 @@ logger = logging.getLogger(__name__)
 def check_staged(suite: "Suite", item: Item) -> None:
     """Read what was staged as training will read it, and log a summary.
 
-    What cannot be read loses its receipt, and so counts as not staged. What this suite alone objects to stays staged:
-    other suites share the store.
+    A data set that cannot be read loses its receipt, and so counts as not staged. If only this suite's `empty_texts` or
+    `predict` objects to it, it stays staged, because other suites share the store.
 
     Raises:
-        SteadyTuneError: one line for every task that cannot be read, with all that is wrong in its files, and for what
-            the suite's `empty_texts` and `predict` ask for and do not find.
+        SteadyTuneError: everything wrong with the files of each task, including violations of `empty_texts` and
+            `predict`.
     """
     store, damaged, problems = suite.file.store, False, []
     for task in suite.read_tasks() if item.kind == "datasets" else ():
@@ -54,14 +54,14 @@ def check_staged(suite: "Suite", item: Item) -> None:
     if item.kind == "models" and item.key.startswith(f"{OWN}/"):
         logger.info("%s: %s", item.key, examine(staged_folder(store, item.kind, item.key)).facts)
     if damaged:
-        # A shared store that may only be read stays as it is.
+        # A read-only shared store is left unchanged.
         with suppress(OSError), alone(store, item.where):
             (staged_folder(store, item.kind, item.key) / RECEIPT).unlink(missing_ok=True)
     raise_all(problems)
 
 
 def _hidden_problems(suite: "Suite", task: Task) -> Iterator[str]:
-    """What is wrong with the splits of a task that are only predicted."""
+    """Problems with the splits of a task that are predicted but not scored."""
     for name, splits in suite.file.predict.items():
         for split in splits if suite.task(name).name == task.name else ():
             try:
@@ -71,13 +71,13 @@ def _hidden_problems(suite: "Suite", task: Task) -> Iterator[str]:
 
 
 def describe_cuts(suite: "Suite") -> Iterator[str]:
-    """For every encoder and task of the suite that are staged: the share of inputs that `max_length` cuts, and what is
-    unknown to the tokenizer.
+    """For each staged encoder and task, say how many inputs `max_length` truncates and how many tokens are unknown.
 
-    Of long splits a fixed sample of rows is tokenized. Questions about long texts are left out: windows cut nothing.
+    For long splits, a fixed sample of rows is tokenized. Tasks with span answers are left out: their long texts are
+    read in windows, so nothing is truncated.
 
     Raises:
-        SteadyTuneError: `max_length` is beyond what an encoder reads.
+        SteadyTuneError: `max_length` is more than an encoder can read.
     """
     import numpy as np
 
@@ -113,11 +113,11 @@ def describe_cuts(suite: "Suite") -> Iterator[str]:
 
 
 def _unknown_share(tokenizer: "PreTrainedTokenizerBase", input_ids: "list[np.ndarray]") -> float:
-    """The share of the texts' tokens that stand for what the tokenizer does not know."""
+    """The share of unknown tokens among the tokens of the texts."""
     import numpy as np
 
     around = tokenizer("")["input_ids"]
     ids = np.concatenate(input_ids)
-    # Some tokenizers name the token at an end as the unknown one too.
+    # Some tokenizers also use the unknown token as the one that begins or ends a text.
     count = 0 if tokenizer.unk_token_id in around else int((ids == tokenizer.unk_token_id).sum())
     return count / max(1, len(ids) - len(around) * len(input_ids))

@@ -1,7 +1,7 @@
 """The classic GLUE folder (`RTE/train.tsv`, `MRPC/msr_paraphrase_train.txt`, …) as rows in the hub's columns.
 
-Its tables have no quoting: a quotation mark is a character of a sentence. A file whose number of rows is not GLUE's is
-refused, because truncated and older copies are about.
+Its tables have no quoting: a quotation mark is a character of a sentence. A file is refused if its number of rows is
+not GLUE's, because truncated and older copies are in circulation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,16 +16,16 @@ DEV_IDS = "https://dl.fbaipublicfiles.com/glue/data/mrpc_dev_ids.tsv"
 
 @dataclass(frozen=True)
 class Layout:
-    """How a task lies in the folder.
+    """The files of a task in the classic GLUE folder.
 
     Attributes:
-        folder: its folder.
-        files: file and number of rows by split.
-        text: column in the file by column in the store.
+        folder: the task's folder.
+        files: file name and number of rows, by split.
+        text: text columns: the column in the file, by the column in the store.
         label: the label's column in the file.
-        labels: names in the order of the class index; digits stand for themselves; none for a score.
-        header: the columns, where the file itself does not name them.
-        drop_broken: leave out lines that end before their label, as the hub's copy does.
+        labels: the labels as the file spells them, in the order of the class index; empty if the label is a score.
+        header: the column names, if the file has no header.
+        drop_broken: leave out lines without a label, as the hub's copy does.
     """
 
     folder: str
@@ -75,23 +75,23 @@ LAYOUTS = {
     "rte": Layout("RTE", _splits(2490, 277), _SENTENCES, labels=_TWO_WAY),
     "wnli": Layout("WNLI", _splits(635, 71), _SENTENCES),
 }
-"""By configuration of `nyu-mll/glue`."""
+"""The layout of each task, by its configuration of `nyu-mll/glue`."""
 
 MRPC_WHOLE = "msr_paraphrase_train.txt"
 MRPC_TEST = ("msr_paraphrase_test.txt", 1725)
 
 
 def row_counts(config: str) -> dict[str, int]:
-    """GLUE's number of rows by split, of every split that `read_splits` can give; `test` may be missing."""
+    """GLUE's number of rows in every split that `read_splits` can return, which may lack `test`."""
     counts = {split: rows for split, (_, rows) in LAYOUTS[config].files.items()}
     return counts | {"test": MRPC_TEST[1]} if config == "mrpc" else counts
 
 
 def read_splits(root: Path, config: str) -> dict[str, list[Row]]:
-    """The splits of a task that has a folder in `root`.
+    """Read the splits of a task that has a folder in `root`.
 
     Raises:
-        SteadyTuneError: a file that is missing, of another format, or not of GLUE's number of rows.
+        SteadyTuneError: a file is missing, has another format, or does not have GLUE's number of rows.
     """
     layout = LAYOUTS[config]
     folder = root / layout.folder
@@ -105,7 +105,7 @@ def _read(path: Path, layout: Layout, expected: int) -> list[Row]:
 
 
 def _rows(path: Path, layout: Layout) -> Iterator[tuple[Mapping[str, str], Row]]:
-    """The lines of a file, each as its fields and as a row of the store; `idx` counts the lines."""
+    """Each line of a file as its fields and as a row for the store; `idx` also counts the lines left out."""
     if not path.is_file():
         raise SteadyTuneError(f"{path}: not there")
     with open_text(path) as handle:
@@ -125,10 +125,10 @@ def _rows(path: Path, layout: Layout) -> Iterator[tuple[Mapping[str, str], Row]]
 
 
 def _label(text: str, layout: Layout) -> int | float:
-    """A class index, or a score.
+    """A label as a class index or a score.
 
     Raises:
-        ValueError: neither.
+        ValueError: the label is neither.
     """
     if not layout.labels:
         return float(text)
@@ -144,9 +144,9 @@ def _counted(path: Path, rows: list[Row], expected: int) -> list[Row]:
 
 
 def _read_mrpc(folder: Path, layout: Layout) -> dict[str, list[Row]]:
-    """MRPC comes with a training and a test file; which pairs of the first are GLUE's dev split, a list of ids says.
+    """Read MRPC, whose training file GLUE divides into train and dev by a list of ids.
 
-    Where there is no list, files that GLUE's download script has already split are taken.
+    Without the original training file or the list, read the files that GLUE's download script has already split.
     """
     whole, ids = folder / MRPC_WHOLE, folder / "dev_ids.tsv"
     if whole.is_file() and ids.is_file():

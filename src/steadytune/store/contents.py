@@ -1,4 +1,4 @@
-"""Files that are not what their name says: what a download or a copy can leave in the place of data or weights."""
+"""Refuse files that are not what their name says, such as a failed download in place of data or weights."""
 
 import codecs
 from pathlib import Path
@@ -16,11 +16,11 @@ NO_TEXT = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a workbook of an old Excel: save the sheet as csv",
     b"PAR1": "parquet: say `format: parquet`",
 }
-"""What files begin with that are no text, and what to do."""
+"""The first bytes of files that are not text, with what they are and what to do."""
 
 
 def check_content(path: Path, what: str) -> None:
-    """Refuse a pointer of Git LFS and a web page.
+    """Refuse a Git LFS pointer or a web page.
 
     Args:
         path: the file.
@@ -39,12 +39,12 @@ def check_content(path: Path, what: str) -> None:
 
 
 def check_text(path: Path, what: str, encoding: str) -> None:
-    """Refuse what is no text of an encoding: archives, workbooks, parquet, UTF-16; UTF-8 for another than itself.
+    """Refuse a file that is not text in an encoding: archives, workbooks, parquet, or text in UTF-16 or UTF-8 instead.
 
     Args:
         path: the file.
         what: whose file it is, for the message.
-        encoding: that it is going to be read with.
+        encoding: the encoding that the file will be read with.
 
     Raises:
         SteadyTuneError: one line that says what it is.
@@ -52,18 +52,18 @@ def check_text(path: Path, what: str, encoding: str) -> None:
     with path.open("rb") as handle:
         head = handle.read(HEAD_BYTES)
     for mark, said in NO_TEXT.items():
-        # BZh and PAR1 are letters too: a header may begin with them, and has no such bytes.
+        # A header may begin with the letters BZh or PAR1, but text has no control bytes.
         if head.startswith(mark) and (not mark.isalnum() or _is_binary(head)):
             raise SteadyTuneError(f"{what}: no text, but {said}")
     name = codecs.lookup(encoding).name
     if not name.startswith(("utf-16", "utf-32")):
         if head.startswith(UTF_16_MARKS):
             raise SteadyTuneError(f"{what}: text in UTF-16: save it as UTF-8, or say `encoding: utf-16`")
-        # Every second byte of Latin letters is zero, and no other one.
+        # In UTF-16, every second byte of Latin text is zero, and the other bytes are not.
         for order, letters, zeros in (("utf-16-le", head[::2], head[1::2]), ("utf-16-be", head[1::2], head[::2])):
             if 2 * zeros.count(0) > len(zeros) and 0 not in letters:
                 raise SteadyTuneError(f"{what}: text in UTF-16: save it as UTF-8, or say `encoding: {order}`")
-    # Encodings of a byte each read anything, and make two or three letters of an umlaut in UTF-8.
+    # Single-byte encodings can read anything: they turn one accented letter in UTF-8 into two or three characters.
     if not name.startswith("utf") and _is_utf_8(path.read_bytes()):
         raise SteadyTuneError(f"{what}: text in UTF-8: leave out `encoding: {encoding}`")
 
@@ -73,7 +73,7 @@ def _is_binary(head: bytes) -> bool:
 
 
 def _is_utf_8(text: bytes) -> bool:
-    """Whether bytes with others than ASCII's among them are UTF-8, which hardly another encoding's ever are."""
+    """Whether bytes are UTF-8 and not just ASCII; text in another encoding is hardly ever valid UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""One file from a plain address, in as many attempts as it takes; each attempt resumes where the last one stopped."""
+"""Download one file from a plain URL in a few attempts, each of which resumes where the last one stopped."""
 
 import http.client
 import logging
@@ -22,10 +22,10 @@ TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 
 class _HttpOnly(urllib.request.HTTPRedirectHandler):
-    """Redirects that stay with HTTP: urllib alone refuses file addresses and follows those of FTP."""
+    """A redirect handler that never leaves HTTP(S): urllib's own refuses file URLs but follows FTP ones."""
 
     def http_error_302(self, req, fp, code, msg, headers):
-        """The redirected answer."""
+        """Follow a redirect to HTTP(S)."""
         try:
             scheme = urlsplit(urljoin(req.full_url, headers.get("Location", ""))).scheme
         except ValueError:
@@ -41,20 +41,20 @@ _OPENER = urllib.request.build_opener(_HttpOnly)
 
 
 def download(url: str, path: Path, size: int | None, limit: int, what: str) -> None:
-    """Bring the file at `url` to `path`, unchecked but for its size.
+    """Download `url` to `path`, checking only the size.
 
-    If the size is known, what an earlier run left is kept and only the rest is asked for. Otherwise the download starts
-    again, because nothing shows whether the two parts belong together.
+    If the size is known, a partial file from an earlier run is resumed. Otherwise the download starts over, because
+    nothing shows whether the two parts belong together.
 
     Args:
         url: the address.
-        path: where the file appears once it is whole.
-        size: bytes that it must have, or None.
-        limit: bytes that it may have if `size` is None.
+        path: where the file appears when it is complete.
+        size: the size that it must have in bytes, or None.
+        limit: the maximum size in bytes if `size` is None.
         what: whose file it is, for messages.
 
     Raises:
-        SteadyTuneError: the server refuses, has a file of another size, or breaks off too often.
+        SteadyTuneError: the server refuses, has a file of another size, or loses the connection too often.
     """
     at = f"{what} from {shown(url)}"
     part = path.with_name(f"{path.name}.part")
@@ -75,13 +75,13 @@ def download(url: str, path: Path, size: int | None, limit: int, what: str) -> N
 
 
 def shown(url: str) -> str:
-    """An address without its query and password, which can hold a key."""
+    """A URL without its query and password, which can contain a key."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def check_size(offered: int | None, size: int | None, limit: int, at: str) -> None:
-    """Refuse a file that is offered with other bytes than its pin has, or, unpinned, with more than `limit`.
+    """Refuse a file whose offered size differs from the pinned `size` or, if that is None, exceeds `limit`.
 
     Raises:
         SteadyTuneError: one line.
@@ -98,7 +98,7 @@ def check_size(offered: int | None, size: int | None, limit: int, at: str) -> No
 
 
 def _append(url: str, part: Path, size: int | None, limit: int, at: str) -> str | None:
-    """Append what is missing; if the file stays incomplete, the reason is returned."""
+    """Append what is missing; return the reason if the file is still incomplete, else None."""
     try:
         expected = _stream(url, part, size, limit, at)
     except SteadyTuneError:
@@ -114,7 +114,7 @@ def _append(url: str, part: Path, size: int | None, limit: int, at: str) -> str 
     except ValueError:
         raise SteadyTuneError(f"{at}: the server's answer is not HTTP") from None
     except http.client.InvalidURL:
-        # Its own text has the whole address, which can hold a key.
+        # The error's own text has the whole URL, which can contain a key.
         raise SteadyTuneError(f"{at}: the server redirects to an address that is not valid") from None
     except urllib.error.URLError as error:
         reason = f"no connection: {error.reason}"
@@ -127,7 +127,7 @@ def _append(url: str, part: Path, size: int | None, limit: int, at: str) -> str 
 
 
 def _stream(url: str, part: Path, size: int | None, limit: int, at: str) -> int | None:
-    """Append what the server sends, or start again if it knows no ranges; the bytes expected in all, if known."""
+    """Append what the server sends, or start over if it ignores ranges; return the expected total size, if known."""
     have = _size(part)
     if size is not None and have >= size:
         return size
@@ -149,7 +149,7 @@ def _stream(url: str, part: Path, size: int | None, limit: int, at: str) -> int 
 
 
 def _copy(response: http.client.HTTPResponse, handle: IO[bytes], limit: int) -> None:
-    """All of it, or at most `limit` bytes and one more: enough to see that there are too many."""
+    """Copy a response up to `limit` + 1 bytes: enough to see that there are too many."""
     left = limit + 1
     while chunk := response.read(min(CHUNK_BYTES, left)):
         handle.write(chunk)

@@ -1,4 +1,4 @@
-"""What each file of a data set or an encoder must be, as `config/lock.yaml` says it."""
+"""What each file of a data set or an encoder must be, according to `config/lock.yaml`."""
 
 import re
 from pathlib import PurePosixPath
@@ -16,7 +16,7 @@ from steadytune.store.receipt import StagedFile
 
 
 def store_name(path: str) -> str:
-    """The name in the store of a data set's file on the hub: without its folder, which the store has already.
+    """The name in the store of a data set's file on the hub: without its folder, because the store has its own.
 
     A file whose name is only a number (`rte/train/0000.parquet`, the hub's converted layout) keeps its split's folder.
     """
@@ -56,7 +56,7 @@ def require(condition: bool, expected: str) -> None:
 
 
 class FilePin(StrictModel):
-    """The hash and size of a file; neither is known for some files of a pin that says `unpinned: true`."""
+    """The hash and size of a file; both may be unknown in a pin with `unpinned: true`."""
 
     sha256: Sha256 | None = None
     bytes: int | None = Field(default=None, ge=0)
@@ -73,32 +73,32 @@ class FilePin(StrictModel):
 
     @property
     def reusable(self) -> bool:
-        """Whether the hash of an existing file shows that it need not be fetched again."""
+        """Whether an existing file can be recognised by its hash instead of being fetched again."""
         return self.known
 
     def fits(self, found: StagedFile) -> bool:
-        """Whether a file is what the lock says, if the lock says anything."""
+        """Whether a file matches the lock; true if the lock has no hash of it."""
         return not self.known or (self.sha256, self.bytes) == (found.sha256, found.bytes)
 
     def describe(self, found: StagedFile | None = None) -> str:
-        """What the lock says, or what was found in its place, for a message."""
+        """What the lock expects, or what was `found` instead, for a message."""
         what = found or self
         return f"SHA-256 {what.sha256} and {what.bytes} bytes"
 
 
 class UrlFile(FilePin):
-    """A file at an address of its own, or a file of rows that a parser reads from the download.
+    """A file at a URL, stored as it is or as the rows that a parser reads from it.
 
-    `sha256` and `bytes` are those of the download.
+    `sha256` and `bytes` always describe the download.
     """
 
     url: Address
     parser: ParserName | None = None
-    """The name in `store/parsers.py` of the parser that reads the rows; without one the file is kept as it is."""
+    """Name of the parser in `store/parsers.py` that reads the rows; if None, the file is stored as it is."""
     member: str | None = None
     """The file in the zip archive that the parser reads."""
     rows_sha256: Sha256 | None = None
-    """SHA-256 of the rows as JSON lines, if it is known."""
+    """SHA-256 of the rows as JSON lines, if known."""
 
     @model_validator(mode="after")
     def _only_rows_come_from_archives(self) -> Self:
@@ -112,26 +112,26 @@ class UrlFile(FilePin):
 
     @property
     def reusable(self) -> bool:
-        """Whether no new download is needed. Rows are read again: no hash of their parquet file is pinned."""
+        """As in `FilePin`; rows are parsed again, because the hash of their parquet file is not pinned."""
         return self.known and self.parser is None
 
     def fits(self, found: StagedFile) -> bool:
-        """Whether a file is what the lock says; a file of rows, whether its download and its rows are."""
+        """Whether a file matches the lock; for a file of rows, whether both its download and its rows do."""
         if self.parser is None:
             return super().fits(found)
         came_from = not self.known or (self.sha256, self.bytes) == (found.raw_sha256, found.raw_bytes)
         return came_from and self.rows_sha256 in (None, found.rows_sha256)
 
     def describe(self, found: StagedFile | None = None) -> str:
-        """What the lock says, or what was found in its place, for a message."""
+        """What the lock expects, or what was `found` instead, for a message."""
         return super().describe(found) if self.parser is None else f"rows of SHA-256 {(found or self).rows_sha256}"
 
 
 class GeneratedFile(StrictModel):
-    """The rows of a file that a generator of the project makes."""
+    """A file of rows that one of the project's generators makes."""
 
     rows_sha256: Sha256 | None = None
-    """SHA-256 of the rows as JSON lines with sorted keys; the bytes of parquet depend on the version that writes it."""
+    """SHA-256 of the rows as JSON lines with sorted keys; the bytes of parquet depend on the library's version."""
 
     @property
     def known(self) -> bool:
@@ -144,9 +144,9 @@ class GeneratedFile(StrictModel):
         return False
 
     def fits(self, found: StagedFile) -> bool:
-        """Whether the rows are what the lock says, if the lock says anything."""
+        """Whether the rows match the lock; true if the lock has no hash of them."""
         return self.rows_sha256 in (None, found.rows_sha256)
 
     def describe(self, found: StagedFile | None = None) -> str:
-        """What the lock says, or what was found in its place, for a message."""
+        """What the lock expects, or what was `found` instead, for a message."""
         return f"rows of SHA-256 {(found or self).rows_sha256}"

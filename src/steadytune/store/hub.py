@@ -11,10 +11,10 @@ from steadytune.store.sources import Source
 
 
 class HubSource(Source):
-    """Files of a repository on the hub: exactly those that the lock names.
+    """The files of a hub repository that the lock names.
 
-    A data set's files lose their folder on the hub, because the store has one of its own: `rte/train-….parquet` of
-    `nyu-mll/glue` becomes `datasets/nyu-mll/glue/rte/train-….parquet`.
+    A data set's files are stored without their folder on the hub, because the store has its own: `rte/train-….parquet`
+    of `nyu-mll/glue` becomes `datasets/nyu-mll/glue/rte/train-….parquet`.
     """
 
     kind = "hub"
@@ -29,14 +29,14 @@ class HubSource(Source):
 
     @property
     def revision(self) -> str | None:
-        """The commit of the lock; of an unpinned entry the current one."""
+        """The commit in the lock, or the hub's current one if the lock names none."""
         return self.repository.revision
 
     def accepts(self, receipt: Receipt) -> bool:
-        """Whether a folder with this receipt is what the pin names, at its revision where it has one."""
+        """Whether a folder with this receipt is what the pin names, at the pin's revision if it has one."""
         return super().accepts(receipt) and self.pin.revision in (None, receipt.revision)
 
     def get(self, name: str, downloads: Path) -> Path:
-        """Download a file; without a hash in the lock it is compared with the hub's."""
+        """Download a file; if its entry is unpinned, compare it with the hub's hash."""
         path = self.paths[name]
         return self.repository.get(path, downloads, self.pin.files[path].bytes, check=self.pin.unpinned)

@@ -19,12 +19,12 @@ GLUE = "nyu-mll/glue/"
 
 @dataclass(frozen=True)
 class Imports:
-    """Folders that come before the lock's sources, for what they have."""
+    """The user's folders, which take precedence over the lock's sources for the entries that they contain."""
 
     glue: Path | None = None
     """The classic GLUE folder."""
     encoders: Path | None = None
-    """Encoders as `<owner>/<name>/`."""
+    """A folder of encoders, each in `<owner>/<name>/`."""
 
     def __post_init__(self) -> None:
         expected = [layout.folder for layout in LAYOUTS.values()]
@@ -34,7 +34,7 @@ class Imports:
             raise SteadyTuneError(f"{self.encoders}: no such folder")
 
     def source(self, kind: Kind, key: str, names: Iterable[str]) -> Source | None:
-        """The source of an entry whose files have these names, where one of the folders has it."""
+        """The source of an entry in one of the folders, else None; `names` are those of an encoder's files."""
         config = key.removeprefix(GLUE)
         if self.glue and kind == "datasets" and key.startswith(GLUE) and config in LAYOUTS:
             if (self.glue / LAYOUTS[config].folder).is_dir():
@@ -45,7 +45,7 @@ class Imports:
 
 
 class GlueFolder(Source):
-    """A task of the classic GLUE folder."""
+    """A task in the classic GLUE folder."""
 
     kind = IMPORTED
 
@@ -72,12 +72,12 @@ class GlueFolder(Source):
         return write_rows(downloads / name, self._rows[name])
 
     def measure(self, name: str, path: Path) -> StagedFile:
-        """Hash and size of the file, and the hash of its rows."""
+        """The hash and size of the file, and the hash of its rows."""
         return measure_rows(path)
 
 
 class EncoderFolder(Source):
-    """An encoder in a folder of the user's."""
+    """An encoder in a user's folder."""
 
     kind = IMPORTED
 
@@ -100,16 +100,16 @@ class EncoderFolder(Source):
 
 
 def objection_to_import(receipt: Receipt, folder: Path, kind: Kind, key: str, names: Iterable[str]) -> str:
-    """Why what somebody else has imported is not what an import here could bring; empty where it may be.
+    """Why somebody else's imported folder cannot be the result of an import; empty if it can.
 
     The lock has no hashes of imported files, so their origin cannot be checked.
 
     Args:
-        receipt: of the folder, its files checked.
-        folder: the files.
-        kind: of the entry.
-        key: of the entry.
-        names: the lock's names of an encoder's files.
+        receipt: the folder's receipt, already checked against its files.
+        folder: the folder with the files.
+        kind: the entry's kind.
+        key: the entry's key.
+        names: the names of an encoder's files in the lock.
     """
     if receipt.pinned_by not in ("import", BUNDLE):
         return f"it is imported by its receipt, and pinned by {receipt.pinned_by}"

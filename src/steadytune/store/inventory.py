@@ -1,4 +1,4 @@
-"""What a suite reads from the store, and whether it is there."""
+"""What a suite reads from the store, and whether it is staged."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,21 +26,21 @@ class Item:
     kind: Kind
     key: str
     pretrained: bool = False
-    """Whether the workflow trains it, so that staging does not bring it."""
+    """Whether the workflow trains it, so staging does not fetch it."""
 
     @property
     def where(self) -> str:
-        """Its folder below the store."""
+        """The entry's folder, relative to the store."""
         return f"{self.kind}/{self.key}"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the check of an item found."""
+    """The result of checking an item."""
 
     item: Item
     state: str
-    """`ok`, `missing`, `damaged` or `outdated`; `later` for what the workflow has not trained yet."""
+    """`ok`, `missing`, `damaged` or `outdated`; `later` if the workflow has yet to train it."""
     said: str
 
     @property
@@ -53,10 +53,10 @@ class Finding:
 
 
 def inventory(suite: "Suite", lock: Lock) -> list[Item]:
-    """Every entry that a run of the suite reads: data sets, the text that encoders are pretrained on, and encoders.
+    """Every entry that a run of the suite reads: data sets, pretraining corpora and encoders.
 
     Raises:
-        SteadyTuneError: one that the lock does not have.
+        SteadyTuneError: the lock lacks an entry.
     """
     check_lock(suite, lock)
     models = suite.models()
@@ -67,16 +67,16 @@ def inventory(suite: "Suite", lock: Lock) -> list[Item]:
 
 
 def check_lock(suite: "Suite", lock: Lock) -> None:
-    """Look for the weights of every encoder in the lock.
+    """Check that the lock has the weights of every encoder.
 
     Raises:
-        SteadyTuneError: a line for each key of the suite that the lock does not have, and the nearest that it has.
+        SteadyTuneError: one line per key of the suite that the lock lacks, with the nearest that it has.
     """
     raise_all(lock_problems(suite, lock))
 
 
 def lock_problems(suite: "Suite", lock: Lock) -> list[str]:
-    """What `check_lock` raises; encoders of the user's are the suite's own lock's matter."""
+    """The lines that `check_lock` raises; users' own encoders are left out, because the suite's own lock pins them."""
     problems = []
     for name, entry in suite.file.encoders.items():
         models = {} if entry.own else {"model": entry.model}
@@ -91,14 +91,14 @@ def lock_problems(suite: "Suite", lock: Lock) -> list[str]:
 
 
 def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> str:
-    """Why a staged folder is not what the lock pins, whoever staged it; empty if it is.
+    """Why a staged folder is not what the lock pins; empty if it is, or if they cannot be compared.
 
-    An encoder that the workflow trains is compared with its settings and its corpus. What the lock has from no source
-    of the suite is not compared.
+    An encoder that the workflow trains is compared by its settings and corpus. They cannot be compared if the receipt
+    is unreadable, or if the lock has no pin for any of the suite's sources.
     """
     try:
         receipt = read_receipt(folder)
-        # What is the suite's own is pinned by its own lock, whichever lock a caller has at hand.
+        # The suite's own tasks and encoders are pinned by its own lock, which the caller's lock may not include.
         lock = suite_lock(suite) if key.startswith(f"{OWN}/") else lock
         config = lock.pretraining(key) if kind == "models" else None
         if config is None:
@@ -112,7 +112,7 @@ def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> 
 
 
 def pretraining_inputs(config: Path, store: Path) -> dict[str, str]:
-    """Digests of what an encoder is pretrained from: its settings, and its corpus if that is staged."""
+    """Digests of an encoder's pretraining settings and, if it is staged, its corpus."""
     settings = read_yaml(config)
     found = {"settings": canonical_digest(settings)}
     if corpus := generated_corpus(settings):

@@ -1,4 +1,4 @@
-"""The lock, `config/lock.yaml`: for every data set and encoder its sources, and what every file of each must be."""
+"""The lock, `config/lock.yaml`: the sources of every data set and encoder, and what each of their files must be."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ class Entry(StrictModel):
         return self
 
     def pins(self) -> dict[str, Pin]:
-        """The pins there are, by kind of source."""
+        """The entry's pins, by kind of source."""
         return {name: pin for name in type(self).model_fields if (pin := getattr(self, name)) is not None}
 
 
@@ -76,7 +76,7 @@ class ModelEntry(Entry):
 
 
 class Lock(StrictModel):
-    """The whole file."""
+    """The content of a lock file."""
 
     datasets: dict[DatasetKey, DatasetEntry] = Field(default_factory=dict)
     models: dict[ModelKey, ModelEntry] = Field(default_factory=dict)
@@ -86,7 +86,7 @@ class Lock(StrictModel):
         """The entry of a data set (`<owner>/<name>/<config>`) or a model (`<owner>/<name>`).
 
         Raises:
-            SteadyTuneError: a key that the lock does not have, with the nearest that it has.
+            SteadyTuneError: the lock lacks the key; the message has the nearest that it has.
         """
         entries: Mapping[str, DatasetEntry | ModelEntry] = {"datasets": self.datasets, "models": self.models}[kind]
         if key not in entries:
@@ -94,20 +94,20 @@ class Lock(StrictModel):
         return entries[key]
 
     def pretraining(self, key: str) -> Path | None:
-        """The file that says how the project trains an encoder itself; None for one that is staged or shipped."""
+        """The config file of an encoder that the project pretrains itself; None if it is staged or shipped."""
         pins = self.entry("models", key).pins()
         pin = pins.get("pretrained")
         return project_file(Path(pin.config)) if isinstance(pin, PretrainedPin) and "shipped" not in pins else None
 
 
 def generated_corpus(settings: Mapping[str, Any]) -> str | None:
-    """The data set that an encoder's pretraining settings name; None where they name a file of plain text instead."""
+    """The data set that pretraining settings name as the corpus; None if they name a plain text file instead."""
     corpus = settings.get("corpus")
     return corpus if isinstance(corpus, str) else None
 
 
 def load_lock(path: Path) -> Lock:
-    """Read and check a lock; a process parses the same content once.
+    """Read and check a lock; cached, so a process parses the same content only once.
 
     Raises:
         SteadyTuneError: one line naming the file, the key, the value, what was expected and the nearest valid name.
@@ -123,10 +123,10 @@ def _load(path: Path, _content: bytes) -> Lock:
 
 
 def suite_lock(suite: "Suite") -> Lock:
-    """The project's lock with the suite's own tasks and encoders.
+    """The project's lock, extended by the suite's own tasks and encoders.
 
     Raises:
-        SteadyTuneError: as `load_lock`, or an own encoder that was not staged yet.
+        SteadyTuneError: as `load_lock`, or an own encoder has not been pinned yet.
     """
     lock, folder = load_lock(project_file(LOCK)), suite.path.parent
     datasets, models = dict(lock.datasets), dict(lock.models)
@@ -151,6 +151,6 @@ def suite_lock(suite: "Suite") -> Lock:
 
 
 def entry_digest(lock: Lock, kind: Kind, key: str) -> str:
-    """Hex SHA-256 of an entry's canonical JSON: a parameter of the stage rule, so that a changed pin stages again."""
+    """Hex SHA-256 of an entry's canonical JSON: a parameter of the stage rule, so a changed pin is staged again."""
     value = lock.entry(kind, key).model_dump(mode="json", exclude_defaults=True)
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

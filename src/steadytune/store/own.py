@@ -1,4 +1,4 @@
-"""A suite's own tasks: the rows of its files, read once and checked as a whole."""
+"""Read and check the rows of a suite's own tasks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,20 +19,20 @@ from steadytune.tasks.reading import is_empty
 Row = dict[str, Any]
 HOLDOUT_STREAM = "steadytune own holdout"
 BOOLEANS = {"true": "yes", "false": "no"}
-"""What a boolean says where the labels are yes and no: YAML reads these words as booleans, and pandas writes True."""
+"""Booleans mean these labels, if the labels are yes and no: YAML reads the words as booleans, pandas writes True."""
 
 
 class OwnData:
-    """An own task's files, read.
+    """The rows of an own task, read from its files and checked.
 
     Args:
         where: the task in the suite's file, for messages.
-        entry: what the file says.
+        entry: the task's entry there.
         places: the files of each split.
-        labels: those that the task was pinned with; found in the data if there are none.
+        labels: the pinned labels; if empty, they are found in the data.
 
     Raises:
-        SteadyTuneError: everything that is wrong with the files, a line each: row, column, value, what was expected.
+        SteadyTuneError: everything wrong with the files, one line per mistake: row, column, value, what was expected.
     """
 
     def __init__(self, where: str, entry: OwnTask, places: Mapping[str, Place], labels: tuple[str, ...] = ()) -> None:
@@ -52,7 +52,7 @@ class OwnData:
             check_differ(where, values, (entry.metric, *entry.metrics), self.labels)
 
     def pin(self) -> TaskPin:
-        """What the files hold now."""
+        """A pin of the files' current content."""
         splits: dict[Any, SplitPin] = {}
         for split, rows in self.rows.items():
             place = self.places.get(split, Place(()))
@@ -63,7 +63,7 @@ class OwnData:
         return TaskPin(read=self.entry.reading(), labels=self.labels, splits=splits)
 
     def untrained(self) -> list[str]:
-        """The classes that an evaluation asks for and that no training example has: often a slip of the pen."""
+        """The classes of evaluation examples that no training example has: often a typo."""
         classes = self._classes() if self.labels else {}
         return [self.labels[place] for place in sorted(classes.get(EVALUATION, set()) - classes.get(TRAIN, set()))]
 
@@ -81,7 +81,7 @@ class OwnData:
         return labels
 
     def _check_shared_classes(self) -> None:
-        """Refuse an evaluation on classes of which training has none: mostly one set named in two ways."""
+        """Refuse splits that share no class: usually the two spell the same classes differently."""
         if not self.labels or EVALUATION not in self.rows:
             return
         classes = self._classes()
@@ -158,9 +158,9 @@ class OwnData:
         return rows
 
     def _split_off(self, share: float) -> dict[str, list[Row]]:
-        """The training rows cut in two, stratified by label; rows with the same texts are on one side.
+        """Split the training rows in two, stratified by label; rows with the same texts stay together.
 
-        Of questions, all about one text are.
+        Questions stay together if they are about the same text.
         """
         import numpy as np
 
@@ -191,10 +191,10 @@ class OwnData:
 
 
 def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[str, Columns]:
-    """The columns of every split.
+    """Read the columns of every split.
 
     Raises:
-        SteadyTuneError: a line for each file that cannot be read.
+        SteadyTuneError: one line per file that cannot be read.
     """
     columns, problems = {}, []
     for split, place in places.items():
@@ -202,6 +202,6 @@ def _read_all(where: str, entry: OwnTask, places: Mapping[str, Place]) -> dict[s
             columns[split] = read_columns(where, entry, split, place.paths)
         except SteadyTuneError as error:
             problems.append(str(error))
-    # Both splits may be of one file, and have the same problems.
+    # `raise_all` drops repeated problems: both splits may be read from one file.
     raise_all(problems)
     return columns

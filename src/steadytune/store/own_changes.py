@@ -13,7 +13,7 @@ from steadytune.suite.suite import Suite
 
 
 def check_unchanged(suite: Suite) -> None:
-    """Compare own tasks and encoders with the lock.
+    """Check that own tasks and encoders match the suite's lock.
 
     Raises:
         SteadyTuneError: the lines of `changes`.
@@ -22,9 +22,9 @@ def check_unchanged(suite: Suite) -> None:
 
 
 def changes(suite: Suite) -> Iterator[str]:
-    """A line for each file or key that is not what the lock pins, with both values and what to do.
+    """One line per file or key that differs from its pin, with both values and what to do.
 
-    What has no pin yet, since nothing has been staged, has not changed.
+    Tasks and encoders without a pin, because they have not been staged yet, count as unchanged.
     """
     for name, entry in suite.file.tasks.items():
         if pin := suite.own_lock.tasks.get(name):

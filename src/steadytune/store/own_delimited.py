@@ -1,4 +1,4 @@
-"""Columns of a user's csv and tsv files, and what about them shows that they were written in another way."""
+"""Read the columns of a user's csv and tsv files, and recognise files that were written in another way."""
 
 import csv
 import json
@@ -18,17 +18,17 @@ SEPARATORS = {"csv": ",", "tsv": "\t"}
 BYTE_ORDER_MARK = "\ufeff"
 EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([\x09\x20-\x7e])"?\r?\n?', re.IGNORECASE)
 MOST_CHARACTERS = 2**31 - 1
-"""Of a field in a csv file."""
+"""Maximum length of a field."""
 
 
 def read_delimited(path: Path, wanted: Sequence[str], entry: OwnTask, form: str) -> Columns:
     """The columns of a csv or tsv file by the names in its first line.
 
     Raises:
-        ValueError: the row that is none, and why.
+        ValueError: the number of a bad row, and what is wrong with it.
     """
     quoted = form == "csv" if entry.quoted is None else entry.quoted
-    # The limit of the csv module is for the whole process and shorter than some documents.
+    # The csv module's limit applies to the whole process, and its default is shorter than some documents.
     csv.field_size_limit(MOST_CHARACTERS)
     with path.open(encoding=entry.encoding, newline="") as handle:
         if handle.read(1) != BYTE_ORDER_MARK:
@@ -56,10 +56,10 @@ def _row_problem(row: list[str], names: list[str], wanted: Sequence[str], unsaid
     """What is wrong with a row; empty if nothing is.
 
     Args:
-        row: its fields.
-        names: of the columns.
-        wanted: of those that the task asks for.
-        unsaid: the format, if the suite does not say whether quotation marks enclose fields.
+        row: the fields.
+        names: the names of all columns.
+        wanted: the names of the columns that the task asks for.
+        unsaid: the format, if the suite does not say whether quotation marks enclose fields; else empty.
     """
     if len(row) != len(names):
         hint = "; `quoted: true` reads fields with line ends" if unsaid == "tsv" and '"' in "".join(row) else ""
@@ -78,7 +78,7 @@ def _row_problem(row: list[str], names: list[str], wanted: Sequence[str], unsaid
 
 
 def _numbered_rows(lines: "Reader") -> Iterator[tuple[int, list[str]]]:
-    """The rows of a csv file without blank lines, each with the line that it begins on."""
+    """The rows of a csv file without blank ones, each with the number of the line that it begins on."""
     while True:
         line = lines.line_num + 1
         try:
@@ -95,10 +95,10 @@ def _numbered_rows(lines: "Reader") -> Iterator[tuple[int, list[str]]]:
 
 
 def separator_hint(path: Path, entry: OwnTask, form: str | None) -> str:
-    """That the first line of a csv file has another separator than the one that it was read with."""
+    """A hint that a file's first line suggests another separator than it was read with; empty if it does not."""
     if form not in SEPARATORS:
         return ""
-    # As bytes, because it may not be of the encoding.
+    # As bytes, because the file may not be in the declared encoding.
     with path.open("rb") as handle:
         head = handle.readline()
     if said := EXCEL_SEPARATOR.fullmatch(head):
@@ -114,10 +114,10 @@ def separator_hint(path: Path, entry: OwnTask, form: str | None) -> str:
 
 
 def check_repeats(wanted: Iterable[str], names: Sequence[str]) -> None:
-    """Check that a file has no two columns of a name that the task asks for.
+    """Check that no column that the task asks for occurs twice.
 
     Raises:
-        ValueError: the name, and how many there are.
+        ValueError: the name, and how many columns have it.
     """
     for name in wanted:
         if names.count(name) > 1:

@@ -1,7 +1,7 @@
-"""Whether an own encoder works: said before it is pinned, and not by its first cell hours later.
+"""Check that a user's own encoder works before it is pinned, rather than hours later in its first cell.
 
-What its files say comes first (`own_settings.py`). Then it is loaded as a cell loads it and reads two texts: whatever
-transformers refuses, or silently gets wrong, shows there.
+Its files are checked first (`own_settings.py`). Then it is loaded as a cell loads it and reads a few texts, which
+reveals anything that transformers refuses or silently gets wrong.
 """
 
 import logging
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 
 LAYER_KEYS = ("num_hidden_layers", "n_layers", "n_layer")
 WORDS = 3
-"""In a text of the trial: few enough for every encoder."""
+"""Tokens in a trial text, besides special ones: few enough for every encoder."""
 
 
 def check_encoder(folder: Path, names: Iterable[str]) -> FolderReport:
-    """What an encoder's folder says, with every reason why a cell could not use it.
+    """Report on an encoder's folder, with the reasons why a cell could not use it.
+
+    The checks run in stages; if one fails, the later ones are skipped.
 
     Args:
-        folder: as `save_pretrained` writes it.
-        names: its files that staging copies; the trial sees no others.
+        folder: the folder, as `save_pretrained` writes it.
+        names: the files that staging copies; the trial sees only these.
     """
     names = list(names)
     if problems := [*_place_problems(folder, names)] or [*setting_problems(folder)]:
@@ -42,13 +44,13 @@ def check_encoder(folder: Path, names: Iterable[str]) -> FolderReport:
     try:
         report = examine(folder)
         problems = [*report.problems] or [*name_problems(folder), *weight_problems(folder)] or [*_try(folder, names)]
-    except Exception as error:  # Whatever transformers and safetensors raise on what nobody writes in good faith.
+    except Exception as error:  # transformers and safetensors may raise anything on malformed files.
         return FolderReport((_line(error, folder),))
     return FolderReport(tuple(problems), report.facts, report.max_length)
 
 
 def _place_problems(folder: Path, names: Iterable[str]) -> Iterator[str]:
-    """Files that came from the hub without their content or cannot be read, and a folder around the encoder's own."""
+    """Report files that are unreadable or only placeholders, and a folder that only contains the encoder's folder."""
     for name in names:
         try:
             check_content(folder / name, name)
@@ -57,7 +59,7 @@ def _place_problems(folder: Path, names: Iterable[str]) -> Iterator[str]:
         except SteadyTuneError as error:
             yield str(error)
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-        # Of sentence-transformers, of a trainer, of the hub's cache.
+        # The layouts of sentence-transformers, of a trainer and of the hub cache.
         below = [*folder.glob("*/config.json"), *folder.glob("snapshots/*/config.json")]
         places = [file.parent.relative_to(folder).as_posix() for file in below if "model_type" in read_values(file)]
         if places:
@@ -66,11 +68,11 @@ def _place_problems(folder: Path, names: Iterable[str]) -> Iterator[str]:
 
 
 def _try(folder: Path, names: Iterable[str]) -> Iterator[str]:
-    """Load an encoder as a cell does, and let it read."""
+    """Report what goes wrong when an encoder is loaded as a cell loads it, and when it reads texts."""
     from steadytune.encoders.loading import load_encoder, load_tokenizer
 
     with TemporaryDirectory() as place, _without_notes():
-        # A receipt that came with the folder would hide files; the staged folder gets its own.
+        # Leave out a receipt that came with the folder: it would hide files, and staging writes its own.
         view = Path(place)
         for name in names:
             (view / name).symlink_to((folder / name).absolute())
@@ -89,7 +91,7 @@ def _try(folder: Path, names: Iterable[str]) -> Iterator[str]:
 
 
 def _example(folder: Path, said: str) -> str:
-    """A name that the weights have, where they lack others: a prefix such as `module.` shows in it."""
+    """If the weights lack names, a name that they have, which reveals a prefix such as `module.`; else empty."""
     from safetensors import safe_open
 
     if "weights lack" not in said:
@@ -101,7 +103,7 @@ def _example(folder: Path, said: str) -> str:
 
 
 def _cut_layers(folder: Path, encoder: "Encoder") -> Iterator[str]:
-    """Layers of the checkpoint above those that config.json asks for would silently be left out."""
+    """Report layers of the checkpoint beyond those in config.json, which transformers would silently leave out."""
     from safetensors import safe_open
 
     stack = re.escape(encoder.architecture.stack.removeprefix(f"{encoder.model.base_model_prefix}."))
@@ -117,7 +119,7 @@ def _cut_layers(folder: Path, encoder: "Encoder") -> Iterator[str]:
 
 
 def _far_tokens(encoder: "Encoder", vocabulary: dict[str, int], pair: list[int]) -> Iterator[str]:
-    """Numbers of tokens may fit while an id does not: ids have gaps in tokenizers that were edited."""
+    """Report a token id that has no embedding. The number of tokens may fit, but edited tokenizers have gaps in ids."""
     rows = encoder.model.config.vocab_size
     token, largest = max(vocabulary.items(), key=lambda item: item[1])
     if (largest := max(largest, *pair)) >= rows:
@@ -126,9 +128,9 @@ def _far_tokens(encoder: "Encoder", vocabulary: dict[str, int], pair: list[int])
 
 
 def _other_padding(encoder: "Encoder", tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
-    """Another encoder's tokenizer, whose number of tokens happens to fit, mostly pads with another token."""
+    """Report a mismatched padding token, the usual sign of another encoder's tokenizer whose size happens to fit."""
     config, padding = encoder.model.config, tokenizer.pad_token_id
-    # Those that number positions from this token on were trained with it, whatever their tokenizer pads with.
+    # Encoders that number positions from the padding id were trained with the one in config.json, so it is right.
     judged = config.model_type in ENCODERS and config.model_type not in OFFSET_BY_PADDING
     if judged and padding is not None and padding != config.pad_token_id:
         yield (
@@ -138,14 +140,14 @@ def _other_padding(encoder: "Encoder", tokenizer: "PreTrainedTokenizerBase") -> 
 
 
 def _reading_problems(encoder: "Encoder", empty: list[int], regular: list[int]) -> Iterator[str]:
-    """Two texts between the tokenizer's special tokens, read as cells evaluate and as they train."""
+    """Read texts in evaluation and training mode; report outputs that are not finite, or equal for different texts."""
     import torch
 
     if len(regular) < 2:
         yield "the tokenizer has no two tokens beside its special ones: expected those of a language"
         return
     picks = [[regular[(start + step) % len(regular)] for step in range(WORDS)] for start in (0, len(regular) // 2)]
-    # The last has another length, because some settings go with some lengths alone.
+    # The last text has another length, because some settings only work for some lengths.
     texts = [torch.tensor([[*empty[:1], *pick, *empty[1:]]]) for pick in (*picks, picks[0][:-1])]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         first, second, shorter = (_read(encoder, text) for text in texts)
@@ -167,7 +169,7 @@ def _read(encoder: "Encoder", ids: "Tensor") -> "Tensor":
 
 
 def _line(error: Exception, place: Path) -> str:
-    """An exception in one line, without the folder in front, which the caller names."""
+    """An exception as one line, without the leading folder, which the caller names."""
     said = " ".join(str(error).replace(f"{place}/", "").removeprefix(f"{place}: ").split())
     said = said.replace(str(place), "the folder")
     if isinstance(error, SteadyTuneError):
@@ -177,7 +179,7 @@ def _line(error: Exception, place: Path) -> str:
 
 @contextmanager
 def _without_notes() -> Iterator[None]:
-    """Loading says what it drew and left out, which concerns the cells that come."""
+    """Hide the loader's notes on drawn and unused weights, which matter only in cells."""
     loading = logging.getLogger("steadytune.encoders.loading")
     before = loading.level
     loading.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Columns of a user's file: csv, tsv, jsonl, parquet, a folder that `datasets` saved, SQuAD's json."""
+"""Read the columns of a user's data: csv, tsv, jsonl, parquet, a folder saved by `datasets`, or SQuAD's JSON."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -21,10 +21,10 @@ TEXT_FORMATS = ("csv", "tsv", "jsonl", "squad")
 
 
 def read_columns(where: str, entry: OwnTask, split: str, paths: Sequence[Path]) -> Columns:
-    """The columns that a task asks for, a value for each row, from a file, a folder or the shards of a split.
+    """Read the columns that a task asks for, with one value per row, from a file, a folder or a split's shards.
 
     Raises:
-        SteadyTuneError: no such file, not of its format, or a column is missing (with the nearest that it has).
+        SteadyTuneError: no such file, another format, or a missing column (with the nearest that the file has).
     """
     wanted = ("question", "context", "answers") if entry.span else (*entry.text, entry.label)
     path = paths[0]
@@ -76,13 +76,13 @@ def _check_there(what: str, path: Path) -> None:
         raise SteadyTuneError(f"{what}: {short(str(path))}: {error.strerror}") from None
     if not exists:
         raise SteadyTuneError(f"{what}: {path}: no such file or folder{_in_its_place(path)}")
-    # Whoever reads a pipe waits for its writer.
+    # Reading a pipe would block until something writes to it.
     if not (path.is_file() or path.is_dir()):
         raise SteadyTuneError(f"{what}: {path}: not a regular file")
 
 
 def _in_its_place(path: Path) -> str:
-    """What to write for a path at which there is nothing."""
+    """A hint for a path that does not exist."""
     if path.is_symlink():
         return ", but a link whose target is missing"
     if ADDRESS.search(str(path)):
@@ -91,7 +91,7 @@ def _in_its_place(path: Path) -> str:
 
 
 def _check_place(where: str, path: Path, form: str | None) -> None:
-    """Check that a folder is where one is read, and a file where a file is."""
+    """Check that the path is a folder or a file as its format requires."""
     if path.is_dir() and form not in ("parquet", "datasets"):
         raise SteadyTuneError(f"{where}: {path}: a folder, expected a {form} file in it")
     if path.is_file() and form == "datasets":
@@ -137,7 +137,7 @@ def _shard(where: str, file: Path, wanted: Sequence[str], label: str) -> Columns
         try:
             columns[name] = _named(table.column(name).to_pylist(), names, name == label)
         except (pa.ArrowException, ValueError, OverflowError) as error:
-            # Times that Python has none for, bytes that are not UTF-8, indices of no class.
+            # Times outside Python's range, bytes that are not UTF-8, or indices without a class.
             raise SteadyTuneError(f"{where}: {file}: column '{name}': {_reason(error)}") from None
     return columns
 
@@ -155,16 +155,16 @@ def _saved(where: str, path: Path, split: str, wanted: Sequence[str], label: str
     _check_columns(f"{where}: {path}", wanted, found.column_names)
     feature = found.features.get(label)
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else None
-    # Other columns may be images to decode, and the format that it was saved with may hide columns or give arrays.
+    # Other columns may be images to decode, and the saved format may hide columns or return arrays.
     found = found.select_columns(list(wanted)).with_format(None)
     return {name: _named(found[name][:], names, name == label) for name in wanted}
 
 
 def _named(values: list[Any], names: tuple[str, ...] | None, is_label: bool) -> list[Any]:
-    """Class indices as the names that the file gives them, whatever type it has them in.
+    """Replace class indices, of any type, by the class names in the file.
 
     Raises:
-        ValueError: a number that is none of theirs, and not the -1 of a row without a label.
+        ValueError: a number is neither the index of a class nor -1, which marks a row without a label.
     """
     if not (names and is_label):
         return values
@@ -174,7 +174,7 @@ def _named(values: list[Any], names: tuple[str, ...] | None, is_label: bool) -> 
 def _class_name(value: Any, row: int, names: tuple[str, ...]) -> Any:
     value = int(value) if isinstance(value, bool) else value
     text = spell(value) if isinstance(value, str | int | float) else None
-    # A name may be a number itself.
+    # A class name may itself be a number.
     if text is None or text == "-1" or (isinstance(value, str) and text in names):
         return value
     if WHOLE.fullmatch(text) and 0 <= int(text) < len(names):

@@ -1,4 +1,4 @@
-"""Folders of a user's data: which files in them are data, which split these are of, and one hash of them all."""
+"""Folders of a user's data: which files are data, which split each belongs to, and one hash of them all."""
 
 import hashlib
 import re
@@ -12,18 +12,18 @@ from steadytune.tasks.reading import SHARD, split_of
 SHOWN_FILES = 12
 TRAIN_NAMES = (TRAIN, "training")
 EVALUATION_NAMES = ("validation", "evaluation", "dev", "valid", "val", "eval", "development", "test")
-"""What the split that is evaluated on is called where a folder or a repository has several, best first."""
+"""Names of the evaluation split in a folder or repository that has several splits, best first."""
 WORD_OF_A_SPLIT = re.compile(rf"(?<![a-z])(?:({'|'.join(TRAIN_NAMES)})|{'|'.join(EVALUATION_NAMES)})(?![a-z])")
-"""Of the training split, with a group. It may stand anywhere in a name, as in `imdb_train.parquet`."""
+"""A split's name anywhere in a file's name, as in `imdb_train.parquet`; the group matches only the training split's."""
 
 
 def names_of(split: str) -> tuple[str, ...]:
-    """What a split may be called, best first."""
+    """The names that a split may have, best first."""
     return TRAIN_NAMES if split == TRAIN else EVALUATION_NAMES
 
 
 def named_like(split: str, names: Iterable[str]) -> str | None:
-    """The best of some names for a split, in any case; None if none is one of its names."""
+    """The best of some names for a split, ignoring case; None if no name is one of the split's."""
     by_name = {name.casefold(): name for name in names}
     return next((by_name[name] for name in names_of(split) if name in by_name), None)
 
@@ -35,7 +35,7 @@ def shown_files(names: Sequence[str]) -> str:
 
 
 def read_from(path: Path, split: str) -> str:
-    """Which part of a folder a split is read from; empty of a file."""
+    """The part of a folder that a split is read from; empty for a file."""
     if not path.is_dir():
         return ""
     if not is_saved(path):
@@ -50,9 +50,9 @@ def is_saved(path: Path) -> bool:
 
 
 def data_files(folder: Path) -> list[Path]:
-    """The parquet files in a folder and one level below; all files of a folder that `datasets` saved. None is hidden.
+    """The parquet files in a folder and one level below, or all files of a folder saved by `datasets`; no hidden ones.
 
-    Further down lie a store and results, if the folder is the one that a user works in.
+    Deeper folders are left out: in a user's working folder they may be the store and results.
     """
     found = folder.rglob("*") if is_saved(folder) else (*folder.glob("*.parquet"), *folder.glob("*/*.parquet"))
     return sorted(file for file in found if file.is_file() and not _is_hidden(file.relative_to(folder)))
@@ -63,18 +63,18 @@ def _is_hidden(file: Path) -> bool:
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
-    """The parquet files of a folder that are a split's: those named like it, or all if their names tell none apart.
+    """The parquet files of a split in a folder: the files named like it, or all if no names distinguish splits.
 
     Raises:
-        ValueError: no parquet files; several splits and none is this one; names that say splits in another way; an
-            evaluation on files that are named train; a shard is missing; the split is there twice.
+        ValueError: no parquet files; several splits but not this one; names that mention splits in another way; files
+            named train that would be evaluated on; a missing shard; two copies of the split.
     """
     by_name: dict[str, list[Path]] = {}
     for file in data_files(folder):
         by_name.setdefault(_name_of(file.relative_to(folder)), []).append(file)
     if not by_name:
         raise ValueError("a folder without parquet files: of csv, tsv and jsonl name the file")
-    # Scores on what a model was trained on mean nothing, so files that are named train are evaluated on only by name.
+    # Scores on training data mean nothing, so files named train are evaluated on only if the suite names them.
     alone = len(by_name) == 1 and not (split == EVALUATION and by_name.keys() & set(TRAIN_NAMES))
     names = by_name if alone else [name for name in names_of(split) if name in by_name]
     if not names:
@@ -88,7 +88,10 @@ def split_files(folder: Path, split: str) -> list[Path]:
 
 
 def _check_says_no_split(files: list[Path], split: str) -> None:
-    """Check that files which are read together have no names such as `imdb_train` and `imdb_test`."""
+    """Check that the names of files read together do not mix splits, such as `imdb_train` and `imdb_test`.
+
+    Files for an evaluation must not mention training either.
+    """
     words = [match for file in files for match in WORD_OF_A_SPLIT.finditer(file.as_posix().casefold())]
     trained = {bool(match[1]) for match in words}
     if len(trained) > 1 or (split == EVALUATION and True in trained):
@@ -100,7 +103,7 @@ def _check_says_no_split(files: list[Path], split: str) -> None:
 
 
 def _check_whole(folder: Path, name: str, files: list[Path]) -> None:
-    """Check that all shards of a split are there, and no second set of its files."""
+    """Check that all shards of a split are there, and that there is only one set of files for it."""
     sets: dict[tuple[Path, str], list[Path]] = {}
     for file in files:
         sets.setdefault((file.parent, split_of(file).casefold()), []).append(file)
@@ -113,7 +116,7 @@ def _check_whole(folder: Path, name: str, files: list[Path]) -> None:
 
 
 def check_shards(files: list[Path]) -> None:
-    """Check that the files of one name in one folder are one file, or all shards of a set.
+    """Check that files with the same split name in one folder are a single file, or all shards of one set.
 
     Raises:
         ValueError: a shard is missing, or there are several sets.
@@ -133,13 +136,13 @@ def check_shards(files: list[Path]) -> None:
 
 
 def _name_of(file: Path) -> str:
-    """The split that a file's name or its folder's says; empty if they say none."""
+    """The split in the name of a file or else of its folder; empty if neither names one."""
     said = (split_of(file).casefold(), file.parent.name.casefold())
     return next((name for name in said if name in (*TRAIN_NAMES, *EVALUATION_NAMES)), "")
 
 
 def hash_path(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and hashes of a folder's data."""
+    """The SHA-256 of a file, or of the names and hashes of the data files in a folder."""
     if path.is_file():
         return sha256(path)
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Columns of a user's JSON: an object on each line, and the articles of SQuAD 1.1."""
+"""Read the columns of a user's JSON: an object on each line, or the articles of SQuAD 1.1."""
 
 import json
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ Columns = dict[str, list[Any]]
 
 
 def read_jsonl(path: Path, wanted: Sequence[str], encoding: str) -> Columns:
-    """The columns of a file with an object on each line.
+    """Read the columns of a file with an object on each line.
 
     Raises:
-        ValueError: the line that is none, or that lacks a column which others have: absent is not null.
+        ValueError: a line is not an object, or lacks a wanted key that others have: absent does not mean null.
     """
     rows: list[tuple[int, dict[str, Any]]] = []
     with path.open(encoding=encoding) as handle:
@@ -38,7 +38,7 @@ def _object(number: int, line: str, first: bool) -> dict[str, Any]:
     try:
         row = json.loads(line.rstrip("\n"), object_pairs_hook=_once)
     except json.JSONDecodeError as error:
-        # Its own words count lines from this one.
+        # The error's own text counts lines from this one.
         raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number}: {error}") from None
@@ -56,10 +56,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_squad(path: Path, encoding: str) -> Columns:
-    """Questions, contexts and answers of a file as SQuAD 1.1 has it.
+    """Read the questions, contexts and answers of a file in the format of SQuAD 1.1.
 
     Raises:
-        ValueError: it has another shape.
+        ValueError: the file has another structure.
     """
     found = json.loads(path.read_text(encoding=encoding))
     try:

@@ -1,4 +1,4 @@
-"""Where the files of a suite's own task are: beside the suite, or on the hub at a commit, and then downloaded."""
+"""Find the files of a suite's own task: local ones, or those of a hub repository at a commit, which are downloaded."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,32 +22,33 @@ from steadytune.tasks.reading import split_of
 
 @dataclass(frozen=True)
 class Place:
-    """Files of a split."""
+    """The files of a split."""
 
     paths: tuple[Path, ...]
     """One file or folder, or the shards of a hub set."""
     hub: Mapping[str, OwnFile] = field(default_factory=dict)
-    """Of a hub set: what the files are, by their paths in the repository."""
+    """Hash and size of each file of a hub set, by its path in the repository."""
 
 
 @contextmanager
 def find_places(
     where: str, entry: OwnTask, folder: Path, store: Path, limit: int, pin: TaskPin | None = None
 ) -> Iterator[dict[str, Place]]:
-    """The files of each split that a task names, for the length of the block.
+    """Yield the files of each split that a task names; use them only inside the block.
 
-    Files of the hub are downloaded to the store first. Pinned ones are removed after the block: their rows are staged.
+    Hub files are downloaded to the store first. After the block, pinned ones are removed, because their rows are
+    staged.
 
     Args:
         where: the task in the suite's file, for messages.
-        entry: what the file says.
-        folder: of the suite's file.
+        entry: the task's entry there.
+        folder: the folder of the suite's file.
         store: the store's root.
-        limit: bytes of a file of the hub that is not pinned.
-        pin: what the files of the hub were when they were pinned.
+        limit: the maximum size in bytes of a hub file that is not pinned.
+        pin: the task's pin, if it has one.
 
     Raises:
-        SteadyTuneError: the hub has no such files, or others than were pinned.
+        SteadyTuneError: the hub has no such files, or they differ from the pinned ones.
     """
     if entry.hub is None:
         named = {TRAIN: entry.train, EVALUATION: entry.evaluation}
@@ -62,7 +63,7 @@ def find_places(
         wanted = {split: list(found.files) for split, found in pin.splits.items() if found.files}
     downloads = store / ".downloads" / "hub" / entry.hub.replace("/", "--")
     pinned = {split: found.files for split, found in pin.splits.items()} if pin else {}
-    # Two tasks may read the same files.
+    # Two tasks may use the same files at the same time.
     with hold(store_lock_path(store, f"hub/{entry.hub}"), message=f"{where}: waiting for another task of {entry.hub}"):
         places = {split: _bring(repository, names, downloads, pinned.get(split)) for split, names in wanted.items()}
         yield places
@@ -71,10 +72,10 @@ def find_places(
 
 
 def choose_files(where: str, entry: OwnTask, split: str, files: list[str]) -> list[str]:
-    """The files of a repository that a split consists of: those that the suite names, or those named like a split.
+    """Choose a split's files in a repository: the files that the suite names, or else the files named like the split.
 
     Raises:
-        SteadyTuneError: none, or several that do not belong together.
+        SteadyTuneError: there are no such files, or they do not belong together.
     """
     below = f"{entry.config}/" if entry.config else ""
     data = [name for name in sorted(files) if name.startswith(below) and _holds_rows(name, entry)]

@@ -1,4 +1,4 @@
-"""What is wrong in the rows of a suite's own task: the same mistake in many rows is one line."""
+"""Mistakes in the rows of a suite's own task; the same mistake in many rows is reported in one line."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ class _Rows:
 @dataclass
 class _Mistake:
     known: Sequence[str]
-    """What a wrong value may have been meant to be."""
+    """Valid values, from which a message suggests the nearest."""
     values: dict[str, _Rows] = field(default_factory=dict)
 
 
 class RowProblems:
-    """Mistakes by the column that they are in and what was expected there; true if there is one."""
+    """Mistakes grouped by their column and what was expected there; true if there are any."""
 
     def __init__(self) -> None:
         self._mistakes: dict[tuple[str, str], _Mistake] = {}
@@ -34,24 +34,24 @@ class RowProblems:
         return bool(self._mistakes or self._columns)
 
     def add(self, column: str, row: int, value: str, expected: str, known: Sequence[str] = ()) -> None:
-        """A value that is not what was expected.
+        """Add a value that is not what was expected.
 
         Args:
-            column: with its file.
-            row: that has the value.
-            value: as it is shown.
-            expected: what was, beginning with that word.
-            known: names of which the value may be a misspelt one.
+            column: the column, with its file.
+            row: the number of the value's row.
+            value: the value as messages show it.
+            expected: what was expected, starting with the word "expected".
+            known: valid values, from which the message suggests the nearest.
         """
         mistake = self._mistakes.setdefault((column, expected), _Mistake(known))
         mistake.values.setdefault(value, _Rows(row)).count += 1
 
     def add_column(self, problem: str) -> None:
-        """What is wrong with a column, or a file, as a whole."""
+        """Add a problem of a column, or of a file, as a whole."""
         self._columns.append(problem)
 
     def __str__(self) -> str:
-        """How many values are wrong, and a line for each mistake."""
+        """The number of problems, and one line per mistake."""
         lines = [*self._columns, *self._lines()]
         more = len(lines) - SHOWN_LINES
         shown = [*lines[:SHOWN_LINES], *([f"… and {more} more problems"] if more > 0 else [])]

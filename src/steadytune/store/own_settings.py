@@ -1,4 +1,4 @@
-"""What the files of an own encoder must not say: transformers follows it silently, or fails where nobody looks."""
+"""Settings in a user's own encoder that no cell can use: transformers follows them silently, or fails obscurely."""
 
 import json
 import re
@@ -17,7 +17,7 @@ ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implemen
 KERNELS = (None, "eager", "sdpa")
 FLOATS = ("F64", "F32", "F16", "BF16")
 BUFFER = re.compile(r"(?:.*\.)?(?:position_ids|token_type_ids|(?:attn|attention)\.(?:masked_)?bias)")
-"""Tensors that old checkpoints have beside their weights: numbers of positions, and masks. None of them is read."""
+"""Tensors that old checkpoints have besides their weights: position and token-type ids, masks. They are not read."""
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "dim",
          "n_layers", "n_heads", "hidden_dim", "n_layer", "n_head", "d_model", "d_inner", "n_embd")  # fmt: skip
 POSITIONS = ("max_position_embeddings", "n_positions")
@@ -29,7 +29,7 @@ RATE = re.compile(r".*(?:dropout|dropout_prob|_pdrop)")
 
 
 def setting_problems(folder: Path) -> Iterator[str]:
-    """Adapters, and settings of config.json and tokenizer_config.json that no cell can work with."""
+    """Report adapters, and settings in config.json and tokenizer_config.json that no cell can use."""
     try:
         config, tokenizer = read_values(folder / "config.json"), read_values(folder / "tokenizer_config.json")
     except SteadyTuneError as error:
@@ -55,7 +55,7 @@ def setting_problems(folder: Path) -> Iterator[str]:
 def _bad_settings(config: dict[str, Any]) -> Iterator[str]:
     for key in ATTENTION_KEYS:
         if config.get(key) not in KERNELS:
-            # Another name may be a repository, whose code would be fetched and run.
+            # Any other name may be a repository, whose code would be downloaded and run.
             yield f"config.json: {key} is {short(config[key])}: expected eager, sdpa, or no such key"
     if config.get("quantization_config") is not None:
         yield "config.json: quantization_config: expected none, and weights that are not quantized"
@@ -70,7 +70,7 @@ def _bad_settings(config: dict[str, Any]) -> Iterator[str]:
 
 def _bad_sizes(config: dict[str, Any]) -> Iterator[str]:
     for key in (*SIZES, *POSITIONS):
-        # Without a limit some configurations have -1 positions.
+        # Some configurations have -1 positions to mean no limit.
         least = 1 if key in SIZES else -1
         value = config.get(key, least)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -78,7 +78,7 @@ def _bad_sizes(config: dict[str, Any]) -> Iterator[str]:
 
 
 def name_problems(folder: Path) -> Iterator[str]:
-    """Names in config.json that transformers has nothing for, where it would speak of its classes."""
+    """Report names in config.json that transformers does not know; its own errors would only list its classes."""
     from transformers.activations import ACT2FN
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KINDS
 
@@ -93,7 +93,10 @@ def name_problems(folder: Path) -> Iterator[str]:
 
 
 def _other_architecture(config: dict[str, Any]) -> Iterator[str]:
-    """BERT's weights fit RoBERTa's names and shapes, say, but not what it makes of positions."""
+    """Report a model_type that contradicts `architectures`.
+
+    BERT's weights, for example, fit RoBERTa's names and shapes, but not how it numbers positions.
+    """
     from transformers.models.auto import modeling_auto
 
     kind = config.get("model_type")
@@ -105,7 +108,7 @@ def _other_architecture(config: dict[str, Any]) -> Iterator[str]:
 
 
 def weight_problems(folder: Path) -> Iterator[str]:
-    """Weights that are no floating-point numbers, or not finite ones; the first of each file."""
+    """Report the first tensor in each file that is not floating-point or not finite."""
     import torch
     from safetensors import safe_open
 
@@ -119,7 +122,7 @@ def weight_problems(folder: Path) -> Iterator[str]:
                     expected = "expected numbers of a kind that can be trained"
                     yield f"{name}: the weights '{tensor}' are {kind}: {expected}, {', '.join(FLOATS)}"
                     break
-                # In single precision, as every cell reads them.
+                # In single precision, in which every cell loads them.
                 if not bool(weights.get_tensor(tensor).to(torch.float32).isfinite().all()):
                     yield f"{name}: the weights '{tensor}' have NaN or infinite numbers: expected finite ones"
                     break
@@ -133,10 +136,10 @@ def weight_files(folder: Path) -> list[str]:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; nothing where there is no file, or something else in it.
+    """The mapping in a JSON file; empty if there is no file, or it contains something else.
 
     Raises:
-        SteadyTuneError: no JSON.
+        SteadyTuneError: not JSON.
     """
     values = read_json(path) if path.is_file() else {}
     return values if isinstance(values, dict) else {}

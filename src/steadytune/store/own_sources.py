@@ -1,4 +1,4 @@
-"""What a user brings, as sources of staging: own tasks, written as parquet, and own encoders."""
+"""Users' own tasks and encoders as sources for staging; tasks are written as parquet."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,7 +15,7 @@ from steadytune.store.sources import Source, copy_file, parquet_name, write_rows
 
 
 class OwnSource(Source):
-    """A suite's own task, as rows of parquet files."""
+    """A suite's own task, whose rows are written to parquet files."""
 
     kind = "own"
 
@@ -27,7 +27,7 @@ class OwnSource(Source):
 
     @property
     def revision(self) -> str | None:
-        """The commit of a hub set."""
+        """The commit of a data set on the hub; None for local files."""
         return self.entry.revision
 
     @cached_property
@@ -46,12 +46,12 @@ class OwnSource(Source):
         return write_rows(downloads / name, self._data.rows[name.partition("-")[0]], kinds)
 
     def measure(self, name: str, path: Path) -> StagedFile:
-        """Hash and size of the file, and the hash of its rows."""
+        """The hash and size of the file, and the hash of its rows."""
         return measure_rows(path)
 
 
 class OwnEncoder(Source):
-    """An encoder in a folder of the user's, as `save_pretrained` writes it."""
+    """An encoder in a user's folder, as `save_pretrained` writes it."""
 
     kind = "own"
 

@@ -1,4 +1,4 @@
-"""Values of a suite's own tasks: scores, answers to questions, and labels that do not differ."""
+"""Check the values of a suite's own tasks: scores, answers to questions, and labels that are all the same."""
 
 import math
 import re
@@ -11,16 +11,16 @@ from steadytune.suite.own_labels import spell
 
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 LARGEST = 3.4028234e38
-"""Of the numbers that training computes with, which have 32 bits."""
+"""Largest label: training computes with 32-bit floating-point numbers."""
 OF_SEVERAL = (*SCORES, "auroc")
-"""Metrics that have no value where all labels are one."""
+"""Metrics that are undefined if all labels are the same."""
 
 
 def read_score(value: Any, decimal: str) -> float | None:
-    """A label that is a number; None for null, NaN and blanks.
+    """Read a label that is a number; None for null, NaN and blanks.
 
     Raises:
-        ValueError: what was expected in its place.
+        ValueError: the label is not a usable number; the message says what was expected.
     """
     if spell(value) is None:
         return None
@@ -38,10 +38,13 @@ def read_score(value: Any, decimal: str) -> float | None:
 
 
 def _with_point(value: Any, decimal: str) -> Any:
-    """A number's text as Python reads it. A point beside decimal commas parts thousands, or is a mistake."""
+    """A number's text as Python reads it, or "ambiguous", which Python cannot read.
+
+    With decimal commas, a point separates thousands or is a mistake.
+    """
     if not isinstance(value, str):
         return value
-    # Python reads 1_000 as a thousand; whoever writes it in data may mean anything.
+    # Python reads 1_000 as a thousand, but in data it may mean anything.
     if "_" in value or (decimal == "," and "." in value):
         return "ambiguous"
     return value.replace(",", ".") if decimal == "," else value
@@ -52,7 +55,7 @@ class AnswerProblem(NamedTuple):
 
     key: str
     value: str
-    """As it is shown."""
+    """The value as messages show it."""
     expected: str
 
 
@@ -74,13 +77,13 @@ def answer_problem(context: str, text: Any, start: Any) -> AnswerProblem | None:
 def check_differ(
     where: str, splits: Mapping[str, Sequence[float | None]], metrics: Sequence[str], labels: Sequence[str]
 ) -> None:
-    """Refuse a split of one label or score: nothing is learned from it, and some metrics have no value on it.
+    """Refuse a training split whose labels are all the same, and such an evaluation split if a metric is undefined.
 
     Args:
         where: the task in the suite's file, for messages.
-        splits: a class index, a score or none for each row.
-        metrics: of the task.
-        labels: its classes; none of a regression.
+        splits: a class index, a score or None for each row of each split.
+        metrics: the task's metrics.
+        labels: the task's classes; empty for a regression.
     """
     without_value = ", ".join(metric for metric in metrics if metric in OF_SEVERAL)
     for split, values in splits.items():

@@ -1,7 +1,8 @@
-"""Parsers: rows in the hub's columns and label numbers, from the files in which data sets were published.
+"""Parsers that read data sets' original files into rows with the hub's columns and label numbers.
 
-Standard library only: the lock is checked wherever the Snakefile is read. No format here has quoting; a quotation mark
-is a character of a sentence. (Read with quoting, SciTail's training set loses 499 of its 23,596 rows.)
+They need only the standard library, because the lock is checked whenever the Snakefile is read. No format here has
+quoting; a quotation mark is a character of a sentence. (Read with quoting, SciTail's training set loses 499 of its
+23,596 rows.)
 """
 
 import gzip
@@ -27,10 +28,10 @@ _SICK_SPLITS = {"train": "TRAIN", "validation": "TRIAL", "test": "TEST"}
 
 
 def parse_file(name: str, path: Path, member: str | None, split: str) -> list[Row]:
-    """The rows of one split, by the parser `name`, from a file or from a member of a zip archive.
+    """Read the rows of one split with the parser `name`, from a file or from a member of a zip archive.
 
     Raises:
-        SteadyTuneError: not an archive, no such member, no rows, or a line that is not of the format (its number).
+        SteadyTuneError: not an archive, no such member, no rows, or a line in another format (with its number).
     """
     with open_text(path, member) as handle:
         lines = _Numbered(handle)
@@ -47,10 +48,10 @@ def parse_file(name: str, path: Path, member: str | None, split: str) -> list[Ro
 
 @contextmanager
 def open_text(path: Path, member: str | None = None) -> Iterator[IO[str]]:
-    """A UTF-8 text, unpacked where it is gzip or a member of a zip archive.
+    """Open a UTF-8 text, unpacking it if it is gzip or a member of a zip archive.
 
     Raises:
-        SteadyTuneError: not such an archive, a damaged one, no such member, or a text that is not UTF-8.
+        SteadyTuneError: not such an archive, a damaged one, no such member, or text that is not UTF-8.
     """
     try:
         with _open_bytes(path, member) as handle, _text(handle) as text:
@@ -63,7 +64,7 @@ def open_text(path: Path, member: str | None = None) -> Iterator[IO[str]]:
 
 @contextmanager
 def _open_bytes(path: Path, member: str | None) -> Iterator[Any]:
-    """A file, unpacked."""
+    """Open a file or a member of a zip archive, unpacked."""
     if member is None:
         with gzip.open(path) if _is_gzip(path) else path.open("rb") as handle:
             yield handle
@@ -74,25 +75,25 @@ def _open_bytes(path: Path, member: str | None) -> Iterator[Any]:
         try:
             handle = archive.open(member)
         except (RuntimeError, NotImplementedError) as error:
-            # It has a password, or a compression that Python does not know.
+            # The member has a password, or a compression that Python does not support.
             raise SteadyTuneError(f"{path}: {member} cannot be unpacked: {error}") from None
         with handle:
             yield handle
 
 
 def _is_gzip(path: Path) -> bool:
-    # By its first bytes, because not every address ends in .gz.
+    # By its first bytes, because not every URL ends in .gz.
     with path.open("rb") as handle:
         return handle.read(2) == b"\x1f\x8b"
 
 
 def _text(handle: Any) -> io.TextIOWrapper:
-    # With a byte order mark or without, and with the line ends of Python's text mode: so the hub's copies were made.
+    # With or without a byte order mark, and with the line endings of Python's text mode, as in the hub's copies.
     return io.TextIOWrapper(handle, encoding="utf-8-sig")
 
 
 class _Numbered:
-    """Lines without their ends, and the number of the last one."""
+    """Lines without their line endings, and the number of the last one read."""
 
     def __init__(self, lines: Lines) -> None:
         self.lines = iter(lines)
@@ -108,7 +109,7 @@ class _Numbered:
 
 
 def read_tsv(lines: Lines) -> Iterator[dict[str, str]]:
-    """The lines of a table under its header, as column -> field; a short line lacks its last columns."""
+    """The lines of a table with a header, each as column -> field; a short line lacks its last columns."""
     rows = iter(lines)
     header = next(rows, "").rstrip("\n").split("\t")
     for line in rows:
@@ -116,7 +117,7 @@ def read_tsv(lines: Lines) -> Iterator[dict[str, str]]:
 
 
 def read_jsonl(lines: Lines) -> Iterator[Row]:
-    """The objects of JSON lines, empty lines left out."""
+    """The objects in JSON lines, without empty lines."""
     return (json.loads(line) for line in lines if line.strip())
 
 
@@ -126,7 +127,7 @@ def _pair(row: Mapping[str, Any], label: int) -> Row:
 
 
 def _snli(lines: Lines, split: str) -> Iterator[Row]:
-    """`snli_1.0_*.txt`; -1 where the annotators found no majority."""
+    """`snli_1.0_*.txt`; the label is -1 if the annotators had no majority."""
     for row in read_tsv(lines):
         yield _pair(row, (_THREE_WAY | {"-": -1})[row["gold_label"]])
 
@@ -201,7 +202,7 @@ def _squad(lines: Lines, split: str) -> Iterator[Row]:
 
 
 def _mrqa(lines: Lines, split: str) -> Iterator[Row]:
-    """MRQA's JSON lines, of which the first is a header; every detected span of an answer is one of the answers."""
+    """MRQA's JSON lines, the first of which is a header; each detected span of an answer counts as an answer."""
     title = ""
     for paragraph in read_jsonl(lines):
         if "header" in paragraph:
@@ -209,14 +210,14 @@ def _mrqa(lines: Lines, split: str) -> Iterator[Row]:
             continue
         context = paragraph["context"]
         for question in paragraph["qas"]:
-            # Both ends of a span belong to it.
+            # Spans include both ends.
             spans = [span for answer in question["detected_answers"] for span in answer["char_spans"]]
             answers = [(context[first : last + 1], first) for first, last in spans]
             yield _question(question["qid"], title, context, question["question"], answers)
 
 
 def _question(key: str, title: str, context: str, question: str, answers: list[tuple[str, int]]) -> Row:
-    """A row in SQuAD's columns; answers are (text, first character)."""
+    """A row in SQuAD's columns; answers are pairs of text and index of the first character."""
     return {
         "id": key,
         "title": title,
@@ -237,4 +238,4 @@ PARSERS: dict[str, Parser] = {
     "snli": _snli,
     "squad": _squad,
 }
-"""By the name that the lock gives them."""
+"""The parsers, by their names in the lock."""

@@ -1,4 +1,4 @@
-"""Writing into the lock the hashes of what the project generates itself."""
+"""Write the hashes of generated data sets to the lock."""
 
 import io
 from pathlib import Path
@@ -15,15 +15,15 @@ from steadytune.store.sources import generate_files
 
 
 def pin_generated(path: Path) -> list[str]:
-    """Generate every generated data set of the lock at `path` and write the hashes of its rows there.
+    """Regenerate every generated data set of the lock at `path` and write the hashes of its rows there.
 
-    The comment at the head of the file stays, any other is lost.
+    The comment at the head of the file is kept; other comments are lost.
 
     Returns:
-        The keys whose pin has changed: none where the lock was right, and then the file is not touched.
+        The keys whose pins changed. If there are none, the file is not touched.
 
     Raises:
-        SteadyTuneError: as `load_lock` does.
+        SteadyTuneError: as `load_lock`.
     """
     lock = load_lock(path)
     value = read_yaml(path)
@@ -47,7 +47,7 @@ def pin_generated(path: Path) -> list[str]:
 
 
 def to_yaml(value: Any) -> str:
-    """YAML in the lock's style: keys in their order, one line a file."""
+    """YAML in the lock's style: keys in their given order, one line per file."""
     buffer = io.StringIO()
     yaml.safe_dump(value, buffer, sort_keys=False, default_flow_style=None, allow_unicode=True, width=1000)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Pinning a suite's own tasks and encoders in the lock beside its file."""
+"""Pin a suite's own tasks and encoders in the lock next to its file."""
 
 import logging
 import shutil
@@ -37,18 +37,17 @@ MODELS: Kind = "models"
 
 
 def pin_new(path: Path) -> None:
-    """Read and pin every own task and encoder of the suite at `path` that the lock beside it does not have.
+    """Read and pin every own task and encoder of the suite at `path` that is not yet in the lock next to it.
 
     Raises:
-        SteadyTuneError: everything that is wrong with the files of all of them, and with the suite's names and
-            settings.
+        SteadyTuneError: everything that is wrong with their files, and with the suite's names and settings.
     """
     suite = read_suite(path)
     file, lock = suite.file, read_own_lock(path)
     new = [("tasks", name) for name in file.tasks if name not in lock.tasks]
     new += [("encoders", name) for name, entry in file.encoders.items() if entry.own and name not in lock.encoders]
     if new:
-        # Without anything new, whoever loads the suite says these.
+        # If nothing is new, loading the suite reports these problems.
         known = load_lock(project_file(LOCK))
         _pin(path, file, new, [*setting_problems(suite, pinned=False), *lock_problems(suite, known)])
 
@@ -57,7 +56,7 @@ def accept(path: Path, name: str) -> None:
     """Pin an own task or encoder as it is now.
 
     Raises:
-        SteadyTuneError: the suite has none of this name, or something is wrong with its files.
+        SteadyTuneError: the suite has no own task or encoder of this name, or something is wrong with its files.
     """
     file = check_all(SuiteFile, read_yaml(path), path)
     known = [("tasks", key) for key in file.tasks]
@@ -69,7 +68,7 @@ def accept(path: Path, name: str) -> None:
 
 
 def _pin(path: Path, file: SuiteFile, names: list[tuple[str, str]], problems: Sequence[str] = ()) -> None:
-    """Pin own `tasks` and `encoders`, by kind and name, in the lock, unless there are problems, with them or before."""
+    """Pin own tasks and encoders, given by kind and name; raise `problems` and their own problems instead, if any."""
     folder, problems, facts = path.parent, list(problems), []
     pins: list[tuple[str, str, TaskPin | EncoderPin]] = []
     for kind, name in names:
@@ -86,7 +85,7 @@ def _pin(path: Path, file: SuiteFile, names: list[tuple[str, str]], problems: Se
         except SteadyTuneError as error:
             problems.append(str(error))
     raise_all(problems)
-    # Somebody may have pinned something else of the suite meanwhile, or be about to: the suite's file is locked.
+    # Lock the suite's file and read its lock again: another process may have pinned something else in the meantime.
     with hold(path):
         value = _plain(read_own_lock(path))
         for kind, name, pin in pins:
@@ -101,7 +100,7 @@ def _plain(model: OwnLock | TaskPin | EncoderPin) -> dict[str, Any]:
 
 
 def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[TaskPin, str]:
-    """What a task holds now, and what a person should know of it."""
+    """A pin of the task's current data, and what users should know about the data."""
     entry = file.tasks[name]
     with find_places(where, entry, folder, file.store, file.sources.unpinned_limit) as places:
         data = OwnData(where, entry, places)
@@ -117,7 +116,7 @@ def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[Tas
 
 
 def _pin_own_folder(where: str, folder: Path) -> tuple[EncoderPin, str]:
-    """As `_pin_folder`, of a folder that the suite names."""
+    """As `_pin_folder`, for a folder that the suite names."""
     if not folder.is_dir():
         said = "a file, expected the folder around it" if folder.exists() else f"no such folder{nearest_file(folder)}"
         raise SteadyTuneError(f"{where}: {folder}: {said}")
@@ -125,7 +124,7 @@ def _pin_own_folder(where: str, folder: Path) -> tuple[EncoderPin, str]:
 
 
 def _pin_folder(where: str, folder: Path, hub: EncoderEntry | None = None) -> tuple[EncoderPin, str]:
-    """Hashes of the files of an encoder's folder that are data alone, once it is sure that it can be used."""
+    """Check that an encoder can be used; pin the files in its folder that contain only data, and describe it."""
     names = sorted(file.name for file in folder.glob("*") if file.is_file() and _is_data(file.name))
     report = check_encoder(folder, names)
     place = f"{hub.hub} on the hub" if hub else folder
@@ -153,7 +152,7 @@ def _pin_hub_encoder(where: str, name: str, suite: SuiteFile) -> tuple[EncoderPi
             f"`AutoModel.from_pretrained({entry.hub!r}).save_pretrained(FOLDER)` and name the folder with `model`"
         )
     downloads = store / ".downloads" / f"hub-{entry.hub.replace('/', '--')}"
-    # Two suites may have the same encoder, and each moves it away.
+    # Two suites may use the same encoder, and each moves the download away.
     with hold(store_lock_path(store, f"hub/{entry.hub}"), message=f"{where}: waiting for another suite's {entry.hub}"):
         for file in wanted:
             repository.get(file, downloads)

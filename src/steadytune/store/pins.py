@@ -1,4 +1,4 @@
-"""Pins: the files that each kind of source must provide for a data set or an encoder, as `config/lock.yaml` says it."""
+"""Pins: the files that each kind of source must provide for a data set or an encoder, as in `config/lock.yaml`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -18,7 +18,7 @@ class HubPin(StrictModel):
     repo: Repo
     revision: Revision | None = None
     unpinned: bool = False
-    """Whether some hashes are unknown: the first download determines them, and its receipt keeps them. It downloads
+    """Whether some hashes are unknown: the first download determines them, and its receipt keeps them. It uses
     `revision`, or the hub's current commit if that is unknown too."""
     read_in: str = ""
     """Where the revision and the hashes were read, if the project has not downloaded the files itself."""
@@ -36,7 +36,7 @@ class HubPin(StrictModel):
 
 
 class UrlPin(StrictModel):
-    """Files at addresses of their own, by their names in the store."""
+    """Files at individual URLs, by their names in the store."""
 
     origin: str
     licence: str
@@ -55,7 +55,7 @@ class UrlPin(StrictModel):
 
 
 class KnownFiles(StrictModel):
-    """Files that are all pinned, by their names in the store."""
+    """Files whose hashes are all known, by their names in the store."""
 
     origin: str
     licence: str
@@ -68,11 +68,11 @@ class KnownFiles(StrictModel):
 
 
 class LocalPin(KnownFiles):
-    """Files of a store staged elsewhere."""
+    """Files in a store that was staged elsewhere."""
 
 
 class GeneratedPin(StrictModel):
-    """Files that a generator of the project makes, by their names in the store."""
+    """Files that one of the project's generators makes, by their names in the store."""
 
     generator: Literal["mini"]
     unpinned: bool = False
@@ -89,7 +89,7 @@ class GeneratedPin(StrictModel):
 
 
 class ShippedPin(KnownFiles):
-    """Files of this repository."""
+    """Files in this repository."""
 
     folder: str
     """Their folder, relative to the repository's root."""
@@ -103,14 +103,14 @@ class PretrainedPin(StrictModel):
 
 
 class OwnTaskPin(StrictModel):
-    """A suite's own task. Excluded fields are not part of the digest whose change stages it again."""
+    """A suite's own task. Excluded fields are not part of `entry_digest`, whose change stages the task again."""
 
     where: str = Field(exclude=True)
-    """Its place in the suite's file."""
+    """The task in the suite's file, for messages."""
     folder: Path = Field(exclude=True)
-    """Of the suite's file."""
+    """The folder of the suite's file."""
     store: Path = Field(exclude=True)
-    """Where files of the hub are downloaded to."""
+    """The store, to which hub files are downloaded."""
     entry: OwnTask = Field(exclude=True)
     pin: TaskPin
 

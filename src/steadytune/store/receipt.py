@@ -1,4 +1,4 @@
-"""What staging leaves beside a folder's files, and the check of those files before every use."""
+"""Receipts: what staging writes next to a folder's files, and the check of those files before every use."""
 
 import hashlib
 import json
@@ -13,45 +13,45 @@ from steadytune.seals import SEAL, seal_of
 from steadytune.staged import RECEIPT, check_file_name
 
 BUNDLE = "bundle"
-"""What a receipt says if only the maker of a bundle vouches for the files."""
+"""Marks a receipt if only the maker of a bundle vouches for the files."""
 HOW_TO_STAGE = "`steadytune stage SUITE` stages it (the workflow makes an encoder that the project trains itself)"
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One file as it lies in the store."""
+    """A file in the store."""
 
     sha256: str
     bytes: int
     rows_sha256: str | None = None
-    """Hash of the rows of a parquet file that was written here, which do not depend on the version that wrote it."""
+    """Hash of the rows, for a parquet file written here; unlike `sha256`, it does not depend on the library version."""
     raw_sha256: str | None = None
     """Hash of the download that the rows were read from."""
     raw_bytes: int | None = None
 
     @property
     def content(self) -> str:
-        """The hash that says what the file means."""
+        """The hash that identifies the file's content: of its rows if known, else of its bytes."""
         return self.rows_sha256 or self.sha256
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """Where a folder of the store comes from and what is in it."""
+    """Where a folder of the store came from, and what is in it."""
 
     source: str
-    """Kind of source: hub, url, local, generated, shipped, imported, pretrained or bundle."""
+    """Kind of source: hub, url, local, generated, shipped, own, imported, pretrained or bundle."""
     origin: str
     """The repository on the hub, or the origin in words."""
     revision: str | None
-    """40-hex commit on the hub."""
+    """40-hex commit, if the files came from the hub."""
     pinned_by: str
-    """Who fixed the hashes: `lock`, `stage` at the first download, `commit` at the first download of a commit that the
-    lock names, `import` if the user brought the files, `generated` if the lock has no hash of what the project makes,
-    or `bundle` if only the maker of a bundle vouches for them."""
+    """What fixed the hashes: `lock`; `stage`, the first download; `commit`, the first download at a commit that the
+    lock names; `import`, if the user provided the files; `generated`, if the project made them and the lock has no
+    hash; `bundle`, if only the maker of a bundle vouches for them."""
     files: Mapping[str, StagedFile]
     made_from: Mapping[str, str] = field(default_factory=dict)
-    """Of an encoder that the project trains: digests of its settings and its corpus, by name."""
+    """For an encoder that the project trains, digests of its settings and its corpus, by name."""
 
     @property
     def bytes(self) -> int:
@@ -60,22 +60,22 @@ class Receipt:
 
 
 def measure(path: Path) -> StagedFile:
-    """Hash and size of a file."""
+    """The hash and size of a file."""
     return StagedFile(sha256=sha256(path), bytes=path.stat().st_size)
 
 
 def measure_rows(path: Path) -> StagedFile:
-    """Hash and size of a parquet file, and the hash of the rows that a reader gets from it."""
+    """The hash and size of a parquet file, and the hash of its rows as read."""
     import pyarrow.parquet as pq
 
-    # In batches, because a cell's memory is measured.
+    # In batches, to save memory, because a cell's memory use is measured.
     with pq.ParquetFile(path) as file:
         rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
         return replace(measure(path), rows_sha256=hash_rows(rows))
 
 
 def count_rows(path: Path) -> int | None:
-    """The number of rows of a parquet file; None for another file."""
+    """The number of rows in a parquet file; None if it is not a readable one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -95,12 +95,12 @@ def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def measure_all(folder: Path, names: Iterable[str]) -> dict[str, StagedFile]:
-    """Hash and size of the files of a folder, by name."""
+    """The hashes and sizes of files in a folder, by name."""
     return {name: measure(folder / name) for name in names}
 
 
 def write_receipt(folder: Path, receipt: Receipt) -> None:
-    """Write a folder's receipt: the last thing that staging does, because a receipt means that all is there."""
+    """Write a folder's receipt. Staging does so last, because a receipt means that all files are there."""
     value = asdict(receipt)
     value["files"] = {
         name: {key: item for key, item in entry.items() if item is not None} for name, entry in value["files"].items()
@@ -112,16 +112,16 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
 
 
 def read_receipt(folder: Path) -> Receipt:
-    """A folder's receipt, its files unchecked.
+    """Read a folder's receipt without checking the files.
 
     Raises:
-        SteadyTuneError: no receipt, or a damaged one, such as one that names files outside of the folder; the line says
-            which command stages it.
+        SteadyTuneError: the receipt is missing or damaged, for example names files outside the folder; the line has the
+            command that stages it.
     """
     path = folder / RECEIPT
     try:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
-        # Stores that were staged before receipts had seals are compared with the lock alone.
+        # Receipts written before seals existed have none; their files are compared only with the lock.
         if value.pop(SEAL, None) not in (None, seal_of(value)):
             raise ValueError("edited")
         files = {check_file_name(name): StagedFile(**entry) for name, entry in value.pop("files").items()}
@@ -133,12 +133,13 @@ def read_receipt(folder: Path) -> Receipt:
 
 
 def verify(folder: Path) -> Receipt:
-    """Check every file that a folder's receipt names by size and hashes: called before every use of the folder.
+    """Check the size and hashes of every file in a folder's receipt; called before every use of the folder.
 
-    The lock pins rows that were written here by their own hash, so they are hashed too and the receipt is not believed.
+    For parquet files written here, the lock pins only the rows. They are hashed again, because the receipt's hash of
+    them is not trusted.
 
     Raises:
-        SteadyTuneError: no receipt; a file that is missing or differs (its name, both sizes or both hashes).
+        SteadyTuneError: no receipt, or a file is missing or differs (with its name and both sizes or both hashes).
     """
     receipt = read_receipt(folder)
     for name, expected in receipt.files.items():
@@ -148,7 +149,7 @@ def verify(folder: Path) -> Receipt:
 
 
 def damage(path: Path, expected: StagedFile) -> str:
-    """How a file differs from what its receipt says; empty if it does not."""
+    """How a file differs from its entry in the receipt; empty if it does not."""
     if not path.is_file():
         return "in the receipt but not in the folder"
     size = path.stat().st_size
@@ -171,9 +172,9 @@ def damage(path: Path, expected: StagedFile) -> str:
 
 
 def receipt_digest(receipt: Receipt) -> str:
-    """Hex SHA-256 over the names and content hashes of a folder's files: what a cell's fingerprint takes of its inputs.
+    """Hex SHA-256 of the names and content hashes of a folder's files, which is part of a cell's fingerprint.
 
-    Where the files came from has no part in it, and neither has the version that wrote a generated parquet file.
+    It depends neither on the files' source nor on the library version that wrote a parquet file here.
     """
     content = {name: entry.content for name, entry in receipt.files.items()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

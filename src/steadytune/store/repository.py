@@ -1,4 +1,4 @@
-"""A repository on the hub: one commit, its files, and every failure in one line."""
+"""A repository on the hub at one commit: its files, with one-line messages for all failures."""
 
 import logging
 import os
@@ -26,17 +26,17 @@ PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".h5")
 
 
 class Repository:
-    """A repository on the hub at a commit, read with `huggingface_hub`, which heeds HF_ENDPOINT and HF_TOKEN.
+    """A repository on the hub at a commit, read with `huggingface_hub`, which respects HF_ENDPOINT and HF_TOKEN.
 
-    The server is not trusted: a commit must be 40 hex digits before it becomes a folder's name, and no more bytes are
-    written than the file should have, or `limit` if its size is unknown.
+    The server is not trusted: a commit must be 40 hex digits before it becomes a folder's name, and a download is
+    aborted if it exceeds the file's known size, or `limit` if its size is unknown.
 
     Args:
-        where: the entry of the lock or the suite that needs it, for messages.
-        kind: whether it holds data sets or an encoder.
+        where: the entry of the lock or the suite that needs the repository, for messages.
+        kind: whether it contains data sets or an encoder.
         name: `<owner>/<name>`.
         commit: 40 hex digits; None for the current one, which is looked up once.
-        limit: the most bytes that a file of unknown size may have.
+        limit: the maximum size in bytes of a file of unknown size.
     """
 
     def __init__(self, where: str, kind: Kind, name: str, commit: str | None, limit: int) -> None:
@@ -53,7 +53,7 @@ class Repository:
         constants.HF_HUB_DISABLE_XET = True
         constants.HF_HUB_DISABLE_TELEMETRY = True
         for library in ("httpx", "httpx2", "huggingface_hub"):
-            # Their logs contain addresses, which can hold a password or a signature.
+            # Their logs contain URLs, which can include a password or a signature.
             logging.getLogger(library).setLevel(logging.ERROR)
         return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="steadytune")
 
@@ -79,10 +79,10 @@ class Repository:
         """Download a file, unless an earlier run has downloaded all of it.
 
         Args:
-            path: in the repository.
+            path: the file's path in the repository.
             downloads: a private folder.
-            size: its bytes, if known.
-            check: compare it with the hub's hash of it.
+            size: the file's size in bytes, if known.
+            check: compare the file with the hub's hash of it.
         """
         with self._one_line(f"{path} of {self.name}", path):
             # A folder per commit: if the connection is lost, the library falls back to another commit's file.
@@ -103,13 +103,13 @@ class Repository:
         return got
 
     def _check_against_hub(self, path: str, got: Path) -> None:
-        """Compare a file that the lock does not pin with the hash that the hub gives as its ETag."""
+        """Compare a downloaded file with the hash that the hub sends as its ETag."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
         from huggingface_hub.utils.sha import git_hash
 
         url = hf_hub_url(self.name, path, repo_type=self.repo_type, revision=self.revision, endpoint=self._api.endpoint)
         etag = get_hf_file_metadata(url, endpoint=self._api.endpoint).etag or ""
-        # The hub gives SHA-256 for files in large-file storage, git's SHA-1 for others; a mirror may give neither.
+        # The hub sends SHA-256 for files in large-file storage and git's SHA-1 for others; a mirror may send neither.
         found = {64: sha256, 40: lambda file: git_hash(file.read_bytes())}.get(len(etag))
         if found and found(got) != etag:
             got.unlink()
@@ -120,7 +120,7 @@ class Repository:
 
     @contextmanager
     def _one_line(self, wanted: str, path: str = "") -> Iterator[None]:
-        """Raise errors as one line, without the library's own text, which can contain signed addresses."""
+        """Raise errors as one line, without the library's own text, which can contain signed URLs."""
         from huggingface_hub import errors
 
         revision = f"at revision {self.commit}" if self.commit else "at its current commit"
@@ -146,16 +146,16 @@ class Repository:
             # The library's error if it cannot look up a file's size and hash; the cause says why.
             reason = self._why_unreachable(error.__cause__) + endpoint
         except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
-            # HTTPError is httpx's or its successor's, as the library has it.
+            # HTTPError is httpx's or its successor's, depending on the library's version.
             if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
                 raise
             reason = f"connection lost{_system_reason(error)}{endpoint}: run again to resume with the missing files"
-        except Exception as error:  # The library expects a hub's JSON and headers, and fails in many ways on others.
+        except Exception as error:  # The library expects a hub's JSON and headers, and fails in many ways without them.
             reason = f"{NO_HUB} ({type(error).__name__} while reading its answer){endpoint}"
         raise SteadyTuneError(f"{self.where}: {wanted}: {reason}") from None
 
     def _only_pickles(self, path: str) -> str:
-        """What to do about an encoder whose weights the hub has in no format that can be read here."""
+        """A hint for an encoder whose weights the hub has only as pickles; empty if there are none."""
         if not path.endswith(".safetensors"):
             return ""
         pickles = [file for file in self.files() if file.endswith(PICKLES)]
@@ -182,7 +182,7 @@ class Repository:
 
 
 def _endpoint() -> str:
-    """HF_ENDPOINT for a message, without the password that it may hold; empty if it is not set."""
+    """HF_ENDPOINT for a message, without a password that it may contain; empty if it is not set."""
     endpoint = os.environ.get("HF_ENDPOINT")
     return f" (HF_ENDPOINT={shown(endpoint)})" if endpoint else ""
 

@@ -1,4 +1,4 @@
-"""The kinds of source that a folder of the store can come from, each a small class that brings one file at a time."""
+"""The sources that a folder of the store can come from; each is a small class that fetches one file at a time."""
 
 import importlib
 import shutil
@@ -17,7 +17,7 @@ from steadytune.store.receipt import Receipt, StagedFile, measure, measure_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The module whose `generate(config, seed=0)` gives {split: rows}, by the generator's name in the lock.
+# The module of each generator, by its name in the lock; its `generate(config, seed=0)` returns {split: rows}.
 GENERATORS = {"mini": "minilanguage"}
 
 
@@ -43,35 +43,35 @@ class Source(ABC):
 
     @property
     def revision(self) -> str | None:
-        """40-hex commit that the files are brought at; only the hub has one."""
+        """40-hex commit of the files, if they come from the hub."""
         return None
 
     def accepts(self, receipt: Receipt) -> bool:
-        """Whether a folder with this receipt is what this source would bring."""
+        """Whether a folder with this receipt is what this source would fetch."""
         said = (receipt.source, receipt.origin, receipt.pinned_by)
         return said == (self.kind, self.origin, self.pinned_by) and self.fits(receipt)
 
     def fits(self, receipt: Receipt) -> bool:
-        """Whether the files are those that this source would bring, as far as their pins say."""
+        """Whether the files are the ones that this source would fetch, as far as they are pinned."""
         return receipt.files.keys() == self.files.keys() and all(
             pin.fits(receipt.files[name]) for name, pin in self.files.items()
         )
 
     def measure(self, name: str, path: Path) -> StagedFile:
-        """What the receipt keeps of the file `name` that lies at `path`."""
+        """The receipt's entry for the file `name`, which is at `path`."""
         return measure(path)
 
     @abstractmethod
     def get(self, name: str, downloads: Path) -> Path:
-        """Bring one file into the private folder `downloads`, unchecked.
+        """Fetch one file into the private folder `downloads`, without checking it.
 
         Raises:
-            SteadyTuneError: in one line why it cannot be had.
+            SteadyTuneError: the file is not available; the line says why.
         """
 
 
 class LocalSource(Source):
-    """A store that was staged elsewhere, copied."""
+    """Files copied from a store that was staged elsewhere."""
 
     kind = "local"
 
@@ -80,7 +80,7 @@ class LocalSource(Source):
         self.root = root
 
     def get(self, name: str, downloads: Path) -> Path:
-        """Copy a file of the other store."""
+        """Copy a file from the other store."""
         cure = (
             "set the suite's sources.local, or the environment variable STEADYTUNE_STORE, to a staged store, or take"
             " 'local' out of sources.order"
@@ -96,7 +96,7 @@ class LocalSource(Source):
 
 
 class ShippedSource(Source):
-    """Files that lie in the repository, copied."""
+    """Files copied from the repository."""
 
     kind = "shipped"
 
@@ -105,7 +105,7 @@ class ShippedSource(Source):
         self.folder = project_file(Path(pin.folder))
 
     def get(self, name: str, downloads: Path) -> Path:
-        """Copy a file of the repository."""
+        """Copy a file from the repository."""
         path = self.folder / name
         if not path.is_file():
             raise SteadyTuneError(f"{path}: not in this checkout of the repository, which should hold {self.where}")
@@ -113,7 +113,7 @@ class ShippedSource(Source):
 
 
 class GeneratedSource(Source):
-    """Data that the project makes itself, from a fixed seed."""
+    """Data that the project generates from a fixed seed."""
 
     kind = "generated"
 
@@ -134,7 +134,7 @@ class GeneratedSource(Source):
         return write_rows(downloads / name, self._files[name])
 
     def measure(self, name: str, path: Path) -> StagedFile:
-        """Hash and size of the file, and the hash of its rows."""
+        """The hash and size of the file, and the hash of its rows."""
         return measure_rows(path)
 
 
@@ -145,21 +145,21 @@ def generate_files(generator: str, config: str) -> dict[str, list[dict[str, Any]
 
 
 def copy_file(path: Path, target: Path) -> Path:
-    """Copy a file's bytes alone: a store that is shared read-only would hand on its modes."""
+    """Copy a file's bytes but not its mode, which is read-only in some shared stores."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, target)
     return target
 
 
 def parquet_name(split: str) -> str:
-    """The file of a split whose rows are written here."""
+    """The name of the file to which a split's rows are written."""
     return f"{split}-00000-of-00001.parquet"
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]], kinds: "Mapping[str, pa.DataType] | None" = None) -> Path:
     """Write rows as a parquet file.
 
-    kinds: types of columns that their values do not decide, by name.
+    kinds: types by column name, for columns whose values do not determine the type.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""Staging: bring what the lock names into the store, checked, once."""
+"""Staging: fetch what the lock names, check it, and put it into the store once."""
 
 import logging
 import shutil
@@ -39,27 +39,27 @@ logger = logging.getLogger(__name__)
 
 
 def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imports: Imports | None = None) -> Receipt:
-    """Bring a data set's or model's files into `store/<kind>/<key>/`, each checked against the lock.
+    """Fetch a data set's or model's files into `store/<kind>/<key>/`, each checked against the lock.
 
-    Nothing is done if the folder already holds what the lock and the suite ask for. Files are moved into place
-    whole, the receipt last; an interrupted run resumes, and of two processes the second waits for the first.
+    Do nothing if the folder already contains what the lock and the suite ask for. Files are moved into place only when
+    they are complete, the receipt last. An interrupted run resumes, and a second process waits for the first.
 
     Args:
         kind: `datasets` or `models`.
         key: `<owner>/<name>/<config>` or `<owner>/<name>`.
         lock: what the files must be.
-        sources: the kinds of source to choose from, in order; what is generated or shipped needs no mention.
+        sources: the kinds of source to choose from, in order; generated, shipped and own files need not be listed.
         store: the store's root.
-        imports: folders of the user's that come first.
+        imports: the user's folders, which take precedence.
 
     Raises:
-        SteadyTuneError: one line: no source has it, it cannot be had, or it is not what the lock says.
+        SteadyTuneError: no source has it, it cannot be fetched, or it does not match the lock; one line.
     """
     imported = imports.source(kind, key, names_to_import(kind, key, lock)) if imports else None
     source = imported or choose(kind, key, lock, sources)
     folder = staged_folder(store, kind, key)
     with disk_errors(f"{source.where}: {store}"):
-        # Before the lock, because the user of a shared store may only read it.
+        # Look before taking the lock, because users may have only read access to a shared store.
         receipt, _ = current(folder, source)
         if receipt is None:
             with alone(store, source.where):
@@ -75,7 +75,7 @@ def stage(kind: Kind, key: str, lock: Lock, sources: "Sources", store: Path, imp
 
 
 def downloads_of(store: Path, kind: Kind, key: str) -> Path:
-    """Where the files of an entry are kept until all are there."""
+    """The folder that keeps the files of an entry until all have been downloaded."""
     return store / ".downloads" / f"{kind}--{key.replace('/', '--')}"
 
 
@@ -87,10 +87,10 @@ def describe(receipt: Receipt) -> str:
 
 
 def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
-    """The source of an entry: the first of the suite's order for which the lock has a pin.
+    """The source of an entry: the first in the suite's order for which the lock has a pin.
 
     Raises:
-        SteadyTuneError: the lock has none of them.
+        SteadyTuneError: the lock has no pin for any of them, or the workflow trains the encoder.
     """
     where = f"{kind}/{key}"
     pins = lock.entry(kind, key).pins()
@@ -119,7 +119,7 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
 
 
 def names_to_import(kind: Kind, key: str, lock: Lock) -> Iterable[str]:
-    """The files of an entry's first pin, which an imported encoder has too."""
+    """The files of an entry's first pin, which an imported encoder must have too."""
     files = (
         pin.files for pin in lock.entry(kind, key).pins().values() if not isinstance(pin, PretrainedPin | OwnTaskPin)
     )
@@ -128,7 +128,7 @@ def names_to_import(kind: Kind, key: str, lock: Lock) -> Iterable[str]:
 
 @contextmanager
 def disk_errors(where: str) -> Iterator[None]:
-    """Say in one line what the disk refuses."""
+    """Turn errors of the disk into one-line SteadyTuneErrors."""
     try:
         yield
     except OSError as error:
@@ -137,12 +137,12 @@ def disk_errors(where: str) -> Iterator[None]:
 
 
 def alone(store: Path, where: str) -> AbstractContextManager[object]:
-    """Be the one process that writes the folder of an entry, `<kind>/<key>`; another one waits."""
+    """Take the lock for writing an entry's folder, `<kind>/<key>`; other processes wait."""
     return hold(store_lock_path(store, where), message=f"{where}: waiting for another process that writes it")
 
 
 def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
-    """The receipt of a folder that already is what `source` would bring, or why a staged one is not."""
+    """The receipt of a folder that already is what `source` would fetch; else None, and why a staged folder is not."""
     if not (folder / RECEIPT).exists():
         return None, ""
     try:
@@ -154,7 +154,7 @@ def current(folder: Path, source: Source) -> tuple[Receipt | None, str]:
 
 
 def objection(receipt: Receipt, source: Source) -> str:
-    """Why a folder with this receipt is not what `source` would bring; empty where it is."""
+    """Why a folder with this receipt is not what `source` would fetch; empty if it is."""
     # Imported files stay until the user imports others or removes them.
     brought = receipt.source == IMPORTED and receipt.pinned_by in ("import", BUNDLE)
     bundled = receipt.source == BUNDLE and source.kind != IMPORTED and source.fits(receipt)
@@ -164,7 +164,7 @@ def objection(receipt: Receipt, source: Source) -> str:
 
 
 def _fetch(source: Source, folder: Path, downloads: Path) -> Receipt:
-    """Bring and check every file in a private folder, then put them in place."""
+    """Fetch and check every file in a private folder, then move all files into place."""
     downloads.mkdir(parents=True, exist_ok=True)
     obtained = {name: _obtain(source, name, pin, folder, downloads) for name, pin in source.files.items()}
     receipt = Receipt(
@@ -180,7 +180,7 @@ def _fetch(source: Source, folder: Path, downloads: Path) -> Receipt:
 
 
 def install(folder: Path, receipt: Receipt, paths: Mapping[str, Path]) -> None:
-    """Move checked files into a folder, drop what an earlier receipt named beside them, and write the receipt last."""
+    """Move checked files into a folder, delete other files of its earlier receipt, and write the receipt last."""
     stale = _files_by_receipt(folder).keys() - paths.keys()
     (folder / RECEIPT).unlink(missing_ok=True)
     for name in stale:
@@ -195,7 +195,7 @@ def install(folder: Path, receipt: Receipt, paths: Mapping[str, Path]) -> None:
 def _obtain(
     source: Source, name: str, pin: FilePin | GeneratedFile, folder: Path, downloads: Path
 ) -> tuple[Path, StagedFile]:
-    """A file that is what the lock says, and its hashes: one that is already there, or a new one."""
+    """A file that matches the lock, and its hashes: an existing file if possible, else a newly fetched one."""
     path = folder / name
     earlier = _files_by_receipt(folder).get(name)
     if earlier and pin.known and pin.fits(earlier) and not damage(path, earlier):
@@ -217,7 +217,7 @@ def _obtain(
 
 
 def _files_by_receipt(folder: Path) -> Mapping[str, StagedFile]:
-    """What an earlier receipt says of the folder's files; nothing where there is none."""
+    """The files in a folder's earlier receipt; empty if it is missing or damaged."""
     try:
         return read_receipt(folder).files
     except SteadyTuneError:

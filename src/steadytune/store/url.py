@@ -1,4 +1,4 @@
-"""Plain addresses as a source: files as they are, or rows that a parser reads from what an address gives."""
+"""Plain URLs as a source: files as they are, or rows that a parser reads from the download."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class UrlSource(Source):
-    """Files at addresses of their own."""
+    """Files at individual URLs."""
 
     kind = "url"
 
@@ -28,10 +28,10 @@ class UrlSource(Source):
         self.pin = pin
         self.limit = limit
         self._raw: dict[str, StagedFile] = {}
-        """What the addresses gave, checked: several files can be read from one archive."""
+        """The checked downloads, by URL: several files can be read from one archive."""
 
     def get(self, name: str, downloads: Path) -> Path:
-        """Download a file as it is, or what its rows are read from."""
+        """Download a file, or write the rows that its parser reads from the download."""
         file = self.pin.files[name]
         if file.parser is None:
             download(file.url, downloads / name, file.bytes, self.limit, f"{self.where}: {name}")
@@ -45,7 +45,7 @@ class UrlSource(Source):
         return write_rows(downloads / name, rows)
 
     def measure(self, name: str, path: Path) -> StagedFile:
-        """Hash and size of a file; of rows also theirs, and those of what they were read from."""
+        """The hash and size of a file; for parsed rows, also their hash and the hash and size of the download."""
         file = self.pin.files[name]
         if file.parser is None:
             return measure(path)
@@ -53,12 +53,12 @@ class UrlSource(Source):
         return replace(measure_rows(path), raw_sha256=raw.sha256, raw_bytes=raw.bytes)
 
     def _get_raw(self, name: str, file: UrlFile, folder: Path) -> Path:
-        """What the address of a file gives, checked: nothing else is parsed."""
+        """Download what a file's rows are read from, and check it before it is parsed."""
         path = folder / hashlib.sha256(file.url.encode()).hexdigest() / PurePosixPath(urlsplit(file.url).path).name
         if file.url in self._raw:
             return path
         what = f"{self.where}: {path.name}"
-        # Of a pinned one, what an interrupted run has brought whole is taken.
+        # Reuse a pinned download that an interrupted run has completed.
         if not (file.known and path.is_file() and file.download.fits(measure(path))):
             download(file.url, path, file.bytes, self.limit, what)
         found = measure(path)
