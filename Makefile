@@ -1,11 +1,11 @@
-# From a bare machine to the report: `make run`. Python 3.11 or newer and a package index are all it needs.
+# From a bare machine to the report: `make run`. Needs only Python 3.11 or newer and a package index.
 PYTHON ?= python3
 VENV ?= .venv
 SUITE ?= mini
 CORES ?= all
 BIN := $(VENV)/bin
 ifeq ($(shell test -L $(VENV) && echo link),link)
-# Another checkout's environment is used as it is: to install into it would make that one run the code of this one.
+# Another checkout's environment is used unchanged: installing into it would make that checkout run this one's code.
 export PYTHONPATH := $(CURDIR)/src
 else
 READY := $(VENV)/.ready
@@ -13,27 +13,27 @@ endif
 
 .PHONY: run test test-all test-long site picture drills attack check format lock slurm validator bench gpu-check clean
 
-# Run a suite and end at results/<suite>/report.html; run it again to resume after an interruption.
+# Run a suite up to results/<suite>/report.html; run it again to resume after an interruption.
 run: $(READY)
 	@$(BIN)/steadytune run "$(SUITE)" --cores $(CORES)
 
-# The fast tests, in parallel on all cores: minutes.
+# The fast tests, in parallel on all cores; takes minutes.
 test: $(READY)
 	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
-# The others: whole runs, drills, environments, real data, the browser, the README's commands.
+# The slow tests: whole runs, drills, environments, real data, the browser, the README's commands.
 test-all: $(READY)
 	@$(BIN)/python -m pytest -m "slow and not long" --numprocesses auto --dist loadfile
 
-# Minutes each: attacks on a finished suite, other users, every architecture.
+# Tests that take minutes each: attacks on a finished suite, other users, every architecture.
 test-long: $(READY)
 	@$(BIN)/python -m pytest -m long --numprocesses auto --dist loadfile
 
-# Fifty runs of a small suite, killed at random moments: all must end in the same bytes. About half an hour.
+# Kill fifty runs of a small suite at random moments: all must end with the same bytes. About half an hour.
 drills: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/dag/drills.py --kills 50
 
-# Attack a finished small suite in every way that docs/integrity.md lists: something must notice each. Five minutes.
+# Attack a finished small suite in every way that docs/integrity.md lists: every attack must be noticed. Five minutes.
 attack: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/dag/attack.py --page docs/integrity.md
 
@@ -56,11 +56,13 @@ picture: site
 	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,960 \
 	    --screenshot=docs/evidence.png "file://$(CURDIR)/site/index.html"
 
-# Speed against transformers.Trainer, of methods, of the start, of a frozen prefix, of planning: docs/performance.md.
+# Benchmarks: speed compared with transformers.Trainer, and of methods, start-up, a frozen prefix and planning
+# (docs/performance.md).
 bench: $(READY)
 	@$(BIN)/python benchmarks $(BENCH)
 
-# On a machine with a GPU: is training right there, and how fast? Needs torch, transformers, pydantic; writes gpu-check.json.
+# On a machine with a GPU: check that training is correct, and measure its speed. Needs torch, transformers and pydantic;
+# writes gpu-check.json.
 gpu-check:
 	@PYTHONPATH=src $(PYTHON) benchmarks/gpu_check.py $(GPU_CHECK)
 
@@ -76,7 +78,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# A suite on a SLURM that Debian's packages bring up on this machine, as root; its logs are left in .make/slurm.
+# As root: install Debian's SLURM on this machine and run a suite on it; the logs stay in .make/slurm.
 slurm: $(READY)
 	@which slurmctld slurmd munged sbatch >/dev/null || { apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install --quiet=2 --no-install-recommends --yes slurmctld slurmd slurm-client munge; }
@@ -84,8 +86,8 @@ slurm: $(READY)
 	@STEADYTUNE_SLURM=1 $(BIN)/python -m pytest tests/cluster/test_slurm.py
 	@cat .make/slurm/drills.log
 
-# What opens exports in the tests. RO-Crate's validator asks for older packages than the project; the others use the
-# project's packages too, and Every Eval Ever's validator runs with an older Python than its package asks for.
+# Install the tools that open exports in the tests. RO-Crate's validator needs older packages than the project. The
+# others share the project's packages; Every Eval Ever's validator works with an older Python than its package requires.
 validator: $(READY)
 	$(PYTHON) -m venv $(VENV)/validator
 	$(VENV)/validator/bin/pip install --quiet --requirement tests/validator.lock
@@ -94,7 +96,7 @@ validator: $(READY)
 	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	    >"$$($(VENV)/consumers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
 
-# The newest versions that pyproject.toml admits, but for torch, which is chosen by hand.
+# Lock the newest versions that pyproject.toml allows, except for torch, whose version is set by hand.
 lock: TORCH ?= 2.13.0
 lock:
 	$(PYTHON) -m venv --clear .lock-env

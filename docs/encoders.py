@@ -1,9 +1,9 @@
-"""Set the table of architectures and methods into docs/encoders.md, from trials on tiny encoders.
+"""Write the table of architectures and methods into docs/encoders.md, from trials on tiny encoders.
 
     python docs/encoders.py [--check]
 
-A cell of the table is tried: the method is prepared and takes one step, and the span head is built and run. What is
-refused has the method's own words. With `--check` nothing is written, and the exit status is 1 if the page differs.
+Each cell of the table is tried: the method is prepared and takes one step, and the span head is built and run. Refusals
+are in the method's own words. With `--check` nothing is written, and the exit status is 1 if the page differs.
 """
 
 import math

@@ -1,19 +1,19 @@
-"""Set the tables and figures of the recorded runs into the pages: what is between two marks is made from the records.
+"""Write the tables and figures of the recorded runs into the pages; tables are replaced between two markers.
 
     python docs/tables.py [--check]
 
-A page names a table by a comment, `<!-- table SUITE NAME -->`, and ends it by `<!-- end of table -->`; `NAME without
-notes` leaves out the notes, if another table of the page has them. The records are those of `published/recorded/`; what
-a suite planned and has no record of is missing in its tables, as in any suite that has not ended, and rows without any
-score are left out here.
+A page marks a table by the comments `<!-- table SUITE NAME -->` and `<!-- end of table -->`; `NAME without notes`
+leaves out the notes if another table of the page has them. The records are those of `published/recorded/`. Planned
+cells without a record are missing in the tables, as in any unfinished suite, and rows without any score are left out
+here.
 
-A figure is an image in `figures/SUITE/`: it is drawn anew, and `--check` asks only whether it is there, because last
-digits may differ between processors. `figures/SUITE-primary/` has those of the first block of the suite's grid alone,
-if all its methods are too many for one panel.
+A figure is an image in `figures/SUITE/`. It is redrawn; `--check` only checks that it exists, because last digits may
+differ between processors. `figures/SUITE-primary/` has figures of only the first block of the suite's grid, for suites
+with too many methods for one panel.
 
-The table `changes` is made here: verdicts by the rule of docs/claims.md beside those by the first rule (p-values for a
-fixed number of seeds, and the power to see an effect), which docs/earlier-verdicts.json keeps. With `--check` nothing
-is written; pages that differ are named, and the exit status is 1.
+The table `changes` is made here: verdicts by the rule of docs/claims.md next to verdicts by the first rule (p-values
+for a fixed number of seeds, and the power to see an effect), which docs/earlier-verdicts.json keeps. With `--check`
+nothing is written; pages that differ are listed, and the exit status is then 1.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-# A row of which nothing has run, and the note that lists every seed that has not.
+# A row for which nothing has run, and the note that lists every missing seed.
 EMPTY = re.compile(r"\| (?!.*\d ±)(.*no score|.*average \| – \| – \| – )|- Missing: ")
 PAGES = ("docs/*.md", "published/encoders/*/README.md")
 TABLE = re.compile(
@@ -43,7 +43,7 @@ FIGURE = re.compile(r"\]\(figures/(?P<suite>[^/)]+)/(?P<file>[^/)]+\.svg)\)")
 
 
 def tables(suite: str, folder: Path) -> Path:
-    """The folder of a recorded suite's tables, rendered under `folder` and not in the project's `results/`."""
+    """The folder of a recorded suite's tables, rendered under `folder` instead of the project's `results/`."""
     place = folder / "results" / suite
     if not place.exists():
         for name in ("config", "published"):
@@ -57,7 +57,7 @@ def tables(suite: str, folder: Path) -> Path:
 
 
 def figures(suite: str, folder: Path) -> Path:
-    """The folder of a recorded suite's figures, drawn there too."""
+    """The folder of a recorded suite's figures, drawn under `folder` too."""
     if suite.endswith(PRIMARY):
         suite, folder = suite.removesuffix(PRIMARY), folder / suite
         keep_first_block(suite, folder / "config")
@@ -68,7 +68,7 @@ def figures(suite: str, folder: Path) -> Path:
 
 
 def keep_first_block(suite: str, config: Path) -> None:
-    """A copy of `config/` in which a suite has only the cells of the first block of its grid."""
+    """Make a copy of `config/` in which a suite has only the cells of the first block of its grid."""
     shutil.copytree(ROOT / "config", config, dirs_exist_ok=True)
     (config.parent / "docs").mkdir(exist_ok=True)
     shutil.copy(ROOT / "docs/study-plan.md", config.parent / "docs")
@@ -81,14 +81,14 @@ def keep_first_block(suite: str, config: Path) -> None:
 
 
 def steadytune(folder: Path, *command: str) -> None:
-    """A command of the package that this script lies beside, in a folder."""
+    """Run a command of this repository's package in a folder."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     command = (sys.executable, "-m", "steadytune", *command)
     subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
 def changes(suite: str, folder: Path) -> list[str]:
-    """The lines of a table with every claim's verdict by the first rule and by today's, and why the word changed."""
+    """The lines of a table with every claim's verdict by the first rule and by today's, and why it changed."""
     earlier = json.loads((ROOT / "docs/earlier-verdicts.json").read_text(encoding="utf-8"))[suite]
     found = json.loads((tables(suite, folder).parent / "analysis/claims.json").read_text(encoding="utf-8"))["claims"]
     lines = ["| Claim | First rule | p | Now | p | Why the word changed |", "| :-- | :-- | --: | :-- | --: | :-- |"]
@@ -104,7 +104,7 @@ def changes(suite: str, folder: Path) -> list[str]:
 
 
 def fill(page: str, folder: Path) -> str:
-    """A page's text with its tables made anew."""
+    """A page's text with its tables regenerated."""
 
     def table(found: re.Match[str]) -> str:
         if found["name"] == "changes":
@@ -119,7 +119,7 @@ def fill(page: str, folder: Path) -> str:
 
 
 def draw(page: str, folder: Path, *, check: bool) -> list[Path]:
-    """Draw the figures that a page shows, or only look for them; those that were drawn or are not there."""
+    """Draw the figures that a page shows, or only check that they exist; return the drawn or missing ones."""
     found = []
     for figure in FIGURE.finditer(page):
         path = ROOT / "docs/figures" / figure["suite"] / figure["file"]

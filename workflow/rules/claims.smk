@@ -1,4 +1,4 @@
-# The verdict on every claim that the suite names.
+# Judge every claim that the suite names.
 
 
 rule claims:

@@ -1,4 +1,4 @@
-# Every record into one long table: a row for each cell x evaluation set x metric.
+# Collect all records into one long table: a row for each cell x evaluation set x metric.
 
 
 rule collect:

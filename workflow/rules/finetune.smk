@@ -1,6 +1,6 @@
-# One job = one cell: trains, evaluates in domain and on every transfer set, and leaves its record. Cells whose weights
-# other jobs read use the rule finetune_kept (inside.smk), which writes those too. Weights that the
-# suite keeps (`keep`) are the cell's own business: no rule names them, because `keep: best` deletes some again.
+# One job = one cell: trains, evaluates in domain and on every transfer set, and writes its record. Cells whose weights
+# other jobs read use the rule finetune_kept (inside.smk), which also writes the weights. Weights that the suite keeps
+# (`keep`) are no rule's output, because `keep: best` deletes some of them again.
 
 
 rule finetune:

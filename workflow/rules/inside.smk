@@ -1,8 +1,8 @@
-# What fine-tuning changes inside an encoder. Weights are temporary: they are deleted once they have been analysed and the
-# cells that start from them have run.
+# What fine-tuning changes inside an encoder. Weights are temporary: they are deleted after they have been analysed and
+# the cells that start from them have run.
 
 
-# The same command for the cells whose weights other jobs read, which the pattern matches; it also writes those.
+# The same command for cells whose weights other jobs read (those that the pattern matches); also writes the weights.
 use rule finetune as finetune_kept with:
     output:
         **dag.cell_outputs("{cell}"),

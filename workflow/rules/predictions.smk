@@ -1,4 +1,4 @@
-# What single predictions tell: scores on slices of evaluation sets, calibration, churn between seeds.
+# Tables computed from single predictions: scores on slices of evaluation sets, calibration, churn between seeds.
 
 
 rule predictions:

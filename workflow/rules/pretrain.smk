@@ -1,4 +1,4 @@
-# Encoders that the project pretrains itself, from text that it generates.
+# Encoders that the project pretrains itself, on text that it generates.
 
 
 rule pretrain:

@@ -52,10 +52,10 @@ rule report:
         dag.inside_table,
         dag.prediction_studies,
         dag.claims,
-        # It shows what the rule above has drawn.
+        # The report shows the figures that the rule above has drawn.
         dag.shown_figures,
     output:
-        # Not marked for Snakemake's own report: browsers show nothing in its frame that has more than 2 MB.
+        # Not part of Snakemake's own report: in its frame, browsers show nothing larger than 2 MB.
         dag.report,
     log:
         f"{dag.folder}/logs/report.log",

@@ -1,5 +1,5 @@
-# Data sets and encoders into the store, verified against config/lock.yaml. The suite is no param of these rules: suites
-# share the store, and another one must not stage again what is there.
+# Stage data sets and encoders into the store, verified against config/lock.yaml. The suite is not a param of these
+# rules: suites share the store, and a change of suite must not stage again what is already there.
 
 
 rule stage_dataset:

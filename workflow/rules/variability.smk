@@ -1,4 +1,4 @@
-# How much a task's classes vary within and between themselves, at every layer of an encoder.
+# Within-class and between-class variability of a task's classes, at every layer of an encoder.
 
 
 rule variability:
