@@ -1,4 +1,4 @@
-"""The wheel brings the project's files along, so that suites run outside a clone; pyproject.toml has all the rest."""
+"""Include the project's files in the wheel, so that suites run outside a clone; pyproject.toml has everything else."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,12 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 FILES = ("CITATION.cff", "LICENSE", "Snakefile", "docs/study-plan.md", "environment.yml", "requirements.lock")
-# Recorded runs stay in the repository: they are ten times as large as all the rest.
+# Recorded runs stay in the repository: they are ten times as large as everything else.
 FOLDERS = ("config", "notebooks", "profiles/default", "published/encoders", "published/subsets", "workflow")
 
 
 class BuildWithProject(build_py):
-    """Copies them beside the package, where `layout.project_folder` looks for them."""
+    """Copies the project's files into the package, where `layout.project_folder` looks for them."""
 
     def run(self) -> None:
         """Copy the package, and into it the project's files unless the install is editable."""

@@ -1,10 +1,10 @@
-"""Every benchmark, and one table: benchmark, measured, target.
+"""Run every benchmark and print one table: benchmark, measured value, target.
 
     make bench [BENCH="cells,methods --rounds 1 --threads 1 --precision fp32 --write docs/performance.md"]
 
-Texts and the encoder are those of the store that STEADYTUNE_STORE names, or drawn in their shapes; whole processes are
-measured only with a store. All sections take 20 to 40 minutes on two quiet cores.
-Cells are trained in bf16 where the processor multiplies in it, else in fp32, the peer's too.
+Texts and the encoder are from the store that STEADYTUNE_STORE names, or random with the same shapes; whole processes
+are measured only with a store. All sections together take 20 to 40 minutes on two idle cores.
+Our cells and the peer's are trained in bf16 if the processor has instructions for it, else in fp32.
 """
 
 import argparse
@@ -30,19 +30,19 @@ from steadytune.suite.suite import STORE_VARIABLE
 
 SIZES = {
     "bf16": {"share": 1, "hourly": 60, "training": 24, "methods": 16, "fisher": 10, "prefix": 10},
-    # A step takes several times as long.
+    # Fewer steps, because each takes several times as long.
     "fp32": {"share": 2, "hourly": 40, "training": 8, "methods": 6, "fisher": 5, "prefix": 5},
 }
-"""Steps of sections, and the divisor of whole processes' examples: so that all take about 20 minutes."""
+"""Number of steps by section; `share` divides the examples of whole processes. All sections take about 20 minutes."""
 
 
 def sections(rounds: int, threads: int, precision: str) -> dict[str, Callable[[], list[Row]]]:
-    """What measures each section."""
+    """The function that measures each section."""
     sizes = SIZES[precision]
     whole = rounds if precision == "bf16" else 1
     return {
         "cells": lambda: cells.measure(whole, threads, sizes["share"], precision),
-        # Sixteen cells are many processes already.
+        # One round, because sixteen cells are many processes already.
         "hourly": lambda: hourly.measure(1, steps=sizes["hourly"], precision=precision),
         "training": lambda: training.measure(sizes["training"], rounds, threads, precision=precision),
         "methods": lambda: methods.measure(sizes["methods"], rounds, threads, precision),
@@ -51,7 +51,7 @@ def sections(rounds: int, threads: int, precision: str) -> dict[str, Callable[[]
         "prefix": lambda: prefix.measure(sizes["prefix"], rounds, threads, precision),
         "rendering": lambda: rendering.measure(rounds),
         "dag": lambda: dag.measure(rounds),
-        # On request only: it takes minutes, most of them for 10,000 records.
+        # On request only: it takes minutes, most of them to write 10,000 records.
         "scale": lambda: scale.measure(10_000),
     }
 
@@ -61,7 +61,7 @@ BEGIN, END = "<!-- table of `make bench` -->\n", "<!-- end of table -->\n"
 
 
 def main() -> int:
-    """Measure and print; 1 if a section failed."""
+    """Measure and print; return 1 if a section failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("sections", nargs="?", default=",".join(SECTIONS), help="with commas; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default 3")
@@ -83,7 +83,7 @@ def main() -> int:
         try:
             rows += measures[name]()
         except Exception:
-            # What the others measure is kept.
+            # Keep the results of the other sections.
             traceback.print_exc()
             failed.append(name)
         write(f"section {name}: {time.perf_counter() - start:.0f} s")
@@ -98,7 +98,7 @@ def main() -> int:
 
 
 def replace_table(page: Path, table: str) -> None:
-    """Put a table between the page's two marks."""
+    """Put a table between the page's two markers."""
     before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

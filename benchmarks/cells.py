@@ -3,7 +3,7 @@
     python benchmarks/cells.py [--rounds R] [--threads T] [--share N] [--precision bf16|fp32]
 
 Every cell fine-tunes MiniLM for one epoch on part of a GLUE task and evaluates it. Ours: `steadytune finetune`, handed
-over to a worker that has its imports done, as in every run. Peers: `peer.py`, tuned and as run_glue sets it. The ways
+over to a worker that has done its imports, as in every run. Peers: `peer.py`, tuned and with run_glue's settings. They
 take turns, with the same examples, batch size, optimiser, schedule and threads. Needs a store (STEADYTUNE_STORE).
 """
 
@@ -32,7 +32,7 @@ transfer: {{{transfer}}}
 def write_suite(
     folder: Path, model: str, names: dict[str, str], threads: int, seeds: int, precision: str, steps: int = 0
 ) -> None:
-    """A suite with its store; names: of tasks in the suite, by GLUE's names."""
+    """Write a suite and stage its inputs; names: the suite's names of tasks, by GLUE's names."""
     tasks = ", ".join(names.values())
     text = SUITE.format(model=model, tasks=tasks, threads=threads, seeds=seeds, precision=precision,
                         steps=f"steps: {steps}, " * bool(steps),
@@ -41,7 +41,7 @@ def write_suite(
 
 
 def ours(folder: Path, name: str, task: str, seed: int, threads: int) -> float:
-    """The score of a cell."""
+    """Run a cell and return its score."""
     cell = f"encoder/vanilla/{name}/seed-{seed}"
     python(["-m", "steadytune", "finetune", "suite.yaml", cell], folder, environment(threads))
     record = json.loads((folder / "results/cells/cells" / cell / "record.json").read_text())
@@ -49,13 +49,13 @@ def ours(folder: Path, name: str, task: str, seed: int, threads: int) -> float:
 
 
 def peer(folder: Path, model: str, task: str, examples: int, steps: int, seed: int, threads: int, way: str) -> float:
-    """The score of a Trainer's process; way: as in `peer.py`."""
+    """Run a Trainer's process and return its score; way: as in `peer.py`."""
     arguments = ["store", model, task, str(examples), str(steps), str(seed), way]
     return float(python(["-P", str(ROOT / "benchmarks/peer.py"), *arguments], folder, environment(threads)).split()[-1])
 
 
 def measure(rounds: int, threads: int, share: int = 1, precision: str = PRECISIONS[0]) -> list[Row]:
-    """The table's rows; none without a store. share: a divisor of the examples, for a quick try."""
+    """The table's rows; empty without a store. share: divisor of the number of examples, for a quick trial."""
     if source_store() is None:
         write("whole processes: not measured, STEADYTUNE_STORE names no store")
         return []
@@ -66,14 +66,14 @@ def measure(rounds: int, threads: int, share: int = 1, precision: str = PRECISIO
     with tempfile.TemporaryDirectory() as place, worker():
         folder = Path(place)
         write_suite(folder, MODEL, names, threads, rounds + 1, precision)
-        # The worker imports on its first job; a run has that once, not once a cell.
+        # The worker imports on its first job, which happens once per run, not once per cell: do not time it.
         ours(folder, names["cola"], "cola", rounds, threads)
         for task, size in sizes.items():
             seconds: dict[str, list[float]] = {"ours": [], "tuned": [], "plain": []}
             scores: dict[str, list[float]] = {way: [] for way in seconds}
             for seed in range(rounds):
                 for way, found in seconds.items():
-                    # The slow peer is far away and runs once: three rounds of it would take as long as all the rest.
+                    # The plain peer is far slower, so it runs once: three rounds would take as long as everything else.
                     if way == "plain" and seed:
                         continue
                     start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Planning thousands of cells: a dry run of a paper's suite, and a second run of 3,000 that has nothing to do.
+"""Planning thousands of cells: a dry run of a paper's suite, and a second run of 3,000 cells with nothing to do.
 
     python benchmarks/dag.py [--rounds R]
 
-In a copy of the project. The 3,000 cells are not trained: empty files stand for all outputs, and Snakemake is told that
+Runs in a copy of the project. The 3,000 cells are not trained: all outputs are empty files, and Snakemake is told that
 they are up to date.
 """
 
@@ -21,7 +21,7 @@ from steadytune.suite.loading import load_suite
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = "config/paper-hype.yaml"
-# The Snakefile's questions for every cell, as its rules put them.
+# Make the calls that the Snakefile's rules make for every cell.
 PARSE = """
 import sys, time
 from types import SimpleNamespace
@@ -75,7 +75,7 @@ def measure(rounds: int) -> list[Row]:
 
 
 def cost_of_parsing(project: Path, suite: str) -> Cost:
-    """Of what the Snakefile asks this project for, imports left out."""
+    """Cost of the calls that the Snakefile makes to this project, without imports."""
     variables = os.environ | {"PYTHONPATH": str(project / "src")}
     done = subprocess.run([sys.executable, "-c", PARSE, suite], cwd=project, env=variables, capture_output=True,
                           text=True, check=True)  # fmt: skip
@@ -84,7 +84,7 @@ def cost_of_parsing(project: Path, suite: str) -> Cost:
 
 
 def pretend(project: Path, suite: str) -> None:
-    """Make every output of a suite there and up to date."""
+    """Create every output of a suite and mark it as up to date."""
     listed = snakemake(project, suite, "--summary").stdout.splitlines()
     for line in listed:
         path = project / line.partition("\t")[0]
@@ -92,21 +92,21 @@ def pretend(project: Path, suite: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     snakemake(project, suite, "--touch", "--quiet", "all")
-    # What is still to be done would be work, and not a second run.
+    # If anything were left to do, the timed run would not be a second run.
     left = snakemake(project, suite, "--dry-run").stdout
     if "Nothing to be done" not in left:
         raise RuntimeError(f"the pretended outputs are not up to date:\n{left[-1500:]}")
 
 
 def cost(project: Path, suite: str, *arguments: str) -> Cost:
-    """Of one call of Snakemake."""
+    """Cost of one call of Snakemake."""
     before, start = children_seconds(), time.perf_counter()
     snakemake(project, suite, *arguments)
     return Cost(time.perf_counter() - start, children_seconds() - before)
 
 
 def snakemake(project: Path, suite: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake on two cores; what it says is in `stdout`."""
+    """Run Snakemake on two cores; all its output is in `stdout`."""
     command = [sys.executable, "-m", "snakemake", "--configfile", suite, "--cores", "2", *arguments]
     environment = os.environ | {"PYTHONPATH": str(project / "src")}
     done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

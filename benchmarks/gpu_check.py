@@ -1,10 +1,10 @@
-"""Check this project on a GPU in minutes: it must train right there, and be fast beside transformers.Trainer.
+"""Check this project on a GPU in minutes: it must train correctly, and fast compared with transformers.Trainer.
 
     make gpu-check      or      PYTHONPATH=src python benchmarks/gpu_check.py [--json FILE] [--dry]
 
-Needs torch, transformers and pydantic; the peer accelerate, and energy nvidia-ml-py. Texts and weights are random, in
-the shapes of the tasks, of MiniLM and of BERT-large, unless STEADYTUNE_STORE names a store. `--dry` runs every part on
-a CPU, as small as possible: it shows that this script works, and its timings mean nothing.
+Needs torch, transformers and pydantic; the peer needs accelerate, and energy needs nvidia-ml-py. Texts and weights are
+random, in the shapes of the tasks, of MiniLM and of BERT-large, unless STEADYTUNE_STORE names a store. `--dry` runs
+every part on a CPU, as small as possible: it shows that this script works, but its timings are meaningless.
 """
 
 import argparse
@@ -52,29 +52,29 @@ class Result:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: on a GPU, or dry on a CPU."""
+    """The sizes of a run: on a GPU, or dry on a CPU."""
 
     device: str
     sizes: dict[str, int]
-    """Of the encoder on which correctness is checked."""
+    """Sizes of the encoder for the correctness checks."""
     steps: int
-    """Of a timed training."""
+    """Steps of a timed training."""
     rounds: int
     slots: tuple[int, ...]
     large: dict[str, int]
     shape: dict[str, int]
-    """Of the timed encoder; empty: the store's, or MiniLM's."""
+    """Sizes of the timed encoder; empty: the store's encoder, or MiniLM's sizes."""
 
 
 def plan(dry: bool) -> Plan:
-    """The real one, or the dry one."""
+    """The plan for a GPU, or for a dry run."""
     if dry:
         return Plan("cpu", SMALL, 2, 1, (1, 2), SMALL, SMALL)
     return Plan("cuda", {"layers": 4, "width": 128, "heads": 4}, 32, 3, (1, 4, 8), LARGE, {})
 
 
 def train(of: Plan, method: str = "vanilla", precision: str = "fp32", **options: Any) -> tuple[str, Fit]:
-    """Train a small encoder for some steps: a hash of its weights, and what training did."""
+    """Train a small encoder for some steps; return a hash of its weights, and the result of `fit`."""
     material = Material.drawn("mrpc", 8 * STEPS, 1, **of.sizes)
     fitted = fine_tune(material, replace(PROTOCOL, batch_size=8, precision=precision), method, of.device, **options)
     weights = b"".join(value.detach().cpu().numpy().tobytes() for value in material.encoder.model.parameters())
@@ -117,7 +117,7 @@ def check_bitwise(of: Plan) -> str:
 
 
 def check_resume(of: Plan) -> str:
-    """A training that was interrupted and resumed gives the bits of one that was not."""
+    """A training that was interrupted and resumed gives the same bits as an uninterrupted one."""
     with TemporaryDirectory() as folder:
         steps = iter([False] * 2 + [True])
         checkpoint = Path(folder) / "checkpoint.safetensors"
@@ -131,7 +131,7 @@ def check_resume(of: Plan) -> str:
 
 
 def check_generators(of: Plan) -> str:
-    """A step's noise is drawn on the device, and again the same."""
+    """A step's noise is drawn on the device, and is the same when drawn again."""
     drawn = []
     for _ in range(2):
         streams = Streams(1, of.device)
@@ -144,12 +144,12 @@ def check_generators(of: Plan) -> str:
 
 @contextmanager
 def memory_for(of: Plan, rows: int) -> Iterator[None]:
-    """Let parts of batches with at most so many examples fit: on a GPU by its allocator's limit, else by pretending."""
+    """Let a batch fit into memory only in parts (`rows` > 0) or not at all (0): by the GPU's limit, else simulated."""
     if of.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         train(of)
-        # The whole batch has 8 examples; below all of them, the last rows need what is cut off here.
+        # 90 % of the peak is too little for the whole batch of 8 examples; 5 % is too little for even one of them.
         share = torch.cuda.max_memory_allocated() * (0.9 if rows else 0.05)
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction(share / torch.cuda.get_device_properties(0).total_memory)
@@ -170,7 +170,7 @@ def memory_for(of: Plan, rows: int) -> Iterator[None]:
 
 
 def check_memory(of: Plan) -> str:
-    """Out of memory is met by parts; if not even one example fits, it is recognised."""
+    """A batch that does not fit is split into parts; if not even one example fits, the error is recognised."""
     with memory_for(of, 2):
         parts = train(of)[1].parts
     assert parts > 1, "a batch that does not fit was not cut"
@@ -192,7 +192,7 @@ def measure_training(of: Plan) -> str:
 
 
 def measure_large(of: Plan) -> str:
-    """The same for BERT-large."""
+    """Training time of both Trainers over ours, for BERT-large."""
     return _compare(of, "rte", of.large)
 
 
@@ -209,7 +209,7 @@ def _compare(of: Plan, task: str, sizes: dict[str, int]) -> str:
 
 @dataclass(frozen=True)
 class _Way:
-    """One training in a process of its own."""
+    """One training, to be run in its own process."""
 
     of: Plan
     task: str
@@ -218,14 +218,14 @@ class _Way:
     sizes: dict[str, int]
 
     def __call__(self):
-        """Train, and say what it cost."""
+        """Train, and return the cost."""
         if self.name == "ours":
             return ours(self.task, self.of.steps, 1, "bf16", self.of.device, **self.sizes)
         return trainer(self.task, self.of.steps, 1, self.name, self.of.device, **self.sizes)
 
 
 def measure_slots(of: Plan) -> str:
-    """Cells an hour with so many processes at a time on one device, starts of processes included."""
+    """Cells per hour for each number of concurrent processes on one device, including process starts."""
     said = []
     for slots in of.slots:
         started = time.perf_counter()
@@ -240,7 +240,7 @@ def _run(way: _Way) -> None:
 
 
 def measure_energy(of: Plan) -> str:
-    """Joules of the device during one training."""
+    """Energy that the device uses during one training, in joules."""
     if of.device == "cpu":
         raise SteadyTuneError("no GPU")
     count = energy_counter()
@@ -254,21 +254,21 @@ MEASURES = (measure_training, measure_large, measure_slots, measure_energy)
 
 
 def results(of: Plan) -> Iterator[Result]:
-    """Run everything; what fails does not stop the rest."""
+    """Run every check and measurement; a failure does not stop the rest."""
     for function in (*CHECKS, *MEASURES):
         name = function.__name__.replace("_", " ")
         started = time.perf_counter()
         try:
             outcome, detail = "ok" if function in CHECKS else "measured", function(of)
         except Exception as error:
-            # What is measured may lack a peer or a counter; what is checked lacks nothing.
+            # A measurement may lack a peer or an energy counter; a check lacks nothing.
             lacking = function in MEASURES and isinstance(error, (SteadyTuneError, ImportError))
             outcome, detail = "left out" if lacking else "FAILED", f"{type(error).__name__}: {error}".splitlines()[0]
         yield Result(name, outcome, f"{detail} ({time.perf_counter() - started:.0f} s)")
 
 
 def main() -> int:
-    """Print one table and write one JSON file; 1 if a check failed."""
+    """Print one table and write one JSON file; return 1 if a check or a measurement failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, default=Path("gpu-check.json"), help="default: %(default)s")
     parser.add_argument("--dry", action="store_true", help="on a CPU, as small as possible")

@@ -1,11 +1,11 @@
-"""Cells per hour: short cells of a small encoder as the DAG runs them, against a tuned Trainer one after another.
+"""Cells per hour: short cells of a small encoder as the DAG runs them, against a tuned Trainer's one by one.
 
     python benchmarks/hourly.py [--cells N] [--steps N] [--slots N] [--rounds R] [--precision bf16|fp32]
 
-Ours: jobs of `steadytune finetune` side by side, one thread each, forked from a worker whose own start and imports
-count; on a machine with a GPU they share it by leases. Peer: a process of `peer.py` for a cell, with all threads; a few
-run one by one, and all are taken to take as long. Both fine-tune tiny-en (2 layers x 128) on RTE for the same steps and
-evaluate it. Needs a store (STEADYTUNE_STORE).
+Ours: concurrent jobs of `steadytune finetune`, one thread each, forked from a worker whose start and imports count; on
+a machine with a GPU they share it by leases. Peer: one process of `peer.py` per cell, with all threads; a few run one
+by one, and their time is extrapolated to all cells. Both fine-tune tiny-en (2 layers x 128) on RTE for the same steps
+and evaluate it. Needs a store (STEADYTUNE_STORE).
 """
 
 import os
@@ -25,25 +25,25 @@ from steadytune.cells.leases import SLOTS_VARIABLE, visible_gpus
 
 MODEL, STEPS = "steadytune/tiny-en", 60
 PEERS = 4
-"""Cells of the peer that are run."""
+"""Number of the peer's cells that are run."""
 
 
 def side_by_side(folder: Path, cells: int, slots: int) -> list[float]:
-    """The scores of all cells of ours, `slots` jobs at a time."""
+    """Run all our cells, `slots` jobs at a time; return their scores."""
     os.environ[SLOTS_VARIABLE] = str(slots)
     with worker(), ThreadPoolExecutor(slots) as pool:
         return list(pool.map(lambda seed: ours(folder, "rte", "rte", seed, 1), range(cells)))
 
 
 def in_turn(folder: Path, cells: int, steps: int, precision: str) -> list[float]:
-    """The scores of cells of the tuned Trainer, one after another."""
+    """Run cells of the tuned Trainer, one by one; return their scores."""
     return [peer(folder, MODEL, "rte", 0, steps, seed, os.cpu_count() or 1, precision) for seed in range(cells)]
 
 
 def measure(
     rounds: int, cells: int = 16, steps: int = STEPS, slots: int | None = None, precision: str = PRECISIONS[0]
 ) -> list[Row]:
-    """The table's row; none without a store."""
+    """The table's row; empty without a store."""
     if source_store() is None:
         write("cells per hour: not measured, STEADYTUNE_STORE names no store")
         return []

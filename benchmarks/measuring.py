@@ -1,4 +1,4 @@
-"""What the benchmarks share: material from the store or drawn, fresh processes by turns, medians, one table."""
+"""Code shared by the benchmarks: material from the store or random, fresh processes by turns, medians, one table."""
 
 import argparse
 import multiprocessing
@@ -39,28 +39,28 @@ from steadytune.training.usage import processor_name
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MAX_LENGTH, BATCH, SEED = 128, 16, 1
-# Mean tokens of an input, by which texts are drawn where no store has the task.
+# Mean number of tokens per input, to draw random texts if there is no store.
 TOKENS = {"rte": 64, "mrpc": 53, "stsb": 31, "cola": 11}
 TASKS = tuple(TOKENS)
 PRECISIONS = ("bf16", "fp32") if multiplies_in("bf16") else ("fp32", "bf16")
-"""The first is the one that is measured: without the instructions, bf16 takes ten times as long as fp32."""
+"""The first is the default: without bf16 instructions, bf16 takes ten times as long as fp32."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took."""
+    """The cost of one run."""
 
     wall: float
-    """Seconds."""
+    """Wall-clock seconds."""
     processor: float
-    """Seconds of this process's threads: on a busy machine, with one thread, steadier than the wall's."""
+    """CPU seconds of this process: with one thread on a busy machine, steadier than wall-clock time."""
     score: float = float("nan")
     """The task's metric on the development examples."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a ratio, or seconds, and what it is to be."""
+    """One line of the table: a ratio or seconds, and its target."""
 
     name: str
     value: float
@@ -85,7 +85,7 @@ HEAD = ("| benchmark | measured | target |", "|---|---|---|")
 
 @contextmanager
 def timed() -> Iterator[Callable[[], Cost]]:
-    """Time a block; what is handed out gives the block's cost once it has ended."""
+    """Time a block; yield a function that returns the block's cost after it has ended."""
     wall, processor = time.perf_counter(), time.process_time()
     ends: list[float] = []
     yield lambda: Cost(ends[0] - wall, ends[1] - processor)
@@ -93,9 +93,9 @@ def timed() -> Iterator[Callable[[], Cost]]:
 
 
 def by_turns(ways: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
-    """Run every way once a round, each in a process of its own; ways must be importable, or partials of such."""
+    """Run every way once per round, each in its own process; ways must be importable functions or partials of them."""
     found: dict[str, list[Cost]] = {name: [] for name in ways}
-    # Forked from a process that has imported what all of them use: the imports would take longer than many a run.
+    # Fork from a process that has done the imports that all ways need: they would take longer than many runs.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["measuring", "transformers"])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
@@ -112,13 +112,13 @@ def median(costs: list[Cost], field: str = "wall") -> float:
 
 
 def ratio(one: list[Cost], other: list[Cost], field: str = "wall") -> float:
-    """The median over the rounds of one's cost over the other's: a round's runs share the machine's state."""
+    """The median over the rounds of one cost over the other: the runs of a round share the machine's state."""
     return statistics.median(getattr(a, field) / getattr(b, field) for a, b in zip(one, other, strict=True))
 
 
 @dataclass
 class Material:
-    """A task's examples and an encoder: of the store that STEADYTUNE_STORE names, or drawn in their shapes."""
+    """A task's examples and an encoder: from the store that STEADYTUNE_STORE names, or random with the same shapes."""
 
     task: Task
     encoder: Encoder
@@ -127,7 +127,7 @@ class Material:
 
     @classmethod
     def load(cls, name: str, examples: int, development: int) -> "Material":
-        """`examples` for training, as many as asked for development or all that there are."""
+        """Load `examples` examples for training, and `development` ones (or all, if there are fewer) for evaluation."""
         if "STEADYTUNE_STORE" not in os.environ:
             return cls.drawn(name, examples, development)
         task, store = find_task(name), Path(os.environ["STEADYTUNE_STORE"])
@@ -140,7 +140,7 @@ class Material:
 
     @classmethod
     def drawn(cls, name: str, examples: int, development: int, **sizes: int) -> "Material":
-        """Random texts and an encoder with random weights, of the sizes of MiniLM unless others are given."""
+        """Random texts and an encoder with random weights, of MiniLM's sizes unless others are given."""
         task = find_task(name)
         texts = (_draw(task, size, seed) for seed, size in enumerate((examples, development)))
         return cls(task, drawn_encoder(task.num_labels, **sizes), *texts)
@@ -159,7 +159,7 @@ def drawn_encoder(labels: int, layers: int = 6, width: int = 384, heads: int = 1
 
 
 def _draw(task: Task, size: int, seed: int) -> Encoded:
-    """Words with a Zipf law in texts of the task's mean length, a quarter of it their deviation."""
+    """Random texts: words follow Zipf's law; lengths are normal around the task's mean, with a quarter of it as sd."""
     generator = np.random.Generator(np.random.Philox(seed))
     lengths = generator.normal(TOKENS[task.name], TOKENS[task.name] / 4, size).clip(5, MAX_LENGTH).astype(int)
     texts = [1000 + generator.zipf(1.2, length) % 29000 for length in lengths]
@@ -170,7 +170,7 @@ def _draw(task: Task, size: int, seed: int) -> Encoded:
 def fine_tune(
     material: Material, protocol: Protocol, method: str = "vanilla", device: str = "cpu", **options: Any
 ) -> Fit:
-    """The project's training of one cell: without evaluation and record; `options` are `fit`'s."""
+    """Train one cell as the project does, without evaluation and record; `options` are passed to `fit`."""
     set_determinism(protocol.determinism, protocol.threads, device)
     keep_freed_memory()
     streams, task, encoder = Streams(SEED, device), material.task, material.encoder.to(device)
@@ -187,13 +187,13 @@ def fine_tune(
 
 
 def children_seconds() -> float:
-    """Processor time of the child processes that have ended."""
+    """CPU seconds of the child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def machine() -> str:
-    """Processor, cores and versions."""
+    """Processor, cores, load and versions, as text."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
         f"{processor_name()}, {os.cpu_count()} cores, load {load}; Python {platform.python_version()}, "
@@ -202,16 +202,16 @@ def machine() -> str:
 
 
 def write(line: object = "") -> None:
-    """One line to standard output, at once."""
+    """Write one line to standard output, and flush it."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def command(doc: str, measure: Callable[..., list[Row]], **defaults: int | str | tuple[str, ...] | None) -> None:
-    """The command of a benchmark: an option for each argument of `measure`, and its rows.
+    """Run a benchmark from the command line, with an option for each argument of `measure`, and print its rows.
 
-    doc: the module's; it begins with what it is.
-    defaults: by option; None is a number that may be left out, a tuple is what may be chosen, the first by default.
+    doc: the module's docstring; its first line is the description.
+    defaults: by option; None is a number that may be left out, a tuple lists the choices, the default first.
     """
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     for name, default in defaults.items():

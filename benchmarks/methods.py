@@ -1,8 +1,8 @@
-"""Time of a step of each method over plain fine-tuning's, and of Child-Tuning-D's Fisher pass over a cell's training.
+"""Time per step of each method over vanilla's, and time of Child-Tuning-D's Fisher pass over a cell's training.
 
     python benchmarks/methods.py [--steps N] [--rounds R] [--threads T] [--precision bf16|fp32]
 
-Each method trains on the same batches of RTE as vanilla, in a process of its own, by turns. Every run first takes two
+Methods take turns, each in its own process, and train on the same batches of RTE as vanilla. Every run first takes two
 steps that are not timed.
 """
 
@@ -17,7 +17,7 @@ from steadytune.methods.base import Setup
 from steadytune.methods.child_tuning import ChildTuningD
 
 TASK = "rte"
-# Over vanilla, passes counted: HyPe adds noise alone; the others by the passes that they make.
+# Targets for the time over vanilla's, by the number of passes that a method makes: HyPe only adds noise.
 TARGETS = {
     "hype-n": 1.03,
     "hype-n~hidden_dropout=0.1": 1.03,
@@ -25,7 +25,7 @@ TARGETS = {
     "r3f": 2.0,
     "r-drop": 2.0,
     "smart~proximal_weight=0": 3.3,
-    # Three passes may take 3.2 times as long; these are four.
+    # Three passes may take 3.2 times as long; FreeLB makes four.
     "freelb": 4.3,
     "mixout": 1.25,
     "child-tuning-f": 1.1,
@@ -34,7 +34,7 @@ TARGETS = {
 
 
 def train(method: str, steps: int, threads: int, precision: str) -> Cost:
-    """A cell of the method."""
+    """Cost of training a cell with the method."""
     protocol = replace(PROTOCOL, threads=threads, precision=precision)
     fine_tune(Material.load(TASK, 2 * BATCH, 1), protocol)
     material = Material.load(TASK, steps * BATCH, 1)
@@ -63,7 +63,7 @@ def measure(steps: int, rounds: int, threads: int, precision: str = PRECISIONS[0
 
 
 def fisher_pass(examples: int, threads: int) -> Cost:
-    """Child-Tuning-D's preparation: the Fisher information of so many examples."""
+    """Cost of Child-Tuning-D's preparation: the Fisher information of `examples` examples."""
     prepare, found = ChildTuningD.prepare, []
 
     def timed_prepare(method: ChildTuningD, setup: Setup) -> None:
@@ -78,7 +78,7 @@ def fisher_pass(examples: int, threads: int) -> Cost:
 
 
 def three_epochs(examples: int, threads: int, precision: str) -> Cost:
-    """A plain cell's training, as papers set it."""
+    """Cost of training a plain cell for three epochs, as papers do."""
     material = Material.load(TASK, examples, 1)
     with timed() as cost:
         fine_tune(material, replace(PROTOCOL, epochs=3, threads=threads, precision=precision))
@@ -86,7 +86,7 @@ def three_epochs(examples: int, threads: int, precision: str) -> Cost:
 
 
 def measure_fisher(batches: int, rounds: int, threads: int, precision: str) -> list[Row]:
-    """The table's row: both are proportional to the examples. The Fisher pass is in fp32 whatever the precision."""
+    """The table's row; both costs are proportional to the examples. The Fisher pass is always in fp32."""
     examples = batches * BATCH
     ways = {
         "fisher": partial(fisher_pass, examples, threads),

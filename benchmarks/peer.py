@@ -2,9 +2,10 @@
 
     python -P benchmarks/peer.py STORE MODEL TASK EXAMPLES STEPS SEED plain|bf16|fp32
 
-plain: as run_glue sets it: padded to 128, fp32. bf16, fp32: tuned, in this precision: padded to a batch's longest text,
-batches grouped by length, fused AdamW. EXAMPLES are the first of the training split, STEPS of 0 is one epoch. The score
-is accuracy, or the correlation of predictions and labels on CoLA (Matthews) and STS-B (Pearson).
+plain: run_glue's settings: padded to 128 tokens, fp32. bf16, fp32: tuned, in this precision: padded to a batch's
+longest text, batches grouped by length, fused AdamW. EXAMPLES: number of examples, from the start of the training
+split; 0 for all. STEPS: 0 for one epoch. The score is accuracy, or the correlation of predictions and labels on CoLA
+(Matthews) and STS-B (Pearson).
 """
 
 import sys
@@ -37,7 +38,7 @@ def metrics(found) -> dict:
     values, targets = found
     answers = values[:, 0] if labels == 1 else values.argmax(1)
     if task in ("cola", "stsb"):
-        # A constant answer has no correlation; GLUE's metric then gives 0.
+        # Constant predictions have no correlation; GLUE's metric then gives 0.
         return {"score": float(np.corrcoef(answers, targets)[0, 1]) if np.ptp(answers) else 0.0}
     return {"score": float(np.mean(answers == targets))}
 

@@ -1,4 +1,4 @@
-"""Frozen lower layers that are run once against full fine-tuning: eight layers, the lower six frozen, three epochs.
+"""Running frozen lower layers only once, against full fine-tuning: eight layers, the lower six frozen, three epochs.
 
 python benchmarks/prefix.py [--steps N] [--rounds R] [--threads T] [--precision bf16|fp32]
 """
@@ -14,7 +14,7 @@ PREFIX = f"layer-tune~count={LAYERS // 4}~cache=true"
 
 
 def train(method: str, steps: int, threads: int, precision: str) -> Cost:
-    """Three epochs, the pass over the frozen layers included."""
+    """Cost of three epochs, including the pass over the frozen layers."""
     material = Material.load("rte", steps * BATCH, 1)
     material = replace(material, encoder=drawn_encoder(2, LAYERS))
     with timed() as cost:

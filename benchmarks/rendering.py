@@ -1,4 +1,4 @@
-"""Figures and report at the end of a run, of the recorded mini suite.
+"""Time for the figures and the report at the end of a run, for the recorded mini suite.
 
 python benchmarks/rendering.py [--rounds R]
 """
@@ -14,7 +14,7 @@ RECORDED = ROOT / "published/recorded/mini"
 
 
 def render() -> Cost:
-    """Both stages, as the DAG runs them: one after the other, their imports done by the worker."""
+    """Cost of both stages, run as by the DAG: one after the other, with the imports already done by the worker."""
     import seaborn  # noqa: F401
 
     from steadytune.exports.evidence import read_recorded

@@ -1,9 +1,9 @@
-"""What every command takes of a large finished suite: CPU seconds and peak memory, of records that nobody trained.
+"""CPU seconds and peak memory of every command on a large finished suite, whose records are made up.
 
     python benchmarks/scale.py [--cells 10000] [--folder FOLDER]
 
-20 methods on 5 tasks of the mini language, in a copy of the project. Every cell has a sealed record of the settings,
-code and staged inputs that are there, and predictions that give its scores, so that all cells are fresh.
+20 methods on 5 tasks of the mini language, in a copy of the project. Every cell has a sealed record of the current
+settings, code and staged inputs, and predictions that give its scores, so all cells are fresh.
 """
 
 import csv
@@ -41,7 +41,7 @@ METHODS = (
     "recadam", "mixout", "child-tuning-f", "noisytune", "sam", "neftune", "lora", "bitfit", "houlsby",
 )  # fmt: skip
 TASKS = ("mini-rte", "mini-cola", "mini-mnli", "mini-mrpc", "mini-sst2")
-# At 50,000 cells. CPU seconds, megabytes; None: as it is.
+# Targets for 50,000 cells: CPU seconds, megabytes; None: no target.
 TARGETS = {
     "status": (20, None),
     "plan": (15, None),
@@ -56,7 +56,7 @@ CLAIM = {"where": "nowhere", "encoders": ["tiny"], "against": ["vanilla"], "task
 
 
 def make_project(folder: Path, cells: int) -> Path:
-    """A copy of the project with a suite, staged inputs and every record; the suite's file."""
+    """Make a copy of the project with a suite, staged inputs and every record; return the suite's file."""
     folder.mkdir(exist_ok=True)
     for name in COPIED:
         source = ROOT / name
@@ -95,7 +95,7 @@ def make_project(folder: Path, cells: int) -> Path:
 
 
 def fill(path: Path) -> None:
-    """Write every cell."""
+    """Write the files of every cell."""
     suite = load_suite(path)
     digests, staged_gold = {}, StagedGold(suite.file.store)
     environment = Environment(python="3", torch="2", transformers="5", platform="Linux", device="cpu", device_name="A",
@@ -149,7 +149,7 @@ def fill(path: Path) -> None:
 
 
 def run(*arguments: str) -> tuple[float, float, str]:
-    """CPU seconds and peak megabytes of a command of the project, and what it said."""
+    """Run a command of the project; return its CPU seconds, peak megabytes and output."""
     module = arguments[0] if arguments[0] == "snakemake" else "steadytune"
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments[arguments[0] == "snakemake" :]],
@@ -168,7 +168,7 @@ def run(*arguments: str) -> tuple[float, float, str]:
 
 
 def measure(cells: int, folder: str = "") -> list[Row]:
-    """The table's rows; records that an earlier call has left in `folder` are taken."""
+    """The table's rows; records that an earlier call left in `folder` are reused."""
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(folder or temporary)
         before = Path.cwd()
@@ -178,7 +178,7 @@ def measure(cells: int, folder: str = "") -> list[Row]:
                 shutil.rmtree(name)
                 shutil.copytree(ROOT / name, name)
         else:
-            # In another process: a command's peak is never below the memory of the process that has started it.
+            # In another process: a command's peak is never below the memory of the process that started it.
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 pool.submit(make_project, project, cells).result()
             os.chdir(project)

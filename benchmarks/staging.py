@@ -1,4 +1,4 @@
-"""A suite with a store of its own and a warm worker, for benchmarks of whole processes."""
+"""A suite with its own store, and a warm worker, for benchmarks of whole processes."""
 
 import json
 import os
@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def source_store() -> Path | None:
-    """What STEADYTUNE_STORE names."""
+    """The store that STEADYTUNE_STORE names; None if it is not set."""
     return Path(os.environ[STORE_VARIABLE]).resolve() if STORE_VARIABLE in os.environ else None
 
 
 def stage(folder: Path, suite: str) -> None:
-    """Write `suite.yaml` to `folder` and stage what it needs beside it, from what `source_store` names."""
+    """Write `suite.yaml` to `folder`, and stage what it needs there from the store that `source_store` returns."""
     (folder / "suite.yaml").write_text(
         f"{suite}sources: {{order: [local], local: {json.dumps(str(source_store()))}}}\n"
     )
@@ -31,22 +31,22 @@ def stage(folder: Path, suite: str) -> None:
 
 @contextmanager
 def worker() -> Iterator[None]:
-    """A warm worker for the processes that `python` starts; it is killed afterwards.
+    """Run a warm worker for the processes that `python` starts, and kill it afterwards.
 
     Raises:
-        RuntimeError: it could not be started, so that cold processes would be measured.
-        OSError: it has stopped taking jobs.
+        RuntimeError: the worker could not be started, so cold processes would be measured.
+        OSError: the worker has stopped taking jobs.
     """
     binaries = f"{Path(sys.executable).parent}{os.pathsep}"
     if not os.environ["PATH"].startswith(binaries):
-        # As in a run: the worker's interpreter is that of the jobs.
+        # As in a run: the worker and the jobs have the same interpreter.
         os.environ["PATH"] = binaries + os.environ["PATH"]
     started = start_worker()
     if started is None:
         raise RuntimeError("no warm worker")
     try:
         yield
-        # Once the code has changed it takes no jobs, and cold processes would have been measured: this fails then.
+        # If the code changed meanwhile, the worker took no more jobs and cold processes were measured: fail then.
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(os.environ[ADDRESS])
     finally:
@@ -56,16 +56,16 @@ def worker() -> Iterator[None]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """A process's variables: so many threads, no network, this project's package, and no suite's own store."""
+    """Environment variables of a process: its threads, no network, this project's package, and no STEADYTUNE_STORE."""
     kept = {key: value for key, value in os.environ.items() if key != STORE_VARIABLE}
     return kept | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT / "src")}
 
 
 def python(arguments: Sequence[str], folder: Path, variables: Mapping[str, str]) -> str:
-    """Standard output of a Python process in `folder`.
+    """Run a Python process in `folder`; return its standard output.
 
     Raises:
-        RuntimeError: it failed; with the end of what it said.
+        RuntimeError: the process failed; the message has the end of its standard error.
     """
     done = subprocess.run([sys.executable, *arguments], cwd=folder, env=dict(variables), capture_output=True, text=True,
                           check=False)  # fmt: skip

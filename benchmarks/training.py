@@ -1,11 +1,11 @@
-"""Training time of a cell, without its process, against the tuned transformers.Trainer.
+"""Training time of a cell, without its process start, against the tuned transformers.Trainer.
 
     python benchmarks/training.py [--steps N] [--rounds R] [--threads T] [--tasks rte,mrpc,stsb,cola]
                                   [--precision bf16|fp32]
 
-Equal examples, steps, batch size, optimiser, schedule and threads; each run is a process of its own, by turns. What is
-timed is the training itself: models are loaded and texts are tokenised before. Scores are of models after one short
-epoch: they are there to be equal within the spread between seeds.
+Examples, steps, batch size, optimiser, schedule and threads are equal; runs take turns, each in its own process. Only
+the training itself is timed: models are loaded and texts are tokenised before. Scores are those after one short epoch;
+they only have to agree within the spread between seeds.
 """
 
 import statistics
@@ -49,7 +49,7 @@ DEVELOPMENT = 256
 
 
 def ours(task: str, steps: int, threads: int, precision: str, device: str = "cpu", **sizes: int) -> Cost:
-    """A cell of this project; sizes: of an encoder with random weights, in place of the store's."""
+    """Cost of training a cell with this project; sizes: of a random encoder, instead of the store's."""
     material = _material(task, steps, sizes)
     with timed() as cost:
         fine_tune(material, replace(PROTOCOL, threads=threads, precision=precision), device=device)
@@ -63,7 +63,7 @@ def _material(task: str, steps: int, sizes: dict[str, int]) -> Material:
 
 
 def trainer(task: str, steps: int, threads: int, way: str, device: str = "cpu", **sizes: int) -> Cost:
-    """The same training by transformers.Trainer; way: `plain`, as run_glue sets it, or tuned in `bf16` or `fp32`."""
+    """Cost of the same training by transformers.Trainer; way: `plain` as in run_glue, or tuned in `bf16` or `fp32`."""
     from transformers import (
         DataCollatorWithPadding,
         PreTrainedTokenizerFast,
@@ -98,14 +98,14 @@ def trainer(task: str, steps: int, threads: int, way: str, device: str = "cpu", 
 
 
 def _empty_tokenizer() -> "Tokenizer":
-    """What a collator that pads asks for; the padding's id is 0, as the encoder's."""
+    """The tokenizer that a padding collator needs; the padding's ID is 0, as in the encoder."""
     from tokenizers import Tokenizer, models
 
     return Tokenizer(models.WordLevel({"[PAD]": 0}, "[PAD]"))
 
 
 def examples(encoded: Encoded, pad_to: int | None) -> "list[dict]":
-    """Encoded texts as a data set of transformers', perhaps padded."""
+    """Encoded texts as a data set for transformers, padded to `pad_to` tokens if given."""
     found = []
     for number, ids in enumerate(encoded.input_ids):
         segments = encoded.token_type_ids[number] if encoded.token_type_ids is not None else 0 * ids
@@ -121,7 +121,7 @@ def examples(encoded: Encoded, pad_to: int | None) -> "list[dict]":
 
 
 def score(material: Material, device: str) -> float:
-    """The task's metric on the development examples; NaN where `evaluate` is not installed."""
+    """The task's metric on the development examples; NaN if `evaluate` is not installed."""
     if find_spec("evaluate") is None:
         return float("nan")
     encoder = Encoder(material.encoder.model)
@@ -133,7 +133,7 @@ def score(material: Material, device: str) -> float:
 def measure(
     steps: int, rounds: int, threads: int, tasks: str = ",".join(TASKS), precision: str = PRECISIONS[0]
 ) -> list[Row]:
-    """The table's row; the details of every task are written on the way."""
+    """The table's row; the details of every task are printed along the way."""
     ratios = {}
     write(f"\ntraining alone: {steps} steps of {BATCH} in {precision}, {threads} threads, {rounds} rounds, ms a step")
     write(f"{'':6} {'Trainer tuned':>18} {'ours':>18}   wall (processor), score")

@@ -1,8 +1,9 @@
-"""Time and memory of nu for every layer: one streaming pass against one truncated pass a layer and a pseudo-inverse.
+"""Time and memory of nu for every layer: one streaming pass against a truncated pass per layer and a pseudo-inverse.
 
     python benchmarks/variability.py [--examples N] [--layers L] [--width D] [--tokens T] [--classes K] [--rounds R]
 
-Both ways run in processes of their own, by turns; medians over the rounds, memory as what the process's peak grew by.
+Both ways take turns, each in its own process. Results are medians over the rounds; memory is the growth of the
+process's peak.
 """
 
 import argparse
@@ -30,18 +31,18 @@ from steadytune.tasks.data import Encoded
 SPECIAL = frozenset({0, 1, 2})
 VOCABULARY, BATCH = 1000, 64
 SIZES = {"examples": 3000, "layers": 6, "width": 128, "tokens": 10, "classes": 3}
-# Of the depth of BERT-large, in a size that takes seconds.
+# As deep as BERT-large, but small enough to take seconds.
 DEEP = {"examples": 64, "layers": 24, "width": 512, "tokens": 32, "classes": 3}
 
 
 def streaming(encoder: Encoder, batcher: Batcher) -> list[float]:
-    """The project's way."""
+    """Return nu of every layer, by the project's single streaming pass."""
     return list(variability(encoder, batcher, SPECIAL).nu)
 
 
 @torch.inference_mode()
 def naive(encoder: Encoder, batcher: Batcher) -> list[float]:
-    """A model cut at each layer, a pass with it, the features of all examples kept; then the definition."""
+    """Return nu of every layer by its definition, with one pass per layer of a model cut there; keeps all features."""
     classes = torch.from_numpy(batcher.encoded.labels)
     special = torch.tensor(sorted(SPECIAL))
     features = []
@@ -70,7 +71,7 @@ WAYS = {"streaming": streaming, "naive": naive}
 
 
 class Run(NamedTuple):
-    """One way, once: its time, what the process's peak memory grew by, and nu of every layer."""
+    """One run of one way: its time, the growth of the process's peak memory, and nu of every layer."""
 
     seconds: float
     mebibytes: float
@@ -82,7 +83,7 @@ def run(way: str, options: argparse.Namespace) -> Run:
     torch.set_num_threads(1)
     logging.set_verbosity_error()
     encoder, batcher = material(options)
-    # The first pass allocates what every pass needs.
+    # Warm up: the first pass allocates what every pass needs.
     with torch.inference_mode():
         encoder(next(batcher.evaluation())[1].inputs, keep_hidden=True)
     before, start = peak(), time.perf_counter()
@@ -91,7 +92,7 @@ def run(way: str, options: argparse.Namespace) -> Run:
 
 
 def material(options: argparse.Namespace) -> tuple[Encoder, Batcher]:
-    """A random BERT, and random texts of half to all of the tokens whose words depend on their class."""
+    """A random BERT, and random texts of `tokens` / 2 to `tokens` words, the first two of which give the class."""
     torch.manual_seed(0)
     sizes = {"hidden_size": options.width, "intermediate_size": 4 * options.width, "num_attention_heads": 4}
     config = BertConfig(vocab_size=VOCABULARY, num_hidden_layers=options.layers, initializer_range=0.1, **sizes)
@@ -114,7 +115,7 @@ def peak() -> float:
 
 
 def by_turns(options: argparse.Namespace) -> dict[str, list[Run]]:
-    """Every way, once a round, each in a process of its own."""
+    """Run every way once per round, each in its own process."""
     found: dict[str, list[Run]] = {way: [] for way in WAYS}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
@@ -125,7 +126,7 @@ def by_turns(options: argparse.Namespace) -> dict[str, list[Run]]:
 
 
 def measure(rounds: int, **sizes: int) -> list[Row]:
-    """The table's row, of a 24-layer encoder; sizes: others than DEEP's."""
+    """The table's row, for a 24-layer encoder; sizes: overrides of DEEP."""
     options = argparse.Namespace(**DEEP | sizes | {"rounds": rounds})
     found = by_turns(options)
     write(f"\nnu of every layer: {', '.join(f'{name} {value}' for name, value in vars(options).items())}")
@@ -136,7 +137,7 @@ def measure(rounds: int, **sizes: int) -> list[Row]:
 
 
 def report(found: dict[str, list[Run]]) -> None:
-    """Medians, ratios and the largest difference."""
+    """Print medians, ratios and the largest difference."""
     seconds = {way: statistics.median(run.seconds for run in runs) for way, runs in found.items()}
     memory = {way: statistics.median(run.mebibytes for run in runs) for way, runs in found.items()}
     for way in WAYS:

@@ -1,4 +1,4 @@
-"""A generated fragment of English with a model-theoretic semantics: the embedded default input of the project."""
+"""A generated fragment of English with a model-theoretic semantics: the project's built-in default data."""
 
 from random import Random
 
@@ -20,10 +20,10 @@ _SPLITS = {
 
 
 def generate(config: str, seed: int = 0) -> dict[str, list[dict]]:
-    """The rows of every split of one configuration, a function of `config` and `seed` alone.
+    """Return the rows of every split of one configuration; they depend only on `config` and `seed`.
 
     Raises:
-        ValueError: a configuration that does not exist.
+        ValueError: an unknown configuration.
     """
     if config not in CONFIGS:
         raise ValueError(f"configuration '{config}', expected one of {', '.join(CONFIGS)}")
@@ -42,5 +42,5 @@ def generate(config: str, seed: int = 0) -> dict[str, list[dict]]:
 
 
 def _stream(config: str, split: str, seed: int) -> Random:
-    # A str seeds through SHA-512, the same in every process; hash() would not be.
+    # Random hashes a str seed with SHA-512, which is the same in every process, unlike hash().
     return Random(f"mini/{config}/{split}/{seed}")

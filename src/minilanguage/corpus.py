@@ -17,14 +17,14 @@ _COHESION = 0.9
 _TRIES = 40
 _REVIEWS = 0.4
 _QUALITIES = (-2, -2, -1, 0, 1, 2, 2)
-"""What things in reviews are like: mostly something that is worth a word."""
+"""Qualities of the things in reviews: mostly not neutral."""
 
 
 class Worlds:
     """One actual world about a topic (bit 0 of every proposition) and some alternatives to it (the other bits).
 
-    Constants and a few anonymous entities, each with a random state per dimension. The alternatives tell what a
-    sentence leaves open: what follows from it is true wherever it is.
+    The entities are constants and a few anonymous ones, each with a random state per dimension. The alternatives show
+    what a sentence leaves open: what follows from it is true in every world in which it is true.
     """
 
     def __init__(self, rng: Random, topic: Topic) -> None:
@@ -50,7 +50,7 @@ class Worlds:
                     self._draw(options, entity, obj, 0.6)
 
     def _draw(self, options: tuple[str, ...], subject: int, obj: int, probability: float) -> None:
-        """Give each world one of the options or, with the rest of the probability, none."""
+        """Give each world one of the options or, with the remaining probability, none."""
         many = len(options) / probability
         for world in range(1 + _ALTERNATIVES):
             choice = int(self._rng.random() * many)
@@ -65,7 +65,7 @@ class Worlds:
 
 
 def _states(words: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The predicates of some words, by dimension."""
+    """The predicates of some words, grouped by dimension."""
     groups: dict[str, dict[str, None]] = {}
     for name in map(lexicon.predicate_of, words):
         groups.setdefault(lexicon.PREDICATES[name].dimension, {})[name] = None
@@ -77,10 +77,10 @@ def _sound(sentence: t.Sentence) -> bool:
 
 
 def _story(rng: Random) -> tuple[list[str], list[str]]:
-    """Sentences of the language of facts: (true ones, false ones); each takes up the true one before it.
+    """Factual sentences: (true ones, foils), mostly made by editing the true sentence before them.
 
-    Mostly a sentence restates or follows from what was said, and its foil contradicts it, as far as the alternative
-    worlds tell; the rest adds what only the world decides.
+    Most sentences follow from the one before, and most foils contradict it, as far as the alternative worlds show. The
+    truth of the others depends only on the actual world.
     """
     topic = sample_topic(rng, None)
     worlds = Worlds(rng, topic)
@@ -90,7 +90,7 @@ def _story(rng: Random) -> tuple[list[str], list[str]]:
     said = 0
     while len(told) < SENTENCES:
         cohesive = bool(told) and rng.random() < _COHESION
-        # The best so far: a candidate that coheres, else any; None until there is one.
+        # The best candidates so far: a coherent one, else any; None until there is one.
         true, false = None, None
         for _ in range(_TRIES):
             fresh = not told or rng.random() < 0.05
@@ -121,7 +121,7 @@ def _better(old: _Candidate | None, new: _Candidate) -> _Candidate:
 
 
 def _criticism(rng: Random) -> tuple[list[str], list[str]]:
-    """Sentences of the language of opinions about things of fixed quality."""
+    """Opinions about things of fixed quality: (true ones, foils)."""
     pool = valence.things(None)
     about = tuple(dict.fromkeys(pick(rng, pool) for _ in range(pick(rng, (1, 1, 1, 2)))))
     qualities = {thing: pick(rng, _QUALITIES) for thing in about}
@@ -139,7 +139,7 @@ def _criticism(rng: Random) -> tuple[list[str], list[str]]:
 
 
 def rows(rng: Random, size: int) -> list[dict]:
-    """`size` documents: `text`, the true sentences one a line, and `foils`, as many false of the same world."""
+    """`size` documents: `text`, the true sentences, one per line, and `foils`, as many that are false in that world."""
     found = []
     for _ in range(size):
         told, foils = _criticism(rng) if rng.random() < _REVIEWS else _story(rng)

@@ -1,4 +1,4 @@
-"""Minimal changes of a sentence: the other half of a pair, whose relation to the first is computed, not assumed."""
+"""Minimal edits of a sentence, to make the other half of a pair; how the two relate is computed, not assumed."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from minilanguage.word_edits import Edit, exchange_word, related, rewrite_one
 
 
 def negate(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Add or take away a negation."""
+    """Add or remove a negation."""
 
     def change(node: t.Node) -> t.Node | None:
         if isinstance(node, t.Clause | t.Cleft):
@@ -22,7 +22,7 @@ def negate(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 
 def swap_roles(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Exchange the phrases on the two sides of a transitive verb."""
+    """Swap the phrases on the two sides of a transitive verb."""
 
     def change(node: t.Node) -> t.Node | None:
         if isinstance(node, t.Clause | t.Cleft):
@@ -39,7 +39,7 @@ def swap_roles(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 
 def change_voice(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Active to passive and back, or a verb to its converse, keeping who does what to whom."""
+    """Change active to passive or back, or a verb to its converse, keeping who does what to whom."""
     partners = lexicon.CONVERSES | {partner: verb for verb, partner in lexicon.CONVERSES.items()}
 
     def change(node: t.Node) -> t.Node | None:
@@ -64,7 +64,7 @@ def change_voice(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 
 def drop_modifier(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Take away one adjective, prepositional phrase or relative clause."""
+    """Remove one adjective, prepositional phrase or relative clause."""
 
     def change(node: t.Node) -> t.Node | None:
         if isinstance(node, t.IvIn):
@@ -78,7 +78,7 @@ def drop_modifier(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 
 def add_modifier(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Add an adjective, or one of the post-nominal modifiers where they are allowed."""
+    """Add an adjective or, if the sampler allows them, a post-nominal modifier."""
 
     def change(node: t.Node) -> t.Node | None:
         if not isinstance(node, t.The | t.Quant) or node.mods:
@@ -92,7 +92,7 @@ def add_modifier(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 
 def change_determiner(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Exchange a determiner; subjects take any, objects and existentials keep to their few."""
+    """Replace a determiner: a subject's by any, an object's by `a` or `every`; existential sentences are left alone."""
     below = {id(n) for node in sentence.nodes for n in _objects(node)}
 
     def change(node: t.Node) -> t.Node | None:
@@ -105,7 +105,7 @@ def change_determiner(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | No
 
 
 def _fits_object(np: t.NP) -> bool:
-    """Objects take `a` and `every` alone: `some` and `no` would scope out of a negation that surface order keeps in."""
+    """Objects take only `a` and `every`: readers would give `some` and `no` scope over a negation before them."""
     return not isinstance(np, t.Quant) or np.det in ("a", "every")
 
 
@@ -114,7 +114,7 @@ def _objects(node: t.Node) -> list[t.NP]:
 
 
 def change_subject(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Put another phrase in a subject's place: `the dog` -> `some dog`, `anna` -> `ben`."""
+    """Replace a subject by another phrase: `the dog` -> `some dog`, `anna` -> `ben`."""
 
     def change(node: t.Node) -> t.Node | None:
         if not isinstance(node, t.Clause):
@@ -139,7 +139,7 @@ def split(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 
 def exchange(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """The two sides of a coordination in the other order."""
+    """Swap the two sides of a coordination."""
 
     def change(node: t.Node) -> t.Node | None:
         if isinstance(node, t.Join | t.Both):
@@ -157,7 +157,7 @@ def extend(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
 
 
 def reframe(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Into a cleft, out of a cleft, or between `some dog is in the park` and `there is a dog in the park`."""
+    """Turn into a cleft, out of a cleft, or between `some dog is in the park` and `there is a dog in the park`."""
     match sentence:
         case t.Cleft(np, vp):
             return t.Clause(np, vp)
@@ -192,7 +192,7 @@ EDITS: dict[str, Edit] = {
 
 
 def edit(sentence: t.Sentence, sampler: Sampler, count: int = 1) -> tuple[t.Sentence, str] | None:
-    """The sentence after `count` random edits, and the names of those; None where the last one does not apply."""
+    """The sentence after `count` random edits, and the names of the edits; None if one of them does not apply."""
     names = []
     for _ in range(count):
         name = pick(sampler.rng, list(EDITS))

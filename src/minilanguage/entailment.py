@@ -1,10 +1,10 @@
 """Entailment between two sentences, decided over all finite worlds that matter.
 
-Why n entities suffice. Every quantifier is restricted by a noun, and a pair is only decided if no sentence, nor its
-negation, has an existential below a universal in prenex form. Then a world that verifies P and not H still does so when
-cut down to the named entities, one witness for each existential and one inhabitant for each noun, because universals
-survive in sub-worlds. A smaller world can be filled up to n with entities of no kind, which no quantifier sees. So
-truth in all worlds of exactly n entities is truth in all worlds of any size.
+Why n entities suffice: every quantifier is restricted by a noun, and a pair is decided only if neither sentence, nor
+its negation, has an existential below a universal in prenex form. Then a world that verifies P and not H still does so
+when cut down to the named entities, one witness for each existential and one inhabitant for each noun, because
+universals survive in sub-worlds. A smaller world can be padded to n with entities of no kind, which no quantifier
+sees. So truth in all worlds of exactly n entities is truth in all worlds of any size.
 """
 
 from collections.abc import Iterable
@@ -21,13 +21,13 @@ MAX_ATOMS = 18
 
 
 class UndecidedError(ValueError):
-    """The pair is outside of the decided fragment, or too large."""
+    """The pair is outside the decided fragment, or too large."""
 
 
 def witnesses(node: t.Node, sign: bool, scope: t.VP | None = None, universal: bool = False) -> int:
-    """How many existential witnesses the node needs to be true (`sign`) or false.
+    """Number of existential witnesses that the node needs to be true (`sign`) or false.
 
-    Raises UndecidedError if an existential stands below a universal: the worlds considered do not decide that.
+    Raises UndecidedError if an existential is below a universal: the worlds considered do not decide that case.
     """
     match node:
         case t.Clause(np, vp) | t.Cleft(np, vp):
@@ -56,7 +56,7 @@ def witnesses(node: t.Node, sign: bool, scope: t.VP | None = None, universal: bo
 
 
 def _demand(s: t.Sentence, sign: bool) -> int:
-    """The witnesses of a whole sentence; modifiers of definites stand outside of its negations."""
+    """Number of witnesses of a whole sentence; modifiers of definites are outside its negations."""
     return witnesses(s, sign) + sum(witnesses(mod, sign) for definite in definites(s) for mod in definite.mods)
 
 
@@ -77,14 +77,14 @@ def _column(variable: int, variables: int) -> int:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A pair of sentences over all their worlds: how many worlds, and how many make each or both true."""
+    """A pair of sentences over all their worlds: the number of worlds, and of those that make each or both true."""
 
     worlds: int
     first: int
     second: int
     both: int
     shared: float
-    """Dice coefficient of what the two are about: the entities and predicates that their truth turns on."""
+    """Dice coefficient of the entities and predicates that the truth of each sentence depends on."""
 
     @property
     def entails(self) -> bool:
@@ -98,19 +98,19 @@ class Judgement:
 
     @property
     def label(self) -> str:
-        """entailment, contradiction or neutral, of the second sentence given the first."""
+        """The relation of the second sentence to the first: entailment, contradiction or neutral."""
         if self.entails:
             return "entailment"
         return "contradiction" if self.both == 0 else "neutral"
 
     @property
     def contingent(self) -> bool:
-        """Neither sentence is true everywhere or nowhere, which would make its label trivial."""
+        """Each sentence is true in some worlds and false in others; otherwise the label would be trivial."""
         return 0 < self.first < self.worlds and 0 < self.second < self.worlds
 
 
 def judge(first: t.Sentence, second: t.Sentence) -> Judgement:
-    """Evaluate both sentences in every world that matters. Raises UndecidedError outside the decided fragment."""
+    """Judge two sentences in every world that matters. Raises UndecidedError outside the decided fragment."""
     pair = (first, second)
     nouns = _quantified_nouns(pair)
     constants = constants_of(pair)

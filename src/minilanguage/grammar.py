@@ -9,7 +9,7 @@ from itertools import product
 
 from minilanguage import lexicon
 
-# `#` stands for s and p in turn; a rule's left side comes first.
+# `#` stands for s and p in turn.
 _RULES = """
 S -> C | C Coord C
 C -> NP# VP# | There_is NPa | There_is NPa PostS | There_are NPtwo | There_are NPtwo PostP | It_is NPc RelS
@@ -46,7 +46,7 @@ Dop -> do
 """
 
 
-# Category of the lexicon -> the categories here of a word's forms.
+# Category in the lexicon -> category in the grammar -> the word form that has it.
 _FORMS = {
     "noun": {"Ns0": str, "Np0": lexicon.plural},
     "adjective": {"Adj": str},
@@ -104,7 +104,7 @@ def _tables() -> tuple[dict[str, frozenset[str]], dict[tuple[str, str], frozense
 
 
 def acceptable(sentence: str) -> bool:
-    """Whether the grammar derives the string: its categories, its agreement, and `a` / `an`."""
+    """Whether the grammar derives the string, including agreement and the choice of `a` or `an`."""
     tokens = sentence.split()
     for i, token in enumerate(tokens):
         if token in ("a", "an"):

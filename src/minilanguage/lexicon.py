@@ -1,8 +1,8 @@
 """The words of the mini language and the meaning postulates between them.
 
 Predicates live in *dimensions*. Within one dimension two predicates are either nested (`sprint` lies inside `run`) or
-disjoint (`run` excludes `sleep`); predicates of different dimensions are independent. This is every meaning postulate
-that the language has, so a lexical relation is read off the forests below and never listed by hand.
+disjoint (`run` excludes `sleep`); predicates of different dimensions are independent. The language has no other meaning
+postulates, so lexical relations are read off the forests below and never listed by hand.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class Predicate:
 
 Forest = dict[str, "Forest"]
 
-# In a forest a key is one predicate (`=` joins synonyms), its value what lies inside it.
+# In a forest, a key is one predicate (`=` joins synonyms) and its value holds the predicates inside it.
 _MUSICIAN: Forest = {"violinist=fiddler": {}}
 _PERSON: Forest = {"doctor=physician": {"surgeon": {}}, "teacher=tutor": {}, "musician": _MUSICIAN, "farmer": {}}
 _BIRD: Forest = {"sparrow": {}}
@@ -62,7 +62,7 @@ _SHARED_NOUNS = {"person", "animal"}
 NAMES = {CORE: ("anna", "ben", "clara", "david"), HELD: ("emma", "felix", "grace", "henry")}
 SYMMETRIC = frozenset({"near"})
 CONVERSES = {"lead": "follow"}
-"""Verb -> the verb that says the same with subject and object exchanged: `x leads y` iff `y follows x`."""
+"""Verb -> the verb that means the same with subject and object swapped: `x leads y` iff `y follows x`."""
 
 SINGULAR_DETERMINERS = {"every": "every", "some": "some", "a": "some", "no": "no"}
 PLURAL_DETERMINERS = {"all": "every", "two": "two"}
@@ -101,20 +101,20 @@ _BY_WORD = {word: name for name, predicate in PREDICATES.items() for word in pre
 
 
 def predicate_of(word: str) -> str:
-    """The predicate that a word (base form) expresses; for a converse verb, that of its partner."""
+    """The predicate that a word (base form) expresses; for a converse verb, its partner's predicate."""
     return _BY_WORD[word]
 
 
 @cache
 def ancestors(predicate: str) -> tuple[str, ...]:
-    """`predicate` itself and everything that it lies inside, nearest first."""
+    """`predicate` itself and every predicate that it lies inside, nearest first."""
     parent = PREDICATES[predicate].parent
     return (predicate,) if parent is None else (predicate, *ancestors(parent))
 
 
 @cache
 def relation(first: str, second: str) -> str:
-    """How two predicates stand: `inside` (first in second, or equal), `around`, `disjoint` or `independent`."""
+    """The relation of two predicates: `inside` (first in second, or equal), `around`, `disjoint` or `independent`."""
     if second in ancestors(first):
         return "inside"
     if first in ancestors(second):
@@ -124,7 +124,7 @@ def relation(first: str, second: str) -> str:
 
 @cache
 def words(category: str, half: str | None = None) -> tuple[str, ...]:
-    """Base forms of a category; `half` keeps that half's words and the shared ones. Converse verbs are transitive."""
+    """Base forms of a category; `half` keeps only that half's words and shared words. Converse verbs are transitive."""
     kept = [p for p in PREDICATES.values() if p.category == category and (half is None or p.half in (half, BOTH))]
     names = {p.name for p in kept}
     extra = [verb for verb, partner in CONVERSES.items() if partner in names]
@@ -142,7 +142,7 @@ def dimensions(category: str, half: str | None = None) -> dict[str, tuple[str, .
 
 
 def synonyms(word: str) -> tuple[str, ...]:
-    """Other words of the same meaning and the same argument order."""
+    """Other words with the same meaning and the same argument order."""
     if word in CONVERSES:
         return ()
     return tuple(other for other in PREDICATES[predicate_of(word)].words if other != word)

@@ -1,7 +1,7 @@
-"""Adversarial pairs in the manner of HANS (McCoy, Pavlick, Linzen 2019): word overlap is complete and says nothing.
+"""Adversarial pairs in the style of HANS (McCoy, Pavlick, Linzen 2019): word overlap is complete and uninformative.
 
-Every word of the hypothesis is in the premise. In training data that nearly always means entailment; here the
-semantics says no for half of the rows.
+Every word of the hypothesis is in the premise. In training data that nearly always means entailment; here half of the
+rows are not entailed.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ LABELS = ("entailment", "not_entailment")
 
 
 def heuristic(premise: t.Sentence, pair: Pair) -> str:
-    """Which of the three heuristics of HANS, from the weakest to the strongest, would call the pair entailed."""
+    """The most specific of the three heuristics of HANS that would call the pair entailed."""
     clauses = [node for node in premise.nodes if isinstance(node, t.Clause | t.Join) and node is not premise]
     if any(realise(node) == pair.second for node in clauses):
         return "constituent"
@@ -30,7 +30,7 @@ def heuristic(premise: t.Sentence, pair: Pair) -> str:
 
 
 def _reattach(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """From `the dog near the cat sleeps`: `the cat sleeps`, or what is said of the dog in passing."""
+    """Turn `the dog near the cat sleeps` into `the cat sleeps`, or make a clause of a relative clause about the dog."""
 
     def change(node: t.Node) -> t.Node | None:
         if not isinstance(node, t.Clause) or not isinstance(node.np, t.The | t.Quant) or not node.np.mods:
@@ -56,7 +56,7 @@ def _stream(rng: Random) -> Iterator[tuple[str, Pair]]:
 
 
 def rows(rng: Random, size: int, columns: tuple[str, str], taken: set[tuple[str, str]]) -> list[dict]:
-    """`size` rows, labels even within each heuristic as far as that goes, `label` an index into LABELS."""
+    """`size` rows with labels balanced within each heuristic, up to rounding; `label` is an index into LABELS."""
     shares = {"lexical_overlap": 0.4, "subsequence": 0.4, "constituent": 0.2}
     left = quotas({f"{name}/{label}": share / 2 for name, share in shares.items() for label in (0, 1)}, size)
     labelled = ((name, pair, int(not pair.judgement.entails)) for name, pair in _stream(rng))

@@ -13,12 +13,12 @@ from minilanguage.realisation import realise
 from minilanguage.sampling import BASIC, SHIFTED, Sampler, constructions_of, pick, reflexive, sample_topic
 
 MAX_TOKENS = 20
-"""Longest pair kept, in words of both sentences together."""
+"""Maximum length of a pair, in words of both sentences together."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sentences, their strings, how they came about and what the semantics says of them."""
+    """Two sentences as text, their constructions, the edits that made the pair, and the semantics' judgement."""
 
     first: str
     second: str
@@ -45,10 +45,10 @@ def stream(
     favoured: tuple[str, ...] = (),
     wanted: Callable[[str, str], bool] = lambda first, second: True,
 ) -> Iterator[Pair]:
-    """Endless random pairs; `shifted` pairs show at least one of the constructions held out of training.
+    """Endless random pairs; `shifted` pairs have at least one of the constructions held out of training.
 
-    `favoured` edits make half of the pairs, so that rare labels come up. Texts that are not `wanted` are skipped before
-    they are judged, which is the costly part.
+    `favoured` edits make about half of the pairs, so that rare labels occur. Texts that are not `wanted` are skipped
+    before they are judged, which is the costly part.
     """
     while True:
         sampler = Sampler(rng, sample_topic(rng, half), BASIC | SHIFTED if shifted else BASIC)
@@ -60,14 +60,14 @@ def stream(
                 origin = pick(rng, favoured)
                 second = EDITS[origin](sentence, sampler)
                 if second is not None and rng.random() < 0.5:
-                    # With and without a second edit, so that the traces of the first one do not give the label away.
+                    # Half of these pairs get a second edit, so that traces of the first do not give the label away.
                     more = edit(second, sampler)
                     second, origin = (more[0], f"{origin}+{more[1]}") if more else (None, "")
             else:
                 second, origin = edit(sentence, sampler, 1 + int(rng.random() * 2)) or (None, "")
             if second is None:
                 continue
-            # Most edits weaken a sentence about as often as they strengthen it, but taking away mostly weakens.
+            # Most edits weaken a sentence about as often as they strengthen it, but removals mostly weaken it.
             turned = rng.random() < (0.2 if origin.split("+")[0] in favoured else 0.5)
             pair = make_pair(*((second, sentence) if turned else (sentence, second)), origin, shifted, wanted)
             if pair is not None:
@@ -81,9 +81,9 @@ def make_pair(
     shifted: bool | None = None,
     wanted: Callable[[str, str], bool] = lambda first, second: True,
 ) -> Pair | None:
-    """The judged pair, or None if it is undecided, trivial, reflexive, too long, one string twice or not wanted.
+    """The judged pair, or None if it is undecided, trivial, reflexive, too long, twice the same text or not wanted.
 
-    `shifted` says whether it has to show held-out constructions (True), must not (False), or may (None).
+    `shifted`: the pair must have held-out constructions (True), must not (False), or may (None).
     """
     if first == second or reflexive(first) or reflexive(second):
         return None
@@ -102,7 +102,7 @@ def make_pair(
 
 @dataclass(frozen=True)
 class Design:
-    """One task: what a pair's row looks like and which shares of rows go to which stratum."""
+    """One task: a pair's label, stratum and columns, and the share of rows for each stratum."""
 
     label: Callable[[Pair], int | float]
     stratum: Callable[[Pair], str]
@@ -114,12 +114,12 @@ class Design:
 
 
 def _biased(name: Callable[[Pair], str]) -> Callable[[Pair], str]:
-    """Strata that also tell whether every word of the hypothesis is in the premise."""
+    """Strata split by whether every word of the hypothesis is in the premise."""
     return lambda pair: f"{name(pair)}/{'full' if pair.overlap == 1 else 'part'}"
 
 
 def _entailed(pair: Pair) -> str:
-    """Whether entailed and, if not, whether the hypothesis is the shorter text, so that length alone tells little."""
+    """Whether entailed and, if not, whether the hypothesis is the shorter text: length alone then predicts little."""
     if pair.judgement.entails:
         return "yes"
     return "no/shorter" if len(pair.second.split()) < len(pair.first.split()) else "no"
@@ -133,7 +133,7 @@ def similarity(judgement: Judgement) -> float:
     """Graded similarity from 0 to 5: the mean of agreement and shared topic, times 5.
 
     Agreement is the Jaccard index of the two sets of verifying worlds (1 for paraphrases, 0 for contraries); shared
-    topic is the Dice coefficient of the entities and predicates that the two sentences' truth turns on.
+    topic is the Dice coefficient of the entities and predicates that the two sentences' truth depends on.
     """
     either = judgement.first + judgement.second - judgement.both
     return round(2.5 * (judgement.both / either + judgement.shared), 3)
@@ -173,7 +173,7 @@ DESIGNS = {
 
 
 def rows(config: str, rng: Random, size: int, half: str | None, shifted: bool, taken: set) -> list[dict]:
-    """`size` rows of a task by its quotas; `taken` holds the text pairs used so far and is added to."""
+    """`size` rows of a task by its quotas; text pairs in `taken` are skipped, and new ones are added to it."""
     design = DESIGNS[config]
     left = quotas(design.shares, size)
 

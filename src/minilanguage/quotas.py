@@ -1,4 +1,4 @@
-"""Rows by quotas: how many of each kind, in an order that is the same on every Python version."""
+"""Rows by quotas: a number of rows per stratum, in an order that is the same on every Python version."""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -16,10 +16,10 @@ def quotas(shares: dict[str, float], size: int) -> dict[str, int]:
 def collect(
     rng: Random, candidates: Iterable[tuple[str, dict]], left: dict[str, int], text: Sequence[str], taken: set
 ) -> list[dict]:
-    """Rows of an endless stream of (stratum, row), shuffled, as soon as every quota is filled.
+    """Take rows from an endless stream of (stratum, row) until every quota is filled; return them shuffled.
 
-    left: stratum -> rows to find, counted down; rows of other strata are skipped.
-    text: the columns whose text no two rows share; `taken` holds the texts used so far and is added to.
+    left: stratum -> rows still to find, counted down; rows of other strata are skipped.
+    text: the columns whose text must be unique; texts in `taken` are skipped, and new ones are added to it.
     """
     found, size = [], sum(left.values())
     for stratum, row in candidates:
@@ -31,7 +31,7 @@ def collect(
         found.append(row)
         if len(found) == size:
             break
-    # Fisher-Yates on `random()` alone.
+    # Fisher-Yates with `random()` only, whose stream is the same on every Python version.
     for i in range(len(found) - 1, 0, -1):
         j = int(rng.random() * (i + 1))
         found[i], found[j] = found[j], found[i]

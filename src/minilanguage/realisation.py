@@ -10,7 +10,7 @@ def is_plural(np: t.NP) -> bool:
 
 
 def realise(sentence: t.Sentence) -> str:
-    """The words of a sentence, lower case, separated by single blanks, without a full stop."""
+    """The words of a sentence in lower case, separated by single spaces, without a full stop."""
     return join_words(_sentence(sentence))
 
 
@@ -81,7 +81,7 @@ def _vp(vp: t.VP, many: bool) -> list[str]:
 
 
 def _complement(vp: t.VP, many: bool) -> list[str]:
-    """What follows `is`."""
+    """The words that follow `is`."""
     match vp:
         case t.IsAdj(word):
             return [word]

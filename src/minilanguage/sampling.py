@@ -1,4 +1,4 @@
-"""Random sentences about a small topic: who is talked about, and with which words."""
+"""Random sentences about a small topic: the entities to talk about, and the words to use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ _NESTED = ("inside", "around")
 BASIC = frozenset({"active", "copula", "negation", "adjective", "quantifier", "coordination"})
 """The constructions of fine-tuning data."""
 SHIFTED = frozenset({"passive", "relative", "prepositional", "existential", "cleft"})
-"""The constructions that only pretraining text and the `constructions` sets show."""
+"""The constructions that occur only in pretraining text and in the `constructions` sets."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """The words that one text or one sentence pair draws upon."""
+    """The words that one text or one sentence pair uses."""
 
     constants: tuple[t.Name | t.The, ...]
     nouns: tuple[str, ...]
-    """Predicates of the nouns for quantified phrases and predication."""
+    """Nouns for quantified phrases and predication."""
     adjectives: tuple[str, ...]
     intransitives: tuple[str, ...]
     transitives: tuple[str, ...]
@@ -33,19 +33,19 @@ class Topic:
 
 
 def pick(rng: Random, items: Sequence[T]) -> T:
-    """`rng.choice`, spelt by `random()` alone so that its stream is the same on every Python version."""
+    """`rng.choice` based on `random()` only, so that its results are the same on every Python version."""
     return items[int(rng.random() * len(items))]
 
 
 def draw(rng: Random, items: Sequence[T], count: int) -> list[T]:
-    """`count` different items in random order."""
+    """Up to `count` different items in random order."""
     pool = list(items)
     return [pool.pop(int(rng.random() * len(pool))) for _ in range(min(count, len(pool)))]
 
 
 @cache
 def _by_dimension(category: str, half: str | None) -> tuple[tuple[str, ...], ...]:
-    """The words of each dimension, a converse verb after its partner's."""
+    """The words of each dimension; a converse verb follows its partner's words."""
     partners = {partner: (verb,) for verb, partner in lexicon.CONVERSES.items()}
     return tuple(
         tuple(word for name in names for word in (*lexicon.PREDICATES[name].words, *partners.get(name, ())))
@@ -60,7 +60,7 @@ def _names(half: str | None) -> tuple[str, ...]:
 
 @cache
 def _kinds(half: str | None) -> tuple[str, ...]:
-    """Nouns that lie inside another."""
+    """Nouns that lie inside another noun."""
     words = lexicon.words("noun", half)
     return tuple(noun for noun in words if noun in lexicon.PREDICATES and lexicon.PREDICATES[noun].parent)
 
@@ -95,7 +95,7 @@ class Sampler:
         self.rng, self.topic, self.allowed = rng, topic, constructions
 
     def chance(self, construction: str, probability: float) -> bool:
-        """True with the probability given, where the construction is allowed."""
+        """True with the given probability if the construction is allowed, else False."""
         return construction in self.allowed and self.rng.random() < probability
 
     def sentence(self) -> t.Sentence:
@@ -123,7 +123,7 @@ class Sampler:
         return (t.Adj(pick(self.rng, self.topic.adjectives)),) if self.chance("adjective", probability) else ()
 
     def postmodifier(self, kinds: tuple[str, ...]) -> t.Mod:
-        """A relative clause or a prepositional phrase of the allowed kinds."""
+        """A relative clause or a prepositional phrase, of a kind in `kinds` that is allowed."""
         kind = pick(self.rng, [k for k in kinds if k in self.allowed])
         if kind == "prepositional":
             return t.In(pick(self.rng, self.topic.places)) if self.rng.random() < 0.7 else t.Near(self.constant())
@@ -176,7 +176,7 @@ class Sampler:
 
 
 def reflexive(sentence: t.Sentence) -> bool:
-    """Whether some verb has the same expression on both sides (`anna likes anna`), which no row may have."""
+    """Whether some verb has the same referent on both sides (`anna likes anna`), which no row may have."""
     for node in sentence.nodes:
         match node:
             case t.Clause(t.Name() | t.The() as outer, vp) | t.Cleft(outer, vp):
@@ -191,7 +191,7 @@ def reflexive(sentence: t.Sentence) -> bool:
 
 
 def constructions_of(sentence: t.Sentence) -> frozenset[str]:
-    """The shifted constructions that a sentence shows."""
+    """The shifted constructions in a sentence."""
     found = set()
     for node in sentence.nodes:
         match node:

@@ -3,7 +3,7 @@
 A *world* has n entities. The first ones bear the names and definite descriptions in use (different expressions are
 different entities); the others are anonymous. A proposition is an int whose bit w says whether it holds in world w, so
 evaluating a tree once yields its truth value in every world: `and` is `&`, `some` is a big `|`. A single concrete world
-is the same with one bit.
+is the one-bit case.
 
 Choices that the literature leaves open: every bare noun in use is inhabited (so `every dog sleeps` entails `some dog
 sleeps`), a modified noun need not be; `two` means `at least two`; a definite is a discourse referent whose noun is
@@ -22,7 +22,7 @@ Scope = Callable[[int], int]
 
 
 class Model:
-    """One world or many: who is who, and the proposition of each atom."""
+    """One world or many: the entity of each constant, and the proposition of each atom."""
 
     def __init__(self, constants: dict[str, int], size: int, full: int, lookup: Callable[[Atom], int]) -> None:
         """`full` is the proposition true everywhere; `lookup` gives each atom's proposition."""
@@ -38,7 +38,7 @@ class Model:
         return self._lookup((predicate, entity, -1))
 
     def relates(self, verb: str, subject: int, obj: int) -> int:
-        """The proposition that `subject verb obj`, converses and symmetric verbs brought to one form."""
+        """The proposition that `subject verb obj`, with converse and symmetric verbs in a canonical form."""
         if verb in lexicon.CONVERSES:
             subject, obj = obj, subject
         predicate = lexicon.predicate_of(verb)
@@ -51,7 +51,7 @@ def evaluate(s: t.Sentence, m: Model) -> int:
     """The proposition that a sentence expresses: bit w is its truth value in world w."""
     holds = _sentence(s, m)
     for definite in definites(s):
-        # Outside of every negation and disjunction: what is said of a definite in passing projects.
+        # Outside every negation and disjunction: the modifiers of a definite project.
         holds &= _mods(definite.mods, m.constants[referent(definite)], m)
     return holds
 
@@ -133,7 +133,7 @@ def _vp(vp: t.VP, x: int, m: Model) -> int:
 
 
 def referent(np: t.Name | t.The) -> str:
-    """Who is meant: a name, or `the` and a predicate (so that `the doctor` is `the physician`)."""
+    """The referent's key: a name, or `the` and a predicate (so that `the doctor` is `the physician`)."""
     return np.name if isinstance(np, t.Name) else "the " + lexicon.predicate_of(np.noun)
 
 

@@ -57,7 +57,7 @@ CHANGES = {"agreement": _agree, "order": _order, "omission": _omit, "insertion":
 
 
 def _cola(rng: Random, half: str, shifted: bool) -> Iterator[tuple[str, str, str, str]]:
-    """(stratum, text, construction, what was changed): the label is the recogniser's, whatever the change was."""
+    """Yield (stratum, text, construction, change); the recogniser decides the label, not the change."""
     while True:
         sentence = Sampler(rng, sample_topic(rng, half), BASIC | SHIFTED if shifted else BASIC).sentence()
         construction = "+".join(sorted(constructions_of(sentence))) or "basic"
@@ -76,7 +76,7 @@ def _cola(rng: Random, half: str, shifted: bool) -> Iterator[tuple[str, str, str
 
 
 def _sst2(rng: Random, half: str, shifted: bool) -> Iterator[tuple[str, str, str, str]]:
-    """(stratum, text, construction, how it is composed)."""
+    """Yield (stratum, text, construction, how it is composed)."""
     while True:
         review = valence.review(rng, half, shifted)
         value = valence.valence(review)
@@ -95,7 +95,7 @@ SHARES = {"cola": {"0": 0.4, "1": 0.6}, "sst2": {"0": 0.48, "1": 0.52}}
 
 
 def rows(config: str, rng: Random, size: int, half: str, shifted: bool, taken: set) -> list[dict]:
-    """`size` rows by the shares of the labels; `taken` holds the texts used so far and is added to."""
+    """`size` rows by the shares of the labels; texts in `taken` are skipped, and new ones are added to it."""
     candidates = (
         (label, {"sentence": text, "label": int(label), "construction": construction, "heuristic": heuristic})
         for label, text, construction, heuristic in STREAMS[config](rng, half, shifted)

@@ -7,7 +7,7 @@ from typing import cast
 
 @cache
 def _branches(kind: type) -> tuple[str, ...]:
-    """The fields of a class of nodes that hold nodes, in order: every word is declared as `str`."""
+    """The fields of a node class that hold nodes, in order; fields declared as `str` hold words."""
     return tuple(field.name for field in fields(kind) if field.type is not str)
 
 
@@ -29,7 +29,8 @@ class Tree:
     @property
     def nodes(self) -> list["Node"]:
         """The node itself and everything below it, top down."""
-        # A tree never changes and is walked a dozen times. `cached_property` takes longer than the walk: it locks.
+        # Cached, because a tree never changes and is walked a dozen times. `cached_property` locks, which takes longer
+        # than the walk.
         known = self.__dict__.get("_nodes")
         if known is None:
             known = self.__dict__["_nodes"] = [cast("Node", self)]

@@ -1,9 +1,9 @@
 """Sentiment in the mini language: opinions as sets of possible qualities, their valence computed, not looked up.
 
-A thing has a quality from -2 (as bad as can be) to 2. An opinion word allows some of them (`good` 1 and 2, `awful` -2),
-`very` keeps the outer one, `somewhat` the inner one, negation takes the complement. The valence of a clause is the mean
-quality among those it allows; so `not good` (-2, -1, 0) is negative and `not awful` (-1 to 2) mildly positive.
-`and` adds the valences of two clauses; `X but Y` and `although X Y` count Y, which they make the point, twice.
+A thing has a quality from -2 (worst) to 2 (best). An opinion word allows some qualities (`good` 1 and 2, `awful` -2),
+`very` keeps the extreme one, `somewhat` the milder one, negation takes the complement. The valence of a clause is the
+mean of the qualities it allows; so `not good` (-2, -1, 0) is negative and `not awful` (-1 to 2) mildly positive.
+`and` adds the valences of two clauses; `X but Y` and `although X Y` count Y, their main point, twice.
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ class Attitude:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`the film is [not] a success`: how texts, and no fine-tuning set, sum opinions up."""
+    """`the film is [not] a success`: a summary of opinions, which occurs in pretraining text only."""
 
     thing: str
     word: str
@@ -78,7 +78,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Two:
-    """Two clauses about two things, joined by `and`, `but` or `although` (which stands first)."""
+    """Two clauses about two things, joined by `and`, `but` or `although` (which comes first)."""
 
     left: "Opinion"
     word: str
@@ -98,7 +98,7 @@ def allowed(opinion: Opinion) -> frozenset[int]:
     if isinstance(opinion, Verdict):
         kept, turned = set(VERDICTS[opinion.word]), opinion.negated
     elif isinstance(opinion, Attitude):
-        # Tastes agree in this world: who enjoys a thing enjoys it for its quality.
+        # Tastes agree in this world: everyone enjoys a thing for its quality.
         kept = set(_allowed_by(VERBS, opinion.verb))
         turned = opinion.negated != (opinion.holder == "nobody")
     else:
@@ -107,12 +107,12 @@ def allowed(opinion: Opinion) -> frozenset[int]:
             kept = {(max if opinion.degree == "very" else min)(kept, key=abs)}
         turned = opinion.negated
     said = frozenset(q for q in QUALITIES if (q in kept) != turned)
-    # `the dull film is not good` also says that it is dull, and not that it is not.
+    # Attributes are not negated: `the dull film is not good` also says that it is dull.
     return said.intersection(*(_allowed_by(ADJECTIVES, word) for word in opinion.attributes))
 
 
 def valence(review: Review) -> float:
-    """The sentiment: positive above 0, negative below, none at 0."""
+    """The sentiment: positive above 0, negative below 0, neutral at 0."""
     if isinstance(review, Two):
         weight = 1 if review.word == "and" else 2
         return valence(review.left) + weight * valence(review.right)
@@ -121,7 +121,7 @@ def valence(review: Review) -> float:
 
 
 def true_of(review: Review, qualities: dict[str, int]) -> bool:
-    """Whether the review is true where things have these qualities."""
+    """Whether the review is true if things have these qualities."""
     if isinstance(review, Two):
         return true_of(review.left, qualities) and true_of(review.right, qualities)
     return qualities[review.thing] in allowed(review)
@@ -179,7 +179,7 @@ def verdict(rng: Random, about: tuple[str, ...]) -> Verdict:
 
 
 def attribute(rng: Random, opinion: Opinion) -> Opinion:
-    """The opinion with one more adjective before its thing that goes with it: `the dull film is a failure`."""
+    """The opinion with one more adjective before its thing, consistent with it: `the dull film is a failure`."""
     known = {word: kept for table in ADJECTIVES.values() for word, kept in table.items()}
     may_be = allowed(opinion)
     fitting = [w for w, kept in known.items() if not may_be.isdisjoint(kept) and w not in opinion.attributes]
@@ -187,14 +187,14 @@ def attribute(rng: Random, opinion: Opinion) -> Opinion:
 
 
 def things(half: str | None) -> tuple[str, ...]:
-    """The things that reviews of a half (None: both) are about."""
+    """The things that reviews of a half (None: of both) are about."""
     return tuple(thing for h in _halves(half) for thing in THINGS[h])
 
 
 def review(rng: Random, half: str | None, shifted: bool, about: tuple[str, ...] = (), negation: float = 0.45) -> Review:
     """One random review of one or two things; `shifted` allows `although`, passives and `it is a ...`.
 
-    `negation` is the share of negated clauses: less in texts, which have to say what words mean before it is turned.
+    `negation` is the share of negated clauses: lower in pretraining text, which must show what words mean first.
     """
     pool = list(about or things(half))
     first = pool.pop(int(rng.random() * len(pool)))
@@ -206,7 +206,7 @@ def review(rng: Random, half: str | None, shifted: bool, about: tuple[str, ...] 
 
 
 def is_shifted(review: Review) -> bool:
-    """Whether the review shows a construction held out of fine-tuning data."""
+    """Whether the review has a construction held out of fine-tuning data."""
     return any(
         (isinstance(part, Two) and part.word == "although")
         or (isinstance(part, Attitude) and part.passive)

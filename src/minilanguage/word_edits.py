@@ -1,4 +1,4 @@
-"""Edits that exchange one content word, and the rewriting of one node that all edits build on."""
+"""Edits that replace one content word, and the rewriting of one node that all edits build on."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ Relation = Callable[[str, Sampler], list[str]]
 
 
 def rewrite_one(node: t.Node, rng: Random, change: Callable[[t.Node], t.Node | None]) -> Any:
-    """The tree with one randomly chosen node changed, among those that `change` has an answer for."""
+    """The tree with one random node replaced, among those for which `change` returns a node; None if it never does."""
     options = [(target, changed) for target in node.nodes if (changed := change(target)) is not None]
     if not options:
         return None
@@ -53,7 +53,7 @@ def _word_field(node: t.Node) -> str | None:
 
 
 def exchange_word(choices: Relation) -> Edit:
-    """An edit that exchanges one content word for one of `choices`."""
+    """An edit that replaces one content word by one of `choices`."""
 
     def edit(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
         def change(node: t.Node) -> t.Node | None:
@@ -73,7 +73,7 @@ def exchange_word(choices: Relation) -> Edit:
 
 
 def related(kind: str) -> Relation:
-    """Words in the topic whose predicate stands in the given relation to that of a word."""
+    """Words in the topic whose predicate has the given relation to a word's predicate."""
     return lambda word, sampler: list(_related(kind, word, sampler.topic))
 
 
@@ -81,7 +81,7 @@ def related(kind: str) -> Relation:
 def _related(kind: str, word: str, topic: Topic) -> tuple[str, ...]:
     if word in lexicon.CONVERSES:
         return ()
-    # All synonyms of the word itself count: a definite's noun need not be among the topic's.
+    # Include all synonyms of the word itself: a definite's noun need not be among the topic's.
     pool = lexicon.synonyms(word) + topic.nouns + topic.adjectives
     pool += topic.intransitives + topic.transitives + topic.places
     name = lexicon.predicate_of(word)

@@ -1,6 +1,6 @@
-"""A Snakemake logger that says in one line what runs, how far the suite is, and how long is left.
+"""A Snakemake logger that shows in one line what is running, how far the suite is, and how much time is left.
 
-Snakemake finds it by its name: `snakemake --logger steadytune`. Warnings and errors are shown as Snakemake words them.
+Snakemake finds it by its name: `snakemake --logger steadytune`. Warnings and errors keep Snakemake's wording.
 """
 
 import sys
@@ -12,12 +12,12 @@ from pathlib import Path
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-# Without a terminal to rewrite a line on, a line at most this often (seconds).
+# Minimum seconds between progress lines if there is no terminal on which to rewrite one line.
 QUIET_INTERVAL = 10
 
 
 class LogHandler(LogHandlerBase):
-    """Follows the jobs by their events and estimates the rest from the jobs of each rule that have ended."""
+    """Follows the jobs by their events, and estimates the time left from the finished jobs of each rule."""
 
     def __post_init__(self) -> None:
         """Start with no jobs."""
@@ -32,7 +32,7 @@ class LogHandler(LogHandlerBase):
 
     @property
     def writes_to_stream(self) -> bool:
-        """Yes: it takes the place of Snakemake's own lines."""
+        """Yes: it replaces Snakemake's own lines."""
         return True
 
     @property
@@ -42,12 +42,12 @@ class LogHandler(LogHandlerBase):
 
     @property
     def has_filter(self) -> bool:
-        """No: Snakemake's own filter holds."""
+        """No: Snakemake's own filter applies."""
         return False
 
     @property
     def has_formatter(self) -> bool:
-        """No: warnings and errors are worded as Snakemake does."""
+        """No: Snakemake formats warnings and errors."""
         return False
 
     @property
@@ -56,25 +56,25 @@ class LogHandler(LogHandlerBase):
         return False
 
     def emit(self, record: LogRecord) -> None:
-        """Take note of an event; a line that cannot be shown costs no other."""
-        # Snakemake calls this in a thread, which an exception would end, and with it all lines.
+        """Handle an event; an error while showing one line does not stop later lines."""
+        # Snakemake calls this in a thread, which an exception would end, and all output with it.
         try:
             self._follow(record)
         except Exception:
             self.handleError(record)
 
     def _follow(self, record: LogRecord) -> None:
-        """Show an event where it says something new."""
+        """Record an event, and show a line if there is something new."""
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
                 first = not self.planned
                 self.planned = Counter({rule: n for rule, n in record.__dict__["stats"].items() if rule != "total"})
-                # Snakemake says it at the head and at the foot of a dry run.
+                # A dry run emits this event at its start and at its end.
                 if self.common_settings.dryrun and first:
                     jobs = ", ".join(f"{rule} {n}" for rule, n in self.planned.items())
                     self._show(f"{self.planned.total()} jobs to run: {jobs}", keep=True)
             case LogEvent.JOB_INFO if not self.common_settings.dryrun:
-                # Comes right after the job's start; only now is there a name to show.
+                # Comes right after the job's start; only now is its name known.
                 rule = record.__dict__["rule_name"]
                 new = all(rule != known for known, _ in self.names.values())
                 self.names[record.__dict__["jobid"]] = (rule, _subject(record))
@@ -87,7 +87,7 @@ class LogHandler(LogHandlerBase):
                 self.started.pop(record.__dict__["jobid"], None)
                 self._show(self._failure(record), keep=True)
             case LogEvent.ERROR if record.__dict__.get("exception") == "RuleException":
-                # The same failure in Snakemake's longer words.
+                # The failure of a JOB_ERROR again, at greater length.
                 pass
             case LogEvent.ERROR if record.__dict__.get("exception") == "LockException":
                 self._show("another run works on files of this suite: wait for its end, or stop it", keep=True)
@@ -104,7 +104,7 @@ class LogHandler(LogHandlerBase):
             self._show(self._line())
 
     def _failure(self, record: LogRecord) -> str:
-        """A failed job in a line: what it was about, the last line that it logged, and where the rest is."""
+        """A line on a failed job: its name, the last line that it logged, and the path of its log."""
         about = " ".join(self.names.get(record.__dict__["jobid"], ("?", ""))).strip()
         for path in map(Path, record.__dict__.get("log") or ()):
             if path.is_file():
@@ -124,15 +124,16 @@ class LogHandler(LogHandlerBase):
         return f"[{self._count()}] {', '.join(running) or 'scheduling'}{rest}"
 
     def _left(self) -> float | None:
-        """Seconds left, at the mean duration of each rule so far; None while too little is known."""
+        """Seconds left, from the mean duration of each rule's jobs so far; None while too little is known."""
         rest = 0.0
         elapsed = time.monotonic() - self.begin
         busy = sum(self.seconds.values())
         for rule, planned in self.planned.items():
             waiting = planned - self.finished[rule]
             if waiting and not self.finished[rule]:
-                # Rules of one or two jobs (collect, tables, report) are short; of the many-celled one we must know.
-                # Nor do we while one runs for the first time: a pretraining takes minutes.
+                # Rules of one or two jobs (collect, tables, report) are short and do not count. There is no estimate
+                # before a larger rule has finished a job, nor while any rule runs for the first time: a pretraining
+                # takes minutes.
                 if planned > 2 or rule in {self.names.get(job, ("", ""))[0] for job in self.started}:
                     return None
                 continue
@@ -140,7 +141,10 @@ class LogHandler(LogHandlerBase):
         return rest * elapsed / busy if busy else None
 
     def _show(self, text: str, *, keep: bool = False, now: bool = False) -> None:
-        """Rewrite the line on a terminal, where a line to `keep` stays; elsewhere write one at times, or `now`."""
+        """Rewrite the line on a terminal, and `keep` it if asked.
+
+        Without a terminal, write a new line; skip it if the last one is recent, unless it is to `keep` or due `now`.
+        """
         if sys.stderr.isatty():
             line = text if keep else text[: max(20, _columns() - 1)]
             sys.stderr.write("\r" + line.ljust(self.width) + ("\n" if keep else ""))
@@ -152,12 +156,12 @@ class LogHandler(LogHandlerBase):
 
 
 def _subject(record: LogRecord) -> str:
-    """What a job is about: its wildcards as a path."""
+    """A job's subject: its wildcards as a path."""
     return "/".join(str(value) for value in (record.__dict__.get("wildcards") or {}).values())
 
 
 def _span(seconds: float) -> str:
-    """`95` seconds as `1 min 35 s`."""
+    """A duration in words: 95 seconds as `1 min 35 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -1,1 +1,1 @@
-"""What each command does with its options; its docstring is its help. What one needs it imports when it runs."""
+"""The commands, one function each: its docstring is the help text, and it imports what it needs when it runs."""

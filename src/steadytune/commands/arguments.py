@@ -1,4 +1,4 @@
-"""How a command line is read: in one line where it is wrong, with what was expected or the nearest name."""
+"""Parsing of the command line: an error takes one line, with what was expected or the nearest valid name."""
 
 import argparse
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Command = Callable[[argparse.Namespace], int | None]
 
 
 def hours(text: str) -> float:
-    """Hours from `40h` or `40`."""
+    """Parse hours from `40h` or `40`."""
     with suppress(ValueError):
         if 0 < (value := float(text.removesuffix("h"))) < float("inf"):
             return value
@@ -19,7 +19,7 @@ def hours(text: str) -> float:
 
 
 def amount(text: str) -> float:
-    """A number above 0."""
+    """Parse a number above 0."""
     with suppress(ValueError):
         if 0 < (value := float(text)) < float("inf"):
             return value
@@ -27,7 +27,7 @@ def amount(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A whole number above 0."""
+    """Parse a whole number above 0."""
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"'{text}', expected a whole number above 0")
@@ -47,18 +47,18 @@ class Parser(argparse.ArgumentParser):
 
 
 class CommandParser(Parser):
-    """A command whose options may stand anywhere among its names.
+    """A parser for a command whose options may come before, between or after its positional arguments.
 
-    argparse alone consumes optional names at the first option, and then refuses those that follow it.
+    argparse alone consumes optional positional arguments at the first option, and then refuses any that follow it.
     """
 
     _intermixed = False
 
     def parse_known_args(self, args=None, namespace=None):
-        """Options first, then the names, wherever they stood."""
+        """Parse the options first, then the positional arguments, in any order on the command line."""
         if self._intermixed:
             return super().parse_known_args(args, namespace)
-        # `parse_known_intermixed_args` calls this method twice: for the options, and for the names.
+        # `parse_known_intermixed_args` calls this method twice: for the options, then for the positional arguments.
         self._intermixed = True
         try:
             found, left = self.parse_known_intermixed_args(args, namespace)
@@ -79,18 +79,18 @@ class Commands:
         )
 
     def add(self, name: str, function: Command, *, suite: bool = True, device: bool = False) -> argparse.ArgumentParser:
-        """A command, whose help is its function's docstring.
+        """Add a command, whose help is its function's docstring.
 
         Args:
-            name: as it is called.
-            function: runs it.
-            suite: whether it is about a suite, its first argument.
-            device: whether it computes, for which a GPU is leased.
+            name: the command's name.
+            function: runs the command.
+            suite: whether its first argument is a suite.
+            device: whether it computes, and so leases a GPU.
         """
         doc = function.__doc__ or ""
         summary = doc[:1].lower() + doc[1:].removesuffix(".")
         added = self._added.add_parser(name, help=summary, description=summary)
-        # These need the network: to stage, to start jobs that stage, or to read new own tasks from the hub.
+        # These need the network: they stage, start jobs that stage, or read a suite's new own tasks from the hub.
         added.set_defaults(run=function, device=device, offline=name not in ("run", "stage", "plan", "pin"))
         if suite:
             added.add_argument("suite", metavar="SUITE", help="a suite's file, or its name here or under config/")

@@ -1,4 +1,4 @@
-"""Commands on what cells read: staged and pinned data and encoders, pretraining, the lock, fixed subsets."""
+"""Commands on the inputs of cells: staged and pinned data and encoders, pretraining, the lock, fixed subsets."""
 
 import argparse
 import logging
@@ -48,7 +48,7 @@ def stage(options: argparse.Namespace) -> int:
         return 0 if all(finding.good for finding in findings) else 2
     imports = Imports(options.glue, options.encoders)
     for item in items:
-        # The pretrain stage makes encoders that the project trains itself; `stage` refuses one that is named.
+        # Encoders that the project pretrains are left to the pretrain stage; `stage` refuses one named by its key.
         if options.key or not item.pretrained:
             stage(item.kind, item.key, lock, suite.sources, suite.file.store, imports)
             check_staged(suite, item)
@@ -61,7 +61,7 @@ def stage(options: argparse.Namespace) -> int:
 
 
 def pin(options: argparse.Namespace) -> None:
-    """Accept what a suite's own tasks and encoders hold now."""
+    """Accept the current contents of a task or encoder that a suite brings itself."""
     from steadytune.store.pinning_own import accept
     from steadytune.suite.loading import find_suite
 
@@ -114,7 +114,7 @@ def subsets(options: argparse.Namespace) -> None:
 
 
 def add_to(commands: Commands) -> None:
-    """Add the commands on what cells read to the command line."""
+    """Add the commands on the inputs of cells to the command line."""
     command = commands.add("stage", stage)
     command.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
     command.add_argument("key", nargs="?", help="only this one: its key in the lock")

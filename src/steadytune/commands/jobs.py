@@ -16,7 +16,7 @@ def finetune(options: argparse.Namespace) -> None:
     from steadytune.training.usage import Meter
 
     meter = Meter()
-    # Imports take seconds, which are part of a cell's start.
+    # Imports take seconds, which count as part of a cell's start.
     with meter.phase("start"):
         from steadytune.cells.attempts import (
             alone,
@@ -35,7 +35,7 @@ def finetune(options: argparse.Namespace) -> None:
         check_places(suite, cell)
         clear_partial_files(suite, cell)
         handed = handover_path(suite, cell)
-        # Weights of an earlier training are not those of the record that is written now.
+        # Weights of an earlier training do not belong to the record that is written now.
         handed.unlink(missing_ok=True)
         run_cell(suite, cell, meter, weights=handed if options.hand_over else None)
         refuse_crowded(suite, cell)
@@ -52,7 +52,7 @@ def variability(options: argparse.Namespace) -> None:
 
 
 def inside(options: argparse.Namespace) -> None:
-    """Look into the encoder of a cell whose model was kept."""
+    """Analyse the encoder of a cell whose model was kept."""
     from steadytune.dag.products import making
     from steadytune.layers.inside.stage import write_inside
     from steadytune.suite.cell import Cell
@@ -63,7 +63,7 @@ def inside(options: argparse.Namespace) -> None:
 
 
 def inside_before(options: argparse.Namespace) -> None:
-    """Look into an encoder before fine-tuning."""
+    """Analyse an encoder before fine-tuning."""
     from steadytune.dag.products import making
     from steadytune.layers.inside.stage import write_inside_before
 
@@ -73,7 +73,7 @@ def inside_before(options: argparse.Namespace) -> None:
 
 
 def inside_table(options: argparse.Namespace) -> None:
-    """Gather what was measured inside into inside.parquet."""
+    """Gather the measurements inside encoders into inside.parquet."""
     from steadytune.dag.products import making
     from steadytune.layers.inside.collect import collect_inside
 

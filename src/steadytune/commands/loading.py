@@ -8,14 +8,14 @@ if TYPE_CHECKING:
 
 
 def load(options: argparse.Namespace) -> "Suite":
-    """The suite, with its cells' names and settings checked: all that training depends on."""
+    """Load the suite and check its cells' names and settings, which is all that training depends on."""
     from steadytune.suite.loading import find_suite, load_suite
 
     return load_suite(find_suite(options.suite))
 
 
 def load_checked(options: argparse.Namespace) -> "Suite":
-    """The suite, with the names of its claims, tables and figures checked too."""
+    """Load the suite and also check the names of its claims, tables and figures."""
     from steadytune.dag.checks import check_outputs
 
     suite = load(options)
@@ -24,7 +24,7 @@ def load_checked(options: argparse.Namespace) -> "Suite":
 
 
 def load_pinned(options: argparse.Namespace) -> "Suite":
-    """The suite, checked; its own tasks and encoders are pinned if they are new, and refused if they have changed."""
+    """Load and check the suite; pin its own tasks and encoders if they are new, refuse them if they have changed."""
     from steadytune.store.own_changes import check_unchanged
     from steadytune.store.pinning_own import pin_new
     from steadytune.suite.loading import find_suite

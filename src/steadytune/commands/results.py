@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def claims(options: argparse.Namespace) -> None:
-    """Print the verdict on every claim that a suite names; the look is kept."""
+    """Print the verdict on every claim that a suite names, and record the look."""
     from steadytune.claims.comparisons import judge_all
     from steadytune.claims.judged import write_verdicts
     from steadytune.claims.verdicts import missing_of
@@ -50,7 +50,7 @@ def claims(options: argparse.Namespace) -> None:
 
 
 def _earlier_looks(suite: "Suite") -> "Looks":
-    """The earlier looks at a suite's questions; none of a damaged file, with a warning."""
+    """The earlier looks at a suite's questions; none, with a warning, if their file is damaged."""
     from steadytune.looks import NONE, read_looks
 
     try:
@@ -61,7 +61,7 @@ def _earlier_looks(suite: "Suite") -> "Looks":
 
 
 def _can_write(folder: Path) -> bool:
-    """Whether there are results in which this look can be recorded; other people's may be read-only."""
+    """Whether the results folder exists and is writable, to record a look in; other people's may be read-only."""
     if not folder.is_dir():
         return False
     if not os.access(folder, os.W_OK):
@@ -86,9 +86,9 @@ def compare(options: argparse.Namespace) -> None:
     questions = pair(suite, *methods, options.effect)
     results = load_or_empty(suite)
     looks, examples = _earlier_looks(suite), Examples(suite, results.folder)
-    # Each for itself: what is asked of one encoder is not corrected for the others.
+    # One question at a time: p-values for one encoder are not corrected for the other encoders.
     found = tuple(one for asked in questions for one in compare(suite, results, (asked,), looks, examples))
-    # A look at a pair of the report's is one at the report.
+    # A look at a pair that the report compares counts as a look at the report.
     reported = {name_of_pair(pair.id, pair.family) for pair in (*against_baseline(suite), *forms(suite))}
     seen = Verdicts(suite.name, comparisons=found).looks()
     if _can_write(results_folder(suite)):
@@ -138,7 +138,7 @@ def site(options: argparse.Namespace) -> None:
 
 
 def warn_if_nothing_learned(results: "Results") -> None:
-    """Say so first if the models learned nothing, since then the numbers that follow mean nothing."""
+    """Print a warning if the models learned nothing: the numbers that follow are then meaningless."""
     from steadytune.rendering.learning import nothing_learned
 
     if sentence := nothing_learned(results):

@@ -1,4 +1,4 @@
-"""Commands to begin with: files to start from, and the methods."""
+"""Commands for getting started: starter files, and the methods."""
 
 import argparse
 import sys
@@ -27,7 +27,7 @@ def check_method(options: argparse.Namespace) -> int:
     from steadytune.suite.method_files import add_methods
 
     names = add_methods(options.file)
-    # Imported only now, because it takes seconds: a file with mistakes has been refused above.
+    # Imported last, because it takes seconds: a file with mistakes is refused without that wait.
     from steadytune.trials.checking import check_method
 
     failed = False
@@ -46,7 +46,7 @@ def check_method(options: argparse.Namespace) -> int:
 
 
 def add_to(commands: Commands) -> None:
-    """Add the commands to begin with to the command line."""
+    """Add the commands for getting started to the command line."""
     command = commands.add("new", new, suite=False)
     command.add_argument("kind", choices=("suite", "task", "method", "claim"), help="what to start")
     command.add_argument("name", nargs="?", metavar="NAME", help="default: my-suite, my-task, …")

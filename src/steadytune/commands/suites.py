@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Snakemake's options with which jobs may run on other machines.
+# Snakemake options that may run jobs on other machines.
 ELSEWHERE = ("--executor", "-e", "--profile", "--workflow-profile")
 
 
@@ -37,16 +37,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _warn_of_slow_precisions(suite: "Suite", passed: "Sequence[str]", *, stale: bool) -> None:
-    """Log each precision that this machine's processor has no instructions for, if cells will run on it.
+    """Warn of each precision that this machine's processor lacks instructions for, if cells will run on it.
 
-    stale: whether cells that other code has trained are trained again too.
+    stale: whether cells trained by other code are trained again too.
     """
     from steadytune.cells.freshness import statuses
     from steadytune.cells.leases import visible_gpus
     from steadytune.planning.precision import slow_precisions
 
     elsewhere = any(argument.startswith(ELSEWHERE) for argument in passed)
-    # The records are looked at only where some cell's precision is slow here: they may be thousands.
+    # Read the records only if some cell's precision is slow here: there may be thousands.
     if elsewhere or visible_gpus() or not slow_precisions(suite, suite.cells):
         return
     left = [found.cell for found in statuses(suite) if found.is_left(stale=stale)]
@@ -73,14 +73,14 @@ def plan(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Say which cells are fresh, missing, running, stale or quarantined, and why."""
+    """List which cells are fresh, missing, running, stale or quarantined, and why."""
     from steadytune.dag.status import describe
 
     sys.stdout.write(describe(load_checked(options), deep=options.deep) + "\n")
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Run recorded cells again and say how closely they agree (exit 1: one differs)."""
+    """Run recorded cells again and report how closely they agree (exit 1: one differs)."""
     from steadytune.cells.agreement import LEVELS
     from steadytune.cells.verify import recorded_cells, sample_cells, verify_cell, verifying
     from steadytune.suite.cell import Cell
@@ -97,7 +97,7 @@ def verify(options: argparse.Namespace) -> int:
                     found.append(verify_cell(suite, cell, recorded))
                 log.info("%s", found[-1])
         finally:
-            # Worst first. If a later cell fails, the comparisons so far are printed all the same.
+            # Worst first. If a later cell fails, the comparisons so far are still printed.
             found.sort(key=lambda verdict: LEVELS.index(verdict.level), reverse=True)
             sys.stdout.write("".join(f"{verdict}\n" for verdict in found))
     return int(any(verdict.level == "different" for verdict in found))

@@ -1,1 +1,1 @@
-"""Encoders: loading a checkpoint folder, and the one place that knows where the layers of each architecture live."""
+"""Encoders: load checkpoint folders, and find the layers of every architecture, in this one place."""

@@ -1,4 +1,4 @@
-"""Bottleneck adapters, put behind the sublayers of an encoder's layers by hooks: nothing that was there is renamed."""
+"""Bottleneck adapters after the sublayers of an encoder's layers, added by hooks so that no parameter is renamed."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, cast
@@ -17,12 +17,12 @@ NAMES = ("attention_adapter", "feed_forward_adapter")
 
 
 class Adapter(nn.Module):
-    """A two-layer bottleneck with a residual connection of its own."""
+    """A two-layer bottleneck with its own residual connection."""
 
     def __init__(self, width: int, size: int, activation: Activation, like: Tensor) -> None:
-        """width: d; size: of the bottleneck; like: a tensor of the wanted device and precision."""
+        """width: d. size: width of the bottleneck. like: a tensor with the device and precision to use."""
         super().__init__()
-        # Without torch's own initialisation, which would draw from the global generator.
+        # Skip torch's own initialisation, which would draw from the global generator.
         self.down = cast(nn.Linear, skip_init(nn.Linear, width, size, device=like.device, dtype=like.dtype))
         self.up = cast(nn.Linear, skip_init(nn.Linear, size, width, device=like.device, dtype=like.dtype))
         self.activation = ACTIVATIONS[activation]()
@@ -32,7 +32,7 @@ class Adapter(nn.Module):
         return hidden + self.up(self.activation(self.down(hidden)))
 
     def draw(self, std: float, truncated: bool, generator: torch.Generator) -> None:
-        """Draw both weights from N(0, std^2), down first, cut at two standard deviations or not; zero the biases."""
+        """Draw both weights from N(0, std^2), down first, optionally truncated at two deviations; zero the biases."""
         for linear in (self.down, self.up):
             if truncated:
                 nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
@@ -41,15 +41,15 @@ class Adapter(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def follow(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """The forward hook of the sublayer's module. A bound method: a deep copy of the model gets the copy's own."""
+        """Forward hook of the sublayer's module. As a bound method, it is copied with its adapter by a deep copy."""
         return self(output)
 
 
 def insert_adapters(encoder: "Encoder", layers: Iterable[int], size: int, activation: Activation) -> list[Adapter]:
-    """Put an adapter behind each sublayer of `layers` (0-based), as submodules of the layers; weights are not drawn.
+    """Add an adapter after each sublayer of `layers` (0-based), as submodules of the layers; weights are not yet drawn.
 
-    A module that stands for several layers (ALBERT) gets its adapters once, and they act at each of its calls. Returns
-    the adapters in the order of the layers, attention before feed-forward.
+    A module shared by several layers (ALBERT) gets its adapters once, and they act at each of its calls. Returns the
+    adapters in the order of the layers, attention before feed-forward.
     """
     modules, adapters = encoder.layers(), []
     for module in dict.fromkeys(modules[layer] for layer in layers):
@@ -69,5 +69,5 @@ def norm_parameters(encoder: "Encoder", layers: Iterable[int]) -> list[nn.Parame
 
 
 def _is_norm(model: nn.Module, path: str) -> bool:
-    # By its name: DeBERTa and decoders have classes of their own.
+    # By class name: DeBERTa and decoders define their own norm classes.
     return type(model.get_submodule(path)).__name__.endswith(("LayerNorm", "RMSNorm"))

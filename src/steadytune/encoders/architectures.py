@@ -1,15 +1,15 @@
-"""Where the parts of an encoder are, found by structure: the only module that asks for a model type.
+"""Find the parts of an encoder by its structure; the exceptions by model type are listed here.
 
-A layout describes the `...ForSequenceClassification` class of transformers, so the head is the one that the papers
+A layout describes the `...ForSequenceClassification` class of transformers, whose head is the one that the papers
 fine-tuned, or the `...ForQuestionAnswering` class, whose head is one linear layer on every token. A *layer* is one
-Transformer layer in the order of the calls; ALBERT calls the same module again and again. What structure cannot tell is
-in `EXCEPTIONS`. Types in `TESTED` are held to the generic tests; any other is tried when it is loaded (`trying.py`).
+Transformer layer in the order of the calls; ALBERT calls the same module repeatedly. `EXCEPTIONS` holds what structure
+does not show. Types in `TESTED` are covered by the generic tests; other types are checked on loading (`trying.py`).
 
-The pooler of BERT and ALBERT is pretrained (next sentence, sentence order) and lives inside the encoder. The others
-have no pretrained pooler: the dense layer under their output layer is part of the classification head.
+The pooler of BERT and ALBERT is pretrained (next sentence, sentence order) and belongs to the encoder. Other types have
+no pretrained pooler: the dense layer below their output layer is part of the classification head.
 
-Layers of ModernBERT, EuroBERT and decoders normalise their input, not their output (pre-norm). hidden[L] is then what
-the last layer returns, before the model's final norm, so that all hidden states are of one kind.
+Layers of ModernBERT, EuroBERT and decoders normalise their input, not their output (pre-norm). hidden[L] is then the
+output of the last layer before the model's final norm, so that all hidden states are of the same kind.
 """
 
 import inspect
@@ -26,14 +26,14 @@ from steadytune.files import read_json
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# `Any` stands for the model here: the classes share no typed interface beyond nn.Module.
+# `Any`, because model classes share no typed interface beyond nn.Module.
 Model = Any
 
 Head = Literal["sentence", "span"]
-"""A class or score for the whole input; or, for every token, whether an answer starts there and whether it ends."""
+"""`sentence`: classes or a score for the whole input. `span`: whether an answer starts, and ends, at each token."""
 
 NO_TOKEN = -1e4
-"""The logits of padding, as a start or end of an answer: its probability is 0 in every precision."""
+"""Logit of padding as the start or end of an answer; its probability is then 0 in every precision."""
 
 ENCODERS = ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "eurobert", "modernbert",
             "mpnet", "roberta", "xlm-roberta", "xlnet")  # fmt: skip
@@ -44,15 +44,15 @@ TESTED = frozenset((*ENCODERS, *DECODERS))
 
 EXCEPTIONS: dict[str, dict[str, Any]] = {
     "albert": {"sublayers": ("attention.output_dropout", "ffn_output")},
-    # DeBERTa's attention overflows in half precision.
+    # DeBERTa's attention overflows in fp16.
     "deberta": {"fp16": False},
     "deberta-v2": {"fp16": False},
-    # The norm after the attention's residual lies beside the attention.
+    # The norm after the attention's residual is outside the attention module.
     "distilbert": {"attention_block": "sa_layer_norm", "sublayers": ("attention.out_lin", "ffn")},
-    # The attention's projections are bare parameters inside one module, which no other module can follow.
+    # The attention's projections are bare parameters of one module, so no module can replace or follow them.
     "xlnet": {"sequence_first": True, "reads_last_token": True, "sublayers": (), "projections": ()},
 }
-"""What structure cannot tell, by model type."""
+"""What structure does not show, by model type."""
 
 LINEAR = ("Linear", "NonDynamicallyQuantizableLinear", "Conv1D")
 """Classes of linear layers; the last is GPT-2's."""
@@ -69,17 +69,17 @@ class Architecture:
     output_layer: path of the linear layer that gives the logits.
     span: whether the head is a span head.
     pooler: path of a pooler that belongs to the pretrained encoder, or None.
-    hidden_dropout: the configuration keys of the dropout on hidden states; none if the model has no such dropout.
+    hidden_dropout: the configuration keys of the dropout on hidden states; empty if the model has no such dropout.
     sequence_first: whether the layers work on (tokens, batch, width).
     reads_last_token: whether the head reads the last token, so that padding comes first.
-    counts_positions: whether it has to be told that padding in front has no positions.
-    fp16: whether half precision is safe.
-    takes_segments: whether the forward pass has `token_type_ids` for segments.
-    attention_block: path, inside a layer, of the module that gives the self-attention block's output: with its residual
-        and LayerNorm, but in pre-norm layers before the residual is added, where adding noise comes to the same.
-    sublayers: paths, inside a layer, of the modules that give the self-attention's and the feed-forward's output
-        right before each residual is added; empty where the layout has no such module.
-    projections: paths, inside a layer, of the linear layers that make queries and values (or both and the keys).
+    counts_positions: whether it needs explicit position ids, because it would count padding in front.
+    fp16: whether training in fp16 is safe.
+    takes_segments: whether the forward pass takes `token_type_ids` for segments.
+    attention_block: path, inside a layer, of the module that returns the self-attention block's output: after its
+        residual and LayerNorm; in pre-norm layers before the residual is added, where adding noise is equivalent.
+    sublayers: paths, inside a layer, of the modules that return the outputs of self-attention and feed-forward right
+        before each residual is added; empty if the layout has no such modules.
+    projections: paths, inside a layer, of the linear layers that compute queries and values (fused ones: also keys).
     """
 
     stack: str
@@ -97,7 +97,7 @@ class Architecture:
     fp16: bool = True
 
     def logits(self, output: Any, attention_mask: "Tensor | None") -> "Tensor":
-        """The logits in what the model's forward pass returns; those of padding are `NO_TOKEN` under a span head."""
+        """Extract the logits from the model's output; with a span head, those of padding become `NO_TOKEN`."""
         if not self.span:
             return output.logits
         import torch
@@ -106,11 +106,11 @@ class Architecture:
         return logits if attention_mask is None else logits.masked_fill(attention_mask[:, None] == 0, NO_TOKEN)
 
     def layers(self, model: Model) -> "list[nn.Module]":
-        """The layer modules in the order in which a forward pass calls them."""
+        """The layer modules in the order of their calls in a forward pass."""
         return list(model.get_submodule(self.stack))
 
     def truncate(self, model: Model, at: int) -> None:
-        """Drop the layers above `at`, in the model and in its configuration."""
+        """Keep the lowest `at` layers, in the model and in its configuration."""
         parent, _, name = self.stack.rpartition(".")
         setattr(model.get_submodule(parent), name, model.get_submodule(self.stack)[:at])
         model.config.num_hidden_layers = at
@@ -122,22 +122,22 @@ class Architecture:
         return getattr(model.get_submodule(self.stack.rpartition(".")[0]), "conv", None)
 
     def batch_first(self, hidden: "Tensor") -> "Tensor":
-        """A hidden state as the layers have it -> (batch, tokens, width)."""
+        """Convert a hidden state from the layers' layout to (batch, tokens, width)."""
         return hidden.transpose(0, 1) if self.sequence_first else hidden
 
     def native(self, hidden: "Tensor") -> "Tensor":
-        """(batch, tokens, width) -> a hidden state as the layers take it.
+        """Convert a hidden state (batch, tokens, width) to the layers' layout.
 
-        Contiguous, because the memory layout decides which kernel runs, and with it the last bits.
+        Contiguous, because the memory layout determines which kernel runs, and so the last bits.
         """
         return hidden.transpose(0, 1).contiguous() if self.sequence_first else hidden
 
 
 class Albert(Architecture):
-    """ALBERT shares its layers: the list of layers is the list of calls."""
+    """ALBERT, which shares its layers: its list of layers is the list of calls."""
 
     def layers(self, model: Model) -> "list[nn.Module]":
-        """One entry a call, the same module several times."""
+        """One entry per call, so the same module occurs several times."""
         groups = model.get_submodule(self.stack)
         per_group = model.config.num_hidden_layers / len(groups)
         order = [int(layer / per_group) for layer in range(model.config.num_hidden_layers)]
@@ -152,10 +152,10 @@ class Albert(Architecture):
 
 
 def find_architecture(model: Model) -> Architecture:
-    """The layout of a model with a head.
+    """Find the layout of a model with a head.
 
     Raises:
-        SteadyTuneError: its layers, attention or head are nowhere to be found.
+        SteadyTuneError: its layers, attention or head cannot be found, or it is a decoder with a span head.
     """
     from torch import nn
 
@@ -173,7 +173,7 @@ def find_architecture(model: Model) -> Architecture:
     block = next((path for path, found in named.items() if "Attention" in type(found).__name__), None)
     if block is None:
         raise SteadyTuneError(f"model_type '{kind}': no attention found in its layers")
-    # Outputs are computed, and perhaps dropped from, right before residuals: the last such module is what gives them.
+    # A sublayer's output is that of its last linear or dropout module, right before the residual is added.
     linear = [path for path, found in named.items() if type(found).__name__ in LINEAR]
     width = model.config.hidden_size
     giving = [path for path, found in named.items() if isinstance(found, nn.Dropout | nn.Identity)
@@ -202,7 +202,7 @@ def find_architecture(model: Model) -> Architecture:
 
 
 def _projections(paths: list[str]) -> tuple[str, ...]:
-    """Those of queries and values, or the one that makes them together."""
+    """The paths of the query and value projections, or of the fused projection."""
     for pattern in (QUERY_OR_VALUE, FUSED):
         if found := tuple(path for path in paths if pattern.fullmatch(path.rpartition(".")[2])):
             return found
@@ -215,7 +215,7 @@ def _dropout_keys(config: Any) -> tuple[str, ...]:
 
 
 def _has_position_table(base: Model, config: Any) -> bool:
-    """Whether a table of learned positions is read by plain counting: from the first token, padding or not."""
+    """Whether learned positions are read from a table by counting from the first token, padding included."""
     from torch import nn
 
     size, words = getattr(config, "max_position_embeddings", None), base.get_input_embeddings()
@@ -224,13 +224,17 @@ def _has_position_table(base: Model, config: Any) -> bool:
 
 
 def is_decoder(config: dict[str, Any]) -> bool:
-    """Whether a config.json is of a causal model, whose head reads the last token."""
+    """Whether a config.json belongs to a causal model, whose head reads the last token."""
     written_by = config.get("architectures") or ()
     return config["model_type"] in DECODERS or any("CausalLM" in str(name) for name in written_by)
 
 
 def check_model_type(config: dict[str, Any], where: str) -> None:
-    """Refuse a config.json, found at `where`, of what is no encoder or decoder of transformers; needs no torch."""
+    """Check that `config`, read from `where`, is that of a transformers encoder or decoder; needs no torch.
+
+    Raises:
+        SteadyTuneError: the model type is an encoder-decoder, or unknown to transformers.
+    """
     package, kind = find_spec("transformers"), str(config["model_type"])
     assert package is not None and package.origin is not None
     if config.get("is_encoder_decoder") or kind in ENCODER_DECODERS:
@@ -243,10 +247,10 @@ def check_model_type(config: dict[str, Any], where: str) -> None:
 
 
 def check_supported(folder: Path) -> None:
-    """Raise SteadyTuneError if an encoder's folder cannot be loaded.
+    """Raise SteadyTuneError if the model in an encoder's folder is not supported.
 
-    Checks the model type in config.json, and which files the weights are in. A model type that is not tested is built
-    without weights, to look at its structure; others need no torch.
+    Checks the model type in config.json and, if there is an index of weight files, the files that it names. Models of
+    untested types are built without weights to check their structure; tested types need no torch.
     """
     path = folder / "config.json"
     values = read_json(path) if path.is_file() else {}

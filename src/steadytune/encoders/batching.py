@@ -1,4 +1,4 @@
-"""Batches, of near-equal length or shuffled, padded to their own longest example and no further."""
+"""Batches of similar length or in random order, padded only to their own longest example."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from steadytune.tasks.data import Encoded
 
-# Examples are sorted by length within a pool of this many batches, and the pools follow the epoch's random order:
-# large enough that little is padded, small enough that an epoch's order stays random.
+# Examples are shuffled, then sorted by length within pools of this many batches: enough for little padding, but few
+# enough that an epoch's order stays random.
 POOL_BATCHES = 16
 
 
@@ -22,35 +22,35 @@ class Batch:
     """Some examples as tensors on the training device."""
 
     inputs: dict[str, Tensor]
-    """What the encoder is called with: `input_ids`, `attention_mask`, perhaps `token_type_ids`, each (B, T) int64."""
+    """The encoder's inputs: `input_ids`, `attention_mask`, optionally `token_type_ids`, each (B, T) int64."""
     labels: Tensor
     """(B,): int64 class indices, or floating-point scores for regression; (B, 2): first and last token of a span."""
     rows: np.ndarray
-    """(B,): the examples' places in the split."""
+    """(B,): the examples' row numbers in the split."""
     real_tokens: int
-    """The positions that are not padding."""
+    """Number of positions that are not padding."""
     whole: "Batch | None" = None
-    """The batch that this one is a part of, where memory did not hold it; else None."""
+    """The batch that this one is a part of, if it did not fit into memory; else None."""
     start: int = 0
-    """Where in it this part begins."""
+    """Where this part begins in the whole batch."""
 
     @property
     def tokens(self) -> int:
-        """The positions computed on, padding included: B x T."""
+        """Number of positions computed, padding included: B x T."""
         return self.inputs["input_ids"].numel()
 
     @property
     def share(self) -> float:
-        """The part's examples over those of the whole batch: what its loss is weighted by."""
+        """The part's share of the whole batch's examples, by which its loss is weighted."""
         return len(self.rows) / len((self.whole or self).rows)
 
     def before(self) -> "Batch":
-        """The example before a part's first one, as a part: for a method that looks at its neighbours."""
+        """The example before this part's first one (wrapping around), as a part; for methods that pair examples."""
         whole, place = self.whole or self, self.start - 1
         return whole._piece(slice(place, place + 1 or None))
 
     def split(self, parts: int) -> "list[Batch]":
-        """The batch in at most `parts` pieces of near-equal size, in order; itself for one."""
+        """The batch in at most `parts` pieces of near-equal size, in order; the batch itself if `parts` is 1."""
         if parts == 1:
             return [self]
         cuts = [chunk for chunk in np.array_split(np.arange(len(self.rows)), parts) if len(chunk)]
@@ -64,11 +64,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Padding:
-    """How an encoder wants sequences padded."""
+    """How to pad an encoder's sequences."""
 
     token: int
     left: bool
-    """Whether padding comes first: the head reads the last token."""
+    """Whether padding comes first, because the head reads the last token."""
     device: torch.device
 
 
@@ -87,7 +87,7 @@ class Batcher:
         return -(-len(self.lengths) // self.batch_size)
 
     def order(self, generator: np.random.Generator) -> list[np.ndarray]:
-        """The rows of each batch of one epoch, shapes (B,): every row once."""
+        """The rows (B,) of each batch of one epoch, every row once."""
         rows = generator.permutation(len(self.lengths))
         if self.shuffled:
             return [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
@@ -108,9 +108,9 @@ class Batcher:
         return self.batch(np.argsort(-self.lengths, kind="stable")[: self.batch_size])
 
     def evaluation(self) -> Iterator[tuple[np.ndarray, Batch]]:
-        """Batches of a fixed size in order of length, longest first, each with the rows that it holds.
+        """Batches of a fixed size in order of length, longest first, each with its rows.
 
-        Longest first, so that a lack of memory shows at once.
+        Longest first, so that running out of memory happens at once.
         """
         rows = np.argsort(-self.lengths, kind="stable")
         for start in range(0, len(rows), self.batch_size):
@@ -126,13 +126,13 @@ class Batcher:
         }
         if encoded.token_type_ids is not None:
             inputs["token_type_ids"] = self._padded([encoded.token_type_ids[row] for row in rows], 0)
-        # Scores in the model's own precision: a float64 label would turn the whole loss into float64.
+        # Scores in fp32, the parameters' precision: float64 labels would turn the whole loss into float64.
         labels = torch.from_numpy(encoded.labels[rows])
         labels = labels.float() if labels.is_floating_point() else labels
         return Batch(inputs, labels.to(self.padding.device), rows, int(self.lengths[rows].sum()))
 
     def _padded(self, sequences: list[np.ndarray], value: int) -> Tensor:
-        """Sequences (T_i,) as one tensor (B, max T_i), padded where the head does not read."""
+        """Sequences (T_i,) as one tensor (B, max T_i), padded on the side that the head does not read."""
         width = max(map(len, sequences))
         table = np.full((len(sequences), width), value, dtype=np.int64)
         for target, sequence in zip(table, sequences, strict=True):
@@ -142,7 +142,7 @@ class Batcher:
 
 
 def order_digest(batches: list[np.ndarray]) -> str:
-    """The SHA-256 of an epoch's batches, for the record: rows as int64, batches apart by -1."""
+    """SHA-256 of an epoch's batches, for the record: rows as int64, with -1 after each batch."""
     digest = hashlib.sha256()
     for rows in batches:
         digest.update(np.append(rows, -1).astype(np.int64).tobytes())

@@ -1,7 +1,7 @@
-"""Dropout on a CPU, and attention with it: masks by the word, and as few passes over memory as torch allows.
+"""Fast dropout on a CPU, and attention with it: masks from words of random bits, and few passes over memory.
 
-A call seeds its mask from torch's default generator (`masks.py`), so a pass that is repeated from a saved state of that
-generator has the same masks, as with torch's own dropout. Other devices have torch's.
+Each call seeds its mask from torch's default generator (`masks.py`), so masks repeat from a saved state of that
+generator, just like torch's own. Other devices use torch's own dropout.
 """
 
 import copy
@@ -18,17 +18,17 @@ ATTENTION = "steadytune"
 
 
 class QuickDropout(nn.Dropout):
-    """nn.Dropout whose masks come from `Mask` on a CPU."""
+    """nn.Dropout that takes its masks from `Mask` on a CPU."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Of any shape."""
+        """Apply dropout to a tensor of any shape."""
         if self.training and applies(input, self.p):
             return _Dropout.apply(input, self.p)  # pyright: ignore [reportReturnType]
         return super().forward(input)
 
 
 def use_quick_dropout(model: Any) -> None:
-    """Let a transformers model draw its dropout here: its modules', and its attention's where that can be replaced."""
+    """Make a transformers model use this dropout, in its modules and, if its attention is `sdpa`, in its attention."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
@@ -42,9 +42,9 @@ def use_quick_dropout(model: Any) -> None:
 
 
 def set_configured_rates(model: Any) -> None:
-    """Give every dropout module of a transformers model the rate that its configuration has for it by now."""
-    # A model built from the configuration says which modules a key governs. On the meta device it has no weights and
-    # draws no numbers.
+    """Set every dropout module of a transformers model to its rate in the current configuration."""
+    # Building a model from the configuration shows which key governs which module. On the meta device, it has no
+    # weights and draws no random numbers.
     with torch.device("meta"):
         reference = type(model)(copy.deepcopy(model.config))
     for name, module in reference.named_modules():
@@ -66,11 +66,11 @@ def attention(
 ) -> tuple[Tensor, None]:
     """Attention as transformers calls it: queries, keys and values (B, H, T, d) -> (B, T, H, d).
 
-    attention_mask: bool, broadcastable to (B, H, T, T); false where nothing is to be read.
+    attention_mask: bool, broadcastable to (B, H, T, T); false at positions not to attend to.
     """
-    # Without dropout, too, torch's own attention on a CPU takes several times as long for the backward pass.
+    # Even without dropout, the backward pass of torch's own attention takes several times as long on a CPU.
     trains = module.training and query.device.type == "cpu"
-    # A causal model without padding has no mask, and some have fewer heads for keys than for queries: torch's own then.
+    # Use torch's own if a causal model has no mask (no padding), or if there are fewer key heads than query heads.
     plain = key.shape[1] == query.shape[1] and (attention_mask is not None or not getattr(module, "is_causal", False))
     if not plain or not (applies(query, dropout) or (trains and dropout == 0)):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -107,7 +107,7 @@ class _Attention(torch.autograd.Function):
         query = query * scaling
         scores = query @ key.transpose(-1, -2)
         if mask is not None:
-            # Not infinity: where nothing may be read, as in no real batch, weights are then equal and not NaN.
+            # Finite, so a fully masked row (which no real batch has) gives equal weights instead of NaN.
             scores += torch.zeros(mask.shape, dtype=scores.dtype).masked_fill_(~mask, torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)
         ctx.mask, ctx.scaling = draw_mask(weights, p, None), scaling

@@ -1,7 +1,7 @@
-"""One fine-tunable model seen as embeddings, a row of layers and a head: the seam that methods and analyses build on.
+"""A fine-tunable model as embeddings, a stack of layers and a head: the interface for methods and analyses.
 
-A model with L layers has `hidden[0..L]`, each (batch, tokens, width): hidden[0] is what enters layer 0 (the embedding
-output), hidden[l] what enters layer l, hidden[L] the last layer's output.
+A model with L layers has `hidden[0..L]`, each (batch, tokens, width): hidden[0] is the input of layer 0 (the embedding
+output), hidden[l] the input of layer l, hidden[L] the last layer's output.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """What a forward pass gives: logits (batch, num_labels) and, where asked for, the L + 1 hidden states.
+    """Output of a forward pass: logits (batch, num_labels) and, if requested, the L + 1 hidden states.
 
-    Under a span head logits are (batch, 2, tokens): of an answer's start and of its end, at every token.
+    With a span head, logits are (batch, 2, tokens): for an answer's start and end at every token.
     """
 
     logits: Tensor
@@ -37,11 +37,11 @@ class EncoderOutput:
 
 
 class Encoder:
-    """A sequence classification or question answering model of a supported architecture.
+    """A sequence classification or question answering model with a supported architecture.
 
     model: the transformers model; `model.train()`, `model.to(device)` and the like are called on it directly.
     fresh: names of the parameters that do not come from the checkpoint.
-    notes: what a reader of its results should know about how it was loaded.
+    notes: what readers of its results should know about how it was loaded.
     """
 
     def __init__(self, model: "PreTrainedModel", fresh: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
@@ -50,7 +50,7 @@ class Encoder:
         self.fresh = tuple(fresh)
         self.architecture = find_architecture(model)
         self._recording: Recording | None = None
-        # A decoder's cache of keys and values would make layers that `resume` runs again read their first run.
+        # With a decoder's key-value cache, layers that `resume` runs again would also attend to their first run.
         model.config.use_cache = False
 
     @property
@@ -60,7 +60,7 @@ class Encoder:
 
     @property
     def num_labels(self) -> int:
-        """C, the outputs of the head; those at one token under a span head."""
+        """C, the number of outputs of the head; with a span head, per token."""
         return int(self.model.config.num_labels or 1)
 
     @property
@@ -70,23 +70,23 @@ class Encoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.model.parameters()).device
 
     @property
     def sentence_token(self) -> int:
-        """Index of the token that the head reads: 0, or -1 where it is the last one (XLNet)."""
+        """Index of the token that the head reads: 0, or -1 for the last one (XLNet, decoders)."""
         return -1 if self.architecture.reads_last_token else 0
 
     @property
     def padding(self) -> Padding:
-        """How its batches are padded."""
+        """How to pad its batches."""
         token = self.model.config.pad_token_id
         return Padding(0 if token is None else token, self.sentence_token == -1, self.device)
 
     @property
     def attention(self) -> str:
-        """The kernel of its attention: `sdpa`, `eager` or `flash`."""
+        """Its attention kernel: `sdpa`, `eager` or `flash`."""
         kernel = str(self.model.config._attn_implementation)
         return {ATTENTION: "sdpa", "flash_attention_2": "flash"}.get(kernel, kernel)
 
@@ -96,7 +96,7 @@ class Encoder:
         return self
 
     def layers(self) -> list[nn.Module]:
-        """The L layer modules in the order of their calls; ALBERT's are one module L times."""
+        """The L layer modules in the order of their calls; in ALBERT, one module L times."""
         return self.architecture.layers(self.model)
 
     def __call__(
@@ -109,16 +109,16 @@ class Encoder:
         keep_hidden: bool = False,
         resumable_from: int | None = None,
     ) -> EncoderOutput:
-        """One forward pass.
+        """Run one forward pass.
 
-        inputs: `input_ids`, `attention_mask` and `token_type_ids`, each (batch, tokens); the latter are left out where
-            the architecture knows no segments.
-        on_embeddings: called with the rows of the word embedding table (batch, tokens, width of the table); what it
-            returns is what positions are added to.
-        on_layer_input: called for l = 0..L-1 with (l, hidden[l]); what it returns is what layer l gets.
-        on_attention_output: the same for what leaves the self-attention block of layer l.
-        keep_hidden: return the hidden states, each as it was before `on_layer_input` changed it.
-        resumable_from: remember what `resume` needs to run layers `resumable_from`..L-1 again.
+        inputs: `input_ids`, `attention_mask` and `token_type_ids`, each (batch, tokens); segments are ignored if the
+            architecture has none.
+        on_embeddings: called with the word embeddings (batch, tokens, width of their table); its result replaces them
+            before positions are added.
+        on_layer_input: called for l = 0..L-1 with (l, hidden[l]); its result is the input of layer l.
+        on_attention_output: the same for the output of layer l's self-attention block.
+        keep_hidden: return the hidden states, each before `on_layer_input` changes it.
+        resumable_from: record what `resume` needs to run layers `resumable_from`..L-1 again.
         """
         self._recording = None
         arguments = self._arguments(inputs)
@@ -141,11 +141,12 @@ class Encoder:
         return EncoderOutput(logits, tuple(layer_pass.hidden))
 
     def embed(self, inputs: dict[str, Tensor]) -> Tensor:
-        """The output (batch, tokens, width) of the module of the embeddings: words, positions, segments, LayerNorm and
-        dropout. Without such a module (XLNet, decoders): words, and their dropout if there is one.
+        """The output (batch, tokens, width) of the embedding module: words, positions, segments, LayerNorm and dropout.
+
+        Without such a module (XLNet, decoders): the word embeddings, with dropout if the model has it there.
 
         Raises:
-            SteadyTuneError: the output is wider than word embeddings, so it cannot take their place.
+            SteadyTuneError: the output is not as wide as the word embeddings, so it cannot replace them.
         """
         base = self.model.get_submodule(self.model.base_model_prefix)
         words = self.model.get_input_embeddings()
@@ -173,9 +174,9 @@ class Encoder:
         """Run layers start..L-1 of the last forward pass again, on another input of layer `start`.
 
         hidden: (batch, tokens, width), the shape of the last pass. Returns hidden[start + 1], ..., hidden[L].
-        Every layer gets the masks and positions of the last pass, and its dropout draws the same masks: the random
-        state at its entry is replayed and the caller's put back.
-        The last pass must have been called with `resumable_from` <= start, and in the same autocast context.
+        Every layer gets the attention masks and positions of the last pass and repeats its dropout masks: its random
+        state is replayed, then the caller's restored.
+        The last pass must have been called with `resumable_from` <= start, in the same autocast context.
         """
         self._check_layer(start)
         recording = self._recording
@@ -195,10 +196,10 @@ class Encoder:
         return tuple(states)
 
     def head_parameters(self) -> dict[str, nn.Parameter]:
-        """The head, by name: all that lies outside the pretrained encoder.
+        """The parameters of the head, by name: everything outside the pretrained encoder.
 
-        A pooler inside the encoder (BERT, ALBERT) counts as encoder where the checkpoint brought it, and as head where
-        it had to be drawn.
+        A pooler inside the encoder (BERT, ALBERT) counts as encoder if the checkpoint contains it, and as head if it
+        had to be drawn.
         """
         inside = f"{self.model.base_model_prefix}."
         fresh_pooler = {name for name in self.fresh if self._in_pooler(name)}
@@ -209,12 +210,12 @@ class Encoder:
         }
 
     def encoder_parameters(self) -> dict[str, nn.Parameter]:
-        """All parameters but those of the head, by name."""
+        """All parameters except the head's, by name."""
         head = self.head_parameters()
         return {name: parameter for name, parameter in self.model.named_parameters() if name not in head}
 
     def layer_parameters(self, layer: int) -> dict[str, nn.Parameter]:
-        """The parameters of layer `layer`, by name (for ALBERT they are every layer's)."""
+        """The parameters of layer `layer`, by name (in ALBERT the same for every layer)."""
         modules = [self.layers()[layer]]
         extra = self.architecture.after_first_layer(self.model)
         if layer == 0 and extra is not None:
@@ -223,7 +224,7 @@ class Encoder:
         return {name: parameter for name, parameter in self.model.named_parameters() if id(parameter) in wanted}
 
     def embedding_parameters(self) -> dict[str, nn.Parameter]:
-        """The encoder's parameters outside its layers and pooler, by name: embeddings, DeBERTa's relative ones too."""
+        """The encoder's parameters outside its layers and pooler, by name: embeddings, also DeBERTa's relative ones."""
         layered = {name for layer in range(self.num_layers) for name in self.layer_parameters(layer)}
         return {
             name: parameter
@@ -232,11 +233,11 @@ class Encoder:
         }
 
     def set_hidden_dropout(self, p: float) -> None:
-        """Set the dropout on hidden states, embeddings and head as the configuration's own key would.
+        """Set the dropout on hidden states, embeddings and head, as the configuration's key for it would.
 
-        That is `hidden_dropout_prob`, or `dropout` for DistilBERT and XLNet: attention probabilities keep their rate
-        (in XLNet they share it), and so does a head that has a rate of its own in the configuration. A decoder has no
-        such dropout, so its rate can only be set to 0, which changes nothing.
+        The key is usually `hidden_dropout_prob`; in DistilBERT and XLNet `dropout`. Attention probabilities keep their
+        rate (in XLNet they share this one), and so does a head with its own rate in the configuration. A model without
+        such dropout (most decoders) only accepts 0, which changes nothing.
         """
         if not 0 <= p < 1:
             raise SteadyTuneError(f"hidden dropout is {p}, expected a number in [0, 1)")
@@ -247,7 +248,7 @@ class Encoder:
         set_configured_rates(self.model)
 
     def truncate(self, at: int) -> None:
-        """Keep the lowest `at` layers, for training and inference; the head then reads hidden[at]."""
+        """Keep only the lowest `at` layers, for training and inference; the head then reads hidden[at]."""
         if not 1 <= at <= self.num_layers:
             raise SteadyTuneError(f"cannot keep {at} layers: the encoder has {self.num_layers}, expected 1 to that")
         self._recording = None
@@ -257,13 +258,13 @@ class Encoder:
         for name in inputs:
             if name not in INPUTS:
                 raise unknown("encoder input", name, INPUTS)
-        # A configuration without the key (XLNet) takes any segment; with fewer than two there is nothing to tell apart.
+        # A configuration without the key (XLNet) takes any segment; with fewer than two, segments carry no information.
         segments = getattr(self.model.config, "type_vocab_size", None)
         if self.architecture.takes_segments and (segments is None or segments > 1):
             return inputs
         arguments = {name: value for name, value in inputs.items() if name != "token_type_ids"}
         if self.architecture.counts_positions and "attention_mask" in inputs:
-            # Position 0 is the first real token's, behind padding too.
+            # The first real token gets position 0, even after padding.
             arguments["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
         return arguments
 

@@ -1,4 +1,4 @@
-"""Whether a folder holds an encoder that can be used: told from its files, before anything is trained."""
+"""Check from a folder's files, before any training, whether it holds a usable encoder."""
 
 import json
 import re
@@ -26,26 +26,26 @@ EMBEDDINGS = (
     "decoder.weight",
 )
 HEADS = ("classifier.", "score.", "qa_outputs.", "logits_proj.")
-# These number positions from the padding token's id on.
+# Model types whose position numbers start after the padding token's id.
 OFFSET_BY_PADDING = ("roberta", "camembert", "xlm-roberta", "mpnet")
 UNLIMITED = 1_000_000
-"""A tokenizer without a maximum length says 10^30."""
+"""Maximum lengths from here on mean no limit: a tokenizer without one reports 10^30."""
 
 
 @dataclass(frozen=True)
 class FolderReport:
-    """What a folder's files say."""
+    """The result of checking an encoder folder's files."""
 
     problems: tuple[str, ...]
-    """Why it cannot be used, and what to do about it."""
+    """Why the folder cannot be used, and how to fix it."""
     facts: str = ""
-    """What a person checks, in a line."""
+    """Facts for a person to check, on one line."""
     max_length: int | None = None
-    """Tokens that it reads at most; None if there is no limit."""
+    """Maximum number of tokens that it reads; None if there is no limit."""
 
 
 def examine(folder: Path) -> FolderReport:
-    """Read an encoder's folder, as `save_pretrained` writes it, without loading its weights."""
+    """Check an encoder folder, as `save_pretrained` writes it, without loading the weights."""
     config = _read_config(folder)
     if isinstance(config, str):
         return FolderReport((config,))
@@ -72,7 +72,7 @@ def examine(folder: Path) -> FolderReport:
 
 
 def _read_config(folder: Path) -> dict[str, Any] | str:
-    """The configuration, or why there is none."""
+    """The configuration, or the reason why there is none."""
     if not folder.is_dir():
         return "no such folder"
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
@@ -123,7 +123,7 @@ def _shapes(folder: Path, problems: list[str]) -> dict[str, list[int]]:
 
 
 def _tokenizer(folder: Path, problems: list[str]) -> "PreTrainedTokenizerBase | None":
-    # Without a vocabulary transformers would silently make a tokenizer to which every word is unknown.
+    # Without a vocabulary, transformers would silently make a tokenizer that knows no words.
     if not any((folder / name).is_file() for name in VOCABULARIES):
         cure = f"AutoTokenizer.from_pretrained(THE ENCODER IT CAME FROM).save_pretrained({str(folder)!r})"
         problems.append(f"no tokenizer: expected one of {', '.join(VOCABULARIES)}; copy it there with `{cure}`")
@@ -132,7 +132,7 @@ def _tokenizer(folder: Path, problems: list[str]) -> "PreTrainedTokenizerBase | 
 
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # Whatever the tokenizer's own code raises.
+    except Exception as error:  # The tokenizer's own code may raise anything.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         problems.append(f"its tokenizer cannot be loaded: {reason}")
         return None
@@ -177,7 +177,7 @@ def _special_tokens(
 
 
 def token_limit(config: dict[str, Any], kind: str) -> int | None:
-    """Tokens that a model has positions for, by its config.json; None if there is no limit."""
+    """Number of tokens that a model has positions for, from its config.json; None if there is no limit."""
     positions = _first(config, "max_position_embeddings", "n_positions")
     relative = kind in ("deberta", "deberta-v2") and not config.get("position_biased_input", True)
     if not isinstance(positions, int) or positions <= 0 or relative:

@@ -1,4 +1,4 @@
-"""Checkpoint folders (Hugging Face layout) -> `Encoder` and tokenizer, from safetensors files, always in fp32."""
+"""Load an `Encoder` (from safetensors files, always in fp32) and a tokenizer from a Hugging Face checkpoint folder."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 Weights = Literal["pretrained", "random"]
 Attention = Literal["sdpa", "eager", "flash"]
 OUTPUT_LAYERS = ("decoder.weight", "lm_head.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight")
-"""Under which names checkpoints have the output layer of a language model."""
+"""Names of a language model's output layer in checkpoints."""
 
 
 def load_encoder(
@@ -39,18 +39,18 @@ def load_encoder(
     head: Head = "sentence",
     attention: Attention = "sdpa",
 ) -> Encoder:
-    """The checkpoint in `folder` with a head of `num_labels` outputs (1 = regression), on the CPU, in eval mode.
+    """Load the checkpoint in `folder` with a head of `num_labels` outputs (1 = regression), on the CPU, in eval mode.
 
-    A span head has two outputs a token.
+    A span head has two outputs per token.
 
-    The head's weights depend on `init_seed` alone, whatever state the global generators are in, and leave that state
-    as it was. The output layer is always drawn, even where the checkpoint has one: its classes mean something else.
-    A dense layer below it that the checkpoint brings (an MNLI-tuned DeBERTa) is kept. `weights="random"` draws every
-    weight by the architecture's own initialisation and reads only config.json. `attention` is the kernel; models that
-    do not have `sdpa` have their own.
+    The head's initial weights depend only on `init_seed`; the state of the global generators neither affects them nor
+    changes. The output layer is always drawn, even if the checkpoint has one, whose classes mean something else. A
+    dense layer below it is kept if the checkpoint has one (an MNLI-tuned DeBERTa). `weights="random"` draws every
+    weight by the architecture's own initialisation and reads only config.json. `attention` is the attention kernel;
+    models without `sdpa` use their own.
 
-    Raises SteadyTuneError for a folder, model type or weight file that cannot be used, and for a checkpoint that lacks
-    encoder weights or disagrees with its config.json.
+    Raises SteadyTuneError if the folder, model type or weight files cannot be used, or if the checkpoint lacks encoder
+    weights or disagrees with its config.json.
     """
     config = _read_config(folder, head)
     config.num_labels = num_labels
@@ -79,7 +79,7 @@ def load_encoder(
 
 
 def load_masked_words(folder: Path) -> "PreTrainedModel | None":
-    """The checkpoint in `folder` with its masked-word head, in eval mode; None if it has no such head.
+    """Load the checkpoint in `folder` with its masked-word head, in eval mode; None if it has no such head.
 
     Raises SteadyTuneError as `load_encoder` does.
     """
@@ -96,12 +96,12 @@ def load_masked_words(folder: Path) -> "PreTrainedModel | None":
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The tokenizer in `folder`.
+    """Load the tokenizer in `folder`.
 
-    Raises SteadyTuneError for a folder that is no encoder's or has no vocabulary.
+    Raises SteadyTuneError if the folder is not an encoder's, or its vocabulary is missing or larger than the model's.
     """
     config = _read_config(folder)
-    # Without a vocabulary transformers would silently make a tokenizer to which every word is unknown.
+    # Without a vocabulary, transformers would silently make a tokenizer that knows no words.
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise SteadyTuneError(f"{folder}: no tokenizer; expected one of {', '.join(VOCABULARIES)}")
 
@@ -118,10 +118,10 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
 
 def start_from(encoder: Encoder, path: Path) -> None:
-    """Give an encoder the weights in `path` that fine-tuning on another task has left; its head stays new.
+    """Load an encoder's weights from `path`, saved after fine-tuning on another task; its head stays new.
 
     Raises:
-        SteadyTuneError: the file lacks a weight of the encoder, or has it in another shape.
+        SteadyTuneError: the file lacks a weight of the encoder or has it in another shape.
     """
     with safetensors_errors(path), safe_open(path, "pt", device=str(encoder.device)) as weights, torch.no_grad():
         there = set(weights.keys())
@@ -134,7 +134,7 @@ def start_from(encoder: Encoder, path: Path) -> None:
 
 
 def _auto_model(head: Head) -> Any:
-    # Inside a function: it takes seconds to import, and methods import the encoder without ever loading one.
+    # Imported here because it takes seconds, and methods import the encoder without ever loading one.
     from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
     return AutoModelForQuestionAnswering if head == "span" else AutoModelForSequenceClassification
@@ -161,14 +161,14 @@ def _read_config(folder: Path, head: Head = "sentence") -> "PreTrainedConfig":
     with _readable(path), listed_view(folder) as view:
         config = AutoConfig.from_pretrained(str(view), local_files_only=True, trust_remote_code=False)
     if config.pad_token_id is None:
-        # Decoders often name none. Padding comes first, and the head skips it at the end of a text alone.
+        # Decoders often have no padding token. Padding comes first, and the head skips it only at the end of a text.
         end = config.eos_token_id
         config.pad_token_id = end[0] if isinstance(end, list) else end
     return config
 
 
 def _read_weights(folder: Path, config: "PreTrainedConfig", kind: Any) -> "tuple[PreTrainedModel, set[str]]":
-    """The model, and the names of the parameters that the checkpoint does not have in the right shape."""
+    """The model, and the names of parameters that the checkpoint lacks or has in another shape."""
     with torch.random.fork_rng(devices=[]), _quiet(), _readable(folder), listed_view(folder) as view:
         model, info = kind.from_pretrained(
             str(view),
@@ -186,10 +186,10 @@ def _read_weights(folder: Path, config: "PreTrainedConfig", kind: Any) -> "tuple
 
 
 def _read_tied(folder: Path, model: "PreTrainedModel", missing: set[str]) -> str | None:
-    """Read word embeddings that the checkpoint has under the name of the output layer that they are tied to.
+    """Read word embeddings that the checkpoint stores under the name of the output layer they are tied to.
 
-    Converted checkpoints keep one of the two names: Ettin's keep `decoder.weight`. Takes the embeddings out of
-    `missing`, and returns the name; None if nothing had to be done.
+    Converted checkpoints keep only one of the two names: Ettin's keep `decoder.weight`. Removes the embeddings from
+    `missing` and returns the name found; None if nothing had to be done.
     """
     words = model.get_input_embeddings()
     assert isinstance(words, nn.Embedding)
@@ -223,7 +223,7 @@ def _check_missing(folder: Path, model: "PreTrainedModel", architecture: Archite
 
 
 def _draw(model: "PreTrainedModel", architecture: Architecture, missing: Iterable[str], seed: int) -> list[str]:
-    """Draw the output layer and every other layer with missing weights; return the names of the drawn parameters."""
+    """Draw the output layer and every layer with missing weights; return the names of the drawn parameters."""
     modules = {name.rpartition(".")[0] for name in missing} | {architecture.output_layer}
     drawn = [name for name, _ in model.named_parameters() if name.rpartition(".")[0] in modules]
     with _seeded(seed):
@@ -233,7 +233,7 @@ def _draw(model: "PreTrainedModel", architecture: Architecture, missing: Iterabl
                 old.reset_parameters()
                 continue
             assert isinstance(old, nn.Linear), f"{path} is no linear layer"
-            # A new module, because transformers marks the loaded one as not to be initialised again.
+            # A new module, because transformers marks loaded modules as not to be initialised again.
             new = nn.Linear(old.in_features, old.out_features, bias=old.bias is not None)
             model._init_weights(new)
             model.set_submodule(path, new)
@@ -242,7 +242,7 @@ def _draw(model: "PreTrainedModel", architecture: Architecture, missing: Iterabl
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Draws on the CPU come from `seed` inside the block; outside nothing changes, on any device."""
+    """Seed CPU draws inside the `with` block; generator states outside it do not change, on any device."""
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would seed the accelerators too.
         torch.default_generator.manual_seed(seed)
@@ -251,7 +251,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say in one line that a file is not what transformers expects: it fails in many ways on what it does not know."""
+    """Turn the many errors that transformers raises for unexpected files into a one-line SteadyTuneError."""
     try:
         yield
     except (OSError, MemoryError, SteadyTuneError):
@@ -264,7 +264,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' loading report and progress bar off the terminal: what matters of them is logged here."""
+    """Silence transformers' loading report and progress bar; this module logs what matters."""
     from transformers.utils import logging as transformers_logging
 
     verbosity = transformers_logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""Linear layers whose weights are mixed with fixed ones in training, and dropout set throughout a model: for Mixout."""
+"""For Mixout: linear layers that mix their weights with fixed ones in training, and a way to set all dropout rates."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ class Mix:
 
         w~ = ((1 - m) w0 + m w - p w0) / (1 - p) = w0 + m (w - w0) / (1 - p),   m ~ Bernoulli(1 - p)
 
-    p: the probability of an anchor's entry.
-    columns: draw m once an input column and repeat it over the output dimension, instead of for every entry.
+    p: the probability that an entry is the anchor's.
+    columns: draw one m per input column and repeat it over the output dimension, instead of one per entry.
     unscaled_gradient: leave the factor 1 / (1 - p) out of the gradient.
     streams: m is drawn from `streams.noise`.
     """
@@ -32,7 +32,7 @@ class Mix:
     streams: "Streams"
 
     def __call__(self, value: Tensor, anchor: Tensor) -> Tensor:
-        """w~ of `value` and `anchor`, each (out, in) or (out,)."""
+        """Return w~ for `value` and `anchor`, each (out, in) or (out,)."""
         mask = draw_mask(value, self.p, self.streams.noise, value.shape[-1:] if self.columns else None)
         return _Mixture.apply(value, anchor, mask, self.unscaled_gradient)  # pyright: ignore [reportReturnType]
 
@@ -55,10 +55,10 @@ class _Mixture(torch.autograd.Function):
 
 
 class MixedLinear(nn.Linear):
-    """A linear layer that computes with mixed parameters in training, and with its own ones in evaluation.
+    """A linear layer that uses mixed parameters in training and its own parameters in evaluation.
 
-    A pretrained layer becomes one by `mix_linears`. Its parameters stay the same objects under the same names; what it
-    is mixed with is a plain attribute and no part of the state dict.
+    `mix_linears` converts pretrained layers to this class. Their parameters stay the same objects under the same names;
+    the anchors are a plain attribute and not in the state dict.
     """
 
     mix: Mix
@@ -66,7 +66,7 @@ class MixedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
-        # Frozen weights are their anchors.
+        # Frozen weights equal their anchors.
         if not self.training or not self.weight.requires_grad:
             return super().forward(input)
         weight, bias = self.mix(self.weight, self.anchors["weight"]), self.bias
@@ -76,10 +76,10 @@ class MixedLinear(nn.Linear):
 
 
 def mix_linears(encoder: "Encoder", mix: Mix, *, head: bool, biases: bool) -> None:
-    """Let every linear layer of the pretrained encoder, in training, mix its weights with those that it has now.
+    """Make every linear layer of the pretrained encoder mix its weights with their current values during training.
 
-    head: those of the head, too.
-    biases: mix the biases, too.
+    head: include the linear layers of the head.
+    biases: mix the biases too.
     """
     wanted = encoder.encoder_parameters() | (encoder.head_parameters() if head else {})
     for name, module in encoder.model.named_modules():
@@ -94,7 +94,7 @@ def mix_linears(encoder: "Encoder", mix: Mix, *, head: bool, biases: bool) -> No
 def set_dropout(encoder: "Encoder", p: float) -> None:
     """Set every dropout rate of the model: hidden states, attention probabilities, embeddings and head.
 
-    The configuration's rates are set as well, since `Encoder.set_hidden_dropout` reads the others from there.
+    This includes the configuration's rates, from which `Encoder.set_hidden_dropout` resets every module.
     """
     config = encoder.model.config
     for key, value in config.to_dict().items():

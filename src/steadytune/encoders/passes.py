@@ -1,4 +1,4 @@
-"""One forward pass seen layer by layer: hooks that show, change and remember what the layers get."""
+"""Hooks on one forward pass, layer by layer: they expose, change and record the layers' inputs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ LayerInput = Callable[[int, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Call:
-    """What one layer got besides its hidden state, and the random state at its entry."""
+    """A layer's arguments other than its hidden state, and the random state when it was called."""
 
     arguments: tuple[Any, ...]
     keywords: dict[str, Any]
@@ -28,7 +28,7 @@ class Call:
 
 @dataclass
 class Recording:
-    """What `resume` needs of the last forward pass: the calls of layers start..L-1."""
+    """What `resume` needs from the last forward pass: the calls of layers start..L-1."""
 
     start: int
     shape: torch.Size = field(default_factory=torch.Size)
@@ -36,9 +36,9 @@ class Recording:
     extra_arguments: tuple[Any, ...] = ()
 
     def replay(self, architecture: Architecture, model: "PreTrainedModel", layer: int, hidden: Tensor) -> Tensor:
-        """The output of a layer on another input (batch, tokens, width), all else as in the recorded pass.
+        """Run a layer on another input (batch, tokens, width), with all else as in the recorded pass.
 
-        The random state at its entry is the recorded one, and the caller's is put back.
+        The layer starts from the recorded random state; the caller's is restored afterwards.
         """
         call = self.calls[layer - self.start]
         native = architecture.native(hidden)
@@ -56,7 +56,7 @@ class Recording:
 
 
 class Pass:
-    """Hooks on the layers for the length of one forward pass."""
+    """Hooks on the layers during one forward pass."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Pass:
         if not (self._on_layer_input or self._on_attention_output or self._keep_hidden or self.recording):
             return self
         last = self._extra if self._extra is not None and len(self._layers) == 1 else self._layers[-1]
-        modules = dict.fromkeys(self._layers)  # ALBERT: the same module many times, one hook
+        modules = dict.fromkeys(self._layers)  # ALBERT: one hook for a repeated module
         for module in modules:
             self._handles.append(module.register_forward_pre_hook(self._enter_layer, with_kwargs=True))
             if self._on_attention_output is not None:
@@ -107,7 +107,7 @@ class Pass:
             self.hidden.append(hidden)
         if self._on_layer_input is not None:
             hidden = self._on_layer_input(layer, hidden)
-        # The layer goes on from the tensor that was kept, so that gradients with respect to it exist.
+        # The layer continues from the kept tensor, so that gradients with respect to it exist.
         native = self._architecture.native(hidden)
         if layer == 0:
             self._first_input = native
@@ -123,7 +123,7 @@ class Pass:
     def _enter_extra(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if self.recording is not None:
             self.recording.extra_arguments = args[2:]
-        # The convolution reads the input of layer 0 a second time: the changed one, for it is part of that layer.
+        # The convolution reads the input of layer 0 again: the changed one, because it is part of that layer.
         return (self._first_input, *args[1:])
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -137,19 +137,19 @@ class Pass:
 
 
 def hidden_of(output: Any) -> Tensor:
-    """The hidden state in what a layer returns: the state alone, or a tuple that begins with it."""
+    """The hidden state in a layer's output, which is the state alone or a tuple that begins with it."""
     return output if isinstance(output, Tensor) else output[0]
 
 
 def change_attention(architecture: Architecture, change: LayerInput, layer: int, output: Any) -> Any:
-    """What a self-attention block returns, its hidden state replaced by what `change` makes of it."""
+    """Apply `change` to the hidden state in a self-attention block's output."""
     hidden = architecture.native(change(layer, architecture.batch_first(hidden_of(output))))
     return hidden if isinstance(output, Tensor) else (hidden, *output[1:])
 
 
 @contextmanager
 def changed_output(module: nn.Module, change: Callable[[Any], Any] | None) -> Iterator[None]:
-    """Let `change` replace what `module` returns."""
+    """Apply `change` to the output of `module` inside the `with` block; do nothing if it is None."""
     if change is None:
         yield
         return

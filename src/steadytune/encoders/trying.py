@@ -1,4 +1,4 @@
-"""A model of a type that the generic tests do not cover is tried before it is believed to work as its layout says."""
+"""Check that a model of an untested type works as its layout says, before it is used."""
 
 import torch
 
@@ -9,13 +9,14 @@ TOLERANCE = 1e-4
 
 
 def try_out(encoder: Encoder, where: str) -> None:
-    """Run a few tokens through an encoder, in evaluation mode, and compare what its hooks see with transformers' own.
+    """Run a few tokens through an encoder in evaluation mode, and check what its hooks see and change.
 
-    Hidden states must be those that transformers returns, a changed input must reach the next layer and the logits, a
-    repeated run of the upper layers must give the same states, and padding must change no logits.
+    Hidden states must be those that transformers returns. A changed layer input must reach the next layer, a changed
+    attention output the logits. Running the layers again must give the same states. Padding must not change the logits.
+    The token that the head reads must fit the direction of attention.
 
     Raises:
-        SteadyTuneError: one of these does not hold.
+        SteadyTuneError: one of these checks fails.
     """
     size, pad, left = encoder.model.config.vocab_size, encoder.padding.token, encoder.padding.left
     ids = torch.tensor([[token for token in range(size) if token != pad][-6:]], device=encoder.device)
@@ -30,7 +31,7 @@ def try_out(encoder: Encoder, where: str) -> None:
             expected = encoder.model(**inputs, output_hidden_states=True)
             plain = encoder(inputs, keep_hidden=True, resumable_from=0)
             again = encoder.resume(0, plain.hidden[0])
-            # Not a constant, which a LayerNorm would take away again.
+            # Not a constant, which a LayerNorm would remove.
             ramp = torch.linspace(-1, 1, encoder.width, device=encoder.device)
             changed = encoder(inputs, on_layer_input=lambda layer, hidden: hidden + layer * ramp, keep_hidden=True)
             outputs = encoder(inputs, on_attention_output=lambda _, hidden: hidden + ramp).logits

@@ -1,6 +1,6 @@
-"""Which files an encoder's folder has its weights in: safetensors files of that folder, and nothing else.
+"""Check an encoder folder's weight files: only safetensors files in that folder are accepted.
 
-Needs no torch, because staging checks it too.
+Does not import torch, because staging runs these checks too.
 """
 
 import re
@@ -18,9 +18,9 @@ CONVERSION = (
 
 
 def check_weight_files(folder: Path) -> None:
-    """Refuse a folder without safetensors weights, and an index that names other files than such.
+    """Raise SteadyTuneError unless the weights are safetensors files in `folder`, and the index names no other files.
 
-    transformers loads whatever the index names: a pickle, which runs code, or a file elsewhere.
+    transformers loads whatever the index names, even a pickle, which can run code, or a file elsewhere.
 
     Raises:
         SteadyTuneError: one line with the file and the name.

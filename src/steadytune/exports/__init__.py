@@ -1,1 +1,1 @@
-"""A finished suite in the forms that others read."""
+"""Exports of a finished suite to other tools' formats."""

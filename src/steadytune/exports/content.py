@@ -1,4 +1,4 @@
-"""What every export is made of: a finished suite's records, the aggregates over its seeds, and its verdicts."""
+"""The content of every export: a finished suite's records, the aggregates over its seeds, and its verdicts."""
 
 import math
 import statistics
@@ -19,7 +19,7 @@ from steadytune.suite.suite import Suite
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One metric of an encoder, method (a variant for itself) and task on one evaluation set, over the seeds."""
+    """One metric of an encoder, method (each variant separately) and task on one evaluation set, over the seeds."""
 
     encoder: str
     method: str
@@ -28,15 +28,15 @@ class Aggregate:
     kind: EvaluationKind
     metric: str
     headline: bool
-    """Whether it is the metric that tables print."""
+    """Whether tables print this metric."""
     values: dict[int, float]
-    """By seed, in the metric's own unit; a run without a score has none."""
+    """Scores by seed, in the metric's own unit; seeds without a score are left out."""
     planned: int
-    """Seeds that the suite asks for."""
+    """Number of seeds with a record: in a finished suite, all that it asks for."""
     n: int
-    """Examples."""
+    """Number of examples."""
     majority: float | None
-    """The value of a predictor that always says the most frequent class."""
+    """The score of always predicting the most frequent class."""
 
     @property
     def name(self) -> str:
@@ -45,12 +45,12 @@ class Aggregate:
 
     @property
     def mean(self) -> float:
-        """Over the seeds with a score."""
+        """Mean over the seeds with a score."""
         return statistics.fmean(self.values.values())
 
     @property
     def sd(self) -> float | None:
-        """Divisor n - 1; None for one seed."""
+        """Standard deviation over seeds, with divisor n - 1; None for one seed."""
         return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
 
     @property
@@ -70,11 +70,11 @@ class Content:
     suite: Suite
     records: dict[Cell, Record]
     claims: tuple[Judged, ...]
-    """Those that the suite names, and each method against the baseline."""
+    """The claims that the suite names, and each method's comparison with the baseline."""
 
     @classmethod
     def load(cls, suite: Suite) -> "Content":
-        """The records and verdicts of a finished suite.
+        """Load the records and verdicts of a finished suite.
 
         Raises:
             SteadyTuneError: a cell has no record.
@@ -86,19 +86,19 @@ class Content:
 
     @classmethod
     def of_cells(cls, suite: Suite, cells: Iterable[Cell]) -> "Content":
-        """The records of those cells that have one, without verdicts."""
+        """Load the records of the cells that have one, without verdicts."""
         return cls(suite, _read(suite, [cell for cell in cells if record_path(suite, cell).is_file()]), ())
 
     @cached_property
     def aggregates(self) -> list[Aggregate]:
-        """Every metric on every evaluation set that a seed has a score of, in the suite's order."""
+        """Every metric on every evaluation set for which at least one seed has a score, in the suite's order."""
         seeds: dict[str, list[Cell]] = {}
         for cell in self.records:
             seeds.setdefault(cell.group, []).append(cell)
         return [found for cells in seeds.values() for found in self._of(cells)]
 
     def _of(self, cells: list[Cell]) -> Iterator[Aggregate]:
-        """Those of cells that differ by their seed alone."""
+        """Yield the aggregates of cells that differ only in their seed."""
         found: dict[tuple[str, EvaluationKind, str], dict[int, float]] = {}
         described: dict[tuple[str, EvaluationKind, str], Evaluation] = {}
         for cell in cells:
@@ -128,7 +128,7 @@ def _read(suite: Suite, cells: Iterable[Cell]) -> dict[Cell, Record]:
 
 
 def check_finished(suite: Suite) -> None:
-    """Refuse a suite of which a cell has no record."""
+    """Refuse a suite if any of its cells has no record."""
     missing = [cell for cell in suite.cells if not record_path(suite, cell).is_file()]
     if missing:
         raise SteadyTuneError(

@@ -1,4 +1,4 @@
-"""The files that an RO-Crate of a suite holds, and where they stand in it."""
+"""The files in an RO-Crate of a suite, and their paths in it."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -39,18 +39,18 @@ from steadytune.suite.suite import Suite
 
 CITATION = Path("CITATION.cff")
 SETTINGS = (LOCK, Path("requirements.lock"), Path("environment.yml"))
-"""What a run depends on besides the suite's own files, as far as the project has it: files of the project."""
+"""Project files that a run depends on besides the suite's own; missing ones are skipped."""
 
 FILES = (metrics_path, inside_table_path, macros_path, all_tables_path, looks_path)
 FOLDERS = (tables_folder, figures_folder, analysis_folder, variability_folder, inside_folder, manifests_folder)
-"""Of a suite's results: logs, checkpoints and weights stay behind."""
+"""Folders of a suite's results to export; logs, checkpoints and weights are left out."""
 
 
 def suite_files(suite: Suite) -> Iterator[Path]:
-    """Every file that a crate of the suite holds, the suite's own first.
+    """Every file in the suite's crate, the suite's own first.
 
     Raises:
-        SteadyTuneError: a cell has no record, or the report is not there.
+        SteadyTuneError: a cell has no record, or there is no report.
     """
     check_finished(suite)
     report = report_path(suite)
@@ -64,7 +64,7 @@ def suite_files(suite: Suite) -> Iterator[Path]:
 
 
 def inputs_of(suite: Suite) -> list[Path]:
-    """What the suite is made from: its own files, then the project's."""
+    """The suite's inputs: its own files, then the project's."""
     about = (Path("LICENSE"), CITATION) if is_projects(suite) else ()
     return [*_own_files(suite), *map(project_file, (*SETTINGS, *about))]
 
@@ -77,12 +77,12 @@ def _own_files(suite: Suite) -> list[Path]:
 
 
 def is_projects(suite: Suite) -> bool:
-    """Whether the suite is one of the project, whose authors and licence are then its own."""
+    """Whether the suite is part of the project, and so has the project's authors and licence."""
     return suite.path.resolve().is_relative_to(project_folder().resolve())
 
 
 def _is_named(path: Path, suite: Suite) -> bool:
-    """Whether the suite, as it now is, still asks for a file: what a removed stage left is not exported."""
+    """Whether the current suite still asks for a file; leftovers of removed stages are not exported."""
     if path.parent == analysis_folder(suite):
         return path.suffix == ".parquet" or (path == claims_path(suite) and suite.has_verdicts)
     if path.parent == tables_folder(suite):
@@ -99,7 +99,7 @@ def _is_named(path: Path, suite: Suite) -> bool:
 
 
 def places_of(suite: Suite, files: list[Path]) -> dict[Path, str]:
-    """Where every file stands in the crate, each in a place of its own."""
+    """The path of every file in the crate; no two are the same."""
     own, found, taken = set(_own_files(suite)), {}, set()
     for path in files:
         place = first = Path(_place_of_own(path, suite) if path in own else _place(path))
@@ -112,7 +112,7 @@ def places_of(suite: Suite, files: list[Path]) -> dict[Path, str]:
 
 
 def _place_of_own(path: Path, suite: Suite) -> str:
-    """Where a suite's own file belongs: below `config/` as it lies beside the suite's file, or as in the project."""
+    """Path of a suite's own file: in `config/`, relative to the suite file's folder, or else as in the project."""
     own, folder, project = (each.resolve() for each in (path, suite.path.parent, project_folder()))
     if own.is_relative_to(folder):
         return f"config/{own.relative_to(folder).as_posix()}"
@@ -120,6 +120,6 @@ def _place_of_own(path: Path, suite: Suite) -> str:
 
 
 def _place(path: Path) -> str:
-    """Where any other file belongs: as in the project."""
+    """Path of any other file: as in the project."""
     project = project_folder()
     return (path.relative_to(project) if path.is_relative_to(project) else path).as_posix()

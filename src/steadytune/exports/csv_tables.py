@@ -29,7 +29,7 @@ def export(suite: Suite, target: Path) -> None:
 
 
 def _cells(content: Content) -> list[tuple[object, ...]]:
-    """A line for each cell, evaluation set and metric; one without scores for a cell that has none."""
+    """One line per cell, evaluation set and metric; a cell without scores gets one line with empty fields."""
     lines: list[tuple[object, ...]] = []
     for cell, record in content.records.items():
         settings = {part["name"]: part["settings"] for part in record.spec["parts"]}

@@ -1,7 +1,7 @@
 """Results in the schema of Every Eval Ever (0.3): https://evalevalai.com.
 
-A file for each cell, and one for each mean over seeds, laid out as its datastore: `data/<collection>/steadytune/
-<model>/<uuid>.json`. Texts alone have room for seeds and settings: they are in `model_info.additional_details`.
+One file per cell and one per mean over seeds, laid out like its datastore: `data/<collection>/steadytune/<model>/
+<uuid>.json`. The schema has no fields for seeds and settings, so they are texts in `model_info.additional_details`.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from steadytune.suite.suite import Suite
 from steadytune.tasks.parts import split_name
 
 VERSION = "0.3.0"
-"""Of the schema."""
+"""Version of the schema."""
 
 LOWEST = {"matthews": -1, "pearson": -1, "spearman": -1, "pearson_spearman": -1}
-"""The least value of a metric, where it is not 0; the largest is 1."""
+"""Minimum of each metric whose minimum is not 0; the maximum is always 1."""
 
 
 def export(suite: Suite, target: Path) -> None:
-    """Write every cell and every mean over seeds, with the verdicts beside the means, to a new folder."""
+    """Write every cell and every mean over seeds to a new folder; the means include the verdicts."""
     content = Content.load(suite)
     with atomic_folder(target) as folder:
         for model, log in _logs(content):
@@ -38,7 +38,7 @@ def export(suite: Suite, target: Path) -> None:
 
 
 def _logs(content: Content) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The name of each model and what is said of it."""
+    """Yield the name and the log of each cell's model and of each mean over seeds."""
     scores: dict[str, list[Aggregate]] = {}
     for score in content.aggregates:
         scores.setdefault(score.name, []).append(score)
@@ -56,7 +56,7 @@ def _logs(content: Content) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _log(content: Content, records: list[Record], results: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    """One record's, or several seeds'."""
+    """The model name and the log of one record, or of a mean over several seeds' records."""
     first, suite = records[0], content.suite
     cell, seeds = first.cell, [record.cell.seed for record in records]
     end = f"seed-{cell.seed}" if len(records) == 1 else "mean-over-seeds"
@@ -104,7 +104,7 @@ def _log(content: Content, records: list[Record], results: list[dict[str, Any]])
 
 
 def _result(content: Content, record: Record, score: Aggregate, value: float | None) -> dict[str, Any]:
-    """One metric on one set: of a seed if there is a `value`, else the mean over seeds."""
+    """One metric on one evaluation set: a seed's `value` if given, else the mean over seeds."""
     task, details = content.suite.task(score.set), {"kind": score.kind, "headline": str(score.headline)}
     if score.majority is not None:
         details["majority_class"] = str(score.majority)

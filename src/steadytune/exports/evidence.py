@@ -1,4 +1,4 @@
-"""Recorded suites read back: validated, their scores recomputed, their claims judged."""
+"""Read recorded suites: validate their records, recompute their scores and judge their claims."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +37,14 @@ class About(StrictModel):
 
 @dataclass(frozen=True)
 class Recorded:
-    """One recorded suite with all that is shown of it."""
+    """One recorded suite with everything the page shows of it."""
 
     folder: Path
     about: About
     results: Results
     judged: tuple[Judged, ...]
     claims: dict[str, Claim]
-    """By id, of all that are judged."""
+    """Every judged claim, by ID."""
 
     @property
     def name(self) -> str:
@@ -53,10 +53,10 @@ class Recorded:
 
 
 def recorded_folders(folders: list[Path]) -> list[Path]:
-    """The recorded suites in some folders: each may be one itself, or hold several.
+    """The recorded suites in `folders`, each of which is a recorded suite or holds several.
 
     Raises:
-        SteadyTuneError: a folder in which there is none, or two suites of one name.
+        SteadyTuneError: a folder without a recorded suite, or two suites of the same name.
     """
     found: list[Path] = []
     for folder in folders:
@@ -72,18 +72,19 @@ def recorded_folders(folders: list[Path]) -> list[Path]:
 
 
 def read_recorded(folder: Path, place: Path) -> Recorded:
-    """A recorded suite, laid out as results under `place`.
+    """Read a recorded suite, and lay it out as results under `place`.
 
-    Its records' seals and predictions are checked, scores are computed again from the predictions, and claims are
-    judged by today's rule.
+    The records' seals and predictions are checked, scores are recomputed from the predictions, and claims are judged
+    by the current rule.
 
     Args:
-        folder: `cells.jsonl.gz` and the files beside it; its name is the suite's, and its `suite.yaml`, if there is
-            one, the suite's file.
-        place: where its files may be written; the caller removes them.
+        folder: holds `cells.jsonl.gz` and the files that go with it; its name is the suite's, and its `suite.yaml`, if
+            it has one, is the suite's file.
+        place: folder for the suite's files; the caller removes it.
 
     Raises:
-        SteadyTuneError: a damaged or foreign record, no suite of that name, or one that reads files beyond its folder.
+        SteadyTuneError: a damaged or foreign record, no suite of that name, or a suite that reads files outside its
+            folder.
     """
     own, about = folder / SUITE, folder / ABOUT
     name = folder.resolve().name
@@ -111,9 +112,9 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
 
 
 def _check_alone(path: Path) -> None:
-    """Refuse a suite's file that brings Python, which would run here, or has files read that lie outside its folder.
+    """Refuse a suite file that brings Python code, which would run here, or names files outside its folder.
 
-    Its own tasks and encoders may lie anywhere: nothing of them is read but what is pinned beside it.
+    Its own tasks and encoders may lie anywhere: only what is pinned next to the suite file is read.
     """
     file = check_all(SuiteFile, read_yaml(path), path)
     if file.methods_from:

@@ -1,6 +1,6 @@
-"""Predictions on GLUE's hidden test sets in the files that gluebenchmark.com takes.
+"""Predictions on GLUE's hidden test sets, in the files that gluebenchmark.com accepts.
 
-Each file has the columns `index` and `prediction`, a line for every row of the test set in its order.
+Each file has the columns `index` and `prediction`, with one line per row of the test set, in order.
 """
 
 import io
@@ -29,7 +29,7 @@ class TestSet(NamedTuple):
     name: str
     rows: int
     names: bool = False
-    """Whether predictions are the names of classes, not their numbers."""
+    """Whether predictions are class names instead of class numbers."""
 
 
 FILES = {
@@ -44,16 +44,16 @@ FILES = {
     ("rte", "test"): TestSet("RTE.tsv", 3000, names=True),
     ("wnli", "test"): TestSet("WNLI.tsv", 146),
 }
-"""By task and split."""
+"""Files of a submission, by task and split."""
 
 
 def export(suite: Suite, target: Path) -> None:
     """Write `<encoder>.<method>.zip` for every encoder and method that predicts a test set, and `cells.csv`.
 
-    Of each task the cell with the best development score is submitted, among all seeds and variants of the method.
+    For each task, the cell with the best development score among all seeds and variants of the method is submitted.
 
     Raises:
-        SteadyTuneError: the suite predicts no test set of GLUE, or one has other rows than GLUE's.
+        SteadyTuneError: the suite predicts no GLUE test set, a set's rows differ from GLUE's, or a file is damaged.
     """
     content = Content.load(suite)
     lines: list[tuple[object, ...]] = []
@@ -89,7 +89,7 @@ def _submissions(suite: Suite) -> dict[tuple[str, str], list[Cell]]:
 
 
 def _files(suite: Suite, cell: Cell) -> Iterator[tuple[str, str]]:
-    """Name and text of each file that a cell predicts."""
+    """Yield the name and text of each submission file that a cell predicts."""
     path = cell_folder(suite, cell) / UNLABELLED
     table, task = pd.read_parquet(path), suite.task(cell.task)
     for split in suite.spec(cell).predict:

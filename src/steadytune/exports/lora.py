@@ -13,7 +13,7 @@ from steadytune.suite.cell import Spec
 
 
 def merge_lora(encoder: Encoder) -> None:
-    """Add every update of low rank to its weight, and put the plain layers back. Without LoRA nothing changes."""
+    """Add every low-rank update to its weight and restore the plain layers. Without LoRA nothing changes."""
     for name, layer in _layers(encoder).items():
         layer.merge()
         encoder.model.set_submodule(name, layer.get_base_layer())
@@ -31,10 +31,10 @@ def write_lora(folder: Path, encoder: Encoder, spec: Spec, base: str) -> None:
     """Write LoRA's matrices and the head for `PeftModel.from_pretrained(model, folder)`.
 
     Args:
-        folder: exists.
-        encoder: has passed `check_lora`.
-        spec: of the cell.
-        base: name or folder of the encoder.
+        folder: an existing folder.
+        encoder: a model that passed `check_lora`.
+        spec: the cell's.
+        base: name or folder of the pretrained encoder.
     """
     layers, head = _layers(encoder), encoder.head_parameters()
     first: Any = next(iter(layers.values()))
@@ -56,5 +56,5 @@ def write_lora(folder: Path, encoder: Encoder, spec: Spec, base: str) -> None:
 
 
 def _layers(encoder: Encoder) -> dict[str, Any]:
-    """Peft's layers by name."""
+    """LoRA's layers by name."""
     return {name: module for name, module in encoder.model.named_modules() if isinstance(module, LoraLayer)}

@@ -13,7 +13,7 @@ from steadytune.files import atomic_folder
 from steadytune.suite.suite import Suite
 
 LONGEST = 5000
-"""Characters of a tag."""
+"""Maximum length of a tag, in characters."""
 
 
 def export(suite: Suite, target: Path) -> None:
@@ -43,5 +43,5 @@ def _metrics(run: Run) -> list[tuple[str, float, int]]:
 
 
 def _key(name: str) -> str:
-    """A name of the characters that MLflow admits: `snli@500` has another."""
+    """Replace the characters that MLflow does not accept in names, such as `@` in `snli@500`."""
     return re.sub(r"[^\w\-. :/]", "_", name)

@@ -39,17 +39,18 @@ def write_model(suite: Suite, name: str | None, target: Path, *, adapter: bool =
         suite: the suite.
         name: the cell; `ENCODER/METHOD/TASK` for the best of its seeds; None for the best cell of a suite of one task.
         target: the folder.
-        adapter: for LoRA: write only its matrices and the head, as peft does, in place of merging them.
+        adapter: write only LoRA's matrices and the head, as peft does, instead of merging them.
 
     Raises:
-        SteadyTuneError: no such cell or record, a model that transformers cannot open, or one that came out different.
+        SteadyTuneError: no such cell or record, a model that transformers cannot open, or a retrained model that
+            differs from the record.
     """
     cell = choose_cell(suite, name)
     record, spec = _record(suite, cell), suite.spec(cell)
-    # A bar for a file or two is noise in a job's log.
+    # A progress bar for one or two files is noise in a job's log.
     disable_progress_bar()
     with atomic_folder(target) as folder:
-        # What can be refused is refused before a cell is trained again, which may take hours.
+        # Run the checks that need no weights before training the cell again, which may take hours.
         folder.mkdir()
         device = pick_device()
         set_determinism(spec.protocol.determinism, spec.protocol.threads, device)
@@ -69,7 +70,7 @@ def write_model(suite: Suite, name: str | None, target: Path, *, adapter: bool =
             _write(folder, encoder, material.task)
             _check_opens(cell, folder, encoder, expected, material)
         tokenizer = load_tokenizer(model_folder(suite.file.store, spec.model))
-        # So that `truncation=True` cuts where training did.
+        # Make `truncation=True` cut at the length used in training.
         tokenizer.model_max_length = spec.protocol.max_length
         tokenizer.save_pretrained(folder)
         weights = sha256(next(folder.glob("*.safetensors")))
@@ -78,7 +79,7 @@ def write_model(suite: Suite, name: str | None, target: Path, *, adapter: bool =
 
 
 def choose_cell(suite: Suite, name: str | None) -> Cell:
-    """The cell that a name means; see `write_model`."""
+    """Return the cell that a name refers to; see `write_model`."""
     if name and len(name.strip("/").split("/")) == 4:
         cell = Cell.parse(name)
         suite.spec(cell)
@@ -115,7 +116,7 @@ def _record(suite: Suite, cell: Cell) -> Record:
 
 @contextmanager
 def _weights(suite: Suite, cell: Cell, record: Record) -> Iterator[tuple[Path, str]]:
-    """The file of a cell's weights, and a sentence on where they come from."""
+    """Yield the path of a cell's weights and a sentence on their origin."""
     kept = model_path(suite, cell)
     if kept.is_file() and sha256(kept) == record.files.get(MODEL):
         yield kept, "The weights are those that the cell kept."
@@ -133,7 +134,7 @@ def _weights(suite: Suite, cell: Cell, record: Record) -> Iterator[tuple[Path, s
 
 
 def _check_modules(cell: Cell, encoder: Encoder) -> None:
-    """Refuse a model with parameters that its class in transformers does not have, LoRA's aside."""
+    """Refuse a model with parameters that its transformers class lacks, except LoRA's."""
     with torch.device("meta"):
         plain = type(encoder.model)(encoder.model.config)
     known = {name for name, _ in plain.named_parameters()}
@@ -146,20 +147,20 @@ def _check_modules(cell: Cell, encoder: Encoder) -> None:
 
 
 def _write(folder: Path, encoder: Encoder, task: Task) -> None:
-    """`config.json` and `model.safetensors`."""
+    """Write `config.json` and `model.safetensors`."""
     model: Any = encoder.model
     names = task.labels or ("score",)
     if not task.span:
         model.config.id2label = dict(enumerate(names))
         model.config.label2id = {label: i for i, label in enumerate(names)}
         model.config.problem_type = "regression" if task.regression else "single_label_classification"
-    # Training has its own attention; whoever opens the folder chooses theirs.
+    # Do not pass on the attention implementation used in training: users of the folder choose their own.
     model.set_attn_implementation("eager" if not model._supports_sdpa else "sdpa")
     model.save_pretrained(folder)
 
 
 def _check_opens(cell: Cell, folder: Path, encoder: Encoder, expected: torch.Tensor, material: Material) -> None:
-    """Open the folder as its reader will, and compare a batch of outputs."""
+    """Open the folder as a user would, and compare the outputs on one batch."""
     opened = type(encoder.model).from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
     found = _logits(Encoder(opened.eval()).to(material.device), material)
     if not torch.allclose(found, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max())):

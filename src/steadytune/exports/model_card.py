@@ -1,6 +1,6 @@
-"""Model cards with the facts of records: of one fine-tuned model, or of every encoder, method and task of a suite.
+"""Model cards built from records: for one fine-tuned model, or for every encoder, method and task of a suite.
 
-Metadata are those of the hub (`model-index`); seeds, spread and interval stand in its `args`.
+The front matter is the hub's `model-index`; each metric's `args` hold its seeds, spread and interval.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from steadytune.tasks.table import Task
 
 CARD = "README.md"
 PIPELINES = {True: "question-answering", False: "text-classification"}
-"""The hub's name of a task, by whether its answers are spans."""
+"""The hub's pipeline tag, by whether a task's answers are spans."""
 
 
 def export(suite: Suite, target: Path) -> None:
@@ -52,11 +52,11 @@ def cell_card(suite: Suite, record: Record, origin: str, weights: str, *, adapte
     """The card of one cell's model.
 
     Args:
-        suite: the cell's.
-        record: the cell's.
+        suite: the cell's suite.
+        record: the cell's record.
         origin: a sentence on where the weights come from.
         weights: SHA-256 of the file with the weights.
-        adapter: whether only LoRA's matrices and the head are there.
+        adapter: whether the folder has only LoRA's matrices and the head.
     """
     cell, task = record.cell, suite.task(record.cell.task)
     alike = [other for other in suite.cells if other.group == cell.group]
@@ -85,7 +85,7 @@ def _card(
     *,
     of_seed: bool,
 ) -> str:
-    """Front matter and text. of_seed: give the record's own scores, beside the means."""
+    """Front matter and text. of_seed: report the record's own scores next to the means."""
     cell, spec, task = record.cell, suite.spec(record.cell), suite.task(record.cell.task)
     title = f"{spec.encoder}-{spec.method}-{spec.task}"
     protocol = record.spec["protocol"]
@@ -166,7 +166,7 @@ def _metadata(suite: Suite, record: Record, scores: Sequence[Aggregate], title: 
 
 
 def _spread(score: Aggregate) -> dict[str, Any]:
-    """What a mean over seeds is made of."""
+    """The statistics behind a mean over seeds."""
     interval = list(score.interval) if score.interval else None
     return {"seeds": sorted(score.values), "planned_seeds": score.planned, "mean": score.mean, "sd": score.sd,
             "interval_95": interval, "majority": score.majority, "n": score.n}  # fmt: skip
@@ -186,7 +186,7 @@ def _scores(scores: Sequence[Aggregate], seed: int | None) -> list[str]:
 
 
 def _usage(suite: Suite, task: Task, record: Record, *, adapter: bool) -> list[str]:
-    """How to open the folder."""
+    """Lines of code that open the folder."""
     if adapter:
         auto = "AutoModelForQuestionAnswering" if task.span else "AutoModelForSequenceClassification"
         base = base_of(suite, record)
@@ -194,7 +194,7 @@ def _usage(suite: Suite, task: Task, record: Record, *, adapter: bool) -> list[s
         return ["from peft import PeftModel", f"from transformers import {auto}", "",
                 f'model = PeftModel.from_pretrained({auto}.from_pretrained("{base}"{count}), "FOLDER")']  # fmt: skip
     if task.span:
-        # transformers 5 has no pipeline for it.
+        # transformers 5 has no question-answering pipeline.
         return ["from transformers import AutoModelForQuestionAnswering, AutoTokenizer", "",
                 'model = AutoModelForQuestionAnswering.from_pretrained("FOLDER")',
                 'tokenizer = AutoTokenizer.from_pretrained("FOLDER")']  # fmt: skip
@@ -204,7 +204,7 @@ def _usage(suite: Suite, task: Task, record: Record, *, adapter: bool) -> list[s
 
 
 def base_of(suite: Suite, record: Record) -> str | Path:
-    """What opens the pretrained encoder: its name on the hub, or its folder in the store."""
+    """The pretrained encoder: its name if it is on the hub, else its folder in the store."""
     given = _encoder_of(record)
     return given.key if given.from_hub else model_folder(suite.file.store, given.key)
 

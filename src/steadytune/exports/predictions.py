@@ -1,4 +1,4 @@
-"""A cell's predictions as csv, with the texts and the names of the labels: for reading, and for a spreadsheet."""
+"""A cell's predictions as csv, with texts and label names, to read or to open in a spreadsheet."""
 
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from steadytune.tasks.table import Task
 
 
 def write_predictions_csv(suite: Suite, cell: Cell, target: Path) -> None:
-    """Write every prediction of a cell to a csv file, a line for each example of each evaluation set.
+    """Write every prediction of a cell to a csv file, one line per example of each evaluation set.
 
-    Columns: `evaluation_set`, `row`, the texts under the names of their columns, `label` (gold) and `prediction` by
-    name, then the logits. Labels are named in the set's own label space, predictions in that of the trained task. A
-    text that a spreadsheet would run as a formula gets an apostrophe in front.
+    Columns: `evaluation_set`, `row`, the texts under their own column names, `label` (gold) and `prediction` by name,
+    then the logits. Gold labels use the evaluation set's label names, predictions those of the trained task. A text
+    that a spreadsheet would run as a formula gets a leading apostrophe.
 
     Raises:
-        SteadyTuneError: `target` exists, no record, damaged files, a cell without predictions, or data that are no
-            longer what it read.
+        SteadyTuneError: `target` exists, no record, damaged files, a cell without predictions, or data that changed
+            since the cell read them.
     """
-    # It may be the very file that the texts came from.
+    # It may be the file that the texts came from.
     if target.exists():
         raise SteadyTuneError(f"{target}: exists already; expected a new file")
     spec, path = suite.spec(cell), record_path(suite, cell)
@@ -52,9 +52,9 @@ def write_predictions_csv(suite: Suite, cell: Cell, target: Path) -> None:
 
 
 def _named(predictions: pd.DataFrame, source: Task, target: Task, suite: Suite) -> pd.DataFrame:
-    """The rows of one evaluation set with texts and names.
+    """The rows of one evaluation set with texts and label names.
 
-    source: the trained task, in whose label space the predictions are; target: that of the set.
+    source: the trained task, whose labels the predictions use; target: the evaluation set's task.
     """
     data: Any = load_split(target, target.evaluation, suite.file.store).to_pandas()
     texts = data.set_index("row").loc[predictions["row"]].reset_index(drop=True)
@@ -73,11 +73,11 @@ def _named(predictions: pd.DataFrame, source: Task, target: Task, suite: Suite) 
 
 
 def _heading(text: str) -> str:
-    """The name of a column of texts, told apart from a column of ours that has the same."""
+    """The heading of a column of texts, renamed if it clashes with one of our own columns."""
     ours = text in ("evaluation_set", "row", "label", "prediction") or text.startswith("logit_")
     return f"{text} (text)" if ours else text
 
 
 def _names(values: list[float], task: Task) -> list[Any]:
-    """Classes by name; numbers as they are."""
+    """Class names; for regression, the values unchanged."""
     return values if task.regression else [task.labels[int(value)] for value in values]

@@ -1,4 +1,4 @@
-"""The formats that a finished suite is exported in: one module each, loaded when it is asked for."""
+"""Export formats for a finished suite: one module each, imported on demand."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -23,16 +23,16 @@ MODULES = {
     "trackio": "trackio",
     "wandb": "wandb",
 }
-"""Modules of this package by the name of their format; each has a function `export(suite, target)`."""
+"""Modules of this package by format; each has a function `export(suite, target)`."""
 PACKAGES = {"mlflow": "mlflow", "ro-crate": "rocrate", "trackio": "trackio", "wandb": "wandb"}
-"""Optional packages that formats are written with."""
+"""Optional packages by the format that needs them."""
 
 
 def check(form: str, target: Path) -> None:
-    """Refuse a format whose package is not there, and a target that is, before any file of a suite is read.
+    """Refuse a format whose package is missing, or a target that exists, before any file of a suite is read.
 
     Raises:
-        SteadyTuneError: one line.
+        SteadyTuneError: the package is not installed, or `target` exists; an RO-Crate may replace a zip file.
     """
     package = PACKAGES.get(form)
     if package and find_spec(package) is None:
@@ -46,7 +46,7 @@ def check(form: str, target: Path) -> None:
 def export(suite: "Suite", form: str, target: Path, marked: Sequence[str] = ()) -> None:
     """Write a finished suite in a format, a key of `MODULES`, to `target`: a new folder, or for RO-Crate a zip file.
 
-    marked: what is not fresh about the suite, in sentences; `NOT-FRESH.txt` in the folder, or beside the file, says it.
+    marked: sentences on what is not fresh in the suite, written to `NOT-FRESH.txt` in the folder or next to the file.
 
     Raises:
         SteadyTuneError: the suite is not finished, `target` exists, or a package is not installed.

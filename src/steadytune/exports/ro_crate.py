@@ -1,4 +1,4 @@
-"""A finished suite as an RO-Crate 1.1: everything that its numbers rest on, and a description that machines read.
+"""A finished suite as an RO-Crate 1.1: everything its numbers depend on, with a machine-readable description.
 
 RO-Crate: https://www.researchobject.org/ro-crate/specification/1.1/.
 """
@@ -24,7 +24,7 @@ CHECKSUMS = "SHA256SUMS"
 FORMATS = {".parquet": "application/vnd.apache.parquet", ".yaml": "application/yaml", ".yml": "application/yaml",
            ".md": "text/markdown", ".tex": "application/x-tex", ".cff": "application/yaml", ".lock": "text/plain",
            ".npz": "application/zip", "": "text/plain"}  # fmt: skip
-"""Media types by suffix that the standard library does not know everywhere."""
+"""Media types by suffix, for suffixes that the standard library does not know on every system."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def export(suite: Suite, target: Path) -> None:
     """Write a suite as an RO-Crate: to a zip file if `target` ends in `.zip`, else to a new folder.
 
-    Every file is read for its checksum and copied once, and `target` is there whole or not at all.
+    Every file is read once for its checksum and copied once. `target` is written atomically.
 
     Raises:
         SteadyTuneError: the suite is not finished.
@@ -72,7 +72,7 @@ def _describe(crate: "ROCrate", suite: Suite, files: list[Path]) -> None:
 
 
 def _describe_root(crate: "ROCrate", suite: Suite) -> Any:
-    """The crate as a whole: title, papers, and of a suite of the project its licence and authors, which it returns."""
+    """Describe the crate as a whole: title, papers, and a project suite's licence and authors; return the authors."""
     citation = read_yaml(project_file(CITATION))
     crate.name = f"{suite.file.title}: results"
     crate.description = suite.file.description or f"The results of SteadyTune's suite {suite.name}."
@@ -80,7 +80,7 @@ def _describe_root(crate: "ROCrate", suite: Suite) -> Any:
     if papers:
         crate.root_dataset["citation"] = _compact(papers)
     if not is_projects(suite):
-        # RO-Crate asks for one, if only in words.
+        # RO-Crate requires a licence, but accepts free text.
         crate.license = "not stated: ask the authors of the study"
         return None
     licence = {"@type": "CreativeWork", "name": citation["license"]}
@@ -102,7 +102,7 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _author(entry: dict[str, str]) -> tuple[str, dict[str, Any]]:
-    """Identifier and properties of an author: a person, or a group that has one name."""
+    """Identifier and properties of an author: a person, or an organisation, which has a single name."""
     if "name" in entry:
         return f"#{_slug(entry['name'])}", {"@type": "Organization", "name": entry["name"]}
     name = " ".join(filter(None, (entry.get("given-names"), entry.get("family-names"))))
@@ -116,7 +116,7 @@ def _work(work: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(records: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Identifier and properties of every data set and encoder that a cell read; the crate does not hold them."""
+    """Identifier and properties of every data set and encoder that a cell read; the crate does not contain them."""
     found: dict[str, dict[str, Any]] = {}
     for item in (item for record in records for item in record["inputs"]):
         pin = f"revision {item['revision']}, " if item["revision"] else ""
@@ -133,7 +133,7 @@ def _version(records: list[dict[str, Any]]) -> str:
 
 
 def _environment(records: list[dict[str, Any]]) -> str:
-    """Where the cells ran, every value that occurs."""
+    """The environments the cells ran in, as text: every value of each field."""
     values: dict[str, set[str]] = {}
     for key, value in (pair for record in records for pair in record["environment"].items()):
         values.setdefault(key, set()).add(str(value))
@@ -141,7 +141,7 @@ def _environment(records: list[dict[str, Any]]) -> str:
 
 
 def _compact(values: list[Any]) -> Any:
-    """As RO-Crate writes what has one value: without the list."""
+    """RO-Crate's compact form: a single value is written without a list."""
     return values[0] if len(values) == 1 else values
 
 

@@ -1,4 +1,4 @@
-"""A suite as experiment trackers see it: a run for each cell, one for each mean over seeds, and one for the claims."""
+"""A suite as runs of an experiment tracker: one per cell, one per mean over seeds, and one for the claims."""
 
 import csv
 import math
@@ -16,7 +16,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a tracker."""
+    """One run of an experiment tracker."""
 
     name: str
     """`encoder/method/task/seed-n`, the same without a seed for a mean over seeds, or `claims`."""
@@ -24,17 +24,17 @@ class Run:
     """`encoder/method/task`, or `claims`."""
     kind: Literal["cell", "mean over seeds", "claims"]
     config: dict[str, Value]
-    """What was set, by name: `seed`, `protocol/learning_rate`, `hype-n/sigma`, `seed of dropout`; and what ran it."""
+    """Settings by name (`seed`, `protocol/learning_rate`, `hype-n/sigma`, `seed of dropout`), and the environment."""
     history: list[dict[str, float]]
-    """An epoch each, in order; `step` is the optimiser's."""
+    """One entry per epoch, in order; `step` counts the optimiser's steps."""
     summary: dict[str, float]
-    """Numbers by name: `rte/accuracy`, and of a mean also `rte/accuracy/sd`, `…/low`, `…/high` and `…/seeds`."""
+    """Numbers by name: `rte/accuracy`; for a mean also `rte/accuracy/sd`, `…/low`, `…/high` and `…/seeds`."""
     notes: dict[str, str]
-    """Texts by name: verdicts and sentences of claims."""
+    """Texts by name: a cell's status, or the claims' verdicts and sentences."""
 
 
 def runs(content: Content) -> Iterator[Run]:
-    """Every run of a suite: its cells first."""
+    """Yield every run of a suite, cells first."""
     for cell, record in content.records.items():
         yield Run(str(cell), cell.group, "cell", _config(record), _history(content, record),
                   _scores(record), {"status": record.status})  # fmt: skip
@@ -103,7 +103,7 @@ def _claims(content: Content) -> Run:
 
 
 def claim_numbers(claim: Judged) -> dict[str, float]:
-    """The finite numbers of a verdict by name; none if the claim was not evaluated."""
+    """The finite numbers of a verdict by name; empty if the claim was not evaluated."""
     if claim.finding is None:
         return {}
     (low, high), found = claim.finding.interval, claim.finding

@@ -1,4 +1,4 @@
-"""The evidence page: every recorded suite's claims, methods and cells in one static folder, without a network."""
+"""The evidence page: every recorded suite's claims, methods and cells in one static folder that needs no network."""
 
 import math
 import tempfile
@@ -25,12 +25,12 @@ from steadytune.text import counted
 
 PAGE, REPORTS = "index.html", "reports"
 GENERATOR = '<meta name="generator" content="SteadyTune">'
-"""In every page that the templates make."""
+"""Identifies the pages made from our templates."""
 FILTERS = ("suite", "encoder", "method", "task")
 
 
 class Voice(NamedTuple):
-    """What one recorded suite says about a claim."""
+    """One recorded suite's verdict on a claim."""
 
     suite: str
     encoders: tuple[str, ...]
@@ -61,14 +61,14 @@ class Methods(NamedTuple):
 
 
 def write_site(folders: list[Path], target: Path) -> Path:
-    """Write the evidence page and each suite's whole report; the page's path.
+    """Write the evidence page and each suite's full report; return the page's path.
 
     Args:
         folders: recorded suites, or folders of them.
         target: `index.html` and `reports/<suite>.html` are written there.
 
     Raises:
-        SteadyTuneError: as `read_recorded`, or there is a page of another origin.
+        SteadyTuneError: as `read_recorded`, or `target` is a file or holds an `index.html` not written by SteadyTune.
     """
     page = target / PAGE
     if target.exists() and not target.is_dir():
@@ -85,7 +85,7 @@ def write_site(folders: list[Path], target: Path) -> Path:
 
 
 def contents(found: list[Recorded]) -> dict[str, object]:
-    """Everything that the page shows, by the names that its template knows."""
+    """Everything the page shows, by the names of the template's variables."""
     cells = [line for recorded in found for line in cells_of(recorded)]
     claims = claims_of(found)
     return {
@@ -109,7 +109,7 @@ def contents(found: list[Recorded]) -> dict[str, object]:
 
 
 def claims_of(found: list[Recorded]) -> dict[str, list[Voice]]:
-    """Claim -> what each suite that judged it says, suites with more cells first."""
+    """Verdicts on each claim by claim ID, one per suite that judged it, in the order of `found`."""
     claims: dict[str, list[Voice]] = {}
     for recorded in found:
         for claim in recorded.judged:
@@ -125,7 +125,7 @@ def _voice(recorded: Recorded, judged: Judged) -> Voice:
 
 
 def methods_of(recorded: Recorded) -> list[Methods]:
-    """A table for each encoder: scores, costs and the front of every method that ran on all shared tasks."""
+    """One table per encoder: score, cost and place on the front of every method that ran on all shared tasks."""
     results = select(recorded.results)
     return [
         Methods(recorded.name, encoder, table)
@@ -176,7 +176,7 @@ def cells_of(recorded: Recorded) -> list[CellLine]:
 
 
 def machines(found: list[Recorded]) -> Listing:
-    """Who ran how many cells on what."""
+    """Number of cells by suite, who ran them, device and versions."""
     counts: Counter[tuple[str, ...]] = Counter()
     for recorded in found:
         for line in cells_of(recorded):

@@ -1,4 +1,4 @@
-"""csv files that a spreadsheet opens as they are: no text of theirs runs as a formula."""
+"""csv files that are safe to open in a spreadsheet: none of their text runs as a formula."""
 
 import csv
 import math
@@ -10,7 +10,7 @@ from steadytune.rendering.formats import csv_field
 
 
 def write_csv(path: Path, heading: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
-    """Write lines atomically: numbers in full precision, nothing for None and for what is not finite."""
+    """Write lines atomically: numbers in full precision, None and non-finite numbers as empty fields."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(map(_field, heading))

@@ -1,6 +1,6 @@
 """Runs for trackio, as its local store: `TRACKIO_DIR=TARGET trackio show --project SUITE`.
 
-Groups are `encoder/method/task`; settings and seeds are in the config. A summary is the last step of its run.
+Groups are `encoder/method/task`; settings and seeds are in the config. A run's summary is its last step.
 """
 
 import io
@@ -18,7 +18,7 @@ from steadytune.suite.suite import Suite
 def export(suite: Suite, target: Path) -> None:
     """Write every run of a suite to a new folder."""
     content = Content.load(suite)
-    # trackio asks for its folder when it is imported, and says much on the terminal.
+    # trackio reads TRACKIO_DIR when it is imported, and prints a lot.
     with atomic_folder(target) as folder, redirect_stdout(io.StringIO()):
         folder.mkdir()
         os.environ["TRACKIO_DIR"] = str(folder.resolve())
@@ -28,7 +28,7 @@ def export(suite: Suite, target: Path) -> None:
             trackio.init(project=suite.name, name=run.name, group=run.group, config=config, embed=False,
                          auto_log_gpu=False, auto_log_cpu=False)  # fmt: skip
             for line in run.history:
-                # trackio keeps `step` for itself.
+                # trackio reserves the key `step`.
                 trackio.log({key: value for key, value in line.items() if key != "step"}, step=int(line["step"]))
             last = int(run.history[-1]["step"]) if run.history else 0
             trackio.log({**run.summary, **run.notes}, step=last + 1)

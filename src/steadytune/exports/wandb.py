@@ -1,4 +1,4 @@
-"""Runs for Weights & Biases, as offline runs: `wandb sync TARGET/wandb/offline-run-*` sends them when you like.
+"""Runs for Weights & Biases, as offline runs: `wandb sync TARGET/wandb/offline-run-*` uploads them.
 
 Groups are `encoder/method/task`; settings and seeds are in the config, means and verdicts in summaries.
 """
@@ -14,7 +14,7 @@ from steadytune.suite.suite import Suite
 
 
 def export(suite: Suite, target: Path) -> None:
-    """Write every run of a suite to a new folder; nothing reaches a network."""
+    """Write every run of a suite to a new folder, without network access."""
     wandb, content = import_module("wandb"), Content.load(suite)
     with atomic_folder(target) as folder:
         folder.mkdir()
@@ -32,5 +32,5 @@ def export(suite: Suite, target: Path) -> None:
 
 
 def run_id(suite: Suite, run: Run) -> str:
-    """The same for a run whenever it is exported, so that it replaces itself."""
+    """The run's ID: the same in every export, so that a later upload replaces an earlier one."""
     return hashlib.sha256(f"{suite.name}/{run.kind}/{run.name}".encode()).hexdigest()[:16]

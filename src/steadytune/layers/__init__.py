@@ -1,1 +1,1 @@
-"""What is measured in an encoder's layers."""
+"""Measurements of an encoder's layers."""

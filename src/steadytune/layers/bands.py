@@ -1,4 +1,4 @@
-"""How sure nu is: confidence bands and each layer's share, from resamples of the examples."""
+"""Uncertainty of nu from resamples of the examples: confidence bands, and how often each layer is selected."""
 
 import math
 
@@ -10,7 +10,7 @@ from steadytune.suite.variability import VariabilitySettings
 
 COVERAGE = 0.95
 
-# The least nu of a resample, as a share of the sample's: one that has a single example of each class has none.
+# Lower bound on a resample's nu, as a share of the sample's: with a single example per class it would be 0.
 LEAST = 1e-6
 
 
@@ -19,11 +19,10 @@ def confidence_bands(
 ) -> Bands:
     """Bands around `nu`, which was measured on `examples` examples, from resamples of those in `sample`.
 
-    The sampling error of class means adds to the squared distance between them, and so about adds to 1/nu: measured on
-    few examples nu is too low, most of all in layers of many effective dimensions, and resamples are too low once more.
-    The basic bootstrap takes that bias away: 1/nu - (1/nu* - 1/nu_sample) over the resamples *. Where the sample is a
-    share f of the data, the mean of that error is multiplied by f and its deviations by sqrt(f), as they would be on
-    all of the data.
+    The sampling error of class means adds to the squared distance between them, and so roughly adds to 1/nu: nu is too
+    low on few examples, most of all in layers with many effective dimensions, and lower again on resamples. The basic
+    bootstrap removes this bias: 1/nu - (1/nu* - 1/nu_sample) over the resamples *. If the sample is a share f of the
+    data, the mean of the error is multiplied by f and its deviations by sqrt(f), to match the whole data.
     """
     of_sample = sample.nu(np.ones((1, len(sample)), dtype=np.int64), settings)
     draws = RESAMPLING[settings.resampling](sample.classes, settings.resamples, generator)
@@ -44,16 +43,16 @@ def confidence_bands(
 
 
 def corrected_choice(bands: Bands, nu: tuple[float, ...]) -> int:
-    """The layer of least corrected nu, 1 to L; of least `nu` where no layer separates the classes more than chance."""
+    """The layer of lowest corrected nu, 1 to L, or of lowest `nu` if no layer separates classes more than chance."""
     rivals = bands.corrected[1:] if math.isfinite(min(bands.corrected[1:])) else nu[1:]
     return 1 + int(np.argmin(rivals))
 
 
 def _separation(nu: np.ndarray) -> np.ndarray:
-    """1/nu, large for nu = 0 and 0 for nu = inf."""
+    """1/nu: finite but huge for nu = 0, and 0 for nu = inf."""
     return 1 / np.maximum(nu, np.finfo(float).tiny)
 
 
 def _variability(separation: np.ndarray) -> tuple[float, ...]:
-    """From 1/nu back to nu: inf where an error larger than the estimate leaves nothing of it."""
+    """Convert 1/nu back to nu; inf if subtracting the error has left nothing above 0."""
     return tuple(1 / value if value > 0 else math.inf for value in separation.tolist())

@@ -1,4 +1,4 @@
-"""One vector an example and layer: hidden states pooled over tokens, from one forward pass over the examples."""
+"""Pool hidden states over tokens, one vector per example and layer, in one forward pass over the examples."""
 
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, get_args
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from steadytune.encoders.encoder import Encoder
 
 
-# As a decorator it holds while the generator runs, and not while its caller does.
+# As a decorator, it applies while the generator runs, but not in its caller.
 @torch.no_grad()
 def pooled_states(
     encoder: "Encoder", batcher: "Batcher", special_ids: Collection[int], tokens: Tokens
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Batches of rows (B,) with their pooled hidden states (L + 1, B, width), the embedding output first.
+    """Yield batches of rows (B,) with their pooled hidden states (L + 1, B, width), the embedding output first.
 
-    Without dropout: the encoder is left in evaluation mode. special_ids: what `special_token_ids` says.
+    Without dropout: the encoder is left in evaluation mode. special_ids: from `special_token_ids`.
     """
     special = torch.tensor(sorted(special_ids), dtype=torch.int64, device=encoder.device)
     encoder.model.eval()
@@ -42,11 +42,11 @@ def pool_tokens(
     tokens: Tokens = "mean_without_special",
     sentence_token: int = 0,
 ) -> Tensor:
-    """One vector an example: `hidden` (..., batch, tokens, width) -> (..., batch, width), in the type of `hidden`.
+    """One vector per example: `hidden` (..., batch, tokens, width) -> (..., batch, width), in the type of `hidden`.
 
     inputs: has `attention_mask` (batch, tokens). special_tokens_mask: (batch, tokens), true at special tokens.
     tokens: see `NuSettings`. sentence_token: index of the token that the head reads (`Encoder.sentence_token`).
-    Raises SteadyTuneError for an unknown choice and for an example without a token to average.
+    Raises SteadyTuneError for an unknown choice, or if an example has no token to average.
     """
     real = inputs["attention_mask"].bool()
     match tokens:
@@ -68,12 +68,12 @@ def pool_tokens(
     numbers = keep.sum(dim=1)
     if not numbers.all():
         raise SteadyTuneError(f"an example has no token left to average with tokens = '{tokens}'")
-    # where, not a product: a padded position may hold anything, NaN included.
+    # `where`, not a product: padded positions may hold anything, even NaN.
     return torch.where(keep[..., None], hidden, 0).sum(dim=-2) / numbers[:, None]
 
 
 def special_token_ids(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    """The ids of the tokens that frame a text: not those of unknown or masked words, which stand for content."""
+    """Ids of the tokens that frame a text, without those for unknown or masked words, which stand for content."""
     framing = (
         tokenizer.cls_token_id,
         tokenizer.sep_token_id,

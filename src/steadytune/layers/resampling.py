@@ -1,4 +1,4 @@
-"""nu on resamples and subsets of a few examples that are kept in memory, without any matrix (width, width)."""
+"""Compute nu on resamples and subsets of a few examples kept in memory, without any (width, width) matrix."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from steadytune.layers.variability import class_weights, ratio, separating_axes
 from steadytune.suite.variability import NuSettings
 from steadytune.tasks.subsets import subset_rows
 
-# Draws that are worked on at once: enough for fast matrix products, few enough to need little memory.
+# Draws processed at once: enough for fast matrix products, few enough to need little memory.
 SLICE = 50
 SAMPLE_STREAM = "steadytune variability"
 
@@ -20,16 +20,16 @@ class Sample:
 
     Args:
         indices: the class index of every example (N,).
-        size: keep at most so many.
+        size: the maximum number of examples to keep.
     """
 
     def __init__(self, indices: np.ndarray, size: int) -> None:
         self.rows = subset_rows(indices, min(size, len(indices)), SAMPLE_STREAM)
-        """Which examples, ascending, (n,)."""
+        """Row numbers of the kept examples, ascending, (n,)."""
         _, self.classes = np.unique(indices[self.rows], return_inverse=True)
-        """Their classes (n,), numbered anew: one that is not in the subset is no class here."""
+        """Their classes (n,), renumbered: classes without examples in the subset are left out."""
         self.counts = np.bincount(self.classes)
-        """Examples of each class (k,)."""
+        """Number of examples of each class (k,)."""
         self._place = np.full(len(indices), -1)
         self._place[self.rows] = np.arange(len(self.rows))
         self._features: Tensor | None = None
@@ -38,7 +38,7 @@ class Sample:
         return len(self.rows)
 
     def add(self, rows: np.ndarray, pooled: Tensor) -> None:
-        """Keep what is wanted of a batch: its rows (B,) and pooled hidden states (layers, B, width)."""
+        """Keep the sample's examples of a batch with rows (B,) and pooled hidden states (layers, B, width)."""
         if self._features is None:
             layers, _, width = pooled.shape
             self._features = torch.empty(layers, len(self), width, dtype=pooled.dtype)
@@ -53,13 +53,13 @@ class Sample:
         return self._features
 
     def nu(self, draws: np.ndarray, settings: NuSettings) -> np.ndarray:
-        """Nu of every draw and layer: `draws` (R, n), how often each example was drawn -> (R, layers)."""
+        """Compute nu of every draw and layer, (R, layers), from `draws` (R, n), how often each example was drawn."""
         found = [nu_of_draws(layer, self.classes, draws, settings) for layer in self.features]
         return torch.stack(found, dim=1).numpy()
 
 
 def nu_of_draws(features: Tensor, classes: np.ndarray, draws: np.ndarray, settings: NuSettings) -> Tensor:
-    """The nu of each draw from one layer's features, float64.
+    """Compute nu of each draw from one layer's features, in float64.
 
     Args:
         features: (n, width), in any float type.
@@ -68,7 +68,7 @@ def nu_of_draws(features: Tensor, classes: np.ndarray, draws: np.ndarray, settin
         settings: weighting and centre.
 
     Returns:
-        (R,); inf where the class means of a draw do not differ.
+        (R,); inf if the class means of a draw do not differ.
     """
     wide = features.double()
     resolution = torch.finfo(features.dtype).eps * float(wide.square().sum(dim=1).mean().sqrt())
@@ -78,10 +78,10 @@ def nu_of_draws(features: Tensor, classes: np.ndarray, draws: np.ndarray, settin
 
 
 def _nu(features: Tensor, groups: list[Tensor], times: Tensor, settings: NuSettings, resolution: float) -> Tensor:
-    """Nu of a slice of draws: the examples' scatter is only looked at along the few axes that separate the classes."""
+    """Compute nu of a slice of draws; the scatter is computed only along the few axes that separate the classes."""
     counts = torch.stack([times[:, rows].sum(dim=1) for rows in groups], dim=1)
     centres = torch.stack([features[rows].mean(dim=0) for rows in groups])
-    # Around the class's centre over all draws, so that the squares below do not cancel.
+    # Relative to the class's mean over all examples, so that the squares below do not cancel.
     residuals = [features[rows] - centre for rows, centre in zip(groups, centres, strict=True)]
     shares = [times[:, rows] / counts[:, y, None] for y, rows in enumerate(groups)]
     shifts = torch.stack([share @ residual for share, residual in zip(shares, residuals, strict=True)], dim=1)
@@ -98,7 +98,7 @@ def _nu(features: Tensor, groups: list[Tensor], times: Tensor, settings: NuSetti
 
 
 def bootstrap_draws(classes: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """How often each example (n,) is in each resample, (resamples, n): drawn with replacement, class by class."""
+    """How often each example is in each resample, (resamples, n); drawn with replacement, class by class."""
     draws = np.zeros((resamples, len(classes)), dtype=np.int64)
     for y in np.unique(classes):
         rows = np.flatnonzero(classes == y)
@@ -107,9 +107,9 @@ def bootstrap_draws(classes: np.ndarray, resamples: int, generator: np.random.Ge
 
 
 def subset_draws(classes: np.ndarray, quotas: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Draws without replacement, (R, n) of 0 and 1: of each class, the `quotas` (k,) examples of the smallest keys.
+    """Draws without replacement, (R, n) of 0 and 1: of each class, the `quotas` (k,) examples with the smallest keys.
 
-    keys: (R, n), random. With the same keys a smaller draw lies inside a larger one.
+    keys: (R, n), random. With the same keys, smaller draws are subsets of larger ones.
     """
     draws = np.zeros(keys.shape, dtype=np.int64)
     for y, quota in enumerate(quotas):
@@ -120,13 +120,13 @@ def subset_draws(classes: np.ndarray, quotas: np.ndarray, keys: np.ndarray) -> n
 
 
 def half_draws(classes: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """Which examples (n,) are in each half-sample, (resamples, n): half of each class, rounded up, none twice."""
+    """Which examples are in each half-sample, (resamples, n): half of each class, rounded up, without replacement."""
     quotas = (np.bincount(classes) + 1) // 2
     return subset_draws(classes, quotas, generator.random((resamples, len(classes))))
 
 
-# The error of a half-sample against the sample has the mean and the variance, to first order, of the sample's against
-# the population; so has that of a bootstrap resample, while the width is small beside the number of examples.
+# To first order, a half-sample's error relative to the sample has the mean and variance of the sample's error relative
+# to the population. So does a bootstrap resample's, if the width is small compared with the number of examples.
 RESAMPLING: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
     "half": half_draws,
     "bootstrap": bootstrap_draws,
@@ -134,6 +134,6 @@ RESAMPLING: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarra
 
 
 def best_layers(nu: np.ndarray) -> np.ndarray:
-    """The layer of least nu among 1..L in each row of (R, L + 1); 0 where no layer tells the classes apart."""
+    """The layer of least nu among 1..L in each row of (R, L + 1); 0 if no layer separates the classes."""
     best = 1 + nu[:, 1:].argmin(axis=1)
     return np.where(np.isfinite(nu[:, 1:]).any(axis=1), best, 0)

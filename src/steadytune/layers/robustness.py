@@ -1,6 +1,6 @@
-"""Does the choice of a layer survive class imbalance and scarce data? nu on many draws of few examples.
+"""Does the choice of a layer survive class imbalance and scarce data? Compute nu on many draws of few examples.
 
-The paper's abstract says that nu is robust to both; how it was tested is not known, so the experiments are ours.
+The paper's abstract says that nu is robust to both, but not how this was tested, so the experiments are ours.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from steadytune.layers.resampling import Sample, best_layers, subset_draws
 from steadytune.results.variability import Draws
 from steadytune.suite.variability import NuSettings
 
-# A class with fewer examples in a draw would have no scatter.
+# With fewer examples in a draw, a class would have no scatter.
 LEAST_OF_A_CLASS = 2
 
 
 def scarcity(
     sample: Sample, best: int, sizes: Sequence[int], settings: NuSettings, draws: int, generator: np.random.Generator
 ) -> tuple[Draws, ...]:
-    """Draws of so many examples, the classes in the proportions of the data.
+    """Draws of `sizes` examples, with the classes in the proportions of the data.
 
-    Sizes that cannot hold two examples of every class, or at which the kept examples leave nothing to draw, are left
-    out. Each smaller draw lies inside a larger one.
+    Sizes that cannot hold two examples of every class, or that leave no choice among the kept examples, are left out.
+    Smaller draws are subsets of larger ones.
     """
     counts, keys = sample.counts, generator.random((draws, len(sample)))
     fitting = [quotas_of(counts, counts / counts.sum(), size) for size in sizes if size < len(sample)]
@@ -31,11 +31,11 @@ def scarcity(
 def imbalance(
     sample: Sample, best: int, shares: Sequence[float], settings: NuSettings, draws: int, generator: np.random.Generator
 ) -> tuple[Draws, ...]:
-    """Draws in which the most frequent class has such a share, the others in the proportions of the data.
+    """Draws in which the most frequent class has each of `shares`, the other classes in the proportions of the data.
 
-    All draws are of one size, the largest at which every share can be drawn, so that imbalance is not mixed up with
-    scarcity. Every class keeps two examples, at the cost of the share: a point has the share of its draws. With more
-    than two classes a small share can leave another class in front; it is left out.
+    All draws have one size, the largest at which every share can be drawn, so that imbalance is not confounded with
+    scarcity. Every class keeps two examples even if this changes the share; results report the actual share. With more
+    than two classes, a small share may leave another class the most frequent; it is then left out.
     """
     if not shares:
         return ()
@@ -48,16 +48,16 @@ def imbalance(
         parts = (1 - share) * others / others.sum()
         parts[largest] = share
         quotas = quotas_of(counts, parts, size)
-        # Two equal halves of an odd number are not quite equal.
+        # Halves of an odd number differ by one.
         if quotas is not None and quotas[largest] + 1 >= quotas.max():
             found.append(_over(sample, best, quotas, keys, settings))
     return tuple(found)
 
 
 def quotas_of(counts: np.ndarray, parts: np.ndarray, size: int) -> np.ndarray | None:
-    """How many of `counts` (k,) examples of each class are in a draw of `size`, in proportion to `parts` (k,).
+    """Number of examples of each class in a draw of `size`, in proportion to `parts` (k,), out of `counts` (k,).
 
-    A class has two at least, or the one that there is; None where that is more than `size`.
+    A class gets at least two, or one if it has only one; None if that adds up to more than `size`.
     """
     least = np.minimum(LEAST_OF_A_CLASS, counts)
     if size < least.sum():
@@ -69,8 +69,8 @@ def quotas_of(counts: np.ndarray, parts: np.ndarray, size: int) -> np.ndarray | 
 
 
 def _apportion(parts: np.ndarray, total: int) -> np.ndarray:
-    """`total` in whole numbers in proportion to `parts` (k,), which add up to 1, by largest remainder."""
-    # Rounded, so that 0.95 * 100 is 95 whatever binary fractions make of it.
+    """Split `total` into whole numbers in proportion to `parts` (k,), which sum to 1, by largest remainder."""
+    # Rounded, so that 0.95 * 100 is 95 despite binary fractions.
     exact = np.round(parts * total, 6)
     quotas = np.floor(exact).astype(np.int64)
     quotas[np.argsort(quotas - exact, kind="stable")[: total - quotas.sum()]] += 1

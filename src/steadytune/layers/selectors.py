@@ -1,4 +1,4 @@
-"""Other ways to choose a layer from the same pooled features, to compare nu with. For all of them larger is better."""
+"""Other ways to choose a layer from the same pooled features, for comparison with nu. Larger scores are better."""
 
 import logging
 import math
@@ -12,9 +12,9 @@ from steadytune.results.variability import Choice
 logger = logging.getLogger(__name__)
 
 FOLDS = 5
-# Features are standardised. C = 1, the usual value, overfits hundreds of them from a thousand examples.
+# For standardised features. C = 1, the usual value, overfits hundreds of features on a thousand examples.
 LOGISTIC_C = 0.01
-# From barely to heavily regularised: leave-one-out error chooses.
+# From weak to strong regularisation; the leave-one-out error chooses.
 RIDGE_PENALTIES = tuple(10.0**power for power in range(5))
 
 
@@ -24,8 +24,8 @@ def choose_layers(features: np.ndarray, labels: np.ndarray, classes: np.ndarray,
     Args:
         features: pooled hidden states (layers, n, width).
         labels: class indices (n,), or floating-point scores for regression.
-        classes: the classes that nu goes by (n,), 0 to k - 1; for regression those of its rule.
-        seed: of the probe's folds, the same for every layer.
+        classes: the classes that nu uses (n,), 0 to k - 1; for regression, scores binned by its rule.
+        seed: for the probe's folds, which are the same for every layer.
     """
     regression = np.issubdtype(labels.dtype, np.floating)
     targets = labels[:, None] if regression else np.eye(classes.max() + 1)[classes]
@@ -41,14 +41,14 @@ def choose_layers(features: np.ndarray, labels: np.ndarray, classes: np.ndarray,
 
 
 def label_cka(features: np.ndarray, targets: np.ndarray) -> float:
-    """Linear CKA of features (n, width) and targets (n, k); NaN where one of them is constant or n is below 4."""
+    """Linear CKA of features (n, width) and targets (n, k); NaN if one of them is constant or n is below 4."""
     return cka(gram(features), gram(targets)) if len(features) >= SMALLEST else math.nan
 
 
 def h_score(features: np.ndarray, classes: np.ndarray) -> float:
-    """The regularised H-score of features (n, width) for classes (n,); NaN where the features are constant.
+    """The regularised H-score of features (n, width) for classes (n,); NaN if the features are constant.
 
-    Bao et al. (ICIP 2019): tr(cov(f)^-1 cov(E[f|y])). Regularised after Ibrahim et al. (arXiv 2110.06893): cov(f) is
+    Bao et al. (ICIP 2019): tr(cov(f)^-1 cov(E[f|y])). Regularised as in Ibrahim et al. (arXiv 2110.06893): cov(f) is
     shrunk by Ledoit and Wolf's coefficient alpha, and cov(E[f|y]) multiplied by 1 - alpha.
     """
     from scipy.linalg import cho_factor, cho_solve
@@ -64,9 +64,9 @@ def h_score(features: np.ndarray, classes: np.ndarray) -> float:
 
 
 def _probe(labels: np.ndarray, regression: bool, seed: int) -> Callable[[np.ndarray], float]:
-    """What scores a layer's features by a cross-validated linear model: mean accuracy, or mean R^2 for regression.
+    """Return a function that scores a layer's features with a cross-validated linear model: mean accuracy, or mean R^2.
 
-    Classes with fewer examples than folds take no part. NaN for every layer where fewer than two classes remain.
+    Classes with fewer examples than folds are left out. NaN for every layer if too few examples or classes remain.
     """
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
@@ -82,7 +82,7 @@ def _probe(labels: np.ndarray, regression: bool, seed: int) -> Callable[[np.ndar
         rows = np.flatnonzero(counts[indices] >= FOLDS)
     if len(rows) < 2 * FOLDS or len(np.unique(labels[rows])) < 2:
         return lambda _: math.nan
-    # As lists of rows, so that every layer has the same folds.
+    # As a list of rows, so that every layer has the same folds.
     folds = list(kind(FOLDS, shuffle=True, random_state=seed).split(rows, labels[rows]))
     pipeline = make_pipeline(StandardScaler(), model)
     return lambda features: float(
@@ -91,7 +91,7 @@ def _probe(labels: np.ndarray, regression: bool, seed: int) -> Callable[[np.ndar
 
 
 def _choice(name: str, scores: list[float]) -> Choice:
-    """The layer of the highest score among 1..L, the lowest of equals; None where none has a score."""
+    """The layer with the highest score among 1..L, the lowest of ties; None if no layer has a score."""
     scored = [layer for layer in range(1, len(scores)) if not math.isnan(scores[layer])]
     if not scored:
         logger.warning("%s scores no layer", name)

@@ -1,4 +1,4 @@
-"""The variability stage: an encoder's layers measured on the training split of a task, as a file."""
+"""The variability stage: measure an encoder's layers on a task's training split and write the result to a file."""
 
 import logging
 from dataclasses import asdict, replace
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     """Measure the layers of a suite's encoder before any fine-tuning, and write a `Variability` as JSON.
 
-    `best_layer` is chosen as the setting `choose_by` says; the robustness experiments always go by plain nu.
+    The setting `choose_by` decides how `best_layer` is chosen; the robustness experiments always use plain nu.
     """
     if encoder_name not in suite.file.encoders:
         raise unknown("encoder", encoder_name, suite.file.encoders, str(suite.path))
@@ -44,7 +44,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     verify(folder)
     verify(dataset_folder(suite.file.store, task.dataset_key))
     tokenizer = load_tokenizer(folder)
-    # Weights drawn anew have no cell's seed here: one fixed draw.
+    # Random weights are one fixed draw here, because there is no cell whose seed they could use.
     encoder = load_encoder(folder, task.num_labels, 0, entry.weights).to(device)
     data = load_split(task, task.train or task.evaluation, suite.file.store, task.size)
     encoded = encode(data, tokenizer, protocol.max_length)
@@ -52,7 +52,7 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
     sample = Sample(indices, settings.kept_examples)
     batcher = Batcher(encoded, encoder.padding, protocol.evaluation_batch_size)
     result = variability(encoder, batcher, special_token_ids(tokenizer), settings, sample.add)
-    # The protocol's threads for scikit-learn too: sums depend on them, and many on a busy machine stand in line.
+    # The protocol's threads for scikit-learn too: sums depend on their number, and too many slow down a busy machine.
     with threadpool_limits(protocol.threads):
         found = studies(sample, result, encoded.labels[sample.rows], settings)
     measured = Variability(
@@ -71,9 +71,9 @@ def write_variability(suite: Suite, encoder_name: str, task_name: str) -> None:
 def studies(
     sample: Sample, result: VariabilityResult, labels: np.ndarray, settings: VariabilitySettings
 ) -> dict[str, Any]:
-    """What the kept examples say of nu's choice: `bands`, `robustness` and `selectors`, each None where not asked for.
+    """Examine nu's choice on the kept examples: `bands`, `robustness` and `selectors`, each None if not requested.
 
-    labels: those of the kept examples (n,), scores where the task is a regression.
+    labels: labels of the kept examples (n,); scores if the task is a regression.
     """
     found: dict[str, Any] = dict.fromkeys(("bands", "robustness", "selectors"))
     if len(sample.counts) < 2 or sample.counts.max() < 2:
@@ -82,7 +82,7 @@ def studies(
     if settings.resamples:
         found["bands"] = confidence_bands(sample, result.nu, sum(result.counts), settings, _generator("bands"))
     if settings.draws:
-        # One stream for both: draws of equal sizes are then equal.
+        # Both start from the same stream, so they draw with the same keys.
         common = {"sample": sample, "best": result.best_layer, "settings": settings, "draws": settings.draws}
         found["robustness"] = Robustness(
             settings.draws,
@@ -96,5 +96,5 @@ def studies(
 
 
 def _generator(name: str) -> np.random.Generator:
-    """The stream of one experiment, the same for every encoder and task."""
+    """The random stream of one experiment, the same for every encoder and task."""
     return np.random.Generator(np.random.Philox(derive(0, "variability", name)))

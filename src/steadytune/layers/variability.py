@@ -1,7 +1,7 @@
 """Hidden-state variability: how well each layer of a pretrained encoder already separates a task's classes.
 
 Xie et al., "Hidden State Variability of Pretrained Language Models Can Guide Computation Reduction for Transfer
-Learning" (Findings of EMNLP 2022), section 3.1. With h_n one vector an example and layer, hbar_y the mean of class y
+Learning" (Findings of EMNLP 2022), section 3.1. With h_n one vector per example and layer, hbar_y the mean of class y
 and hbar the unweighted mean of the class means,
 
     Sigma_w = 1/|Y| sum_y 1/|G_y| sum_{h in G_y} (h - hbar_y)(h - hbar_y)^T
@@ -9,7 +9,7 @@ and hbar the unweighted mean of the class means,
     nu(l)   = 1/|Y| trace(Sigma_w Sigma_b^+)
 
 Lower is better specialised; the selected layer is the argmin over l = 1..L. Y is the set of classes with examples.
-`NuSettings` has the variants: classes weighted by size, and the mean of all examples as hbar.
+`NuSettings` has variants: classes weighted by size, and hbar as the mean of all examples.
 """
 
 import logging
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 class VariabilityResult:
     """nu for layers 0..L (0 = embedding output), the selected layer, and the classes with their example counts.
 
-    A layer whose class means do not differ has nu = inf: it does not tell the classes apart at all.
+    A layer whose class means do not differ has nu = inf: it does not separate the classes at all.
     """
 
     nu: tuple[float, ...]
@@ -48,7 +48,7 @@ class VariabilityResult:
 
 @dataclass
 class _Sums:
-    """The running sums of all layers, of features shifted by `shift`.
+    """Running sums of all layers; all but `squares` are of features minus `shift`.
 
     shift (layers, 1, width), by_class (layers, classes, width), moments (layers, width, width), squares (layers,).
     """
@@ -61,12 +61,12 @@ class _Sums:
 
 
 class VariabilityAccumulator:
-    """The nu of every layer in one pass, in float64, with memory that does not grow with the number of examples.
+    """Compute nu of every layer in one pass, in float64, in memory that does not grow with the number of examples.
 
-    The class sizes are known beforehand, so the weight of every example is too, and one weighted second moment
-    (width, width) a layer serves all classes.
+    The class sizes, and so the weight of every example, are known in advance. One weighted second moment (width, width)
+    per layer is therefore enough for all classes.
 
-    counts: examples of each class index; classes without any are left out of Y.
+    counts: number of examples of each class index; classes without examples are left out of Y.
     """
 
     def __init__(self, counts: Sequence[int], settings: NuSettings = PAPER) -> None:
@@ -86,7 +86,7 @@ class VariabilityAccumulator:
         features = hidden_means.detach().double()
         if self._sums is None:
             self._sums = self._start(features, torch.finfo(hidden_means.dtype).eps)
-        # A matrix product rather than index_add, whose order of summation differs from run to run on a GPU.
+        # A matrix product, because index_add's order of summation varies between runs on a GPU.
         members = torch.nn.functional.one_hot(labels, len(self._counts)).double()
         self._seen += members.sum(dim=0).cpu()
         members = members.to(features.device)
@@ -98,9 +98,9 @@ class VariabilityAccumulator:
         self._sums.squares += (features**2).sum(dim=2) @ weights
 
     def result(self) -> tuple[float, ...]:
-        """The nu of every layer.
+        """Return nu of every layer.
 
-        Raises SteadyTuneError where the examples are not those announced or a layer's features are not finite.
+        Raises SteadyTuneError if the class sizes are not those announced or a layer's features are not finite.
         """
         if self._sums is None or not torch.equal(self._seen, self._counts):
             raise SteadyTuneError(
@@ -122,7 +122,7 @@ class VariabilityAccumulator:
     def _start(self, features: Tensor, epsilon: float) -> _Sums:
         layers, _, width = features.shape
         return _Sums(
-            # Scatter does not depend on the origin; one near the data keeps second moments from cancelling.
+            # Scatter does not depend on the origin; an origin near the data avoids cancellation in second moments.
             shift=features.mean(dim=1, keepdim=True),
             by_class=features.new_zeros(layers, len(self._counts), width),
             moments=features.new_zeros(layers, width, width),
@@ -131,7 +131,7 @@ class VariabilityAccumulator:
         )
 
     def _ratio(self, moment: Tensor, means: Tensor, counts: Tensor, resolution: float) -> float:
-        """The nu of one layer from its weighted second moment (width, width) and its class means (classes, width)."""
+        """Compute nu of one layer from its weighted second moment (width, width) and class means (classes, width)."""
         within = moment - means.T @ (class_weights(counts, self._settings)[:, None] * means)
         axes, inverse = separating_axes(means, counts, self._settings, resolution)
         spread = torch.einsum("kd,de,ke->k", axes, within, axes)
@@ -139,27 +139,27 @@ class VariabilityAccumulator:
 
 
 def class_weights(counts: Tensor, settings: NuSettings) -> Tensor:
-    """What each class weighs, (..., classes), adding up to 1; a class without examples weighs nothing."""
+    """Weight of each class, (..., classes), with sum 1; a class without examples has weight 0."""
     shares = counts if settings.weighting == "size" else (counts > 0).double()
     return shares / shares.sum(dim=-1, keepdim=True)
 
 
 def separating_axes(means: Tensor, counts: Tensor, settings: NuSettings, resolution: float) -> tuple[Tensor, Tensor]:
-    """The principal axes of Sigma_b and the diagonal of its pseudo-inverse on them.
+    """The principal axes of Sigma_b, and the diagonal of its pseudo-inverse along them.
 
-    They come from the singular values of the class means, and no matrix (width, width) is made: whatever the weighting
-    and the centre, the deviations of the class means are linearly dependent, so the rank is at most |Y| - 1. Singular
-    values below torch.linalg.pinv's default tolerance for Sigma_b count as 0.
+    They come from a singular value decomposition of the class means, which needs no (width, width) matrix. For every
+    weighting and centre the deviations of the class means are linearly dependent, so the rank is at most |Y| - 1.
+    Singular values below torch.linalg.pinv's default tolerance for Sigma_b count as 0.
 
     Args:
         means: class means (..., classes, width), float64.
-        counts: examples of each class (..., classes), all above 0.
+        counts: number of examples of each class (..., classes), all above 0.
         settings: weighting and centre.
-        resolution: the distance below which class means cannot be told apart in the precision of the features.
+        resolution: the distance below which class means are indistinguishable in the precision of the features.
 
     Returns:
-        Unit axes (..., r, width), and for each the inverse of its variance in Sigma_b (..., r), 0 for an axis along
-        which the classes do not differ.
+        Unit axes (..., r, width), and the inverse of the variance of Sigma_b along each axis (..., r): 0 if the
+        classes do not differ along it.
     """
     shares = counts if settings.centre == "global_mean" else torch.ones_like(counts)
     shares = shares / shares.sum(dim=-1, keepdim=True)
@@ -172,18 +172,18 @@ def separating_axes(means: Tensor, counts: Tensor, settings: NuSettings, resolut
 
 
 def ratio(spread: Tensor, inverse: Tensor, classes: int) -> Tensor:
-    """Nu (...) from the variance within classes along each axis and the inverse of that between them, both (..., r).
+    """Compute nu (...) from the within-class variance and the inverse between-class variance per axis, both (..., r).
 
-    inf where the classes differ along no axis.
+    inf if the classes differ along no axis.
     """
     nu = (spread.clamp(min=0) * inverse).sum(dim=-1) / classes
     return torch.where((inverse > 0).any(dim=-1), nu, math.inf)
 
 
 def class_indices(labels: np.ndarray, regression: Regression = "round") -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) -> the classes that occur, ascending (k,), and the class index of every example (n,).
+    """Return the classes that occur in `labels` (n,), ascending (k,), and the class index of every example (n,).
 
-    Integer labels are classes as they are; float labels (regression) become classes by the rule `regression`.
+    Integer labels are used as classes unchanged; float labels are binned by the rule `regression`.
     """
     if regression not in get_args(Regression):
         raise unknown("regression rule", regression, get_args(Regression))
@@ -199,13 +199,13 @@ def variability(
     settings: NuSettings = PAPER,
     on_batch: Callable[[np.ndarray, Tensor], None] | None = None,
 ) -> VariabilityResult:
-    """The nu of every layer of `encoder`, from one forward pass over the examples of `batcher`, without dropout.
+    """Compute nu of every layer of `encoder` in one forward pass over the examples of `batcher`, without dropout.
 
-    special_ids: what `special_token_ids` says of the tokenizer. on_batch: shown every batch of the pass, its rows (B,)
-    and pooled hidden states (L + 1, B, width).
+    special_ids: the tokenizer's `special_token_ids`. on_batch: called for every batch with its rows (B,) and pooled
+    hidden states (L + 1, B, width).
 
-    Raises SteadyTuneError for fewer than two classes, for classes of one example each, for examples without a token to
-    average and where no layer tells the classes apart.
+    Raises SteadyTuneError if there are fewer than two classes, if every class has one example, if an example has no
+    token to average, if hidden states are not finite, or if no layer separates the classes.
     """
     classes, indices = class_indices(batcher.encoded.labels, settings.regression)
     counts = tuple(int(count) for count in np.bincount(indices))

@@ -1,1 +1,1 @@
-"""Fine-tuning methods, one file each; `registry` finds them, `base` says what a method may do."""
+"""Fine-tuning methods, one file each; `registry` finds them, `base` defines what a method can do."""

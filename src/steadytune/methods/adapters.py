@@ -1,11 +1,11 @@
-"""Adapters: Parameter-Efficient Transfer Learning for NLP (arXiv 1902.00751), and those of arXiv 2210.10041.
+"""Adapters: Parameter-Efficient Transfer Learning for NLP (arXiv 1902.00751), and the adapters of arXiv 2210.10041.
 
-A bottleneck stands behind each of a layer's two sublayers, right before the residual connection x is added:
+A bottleneck A follows each of a layer's two sublayers, right before the residual connection x is added:
 
     LayerNorm(x + A(sublayer(x)))   with   A(h) = h + W_up f(W_down h + b_down) + b_up
 
-Trained are the adapters, the LayerNorms of the layers that have adapters, and the head; all else is frozen. The
-variability paper (2210.10041) puts wider ones with a ReLU into a block of layers.
+Only the adapters, the LayerNorms of the layers with adapters, and the head are trained. The variability paper
+(2210.10041) uses wider adapters with a ReLU, in a block of layers.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,23 @@ from steadytune.methods.layer_tuning import BlockSettings, take_block
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterSettings(BlockSettings):
-    """The adapters' hyper-parameters, as in adapter-bert, the code of Houlsby et al."""
+    """The adapters' hyper-parameters; defaults from adapter-bert, the code of Houlsby et al."""
 
     size: int = setting(64, at_least=1)
     """Width of the bottleneck."""
     activation: Literal["gelu", "relu"] = "gelu"
-    """f, between the two projections."""
+    """f, the activation between the two projections."""
     initial: Literal["truncated-normal", "normal"] = "truncated-normal"
-    """How the projections' weights are drawn around 0: cut at two standard deviations, or not; biases start at 0."""
+    """Distribution of the projections' initial weights around 0: truncated at two standard deviations, or not. Biases
+    start at 0."""
     initial_std: float = setting(1e-3, above=0)
-    """Their standard deviation (before the cut): small, so that an adapter starts near the identity."""
+    """Standard deviation of these weights before truncation; small, so that an adapter starts near the identity."""
     layer: int | Literal["selected", "top"] = setting("top")
-    """The last layer that has adapters, 1 to L; `selected` is l*, as the variability stage measured it; `top` is L."""
+    """The last layer with adapters, 1 to L; `selected` is l*, as the variability stage measured it; `top` is L."""
 
 
 class Adapters(Method):
-    """Fine-tuning of bottlenecks between frozen sublayers."""
+    """Fine-tuning of bottleneck adapters between frozen sublayers."""
 
     Settings = AdapterSettings
     names = {
@@ -46,16 +47,16 @@ class Adapters(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Half of a backward pass: gradients of activations, next to none of weight matrices."""
+        """Half a backward pass: gradients of activations, but almost none of weight matrices."""
         return 1, 0.5
 
     @property
     def reads_selection(self) -> bool:
-        """Whether l* is needed."""
+        """Whether `layer` is `selected`, so l* is needed."""
         return self.settings.layer == "selected"
 
     def prepare(self, setup: Setup) -> None:
-        """Freeze the encoder, put the adapters in, and draw their weights in the order of layers and sublayers."""
+        """Freeze the encoder, insert the adapters, and draw their weights in the order of layers and sublayers."""
         from steadytune.encoders.adapters import insert_adapters, norm_parameters
 
         encoder, settings = setup.encoder, self.settings

@@ -1,4 +1,4 @@
-"""What installed packages announce as methods: a broken one is named, for it would stop every command."""
+"""Check the methods that installed packages announce, and name broken ones, which would stop every command."""
 
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -9,10 +9,10 @@ from steadytune.methods.support.outside import GROUP
 
 
 def check_announced() -> None:
-    """Import what every entry point names.
+    """Import the module that each entry point names.
 
     Raises:
-        SteadyTuneError: a line for each that is no module or cannot be imported: entry point, distribution, error.
+        SteadyTuneError: one line per entry point that cannot be imported or is no module, with its package and error.
     """
     if problems := list(_problems()):
         raise SteadyTuneError("\n".join(problems))

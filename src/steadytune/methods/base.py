@@ -1,8 +1,8 @@
-"""What a method may do: its hooks, and how several methods compose.
+"""The interface of a method: its hooks, and how several methods compose.
 
-A method overrides the hooks it needs and nothing else in the project knows its name. In a composition `a+b`, the hooks
-`perturb...` and `gradients` of a run before those of b, and so does `prepare` among methods that change the encoder in
-the same way (`Composition.prepare`); `loss` and `step` belong to the one method that overrides them.
+A method overrides the hooks it needs; nothing else in the project refers to it by name. In a composition `a+b`, the
+hooks `perturb...` and `gradients` of `a` run before those of `b`. So does `prepare`, among methods that change the
+encoder in the same way (`Composition.prepare`). `loss` and `step` belong to the one method that overrides them.
 """
 
 import math
@@ -34,7 +34,7 @@ def setting(
     at_most: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A field of a method's settings with bounds, which `Hyperparameters` checks and `steadytune methods` lists."""
+    """Declare a field of a method's settings; `Hyperparameters` checks its bounds, `steadytune methods` lists them."""
     words = {"at least": at_least, "above": above, "at most": at_most, "below": below}
     bounds = {word: bound for word, bound in words.items() if bound is not None}
     return field(default=default, metadata={"bounds": bounds})
@@ -44,16 +44,16 @@ HOLDS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, 
 
 
 def bounds_of(declared: Field) -> str:
-    """A field's bounds in words: `at least 0, below 1`; empty without any."""
+    """A field's bounds in words, such as `at least 0, below 1`; empty if it has none."""
     return ", ".join(f"{word} {bound:g}" for word, bound in declared.metadata.get("bounds", {}).items())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """The hyper-parameters of a method: the parent of each method's own, and the settings of one that has none.
+    """Base class of every method's hyper-parameters; a method without any uses it directly.
 
     Raises:
-        ValueError: a number, or one of a tuple's, out of its bounds; None is in bounds.
+        ValueError: a float is not finite, or a number or tuple element is out of bounds. None is always in bounds.
     """
 
     def __post_init__(self) -> None:
@@ -69,19 +69,19 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a method prepares from: the cell before its first step."""
+    """What `Method.prepare` receives: the cell before its first training step."""
 
     encoder: "Encoder"
     streams: "Streams"
-    """Draw from `streams.noise`; what it gives here is no step's draw."""
+    """Draw from `streams.noise`. It is reseeded at every training step, so draws here do not affect later ones."""
     objective: "Objective"
     train: "Batcher"
     selected_layer: int | None = None
-    """l*, 1 to L: the layer that the variability stage selects, where a method of the cell reads it."""
+    """l*, 1 to L: the layer selected by the variability stage; None unless a method of the cell reads it."""
     autocast: Callable[[], AbstractContextManager] = nullcontext
-    """The region of a forward pass at the cell's precision, for one whose result stands in for a training pass's."""
+    """Autocast context at the cell's precision, for a forward pass whose result replaces that of a training pass."""
     steps: int = 1
-    """Optimiser steps of the whole training, for a setting that changes over it."""
+    """Number of optimiser steps in the whole training, for a setting that changes during training."""
 
 
 def _no_batch() -> "Tensor":
@@ -90,73 +90,73 @@ def _no_batch() -> "Tensor":
 
 @dataclass(frozen=True)
 class Update:
-    """One update of the parameters, as `Method.step` sees it."""
+    """What `Method.step` receives for one update of the parameters."""
 
     parameters: "dict[str, nn.Parameter]"
-    """The trainable parameters by name, gradients clipped."""
+    """The trainable parameters by name, with clipped gradients."""
     number: int
-    """0-based, counted over the whole training."""
+    """Number of the step, 0-based, counted over the whole training."""
     learning_rate: float
-    """This step's, as the schedule says."""
+    """The scheduled learning rate of this step."""
     again: "Callable[[], Tensor]" = _no_batch
-    """Computes the batch's gradients again, at the parameters' present values and with the same dropout and noise, into
-    `grad`; the loss. For a method whose step needs gradients at more than one point."""
+    """Recompute the batch's gradients into `grad` at the parameters' current values, with the same dropout and noise;
+    return the loss. For a method whose step needs gradients at more than one point."""
 
 
 class Method:
-    """Plain fine-tuning: the parent of every method, whose hooks change nothing."""
+    """Base class of every method. Its hooks change nothing, so it is plain fine-tuning."""
 
     Settings: ClassVar[type[Hyperparameters]] = Hyperparameters
-    """Hyper-parameters with defaults and bounds, each with a docstring."""
+    """Class of the hyper-parameters: fields with defaults and bounds, each with a docstring."""
     names: ClassVar[dict[str, dict[str, Any]]] = {}
-    """The names it goes by, each with the settings that the name stands for."""
+    """The method's names, each with the settings it implies."""
     source: ClassVar[str] = ""
     """Paper and section."""
     off: ClassVar[dict[str, Any] | None] = None
-    """Settings at which it is plain fine-tuning to the last bit, for `steadytune check-method`; None if it has none."""
+    """Settings at which it equals plain fine-tuning bit for bit, for `steadytune check-method`; None if it has none."""
     changes_pretrained: ClassVar[bool] = False
-    """Whether `prepare` changes the pretrained values, which other methods build on: freeze, cache, keep a copy of."""
+    """Whether `prepare` changes the pretrained values: it then runs before others, which freeze, cache or copy them."""
     selects_parameters: ClassVar[bool] = False
-    """Whether it chooses which parameters are trained: two such methods contradict each other."""
+    """Whether it chooses which parameters are trained: two such methods cannot be combined."""
     freezes_weights: ClassVar[bool] = False
-    """Whether it keeps the encoder's weight matrices as they are."""
+    """Whether it freezes the encoder's weight matrices."""
     needs_weights: ClassVar[bool] = False
-    """Whether it acts on the training of the encoder's weight matrices, and means nothing where they are frozen."""
+    """Whether it acts on the training of the encoder's weight matrices, so makes no sense if they are frozen."""
 
     prefix: "FrozenPrefix | None" = None
-    """The cached output of frozen lower layers, set by `prepare`: training passes then start from it."""
+    """Cached output of frozen lower layers; if `prepare` sets it, training passes start from it."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Forward and backward passes per step, counted in whole passes of the encoder."""
+        """Forward and backward passes per step, in units of one full pass of the encoder."""
         return 1, 1
 
     @property
     def reads_selection(self) -> bool:
-        """Whether `prepare` reads `Setup.selected_layer`: the workflow then measures the layers before the cell."""
+        """Whether `prepare` reads `Setup.selected_layer`; the workflow then measures the layers before the cell."""
         return False
 
     @property
     def moves_every_word(self) -> bool:
-        """Whether it moves, or looks at, word embeddings that have no gradient: those of words not trained on.
+        """Whether it changes or reads word embeddings without a gradient: those of words not in the training split.
 
-        Where no method of a cell does, the table of words is trained without them (`training/words.py`).
+        If no method of a cell does, training uses a smaller table without these words (`training/words.py`).
         """
         return overrides(type(self), "gradients") or overrides(type(self), "step")
 
     def narrow_words(self, name: str, rows: "Tensor") -> None:
-        """Called once before training if the table of words `name` is trained without the rows that no example reads.
+        """Adapt to a smaller table of words: parameter `name` is trained without the rows that no example reads.
 
-        rows: what is left of it. For a method that keeps values beside the parameters.
+        Called once before training, if at all, for methods that keep copies of parameters. rows: the rows that remain.
         """
 
     def unread_words(self, kept: float, update: "Update", decay: float) -> float:
-        """What a step leaves of a word embedding that no example reads, as a multiple of its first value.
+        """Return a word embedding after a step, as a multiple of its initial value, for a word that no example reads.
 
-        kept: the same before the step. decay: the table's weight decay. By default the word only decays.
+        kept: the multiple before the step. decay: the table's weight decay. By default the embedding only decays.
         """
         return kept * (1 - update.learning_rate * decay)
 
@@ -164,63 +164,63 @@ class Method:
         """Change the encoder once before training: switch dropout off, freeze, add or perturb parameters."""
 
     def perturb_words(self, words: "Tensor", real: "Tensor", streams: "Streams") -> "Tensor":
-        """What positions are added to instead of the word embeddings `words` (B, T, width); in training only.
+        """Replace the word embeddings `words` (B, T, width) before positions are added; in training only.
 
-        real: (B, T, 1), 1 at tokens and 0 at padding. What it draws comes from `streams.noise`.
+        real: (B, T, 1), 1 at tokens and 0 at padding. Draw from `streams.noise`.
         """
         return words
 
     def perturb(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
-        """What enters layer `layer` (0-based) instead of `hidden` (B, T, d); in training only.
+        """Replace `hidden` (B, T, d), the input of layer `layer` (0-based); in training only.
 
-        What it draws comes from `streams.noise`.
+        Draw from `streams.noise`.
         """
         return hidden
 
     def perturb_attention(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
-        """What leaves the self-attention block of layer `layer` instead of `hidden` (B, T, d); in training only."""
+        """Replace `hidden` (B, T, d), the output of layer `layer`'s self-attention block; in training only."""
         return hidden
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
-        """The scalar that is minimised; by default the task loss of one forward pass."""
+        """The scalar to minimise; by default the task loss of one forward pass."""
         return forward.task_loss(forward(batch), batch)
 
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
-        """Change the gradients in place, before clipping and the optimiser's step; one without a gradient has None."""
+        """Change the gradients in place, before clipping and the optimiser's step; a `grad` may be None."""
 
     def step(self, optimizer: "Optimizer", update: Update) -> None:
-        """Update the parameters; by default the optimiser does."""
+        """Update the parameters; by default, step the optimiser."""
         optimizer.step()
 
     def state(self) -> dict[str, "Tensor"]:
-        """What must survive an interruption besides what `prepare` makes again: it goes into every checkpoint."""
+        """Tensors to save in every checkpoint: the state that `prepare` cannot rebuild after an interruption."""
         return {}
 
     def restore(self, state: dict[str, "Tensor"]) -> None:
-        """Take up the state that `state` gave; called after `prepare`."""
+        """Restore what `state` returned; called after `prepare`."""
 
 
 class Composition:
-    """The methods of a cell, as the training loop calls them."""
+    """The methods of a cell as one, for the training loop."""
 
     def __init__(self, methods: Sequence[Method]) -> None:
         self.methods = methods
 
     def prepare(self, setup: Setup) -> None:
-        """Every method's: those that change pretrained values, then those that choose layers and parameters, the rest.
+        """Prepare every method: those that change pretrained values, those that choose layers and parameters, the rest.
 
-        So a method that adds parameters, or runs layers ahead, finds the values that training starts from, and one that
-        looks for its layers finds those that are left. Within each of the three the name's order counts.
+        A method that adds parameters, or runs layers in advance, thus sees the values that training starts from, and a
+        method that looks up layers sees those that remain. Within each group, methods run in the order of the name.
         """
         for method in sorted(self.methods, key=lambda m: (not m.changes_pretrained, not m.selects_parameters)):
             method.prepare(setup)
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
-        """The owner's."""
+        """The loss of the method that owns it."""
         return self._owner("loss").loss(forward, batch)
 
     def hooks(self) -> Hooks:
-        """What every method does in a forward pass, once `prepare` has run."""
+        """Collect every method's forward-pass hooks; call it after `prepare`."""
         changes = {
             hook: [getattr(method, hook) for method in self.methods if overrides(type(method), hook)]
             for hook in ("perturb_words", "perturb", "perturb_attention")
@@ -229,20 +229,20 @@ class Composition:
         return Hooks(**changes, prefix=prefix)
 
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
-        """Every method's, in the order of the name."""
+        """Let every method change the gradients, in the order of the name."""
         for method in self.methods:
             method.gradients(parameters, streams)
 
     def step(self, optimizer: "Optimizer", update: Update) -> None:
-        """The owner's."""
+        """Let the method that owns the step update the parameters."""
         self._owner("step").step(optimizer, update)
 
     def state(self) -> dict[str, "Tensor"]:
-        """Every method's, by its place in the name."""
+        """Every method's state, with its position in the name as a key prefix."""
         return {f"{place}.{key}": value for place, m in enumerate(self.methods) for key, value in m.state().items()}
 
     def restore(self, state: dict[str, "Tensor"]) -> None:
-        """Hand every method its own again."""
+        """Restore every method's own state."""
         for place, method in enumerate(self.methods):
             prefix = f"{place}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -255,5 +255,5 @@ class Composition:
 
 
 def overrides(cls: type[Method], hook: str) -> bool:
-    """Whether a method has a hook of its own."""
+    """Whether a method class overrides a hook."""
     return getattr(cls, hook) is not getattr(Method, hook)

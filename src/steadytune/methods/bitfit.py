@@ -1,7 +1,7 @@
 """BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models (arXiv 2106.10199).
 
-Only bias vectors and the head are trained; every weight matrix of the encoder, and every LayerNorm's scale, keeps its
-pretrained value. The paper also trains two kinds of bias alone: of the queries and of the feed-forward's first layer.
+Only bias vectors and the head are trained; the encoder's weight matrices and LayerNorm scales keep their pretrained
+values. The paper also trains only two kinds of bias: those of the queries and of the first feed-forward layer.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from typing import Literal
 from steadytune.errors import SteadyTuneError
 from steadytune.methods.base import Hyperparameters, Method, Setup
 
-# The ends of the parameters' names, in any of the supported architectures (DeBERTa has one bias for all heads' queries;
-# XLNet adds three to its queries, one for each kind of key).
+# Suffixes of parameter names in the supported architectures (DeBERTa has one bias for the queries of all heads; XLNet
+# adds three biases to its queries, one for each kind of key).
 QUERY = ("query.bias", "query_proj.bias", "q_lin.bias", "q_bias", "r_w_bias", "r_r_bias", "r_s_bias")
 FEED_FORWARD = ("intermediate.dense.bias", "ffn.bias", "ffn.lin1.bias", "ff.layer_1.bias")
 
@@ -21,8 +21,8 @@ class BitFitSettings(Hyperparameters):
     """BitFit's hyper-parameters."""
 
     subset: Literal["all", "query-and-feedforward"] = "all"
-    """Every bias of the encoder, LayerNorm's among them; or those of the queries and of the first feed-forward layer,
-    which the paper finds to change most."""
+    """`all`: every bias of the encoder, including LayerNorm's. `query-and-feedforward`: only the biases of the queries
+    and of the first feed-forward layer, which the paper finds to change most."""
 
 
 class BitFit(Method):
@@ -36,11 +36,11 @@ class BitFit(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Half of a backward pass: gradients of activations, next to none of weight matrices."""
+        """Half a backward pass: gradients of activations, but almost none of weight matrices."""
         return 1, 0.5
 
     def prepare(self, setup: Setup) -> None:
-        """Freeze all but the head and the encoder's biases."""
+        """Freeze everything except the head and the chosen biases."""
         encoder = setup.encoder
         biases = [name for name in encoder.encoder_parameters() if name.endswith("bias")]
         if self.settings.subset != "all":
@@ -54,5 +54,5 @@ class BitFit(Method):
 
 
 def _ends(name: str, ends: tuple[str, ...]) -> bool:
-    """Whether a name ends with one of `ends`, whole components of it."""
+    """Whether a name ends with one of `ends`, matched as whole dotted components."""
     return f".{name}".endswith(tuple(f".{end}" for end in ends))

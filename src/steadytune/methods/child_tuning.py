@@ -1,13 +1,13 @@
 """Raise a Child in Large Language Model: Towards Effective and Generalizable Fine-tuning (arXiv 2109.05687).
 
-Child-Tuning. Only a part of the parameters, the child network, is updated: the others' gradients are masked.
+Child-Tuning updates only a subset of the parameters, the child network: it masks the gradients of the others.
 
     F:  g <- g * m / p,   m ~ Bernoulli(p) for every entry, fresh at every step
-    D:  g <- g * m,       m = 1 for the fraction p of the entries with the largest Fisher information, fixed
+    D:  g <- g * m,       m = 1 for the fraction p of the entries of largest Fisher information, fixed before training
 
 The diagonal of the (empirical) Fisher information is the mean over the training examples of the squared gradient of an
-example's loss, at the pretrained weights. AdamW then treats masked entries as having no gradient: weight decay still
-acts on them, and in F their momentum moves them on.
+example's loss, at the pretrained weights. AdamW sees a gradient of 0 at masked entries: weight decay still acts on
+them, and in F so does momentum from earlier steps.
 """
 
 import math
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from steadytune.encoders.batching import Batch
     from steadytune.streams import Streams
 
-# What the released code clips each tensor's gradient to before it is squared: the trainer's default.
+# Norm to which the released code clips each tensor's gradient before squaring it: its trainer's default.
 RELEASED_CLIP = 1.0
 
 
@@ -33,7 +33,7 @@ class ChildTuningFSettings(Hyperparameters):
     """Child-Tuning-F's hyper-parameters."""
 
     p: float = setting(0.3, above=0, at_most=1)
-    """Share of the gradient's entries that are kept; HyPe's grid is 0.2, 0.3, 0.4."""
+    """Share of gradient entries kept; HyPe's grid is 0.2, 0.3, 0.4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,17 @@ class ChildTuningDSettings(Hyperparameters):
     """Child-Tuning-D's hyper-parameters."""
 
     p: float = setting(0.3, above=0, at_most=1)
-    """Share of the entries that are trained; HyPe's grid is 0.1, 0.2, 0.3."""
+    """Share of entries trained; HyPe's grid is 0.1, 0.2, 0.3."""
     fisher: Literal["examples", "batches"] = "examples"
-    """Mean of the squared gradients of single examples, without dropout (ours); or, as the released code has it, of
-    batches, with dropout, each tensor's gradient first clipped to norm 1."""
+    """Whose squared gradients are averaged. `examples`: those of single examples, without dropout (ours). `batches`:
+    those of batches, with dropout, each tensor's gradient first clipped to norm 1, as in the released code."""
     scope: Literal["encoder", "layers"] = "encoder"
-    """What is masked, the rest being trained freely: every parameter of the pretrained encoder (ours); or those with
-    "layer" in their name, as in the released code, which leaves out embeddings and pooler."""
+    """Which parameters are masked; all others are trained freely. `encoder`: every parameter of the pretrained encoder
+    (ours). `layers`: those with "layer" in their name, as in the released code, which leaves out embeddings and
+    pooler."""
     fisher_examples: int | None = setting(None, at_least=1)
-    """Training examples that the Fisher information is estimated on: the first ones of the first epoch's order,
-    rounded up to whole batches where those count; `null` is all of them, as in the released code."""
+    """Number of training examples used to estimate the Fisher information: the first ones in the first epoch's order,
+    rounded up to whole batches if `fisher` is `batches`. `null` uses all, as in the released code."""
 
 
 class ChildTuningF(Method):
@@ -62,11 +63,11 @@ class ChildTuningF(Method):
 
     @property
     def moves_every_word(self) -> bool:
-        """A gradient of zero is zero under every mask."""
+        """False: a zero gradient stays zero under any mask."""
         return False
 
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
-        """Mask and rescale."""
+        """Mask and rescale the gradients."""
         from steadytune.encoders.masks import draw_mask
 
         if self.settings.p == 1:
@@ -87,11 +88,11 @@ class ChildTuningD(Method):
 
     @property
     def moves_every_word(self) -> bool:
-        """It has a mask for the whole table."""
+        """True unless nothing is masked: the masks have the shape of the whole table of words."""
         return self.settings.p < 1
 
     def prepare(self, setup: Setup) -> None:
-        """Estimate the Fisher information and choose the entries; the same again for the same cell."""
+        """Estimate the Fisher information and choose the entries. Deterministic: a resumed cell gets the same masks."""
         self.masks: dict[str, Tensor] = {}
         if self.settings.p < 1:
             parameters = {
@@ -103,29 +104,29 @@ class ChildTuningD(Method):
             size = sum(tensor.numel() for tensor in fisher.values())
             kept = max(1, round(self.settings.p * size))
             if self.settings.fisher == "batches":
-                # The released code keeps what reaches numpy's percentile 100 (1 - p), which lies between two entries.
+                # The released code keeps entries at or above numpy's percentile 100 (1 - p), which may lie between two.
                 kept = size - math.ceil((1 - self.settings.p) * (size - 1))
             self.masks = _largest(fisher, kept)
 
     def gradients(self, parameters: dict[str, "nn.Parameter"], streams: "Streams") -> None:
-        """Mask."""
+        """Mask the gradients."""
         for name, mask in self.masks.items():
             if name in parameters and (gradient := parameters[name].grad) is not None:
                 gradient.mul_(mask)
 
     def _fisher(self, setup: Setup, parameters: "dict[str, nn.Parameter]") -> "dict[str, Tensor]":
-        """The sum of squared gradients of each parameter, in its shape: the Fisher diagonal but for a factor."""
+        """The sum of squared gradients of each parameter, in its shape: the Fisher diagonal up to a factor."""
         import torch
 
         model, released = setup.encoder.model, self.settings.fisher == "batches"
         training = model.training
         model.train(released)
         if released:
-            # Dropout draws from the default generators.
+            # Dropout draws from the default generators, so seed them from the cell's noise stream.
             noise = setup.streams.noise
             torch.manual_seed(int(torch.randint(2**62, (1,), generator=noise, device=noise.device)))
         totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
-        # A single example reads few words: its gradient is that of their embeddings, not one of the whole table.
+        # A single example uses few words: take the gradient of their embeddings, not of the whole table.
         table = cast("nn.Embedding", model.get_input_embeddings()).weight
         words = next((name for name, p in parameters.items() if p is table and not released), None)
         others = {name: p for name, p in parameters.items() if name != words}
@@ -147,7 +148,7 @@ class ChildTuningD(Method):
         return totals
 
     def _batches(self, setup: Setup) -> "Iterator[Batch]":
-        """The training split in the first epoch's order, by batches or by single examples."""
+        """The training split in the first epoch's order, as batches or as single examples."""
         order, limit = setup.train.order(setup.streams.order(0)), self.settings.fisher_examples
         if self.settings.fisher == "examples":
             order = [rows[i : i + 1] for rows in order for i in range(len(rows))]
@@ -157,16 +158,16 @@ class ChildTuningD(Method):
 
 
 def _as_leaf(read: "list[Tensor]", words: "Tensor") -> "Tensor":
-    """Word embeddings (1, T, width) cut off from their table, so that gradients end at them; noted in `read`."""
+    """Detach word embeddings (1, T, width) from their table, so that gradients stop there; append them to `read`."""
     read.append(words.detach().requires_grad_())
     return read[-1]
 
 
 def _largest(fisher: "dict[str, Tensor]", kept: int) -> "dict[str, Tensor]":
-    """Where the values of all tensors together are among the `kept` largest, and above 0: a mask for each."""
+    """Return a mask per tensor, true at values above 0 that are among the `kept` largest of all tensors together."""
     import torch
 
     values = torch.cat([tensor.flatten() for tensor in fisher.values()])
     threshold = values.topk(kept, sorted=False).values.amin()
-    # Words that no example has carry no information; where the threshold is 0 they would otherwise all be in.
+    # Words that no example uses have information 0: with a threshold of 0 they would all be kept.
     return {name: (tensor >= threshold) & (tensor > 0) for name, tensor in fisher.items()}

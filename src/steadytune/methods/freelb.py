@@ -1,14 +1,14 @@
 """FreeLB: Enhanced Adversarial Training for Natural Language Understanding (arXiv 1909.11764).
 
-A perturbation delta of the word embeddings e climbs the task loss for K passes, and every pass gives the parameters its
-share of the gradient. With T_i the tokens of example i, d the width, and norms over one example's tokens and width,
+A perturbation delta of the word embeddings e climbs the task loss over K passes, and the parameters get the mean of the
+K gradients. With T_i the number of tokens of example i, d the width, and norms over one example's tokens and width,
 
     delta_0 = init_magnitude / sqrt(T_i * d) * U(-1, 1)
     loss = (1/K) * sum over k < K of L(f(e + delta_k))
     delta_{k+1} = project( delta_k + adv_lr * g_k / ||g_k|| ),    g_k the gradient of the loss with respect to delta_k
 
-where project scales a delta of a norm above max_norm back to it. Padding is not perturbed, and the K passes of a step
-have the same dropout masks.
+where project scales a delta with a norm above max_norm back to max_norm. Padding is not perturbed, and the K passes of
+a step share their dropout masks.
 """
 
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FreeLBSettings(Hyperparameters):
-    """FreeLB's hyper-parameters; the defaults are the released RoBERTa script's for MRPC, for all tasks: ours."""
+    """FreeLB's hyper-parameters; defaults from the released RoBERTa script for MRPC, used for all tasks (ours)."""
 
     steps: int = setting(4, at_least=0)
-    """K, the passes of a step; 0 is plain fine-tuning. The released RoBERTa scripts count the ascent steps between the
-    passes, K - 1 (MRPC: 3); the ALBERT scripts count the passes."""
+    """K, the number of passes per step; 0 is plain fine-tuning. The released RoBERTa scripts count the K - 1 ascent
+    steps between the passes (MRPC: 3); the ALBERT scripts count the passes."""
     init_magnitude: float = setting(0.64, at_least=0)
     """Size of the first perturbation: its norm is about init_magnitude / sqrt(3)."""
     adv_lr: float = setting(0.04, at_least=0)
     """Norm of one ascent step."""
     max_norm: float = setting(0.4, at_least=0)
-    """Largest norm that an ascent step leaves, for each example; 0 is no bound."""
+    """Upper bound on the norm of each example's perturbation after an ascent step; 0 is no bound."""
 
 
 class FreeLB(Method):
-    """The mean task loss along an ascent over the word embeddings, its gradient accumulated on the way."""
+    """The mean task loss along an ascent over the word embeddings, with gradients accumulated pass by pass."""
 
     Settings = FreeLBSettings
     names = {"freelb": {}}
@@ -47,11 +47,11 @@ class FreeLB(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """K of each."""
+        """K forward and K backward passes."""
         return max(1, self.settings.steps), max(1, self.settings.steps)
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
-        """The last pass's share of the loss, to which the others, already back-propagated, add their value only."""
+        """The mean loss of the K passes, with gradients of the last only: the others are already back-propagated."""
         import torch
 
         steps = self.settings.steps
@@ -60,7 +60,7 @@ class FreeLB(Method):
         masks, delta, mean = forward.dropout_state(), self._start(forward, batch), 0.0
         for _ in range(steps - 1):
             share = self._loss_at(delta.requires_grad_(), forward, batch, masks) / steps
-            # As in the loop, gradients are computed outside the region of the forward pass.
+            # As in the training loop, compute gradients outside the forward pass's autocast context.
             with torch.autocast(share.device.type, enabled=False):
                 forward.backward(share)
             mean = mean + share.detach()
@@ -72,7 +72,7 @@ class FreeLB(Method):
         return forward.task_loss(forward(batch, on_embeddings=delta.add, dropout_state=masks), batch)
 
     def _start(self, forward: "Forward", batch: "Batch") -> "Tensor":
-        """The first perturbation (B, T, width of the word embeddings)."""
+        """The initial perturbation (B, T, width of the word embeddings)."""
         table = cast("nn.Embedding", forward.encoder.model.get_input_embeddings()).weight
         real = batch.inputs["attention_mask"][..., None]
         drawn = table.new_empty(*real.shape[:2], table.shape[1]).uniform_(-1, 1, generator=forward.streams.noise)
@@ -80,11 +80,11 @@ class FreeLB(Method):
         return drawn * real * (self.settings.init_magnitude / entries.sqrt())
 
     def _climb(self, delta: "Tensor") -> "Tensor":
-        """One normalised step along the gradient of `delta` (B, T, width), whose scale (fp16) does not matter."""
+        """Take one normalised step along the gradient of `delta` (B, T, width); its scale (fp16) does not matter."""
         import torch
 
         assert delta.grad is not None
-        # No direction where the gradient vanishes, or overflows (the step is then not taken).
+        # A gradient that vanishes or overflows gives no direction, so its delta stays.
         direction = torch.nan_to_num(delta.grad / _norm(delta.grad), nan=0.0)
         moved = delta.detach() + self.settings.adv_lr * direction
         return moved * (self.settings.max_norm / _norm(moved)).clamp(max=1) if self.settings.max_norm else moved

@@ -1,8 +1,8 @@
 """HyPe: Better Pre-trained Language Model Fine-tuning with Hidden Representation Perturbation (arXiv 2212.08853).
 
 Sec. 3, Alg. 1: with h^1 the embedding output and g_i the i-th Transformer layer, every step draws a fresh eps^i for
-each layer and computes h^{i+1} = g_i(h^i + eps^i). The loss is the task loss of that one noised pass; evaluation has no
-noise. Tables 17 and 18 also put the noise after the self-attention inside the layer, and on some layers only.
+each layer and computes h^{i+1} = g_i(h^i + eps^i). The loss is the task loss of this one noised pass; evaluation has no
+noise. Tables 17 and 18 also add noise after the self-attention inside the layer, and in some layers only.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class HyPeSettings(Hyperparameters):
-    """HyPe's hyper-parameters (App. A); main results take the better of sigma 1e-4 and 1e-5."""
+    """HyPe's hyper-parameters (App. A); the paper's main results use the better of sigma 1e-4 and 1e-5."""
 
     noise: Literal["normal", "uniform", "uniform-released"] = "normal"
-    """N(0, sigma^2); U(-sigma, sigma) as the paper says; or U(0, sigma) as the released code draws it."""
+    """`normal`: N(0, sigma^2). `uniform`: U(-sigma, sigma), as in the paper. `uniform-released`: U(0, sigma), as in the
+    released code."""
     sigma: float = setting(1e-5, at_least=0)
     """Scale of the noise, in units of the hidden states."""
     hidden_dropout: float | None = setting(0.0, at_least=0, below=1)
-    """Hidden dropout while fine-tuning (sec. 4.1 turns it off); `null` keeps the checkpoint's own."""
+    """Hidden dropout during fine-tuning, which the paper turns off (sec. 4.1); `null` keeps the checkpoint's rate."""
     where: Literal["input", "attention", "both"] = "input"
-    """On the input of a layer, on the output of its self-attention block, or on both (Table 17)."""
+    """Where noise is added: the input of a layer, the output of its self-attention block, or both (Table 17)."""
     layers: Literal["all", "lower", "upper", "lower-quarter", "upper-quarter"] | tuple[int, ...] = "all"
-    """All layers, the lower or the upper half or quarter (Table 18: 12 or 6 of 24), or these (0-based)."""
+    """Layers that get noise: all, the lower or upper half or quarter (Table 18: 12 or 6 of 24), or a list (0-based)."""
 
 
 class HyPe(Method):
@@ -45,8 +46,9 @@ class HyPe(Method):
     source = "arXiv 2212.08853, sec. 3, Alg. 1"
 
     def prepare(self, setup: Setup) -> None:
-        """Set the hidden dropout; attention dropout stays, as in the released code, but in XLNet, whose one
-        rate governs both. Resolve the layers.
+        """Set the hidden dropout and resolve the layers.
+
+        Attention dropout stays, as in the released code, except in XLNet, which has one rate for both.
         """
         if self.settings.hidden_dropout is not None:
             setup.encoder.set_hidden_dropout(self.settings.hidden_dropout)
@@ -64,12 +66,12 @@ class HyPe(Method):
             )
 
     def perturb(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
-        """`hidden` (B, T, d) + eps, entries independent."""
+        """Return `hidden` (B, T, d), with independent noise on every entry if this layer's input is noised."""
         noised = self.settings.where != "attention" and layer in self.layers
         return hidden + self._noise(hidden, streams) if noised else hidden
 
     def perturb_attention(self, layer: int, hidden: "Tensor", streams: "Streams") -> "Tensor":
-        """The same on the output of the layer's self-attention block."""
+        """The same for the output of the layer's self-attention block."""
         noised = self.settings.where != "input" and layer in self.layers
         return hidden + self._noise(hidden, streams) if noised else hidden
 

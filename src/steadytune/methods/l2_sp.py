@@ -1,11 +1,11 @@
 """L2-SP: Explicit Inductive Bias for Transfer Learning with Convolutional Networks (arXiv 1802.01483).
 
-With theta the parameters of the pretrained encoder, theta0 their values before training and w those of the new head:
+With theta the parameters of the pretrained encoder, theta0 their values before training and w the new head's weights:
 
     loss = task loss + (alpha / 2) ||theta - theta0||^2 + (beta / 2) ||w||^2
 
-The penalty's gradient, alpha (theta - theta0) and beta w, is known in closed form and added to the task's; the sum is
-clipped. The training loss that is reported is the task's alone.
+The penalty's gradient, alpha (theta - theta0) and beta w, is added to the task gradient in closed form, before
+clipping. The reported training loss is the task loss alone.
 """
 
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class L2SPSettings(Hyperparameters):
-    """L2-SP's hyper-parameters; the defaults are the released training script's, for image classifiers and SGD."""
+    """L2-SP's hyper-parameters; defaults from the released training script, which trains image classifiers with SGD."""
 
     weight: float = setting(0.1, at_least=0)
     """alpha: weight of the squared distance from the pretrained weights."""
     head_weight: float = setting(0.01, at_least=0)
     """beta: weight of the head's squared norm."""
     covers: Literal["all", "weights"] = "all"
-    """Every parameter (ours), or only the matrices, without biases and LayerNorms; the released code offers both."""
+    """`all`: every parameter (ours). `weights`: only matrices, not biases or LayerNorms. Released code offers both."""
 
 
 class L2SP(Method):
-    """A quadratic pull towards the pretrained weights, inside the gradient."""
+    """A quadratic pull towards the pretrained weights, as part of the gradient."""
 
     Settings = L2SPSettings
     names = {"l2-sp": {}}
@@ -42,11 +42,11 @@ class L2SP(Method):
 
     @property
     def moves_every_word(self) -> bool:
-        """It pulls all of them, where it pulls."""
+        """True unless `weight` is 0: the penalty pulls every word embedding."""
         return bool(self.settings.weight)
 
     def prepare(self, setup: Setup) -> None:
-        """Keep theta0: the encoder's weights as they are now."""
+        """Store theta0, the encoder's current weights, and the names of the head's penalised parameters."""
         encoder, settings = setup.encoder, self.settings
         everything = settings.covers == "all"
         self.anchors = {
@@ -66,7 +66,7 @@ class L2SP(Method):
             if parameter.grad is None:
                 continue
             if name in self.anchors:
-                # The difference first: it is small against either term, which rounding would otherwise show.
+                # Subtract first: the difference is small next to both terms, and separate sums would lose precision.
                 parameter.grad.add_(parameter.detach() - self.anchors[name], alpha=self.settings.weight)
             elif name in self.head:
                 parameter.grad.add_(parameter.detach(), alpha=self.settings.head_weight)

@@ -1,10 +1,10 @@
-"""Tuning a block of layers, and dropping those above it (arXiv 2210.10041).
+"""Tune a block of layers, and drop or freeze those above it (arXiv 2210.10041).
 
 Hidden State Variability of Pretrained Language Models Can Guide Computation Reduction for Transfer Learning.
 
-The variability nu of every layer is measured on the task before any training, and l* is the layer where it is least.
-Layers up to l* are tuned, or the last few of them; those above are dropped from training and inference, the head then
-reading l*, or kept frozen with the head on top. The same number of top layers is the paper's control.
+The variability nu of every layer is measured on the task before any training; l* is the layer with the lowest nu. The
+layers up to l*, or the last few of them, are tuned. The layers above are either dropped from training and inference, so
+that the head reads l*, or kept frozen with the head on top. The paper's control tunes the same number of top layers.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from steadytune.methods.top_k import check_separable
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSettings(Hyperparameters):
-    """A block of layers by three numbers, as in the released code: where the head is, the last layer, how many."""
+    """A block of layers, given as in the released code by its last layer, the head's position and its size."""
 
     layer: int | Literal["selected", "top"] = setting("selected")
     """The last layer of the block, 1 to L; `selected` is l*, as the variability stage measured it; `top` is L."""
     head: Literal["layer", "top"] = "layer"
-    """Where the head reads: at the last layer of the block, those above being dropped; or on top of all layers."""
+    """Where the head reads. `layer`: at the last layer of the block; the layers above are dropped. `top`: on top of all
+    layers."""
     count: int | None = setting(None, at_least=0)
-    """Layers of the block, counted down from its last; `null` is all of them."""
+    """Number of layers in the block, counted down from its last; `null` is all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,18 +35,18 @@ class BlockSettings(Hyperparameters):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerTuningSettings(BlockSettings):
-    """A block, and what lies below it."""
+    """A block, and the embeddings and layers below it."""
 
     embeddings: bool | None = None
-    """Whether the embeddings are trained. `null` is as in the released code: only where every layer is tuned and the
-    head is on top."""
+    """Whether the embeddings are trained. `null` is as in the released code: only if every layer is tuned and the head
+    is on top."""
     cache: bool = False
-    """Whether the frozen layers below the block run without dropout, once, and their output is kept in memory: 4 bytes
-    x width for every token of the training split, or 2 where the precision has it so. Ours."""
+    """Whether to run the frozen layers below the block only once, without dropout, and keep their output in memory: 4
+    bytes x width per token of the training split, or 2 in half precision. Ours."""
 
 
 class LayerTuning(Method):
-    """Plain fine-tuning of a block of layers and the head (and a pretrained pooler, which lies above the layers)."""
+    """Plain fine-tuning of a block of layers and the head (and a pretrained pooler, which sits above the layers)."""
 
     Settings = LayerTuningSettings
     names = {"variability-tune": {}, "layer-tune": {"layer": "top"}}
@@ -54,7 +55,7 @@ class LayerTuning(Method):
 
     @property
     def reads_selection(self) -> bool:
-        """Whether l* is needed."""
+        """Whether `layer` is `selected`, so l* is needed."""
         return self.settings.layer == "selected"
 
     def prepare(self, setup: Setup) -> None:
@@ -78,10 +79,10 @@ class LayerTuning(Method):
 
 
 def take_block(method: str, setup: Setup, settings: BlockSettings) -> range:
-    """The block's layers (0-based), after dropping the layers above the head.
+    """Drop the layers above the head, and return the block's layers (0-based).
 
     Raises:
-        SteadyTuneError: a block that the encoder does not have, no l*, or layers that cannot be told apart (ALBERT).
+        SteadyTuneError: the block does not fit the encoder, l* is missing, or layers share parameters (ALBERT).
     """
     encoder = setup.encoder
     depth = encoder.num_layers

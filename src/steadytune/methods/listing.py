@@ -13,7 +13,7 @@ from steadytune.methods.spelling import spell
 
 
 def describe_methods() -> str:
-    """Every method: name, source, passes per step, what it does not compose with, and its settings."""
+    """Every method: name, source, passes per step, methods it cannot be combined with, and settings."""
     lines = []
     for name, (cls, named) in methods().items():
         forward, backward = passes(parse(name)[0])
@@ -34,7 +34,7 @@ def describe_methods() -> str:
 
 
 def composes(first: str, second: str) -> bool:
-    """Whether two methods may stand in one composition."""
+    """Whether two methods can be combined."""
     try:
         parse(f"{first}+{second}")
     except SteadyTuneError:
@@ -43,7 +43,7 @@ def composes(first: str, second: str) -> bool:
 
 
 def field_docs(settings: type) -> dict[str, str]:
-    """The docstring under each field of a dataclass, on one line; an inherited field has its parent's."""
+    """The docstring under each field of a dataclass, on one line; an inherited field keeps its parent's."""
     found = {}
     for parent in reversed([cls for cls in settings.__mro__ if is_dataclass(cls)]):
         (cls,) = ast.parse(textwrap.dedent(inspect.getsource(parent))).body

@@ -1,10 +1,10 @@
 """LoRA: Low-Rank Adaptation of Large Language Models (arXiv 2106.09685), through the library peft.
 
-Each projection that makes queries or values gets a trained update of low rank beside its frozen weight:
+Each query and value projection gets a trained low-rank update in addition to its frozen weight:
 
     h = W_0 x + b_0 + (alpha / r) B A x,     A in R^{r x d_in} drawn at random,  B in R^{d_out x r} zero at first
 
-Trained are all A and B, and the head. A(x) sees x after a dropout of its own where that is not 0.
+Only A, B and the head are trained. If `dropout` is not 0, it acts on x before A.
 """
 
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LoRASettings(Hyperparameters):
-    """LoRA's hyper-parameters; the values of rank and alpha are ours."""
+    """LoRA's hyper-parameters; the defaults of rank and alpha are ours."""
 
     rank: int = setting(8, at_least=1)
     """r, the rank of the update."""
     alpha: float = setting(16, above=0)
     """The update is scaled by alpha / r."""
     dropout: float = setting(0.0, at_least=0, below=1)
-    """Dropout on what enters A."""
+    """Dropout on the input of A."""
     initial: Literal["uniform", "normal"] = "uniform"
-    """A's entries: U(-1/sqrt(d_in), 1/sqrt(d_in)), as released code (loralib) and peft draw them; or N(0, 1/r^2), for
-    the paper's "random Gaussian", whose scale it does not give (1/r is peft's)."""
+    """Distribution of A's entries. `uniform`: U(-1/sqrt(d_in), 1/sqrt(d_in)), as in released code (loralib) and peft.
+    `normal`: N(0, 1/r^2), for the paper's "random Gaussian", whose scale it does not give (1/r is peft's)."""
 
 
 class LoRA(Method):
@@ -43,11 +43,11 @@ class LoRA(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Half of a backward pass: gradients of activations, next to none of weight matrices."""
+        """Half a backward pass: gradients of activations, but almost none of weight matrices."""
         return 1, 0.5
 
     def prepare(self, setup: Setup) -> None:
-        """Put peft's layers in the projections' places, freeze the rest of the encoder, and draw A anew."""
+        """Replace the projections with peft's layers, freeze the rest of the encoder, and redraw A."""
         import torch
         from peft import LoraConfig, inject_adapter_in_model
 
@@ -65,11 +65,11 @@ class LoRA(Method):
             lora_alpha=settings.alpha,
             lora_dropout=settings.dropout,
             target_modules=names,
-            # GPT-2's matrices are the other way round.
+            # GPT-2 stores its matrices transposed.
             fan_in_fan_out=not all(isinstance(module, torch.nn.Linear) for module in projections),
         )
         devices = [encoder.device] if encoder.device.type == "cuda" else []
-        # peft draws its first A from the global generators.
+        # peft draws its own A from the global generators, whose state must not change.
         with torch.random.fork_rng(devices=devices):
             inject_adapter_in_model(config, encoder.model)
         for parameter in encoder.head_parameters().values():
@@ -80,7 +80,7 @@ class LoRA(Method):
                     self._draw(parameter, setup.streams.noise)
 
     def _draw(self, a: "Tensor", generator: "Generator") -> None:
-        """A (r, d_in) in place."""
+        """Draw A, of shape (r, d_in), in place."""
         if self.settings.initial == "normal":
             a.normal_(0, 1 / self.settings.rank, generator=generator)
         else:

@@ -1,11 +1,11 @@
 """Mixout: Effective Regularization to Finetune Large-scale Pretrained Language Models (arXiv 1909.11299).
 
-Dropout that falls back on the pretrained weights w0 instead of zero. In every training pass each linear layer of the
-encoder computes with
+Dropout of weights that falls back to the pretrained weights w0 instead of zero. In every training pass, each linear
+layer of the encoder uses the weights
 
     w~ = ((1 - m) w0 + m w - p w0) / (1 - p),   m ~ Bernoulli(1 - p) for every entry,
 
-whose mean is w; evaluation uses w. It takes the place of dropout, which is off.
+whose mean is w; evaluation uses w. Ordinary dropout is off.
 """
 
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ class MixoutSettings(Hyperparameters):
     """Mixout's hyper-parameters."""
 
     p: float = setting(0.9, at_least=0, below=1)
-    """Probability that an entry is the pretrained one: the value of the released example for transformers."""
+    """Probability of an entry's pretrained value; the default is that of the released example for transformers."""
     mask: Literal["elements", "columns"] = "elements"
-    """An m for every entry of a weight matrix; or one for every input column, repeated over the output dimension, as
-    the released code draws it."""
+    """`elements`: draw m for every entry of a weight matrix. `columns`: draw one m per input column and repeat it over
+    the output dimension, as in the released code."""
     unscaled_gradient: bool = False
-    """Leave 1 / (1 - p) out of the gradient, as the released code does: it is then (1 - p) times the true one."""
+    """Leave 1 / (1 - p) out of the gradient, as the released code does, which scales the true gradient by 1 - p."""
     head: bool = False
-    """Mix the fresh head, too, with its random first weights, as the released examples do."""
+    """Mix the new head too, with its random initial weights, as the released examples do."""
     biases: bool = False
-    """Mix the biases, too; the released code does not."""
+    """Mix the biases too; the released code does not."""
     dropout: float | None = setting(0.0, at_least=0, below=1)
-    """All dropout, on hidden states, attention probabilities and head; the released examples turn it off. `null` keeps
-    the checkpoint's."""
+    """Rate of all ordinary dropout: hidden states, attention probabilities and head. The released examples turn it off;
+    `null` keeps the checkpoint's rates."""
 
 
 class Mixout(Method):
-    """Linear layers whose weights are, at random, the pretrained ones."""
+    """Linear layers that randomly use pretrained weight entries during training."""
 
     Settings = MixoutSettings
     names = {
@@ -46,7 +46,7 @@ class Mixout(Method):
     needs_weights = True
 
     def prepare(self, setup: Setup) -> None:
-        """Set the dropout, and turn the linear layers into mixing ones."""
+        """Set the dropout, and turn the linear layers into mixing layers."""
         from steadytune.encoders.mixing import Mix, mix_linears, set_dropout
 
         settings = self.settings

@@ -1,10 +1,10 @@
 """NEFTune: Noisy Embeddings Improve Instruction Finetuning (arXiv 2310.05914).
 
-Alg. 1: in every training pass the word embeddings of an example of L tokens, d wide, get uniform noise,
+Alg. 1: in every training pass, uniform noise is added to the word embeddings of an example of L tokens and width d:
 
     e <- e + alpha / sqrt(L * d) * U(-1, 1)
 
-so that its norm is about alpha / sqrt(3), whatever the length. Evaluation has no noise.
+The noise has norm about alpha / sqrt(3) at any length. Evaluation has no noise.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class NEFTuneSettings(Hyperparameters):
     alpha: float = setting(5.0, at_least=0)
     """Size of the noise; the paper takes the best of 5, 10 and 15."""
     length: Literal["example", "batch"] = "example"
-    """L: the tokens of each example, with no noise on padding; or, as the code in common use has it, the batch's width,
-    so that the noise depends on how far an example is padded."""
+    """What L counts. `example`: the real tokens of each example, with no noise on padding. `batch`: the width of the
+    padded batch, as in the common implementation, so the noise depends on how much an example is padded."""
 
 
 class NEFTune(Method):
@@ -37,7 +37,7 @@ class NEFTune(Method):
     source = "arXiv 2310.05914, Alg. 1"
 
     def perturb_words(self, words: "Tensor", real: "Tensor", streams: "Streams") -> "Tensor":
-        """`words` (B, T, d) + noise."""
+        """Return `words` (B, T, d) plus noise."""
         noise = words.new_empty(words.shape).uniform_(-1, 1, generator=streams.noise)
         if self.settings.length == "batch":
             return words + noise * (self.settings.alpha / (words.shape[1] * words.shape[2]) ** 0.5)

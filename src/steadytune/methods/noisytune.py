@@ -1,11 +1,11 @@
 """NoisyTune: A Little Noise Can Help You Finetune Pretrained Language Models Better (arXiv 2202.12024).
 
-Once, before training, every parameter W of the pretrained encoder is perturbed in proportion to its own spread:
+Once, before training, every parameter W of the pretrained encoder is perturbed in proportion to its standard deviation:
 
     W <- W + U(-lambda/2, lambda/2) * std(W)
 
-with independent draws for the entries and std the sample standard deviation over the entries of W (n - 1 below the
-sum, as torch.std has it). Training itself is plain.
+with an independent draw for each entry. std is the sample standard deviation over the entries of W (divisor n - 1, as
+in torch.std). Training itself is plain fine-tuning.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ class NoisyTuneSettings(Hyperparameters):
     """NoisyTune's hyper-parameters."""
 
     intensity: float = setting(0.15, at_least=0)
-    """lambda, the width of the noise in standard deviations of each parameter; HyPe's grid is 0.1, 0.15, 0.2."""
+    """lambda, the width of the noise's range in standard deviations of a parameter; HyPe's grid is 0.1, 0.15, 0.2."""
     head: bool = False
-    """Whether the fresh head is perturbed too, as released code does; its first weights are then no other method's."""
+    """Whether the new head is perturbed too, as in released code; its initial weights then differ from every other
+    method's."""
 
 
 class NoisyTune(Method):
@@ -32,7 +33,7 @@ class NoisyTune(Method):
     changes_pretrained = True
 
     def prepare(self, setup: Setup) -> None:
-        """Add the noise, in the order of the model's parameters; single numbers have no spread and stay."""
+        """Add the noise in the order of the model's parameters; scalars have no deviation and stay unchanged."""
         import torch
 
         if self.settings.intensity == 0:

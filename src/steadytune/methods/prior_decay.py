@@ -1,11 +1,11 @@
 """Prior weight decay: Revisiting Few-sample BERT Fine-tuning (arXiv 2006.05987), one of the methods compared there.
 
-L2-SP's pull towards the pretrained weights as a decoupled step, as AdamW decays weights towards zero. For the
-parameters theta of the encoder, with theta0 their values before training and lambda the `weight`:
+L2-SP's pull towards the pretrained weights as a step decoupled from the gradient, like AdamW's decay towards zero. With
+theta the encoder's parameters, theta0 their values before training and lambda the `weight`:
 
     theta <- theta - lr * lambda * (theta - theta0);   then the optimiser's step, without its decay towards zero
 
-The released code has the same order, and takes the decay towards zero away, too.
+The released code has the same order, and also drops the decay towards zero.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,15 @@ class PriorDecaySettings(Hyperparameters):
     """Prior weight decay's hyper-parameters."""
 
     weight: float = setting(1e-3, at_least=0)
-    """lambda, in units of 1 / learning rate: the rate of the released sample."""
+    """lambda: a step removes the share learning rate x lambda of the distance from the pretrained weights. The default
+    is the released sample's."""
     replaces_decay: bool = True
-    """Whether the parameters that are pulled are exempt from the protocol's decay towards zero, as in the released
-    code; the others keep it."""
+    """Whether pulled parameters are exempt from the protocol's decay towards zero, as in the released code; others keep
+    it."""
     covers: Literal["all", "weights"] = "all"
-    """Every parameter (ours), or only the matrices, without biases and LayerNorms, as in the released code."""
+    """`all`: every parameter (ours). `weights`: only matrices, not biases or LayerNorms, as in the released code."""
     head: bool = False
-    """Whether the head is pulled, too, towards its random first weights: the released code means to exclude it, but
+    """Whether the head is pulled too, towards its random initial weights. The released code means to exclude it, but
     compares with the wrong number."""
 
 
@@ -44,11 +45,11 @@ class PriorDecay(Method):
 
     @property
     def moves_every_word(self) -> bool:
-        """It pulls all of them, or takes their decay away."""
+        """Whether it pulls every word embedding or removes its decay."""
         return bool(self.settings.weight or self.settings.replaces_decay)
 
     def prepare(self, setup: Setup) -> None:
-        """Keep theta0: the weights as they are now."""
+        """Store theta0, the current weights."""
         encoder, settings = setup.encoder, self.settings
         pulled = encoder.encoder_parameters() | (encoder.head_parameters() if settings.head else {})
         self.anchors = {
@@ -58,7 +59,7 @@ class PriorDecay(Method):
         }
 
     def step(self, optimizer: "Optimizer", update: Update) -> None:
-        """The pull, then the optimiser's step."""
+        """Apply the pull, then step the optimiser."""
         import torch
 
         pulled = {name: p for name, p in update.parameters.items() if name in self.anchors}
@@ -75,7 +76,7 @@ class PriorDecay(Method):
 
 
 def _decay_others(optimizer: "Optimizer", rate: float, pulled: set[int]) -> None:
-    """Decay all parameters but those of these ids, in the optimiser's place for its next step."""
+    """Decay all parameters except those with the ids `pulled`, and turn off the optimiser's own decay."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if id(parameter) not in pulled and parameter.grad is not None:

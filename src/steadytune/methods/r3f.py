@@ -1,11 +1,11 @@
 """R3F: Better Fine-Tuning by Reducing Representational Collapse (arXiv 2008.03156).
 
-A second pass sees the word embeddings e under parametric noise z, and the model is to answer it as it answers the clean
-one:
+A second pass sees the word embeddings e with parametric noise z, and the loss penalises the divergence of its output
+from the clean pass's:
 
     L(f(e)) + weight * ( KL(f(e) || f(e + z)) + KL(f(e + z) || f(e)) )
 
-z is drawn from N(0, sigma^2) or U(-sigma, sigma) anew for every token and step; each pass draws its own dropout masks.
+z is drawn from N(0, sigma^2) or U(-sigma, sigma) for every token and step; each pass draws its own dropout masks.
 For regression the divergence is the squared difference of the scores, as HyPe ran it (arXiv 2212.08853, App. B).
 """
 
@@ -27,7 +27,7 @@ class R3FSettings(Hyperparameters):
     """R3F's hyper-parameters."""
 
     noise: Literal["normal", "uniform"] = "normal"
-    """N(0, sigma^2), which HyPe ran; or U(-sigma, sigma), the released code's default."""
+    """`normal`: N(0, sigma^2), used by HyPe. `uniform`: U(-sigma, sigma), the released code's default."""
     sigma: float = setting(1e-5, at_least=0)
     """Scale of the noise, in units of the word embeddings; the released code's default, and HyPe's."""
     weight: float = setting(1.0, at_least=0)
@@ -35,14 +35,14 @@ class R3FSettings(Hyperparameters):
     detach_embeddings: bool = False
     """Whether the noised pass sends no gradient to the word embeddings, as in the released code."""
     regularise_regression: bool = True
-    """Whether regression has the divergence too; in the released code it has not."""
+    """Whether the divergence is added for regression too; the released code does not add it."""
 
 
 class R3F(Method):
     """The task loss of a clean pass plus its symmetric divergence from a noised one; gradients flow through both.
 
-    Where another method of the cell perturbs hidden states, its perturbation takes the place of the noise, and the
-    clean pass goes without it (HyPe, arXiv 2212.08853, Table 16).
+    If another method of the cell perturbs hidden states, its perturbation replaces the noise; the clean pass is not
+    perturbed (HyPe, arXiv 2212.08853, Table 16).
     """
 
     Settings = R3FSettings

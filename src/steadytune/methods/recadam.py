@@ -1,17 +1,17 @@
 """RecAdam: Recall and Learn: Fine-tuning Deep Pretrained Language Models with Less Forgetting (arXiv 2004.12651).
 
-The weight of the task grows from 0 to 1 along a sigmoid, that of a quadratic pull towards the pretrained weights theta0
-falls from 1 to 0, and the pull is kept out of Adam's moments. For the parameters theta of the encoder, at step t (from
-1 on):
+The weight of the task grows from 0 to 1 along a sigmoid, while the weight of a quadratic pull towards the pretrained
+weights theta0 falls from 1 to 0. The pull is kept out of Adam's moments. For the encoder's parameters theta, at step t
+(counted from 1):
 
     lambda(t) = 1 / (1 + exp(-k (t - t0)))
     theta <- theta - lr * lambda(t) * adam(g) - lr * (1 - lambda(t)) * gamma * (theta - theta0)
 
-with every theta on the right from before the step. The head is updated by Adam alone. The protocol's decay towards zero
-is added to both as AdamW does, not scaled by lambda.
+where every theta on the right is the value before the step. The head is updated by Adam alone. The protocol's decay
+towards zero is added to both as in AdamW, not scaled by lambda.
 
-The released code does the same one after the other, each on what the one before it leaves: Adam's part, the pull, and
-the decay of all parameters.
+The released code applies the same parts one after the other, each to the result of the previous part: Adam's part, the
+pull, and the decay of all parameters.
 """
 
 import math
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RecAdamSettings(Hyperparameters):
-    """RecAdam's hyper-parameters; the defaults are those of the released training script."""
+    """RecAdam's hyper-parameters; defaults from the released training script."""
 
     gamma: float = setting(5000.0, at_least=0)
-    """Strength of the pull; the learning rate times gamma must stay below 1."""
+    """Strength of the pull; the peak learning rate times gamma must be below 1."""
     k: float = setting(0.5, at_least=0)
     """Slope of the sigmoid, per step; the released README's grid is 0.05, 0.1, 0.2, 0.5, 1."""
     t0: float = 250.0
-    """The step at which task and pull weigh the same; the released README's grid is 100, 250, 500, 1000."""
+    """The step at which task and pull have equal weight; the released README's grid is 100, 250, 500, 1000."""
     form: Literal["paper", "released"] = "paper"
-    """Whether pull and decay act on the parameters before the step, or after Adam's part as in the released code."""
+    """Whether pull and decay act on the parameters before the step (`paper`) or after Adam's part (`released`)."""
 
 
 class RecAdam(Method):
@@ -50,36 +50,36 @@ class RecAdam(Method):
 
     @property
     def moves_every_word(self) -> bool:
-        """It moves them all by a factor: `unread_words`."""
+        """False: it scales unread word embeddings by the factor that `unread_words` returns."""
         return False
 
     def narrow_words(self, name: str, rows: "Tensor") -> None:
-        """Keep theta0 of the words that are trained."""
+        """Reduce theta0 to the words that are trained."""
         if name in self.anchors:
             self.anchors[name] = self.anchors[name][rows]
 
     def unread_words(self, kept: float, update: Update, decay: float) -> float:
-        """Decay, and the pull back towards the first value."""
+        """Apply the decay and the pull back towards the initial value."""
         pull = update.learning_rate * self._pull(update.number) * self.settings.gamma
         if self.settings.form == "released":
             return (kept - pull * (kept - 1)) * (1 - update.learning_rate * decay)
         return kept * (1 - update.learning_rate * decay) - pull * (kept - 1)
 
     def prepare(self, setup: Setup) -> None:
-        """Keep theta0: the encoder's weights as they are now."""
+        """Store theta0, the encoder's current weights."""
         self.anchors = {
             name: p.detach().clone() for name, p in setup.encoder.encoder_parameters().items() if p.requires_grad
         }
 
     def step(self, optimizer: "Optimizer", update: Update) -> None:
-        """The optimiser's step, then, for the encoder, its mean with the pull's, in the ratio of lambda."""
+        """Step the optimiser, then average the encoder's result with the pull's, weighted by lambda and 1 - lambda."""
         import torch
 
         pull = self._pull(update.number)
         if pull == 0:
             optimizer.step()
             return
-        # The peak: the rate that the optimiser was made with, where the schedule may still be in its warm-up.
+        # The peak rate, with which the optimiser was created: the schedule may still be in its warm-up.
         if (reach := optimizer.defaults["lr"] * self.settings.gamma) >= 1:
             raise SteadyTuneError(
                 f"method recadam: learning rate {optimizer.defaults['lr']:g} times gamma {self.settings.gamma:g} is "
@@ -95,7 +95,7 @@ class RecAdam(Method):
                 update.parameters[name].lerp_(target, pull)
 
     def _one_after_the_other(self, optimizer: "Optimizer", update: Update, pull: float) -> None:
-        """The released code's step."""
+        """Step as the released code does."""
         pulled = {name: p for name, p in update.parameters.items() if name in self.anchors and p.grad is not None}
         before = {name: p.clone() for name, p in pulled.items()}
         decays = [group["weight_decay"] for group in optimizer.param_groups]
@@ -113,11 +113,11 @@ class RecAdam(Method):
 
     def _pull(self, number: int) -> float:
         """1 - lambda at step `number` (0-based)."""
-        # As tanh the sigmoid cannot overflow; once lambda has rounded to 1 the step is AdamW's.
+        # Written with tanh, the sigmoid cannot overflow. When lambda rounds to 1, the step is AdamW's.
         return 1 - (1 + math.tanh(self.settings.k * (number + 1 - self.settings.t0) / 2)) / 2
 
     def _targets(self, optimizer: "Optimizer", update: Update) -> "dict[str, Tensor]":
-        """Where the pull alone would take the encoder's parameters, weight decay included."""
+        """The encoder's parameters after the pull and weight decay alone."""
         rate, targets = update.learning_rate, {}
         decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
         for name, parameter in update.parameters.items():

@@ -1,7 +1,6 @@
-"""Every method by name, found by looking through this package and what is added from outside; names, variants and
-compositions are read here.
+"""Find every method, in this package and outside it, and parse names of methods, variants and compositions.
 
-Nothing here imports torch: the Snakefile and `steadytune plan` validate methods in milliseconds.
+Nothing here imports torch, so the Snakefile and `steadytune plan` validate methods in milliseconds.
 """
 
 import importlib
@@ -21,18 +20,18 @@ from steadytune.methods.spelling import NOT_IN_PATHS, read
 from steadytune.methods.support import outside
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""A method's name: it stands in paths, and `+`, `~` and `=` mean something beside it."""
+"""Pattern of a method's name, which appears in paths and next to the operators `+`, `~` and `=`."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One method of a composition: its name and its settings after defaults."""
+    """One method of a composition: its name and all its settings, defaults included."""
 
     name: str
     settings: dict[str, Any]
 
     def build(self) -> Method:
-        """The method itself."""
+        """Instantiate the method."""
         cls, _ = methods()[self.name]
         return cls(cls.Settings(**self.settings))
 
@@ -44,7 +43,7 @@ class Part:
 
 @cache
 def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
-    """Name -> (class, the settings that the name stands for), sorted by name."""
+    """Every method, sorted by name: name -> (class, settings that the name implies)."""
     import steadytune.methods as package
 
     infos = [info for info in pkgutil.iter_modules(package.__path__) if not info.ispkg]
@@ -68,16 +67,16 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
 
 
 def named_in(module: ModuleType) -> dict[str, tuple[type[Method], dict[str, Any]]]:
-    """The methods that a module defines, as `methods` has them.
+    """The methods that a module defines, in the format of `methods`.
 
     Raises:
-        SteadyTuneError: two classes that have the same name.
+        SteadyTuneError: two classes have the same method name.
     """
     found: dict[str, tuple[type[Method], dict[str, Any]]] = {}
-    # Each once: a class may stand under several names.
+    # Each class once: a module may hold it under several names.
     for cls in dict.fromkeys(value for value in vars(module).values() if isinstance(value, type)):
         if issubclass(cls, Method) and cls.__module__ == module.__name__:
-            # Of the class itself: a subclass without `names` is not its parent.
+            # Only the class's own `names`: a subclass without them must not register its parent's.
             for name, settings in vars(cls).get("names", {}).items():
                 if name in found:
                     twice = f"{found[name][0].__name__}, {cls.__name__}"
@@ -87,19 +86,19 @@ def named_in(module: ModuleType) -> dict[str, tuple[type[Method], dict[str, Any]
 
 
 def add(path: Path, where: str = "") -> list[str]:
-    """Add the methods of a Python file outside the package; their names.
+    """Add the methods of a Python file outside the package; return their names.
 
-    where: the place in a suite's file that names it.
+    where: the place in a suite file that names this file.
 
     Raises:
-        SteadyTuneError: one line naming the file and what is wrong in it.
+        SteadyTuneError: one line with the file and what is wrong in it.
     """
     module = outside.load_file(path, where)
     methods.cache_clear()
     names = sorted(named_in(module))
     if not names:
         raise SteadyTuneError(f"{path}: no subclass of Method with `names`")
-    methods()  # Looks at their settings, too.
+    methods()  # Checks their settings too.
     return names
 
 
@@ -107,15 +106,15 @@ def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[
     """Read a method's name: `hype-n`, `hype-n+r-drop`, `hype-n~sigma=1e-04`, `hype-n+lnsr~lnsr.sigma=0.05`.
 
     Args:
-        name: method names joined by `+`, perhaps where the cell starts, as `@task` (`suite/start.py`), then the values
-            that differ, each as `~key=value`, which is of the first part that has such a setting, or `~part.key=value`.
+        name: method names joined by `+`; optionally `@task`, where the cell starts (`suite/start.py`); then the values
+            that differ, as `~key=value`, which belongs to the first part with such a setting, or `~part.key=value`.
         changes: settings by method name that replace the defaults (a suite's `methods:`).
 
     Returns:
-        The parts in the order of the name, and those `~` values that no part has as a setting: the protocol's.
+        The parts in the order of the name, and the `~` values that are no part's setting, so the protocol's.
 
     Raises:
-        SteadyTuneError: an unknown method or setting, a value out of bounds, or a senseless composition.
+        SteadyTuneError: an unknown method or setting, a value out of bounds, or an invalid composition.
     """
     names, pairs = part_names(name), name.split("~")[1:]
     for part in names:
@@ -132,38 +131,38 @@ def parse(name: str, changes: dict[str, dict[str, Any]] | None = None) -> tuple[
 
 
 def part_names(method: str) -> list[str]:
-    """The methods that a name is composed of: `hype-n+lnsr@mnli~sigma=0.01` -> `hype-n`, `lnsr`."""
+    """The methods that a name combines: `hype-n+lnsr@mnli~sigma=0.01` -> `hype-n`, `lnsr`."""
     return method.partition("~")[0].partition("@")[0].split("+")
 
 
 def composition(method: str) -> str:
-    """A method's name without where it starts and without values: `hype-n+lnsr`."""
+    """A method's name without `@task` and `~` values: `hype-n+lnsr`."""
     return "+".join(part_names(method))
 
 
 def owner(composition: str, key: str) -> str | None:
-    """The part of `a+b` that a bare `~key=value` belongs to: the first with such a setting; None for the protocol's."""
+    """The part of `a+b` that a bare `~key=value` belongs to: the first with such a setting; None if no part has one."""
     return next((part for part in part_names(composition) if key in _kinds(part)), None)
 
 
 def key_in_name(composition: str, part: str, key: str) -> str:
-    """How a name says the setting `key` of `part`: by itself, or as `part.key` where it would be an earlier part's."""
+    """How a name spells setting `key` of `part`: `key`, or `part.key` if the bare key would be an earlier part's."""
     return key if owner(composition, key) in (part, None) else f"{part}.{key}"
 
 
 def passes(parts: tuple[Part, ...]) -> tuple[float, float]:
-    """Forward and backward passes per step of a composition: the dearest part's, since one part owns the loss."""
+    """Forward and backward passes per step of a composition: its parts' maximum, since one part owns the loss."""
     each = [part.build().passes for part in parts]
     return max(forward for forward, _ in each), max(backward for _, backward in each)
 
 
 def resolve(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """All settings of method `name` after defaults, checked: types, bounds and unknown keys."""
+    """All settings of method `name`, defaults included, after checking types, bounds and unknown keys."""
     return _checked(name, methods()[name][0], settings)
 
 
 def _checked(name: str, cls: type[Method], settings: dict[str, Any]) -> dict[str, Any]:
-    """As `resolve`, of a class."""
+    """As `resolve`, for the method's class."""
     from steadytune.schema import check_settings
 
     known = [field.name for field in fields(cls.Settings)]
@@ -175,7 +174,7 @@ def _checked(name: str, cls: type[Method], settings: dict[str, Any]) -> dict[str
 
 
 def _check_defaults(name: str, cls: type[Method]) -> None:
-    """Check the defaults of a method's settings, which Python takes as they are, whatever their annotations."""
+    """Check the defaults of a method's settings against their annotations, which Python does not enforce."""
     defaults = {field.name: field.default for field in fields(cls.Settings) if field.default is not MISSING}
     for key, value in _checked(name, cls, defaults).items():
         if isinstance(defaults.get(key), str) and not isinstance(value, str):
@@ -183,13 +182,13 @@ def _check_defaults(name: str, cls: type[Method]) -> None:
 
 
 def _kinds(part: str) -> dict[str, Any]:
-    """The settings of a method by name, each with its annotation; none where there is no such method."""
+    """The settings of a method, each with its annotation; empty if there is no such method."""
     cls, _ = methods().get(part, (Method, {}))
     return {field.name: field.type for field in fields(cls.Settings)}
 
 
 def _variant(name: str, names: list[str], pairs: list[str]) -> dict[str | None, dict[str, str]]:
-    """The values in a name by the part that they are of; those of the protocol under None."""
+    """The `~` values in a name by the part they belong to; the protocol's are under None."""
     found: dict[str | None, dict[str, str]] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -208,7 +207,7 @@ def _variant(name: str, names: list[str], pairs: list[str]) -> dict[str | None, 
 
 
 def _check_composition(name: str, parts: list[Part]) -> None:
-    """Refuse what has no meaning: the same method twice, or two methods that own the same hook."""
+    """Raise SteadyTuneError if a method occurs twice, two own the same hook, or their traits contradict each other."""
     classes = [methods()[part.name][0] for part in parts]
     if len(set(classes)) < len(classes):
         raise SteadyTuneError(f"method '{name}': the same method stands twice in the composition")

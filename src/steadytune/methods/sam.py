@@ -1,12 +1,12 @@
 """SAM: Sharpness-Aware Minimization for Efficiently Improving Generalization (arXiv 2010.01412).
 
-Alg. 1 with the L2 norm (p = 2): a step climbs from w to the worst point near it, to first order, and goes down from w
-by the gradient found there,
+Alg. 1 with the L2 norm (p = 2): a step climbs from w to the worst point nearby, to first order, and then descends from
+w along the gradient at that point,
 
     epsilon = rho * g / ||g||,    g the gradient of the loss L at w
     w <- the optimiser's step from w with the gradient of L at w + epsilon
 
-Both gradients are of the same batch, with the same dropout and noise (ours); the norm is over all trained parameters.
+Both gradients use the same batch, dropout and noise (ours); the norm is over all trained parameters.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class SAMSettings(Hyperparameters):
     """SAM's hyper-parameters."""
 
     rho: float = setting(0.05, at_least=0)
-    """Radius of the neighbourhood; the paper's default, from a grid of 0.01 to 0.5. At 0 it is plain fine-tuning."""
+    """Radius of the neighbourhood; the paper's default, from a grid of 0.01 to 0.5. 0 is plain fine-tuning."""
 
 
 class SAM(Method):
-    """The gradient at the worst point of a neighbourhood, in the place of the one at the weights."""
+    """Steps along the gradient at the worst point of a neighbourhood instead of the gradient at the weights."""
 
     Settings = SAMSettings
     names = {"sam": {}}
@@ -35,16 +35,16 @@ class SAM(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Two passes, one at each point."""
+        """Two passes, one at each point; one if rho is 0."""
         return (2, 2) if self.settings.rho else (1, 1)
 
     @property
     def moves_every_word(self) -> bool:
-        """Without a gradient a word stays where it is."""
+        """False: the climb does not move word embeddings without a gradient."""
         return False
 
     def step(self, optimizer: "Optimizer", update: Update) -> None:
-        """Climb, compute the gradients again, go back, and let the optimiser step."""
+        """Climb, recompute the gradients, go back, and step the optimiser."""
         import torch
 
         if self.settings.rho:
@@ -53,7 +53,7 @@ class SAM(Method):
                 before = [p.clone() for p, _ in climbing]
                 norm = torch.nn.utils.get_total_norm([gradient for _, gradient in climbing])
                 for p, gradient in climbing:
-                    # If the gradient vanishes there is no direction to climb.
+                    # A gradient of 0 gives 0 / 0: there is no direction to climb.
                     p.add_(torch.nan_to_num(gradient / norm, nan=0.0), alpha=self.settings.rho)
             update.again()
             with torch.no_grad():

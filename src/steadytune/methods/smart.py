@@ -1,21 +1,21 @@
 """SMART: Robust and Efficient Fine-Tuning for Pre-trained Natural Language Models through Principled Regularized
 Optimization (arXiv 1911.03437).
 
-With D the symmetric divergence (KL both ways added, the squared difference for regression), e the word embeddings and
-theta~ a running average of the weights, updated at the start of a step,
+With D the symmetric divergence (KL both ways, added; for regression the squared difference), e the word embeddings and
+theta~ a running average of the weights, updated at the start of each step, the loss is
 
     L(f(e)) + weight * D(f(e + delta), f(e)) + proximal_weight * D(f(e; theta), f(e; theta~))
     theta~ <- momentum * theta~ + (1 - momentum) * theta
 
-where delta starts at N(0, sigma^2) and climbs D for K steps of gradient ascent, projected on a ball:
+delta is drawn from N(0, sigma^2) and climbs D in K steps of gradient ascent, projected onto a ball:
 
     delta <- clamp( delta + eta * g / max|g|, -epsilon, epsilon ),    g the gradient of D(f(e + delta), f(e)) in delta
 
-with the maximum over the tokens and the width of an example.
+The maximum is over the tokens and the width of one example.
 
 The released code has no proximal term. It perturbs the whole embedding output E(x) (words, positions, segments,
-LayerNorm, dropout) and feeds the sum in as word embeddings, which are embedded a second time: f(E(x) + delta). Its
-ascent and its smoothness term are in docs/methods.md.
+LayerNorm, dropout) and feeds the sum in as word embeddings, so it is embedded a second time: f(E(x) + delta).
+docs/methods.md gives its ascent and its smoothness term.
 """
 
 from collections.abc import Iterator
@@ -33,36 +33,38 @@ if TYPE_CHECKING:
     from steadytune.methods.support.forward import Forward
     from steadytune.methods.support.objective import Objective
 
-# The constant inside the released code's surrogate of the divergence.
+# Constant in the released code's surrogate for the divergence.
 SURROGATE_EPSILON = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class SMARTSettings(Hyperparameters):
-    """SMART's hyper-parameters; the paper's values are remembered, not checked against it (docs/methods.md)."""
+    """SMART's hyper-parameters; the values could not be checked against the paper itself (docs/methods.md)."""
 
     sigma: float = setting(1e-5, at_least=0)
-    """Standard deviation of the first perturbation, in units of the word embeddings; paper and released code."""
+    """Standard deviation of the initial perturbation, in units of the word embeddings; as in paper and released
+    code."""
     eta: float = setting(1e-3, at_least=0)
-    """Step size of the ascent, the paper's: the largest entry of an example's perturbation moves by it. In the released
-    form: what the gradient is multiplied by (1e-5 there)."""
+    """Step size of the ascent, the paper's: the entry with an example's largest gradient moves by eta. In the released
+    form: the factor on the raw gradient (1e-5 there)."""
     epsilon: float = setting(1e-5, above=0)
-    """Radius of the ball, the paper's. In the released form: what is added to the maximum that a token's perturbation
-    is divided by (1e-6 there)."""
+    """Radius of the ball in the maximum norm, the paper's. In the released form: the constant added to the maximum that
+    a token's perturbation is divided by (1e-6 there)."""
     steps: int = setting(1, at_least=1)
-    """K, the steps of the ascent; 1 in paper and released code."""
+    """K, the number of ascent steps; 1 in paper and released code."""
     weight: float = setting(1.0, at_least=0)
     """Weight of the smoothness term, lambda_s; the paper takes the best of 1, 3 and 5."""
     proximal_weight: float = setting(1.0, at_least=0)
-    """Weight of the Bregman proximal term, mu; the paper's. The released code has no such term."""
+    """Weight of the Bregman proximal term, mu; the paper's value. The released code has no such term."""
     momentum: float = setting(0.99, at_least=0, at_most=1)
-    """Share of the average that a step keeps, beta: the paper's for its first updates. Constant: ours."""
+    """beta, the share of the average kept at each step: the paper's value for its first updates. Keeping it constant is
+    ours."""
     form: Literal["paper", "released"] = "paper"
-    """What is perturbed, the ascent and the smoothness term: the paper's, or the released code's."""
+    """Whether the perturbed input, the ascent and the smoothness term are the paper's or the released code's."""
 
 
 class SMART(Method):
-    """Smoothness around the word embeddings of each example, and outputs that keep near those of averaged weights."""
+    """Smoothness around each example's word embeddings, and outputs close to those of the averaged weights."""
 
     Settings = SMARTSettings
     names = {
@@ -73,7 +75,7 @@ class SMART(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Clean, perturbed, averaged weights, and the ascent, which computes no gradients of weights."""
+        """Clean, perturbed, averaged-weights and ascent passes; ascent computes no weight gradients, so counts half."""
         return 2 + self.settings.steps + bool(self.settings.proximal_weight), 2 + self.settings.steps / 2
 
     def __init__(self, settings: SMARTSettings) -> None:
@@ -81,7 +83,7 @@ class SMART(Method):
         self._average: dict[str, Tensor] = {}
 
     def loss(self, forward: "Forward", batch: "Batch") -> "Tensor":
-        """The task loss and the two terms, each computed only where it has a weight."""
+        """The task loss plus the smoothness and proximal terms; a term of weight 0 is not computed."""
         smoothness, proximal = self.settings.weight, self.settings.proximal_weight
         if smoothness == proximal == 0:
             return super().loss(forward, batch)
@@ -99,15 +101,15 @@ class SMART(Method):
         return loss
 
     def state(self) -> "dict[str, Tensor]":
-        """The averaged weights by the parameters' names."""
+        """The averaged weights, by parameter name."""
         return self._average
 
     def restore(self, state: "dict[str, Tensor]") -> None:
-        """Go on averaging."""
+        """Restore the averaged weights."""
         self._average = state
 
     def _previous(self, forward: "Forward", batch: "Batch") -> "Tensor":
-        """The averaged weights' outputs (B, C), with the dropout masks and noise of the pass that follows."""
+        """Outputs (B, C) of the averaged weights, with the dropout masks and noise of the clean pass that follows."""
         import torch
 
         parameters = dict(forward.encoder.model.named_parameters())
@@ -125,12 +127,12 @@ class SMART(Method):
 
     @staticmethod
     def _perturbed(forward: "Forward", batch: "Batch", delta: "Tensor", embedded: "Tensor | None") -> "Tensor":
-        """The outputs (B, C) where delta is added to the word embeddings, or to what takes their place."""
+        """Outputs (B, C) with delta added to the word embeddings, or to `embedded`, which then replaces them."""
         change = delta.add if embedded is None else lambda words: embedded + delta
         return forward(batch, on_embeddings=change).logits
 
     def _perturbation(self, forward: "Forward", batch: "Batch", clean: "Tensor", embedded: "Tensor | None") -> "Tensor":
-        """What the ascent ends at: (B, T, width of the word embeddings), zero on padding."""
+        """The perturbation that the ascent finds: (B, T, width of the word embeddings), zero on padding."""
         import torch
 
         table = cast("nn.Embedding", forward.encoder.model.get_input_embeddings()).weight
@@ -141,14 +143,14 @@ class SMART(Method):
             fixed = None if embedded is None else embedded.detach()
             logits = self._perturbed(forward, batch, delta.requires_grad_(), fixed)
             height = self._height(forward.objective, batch, logits, clean)
-            # As in the loop, gradients are computed outside the region of the forward pass.
+            # As in the training loop, compute gradients outside the forward pass's autocast context.
             with torch.autocast(height.device.type, enabled=False):
                 (gradient,) = torch.autograd.grad(height, delta)
             delta = self._climb(delta.detach(), gradient)
         return delta
 
     def _height(self, objective: "Objective", batch: "Batch", logits: "Tensor", clean: "Tensor") -> "Tensor":
-        """What the ascent climbs, for `logits` and constant `clean` (B, C); summed, so examples do not interact."""
+        """The ascent's objective for `logits` and constant `clean`, both (B, C); a sum, so examples do not interact."""
         if self.settings.form == "paper" or batch.labels.is_floating_point():
             return len(batch.labels) * objective.symmetric(logits, clean)
         p, q = (at_least_single(x).softmax(-1) for x in (logits, clean))
@@ -156,34 +158,34 @@ class SMART(Method):
         return 2 * (p * (odds[1].log() - odds[0].log())).sum()
 
     def _climb(self, delta: "Tensor", gradient: "Tensor") -> "Tensor":
-        """One step of the ascent from `delta` (B, T, width)."""
+        """Take one ascent step from `delta` (B, T, width)."""
         import torch
 
         settings = self.settings
         if settings.form == "released":
             moved = delta + settings.eta * torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
             return moved / (moved.abs().amax(-1, keepdim=True) + settings.epsilon)
-        # An example whose outputs do not move (bf16 may round all change away) has no direction to climb.
+        # A gradient of 0 (bf16 may round all change away) gives 0 / 0: such an example does not move.
         direction = torch.nan_to_num(gradient / gradient.abs().amax((1, 2), keepdim=True), nan=0.0)
         return (delta + settings.eta * direction).clamp(-settings.epsilon, settings.epsilon)
 
     def _change(self, objective: "Objective", batch: "Batch", perturbed: "Tensor", clean: "Tensor") -> "Tensor":
-        """The smoothness term of outputs (B, C)."""
+        """The smoothness term between two outputs (B, C)."""
         if self.settings.form == "paper":
             return objective.symmetric(perturbed, clean)
         if batch.labels.is_floating_point():
-            # Scores (B, 1) beside scores (B,): the released code takes the mean over all B x B pairs.
+            # The released code compares shapes (B, 1) and (B,), which gives the mean over all B x B pairs.
             return (at_least_single(perturbed) - at_least_single(clean).T).square().mean()
         return objective.divergence(perturbed, clean.detach()) + objective.divergence(clean, perturbed.detach())
 
 
 @contextmanager
 def _exchanged(parameters: "dict[str, nn.Parameter]", values: "dict[str, Tensor]") -> Iterator[None]:
-    """Run with other values of these parameters, and put their own back."""
+    """Give the parameters other values inside the `with` block, and restore their own afterwards."""
     import torch
 
     own = {name: parameter.data for name, parameter in parameters.items()}
-    # Autocast keeps the half-precision copies of weights by parameter: those made of other values are none.
+    # Autocast caches half-precision copies by parameter: after a change of values they are stale.
     torch.clear_autocast_cache()
     try:
         for name, parameter in parameters.items():

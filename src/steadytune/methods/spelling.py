@@ -1,4 +1,4 @@
-"""Values of settings as words in a variant's name, and back."""
+"""Convert setting values to and from their spelling in a variant's name."""
 
 import re
 from decimal import Decimal
@@ -6,13 +6,13 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 NOT_IN_PATHS = re.compile(r"[/{}]")
-"""What parts a path, and what Snakemake takes for a wildcard: a value in a variant's name has none of them."""
+"""Characters that a value in a variant's name must not contain: path separators and Snakemake's wildcard braces."""
 
 
 def spell(value: Any) -> str:
-    """A value as it stands in a variant's name, all its digits; a text as it is.
+    """Spell a value for a variant's name, with all its digits; text stays unchanged.
 
-    Small and large numbers have an exponent of two digits: 1e-04, 2.5e-05. None is `null`; a list is `1,2`.
+    Small and large numbers have a two-digit exponent: 1e-04, 2.5e-05. None is `null`; a list is `1,2`.
     """
     if isinstance(value, list | tuple):
         return ",".join(map(spell, value))
@@ -27,9 +27,9 @@ def spell(value: Any) -> str:
 
 
 def read(text: str, kind: Any) -> Any:
-    """`text` in a variant's name as a value that pydantic takes for a `kind`, the annotation of the setting.
+    """Convert `text` in a variant's name to a value that pydantic accepts for `kind`, the setting's annotation.
 
-    Numbers and truth values it reads from text; what has no text of its own there is None and a list of numbers.
+    pydantic parses numbers and booleans from text; only None and lists of integers are converted here.
     """
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     if text == "null" and NoneType in kinds:

@@ -1,7 +1,7 @@
 """Top-k tuning: only the top k layers and the head are trained (a baseline of Houlsby et al. 2019, arXiv 1902.00751).
 
-What lies below the top k layers keeps its pretrained values: the embeddings and the lower L - k layers. A pretrained
-pooler lies above the layers and is trained.
+The embeddings and the lower L - k layers keep their pretrained values. A pretrained pooler sits above the layers and is
+trained.
 """
 
 from collections.abc import Collection
@@ -20,9 +20,9 @@ class TopKSettings(Hyperparameters):
     """Top-k tuning's hyper-parameters; both defaults are ours."""
 
     k: int = setting(3, at_least=0)
-    """Number of layers trained, counted from the top; 0 trains the head (and a pretrained pooler) alone."""
+    """Number of layers trained, counted from the top; 0 trains only the head (and a pretrained pooler)."""
     embeddings: bool = False
-    """Whether the embeddings are trained as well; with k = L nothing is frozen then."""
+    """Whether the embeddings are trained too; nothing is then frozen if k = L."""
 
 
 class TopK(Method):
@@ -35,7 +35,7 @@ class TopK(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """A quarter of a backward pass: it ends below the lowest trained layer, three of twelve at the default."""
+        """A quarter of a backward pass: it stops at the lowest trained layer, by default after 3 of 12 layers."""
         return 1, 0.25
 
     def prepare(self, setup: Setup) -> None:
@@ -53,7 +53,7 @@ class TopK(Method):
 
 
 def check_separable(method: str, encoder: "Encoder", layers: Collection[int]) -> None:
-    """Refuse to treat `layers` (0-based) apart from the others where they are the same modules (ALBERT)."""
+    """Raise SteadyTuneError if `layers` (0-based) share their parameters with other layers (ALBERT)."""
     modules = encoder.layers()
     others = [module for layer, module in enumerate(modules) if layer not in layers]
     if any(modules[layer] is other for layer in layers for other in others):

@@ -5,7 +5,7 @@ the models that transformers builds with these sizes; `tests/unit/test_sizes.py`
 which allocates no weights. `ROWS` has the numbers of examples given in the data sets' cards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 from steadytune.encoders.architectures import check_supported
 from steadytune.errors import SteadyTuneError
 from steadytune.files import read_json
-from steadytune.layout import dataset_folder, model_folder
+from steadytune.layout import Kind, dataset_folder, model_folder
 from steadytune.safe_yaml import read_yaml
 from steadytune.store.lock import Lock
+from steadytune.store.pins import HubPin, OwnTaskPin, UrlPin
 from steadytune.store.receipt import HOW_TO_STAGE, count_rows
 from steadytune.tasks.parts import PARTS, split_name
 from steadytune.tasks.reading import split_of
@@ -157,16 +158,16 @@ class Sizes:
         share = PARTS[part] if part else (0.0, 1.0)
         return None if rows is None else round(rows * (share[1] - share[0]))
 
-    def download(self, kind: Any, key: str) -> int | None:
-        """Bytes to download for an entry, from its pins; None if no pin states them, 0 if it is made locally or own."""
-        pins = self._lock.entry(kind, key).pins()
-        if {"generated", "pretrained", "own"} & pins.keys():
-            return 0
-        for pin in pins.values():
-            sizes = [getattr(file, "bytes", None) for file in getattr(pin, "files", {}).values()]
-            if all(size is not None for size in sizes):
-                return sum(filter(None, sizes))
-        return None
+    def download(self, kind: Kind, key: str, order: Sequence[str]) -> int | None:
+        """Bytes that staging an entry downloads, from the first pin in `order`; None if the pin does not state them."""
+        match self._lock.entry(kind, key).first_pin(order):
+            case HubPin(files=files) | UrlPin(files=files):
+                sizes = [file.bytes for file in files.values()]
+                return None if None in sizes else sum(filter(None, sizes))
+            case OwnTaskPin(entry=entry) if entry.hub:
+                return None
+        # Read from this machine, or made on it.
+        return 0
 
 
 def _staged_rows(path: Path) -> int:

@@ -54,8 +54,8 @@ def downloads(plan: Plan) -> list[str]:
         for item in inventory(plan.suite, suite_lock(plan.suite))
         if not (plan.suite.file.store / item.where / RECEIPT).is_file()
     ]
-    # Generated and shipped items are staged too, but need no download.
-    known = {item.key: plan.estimator.sizes.download(item.kind, item.key) for item in items}
+    sizes, order = plan.estimator.sizes, plan.suite.file.sources.order
+    known = {item.key: sizes.download(item.kind, item.key, order) for item in items}
     wanted = {key: count for key, count in known.items() if count != 0}
     if not wanted:
         return ["downloads: none"]

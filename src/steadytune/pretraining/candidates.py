@@ -1,4 +1,4 @@
-"""A part of the vocabulary that stands for all of it in a step's softmax, which is half of a small model's work."""
+"""Sampled softmax: part of the vocabulary represents all of it, as the full softmax is half of a small model's work."""
 
 from dataclasses import dataclass
 
@@ -7,27 +7,27 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Candidates:
-    """The pieces among which a step's masked tokens are to be found."""
+    """The pieces that a step's softmax runs over."""
 
     numbers: np.ndarray
-    """(candidates,) int64: numbers of the pieces, all of the step's targets first."""
+    """(candidates,) int64: numbers of the pieces, the step's targets first."""
     log_weights: np.ndarray
-    """(candidates,) float32: the log of how many pieces of the vocabulary each stands for, added to its score."""
+    """(candidates,) float32: log of the number of vocabulary pieces that each represents, added to its score."""
     targets: np.ndarray
-    """(masked,) int64: where in `numbers` each target is."""
+    """(masked,) int64: index of each target in `numbers`."""
 
 
 def draw_candidates(rng: np.random.Generator, targets: np.ndarray, vocabulary: int, count: int) -> Candidates:
-    """Every target of the step, and others drawn uniformly, each standing for its share of those that were not.
+    """Return every target of the step, plus other pieces drawn uniformly and weighted to represent the rest.
 
-    The softmax's sum over the vocabulary is then met in expectation. It varies little, because what a step's targets
-    leave out is rare. With `count` = `vocabulary` the softmax is exact.
+    The sum in the softmax is then right in expectation. Its variance is small, because pieces that are not among a
+    step's targets are rare. With `count` = `vocabulary` the softmax is exact.
 
     Args:
-        rng: draws the others.
+        rng: draws the other pieces.
         targets: (masked,) numbers of pieces.
         vocabulary: number of pieces.
-        count: number of candidates, at least that of the different targets.
+        count: number of candidates, at least the number of distinct targets.
     """
     absent = np.ones(vocabulary, bool)
     absent[targets] = False

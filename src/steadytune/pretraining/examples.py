@@ -1,7 +1,7 @@
 """Training rows: each batch is a function of the corpus, the seed and the step, so resuming needs no state.
 
-Every row of a batch has the same length, [CLS] a [SEP] b [SEP] or [CLS] a [SEP], so nothing is padding and attention
-needs no mask. Two classes say what the rows hold: `text.TextExamples` and `sentences.SentenceExamples`.
+Every row of a batch has the same length, [CLS] a [SEP] b [SEP] or [CLS] a [SEP], so there is no padding and attention
+needs no mask. Two classes fill the rows: `text_examples.TextExamples` and `sentences.SentenceExamples`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,12 +14,12 @@ from steadytune.pretraining.tokenizer import SPECIAL_TOKENS
 from steadytune.streams import derive
 
 NOT_ASKED = -100
-"""The judgement of a row without one: the index that cross_entropy ignores."""
+"""Marks a row without a judgement: the index that cross_entropy ignores."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A tokenized corpus; sentences and documents are given by where they start."""
+    """A tokenized corpus; sentences and documents are given by their starts."""
 
     tokens: np.ndarray
     """(tokens,) uint16, without special tokens."""
@@ -31,19 +31,19 @@ class Text:
 
 @dataclass(frozen=True)
 class Pieces:
-    """What masking needs to know of a vocabulary."""
+    """What masking needs to know about a vocabulary."""
 
     cls: int
     sep: int
     mask: int
     first: int
-    """The smallest number of a piece that is not a special token."""
+    """Number of the first piece that is not a special token."""
     later: np.ndarray
     """(vocabulary,) bool: the piece continues a word."""
 
     @classmethod
     def of(cls, vocabulary: list[str]) -> "Pieces":
-        """Those of a vocabulary whose special tokens come first."""
+        """Build from a vocabulary whose special tokens come first."""
         cls_, sep, mask = (vocabulary.index(token) for token in ("[CLS]", "[SEP]", "[MASK]"))
         return cls(cls_, sep, mask, len(SPECIAL_TOKENS), np.array([piece.startswith("##") for piece in vocabulary]))
 
@@ -57,21 +57,21 @@ class Batch:
     token_type_ids: np.ndarray
     """(rows, length): 1 in the second segment and the [SEP] after it."""
     places: np.ndarray
-    """(masked,): positions to predict, counted over the flattened rows, ascending; of a next word, the one before."""
+    """(masked,): positions in the flattened rows, ascending: the masked tokens, or the tokens before the next words."""
     targets: np.ndarray
-    """(masked,): the tokens that stood there, or the next words."""
+    """(masked,): the original tokens at these positions, or the next words."""
     judgements: np.ndarray
     """(rows,): the class of each row, or NOT_ASKED."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens of a batch's rows come from."""
+    """The source of every token in a batch's rows."""
 
     index: np.ndarray
-    """(rows, length): places in `Text.tokens`; under a special token they may lie beyond it."""
+    """(rows, length): indices into `Text.tokens`; under a special token they may be out of range."""
     cut: np.ndarray
-    """(rows,): tokens of the first segment; length - 2 if there is no second one."""
+    """(rows,): number of tokens in the first segment; length - 2 if there is no second one."""
     judgements: np.ndarray
     """(rows,): as in `Batch`."""
 
@@ -80,15 +80,15 @@ class Examples(ABC):
     """Draws the rows of any step from some documents of a corpus."""
 
     classes: ClassVar[int]
-    """Classes of the judgement."""
+    """Number of classes of the judgement."""
 
     def __init__(self, text: Text, pieces: Pieces, seed: int) -> None:
         self.text, self.pieces, self.seed = text, pieces, seed
 
     def at(self, step: int, tokens: int, length: int, mask_rate: float | None) -> Batch:
-        """The batch of step `step`: at most `tokens` tokens, in rows of at most `length`.
+        """Return the batch of step `step`: at most `tokens` tokens, in rows of at most `length`.
 
-        Without a `mask_rate` no word is masked, and rows without a judgement are to be predicted word by word.
+        If `mask_rate` is None, nothing is masked: rows without a judgement are for predicting each next word.
         """
         rng = np.random.Generator(np.random.Philox(derive(self.seed, "examples", step)))
         layout = self._layout(rng, tokens, length)
@@ -114,16 +114,16 @@ class Examples(ABC):
     def _choose(
         self, rng: np.random.Generator, ids: np.ndarray, types: np.ndarray, judgements: np.ndarray, mask_rate: float
     ) -> np.ndarray:
-        """The places to predict, counted over the flattened rows, ascending."""
+        """Return the positions to predict in the flattened rows, ascending."""
 
     def _cover(self, rng: np.random.Generator, targets: np.ndarray) -> np.ndarray:
-        """What stands at the places to predict: 80 % [MASK], 10 % a random piece, 10 % the piece itself."""
+        """Return the input at the positions to predict: 80 % [MASK], 10 % a random piece, 10 % the piece itself."""
         how = rng.random(len(targets))
         random = rng.integers(self.pieces.first, len(self.pieces.later), len(targets))
         return np.where(how < 0.8, self.pieces.mask, np.where(how < 0.9, random, targets))
 
 
 def stretches(cut: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """How far into segment a and segment b each column of a row reads, (1, length) and (rows, length)."""
+    """Each column's offset into segment a and into segment b, of shape (1, length) and (rows, length)."""
     column = np.arange(length)[None]
     return np.clip(column - 1, 0, None), np.clip(column - cut[:, None] - 2, 0, None)

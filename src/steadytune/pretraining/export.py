@@ -41,13 +41,13 @@ def export(
     """Fill a folder under `work`, its receipt last, move it to `output` in one rename, and remove `work`.
 
     Args:
-        work: a folder beside `output`.
-        output: replaced.
-        model: its judgement head is left out, because fine-tuning draws its own.
-        tokenizer: of the same vocabulary.
+        work: a folder next to `output`.
+        output: the encoder's folder, replaced if it exists.
+        model: the model; its judgement head is left out, because fine-tuning draws its own.
+        tokenizer: its tokenizer.
         settings: how it was trained.
         columns: names of the curve's columns.
-        state: the end of the training: `curve`, `step`, and its limit in `minutes`, if any.
+        state: the final state of the training: `curve`, `step`, and the limit in `minutes` or None.
         made_from: digests of the settings and the corpus, for the receipt.
     """
     from safetensors.torch import save_file
@@ -93,7 +93,7 @@ def export(
 
 
 def card(name: str, settings: Settings, record: dict[str, Any]) -> str:
-    """The model card, with the hub's header; every number comes from the record."""
+    """The model card, with the hub's front matter; every number comes from the settings or the record."""
     corpus, final, next_word = settings.corpus, record["final"], settings.architecture == "llama"
     masked, pairs = (f"{100 * final[name]:.1f} %" for name in ("held_out_accuracy", "held_out_pair_accuracy"))
     if isinstance(corpus, str):

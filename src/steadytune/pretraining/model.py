@@ -1,5 +1,5 @@
-"""What is pretrained: BERT, its forward pass written for speed (transformers' parameters, full rows, no mask, no
-dropout), and other architectures as transformers has them.
+"""The models to pretrain: BERT with a fast forward pass (transformers' parameters, full rows, no mask, no dropout), and
+ModernBERT and Llama from transformers.
 """
 
 import math
@@ -39,12 +39,12 @@ class Modern(nn.Module):
         )
         self.model = AutoModel.from_config(self.config)
         self.judge = nn.Linear(settings.width, classes)
-        # The token that has read the whole row.
+        # Position of the token that attends to the whole row.
         self.place = -1 if settings.architecture == "llama" else 0
 
 
 def build_model(settings: Settings, vocabulary: int, classes: int) -> "BertForPreTraining | Modern":
-    """A model with a head for words and a judgement head of `classes`, drawn from the seed."""
+    """Return a model with a word head and a judgement head of `classes` outputs, initialised from the seed."""
     from transformers import BertConfig, BertForPreTraining
 
     torch.manual_seed(derive(settings.seed, "init"))
@@ -65,15 +65,15 @@ def build_model(settings: Settings, vocabulary: int, classes: int) -> "BertForPr
     model = BertForPreTraining(config)
     model.cls.seq_relationship = nn.Linear(settings.width, classes)
     with torch.no_grad():
-        # Waves instead of noise: neighbours look alike from the start, and "one to the left" is one linear map for all
-        # positions, which attention would otherwise have to learn for each. They are trained like any weight.
+        # Waves instead of noise: neighbouring positions are similar from the start, and "one to the left" is the same
+        # linear map for all positions, which attention would otherwise have to learn for each. They are trained too.
         amplitude = settings.initializer_range * math.sqrt(2)
         model.bert.embeddings.position_embeddings.weight.copy_(amplitude * waves(settings.max_tokens, settings.width))
     return model
 
 
 def waves(positions: int, width: int) -> Tensor:
-    """(positions, width) sines and cosines of wavelengths from 2 pi to about 2 pi x 1000 (Vaswani et al. 2017)."""
+    """Sines and cosines, (positions, width), with wavelengths from 2 pi to about 2 pi x 1000 (Vaswani et al. 2017)."""
     frequency = 1000.0 ** (-torch.arange(0, width, 2) / width)
     angle = torch.arange(positions)[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)
@@ -101,7 +101,7 @@ def hidden_states(model: Any, input_ids: Tensor, token_type_ids: Tensor, dtype: 
 
 
 def masked_logits(model: Any, hidden: Tensor, places: Tensor, candidates: Tensor | None = None) -> Tensor:
-    """Scores at the flattened positions `places`, (masked, candidates), in fp32; of every piece if none are named.
+    """Scores of the candidates at the flattened positions `places`, (masked, candidates), in fp32; None: every piece.
 
     Only these positions go through the output layer, which is as wide as the vocabulary.
     """
@@ -119,7 +119,7 @@ def masked_logits(model: Any, hidden: Tensor, places: Tensor, candidates: Tensor
 
 
 def pair_logits(model: Any, hidden: Tensor) -> Tensor:
-    """Scores of what the second segment is, (rows, classes), in fp32."""
+    """Scores of the judgement, (rows, classes), in fp32."""
     if isinstance(model, Modern):
         return _linear(hidden[:, model.place], model.judge).float()
     pooled = torch.tanh(_linear(hidden[:, 0], model.bert.pooler.dense))
@@ -137,9 +137,9 @@ def losses(
     targets: Tensor,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropies of the masked tokens, among the candidates, and of the pairs.
+    """Mean cross-entropies of the masked tokens, among the candidates, and of the judgements.
 
-    Arguments are those of `Batch` and `Candidates`, `targets` the latter's.
+    The arguments are fields of `Batch` and `Candidates`; `targets` is from `Candidates`.
     """
     hidden = hidden_states(model, input_ids, token_type_ids, dtype)
     masked = functional.cross_entropy(masked_logits(model, hidden, places, candidates) + log_weights, targets)
@@ -147,7 +147,7 @@ def losses(
 
 
 def _attend(hidden: Tensor, attention: Any) -> Tensor:
-    """Every token attends to every token of its row."""
+    """Self-attention: every token attends to every token of its row."""
     rows, length, width = hidden.shape
     heads, size = attention.num_attention_heads, attention.attention_head_size
     parts = (attention.query, attention.key, attention.value)
@@ -155,7 +155,7 @@ def _attend(hidden: Tensor, attention: Any) -> Tensor:
     bias = torch.cat([part.bias for part in parts]).to(hidden.dtype)
     mixed = functional.linear(hidden, weight, bias).view(rows, length, 3, heads, size)
     query, key, value = mixed.permute(2, 0, 3, 1, 4)
-    # Plain products: at these lengths the fused kernel's backward pass takes several times as long on a CPU.
+    # Plain matrix products: at these lengths the fused kernel's backward pass is several times slower on a CPU.
     weights = (query @ key.transpose(-1, -2) * size**-0.5).softmax(-1)
     return (weights @ value).transpose(1, 2).reshape(rows, length, width)
 

@@ -1,7 +1,7 @@
-"""Muon (Jordan et al. 2024), whose orthogonalisation has the precision of the training.
+"""Muon (Jordan et al. 2024), orthogonalising in the precision of the training.
 
-That of `torch.optim.Muon` is always in bf16, in which a processor without instructions for it multiplies ten times as
-slowly as in fp32. In bf16 this one gives the same bits.
+`torch.optim.Muon` always orthogonalises in bf16, which is ten times slower than fp32 on a processor without bf16
+instructions. In bf16 both give the same bits.
 """
 
 import math
@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic iteration: steepest at zero, so that few steps bring every singular value near 1."""
+"""Coefficients of the quintic iteration: steepest at zero, so a few steps bring every singular value near 1."""
 STEPS = 5
 TINY = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised, for matrices alone.
+    """Orthogonalised Nesterov momentum, for matrices only.
 
     Args:
-        matrices: of two dimensions each.
-        weight_decay: times the learning rate, of the weights, before the update.
-        dtype: of the orthogonalisation.
-        momentum: share of the average that stays.
+        matrices: parameters with two dimensions.
+        weight_decay: decoupled: weights shrink by learning rate x weight_decay before each update.
+        dtype: precision of the orthogonalisation.
+        momentum: decay factor of the gradients' running average.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Muon(torch.optim.Optimizer):
                 average = state["momentum_buffer"].lerp_(matrix.grad, 1 - group["momentum"])
                 update = orthogonalise(matrix.grad.lerp(average, group["momentum"]), self.dtype)
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                # An orthogonal update in the size of AdamW's, so that one decay and similar rates suit both.
+                # Scale the orthogonal update to the size of AdamW's, so both can share weight decay and similar rates.
                 matrix.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
 
 
 def orthogonalise(matrix: Tensor, dtype: torch.dtype) -> Tensor:
-    """A matrix (rows, columns) with the same singular vectors and singular values near 1, by Newton and Schulz."""
+    """A matrix with the same singular vectors and singular values near 1, by the Newton-Schulz iteration."""
     a, b, c = COEFFICIENTS
     turned = matrix.shape[0] > matrix.shape[1]
     found = matrix.to(dtype, copy=True)

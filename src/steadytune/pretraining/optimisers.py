@@ -15,9 +15,10 @@ LAYER = re.compile(r"\.(encoder\.layer|layers)\.")
 
 
 class Optimisers:
-    """Muon takes small models through the plateau of masked language modelling sooner than AdamW.
+    """Muon and AdamW, stepped together.
 
-    AdamW updates embeddings, heads, biases and norms, which Muon is not made for. State is numbered as for one.
+    Muon gets small models past the plateau of masked language modelling sooner than AdamW. AdamW updates embeddings,
+    heads, biases and norms, for which Muon is not designed. The state numbers parameters as a single optimiser would.
     """
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
@@ -46,7 +47,7 @@ class Optimisers:
         return self.parts[1].param_groups[0]["lr"]
 
     def set_rate(self, share: float) -> None:
-        """Use this share of the peaks for the next step."""
+        """Set the learning rates to this share of their peaks."""
         for part, peak in zip(self.parts, self.peaks, strict=True):
             for group in part.param_groups:
                 group["lr"] = share * peak
@@ -57,7 +58,7 @@ class Optimisers:
             part.step()
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         for part in self.parts:
             part.zero_grad()
 

@@ -1,8 +1,8 @@
-"""Rows from a generated corpus of short documents, whose foils say what is false of the world that a document tells.
+"""Rows from a generated corpus of short documents with foils: sentences that are false in a document's world.
 
-Half of the rows have masked tokens: two neighbouring sentences, or one. The others have none, and [CLS] says what the
-last sentence is, given the one before it: TRUE, FALSE or GARBLED. That trains the pooler and the segment embeddings, as
-next-sentence prediction does in BERT.
+Half of the rows have masked tokens and hold one sentence or two neighbouring ones. The others have no masked tokens:
+[CLS] predicts whether the last sentence, given the one before it, is TRUE, FALSE or GARBLED. That trains the pooler and
+the segment embeddings, as next-sentence prediction does in BERT.
 """
 
 from pathlib import Path
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 TRUE, FALSE, GARBLED = range(3)
-# The kinds of rows: the judgement, the share, and whether the sentence stands alone. The last three garble: two words
-# exchanged, one replaced by a random word of the corpus, one left out.
+# Each kind of row: its judgement, its share, and whether it has a single sentence. The last three kinds are garbled:
+# two words swapped, one replaced by a random word of the corpus, one left out.
 _JUDGEMENTS = np.array([NOT_ASKED, NOT_ASKED, TRUE, FALSE, TRUE, GARBLED, GARBLED, GARBLED])
 _SHARES = np.array([0.4375, 0.0625, 0.22, 0.22, 0.03, 0.01, 0.01, 0.01])
 _ALONE = np.array([False, True, False, False, True, True, True, True])
@@ -27,12 +27,13 @@ _FOIL, _EXCHANGED, _REPLACED, _SHORTENED = 3, 5, 6, 7
 
 
 def read_sentences(path: Path, vocabulary: int, max_tokens: int) -> tuple[Text, "PreTrainedTokenizerFast"]:
-    """The tokens and the tokenizer of a corpus file: parquet with columns text and foils, one sentence a line.
+    """Return the tokens and the tokenizer of a corpus file: parquet with columns text and foils, one sentence per line.
 
-    In the result the foil of each sentence follows it, so told sentences have even numbers.
+    In the result each sentence is followed by its foil, so the documents' own sentences have even numbers.
 
     Raises:
-        SteadyTuneError: no such file, a document without two sentences or with other foils, or a pair that is too long.
+        SteadyTuneError: no such file, a document with fewer than two sentences or without a foil for each, or a pair
+            that is too long.
     """
     import pyarrow.parquet as parquet
 
@@ -56,7 +57,7 @@ def read_sentences(path: Path, vocabulary: int, max_tokens: int) -> tuple[Text, 
 
 
 def second_sentences(text: Text, documents: slice) -> np.ndarray:
-    """Numbers of the told sentences that follow another one."""
+    """Numbers of the sentences, not counting foils, that follow another sentence of their document."""
     starts = text.documents
     return np.concatenate(
         [np.arange(starts[i] + 2, starts[i + 1], 2) for i in range(*documents.indices(len(starts) - 1))]
@@ -64,16 +65,16 @@ def second_sentences(text: Text, documents: slice) -> np.ndarray:
 
 
 def row_lengths(text: Text, second: np.ndarray) -> np.ndarray:
-    """(kinds, sentences): tokens of the row of each kind that ends with a sentence of `second`."""
+    """Number of tokens in the row of each kind that ends with each sentence of `second`, (kinds, sentences)."""
     size = np.diff(text.sentences)
     pair, foil, alone = size[second - 2] + size[second] + 3, size[second - 2] + size[second + 1] + 3, size[second] + 2
-    # A sentence of one word cannot lose it.
+    # A one-word sentence cannot lose a word: length 0 excludes it.
     shortened = np.where(alone > 3, alone - 1, 0)
     return np.stack([pair, alone, pair, foil, alone, alone, alone, shortened])
 
 
 class SentenceExamples(Examples):
-    """Rows of one length a step, drawn so that over the steps every example is equally likely."""
+    """Rows of a single length per step, drawn so that over many steps all examples of a kind are equally likely."""
 
     classes = GARBLED + 1
 
@@ -88,7 +89,7 @@ class SentenceExamples(Examples):
         self.counts, self.density = counts, counts * _SHARES[:, None]
         frequency = np.bincount(text.tokens, minlength=len(pieces.later))
         typical = frequency.sum() / np.count_nonzero(frequency)
-        # Rare words, which carry meaning, are predicted more often.
+        # Rare words carry meaning, so they are predicted more often.
         self.weights = np.clip(np.sqrt(typical / np.maximum(frequency, 1)), 0.4, 1.5)
 
     def _layout(self, rng: np.random.Generator, tokens: int, length: int) -> Layout:
@@ -121,7 +122,7 @@ class SentenceExamples(Examples):
     def _choose(
         self, rng: np.random.Generator, ids: np.ndarray, types: np.ndarray, judgements: np.ndarray, mask_rate: float
     ) -> np.ndarray:
-        """Places in one sentence of a row, so that the other one says in full what they stand for."""
+        """Choose positions in only one sentence of a row, so that the other one stays complete as evidence."""
         second = types.any(axis=1) & (rng.random(len(ids)) < 0.5)
         open_ = (ids >= self.pieces.first) & (types == second[:, None]) & (judgements == NOT_ASKED)[:, None]
         return np.flatnonzero(open_ & (rng.random(ids.shape) < mask_rate * self.weights[ids]))

@@ -13,7 +13,7 @@ from steadytune.schema import Sha256, StrictModel, check
 
 
 class TextFile(StrictModel):
-    """Plain text: a file in the folder that STEADYTUNE_CORPUS names."""
+    """A plain-text corpus: a file in the folder that STEADYTUNE_CORPUS names."""
 
     file: str
     sha256: Sha256
@@ -22,69 +22,69 @@ class TextFile(StrictModel):
 
 
 class Stretch(StrictModel):
-    """A part of the training with one length of rows."""
+    """A phase of the training with one row length."""
 
     until: float = Field(gt=0, le=1)
-    """Where it ends, as a share of the training."""
+    """Its end, as a share of the training."""
     length: int = Field(ge=16)
-    """Tokens a row; of a generated corpus, tokens of the longest row."""
+    """Tokens per row; for a generated corpus, the tokens of the longest row."""
 
 
 class Settings(StrictModel):
-    """The whole file."""
+    """The contents of a pretraining file."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     corpus: str | TextFile
     """A generated data set in the store, `<owner>/<name>/<config>`, or plain text."""
     held_out: PositiveInt
-    """Documents at the end of the corpus that are not trained on; the log's held-out scores are theirs."""
+    """Number of documents at the end of the corpus that are not trained on; the log's held-out scores use them."""
     vocabulary: int = Field(ge=77)
-    """Largest number of word pieces, of which at least 77 are special tokens, letters and digits."""
+    """Maximum number of word pieces; the minimum, 77, is for the special tokens, letters and digits."""
     word_pieces: str | None = None
-    """A file beside this one that lists the pieces of plain text, one a line. Without it they are learned, and differ
-    from run to run. A generated corpus has its words as pieces."""
+    """A file next to this one that lists the pieces for plain text, one per line. Without it the pieces are learned,
+    and differ from run to run. For a generated corpus, the pieces are its words."""
     architecture: Literal["bert", "modernbert", "llama"] = "bert"
-    """`modernbert` predicts masked words as BERT does, without its segments and pooler; `llama` predicts the next word,
+    """`modernbert` predicts masked words like BERT, but has no segments and no pooler; `llama` predicts the next word,
     and judges pairs at the last token."""
     layers: PositiveInt
     width: PositiveInt
     heads: PositiveInt
     feed_forward: PositiveInt
     dropout: float = Field(ge=0, lt=1)
-    """For fine-tuning, in the encoder's config.json. Pretraining has none, since it sees little twice."""
+    """Dropout for fine-tuning, written to the encoder's config.json. Pretraining has none: it sees little twice."""
     initializer_range: PositiveFloat
-    """Standard deviation of the initial weights; BERT's 0.02 suits a width of 768 and starts a narrow model slowly."""
+    """Standard deviation of the initial weights; BERT's 0.02 suits a width of 768, but a narrow model starts slowly."""
     seed: int
     threads: PositiveInt
-    """Threads of PyTorch. They order sums, so another number gives other bits."""
+    """PyTorch threads. Their number sets the order of sums, so changing it changes the bits."""
     precision: Literal["fp32", "bf16"]
-    """Of the forward and backward pass, and of Muon's orthogonalisation; weights and momenta are fp32."""
+    """Precision of the forward and backward pass and of Muon's orthogonalisation; weights and momenta are fp32."""
     compile: bool
-    """Fuse operations with torch.compile: needs a C++ compiler, and cuts a long training on a CPU by a third."""
+    """Fuse operations with torch.compile: needs a C++ compiler, and shortens a long training on a CPU by a third."""
     tokens: PositiveFloat
     """Length of the training in tokens read, special tokens included."""
     tokens_per_step: PositiveInt
-    """Filled with whole rows."""
+    """Tokens per step, filled with whole rows."""
     stretches: tuple[Stretch, ...] = Field(min_length=1)
-    """Lengths of rows over the training: short rows are cheap and teach words, long ones the later positions."""
+    """Row lengths over the training: short rows are cheap and teach words, long ones teach the later positions."""
     mask_rate: float = Field(gt=0, lt=1)
-    """Share of tokens that are predicted: of plain text in whole words, of a generated corpus in one sentence a row."""
+    """Share of tokens to predict: whole words in plain text, tokens of one sentence per row in a generated corpus."""
     candidates: PositiveInt
-    """Pieces in a step's softmax (`candidates.py`); exact if it is all of `vocabulary`."""
+    """Number of pieces in a step's softmax (`candidates.py`); the softmax is exact if it equals `vocabulary`."""
     learning_rate: PositiveFloat
-    """Peak of the one cycle, of AdamW: embeddings, heads, biases and norms."""
+    """AdamW's peak rate, for embeddings, heads, biases and norms."""
     matrix_learning_rate: PositiveFloat
-    """Peak of the one cycle, of Muon: the layers' matrices."""
+    """Muon's peak rate, for the layers' matrices."""
     warmup: float = Field(gt=0, lt=1)
-    """Share of the training with rising rates; then they fall linearly to zero."""
+    """Share of the training in which the rates rise linearly; then they fall linearly to zero."""
     weight_decay: float = Field(ge=0)
     clip: PositiveFloat
-    """Largest norm of the gradient."""
+    """Maximum gradient norm."""
     checkpoint_every: PositiveInt
-    """Steps."""
+    """Steps between checkpoints."""
     log_every: PositiveInt
-    """Steps."""
+    """Steps between lines of the log."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -108,20 +108,20 @@ class Settings(StrictModel):
 
     @property
     def steps(self) -> int:
-        """Updates of the whole training."""
+        """Number of updates in the whole training."""
         return max(1, round(self.tokens / self.tokens_per_step))
 
     def length(self, progress: float) -> int:
-        """Tokens a row when `progress` of the training is done."""
+        """Tokens per row after a share `progress` of the training."""
         return next((s.length for s in self.stretches if progress < s.until), self.stretches[-1].length)
 
     def rate(self, progress: float) -> float:
-        """The learning rates as a share of their peaks."""
+        """The learning rates after a share `progress` of the training, as a share of their peaks."""
         return min(progress / self.warmup, (1 - progress) / (1 - self.warmup))
 
 
 def pretrained_otherwise(config: Path, folder: Path) -> str:
-    """Why the encoder in `folder` says that it was not pretrained as `config` says; empty if it was.
+    """Return why the record in the encoder's `folder` does not match `config`; empty if it matches.
 
     Raises:
         SteadyTuneError: a wrong config file.

@@ -25,15 +25,16 @@ CORPUS_VARIABLE = "STEADYTUNE_CORPUS"
 ARRAYS = ("tokens", "sentences", "documents")
 _LIMIT = np.iinfo(np.uint16).max + 1
 _ALPHABET = 120
-"""Characters with a piece of their own. A word with a rarer one, mostly of a foreign script, is unknown."""
+"""Number of characters that get a piece. A word with a rarer character, mostly from a foreign script, is unknown."""
 _SENTENCES = 4096
-"""Sentences tokenized at a time: so many, and the rest of their document."""
-# Punctuation ends a sentence if a capital, a digit or a quotation mark follows and no single initial comes before.
+"""Minimum number of sentences tokenized at once; a batch ends at the end of a document."""
+# Punctuation ends a sentence if a capital, a digit or an opening quotation mark or bracket follows, unless it follows a
+# single initial.
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?][\"')\]])|(?<=[\w)][\w)][.!?]))\s+(?=[\"'(\[]?[A-Z0-9])")
 
 
 def find_corpus(name: str) -> Path:
-    """The corpus file `name` in the folder that the environment variable STEADYTUNE_CORPUS names.
+    """Return the path of the corpus file `name` in the folder that the environment variable STEADYTUNE_CORPUS names.
 
     Raises:
         SteadyTuneError: the variable is not set, or there is no such file.
@@ -50,18 +51,19 @@ def find_corpus(name: str) -> Path:
 def prepare(
     corpus: Path, vocabulary: int, max_tokens: int, cache: Path, word_pieces: Path | None = None
 ) -> tuple[Text, "PreTrainedTokenizerFast"]:
-    """The tokens of a corpus and its tokenizer; an earlier call leaves them in the folder `cache`.
+    """Return the tokens and the tokenizer of a corpus, cached in the folder `cache`.
 
     Args:
-        corpus: UTF-8 text, one paragraph a line and an empty line between documents; `.xz` is unpacked on the way.
+        corpus: UTF-8 text, one paragraph per line and an empty line between documents; may be compressed as `.xz`.
         vocabulary: number of word pieces, special tokens included.
-        max_tokens: the longest input, as the tokenizer reports it.
-        cache: gets one folder for each corpus and vocabulary.
+        max_tokens: the tokenizer's maximum input length.
+        cache: folder with one subfolder per corpus and vocabulary.
         word_pieces: a file of `vocabulary` pieces, one per line in the order of their numbers. Without it they are
             learned, and differ from call to call, because the trainer breaks ties by the order of a hash table.
 
     Raises:
-        SteadyTuneError: no such corpus, fewer than two documents, or a vocabulary that 16 bits cannot hold.
+        SteadyTuneError: no such corpus, fewer than two documents, a vocabulary that is too small or does not fit in 16
+            bits, or a wrong file of word pieces.
     """
     if not len(SPECIAL_TOKENS) + _ALPHABET < vocabulary <= _LIMIT:
         raise SteadyTuneError(f"vocabulary: {vocabulary}: expected a number from {_ALPHABET + 6} to {_LIMIT}")
@@ -94,7 +96,7 @@ def read_word_pieces(path: Path, vocabulary: int) -> list[str]:
 
 
 def learn_vocabulary(paragraphs: Iterator[str], size: int) -> list[str]:
-    """Word pieces learned by the library's trainer, in the order of their numbers."""
+    """Word pieces learned by tokenizers' trainer, in the order of their numbers."""
     from tokenizers import trainers
 
     tokenizer = build_backend(list(SPECIAL_TOKENS))
@@ -107,7 +109,7 @@ def learn_vocabulary(paragraphs: Iterator[str], size: int) -> list[str]:
 
 
 def read_documents(corpus: Path) -> Iterator[list[str]]:
-    """The paragraphs of each document."""
+    """Yield the paragraphs of each document."""
     with (lzma.open if corpus.suffix == ".xz" else open)(corpus, "rt", encoding="utf-8") as lines:
         document: list[str] = []
         for line in lines:
@@ -148,7 +150,7 @@ def _fill(folder: Path, corpus: Path, vocabulary: int, pieces: list[str] | None)
 
 
 def _batches(documents: Iterator[list[str]], counts: list[int]) -> Iterator[list[str]]:
-    """Lists of sentences to tokenize at once; each document's number of sentences is added to `counts`."""
+    """Yield lists of sentences to tokenize at once, and append each document's number of sentences to `counts`."""
     batch: list[str] = []
     for document in documents:
         sentences = [sentence for paragraph in document for sentence in split_sentences(paragraph)]

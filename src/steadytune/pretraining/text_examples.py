@@ -1,12 +1,12 @@
-"""Rows from plain text, each full of one or two stretches of documents.
+"""Rows from plain text, each filled with one or two spans of documents.
 
-The judgement says what segment b is to segment a:
+The judgement is the relation of segment b to segment a:
 
 - NEXT: b continues where a ends (Devlin et al. 2019).
 - OTHER: b comes from somewhere else in the corpus (their second class).
 - SWAPPED: b comes before a in the text (Lan et al. 2020).
-- RESTATED: b repeats a with some tokens left out, then continues. A token that is masked in one segment stands
-  unmasked in the other, so looking across segments pays from the first steps (ours).
+- RESTATED: b repeats a with some tokens left out, then continues (ours). A token that is masked in one segment is often
+  visible in the other, so attending across segments pays off from the first steps.
 """
 
 import numpy as np
@@ -19,11 +19,11 @@ KINDS = (NEXT, OTHER, SWAPPED, RESTATED, NOT_ASKED)
 SHARES = (0.4, 0.15, 0.15, 0.15, 0.15)
 """How often each of KINDS is drawn; NOT_ASKED rows have no second segment."""
 _DROPPED = 0.3
-"""Largest share of tokens that a restatement leaves out."""
+"""Maximum expected share of tokens that a restatement leaves out."""
 
 
 class TextExamples(Examples):
-    """Rows of exactly the asked length."""
+    """Rows of exactly the requested length."""
 
     classes = RESTATED + 1
 
@@ -37,10 +37,10 @@ class TextExamples(Examples):
         self._fitting: dict[int, np.ndarray] = {}
 
     def starts_with_room(self, tokens: int) -> np.ndarray:
-        """Sentence starts after which the document has `tokens` more tokens.
+        """Starts of sentences after which the document has at least `tokens` tokens.
 
         Raises:
-            SteadyTuneError: there is none.
+            SteadyTuneError: there are none.
         """
         if tokens not in self._fitting:
             self._fitting[tokens] = self.starts[self.room >= tokens]
@@ -56,7 +56,7 @@ class TextExamples(Examples):
         wish = rng.uniform(0.25, 0.75, rows) * content
         sentences = self.text.sentences
         cut = sentences[np.searchsorted(sentences, window + wish.astype(np.int64), "right") - 1] - window
-        # A sentence that is too long to end within the first segment is cut at the wished place.
+        # If the last sentence boundary before the drawn place is too early, cut at that place.
         cut = np.where(cut < 0.15 * content, wish, cut).astype(np.int64)
         a, b = window.copy(), window + cut
         swapped = kinds == SWAPPED
@@ -75,10 +75,10 @@ class TextExamples(Examples):
     def _choose(
         self, rng: np.random.Generator, ids: np.ndarray, types: np.ndarray, judgements: np.ndarray, mask_rate: float
     ) -> np.ndarray:
-        """A fixed number of places, in whole words except for the last one, which may be cut."""
+        """Choose a fixed number of positions: whole words, except that the last one may be cut."""
         count, lots = round(mask_rate * ids.size), rng.random(ids.shape)
         lots[ids < self.pieces.first] = np.inf
-        # Every piece of a word draws the lot of its first.
+        # All pieces of a word share the random number of its first piece.
         first = np.maximum.accumulate(np.where(self.pieces.later[ids], 0, np.arange(ids.shape[1])), axis=1)
         lots = np.take_along_axis(lots, first, axis=1).reshape(-1)
         return np.sort(np.argpartition(lots, count)[:count])

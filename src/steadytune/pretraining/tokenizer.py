@@ -1,4 +1,4 @@
-"""A lower-cased WordPiece tokenizer whose vocabulary is the words of a corpus, and letters for every other word."""
+"""A lower-cased WordPiece tokenizer whose vocabulary is the words of a corpus, plus letters to spell other words."""
 
 import string
 from collections import Counter
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SPECIAL_IDS = {"pad": 0, "bos": 2, "cls": 2, "eos": 3, "sep": 3}
-"""Under the names that configurations have for them."""
+"""Numbers of the special tokens, by the names that model configurations use."""
 
 
 def build_vocabulary(texts: Iterable[str], size: int) -> list[str]:
     """Special tokens, letters and digits (as first and as later pieces), then the most frequent words up to `size`.
 
-    No merges are learned, because the trainer breaks ties by the order of a hash table: this list depends on the texts
-    alone.
+    No merges are learned, because the trainer breaks ties by the order of a hash table; this list depends only on the
+    texts.
     """
     letters = [*string.ascii_lowercase, *string.digits]
     vocabulary = [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]
@@ -28,7 +28,7 @@ def build_vocabulary(texts: Iterable[str], size: int) -> list[str]:
 
 
 def build_backend(vocabulary: list[str]) -> "Tokenizer":
-    """WordPiece with BERT's normalisation and pre-tokenisation, and no special tokens around a text."""
+    """WordPiece with BERT's normalisation and pre-tokenisation, without special tokens around a text."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     backend = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(vocabulary)}, unk_token="[UNK]"))

@@ -1,8 +1,8 @@
-"""Pretraining of an encoder: masked language modelling and a judgement of pairs, one cycle of the learning rate.
+"""Pretraining of an encoder: predict words and judge pairs of segments, with a one-cycle learning rate.
 
-Everything random is a function of the seed and the step, so a run that was cut resumes from its checkpoint to the same
-bits, on the same machine and versions. `minutes` trades that for an end on time: the schedule then follows the clock
-when that is ahead of the tokens, and the curve records the course that it took.
+Everything random is a function of the seed and the step, so an interrupted run resumes from its checkpoint to the same
+bits, on the same machine and versions. `minutes` gives that up for an end on time: the schedule then follows the clock
+if it is ahead of the tokens, and the curve records the schedule's actual course.
 """
 
 import logging
@@ -57,19 +57,19 @@ COLUMNS = (
     "held_out_pair_accuracy",
 )
 _CHECKED, _CHECKED_ROWS = 8, 64
-"""Batches of held-out text at every line of the log, and rows in each."""
+"""Batches of held-out text for every line of the log, and rows per batch."""
 
 
 def pretrain(config: Path, store: Path, output: Path, minutes: float | None = None) -> None:
-    """Train the encoder of a config file on its corpus and leave its folder at `output`, complete or not at all.
+    """Train the encoder of a config file on its corpus, and write its folder to `output` atomically.
 
-    Until then `.<output>.partial` beside it holds the checkpoint and the tokenized text.
+    Until then `.<output>.partial` next to it holds the checkpoint and the tokenized text.
 
     Args:
         config: a file of `Settings`.
-        store: has the corpus, if it is a generated one.
-        output: a folder, replaced.
-        minutes: end within this time of training, over all runs together, even if tokens are left.
+        store: holds the corpus if it is a generated one.
+        output: the encoder's folder, replaced if it exists.
+        minutes: limit on the training time, summed over all runs, even if tokens are left.
 
     Raises:
         SteadyTuneError: a wrong config file, or no such corpus.
@@ -92,7 +92,7 @@ def pretrain(config: Path, store: Path, output: Path, minutes: float | None = No
     training = Training(model, train, held_out, settings, minutes, device)
     state = training.fit(work / "checkpoint.safetensors", canonical_digest([vocabulary, sha256(corpus.file)]))
     export(work, output, model, corpus.tokenizer, settings, COLUMNS, state, made_from)
-    # In no file of the folder: their hashes are part of the fingerprint of every cell that reads the encoder.
+    # Log the time only: the hashes of the folder's files are part of the fingerprint of every cell that reads them.
     log.info("%s: pretrained in %.0f s", output, state["seconds"])
 
 
@@ -102,11 +102,11 @@ class _Corpus:
     text: Text
     tokenizer: "PreTrainedTokenizerFast"
     kind: type[TextExamples | SentenceExamples]
-    """How rows are drawn from it."""
+    """The class that draws rows from it."""
 
 
 def _open_corpus(settings: Settings, config: Path, store: Path, work: Path) -> _Corpus:
-    """The corpus that settings name, tokenized: a generated one of the store, or a file, whose tokens `work` keeps."""
+    """The tokenized corpus that `settings` names: generated and in the store, or a file, whose tokens `work` caches."""
     if isinstance(settings.corpus, str):
         folder = dataset_folder(store, settings.corpus)
         verify(folder)
@@ -121,7 +121,7 @@ def _open_corpus(settings: Settings, config: Path, store: Path, work: Path) -> _
 
 
 class Training:
-    """One encoder's training."""
+    """The training of one encoder."""
 
     def __init__(
         self,
@@ -139,14 +139,14 @@ class Training:
         self.losses = torch.compile(losses, dynamic=False) if settings.compile else losses
 
     def fit(self, checkpoint: Path, inputs: str) -> dict[str, Any]:
-        """Train to the end, from the checkpoint if it has the same settings and inputs; the record of the training.
+        """Train to the end, resuming from a checkpoint with the same settings and inputs; return the final state.
 
         Args:
-            checkpoint: its file.
+            checkpoint: the checkpoint's file.
             inputs: digest of the corpus and the word pieces.
 
         Raises:
-            Interrupted: SIGTERM came; the checkpoint is written.
+            Interrupted: SIGTERM arrived; the checkpoint has been written.
         """
         settings, fingerprint = self.settings, f"{self.settings.model_dump_json(exclude_none=True)} {inputs}"
         state = load_checkpoint(checkpoint, self.model, self.optimisers, NO_METHOD, fingerprint) or {
@@ -169,12 +169,12 @@ class Training:
         return state | {"minutes": self.minutes}
 
     def _progress(self, step: int, seconds: float) -> float:
-        """The share of the schedule that is over: by the tokens, or by the clock if that is ahead."""
+        """The share of the schedule that is done: by tokens, or by the clock if that is ahead."""
         clock = seconds / (60 * self.minutes) if self.minutes else 0.0
         return min(1.0, max(step / self.settings.steps, clock))
 
     def _step(self, step: int, progress: float) -> tuple[float, float]:
-        """One update; the losses before it."""
+        """Make one update, and return the losses before it."""
         settings = self.settings
         batch = self.train.at(step, settings.tokens_per_step, settings.length(progress), self._rate(settings.mask_rate))
         rng = np.random.Generator(np.random.Philox(derive(settings.seed, "candidates", step)))
@@ -186,7 +186,7 @@ class Training:
         masked, pair = self.losses(self.model, *arrays, dtype=self.dtype)
         (masked + pair).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
-        # Half a step on, so that neither the first nor the last update has a rate of zero.
+        # Take the rate in the middle of the step, so that neither the first nor the last update has a rate of zero.
         self.optimisers.set_rate(settings.rate(min(1.0, progress + 0.5 / settings.steps)))
         self.optimisers.step()
         self.optimisers.zero_grad()
@@ -210,10 +210,10 @@ class Training:
 
     @torch.no_grad()
     def check(self) -> tuple[float, float, float]:
-        """Masked loss, share of masked tokens and share of pairs that are right, on the same held-out rows each time.
+        """Masked loss, accuracy on masked tokens and accuracy on pairs, on the same held-out rows each time.
 
-        Rows have the first stretch's length, whose positions are trained from the start, with 15 % of the tokens masked
-        as in BERT, whatever training masks. Restatements do not count in the first two.
+        Rows have the first stretch's length, because its positions are trained from the start. As in BERT, 15 % of the
+        tokens are masked, independently of the training's mask rate. Restatements do not count in the first two.
         """
         length = self.settings.length(0)
         loss, right, asked, right_pairs, pairs = 0.0, 0, 0, 0, 0
@@ -236,7 +236,7 @@ class Training:
         return loss / asked, right / asked, right_pairs / pairs
 
     def _rate(self, masked: float) -> float | None:
-        """The share of masked tokens; None where the next word is predicted."""
+        """The share of masked tokens; None if the model predicts the next word."""
         return None if self.settings.architecture == "llama" else masked
 
     def _tensors(self, *arrays: np.ndarray) -> tuple[Tensor, ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -51,6 +51,11 @@ class Entry(StrictModel):
     def pins(self) -> dict[str, Pin]:
         """The entry's pins, by kind of source."""
         return {name: pin for name in type(self).model_fields if (pin := getattr(self, name)) is not None}
+
+    def first_pin(self, order: Iterable[str]) -> Pin | None:
+        """The pin to stage from: the first in `order` (kinds of source), else one that no order names; None if neither."""
+        pins = self.pins()
+        return next((pins[name] for name in (*order, "generated", "shipped", "own") if name in pins), None)
 
 
 class DatasetEntry(Entry):

@@ -124,7 +124,7 @@ def _far_tokens(encoder: "Encoder", vocabulary: dict[str, int], pair: list[int])
     token, largest = max(vocabulary.items(), key=lambda item: item[1])
     if (largest := max(largest, *pair)) >= rows:
         name = f" ({token!r})" if vocabulary[token] == largest else ""
-        yield f"tokenizer.json: its largest token id is {largest}{name}: expected one below {rows}, the embeddings"
+        yield f"its tokenizer: the largest token id is {largest}{name}: expected one below {rows}, the embeddings"
 
 
 def _other_padding(encoder: "Encoder", tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:

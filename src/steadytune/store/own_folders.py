@@ -66,16 +66,16 @@ def split_files(folder: Path, split: str) -> list[Path]:
     """The parquet files of a split in a folder: the files named like it, or all if no names distinguish splits.
 
     Raises:
-        ValueError: no parquet files; several splits but not this one; names that mention splits in another way; files
-            named train that would be evaluated on; a missing shard; two copies of the split.
+        ValueError: no parquet files; several splits but not this one; names that mention splits in another way; only
+            files of the other split; a missing shard; two copies of the split.
     """
     by_name: dict[str, list[Path]] = {}
     for file in data_files(folder):
         by_name.setdefault(_name_of(file.relative_to(folder)), []).append(file)
     if not by_name:
         raise ValueError("a folder without parquet files: of csv, tsv and jsonl name the file")
-    # Scores on training data mean nothing, so files named train are evaluated on only if the suite names them.
-    alone = len(by_name) == 1 and not (split == EVALUATION and by_name.keys() & set(TRAIN_NAMES))
+    # Scores on training data mean nothing: files of the other split are read only if the suite names them.
+    alone = len(by_name) == 1 and not by_name.keys() & set(names_of(TRAIN if split == EVALUATION else EVALUATION))
     names = by_name if alone else [name for name in names_of(split) if name in by_name]
     if not names:
         has = ", ".join(sorted(name or "others" for name in by_name))
@@ -88,13 +88,10 @@ def split_files(folder: Path, split: str) -> list[Path]:
 
 
 def _check_says_no_split(files: list[Path], split: str) -> None:
-    """Check that the names of files read together do not mix splits, such as `imdb_train` and `imdb_test`.
-
-    Files for an evaluation must not mention training either.
-    """
+    """Check that the names of files read together mention no other split, such as `imdb_test` for training."""
     words = [match for file in files for match in WORD_OF_A_SPLIT.finditer(file.as_posix().casefold())]
     trained = {bool(match[1]) for match in words}
-    if len(trained) > 1 or (split == EVALUATION and True in trained):
+    if (split == EVALUATION) in trained:
         said = ", ".join(sorted({match[0] for match in words}))
         raise ValueError(
             f"the names of its files say {said} in a way that is not read: expected names such as train.parquet and "

@@ -70,10 +70,14 @@ def _bad_settings(config: dict[str, Any]) -> Iterator[str]:
 
 def _bad_sizes(config: dict[str, Any]) -> Iterator[str]:
     for key in (*SIZES, *POSITIONS):
+        value = config.get(key, 1)
         # Some configurations have -1 positions to mean no limit.
-        least = 1 if key in SIZES else -1
-        value = config.get(key, least)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        fits = (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and (value >= 1 or (key in POSITIONS and value == -1))
+        )
+        if not fits:
             yield f"config.json: {key} is {short(value)}: expected a whole number of at least 1"
 
 

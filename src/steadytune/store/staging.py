@@ -92,24 +92,23 @@ def choose(kind: Kind, key: str, lock: Lock, sources: "Sources") -> Source:
     Raises:
         SteadyTuneError: the lock has no pin for any of them, or the workflow trains the encoder.
     """
-    where = f"{kind}/{key}"
-    pins = lock.entry(kind, key).pins()
-    for name in (*sources.order, "generated", "shipped", "own"):
-        match pins.get(name):
-            case HubPin() as pin:
-                return HubSource(where, pin, kind, sources.unpinned_limit)
-            case UrlPin() as pin:
-                return UrlSource(where, pin, sources.unpinned_limit)
-            case LocalPin() as pin:
-                return LocalSource(where, pin, sources.local)
-            case GeneratedPin() as pin:
-                return GeneratedSource(where, pin)
-            case ShippedPin() as pin:
-                return ShippedSource(where, pin)
-            case OwnTaskPin() as pin:
-                return OwnSource(where, pin, sources.unpinned_limit)
-            case OwnEncoderPin() as pin:
-                return OwnEncoder(where, pin.folder, pin.files)
+    where, entry = f"{kind}/{key}", lock.entry(kind, key)
+    match entry.first_pin(sources.order):
+        case HubPin() as pin:
+            return HubSource(where, pin, kind, sources.unpinned_limit)
+        case UrlPin() as pin:
+            return UrlSource(where, pin, sources.unpinned_limit)
+        case LocalPin() as pin:
+            return LocalSource(where, pin, sources.local)
+        case GeneratedPin() as pin:
+            return GeneratedSource(where, pin)
+        case ShippedPin() as pin:
+            return ShippedSource(where, pin)
+        case OwnTaskPin() as pin:
+            return OwnSource(where, pin, sources.unpinned_limit)
+        case OwnEncoderPin() as pin:
+            return OwnEncoder(where, pin.folder, pin.files)
+    pins = entry.pins()
     match pins.get("pretrained"):
         case PretrainedPin(config=config):
             raise SteadyTuneError(f"{where}: not staged: the workflow's pretrain rule trains it as {config} says")

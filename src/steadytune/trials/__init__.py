@@ -1,1 +1,1 @@
-"""Trials on tiny random encoders: checks that every method has to pass, in seconds."""
+"""Trials on tiny random encoders: checks that every method must pass and that take seconds."""

@@ -28,7 +28,7 @@ class Finding:
 
 
 def check_method(name: str) -> Iterator[Finding]:
-    """Run every check of a registered method, at its name's own settings, one by one."""
+    """Run the checks of a registered method one by one, with the settings that its name gives."""
     by_label: dict[str, checks.Check] = {
         "its own settings do something": declared.does_something,
         "switched off it is vanilla, bit for bit": checks.off_is_vanilla,
@@ -52,7 +52,7 @@ def check_method(name: str) -> Iterator[Finding]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the log of training, and use one thread: encoders of this size gain nothing from a second one."""
+    """Silence the training log, and use one thread: encoders this small gain nothing from a second."""
     logger, threads = logging.getLogger("steadytune"), torch.get_num_threads()
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -65,7 +65,7 @@ def _quiet() -> Iterator[None]:
 
 
 def make(label: str, check: checks.Check, name: str) -> Finding:
-    """Run one check in a temporary folder; an error fails it."""
+    """Run one check in a temporary folder; an exception fails it."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             return Finding(label, *check(name, Path(folder)))
@@ -75,7 +75,7 @@ def make(label: str, check: checks.Check, name: str) -> Finding:
 
 
 def _line_of(name: str, error: Exception) -> str:
-    """The innermost line of the method's own file that was running when an error came up."""
+    """The innermost line of the method's file in an error's traceback; empty if there is none."""
     file = inspect.getfile(registry.methods()[name][0])
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" ({Path(file).name} line {lines[-1].lineno}, {lines[-1].name})" if lines else ""

@@ -1,4 +1,4 @@
-"""The checks that a method must pass, each made in seconds on tiny encoders."""
+"""The checks that a method must pass; each takes seconds, on tiny encoders."""
 
 import math
 import statistics
@@ -23,11 +23,11 @@ ROUNDS = 15
 LEFT_BEHIND = "`state` and `restore` hold what a step leaves for the next, or it draws outside `streams.noise`"
 
 Check = Callable[[str, Path], tuple[bool | None, str]]
-"""Whether a method passes, by its name and an empty folder, and what there is to say."""
+"""Takes a method's name and an empty folder; returns whether the method passes (None: does not apply), and a detail."""
 
 
 def off_is_vanilla(name: str, folder: Path) -> tuple[bool | None, str]:
-    """At the settings that its class declares as `off`."""
+    """With the settings that its class declares as `off`, a method ends at vanilla's weights."""
     off = registry.methods()[name][0].off
     if off is None:
         return None, "the class declares no `off`"
@@ -39,7 +39,7 @@ def off_is_vanilla(name: str, folder: Path) -> tuple[bool | None, str]:
 
 
 def _hint_on_words(ours: Trial, plain: Trial) -> str:
-    """What to do if the table of words alone differs, which vanilla trains without the words that no example reads."""
+    """Advice if only the word embeddings differ: vanilla trains them only for words that some example reads."""
     table, mine, other = ours.encoder.model.get_input_embeddings().weight, ours.weights(), plain.weights()
     if not any(method.moves_every_word for method in ours.method.methods) or mine.keys() != other.keys():
         return ""
@@ -50,7 +50,7 @@ def _hint_on_words(ours: Trial, plain: Trial) -> str:
 
 
 def evaluation_is_plain(name: str, folder: Path) -> tuple[bool, str]:
-    """Two passes agree to the bit, and move neither the method's generator nor dropout's."""
+    """Two evaluation passes agree bit for bit, and advance neither the method's generator nor dropout's."""
     trial = Trial(name)
     trial.fit(folder)
     trial.encoder.model.eval()
@@ -64,7 +64,7 @@ def evaluation_is_plain(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def common_numbers(name: str, folder: Path) -> tuple[bool, str]:
-    """Data order, first weights of the head, and what each step's first pass draws its dropout from."""
+    """Data order, initial head weights and the dropout of each step's first pass are vanilla's."""
     ours, plain, quiet = Trial(name), Trial("vanilla"), Trial(name, **NO_DROPOUT)
     shared = ours.head.keys() & plain.head.keys()
     if ours.order != plain.order:
@@ -87,7 +87,7 @@ def common_numbers(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def resumes(name: str, folder: Path) -> tuple[bool, str]:
-    """Killed in its last epoch and started again."""
+    """A run killed in its last epoch and resumed ends at the same bits as an uninterrupted run."""
     whole, cut, again = Trial(name), Trial(name), Trial(name)
     whole.fit(folder / "whole")
     epochs = iter((False, True))
@@ -108,7 +108,7 @@ def resumes(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def parts_add_up(name: str, folder: Path) -> tuple[bool, str]:
-    """In float64, without dropout."""
+    """Losses and gradients add up over the parts of a batch, in float64 without dropout."""
 
     def accumulated(parts: int) -> tuple[float, dict[str, Tensor]]:
         shift, watch = Shift(None), Watch(None)
@@ -116,7 +116,7 @@ def parts_add_up(name: str, folder: Path) -> tuple[bool, str]:
         of_part, noise = trial.method.loss, SameNoise(trial.streams.noise)
 
         def loss(forward: Forward, part: Batch) -> Tensor:
-            # Shift and noise start again in every part.
+            # Restart shift and noise in every part.
             shift.begin(part)
             noise.draws = 0
             return of_part(forward, part)
@@ -148,7 +148,7 @@ def on_layout(layout: str, name: str, folder: Path) -> tuple[bool | None, str]:
 
 
 def time_over_vanilla(name: str, folder: Path) -> tuple[bool, str]:
-    """The median ratio of CPU seconds over alternating steps of 4 x 38 tokens; the method's own passes count in."""
+    """Median ratio of CPU seconds to vanilla's over alternating steps of 4 x 38 tokens; a method's own passes count."""
     steps = [Trial(each, longest=38, epochs=ROUNDS // 3, **TIMED).stepper() for each in ("vanilla", name)]
     ratios = []
     for number in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""What a method's class declares, against what the method does: the loop, compositions and estimates rely on it."""
+"""Checks that a method does what its class declares: the training loop, compositions and estimates rely on it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,18 +17,18 @@ CLOSE = 1e-10
 
 
 class Whole(Method):
-    """Has the whole table of words trained."""
+    """Makes the training loop train the whole table of word embeddings."""
 
     @property
     def moves_every_word(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
 
 def does_something(name: str, folder: Path) -> tuple[bool, str]:
-    """Trained with its own settings, it does not end at vanilla's weights: else no check says anything about it."""
+    """With its own settings, a method does not end at vanilla's weights; otherwise the checks would show nothing."""
     trial = Trial(name)
-    # Training the whole table rounds otherwise.
+    # Training the whole table rounds differently, so vanilla must do the same.
     whole = any(method.moves_every_word for method in trial.method.methods)
     vanilla = Trial("vanilla", also=(Whole(None),) if whole else ())
     trial.fit(folder / "ours")
@@ -42,7 +42,7 @@ def does_something(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def says_what_it_changes(name: str, folder: Path) -> tuple[bool, str]:
-    """Its class declares what `prepare` changes and freezes, which compositions go by."""
+    """The class declares what `prepare` changes and freezes; compositions rely on it."""
     cls = registry.methods()[name][0]
     before, after = (dict(Trial(each).encoder.model.named_parameters()) for each in ("vanilla", name))
     head = Trial("vanilla").head.keys()
@@ -62,7 +62,7 @@ def says_what_it_changes(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def trained_parameters(name: str, folder: Path) -> tuple[bool, str]:
-    """How many there are, and whether the head is among them."""
+    """Some parameters are trained; the detail gives their number and whether the head is among them."""
     trial = Trial(name)
     parameters = dict(trial.encoder.model.named_parameters())
     trained = {key: p.numel() for key, p in parameters.items() if p.requires_grad}
@@ -72,7 +72,7 @@ def trained_parameters(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def passes_as_declared(name: str, folder: Path) -> tuple[bool, str]:
-    """`passes`, from which the time of a cell is estimated, is within a pass of what a step runs on average."""
+    """`passes`, used to estimate a cell's time, is less than one off the average number of forward passes per step."""
     declared, _ = registry.passes(registry.parse(name)[0])
     trial, run = Trial(name), 0
 
@@ -90,7 +90,7 @@ def passes_as_declared(name: str, folder: Path) -> tuple[bool, str]:
 
 
 def unread_words_follow(name: str, folder: Path) -> tuple[bool | None, str]:
-    """Words that no example reads end where they would if the whole table were trained."""
+    """Words that no example reads end at the values they would have if the whole table were trained."""
     narrow, whole = Trial(name, double=True), Trial(name, double=True, also=(Whole(None),))
     if any(method.moves_every_word for method in narrow.method.methods):
         return None, "the whole table is trained"
@@ -106,7 +106,7 @@ def unread_words_follow(name: str, folder: Path) -> tuple[bool | None, str]:
 
 
 def added_parameters(name: str, folder: Path) -> tuple[bool | None, str]:
-    """What it adds is trained, and acts in evaluation wherever it acts in training."""
+    """Parameters that the method adds are trained, and act in evaluation if they act in training."""
     trial, plain = Trial(name), Trial("vanilla")
     trial.fit(folder)
     parameters = dict(trial.encoder.model.named_parameters())
@@ -127,7 +127,7 @@ def added_parameters(name: str, folder: Path) -> tuple[bool | None, str]:
 
 
 def _reached(logits: Tensor, parameters: dict[str, nn.Parameter]) -> set[str]:
-    """The parameters that logits depend on."""
+    """Names of the parameters that the logits depend on."""
     if not logits.requires_grad:
         return set()
     found = torch.autograd.grad(logits.square().sum(), list(parameters.values()), allow_unused=True)
@@ -135,7 +135,7 @@ def _reached(logits: Tensor, parameters: dict[str, nn.Parameter]) -> set[str]:
 
 
 def _parameters_in(value: Any, path: str) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters that an object holds, in mappings, lists and modules, each with where."""
+    """Yield the parameters in an object, also inside mappings, lists and modules, each with its path."""
     match value:
         case nn.Parameter():
             yield path, value

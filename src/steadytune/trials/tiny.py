@@ -1,4 +1,4 @@
-"""Tiny random encoders of every layout that some published checkpoint has, to try things on in milliseconds."""
+"""Tiny random encoders of every layout found in published checkpoints, for trials that take milliseconds."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
         COMMON | DEBERTA | {"position_buckets": 4, "conv_kernel_size": 3, "conv_act": "gelu"},
     ),
 }
-"""Layout -> model type and configuration."""
+"""Model type and configuration by layout."""
 
 
 PLAIN = SIZES | {"bos_token_id": 1, "eos_token_id": 2}
@@ -74,13 +74,13 @@ DECODERS: dict[str, dict[str, Any]] = {
     "qwen3": GROUPED,
 }
 EVERY = LAYOUTS | {kind: (kind, values) for kind, values in (ENCODERS | DECODERS).items()}
-"""All of them: those that the papers use, and encoders and decoders of later years under their model type."""
+"""All layouts: those used in the papers, and later encoders and decoders by their model type."""
 
 
 def tiny_encoder(layout: str, **changes: Any) -> Encoder:
-    """An encoder of a layout, in evaluation mode; its weights are the same at every call.
+    """Return an encoder of a layout, in evaluation mode; its weights are the same at every call.
 
-    changes: to its configuration.
+    changes: overrides of its configuration.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 

@@ -1,4 +1,4 @@
-"""A method on a tiny encoder: what checks of methods, and tests, train and look into."""
+"""A method on a tiny encoder, which the checks of methods and the tests train and inspect."""
 
 import inspect
 from collections.abc import Callable
@@ -26,13 +26,13 @@ from steadytune.trials.tiny import tiny_encoder
 
 PERTURBING = ("perturb_words", "perturb", "perturb_attention")
 RETURNING = (*PERTURBING, "loss", "state", "unread_words")
-"""The hooks whose result the training loop uses."""
+"""The hooks whose return value the training loop uses."""
 LEARNING_RATE = 1e-4
-"""High enough that a few steps show, low enough for methods that bound it: RecAdam's is below 1 / gamma, 2e-4."""
+"""High enough for a few steps to have an effect, low enough for methods that bound it: RecAdam by 1 / gamma = 2e-4."""
 
 
 class _Streams(Streams):
-    """Streams that know which step they are at."""
+    """Streams that remember the current step."""
 
     step: int | str = "prepare"
 
@@ -42,7 +42,7 @@ class _Streams(Streams):
 
 
 class Trial:
-    """A method and a tiny encoder, prepared: epochs of three steps on twelve examples."""
+    """A method prepared on a tiny encoder; an epoch is three steps on twelve examples."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Trial:
         epochs: int = 2,
         **changes: Any,
     ) -> None:
-        """settings: in place of the method's defaults. also: methods beside it. changes: to the configuration."""
+        """settings: override the method's. also: methods to add to it. changes: overrides of the configuration."""
         draw = np.random.Generator(np.random.Philox(3))
         ids = [draw.integers(6, 50, size) for size in draw.integers(5, longest + 1, 12)]
         self.encoder = tiny_encoder(layout, num_labels=3, **changes)
@@ -77,13 +77,13 @@ class Trial:
         self.order = order_digest(self.data.order(self.streams.order(0)))
 
     def fit(self, folder: Path, on_epoch: Callable[[], dict[str, float]] = dict, **protocol: Any) -> Fit:
-        """Train; a checkpoint in `folder` is continued."""
+        """Train, resuming from a checkpoint in `folder` if there is one."""
         settings = Protocol(**{"epochs": self.epochs, "batch_size": 4, "learning_rate": LEARNING_RATE} | protocol)
         return fit(self.encoder, self.method, self.data, settings, self.streams, objective=Classification(),
                    checkpoint=folder / "checkpoint.safetensors", fingerprint="trial", on_epoch=on_epoch)  # fmt: skip
 
     def stepper(self, parts: int = 1) -> Callable[[int], Tensor]:
-        """What takes a step on the longest batch: called with its number, it returns the loss."""
+        """Return a function that takes a step's number, makes that step on the longest batch and returns the loss."""
         parameters = {name: p for name, p in self.encoder.model.named_parameters() if p.requires_grad}
         forward = Forward(self.encoder, self.method.hooks(), self.streams, Classification())
         optimizer = build_optimizer(parameters, Protocol())
@@ -102,7 +102,7 @@ class Trial:
 
 
 def _watched(method: Method) -> Method:
-    """A method whose hooks say if they return what the loop cannot use, which would come up far from its file."""
+    """Make a method's hooks raise if they return a value the loop cannot use, which would fail far from its file."""
     for hook in RETURNING:
         if overrides(type(method), hook):
             setattr(method, hook, _returning(hook, getattr(method, hook)))
@@ -122,7 +122,7 @@ def _returning(name: str, hook: Callable) -> Callable:
 
 
 def _expected(name: str, found: Any, arguments: tuple[Any, ...]) -> str | None:
-    """What a hook should have returned instead of `found`; None if that is right."""
+    """What a hook should have returned instead of `found`; None if `found` is valid."""
     tensor = isinstance(found, Tensor)
     if name in PERTURBING:
         shape = arguments[name != "perturb_words"].shape
@@ -145,21 +145,22 @@ def _in_words(found: Any) -> str:
 
 
 class Shift(Method):
-    """Moves what enters layer 0 in every second pass over a part, so that passes differ without dropout.
+    """Shifts the input of layer 0 in every second pass over a part, so that passes differ without dropout.
 
-    A method may also run the examples next to its part, as it need not in the whole batch: these passes do not count.
+    A method may also run examples next to its part, which it need not do for the whole batch: those passes do not
+    count.
     """
 
     def prepare(self, setup: Setup) -> None:
-        """See which examples each pass is over."""
+        """Observe which examples each pass is over."""
         setup.encoder.model.register_forward_pre_hook(self._see, with_kwargs=True)
 
     def begin(self, part: Batch) -> None:
-        """Count the passes over a part from here on."""
+        """Start counting the passes over a part."""
         self._examples, self._passes = part.inputs["input_ids"], 0
 
     def perturb(self, layer: int, hidden: Tensor, streams: Streams) -> Tensor:
-        """Move by a fixed amount."""
+        """Shift by a fixed vector."""
         if layer or not self._counts:
             return hidden
         self._passes += 1
@@ -171,29 +172,29 @@ class Shift(Method):
 
 
 class Watch(Method):
-    """Keeps the gradients that methods see."""
+    """Keeps a copy of the gradients that methods see."""
 
     def gradients(self, parameters: Any, streams: Streams) -> None:
-        """Copy them."""
+        """Copy the gradients."""
         self.found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
 
 
 class SameNoise(TorchDispatchMode):
-    """Gives every example of a part, and so of the whole batch, the noise of the first one.
+    """Gives every example of a part, and so of the whole batch, the noise of the first example.
 
-    A method that draws for one layer after another gives an example other noise in a part than in the whole, which is
-    no fault of it.
+    Otherwise a method that draws noise layer by layer gives an example different noise in a part than in the whole
+    batch, which is not a fault of the method.
     """
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
         self.generator = generator
         self.draws = 0
-        """So far in a part."""
+        """Number of draws so far in a part."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Draw as asked, then repeat the first row."""
-        # Python sees another wrapper of the one generator each time.
+        """Run the operation; if it drew noise, repeat the first row."""
+        # Do not compare generators: Python sees a different wrapper of the same generator in every call.
         drawing = (kwargs or {}).get("generator") is not None
         if drawing:
             self.generator.manual_seed(self.draws)

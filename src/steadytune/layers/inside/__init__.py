@@ -1,4 +1,4 @@
-"""What fine-tuning does inside an encoder: one module a measurement, `stage` and `collect` for the workflow.
+"""What fine-tuning changes inside an encoder: one module per measurement; `stage` and `collect` for the workflow.
 
 Sources: HyPe (arXiv 2212.08853, sec. 5 and App. G), LNSR (arXiv 2107.04835, Figure 1).
 """

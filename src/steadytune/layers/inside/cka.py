@@ -1,12 +1,12 @@
-"""How alike two layers represent the same examples: linear CKA, from Gram matrices alone, so in numpy and of any width.
+"""Linear CKA: how similarly two layers represent the same examples. Needs only Gram matrices, so any width, in numpy.
 
-Kornblith et al. 2019 (arXiv 1905.00414), with the unbiased estimator of HSIC (Song et al. 2012) in the place of the
-plain one, whose CKA comes near 1 for unrelated features as soon as they are wider than there are examples:
+Kornblith et al. 2019 (arXiv 1905.00414), with the unbiased estimator of HSIC (Song et al. 2012) instead of the plain
+one, whose CKA approaches 1 even for unrelated features if their width exceeds the number of examples:
 
     CKA(K, L) = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)),     K = X X^T,  L = Y Y^T
     HSIC(K, L) ~ tr(K~ L~) + (1^T K~ 1)(1^T L~ 1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1^T K~ L~ 1
 
-with K~, L~ the matrices with a diagonal of 0. It can fall a little below 0.
+with K~, L~ the matrices with their diagonals set to 0. The estimate can be slightly negative.
 """
 
 import math
@@ -14,13 +14,13 @@ import math
 import numpy as np
 
 SMALLEST = 4
-"""Examples that the estimator needs."""
+"""Minimum number of examples for the estimator."""
 
 
 def gram(features: np.ndarray) -> np.ndarray:
     """Inner products of centred features: (..., n, d) -> (..., n, n) float64.
 
-    CKA does not depend on the centre; taken near the data it keeps the products from cancelling.
+    CKA does not depend on the centre; a centre near the data avoids cancellation in the products.
     """
     centred = features.astype(np.float64)
     centred -= centred.mean(axis=-2, keepdims=True)
@@ -28,7 +28,7 @@ def gram(features: np.ndarray) -> np.ndarray:
 
 
 def cka(first: np.ndarray, second: np.ndarray) -> float:
-    """Linear CKA of two Gram matrices (n, n) over the same n >= 4 examples; NaN where one side tells none apart."""
+    """Linear CKA of two Gram matrices (n, n) over the same n >= 4 examples; NaN if either is of constant features."""
     size = len(first)
     if size < SMALLEST:
         raise ValueError(f"CKA of {size} examples, expected at least {SMALLEST}")
@@ -37,7 +37,7 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _hsic(first: np.ndarray, second: np.ndarray) -> float:
-    """The unbiased estimate times n (n - 3), which CKA does without."""
+    """The unbiased estimate times n (n - 3), a factor that cancels in CKA."""
     size = len(first)
     first, second = (matrix * (1.0 - np.eye(size)) for matrix in (first, second))
     totals = first.sum() * second.sum() / ((size - 1) * (size - 2))

@@ -1,6 +1,6 @@
-"""Everything measured inside as one long table, `inside.parquet`, and what is compared between seeds.
+"""Collect all inside measurements, and comparisons between seeds, in one long table, `inside.parquet`.
 
-A row is one number. Columns: encoder; method (`before` for the encoder before fine-tuning); task; seed and, between
+Each row is one number. Columns: encoder; method (`before` for the encoder before fine-tuning); task; seed and, between
 two seeds, other_seed; measure; layer (0 is the embedding output) and, for noise, to_layer; probe and its metric; value.
 """
 
@@ -44,7 +44,7 @@ Row = dict[str, Any]
 def collect_inside(suite: Suite) -> None:
     """Write `inside.parquet`.
 
-    Every cell has a row `looked_into`: 1, or 0 for one that left no model worth measuring, and has no other.
+    Every cell has a row `looked_into`: 1, or 0 if it left no model worth measuring, which then is its only row.
     """
     rows: list[Row] = []
     for encoder, task in suite.inside_pairs():
@@ -68,7 +68,7 @@ def collect_inside(suite: Suite) -> None:
 
 
 def _numbers(found: dict[str, Any]) -> Iterator[Row]:
-    """The rows of one file."""
+    """The table rows for one file."""
     for name in BY_LAYER:
         for layer, value in enumerate(found.get(name, ())):
             yield {"measure": name, "layer": layer, "value": _number(value)}
@@ -85,7 +85,7 @@ def _numbers(found: dict[str, Any]) -> Iterator[Row]:
 
 
 def _between_seeds(suite: Suite, cells: list[Cell]) -> Iterator[Row]:
-    """CKA of every layer, and churn, between each two seeds of one method."""
+    """CKA of every layer, and churn, for each pair of seeds of one method."""
     grams = {cell: _gram(inside_path(suite, cell).with_suffix(".npz")) for cell in cells}
     answers = {cell: _answers(suite, cell) for cell in cells}
     for one, other in combinations(cells, 2):
@@ -99,13 +99,13 @@ def _between_seeds(suite: Suite, cells: list[Cell]) -> Iterator[Row]:
 
 
 def _gram(path: Path) -> np.ndarray:
-    """(L + 1, n, n)."""
+    """The stored Gram matrices, (L + 1, n, n)."""
     with np.load(path) as arrays:
         return arrays["gram"]
 
 
 def _answers(suite: Suite, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
-    """A cell's answers to its own evaluation split, and the gold labels, (n,) each."""
+    """A cell's answers on its own task's evaluation split, and the gold labels, each (n,)."""
     path = predictions_path(suite, cell)
     table = pd.read_parquet(path, filters=[("evaluation_set", "==", cell.task)]).sort_values("row")
     return table["prediction"].to_numpy(), table["label"].to_numpy()

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def parameter_distance(after: "Encoder", before: "Encoder") -> list[float]:
-    """The relative distance of the embeddings' parameters, then of each layer's that `after` still has.
+    """The relative distance of the embeddings' parameters, then of the parameters of each layer that `after` still has.
 
-    Over the parameters that the pretrained layer has: those of bottleneck adapters are none of them, while a low-rank
-    update counts as a change of the weight that it is added to.
+    Only parameters of the pretrained layer count. Bottleneck adapters do not, but a low-rank update counts as a change
+    of the weight it is added to.
     """
     found = _weights(after.model)
     groups = [before.embedding_parameters(), *(before.layer_parameters(layer) for layer in range(after.num_layers))]
@@ -31,7 +31,7 @@ def _relative(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters under the names that they have in the pretrained model, peft's low-rank updates added."""
+    """Parameters by their names in the pretrained model, with peft's low-rank updates added."""
     weights: dict[str, Tensor] = {
         name.replace(".base_layer.", "."): parameter for name, parameter in model.named_parameters()
     }

@@ -1,4 +1,4 @@
-"""What an encoder has forgotten of its pretraining: the masked-word loss on texts, before and after fine-tuning."""
+"""Measure how much of its pretraining an encoder forgets, by its masked-word loss before and after fine-tuning."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from steadytune.encoders.encoder import Encoder
 
 SHARE = 0.15
-"""Of a text's tokens, special ones left out, as in pretraining; each is replaced by the mask (ours: never kept)."""
+"""Share of a text's non-special tokens to mask, as in pretraining; all are replaced by the mask, none kept (ours)."""
 
 
 class _Given(nn.Module):
-    """Stands for the encoder below the masked-word head: it returns hidden states that are already there."""
+    """Replaces the encoder below the masked-word head: returns hidden states computed beforehand."""
 
     states: Tensor
 
     def forward(self, *args: object, **settings: object) -> object:
-        """The states, whatever is asked."""
+        """Return the states, ignoring the arguments."""
         from transformers.modeling_outputs import BaseModelOutput
 
         return BaseModelOutput(last_hidden_state=self.states)  # pyright: ignore[reportArgumentType]
@@ -34,18 +34,18 @@ class _Given(nn.Module):
 def masked_word_loss(
     encoder: "Encoder", batcher: "Batcher", folder: Path, mask_token: int | None, special_ids: Collection[int]
 ) -> float | None:
-    """The mean cross-entropy in nats of masked words, without dropout; None if there is no masked-word head.
+    """The mean cross-entropy of masked words in nats, without dropout; None if it cannot be measured.
 
-    The head is the pretrained one, on the last hidden states of `encoder`, fine-tuned or not. A head that shares its
-    weights with the word embeddings takes those of `encoder`, as the whole model would. The same words are masked for
-    every encoder of one tokenizer.
+    The pretrained masked-word head reads the last hidden states of `encoder`, fine-tuned or not. A head tied to the
+    word embeddings uses those of `encoder`, as the whole model would. The same words are masked for every encoder with
+    the same tokenizer. None if there is no such head, no mask token or no masked word, or if layers were dropped.
 
     Args:
         encoder: left in evaluation mode.
         batcher: the texts; labels are not read.
-        folder: of the pretrained checkpoint.
-        mask_token: the tokenizer's, None if it has none.
-        special_ids: tokens that are never masked.
+        folder: the pretrained checkpoint's folder.
+        mask_token: the tokenizer's mask token id, None if it has none.
+        special_ids: ids of tokens that are never masked.
     """
     model: Any = load_masked_words(folder)
     if model is None or mask_token is None or encoder.num_layers != model.config.num_hidden_layers:

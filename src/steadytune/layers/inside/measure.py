@@ -1,4 +1,4 @@
-"""One encoder looked into, from one forward pass over the examples (and the layers again where noise enters)."""
+"""Measure one encoder in one forward pass over the examples, plus reruns of the layers above injected noise."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """An encoder of L layers on n examples."""
+    """Measurements of an encoder with L layers on n examples."""
 
     similarity: np.ndarray
-    """Token similarity of hidden[0..L], (L + 1,): the mean over examples of two tokens or more."""
+    """Token similarity of hidden[0..L], (L + 1,): the mean over examples with at least two tokens."""
     propagation: np.ndarray
     """The relative change at layer j after noise at layer i, (L + 1, L + 1), NaN for j < i: the mean over examples."""
     nu: np.ndarray
-    """Hidden-state variability, (L + 1,); infinite where a layer does not tell the classes apart."""
+    """Hidden-state variability, (L + 1,); infinite if a layer does not separate the classes."""
     pooled: np.ndarray
-    """A vector for each example, the mean over its tokens without the special ones: (L + 1, n, d)."""
+    """The mean over each example's tokens, without special tokens: (L + 1, n, d)."""
 
     def numbers(self) -> dict[str, Any]:
-        """All but the vectors, as lists."""
+        """Everything but `pooled`, as lists."""
         return {
             "token_similarity": self.similarity.tolist(),
             "noise_propagation": self.propagation.tolist(),
@@ -44,7 +44,7 @@ class Measured:
 def measure(encoder: "Encoder", batcher: "Batcher", special_ids: Collection[int]) -> Measured:
     """Measure `encoder` on every example of `batcher`, without dropout; it is left in evaluation mode.
 
-    The noise is the same for every encoder of one size on one set of examples.
+    The noise is the same for all encoders of the same size on the same examples.
     """
     generator = torch.Generator(device=encoder.device).manual_seed(derive(0, "inside", "noise"))
     special = torch.tensor(sorted(special_ids), dtype=torch.int64, device=encoder.device)
@@ -64,7 +64,7 @@ def measure(encoder: "Encoder", batcher: "Batcher", special_ids: Collection[int]
 
 
 def pool(encoder: "Encoder", batcher: "Batcher", special_ids: Collection[int]) -> np.ndarray:
-    """The vectors of `Measured.pooled` alone, from one forward pass."""
+    """Only `Measured.pooled`, from one forward pass."""
     pooled = np.empty((encoder.num_layers + 1, len(batcher.encoded), encoder.width), dtype=np.float32)
     for rows, states in pooled_states(encoder, batcher, special_ids, "mean_without_special"):
         pooled[:, rows] = states.cpu().numpy()

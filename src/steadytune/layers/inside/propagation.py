@@ -1,7 +1,7 @@
 """How noise at one layer grows or dies away in the layers above (LNSR, arXiv 2107.04835, Figure 1).
 
-At the input of layer i Gaussian noise is added to every token, scaled to 5 % of the norm of the token's state; what
-comes of it at layer j is the relative change ||h'_j - h_j|| / ||h_j||, a mean over tokens.
+Gaussian noise is added to every token at the input of layer i, scaled to 5 % of the norm of the token's state. The
+effect at layer j is the relative change ||h'_j - h_j|| / ||h_j||, averaged over tokens.
 """
 
 from typing import TYPE_CHECKING
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from steadytune.encoders.encoder import Encoder
 
 SHARE = 0.05
-"""Norm of the noise, as a share of the state's."""
+"""Norm of the noise, as a share of the state's norm."""
 
 
 def noise_propagation(
     encoder: "Encoder", hidden: tuple[Tensor, ...], mask: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """The relative change at hidden[j] after noise at hidden[i], as (B, L + 1, L + 1) float64 at [:, i, j].
+    """The relative change of hidden[j] after noise on hidden[i]: entry [:, i, j] of (B, L + 1, L + 1), float64.
 
-    NaN for j < i; `SHARE` for j = i. Only the layers above i run again.
+    NaN for j < i; `SHARE` for j = i. For each i, only layers i..L-1 run again.
 
     Args:
         encoder: right after the pass that gave `hidden`, called with `resumable_from=0`.
         hidden: the L + 1 hidden states, each (B, T, d).
         mask: (B, T), true at the tokens to average over.
-        generator: what the noise is drawn from, on the encoder's device.
+        generator: source of the noise, on the encoder's device.
     """
     size = len(hidden)
     change = torch.full((len(mask), size, size), torch.nan, dtype=torch.float64, device=mask.device)

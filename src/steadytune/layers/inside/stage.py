@@ -1,4 +1,4 @@
-"""The inside stage: a fine-tuned encoder, or one before fine-tuning, looked into and written as a file."""
+"""The inside stage: measure an encoder, before or after fine-tuning, and write the result to a file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +40,12 @@ from steadytune.tasks.subsets import subset_rows
 from steadytune.tasks.table import Task
 
 SHARED_EXAMPLES = 64
-"""Between seeds, representations are compared on so many examples: their Gram matrices stay small."""
+"""Number of examples for comparing representations between seeds; few, so that Gram matrices stay small."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A task that heads are trained on, tokenized."""
+    """A tokenized task on which probe heads are trained."""
 
     task: Task
     train: Encoded
@@ -54,7 +54,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Bench:
-    """What encoders of one kind are measured on."""
+    """The data on which a checkpoint, before and after fine-tuning, is measured."""
 
     sample: Encoded
     """Examples of the task's evaluation split."""
@@ -62,14 +62,14 @@ class Bench:
     probes: dict[str, Probe]
     batch_size: int
     texts: Encoded | None
-    """Those that the masked-word loss is measured on."""
+    """Texts for the masked-word loss; None if it is not requested."""
     folder: Path
-    """Of the pretrained checkpoint."""
+    """Folder of the pretrained checkpoint."""
     mask_token: int | None
 
     @classmethod
     def load(cls, suite: Suite, model: str, task_name: str, protocol: Protocol) -> "Bench":
-        """Verify and read the task and the probes of the suite; a probe of the task itself is left out."""
+        """Verify and read the task's data, the suite's probes (except the task itself) and its masked-word texts."""
         block = _block(suite)
         store, tokenizer = suite.file.store, load_tokenizer(model_folder(suite.file.store, model))
 
@@ -100,22 +100,22 @@ class Bench:
         )
 
     def measure(self, encoder: Encoder) -> Measured:
-        """An encoder on the sample."""
+        """Measure an encoder on the sample."""
         return measure(encoder, Batcher(self.sample, encoder.padding, self.batch_size), self.special_ids)
 
     def pool(self, encoder: Encoder) -> np.ndarray:
-        """Its representations of the sample alone, (L + 1, n, d)."""
+        """Only an encoder's pooled representations of the sample, (L + 1, n, d)."""
         return pool(encoder, Batcher(self.sample, encoder.padding, self.batch_size), self.special_ids)
 
     def masked_word_loss(self, encoder: Encoder) -> float | None:
-        """In nats; None if the suite does not ask for it or the checkpoint has no masked-word head."""
+        """The masked-word loss in nats; None if the suite does not request it or it cannot be measured."""
         if self.texts is None:
             return None
         texts = Batcher(self.texts, encoder.padding, self.batch_size)
         return masked_word_loss(encoder, texts, self.folder, self.mask_token, self.special_ids)
 
     def probe(self, encoder: Encoder) -> dict[str, Any]:
-        """Each probe's metric, and its value by layer."""
+        """Train the probes; return each probe's metric and its value by layer."""
         found = {}
         for name, item in self.probes.items():
             objective = Regression() if item.task.regression else Classification()
@@ -126,12 +126,12 @@ class Bench:
 
 
 def write_inside(suite: Suite, cell: Cell) -> None:
-    """Look into a cell's fine-tuned encoder, beside the one that it started from, and write what is found.
+    """Measure a cell's fine-tuned encoder, compare it with the encoder it started from, and write the results.
 
-    A cell that left no model worth measuring has a file that says so by its status.
+    If the cell left no model worth measuring, the file only gives its status, and its Gram matrices are empty.
 
     Raises:
-        SteadyTuneError: a cell that the suite does not look into, or inputs that are missing or corrupted.
+        SteadyTuneError: the cell is not among the suite's `inside` cells, or inputs are missing or corrupted.
     """
     if cell not in suite.inside_cells:
         raise SteadyTuneError(f"{suite.path}: inside: '{cell}' is not among its cells")
@@ -148,7 +148,7 @@ def write_inside(suite: Suite, cell: Cell) -> None:
         found |= end.numbers() | {
             "probes": bench.probe(after),
             "masked_word_loss": bench.masked_word_loss(after),
-            # A method may have dropped layers.
+            # Not strict, because a method may have dropped layers.
             "cka": [cka(gram(x), gram(y)) for x, y in zip(end.pooled, start, strict=False)],
             "parameter_distance": parameter_distance(after, before),
         }
@@ -161,9 +161,12 @@ def write_inside(suite: Suite, cell: Cell) -> None:
 
 
 def write_inside_before(suite: Suite, encoder_name: str, task_name: str) -> None:
-    """Look into an encoder before fine-tuning, on the examples of a task that cells are looked into on.
+    """Measure an encoder before fine-tuning, on a task of the suite's `inside` cells, and write the results.
 
-    Weights drawn anew have no cell's seed here: they are those of seed 0.
+    Random weights are those of seed 0, because there is no cell whose seed they could use.
+
+    Raises:
+        SteadyTuneError: the encoder and task are not a pair of the suite's `inside` cells, or inputs are corrupted.
     """
     pairs = suite.inside_pairs()
     if (encoder_name, task_name) not in pairs:
@@ -185,14 +188,14 @@ def _block(suite: Suite) -> Inside:
 
 
 def _start(protocol: Protocol) -> str:
-    """Fix the process's numerics; the device."""
+    """Set up deterministic numerics for this process; return the device."""
     device = pick_device()
     set_determinism(protocol.determinism, protocol.threads, device)
     return device
 
 
 def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, device: str) -> Encoder:
-    """The encoder that cells of this seed start from, verified."""
+    """Verify and load the encoder that cells with this seed start from."""
     entry, task = suite.file.encoders[encoder_name], suite.task(task_name)
     folder = model_folder(suite.file.store, suite.model(encoder_name, task_name))
     verify(folder)
@@ -201,5 +204,5 @@ def _load_before(suite: Suite, encoder_name: str, task_name: str, seed: int, dev
 
 
 def _write(path: Path, encoder_name: str, task_name: str, found: dict[str, Any]) -> None:
-    """As JSON, which has no NaN and no infinity: they become null."""
+    """Write `found` as JSON; NaN and infinity become null."""
     write_json(path, {"encoder": encoder_name, "task": task_name, **found})

@@ -1,1 +1,1 @@
-"""What methods build on: the forward pass that they perturb, the objective, the cached prefix."""
+"""Building blocks of methods: the perturbed forward pass, the objective and the cached prefix."""

@@ -1,4 +1,4 @@
-"""The training forward pass of a cell, as methods call it from their `loss`."""
+"""The training forward pass of a cell, which methods call from their `loss`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Forward:
     """The encoder in training, perturbed by every method of the cell.
 
-    A method may call it several times a step. Every pass draws dropout masks of its own unless it is given the
-    `dropout_state` of an earlier one.
+    A method may call it several times per step. Each pass draws new dropout masks unless it is given the
+    `dropout_state` of an earlier pass.
     """
 
     encoder: "Encoder"
@@ -34,12 +34,13 @@ class Forward:
     streams: "Streams"
     objective: Objective
     backward: Callable[[Tensor], None] = field(default=torch.Tensor.backward)
-    """Back-propagates a loss as the step will the one that `Method.loss` returns: for a method that accumulates
-    gradients over several passes."""
+    """Back-propagate a loss in the same way as the training step does with the result of `Method.loss`; for a method
+    that accumulates gradients over several passes."""
     first_part: bool = True
-    """Whether this is the first, mostly the only, part of a batch: for a method that counts steps in its loss."""
+    """Whether this is a step's first call of `Method.loss`, which runs again for further parts of the batch and in
+    `Update.again`; for a method that counts steps in its loss."""
     _noise: dict[tuple[str, int], Tensor] = field(default_factory=dict, init=False)
-    """The state of the noise stream at the hooks of the last pass, by hook and layer, where that can be resumed."""
+    """State of the noise stream before each hook of the last pass, by hook and layer; empty unless it is resumable."""
 
     def __call__(
         self,
@@ -55,10 +56,10 @@ class Forward:
 
         Args:
             batch: B examples of T tokens.
-            perturb: whether the methods' `perturb` hooks act on this pass.
-            on_embeddings: what replaces the word embeddings (B, T, width), as the methods' `perturb_words` leave them,
-                before positions are added to them.
-            dropout_state: from `dropout_state()`, to draw an earlier pass's dropout masks again.
+            perturb: whether the methods' `perturb...` hooks act on this pass.
+            on_embeddings: replaces the word embeddings (B, T, width), after the methods' `perturb_words` and before
+                positions are added.
+            dropout_state: from `dropout_state()`, to repeat an earlier pass's dropout masks.
             keep_hidden: as in `Encoder`.
             resumable_from: as in `Encoder`.
         """
@@ -80,9 +81,9 @@ class Forward:
         )
 
     def resume(self, start: int, hidden: Tensor) -> tuple[Tensor, ...]:
-        """Run layers `start`.. of the last batch again, on `hidden` (B, T, d): their outputs.
+        """Run layers `start`.. of the last batch again on `hidden` (B, T, d); return their outputs.
 
-        With the last pass's dropout, and perturbed as it was: by the same noise.
+        Dropout masks and the methods' noise are the same as in the last pass.
         """
         return self.encoder.resume(
             start,
@@ -92,7 +93,7 @@ class Forward:
         )
 
     def dropout_state(self) -> Tensor:
-        """The state that the next pass draws its dropout masks from."""
+        """The random state from which the next pass draws its dropout masks."""
         return generator_of(self.encoder.device).get_state()
 
     def task_loss(self, output: "EncoderOutput", batch: "Batch") -> Tensor:

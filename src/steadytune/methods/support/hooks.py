@@ -1,4 +1,4 @@
-"""What the methods of a cell do in a forward pass, gathered for `methods/support/forward.py`."""
+"""The forward-pass hooks of a cell's methods, collected for `methods/support/forward.py`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from steadytune.streams import Streams
 
 Change: TypeAlias = "Callable[[int, Tensor, Streams], Tensor]"
-"""What a hook makes of the hidden state (B, T, d) at a layer."""
+"""A hook: (layer, its hidden state (B, T, d), streams) -> the changed hidden state."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """The hooks of all methods of a cell, in the order of its name."""
+    """The hooks of all methods of a cell, in the order of the cell's method name."""
 
     perturb_words: Sequence["Callable[[Tensor, Tensor, Streams], Tensor]"] = ()
-    """Act on the word embeddings (B, T, width), told which tokens are real (B, T, 1)."""
+    """Change the word embeddings (B, T, width), given a mask of the real tokens (B, T, 1)."""
     perturb: Sequence[Change] = ()
-    """Act on what enters each layer."""
+    """Change the input of each layer."""
     perturb_attention: Sequence[Change] = ()
-    """Act on what leaves each layer's self-attention block."""
+    """Change the output of each layer's self-attention block."""
     prefix: "FrozenPrefix | None" = None
-    """The cached output of frozen lower layers, which training passes start from."""
+    """Cached output of frozen lower layers, from which training passes start."""

@@ -1,6 +1,6 @@
-"""What a task's outputs are held against: its loss, and the divergence between two outputs for one input.
+"""The objective of a task: its loss, and the divergence between two outputs for the same input.
 
-One for each kind of task; methods are written against the two functions and need not know the kind.
+Each kind of task has one; methods call its functions and need not know the kind.
 """
 
 from typing import Protocol
@@ -12,7 +12,7 @@ from steadytune.methods.support.tensors import at_least_single
 
 
 class Objective(Protocol):
-    """The loss of a kind of task. Outputs are (B, C), and labels (B,), but for `Spans`."""
+    """Loss and divergence of a kind of task. Outputs are (B, C) and labels (B,), except for `Spans`."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The task loss of outputs (B, C), averaged over the batch."""
@@ -23,12 +23,12 @@ class Objective(Protocol):
         ...
 
     def symmetric(self, first: Tensor, second: Tensor) -> Tensor:
-        """The divergence both ways: its sum for distributions; for scores, whose divergence has no direction, once."""
+        """The symmetric divergence: for distributions, both directions added; for scores, one, since they are equal."""
         ...
 
 
 class Classification:
-    """Class probabilities: cross-entropy, and the Kullback-Leibler divergence KL(target || logits) an example."""
+    """Class probabilities: cross-entropy, and the Kullback-Leibler divergence KL(target || logits) per example."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy."""
@@ -47,8 +47,8 @@ class Classification:
 class Spans(Classification):
     """Start and end of an answer, each a class among T tokens: the mean of both, averaged over the batch.
 
-    Outputs are (B, 2, T), labels (B, 2). At padding all outputs are one number far below the others: it has no
-    probability, and adds nothing to a divergence.
+    Outputs are (B, 2, T), labels (B, 2). At padding, all outputs are one number far below the others, so padding has
+    probability 0 and adds nothing to a divergence.
     """
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Spans(Classification):
 
 
 class Regression:
-    """One score an example: the mean squared error, for the loss and between two outputs."""
+    """One score per example: mean squared error, as the loss and between two outputs."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean squared error."""

@@ -16,12 +16,12 @@ _files: dict[str, ModuleType] = {}
 
 
 def load_file(path: Path, where: str = "") -> ModuleType:
-    """Import a file of methods, once for as long as its content stays.
+    """Import a file of methods; another call reuses the module unless the file has changed.
 
-    where: the place in a suite's file that names it.
+    where: the place in a suite file that names this file.
 
     Raises:
-        SteadyTuneError: no such file, or it cannot be imported.
+        SteadyTuneError: the file does not exist or cannot be imported.
     """
     prefix = f"{where}: " if where else ""
     try:
@@ -34,7 +34,7 @@ def load_file(path: Path, where: str = "") -> ModuleType:
         if spec is None or spec.loader is None:
             raise SteadyTuneError(f"{prefix}{path}: expected a Python file, `*.py`")
         module = importlib.util.module_from_spec(spec)
-        # Dataclasses look their module up.
+        # Dataclasses look up their module here.
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
@@ -49,6 +49,6 @@ def load_file(path: Path, where: str = "") -> ModuleType:
 
 
 def modules() -> list[ModuleType]:
-    """The files that were loaded, and the modules of the entry points."""
+    """The modules of loaded files and of entry points."""
     announced = [point.load() for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)]
     return [*_files.values(), *(module for module in announced if isinstance(module, ModuleType))]

@@ -1,9 +1,8 @@
-"""Frozen lower layers, run once: their output for every example of a split, reused in every epoch.
+"""Run frozen lower layers once and reuse their output for every example of a split in every epoch.
 
-Without dropout the output of frozen embeddings and layers is the same in every epoch, so it need not be computed again.
-The states are what a training pass would have computed, at its precision and in its type, but for the rounding of other
-kernels: those of evaluation, and of other batches. They take 4 bytes x width for every token of the split, or 2 in half
-precision.
+Without dropout, frozen embeddings and layers give the same output in every epoch. The states have a training pass's
+precision and type, and equal its states up to rounding: evaluation mode and other batches may use other kernels. They
+take 4 bytes x width per token of the split, or 2 in half precision.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FrozenPrefix:
-    """What enters layer `start` (0-based), for every example of a split."""
+    """The input of layer `start` (0-based) for every example of a split."""
 
     def __init__(
         self,
@@ -30,12 +29,12 @@ class FrozenPrefix:
         start: int,
         autocast: Callable[[], AbstractContextManager] = nullcontext,
     ) -> None:
-        """Switch the dropout of the embeddings and of the layers below `start` off, and run them over the split.
+        """Switch off dropout in the embeddings and the layers below `start`, and run them over the split.
 
-        autocast: the region of a training pass.
+        autocast: the autocast context of a training pass.
 
         Raises:
-            SteadyTuneError: an architecture that reads the embedding output again above the first layer.
+            SteadyTuneError: the architecture reads the embedding output again above the first layer.
         """
         if encoder.architecture.after_first_layer(encoder.model) is not None:
             raise SteadyTuneError("this DeBERTa reads its embedding output twice: its lower layers cannot be cached")
@@ -54,7 +53,7 @@ class FrozenPrefix:
         self._states = states
 
     def __call__(self, batch: "Batch") -> Tensor:
-        """The states of a batch, zero at padding: (B, T, d)."""
+        """The states (B, T, d) of a batch, zero at padding."""
         states = [self._states[int(row)] for row in batch.rows]
         width = batch.inputs["input_ids"].shape[1]
         padded = states[0].new_zeros(len(states), width, states[0].shape[-1])
@@ -64,14 +63,14 @@ class FrozenPrefix:
 
     @contextmanager
     def skipped(self, encoder: "Encoder") -> Iterator[None]:
-        """An encoder without the layers below `start`, for one forward pass."""
+        """Take the layers below `start` out of the encoder inside the `with` block."""
         with _stack(encoder, slice(self.start, None)):
             yield
 
 
 @contextmanager
 def _stack(encoder: "Encoder", kept: slice) -> Iterator[None]:
-    """An encoder with some of its layers only, while the block runs."""
+    """Reduce the encoder to the `kept` layers inside the `with` block."""
     parent, _, name = encoder.architecture.stack.rpartition(".")
     owner = encoder.model.get_submodule(parent)
     stack = owner.get_submodule(name)
@@ -84,7 +83,7 @@ def _stack(encoder: "Encoder", kept: slice) -> Iterator[None]:
 
 
 def _switch_dropout_off(encoder: "Encoder", start: int) -> None:
-    """In every dropout module that acts before layer `start`: those of the layers below, and the embeddings'."""
+    """Set p to 0 in every dropout module of the base model that is not inside layers `start` and above."""
     layers = encoder.layers()
     above = {id(module) for layer in layers[start:] for module in layer.modules()}
     base = encoder.model.get_submodule(encoder.model.base_model_prefix)

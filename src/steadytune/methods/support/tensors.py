@@ -1,4 +1,4 @@
-"""What methods ask of a tensor. Free of torch until it is called."""
+"""Tensor helpers for methods. Importing them does not import torch."""
 
 from typing import TYPE_CHECKING
 
@@ -12,5 +12,5 @@ def is_weight(name: str, parameter: "nn.Parameter") -> bool:
 
 
 def at_least_single(tensor: "Tensor") -> "Tensor":
-    """Half-precision values as fp32, in which losses and penalties are summed; others as they are."""
+    """Convert half precision to fp32, in which losses and penalties are summed; return other types unchanged."""
     return tensor.float() if tensor.dtype.itemsize < 4 else tensor
