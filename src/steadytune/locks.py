@@ -62,7 +62,7 @@ def take(path: Path, *, shared: bool = False, wait: bool = True, message: str = 
             fcntl.flock(descriptor, how)
         except OSError as error:
             if error.errno == errno.EBADF:
-                expected = "expected a file that may be written: NFS locks no other (its owner can `chmod a+w` it)"
+                expected = "expected a writable file: NFS locks only those (its owner can `chmod a+w` it)"
                 raise SteadyTuneError(f"{path}: another user's lock: {expected}") from None
             if error.errno not in NO_LOCKS:
                 raise

@@ -97,6 +97,9 @@ def keep_looks(of: Of, looks: Looks) -> None:
         except SteadyTuneError:
             kept, path = NONE, looks_path(of)
             aside = path.with_name(f"{path.name}{DAMAGED}")
+            while aside.exists():
+                # What was damaged before is somebody's evidence too.
+                aside = aside.with_name(f"{aside.name}{DAMAGED}")
             path.replace(aside)
             log.warning("%s: damaged: it is kept as %s, and new looks are written", path, aside.name)
         joined = {name: join(kept.get(name, ()), looks.get(name, ())) for name in (*kept, *looks)}

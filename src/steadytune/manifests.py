@@ -55,7 +55,7 @@ def damage(of: Of, product: str, files: Sequence[Path]) -> str:
     try:
         hashes = read_manifest(of, product).files
     except SteadyTuneError as error:
-        return f"{files[0]}: nothing says what it was made from ({error})"
+        return f"{files[0]}: no readable manifest ({error})"
     for file in files:
         if not file.is_file():
             return f"{file}: missing"

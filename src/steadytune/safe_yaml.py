@@ -69,7 +69,7 @@ def read_yaml(path: Path) -> Any:
             with aliases that repeat each other ("billion laughs").
     """
     if path.suffix in {".yaml", ".yml"} and path.is_file() and path.stat().st_size > MOST_BYTES:
-        raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, no file that people write")
+        raise SteadyTuneError(f"{path}: more than {MOST_BYTES:,} bytes, which no suite, claims or lock file needs")
     if not path.exists():
         raise SteadyTuneError(f"{path}: no such file{nearest_file(path)}")
     loader = _Loader("")
@@ -104,7 +104,7 @@ def _spelled(error: yaml.MarkedYAMLError, text: str) -> str:
     if said == CANNOT_BEGIN and character == "\t":
         return "a tab, expected blanks"
     if said == CANNOT_BEGIN and character:
-        return f"'{character}' begins no value: expected quotation marks around one that does"
+        return f"'{character}' cannot begin a value: expected quotation marks around it"
     if said == SECOND_COLON:
         return f"{said}: expected quotation marks around a value with ': ', or another indentation"
     return said
@@ -122,7 +122,7 @@ def _check_nodes(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Number of values in a node, with its aliases expanded; 0 in `sizes` marks a node that is being counted."""
     if id(node) in sizes:
         if not sizes[id(node)]:
-            raise yaml.constructor.ConstructorError(None, None, "an alias of what it stands in", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, "an alias that contains itself", node.start_mark)
         return sizes[id(node)]
     sizes[id(node)] = 0
     if isinstance(node, yaml.ScalarNode):

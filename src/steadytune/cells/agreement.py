@@ -40,7 +40,7 @@ DIFFERS: dict[Level, str] = {
 }
 MEANS: dict[Level, str] = {
     "same logits": "the outputs agree up to rounding",
-    "same metric": "other answers, but scores that chance alone could make differ as much",
+    "same metric": "other answers, but scores no further apart than chance explains",
     "same spread": "another score, but one that a further seed could have",
     "different": "none of the weaker levels holds",
 }

@@ -159,7 +159,7 @@ class _Judge:
         """Why a cell would now start from other weights than its record did; None if it would not."""
         found = self.judge(parent)
         if found.record is None:
-            return "unstaged", f"what it started from is not there to compare ({parent} is {found.state})"
+            return "unstaged", f"its parent cannot be compared ({parent} is {found.state})"
         if found.cause:
             return found.cause, f"{parent}, which it starts from, is stale: {found.why}"
         if found.record["fingerprint"] != (record.get("parent") or {}).get("fingerprint"):
@@ -204,7 +204,7 @@ class _Judge:
     def _staged(self, kind: Kind, key: str, folder: Path) -> str | tuple[Cause, str]:
         """The digest of a staged folder, or why cells cannot be compared with it."""
         if damage := self.inputs.damage(kind, key):
-            return "unstaged", f"what it read is not there to compare ({damage})"
+            return "unstaged", f"its inputs cannot be compared ({damage})"
         if reason := self.inputs.outdated(kind, key):
             return "inputs", f"input {key} is outdated: {reason}"
         return receipt_digest(read_receipt(folder))
@@ -224,7 +224,7 @@ def differences(now: Any, then: Any, at: str = "") -> Iterator[str]:
             if key in now and key in then:
                 yield from differences(now[key], then[key], f"{at}{key}.")
             else:
-                yield f"{at}{key}{NEW if key in now else ' is gone'}"
+                yield f"{at}{key}{NEW if key in now else ' was removed'}"
     elif isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
         for i, pair in enumerate(zip(now, then, strict=True)):
             yield from differences(*pair, f"{at}{i}.")

@@ -74,7 +74,7 @@ def _nvidia_smi(*arguments: str) -> list[str]:
             ["nvidia-smi", *arguments], capture_output=True, text=True, check=False, timeout=MOST_SECONDS
         )
     except subprocess.TimeoutExpired:
-        raise SteadyTuneError(f"nvidia-smi says nothing for {MOST_SECONDS} s: {EXPECTED}") from None
+        raise SteadyTuneError(f"nvidia-smi did not answer within {MOST_SECONDS} s: {EXPECTED}") from None
     if done.returncode in WITHOUT_GPU:
         return []
     if done.returncode:

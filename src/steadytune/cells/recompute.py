@@ -36,7 +36,7 @@ def refuted(record: Record, folder: Path, spec: Spec) -> str:
     try:
         columns = read_predictions(path)
         if record.status == "diverged" and _came_to_an_end(record, folder, columns, spec):
-            return f"{folder}: the record says diverged, but its training came to its end, with numbers"
+            return f"{folder}: the record says diverged, but training finished with finite outputs"
         for evaluation in record.evaluations:
             if found := _difference(evaluation, columns, spec):
                 return f"{folder}: {evaluation.set}: {found}"
@@ -64,12 +64,12 @@ def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
     columns = read_predictions(folder / PREDICTIONS)
     for name in dict.fromkeys(columns["evaluation_set"]):
         if name not in (HELD_OUT, *spec.tasks):
-            return f"{folder}: {name}: predictions of a set that is none of the cell's"
+            return f"{folder}: {name}: predictions on a set that the cell is not evaluated on"
         of, (rows, labels) = columns["evaluation_set"] == name, gold(spec, name)
         if not np.array_equal(columns["row"][of], rows):
             return f"{folder}: {name}: its predictions are of other examples than the staged ones"
         if not spec.tasks[spec.task].span and not np.array_equal(columns["label"][of], labels):
-            return f"{folder}: {name}: its predictions have other gold labels than the staged ones"
+            return f"{folder}: {name}: the gold labels of its predictions differ from the staged ones"
     return ""
 
 

@@ -73,7 +73,7 @@ def _outvoted(of: Of, name: str, groups: list[list[Cell]]) -> Whys:
             votes[row][label] += len(cells)
     for labels, cells in zip(told, groups, strict=True):
         if any(2 * votes[row][label] <= votes[row].total() for row, label in labels):
-            why = f"{name}: its predictions have other gold labels than those of other cells"
+            why = f"{name}: the gold labels of its predictions differ from those of other cells"
             yield from ((cell, why) for cell in cells)
 
 

@@ -57,11 +57,11 @@ class Wanted:
             return now
         for item in record["inputs"]:
             if now.digests.get(item["key"]) != item["digest"]:
-                return "inputs", f"input {item['key']} has other content"
+                return "inputs", f"input {item['key']} has changed"
         if now.unstaged:
             return "unstaged", now.unstaged
         if now.layer is not None and now.layer != (record["training"] or {}).get("selected_layer", now.layer):
-            return "inputs", "another layer is selected"
+            return "inputs", "the selected layer has changed"
         parent = (record.get("parent") or {}).get("fingerprint")
         alone = not (spec.start or parent)
         found = now.fingerprint(spec.seed) if alone else cell_fingerprint(spec, now.digests, now.layer, parent)
@@ -80,5 +80,5 @@ class Wanted:
         try:
             layer = selected_layer(self._suite, spec)
         except SteadyTuneError as error:
-            unstaged = f"what it read is not there to compare ({error})"
+            unstaged = f"its inputs cannot be compared ({error})"
         return _Inputs(digests, unstaged, layer, cell_fingerprint_by_seed(spec, digests, layer))

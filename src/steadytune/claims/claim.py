@@ -19,7 +19,7 @@ ALPHA = 0.05
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a name that is listed twice: its runs would count as evidence twice."""
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"each name once: '{twice}' stands twice")
+        raise ValueError(f"each name once: '{twice}' is listed twice")
     return names
 
 
@@ -88,7 +88,7 @@ class BaseClaim(StrictModel):
     @model_validator(mode="after")
     def _is_exploratory(self) -> "BaseClaim":
         if self.suggested_by and not self.exploratory:
-            raise ValueError("`exploratory: true` beside `suggested_by`")
+            raise ValueError("`exploratory: true` with `suggested_by`")
         return self
 
     @model_validator(mode="after")

@@ -110,7 +110,7 @@ def pair(suite: Suite, first: str, second: str, effect: float) -> tuple[Differs,
     }
     # A method with a single variant has the same cells as that variant.
     if all(its == others for its, others in cells.values()):
-        why = "name two that differ" if cells else "no encoder and task have both"
+        why = "expected two that differ" if cells else "no encoder and task have both"
         raise SteadyTuneError(f"suite '{suite.name}': {first} against {second}: {why}")
     shared = dict.fromkeys((one, another) for one, another, _ in cells)
     return tuple(Differs.between(one, method, baseline, effect, another) for one, another in shared)

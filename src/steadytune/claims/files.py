@@ -56,7 +56,7 @@ def load_claims(path: Path, own: Tasks = NONE) -> tuple[Claim, ...]:
     for claim in claims:
         try:
             if claim.id in seen:
-                raise SteadyTuneError("stands twice")
+                raise SteadyTuneError("listed twice")
             _check_names(claim, own)
         except SteadyTuneError as error:
             raise SteadyTuneError(f"{path}: claim '{claim.id}': {error}") from None
@@ -92,7 +92,7 @@ def find_claims(
     known: dict[str, Sequence[Claim]] = dict(files)
     for claim in (claim for claims in files.values() for claim in claims):
         if claim.id in known:
-            raise SteadyTuneError(f"{folder}: claim '{claim.id}': the name stands for another claim or file too")
+            raise SteadyTuneError(f"{folder}: claim '{claim.id}': another claim or file has the same name")
         known[claim.id] = (claim,)
     found: dict[str, Claim] = {}
     for name in names:
@@ -125,7 +125,7 @@ def _check_names(claim: Claim, own: Tasks) -> None:
         (encoder, claim.method) in claim.sides(encoder, baseline)[1:] for encoder, baseline in claim.encoder_pairs
     ):
         expected = "expected another method, or other `baseline_encoders`"
-        raise SteadyTuneError(f"against: '{claim.method}' is its `method` too: {expected}")
+        raise SteadyTuneError(f"against: '{claim.method}' is also its `method`: {expected}")
     names = [] if claim.tasks == "*" else [*claim.tasks]
     if isinstance(claim, Gain):
         names += claim.reference
@@ -144,7 +144,7 @@ def _check_names(claim: Claim, own: Tasks) -> None:
             hint = f"; `not-worse` with `margin: {-effect:g}` claims a bound below 0" if claim.margin else ""
             raise SteadyTuneError(f"direction is '{claim.direction}', but the effect is {effect:.3g} points{hint}")
     elif claim.unreachable is None and claim.margin is None:
-        raise SteadyTuneError("expected a `margin`: a printed difference is no bound and no ratio")
+        raise SteadyTuneError("expected a `margin`: a printed difference cannot be a bound or a ratio")
     # Check that the printed rows exist, even if a margin replaces their difference.
     claim.effect()
 

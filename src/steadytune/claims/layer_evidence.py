@@ -33,7 +33,7 @@ def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
     }
     if facts["outside"] or facts["missing"]:
         absent = len(facts["outside"]) + len(facts["missing"])
-        return Evidence(**facts, lack=f"layer measurements that have not been made: {absent} of {len(pairs)}")
+        return Evidence(**facts, lack=f"{absent} of {len(pairs)} layer measurements are missing")
     draws = {pair: found for pair, path in paths.items() if (found := draws_at(claim, path))}
     lacking = ["/".join(pair) for pair in pairs if pair not in draws]
     # Some points cannot be drawn from a task with few examples or many classes.

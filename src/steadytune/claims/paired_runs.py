@@ -88,7 +88,7 @@ class PairedRuns:
         cells = list(dict.fromkeys(cell for key in keys for cell in self.planned.get(key, ())))
         if bare := set(claim.encoders) - {stratum.encoder for stratum in strata}:
             sides = [f"{encoder}/{method}/*" for encoder in sorted(bare) for method in claim.methods]
-            lack = f"the suite has no task with all of its sides on {', '.join(sorted(bare))}"
+            lack = f"the suite has no task with all sides of the claim on {', '.join(sorted(bare))}"
             return Evidence(outside=tuple(sides), lack=lack + self._unknown_encoder(claim))
         outside = [Cell(*key, seed) for key in keys if key not in self.planned for seed in range(claim.seeds)]
         shared = set.intersection(*({cell.seed for cell in self.planned.get(key, ())} for key in keys))

@@ -101,7 +101,7 @@ def _row(path: Path, line: int, fields: dict[str, str]) -> Row:
         mean, std = Decimal(fields["mean"]), Decimal(fields["std"]) if fields["std"] else None
         seeds = int(fields["seeds"]) if fields["seeds"] else None
     except (ArithmeticError, ValueError):
-        raise SteadyTuneError(f"{path}: line {line}: mean, std or seeds is no number: {fields}") from None
+        raise SteadyTuneError(f"{path}: line {line}: mean, std or seeds is not a number: {fields}") from None
     if fields["selection"] not in SELECTIONS:
         raise unknown("selection", fields["selection"], SELECTIONS, f"{path}: line {line}")
     return Row(**(fields | {"mean": mean, "std": std, "seeds": seeds}))  # pyright: ignore[reportArgumentType]

@@ -169,8 +169,9 @@ class Judge:
             return self._primary[claim.id][0]
         found = _gather(claim, runs)
         if runs.analysis == PRIMARY and (picked := self._picked(claim, found)):
-            which = f"seed{'s' * (len(picked) > 1)} {ranges(picked)}, which an earlier look had"
-            return replace(found, pairs={}, lack=f"without {which}, the others may be those with the wanted scores")
+            which = f"seed{'s' * (len(picked) > 1)} {ranges(picked)}"
+            lack = f"{which} left out after an earlier look: the rest may have been picked for their scores"
+            return replace(found, pairs={}, lack=lack)
         if self.examples is None or runs.analysis.test not in ("its own", "over examples") or found.lack:
             return found
         return replace(found, errors=runs.over_examples(claim, found, self.examples))

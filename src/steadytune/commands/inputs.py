@@ -37,7 +37,7 @@ def stage(options: argparse.Namespace) -> int:
     else:
         items = [item for item in inventory(suite, lock) if not options.kind or item.kind == options.kind]
     if (options.source or options.check) and (options.glue or options.encoders):
-        raise SteadyTuneError("--check and --from bring nothing from --glue or --encoders: stage with those first")
+        raise SteadyTuneError("--check and --from cannot be combined with --glue or --encoders: stage with those first")
     if options.source:
         unpack(options.source, suite, lock, pretrained_otherwise)
     if options.source or options.check:
@@ -109,7 +109,7 @@ def subsets(options: argparse.Namespace) -> None:
             f"--store: '{options.store}': expected a folder with data sets, as `steadytune stage` makes"
         )
     written = publish(options.store)
-    none = f"{options.store}: no list written: it has no data set that one is published for\n"
+    none = f"{options.store}: no list written: none of its data sets has a published subset\n"
     sys.stdout.write("".join(f"{path}\n" for path in written) or none)
 
 

@@ -79,7 +79,7 @@ def inside_table(options: argparse.Namespace) -> None:
 
     suite = load(options)
     if not suite.inside_cells:
-        raise SteadyTuneError(f"{suite.path}: inside: missing: expected the cells to look into")
+        raise SteadyTuneError(f"{suite.path}: inside: missing: expected this block, with the cells to measure")
     with making(suite, "inside-table"):
         collect_inside(suite)
 

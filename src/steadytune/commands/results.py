@@ -56,7 +56,7 @@ def _earlier_looks(suite: "Suite") -> "Looks":
     try:
         return read_looks(suite)
     except SteadyTuneError as error:
-        sys.stderr.write(f"steadytune: the earlier looks do not count: {error}\n")
+        sys.stderr.write(f"steadytune: earlier looks are ignored: {error}\n")
         return NONE
 
 
@@ -65,7 +65,7 @@ def _can_write(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     if not os.access(folder, os.W_OK):
-        sys.stderr.write(f"steadytune: {folder}: not writable, so that this look is not kept\n")
+        sys.stderr.write(f"steadytune: {folder}: not writable: this look is not kept\n")
         return False
     return True
 
@@ -202,7 +202,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument(
         "--to", type=Path, required=True, metavar="PATH", help="a new folder; for ro-crate, a folder or a .zip"
     )
-    command.add_argument("--stale", action="store_true", help="also export what other code has made, marked as such")
+    command.add_argument("--stale", action="store_true", help="also export results of other code, marked as such")
     command = commands.add("site", site, suite=False)
     command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where index.html is written")
     command.add_argument(

@@ -61,7 +61,7 @@ def plan(options: argparse.Namespace) -> None:
 
     suite = load_pinned(options)
     if options.cells_at_once and not options.device_stated:
-        raise SteadyTuneError("--cells-at-once needs --device; for this machine the number is known")
+        raise SteadyTuneError("--cells-at-once needs --device: for this machine the number is known")
     if options.probe:
         from steadytune.planning.probe import probe
 

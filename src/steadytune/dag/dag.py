@@ -88,7 +88,7 @@ class Dag(Targets):
         if len(configfiles) > 1:
             raise SteadyTuneError(f"--configfile: expected one suite, got {', '.join(map(str, configfiles))}")
         if others := [key for key in stated if configfiles or key != "suite"]:
-            expected = "nothing beside --configfile" if configfiles else "`suite` alone"
+            expected = "no --config with --configfile" if configfiles else "`suite` alone"
             raise SteadyTuneError(f"--config {others[0]}=…: expected {expected}: a suite's settings are in its file")
         suite = find_suite(str(stated["suite"])) if stated else project_file(DEFAULT_SUITE)
         dag = cls(load_suite(_job_parameter(Path(configfiles[0] if configfiles else suite).absolute())))

@@ -37,7 +37,7 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
         lines.append(f"from a bundle, for which only its maker vouches: {', '.join(bundled)}")
     plans = [status.record.get("analysis_plan") for status in found if status.record]
     if other := sum(plan != suite.analysis_plan for plan in plans):
-        lines.append(f"{counted(other, 'cell')} ran without the present text of the analysis plan")
+        lines.append(f"{counted(other, 'cell')} ran under another version of the analysis plan")
     causes = {status.cause for status in found}
     again = f"steadytune run {suite.argument}"
     if counts.keys() & {"missing", "quarantined"} or causes & {"settings", "inputs"}:
@@ -47,7 +47,7 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     if "code" in causes or any(status.state == "other code" for status in old):
         lines.append(f"`{again} --stale` also trains what was trained by other code; until then tables mark it")
     if "unstaged" in causes:
-        lines.append(f"`steadytune stage {suite.argument}` brings inputs that are not there to compare")
+        lines.append(f"`steadytune stage {suite.argument}` stages the inputs that cannot be compared")
     return "\n".join(lines)
 
 

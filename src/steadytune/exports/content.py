@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +33,7 @@ class Aggregate:
     values: dict[int, float]
     """Scores by seed, in the metric's own unit; seeds without a score are left out."""
     planned: int
-    """Number of seeds with a record: in a finished suite, all that it asks for."""
+    """Number of seeds that the suite plans."""
     n: int
     """Number of examples."""
     majority: float | None
@@ -97,6 +98,11 @@ class Content:
             seeds.setdefault(cell.group, []).append(cell)
         return [found for cells in seeds.values() for found in self._of(cells)]
 
+    @cached_property
+    def _planned(self) -> Counter[str]:
+        """Number of seeds that the suite plans, by group."""
+        return Counter(cell.group for cell in self.suite.cells)
+
     def _of(self, cells: list[Cell]) -> Iterator[Aggregate]:
         """Yield the aggregates of cells that differ only in their seed."""
         found: dict[tuple[str, EvaluationKind, str], dict[int, float]] = {}
@@ -117,7 +123,7 @@ class Content:
                 metric=metric,
                 headline=metric == of.headline,
                 values=values,
-                planned=len(cells),
+                planned=self._planned[cells[0].group],
                 n=of.n,
                 majority=of.majority[metric],
             )
@@ -133,5 +139,5 @@ def check_finished(suite: Suite) -> None:
     if missing:
         raise SteadyTuneError(
             f"{suite.name}: {len(missing)} of {len(suite.cells)} cells have no record, {missing[0]} first; "
-            "an export is of a finished suite"
+            "only a finished suite can be exported"
         )

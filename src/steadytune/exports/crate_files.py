@@ -55,7 +55,7 @@ def suite_files(suite: Suite) -> Iterator[Path]:
     check_finished(suite)
     report = report_path(suite)
     if not report.is_file():
-        raise SteadyTuneError(f"{report}: not found; an export is of a finished suite")
+        raise SteadyTuneError(f"{report}: not found; only a finished suite can be exported")
     candidates = [*inputs_of(suite), *report_paths(suite), *(path(suite) for path in FILES)]
     found = [path for folder in FOLDERS for path in sorted(folder(suite).rglob("*"))]
     candidates += [path for path in found if _is_named(path, suite)]

@@ -61,6 +61,7 @@ def _log(content: Content, records: list[Record], results: list[dict[str, Any]])
     cell, seeds = first.cell, [record.cell.seed for record in records]
     end = f"seed-{cell.seed}" if len(records) == 1 else "mean-over-seeds"
     model = f"{suite.name}.{cell.encoder}.{cell.method}.{cell.task}.{end}"
+    environments = [vars(record.environment) for record in records]
     when = str(int(max(record_path(suite, record.cell).stat().st_mtime for record in records)))
     claims = {f"claim {claim.id}": f"{claim.verdict}: {claim.sentence}" for claim in content.claims}
     return model, {
@@ -78,7 +79,10 @@ def _log(content: Content, records: list[Record], results: list[dict[str, Any]])
         "eval_library": {
             "name": "steadytune",
             "version": __version__,
-            "additional_details": {key: str(value) for key, value in vars(first.environment).items()},
+            # A mean's seeds may have run on several machines.
+            "additional_details": {
+                key: str(value) for key, value in environments[0].items() if all(e[key] == value for e in environments)
+            },
         },
         "model_info": {
             "name": model,

@@ -119,7 +119,7 @@ def _check_alone(path: Path) -> None:
     file = check_all(SuiteFile, read_yaml(path), path)
     if file.methods_from:
         what = f"methods_from: '{file.methods_from[0]}'"
-        raise SteadyTuneError(f"{path}: {what}: expected none: nobody else's Python is run for this page")
+        raise SteadyTuneError(f"{path}: {what}: expected none: this page runs no Python from recorded suites")
     named = {"claims": [name for name in file.claims if is_file_name(name)], "analysis_plan": [file.analysis_plan]}
     for key, places in named.items():
         for place in filter(None, places):

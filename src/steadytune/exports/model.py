@@ -110,7 +110,7 @@ def _record(suite: Suite, cell: Cell) -> Record:
     if record.status not in TRAINED:
         raise SteadyTuneError(f"{path}: the cell ended {record.status}: it has no usable weights")
     if record.spec != suite.spec(cell).to_dict():
-        raise SteadyTuneError(f"{path}: of other settings than the suite's; `steadytune run` trains the cell again")
+        raise SteadyTuneError(f"{path}: other settings than the suite's; `steadytune run` trains the cell again")
     return record
 
 
@@ -119,7 +119,7 @@ def _weights(suite: Suite, cell: Cell, record: Record) -> Iterator[tuple[Path, s
     """Yield the path of a cell's weights and a sentence on their origin."""
     kept = model_path(suite, cell)
     if kept.is_file() and sha256(kept) == record.files.get(MODEL):
-        yield kept, "The weights are those that the cell kept."
+        yield kept, "These are the weights that the cell kept."
         return
     log.info("%s: its weights were not kept; training it again", cell)
     again = verification_folder(suite, cell) / MODEL
@@ -127,7 +127,7 @@ def _weights(suite: Suite, cell: Cell, record: Record) -> Iterator[tuple[Path, s
         try:
             verdict = verify_cell(suite, cell, cells_folder(suite), again)
             if verdict.level == "different":
-                raise SteadyTuneError(f"{verdict}; the model is not that of the record, so it is not written")
+                raise SteadyTuneError(f"{verdict}; nothing is written, because the model differs from the record's")
             yield again, f"The cell was trained again for its weights: {verdict.level} ({verdict.detail})."
         finally:
             again.unlink(missing_ok=True)
@@ -166,7 +166,7 @@ def _check_opens(cell: Cell, folder: Path, encoder: Encoder, expected: torch.Ten
     if not torch.allclose(found, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max())):
         gap = float((found - expected).abs().max())
         raise SteadyTuneError(
-            f"{cell}: transformers opens this model with other outputs (by {gap:.2g}): its method changes what a "
+            f"{cell}: opened with transformers, this model has other outputs (by {gap:.2g}): its method changes what a "
             "forward pass does beyond the weights"
         )
 

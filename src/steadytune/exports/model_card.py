@@ -71,7 +71,7 @@ def cell_card(suite: Suite, record: Record, origin: str, weights: str, *, adapte
     ]
     if len(alike) > 1:
         opening += ["", f"This is one of {len(alike)} seeds. If it was chosen for its score, that score is optimistic: "
-                    "the mean over seeds says what the method reaches."]  # fmt: skip
+                    "judge the method by the mean over seeds."]  # fmt: skip
     facts = [("weights, SHA-256", weights), ("record's seal", record.seal), ("fingerprint", record.fingerprint)]
     return _card(suite, record, scores, opening, facts, of_seed=True)
 

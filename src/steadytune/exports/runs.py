@@ -24,7 +24,8 @@ class Run:
     """`encoder/method/task`, or `claims`."""
     kind: Literal["cell", "mean over seeds", "claims"]
     config: dict[str, Value]
-    """Settings by name (`seed`, `protocol/learning_rate`, `hype-n/sigma`, `seed of dropout`), and the environment."""
+    """Settings by name (`seed`, `protocol/learning_rate`, `hype-n/sigma`, `seed of dropout`), and the environment; a
+    mean has those that its seeds share."""
     history: list[dict[str, float]]
     """One entry per epoch, in order; `step` counts the optimiser's steps."""
     summary: dict[str, float]
@@ -41,9 +42,9 @@ def runs(content: Content) -> Iterator[Run]:
     groups: dict[str, list[Aggregate]] = {}
     for found in content.aggregates:
         groups.setdefault(found.name, []).append(found)
-    first = {cell.group: record for cell, record in reversed(content.records.items())}
     for name, scores in groups.items():
-        config = {key: value for key, value in _config(first[name]).items() if key not in _of_one_seed(first[name])}
+        first, *others = [_config(record) for cell, record in content.records.items() if cell.group == name]
+        config = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
         yield Run(name, name, "mean over seeds", config, [], _means(scores), {})
     if content.claims:
         yield _claims(content)
@@ -60,10 +61,6 @@ def _config(record: Record) -> dict[str, Value]:
         "fingerprint": record.fingerprint,
     }
     return {key: value if isinstance(value, Value) else str(value) for key, value in config.items()}
-
-
-def _of_one_seed(record: Record) -> set[str]:
-    return {"seed", *(f"seed of {stream}" for stream in record.streams)}
 
 
 def _history(content: Content, record: Record) -> list[dict[str, float]]:

@@ -25,7 +25,7 @@ def _problems() -> Iterator[str]:
         try:
             loaded = point.load()
         except Exception as error:
-            yield f"{where}: {type(error).__name__}: {' '.join(str(error).split())}; mend or uninstall it"
+            yield f"{where}: {type(error).__name__}: {' '.join(str(error).split())}; repair or uninstall it"
             continue
         if not isinstance(loaded, ModuleType):
-            yield f"{where}: expected a module"
+            yield f"{where}: expected the name of a module"

@@ -54,7 +54,7 @@ def methods() -> dict[str, tuple[type[Method], dict[str, Any]]]:
     for module in outside.modules():
         for name, (cls, settings) in named_in(module).items():
             if name in found or not NAME.fullmatch(name):
-                taken = "there is a method of this name already; expected another"
+                taken = "a method has this name already; expected another"
                 wrong = taken if name in found else "expected lower-case letters, digits and single hyphens"
                 raise SteadyTuneError(f"{module.__file__}: method '{name}': {wrong}")
             found[name] = cls, settings
@@ -80,7 +80,7 @@ def named_in(module: ModuleType) -> dict[str, tuple[type[Method], dict[str, Any]
             for name, settings in vars(cls).get("names", {}).items():
                 if name in found:
                     twice = f"{found[name][0].__name__}, {cls.__name__}"
-                    raise SteadyTuneError(f"{module.__file__}: method '{name}' stands twice ({twice})")
+                    raise SteadyTuneError(f"{module.__file__}: method '{name}' is defined twice ({twice})")
                 found[name] = cls, settings
     return found
 
@@ -201,7 +201,7 @@ def _variant(name: str, names: list[str], pairs: list[str]) -> dict[str | None, 
         if dot and part not in names:
             raise unknown("part", part, names, f"method '{name}': '~{pair}'")
         if setting in found.setdefault(of, {}):
-            raise SteadyTuneError(f"method '{name}': '{setting}' stands twice")
+            raise SteadyTuneError(f"method '{name}': '{setting}' is set twice")
         found[of][setting] = value
     return found
 
@@ -210,7 +210,7 @@ def _check_composition(name: str, parts: list[Part]) -> None:
     """Raise SteadyTuneError if a method occurs twice, two own the same hook, or their traits contradict each other."""
     classes = [methods()[part.name][0] for part in parts]
     if len(set(classes)) < len(classes):
-        raise SteadyTuneError(f"method '{name}': the same method stands twice in the composition")
+        raise SteadyTuneError(f"method '{name}': the composition has the same method twice")
 
     def having(trait: Callable[[type[Method]], bool]) -> list[str]:
         return [part.name for part, cls in zip(parts, classes, strict=True) if trait(cls)]

@@ -17,7 +17,7 @@ Basis = Literal["recorded", "scaled", "assumed", "unknown"]
 BASES: dict[Basis, str] = {
     "recorded": "median of such cells on this device",
     "scaled": "training's counted FLOPs and the scored examples, at the rates of recorded cells on this device",
-    "assumed": "counted FLOPs, at the rate that --device states; nothing beside training and evaluation",
+    "assumed": "counted FLOPs, at the rate that --device states; training and evaluation only",
     "unknown": "no record of such cells on this device: --probe runs short ones, --device NAME=FLOPS states a speed",
 }
 WORK = ("batch_size", "epochs", "steps", "max_length", "precision", "holdout", "evaluate_epochs", "threads")

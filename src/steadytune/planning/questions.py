@@ -132,4 +132,4 @@ def _in_deviations(suite: Suite) -> list[str]:
             spread = f"ratios of deviations up to {ratio:.2g}" if ratio else "none in spread"
             place = f"{counted(seeds, 'seed')}, {counted(together, 'task')}{' together' if together > 1 else ''}"
             lines.append(f"  {place}: p of a claim at least {smallest_p(seeds, together):.2g}; {least}; {spread}")
-    return [*lines, "  `--sd 2 --effect 1` answers in points; after a pilot, recorded deviations do"]
+    return [*lines, "  for an answer in points: `--sd 2 --effect 1`, or run a pilot"]

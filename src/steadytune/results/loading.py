@@ -202,7 +202,7 @@ def as_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
 def _read_metrics(path: Path) -> "pd.DataFrame":
     """`metrics.parquet`, checked to have every required column."""
     if not path.is_file():
-        raise SteadyTuneError(f"{path}: not found; the suite's cells have to be collected before they are rendered")
+        raise SteadyTuneError(f"{path}: not found: collect the suite's cells first (`steadytune collect SUITE`)")
     frame = read_parquet(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:

@@ -92,7 +92,7 @@ def _spelled(results: Results, key: Key) -> str:
     """The chosen values; if they differ between seeds, with the number of seeds that have run with each."""
     run = {seed for seed, status in results.cells[key].items() if status not in ABSENT}
     found = {variant: len(run.intersection(seeds)) for variant, seeds in chosen_variants(results, key).items()}
-    found = {point(variant) or "as it stands": count for variant, count in found.items() if count}
+    found = {point(variant) or "suite settings": count for variant, count in found.items() if count}
     if len(found) == 1:
         return next(iter(found))
     return " and ".join(f"{values} for {count} of {len(run)} seeds" for values, count in found.items())

@@ -120,14 +120,14 @@ def _extract(path: Path, private: Path) -> list[str]:
         manifest, seen = _read_manifest(tar, path), set()
         folders = _folders(manifest, path)
         if (size := sum(file["bytes"] for file in manifest.values())) > path.stat().st_size:
-            raise SteadyTuneError(f"{path}: not a whole bundle: {MANIFEST} names {size} bytes, more than it has")
+            raise SteadyTuneError(f"{path}: not a whole bundle: {MANIFEST} lists {size} bytes, more than the file has")
         while (member := tar.next()) is not None:
             expected = manifest.get(member.name)
             # A sparse member could expand to more bytes than the bundle has.
             plain = member.type in tarfile.REGULAR_TYPES and not member.issparse()
             handle = tar.extractfile(member) if plain else None
             if expected is None or handle is None or member.name in seen:
-                raise SteadyTuneError(f"{path}: {member.name!r}: a member that is no file of the manifest")
+                raise SteadyTuneError(f"{path}: {member.name!r}: a member that the manifest does not list")
             seen.add(member.name)
             if member.size != expected["bytes"] or _copy(handle, private / member.name) != expected["sha256"]:
                 raise SteadyTuneError(f"{path}: {member.name}: damaged: not what the bundle's manifest says")
@@ -161,7 +161,7 @@ def _folders(manifest: Manifest, path: Path) -> list[str]:
             # A key is not a file name, but the same rules apply to its parts.
             check_file_name(f"{'/'.join(parts[:size])}/{'receipt.txt' if file == RECEIPT else file}")
         except ValueError:
-            raise SteadyTuneError(f"{path}: {name!r}: a name that no file of the store has") from None
+            raise SteadyTuneError(f"{path}: {name!r}: not a name of a file in the store") from None
         folders[where].add(file)
     for where, files in folders.items():
         if RECEIPT not in files:
@@ -189,7 +189,7 @@ def _check(
     key = where.removeprefix(f"{kind}/")
     present = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     if present != {*receipt.files, RECEIPT}:
-        raise SteadyTuneError(f"{path}: {where}: its files are not those of its receipt")
+        raise SteadyTuneError(f"{path}: {where}: its files differ from those in its receipt")
     reason, pinned = "", False
     if kind == "models" and (config := lock.pretraining(key)) is not None:
         reason = _objection_to_pretrained(receipt) or check_pretraining(config, folder)

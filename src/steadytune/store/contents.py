@@ -35,7 +35,7 @@ def check_content(path: Path, what: str) -> None:
     if head.startswith(b"version https://git-lfs"):
         raise SteadyTuneError(f"{what}: a pointer of Git LFS and not the file itself: fetch it with `git lfs pull`")
     if text.startswith((b"<!doctype html", b"<html")):
-        raise SteadyTuneError(f"{what}: a web page and not the file: the address wants a login, or is a page's")
+        raise SteadyTuneError(f"{what}: a web page and not the file: the address needs a login, or is that of a page")
 
 
 def check_text(path: Path, what: str, encoding: str) -> None:

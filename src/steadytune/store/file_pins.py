@@ -102,7 +102,8 @@ class UrlFile(FilePin):
 
     @model_validator(mode="after")
     def _only_rows_come_from_archives(self) -> Self:
-        require(self.parser is not None or (self.member or self.rows_sha256) is None, "a parser beside these")
+        rows = self.parser is not None or (self.member or self.rows_sha256) is None
+        require(rows, "a parser with `member` or `rows_sha256`")
         return self
 
     @property

@@ -29,7 +29,7 @@ class Imports:
     def __post_init__(self) -> None:
         expected = [layout.folder for layout in LAYOUTS.values()]
         if self.glue and not any((self.glue / folder).is_dir() for folder in expected):
-            raise SteadyTuneError(f"{self.glue}: no GLUE folder: expected one of {', '.join(expected)} in it")
+            raise SteadyTuneError(f"{self.glue}: not a GLUE folder: expected one of {', '.join(expected)} in it")
         if self.encoders and not self.encoders.is_dir():
             raise SteadyTuneError(f"{self.encoders}: no such folder")
 
@@ -112,13 +112,13 @@ def objection_to_import(receipt: Receipt, folder: Path, kind: Kind, key: str, na
         names: the names of an encoder's files in the lock.
     """
     if receipt.pinned_by not in ("import", BUNDLE):
-        return f"it is imported by its receipt, and pinned by {receipt.pinned_by}"
+        return f"its receipt says that it was imported, and pinned by {receipt.pinned_by}"
     if kind == "models":
         expected = sorted(names)
         return "" if sorted(receipt.files) == expected else f"it has {_listed(receipt.files)}, not {_listed(expected)}"
     config = key.removeprefix(GLUE)
     if not key.startswith(GLUE) or config not in LAYOUTS:
-        return "it is imported by its receipt, and of data sets GLUE's tasks alone can be"
+        return "its receipt says that it was imported, but of data sets only GLUE's can be"
     counts = {parquet_name(split): rows for split, rows in row_counts(config).items()}
     needed = {parquet_name(split) for split in LAYOUTS[config].files}
     if not needed <= receipt.files.keys() <= counts.keys():

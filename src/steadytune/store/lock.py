@@ -53,7 +53,7 @@ class Entry(StrictModel):
         return {name: pin for name in type(self).model_fields if (pin := getattr(self, name)) is not None}
 
     def first_pin(self, order: Iterable[str]) -> Pin | None:
-        """The pin to stage from: the first in `order` (kinds of source), else one that no order names; None if neither."""
+        """The pin to stage from: the first in `order`, else one that no order names; None if there is neither."""
         pins = self.pins()
         return next((pins[name] for name in (*order, "generated", "shipped", "own") if name in pins), None)
 

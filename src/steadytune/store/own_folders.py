@@ -94,8 +94,8 @@ def _check_says_no_split(files: list[Path], split: str) -> None:
     if (split == EVALUATION) in trained:
         said = ", ".join(sorted({match[0] for match in words}))
         raise ValueError(
-            f"the names of its files say {said} in a way that is not read: expected names such as train.parquet and "
-            f"train-00000-of-00002.parquet, or folders such as train; name one with `{split}`"
+            f"the names of its files mention {said}, so their split is not clear: expected names such as train.parquet "
+            f"and train-00000-of-00002.parquet, or folders such as train; name one with `{split}`"
         )
 
 

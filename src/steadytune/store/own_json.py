@@ -51,7 +51,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' stands twice")
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' is there twice")
     return found
 
 
@@ -67,7 +67,7 @@ def read_squad(path: Path, encoding: str) -> Columns:
     except KeyError as error:
         said = f"no key {error}"
     except (TypeError, AttributeError):
-        said = "lists and objects in other places"
+        said = "another structure"
     raise ValueError(
         f"{said}: expected the shape of SQuAD 1.1, `data` of articles with `paragraphs` of a `context` and `qas` of a "
         "`question` and `answers`, each a `text` and an `answer_start`"

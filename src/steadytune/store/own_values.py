@@ -33,7 +33,7 @@ def read_score(value: Any, decimal: str) -> float | None:
     if not math.isfinite(number) or isinstance(value, bool):
         raise ValueError("expected a finite number")
     if abs(number) > LARGEST:
-        raise ValueError("expected a number of at most 3.4e38 either way")
+        raise ValueError("expected a number from -3.4e38 to 3.4e38")
     return number
 
 

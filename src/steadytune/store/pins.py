@@ -29,7 +29,7 @@ class HubPin(StrictModel):
         known = [file.known for file in self.files.values()]
         if self.unpinned:
             require(not all(known), "a file without a hash, or no unpinned: true")
-            require(self.revision is not None or not any(known), "a revision beside hashes")
+            require(self.revision is not None or not any(known), "a revision, because some files have hashes")
         else:
             require(self.revision is not None and all(known), "a revision and every file's sha256, or unpinned: true")
         return self

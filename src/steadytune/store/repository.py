@@ -114,7 +114,7 @@ class Repository:
         if found and found(got) != etag:
             got.unlink()
             raise SteadyTuneError(
-                f"{self.where}: {path} of {self.name}: damaged on its way: not of the hash that the hub has for it"
+                f"{self.where}: {path} of {self.name}: damaged in transfer: its hash is not the hub's"
                 f" ({etag}): run again"
             )
 

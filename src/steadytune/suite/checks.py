@@ -147,7 +147,7 @@ def _check_start(suite: Suite, method: str, block: Grid, where: str) -> None:
     for part in _check_variant(suite, method, where):
         if part.reads_selection:
             raise SteadyTuneError(
-                f"{where}: method '{part.name}' reads layers that are measured before any fine-tuning; no start"
+                f"{where}: method '{part.name}' reads layers measured before any fine-tuning; expected no start"
             )
 
 
@@ -174,8 +174,8 @@ def _check_meaning(suite: Suite, block: Grid, where: str) -> None:
             taking = [owner for owner in owners if owner]
             if taking and (axes is not block.grid or len(taking) < len(owners)):
                 raise SteadyTuneError(
-                    f"{place}: '{key}' is a setting of method '{taking[0]}' too, which would take it for its own; "
-                    "expected no grid of it beside that method"
+                    f"{place}: '{key}' is also a setting of method '{taking[0]}', which would take the values; "
+                    "expected no such grid for that method"
                 )
 
 

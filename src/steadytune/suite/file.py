@@ -107,7 +107,7 @@ class EncoderEntry(StrictModel):
     def _one_place(self) -> Self:
         check_commit(self.hub, self.revision, "")
         if (self.hub is None) != bool(self.model):
-            raise ValueError("`model`, or `hub` and `revision`: one of the two")
+            raise ValueError("either `model`, or `hub` with `revision`")
         return self
 
     @property

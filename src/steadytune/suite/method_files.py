@@ -27,7 +27,7 @@ def add_methods(path: Path, where: str = "") -> list[str]:
         return registry.add(path, where)
     except SystemExit:
         # SystemExit would end the command, perhaps with exit status 0.
-        said = 'importing it ends Python: put what runs by itself under `if __name__ == "__main__":`'
+        said = 'importing it exits Python: put code that runs by itself under `if __name__ == "__main__":`'
         raise SteadyTuneError(f"{prefix}{path}: {said}") from None
 
 

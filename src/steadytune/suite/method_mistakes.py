@@ -155,7 +155,7 @@ class _MethodClass:
             settings = [value] if name == "off" else [each for each in value.values if isinstance(each, ast.Dict)]
             for key in (key for each in settings for key in each.keys if isinstance(key, ast.Constant)):
                 if key.value not in known:
-                    said = f"'{key.value}' is no setting{nearest(str(key.value), known)}"
+                    said = f"unknown setting '{key.value}'{nearest(str(key.value), known)}"
                     yield key.lineno, f"{self.cls.name}.{name}: {said}"
 
     def _hook(self, function: ast.FunctionDef) -> Iterator[Problem]:

@@ -43,7 +43,7 @@ def _check_metrics(metrics: tuple[str, ...]) -> None:
             raise ValueError(f"a metric of {', '.join(known)}; got '{name}'{nearest(name, known)}")
         if _kind(name) != _kind(metrics[0]):
             alike = ", ".join(other for other in known if _kind(other) == _kind(metrics[0]))
-            raise ValueError(f"`metrics` beside {metrics[0]} that are of {_kind(metrics[0])}, {alike}; got '{name}'")
+            raise ValueError(f"`metrics` for {_kind(metrics[0])}, as {metrics[0]} is: {alike}; got '{name}'")
 
 
 def _check_encoding(value: str) -> str:
@@ -107,17 +107,17 @@ class OwnTask(StrictModel):
     def _whole(self) -> Self:
         check_commit(self.hub, self.revision, "datasets/")
         if self.hub is None and (self.train is None or self.config):
-            raise ValueError("`train`, a file" if self.train is None else "`config` beside `hub` alone")
+            raise ValueError("`train`, a file" if self.train is None else "`config` only with `hub`")
         if (self.evaluation is not None) + (self.holdout is not None) != 1 and not (self.hub and not self.evaluation):
-            raise ValueError("`evaluation`, a file, or `holdout`, a share of `train`: one of the two")
+            raise ValueError("either `evaluation`, a file, or `holdout`, a share of `train`")
         if self.span != (not self.text):
             raise ValueError("`text`, one or two columns" if not self.span else "no `text`: SQuAD's columns are fixed")
         if len(set(self.text)) < len(self.text) or self.label in self.text:
             raise ValueError("columns of `text` and `label` that differ")
         if self.decimal != "." and not self.regression:
-            raise ValueError("`decimal` beside a metric of numbers alone, such as pearson_spearman")
+            raise ValueError("`decimal` only with a metric for numbers, such as pearson_spearman")
         if self.regression and self.labels:
-            raise ValueError(f"no `labels` beside the metric {self.metric}, which is about numbers")
+            raise ValueError(f"no `labels`, because {self.metric} is a metric for numbers")
         _check_metrics((self.metric, *self.metrics))
         if expected := expected_labels(self.labels or (), (self.metric, *self.metrics)):
             raise ValueError(expected)
@@ -228,7 +228,7 @@ def to_task(where: str, name: str, entry: OwnTask, pin: TaskPin) -> Task:
     """
     if expected := expected_labels(pin.labels, (entry.metric, *entry.metrics)):
         raise SteadyTuneError(
-            f"{where}: pinned labels: expected {expected}; `steadytune pin --accept {name}` reads them anew"
+            f"{where}: pinned labels: expected {expected}; `steadytune pin --accept {name}` reads them again"
         )
     logged = (entry.metric, *METRICS_BY_HEADLINE[entry.metric], *entry.metrics)
     return Task(
@@ -244,6 +244,6 @@ def to_task(where: str, name: str, entry: OwnTask, pin: TaskPin) -> Task:
         metric=entry.metric,
         metrics=tuple(dict.fromkeys(logged)),
         citation=f"{entry.hub} on the hub, commit {entry.revision}" if entry.hub else "the user's own data",
-        licence="see the hub" if entry.hub else "the user's to say",
+        licence="see the hub" if entry.hub else "not stated",
         description=f"The suite's own task '{name}'.",
     )

@@ -125,8 +125,8 @@ def find_classes(where: str, values: Sequence[Any]) -> tuple[str, ...]:
     if numeric and len(names) > 1 and "-1" in labels:
         # -1 may be a class, as in (-1, 0, 1), or mark a hidden label: only the user knows.
         raise SteadyTuneError(
-            f"{where} has {labels.count('-1'):,} times -1 beside {', '.join(classes[:MANY_CLASSES])}: name the classes "
-            "with `labels`, and -1 among them if it is one; otherwise these rows have no label"
+            f"{where} has {labels.count('-1'):,} rows with -1 besides {', '.join(classes[:MANY_CLASSES])}: name the "
+            "classes with `labels`, and -1 among them if it is one; otherwise these rows have no label"
         )
     if expected := expected_labels(classes, ()):
         raise SteadyTuneError(

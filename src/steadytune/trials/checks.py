@@ -20,7 +20,9 @@ from steadytune.trials.trial import SameNoise, Shift, Trial, Watch
 TIMED: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4}
 NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 ROUNDS = 15
-LEFT_BEHIND = "`state` and `restore` hold what a step leaves for the next, or it draws outside `streams.noise`"
+LEFT_BEHIND = (
+    "`state` and `restore` must keep what a step leaves for the next, and random numbers come from `streams.noise`"
+)
 
 Check = Callable[[str, Path], tuple[bool | None, str]]
 """Takes a method's name and an empty folder; returns whether the method passes (None: does not apply), and a detail."""
@@ -46,7 +48,7 @@ def _hint_on_words(ours: Trial, plain: Trial) -> str:
     (differing, *more) = [key for key, p in mine.items() if not torch.equal(p, other[key])]
     if more or ours.encoder.model.get_parameter(differing) is not table:
         return ""
-    return "; let `moves_every_word` be False where, at these settings at least, it needs no word that no example reads"
+    return "; `moves_every_word` can be False if, at these settings, words that no example reads do not matter"
 
 
 def evaluation_is_plain(name: str, folder: Path) -> tuple[bool, str]:
@@ -68,9 +70,9 @@ def common_numbers(name: str, folder: Path) -> tuple[bool, str]:
     ours, plain, quiet = Trial(name), Trial("vanilla"), Trial(name, **NO_DROPOUT)
     shared = ours.head.keys() & plain.head.keys()
     if ours.order != plain.order:
-        return False, "another data order"
+        return False, "the order of the data differs from vanilla's"
     if not all(torch.equal(ours.head[key], plain.head[key]) for key in shared):
-        return False, "other first weights of the head"
+        return False, "the head's initial weights differ from vanilla's"
     for trial, place in ((ours, "ours"), (plain, "plain")):
         trial.first_passes.clear()
         trial.fit(folder / place)

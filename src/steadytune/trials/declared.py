@@ -37,7 +37,7 @@ def does_something(name: str, folder: Path) -> tuple[bool, str]:
     if ours.keys() != plain.keys() or not all(torch.equal(p, plain[key]) for key, p in ours.items()):
         return True, ""
     steps = trial.epochs * len(trial.data)
-    said = "its settings switch it off, or it begins later; give it a name with settings that these steps show"
+    said = "its settings switch it off, or it begins later; give it settings that have an effect within these steps"
     return False, f"{steps} steps end at vanilla's weights: {said}"
 
 
@@ -122,7 +122,7 @@ def added_parameters(name: str, folder: Path) -> tuple[bool | None, str]:
     trial.encoder.model.eval()
     missing = sorted(acting - _reached(trial.encoder(batch.inputs).logits, added))
     if missing:
-        return False, f"{missing[0]} acts in training alone, as hooks do: let the model's own forward pass use it"
+        return False, f"{missing[0]} acts only in training, as hooks do: let the model's own forward pass use it"
     return True, f"{len(added)} tensors"
 
 

@@ -46,7 +46,7 @@ def start_worker() -> subprocess.Popen | None:
             listener.listen(128)
             worker = _start(listener)
     except OSError as error:
-        log.warning("no warm worker (%s): every job imports its libraries anew", error)
+        log.warning("no warm worker (%s): every job imports its libraries itself", error)
         return None
     os.environ[ADDRESS] = address
     return worker

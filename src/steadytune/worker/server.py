@@ -122,7 +122,7 @@ class Worker:
         if code_state() != self.code:
             return self._stop("the code or the installed packages have changed")
         if (threads := len(os.listdir("/proc/self/task"))) > 1:  # noqa: PTH208 (no paths are needed)
-            return self._stop(f"{threads - 1} threads run beside the first one")
+            return self._stop(f"{threads - 1} extra threads are running")
         return True
 
     def _stop(self, reason: str) -> bool:
