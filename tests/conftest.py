@@ -1,4 +1,4 @@
-"""What every test shares: the helpers beside the tests are importable, and jobs find the package."""
+"""Fixtures and settings shared by all tests, which can import the helper modules in `unit` and `dag`."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SLOW = ("cluster", "dag", "realdata")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs, clusters and real data take minutes: `make test` leaves their folders to `make test-all`."""
+    """Mark whole runs, clusters and real data as slow: they take minutes, so only `make test-all` runs them."""
     for item in items:
         if item.path.relative_to(ROOT / "tests").parts[0] in SLOW:
             item.add_marker(pytest.mark.slow)
@@ -30,7 +30,7 @@ def root() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """One thread a process, as the DAG's jobs have, so that tests side by side do not fight for cores."""
+    """One thread per process, as in the DAG's jobs, so that parallel tests do not compete for cores."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
@@ -39,7 +39,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def pdflatex() -> str:
-    """LaTeX, which .ci/run installs."""
+    """The path of pdflatex, which .ci/run installs."""
     from absence import absent
 
     return shutil.which("pdflatex") or absent("no pdflatex on this machine")
@@ -47,7 +47,7 @@ def pdflatex() -> str:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator:
-    """A hub of our own that `huggingface_hub` and urllib reach without a proxy, with a token that must not get out."""
+    """A local hub that `huggingface_hub` and urllib reach without a proxy, and a token that must not leak."""
     from hub_server import HubServer
     from huggingface_hub import close_session
 
@@ -66,17 +66,17 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries come at once."""
+    """Make retries immediate."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An empty folder to work in, and what writes a suite with made-up results there."""
+    """A helper that writes a suite with made-up results to an empty working folder."""
     from worlds import World
 
     monkeypatch.chdir(tmp_path)
-    # The folder is the project's because it has a lock.
+    # A folder with a lock is a project.
     (tmp_path / "config").mkdir()
     (tmp_path / "config/lock.yaml").write_text("{}")
     return World(tmp_path)
@@ -84,7 +84,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> Path:
-    """An empty folder to work in, with the entries of the project that suites name."""
+    """An empty working folder with links to the project files that suites refer to."""
     monkeypatch.chdir(tmp_path)
     for name in ("config/lock.yaml", "config/claims", "config/encoders", "published"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,8 +1,8 @@
-"""A SLURM of our own on this machine: munge, one controller and a few pretend nodes, all on the loopback.
+"""A private SLURM cluster on this machine: munge, a controller and a few simulated nodes, all on the loopback.
 
-Nothing of the machine's own services is used or stopped: keys, sockets, ports, state and logs lie in a folder of their
-own, and only daemons that were started here are ended. One file has to lie where SLURM looks for it, because the
-executor plugin's jobs see no `SLURM_CONF`: `/etc/slurm/slurm.conf`, which must not be there before.
+It neither uses nor stops the machine's own services: it picks free ports, keeps keys, sockets, state and logs in a
+separate folder, and ends only the daemons that it started. Only slurm.conf and gres.conf are outside that folder, in
+`/etc/slurm`, because the executor plugin's jobs do not see `SLURM_CONF`. Another `/etc/slurm/slurm.conf` is an error.
 """
 
 import os
@@ -18,8 +18,8 @@ CONFIG = Path("/etc/slurm/slurm.conf")
 MARK = "# Written by tests/cluster/slurm.py, which removes it again."
 DAEMONS = ("munged", "slurmctld", "slurmd")
 
-# Each node pretends to one core, enough memory for the rules' requests, and a GPU: what the rules ask for is granted as
-# on a real cluster, and jobs find that CUDA shows them nothing.
+# Each node claims one core, enough memory for the rules' requests, and a GPU. SLURM therefore grants the requests as on
+# a real cluster, but CUDA shows the jobs no device.
 TEMPLATE = """{mark}
 ClusterName=steadytune
 SlurmctldHost=localhost(127.0.0.1)
@@ -51,10 +51,10 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 class Slurm:
-    """The cluster, up between entering and leaving the context.
+    """The cluster, running inside a `with` block.
 
-    folder: an empty one for keys, state and logs; `jobs.log` has a line for every end of a job.
-    nodes: how many, at least two.
+    folder: an empty folder for keys, state and logs; `jobs.log` gets a line each time a job ends.
+    nodes: number of nodes, at least two.
     """
 
     def __init__(self, folder: Path, nodes: int = 3) -> None:
@@ -105,15 +105,15 @@ class Slurm:
             file.unlink(missing_ok=True)
 
     def _cancel(self) -> None:
-        """Leave no job behind, whatever ended the test."""
+        """Leave no job behind, however the test ended."""
         with suppress(RuntimeError, TimeoutError):
             self.run("scancel", "--state=PENDING")
             self.run("scancel", "--state=RUNNING", "--full", "--signal=KILL")
             wait_for(lambda: not self.run("squeue", "--noheader").strip(), "jobs to end", 30)
 
     def run(self, *command: str) -> str:
-        """What a command of SLURM prints; RuntimeError where it fails."""
-        # Daemons keep their outputs open, so these are files and no pipes.
+        """Return what a SLURM command prints; RuntimeError if it fails."""
+        # Daemons keep their outputs open, so use a file rather than pipes.
         with (self.folder / "commands.log").open("a+") as file:
             start = file.seek(0, os.SEEK_END)
             done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False, timeout=60)
@@ -124,7 +124,7 @@ class Slurm:
         return printed
 
     def node_of(self, job: str) -> str:
-        """Where a job or a task of an array (`12_3`) runs; empty while it waits."""
+        """The node that runs a job or an array task (`12_3`); empty while it waits."""
         return self.run("squeue", "--noheader", "--format=%N", f"--jobs={job}").strip()
 
     def state(self, node: str) -> str:
@@ -132,14 +132,14 @@ class Slurm:
         return self.run("sinfo", "--noheader", "--Node", f"--nodes={node}", "--format=%T").strip()
 
     def ended(self) -> list[dict[str, str]]:
-        """One entry for every end of a job, an end by requeueing among them: JobId, JobState, NodeList, StartTime …"""
+        """One entry for each time a job ended, including by a requeue: JobId, JobState, NodeList, StartTime …"""
         file = self.folder / "jobs.log"
         lines = file.read_text().splitlines() if file.exists() else []
         return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
 
 
 def wait_for(condition, what: str, seconds: float) -> None:
-    """Look at `condition` until it holds; TimeoutError after `seconds`."""
+    """Poll `condition` until it holds; TimeoutError after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -148,7 +148,7 @@ def wait_for(condition, what: str, seconds: float) -> None:
 
 
 def _free_ports(count: int) -> int:
-    """The first of `count` neighbouring ports that nobody listens on."""
+    """The first of `count` consecutive free ports."""
     for first in range(26800, 30000, count):
         try:
             for port in range(first, first + count):
@@ -161,7 +161,7 @@ def _free_ports(count: int) -> int:
 
 
 def _end(pid: int) -> None:
-    """End a daemon that was started here, and wait until it is gone."""
+    """Stop a daemon that was started here, and wait until it is gone."""
     try:
         process = psutil.Process(pid)
         if process.name() not in DAEMONS:

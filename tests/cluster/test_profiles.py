@@ -1,4 +1,4 @@
-"""Snakemake takes every cluster profile, with the executor that its lock pins, and plans the default suite with it."""
+"""Snakemake accepts every cluster profile, with the executor pinned in its lock, and plans the default suite."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from absence import absent
 from dag_project import Project, copy_staged
 
-# Runs what a pod would run, notes what it would get, and answers as Kubernetes does.
+# Runs what a pod would run, records the manifest it would get, and answers as Kubernetes does.
 KUBECTL = """#!/usr/bin/env python3
 import json, pathlib, subprocess, sys
 note = pathlib.Path("kubectl.json")
@@ -29,7 +29,7 @@ else:
     print(json.dumps({"status": {pathlib.Path("pod.status").read_text(): 1}}))
 """
 
-# Starts a job as PBS does: with an environment of its own, which has the submitter's variables after -V alone.
+# Starts a job as PBS does: in a new environment, which has the submitter's variables only with -V.
 QSUB = """#!/usr/bin/env python3
 import os, pathlib, subprocess, sys
 pathlib.Path("qsub").write_text("\\n".join(sys.argv[1:]))
@@ -48,20 +48,20 @@ PRETRAINED = Path("store/models/steadytune/mini/receipt.json")
 
 @pytest.fixture(scope="module")
 def copied(root, staged, tmp_path_factory) -> Project:
-    """A copy whose data are staged and whose encoder is not pretrained."""
+    """A copy of the project with staged data, but without the pretrained encoder."""
     copy = copy_staged(root, staged, tmp_path_factory.mktemp("copied"))
     shutil.rmtree(copy.folder / PRETRAINED.parent)
     return copy
 
 
 def is_unreachable(said: str) -> bool:
-    """Whether pip came to no index: one that it reaches names the versions that it has of a package."""
+    """Whether pip reached no index: if it reaches one, the error lists the available versions of the package."""
     return "connection broken by" in said and "(from versions: none)" in said
 
 
 @pytest.fixture(params=PROFILES)
 def profile(request, root, tmp_path) -> tuple[str, str]:
-    """A profile's name, and a folder with its executor, apart from this environment."""
+    """A profile's name, and a folder outside this environment with its executor installed."""
     lock = root / "profiles" / request.param / "requirements.lock"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path, "-r", lock]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,7 +71,7 @@ def profile(request, root, tmp_path) -> tuple[str, str]:
     return request.param, str(tmp_path)
 
 
-def test_snakemake_plans_the_suite_with_the_profile(profile, copied):
+def test_snakemake_plans_the_default_suite_with_each_profile(profile, copied):
     name, site = profile
     done = copied.run("snakemake", "--profile", f"profiles/{name}", "--dry-run", PYTHONPATH=site)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -81,7 +81,7 @@ def test_snakemake_plans_the_suite_with_the_profile(profile, copied):
 
 
 @pytest.mark.parametrize("profile", ["kubernetes"], indirect=True)
-def test_a_job_runs_as_a_pod(profile, copied, tmp_path):
+def test_kubernetes_profile_runs_a_job_as_a_pod(profile, copied, tmp_path):
     _, site = profile
     (tmp_path / "kubectl").write_text(KUBECTL)
     (tmp_path / "kubectl").chmod(0o755)
@@ -102,7 +102,7 @@ def test_a_job_runs_as_a_pod(profile, copied, tmp_path):
 
 
 @pytest.mark.parametrize("profile", ["generic"], indirect=True)
-def test_a_job_of_pbs_finds_the_environment_that_it_was_submitted_from(profile, copied, tmp_path):
+def test_pbs_job_inherits_the_submitting_environment(profile, copied, tmp_path):
     _, site = profile
     (tmp_path / "qsub").write_text(QSUB)
     (tmp_path / "qsub").chmod(0o755)
@@ -127,7 +127,7 @@ def test_a_job_of_pbs_finds_the_environment_that_it_was_submitted_from(profile, 
         (["echo 'Error from server (NotFound): jobs.batch \"x\" not found' >&2; exit 1"], "failed", 1),
     ],
 )
-def test_only_what_kubernetes_does_not_know_or_calls_failed_has_failed(answers, word, asked, root, tmp_path):
+def test_kubernetes_status_is_failed_only_for_failed_or_missing_jobs(answers, word, asked, root, tmp_path):
     lines = [f"{number}) {answer} ;;" for number, answer in enumerate(answers, 1)]
     tool = tmp_path / "kubectl"
     tool.write_text("\n".join(["#!/bin/sh", "echo asked >> asked", 'case "$(grep -c . asked)" in', *lines, "esac"]))
@@ -139,13 +139,13 @@ def test_only_what_kubernetes_does_not_know_or_calls_failed_has_failed(answers, 
     assert len((tmp_path / "asked").read_text().splitlines()) == asked
 
 
-def test_a_pods_command_passes_the_signal_on_and_keeps_the_status(root, tmp_path):
+def test_pod_command_forwards_sigterm_and_the_exit_status(root, tmp_path):
     sys.path.insert(0, str(root / "profiles" / "kubernetes"))
     from pods import COMMAND
 
     script = tmp_path / "script"
-    # Everything that the signal would reach: without a namespace of its own the test must not send it.
-    # The script may be up before its number has a name.
+    # `kill -TERM -1` signals every process, so outside a pod the test signals only the script. It uses `$!` because the
+    # script may print before `job` is set.
     command = COMMAND.replace("kill -TERM -1", "kill -TERM $!")
     script.write_text("trap 'echo asked to end; exit 7' TERM; echo up; while :; do sleep 0.1; done")
     process = subprocess.Popen(["bash", "-c", command, script], stdout=subprocess.PIPE, text=True)

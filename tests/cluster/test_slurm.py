@@ -1,6 +1,6 @@
-"""A suite on a real SLURM, disturbed in three ways, ends in the files of an undisturbed local run.
+"""A suite on a real SLURM, disturbed in three ways, ends with the same files as an undisturbed local run.
 
-`make slurm` installs Debian's SLURM and runs this; its logs are left in `.make/slurm/`.
+`make slurm` installs Debian's SLURM and runs these tests; the logs are kept in `.make/slurm/`.
 """
 
 import os
@@ -33,7 +33,7 @@ pytestmark = [
 
 
 class Drills:
-    """What is done to cells while they train; `log` says what was done and when."""
+    """Disturbs cells while they train; `log` records what was done and when."""
 
     def __init__(self, slurm: Slurm, project: Project) -> None:
         self.slurm, self.project = slurm, project
@@ -44,7 +44,7 @@ class Drills:
         self.log: list[str] = []
 
     def look(self) -> None:
-        """Disturb every cell whose moment has come."""
+        """Disturb every cell that is ready for its drill."""
         for process in psutil.process_iter():
             try:
                 words = process.cmdline()
@@ -58,22 +58,22 @@ class Drills:
                 continue
 
     def has_come(self, cell: str) -> bool:
-        """A drained node's cell may begin; the others have to be past an epoch."""
+        """Whether a cell is ready: to be drained, once it runs; otherwise, once it has a checkpoint."""
         return cell == DRAINED or (self.project.results / "checkpoints" / f"{cell}.safetensors").exists()
 
     def hang(self, process: psutil.Process, job: str) -> None:
-        """The process stands still, so its job meets its time limit of now a minute, however fast the machine is."""
+        """Suspend the process, so that its job hits its new time limit of one minute however fast the machine is."""
         process.suspend()
         self.slurm.run("scontrol", "update", f"jobid={job}", "timelimit=1")
         self.say(f"{HUNG}: job {job} on {self.slurm.node_of(job)} hangs; its time limit will end it")
 
     def requeue(self, _: psutil.Process, job: str) -> None:
-        """An operator, a preemption or a failed node sends the job back to the queue."""
+        """Requeue the job, as an operator, a preemption or a failed node would."""
         self.say(f"{REQUEUED}: job {job} on {self.slurm.node_of(job)} requeued")
         self.slurm.run("scontrol", "requeue", job)
 
     def drain(self, _: psutil.Process, job: str) -> None:
-        """Its node takes no job any more."""
+        """Drain the job's node, which then accepts no further job."""
         self.node, self.drained_at = self.slurm.node_of(job), datetime.now()
         self.slurm.run("scontrol", "update", f"nodename={self.node}", "state=drain", "reason=drill")
         self.say(f"{DRAINED}: job {job} runs on {self.node}, now {self.slurm.state(self.node)}")
@@ -84,7 +84,7 @@ class Drills:
 
 @pytest.fixture(scope="module")
 def local(root, tmp_path_factory) -> Project:
-    """The suite on this machine, undisturbed."""
+    """The suite after an undisturbed run on this machine."""
     project = copy_project(root, tmp_path_factory.mktemp("local"))
     done = project.snakemake("--configfile", SUITE)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -93,7 +93,7 @@ def local(root, tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="module")
 def drilled(root, tmp_path_factory):
-    """The suite on SLURM with every drill: the project, the drills, and the cluster as it was left."""
+    """The project after a run on SLURM with every drill, the drills, and the cluster, which is still running."""
     project = _of_suite(copy_project(root, tmp_path_factory.mktemp("drilled")))
     folder, kept = tmp_path_factory.mktemp("slurm"), root / ".make" / "slurm"
     begin = time.monotonic()
@@ -118,7 +118,7 @@ def drilled(root, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def array(drilled) -> str:
-    """What Snakemake says when it trains two cells again, as tasks of an array."""
+    """What Snakemake prints when it retrains two cells as tasks of a job array."""
     project, drills, _ = drilled
     begin = time.monotonic()
     records = [f"results/cluster/cells/{cell}/record.json" for cell in (HUNG, REQUEUED)]
@@ -129,7 +129,7 @@ def array(drilled) -> str:
 
 
 def _keep(folder: Path, drills: Drills, kept: Path) -> None:
-    """Leave the logs where a person finds them."""
+    """Copy the logs to where a person finds them."""
     (folder / "drills.log").write_text("".join(f"{line}\n" for line in drills.log))
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
@@ -143,11 +143,11 @@ def _of_suite(project: Project) -> Project:
 
 
 def _ends(slurm: Slurm, job: str) -> list[str]:
-    """How a job ended, as often as it did."""
+    """How a job ended, each time it did."""
     return [end["JobState"] for end in slurm.ended() if end["JobId"] == job]
 
 
-def test_every_file_is_that_of_the_local_run(local, drilled):
+def test_slurm_run_gives_the_same_files_as_a_local_run(local, drilled):
     project, _, _ = drilled
     names = {path.relative_to(local.results) for pattern in ("cells/**/*.parquet", "cells/**/*.csv", "tables/*")
              for path in local.results.glob(pattern)}  # fmt: skip
@@ -160,20 +160,20 @@ def test_every_file_is_that_of_the_local_run(local, drilled):
     assert (project.results / "report.html").exists()
 
 
-def test_a_cell_that_its_time_limit_ended_goes_on_from_its_checkpoint(drilled):
+def test_cell_stopped_by_its_time_limit_resumes_from_its_checkpoint(drilled):
     project, drills, slurm = drilled
     assert not drills.pending
     assert _ends(slurm, drills.jobs[HUNG]) == ["TIMEOUT"]
     assert read_record(project.results / "cells" / HUNG / "record.json").training.resumed
 
 
-def test_a_requeued_cell_goes_on_from_its_checkpoint(drilled):
+def test_requeued_cell_resumes_from_its_checkpoint(drilled):
     project, drills, slurm = drilled
     assert _ends(slurm, drills.jobs[REQUEUED])[-1] == "COMPLETED"
     assert read_record(project.results / "cells" / REQUEUED / "record.json").training.resumed
 
 
-def test_a_drained_node_finishes_its_job_and_takes_no_other(drilled):
+def test_drained_node_finishes_its_job_and_takes_no_other(drilled):
     project, drills, slurm = drilled
     assert drills.left == "drained"
     assert _ends(slurm, drills.jobs[DRAINED]) == ["COMPLETED"]
@@ -182,12 +182,12 @@ def test_a_drained_node_finishes_its_job_and_takes_no_other(drilled):
     assert max(started) < drills.drained_at
 
 
-def test_a_job_has_the_gpu_that_its_rule_asks_for(drilled):
+def test_job_gets_the_gpu_that_its_rule_requests(drilled):
     _, drills, _ = drilled
     assert drills.gpus == {"0"}
 
 
-def test_cells_are_tasks_of_an_array(local, drilled, array):
+def test_cells_run_as_tasks_of_a_job_array(local, drilled, array):
     assert "Submitted array job" in array
     assert "The individual task IDs are 1-2" in array
     for cell in (HUNG, REQUEUED):

@@ -1,4 +1,4 @@
-"""What a person, a disk or a bug does to a file: the means of the attacks."""
+"""What a person, a disk or a bug can do to a file: the building blocks of the attacks."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ Change = Callable[[Any], object]
 
 
 def cut(path: Path, share: float = 0.5) -> None:
-    """Keep the first part."""
+    """Truncate a file to the first `share` of its bytes."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
 
@@ -30,7 +30,7 @@ def flip(path: Path) -> None:
 
 
 def flip_undated(path: Path) -> None:
-    """The same, and give the file the date that it had."""
+    """Flip a bit in the middle, then restore the file's times."""
     before = path.stat()
     flip(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -45,21 +45,21 @@ def swap(one: Path, other: Path) -> None:
 
 
 def replace(path: Path, old: str, new: str) -> None:
-    """Replace a text that is there."""
+    """Replace the first occurrence of a text, which has to be present."""
     text = path.read_text(encoding="utf-8")
     assert old in text, f"{path}: {old}"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def edit(path: Path, change: Change) -> None:
-    """Change a JSON file by a function."""
+    """Change a JSON file with a function."""
     value = json.loads(path.read_text(encoding="utf-8"))
     change(value)
     path.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
 def reseal(path: Path, change: Change) -> None:
-    """Change a sealed file as somebody who knows how seals are made."""
+    """Change a sealed file and seal it again, as somebody who knows how seals are made would."""
     value = json.loads(path.read_text(encoding="utf-8"))
     change(value)
     value.pop("seal", None)
@@ -67,21 +67,21 @@ def reseal(path: Path, change: Change) -> None:
 
 
 def edit_yaml(path: Path, change: Change) -> None:
-    """Change a YAML file by a function."""
+    """Change a YAML file with a function."""
     value = yaml.safe_load(path.read_text(encoding="utf-8"))
     change(value)
     path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
 
 
 def edit_parquet(path: Path, column: str, change: Callable[[Any], Any]) -> None:
-    """Write a table again with another column, and all that its file said of itself."""
+    """Rewrite a table with one column changed and its metadata kept."""
     table = pq.read_table(path)
     place = table.column_names.index(column)
     pq.write_table(table.set_column(place, column, change(table[column])), path)
 
 
 def edit_number(path: Path) -> None:
-    """Another digit in the middle of a text."""
+    """Change a digit near the middle of a text."""
     text = path.read_text(encoding="utf-8")
     middle = len(text) // 2
     at = next(i for i in [*range(middle, len(text)), *range(middle)] if text[i].isdigit())

@@ -1,7 +1,8 @@
 """Attack a finished suite: edit, swap, copy, cut, flip, rename, move and age each kind of file, and see what notices.
 
-`python tests/dag/attack.py` makes a small suite, runs it, attacks it and prints a table; exit status 1 if one went
-unnoticed, or if a run would leave what it did. `--finished FOLDER` attacks a copy of a project whose suite has run.
+`python tests/dag/attack.py` makes a small suite, runs it, attacks it and prints a table. The exit status is 1 if an
+attack went unnoticed, a harmless one was reported, or a run would not repair the damage. `--finished FOLDER` attacks a
+project whose suite has run, and then restores its files.
 """
 
 import argparse
@@ -53,30 +54,30 @@ SUITE = {
     "variability": {"encoders": ["mini"], "resamples": 20, "draws": 0, "selectors": False},
     "inside": {"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["mini-rte@100"], "seeds": 2, "examples": 32},
 }
-"""What differs from the mini suite: a file of every kind, in as few cells as that takes."""
+"""Changes to the mini suite that give a file of every kind in as few cells as possible."""
 BEGIN, END = "<!-- attacks: `make attack` writes this table -->", "<!-- end of attacks -->"
 COLUMNS = ("status", "run", "verify", "stages")
 KEPT = ("config", "results", "store")
-"""What an attack may change."""
+"""The folders that an attack may change."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What noticed an attack, and whether a run mends it."""
+    """Which checks noticed an attack, and whether a run repairs the damage."""
 
     attack: Attack
     found: tuple[str, ...]
     left: str
-    """What a run would leave of it."""
+    """The damage that a run would not repair."""
 
     @property
     def passed(self) -> bool:
-        """Whether something noticed it and a run mends it, or it has no effect by design and none was seen."""
+        """Whether a run repairs the damage and the attack was noticed or, if it is harmless, was not."""
         return not self.left and bool(self.found) != self.attack.harmless
 
 
 def make_target(root: Path, folder: Path) -> Path:
-    """A copy of the project with a small suite that has run."""
+    """Copy the project to `folder` and run a small suite there."""
     copy_project(root, folder)
     shutil.copy(root / "tests/unit/outside/noisy_words.py", folder / "config")
     for name in (REVIEWS["train"], REVIEWS["evaluation"]):
@@ -95,11 +96,11 @@ def make_target(root: Path, folder: Path) -> Path:
 
 
 def attack(project: Path, finished: Path, attack: Attack) -> Outcome:
-    """Attack a fresh copy of the finished files.
+    """Restore the finished files, attack them, and report what noticed.
 
     Args:
         project: where the attack takes place.
-        finished: with the folders `KEPT`, as the run left them.
+        finished: has the folders `KEPT`, as the run left them.
         attack: what to do.
     """
     restore(project, finished)
@@ -110,7 +111,7 @@ def attack(project: Path, finished: Path, attack: Attack) -> Outcome:
         suite = load_suite(Path("config/mini.yaml"))
         check_outputs(suite)
     except SteadyTuneError as error:
-        # What a person wrote is a person's to mend: every command says which file, and what was expected.
+        # Only a person can repair what a person wrote: every command names the file and what it expected.
         return Outcome(attack, COLUMNS, "" if str(error).startswith("config/") else str(error))
     found = []
     for name, check in zip(COLUMNS, (_status, _run, _verify, _stages), strict=True):
@@ -124,7 +125,7 @@ def attack(project: Path, finished: Path, attack: Attack) -> Outcome:
 
 
 def restore(project: Path, finished: Path) -> None:
-    """Put the files of a finished suite back."""
+    """Restore the files of the finished suite."""
     for name in KEPT:
         shutil.rmtree(project / name, ignore_errors=True)
         shutil.copytree(finished / name, project / name, symlinks=True)
@@ -135,7 +136,7 @@ def _status(suite: Suite, _: Path) -> bool:
 
 
 def _run(suite: Suite, _: Path) -> bool:
-    """What `steadytune run --dry-run` says of it."""
+    """Whether `steadytune run --dry-run` warns about a file."""
     check_unchanged(suite)
     with _warnings() as said:
         repair.restage(suite, dry=True)
@@ -144,7 +145,7 @@ def _run(suite: Suite, _: Path) -> bool:
 
 
 def _verify(suite: Suite, finished: Path) -> bool:
-    """What `steadytune verify` says of any cell; training again gives the bytes of the finished suite."""
+    """Whether `steadytune verify` reports a cell; the finished suite's files stand in for retrained ones."""
     for cell in suite.cells:
         folder, again = cell_folder(suite, cell), finished / cell_folder(suite, cell)
         if not again.exists():
@@ -156,7 +157,7 @@ def _verify(suite: Suite, finished: Path) -> bool:
 
 
 def _stages(suite: Suite, _: Path) -> bool:
-    """Whether collecting, judging, rendering or exporting refuses or marks it."""
+    """Whether collecting, judging, rendering or exporting would refuse or flag a file."""
     if any(status.state != "fresh" for status in statuses(suite, scores=True)):
         return True
     products = Products(suite)
@@ -166,7 +167,7 @@ def _stages(suite: Suite, _: Path) -> bool:
 
 
 def _after_run(suite: Suite) -> str:
-    """What is still wrong once a run has put out of the way what it does not believe; empty if it makes all of it."""
+    """What is still wrong after a run has set aside the files it rejects; empty if it rebuilds all of them."""
     try:
         check_unchanged(suite)
         for receipt in repair.restage(suite):
@@ -175,7 +176,7 @@ def _after_run(suite: Suite) -> str:
         repair.set_aside(suite, code=True)
         left = [f"{status.cell}: {status.why}" for status in statuses(suite, scores=True)
                 if status.state not in ("fresh", "missing", "quarantined") and status.cause != "unstaged"]  # fmt: skip
-        # What is made from a file that is gone is made again after that one.
+        # Products made from a missing file are rebuilt after it.
         left += [status.why for status in Products(suite).status() if status.state == "damaged"]
         return "; ".join(left)
     except SteadyTuneError as error:
@@ -199,7 +200,7 @@ def _warnings() -> Iterator[list[str]]:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """As Markdown."""
+    """The outcomes as a Markdown table."""
     lines = ["| file | attack | status | run | verify | stages | nothing |", "|---|---|:-:|:-:|:-:|:-:|:-:|"]
     for outcome in outcomes:
         marks = ["x" if name in outcome.found else "" for name in COLUMNS]
@@ -209,7 +210,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def summary(outcomes: list[Outcome]) -> str:
-    """As Markdown, a row for each kind of file: how many of its attacks each command noticed."""
+    """The outcomes as a Markdown table: for each kind of file, how many of its attacks each command noticed."""
     lines = [
         "| file | attacks | status | run | verify | stages | nothing |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -229,7 +230,7 @@ def summary(outcomes: list[Outcome]) -> str:
 
 
 def main() -> None:
-    """Attack as the command line says."""
+    """Run the attacks that the command line selects."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--finished", type=Path, metavar="FOLDER", help="a project whose suite mini has run")
     parser.add_argument("--only", default="", metavar="TEXT", help="attacks with this in their file or name")
@@ -253,9 +254,9 @@ def main() -> None:
 
 
 def attack_all(project: Path, only: str = "") -> list[Outcome]:
-    """Every attack on a finished project, which is as before afterwards."""
+    """Run every attack on a finished project, and restore its files at the end."""
     before = Path.cwd()
-    # Data are staged again for a score of attacks, and the generator gives the same each time.
+    # Many attacks cause the data to be staged again, and the generator gives the same data each time.
     sources.generate_files = cache(sources.generate_files)
     with tempfile.TemporaryDirectory() as place:
         finished = Path(place)

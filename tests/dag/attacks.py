@@ -1,4 +1,4 @@
-"""The attacks: each changes files of a finished suite as a person, a disk or a bug would, in its project's folder."""
+"""The attacks: each changes files of a finished suite in its project's folder, as a person, a disk or a bug might."""
 
 import json
 import os
@@ -49,15 +49,15 @@ class Attack:
     """One way to make a suite's numbers false."""
 
     kind: str
-    """Of file."""
+    """The kind of file that it changes."""
     name: str
     do: Do
     harmless: bool = False
-    """Whether it changes nothing that is read, so that nothing need notice it."""
+    """Whether it changes nothing that is read, so that no check should notice it."""
 
     @property
     def hides(self) -> bool:
-        """Whether it is to deceive what is remembered of files."""
+        """Whether it keeps the file's times, to deceive the cache of hashes."""
         return "date kept" in self.name
 
 
@@ -85,20 +85,20 @@ def every_way(kind: str, path: Path, change: Change | None = None) -> None:
 
 
 def better(record: dict[str, Any]) -> None:
-    """A score of a record, raised."""
+    """Raise a score in a record."""
     metrics = record["evaluations"][0]["metrics"]
     metrics[next(iter(metrics))] = 0.9575
 
 
 def copy_cell() -> None:
-    """Another seed's cell, its seed edited and sealed again."""
+    """Copy a cell over another seed's, with the seed edited and the record sealed again."""
     shutil.rmtree(OTHER)
     shutil.copytree(CELL, OTHER)
     reseal(OTHER / "record.json", lambda record: record["spec"].update(seed=1))
 
 
 def copy_into_every_seed() -> None:
-    """One seed's scores, course and predictions for all others, each with the spec and the marks of its own seed."""
+    """Copy one seed's scores, history and predictions to all others, whose records otherwise stay their own."""
     source = json.loads((CELL / "record.json").read_text())
     for cell in CELL.parent.iterdir():
         if cell != CELL:
@@ -109,14 +109,14 @@ def copy_into_every_seed() -> None:
 
 
 def forge_predictions() -> None:
-    """Another seed's predictions, and a record that says so."""
+    """Copy another seed's predictions into a cell, and make its record agree."""
     shutil.copy(OTHER / "predictions.parquet", CELL / "predictions.parquet")
     found = digest(CELL / "predictions.parquet")
     reseal(CELL / "record.json", lambda record: record["files"].update({"predictions.parquet": found}))
 
 
 def forge_labels(cell: Path, name: str) -> None:
-    """The model's answers as gold labels of its own set, `name`, and a record in which all agrees with that."""
+    """Write the model's answers as the gold labels of its own set, `name`, and make the record agree."""
     path = cell / "predictions.parquet"
     frame = pd.read_parquet(path)
     own = frame["evaluation_set"] == name
@@ -133,7 +133,7 @@ def forge_labels(cell: Path, name: str) -> None:
 
 
 def resealed(name: str, change: Change) -> None:
-    """Add an attack on a record that is sealed again."""
+    """Add an attack that changes a record and seals it again."""
     add("record", f"{name}, sealed again", partial(reseal, CELL / "record.json", change))
 
 
@@ -167,27 +167,27 @@ add("cell", "deleted", lambda: delete(CELL))
 
 
 def forge_encoder() -> None:
-    """Other weights, with a receipt of them."""
+    """Change the weights, and the receipt to match."""
     flip(ENCODER / "model.safetensors")
     found = digest(ENCODER / "model.safetensors")
     reseal(ENCODER / "receipt.json", lambda receipt: receipt["files"]["model.safetensors"].update(sha256=found))
 
 
 def forge_data() -> None:
-    """Other labels, with a receipt of them."""
+    """Change the labels, and the receipt to match."""
     edit_parquet(SPLITS[0], "label", partial(pc.subtract, 1))
     found = {"sha256": digest(SPLITS[0]), "bytes": SPLITS[0].stat().st_size}
     reseal(DATA / "receipt.json", lambda receipt: receipt["files"][SPLITS[0].name].update(found))
 
 
 def add_shard() -> None:
-    """A file that names a split, beside those of the receipt."""
+    """Add a file whose path names a split, but which is not in the receipt."""
     (DATA / "validation").mkdir()
     shutil.copy(SPLITS[0], DATA / "validation/0000.parquet")
 
 
 def other_pin(lock: dict[str, Any]) -> None:
-    """Another hash of rows."""
+    """Change a pinned hash of rows."""
     files = lock["datasets"]["steadytune/mini/rte"]["generated"]["files"]
     files[next(iter(files))]["rows_sha256"] = "0" * 64
 
@@ -208,22 +208,22 @@ add("encoder", "tokens laid beside", lambda: (ENCODER / "added_tokens.json").wri
 add("lock", "another pin of a data set", lambda: edit_yaml(LOCK, other_pin))
 add("lock", "cut in half", lambda: cut(LOCK))
 
-# A person's own task: its files, what they were accepted as, the rows that were staged, its cells.
+# A user's own task: its files, the hashes they were accepted with, the staged rows, its cells.
 
 
 def own_rows() -> Path:
-    """The staged rows of the own task's evaluation."""
+    """The file with the own task's staged evaluation rows."""
     (found,) = Path("store/datasets/own/reviews").glob("*/evaluation-00000-of-00001.parquet")
     return found
 
 
 def exchange_labels(labels: Any) -> Any:
-    """The other of two labels, for every row."""
+    """Swap the two labels in every row."""
     return pc.subtract(1, labels)
 
 
 def forge_own_rows(*, lock: bool) -> None:
-    """Other labels of the staged rows, with a receipt of them and, if asked, their hash in the suite's lock."""
+    """Swap the labels of the staged rows, and change the receipt and, if `lock`, the hash in the suite's lock."""
     rows = own_rows()
     before = measure_rows(rows).rows_sha256
     edit_parquet(rows, "label", exchange_labels)
@@ -249,7 +249,7 @@ add("own cell", "predictions swapped with another seed's",
 add("own cell", "swapped with another seed", lambda: swap(OWN_CELL, OWN_OTHER))
 add("own cell", "answers given as gold labels, the record sealed again", partial(forge_labels, OWN_CELL, "reviews"))
 
-# What is measured and gathered.
+# What is measured and collected.
 
 every_way("variability", VARIABILITY, lambda found: found.update(best_layer=1 + found["best_layer"] % 2))
 every_way("inside", INSIDE, lambda found: found["nu"].reverse())
@@ -290,6 +290,6 @@ add("suite", "cut", lambda: cut(CONFIG, 0.9))
 add("claim file", "a margin edited", lambda: replace(Path("config/claims/mini.yaml"), "margin: 2.0", "margin: 0.1"))
 add("pretraining's settings", "another seed",
     lambda: edit_yaml(Path("config/encoders/mini.yaml"), lambda s: s.update(seed=s.get("seed", 0) + 1)))  # fmt: skip
-# Last, because a process that has read a method's file keeps what it read.
+# Last, because a process reads a method's file only once.
 add("method file", "a default edited", lambda: replace(METHOD, "setting(5.0", "setting(50.0"))
 add("method file", "its code edited", lambda: replace(METHOD, "uniform_(-1, 1", "uniform_(-9, 9"))

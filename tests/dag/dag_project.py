@@ -1,4 +1,4 @@
-"""A copy of the project with a mini suite cut down to seconds: what the DAG's tests run in."""
+"""A copy of the project whose mini suite takes only seconds: where the DAG's tests run."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-# Enough for the DAG to be whole: pretraining, two methods, a degenerate-prone random encoder, transfer, layers.
+# Enough to run the whole DAG: pretraining, two methods, a random encoder that tends to degenerate, transfer, layers.
 GRID = [
     {"encoders": ["mini"], "methods": ["vanilla", "hype-n"], "tasks": ["mini-rte"], "seeds": 2},
     {"encoders": ["mini-random"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 2},
@@ -20,19 +20,19 @@ PRETRAINING = {"tokens": 40960, "tokens_per_step": 1024, "checkpoint_every": 20,
 
 
 class Project:
-    """The copy."""
+    """A copy of the project."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.results = folder / "results" / "mini"
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the copy, as a user would in the project; both its outputs are in `stdout`."""
+        """Run a command in the copy as a user would; `stdout` has both of its outputs."""
         return subprocess.run(command, cwd=self.folder, env=self.environment(**variables), stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False, timeout=900)  # fmt: skip
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """The environment of an activated .venv, without what the tests' own process adds."""
+        """The environment of an activated .venv, without the variables that the test process adds."""
         paths = f"{self.folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
         kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "OMP_NUM_THREADS")}
         return kept | {"PATH": paths, **variables}
@@ -42,21 +42,21 @@ class Project:
         return self.run("snakemake", "--cores", "2", *arguments)
 
     def edit(self, path: str, change) -> None:
-        """Change a YAML file by a function."""
+        """Change a YAML file with a function."""
         file = self.folder / path
         value = yaml.safe_load(file.read_text())
         change(value)
         file.write_text(yaml.safe_dump(value, sort_keys=False))
 
     def tables(self) -> dict[str, bytes]:
-        """Every table's bytes by file name."""
+        """The bytes of every table, by file name."""
         return {path.name: path.read_bytes() for path in sorted((self.results / "tables").iterdir())}
 
 
 def copy_project(root: Path, folder: Path, *, complete: bool = False) -> Project:
-    """The files that git knows or would add; the environment and what is published by a link.
+    """Copy the files that git tracks or would add, and link to the environment and the published files.
 
-    complete: keep every table and figure of the mini suite, and not two tables and a figure.
+    complete: keep every table and figure of the mini suite but those of layers, instead of two tables and one figure.
     """
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=root,
                             capture_output=True, text=True, check=True).stdout.splitlines()  # fmt: skip
@@ -73,7 +73,7 @@ def copy_project(root: Path, folder: Path, *, complete: bool = False) -> Project
 
 
 def copy_staged(root: Path, staged: Project, folder: Path, *, complete: bool = False) -> Project:
-    """A fresh copy with the staged store, and with what Snakemake knows of it."""
+    """A fresh copy with the staged store and Snakemake's metadata about it."""
     copy = copy_project(root, folder, complete=complete)
     for name in ("store", ".snakemake"):
         shutil.copytree(staged.folder / name, copy.folder / name)
@@ -81,7 +81,7 @@ def copy_staged(root: Path, staged: Project, folder: Path, *, complete: bool = F
 
 
 def _shrink(suite: dict, complete: bool) -> None:
-    """Leave out what takes as long as the cells themselves; the mini suite's own run has it."""
+    """Drop the parts that take as long as the cells themselves; a run of the real mini suite covers them."""
     del suite["inside"]
     suite["grid"] = GRID
     suite["protocol"]["epochs"] = 2
@@ -92,9 +92,9 @@ def _shrink(suite: dict, complete: bool) -> None:
 
 @pytest.fixture(scope="session")
 def staged(root, tmp_path_factory, worker_id) -> Project:
-    """A project whose mini encoder is pretrained, shared by all tests and all their processes; tests copy it."""
+    """A project with staged data and a pretrained mini encoder, shared by all test processes; tests copy it."""
     temporary = tmp_path_factory.getbasetemp()
-    # The processes of pytest-xdist have temporary folders side by side, and share this one.
+    # Each pytest-xdist process has its own temporary folder; they share the one next to these.
     folder = (temporary if worker_id == "master" else temporary.parent) / "staged"
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

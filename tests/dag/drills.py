@@ -1,6 +1,6 @@
-"""Fault drills: a small suite, disturbed, has to end in the same bytes as undisturbed, what was measured aside.
+"""Fault drills: a disturbed small suite has to end in the same bytes as an undisturbed one, except for measurements.
 
-`python tests/dag/drills.py --kills 50` kills as many runs at random moments and says what came of it.
+`python tests/dag/drills.py --kills 50` kills 50 runs at random moments and reports the result.
 """
 
 import argparse
@@ -27,12 +27,12 @@ Copy = TypeVar("Copy", bound=Project)
 COMMAND = ("python", "-m", "steadytune", "run", "mini", "--cores", "2")
 GRID = [{"encoders": ["mini"], "methods": ["vanilla", "hype-n"], "tasks": ["mini-rte@100"], "seeds": 1}]
 SUITE = {"transfer": {"mini-rte@100": []}, "variability": [], "claims": [], "tables": ["main"], "figures": []}
-# What says how a run went and not what came out of it.
+# Parts of a record that describe the run rather than its results.
 MEASURED = ("timing", "memory", "usage", "seal")
 MEASURED_TRAINING = ("resumed",)
-# Holds times of day and durations; all that it shows of results is in the tables.
+# Contains dates and durations; every result that it shows is also in the tables.
 LEFT_OUT = ("report.html",)
-# By name, a pattern of such a process's command line; a job of any rule.
+# By name, a pattern that matches the victim's command line; a job may be of any rule.
 VICTIMS = {
     "everything": "",
     "the run": "-m steadytune run",
@@ -43,37 +43,37 @@ VICTIMS = {
 
 
 class Drill(Project):
-    """The copy of the project, with a suite that takes seconds."""
+    """A copy of the project with a suite that takes seconds."""
 
     def __init__(self, folder: Path, targets: Sequence[str] = (), keep: Sequence[str] = ()) -> None:
-        """`targets` for a part of the suite; `keep` names what is there before any run."""
+        """`targets` limits runs to a part of the suite; `clear` leaves the folders named in `keep`."""
         super().__init__(folder)
         self.targets = ("--", *targets) if targets else ()
         self.keep = keep
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """As a user's, with the copy's own code."""
+        """A user's environment, with the code of this copy."""
         return super().environment(PYTHONPATH=str(self.folder / "src"), **variables)
 
     def finish(self) -> str:
-        """Run to the end, undisturbed; what it said."""
+        """Run to the end, undisturbed, and return the output."""
         done = self.run(*COMMAND, *self.targets)
         assert done.returncode == 0, done.stdout[-3000:]
         return done.stdout
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
-        """A run, or another command, in a process group of its own; `said` has what it wrote."""
+        """Start a run, or another command, in a new session; its output is appended to `said`."""
         with self.said.open("ab") as file:
             return subprocess.Popen(command or (*COMMAND, *self.targets), cwd=self.folder, env=self.environment(),
                                     start_new_session=True, stdout=file, stderr=subprocess.STDOUT)  # fmt: skip
 
     @property
     def said(self) -> Path:
-        """What all started processes wrote."""
+        """The log with the output of all started processes."""
         return self.folder / "drill.log"
 
     def clear(self) -> None:
-        """Back to a fresh checkout; what a killed run has left running ends first."""
+        """Kill the processes left by killed runs, then return to a fresh checkout."""
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if (process / "cwd").readlink() == self.folder:
@@ -82,7 +82,7 @@ class Drill(Project):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def end_state(self) -> dict[str, object]:
-        """By path, all that a run leaves: bytes, and where these hold what was measured, the values without it."""
+        """By path, the files that a run leaves: their bytes or, if they have measurements, values without these."""
         found: dict[str, object] = {}
         for folder in (self.results, self.folder / "store"):
             for path in sorted(folder.rglob("*")):
@@ -94,26 +94,26 @@ class Drill(Project):
 
 
 def make_drill(root: Path, folder: Path) -> Drill:
-    """A copy with the small suite, from an empty store."""
+    """A copy with the small suite and an empty store."""
     copy_project(root, folder)
     return shrunk(Drill(folder))
 
 
 def shrunk(drill: Copy) -> Copy:
-    """The same with the small suite."""
+    """Give a copy the small suite, and return it."""
     drill.edit("config/mini.yaml", lambda value: value.update(SUITE, grid=GRID))
     drill.edit("config/mini.yaml", lambda value: value["encoders"].pop("mini-random", None))
     return drill
 
 
 def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[str, object]:
-    """Kill runs at random moments, each going on where the last one was; start over whenever one has come to its end.
+    """Kill runs at random moments, each resuming the one before; start over whenever a run reaches its end.
 
     Args:
-        drill: its end state undisturbed is found first.
-        kills: how many.
-        seed: of moments and victims.
-        longest: seconds after its start within which a run is killed.
+        drill: its undisturbed end state is determined first.
+        kills: number of kills.
+        seed: seed of the moments and victims.
+        longest: a run is killed at most this many seconds after its start.
     """
     drill.clear()
     drill.finish()
@@ -138,12 +138,12 @@ def kill_at_random(drill: Drill, kills: int, seed: int, longest: float) -> dict[
 
 
 def _kill(process: subprocess.Popen, choice: random.Random) -> str:
-    """Kill -9 one of a run's processes, or all of them; what was killed."""
+    """Kill -9 one of a run's processes, or all of them, and return the name of the victim."""
     found = _processes(process.pid)
     there = {name: [pid for pid, command in found.items() if re.search(pattern, command)]
              for name, pattern in VICTIMS.items()}  # fmt: skip
     victim = choice.choice([name for name, pids in there.items() if pids])
-    # What is left goes on by itself; the next run has to wait for it. A run whose job died ends by itself.
+    # The surviving processes carry on, and the next run has to wait for them. A run whose job died ends by itself.
     for pid in there[victim] if victim == "everything" else there[victim][:1]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -152,14 +152,14 @@ def _kill(process: subprocess.Popen, choice: random.Random) -> str:
 
 
 def _processes(session: int) -> dict[int, str]:
-    """The command lines of a session: a run's Snakemake has a process group of its own."""
+    """Command lines by process id of a session. A process group would not do: a run's Snakemake has its own."""
     listed = subprocess.run(["ps", "-eo", "pid=,sid=,args="], capture_output=True, text=True, check=True).stdout
     rows = (line.split(None, 2) for line in listed.splitlines())
     return {int(row[0]): row[2] for row in rows if len(row) == 3 and int(row[1]) == session}
 
 
 def _difference(expected: dict[str, object], found: dict[str, object]) -> set[str]:
-    """Files that differ, are missing or should not be there."""
+    """Files that differ, are missing or should not exist."""
     return {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)}
 
 
@@ -178,7 +178,7 @@ def _without_measures(path: Path) -> object:
 
 
 def main() -> None:
-    """Drill as the command line says."""
+    """Run the drill as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""What may befall a run, a test each: it ends in the bytes of an undisturbed run, or says in a line why it does not."""
+"""Faults during a run, one test each: it ends in the bytes of an undisturbed run, or says in one line why it cannot."""
 
 import os
 import resource
@@ -20,7 +20,7 @@ TABLE = "results/mini/tables/main.csv"
 RECORDS = tuple(f"results/mini/cells/mini/{method}/mini-rte@100/seed-0/record.json" for method in ("vanilla", "hype-n"))
 FINETUNE = ("python", "-m", "steadytune", "finetune", "mini", CELL)
 GRACE = 30
-"""Seconds that a scheduler gives between SIGTERM and SIGKILL."""
+"""Seconds that a scheduler allows between SIGTERM and SIGKILL."""
 
 
 def drill_of(folder: Path) -> Drill:
@@ -39,7 +39,7 @@ def finished(root, staged, tmp_path_factory) -> Drill:
 
 @pytest.fixture
 def drill(finished, tmp_path) -> Drill:
-    """A copy that may be disturbed."""
+    """A copy of the finished suite that a test may disturb."""
     shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
     return drill_of(tmp_path / "copy")
 
@@ -53,7 +53,7 @@ def cell_files(state):
 
 
 @pytest.mark.long
-def test_killed_at_random_moments_it_ends_in_the_same_bytes(drill):
+def test_run_killed_at_random_moments_ends_in_the_same_bytes(drill):
     found = kill_at_random(drill, kills=3, seed=5, longest=9)
     assert found["kills"] == 3
     assert found["files"] > 10
@@ -61,8 +61,8 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(drill):
 
 
 @pytest.mark.long
-def test_sigterm_leaves_a_checkpoint_within_the_grace_and_the_cell_goes_on_from_it(drill):
-    # Long enough to be met in the middle.
+def test_cell_stopped_by_sigterm_resumes_from_its_checkpoint(drill):
+    # Long enough to be interrupted midway.
     settings = {"epochs": 60, "evaluate_epochs": False}
     drill.edit("config/mini.yaml", lambda value: value["protocol"].update(settings))
     assert drill.run(*FINETUNE).returncode == 0
@@ -84,11 +84,11 @@ def test_sigterm_leaves_a_checkpoint_within_the_grace_and_the_cell_goes_on_from_
 
 
 @pytest.mark.long
-def test_a_full_disk_is_no_result_of_a_cell(drill, finished):
+def test_cell_that_cannot_write_its_files_leaves_no_record(drill, finished):
     shutil.rmtree(folder_of(drill))
 
     def quota() -> None:
-        # No file above 4 kB: predictions do not fit, and neither does a checkpoint.
+        # No file may exceed 4 kB: neither predictions nor a checkpoint fits.
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     done = subprocess.run(FINETUNE, cwd=drill.folder, env=drill.environment(), stdout=subprocess.PIPE, text=True,
@@ -104,7 +104,7 @@ def test_a_full_disk_is_no_result_of_a_cell(drill, finished):
 
 @pytest.fixture
 def mount():
-    """Mount over a folder for the length of a test, where that is allowed."""
+    """A function that mounts over a folder until the test ends; skips the test if that is not allowed."""
     mounted = []
 
     def over(folder: Path, *options: str) -> None:
@@ -121,7 +121,7 @@ def mount():
 
 
 @pytest.mark.long
-def test_a_full_file_system_stops_the_run_and_the_next_one_goes_on(drill, finished, mount):
+def test_run_stopped_by_a_full_disk_finishes_once_there_is_space(drill, finished, mount):
     cells = drill.results / "cells"
     shutil.rmtree(cells)
     cells.mkdir()
@@ -139,7 +139,7 @@ def test_a_full_file_system_stops_the_run_and_the_next_one_goes_on(drill, finish
 
 
 @pytest.mark.long
-def test_read_only_results_are_named_in_a_line(drill, finished, mount):
+def test_read_only_results_folder_is_named_in_a_one_line_error(drill, finished, mount):
     shutil.rmtree(folder_of(drill))
     mount(drill.results, "--bind", str(drill.results))
     subprocess.run(["mount", "-o", "remount,ro,bind", str(drill.results)], check=True)
@@ -158,7 +158,7 @@ def test_read_only_results_are_named_in_a_line(drill, finished, mount):
     "name",
     ["record.json", *(pytest.param(name, marks=pytest.mark.long) for name in ("predictions.parquet", "history.csv"))],
 )
-def test_a_damaged_file_of_a_finished_cell_is_found_and_the_cell_trained_again(name, drill, finished):
+def test_damaged_cell_file_is_reported_and_the_cell_retrained(name, drill, finished):
     path = folder_of(drill) / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -170,7 +170,7 @@ def test_a_damaged_file_of_a_finished_cell_is_found_and_the_cell_trained_again(n
     assert drill.end_state() == finished.expected
 
 
-def test_a_damaged_table_is_made_again_from_the_records(drill, finished):
+def test_damaged_metrics_table_is_rebuilt_from_the_records(drill, finished):
     path = drill.results / "metrics.parquet"
     drill.targets += (str(path.relative_to(drill.folder)),)
     path.write_bytes(path.read_bytes()[:-20])
@@ -180,7 +180,7 @@ def test_a_damaged_table_is_made_again_from_the_records(drill, finished):
 
 
 @pytest.mark.long
-def test_a_damaged_checkpoint_is_not_gone_on_from(drill, finished):
+def test_damaged_checkpoint_is_not_resumed_from(drill, finished):
     drill.edit("config/mini.yaml", lambda value: value["protocol"].update(epochs=60, evaluate_epochs=False))
     checkpoint = drill.results / "checkpoints" / f"{CELL}.safetensors"
     shutil.rmtree(folder_of(drill))
@@ -201,14 +201,14 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(drill, finished):
 
 @pytest.mark.long
 @pytest.mark.parametrize("years", [-20, 20])
-def test_a_clock_that_jumps_changes_no_byte(years, drill, finished):
-    """As if the inputs and every second file had been written when the clock stood elsewhere."""
+def test_clock_jump_changes_no_file_and_retrains_nothing(years, drill, finished):
+    """As if the inputs and every second file had been written while the clock was years off."""
     records = {path: (drill.folder / path).read_bytes() for path in RECORDS}
     then = time.time() + years * 365 * 86400
     files = sorted(path for path in drill.folder.glob("results/**/*") if path.is_file())
     for path in (*files[::2], *drill.folder.glob("store/**/*")):
         os.utime(path, (then, then))
-    # Something is left to make, and Snakemake has no notes of what has not changed.
+    # Leave something to make, and remove Snakemake's metadata about what has not changed.
     (drill.folder / TABLE).unlink()
     shutil.rmtree(drill.folder / ".snakemake/metadata")
     drill.finish()
@@ -216,7 +216,7 @@ def test_a_clock_that_jumps_changes_no_byte(years, drill, finished):
     assert {path: (drill.folder / path).read_bytes() for path in RECORDS} == records, "trained again"
 
 
-def test_a_second_run_waits_for_the_first(drill, finished):
+def test_second_run_waits_for_the_first(drill, finished):
     drill.clear()
     first = drill.start()
     time.sleep(1)
@@ -229,7 +229,7 @@ def test_a_second_run_waits_for_the_first(drill, finished):
 
 
 @pytest.mark.long
-def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, finished):
+def test_run_waits_for_a_manually_started_snakemake_and_keeps_its_locks(drill, finished):
     drill.clear()
     by_hand = drill.start("snakemake", "--cores", "2", *drill.targets)
     while not any((drill.folder / ".snakemake/locks").glob("*")):
@@ -243,7 +243,7 @@ def test_a_run_leaves_the_locks_of_a_snakemake_that_was_started_by_hand(drill, f
     assert drill.end_state() == finished.expected
 
 
-def test_a_cell_is_the_same_with_and_without_the_worker(drill, finished):
+def test_cell_is_identical_with_and_without_the_worker(drill, finished):
     forked = read_record(folder_of(drill) / "record.json")
     shutil.rmtree(folder_of(drill))
     done = drill.run(*FINETUNE)
@@ -252,7 +252,7 @@ def test_a_cell_is_the_same_with_and_without_the_worker(drill, finished):
     assert forked.timing["start"] < read_record(folder_of(drill) / "record.json").timing["start"] / 3
 
 
-def test_sigterm_ends_a_whole_run_and_the_next_one_resumes(drill, finished):
+def test_run_stopped_by_sigterm_is_resumed_by_the_next_run(drill, finished):
     settings = {"epochs": 120, "evaluate_epochs": False}
     drill.edit("config/mini.yaml", lambda value: value["protocol"].update(settings))
     shutil.rmtree(drill.results / "cells")

@@ -1,4 +1,4 @@
-"""The table in docs/encoders.md is what `docs/encoders.py` makes of trials."""
+"""The table in docs/encoders.md is what `docs/encoders.py` generates from trials."""
 
 import subprocess
 import sys

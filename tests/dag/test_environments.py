@@ -1,4 +1,4 @@
-"""The DAG's commands run in what the conda environments name, where neither the package nor Snakemake is installed."""
+"""The DAG's commands run with only the conda environments' packages: no Snakemake, and SteadyTune not installed."""
 
 import importlib.metadata
 import re
@@ -11,14 +11,14 @@ import yaml
 from packaging.requirements import Requirement
 
 ONE_CELL = [{"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 1}]
-# Takes the command `python -m steadytune WHAT …` to the environment of the rule whose command it is.
+# Runs `python -m steadytune COMMAND …` in the environment of the rule that has this command.
 PYTHON = """#!/bin/bash
 case "$3" in
 {cases}
     *) echo "no rule has the command $3" >&2; exit 2 ;;
 esac
 """
-# Stands in for Apptainer: `apptainer … exec … IMAGE bash -c COMMAND`, with the image's name noted.
+# Stands in for Apptainer: logs the call `apptainer … exec … IMAGE bash -c COMMAND`, and runs its command.
 APPTAINER = """#!/bin/bash
 [ "$1" = --version ] && { echo "apptainer version 1.3.0"; exit; }
 echo "$*" >> apptainer.log
@@ -28,7 +28,7 @@ exec bash -c "$2"
 
 
 def closure(packages):
-    """The installed distributions that `packages` bring, themselves among them."""
+    """The installed distributions of `packages` and of everything that they depend on."""
     found, open_ = {}, [Requirement(package) for package in packages]
     while open_:
         asked = open_.pop()
@@ -48,10 +48,10 @@ def closure(packages):
 
 
 def build(folder, packages):
-    """A Python that sees the files of `packages` and of what they depend on, and nothing else of this environment."""
+    """Make a Python that sees `packages` and their dependencies, and nothing else of this environment."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    # Templates of notebooks and the kernel's description: data that wheels install beside the packages.
+    # Notebook templates and the kernel's description: data that wheels install outside site-packages.
     (folder / "share").symlink_to(Path(sys.prefix) / "share")
     for distribution in closure(packages):
         for file in distribution.files or ():
@@ -63,7 +63,7 @@ def build(folder, packages):
 
 @pytest.fixture(scope="module")
 def pythons(root, tmp_path_factory):
-    """The Python of each environment file."""
+    """The Python of each environment file, by name."""
     built = {}
     for name in ("train", "analysis"):
         listed = yaml.safe_load((root / f"workflow/envs/{name}.yaml").read_text())["dependencies"]
@@ -74,7 +74,7 @@ def pythons(root, tmp_path_factory):
 
 @pytest.fixture
 def commands(root, tmp_path, pythons):
-    """A folder with a `python` that sends every rule's command to the rule's environment."""
+    """A folder with a `python` that runs every rule's command in the rule's environment, and an `apptainer`."""
     cases = {}
     for file in (root / "workflow/rules").glob("*.smk"):
         for rule in re.split(r"^(?:use )?rule ", file.read_text(), flags=re.MULTILINE)[1:]:
@@ -92,24 +92,24 @@ def commands(root, tmp_path, pythons):
 
 
 @pytest.mark.parametrize("name", ["train", "analysis"])
-def test_an_environment_has_neither_the_package_nor_snakemake(pythons, name):
+def test_environment_has_neither_steadytune_snakemake_nor_pytest(pythons, name):
     for module in ("steadytune", "snakemake", "pytest"):
         done = subprocess.run([pythons[name], "-c", f"import {module}"], capture_output=True, text=True, check=False,
                               env={})  # fmt: skip
         assert f"No module named '{module}'" in done.stderr
 
 
-def test_the_whole_dag_runs_in_its_environments(project, commands):
+def test_whole_dag_runs_in_its_conda_environments(project, commands):
     project.edit("config/mini.yaml", lambda value: value.update(grid=ONE_CELL))
     path = project.environment()["PATH"]
-    # Data are staged; the next test stages some.
+    # The data are staged already; the next test covers staging.
     anew = ("--forcerun", "pretrain", "--until", "report")
     done = project.run("snakemake", "--cores", "2", *anew, PATH=f"{commands}:{path}")
     assert done.returncode == 0, done.stdout[-3000:]
     assert (project.results / "report.html").exists()
 
 
-def test_a_job_runs_in_the_image_and_finds_the_package(project, commands):
+def test_apptainer_job_runs_in_the_image_with_the_package_on_its_path(project, commands):
     (project.folder / "steadytune.sif").touch()
     path, target = project.environment()["PATH"], "store/datasets/steadytune/mini/cola/receipt.json"
     done = project.run("snakemake", "--cores", "1", "--sdm", "apptainer", "--apptainer-args=--nv", "--", target,

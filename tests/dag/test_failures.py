@@ -1,4 +1,4 @@
-"""What goes wrong in a run: bad input is one clear line, a bad outcome is a result, and nothing is lost."""
+"""Failures of a run: bad input gives one clear line, a bad outcome is a result, and nothing is lost."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from steadytune.cells.record import read_record
 CELL = "results/mini/cells/mini/vanilla/mini-rte/seed-0/record.json"
 
 
-def test_a_typo_in_the_suite_names_file_key_and_nearest(project):
+def test_suite_typo_error_names_the_file_and_the_closest_key(project):
     project.edit("config/mini.yaml", lambda value: value.update(protocl={}))
     done = project.snakemake("--dry-run")
     assert done.returncode != 0
     assert "config/mini.yaml: unknown key 'protocl' (did you mean 'protocol'?)" in done.stdout
 
 
-def test_an_unknown_cell_names_the_nearest(project):
+def test_unknown_method_or_seed_error_suggests_valid_ones(project):
     done = project.snakemake("--dry-run", "--", CELL.replace("vanilla", "hype-m"))
     assert done.returncode != 0
     assert "unknown method 'hype-m' (did you mean 'hype-n'?)" in done.stdout
@@ -22,13 +22,13 @@ def test_an_unknown_cell_names_the_nearest(project):
     assert "seed 7 is not among its seeds [0, 1]" in done.stdout
 
 
-def test_settings_on_the_command_line_are_refused(project):
+def test_settings_in_snakemakes_config_option_are_refused(project):
     done = project.snakemake("--dry-run", "--config", "epochs=3")
     assert done.returncode != 0
     assert "--config epochs=…" in done.stdout
 
 
-def test_a_missing_store_names_the_path_and_the_key(project):
+def test_missing_store_error_names_the_path_and_its_settings(project):
     done = project.run("steadytune", "stage", "real-small", STEADYTUNE_STORE="nowhere")
     assert done.returncode == 2
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("steadytune:")]
@@ -38,7 +38,7 @@ def test_a_missing_store_names_the_path_and_the_key(project):
 
 
 @pytest.mark.long
-def test_a_corrupted_parquet_file_stops_the_cell_with_both_hashes_and_a_run_stages_it_again(project):
+def test_corrupted_data_stops_the_cell_and_a_run_stages_them_again(project):
     file = project.folder / "store/datasets/steadytune/mini/rte/train-00000-of-00001.parquet"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -54,7 +54,7 @@ def test_a_corrupted_parquet_file_stops_the_cell_with_both_hashes_and_a_run_stag
     assert (project.folder / CELL).exists()
 
 
-def test_a_loss_that_is_no_number_is_a_result(project):
+def test_non_finite_loss_is_recorded_as_diverged(project):
     project.edit("config/mini.yaml", lambda value: value["protocol"].update(learning_rate=1e30))
     done = project.snakemake("--", CELL)
     assert done.returncode == 0, done.stdout
@@ -65,7 +65,7 @@ def test_a_loss_that_is_no_number_is_a_result(project):
 
 
 @pytest.mark.long
-def test_a_truncated_record_is_shown_and_the_next_run_trains_its_cell_again(project):
+def test_truncated_record_counts_as_missing_until_a_run_retrains_it(project):
     grid = [{"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 2}]
     project.edit("config/mini.yaml", lambda value: value.update(grid=grid))
     assert project.snakemake().returncode == 0

@@ -1,4 +1,4 @@
-"""GPUs as the Snakefile counts them: once a run, in the process that the user started."""
+"""How the Snakefile counts GPUs: once per run, in the process that the user started."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def project(root, tmp_path_factory):
 
 
 def asked(project, *arguments):
-    """How often Snakemake asks the driver, and what it prints."""
+    """How often Snakemake queries the driver, and what it prints."""
     log = project.folder / "asked.log"
     log.write_text("")
     path = os.pathsep.join([str(project.folder / "tools"), project.environment()["PATH"]])
@@ -34,12 +34,12 @@ def asked(project, *arguments):
     return len(log.read_text().splitlines()), done.stdout
 
 
-def test_a_run_asks_the_driver_once_and_limits_the_cells_at_once(project):
+def test_run_queries_the_driver_once_and_provides_both_gpus(project):
     times, said = asked(project, "--cores", "4", "--", "store/datasets/steadytune/mini/rte/receipt.json")
     assert times == 1
     assert re.search(r"^Provided resources: gpu=\D*2\b", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize("mode", ["subprocess", "remote"])
-def test_the_snakemake_of_a_job_does_not_ask(project, mode):
+def test_snakemake_inside_a_job_does_not_query_the_driver(project, mode):
     assert asked(project, "--dry-run", "--cores", "4", "--mode", mode)[0] == 0

@@ -1,4 +1,4 @@
-"""The workflow as a module of another one."""
+"""The workflow as a module of another workflow."""
 
 import re
 import shlex
@@ -24,7 +24,7 @@ rule summary:
 """
 
 
-def test_another_workflow_runs_a_suite_and_goes_on_from_its_table(project):
+def test_another_workflow_runs_a_suite_and_uses_its_table(project):
     grid = [{"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 1}]
     project.edit("config/mini.yaml", lambda value: value.update(grid=grid))
     outer = project.folder / "outer.smk"
@@ -43,13 +43,13 @@ def test_another_workflow_runs_a_suite_and_goes_on_from_its_table(project):
     [("seeds=3", "seeds"), ("suite=minni", "did you mean 'mini'"), ("suite=7", "unknown suite '7'"),
      ("seeds=3 --configfile config/mini.yaml", "seeds"), ("suite=start --configfile config/mini.yaml", "suite")],
 )  # fmt: skip
-def test_config_names_a_suite_and_nothing_else(project, option, key):
+def test_config_option_that_does_not_name_one_known_suite_is_refused(project, option, key):
     done = project.run(*shlex.split(f"snakemake -n --config {option}"))
     assert done.returncode != 0
     assert key in done.stdout
 
 
-def test_the_catalogues_suite_is_planned_in_its_own_folder(project):
+def test_workflow_catalogue_suite_is_planned_in_its_own_folder(project):
     arguments = ("-n", "--directory", ".test", "--configfile", ".test/test.yaml")
     done = project.snakemake(*arguments)
     assert done.returncode == 0, done.stdout[-3000:]

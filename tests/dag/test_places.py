@@ -1,4 +1,4 @@
-"""The project where people have it: other users, any name of a folder, no locale, a store that several fill."""
+"""The project in real surroundings: other users, odd folder names, no locale, a store that several users fill."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.long
 
 
 class Place(Project):
-    """A copy that another user has, if this one may become another; its own environment, with the packages of ours."""
+    """A copy owned by another user, if this user may become another; it has its own environment with our packages."""
 
     umask = 0o077
 
@@ -52,26 +52,26 @@ class Place(Project):
         )
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Nothing of ours but the path."""
+        """The other user's environment, which inherits only PATH from ours."""
         path = f"{self.folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
         own = {"PATH": path, "PYTHONPATH": str(self.folder / "src"), "HOME": str(self.home)}
         return own | {"LANG": "C", "LC_ALL": "C", "USER": OTHER, "LOGNAME": OTHER, **variables}
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as the other user, by default one who lets nobody else read."""
+        """Run a command as the other user, by default with a umask that lets nobody else read."""
         return subprocess.run(command, cwd=self.folder, env=self.environment(**variables), stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False, timeout=900,
                               umask=self.umask, **self.identity)  # fmt: skip
 
     def start(self, *command: str) -> subprocess.Popen[Any]:
-        """The same without waiting; `said` has what it writes."""
+        """Start a command as the other user, without waiting; its output is appended to `said`."""
         with self.said.open("ab") as file:
             return subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=file, umask=self.umask,
                                     stderr=subprocess.STDOUT, **self.identity)  # fmt: skip
 
     @property
     def said(self) -> Path:
-        """What all started processes wrote."""
+        """The log with the output of all started processes."""
         return self.folder / "said.log"
 
     def give_away(self) -> None:
@@ -82,12 +82,12 @@ class Place(Project):
                     shutil.chown(path, OTHER, "nogroup")
 
     def make_environment(self) -> None:
-        """A .venv at this place: its path is in every script that pip would have written."""
+        """Make a .venv in this place, whose path is in every script as if pip had written it."""
         place = self.folder / ".venv"
         packages, scripts = next(place.resolve().glob("lib/python3*/site-packages")), place.resolve() / "bin"
         place.unlink()
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        # A Python of one user's own is often in a home that nobody else may enter.
+        # A user's own Python is often in a home folder that nobody else may enter.
         found = [Path(sys.base_prefix, "bin", version), Path("/usr/bin", version), Path("/usr/local/bin", version)]
         python = next(path for path in found if self._may_run(path))
         subprocess.run([python, "-m", "venv", "--without-pip", place], check=True)
@@ -109,7 +109,7 @@ class Place(Project):
 
 @pytest.fixture
 def top() -> Iterator[Path]:
-    """A folder that everyone may enter, unlike those of pytest."""
+    """A folder that everyone may enter, unlike pytest's temporary folders."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -123,10 +123,10 @@ def make_place(root: Path, folder: Path) -> Place:
     return place
 
 
-def test_readmes_commands_for_another_user_in_an_awkward_folder_without_a_locale(root, top):
+def test_commands_work_for_another_user_in_an_odd_folder_without_locale(root, top):
     place = make_place(root, top / "my über project")
     place.give_away()
-    # The environment is there; making it would fetch every package again.
+    # The environment exists; making it would fetch every package again.
     done = place.run("make", "run", "CORES=2", "--old-file=.venv/.ready")
     assert done.returncode == 0, done.stdout[-3000:]
     assert done.stdout.splitlines()[-1] == "results/mini/report.html"
@@ -141,7 +141,7 @@ def test_readmes_commands_for_another_user_in_an_awkward_folder_without_a_locale
         assert (place.folder / path).stat().st_size > 0
 
 
-def test_two_users_with_one_store_and_one_of_them_killed_while_waiting(root, top):
+def test_two_users_share_a_store_though_one_is_killed_while_waiting(root, top):
     store, run = top / "store", ("steadytune", "run", "mini", "--cores", "2", "--")
     first, second = (make_place(root, top / name) for name in ("first", "second"))
     for place in (first, second):
@@ -150,7 +150,7 @@ def test_two_users_with_one_store_and_one_of_them_killed_while_waiting(root, top
     second.give_away()
     running = first.start(*run, "results/mini/tables/main.csv")
     wait_until(running, lambda: is_held(store / ".locks/inputs.lock"))
-    # Asked for one file alone, it needs the same inputs.
+    # The second run makes only one file, but needs the same inputs.
     waiting = second.start(*run, "results/mini/metrics.parquet")
     wait_until(waiting, lambda: "another run that fills the same store" in second.said.read_text())
     assert running.poll() is None
@@ -160,7 +160,7 @@ def test_two_users_with_one_store_and_one_of_them_killed_while_waiting(root, top
     assert (first.results / "tables/main.csv").is_file()
     before = {path: path.stat().st_mtime_ns for path in store.glob("*/**/receipt.json")}
     assert any("models" in path.parts for path in before)
-    # The second user may not remove what a killed process of the first one left.
+    # The second user may not remove what the first user's killed process left.
     left = next(path for path in before if "models" in path.parts).with_name(".receipt.0123abcd.json")
     left.write_text("{")
     done = second.run(*run, "results/mini/metrics.parquet")

@@ -1,4 +1,4 @@
-"""Whole runs of a cut-down mini suite: from nothing to the report, interrupted, repeated, cell by cell."""
+"""Whole runs of a cut-down mini suite: from nothing to the report, interrupted, repeated, one cell at a time."""
 
 import os
 import random
@@ -21,13 +21,13 @@ RECORD = f"results/mini/cells/{CELL}/record.json"
 
 
 def jobs(text):
-    """Jobs by rule in the table that a dry run prints."""
+    """The number of jobs of each rule in the table that a dry run prints."""
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE) if name != "total"}
 
 
 @pytest.fixture(scope="module")
 def finished(root, staged, tmp_path_factory):
-    """A project that was run once to its end, through the command of `make run`."""
+    """A project that was run once to its end, with the command of `make run`."""
     project = copy_staged(root, staged, tmp_path_factory.mktemp("finished"), complete=True)
     done = project.run("steadytune", "run", "mini", "--cores", "2")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -35,7 +35,7 @@ def finished(root, staged, tmp_path_factory):
     return project
 
 
-def test_a_run_ends_in_a_report_with_every_table_and_figure(finished):
+def test_run_writes_the_report_and_its_tables_and_figures(finished):
     assert (finished.results / "report.html").stat().st_size > 50_000
     for folder, names, suffixes in (("tables", ("main", "transfer", "pretraining", "variability"), "csv tex md html"),
                                     ("figures", ("seed-spread", "transfer", "variability", "learning-curves"),
@@ -47,14 +47,14 @@ def test_a_run_ends_in_a_report_with_every_table_and_figure(finished):
     assert r"\input{tables/main.tex}" in (finished.results / "tables.tex").read_text()
 
 
-def test_the_progress_says_what_runs_and_how_far_it_is(finished):
+def test_progress_shows_the_current_job_and_how_many_are_done(finished):
     lines = finished.log.splitlines()
     assert any(re.match(r"\[ *\d+/\d+\] .*finetune mini/\S+", line) for line in lines)
     assert re.search(r"\[(\d+)/\1\] done in", lines[-2])
     assert lines[-1].endswith("report.html")
 
 
-def test_every_cell_has_its_record_and_scores(finished):
+def test_metrics_table_covers_every_cell_and_evaluation_set(finished):
     table = pd.read_parquet(finished.results / "metrics.parquet")
     assert len(table.drop_duplicates(["encoder", "method", "task", "seed"])) == 6
     shifts = {f"mini-rte-{shift}" for shift in ("constructions", "vocabulary", "overlap")}
@@ -66,7 +66,7 @@ def test_every_cell_has_its_record_and_scores(finished):
     assert {evaluation.set for evaluation in record.evaluations} == set(table["evaluation_set"])
 
 
-def test_methods_share_data_order_and_the_heads_first_weights(finished):
+def test_methods_share_data_order_and_initial_weights(finished):
     cells = [
         finished.results / "cells/mini" / method / "mini-rte/seed-0/record.json" for method in ("vanilla", "hype-n")
     ]
@@ -75,7 +75,7 @@ def test_methods_share_data_order_and_the_heads_first_weights(finished):
     assert one.initial_weights == other.initial_weights
 
 
-def test_nothing_is_left_to_do(finished):
+def test_finished_suite_leaves_nothing_to_do(finished):
     done = finished.snakemake("--dry-run")
     assert "Nothing to be done" in done.stdout
 
@@ -89,7 +89,7 @@ def test_deleted_table_is_rebuilt(finished):
     assert "finetune" not in planned
 
 
-def test_snakemakes_own_report_has_the_tables_and_figures_with_captions(finished):
+def test_snakemake_report_has_tables_and_figures_with_captions(finished):
     done = finished.snakemake("--report", "results/jobs.html")
     assert done.returncode == 0, done.stdout[-3000:]
     page = (finished.folder / "results/jobs.html").read_text()
@@ -99,7 +99,7 @@ def test_snakemakes_own_report_has_the_tables_and_figures_with_captions(finished
 
 
 @pytest.mark.long
-def test_a_cell_again_gives_the_same_bits(finished):
+def test_retrained_cell_gives_identical_predictions_and_scores(finished):
     folder = (finished.folder / RECORD).parent
     before = (folder / "predictions.parquet").read_bytes(), read_record(finished.folder / RECORD)
     done = finished.snakemake("--force", "--", RECORD)
@@ -108,11 +108,11 @@ def test_a_cell_again_gives_the_same_bits(finished):
     assert (folder / "predictions.parquet").read_bytes() == before[0]
     assert again.evaluations == before[1].evaluations
     assert again.timing != before[1].timing, "the cell was not trained again"
-    # Tables and claims are made from its record, which tells another time.
+    # Update the tables and claims, which are made from the record: its times have changed.
     assert finished.run("steadytune", "run", "mini", "--cores", "2").returncode == 0
 
 
-def test_changed_pretraining_settings_train_everything_again_in_one_pass(finished):
+def test_changed_pretraining_settings_redo_every_stage_in_one_run(finished):
     path = finished.folder / "config/encoders/mini.yaml"
     before = path.read_text()
     finished.edit("config/encoders/mini.yaml", lambda value: value.update(steps=41))
@@ -122,7 +122,7 @@ def test_changed_pretraining_settings_train_everything_again_in_one_pass(finishe
                              "figures": 1, "report": 1, "all": 1}  # fmt: skip
 
 
-def test_a_cleared_store_trains_no_finished_cell_again(finished):
+def test_cleared_store_retrains_no_finished_cell(finished):
     store, record = finished.folder / "store", finished.folder / RECORD
     kept = {path: path.rename(path.with_name(f"{path.name}.away")) for path in (store, record)}
     try:
@@ -135,9 +135,9 @@ def test_a_cleared_store_trains_no_finished_cell_again(finished):
     assert "variability" not in jobs(planned)
 
 
-def test_results_that_are_older_than_their_inputs_stay(finished):
+def test_results_older_than_unchanged_inputs_are_kept(finished):
     before = {path: path.read_bytes() for path in finished.results.rglob("*.json") if path.parent.name != "running"}
-    # As in a copy: Snakemake would know by its notes that the inputs have not changed.
+    # As in a copy: Snakemake's metadata would show that the inputs have not changed.
     notes = finished.folder / ".snakemake/metadata"
     away = notes.rename(notes.with_name("away"))
     try:
@@ -162,7 +162,7 @@ def test_another_suite_shares_the_store(finished):
     assert not {"stage_dataset", "stage_encoder", "pretrain"} & set(planned)
 
 
-def test_a_changed_title_renders_again_and_trains_nothing(finished):
+def test_changed_title_renders_again_but_trains_nothing(finished):
     path = finished.folder / "config/mini.yaml"
     before = path.read_text()
     finished.edit("config/mini.yaml", lambda value: value.update(title="Another title"))
@@ -172,7 +172,7 @@ def test_a_changed_title_renders_again_and_trains_nothing(finished):
 
 
 @pytest.mark.long
-def test_killed_at_three_moments_the_tables_are_the_same_bytes(finished, root, staged, tmp_path):
+def test_run_killed_three_times_gives_identical_tables(finished, root, staged, tmp_path):
     project = copy_staged(root, staged, tmp_path, complete=True)
     clock = random.Random(1)
     command = ["steadytune", "run", "mini", "--cores", "2"]
@@ -187,7 +187,7 @@ def test_killed_at_three_moments_the_tables_are_the_same_bytes(finished, root, s
     assert project.tables() == finished.tables()
 
 
-def test_the_commands_of_the_readme_run(finished, root):
+def test_readme_commands_run(finished, root):
     readme = (root / "README.md").read_text()
     blocks = re.findall(r"^```(?:console|sh|bash)\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
     commands = [line.removeprefix("$ ").partition("  #")[0] for block in blocks for line in block.splitlines() if line]

@@ -1,4 +1,4 @@
-"""A cluster's job at its time limit: the Snakemake inside it alone gets SIGTERM, and its job hears of it."""
+"""At a cluster job's time limit only the Snakemake inside it gets SIGTERM, and has to forward it to its own job."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 from dag_project import copy_project
 
 RECEIPT = "store/datasets/steadytune/mini/rte/receipt.json"
-# What jobs call, in its place: it works until it is asked to end, and notes that it was. The run's worker is no job.
+# Stands in for the `python` that jobs call: works until SIGTERM, and records it. The run's worker is not a job.
 PYTHON = """#!/bin/sh
 case "$*" in *worker*) exit 0 ;; esac
 trap 'touch asked; exit 143' TERM
@@ -19,7 +19,7 @@ while :; do sleep 0.1; done
 
 @pytest.fixture
 def inside(root, tmp_path):
-    """A Snakemake as executors start it on a node, once its job works; and its folder."""
+    """A Snakemake that was started as executors do on a node and whose job is running, and its folder."""
     project = copy_project(root, tmp_path / "project")
     tool = tmp_path / "tools" / "python"
     tool.parent.mkdir()
@@ -42,7 +42,7 @@ def inside(root, tmp_path):
         process.wait()
 
 
-def test_a_job_is_asked_to_end_if_its_snakemake_is(inside):
+def test_snakemake_forwards_sigterm_to_its_job(inside):
     process, folder = inside
     process.terminate()
     assert process.wait(60) == 1

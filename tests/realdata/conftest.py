@@ -1,4 +1,4 @@
-"""Without a staged store these tests are skipped; where CI promises one, they fail."""
+"""Without a staged store these tests are skipped; in CI, which has one, they fail."""
 
 import pytest
 from absence import absent

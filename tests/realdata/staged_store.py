@@ -1,4 +1,4 @@
-"""The staged store that these tests read: the folder that STEADYTUNE_STORE names, or `../shared/store`."""
+"""The staged store that these tests read: the folder in STEADYTUNE_STORE, or else `../shared/store`."""
 
 import os
 from pathlib import Path

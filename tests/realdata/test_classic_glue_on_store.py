@@ -1,4 +1,4 @@
-"""GLUE's real texts, written as the classic folder has them, import to the rows that the store holds."""
+"""GLUE's real texts, written in the classic folder's layout, import as the rows that are in the store."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def rows_of(config: str, split: str) -> list[dict[str, Any]]:
 
 
 def write_task(root: Path, config: str) -> None:
-    """A task's files, columns that are not read left out or filled with dashes."""
+    """Write a task's files; columns that are not read are left out or filled with placeholders."""
     layout = LAYOUTS[config]
     folder = root / layout.folder
     folder.mkdir(parents=True)
@@ -42,7 +42,7 @@ def write_task(root: Path, config: str) -> None:
 
 
 def write_mrpc(folder: Path) -> None:
-    """MRPC as Microsoft publishes it: one training file, the development pairs somewhere in it."""
+    """Write MRPC as Microsoft publishes it: one training file that also has the development pairs."""
     header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"
     for name, splits in (("train", ("validation", "train")), ("test", ("test",))):
         rows = [(split, row) for split in splits for row in rows_of("mrpc", split)]
@@ -62,7 +62,7 @@ def ids(row: int) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("config", ["cola", "mrpc", "rte", "sst2", "stsb", "wnli"])
-def test_an_imported_task_is_the_stores(config: str, tmp_path: Path) -> None:
+def test_imported_task_has_the_same_rows_as_in_the_store(config: str, tmp_path: Path) -> None:
     write_task(tmp_path / "glue", config)
     key, task = f"nyu-mll/glue/{config}", TASKS[config]
     lock = load_lock(REPOSITORY / "config/lock.yaml")

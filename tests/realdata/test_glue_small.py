@@ -1,4 +1,4 @@
-"""`config/glue-small.yaml` from the hub to its table, with what the store holds standing in: MiniLM for the encoders.
+"""`config/glue-small.yaml` from the hub to its table, with files of the store standing in: MiniLM for the encoders.
 
 The hub is a local server. The suite is the shipped one, cut down to one encoder, 16 examples of RTE and one seed.
 """
@@ -29,7 +29,7 @@ METHODS = ("vanilla", "hype-n", "lnsr")
 
 @pytest.fixture
 def commits(hub: HubServer) -> dict[str, str]:
-    """The commit of every repository that the suite names, served with other files beside those that it wants."""
+    """The commit of every repository that the suite names; each also serves files that the suite does not need."""
     encoder = STORE / "models/sentence-transformers/all-MiniLM-L6-v2"
     files = {name: (encoder / name).read_bytes() for name in ("config.json", "model.safetensors", "vocab.txt")}
     found = {name: hub.commit("models", name, files | {"README.md": b"card"}) for name in MINIATURES}
@@ -39,7 +39,7 @@ def commits(hub: HubServer) -> dict[str, str]:
 
 
 def pin_nothing(lock: Path, hub: HubServer) -> None:
-    """The lock as for repositories that were never looked at: the files are those that the local server has."""
+    """Remove the lock's hub pins, as if the repositories had never been seen, and files that the server lacks."""
     value = yaml.safe_load(lock.read_text())
     for kind in ("datasets", "models"):
         for entry in value[kind].values():
@@ -51,7 +51,7 @@ def pin_nothing(lock: Path, hub: HubServer) -> None:
     lock.write_text(yaml.safe_dump(value, sort_keys=False))
 
 
-def test_the_suite_from_the_hub_to_its_table(
+def test_glue_small_suite_runs_from_the_hub_to_its_table(
     hub: HubServer, commits: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = yaml.safe_load((REPOSITORY / "config/glue-small.yaml").read_text())
@@ -63,7 +63,7 @@ def test_the_suite_from_the_hub_to_its_table(
     assert main(["stage", "glue-small"]) == 0
     assert main(["stage", "glue-small", "--check"]) == 0
     fetched = [path for path in hub.downloads() if "/resolve/" in path]
-    # Three files of each encoder; train and validation of each set, and its test split where the store has one.
+    # Three files of each encoder; train and validation of each set, and its test split if the store has one.
     splits = sum(len(list((STORE / "datasets/nyu-mll/glue" / task).glob("*.parquet"))) for task in TASKS)
     assert len(fetched) == len(set(fetched)) == 3 * 3 + splits
     assert not [path for path in fetched if path.endswith("README.md")]

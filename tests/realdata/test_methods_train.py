@@ -1,4 +1,4 @@
-"""Every method on real text with a real encoder: it trains, and none is plain fine-tuning in disguise."""
+"""Every method on real text with a real encoder: it trains, and is not plain fine-tuning in disguise."""
 
 import copy
 import math
@@ -22,8 +22,8 @@ from steadytune.training.loop import fit
 FOLDER = STORE / "models" / "sentence-transformers" / "all-MiniLM-L6-v2"
 STEPS = 4
 PROTOCOL = Protocol(steps=STEPS, batch_size=4, learning_rate=2e-5, max_length=32)
-# What the papers' settings cannot be at this size: RecAdam's annealing is over in 4 steps, and the Fisher information
-# of a handful of examples is enough to choose a mask. All layers up to the top one would be plain fine-tuning.
+# Settings whose published values do not fit this size: RecAdam has to anneal within 4 steps, and the Fisher information
+# of a few examples is enough to choose a mask. Layer-tuning all the layers would be plain fine-tuning.
 SETTINGS = {"recadam": {"t0": 2.0}, "child-tuning-d": {"fisher_examples": 4}, "layer-tune": {"count": 2}}
 SETTINGS["child-tuning-d-released"] = SETTINGS["child-tuning-d"]
 PAIRS = ("hype-n+r-drop", "hype-n+r3f", "hype-n+child-tuning-d", "noisytune+hype-n")
@@ -32,7 +32,7 @@ NAMES = [name for name in registry.methods() if name != "vanilla"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A function: method -> the parameters after 4 steps, and the mean loss; everything else as for vanilla."""
+    """A function: method -> its parameters after 4 steps and its mean loss, all else being as for vanilla."""
     task = find_task("rte@80")
     encoded = encode(load_split(task, "train", STORE, task.size), load_tokenizer(FOLDER), PROTOCOL.max_length)
     fresh = load_encoder(FOLDER, task.num_labels, init_seed=0)
@@ -57,7 +57,7 @@ def vanilla(trained):
 
 
 @pytest.mark.parametrize("name", [*NAMES, *PAIRS])
-def test_every_method_trains_and_none_is_vanilla(name, trained, vanilla):
+def test_every_method_trains_and_differs_from_vanilla(name, trained, vanilla):
     parameters, loss = trained(name)
     assert math.isfinite(loss)
     assert all(torch.isfinite(value).all() for value in parameters.values())

@@ -1,4 +1,4 @@
-"""The encoder seam and the variability metric on a real checkpoint: all-MiniLM-L6-v2, a BERT stored in fp16."""
+"""The encoder interface and the variability metric on a real checkpoint: all-MiniLM-L6-v2, a BERT stored in fp16."""
 
 import math
 
@@ -42,7 +42,7 @@ def inputs(tokenizer):
     return dict(tokenizer(first, second, padding=True, return_tensors="pt"))
 
 
-def test_half_precision_weights_load_in_single_precision_with_their_pooler(encoder):
+def test_fp16_checkpoint_loads_in_fp32_with_its_pooler(encoder):
     stored = load_file(FOLDER / "model.safetensors")
     loaded = encoder.model.state_dict()
     assert {value.dtype for value in loaded.values()} == {torch.float32}
@@ -53,7 +53,7 @@ def test_half_precision_weights_load_in_single_precision_with_their_pooler(encod
     assert (encoder.num_layers, encoder.width) == (6, 384)
 
 
-def test_hidden_states_and_resume(encoder, inputs):
+def test_hidden_states_match_transformers_and_resume_reproduces_them(encoder, inputs):
     encoder.model.eval()
     expected = encoder.model(**inputs, output_hidden_states=True)
     output = encoder(inputs, on_layer_input=lambda _, hidden: hidden, keep_hidden=True)
@@ -67,7 +67,7 @@ def test_hidden_states_and_resume(encoder, inputs):
     assert not torch.equal(output.logits, expected.logits), "dropout is on"
 
 
-def test_variability_sees_the_classes_and_not_noise(encoder, tokenizer):
+def test_variability_is_lower_for_real_labels_than_for_shuffled_ones(encoder, tokenizer):
     texts, hypotheses, labels = [], [], []
     for index in range(64):
         city, year = CITIES[index % 4], 1900 + index

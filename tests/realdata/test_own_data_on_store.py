@@ -1,4 +1,4 @@
-"""Real sets brought in as a user's own files give the same bytes of predictions as the task table's entries."""
+"""Real data sets as a user's own files give byte-identical predictions to those of the built-in tasks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from steadytune.suite.loading import load_suite
 from steadytune.tasks.table import TASKS
 
 SICK, SCITAIL, MRPC = "RobZamp/sick/default", "allenai/scitail/tsv_format", "nyu-mll/glue/mrpc"
-# The store has only SciTail's test split; relatedness is a column of SICK that the table has no task for.
+# The store has only SciTail's test split; no built-in task uses SICK's relatedness column.
 BUILT_IN = {
     "sick-relatedness": replace(
         TASKS["sick"], label="relatedness_score", labels=(), values=(), metric="pearson_spearman",
@@ -58,7 +58,7 @@ def predictions(path: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> bytes
 
 
 def export(task: str, key: str, split: str, folder: Path) -> str:
-    """A split of the store as a user might have it: csv, jsonl, or parquet."""
+    """Write a split of the store as a user might have it (csv, jsonl or parquet), and return the file's name."""
     (source,) = (STORE / "datasets" / key).glob(f"{split}-*.parquet")
     frame = pd.read_parquet(source)
     match task:
@@ -73,12 +73,12 @@ def export(task: str, key: str, split: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(("task", "key"), [("sick-relatedness", SICK), ("scitail", SCITAIL), ("mrpc", MRPC)])
-def test_own_files_give_the_bytes_of_the_built_in_task(task, key, tmp_path, monkeypatch):
+def test_own_files_give_the_same_predictions_as_the_built_in_task(task, key, tmp_path, monkeypatch):
     monkeypatch.delenv("STEADYTUNE_STORE", raising=False)
     built_in = replace(BUILT_IN[task], name=task)
     monkeypatch.setitem(TASKS, task, built_in)
     expected = predictions(write_suite(tmp_path / "built-in", task, None), task, monkeypatch)
-    # A cell's streams follow from the task's name, and own tasks may not have a name of the table.
+    # A cell's random streams depend on the task's name, and a user's task may not have the name of a built-in one.
     monkeypatch.delitem(TASKS, task)
     files = tmp_path / "files"
     files.mkdir()

@@ -23,7 +23,7 @@ PARTS = TASKS["xquad-en-parts"]
 
 
 def rows_of(task):
-    """What the manifest says of a task's evaluation split."""
+    """The number of rows of a task's evaluation split, from the manifest."""
     with MANIFEST.open(encoding="utf-8") as handle:
         path = f"datasets/{task.dataset_key}/{task.evaluation}-00000-of-00001.parquet"
         return next(int(row["rows"]) for row in csv.DictReader(handle) if row["path"] == path)
@@ -43,9 +43,9 @@ def test_every_question_is_read_and_every_answer_found_in_a_window(name, tokeniz
     assert (windows.size, windows.truncated) == (len(data), 0)
     assert windows.lengths.max() <= 384
     assert len(windows) > windows.size, "some text is longer than a window"
-    # Every window begins with [CLS], holds the question and ends with [SEP].
+    # Every window begins with [CLS] and ends with [SEP].
     assert all(ids[0] == 101 and ids[-1] == 102 for ids in windows.input_ids)
-    # The labelled tokens spell the answer, up to the rest of the words that it is a part of.
+    # The labelled tokens contain the answer, and perhaps the rest of the words that it is part of.
     answered = np.zeros(windows.size, dtype=bool)
     for number, offsets, (first, last) in zip(windows.question, windows.offsets, windows.labels, strict=True):
         if first or last:
@@ -55,13 +55,13 @@ def test_every_question_is_read_and_every_answer_found_in_a_window(name, tokeniz
     assert answered.all()
 
 
-def test_gold_answers_score_full_marks():
+def test_gold_answers_score_an_exact_match():
     data = load_split(TASKS["xquad-en"], "validation", STORE)
     golds = [answers["text"] for answers in data["answers"]]
     assert each(equals, [gold[0] for gold in golds], golds).all()
 
 
-def test_the_parts_of_xquad_share_no_article_and_no_paragraph():
+def test_xquad_parts_share_no_article_or_paragraph():
     train, rest = (load_split(PARTS, split, STORE) for split in (PARTS.train, PARTS.evaluation))
     titles = read_columns(PARTS, PARTS.train, STORE, ["title"])["title"]
     first, second = ({titles[row] for row in part["row"]} for part in (train, rest))
@@ -78,14 +78,14 @@ SUITE = {
     "encoders": {"minilm": {"model": MODEL}},
     "protocol": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-4, "max_length": 128, "doc_stride": 96,
                  "evaluate_epochs": False},
-    # One layer, because a whole evaluation split is read.
+    # Train only one layer, because the evaluation split is not cut down.
     "methods": {"layer-tune": {"layer": 1}},
     "grid": [{"encoders": ["minilm"], "methods": ["layer-tune"], "tasks": ["xquad-en-parts@16"], "seeds": 1}],
     "transfer": {"xquad-en-parts@16": ["mlqa-en@20"]},
 }  # fmt: skip
 
 
-def test_a_cell(tmp_path, monkeypatch):
+def test_span_cell_trains_and_scores_every_question(tmp_path, monkeypatch):
     (tmp_path / "config").symlink_to(REPOSITORY / "config")
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE))
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,6 @@
-"""Every file of a staged store's manifest is pinned in the lock, stages through the `local` source, and is read.
+"""Every file in a staged store's manifest is pinned in the lock, stages from the `local` source, and can be read.
 
-What the project's own loader gives has the manifest's rows and labels, for every data set that the store holds.
+For every data set in the store, the project's own loader gives the rows and labels that the manifest counts.
 """
 
 import csv
@@ -25,7 +25,7 @@ LOCK = load_lock(REPOSITORY / "config/lock.yaml")
 
 
 def read_manifest() -> dict[tuple[Kind, str], dict[str, dict[str, str]]]:
-    """The manifest's rows by (kind, key) and file name; nothing where there is no store."""
+    """The manifest's rows by (kind, key) and file name; empty if there is no store."""
     found: dict[tuple[Kind, str], dict[str, dict[str, str]]] = defaultdict(dict)
     if MANIFEST_FILE.exists():
         with MANIFEST_FILE.open(encoding="utf-8", newline="") as handle:
@@ -40,7 +40,7 @@ def read_manifest() -> dict[tuple[Kind, str], dict[str, dict[str, str]]]:
 MANIFEST = read_manifest()
 
 
-def test_the_lock_pins_what_the_store_holds() -> None:
+def test_lock_pins_exactly_what_the_store_holds() -> None:
     pinned = {
         (kind, key)
         for kind, entries in (("datasets", LOCK.datasets), ("models", LOCK.models))
@@ -51,7 +51,7 @@ def test_the_lock_pins_what_the_store_holds() -> None:
 
 
 @pytest.mark.parametrize(("kind", "key"), MANIFEST, ids=[f"{kind}/{key}" for kind, key in MANIFEST])
-def test_files_stage_with_the_manifests_hashes_and_rows(kind: Kind, key: str, tmp_path: Path) -> None:
+def test_staged_files_match_the_manifests_hashes_rows_and_labels(kind: Kind, key: str, tmp_path: Path) -> None:
     rows = MANIFEST[kind, key]
     receipt = stage(kind, key, LOCK, Sources(order=("local",), local=STORE), tmp_path)
     folder = tmp_path / kind / key
@@ -73,7 +73,7 @@ def test_files_stage_with_the_manifests_hashes_and_rows(kind: Kind, key: str, tm
 
 
 def label_counts(task: Task, labels: list[float]) -> dict[str, int]:
-    """Rows by label as the manifest writes it: a file's value, a rounded score, and nothing where answers are spans."""
+    """Rows by label as the manifest writes it: a file's value or a rounded score; empty if answers are spans."""
     if task.span:
         return {}
     if task.regression:

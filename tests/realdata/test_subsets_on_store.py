@@ -1,4 +1,4 @@
-"""The published index lists against a staged store: each is what the rule draws, of these very rows."""
+"""The published index lists against a staged store: each is what the rule draws from the store's rows."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ LISTS = sorted((REPOSITORY / "published/subsets").iterdir())
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
-def test_a_list_is_what_training_takes(path, monkeypatch, caplog):
+def test_published_list_has_the_rows_that_training_uses(path, monkeypatch, caplog):
     monkeypatch.chdir(REPOSITORY)
     task = find_task(path.stem)
     assert task.train
@@ -22,7 +22,7 @@ def test_a_list_is_what_training_takes(path, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
-def test_a_list_is_stratified(path):
+def test_published_list_is_stratified_by_label(path):
     task = find_task(path.stem)
     whole = load_split(task, task.train or "", STORE)
     strata = dict(zip(whole["row"][:], np.rint(whole["label"][:]).tolist(), strict=True))
@@ -32,7 +32,7 @@ def test_a_list_is_stratified(path):
     assert (abs(counts - shares * task.size) < 1).all()
 
 
-def test_every_set_that_is_large_enough_has_its_lists():
+def test_every_large_enough_set_has_its_published_lists():
     expected = set()
     for task in TASKS.values():
         files = (STORE / "datasets" / task.dataset_key).glob(f"{(task.train or '?').partition('[')[0]}-*.parquet")
@@ -42,7 +42,7 @@ def test_every_set_that_is_large_enough_has_its_lists():
     assert {path.stem for path in LISTS} == expected
 
 
-def test_mnli_dev_trains_and_evaluates_on_other_premises():
+def test_mnli_dev_training_and_evaluation_share_no_premise():
     task = TASKS["mnli-dev"]
     train, rest = (load_split(task, split, STORE) for split in (task.train or "", task.evaluation))
     assert (len(train), len(rest)) == (5097, 4718)

@@ -1,4 +1,4 @@
-"""The task table against a staged store: counts as its manifest says, and a real tokenizer.
+"""The task table against a staged store: the manifest's counts, and encoding with a real tokenizer.
 
 Question answering, which has no labels to count, is in test_spans_on_store.py.
 """
@@ -17,7 +17,7 @@ TOKENIZER = STORE / "models/sentence-transformers/all-MiniLM-L6-v2"
 
 
 def _splits() -> list[tuple[Task, str, dict[str, str]]]:
-    """Every split of the manifest that a task of the table reads, with its manifest row."""
+    """Every split in the manifest that a task of the table reads, with its row of the manifest."""
     if not MANIFEST.is_file():
         return []
     with MANIFEST.open(encoding="utf-8") as handle:
@@ -33,11 +33,11 @@ def _splits() -> list[tuple[Task, str, dict[str, str]]]:
 SPLITS = _splits()
 
 
-def test_the_store_covers_the_table() -> None:
+def test_store_has_the_expected_splits_and_tasks() -> None:
     staged = {(task.name, split) for task, split, _ in SPLITS}
     expected = {("rte", "train"), ("rte", "validation"), ("mnli", "validation_matched"), ("scitail-test", "test")}
     assert expected <= staged
-    # MNLI mismatched is not in the store; the file that its entry shares with mnli is.
+    # The store lacks MNLI mismatched, but has the file that its entry shares with mnli.
     held = {task.dataset_key for task, _, _ in SPLITS}
     assert {name for name, _ in staged} == {task.name for task in TASKS.values() if task.dataset_key in held}
 
@@ -45,7 +45,7 @@ def test_the_store_covers_the_table() -> None:
 @pytest.mark.parametrize(
     ("task", "split", "manifest"), SPLITS, ids=[f"{task.name}-{split}" for task, split, _ in SPLITS]
 )
-def test_split_has_the_manifests_counts_and_encodes(task: Task, split: str, manifest: dict[str, str]) -> None:
+def test_split_matches_the_manifest_and_encodes(task: Task, split: str, manifest: dict[str, str]) -> None:
     from transformers import AutoTokenizer
 
     data = load_split(task, split, STORE)

@@ -1,4 +1,4 @@
-"""What a test does where the machine lacks what it needs: one rule for all of them."""
+"""What a test does if the machine lacks something that it needs: one rule for all tests."""
 
 import os
 from typing import NoReturn
@@ -7,5 +7,5 @@ import pytest
 
 
 def absent(reason: str) -> NoReturn:
-    """Skip the test; in CI, which has all that tests need, fail it."""
+    """Skip the test; in CI, which has everything that tests need, fail it."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)

@@ -1,4 +1,4 @@
-"""A hub in this process: what `huggingface_hub` and a plain download ask of a server, and the faults of real ones."""
+"""A hub in this process: it serves `huggingface_hub` and plain downloads, and imitates the faults of real servers."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 _RESOLVE = re.compile(r"/(?P<kind>datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 _INFO = re.compile(r"/api/(?P<kind>datasets|models)/(?P<repo>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?")
 _TREE = re.compile(r"/api/(?P<kind>datasets|models)/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)")
-# Small texts are kept by git itself, whose names for contents are the ETags; the rest is in large-file storage.
+# Git itself stores small text files, with their git hash as ETag; all others are in large-file storage.
 _BY_GIT = (".json", ".txt", ".md")
 
 
@@ -32,18 +32,19 @@ class Repo:
 
 
 class HubServer:
-    """A hub on 127.0.0.1 at a free port, for the length of a `with` block.
+    """A hub on a free port of 127.0.0.1, inside a `with` block.
 
     Attributes:
-        requests: (method, path, Range header or None) of everything asked for.
+        requests: (method, path, Range header or None) of every request.
         tokens: every Authorization header received.
-        plain: bodies of plain addresses by path: `{"/file.txt": b"..."}`.
-        drops: path -> list of byte counts: each download of a file breaks off after the next of these counts.
-        spoils: path -> bytes that each download of it gives in place of its content.
+        plain: bodies of plain URLs by path: `{"/file.txt": b"..."}`.
+        drops: path -> list of byte counts: each download of the file breaks off after the next count.
+        spoils: path -> bytes that every download gets instead of the file's content.
+        ranges: whether Range requests are honoured.
         delay: seconds that each download of a file takes.
-        cdn: where large files really lie: their addresses answer with a signed redirect to this server.
-        lies: path -> status, headers and body of an answer; a body of None never ends.
-        xet: whether large files say that they are in Xet storage too (whose services are not served).
+        cdn: the server that stores the large files; this hub answers requests for them with a signed redirect to it.
+        lies: path -> status, headers and body to answer with; a body of None never ends.
+        xet: whether large files claim to be in Xet storage too (whose services do not exist here).
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class HubServer:
 
     @property
     def endpoint(self) -> str:
-        """What HF_ENDPOINT must say."""
+        """The value for HF_ENDPOINT."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def commit(self, kind: str, repo: str, files: dict[str, bytes]) -> str:
@@ -74,7 +75,7 @@ class HubServer:
         return digest
 
     def downloads(self) -> list[str]:
-        """Paths of the files that were asked for by GET, in order."""
+        """Paths of the files requested by GET, in order."""
         return [path for method, path, _ in self.requests if method == "GET" and not path.startswith("/api/")]
 
     def __enter__(self) -> Self:
@@ -87,7 +88,7 @@ class HubServer:
 
 
 def git_sha1(content: bytes) -> str:
-    """The name that git gives a content."""
+    """The hash that git gives a file with this content."""
     return hashlib.sha1(f"blob {len(content)}".encode() + b"\0" + content).hexdigest()
 
 
@@ -137,7 +138,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body if body and self.command == "GET" else b"")
 
         def _commit(self, kind: str, name: str, revision: str | None) -> str | None:
-            """The commit that a request names; None where it was refused."""
+            """The commit that a request names; None if the request was refused."""
             repo = hub.repos.get((kind, name))
             if repo is None:
                 self._refuse(401, "RepoNotFound")
@@ -182,7 +183,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                     headers |= {"X-Xet-Hash": digest, "Link": f'<{token}>; rel="xet-auth"'}
                 if hub.cdn is not None:
                     hub.cdn.plain[f"/{digest}"] = content
-                    # Another host than the hub's, as on the real one.
+                    # The host differs from the hub's, as with the real hub.
                     there = hub.cdn.endpoint.replace("127.0.0.1", "localhost")
                     self._send(302, b"", headers | {"Location": f"{there}/{digest}?Signature=signed"})
                 else:

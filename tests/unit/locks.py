@@ -1,4 +1,4 @@
-"""Locks of one small data set for the tests of staging, and what staging it must say."""
+"""Locks of one small data set for the tests of staging, and functions that stage it."""
 
 import hashlib
 from pathlib import Path
@@ -28,7 +28,7 @@ def pins(files: dict[str, bytes]) -> dict[str, dict]:
 
 
 def hub_pin(revision: str | None, files: dict[str, bytes] = FILES) -> dict:
-    """A hub pin of the data set, unpinned without a revision."""
+    """A hub pin of the data set; unpinned if `revision` is None."""
     if revision is None:
         return {"repo": REPO, "unpinned": True, "files": {name: {} for name in files}}
     hashes = pins(files)
@@ -55,7 +55,7 @@ def stage_hub(lock: Lock, store: Path) -> Receipt:
 
 
 def refused(lock: Lock, store: Path, order: tuple = ("hub",), local: Path | None = None, key: str = KEY) -> str:
-    """The one line that staging fails with; nothing of a file may then lie under the store's data sets."""
+    """The one-line error that staging fails with; it may leave no file among the store's data sets."""
     with pytest.raises(SteadyTuneError) as caught:
         stage("datasets", key, lock, Sources(order=order, local=local), store)
     message = str(caught.value)

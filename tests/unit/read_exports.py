@@ -1,6 +1,6 @@
-"""What the tools that exports are for read in them, as JSON: `python read_exports.py FORMAT FOLDER`.
+"""Read an export with the tool that it is for, and print it as JSON: `python read_exports.py FORMAT FOLDER`.
 
-Runs in the environment of `make validator`, which has packages that the project does not need.
+This runs in the environment of `make validator`, which has packages that the project itself does not need.
 """
 
 import json
@@ -40,7 +40,7 @@ def mlflow(folder: str) -> Any:
 
 
 def trackio(folder: str) -> Any:
-    """Name -> [config, the logged lines] of every run."""
+    """Name -> [config, logged lines] of every run."""
     os.environ["TRACKIO_DIR"] = folder
     from trackio.sqlite_storage import SQLiteStorage
 
@@ -52,7 +52,7 @@ def trackio(folder: str) -> Any:
 
 
 def wandb(folder: str) -> Any:
-    """Name -> [group, config, history, summary] of every offline run, in wandb's own messages."""
+    """Name -> [group, config, history, summary] of every offline run, from wandb's own messages."""
     from wandb.proto import wandb_internal_pb2
 
     found = {}
@@ -74,7 +74,7 @@ def wandb(folder: str) -> Any:
 
 
 def _messages(content: bytes) -> Iterator[bytes]:
-    """The messages of a .wandb file: a log in LevelDB's format behind a header of 7 bytes."""
+    """The messages of a .wandb file: a log in LevelDB's format after a header of 7 bytes."""
     assert content.startswith(b":W&B")
     at, message, block = 7, b"", 32768
     while at + 7 <= len(content):

@@ -1,4 +1,4 @@
-"""Results of a suite that never ran: files as the stages before rendering leave them, from a table of scores."""
+"""Results of a suite that never ran: the files of all stages before rendering, written from a table of scores."""
 
 import json
 import zlib
@@ -20,7 +20,7 @@ UNSCORED = ("diverged", "out_of_memory", "failed", "missing", "quarantined")
 
 @dataclass
 class Grid:
-    """A grid of cells, with what to make of each."""
+    """A grid of cells, and the result to write for each."""
 
     name: str = "demo"
     encoders: tuple[str, ...] = ("mini",)
@@ -29,17 +29,17 @@ class Grid:
     seeds: int = 3
     transfer: dict[str, tuple[str, ...]] = field(default_factory=dict)
     methods_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Encoder or task -> methods, where it does not take them all."""
+    """Encoder or task -> its methods, if not all of them."""
     statuses: dict[Key, str] = field(default_factory=dict)
     """Cells that did not end ok."""
     values: dict[Key, float] = field(default_factory=dict)
-    """Headline values in domain; drawn from the cell's name where absent."""
+    """Headline values in domain; if absent, derived from the cell's name."""
     held_out: dict[Key, float] = field(default_factory=dict)
-    """Headline values on the share of the training split that was kept from training."""
+    """Headline values on the part of the training split that was held out from training."""
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Task or set -> those of `results.COUNTS` that are not as usual."""
+    """Task or set -> the counts of `results.loading.COUNTS` that differ from the usual ones."""
     metrics: dict[str, str] = field(default_factory=dict)
-    """Task or set -> headline metric, accuracy unless named."""
+    """Task or set -> headline metric; accuracy if absent."""
     layers: int = 4
     epochs: int = 3
 
@@ -83,7 +83,7 @@ class Grid:
         return folder
 
     def value(self, cell: Key, evaluation_set: str) -> float:
-        """The headline value of a cell on a set: NaN where the cell has none."""
+        """The headline value of a cell on a set; NaN if the cell has none."""
         status = self.statuses.get(cell, "ok")
         if status in UNSCORED:
             return float("nan")
@@ -123,7 +123,7 @@ class Grid:
         return rows
 
     def _counts(self, task: str, evaluation_set: str) -> dict[str, float]:
-        """What the scores of a model of `task` on a set were measured on."""
+        """The counts of the examples behind a set's scores of a model trained on `task`."""
         usual = {"n": 400, "truncated": 0, "seen_in_training": 0, "train_examples": 2000, "train_truncated": 0}
         training = {name: n for name, n in self.counts.get(task, {}).items() if name.startswith("train_")}
         return usual | training | self.counts.get(evaluation_set, {})
@@ -189,16 +189,16 @@ class Grid:
 
 
 def mark_current(suite: Suite) -> None:
-    """Write a manifest by which `metrics.parquet` was gathered from the cells as they are: its scores are then read.
+    """Write a manifest that marks `metrics.parquet` as collected from the current cells, so that its scores are read.
 
-    No model has the scores of a grid: gathered again, its records, which are not sealed, would be quarantined.
+    If they were collected again, the grid's made-up records, which have no seal, would be quarantined.
     """
     with making(suite, "metrics"):
         pass
 
 
 def judged(name: str, verdict: str, **changes) -> Judged:
-    """A judged claim about points; `changes` are made to its finding, or to the claim."""
+    """A judged claim in points; `changes` apply to its finding or to the claim."""
     of_claim = {key: value for key, value in changes.items() if key in Judged.__dataclass_fields__}
     of_finding = {key: value for key, value in changes.items() if key not in of_claim}
     finding = Finding(effect=2.4, interval=(1.0, 3.8), favours=True, p=0.01, p_against=1.0, needs=None,
@@ -210,14 +210,14 @@ def judged(name: str, verdict: str, **changes) -> Judged:
 
 
 def layer_study(encoder: str, task: str, nu: list[float | None], best: int) -> dict[str, Any]:
-    """What the variability stage writes if nothing but nu is asked for."""
+    """What the variability stage writes if only nu is requested."""
     measured = {"settings": {}, "examples": 400, "nu": nu, "best_layer": best, "classes": [0.0, 1.0]}
     left_out = dict.fromkeys(("bands", "robustness", "selectors"))
     return {"encoder": encoder, "task": task, "counts": [200, 200], **measured, **left_out}
 
 
 def write_claims(folder: Path) -> None:
-    """Two verdicts, as the claims stage leaves them: one reproduced, one whose cells the suite does not plan."""
+    """Write two verdicts as the claims stage does: one reproduced, one whose cells the suite does not plan."""
     first = judged("mini-gain", "reproduced", published=1.85, seeds=(0, 1))
     first = replace(first, sensitivity={"median": Sensitivity("inconclusive", survives=False, finding=first.finding)})
     later = {"sentence": "It lasts.", "reason": "3 cells are missing.", "outside": ("a", "b", "c")}

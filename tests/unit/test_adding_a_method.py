@@ -1,4 +1,4 @@
-"""docs/adding-a-method.md: its code works as it stands, under the tests that it names."""
+"""docs/adding-a-method.md: its code works unchanged, under the tests that it names."""
 
 import inspect
 import re
@@ -29,14 +29,14 @@ def page(root):
 
 
 def block(page, path):
-    """The code block of the page whose first line names `path`."""
+    """The page's code block whose first line names `path`."""
     (code,) = re.findall(rf"```\w+\n# {re.escape(path)}\n(.*?)```", page, flags=re.DOTALL)
     return code
 
 
 @pytest.fixture
 def added(page, tmp_path, monkeypatch):
-    """The registry and the cases with the page's method among them."""
+    """The page's cases, after its method and cases have joined the package's."""
     folder = tmp_path / "methods"
     folder.mkdir()
     (folder / "gradient_noise.py").write_text(block(page, "src/steadytune/methods/gradient_noise.py"))
@@ -52,23 +52,23 @@ def added(page, tmp_path, monkeypatch):
     vars(steadytune.methods).pop("gradient_noise", None)
 
 
-def test_the_method_is_not_in_the_registry_already():
+def test_pages_method_is_not_in_the_registry_yet():
     assert NAME not in registry.methods()
 
 
-def test_the_page_names_the_generic_tests(page):
+def test_page_names_exactly_the_generic_tests(page):
     assert set(re.findall(r"`(test_\w+)`", page)) == set(GENERIC)
 
 
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("check", GENERIC)
-def test_the_pages_case_passes_every_generic_test(check, label, added, tmp_path):
+def test_pages_cases_pass_every_generic_test(check, label, added, tmp_path):
     assert set(added) == set(LABELS)
     if added[label].off is not None or "switched_off" not in check:
         getattr(test_methods, check)(label, tmp_path)
 
 
-def test_the_noise_has_the_variance_that_the_page_gives(added):
+def test_pages_noise_has_the_documented_variance(added):
     (part,), _ = registry.parse(NAME, {NAME: {"eta": 0.09}})
     method = part.build()
     method.prepare(None)
@@ -82,7 +82,7 @@ def test_the_noise_has_the_variance_that_the_page_gives(added):
         assert parameter.grad.mean().item() == pytest.approx(1, abs=0.02)
 
 
-def test_it_composes_as_the_page_says(added, tmp_path):
+def test_pages_method_composes_with_hype(added, tmp_path):
     together = test_methods.Run(tmp_path / "both", f"{NAME}+hype-n", {"eta": 0.02}).fit()
     alone = test_methods.Run(tmp_path / "one", NAME, {"eta": 0.02}).fit()
     assert together.fitted.steps == 2
@@ -91,7 +91,7 @@ def test_it_composes_as_the_page_says(added, tmp_path):
     assert np.isfinite(together.fitted.history[0]["train_loss"])
 
 
-def test_the_pages_suite_is_valid(added, page, tmp_path):
+def test_pages_suite_is_valid(added, page, tmp_path):
     path = tmp_path / "gradient-noise.yaml"
     path.write_text(block(page, "config/gradient-noise.yaml"))
     suite = load_suite(path)
@@ -101,7 +101,7 @@ def test_the_pages_suite_is_valid(added, page, tmp_path):
     assert spec.parts[0].settings == {"eta": 1e-8, "gamma": 0.3}
 
 
-def test_its_settings_are_listed_with_their_meaning(added):
+def test_pages_settings_are_listed_with_their_meaning(added):
     cls, _ = registry.methods()[NAME]
     docs = field_docs(cls.Settings)
     assert docs["eta"].startswith("Variance of the noise at the first step")

@@ -1,4 +1,4 @@
-"""What the methods that stay near the pretrained weights must keep beyond their formulas."""
+"""Properties beyond their formulas of the methods that stay near the pretrained weights."""
 
 import copy
 import re
@@ -28,7 +28,7 @@ DROPOUT = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
 
 
 class Training:
-    """A method on four examples of an encoder with two labels, prepared."""
+    """A method, prepared with four examples and an encoder with two labels."""
 
     def __init__(self, name, changes, encoder):
         generator = np.random.Generator(np.random.Philox(3))
@@ -48,7 +48,7 @@ class Training:
 
     @property
     def moved(self):
-        """The parameters that differ from their first values."""
+        """Names of the parameters that differ from their first values."""
         return {key for key, p in self.encoder.model.named_parameters() if not torch.equal(p, self.first[key])}
 
 
@@ -58,7 +58,7 @@ def bert(**changes):
 
 @every_layout
 @pytest.mark.parametrize("name", NAMES)
-def test_every_architecture_trains(layout, name, tmp_path):
+def test_every_method_trains_every_architecture(layout, name, tmp_path):
     training = Training(name, {"gamma": 100.0} if name == "recadam" else {}, make(layout))
     assert np.isfinite(training.fit(tmp_path).history[0]["train_loss"])
     assert training.moved & set(training.encoder.head_parameters())
@@ -89,26 +89,26 @@ def test_settings_out_of_bounds_are_refused(name, changes, message):
 # --- the pull towards the pretrained weights
 
 
-def test_the_pull_of_recadam_must_not_overshoot(tmp_path):
+def test_recadam_refuses_a_pull_that_would_overshoot(tmp_path):
     training = Training("recadam", {}, bert())
     with pytest.raises(SteadyTuneError, match="times gamma 5000 is 5, expected below 1"):
-        # A warm-up: the rate of the first step is 0.
+        # With a warm-up, the rate of the first step is 0.
         training.fit(tmp_path, warmup=0.5)
-    # The table of words is short while it is trained: compare the rows that the examples read.
+    # Training shortens the word embeddings to the words in use: compare the rows that the examples read.
     table, words = "bert.embeddings.word_embeddings.weight", training.encoder.model.get_input_embeddings()
     assert training.moved <= {table}
     read = torch.from_numpy(np.unique(np.concatenate(training.data.encoded.input_ids)))
     assert torch.equal(words(read), training.first[table][read])
 
 
-def test_recadam_starts_at_the_pretrained_weights_and_ends_in_adamw(tmp_path):
-    """Long before t0 the encoder does not move but by weight decay; far from t0 nothing overflows."""
+def test_recadam_keeps_the_pretrained_weights_long_before_t0(tmp_path):
+    """Without weight decay the encoder does not move long before t0, where the exponent must not overflow."""
     training = Training("recadam", {"gamma": 10.0, "k": 1.0, "t0": 2000.0}, bert())
     training.fit(tmp_path, warmup=1, weight_decay=0.0, epochs=2)
     assert training.moved == set(training.encoder.head_parameters())
 
 
-def test_weight_decay_is_not_scaled_by_recadams_lambda(tmp_path):
+def test_recadam_does_not_scale_weight_decay_by_lambda(tmp_path):
     training = Training("recadam", {"gamma": 10.0, "k": 1.0, "t0": 2000.0}, bert())
     training.fit(tmp_path, steps=1, weight_decay=0.5)
     for name, p in training.encoder.encoder_parameters().items():
@@ -117,8 +117,8 @@ def test_weight_decay_is_not_scaled_by_recadams_lambda(tmp_path):
 
 
 @pytest.mark.parametrize(("replaces", "pooler"), [(True, set()), (False, {"bert.pooler.dense.weight"})])
-def test_prior_decay_takes_the_place_of_weight_decay_but_in_the_head(replaces, pooler, tmp_path):
-    """With the encoder frozen by a vanishing gradient (no step of Adam's), only decay moves the weights."""
+def test_prior_decay_replaces_weight_decay_except_in_the_head(replaces, pooler, tmp_path):
+    """The loss has zero gradient, so Adam does not move the weights and only decay can."""
     training = Training("prior-decay", {"replaces_decay": replaces}, bert())
     training.setup.objective.loss = lambda logits, labels: (logits * 0).sum()
     training.fit(tmp_path, weight_decay=0.5)
@@ -127,8 +127,8 @@ def test_prior_decay_takes_the_place_of_weight_decay_but_in_the_head(replaces, p
 
 @every_layout
 @pytest.mark.parametrize("name", ["l2-sp", "prior-decay"])
-def test_weights_alone_are_pulled_where_they_are_meant(layout, name):
-    """From one unit away of where it was found, and without a gradient, what is pulled comes back a little."""
+def test_covers_weights_pulls_no_bias_or_layer_norm(layout, name):
+    """With all parameters moved by 1 and zero gradients, those that are pulled come back a little."""
     training = Training(name, {"covers": "weights", "weight": 0.5}, make(layout))
     parameters = dict(training.encoder.model.named_parameters())
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test_only_the_released_prior_decay_pulls_the_head(name, pulled, tmp_path):
     assert (distance(training) < 0.9 * distance(free)) is pulled
 
 
-def test_a_pooler_that_was_drawn_is_no_pretrained_one():
+def test_freshly_initialised_pooler_is_neither_anchored_nor_mixed():
     encoder = Encoder(tiny_bert(num_labels=2).float(), ["bert.pooler.dense.weight", "bert.pooler.dense.bias"])
     for name in ("l2-sp", "recadam", "prior-decay"):
         assert not any("pooler" in key for key in Training(name, {}, encoder).method.methods[0].anchors)
@@ -172,7 +172,7 @@ def test_a_pooler_that_was_drawn_is_no_pretrained_one():
 
 
 @pytest.mark.parametrize("columns", [False, True])
-def test_a_mixture_is_right_on_the_mean_and_masks_entries_or_columns(columns):
+def test_mixout_is_unbiased_and_masks_entries_or_columns(columns):
     generator = torch.Generator().manual_seed(0)
     value, anchor = torch.randn(2, 50, 40, generator=generator, dtype=torch.float64)
     mix = Mix(0.75, columns, False, Streams(SEED))
@@ -185,7 +185,7 @@ def test_a_mixture_is_right_on_the_mean_and_masks_entries_or_columns(columns):
 
 
 @pytest.mark.parametrize(("unscaled", "factor"), [(False, 4.0), (True, 1.0)])
-def test_a_mixtures_gradient(unscaled, factor):
+def test_mixout_gradient_is_scaled_unless_unscaled_gradient_is_set(unscaled, factor):
     value, anchor = torch.ones(3, 4, requires_grad=True), torch.zeros(3, 4)
     mixed = Mix(0.75, False, unscaled, Streams(SEED))(value, anchor)
     mixed.sum().backward()
@@ -193,13 +193,13 @@ def test_a_mixtures_gradient(unscaled, factor):
     assert torch.equal(value.grad, factor * (mixed.detach() != 0))
 
 
-# Six a layer, and an embedding projection or pooler; an XLNet's attention has bare parameters, which are not mixed.
+# Six per layer, plus an embedding projection or pooler. XLNet's attention has bare parameters, which are not mixed.
 MIXED = {"bert": 19, "roberta": 18, "electra": 19, "albert": 8, "distilbert": 18, "xlnet": 6, "deberta": 18,
          "deberta-v3": 18, "deberta-v2-xlarge": 24}  # fmt: skip
 
 
 @every_layout
-def test_mixing_keeps_names_and_objects_and_every_mixed_layer_is_used(layout):
+def test_mixout_keeps_parameters_and_uses_every_mixed_layer(layout):
     encoder = make(layout)
     before, keys = dict(encoder.model.named_parameters()), list(encoder.model.state_dict())
     training = Training("mixout", {}, encoder)
@@ -217,8 +217,8 @@ def test_mixing_keeps_names_and_objects_and_every_mixed_layer_is_used(layout):
 
 
 @every_layout
-def test_dropout_is_off_throughout(layout):
-    """A training pass draws nothing, and HyPe, which sets hidden dropout after it, brings none back."""
+def test_set_dropout_to_zero_makes_training_passes_deterministic(layout):
+    """A training pass draws no random numbers, also after setting the hidden dropout to 0, as HyPe does."""
     encoder = make(layout)
     set_dropout(encoder, 0.0)
     encoder.set_hidden_dropout(0.0)
@@ -230,7 +230,7 @@ def test_dropout_is_off_throughout(layout):
     assert all(module.p == 0 for module in encoder.model.modules() if isinstance(module, torch.nn.Dropout))
 
 
-def test_a_mixed_model_can_be_copied_and_dropout_kept():
+def test_mixed_model_can_be_copied_and_can_keep_its_dropout():
     encoder = bert(**DROPOUT)
     encoder.model.eval()
     training = Training("mixout", {"dropout": None}, encoder)
@@ -242,7 +242,7 @@ def test_a_mixed_model_can_be_copied_and_dropout_kept():
 # --- Child-Tuning
 
 
-def test_f_keeps_its_share_of_the_gradient_and_rescales_it():
+def test_child_tuning_f_keeps_share_p_of_the_gradient_and_rescales_it():
     training = Training("child-tuning-f", {"p": 0.25}, bert())
     parameters = {"w": torch.nn.Parameter(torch.zeros(200, 100)), "unused": torch.nn.Parameter(torch.zeros(2))}
     masks = []
@@ -258,7 +258,7 @@ def test_f_keeps_its_share_of_the_gradient_and_rescales_it():
 
 @pytest.mark.parametrize("name", ["child-tuning-d", "child-tuning-d-released"])
 @pytest.mark.parametrize("p", [0.1, 0.6])
-def test_d_chooses_its_share_and_leaves_the_model_as_it_was(name, p):
+def test_child_tuning_d_selects_share_p_and_leaves_the_model_unchanged(name, p):
     encoder = bert(**DROPOUT)
     before = copy.deepcopy(encoder.model.state_dict())
     for mode in (True, False):
@@ -273,12 +273,12 @@ def test_d_chooses_its_share_and_leaves_the_model_as_it_was(name, p):
         expected = {key for key in expected if key.startswith("bert.encoder.layer.")}
     assert set(masks) == expected
     total = sum(mask.numel() for mask in masks.values())
-    # A word and the position that it alone stands at have the same gradient: ties are kept.
+    # A word and a position that occur only together have the same gradient; all ties are kept.
     assert 0 <= sum(int(mask.sum()) for mask in masks.values()) - round(p * total) <= 8
 
 
 @pytest.mark.parametrize("name", ["child-tuning-d", "child-tuning-d-released"])
-def test_the_mask_is_the_same_again_whatever_the_global_generator(name):
+def test_child_tuning_d_mask_does_not_depend_on_the_global_generator(name):
     masks = []
     for seed in (1, 2):
         encoder = bert(**DROPOUT)
@@ -287,7 +287,7 @@ def test_the_mask_is_the_same_again_whatever_the_global_generator(name):
     assert all(torch.equal(mask, masks[1][key]) for key, mask in masks[0].items())
 
 
-def test_words_that_no_example_has_are_masked():
+def test_child_tuning_d_masks_words_that_no_example_has():
     encoder = bert()
     training = Training("child-tuning-d", {"p": 0.99}, encoder)
     mask = training.method.methods[0].masks["bert.embeddings.word_embeddings.weight"]
@@ -297,7 +297,7 @@ def test_words_that_no_example_has_are_masked():
     assert mask[seen].all()
 
 
-def test_masked_entries_stay_where_they_are_without_weight_decay(tmp_path):
+def test_child_tuning_d_masked_entries_stay_unless_decayed(tmp_path):
     training = Training("child-tuning-d", {"p": 0.2}, bert())
     training.fit(tmp_path, weight_decay=0.0, epochs=2)
     for name, mask in training.method.methods[0].masks.items():

@@ -1,4 +1,4 @@
-"""`steadytune finetune` beside other attempts: of another process, of a killed one, on a GPU that is not its own."""
+"""`steadytune finetune` among other attempts: of another process, of a killed process, or on a shared GPU."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from steadytune.cli import main
 from steadytune.layout import checkpoint_path, handover_path, record_path, running_path
 from steadytune.locks import hold
 
-# Two GPUs, and who computes there.
+# Two GPUs, and the processes that compute there.
 TOOL = """#!/bin/sh
 case "$1" in
 --query-gpu=*) echo '0, GPU-aaa'; echo '1, GPU-bbb' ;;
@@ -28,7 +28,7 @@ def finetune(suite):  # noqa: F811
 
 
 @pytest.mark.parametrize(("more", "trained"), [([], False), (["--hand-over"], True)])
-def test_what_another_process_has_trained_meanwhile_is_trained_again_only_if_weights_are_missing(more, trained, suite):  # noqa: F811
+def test_finetune_after_waiting_retrains_only_if_weights_are_missing(more, trained, suite):  # noqa: F811
     outcome(suite)
     cell = suite.cells[0]
     before = record_path(suite, cell).read_bytes()
@@ -44,7 +44,7 @@ def test_what_another_process_has_trained_meanwhile_is_trained_again_only_if_wei
     assert handover_path(suite, cell).exists() == trained
 
 
-def test_another_process_that_leaves_no_record_is_followed(suite):  # noqa: F811
+def test_finetune_trains_if_the_process_it_waited_for_left_no_record(suite):  # noqa: F811
     cell = suite.cells[0]
     command = [sys.executable, "-m", "steadytune", "finetune", str(suite.path), str(cell)]
     with hold(running_path(suite, cell)):
@@ -56,7 +56,7 @@ def test_another_process_that_leaves_no_record_is_followed(suite):  # noqa: F811
     assert read_record(record_path(suite, cell)).status == "ok"
 
 
-def test_halves_that_a_killed_process_has_left_of_the_cell_go(suite):  # noqa: F811
+def test_finetune_removes_partial_files_of_its_own_cell_only(suite):  # noqa: F811
     cell = suite.cells[0]
     places = (checkpoint_path(suite, cell), handover_path(suite, cell), record_path(suite, cell))
     halves = [path.with_name(f".{path.stem}.0123abcd{path.suffix}") for path in places]
@@ -71,7 +71,7 @@ def test_halves_that_a_killed_process_has_left_of_the_cell_go(suite):  # noqa: F
 
 @pytest.mark.parametrize("place", [record_path, checkpoint_path])
 @pytest.mark.parametrize("how", ["another user's", "a file"])
-def test_nothing_is_trained_where_nothing_can_be_written(how, place, suite, monkeypatch, capsys):  # noqa: F811
+def test_unwritable_folder_is_reported_before_training(how, place, suite, monkeypatch, capsys):  # noqa: F811
     folder = place(suite, suite.cells[0]).parent
     if how == "a file":
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def test_nothing_is_trained_where_nothing_can_be_written(how, place, suite, monk
     [("1", "GPU-aaa, 7\\n", False), ("1", "GPU-aaa, 7\\nGPU-bbb, 8\\n", False), ("1", "", False),
      ("1", "GPU-aaa, 7\\nGPU-aaa, 8\\n", True), ("2", "GPU-aaa, 7\\n", True)],
 )  # fmt: skip
-def test_too_little_memory_on_a_shared_gpu_is_no_result(
+def test_out_of_memory_is_recorded_unless_the_gpu_is_shared(
     slots,
     there,
     refused,

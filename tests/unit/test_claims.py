@@ -1,4 +1,4 @@
-"""Claims as files: what they may say, what is refused in one line, and that the papers' hold together."""
+"""Files of claims: what they may say, which mistakes are refused, and whether the papers' claims are consistent."""
 
 import re
 import subprocess
@@ -38,7 +38,7 @@ STABILITY = {key: CLAIM[key] for key in ("id", "sentence", "where", "encoders", 
 
 
 def write(folder: Path, *claims, name: str = "papers", **top) -> Path:
-    """A file of claims."""
+    """Write a file of claims."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump({"paper": name, "source": "A paper", **top, "claims": list(claims)}))
@@ -47,11 +47,11 @@ def write(folder: Path, *claims, name: str = "papers", **top) -> Path:
 
 @pytest.fixture
 def project(root, monkeypatch):
-    """Names of files are those of the project."""
+    """Work in the project's folder, so that names refer to its files."""
     monkeypatch.chdir(root)
 
 
-def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
+def test_file_level_keys_apply_to_every_claim(tmp_path):
     other = CLAIM | {"id": "other", "family": "its-own"}
     first, second = load_claims(write(tmp_path, CLAIM, other, suite="mini"))
     assert isinstance(first, Difference)
@@ -89,7 +89,7 @@ def test_a_file_says_what_holds_for_all_its_claims(tmp_path):
         ({"published": PRINTED | {"row": "HyPe-M"}, "paper": "hype"}, "unknown printed row 'bert-large HyPe-M'"),
     ],
 )
-def test_mistakes_are_answered_in_one_line(project, tmp_path, changes, said):
+def test_mistake_in_a_claim_gives_a_one_line_error(project, tmp_path, changes, said):
     with pytest.raises(SteadyTuneError) as error:
         load_claims(write(tmp_path, CLAIM | changes))
     assert said in str(error.value)
@@ -107,7 +107,7 @@ def test_mistakes_are_answered_in_one_line(project, tmp_path, changes, said):
         ("{paper: a, source: b, claims: []}\n", ["claims: []: expected 1 or more"]),
     ],
 )  # fmt: skip
-def test_what_is_no_file_of_claims_has_a_line_for_each_mistake(tmp_path, text, said):
+def test_malformed_claim_file_gives_a_line_for_each_mistake(tmp_path, text, said):
     path = tmp_path / "papers.yaml"
     path.write_text(text)
     with pytest.raises(SteadyTuneError) as error:
@@ -115,7 +115,7 @@ def test_what_is_no_file_of_claims_has_a_line_for_each_mistake(tmp_path, text, s
     assert str(error.value) == "\n".join(f"{path}: {line}" for line in said)
 
 
-def test_the_file_that_the_page_shows_is_one(project, tmp_path):
+def test_example_file_in_the_docs_is_valid(project, tmp_path):
     (shown,) = re.findall(r"^## Add a claim\n.*?^```yaml\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
     path = tmp_path / "mine.yaml"
     path.write_text(shown)
@@ -123,7 +123,7 @@ def test_the_file_that_the_page_shows_is_one(project, tmp_path):
     assert (claim.id, claim.family, claim.size()) == ("mine-hype-n-average", "mine", 2.0)
 
 
-def test_the_page_describes_every_key_and_statistic(project):
+def test_docs_describe_every_key_and_statistic(project):
     kinds = get_args(get_args(Claim)[0])
     tables = PAGE.read_text().partition("## What a claim says")[2].partition("## What is ours")[0]
     described = set(re.findall(r"`([\w-]+)`", tables))
@@ -132,12 +132,12 @@ def test_the_page_describes_every_key_and_statistic(project):
 
 
 @pytest.mark.parametrize("changes", [{}, {"examples": 100, "majority": 0.9}])
-def test_a_claim_about_layers_has_one_condition(tmp_path, changes):
+def test_layer_stability_claim_needs_either_examples_or_majority(tmp_path, changes):
     with pytest.raises(SteadyTuneError, match="`examples` or `majority`"):
         load_claims(write(tmp_path, STABILITY | changes))
 
 
-def test_names_stand_for_a_file_or_a_claim(tmp_path):
+def test_claims_are_found_by_the_name_of_their_file_or_their_own(tmp_path):
     write(tmp_path, CLAIM, CLAIM | {"id": "second"})
     write(tmp_path, CLAIM | {"id": "third"}, name="others")
     assert [claim.id for claim in find_claims(["papers"], "here", tmp_path)] == ["hype-wins", "second"]
@@ -147,7 +147,7 @@ def test_names_stand_for_a_file_or_a_claim(tmp_path):
         "hype-wins",
     ]
     assert find_claims([], "here", tmp_path / "absent") == ()
-    # A file of the user's is named with its ending, and claims of the project may stand beside it.
+    # A user's own file is named with its extension, and may be combined with the project's claims.
     mine = write(tmp_path / "elsewhere", CLAIM | {"id": "mine"}, name="my claims")
     found = find_claims([mine.name, "second"], "here", tmp_path, beside=mine.parent)
     assert [claim.id for claim in found] == ["mine", "second"]
@@ -157,18 +157,18 @@ def test_names_stand_for_a_file_or_a_claim(tmp_path):
         find_claims(["zzzz"], "here", tmp_path)
     with pytest.raises(SteadyTuneError, match=r"here: unknown claim 'secnd' \(did you mean 'second'\?\)"):
         find_claims(["secnd"], "here", tmp_path)
-    with pytest.raises(SteadyTuneError, match="claim 'hype-wins': stands twice"):
+    with pytest.raises(SteadyTuneError, match="claim 'hype-wins': listed twice"):
         load_claims(write(tmp_path, CLAIM, CLAIM, name="twice"))
     write(tmp_path, CLAIM, name="twice")
-    with pytest.raises(SteadyTuneError, match="'hype-wins': the name stands for another"):
+    with pytest.raises(SteadyTuneError, match="'hype-wins': another claim or file has the same name"):
         find_claims(["third"], "here", tmp_path)
 
 
-def test_the_papers_claims_hold_together(project):
+def test_papers_claims_load_together_with_their_published_sizes(project):
     claims = {name: find_claims([name], "here") for name in ("hype", "variability", "lnsr", "mini")}
     assert sum(len(claims[name]) for name in ("hype", "variability", "lnsr")) > 48
     assert len(claims["mini"]) >= 10
-    # Loading all of them together also refuses an id that stands in two files.
+    # Loading all of them together would also refuse an id that is in two files.
     assert len(find_claims([*claims, "hype-n-time"], "here")) == sum(map(len, claims.values()))
     sizes = {claim.id: claim.size() for name in claims for claim in claims[name] if claim.published}
     # 80.75 - 79.15; SST-2 34.45 - 33.03, the mean of MNLI's two 32.51 - 28.72 and 27.78 - 27.05, as the claim weighs
@@ -179,7 +179,7 @@ def test_the_papers_claims_hold_together(project):
     assert min(sizes.values()) > 0
 
 
-def test_what_the_papers_claims_take_as_published_is_about_their_methods(project):
+def test_published_rows_of_hype_claims_match_their_method_and_encoder(project):
     rows = {"hype-n": "HyPe-N", "hype-u": "HyPe-U", "hype-u-released": "HyPe-U"}
     for claim in find_claims(["hype"], "here"):
         if claim.published:
@@ -190,7 +190,7 @@ def test_what_the_papers_claims_take_as_published_is_about_their_methods(project
             assert claim.reading == ("two-way" if claim.published.table == "7" else "headline")
 
 
-def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
+def test_suite_with_an_unknown_claim_is_refused(project, tmp_path):
     path = tmp_path / "demo.yaml"
     value = yaml.safe_load(Path("config/mini.yaml").read_text()) | {"claims": ["mini-hype-n-averag"]}
     path.write_text(yaml.safe_dump(value))
@@ -198,18 +198,18 @@ def test_a_suite_is_refused_with_a_claim_that_there_is_not(project, tmp_path):
         check_outputs(load_suite(path))
 
 
-def test_a_plan_says_what_the_seeds_can_show(root, tmp_path, monkeypatch):
-    # Away from results that a run may have left in the project: their deviations would be used.
+def test_plan_reports_the_effects_that_its_seeds_can_detect(root, tmp_path, monkeypatch):
+    # Not in the project's folder: if a run has left results there, the plan uses their standard deviations.
     monkeypatch.chdir(tmp_path)
     text = describe(Plan.make(load_suite(root / "config/mini.yaml"))).text
-    # Three signs show no claim; a question without a direction has the t test too, with a shift of 3.3 errors.
+    # Three signs cannot show a claim. A question without a direction has the t test too: 80% power at 3.3 sd.
     assert stats.nct.sf(stats.t.isf(0.025, 2), 2, 3.26 * 3**0.5) == pytest.approx(0.8, abs=0.005)
     assert "3 seeds, 1 task: p of a claim at least 0.25; differences from 3.3 sd; none in spread" in text
     # 18 pairs: 2 of 2^18 sign patterns.
     assert "3 seeds, 6 tasks together: p of a claim at least 7.6e-06; differences from 0.7" in text
 
 
-def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
+def test_claims_of_a_suite_load_without_heavy_imports(root):
     code = (
         "import sys, pathlib; from steadytune.claims.files import suite_claims\n"
         "from steadytune.suite.loading import load_suite\n"
@@ -224,15 +224,15 @@ def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tasks": ["mini-rte", "mini-rte"]}, r"claims\.0\.tasks: .* each name once: 'mini-rte' stands twice"),
-        ({"encoders": ["mini", "mini"]}, r"claims\.0\.encoders: .* each name once: 'mini' stands twice"),
+        ({"tasks": ["mini-rte", "mini-rte"]}, r"claims\.0\.tasks: .* each name once: 'mini-rte' is listed twice"),
+        ({"encoders": ["mini", "mini"]}, r"claims\.0\.encoders: .* each name once: 'mini' is listed twice"),
         (
             {"encoders": ["a", "b"], "baseline_encoders": ["random", "random"]},
-            r"claims\.0\.baseline_encoders: .* each name once: 'random' stands twice",
+            r"claims\.0\.baseline_encoders: .* each name once: 'random' is listed twice",
         ),
         (
             {"statistic": "gain", "tasks": ["mini-rte", "mini-cola"], "reference": ["mini-mrpc", "mini-mrpc"]},
-            r"claims\.0\.reference: .* each name once: 'mini-mrpc' stands twice",
+            r"claims\.0\.reference: .* each name once: 'mini-mrpc' is listed twice",
         ),
         ({"margin": float("nan")}, r"claims\.0\.margin: nan: expected a finite number"),
         ({"margin": float("inf")}, r"claims\.0\.margin: inf: expected a finite number"),
@@ -242,7 +242,7 @@ def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
         ),
         (
             {"against": ["vanilla", "hype-n"]},
-            "claim 'hype-wins': against: 'hype-n' is its `method` too: expected another method",
+            "claim 'hype-wins': against: 'hype-n' is also its `method`: expected another method",
         ),
         (
             {"against": ["hype-n"], "baseline_encoders": ["mini"]},
@@ -250,11 +250,11 @@ def test_a_suite_with_claims_is_checked_without_heavy_imports(root):
         ),
     ],
 )
-def test_what_would_count_evidence_twice_or_says_nothing_is_refused(tmp_path, change, said):
+def test_repeats_self_comparison_and_non_finite_margins_are_refused(tmp_path, change, said):
     with pytest.raises(SteadyTuneError, match=rf"papers\.yaml: {said}"):
         load_claims(write(tmp_path, CLAIM | change))
 
 
-def test_a_method_is_compared_with_itself_on_another_encoder(tmp_path):
+def test_method_may_be_compared_with_itself_on_another_encoder(tmp_path):
     same = {"against": ["hype-n"], "encoders": ["a", "b"], "baseline_encoders": ["a-random", "b-random"]}
     assert load_claims(write(tmp_path, CLAIM | same))

@@ -1,4 +1,4 @@
-"""The classic GLUE folder, written here line by line as GLUE has it, into the store."""
+"""Importing the classic GLUE folder, written here line by line in GLUE's layout, into the store."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ Small = Callable[..., None]
 
 
 def write(path: Path, lines: Sequence[str], header: str = "", mark: bool = False) -> None:
-    """A table, perhaps with a byte order mark."""
+    """Write a table, with a byte order mark if `mark`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{line}\n" for line in ([header, *lines] if header else lines))
     path.write_bytes((b"\xef\xbb\xbf" if mark else b"") + text.encode())
@@ -30,7 +30,7 @@ def write(path: Path, lines: Sequence[str], header: str = "", mark: bool = False
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Small:
-    """Let a task have fewer rows than GLUE's."""
+    """A function that lets a task have fewer rows than in GLUE."""
 
     def shrink(config: str, **rows: int) -> None:
         layout = LAYOUTS[config]
@@ -40,7 +40,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Small:
     return shrink
 
 
-def test_the_counts_are_glues() -> None:
+def test_expected_row_counts_are_those_of_glue() -> None:
     counts = {config: tuple(rows for _, rows in layout.files.values()) for config, layout in LAYOUTS.items()}
     # Wang et al. 2018, as the hub's copy has them.
     assert counts == {
@@ -50,7 +50,7 @@ def test_the_counts_are_glues() -> None:
     }  # fmt: skip
 
 
-def test_a_quotation_mark_is_a_character(tmp_path: Path, small: Small) -> None:
+def test_quotation_marks_are_ordinary_characters(tmp_path: Path, small: Small) -> None:
     small("rte", train=3, validation=1)
     header = "index\tsentence1\tsentence2\tlabel"
     lines = ['0\t"A.\tB\tentailment', '1\tA "b" c\tB"\tnot_entailment', "2\tA\tB\tentailment"]
@@ -81,7 +81,7 @@ def test_a_quotation_mark_is_a_character(tmp_path: Path, small: Small) -> None:
             "qnli", "QNLI", "index\tquestion\tsentence\tlabel", "0\tWho?\tHe.\tnot_entailment",
             {"question": "Who?", "sentence": "He.", "label": 1},
         ),
-        # Class 1 is the entailment here and class 0 in the other sets.
+        # Here class 1 is entailment; in the other sets class 0 is.
         (
             "wnli", "WNLI", "index\tsentence1\tsentence2\tlabel", "0\tA\tB\t1",
             {"sentence1": "A", "sentence2": "B", "label": 1},
@@ -92,7 +92,7 @@ def test_a_quotation_mark_is_a_character(tmp_path: Path, small: Small) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_tasks_columns_and_labels(
+def test_task_is_read_with_its_columns_and_labels(
     tmp_path: Path, small: Small, config: str, folder: str, header: str, line: str, row: dict
 ) -> None:
     small(config, train=1, validation=1)
@@ -122,7 +122,7 @@ def test_mnli_has_two_dev_splits_and_the_gold_label_last(tmp_path: Path, small: 
     assert list(splits) == ["train", "validation_matched", "validation_mismatched"]
 
 
-def test_broken_lines_of_qqp_are_left_out_as_on_the_hub_and_of_others_refused(tmp_path: Path, small: Small) -> None:
+def test_broken_lines_are_skipped_in_qqp_and_refused_elsewhere(tmp_path: Path, small: Small) -> None:
     small("qqp", train=2, validation=1)
     header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
     write(tmp_path / "QQP/train.tsv", ["1\t1\t2\tA\tB\t1", "2\t3\t4\tbroken", "3\t5\t6\tC\tD\t0"], header)
@@ -142,9 +142,7 @@ MRPC_HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"
 PAIRS = ['1\t10\t20\tA "said"\tB', "0\t11\t21\tC\tD", "1\t20\t10\tE\tF"]
 
 
-def test_mrpcs_dev_split_is_what_its_list_of_ids_says(
-    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mrpc_dev_split_follows_its_list_of_ids(tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     small("mrpc", train=2, validation=1)
     monkeypatch.setattr(classic_glue, "MRPC_TEST", ("msr_paraphrase_test.txt", 1))
     write(tmp_path / "MRPC/msr_paraphrase_train.txt", PAIRS, MRPC_HEADER, mark=True)
@@ -157,9 +155,7 @@ def test_mrpcs_dev_split_is_what_its_list_of_ids_says(
     assert read_splits(tmp_path, "mrpc")["test"] == [{"sentence1": "G", "sentence2": "H", "label": 0, "idx": 0}]
 
 
-def test_mrpc_without_a_list_takes_files_that_are_split_already_or_says_where_the_list_is(
-    tmp_path: Path, small: Small
-) -> None:
+def test_mrpc_without_a_list_of_ids_needs_files_already_split(tmp_path: Path, small: Small) -> None:
     small("mrpc", train=2, validation=1)
     write(tmp_path / "MRPC/msr_paraphrase_train.txt", PAIRS, MRPC_HEADER, mark=True)
     with pytest.raises(SteadyTuneError, match=r"MRPC/dev_ids.tsv: not there.*mrpc_dev_ids.tsv"):
@@ -170,7 +166,7 @@ def test_mrpc_without_a_list_takes_files_that_are_split_already_or_says_where_th
 
 
 @pytest.mark.parametrize("rows", [276, 278])
-def test_a_file_that_is_not_of_glues_length_is_refused(tmp_path: Path, rows: int) -> None:
+def test_missing_file_or_wrong_number_of_rows_is_refused(tmp_path: Path, rows: int) -> None:
     header = "index\tsentence1\tsentence2\tlabel"
     write(tmp_path / "RTE/train.tsv", [f"{i}\tA\tB\tentailment" for i in range(2490)], header)
     write(tmp_path / "RTE/dev.tsv", [f"{i}\tA\tB\tentailment" for i in range(rows)], header)
@@ -181,7 +177,7 @@ def test_a_file_that_is_not_of_glues_length_is_refused(tmp_path: Path, rows: int
         read_splits(tmp_path, "rte")
 
 
-def test_a_file_that_is_not_utf8_or_has_other_columns_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_utf8_or_is_too_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "RTE").mkdir()
     (tmp_path / "RTE/train.tsv").write_bytes("index\tsentence1\n0\tZürich".encode("latin-1"))
     with pytest.raises(SteadyTuneError, match=r"RTE/train.tsv: byte 0xfc is not UTF-8"):
@@ -192,7 +188,7 @@ def test_a_file_that_is_not_utf8_or_has_other_columns_is_refused(tmp_path: Path)
         read_splits(tmp_path, "mrpc")
 
 
-# Into the store
+# Importing into the store
 
 KEY = "nyu-mll/glue/rte"
 UNPINNED = {"repo": "nyu-mll/glue", "unpinned": True, "files": {"rte/train-00000-of-00001.parquet": {}}}
@@ -208,7 +204,7 @@ def folder(tmp_path: Path, small: Small) -> Path:
     return tmp_path / "glue"
 
 
-def test_an_imported_task_is_read_as_any_other_and_its_receipt_says_imported(folder: Path, tmp_path: Path) -> None:
+def test_imported_task_loads_and_its_receipt_says_imported(folder: Path, tmp_path: Path) -> None:
     lock, store = lock_of(KEY, hub=UNPINNED), tmp_path / "store"
     receipt = stage("datasets", KEY, lock, Sources(order=("hub",)), store, Imports(glue=folder))
     assert (receipt.source, receipt.origin, receipt.pinned_by) == ("imported", "the classic GLUE folder, RTE", "import")
@@ -219,7 +215,7 @@ def test_an_imported_task_is_read_as_any_other_and_its_receipt_says_imported(fol
     assert read_receipt(store / "datasets" / KEY).files[name].rows_sha256 == hash_rows(rows)
 
 
-def test_what_was_imported_stays_until_other_rows_are(folder: Path, tmp_path: Path) -> None:
+def test_imported_task_is_kept_until_different_rows_are_imported(folder: Path, tmp_path: Path) -> None:
     lock, store, sources = lock_of(KEY, hub=UNPINNED), tmp_path / "store", Sources(order=("hub",))
 
     def run(imports: Imports | None) -> tuple[int, object]:
@@ -227,13 +223,13 @@ def test_what_was_imported_stays_until_other_rows_are(folder: Path, tmp_path: Pa
         return (store / "datasets" / KEY / "receipt.json").stat().st_mtime_ns, receipt
 
     first = run(Imports(glue=folder))
-    # A receipt that is written again would have every cell that read it trained again.
+    # Rewriting the receipt would retrain every cell that read it.
     assert run(None) == run(Imports(glue=folder)) == first
     path = folder / "RTE/dev.tsv"
     path.write_text(path.read_text().replace("E\tF", "E\tG"))
     assert run(Imports(glue=folder))[1] != first[1]
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_folder_without_glue_tasks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SteadyTuneError, match=r"no GLUE folder: expected one of CoLA, SST-2, MRPC"):
         Imports(glue=tmp_path)

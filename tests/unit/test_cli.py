@@ -1,4 +1,4 @@
-"""The command line: what is wrong in it is said in one line, with the nearest name."""
+"""The command line reports a mistake in one line and suggests the nearest name."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ from steadytune.locks import hold
         ),
     ],
 )
-def test_a_mistake_is_said_in_one_line(arguments, command, said, capsys):
+def test_usage_error_is_one_line_that_points_to_help(arguments, command, said, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -39,7 +39,7 @@ def test_a_mistake_is_said_in_one_line(arguments, command, said, capsys):
     [(["status", "a" * 300 + ".yaml"], "name too long"), (["site", "--to", "file"], "file"),
      (["new", "suite", "file/x"], "file")],
 )  # fmt: skip
-def test_a_path_that_cannot_be_is_one_line(arguments, named, tmp_path, monkeypatch, capsys):
+def test_unusable_path_is_reported_in_one_line(arguments, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     assert main(arguments) == 2
@@ -47,7 +47,7 @@ def test_a_path_that_cannot_be_is_one_line(arguments, named, tmp_path, monkeypat
     assert named in said and said.count("\n") == 1
 
 
-def test_commands_are_named_where_none_is_near(capsys):
+def test_unknown_command_without_a_near_name_lists_the_commands(capsys):
     with pytest.raises(SystemExit):
         main(["zzz"])
     said = capsys.readouterr().err
@@ -56,7 +56,7 @@ def test_commands_are_named_where_none_is_near(capsys):
 
 
 @pytest.mark.parametrize("command", [["methods"], ["new", "claim"]], ids=["much", "one line"])
-def test_a_reader_that_has_enough_ends_a_command_quietly(tmp_path, command):
+def test_command_exits_quietly_when_its_reader_closes_the_pipe(tmp_path, command):
     reading, writing = os.pipe()
     os.close(reading)
     arguments = [sys.executable, "-m", "steadytune", *command]
@@ -65,11 +65,11 @@ def test_a_reader_that_has_enough_ends_a_command_quietly(tmp_path, command):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_a_run_that_waits_for_another_is_interrupted_in_one_line(tmp_path):
+def test_interrupting_a_waiting_run_prints_one_line(tmp_path):
     command, path = [sys.executable, "-m", "steadytune", "run", "mini"], {"PYTHONPATH": os.pathsep.join(sys.path)}
     with hold(tmp_path / LOCK), subprocess.Popen(
         command, cwd=tmp_path, env=os.environ | path, stderr=subprocess.PIPE, text=True,
-        # Tests in the background of a shell would hand on that it is ignored.
+        # Tests started in the background of a shell would pass on an ignored SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as waiting:  # fmt: skip
         assert waiting.stderr is not None

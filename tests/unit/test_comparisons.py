@@ -1,4 +1,4 @@
-"""Two methods compared without a claim: on average, on every task, in the table and on the terminal."""
+"""Comparing two methods without a claim: on average, on every task, in the table and on the terminal."""
 
 import math
 import re
@@ -25,14 +25,14 @@ from steadytune.suite.loading import load_suite
 
 
 def compared(world, grid: Grid, **top):
-    """The comparisons of a suite that has no file of claims, by method."""
+    """The comparisons of a suite without a claims file, by method."""
     suite = world.build(grid, **top)
     found = judge_all(suite, load_or_empty(suite)).comparisons
     return {each.id.partition("/")[2]: each for each in found}
 
 
 def apart(*by_task: np.ndarray) -> Grid:
-    """hype-n's differences from vanilla, task by task and seed by seed."""
+    """A grid in which hype-n differs from vanilla by these amounts: an array over seeds for each task."""
     scores = {}
     for task, differences in zip(TASKS, by_task, strict=False):
         base = 60 + noise(len(task), size=len(differences), sd=3)
@@ -41,8 +41,8 @@ def apart(*by_task: np.ndarray) -> Grid:
 
 
 @pytest.mark.parametrize(("sign", "word"), [(1, "lower"), (-1, "higher")])
-def test_a_plain_mean_of_tasks_that_disagree(world, sign, word):
-    """+8.8 and -44.5 points: sign flips reach p 0.25 at best, yet the mean is plainly not 0."""
+def test_tasks_with_opposite_effects_are_judged_on_their_mean(world, sign, word):
+    """+8.8 and -44.5 points: sign flips reach p 0.25 at best, yet the mean is clearly not 0."""
     differences = sign * np.array([[8.5, 8.8, 9.1], [-44.1, -44.5, -44.9]])
     (found,) = compared(world, apart(*differences)).values()
     assert found.finding.effect == pytest.approx(-17.85 * sign)
@@ -59,24 +59,24 @@ def test_a_plain_mean_of_tasks_that_disagree(world, sign, word):
     assert (row[4], row[5]) == (word, f"no, {word} on 1 of 2")
 
 
-def test_better_on_every_task(world):
+def test_consistent_gain_is_better_on_every_task(world):
     (found,) = compared(world, shifted(3.0, sd=0.4, seeds=8)).values()
-    # These runs have left no predictions.
+    # These runs saved no predictions.
     assert {detail.changed for detail in found.details} == {None}
     assert (found.verdict, found.on_every_task) == ("reproduced", "yes")
-    # All of 32 pairs are above; each task alone has 2 of 2^8 sign patterns.
+    # All 32 pairs are positive; each task alone reaches 2 of 2^8 sign patterns.
     assert [detail.difference.p <= 2 / 256 for detail in found.on_tasks()] == [True] * 4
     assert found.test == "sign-flip"
 
 
-def test_a_difference_by_rounding_has_no_direction():
+def test_rounding_difference_has_no_direction():
     rounding = 0.1 + 0.2 - 0.3
     assert rounding > 0
     assert agreeing([2.0, rounding, -1.0]) == [True, False, False]
     assert agreeing([-2.0, rounding, 1.0, -rounding]) == [True, False, False, False]
 
 
-def test_p_values_are_corrected_over_the_table(world):
+def test_p_values_are_holm_corrected_over_the_table(world):
     scores = {}
     for place, task in enumerate(TASKS):
         base = 70 + noise(place, 1, size=3, sd=2)
@@ -90,12 +90,12 @@ def test_p_values_are_corrected_over_the_table(world):
     assert sorted(each.finding.p_adjusted for each in found.values()) == pytest.approx(list(holm))
     assert found["hype-n"].verdict == "reproduced"
     assert {each.family_size for each in found.values()} == {3}
-    # Within a point of vanilla: that is shown too.
+    # lnsr is shown to lie within a point of vanilla.
     assert found["lnsr"].verdict == "not reproduced"
 
 
-def test_rows_that_average_over_different_tasks_name_them(world):
-    """hype-n gains 1 on three tasks and 9 on the fourth, which lnsr does not have: +3.0 beside +1.0."""
+def test_rows_averaging_over_different_tasks_list_their_tasks(world):
+    """hype-n gains 1 on three tasks and 9 on the fourth, which lnsr lacks: +3.0 next to +1.0."""
     scores = {}
     for task in TASKS:
         scores |= values("vanilla", task, 60, 61, 62)
@@ -115,14 +115,14 @@ def test_rows_that_average_over_different_tasks_name_them(world):
     assert named == {"hype-n": list(TASKS), "lnsr": list(TASKS[:3])}
 
 
-def test_a_baseline_with_more_seeds_is_not_waited_for(world):
+def test_comparison_does_not_wait_for_extra_baseline_seeds(world):
     grid = shifted(3.0, seeds=5, statuses={("mini", "vanilla", task, 4): "missing" for task in TASKS})
     grid.cells = lambda: [cell for cell in Grid.cells(grid) if cell[1] == "vanilla" or cell[3] < 3]
     (found,) = compared(world, grid).values()
     assert (found.seeds, found.planned, found.interim, found.missing) == ((0, 1, 2), 3, False, ())
 
 
-def test_the_terminal_answers_both_questions(world, capsys):
+def test_compare_command_answers_on_average_and_on_every_task(world, capsys):
     suite = world.build(shifted(3.0))
     assert cli.main(["compare", "demo", "hype-n", "vanilla", "--effect", "2"]) == 0
     text = capsys.readouterr().out
@@ -131,15 +131,15 @@ def test_the_terminal_answers_both_questions(world, capsys):
     assert f"to see 2 points: {found.finding.needs} seeds" in text
     assert f"better on every task? {found.on_every_task}, higher on 4 of 4" in text
     assert [line.split()[0] for line in text.splitlines() if line.startswith("    ")] == ["task", *TASKS]
-    # The other way round is the same question, in the report's order.
+    # Swapping the names asks the same question; the output keeps the report's order.
     assert cli.main(["compare", "demo", "vanilla", "hype-n", "--effect", "2"]) == 0
     assert capsys.readouterr().out == text
     assert not claims_path(suite).exists()
 
 
 @pytest.mark.parametrize("names", [("hype-n", "vanilla"), ("vanilla", "hype-n")])
-def test_two_methods_are_compared_by_the_looks_at_the_report(world, capsys, names):
-    """What the report showed of three seeds is known when five are compared, whatever size is asked about."""
+def test_compare_command_counts_earlier_looks_at_the_report(world, capsys, names):
+    """After a look at three seeds in the report, comparing five is an interim look, whatever --effect asks about."""
     suite = world.build(shifted(1.0, sd=0.1, seeds=5))
     (now,) = compare(suite, load_or_empty(suite), against_baseline(suite))
     (name,) = looks = Verdicts("demo", comparisons=(now,)).looks()
@@ -149,7 +149,7 @@ def test_two_methods_are_compared_by_the_looks_at_the_report(world, capsys, name
     assert [look.plan for look in read_looks(suite)[name]] == ["that of three seeds", looks[name][0].plan]
 
 
-def test_a_look_at_a_pair_that_no_table_has_is_not_kept(world):
+def test_look_at_a_pair_outside_the_tables_is_not_kept(world):
     suite = world.build(shifted(1.0, methods=("vanilla", "hype-n", "lnsr")))
     assert cli.main(["compare", "demo", "hype-n", "vanilla"]) == 0
     kept = looks_path(suite).read_bytes()
@@ -157,7 +157,7 @@ def test_a_look_at_a_pair_that_no_table_has_is_not_kept(world):
     assert looks_path(suite).read_bytes() == kept
 
 
-def test_what_is_asked_of_one_encoder_is_not_corrected_for_others(world, capsys):
+def test_compare_p_value_is_not_corrected_for_other_encoders(world, capsys):
     scores = {}
     for encoder in ("mini", "twin"):
         scores |= values("vanilla", "mini-rte", 70, 71, 72, 70, 71, 72, encoder=encoder)
@@ -170,7 +170,7 @@ def test_what_is_asked_of_one_encoder_is_not_corrected_for_others(world, capsys)
 
 
 def two_encoders(**settings) -> Grid:
-    """Twin's vanilla is 2 points above mini's on both tasks, give or take a half."""
+    """A grid in which twin scores about 2 points more than mini, give or take half a point."""
     scores = {}
     for task in TASKS[:2]:
         for encoder, shift in (("mini", np.zeros(6)), ("twin", np.array([2, 2.5, 2, 1.5, 2, 2]))):
@@ -179,7 +179,7 @@ def two_encoders(**settings) -> Grid:
     return Grid(encoders=("mini", "twin"), tasks=TASKS[:2], seeds=6, values=scores, **settings)
 
 
-def test_two_encoders_are_compared(world, capsys):
+def test_compare_command_compares_two_encoders(world, capsys):
     world.build(two_encoders())
     assert cli.main(["compare", "demo", "twin/vanilla", "mini/vanilla"]) == 0
     said = capsys.readouterr().out
@@ -191,7 +191,7 @@ def test_two_encoders_are_compared(world, capsys):
     assert [row[1:7:3] for row in rows[1:]] == [["72.8", "70.8"]] * 2
 
 
-def test_what_other_methods_have_not_learned_is_not_said_of_two(world, capsys):
+def test_nothing_learned_warning_covers_only_the_compared_methods(world, capsys):
     """lnsr stays at the majority class's 53 points."""
     scores = {}
     for method, level in (("vanilla", 70), ("hype-n", 72), ("lnsr", 53)):
@@ -203,24 +203,24 @@ def test_what_other_methods_have_not_learned_is_not_said_of_two(world, capsys):
     assert capsys.readouterr().out.startswith("Nothing was learned by lnsr")
 
 
-def test_an_encoder_is_both_sides_if_one_side_names_it(world, capsys):
+def test_encoder_named_on_one_side_applies_to_both(world, capsys):
     world.build(two_encoders())
     for names in (("twin/hype-n", "vanilla"), ("hype-n", "twin/vanilla")):
         assert cli.main(["compare", "demo", *names]) == 0
         assert capsys.readouterr().out.count("twin, 2 tasks") == 1
-    # As the report has it, however it is asked.
+    # In the report's order, whichever order was asked for.
     assert cli.main(["compare", "demo", "vanilla", "twin/hype-n"]) == 0
     assert "twin/hype-n against vanilla" in capsys.readouterr().out
 
 
-def test_a_task_that_the_other_encoder_has_not_begun_is_left_out(world, capsys):
+def test_task_not_begun_by_one_encoder_is_left_out(world, capsys):
     statuses = {("mini", "vanilla", TASKS[0], seed): "missing" for seed in range(6)}
     world.build(two_encoders(statuses=statuses))
     assert cli.main(["compare", "demo", "twin/hype-n", "mini/vanilla"]) == 0
     assert f"1 task (not begun: {TASKS[0]}), seeds" in capsys.readouterr().out
 
 
-def test_the_variant_that_a_selection_chose_is_named(world, capsys):
+def test_compare_names_the_variant_chosen_by_selection(world, capsys):
     scores = values("vanilla", "mini-rte", 70, 71, 72)
     scores |= values("hype-n~sigma=0.1", "mini-rte", 60, 61, 62) | values("hype-n~sigma=0.2", "mini-rte", 73, 74, 76)
     methods = ("vanilla", "hype-n~sigma=0.1", "hype-n~sigma=0.2")
@@ -231,14 +231,14 @@ def test_the_variant_that_a_selection_chose_is_named(world, capsys):
     assert "Chosen" not in capsys.readouterr().out
 
 
-def test_a_method_is_not_compared_with_its_only_variant(world, capsys):
+def test_comparing_a_method_with_its_only_variant_is_refused(world, capsys):
     scores = values("vanilla", "mini-rte", 70, 71, 72) | values("hype-n~sigma=0.1", "mini-rte", 60, 61, 62)
     world.build(Grid(methods=("vanilla", "hype-n~sigma=0.1"), values=scores))
     assert cli.main(["compare", "demo", "hype-n", "hype-n~sigma=0.1"]) == 2
     assert "name two that differ" in capsys.readouterr().err
 
 
-def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
+def test_comparison_without_runs_shows_the_run_command(world, capsys):
     grid = shifted(3.0)
     grid.statuses |= dict.fromkeys(grid.cells(), "missing")
     world.build(grid)
@@ -256,20 +256,20 @@ def test_a_comparison_that_has_not_run_names_the_command(world, capsys):
      (("mini", "vanilla"), "'mini' is an encoder: expected mini/METHOD"),
      (("mini/hype-n", "hype-n"), "mini/hype-n against hype-n: name two that differ")],
 )  # fmt: skip
-def test_names_that_cannot_be_compared(world, capsys, names, message):
+def test_uncomparable_names_are_refused_with_the_reason(world, capsys, names, message):
     world.build(shifted(3.0))
     assert cli.main(["compare", "demo", *names]) == 2
     assert re.search(message, capsys.readouterr().err)
 
 
-def test_other_forms_are_compared_with_the_plain_one(world):
-    """By hand: 60.2, 61.5, 62.8 minus 60, 61, 62 is 0.5 on average, its deviation 0.3."""
+def test_other_forms_are_compared_with_the_plain_form(world):
+    """By hand: 60.2, 61.5, 62.8 minus 60, 61, 62 is 0.5 on average, with standard deviation 0.3."""
     methods = ("vanilla", "r3f", "r3f-released", "freelb", "freelb~steps=3", "hype-n~sigma=0", "smart-released")
     scores = {}
     for method in methods:
         scores |= values(method, "mini-rte", 60, 61, 62)
     scores |= values("r3f-released", "mini-rte", 60.2, 61.5, 62.8)
-    # What a grid spans is no form of its own, and hype-n has no plain form here.
+    # Variants spanned by a grid are not forms, and hype-n has no plain form here.
     grid = Grid(methods=methods, tasks=("mini-rte",), values=scores)
     suite = world.build(grid)
     found = {each.id: each for each in judge_all(suite, load_or_empty(suite)).forms}
@@ -280,7 +280,7 @@ def test_other_forms_are_compared_with_the_plain_one(world):
     assert detail.difference.effect == pytest.approx(0.5)
     assert detail.difference.interval == pytest.approx((0.5 - reach, 0.5 + reach))
     (plain,) = found["mini/freelb~steps=3"].on_tasks()
-    # Three equal pairs say as little of other seeds as three signs would.
+    # Three equal pairs say as little about other seeds as three signs would.
     assert (plain.difference.effect, plain.difference.interval) == (0, (-math.inf, math.inf))
 
     with_share = replace(detail, changed=0.125)
@@ -289,14 +289,14 @@ def test_other_forms_are_compared_with_the_plain_one(world):
     write_verdicts(world.results, Verdicts("demo", forms=(not_run, judged, found["mini/freelb~steps=3"])))
     (axes,) = draw("forms", load_results(world.results, describe(suite))).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["r3f-released", "freelb~steps=3"]
-    # What has no end goes on beyond the panel, which is 2.5 times as wide as the largest difference to either side.
+    # An unbounded interval runs past the panel, which reaches 2.5 times the largest difference to either side.
     assert axes.get_xlim() == pytest.approx((-1.25, 1.25))
     _, *drawn = [list(line.get_xdata()) for line in axes.lines]
     assert drawn == [pytest.approx(value) for value in ([0.5 - reach, 0.5 + reach], [0.5], [-2.5, 2.5], [0])]
     assert [text.get_text() for text in axes.texts] == ["12.5 %", ""]
 
 
-def test_a_task_that_has_not_begun_is_left_out_and_named(world):
+def test_task_not_begun_is_left_out_and_named(world):
     whole = shifted(3.0, sd=0.4, seeds=8)
     absent = {("mini", method, TASKS[0], seed): "missing" for method in ("vanilla", "hype-n") for seed in range(8)}
     (found,) = compared(world, replace(whole, statuses=absent)).values()
@@ -304,12 +304,12 @@ def test_a_task_that_has_not_begun_is_left_out_and_named(world):
     sides = [np.mean([value for key, value in told.items() if key[1] == method]) for method in ("hype-n", "vanilla")]
     assert (found.not_begun, found.strata) == ((TASKS[0],), tuple(f"mini, {task}" for task in TASKS[1:]))
     assert found.finding.effect == pytest.approx(100 * (sides[0] - sides[1]))
-    # The other tasks are whole, and yet there is more to come.
+    # The other tasks are complete, but the comparison is still interim.
     assert (found.interim, len(found.missing), found.seeds) == (True, 16, tuple(range(8)))
     assert average_text(found).endswith("interim, 3 of 4 tasks")
 
 
-def test_nothing_is_left_out_while_no_task_has_begun(world):
+def test_no_task_is_left_out_if_none_has_begun(world):
     absent = {("mini", "hype-n", task, seed): "missing" for task in TASKS for seed in range(3)}
     (found,) = compared(world, replace(shifted(1.0), statuses=absent)).values()
     assert (found.not_begun, found.finding, len(found.strata)) == ((), None, len(TASKS))

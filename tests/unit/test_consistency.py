@@ -1,4 +1,4 @@
-"""What R3F, R-Drop, SMART and FreeLB must keep beyond their formulas."""
+"""Properties of R3F, R-Drop, SMART and FreeLB beyond their formulas."""
 
 import copy
 
@@ -46,7 +46,7 @@ class Bench:
         return self.method.loss(self.forward, self.batch)
 
     def gradients(self, step=0, scale=1.0):
-        """The loss and all parameters' gradients, back-propagated as the loop does, under a loss scale."""
+        """The loss and the gradients of all parameters, computed as the training loop does, under a loss scale."""
         self.model.zero_grad(set_to_none=True)
         self.forward.backward = lambda loss: (loss * scale).backward()
         loss = self.loss(step)
@@ -59,7 +59,7 @@ class Bench:
         return plain.task_loss(plain(self.batch), self.batch)
 
     def words(self, monkeypatch):
-        """The word embeddings that the passes of one loss work on, in order; None for unchanged ones."""
+        """The change to the word embeddings in each forward pass of one loss, in order; None if unchanged."""
         seen, encoder = [], type(self.encoder)
         original = encoder.__call__
 
@@ -85,12 +85,12 @@ def close(left, right, **tolerance):
         torch.testing.assert_close(value, right[name], **tolerance)
 
 
-# ------------------------------------------------------------------------------------------------ all of them
+# ------------------------------------------------------------------------------------------------ all methods
 
 
 @pytest.mark.parametrize("layout", CONFIGS)
 @pytest.mark.parametrize("name", ["r3f", "r-drop", "smart", "smart-released", "freelb"])
-def test_every_architecture_is_trained_and_padding_does_not_count(name, layout):
+def test_every_architecture_gets_gradients_and_ignores_padding(name, layout):
     encoder, inputs, losses = make(layout), make_inputs(layout), []
     encoder.model.train()
     for padding in (0, 7):
@@ -126,8 +126,8 @@ def test_settings_out_of_bounds_are_refused(name, setting, value, message):
 
 
 @pytest.mark.parametrize("name", ["r3f", "r-drop", "smart", "freelb"])
-def test_bf16_gradients_are_those_of_single_precision_but_for_rounding(name):
-    """Autocast keeps copies of the weights: no pass may find another one's, or one without a gradient."""
+def test_bf16_gradients_match_single_precision_up_to_rounding(name):
+    """Autocast caches copies of the weights: no pass may use another pass's copies, or copies without gradient."""
     bench = Bench(name, {"sigma": 0.02} if name == "r3f" else {}, model=tiny_bert().float())
     bench.gradients()
     with torch.no_grad():
@@ -151,7 +151,7 @@ def test_bf16_gradients_are_those_of_single_precision_but_for_rounding(name):
 # -------------------------------------------------------------------------------------------------------- R3F
 
 
-def test_r3f_passes_draw_dropout_of_their_own_and_the_clean_one_draws_vanillas():
+def test_r3f_passes_draw_independent_dropout():
     bench = Bench("r3f", {"sigma": 0.0}, **DROPOUT)
     assert bench.loss() > bench.task_loss() + 1e-3
     bench = Bench("r3f", {"sigma": 0.0})
@@ -165,12 +165,12 @@ def test_r3f_uniform_noise_fills_its_bounds(monkeypatch):
     assert 0.45 < noised.max() <= 0.5
 
 
-def test_r3f_released_leaves_regression_alone():
+def test_r3f_released_adds_nothing_for_regression():
     bench = Bench("r3f-released", {"sigma": 0.5}, regression=True, **DROPOUT)
     assert torch.equal(bench.loss(), bench.task_loss())
 
 
-def test_r3f_gives_way_to_the_noise_of_another_method(monkeypatch):
+def test_r3f_adds_no_noise_if_another_method_does(monkeypatch):
     bench = Bench("r3f", {"sigma": 0.5})
     other = registry.parse("hype-n")[0][0].build()
     other.prepare(Setup(bench.encoder, bench.streams, bench.objective, bench.data))
@@ -183,15 +183,15 @@ def test_r3f_gives_way_to_the_noise_of_another_method(monkeypatch):
 # ----------------------------------------------------------------------------------------------------- R-Drop
 
 
-def test_r_drop_keeps_the_checkpoints_dropout_unless_told():
+def test_r_drop_keeps_the_checkpoints_dropout_unless_configured():
     for changes, rate in (({}, 0.3), ({"hidden_dropout": 0.1}, 0.1)):
         model = Bench("r-drop", changes, **DROPOUT).model
         assert model.dropout.p == rate
         assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.3
 
 
-def test_r_drop_released_sums_over_the_batch_and_weighs_as_the_code_does():
-    """Against the constants written out: CE1 + CE2 + 0.5 * (sum of both KL) / 2; for scores MSE1 + MSE2 + 1.0 * MSE."""
+def test_r_drop_released_loss_matches_the_released_constants():
+    """Sums over the batch: CE1 + CE2 + 0.5 * (sum of both KL) / 2; for scores MSE1 + MSE2 + 1.0 * MSE."""
     for regression in (False, True):
         bench = Bench("r-drop-released", {"hidden_dropout": 0.2}, regression=regression)
         case = RDrop({"alpha": 0.5}, released=True, regression=regression)
@@ -204,7 +204,7 @@ def test_r_drop_released_sums_over_the_batch_and_weighs_as_the_code_does():
 # ------------------------------------------------------------------------------------------------------ SMART
 
 
-def test_smarts_first_proximal_term_is_zero_for_it_has_the_dropout_of_the_clean_pass():
+def test_smart_proximal_term_shares_dropout_and_starts_at_zero():
     bench = Bench("smart", {"weight": 0.0}, **DROPOUT)
     assert torch.equal(bench.loss(), bench.task_loss())
     with torch.no_grad():
@@ -212,8 +212,8 @@ def test_smarts_first_proximal_term_is_zero_for_it_has_the_dropout_of_the_clean_
     assert bench.loss(1) > bench.task_loss(1) + 1e-4
 
 
-def test_smart_compares_with_the_average_under_autocast_too():
-    """The averaged weights' pass must not meet the half-precision copies of the current ones, nor leave its own."""
+def test_smart_compares_with_averaged_weights_under_autocast():
+    """The pass with averaged weights must neither use autocast's copies of the current weights nor leave its own."""
     bench = Bench("smart", {"weight": 0.0, "momentum": 1.0}, model=tiny_bert().float())
     first = copy.deepcopy(bench.model)
     bench.loss()
@@ -228,7 +228,7 @@ def test_smart_compares_with_the_average_under_autocast_too():
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_smart_puts_the_weights_back_in_their_place():
+def test_smart_restores_the_weights_in_place_even_after_an_error():
     bench = Bench("smart", {})
     places = {name: p.data_ptr() for name, p in bench.model.named_parameters()}
     values = {name: p.detach().clone() for name, p in bench.model.named_parameters()}
@@ -241,7 +241,7 @@ def test_smart_puts_the_weights_back_in_their_place():
     assert all(torch.equal(p, values[name]) for name, p in bench.model.named_parameters())
 
 
-def test_smart_averages_what_is_trained_and_only_where_it_is_used():
+def test_smart_averages_trained_weights_and_smart_released_none():
     bench = Bench("smart", {})
     bench.model.bert.embeddings.requires_grad_(False)
     bench.loss().backward()
@@ -249,7 +249,7 @@ def test_smart_averages_what_is_trained_and_only_where_it_is_used():
     assert Bench("smart-released", {}).method.state() == {}
 
 
-def test_smart_perturbs_within_the_ball_and_not_on_padding(monkeypatch):
+def test_smart_perturbation_stays_within_epsilon_and_off_padding(monkeypatch):
     bench = Bench("smart", {"sigma": 0.1, "eta": 0.1, "epsilon": 0.05, "proximal_weight": 0.0}, **DROPOUT)
     clean, start, end = bench.words(monkeypatch)
     real = bench.batch.inputs["attention_mask"].bool()
@@ -260,7 +260,7 @@ def test_smart_perturbs_within_the_ball_and_not_on_padding(monkeypatch):
     assert not end[~real].any()
 
 
-def test_smart_released_divides_each_token_by_its_largest_entry(monkeypatch):
+def test_smart_released_normalises_each_token_by_its_largest_entry(monkeypatch):
     monkeypatch.setattr(Encoder, "embed", lambda self, inputs: self.model.get_input_embeddings()(inputs["input_ids"]))
     bench = Bench("smart-released", {}, **DROPOUT)
     *_, end = bench.words(monkeypatch)
@@ -270,7 +270,7 @@ def test_smart_released_divides_each_token_by_its_largest_entry(monkeypatch):
     assert not end[~real].any()
 
 
-def test_smart_stays_where_there_is_nothing_to_climb():
+def test_smart_without_initial_noise_equals_the_task_loss():
     bench = Bench("smart", {"sigma": 0.0})
     torch.testing.assert_close(bench.loss(), bench.task_loss())
 
@@ -278,8 +278,8 @@ def test_smart_stays_where_there_is_nothing_to_climb():
 # ----------------------------------------------------------------------------------------------------- FreeLB
 
 
-def test_freelb_shares_its_dropout_and_averages_over_its_passes():
-    """Where delta stays zero, all passes are vanilla's, and so are the loss and the accumulated gradients."""
+def test_freelb_with_zero_delta_matches_vanilla():
+    """The passes share their dropout and are averaged, so with delta zero loss and gradients are vanilla's."""
     bench = Bench("freelb", {"init_magnitude": 0.0, "adv_lr": 0.0, "steps": 4}, **DROPOUT)
     loss, gradients = bench.gradients()
     bench.model.zero_grad(set_to_none=True)
@@ -289,7 +289,7 @@ def test_freelb_shares_its_dropout_and_averages_over_its_passes():
     close(gradients, {name: p.grad for name, p in bench.model.named_parameters()})
 
 
-def test_freelb_keeps_within_its_norm_and_off_padding(monkeypatch):
+def test_freelb_delta_stays_within_max_norm_and_off_padding(monkeypatch):
     bench = Bench("freelb", {"steps": 4, "init_magnitude": 0.3, "adv_lr": 0.3, "max_norm": 0.35}, **DROPOUT)
     start, *later = bench.words(monkeypatch)
     real = bench.batch.inputs["attention_mask"].bool()
@@ -302,14 +302,14 @@ def test_freelb_keeps_within_its_norm_and_off_padding(monkeypatch):
     assert len(later) == 3
 
 
-def test_freelb_does_not_care_for_the_loss_scale():
+def test_freelb_is_invariant_to_the_loss_scale():
     bench = Bench("freelb", {}, **DROPOUT)
     (loss, gradients), (scaled_loss, scaled) = bench.gradients(), bench.gradients(scale=2.0**14)
     torch.testing.assert_close(loss, scaled_loss)
     close(gradients, scaled)
 
 
-def test_freelb_survives_an_overflow_of_the_gradient():
+def test_freelb_loss_stays_finite_if_gradients_overflow():
     bench = Bench("freelb", {})
     loss, _ = bench.gradients(scale=float("inf"))
     assert torch.isfinite(loss)

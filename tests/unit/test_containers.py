@@ -1,4 +1,4 @@
-"""What `make` installs and where; images hold the same: the lock, the package, a Python that the project admits."""
+"""`make` and the container images install the same: the lock file, the package and a supported Python."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ INSTALLS = ["--requirement requirements.lock", "--no-deps --no-build-isolation -
 
 
 def installed(text):
-    """What pip is asked to install, in order, without the option of how much it says."""
+    """The arguments of each `pip install`, in order, without `--quiet`."""
     return [match.replace("--quiet ", "") for match in re.findall(r"pip install (.+)$", text, re.MULTILINE)]
 
 
@@ -24,7 +24,7 @@ def dockerfile(root):
 
 @pytest.fixture(scope="module")
 def apptainer(root):
-    """The definition's sections by name; what stands before the first is its header."""
+    """The sections of apptainer.def by name; the lines before the first section are `header`."""
     name, sections = "header", {"header": []}
     for line in (root / "apptainer.def").read_text().splitlines():
         if line.startswith("%"):
@@ -35,7 +35,7 @@ def apptainer(root):
     return sections
 
 
-def test_images_install_the_lock_and_the_package_as_make_does(root, dockerfile, apptainer):
+def test_images_install_the_same_as_make(root, dockerfile, apptainer):
     recipe = re.search(r"^\$\(READY\):.*\n((?:\t.*\n)+)", (root / "Makefile").read_text(), re.MULTILINE)
     assert installed(recipe[1]) == INSTALLS
     assert installed(dockerfile) == INSTALLS
@@ -45,7 +45,7 @@ def test_images_install_the_lock_and_the_package_as_make_does(root, dockerfile, 
 
 
 @pytest.mark.parametrize("linked", [True, False])
-def test_make_installs_into_no_environment_of_another_checkout(root, tmp_path, linked):
+def test_make_does_not_install_into_a_venv_linked_from_elsewhere(root, tmp_path, linked):
     here, other = tmp_path / "here", tmp_path / "other"
     here.mkdir()
     other.mkdir()
@@ -58,7 +58,7 @@ def test_make_installs_into_no_environment_of_another_checkout(root, tmp_path, l
     assert "bin/python -m pytest" in done.stdout
 
 
-def test_images_have_one_python_that_the_project_and_its_conda_environments_have(root, dockerfile, apptainer):
+def test_images_and_conda_environments_share_one_supported_python(root, dockerfile, apptainer):
     (base,) = re.findall(r"^FROM (\S+)$", dockerfile, re.MULTILINE)
     assert f"From: {base}" in apptainer["header"]
     version = re.fullmatch(r"python:(\d+\.\d+)-slim-\w+", base)[1]
@@ -69,20 +69,20 @@ def test_images_have_one_python_that_the_project_and_its_conda_environments_have
 
 
 @pytest.mark.parametrize("file", ["environment.yml", "workflow/envs/train.yaml", "workflow/envs/analysis.yaml"])
-def test_pip_accepts_what_conda_hands_to_it(root, file):
-    # conda writes the list into a file of requirements, and pip reads fewer options from a file than from its command.
+def test_pip_accepts_the_options_in_conda_environment_files(root, file):
+    # conda writes the list to a requirements file, where pip accepts fewer options than on its command line.
     entries = yaml.safe_load((root / file).read_text())["dependencies"]
     (asked,) = [entry["pip"] for entry in entries if isinstance(entry, dict)]
     options = {line.split()[0] for line in asked if line.startswith("-")}
     assert options <= {"--requirement", "-r", "--editable", "-e", "--constraint", "-c"}, "refused in a file"
 
 
-def test_both_images_take_the_same_parts_of_the_project(root, apptainer):
+def test_both_images_copy_the_same_project_files(root, apptainer):
     let_through = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     targets = dict(line.split() for line in apptainer["files"])
     copied = targets.keys()
     assert copied == let_through
-    # Docker copies a file below a folder to the same place below its target; Apptainer is told where.
+    # Docker keeps a file's folder below the target; Apptainer needs it spelled out.
     assert targets == {name: f"/opt/steadytune/{name}"[: -len(Path(name).name)] for name in copied}
     assert all((root / name).exists() for name in copied)
     package = tomllib.loads((root / "pyproject.toml").read_text())["project"]
@@ -91,13 +91,13 @@ def test_both_images_take_the_same_parts_of_the_project(root, apptainer):
     )
 
 
-def test_jobs_run_in_the_image_that_the_definition_builds(root):
+def test_workflow_jobs_use_the_image_built_from_apptainer_def(root):
     (image,) = re.findall(r'^container: "(.+)"$', (root / "Snakefile").read_text(), re.MULTILINE)
     comment = (root / "apptainer.def").read_text().splitlines()[0]
     assert f"apptainer build {image} apptainer.def" in comment
 
 
-def test_every_profile_pins_what_its_group_asks_for(root):
+def test_profile_locks_pin_the_plugins_of_their_dependency_group(root):
     groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
     for profile in sorted((root / "profiles").glob("*/config.yaml")):
         executor = yaml.safe_load(profile.read_text())["executor"]

@@ -41,7 +41,7 @@ def write_rte(store: Path, labels: list[Any], **columns: list[Any]) -> Path:
 
 @pytest.fixture
 def tokenizer() -> PreTrainedTokenizerFast:
-    """`<s> a </s>` or `<s> a </s> b </s>`, words by white space."""
+    """A tokenizer that splits on whitespace and gives `<s> a </s>` or `<s> a </s> b </s>`."""
     backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
     backend.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
@@ -56,7 +56,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def test_columns_and_dropped_rows(tmp_path: Path) -> None:
+def test_split_has_standard_columns_and_drops_unlabelled_rows(tmp_path: Path) -> None:
     write_rte(tmp_path, [1, -1, 0, None, 1], idx=[7, 8, 9, 10, 11])
     split = load_split(RTE, "train", tmp_path)
     assert split.column_names == ["text_a", "text_b", "label", "row"]
@@ -81,7 +81,7 @@ def test_regression_keeps_fractions_and_drops_hidden_scores(tmp_path: Path) -> N
     assert (split["label"][:], split["row"][:]) == ([2.4, 5.0], [0, 3])
 
 
-def test_shards_are_read_in_order_and_rows_numbered_through(tmp_path: Path) -> None:
+def test_shards_are_read_in_order_and_a_missing_one_is_refused(tmp_path: Path) -> None:
     write(tmp_path, SST2, "train", "00001-of-00002", sentence=["third"], label=[1])
     with pytest.raises(SteadyTuneError, match="split 'train' is not whole: found train-00001"):
         load_split(SST2, "train", tmp_path)
@@ -90,7 +90,7 @@ def test_shards_are_read_in_order_and_rows_numbered_through(tmp_path: Path) -> N
     assert split[:] == {"text_a": ["first", "second", "third"], "label": [0, 0, 1], "row": [0, 1, 2]}
 
 
-def test_missing_split_names_those_there(tmp_path: Path) -> None:
+def test_missing_split_error_lists_the_staged_splits(tmp_path: Path) -> None:
     folder = tmp_path / "datasets/nyu-mll/glue/rte"
     with pytest.raises(SteadyTuneError) as error:
         load_split(RTE, "train", tmp_path)
@@ -101,21 +101,21 @@ def test_missing_split_names_those_there(tmp_path: Path) -> None:
     assert str(error.value) == f"{folder}: no split 'trian' of task 'rte' (did you mean 'train'?); it has train"
 
 
-def test_missing_columns_name_file_and_columns(tmp_path: Path) -> None:
+def test_missing_column_error_names_file_and_columns(tmp_path: Path) -> None:
     path = write(tmp_path, RTE, "train", sentence1=["x"], sentence2=["y"], gold=[0])
     with pytest.raises(SteadyTuneError) as error:
         load_split(RTE, "train", tmp_path)
     assert str(error.value) == f"{path}: task 'rte' needs column 'label'; it has sentence1, sentence2, gold"
 
 
-def test_unknown_labels_name_value_and_row(tmp_path: Path) -> None:
+def test_unknown_label_error_names_value_and_row(tmp_path: Path) -> None:
     path = write_rte(tmp_path, [0, -1, 2])
     with pytest.raises(SteadyTuneError) as error:
         load_split(RTE, "train", tmp_path)
     assert str(error.value) == f"{path}: row 2: label 2 of task 'rte' is not one of 0, 1"
 
 
-def test_other_bad_content_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_other_bad_content_is_refused_with_the_reason(tmp_path: Path) -> None:
     path = write_rte(tmp_path, [-1, -1])
     with pytest.raises(SteadyTuneError, match="no row of column 'label' has a gold label"):
         load_split(RTE, "train", tmp_path)
@@ -131,13 +131,13 @@ def test_other_bad_content_is_refused_in_one_line(tmp_path: Path) -> None:
     assert str(error.value) == f"{path}: not a parquet file"
 
 
-def test_a_value_that_the_task_names_is_a_label_even_if_it_looks_missing(tmp_path: Path) -> None:
+def test_task_value_is_a_label_even_if_it_looks_missing(tmp_path: Path) -> None:
     task = replace(SST2, values=(-1, 1))
     write(tmp_path, task, "train", sentence=["x", "y"], label=[1, -1])
     assert load_split(task, "train", tmp_path)["label"][:] == [1, 0]
 
 
-def test_subset_is_taken_among_rows_with_gold(tmp_path: Path) -> None:
+def test_subset_is_drawn_from_labelled_rows(tmp_path: Path) -> None:
     path = write_rte(tmp_path, [-1, *[0, 1] * 6])
     split = load_split(RTE, "train", tmp_path, subset=4)
     assert sorted(split["label"][:]) == [0, 0, 1, 1]
@@ -148,8 +148,8 @@ def test_subset_is_taken_among_rows_with_gold(tmp_path: Path) -> None:
     assert str(error.value) == f"{path}: a subset of 13 examples, but the split has 12"
 
 
-def test_subset_shares_by_largest_remainder() -> None:
-    # 5 of 10 rows: shares 2.5, 1.5, 1.0; floors 2, 1, 1 and the one left goes to the first of the equal remainders.
+def test_subset_allocates_classes_by_largest_remainder() -> None:
+    # 5 of 10 rows: shares 2.5, 1.5, 1.0; floors 2, 1, 1 and the row left over goes to the first of equal remainders.
     labels = np.array([0] * 5 + [1] * 3 + [2] * 2)
     assert np.bincount(labels[subset_rows(labels, 5)]).tolist() == [3, 1, 1]
     # 4 of 10 rows: shares 2.0, 1.2, 0.8.
@@ -157,14 +157,14 @@ def test_subset_shares_by_largest_remainder() -> None:
     assert subset_rows(labels, 10).tolist() == list(range(10))
 
 
-def test_subset_is_fixed_for_ever() -> None:
+def test_subset_rows_never_change() -> None:
     # Philox's raw stream keyed by SHA-256("steadytune subset"): published subsets depend on it.
     labels = np.arange(20) % 2
     assert subset_rows(labels, 6).tolist() == [2, 5, 10, 13, 18, 19]
     assert subset_rows(labels, 6).tolist() == subset_rows(labels.astype(float), 6).tolist()
 
 
-def test_subset_does_not_follow_the_file_order_and_smaller_ones_are_nested() -> None:
+def test_subsets_are_nested_and_spread_over_the_file() -> None:
     labels = np.arange(4000) % 2
     thousand, two_thousand = subset_rows(labels, 1000), subset_rows(labels, 2000)
     assert set(thousand) <= set(two_thousand)
@@ -179,12 +179,14 @@ def test_regression_subset_is_stratified_by_rounded_score() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1, 4])
-def test_impossible_subsets_are_refused(size: int) -> None:
+def test_subset_of_impossible_size_is_refused(size: int) -> None:
     with pytest.raises(SteadyTuneError, match="but there are 3"):
         subset_rows(np.zeros(3), size)
 
 
-def test_encode_pairs(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_encode_pairs_with_segments_truncates_the_longer_text(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
     # <s> and two </s>: 8 tokens leave 5 words. The longer text of a pair is cut first.
     write_rte(tmp_path, [0, -1, 1, 1], sentence1=["a b", "a", "a b", "a b c d a"], sentence2=["c", "a", "c d a", "b c"])
     encoded = encode(load_split(RTE, "train", tmp_path), tokenizer, max_length=8)
@@ -197,7 +199,7 @@ def test_encode_pairs(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> Non
     assert encoded.token_type_ids[0].tolist() == [0, 0, 0, 0, 1, 1]
     assert encoded.input_ids[0].dtype == encoded.token_type_ids[0].dtype == encoded.labels.dtype == np.int64
     assert (encoded.labels.tolist(), encoded.rows.tolist()) == ([0, 1, 1], [0, 2, 3])
-    # The second example fills the length exactly and lost nothing.
+    # The second example fills the length exactly, so it is not truncated.
     assert encoded.truncated == 1
     assert (len(encoded), encoded.lengths.tolist()) == (3, [6, 8, 8])
 
@@ -213,7 +215,7 @@ def test_encode_single_texts_without_segments(tmp_path: Path, tokenizer: PreTrai
     assert encoded.truncated == 1
 
 
-def test_encode_counts_over_batches(
+def test_encode_counts_truncated_texts_over_all_batches(
     tmp_path: Path, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("steadytune.tasks.data.ENCODE_BATCH", 2)
@@ -223,7 +225,7 @@ def test_encode_counts_over_batches(
     assert encoded.truncated == 2
 
 
-def test_encode_refuses_lengths_beyond_the_encoder(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_encode_refuses_a_max_length_beyond_the_encoder(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     write_rte(tmp_path, [0])
     with pytest.raises(SteadyTuneError, match="max_length 17: the encoder reads 16 tokens at most"):
         encode(load_split(RTE, "train", tmp_path), tokenizer, max_length=17)

@@ -1,4 +1,4 @@
-"""Parquet files as they are found: layouts, shards, types and labels that differ, and what is refused with a reason."""
+"""Parquet files as found in practice: differing layouts, shards, types and labels, and which are refused and why."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def table(first=FIRST, second=SECOND, label=LABELS, **more):
 
 
 def write(store: Path, **files) -> Path:
-    """Files of the training split by name, `-` for `/`-free names is kept: `train/0000.parquet` works too."""
+    """Write each table as `NAME.parquet`, where a name may include a folder (`train/0000`); return their folder."""
     folder = store / "datasets" / RTE.dataset_key
     for name, value in files.items():
         path = folder / f"{name}.parquet"
@@ -33,7 +33,7 @@ def write(store: Path, **files) -> Path:
 
 
 def named(value: pa.Table, names: list[str]) -> pa.Table:
-    """With the names of the classes as `datasets` writes them."""
+    """The table with class names in its metadata, as `datasets` writes them."""
     features = {"label": {"names": names, "_type": "ClassLabel"}}
     return value.replace_schema_metadata({b"huggingface": json.dumps({"info": {"features": features}}).encode()})
 
@@ -55,18 +55,18 @@ def refusal(store: Path) -> str:
         ["train-00000-of-00001", "train-extra-00000-of-00001"],
     ],
 )
-def test_every_layout_of_files_is_read(tmp_path, names):
+def test_every_file_layout_is_read(tmp_path, names):
     write(tmp_path, **dict.fromkeys(names, table()))
     assert load_split(RTE, "train", tmp_path)["text_a"][:] == FIRST
 
 
-def test_another_split_with_the_same_beginning_is_not_read(tmp_path):
+def test_split_sharing_only_a_name_prefix_is_not_read(tmp_path):
     write(tmp_path, **{"train-extra-00000-of-00001": table()})
     assert "no split 'train'" in refusal(tmp_path)
     assert "train-extra" in refusal(tmp_path)
 
 
-def test_a_missing_shard_is_named(tmp_path):
+def test_split_with_a_missing_shard_is_refused(tmp_path):
     write(tmp_path, **{"train/0001": table()})
     assert "not whole" in refusal(tmp_path)
 
@@ -81,7 +81,7 @@ def test_a_missing_shard_is_named(tmp_path):
         table(note=pa.nulls(4)),
     ],
 )
-def test_shards_of_different_schema_are_read(tmp_path, other):
+def test_shards_with_different_schemas_are_read(tmp_path, other):
     write(tmp_path, **{"train-00000-of-00002": table(), "train-00001-of-00002": other})
     data = load_split(RTE, "train", tmp_path)
     assert (data["text_a"][:], data["label"][:]) == (FIRST * 2, LABELS * 2)
@@ -95,7 +95,7 @@ def test_shards_of_different_schema_are_read(tmp_path, other):
         pa.array([1] * 4, pa.duration("ns")),
     ],
 )
-def test_columns_that_nobody_asks_for_are_not_read(tmp_path, column):
+def test_unused_columns_of_any_type_are_ignored(tmp_path, column):
     write(tmp_path, train=table(other=column))
     assert load_split(RTE, "train", tmp_path)["label"][:] == LABELS
 
@@ -110,12 +110,12 @@ def test_columns_that_nobody_asks_for_are_not_read(tmp_path, column):
         ["entailment", "not_entailment", "Not-Entailment", "0"],
     ],
 )
-def test_labels_in_other_forms_mean_the_same(tmp_path, labels):
+def test_equivalent_label_forms_are_read_alike(tmp_path, labels):
     write(tmp_path, train=table(label=labels))
     assert load_split(RTE, "train", tmp_path)["label"][:] == LABELS
 
 
-def test_class_names_in_the_file_decide(tmp_path):
+def test_class_names_in_the_file_determine_the_labels(tmp_path):
     write(tmp_path, train=named(table(), ["not_entailment", "entailment"]))
     assert load_split(RTE, "train", tmp_path)["label"][:] == [1, 0, 0, 1]
     write(tmp_path, train=named(table(), ["entailment", "not_entailment"]))
@@ -144,7 +144,7 @@ def test_class_names_that_contradict_the_task_are_refused(tmp_path, names):
         (table(label=["0", "maybe", "1", "1"]), "maybe"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path, bad, said):
+def test_unreadable_column_is_refused_with_file_and_reason(tmp_path, bad, said):
     folder = write(tmp_path, train=bad)
     assert said in refusal(tmp_path)
     assert refusal(tmp_path).startswith(str(folder / "train.parquet"))
@@ -161,14 +161,14 @@ PAGE = b"\n<!DOCTYPE html><html><title>Sign in</title></html>"
 
 
 @pytest.mark.parametrize(("content", "said"), [(POINTER, "Git LFS"), (PAGE, "web page")])
-def test_what_stands_in_place_of_a_file_is_refused_when_staging(tmp_path, content, said):
+def test_staging_refuses_lfs_pointers_and_web_pages(tmp_path, content, said):
     path = tmp_path / "train.parquet"
     path.write_bytes(content)
     with pytest.raises(SteadyTuneError, match=said):
         check_content(path, "datasets/a/b/c: train.parquet")
 
 
-def test_what_a_person_should_see_of_a_task(tmp_path):
+def test_summary_reports_labels_empty_texts_and_duplicates(tmp_path):
     write(tmp_path, train=table(first=["a", " ", "\u200b\x00", "a"], second=["e", "f", "g", "E."], label=[0, 1, -1, 0]))
     write(tmp_path, validation=table(second=["e", "x", "y", "z"]))
     (train, validation, both), warnings = summarise(RTE, tmp_path)
@@ -184,7 +184,7 @@ def test_what_a_person_should_see_of_a_task(tmp_path):
         summarise(RTE, tmp_path, empty_texts="refuse")
 
 
-def test_texts_with_several_labels_are_shown_with_their_rows(tmp_path):
+def test_summary_warns_of_texts_with_several_labels_and_their_rows(tmp_path):
     train = {"first": ["a", "b", "A.", "c", "a", "d"], "second": list("xyxzxy"), "label": [0, 1, 1, 0, 0, -1]}
     write(tmp_path, train=table(**train), validation=table(second=["e", "f", "g", "h"]))
     (line,) = summarise(RTE, tmp_path).warnings
@@ -193,12 +193,12 @@ def test_texts_with_several_labels_are_shown_with_their_rows(tmp_path):
 
 
 @pytest.mark.parametrize(("seconds", "warned"), [("efgh", True), ("efyz", True), ("exyz", False)])
-def test_an_evaluation_on_what_training_has_seen_is_warned_of(tmp_path, seconds, warned):
+def test_summary_warns_if_evaluation_overlaps_training_widely(tmp_path, seconds, warned):
     write(tmp_path, train=table(second=list("efgh")), validation=table(second=list(seconds)))
     warnings = summarise(RTE, tmp_path).warnings
     assert bool(warnings) == warned and all("validation are in train too" in line for line in warnings)
 
 
-def test_the_hubs_converted_layout_keeps_splits_apart_in_the_store():
+def test_store_name_keeps_the_split_folder_of_converted_files():
     assert store_name("rte/train/0000.parquet") == "train/0000.parquet"
     assert store_name("rte/train-00000-of-00001.parquet") == "train-00000-of-00001.parquet"

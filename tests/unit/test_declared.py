@@ -1,4 +1,4 @@
-"""What `check-method` finds where a method is not what its class, its hooks or its parameters say."""
+"""`check-method` detects methods that differ from what their class, hooks or parameters declare."""
 
 import re
 
@@ -74,7 +74,7 @@ def step(self, optimizer, update):
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """Registers a method with this body."""
+    """A function that registers a method with the given body and returns its file."""
     monkeypatch.setattr(outside, "_files", {})
 
     def write(body):
@@ -104,7 +104,7 @@ WRONG = {
     "moves words that no example reads": (SHRINKING, declared.unread_words_follow, "set `moves_every_word = True`"),
     "adds what acts in training alone": (
         f"{GATES}{PERTURB}hidden * self.gates[layer]",
-        declared.added_parameters, "gates.0 acts in training alone"),
+        declared.added_parameters, "gates.0 acts only in training"),
     "adds what nothing trains": (
         f"{GATES.replace('setup.encoder.model.add', 'torch.nn.Module().add')}{PERTURB}hidden * self.gates[layer]",
         declared.added_parameters, "self.gates.0 is no parameter of the model"),
@@ -114,7 +114,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_a_method_that_is_not_what_it_says_fails(what, mine):
+def test_method_contradicting_its_declarations_fails_the_check(what, mine):
     body, check, said = WRONG[what]
     mine(body)
     finding = checking.make("", check, "mine")
@@ -139,7 +139,7 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("what", RIGHT)
-def test_a_method_that_is_what_it_says_passes(what, mine):
+def test_method_matching_its_declarations_does_not_fail_the_check(what, mine):
     body, check, passed = RIGHT[what]
     mine(body)
     assert checking.make("", check, "mine").passed is passed
@@ -157,24 +157,24 @@ def test_a_method_that_is_what_it_says_passes(what, mine):
         ('def state(self): return {"number": 3}', "state returned a mapping to int, expected tensors by name"),
     ],
 )
-def test_what_a_hook_returns_is_looked_at(body, said, mine):
+def test_wrong_return_value_of_a_hook_is_reported_with_its_line(body, said, mine):
     path = mine(body)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if re.search("def |@torch", text))
     detail = checking.make("", checks.in_half_precision, "mine").detail
     assert detail.startswith(f"TypeError: mine.py line {line}: {said}")
 
 
-def test_a_method_that_reads_the_selected_layer_is_given_one(mine):
+def test_method_that_reads_the_selected_layer_gets_one(mine):
     mine("reads_selection = True\ndef prepare(self, setup): self.layer = setup.selected_layer")
     assert vars(Trial("mine").method.methods[0])["layer"] in (1, 2, 3)
 
 
 @pytest.mark.parametrize("name", [name for name in registry.methods() if name != "vanilla"])
-def test_the_projects_methods_are_what_they_say(name, tmp_path):
+def test_project_methods_match_their_declarations(name, tmp_path):
     with checking._quiet():
         for check in (declared.unread_words_follow, declared.added_parameters, declared.says_what_it_changes,
                       declared.passes_as_declared, checks.parts_add_up):  # fmt: skip
             (folder := tmp_path / check.__name__).mkdir()
             assert check(name, folder)[0] is not False, check.__name__
-        # Its defaults train every layer, as vanilla does.
+        # By default layer-tune trains every layer, as vanilla does.
         assert declared.does_something(name, tmp_path)[0] is (name != "layer-tune")

@@ -1,4 +1,4 @@
-"""The table of deviations in docs/methods.md beside the registry and the oracles."""
+"""The table of deviations in docs/methods.md agrees with the registry and the oracles."""
 
 import re
 
@@ -17,7 +17,7 @@ def rows(root):
     return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
 
 
-def test_every_row_is_about_a_method_or_the_protocol(rows):
+def test_every_row_names_a_known_method_or_the_protocol(rows):
     assert {row["method"].strip("`") for row in rows} <= {*registry.methods(), "protocol"}
 
 
@@ -27,7 +27,7 @@ def test_every_released_form_has_a_row_with_its_oracle(rows):
     assert named == released
 
 
-def test_an_oracle_is_a_case_of_the_form_that_the_row_names(rows):
+def test_every_oracle_exists_and_tests_the_method_of_its_row(rows):
     for row in rows:
         if row["oracle"] == "-":
             continue

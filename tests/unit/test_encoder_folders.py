@@ -1,4 +1,4 @@
-"""A folder with an encoder is judged by its files: every fault has its line, all of them together."""
+"""An encoder folder is checked by its files: each fault gets one line, and all are reported together."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def good(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def bert(good, tmp_path) -> Path:
-    """A copy to be spoilt."""
+    """A copy of the good folder for tests to damage."""
     return Path(shutil.copytree(good, tmp_path / "my bert"))
 
 
@@ -52,7 +52,7 @@ def change(folder: Path, name: str = "config.json", **values) -> None:  # noqa: 
     path.write_text(json.dumps(kept))
 
 
-def test_a_good_folder(bert):
+def test_good_folder_has_no_problems(bert):
     report = examine(bert)
     assert report.problems == ()
     assert report.max_length == 16
@@ -60,7 +60,7 @@ def test_a_good_folder(bert):
 
 
 def write_unigram(folder: Path) -> int:  # noqa: F811
-    """A DeBERTa-v2-like tokenizer; its number of tokens."""
+    """Write a DeBERTa-v2-like tokenizer; return its vocabulary size."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
@@ -76,7 +76,7 @@ def write_unigram(folder: Path) -> int:  # noqa: F811
 
 
 @pytest.mark.parametrize("kind", ["deberta-v2", "modernbert", "roberta"])
-def test_other_architectures_and_how_much_they_read(tmp_path, kind):
+def test_max_length_is_found_for_other_architectures(tmp_path, kind):
     size = write_unigram(tmp_path)
     relative = {"relative_attention": True, "position_buckets": 8, "position_biased_input": False}
     common = {"vocab_size": size, "max_position_embeddings": 34, **SMALL}
@@ -90,11 +90,11 @@ def test_other_architectures_and_how_much_they_read(tmp_path, kind):
     model.save_pretrained(tmp_path)
     report = examine(tmp_path)
     assert report.problems == ()
-    # DeBERTa's positions are relative; RoBERTa's begin behind the padding token's id.
+    # DeBERTa's positions are relative; RoBERTa's start after the padding token's id.
     assert report.max_length == {"deberta-v2": None, "modernbert": 34, "roberta": 32}[kind]
 
 
-def test_a_label_head_is_dropped_and_its_labels_are_named(bert):
+def test_classification_head_is_dropped_and_its_labels_are_named(bert):
     config = BertConfig.from_pretrained(bert, id2label={0: "schlecht", 1: "gut"})
     BertForSequenceClassification(config).save_pretrained(bert)
     report = examine(bert)
@@ -103,7 +103,7 @@ def test_a_label_head_is_dropped_and_its_labels_are_named(bert):
     assert "dropped" in report.facts
 
 
-def test_pickled_weights_come_with_the_command_that_converts_them(bert):
+def test_pickled_weights_problem_gives_a_working_conversion_command(bert):
     (bert / "model.safetensors").unlink()
     torch.save(BertModel(BertConfig.from_pretrained(bert)).state_dict(), bert / "pytorch_model.bin")
     (problem,) = examine(bert).problems
@@ -151,7 +151,7 @@ FAULTS = ("no weights", "damaged", "no tokenizer", "more tokens", "vocab_size", 
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_has_its_line(bert, fault):
+def test_each_fault_is_reported_as_one_problem_that_names_it(bert, fault):
     spoil(bert, fault)
     (problem,) = examine(bert).problems
     said = {"more tokens": "resize_token_embeddings"}.get(fault, fault)
@@ -173,7 +173,7 @@ def test_all_problems_of_all_encoders_are_reported_together(folder, good):  # no
     assert not lock_path(path).exists()
 
 
-def test_more_tokens_than_the_encoder_reads_are_refused_before_training(folder, good):  # noqa: F811
+def test_max_length_beyond_the_encoder_is_refused_before_training(folder, good):  # noqa: F811
     shutil.copytree(good, folder / "one")
     grid = [{"encoders": ["one"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}]
     path = write_suite(folder, {}, encoders={"one": {"model": "./one"}}, grid=grid, protocol={"max_length": 17})

@@ -1,4 +1,4 @@
-"""The seam to the architectures, on tiny random models of each."""
+"""The common interface to the architectures, on a tiny random model of each."""
 
 import json
 import re
@@ -26,7 +26,7 @@ make = tiny_encoder
 
 
 def make_inputs(layout, seed=0):
-    """Three examples of 9, 6 and 4 tokens; segments where the layout tells them apart."""
+    """Three examples of 9, 6 and 4 tokens; with segment ids if the layout has them."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(6, 50, (3, 9), generator=generator)
     mask = torch.ones_like(ids)
@@ -47,7 +47,7 @@ def run(encoder, inputs, seed=11, **options):
 def head_on(encoder, inputs, hidden):
     """The logits of a pass whose last layer returns `hidden` (batch, tokens, width)."""
     last, native = encoder.layers()[-1], encoder.architecture.native(hidden)
-    # The last of the calls, where one module is every layer (ALBERT).
+    # Change only the last call, because in ALBERT one module is every layer.
     calls = iter(range(encoder.layers().count(last) - 1, -1, -1))
 
     def replace(module, args, output):
@@ -83,7 +83,7 @@ def test_forward_equals_the_bare_model_bit_for_bit(layout, training):
 
 
 @every_layout
-def test_hidden_states_are_those_of_transformers(layout):
+def test_hidden_states_equal_those_of_transformers(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     expected = encoder.model(**inputs, output_hidden_states=True).hidden_states
     hidden = encoder(inputs, keep_hidden=True).hidden
@@ -94,7 +94,7 @@ def test_hidden_states_are_those_of_transformers(layout):
 
 @every_layout
 @pytest.mark.parametrize("layer", [0, 1, 2])
-def test_a_layer_works_on_what_on_layer_input_returns(layout, layer):
+def test_layer_input_can_be_replaced(layout, layer):
     encoder, inputs = make(layout), make_inputs(layout)
     other = encoder(make_inputs(layout, seed=1), keep_hidden=True)
     called = []
@@ -106,7 +106,7 @@ def test_a_layer_works_on_what_on_layer_input_returns(layout, layer):
     before = encoder(inputs, keep_hidden=True).hidden
     output = encoder(inputs, on_layer_input=replace, keep_hidden=True)
     assert called == [0, 1, 2]
-    # The masks are the same, so from `layer` upwards the pass has become the other one.
+    # The masks are equal, so from `layer` upwards the pass equals the other one.
     assert torch.equal(output.logits, other.logits)
     assert_all_equal(output.hidden[: layer + 1], before[: layer + 1])
     assert_all_equal(output.hidden[layer + 1 :], other.hidden[layer + 1 :])
@@ -126,7 +126,7 @@ def test_resume_reproduces_the_pass_with_dropout_on(layout, start):
 
 @every_layout
 @pytest.mark.parametrize("start", [0, 1])
-def test_resume_on_another_input_equals_a_whole_pass_with_it(layout, start):
+def test_resume_with_changed_states_equals_a_full_pass_with_them(layout, start):
     encoder, inputs = make(layout), make_inputs(layout)
     encoder.model.train()
     noise = torch.randn(3, 9, 16, generator=torch.Generator().manual_seed(3))
@@ -140,7 +140,7 @@ def test_resume_on_another_input_equals_a_whole_pass_with_it(layout, start):
     assert not torch.equal(clean[-1], whole[-1])
 
 
-def test_noise_drawn_in_a_resumed_pass_comes_from_the_caller_and_leaves_dropout_alone():
+def test_noise_in_a_resumed_pass_uses_the_callers_rng_not_dropouts():
     encoder, inputs = make("bert"), make_inputs("bert")
     encoder.model.train()
 
@@ -157,7 +157,7 @@ def test_noise_drawn_in_a_resumed_pass_comes_from_the_caller_and_leaves_dropout_
     assert torch.equal(torch.get_rng_state(), after)
 
 
-def test_resume_needs_the_last_pass_to_have_been_resumable():
+def test_resume_requires_a_resumable_pass_right_before():
     encoder, inputs = make("bert"), make_inputs("bert")
     hidden = encoder(inputs, keep_hidden=True, resumable_from=1).hidden
     with pytest.raises(RuntimeError, match="resumable_from <= 0"):
@@ -191,7 +191,7 @@ def test_gradients_flow_through_hidden_states_and_changed_inputs(layout):
 
 
 @every_layout
-def test_the_head_reads_the_sentence_token_alone(layout):
+def test_head_reads_only_the_sentence_token(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     output = encoder(inputs, keep_hidden=True)
     others = output.hidden[-1] + torch.linspace(-1, 1, 16)
@@ -202,7 +202,7 @@ def test_the_head_reads_the_sentence_token_alone(layout):
     assert not torch.equal(head_on(encoder, inputs, changed), output.logits)
 
 
-def test_layers_get_contiguous_states_whatever_they_are_given():
+def test_xlnet_layer_gets_contiguous_states_after_a_hook():
     encoder, seen = make("xlnet"), []
     encoder.layers()[1].register_forward_hook(lambda _, args, __: seen.append(args[0].is_contiguous()))
     encoder(make_inputs("xlnet"), on_layer_input=lambda _, hidden: hidden.contiguous())
@@ -247,7 +247,7 @@ def test_attention_outputs_can_be_changed_layer_by_layer(layout):
         torch.testing.assert_close(one, other)
 
 
-def test_segments_are_left_out_where_the_architecture_has_none():
+def test_segments_are_ignored_if_the_architecture_has_none():
     for layout in ("roberta", "distilbert", "deberta"):
         encoder, inputs = make(layout), make_inputs(layout)
         segments = torch.ones_like(inputs["input_ids"])
@@ -259,7 +259,7 @@ def test_segments_are_left_out_where_the_architecture_has_none():
         encoder({"input_ids": inputs["input_ids"], "atention_mask": inputs["attention_mask"]})
 
 
-def test_no_hook_is_left_behind_by_a_pass_that_fails():
+def test_failed_pass_leaves_no_hooks():
     encoder, inputs = make("bert"), make_inputs("bert")
 
     def fail(layer, hidden):
@@ -285,7 +285,7 @@ HEADS = {
 
 
 @every_layout
-def test_parameters_fall_into_head_embeddings_layers_and_pooler(layout):
+def test_parameters_split_into_head_embeddings_layers_and_pooler(layout):
     encoder = make(layout)
     head = encoder.head_parameters()
     assert set(head) == {f"{module}.{kind}" for module in HEADS[layout] for kind in ("weight", "bias")}
@@ -307,7 +307,7 @@ def test_parameters_fall_into_head_embeddings_layers_and_pooler(layout):
     assert any(".conv." in name for name in layers[0]) == (layout == "deberta-v2-xlarge")
 
 
-# The dropouts that keep their rate: attention probabilities, and heads with a rate of their own in the configuration.
+# Dropouts that keep their rate: attention probabilities, and heads whose rate has its own configuration key.
 KEPT_DROPOUT = {
     "bert": r"attention\.self\.dropout",
     "roberta": r"attention\.self\.dropout",
@@ -322,7 +322,7 @@ KEPT_DROPOUT = {
 
 
 @every_layout
-def test_hidden_dropout_changes_what_the_configuration_key_governs(layout):
+def test_set_hidden_dropout_changes_only_hidden_dropout_modules(layout):
     encoder = make(layout)
     modules = {n: m for n, m in encoder.model.named_modules() if isinstance(m, torch.nn.Dropout)}
     before = {name: module.p for name, module in modules.items()}
@@ -347,7 +347,7 @@ def test_hidden_dropout_changes_what_the_configuration_key_governs(layout):
 
 @every_layout
 @pytest.mark.parametrize("at", [1, 2])
-def test_truncated_model_is_the_head_on_a_lower_layer(layout, at, tmp_path):
+def test_truncated_model_applies_the_head_to_a_lower_layer(layout, at, tmp_path):
     encoder, inputs = make(layout), make_inputs(layout)
     full = encoder(inputs, keep_hidden=True)
     expected = head_on(encoder, inputs, full.hidden[at])
@@ -356,13 +356,13 @@ def test_truncated_model_is_the_head_on_a_lower_layer(layout, at, tmp_path):
     assert encoder.num_layers == at
     assert torch.equal(output.logits, expected)
     assert_all_equal(output.hidden, full.hidden[: at + 1])
-    # The saved folder is a whole model of that depth.
+    # The saved folder is a complete model of that depth.
     encoder.model.save_pretrained(tmp_path)
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert torch.equal(again(**inputs).logits, expected)
 
 
-def test_truncation_is_refused_where_it_makes_no_sense():
+def test_impossible_truncation_is_refused():
     for at in (0, 4):
         with pytest.raises(SteadyTuneError, match=f"cannot keep {at} layers"):
             make("bert").truncate(at)
@@ -370,7 +370,7 @@ def test_truncation_is_refused_where_it_makes_no_sense():
         make("albert", num_hidden_groups=3).truncate(1)
 
 
-def test_albert_with_groups_counts_calls():
+def test_albert_with_groups_counts_every_call_as_a_layer():
     encoder = make("albert", num_hidden_groups=2, num_hidden_layers=4, inner_group_num=2)
     inputs = make_inputs("albert")
     expected = encoder.model(**inputs, output_hidden_states=True).hidden_states
@@ -383,7 +383,7 @@ def test_albert_with_groups_counts_calls():
 
 
 def save_base(layout, folder, dtype=torch.float32, **changes):
-    """A checkpoint folder as published: the bare encoder."""
+    """Save a bare encoder, as published checkpoints are; return its weights."""
     torch.manual_seed(1)
     model = AutoModel.from_config(make_config(layout, **changes)).to(dtype)
     model.save_pretrained(folder)
@@ -391,7 +391,7 @@ def save_base(layout, folder, dtype=torch.float32, **changes):
 
 
 @every_layout
-def test_a_checkpoint_loads_with_a_head_that_depends_on_the_seed_alone(layout, tmp_path):
+def test_loaded_head_depends_only_on_the_seed(layout, tmp_path):
     saved = save_base(layout, tmp_path)
     torch.manual_seed(3)
     first = load_encoder(tmp_path, 3, init_seed=0)
@@ -415,7 +415,7 @@ def test_a_checkpoint_loads_with_a_head_that_depends_on_the_seed_alone(layout, t
     assert first(make_inputs(layout)).logits.shape == (3, 3)
 
 
-def test_weights_are_single_precision_whatever_the_file_has(tmp_path):
+def test_half_precision_weights_are_loaded_in_single_precision(tmp_path):
     saved = save_base("bert", tmp_path, torch.float16)
     model = load_encoder(tmp_path, 1, 0).model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -423,7 +423,7 @@ def test_weights_are_single_precision_whatever_the_file_has(tmp_path):
     assert model.classifier.out_features == 1
 
 
-def test_a_pooler_that_the_checkpoint_lacks_is_drawn_and_counts_as_head(tmp_path):
+def test_missing_pooler_is_initialised_and_counts_as_head(tmp_path):
     AutoModelForMaskedLM.from_config(make_config("bert")).save_pretrained(tmp_path)
     encoder = load_encoder(tmp_path, 2, 0)
     expected = {f"{module}.{kind}" for module in ("bert.pooler.dense", "classifier") for kind in ("weight", "bias")}
@@ -434,7 +434,7 @@ def test_a_pooler_that_the_checkpoint_lacks_is_drawn_and_counts_as_head(tmp_path
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
-def test_a_tuned_checkpoint_keeps_its_dense_layer_and_gets_a_new_output_layer(num_labels, tmp_path):
+def test_tuned_checkpoint_keeps_its_dense_layer_but_not_its_output(num_labels, tmp_path):
     tuned = AutoModelForSequenceClassification.from_config(make_config("deberta", num_labels=3))
     tuned.save_pretrained(tmp_path)
     encoder = load_encoder(tmp_path, num_labels, 0)
@@ -445,7 +445,7 @@ def test_a_tuned_checkpoint_keeps_its_dense_layer_and_gets_a_new_output_layer(nu
     assert "pooler.dense.weight" in encoder.head_parameters()
 
 
-def test_random_weights_come_from_the_seed_and_need_no_weight_file(tmp_path):
+def test_random_weights_depend_on_the_seed_and_need_no_weight_file(tmp_path):
     make_config("bert").save_pretrained(tmp_path)
     state = torch.get_rng_state()
     first, again, other = (load_encoder(tmp_path, 2, seed, "random").model for seed in (0, 0, 1))
@@ -474,14 +474,14 @@ def rewrite_config(folder, **changes):
         ({"model_type": "bart"}, r"config\.json: model_type 'bart'.*encoder-decoder"),
     ],
 )
-def test_a_checkpoint_that_disagrees_with_its_config_is_refused(changes, message, tmp_path):
+def test_checkpoint_that_disagrees_with_its_config_is_refused(changes, message, tmp_path):
     save_base("bert", tmp_path)
     rewrite_config(tmp_path, **changes)
     with pytest.raises(SteadyTuneError, match=message):
         load_encoder(tmp_path, 2, 0)
 
 
-def test_an_unusable_folder_is_refused_with_its_reason(tmp_path):
+def test_unusable_folder_is_refused_with_the_reason(tmp_path):
     with pytest.raises(SteadyTuneError, match="nowhere: no such encoder folder"):
         load_encoder(tmp_path / "nowhere", 2, 0)
     with pytest.raises(SteadyTuneError, match=r"no config\.json"):
@@ -500,7 +500,7 @@ def test_an_unusable_folder_is_refused_with_its_reason(tmp_path):
         load_encoder(tmp_path, 2, 0)
 
 
-def test_a_folder_without_a_vocabulary_has_no_tokenizer(tmp_path):
+def test_tokenizer_needs_a_vocabulary_file(tmp_path):
     make_config("bert").save_pretrained(tmp_path)
     with pytest.raises(SteadyTuneError, match=r"no tokenizer; expected one of tokenizer\.json"):
         load_tokenizer(tmp_path)
@@ -509,6 +509,6 @@ def test_a_folder_without_a_vocabulary_has_no_tokenizer(tmp_path):
     assert load_tokenizer(tmp_path)("Hello world")["input_ids"] == [2, 5, 6, 3]
 
 
-def test_transformers_is_imported_only_to_load():
+def test_importing_the_loader_does_not_import_transformers():
     code = "import sys, steadytune.encoders.loading; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

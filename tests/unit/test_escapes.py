@@ -1,4 +1,4 @@
-"""Texts of a suite's file or of its data in every format of a table: each is shown as it is, and none does anything."""
+"""Texts from suite files and data appear literally in every table format, never interpreted as markup or formulas."""
 
 import csv
 import io
@@ -26,14 +26,14 @@ TEXTS = FORMULAS + MARKUP
 
 
 def table_of(text: str) -> Table:
-    """A table that has a text in every place."""
+    """A table with the text in every place."""
     best = Entry(text, spread="1.0", count="2/3", best=True)
     block = Block(((text, text), (text, best)), title=text, reference=((text, text),))
     return Table("t", text, text, (text, (text, text)), (block,), notes=(text, text))
 
 
 class Shown(HTMLParser):
-    """The tags of a page, and the text that each of its elements shows; code stands apart, as `code`."""
+    """The tags of a page and the texts of its elements; the text of code elements is in `code`."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ def on_one_line(text: str) -> str:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_no_field_of_a_csv_is_a_formula(text):
+def test_csv_fields_are_never_formulas(text):
     for made in (table_of(text), Table("t", "T", "", ("a",), (), data=({"name": text, "value": -1.5},))):
         fields = [field for line in csv.reader(io.StringIO(to_csv(made), newline="")) for field in line]
         assert not [field for field in fields if field != "-1.5" and field.startswith(("=", "+", "-", "@", "\t", "\r"))]
@@ -74,17 +74,16 @@ def test_no_field_of_a_csv_is_a_formula(text):
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_markdown_shows_every_text_and_makes_nothing_of_it(text):
+def test_markdown_shows_every_text_literally(text):
     source = to_markdown(table_of(text))
     shown = Shown(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(source))
     assert shown.tags == {"p", "strong", "em", "table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li"}
-    # Two headings and the second line of one, the title of the block, three rows of two, the last one with its spread,
-    # Headings, the block, three rows of two, the notes.
+    # Two headings and the second line of one, the block's title, three rows of two, two notes.
     assert shown.texts.count(on_one_line(text)) + shown.code.count(text.strip("`")) >= 2 + 1 + 1 + 6 + 2
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_page_shows_every_text_and_makes_nothing_of_it(text):
+def test_html_page_shows_every_text_literally(text):
     plain, shown = Shown(to_page(table_of("x"))), Shown(to_page(table_of(text)))
     assert shown.tags == plain.tags
     assert shown.texts.count(on_one_line(text)) + shown.code.count(text.strip("`")) == plain.texts.count("x")
@@ -97,7 +96,7 @@ CODE = (
 
 
 @pytest.mark.parametrize("code", CODE)
-def test_code_in_a_note_is_shown_as_code_and_the_rest_as_it_is(code):
+def test_code_in_a_note_is_shown_as_code_and_the_rest_literally(code):
     notes = (f"`{code}` shows <i>", f"see \\`{code}`, ``{code}`` and `")
     made = replace(table_of("x"), notes=notes)
     for page in (to_page(made), MarkdownIt("commonmark", {"html": True}).render(to_markdown(made))):
@@ -114,12 +113,12 @@ def test_code_in_a_note_is_typewriter_in_latex():
 
 @pytest.mark.parametrize("suffix", [".tex", ".md"])
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_stays_on_its_line(text, suffix):
+def test_text_adds_no_lines_to_tex_or_markdown(text, suffix):
     assert len(FORMATS[suffix](table_of(text)).split("\n")) == len(FORMATS[suffix](table_of("x")).split("\n"))
 
 
 @pytest.mark.usefixtures("pdflatex")
-def test_latex_prints_every_text(tmp_path):
+def test_latex_compiles_every_text_and_reads_no_other_file(tmp_path):
     (tmp_path / "tables").mkdir()
     for number, text in enumerate(TEXTS):
         (tmp_path / f"tables/{number}.tex").write_text(to_tex(table_of(text)))

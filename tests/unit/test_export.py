@@ -1,4 +1,4 @@
-"""A finished suite as an RO-Crate: whole, described, valid, or not there."""
+"""Exporting a finished suite as an RO-Crate: complete, described and valid, or not written at all."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ VARIANT = "hype-n~sigma=1e-04"
 
 @pytest.fixture
 def suite(root, tmp_path, monkeypatch):
-    """A finished suite of three cells, one of them a variant's and one diverged, in a project of its own."""
+    """A finished suite in its own project folder: three cells of one variant, one of them diverged."""
     for name in ("config/lock.yaml", "LICENSE", "CITATION.cff", "requirements.lock", "environment.yml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(root / name, tmp_path / name)
@@ -49,7 +49,7 @@ def suite(root, tmp_path, monkeypatch):
 
 @pytest.fixture(params=["crate", "crate.zip"])
 def crate(suite, request, tmp_path_factory) -> Path:
-    """The suite exported, as a folder or unpacked from a file."""
+    """The exported suite, as a folder or unpacked from a zip file."""
     target = Path("out", request.param)
     export(suite, target)
     assert [path.name for path in target.parent.iterdir()] == [target.name], "something is left beside it"
@@ -61,21 +61,21 @@ def crate(suite, request, tmp_path_factory) -> Path:
     return unpacked
 
 
-def test_it_holds_what_the_numbers_rest_on_with_checksums(crate):
+def test_crate_holds_all_sources_of_the_numbers_with_checksums(crate):
     cell = f"results/demo/cells/mini/{VARIANT}/mini-rte"
     expected = {f"{cell}/seed-{seed}/{name}" for seed in (0, 1)
                 for name in ("record.json", "predictions.parquet", "history.csv")}  # fmt: skip
     expected |= {f"{cell}/seed-2/record.json", f"{cell}/seed-2/history.csv", "config/demo.yaml", "config/lock.yaml"}
     expected |= {"LICENSE", "CITATION.cff", "requirements.lock", "environment.yml", "results/demo/report.html"}
     expected |= {"results/demo/tables/main.csv", "results/demo/metrics.parquet"}
-    # Not the measurement of layers that lies there: the suite names none.
+    # The crate leaves out the layer measurements found there, because the suite asks for none.
     found = {path.relative_to(crate).as_posix() for path in crate.rglob("*") if path.is_file()}
     assert found == expected | {"ro-crate-metadata.json", "SHA256SUMS"}
     sums = dict(reversed(line.split("  ")) for line in (crate / "SHA256SUMS").read_text().splitlines())
     assert sums == {name: hashlib.sha256((crate / name).read_bytes()).hexdigest() for name in expected}
 
 
-def test_its_description_names_authors_licence_inputs_and_the_run(crate):
+def test_metadata_names_authors_licence_inputs_and_the_run(crate):
     graph = json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]
     entities = {entity["@id"]: entity for entity in graph}
     top, run = entities["./"], entities["#run"]
@@ -91,7 +91,7 @@ def test_its_description_names_authors_licence_inputs_and_the_run(crate):
 
 
 def issues_of(root, crate):
-    """What the validator says of a crate."""
+    """The issues that the validator reports for a crate."""
     python = root / ".venv/validator/bin/python"
     if not python.is_file():
         absent("no RO-Crate validator; `make validator` installs it")
@@ -101,15 +101,15 @@ def issues_of(root, crate):
     return sorted(issue[1:3] for issue in json.loads(done.stdout))
 
 
-def test_it_is_a_valid_ro_crate(root, crate):
-    # Recommended only, and not known: an address of the authors, and who publishes the crate.
+def test_crate_is_a_valid_ro_crate(root, crate):
+    # Recommended only, and unknown: the authors' URL and the publisher of the crate.
     assert issues_of(root, crate) == [
         ["ro-crate-1.1_22.3", "The `publisher` property of a `Root Data Entity` SHOULD be an `Organization`"],
         ["ro-crate-1.1_31.2", "The organization SHOULD have a URL."],
     ]
 
 
-def test_a_persons_study_is_valid_without_what_the_project_cannot_know(root, study):
+def test_user_study_is_valid_without_licence_author_and_publisher(root, study):
     export(study, Path("crate"))
     recommended = {"ro-crate-1.1_22.1": "license", "ro-crate-1.1_22.2": "author", "ro-crate-1.1_22.3": "publisher"}
     issues = issues_of(root, Path("crate").absolute())
@@ -127,7 +127,7 @@ class Mine(Method):
 
 @pytest.fixture
 def study(suite, tmp_path_factory, monkeypatch):
-    """The suite again, as a person's study outside the project with files of its own."""
+    """The same suite as a user's study outside the project, with its own files."""
     folder = tmp_path_factory.mktemp("study")
     file = yaml.safe_load(suite.path.read_text()) | {"analysis_plan": "plan.md", "claims": ["claims.yaml"]}
     file["methods_from"] = ["a/method.py", str(folder.parent / "elsewhere/method.py"), str(folder.parent / "method.py")]
@@ -144,7 +144,7 @@ def study(suite, tmp_path_factory, monkeypatch):
     methods.cache_clear()
 
 
-def test_it_holds_the_files_that_a_persons_study_names(study):
+def test_crate_holds_the_files_that_a_user_study_names(study):
     export(study, Path("crate"))
     own = {path.relative_to("crate/config").as_posix() for path in Path("crate/config").rglob("*") if path.is_file()}
     assert own == {"demo.yaml", "demo.lock.yaml", "lock.yaml", "plan.md", "claims.yaml",
@@ -154,7 +154,7 @@ def test_it_holds_the_files_that_a_persons_study_names(study):
     assert {f"config/{name}" for name in own} < sums.keys()
 
 
-def test_a_persons_study_is_not_given_the_projects_authors_and_licence(study):
+def test_user_study_does_not_get_the_projects_authors_and_licence(study):
     export(study, Path("crate"))
     graph = json.loads(Path("crate/ro-crate-metadata.json").read_text())["@graph"]
     entities = {entity["@id"]: entity for entity in graph}
@@ -165,7 +165,7 @@ def test_a_persons_study_is_not_given_the_projects_authors_and_licence(study):
     assert {"config/plan.md", "config/a/method.py"} <= {item["@id"] for item in entities["#run"]["object"]}
 
 
-def test_a_list_of_cells_beside_the_page_is_of_the_report(suite, monkeypatch):
+def test_cells_csv_belongs_to_the_report_of_a_large_suite_only(suite, monkeypatch):
     Path("results/demo/cells.csv").write_text("name\n")
     export(suite, Path("short"))
     assert not Path("short/results/demo/cells.csv").exists(), "left by a larger suite"
@@ -181,7 +181,7 @@ def test_a_list_of_cells_beside_the_page_is_of_the_report(suite, monkeypatch):
     assert found.state == "damaged" and "cells.csv" in found.why
 
 
-def test_what_python_and_editors_leave_beside_the_code_is_no_code(tmp_path, monkeypatch):
+def test_code_hash_ignores_bytecode_and_editor_files(tmp_path, monkeypatch):
     monkeypatch.setattr(origins, "PACKAGE", tmp_path)
     (tmp_path / "rendering/__pycache__").mkdir(parents=True)
     (tmp_path / "rendering/page.py").write_text("x = 1")
@@ -193,20 +193,20 @@ def test_what_python_and_editors_leave_beside_the_code_is_no_code(tmp_path, monk
     assert gathering_code.__wrapped__() != before
 
 
-def test_an_unfinished_suite_is_refused(suite):
+def test_unfinished_suite_is_refused(suite):
     Path(f"results/demo/cells/mini/{VARIANT}/mini-rte/seed-1/record.json").unlink()
     with pytest.raises(SteadyTuneError, match=r"demo: 1 of 3 cells have no record, mini/.*/seed-1 first"):
         export(suite, Path("crate"))
     assert not Path("crate").exists()
 
 
-def test_a_suite_without_its_report_is_refused(suite):
+def test_suite_without_its_report_is_refused(suite):
     Path("results/demo/report.html").unlink()
     with pytest.raises(SteadyTuneError, match=r"results/demo/report\.html: not found"):
         export(suite, Path("crate.zip"))
 
 
-def test_what_is_there_is_not_overwritten(suite):
+def test_existing_target_is_not_overwritten(suite):
     Path("crate").mkdir()
     with pytest.raises(SteadyTuneError, match=r"crate: exists already; expected a new folder or .*\.zip"):
         registry.export(suite, "ro-crate", Path("crate"))
@@ -214,7 +214,7 @@ def test_what_is_there_is_not_overwritten(suite):
 
 
 @pytest.mark.parametrize("name", ["crate", "crate.zip"])
-def test_a_failure_half_way_leaves_nothing(suite, monkeypatch, name):
+def test_failed_export_leaves_no_files(suite, monkeypatch, name):
     def full(*_, **__):
         raise OSError("no space left on device")
 
@@ -225,13 +225,13 @@ def test_a_failure_half_way_leaves_nothing(suite, monkeypatch, name):
     assert list(Path("out").iterdir()) == []
 
 
-def test_without_rocrate_it_says_what_to_install(suite, monkeypatch):
+def test_missing_rocrate_error_names_the_package_to_install(suite, monkeypatch):
     monkeypatch.setitem(sys.modules, "rocrate", None)
     with pytest.raises(SteadyTuneError, match="rocrate is not installed; pip install rocrate"):
         registry.export(suite, "ro-crate", Path("crate"))
 
 
-def test_cells_that_are_not_fresh_are_refused(suite, capsys):
+def test_quarantined_cells_are_refused_even_with_stale(suite, capsys):
     assert main(["export", "demo", "--as", "ro-crate", "--to", "crate", "--stale"]) == 2
     said = capsys.readouterr().err
     assert "seed-0: quarantined" in said
@@ -239,6 +239,6 @@ def test_cells_that_are_not_fresh_are_refused(suite, capsys):
     assert not Path("crate").exists()
 
 
-def test_what_is_not_fresh_is_written_beside_it(suite):
+def test_not_fresh_notes_are_written_next_to_the_archive(suite):
     registry.export(suite, "ro-crate", Path("crate.zip"), ["Not fresh: a cell."])
     assert Path("crate.zip.NOT-FRESH.txt").read_text() == "Not fresh: a cell.\n"

@@ -1,4 +1,4 @@
-"""Exports opened by the tools that they are for; `make validator` installs those."""
+"""Exports opened with the tools that they are meant for; `make validator` installs these tools."""
 
 import json
 import os
@@ -16,11 +16,11 @@ CELL, MEAN = "tiny/hype-n~sigma=1e-02/cola/seed-1", "tiny/vanilla/cola"
 
 @pytest.fixture
 def opened(root, suite, tmp_path):  # noqa: F811
-    """Writes the suite in a format and gives what the format's own tool reads."""
+    """A function that exports the suite in a format and returns what the format's own tool reads."""
     python = root / ".venv/consumers/bin/python"
     if not python.is_file():
         absent("no tools to read exports; `make validator` has them")
-    # Without a network, and with nothing of the user's.
+    # Without network access or the user's settings.
     quiet = {"PYTHONPATH": str(root / "src"), "HOME": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment = os.environ | quiet | {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 
@@ -36,7 +36,7 @@ def opened(root, suite, tmp_path):  # noqa: F811
 
 
 def check(found, suite):  # noqa: F811
-    """The summaries of a cell and of a mean over seeds: (cell, mean)."""
+    """Check the summaries of a cell and of a mean over seeds: (cell, mean)."""
     cell, mean = found
     assert cell["cola/matthews"] == pytest.approx(matthews(suite, METHODS[1])[1])
     values = matthews(suite, "vanilla")
@@ -45,7 +45,7 @@ def check(found, suite):  # noqa: F811
     assert mean["cola/matthews/seeds"] == 2
 
 
-def test_every_eval_ever_finds_nothing_wrong(opened):
+def test_every_eval_ever_validates_every_exported_file(opened):
     assert opened("every-eval-ever") == [[True, [], []]] * 6
 
 

@@ -38,7 +38,7 @@ FORMULA = "=1+1 gains."
 
 
 def stage_glue(store):
-    """CoLA with all 1,063 rows of its hidden test set, and the mini language's CoLA."""
+    """Stage a tiny encoder, mini-cola, and CoLA with all 1,063 rows of its hidden test set."""
     for key in ("nyu-mll/glue/cola", "steadytune/mini/cola"):
         folder = store / "datasets" / key
         write_split(folder, "train", 64, 0)
@@ -111,14 +111,14 @@ def test_csv_has_cells_means_with_intervals_and_verdicts(suite, tmp_path):
     assert claims["effect"].tolist()[0] == 2.4
 
 
-def test_texts_of_csv_files_are_no_formulas(suite, tmp_path):
+def test_csv_export_escapes_formulas(suite, tmp_path):
     from steadytune.exports.spreadsheet import write_csv
 
     write_csv(tmp_path / "out.csv", ("a", "b"), [(FORMULA, -1.5), ("@x", None), ("-3", math.nan)])
     assert (tmp_path / "out.csv").read_text() == f"a,b\n'{FORMULA},-1.5\n'@x,\n-3,\n"
 
 
-def test_model_cards_hold_means_and_seeds_as_the_hub_reads_them(suite, tmp_path):
+def test_hub_client_reads_means_and_seeds_from_model_cards(suite, tmp_path):
     export("model-card", tmp_path / "out")
     cards = {path.parent.relative_to(tmp_path / "out").as_posix(): path for path in tmp_path.rglob("README.md")}
     assert set(cards) == {f"tiny/{method}/cola" for method in METHODS}
@@ -155,9 +155,7 @@ def test_every_eval_ever_has_a_file_for_each_cell_and_each_mean(suite, tmp_path)
 
 
 @pytest.mark.parametrize(("source", "repository"), [("hub", "nyu-mll/glue"), ("url", None), ("local", None)])
-def test_every_eval_ever_names_a_repository_on_the_hub_for_files_from_there_alone(
-    source, repository, suite, tmp_path, monkeypatch
-):
+def test_every_eval_ever_names_a_hub_repository_only_for_hub_files(source, repository, suite, tmp_path, monkeypatch):
     def read(path):
         record = read_record(path)
         return replace(record, inputs=[replace(item, source=source) for item in record.inputs])
@@ -170,7 +168,7 @@ def test_every_eval_ever_names_a_repository_on_the_hub_for_files_from_there_alon
     assert {found["source_data"]["source_type"] for found in results} == {"hf_dataset" if repository else "other"}
 
 
-def test_a_tracker_has_a_run_for_each_cell_each_mean_and_the_verdicts(suite):
+def test_tracker_runs_cover_each_cell_each_mean_and_the_verdicts(suite):
     found = {run.name: run for run in runs(Content.load(suite))}
     assert len(found) == 4 + 2 + 1
     cell = found["tiny/hype-n~sigma=1e-02/cola/seed-1"]
@@ -185,7 +183,7 @@ def test_a_tracker_has_a_run_for_each_cell_each_mean_and_the_verdicts(suite):
     assert found["claims"].summary["mini-gain/effect"] == 2.4
 
 
-def test_a_glue_submission_has_every_row_in_order(suite, tmp_path):
+def test_glue_submission_has_every_row_of_the_best_cell_in_order(suite, tmp_path):
     export("glue-submission", tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny.vanilla.zip", "tiny.hype-n.zip", "cells.csv"}
     best = suite.cells[int(np.argmax(matthews(suite, "vanilla")))]
@@ -200,7 +198,7 @@ def test_a_glue_submission_has_every_row_in_order(suite, tmp_path):
     assert cells["cell"].tolist()[0] == str(best)
 
 
-def test_damaged_predictions_are_refused_in_a_line(suite, tmp_path):
+def test_damaged_predictions_are_refused(suite, tmp_path):
     from steadytune.exports import glue_submission
 
     paths = [record_path(suite, cell).with_name("unlabelled.parquet") for cell in suite.cells]
@@ -216,7 +214,7 @@ def test_damaged_predictions_are_refused_in_a_line(suite, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_test_set_with_other_rows_than_glues_is_refused(suite, tmp_path, monkeypatch, capsys):
+def test_glue_test_set_with_a_wrong_row_count_is_refused(suite, tmp_path, monkeypatch, capsys):
     from steadytune.exports import glue_submission
 
     files = {("cola", "test"): glue_submission.TestSet("CoLA.tsv", 1064)}
@@ -228,12 +226,12 @@ def test_a_test_set_with_other_rows_than_glues_is_refused(suite, tmp_path, monke
 
 @pytest.fixture
 def unread(suite, monkeypatch):
-    """Fails where a file of the suite is read."""
+    """Fail the test if a file of the suite is read."""
     monkeypatch.setattr("steadytune.dag.products.Products", lambda *_, **__: pytest.fail("the suite's files are read"))
 
 
 @pytest.mark.parametrize("package", ["mlflow", "wandb", "trackio"])
-def test_a_package_that_is_missing_is_named(package, unread, tmp_path, monkeypatch, capsys):
+def test_missing_package_is_named_before_the_suite_is_read(package, unread, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, package, None)
     assert main(["export", "demo.yaml", "--as", package, "--to", str(tmp_path / "out")]) == 2
     assert f"pip install {package}" in capsys.readouterr().err
@@ -241,21 +239,21 @@ def test_a_package_that_is_missing_is_named(package, unread, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(("form", "name"), [("csv", "out"), ("csv", "out.zip"), ("ro-crate", "out")])
-def test_a_target_that_exists_is_refused(form, name, unread, tmp_path, capsys):
+def test_existing_target_is_refused_before_the_suite_is_read(form, name, unread, tmp_path, capsys):
     (target := tmp_path / name).write_text("mine")
     assert main(["export", "demo.yaml", "--as", form, "--to", str(target)]) == 2
     assert f"{target}: exists already; expected a new folder" in capsys.readouterr().err
     assert target.read_text() == "mine"
 
 
-def test_an_unknown_format_names_the_nearest(capsys):
+def test_unknown_format_error_suggests_the_nearest(capsys):
     with pytest.raises(SystemExit):
         main(["export", "demo.yaml", "--as", "wanbd", "--to", "out"])
     assert "unknown 'wanbd' (did you mean 'wandb'?)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", sorted(registry.MODULES))
-def test_no_format_takes_an_unfinished_suite(form, suite, tmp_path, monkeypatch):
+def test_every_format_refuses_an_unfinished_suite(form, suite, tmp_path, monkeypatch):
     (tmp_path / "demo.yaml").write_text(Path("demo.yaml").read_text())
     for name in ("store", "config"):
         (tmp_path / name).symlink_to(Path(name).resolve())

@@ -34,12 +34,12 @@ def loaded(grid: Grid, root: Path) -> Results:
 
 
 def drawn(name: str, results: Results) -> Any:
-    """A figure; untyped, because matplotlib's stubs do not know what its artists can be asked."""
+    """Draw a figure; untyped, because matplotlib's stubs lack methods of its artists."""
     return draw(name, results)
 
 
 def points(axes: Any, colour: str | None = None) -> list[list[float]]:
-    """Where the scatters of a panel have points, or only the points filled with a colour."""
+    """The scatter points of a panel, or only those filled with the given colour."""
     found = []
     for cloud in axes.collections:
         if isinstance(cloud, PathCollection):
@@ -51,7 +51,7 @@ def points(axes: Any, colour: str | None = None) -> list[list[float]]:
 
 
 def lines(axes: Any) -> list[Any]:
-    """The lines of a panel; error bars are not among them."""
+    """The lines of a panel, without error bars."""
     return [line for line in axes.lines if line.get_linestyle() != "None"]
 
 
@@ -69,17 +69,17 @@ def bars(axes: Any) -> list[float]:
 
 
 def texts(axes: Any) -> list[str]:
-    """What is written inside a panel."""
+    """The texts inside a panel."""
     return [text.get_text() for text in axes.texts]
 
 
 def labels(plot: Any) -> list[str]:
-    """What the legend explains."""
+    """The texts of the legend."""
     return [text.get_text() for text in plot.legends[0].get_texts()]
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 25])
-def test_seed_spread(seeds, tmp_path):
+def test_seed_spread_shows_every_seed_mean_and_deviation(seeds, tmp_path):
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=("mini-rte", "mini-mrpc"), seeds=seeds)
     plot = drawn("seed-spread", loaded(grid, tmp_path))
     assert [axes.get_title(loc="left") for axes in plot.axes] == ["mini-rte", "mini-mrpc"]
@@ -101,7 +101,7 @@ def test_seed_spread(seeds, tmp_path):
                     assert axes.get_xlim()[0] < end < axes.get_xlim()[1]
 
 
-def test_seed_spread_shows_what_did_not_end_ok(tmp_path):
+def test_seed_spread_shows_runs_that_did_not_end_ok(tmp_path):
     statuses = {("mini", "hype-n", "mini-rte", seed): "diverged" for seed in range(3)}
     statuses |= {("mini", "lnsr", "mini-rte", 1): "degenerate"}
     grid = Grid(
@@ -117,7 +117,7 @@ def test_seed_spread_shows_what_did_not_end_ok(tmp_path):
     assert "degenerate seed" in labels(plot)
 
 
-def test_a_figure_leaves_out_what_has_not_begun(tmp_path):
+def test_tasks_and_methods_not_begun_are_left_out(tmp_path):
     statuses = {("mini", "lnsr", task, seed): "missing" for task in ("mini-rte", "mini-cola") for seed in range(3)}
     statuses |= {("mini", name, "mini-cola", seed): "missing" for name in ("vanilla", "hype-n") for seed in range(3)}
     statuses |= {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (1, 2)}
@@ -127,7 +127,7 @@ def test_a_figure_leaves_out_what_has_not_begun(tmp_path):
     assert texts(axes) == ["1/3 ok"]
 
 
-def test_a_figure_of_one_encoder_shows_one_that_has_run_and_names_it(tmp_path):
+def test_one_encoder_figure_picks_an_encoder_that_has_run_and_names_it(tmp_path):
     grid = Grid(encoders=("mini", "twin"), methods_of={"mini": ("hype-n",)}, transfer={"mini-rte": ("mini-hans",)})
     whole = loaded(grid, tmp_path)
     assert caption("score-cost", whole).endswith("Encoder: mini.")
@@ -135,7 +135,7 @@ def test_a_figure_of_one_encoder_shows_one_that_has_run_and_names_it(tmp_path):
     half = loaded(grid, tmp_path)
     assert set(curves(drawn("learning-curves", half).axes[0])) == {style.colour(0), style.colour(1)}
     assert caption("learning-curves", half).endswith("Encoder: twin.")
-    # Figures of all encoders name none, and neither does a suite of one.
+    # Figures of all encoders name none, nor do the figures of a suite with one encoder.
     assert "Encoder:" not in caption("variability", half)
     assert "Encoder:" not in caption("score-cost", loaded(Grid(name="one"), tmp_path))
 
@@ -154,7 +154,7 @@ def test_seed_spread_shows_every_encoder_that_has_run(tmp_path):
     assert len(points(axes, style.colour(1))) == 2 * grid.seeds
 
 
-def test_a_figure_of_one_encoder_is_drawn_for_each_of_several(tmp_path):
+def test_one_encoder_figure_is_drawn_for_each_compared_encoder(tmp_path):
     grid = Grid(encoders=("mini", "twin-0.6b", "third"))
     grid.statuses = {cell: "missing" for cell in grid.cells() if cell[0] == "third"}
     suite = replace(grid.suite, compared=grid.encoders)
@@ -178,23 +178,21 @@ def test_a_figure_of_one_encoder_is_drawn_for_each_of_several(tmp_path):
      ("mini-modern", ("mini", "mini-modernbert", "mini-llama"),
       {f"learning-curves@{encoder}" for encoder in ("mini", "mini-modernbert", "mini-llama")})],
 )  # fmt: skip
-def test_the_workflow_makes_a_file_for_each_encoder_that_has_methods_to_compare(
-    suite, encoders, files, root, monkeypatch
-):
+def test_workflow_makes_a_figure_per_encoder_with_methods_to_compare(suite, encoders, files, root, monkeypatch):
     monkeypatch.chdir(root)
     found = load_suite(Path(f"config/{suite}.yaml"))
     assert describe(found).compared == encoders
     assert {Path(path).stem for path in Targets(found).figures if "learning-curves" in path} == files
 
 
-def test_what_a_figure_of_one_encoder_leaves_out_is_said(tmp_path):
+def test_one_encoder_caption_names_the_encoders_not_drawn(tmp_path):
     grid = Grid(encoders=("mini", "twin"), methods_of={"twin": ("vanilla",)})
     results = load_results(grid.write(tmp_path), replace(grid.suite, compared=("mini",)))
     assert caption("score-cost", results).endswith("Encoder: mini. Not drawn: twin, with one method.")
     assert "Not drawn" not in caption("seed-spread", results)
 
 
-def test_one_row_has_room_and_names_its_encoder_among_several(tmp_path):
+def test_single_row_has_room_and_names_its_encoder_if_several_exist(tmp_path):
     grid = Grid(encoders=("mini", "twin"), methods=("vanilla",))
     alone = drawn("seed-spread", loaded(replace(grid, encoders=("mini",)), tmp_path))
     assert alone.axes[0].get_window_extent().height / alone.dpi > 0.5, "half an inch"
@@ -203,19 +201,19 @@ def test_one_row_has_room_and_names_its_encoder_among_several(tmp_path):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["twin", "vanilla"]
 
 
-def test_one_epoch_stands_alone_on_its_axis(tmp_path):
+def test_single_epoch_is_the_only_tick(tmp_path):
     (axes, _) = drawn("learning-curves", loaded(Grid(epochs=1), tmp_path)).axes
     low, high = axes.get_xlim()
     assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
 
 
-def test_encoders_with_one_method_each_are_compared_on_every_task(tmp_path):
+def test_encoders_with_one_method_each_have_a_panel_for_every_task(tmp_path):
     grid = Grid(encoders=("mini", "twin"), tasks=("mini-rte", "mini-cola"), methods=("vanilla",))
     found = drawn("seed-spread", loaded(grid, tmp_path)).axes
     assert [axes.get_title(loc="left") for axes in found] == ["mini-rte", "mini-cola"]
 
 
-def test_variants_that_a_suite_lists_have_rows_of_their_own(tmp_path):
+def test_variants_listed_by_a_suite_have_their_own_rows(tmp_path):
     listed, alone = "hype-n~sigma=0", "layer-tune~count=1"
     grid = Grid(methods=("vanilla", "hype-n", listed, alone))
     named = {name: (name,) for name in grid.methods}
@@ -226,7 +224,7 @@ def test_variants_that_a_suite_lists_have_rows_of_their_own(tmp_path):
     assert sorted(x for x, y in points(axes) if round(y) == 2) == pytest.approx(sorted(own))
 
 
-def test_seed_spread_says_what_was_not_planned(tmp_path):
+def test_seed_spread_marks_methods_not_planned_on_a_task(tmp_path):
     grid = Grid(
         methods=("vanilla", "hype-n", "lnsr"),
         tasks=("mini-rte", "mini-mnli"),
@@ -236,7 +234,7 @@ def test_seed_spread_says_what_was_not_planned(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["seed-spread", "score-cost", "transfer"])
-def test_a_task_with_one_method_has_no_panel(name, tmp_path):
+def test_task_with_a_single_method_has_no_panel(name, tmp_path):
     sets = {"mini-rte": ("mini-hans",), "mini-mnli": ("mini-hans",)}
     grid = Grid(tasks=("mini-rte", "mini-mnli"), methods_of={"mini-mnli": ("vanilla",)}, transfer=sets)
     (axes,) = drawn(name, loaded(grid, tmp_path)).axes
@@ -244,7 +242,7 @@ def test_a_task_with_one_method_has_no_panel(name, tmp_path):
 
 
 @pytest.mark.parametrize(("level", "near"), [(0.56, True), (0.9, False)])
-def test_majority_is_a_line_when_near_and_a_number_when_far(level, near, tmp_path):
+def test_majority_score_is_a_line_if_near_and_a_number_if_far(level, near, tmp_path):
     values = {
         ("mini", method, "mini-rte", seed): level + 0.01 * seed for method in ("vanilla", "hype-n") for seed in range(3)
     }
@@ -256,13 +254,13 @@ def test_majority_is_a_line_when_near_and_a_number_when_far(level, near, tmp_pat
 
 
 @pytest.mark.parametrize(("level", "low", "high"), [(1.0, 98.1, 100.1), (0.0, -0.1, 1.9), (0.9, 89, 91)])
-def test_equal_scores_have_two_points_of_the_scale_around_them(level, low, high, tmp_path):
+def test_axis_around_equal_scores_spans_two_points(level, low, high, tmp_path):
     grid = Grid(values=dict.fromkeys(Grid().cells(), level))
     (axes,) = drawn("seed-spread", loaded(grid, tmp_path)).axes
     assert axes.get_xlim() == pytest.approx((low, high))
 
 
-def test_cost_has_scores_by_flops_and_equal_costs_stand_side_by_side(tmp_path):
+def test_score_cost_draws_methods_of_equal_flops_side_by_side(tmp_path):
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"))
     (axes,) = drawn("score-cost", loaded(grid, tmp_path)).axes
     found = {
@@ -273,7 +271,7 @@ def test_cost_has_scores_by_flops_and_equal_costs_stand_side_by_side(tmp_path):
     }
     for place, method in enumerate(grid.methods):
         assert found[style.colour(place)][1] == pytest.approx(statistics.fmean(scores[method]))
-    # The synthetic records: hype-n and lnsr take twice the baseline's FLOPs, and stand beside each other there.
+    # In the synthetic records hype-n and lnsr take twice the baseline's FLOPs, so they are drawn side by side.
     ticks = {label.get_text(): at for at, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)}
     assert ticks.keys() == {"1.00", "2.00"}
     assert found[style.colour(0)][0] == ticks["1.00"]
@@ -284,7 +282,7 @@ def test_cost_has_scores_by_flops_and_equal_costs_stand_side_by_side(tmp_path):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == best_first
 
 
-def test_variability_has_a_band_and_rings_the_best_layer(tmp_path):
+def test_variability_draws_a_band_and_rings_the_best_layer(tmp_path):
     grid = Grid(encoders=("mini", "mini-random"), tasks=("mini-rte", "mini-mrpc"), layers=4)
     results = loaded(grid, tmp_path)
     plot = drawn("variability", results)
@@ -300,16 +298,16 @@ def test_variability_has_a_band_and_rings_the_best_layer(tmp_path):
         (band,) = [found for found in axes.collections if isinstance(found, PolyCollection)]
         corners = np.asarray(band.get_paths()[0].vertices)
         for layer, value in enumerate(item.nu):
-            # The last layer's interval has no upper end: it is cut at the panel's top.
+            # The last layer's interval has no upper bound: it is cut off at the top of the panel.
             high = 1.3 * value if layer < 4 else axes.get_ylim()[1]
             at = corners[corners[:, 0] == layer][:, 1]
             assert (min(at), max(at)) == pytest.approx((0.8 * value, high))
 
 
-def test_a_band_without_an_end_leaves_its_panel_an_axis_that_can_be_read(tmp_path):
+def test_unbounded_band_keeps_the_axis_readable(tmp_path):
     results = loaded(Grid(layers=2), tmp_path)
     (item, *_) = results.variability
-    # As measured of tiny-en on RTE. On a linear axis up to 4 x 64 the margin below 9.7 would end below 0.
+    # As measured with tiny-en on RTE. On a linear axis up to 4 x 64 the margin below 9.7 would reach below 0.
     bands = replace(item.bands, low=(48.8, 9.7, 12.0), high=(math.nan, 30.0, math.nan), corrected=(146.2, 15.3, 17.8))
     wide = replace(item, nu=(64.2, 12.7, 10.9), best_layer=2, bands=bands)
     (axes,) = drawn("variability", replace(results, variability=(wide,))).axes
@@ -325,7 +323,7 @@ def test_variability_without_bands_is_a_line(tmp_path):
     assert axes.get_title(loc="right") == ""
 
 
-def test_robustness_has_imbalance_above_scarcity_for_each_task(tmp_path):
+def test_robustness_draws_imbalance_above_scarcity_for_each_task(tmp_path):
     grid = Grid(tasks=("mini-rte", "mini-mrpc"), layers=4)
     results = loaded(grid, tmp_path)
     plot = drawn("variability-robustness", results)
@@ -353,7 +351,7 @@ def test_learning_curves_are_means_over_scored_seeds(tmp_path):
     assert labels(plot) == ["vanilla", "hype-n (2/3 curves)"]
 
 
-def test_learning_curves_of_many_methods_have_panels_in_which_every_line_has_a_colour_of_its_own(tmp_path):
+def test_learning_curves_of_many_methods_are_split_by_colour(tmp_path):
     others = ["hype-n", "hype-u", "lnsr", "l2-sp", "mixout", "smart", "r3f", "r-drop"]
     grid = Grid(
         methods=("vanilla", *others),
@@ -378,7 +376,7 @@ def test_learning_curves_of_many_methods_have_panels_in_which_every_line_has_a_c
 
 
 @pytest.mark.parametrize(("steps", "apart"), [(4, True), (40, False)])
-def test_curves_of_few_points_stand_apart_and_long_ones_have_bands(steps, apart):
+def test_short_curves_are_shifted_apart_and_long_ones_have_bands(steps, apart):
     rows = [{"x": x, "y": seed, "method": m} for m in ("a", "b") for x in range(steps) for seed in (0, 2)]
     _, [[axes]] = panels.canvas(1, 1, 2)
     panels.curves(axes, pd.DataFrame(rows), "x", "y", hue="method", looks=style.looks(("a", "b")))
@@ -390,7 +388,7 @@ def test_curves_of_few_points_stand_apart_and_long_ones_have_bands(steps, apart)
     assert bool([found for found in axes.collections if isinstance(found, PolyCollection)]) != apart
 
 
-def test_what_was_not_logged_has_no_axes(tmp_path):
+def test_learning_curves_leave_out_metrics_not_logged(tmp_path):
     grid = Grid(tasks=("mini-rte", "mini-mrpc"), metrics={"mini-rte": "matthews"})
     results = loaded(grid, tmp_path)
     for path in results.folder.rglob("history.csv"):
@@ -398,14 +396,14 @@ def test_what_was_not_logged_has_no_axes(tmp_path):
     plot = drawn("learning-curves", results)
     assert [axes.axison for axes in plot.axes] == [True, True, False, True]
     assert len(texts(plot.axes[2])) == 1
-    # The lowest panel of each task that there is says what its horizontal axis has.
+    # The lowest visible panel of each task labels its horizontal axis.
     assert [axes.get_xlabel() for axes in plot.axes if axes.axison] == ["epoch", "", "epoch"]
     for path in results.folder.rglob("history.csv"):
         path.write_text(path.read_text().replace("accuracy", "other"))
     assert [axes.axison for axes in drawn("learning-curves", results).axes] == [True, True], "no row of empty panels"
 
 
-def test_a_long_legend_makes_the_figure_higher_and_not_the_panels_lower():
+def test_long_legend_does_not_shrink_the_panels():
     heights = []
     for names in (3, 30):
         plot, [[axes]] = panels.canvas(1, 1, 2)
@@ -415,7 +413,7 @@ def test_a_long_legend_makes_the_figure_higher_and_not_the_panels_lower():
     assert heights[1] > 0.8 * heights[0]
 
 
-def test_a_method_keeps_its_colour_in_every_figure_and_panel(tmp_path):
+def test_method_keeps_its_colour_if_another_method_is_not_shown(tmp_path):
     grid = Grid(
         methods=("vanilla", "hype-n", "lnsr"),
         methods_of={"mini": ("vanilla", "lnsr")},
@@ -443,8 +441,8 @@ def test_no_label_is_cut_off_at_any_resolution(dpi, tmp_path):
         assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0, name
 
 
-def test_a_method_has_one_look_in_every_figure_of_a_suite(tmp_path):
-    """Whether a figure shows methods or all of their variants."""
+def test_method_looks_the_same_in_every_figure_of_a_suite(tmp_path):
+    """This holds whether a figure shows methods or all of their variants."""
     methods = ("vanilla", "hype-n~sigma=0.001", "hype-n~sigma=0.1", "lnsr")
     results = loaded(Grid(methods=methods, tasks=("mini-rte",)), tmp_path)
     variants, shown = panels.looks(results), panels.looks(select(results))
@@ -462,7 +460,7 @@ def test_more_methods_than_colours_differ_by_marker():
 
 
 @pytest.mark.parametrize("name", ["transfer", "variability", "variability-robustness", "size-curves"])
-def test_what_a_suite_does_not_have_is_said(name, tmp_path):
+def test_figure_without_data_shows_a_text_instead_of_axes(name, tmp_path):
     grid = Grid()
     folder = grid.write(tmp_path)
     for path in (folder / "variability").rglob("*.json"):
@@ -472,7 +470,7 @@ def test_what_a_suite_does_not_have_is_said(name, tmp_path):
     assert len(texts(axes)) == 1
 
 
-def test_every_figure_survives_a_grid_without_any_score(tmp_path):
+def test_every_figure_can_be_drawn_without_scores(tmp_path):
     grid = Grid(seeds=2, transfer={"mini-rte": ("mini-hans",)})
     grid.statuses = dict.fromkeys(grid.cells(), "missing")
     results = loaded(grid, tmp_path)
@@ -480,7 +478,7 @@ def test_every_figure_survives_a_grid_without_any_score(tmp_path):
         assert draw(name, results).axes
 
 
-def test_every_figure_survives_runs_that_are_all_alike(tmp_path):
+def test_every_figure_can_be_drawn_from_identical_runs(tmp_path):
     grid = Grid(seeds=2, epochs=1)
     results = loaded(replace(grid, values=dict.fromkeys(grid.cells(), 0.6)), tmp_path)
     for name in FIGURES:
@@ -488,20 +486,20 @@ def test_every_figure_survives_runs_that_are_all_alike(tmp_path):
         assert left < right, name
 
 
-def test_equal_results_give_equal_bytes(tmp_path):
+def test_equal_results_give_byte_identical_figures(tmp_path):
     results = loaded(Grid(transfer={"mini-rte": ("mini-hans",)}), tmp_path)
     names = ["seed-spread", "variability", "learning-curves", "transfer"]
     write_figures(results, names, tmp_path / "a")
-    # Neither the user's own settings nor what was drawn before may show.
+    # The user's matplotlib settings and the drawing order must not matter.
     with patch.dict("matplotlib.rcParams", {"lines.linewidth": 9, "figure.facecolor": "red"}):
         write_figures(results, reversed(names), tmp_path / "b", processes=2)
-    # Nor how many processes draw.
+    # Nor the number of processes.
     first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     assert {Path(name).suffix for name in first} >= {".pdf", ".svg", ".png"}
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
 
 
-def test_a_new_figure_is_one_function_and_an_unknown_one_is_named(tmp_path):
+def test_figure_is_added_by_a_decorator_and_unknown_names_are_refused(tmp_path):
     results = loaded(Grid(), tmp_path)
     with patch.dict(FIGURES):
 
@@ -519,7 +517,7 @@ def test_a_new_figure_is_one_function_and_an_unknown_one_is_named(tmp_path):
 
 @pytest.mark.parametrize("length", [5, 24, 64])
 @pytest.mark.parametrize("name", ["seed-spread", "variability", "learning-curves"])
-def test_titles_stay_within_their_panels_and_clear_of_notes(name, length, tmp_path):
+def test_titles_stay_within_their_panels_and_off_the_notes(name, length, tmp_path):
     tasks = tuple(letter * (length - 3) + "@1k" for letter in "abc")
     panels = [axes for axes in drawn(name, loaded(Grid(tasks=tasks), tmp_path)).axes if axes.get_title("left")]
     titles = [axes.get_title("left") for axes in panels]
@@ -534,7 +532,7 @@ def test_titles_stay_within_their_panels_and_clear_of_notes(name, length, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["seed-spread", "score-cost", "optimism", "learning-curves", "transfer"])
-def test_long_names_of_methods_leave_room_for_panels(name, tmp_path):
+def test_long_method_names_leave_room_for_panels(name, tmp_path):
     own = "my-own-method-of-noise-on-every-layer-of-the-encoder-and-of-its-classifier-"
     grid = Grid(methods=("vanilla", own + "1", own + "2"), transfer={"mini-rte": ("mini-hans",)})
     plot = drawn(name, loaded(grid, tmp_path))

@@ -1,4 +1,4 @@
-"""Forgetting: the masked-word loss against transformers' own whole model, and the table and figure of it."""
+"""Forgetting: the masked-word loss compared with transformers' full model, and its table and figure."""
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def batcher(folder) -> tuple[Batcher, list[list[int]]]:
 
 
 def whole_model(folder, state, texts) -> float:
-    """The loss of transformers' own masked model with an encoder's weights, all words masked, text by text."""
+    """The loss of transformers' masked model with an encoder's weights, all words masked, text by text."""
     model = BertForMaskedLM.from_pretrained(folder).eval()
     model.bert.load_state_dict(state, strict=False)
     losses = []
@@ -55,7 +55,7 @@ def whole_model(folder, state, texts) -> float:
 
 
 @pytest.mark.parametrize("tuned", [False, True])
-def test_the_loss_is_that_of_the_whole_model_with_the_encoders_weights(tuned, folder, monkeypatch):
+def test_loss_equals_that_of_transformers_masked_model(tuned, folder, monkeypatch):
     monkeypatch.setattr(forgetting, "SHARE", 1.1)
     data, texts = batcher(folder)
     encoder = load_encoder(folder, 2, 0)
@@ -69,7 +69,7 @@ def test_the_loss_is_that_of_the_whole_model_with_the_encoders_weights(tuned, fo
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "xlnet"])
-def test_the_head_is_found_in_every_architecture(layout, tmp_path, monkeypatch):
+def test_masked_word_head_is_found_in_every_architecture(layout, tmp_path, monkeypatch):
     monkeypatch.setattr(forgetting, "SHARE", 1.1)
     model_type, values = LAYOUTS[layout]
     torch.manual_seed(0)
@@ -85,7 +85,7 @@ def test_the_head_is_found_in_every_architecture(layout, tmp_path, monkeypatch):
     assert found == pytest.approx(np.mean(sums), abs=1e-5)
 
 
-def test_the_same_share_of_words_is_masked_for_every_encoder(folder, monkeypatch):
+def test_same_words_are_masked_for_every_encoder(folder, monkeypatch):
     seen = []
     data, _ = batcher(folder)
     for seed in (0, 1):
@@ -100,7 +100,7 @@ def test_the_same_share_of_words_is_masked_for_every_encoder(folder, monkeypatch
     assert all(torch.equal(*pair) for pair in zip(seen[:half], seen[half:], strict=True))
 
 
-def test_without_a_masked_word_head_or_a_mask_there_is_no_loss(folder, tmp_path):
+def test_loss_is_none_without_a_masked_word_head_or_mask_token(folder, tmp_path):
     data, _ = batcher(folder)
     BertForMaskedLM.from_pretrained(folder).bert.save_pretrained(tmp_path / "bare")
     encoder = load_encoder(tmp_path / "bare", 2, 0)
@@ -108,7 +108,7 @@ def test_without_a_masked_word_head_or_a_mask_there_is_no_loss(folder, tmp_path)
     assert masked_word_loss(encoder, data, folder, None, SPECIAL) is None
 
 
-def test_the_table_compares_before_and_after(demo, tmp_path, monkeypatch):  # noqa: F811
+def test_forgetting_table_compares_before_and_after(demo, tmp_path, monkeypatch):  # noqa: F811
     losses = iter([3.0, 3.5, 2.0])
     monkeypatch.setattr("steadytune.layers.inside.stage.masked_word_loss", lambda *_: next(losses))
     text = (tmp_path / "demo.yaml").read_text().replace("  probes:", "  forgetting: mini-cola\n  probes:")
@@ -126,7 +126,7 @@ def test_the_table_compares_before_and_after(demo, tmp_path, monkeypatch):  # no
     assert tuple(map(str, line)) == ("vanilla", "cola", "2.00", "3.25 ± 0.35", "+1.25", "50.0", "2")
     axes = draw("score-forgetting", results).axes[0]
     assert sorted(axes.collections[0].get_offsets()[:, 0].tolist()) == pytest.approx([1.0, 1.5])
-    # The score of a seed that was not looked into is not beside the loss of another.
+    # The score of a seed that was not looked into does not count.
     path = inside_table_path(changed)
     measured = pd.read_parquet(path)
     measured[~measured["seed"].isin([1])].to_parquet(path)

@@ -1,5 +1,5 @@
-"""Weights that the disk has no room for: an error of the system that names the file, of which the command line says
-one line, and not one of the library's that ends in a traceback."""
+"""Weights that do not fit on the disk: an OSError that names the file, which the command line reports in one line,
+and not a safetensors error, which would end in a traceback."""
 
 import errno
 import resource
@@ -19,7 +19,7 @@ from steadytune.pretraining import export
 
 @contextmanager
 def small_disk(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes."""
+    """Limit the size of every file to `size` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -36,7 +36,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("weights", WRITERS)
-def test_weights_that_do_not_fit_are_an_error_of_the_system(weights, tmp_path):
+def test_weights_that_do_not_fit_raise_an_oserror_naming_the_file(weights, tmp_path):
     with small_disk(1000), pytest.raises(OSError, match="File too large") as caught:
         WRITERS[weights](tmp_path)
     assert caught.value.errno == errno.EFBIG and errno.EFBIG in REFUSED
@@ -44,7 +44,7 @@ def test_weights_that_do_not_fit_are_an_error_of_the_system(weights, tmp_path):
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_an_error_without_a_number_keeps_its_words(tmp_path):
+def test_safetensors_error_without_errno_keeps_its_message(tmp_path):
     with pytest.raises(OSError, match="the header is broken") as caught, safetensors_errors(tmp_path / "a"):
         raise SafetensorError("the header is broken")
     assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(tmp_path / "a"))

@@ -1,4 +1,4 @@
-"""`make gpu-check` on a CPU: every check passes, and it needs torch, transformers and pydantic only."""
+"""`make gpu-check` on a CPU: every check passes, and only torch, transformers and pydantic are needed."""
 
 import json
 import os
@@ -43,7 +43,7 @@ sys.exit(gpu_check.main())
 """
 
 
-def test_the_dry_form_passes_without_other_packages(root, tmp_path):
+def test_dry_run_passes_without_other_packages(root, tmp_path):
     paths = os.pathsep.join(map(str, (root / "benchmarks", root / "src")))
     command = [sys.executable, "-c", CODE, "--dry", "--json", str(tmp_path / "found.json")]
     environment = os.environ | {"PYTHONPATH": paths}

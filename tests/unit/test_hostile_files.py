@@ -1,4 +1,4 @@
-"""Files that nobody writes in good faith, and what killed processes leave."""
+"""Hostile input files, and leftovers of killed processes."""
 
 import json
 import os
@@ -95,12 +95,12 @@ def test_hostile_suite_is_refused_in_one_line(tmp_path: Path, name: str) -> None
     after = resource.getrusage(resource.RUSAGE_SELF)
     message = str(caught.value)
     assert "\n" not in message and len(message) < 500
-    # What is expanded, or read again and again, takes hours.
+    # Expanding aliases or reading them repeatedly would take hours.
     assert after.ru_utime - before.ru_utime < 60
     assert after.ru_maxrss - before.ru_maxrss < 300_000  # KiB
 
 
-def test_anchors_of_people_are_read(tmp_path: Path) -> None:
+def test_ordinary_yaml_anchors_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("a: &a {b: [1, 2]}\nc: {<<: *a, d: *a}\n")
     assert read_yaml(path) == {"a": {"b": [1, 2]}, "c": {"b": [1, 2], "d": {"b": [1, 2]}}}
@@ -108,14 +108,14 @@ def test_anchors_of_people_are_read(tmp_path: Path) -> None:
     assert read_yaml(path) is None
 
 
-def test_nested_json(tmp_path: Path) -> None:
+def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("[" * 100_000)
     with pytest.raises(SteadyTuneError, match="nested"):
         read_json(path)
 
 
-def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
+def test_folder_in_place_of_a_file_or_the_reverse_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").mkdir()
     with pytest.raises(SteadyTuneError, match="folder"):
         read_yaml(tmp_path / "a.yaml")
@@ -124,7 +124,7 @@ def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
         read_json(tmp_path / "file/a.json")
 
 
-# What killed processes leave
+# Leftovers of killed processes
 
 KILLED = """
 import os, sys
@@ -137,7 +137,7 @@ with atomic_path(Path(sys.argv[1])) as temporary:
 
 
 def killed_write(path: Path) -> Path:
-    """The temporary file of a process that was killed while it wrote `path`."""
+    """The temporary file of a process that was killed while writing `path`."""
     before = set(path.parent.iterdir()) if path.parent.is_dir() else set()
     subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
     (left,) = set(path.parent.iterdir()) - before
@@ -153,7 +153,7 @@ def suite(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch):
     return load_suite(path)
 
 
-def test_run_clears_what_killed_processes_left(suite) -> None:
+def test_run_clears_leftovers_of_killed_processes(suite) -> None:
     first, second, third = suite.cells
     store = suite.file.store
     left = [
@@ -171,7 +171,7 @@ def test_run_clears_what_killed_processes_left(suite) -> None:
     assert record_path(suite, second).exists() and unfinished.exists()
 
 
-def test_run_leaves_what_a_live_process_writes(suite) -> None:
+def test_run_keeps_files_that_live_processes_are_writing(suite) -> None:
     cell, store = suite.cells[0], suite.file.store
     staged = "datasets/steadytune/mini/rte"
     verified = verification_folder(suite, suite.cells[1])
@@ -191,7 +191,7 @@ def test_run_leaves_what_a_live_process_writes(suite) -> None:
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
-def test_written_files_have_the_mode_of_the_umask_at_hand(umask: int, mode: int, tmp_path: Path) -> None:
+def test_written_files_follow_the_current_umask(umask: int, mode: int, tmp_path: Path) -> None:
     before = os.umask(umask)
     try:
         write_text(tmp_path / "a.txt", "x")
@@ -200,7 +200,7 @@ def test_written_files_have_the_mode_of_the_umask_at_hand(umask: int, mode: int,
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
 
 
-def test_folder_is_flushed_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_is_fsynced_after_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     flushed = []
@@ -213,7 +213,7 @@ def test_folder_is_flushed_after_the_rename(tmp_path: Path, monkeypatch: pytest.
 
 
 def refused_data(folder: Path, name: str, **entry: str) -> str:
-    """What `stage` says of a task with the file or folder `name`, in a suite that was not pinned."""
+    """The error when `stage` pins a new suite with a task that reads the file or folder `name`."""
     task = {"train": name, "evaluation": name, "text": "body"} | entry
     path = write_suite(folder, {"t": {key: value for key, value in task.items() if value}})
     with pytest.raises(SteadyTuneError) as caught:
@@ -223,7 +223,7 @@ def refused_data(folder: Path, name: str, **entry: str) -> str:
 
 
 @pytest.mark.parametrize("column", ["body", "label"])
-def test_half_of_a_character_is_told_with_its_row(tmp_path: Path, column: str) -> None:
+def test_lone_surrogate_is_reported_with_its_column_and_row(tmp_path: Path, column: str) -> None:
     rows = [{"body": "a", "label": "x"}, {"body": "b", "label": "y"}, {"body": "c", "label": "x"}]
     rows[1][column] = "cut \ud83d"
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -231,7 +231,7 @@ def test_half_of_a_character_is_told_with_its_row(tmp_path: Path, column: str) -
     assert f"column '{column}'" in said[1] and "\\ud83d" in said[1] and "(row 1 and 1 more)" in said[1]
 
 
-def test_a_whole_character_of_two_halves_is_read(tmp_path: Path) -> None:
+def test_surrogate_pair_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"body": "\\ud83d\\ude00", "label": "x"}\n{"body": "b", "label": "y"}\n')
     path = write_suite(tmp_path, {"t": {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body"}})
     pin_new(path)
@@ -241,7 +241,7 @@ def test_a_whole_character_of_two_halves_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "expected"), [("csv", "csv"), ("squad", "squad"), ("jsonl", "jsonl"), ("", "parquet")]
 )
-def test_a_folder_in_place_of_a_users_file(tmp_path: Path, form: str, expected: str) -> None:
+def test_folder_in_place_of_a_data_file_is_refused(tmp_path: Path, form: str, expected: str) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.csv").write_text("body,label\na,x\nb,y\n")
     squad = {"text": "", "metric": "span_f1"} if form == "squad" else {}
@@ -249,14 +249,14 @@ def test_a_folder_in_place_of_a_users_file(tmp_path: Path, form: str, expected: 
     assert "\n" not in said and f"{tmp_path / 'data'}" in said and "a folder" in said and expected in said
 
 
-def test_a_file_in_place_of_a_saved_folder(tmp_path: Path) -> None:
+def test_file_in_place_of_a_saved_dataset_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("body,label\na,x\nb,y\n")
     said = refused_data(tmp_path, "a.csv", format="datasets")
     assert "\n" not in said and "a file" in said
 
 
 @pytest.mark.parametrize(("info", "state"), [("{}", None), ("{", None), ("{}", "{}"), ("{}", "[]"), ("[]", "{}")])
-def test_a_saved_folder_that_is_not_whole(tmp_path: Path, info: str, state: str | None) -> None:
+def test_incomplete_saved_dataset_folder_is_refused(tmp_path: Path, info: str, state: str | None) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/dataset_info.json").write_text(info)
     if state is not None:
@@ -265,13 +265,13 @@ def test_a_saved_folder_that_is_not_whole(tmp_path: Path, info: str, state: str 
     assert "\n" not in said and f"{tmp_path / 'data'}" in said
 
 
-def test_an_encoding_that_a_file_does_not_begin_as(tmp_path: Path) -> None:
+def test_file_not_in_its_declared_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("body;label\na;x\nb;y\n")
     said = refused_data(tmp_path, "a.csv", encoding="utf-16")
     assert "\n" not in said and f"{tmp_path / 'a.csv'}" in said
 
 
-def test_a_score_beyond_every_float(tmp_path: Path) -> None:
+def test_score_too_large_for_a_float_is_refused(tmp_path: Path) -> None:
     rows = [{"body": "a", "label": 1.5}, {"body": "b", "label": 10**400}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said = refused_data(tmp_path, "a.jsonl", metric="pearson_spearman").splitlines()
@@ -279,7 +279,7 @@ def test_a_score_beyond_every_float(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
-def test_nested_data(tmp_path: Path, name: str) -> None:
+def test_deeply_nested_data_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"body": ' + "[" * 100_000 + "]" * 100_000 + "}\n")
     squad = {"text": "", "metric": "span_f1", "format": "squad"} if name == "a.json" else {}
     said = refused_data(tmp_path, name, **squad)

@@ -1,4 +1,4 @@
-"""The hub as a source, against a local server that speaks the hub's HTTP."""
+"""Staging from the hub, with a local server that speaks the hub's HTTP API."""
 
 import hashlib
 import logging
@@ -20,7 +20,7 @@ from steadytune.store.staging import stage
 from steadytune.suite.file import Sources
 
 
-def test_the_hub_gives_exactly_the_pinned_files_at_the_pinned_revision(hub: HubServer, tmp_path: Path) -> None:
+def test_only_pinned_files_are_downloaded_at_the_pinned_revision(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, {**FILES, "rte/test.parquet": b"more", "README.md": b"card"})
     hub.commit("datasets", REPO, {"rte/train.parquet": b"newer", "rte/validation.parquet": b"newer"})
     receipt = stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
@@ -33,7 +33,7 @@ def test_the_hub_gives_exactly_the_pinned_files_at_the_pinned_revision(hub: HubS
     assert len(hub.requests) == asked
 
 
-def test_hashes_that_are_known_are_checked_beside_those_that_are_not(hub: HubServer, tmp_path: Path) -> None:
+def test_known_hashes_are_checked_if_others_are_unknown(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     known, *unknown = FILES
     pin = hub_pin(commit)
@@ -44,7 +44,7 @@ def test_hashes_that_are_known_are_checked_beside_those_that_are_not(hub: HubSer
         stage_hub(lock_of(hub=pin), tmp_path / "again")
 
 
-def test_a_model_keeps_its_folders(hub: HubServer, tmp_path: Path) -> None:
+def test_staged_model_keeps_its_subfolders(hub: HubServer, tmp_path: Path) -> None:
     files = {"config.json": b"{}", "1_Pooling/config.json": b"{ }"}
     commit = hub.commit("models", "owner/model", files)
     pin = {"repo": "owner/model", "revision": commit, "files": pins(files)}
@@ -53,7 +53,7 @@ def test_a_model_keeps_its_folders(hub: HubServer, tmp_path: Path) -> None:
     assert (tmp_path / "models/owner/model/1_Pooling/config.json").read_bytes() == b"{ }"
 
 
-def test_an_unpinned_entry_is_pinned_at_its_first_download(
+def test_unpinned_entry_is_pinned_by_its_first_download(
     hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = hub.commit("datasets", REPO, FILES)
@@ -65,7 +65,7 @@ def test_an_unpinned_entry_is_pinned_at_its_first_download(
     assert stage_hub(lock_of(hub=hub_pin(None)), tmp_path) == receipt
 
 
-def test_a_commit_without_hashes_is_taken_and_its_first_download_pins_them(hub: HubServer, tmp_path: Path) -> None:
+def test_pinned_commit_without_hashes_is_downloaded_once(hub: HubServer, tmp_path: Path) -> None:
     first = hub.commit("datasets", REPO, FILES)
     hub.commit("datasets", REPO, dict.fromkeys(FILES, b"newer"))
     lock = lock_of(hub=hub_pin(None) | {"revision": first})
@@ -76,7 +76,7 @@ def test_a_commit_without_hashes_is_taken_and_its_first_download_pins_them(hub: 
     assert len(hub.requests) == asked
 
 
-def test_pinning_an_entry_as_it_was_staged_downloads_nothing(hub: HubServer, tmp_path: Path) -> None:
+def test_pinning_an_already_staged_entry_downloads_nothing(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     unpinned = stage_hub(lock_of(hub=hub_pin(None)), tmp_path)
     asked = len(hub.requests)
@@ -84,13 +84,13 @@ def test_pinning_an_entry_as_it_was_staged_downloads_nothing(hub: HubServer, tmp
     assert (pinned.pinned_by, pinned.files) == ("lock", unpinned.files) and len(hub.requests) == asked
 
 
-def test_another_revision_of_the_same_files_is_written_down(hub: HubServer, tmp_path: Path) -> None:
+def test_new_revision_of_the_same_files_updates_the_receipt(hub: HubServer, tmp_path: Path) -> None:
     first, second = (hub.commit("datasets", REPO, {**FILES, "README.md": card}) for card in (b"one", b"two"))
     stage_hub(lock_of(hub=hub_pin(first)), tmp_path)
     assert stage_hub(lock_of(hub=hub_pin(second)), tmp_path).revision == second
 
 
-def test_wrong_content_from_the_hub_stays_out_and_is_not_kept_for_the_next_run(hub: HubServer, tmp_path: Path) -> None:
+def test_wrong_content_is_refused_and_downloaded_again_next_time(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     right, wrong = TRAIN, TRAIN[:-1] + b"!"
     files = hub.repos["datasets", REPO].commits[commit]
@@ -104,10 +104,10 @@ def test_wrong_content_from_the_hub_stays_out_and_is_not_kept_for_the_next_run(h
     assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == right
 
 
-def test_a_dropped_connection_is_taken_up_where_it_broke(
+def test_dropped_download_resumes_where_it_stopped(
     hub: HubServer, tmp_path: Path, no_waiting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)  # what it keeps is whole chunks
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)  # it keeps only whole chunks
     commit = hub.commit("datasets", REPO, FILES)
     path = TRAIN_PATH.format(commit)
     hub.drops[path] = [4000]
@@ -118,9 +118,7 @@ def test_a_dropped_connection_is_taken_up_where_it_broke(
     ]
 
 
-def test_after_a_lost_connection_only_the_missing_files_are_asked_for(
-    hub: HubServer, tmp_path: Path, no_waiting: None
-) -> None:
+def test_next_run_downloads_only_the_files_still_missing(hub: HubServer, tmp_path: Path, no_waiting: None) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     path = f"/datasets/{REPO}/resolve/{commit}/rte/validation.parquet"
     hub.drops[path] = [0] * 10
@@ -133,7 +131,7 @@ def test_after_a_lost_connection_only_the_missing_files_are_asked_for(
     assert hub.downloads() == [path]
 
 
-def test_what_the_hub_refuses_is_said_in_one_line(
+def test_hub_refusals_are_reported_in_one_line_without_the_token(
     hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -152,7 +150,7 @@ def test_what_the_hub_refuses_is_said_in_one_line(
     assert "hf_secret" not in caplog.text
 
 
-def test_no_hub_and_offline_mode_are_said_in_one_line(
+def test_unreachable_hub_and_offline_mode_are_reported_in_one_line(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waiting: None
 ) -> None:
     commit = hub.commit("datasets", REPO, FILES)
@@ -178,7 +176,7 @@ stage("datasets", "{KEY}", lock, Sources(order=("hub",)), Path(sys.argv[2]))
 
 
 def start(lock: Lock, store: Path, level: str = "INFO") -> subprocess.Popen[str]:
-    """Begin to stage the data set in another process."""
+    """Start staging the data set in another process."""
     return subprocess.Popen(
         [
             sys.executable,
@@ -195,13 +193,13 @@ def start(lock: Lock, store: Path, level: str = "INFO") -> subprocess.Popen[str]
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something is true, for half a minute at most."""
+    """Wait until the condition holds, for at most 30 seconds."""
     deadline = time.monotonic() + 30
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def test_two_processes_at_once_download_each_file_once(hub: HubServer, tmp_path: Path) -> None:
+def test_concurrent_processes_download_each_file_once(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     hub.delay = 1.0
     processes = [start(lock_of(hub=hub_pin(commit)), tmp_path) for _ in range(2)]
@@ -213,7 +211,7 @@ def test_two_processes_at_once_download_each_file_once(hub: HubServer, tmp_path:
 
 
 def killed_in_a_download(hub: HubServer, folder: Path):
-    """The lock of a process that was killed in the midst of a download; the hub is fast again."""
+    """Kill a process in the middle of a download and return its pins; the hub is fast again afterwards."""
     hub.delay = 30.0
     lock = lock_of(hub=hub_pin(hub.commit("datasets", REPO, FILES)))
     with start(lock, folder) as process:
@@ -223,7 +221,7 @@ def killed_in_a_download(hub: HubServer, folder: Path):
     return lock
 
 
-def test_a_killed_process_leaves_no_receipt_and_no_lock(hub: HubServer, tmp_path: Path) -> None:
+def test_killed_download_leaves_no_receipt_and_can_be_repeated(hub: HubServer, tmp_path: Path) -> None:
     lock = killed_in_a_download(hub, tmp_path)
     assert hub.downloads()
     assert not (tmp_path / "datasets" / KEY / RECEIPT).exists()
@@ -231,7 +229,7 @@ def test_a_killed_process_leaves_no_receipt_and_no_lock(hub: HubServer, tmp_path
     verify(tmp_path / "datasets" / KEY)
 
 
-def test_large_files_come_from_another_host_which_never_sees_the_token(hub: HubServer, tmp_path: Path) -> None:
+def test_token_is_never_sent_to_the_host_of_large_files(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     with HubServer() as hub.cdn:
         receipt = stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
@@ -240,7 +238,7 @@ def test_large_files_come_from_another_host_which_never_sees_the_token(hub: HubS
     assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN
 
 
-def test_a_dropped_connection_to_another_host_is_taken_up_there(
+def test_dropped_download_from_another_host_resumes_there(
     hub: HubServer, tmp_path: Path, no_waiting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
@@ -256,7 +254,7 @@ def test_a_dropped_connection_to_another_host_is_taken_up_there(
 
 
 @pytest.mark.parametrize("redirected", [False, True])
-def test_files_in_xet_storage_come_over_plain_http(hub: HubServer, tmp_path: Path, redirected: bool) -> None:
+def test_files_in_xet_storage_are_downloaded_over_plain_http(hub: HubServer, tmp_path: Path, redirected: bool) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     hub.xet = True
     with HubServer() as cdn:
@@ -266,19 +264,19 @@ def test_files_in_xet_storage_come_over_plain_http(hub: HubServer, tmp_path: Pat
     assert not [path for _, path, _ in hub.requests if "xet" in path]
 
 
-def test_nothing_is_asked_for_but_the_files(hub: HubServer, tmp_path: Path) -> None:
+def test_only_the_pinned_files_are_requested(hub: HubServer, tmp_path: Path) -> None:
     commit = hub.commit("datasets", REPO, {**FILES, "README.md": b"card"})
     stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
     wanted = {f"/datasets/{REPO}/resolve/{commit}/{name}" for name in FILES}
     assert {path for _, path, _ in hub.requests} == wanted
 
 
-@pytest.mark.parametrize("name", ["vocab.txt", "model.safetensors"])  # kept by git, and in large-file storage
-def test_an_unpinned_file_must_have_the_hash_that_the_hub_gives_it(hub: HubServer, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["vocab.txt", "model.safetensors"])  # stored in git, and in Git LFS
+def test_unpinned_file_must_match_the_hash_given_by_the_hub(hub: HubServer, tmp_path: Path, name: str) -> None:
     commit = hub.commit("models", "owner/model", {name: b"right"})
     lock = lock_of("owner/model", "models", hub={"repo": "owner/model", "unpinned": True, "files": {name: {}}})
     hub.spoils[f"/owner/model/resolve/{commit}/{name}"] = b"wrong"
-    with pytest.raises(SteadyTuneError, match=f"{name} of owner/model: damaged on its way"):
+    with pytest.raises(SteadyTuneError, match=f"{name} of owner/model: damaged in transfer"):
         stage("models", "owner/model", lock, Sources(), tmp_path)
     assert not (tmp_path / "models").exists()
 
@@ -287,7 +285,7 @@ def test_an_unpinned_file_must_have_the_hash_that_the_hub_gives_it(hub: HubServe
     assert receipt.files[name].sha256 == hashlib.sha256(b"right").hexdigest()
 
 
-def test_what_is_left_of_a_killed_download_is_not_taken_for_the_file(hub: HubServer, tmp_path: Path) -> None:
+def test_partial_file_of_a_killed_download_is_not_used(hub: HubServer, tmp_path: Path) -> None:
     lock = killed_in_a_download(hub, tmp_path)
     halves = list((tmp_path / ".downloads").rglob("*.incomplete"))
     assert halves
@@ -298,7 +296,7 @@ def test_what_is_left_of_a_killed_download_is_not_taken_for_the_file(hub: HubSer
     assert not list((tmp_path / ".downloads").iterdir())
 
 
-def test_a_whole_file_of_an_interrupted_run_is_checked_before_it_is_taken(
+def test_complete_file_of_an_interrupted_run_is_checked_before_use(
     hub: HubServer, tmp_path: Path, no_waiting: None
 ) -> None:
     commit = hub.commit("datasets", REPO, FILES)
@@ -308,12 +306,12 @@ def test_a_whole_file_of_an_interrupted_run_is_checked_before_it_is_taken(
     brought.write_bytes(TRAIN[:-1] + b"!")
 
     hub.drops.clear()
-    refused(lock_of(hub=hub_pin(commit)), tmp_path)  # the library takes it for whole, its hash does not fit, it goes
+    refused(lock_of(hub=hub_pin(commit)), tmp_path)  # taken as complete by the library; the wrong hash deletes it
     stage_hub(lock_of(hub=hub_pin(commit)), tmp_path)
     assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN
 
 
-def test_pickled_weights_are_named_with_what_to_do_about_them(hub: HubServer, tmp_path: Path) -> None:
+def test_pickled_weights_error_explains_what_to_do(hub: HubServer, tmp_path: Path) -> None:
     hub.commit("models", "owner/model", {"config.json": b"{}", "pytorch_model.bin": b"pickle", "vocab.txt": b"a"})
     files = {"config.json": {}, "model.safetensors": {}}
     lock = lock_of("owner/model", "models", hub={"repo": "owner/model", "unpinned": True, "files": files})
@@ -325,7 +323,7 @@ def test_pickled_weights_are_named_with_what_to_do_about_them(hub: HubServer, tm
     assert "\n" not in message and not [path for path in hub.downloads() if path.endswith(".bin")]
 
 
-def test_the_token_is_in_no_output(hub: HubServer, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+def test_token_appears_in_no_output_or_file(hub: HubServer, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     hub.repos["datasets", REPO].gated = True
     with start(lock_of(hub=hub_pin(commit)), tmp_path, level="DEBUG") as process:

@@ -1,4 +1,4 @@
-"""What HyPe's noise and LNSR's penalty must keep beyond their formulas."""
+"""Properties of HyPe's noise and LNSR's penalty beyond their formulas."""
 
 from types import SimpleNamespace
 
@@ -30,7 +30,7 @@ def prepared(name, changes, model):
     return method, setup
 
 
-def test_noise_is_fresh_for_every_layer_and_step_and_within_bounds():
+def test_hype_noise_is_fresh_for_every_layer_and_step():
     method, setup = prepared("hype-u", {"sigma": 0.5}, tiny_bert())
     hidden = torch.zeros(4, 50, 8)
     draws = []
@@ -44,7 +44,7 @@ def test_noise_is_fresh_for_every_layer_and_step_and_within_bounds():
     assert abs(values.mean()) < 0.02
 
 
-def test_hype_turns_hidden_dropout_off_and_keeps_attention_dropout():
+def test_hype_disables_hidden_dropout_and_keeps_attention_dropout():
     _, setup = prepared("hype-n", {}, tiny_bert(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1))
     rates = {name: m.p for name, m in setup.encoder.model.named_modules() if isinstance(m, torch.nn.Dropout)}
     assert rates
@@ -57,13 +57,13 @@ def test_hype_refuses_layers_that_the_encoder_lacks():
 
 
 @pytest.mark.parametrize("layers", ["lower-quarter", "upper-quarter", ()])
-def test_hype_refuses_to_perturb_nothing(layers):
-    """A quarter of two layers is none."""
+def test_hype_refuses_an_empty_set_of_layers(layers):
+    """A quarter of two layers rounds down to none."""
     with pytest.raises(SteadyTuneError, match="are none of an encoder of 2, so nothing would be perturbed"):
         prepared("hype-n", {"layers": layers}, tiny_bert())
 
 
-def test_lnsr_shares_the_dropout_of_both_passes():
+def test_lnsr_passes_share_their_dropout():
     model = tiny_bert(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5).train()
     method, setup = prepared("lnsr", {"sigma": 0.0, "layer": 0}, model)
     batch = setup.train.batch(np.arange(3))
@@ -76,7 +76,7 @@ def test_lnsr_shares_the_dropout_of_both_passes():
     assert torch.equal(with_penalty, without.task_loss(without(batch), batch))
 
 
-def test_in_manifold_noise_needs_a_second_example():
+def test_lnsr_in_manifold_refuses_a_batch_size_of_one():
     encoder = Encoder(tiny_bert())
     data = Batcher(Encoded([np.arange(5, 10)] * 3, None, np.arange(3), np.arange(3), 0), encoder.padding, 1)
     method = registry.parse("lnsr-in-manifold")[0][0].build()
@@ -84,7 +84,7 @@ def test_in_manifold_noise_needs_a_second_example():
         method.prepare(Setup(encoder, Streams(SEED), Classification(), data))
 
 
-def test_a_last_batch_of_one_example_is_said_where_noise_needs_two(caplog):
+def test_lnsr_in_manifold_warns_of_a_last_batch_of_one_example(caplog):
     prepared("lnsr-in-manifold", {}, tiny_bert())
     assert not caplog.records
     encoder = Encoder(tiny_bert())
@@ -103,7 +103,7 @@ def test_lnsr_refuses_a_layer_that_the_encoder_lacks():
     [("all", range(24)), ("lower", range(12)), ("upper", range(12, 24)), ("lower-quarter", range(6)),
      ("upper-quarter", range(18, 24))],
 )  # fmt: skip
-def test_hype_takes_the_layers_of_table_18(named, layers):
+def test_hype_layer_names_select_the_layers_of_table_18(named, layers):
     method = registry.parse(f"hype-n~layers={named}")[0][0].build()
     encoder = SimpleNamespace(num_layers=24, set_hidden_dropout=lambda value: None)
     method.prepare(SimpleNamespace(encoder=encoder))  # pyright: ignore[reportArgumentType]

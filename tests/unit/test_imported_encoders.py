@@ -1,4 +1,4 @@
-"""Encoders that the user brings: what docs/data.md tells him to run, and what staging takes of the result."""
+"""Encoders that the user converts: the command in docs/data.md, and the staging of its result."""
 
 import os
 import re
@@ -26,7 +26,7 @@ SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 
 @pytest.fixture
 def pickled(tmp_path: Path) -> tuple[Path, dict[str, torch.Tensor]]:
-    """A folder as the hub has it, with pickled weights under the names of BERT's first release, and the weights."""
+    """A folder as on the hub, with pickled weights named as in BERT's first release, and the weights."""
     folder = tmp_path / "converted" / KEY
     folder.mkdir(parents=True)
     torch.manual_seed(0)
@@ -49,7 +49,7 @@ def bring(converted: Path, store: Path) -> Receipt:
     return stage("models", KEY, lock(), Sources(order=("hub",)), store, Imports(encoders=converted))
 
 
-def test_the_conversion_of_the_documentation_keeps_every_weight_and_is_staged(
+def test_documented_conversion_keeps_every_weight_and_can_be_staged(
     root: Path, tmp_path: Path, pickled: tuple[Path, dict[str, torch.Tensor]]
 ) -> None:
     converted, weights = pickled
@@ -65,7 +65,7 @@ def test_the_conversion_of_the_documentation_keeps_every_weight_and_is_staged(
     assert all(torch.equal(loaded[name], weights[name]) for name in shared)
 
 
-def test_a_folder_without_the_locks_files_is_refused(
+def test_import_folder_without_the_pinned_files_is_refused(
     tmp_path: Path, pickled: tuple[Path, dict[str, torch.Tensor]]
 ) -> None:
     with pytest.raises(SteadyTuneError, match=r"converted/google/bert/model.safetensors: not there"):
@@ -74,7 +74,7 @@ def test_a_folder_without_the_locks_files_is_refused(
         bring(tmp_path / "elsewhere", tmp_path / "store")
 
 
-def test_other_weights_replace_what_was_imported_and_the_same_do_not(
+def test_reimport_replaces_an_encoder_only_if_its_weights_changed(
     tmp_path: Path, pickled: tuple[Path, dict[str, torch.Tensor]]
 ) -> None:
     converted, _ = pickled

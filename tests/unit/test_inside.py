@@ -1,4 +1,4 @@
-"""What is measured inside an encoder, each measure against its definition written out on small numbers."""
+"""Measurements inside an encoder, each checked against its definition on small numbers."""
 
 import itertools
 import math
@@ -40,21 +40,21 @@ def test_token_similarity_is_the_mean_cosine_over_pairs_of_real_tokens():
 
 
 def hsic(first, second):
-    """The unbiased estimate as a mean over all quadruples of different examples (Song et al. 2012)."""
+    """The unbiased HSIC estimate as a mean over all quadruples of different examples (Song et al. 2012)."""
     terms = []
     for t, u, v, w in itertools.permutations(range(len(first)), 4):
         terms.append(first[t, u] * (second[t, u] + second[v, w] - 2 * second[t, v]))
     return np.mean(terms)
 
 
-def test_cka_is_the_ratio_of_means_over_quadruples():
+def test_cka_matches_its_definition_by_unbiased_hsic():
     x, y = normal(7, 3), normal(7, 5, seed=1)
     first, second = x @ x.T, y @ y.T
     expected = hsic(first, second) / math.sqrt(hsic(first, first) * hsic(second, second))
     assert cka(gram(x), gram(y)) == pytest.approx(expected)
 
 
-def test_cka_knows_neither_rotation_nor_scale_nor_place_and_tells_no_wide_noise_alike():
+def test_cka_ignores_rotation_scale_and_shift_and_is_low_for_noise():
     x = normal(20, 6)
     rotation, _ = np.linalg.qr(normal(6, 6, seed=1))
     assert cka(gram(x), gram(3 * x @ rotation + 100)) == pytest.approx(1)
@@ -64,7 +64,7 @@ def test_cka_knows_neither_rotation_nor_scale_nor_place_and_tells_no_wide_noise_
         cka(np.eye(3), np.eye(3))
 
 
-def test_churn_counts_differing_answers_and_those_of_them_worth_having():
+def test_churn_counts_differing_answers_and_those_one_model_has_right():
     labels = np.array([0, 1, 2, 0, 1])
     first, second = np.array([0, 1, 0, 1, 1]), np.array([0, 2, 1, 2, 1])
     assert churn(first, second, labels) == (3 / 5, 1 / 5)
@@ -73,7 +73,7 @@ def test_churn_counts_differing_answers_and_those_of_them_worth_having():
     assert churn(*scores, regression=True) == (1 / 3, 1 / 3)
 
 
-def test_parameter_distance_is_relative_and_by_layer():
+def test_parameter_distance_is_relative_and_per_layer():
     before, after = Encoder(tiny_bert()), Encoder(tiny_bert())
     assert parameter_distance(after, before) == [0, 0, 0]
     with torch.no_grad():
@@ -88,14 +88,14 @@ def test_parameter_distance_is_relative_and_by_layer():
 
 
 def prepared(name):
-    """An encoder that a method has prepared."""
+    """An encoder prepared by the named method."""
     encoder = make("bert")
     (part,), _ = parse(name)
     part.build().prepare(Setup(encoder, Streams(0), Classification(), train=None))  # type: ignore[arg-type]
     return encoder
 
 
-def test_a_low_rank_update_is_a_change_of_its_weight():
+def test_lora_update_counts_as_a_change_of_its_weight():
     before, after = make("bert"), prepared("lora")
     assert parameter_distance(after, before) == [0, 0, 0, 0]
     layer = after.layers()[1].get_submodule("attention.self.query")
@@ -106,11 +106,11 @@ def test_a_low_rank_update_is_a_change_of_its_weight():
     assert parameter_distance(after, before) == pytest.approx([0, 0, float(update.detach().norm()) / whole, 0])
 
 
-def test_adapters_are_no_parameters_of_the_pretrained_layer():
+def test_adapters_do_not_count_towards_parameter_distance():
     assert parameter_distance(prepared("houlsby"), make("bert")) == [0, 0, 0, 0]
 
 
-def test_noise_propagation_is_the_relative_change_above_the_noise():
+def test_noise_propagation_is_the_relative_change_of_later_layers():
     model = tiny_bert()
     encoder, parameters = Encoder(model.eval()), {n: p.detach() for n, p in model.named_parameters()}
     ids, mask = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
@@ -134,7 +134,7 @@ def test_noise_propagation_is_the_relative_change_above_the_noise():
 
 
 @every_layout
-def test_every_architecture_lets_noise_through(layout):
+def test_noise_propagates_through_every_architecture(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     with torch.no_grad():
         hidden = encoder(inputs, keep_hidden=True, resumable_from=0).hidden
@@ -145,14 +145,14 @@ def test_every_architecture_lets_noise_through(layout):
 
 
 def encoded(labels, seed=0):
-    """Texts of 1 to 6 tokens between the two special ones."""
+    """Texts of 1 to 6 tokens between two special tokens."""
     generator = np.random.default_rng(seed)
     lengths = generator.integers(1, 7, size=len(labels))
     ids = [np.concatenate([[2], generator.integers(5, 40, size=length), [3]]) for length in lengths]
     return Encoded(input_ids=ids, token_type_ids=None, labels=labels, rows=np.arange(len(ids)), truncated=0)
 
 
-def test_one_pass_gives_means_over_examples_whatever_the_batches():
+def test_measures_are_means_over_examples_for_any_batch_size():
     encoder, labels = make("bert"), np.arange(11) % 2
     encoder.model.train()
     data = encoded(labels)
@@ -173,7 +173,7 @@ def test_one_pass_gives_means_over_examples_whatever_the_batches():
     assert str(numbers) == str(found.numbers()), "the noise is the same every time"
 
 
-def test_a_head_at_a_layer_knows_nothing_of_the_other_layers():
+def test_probe_heads_of_different_layers_train_independently():
     features, labels = torch.from_numpy(normal(3, 40, 5)).float(), torch.from_numpy(np.arange(40) % 3)
     together = train_heads(features, labels, 3, Classification())
     for layer in range(3):
@@ -183,8 +183,8 @@ def test_a_head_at_a_layer_knows_nothing_of_the_other_layers():
 
 
 @pytest.mark.parametrize("objective", [Classification(), Regression()])
-def test_a_head_is_a_linear_layer_under_adam(objective):
-    """Against a loop over torch's own linear layer with the same first weights and batches."""
+def test_probe_head_equals_a_linear_layer_trained_with_adam(objective):
+    """Compared with a loop over torch's linear layer with the same initial weights and batches."""
     outputs = 1 if isinstance(objective, Regression) else 2
     features = torch.from_numpy(normal(1, 20, 4)).float()
     labels = torch.arange(20).float() / 10 if outputs == 1 else torch.arange(20) % 2
@@ -220,12 +220,12 @@ def test_a_head_is_a_linear_layer_under_adam(objective):
     assert found.weight[0].numpy() == pytest.approx(linear.weight.detach().numpy(), abs=1e-5)
 
 
-def test_a_probe_finds_what_the_layer_states_and_leaves_the_encoder_as_it_was():
+def test_probe_finds_encoded_classes_and_leaves_the_encoder_unchanged():
     encoder, task = make("bert", initializer_range=0.2), TASKS["cola"]
     train, evaluation = encoded(np.arange(300) % 2), encoded(np.arange(60) % 2, seed=1)
     for data in (train, evaluation):
         for ids, label in zip(data.input_ids, data.labels, strict=True):
-            ids[1:-1] = 10 + label  # the class stands in the text, not in the token that the head reads
+            ids[1:-1] = 10 + label  # the class is in the text, not in the token that the head reads
     before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
     batchers = [Batcher(data, encoder.padding, 32) for data in (train, evaluation)]
     states = sentence_states(encoder, batchers[1])

@@ -1,4 +1,4 @@
-"""Figures and tables of what was measured inside, and of variants, from a synthetic table."""
+"""Figures and tables of measurements inside encoders and of variants, from a synthetic table."""
 
 import statistics
 from pathlib import Path
@@ -86,7 +86,7 @@ def mean(grid: Grid, method: str, task: str, *names: Any, encoder: str = "mini")
     return np.mean(seeds, axis=0).tolist()
 
 
-def test_probes_have_a_panel_for_each_pair_and_a_line_before_and_for_each_method(grid, tmp_path):
+def test_probe_panels_show_each_pair_before_and_after_each_method(grid, tmp_path):
     plot = drawn("task-generalisation", loaded(grid, tmp_path))
     pairs = [f"{task} → {probe}" for task in grid.tasks for probe in ("mini-sst2", "mini-cola")]
     assert sorted(titles(plot)) == sorted(pairs)
@@ -107,7 +107,7 @@ def test_probes_have_a_panel_for_each_pair_and_a_line_before_and_for_each_method
 
 
 @pytest.mark.parametrize(("name", "measure"), [("token-similarity", "token_similarity"), ("variability-after", "nu")])
-def test_a_measure_by_layer_has_a_panel_for_each_task(name, measure, grid, tmp_path):
+def test_layer_measures_have_a_panel_for_each_task(name, measure, grid, tmp_path):
     plot = drawn(name, loaded(grid, tmp_path))
     assert titles(plot) == list(grid.tasks)
     assert plot.axes[0].get_yscale() == ("log" if measure == "nu" else "linear")
@@ -115,7 +115,7 @@ def test_a_measure_by_layer_has_a_panel_for_each_task(name, measure, grid, tmp_p
         assert curves(axes)[style.colour(1)] == pytest.approx(mean(grid, "hype-n", task, measure))
 
 
-def test_drift_shows_similarity_above_distance(grid, tmp_path):
+def test_layer_drift_draws_cka_above_parameter_distance(grid, tmp_path):
     plot = drawn("layer-drift", loaded(grid, tmp_path))
     assert titles(plot) == [*grid.tasks, "", ""]
     for axes, measure, scale in ((plot.axes[1], "cka", 1), (plot.axes[3], "parameter_distance", 100)):
@@ -125,7 +125,7 @@ def test_drift_shows_similarity_above_distance(grid, tmp_path):
     assert labels(plot) == ["vanilla", "hype-n"]
 
 
-def test_noise_has_a_line_from_every_layer_that_it_enters(grid, tmp_path):
+def test_noise_propagation_has_a_line_from_every_entry_layer(grid, tmp_path):
     plot = drawn("noise-propagation", loaded(grid, tmp_path))
     assert titles(plot) == ["before", "vanilla", "hype-n", "", "", ""]
     assert [axes.get_ylabel().partition("\n")[0] for axes in plot.axes] == ["mini-rte", "", "", "mini-mrpc", "", ""]
@@ -138,7 +138,7 @@ def test_noise_has_a_line_from_every_layer_that_it_enters(grid, tmp_path):
         assert np.array(line) == pytest.approx(np.array(expected))
 
 
-def test_models_that_are_missing_are_counted(grid, tmp_path):
+def test_missing_models_are_counted_in_the_legend(grid, tmp_path):
     lost = tuple(("mini", "hype-n", task, seed) for task, seed in (("mini-rte", 0), ("mini-mrpc", 0), ("mini-mrpc", 1)))
     results = loaded(grid, tmp_path, lost)
     plot = drawn("token-similarity", results)
@@ -161,7 +161,7 @@ def test_churn_is_a_mean_over_pairs_of_seeds(grid, tmp_path):
     assert line[-1] == "3"
 
 
-def test_an_encoder_in_which_nothing_was_measured_shows_no_other_one(tmp_path):
+def test_figure_of_an_unmeasured_encoder_shows_no_other_encoder(tmp_path):
     grid = Grid(encoders=("mini", "twin"), tasks=("mini-rte",), seeds=2)
     folder = grid.write(tmp_path)
     whole = measurements(grid)
@@ -177,7 +177,7 @@ def test_an_encoder_in_which_nothing_was_measured_shows_no_other_one(tmp_path):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_suite_that_looks_nowhere_says_so(name, tmp_path):
+def test_suite_without_inside_measurements_says_so(name, tmp_path):
     grid = Grid()
     results = load_results(grid.write(tmp_path), grid.suite)
     (axes,) = drawn(name, results).axes
@@ -185,7 +185,7 @@ def test_a_suite_that_looks_nowhere_says_so(name, tmp_path):
     assert make_table("churn", results).notes == ("This suite compares no seeds.",)
 
 
-def test_of_a_methods_variants_the_one_shown_elsewhere_is_shown(tmp_path):
+def test_only_the_selected_variant_of_a_method_is_drawn(tmp_path):
     grid = Grid(methods=("hype-n", "hype-n~sigma=0.1"), tasks=("mini-rte",), seeds=2)
     results = loaded(grid, tmp_path)
     shown = data.load_inside(results)
@@ -197,7 +197,7 @@ def test_of_a_methods_variants_the_one_shown_elsewhere_is_shown(tmp_path):
     assert curves(axes)[style.colour(0)] == pytest.approx(expected)
 
 
-def test_variants_stand_side_by_side(tmp_path):
+def test_variants_table_lists_the_variants_of_a_method(tmp_path):
     grid = Grid(
         methods=("vanilla", "hype-n", "hype-n~sigma=0.1", "hype-n~layers=lower~where=both"),
         tasks=("mini-rte", "mini-mrpc"),
@@ -213,11 +213,11 @@ def test_variants_stand_side_by_side(tmp_path):
     assert str(block.rows[0][1]) == f"{statistics.fmean(scores):.1f} ± {statistics.stdev(scores):.1f}"
     assert str(block.rows[1][1]).endswith("(2/3)")
     note = make_table("main", load_results(tmp_path / grid.name, grid.suite)).notes[-1]
-    assert "hype-n on mini-rte (mini): as it stands" in note
+    assert "hype-n on mini-rte (mini): suite settings" in note
     assert make_table("variants", load_results(Grid(name="b").write(tmp_path), Grid(name="b").suite)).data == ()
 
 
-def test_the_shipped_suite_keeps_the_models_that_it_looks_into(root, monkeypatch):
+def test_mini_layers_suite_hands_over_the_models_it_looks_into(root, monkeypatch):
     monkeypatch.chdir(root)
     dag = Dag(load_suite(Path("config/mini-layers.yaml")))
     assert len(dag.suite.inside_cells) == 24

@@ -27,7 +27,7 @@ def demo(suite, tmp_path):  # noqa: F811
 
 
 def looking(tmp_path, **changes):
-    """The tiny suite with some of its cells looked into, and other values of that block's keys."""
+    """The tiny suite with an `inside` block, in which `changes` replace keys."""
     block = INSIDE | {"examples": 24} | changes
     return changed(tmp_path, grid=[GRID], inside=block, protocol=SUITE["protocol"] | {"epochs": 1})
 
@@ -38,7 +38,7 @@ def message(tmp_path, **changes):
     return str(error.value).partition("demo.yaml: ")[2]
 
 
-def test_the_block_means_cells_that_the_suite_has(demo):
+def test_inside_block_selects_existing_cells_of_the_suite(demo):
     assert [str(cell) for cell in demo.inside_cells] == ["tiny/vanilla/cola/seed-0", "tiny/vanilla/cola/seed-1"]
     assert demo.inside_pairs() == [("tiny", "cola")]
     assert "steadytune/mini/cola" in demo.datasets()
@@ -55,12 +55,12 @@ def test_the_block_means_cells_that_the_suite_has(demo):
         ({"probe": []}, "unknown key 'inside.probe' (did you mean 'probes'?)"),
     ],
 )
-def test_a_block_that_cannot_be_is_told_in_a_line(changes, words, demo, tmp_path):
+def test_invalid_inside_block_is_refused_with_the_reason(changes, words, demo, tmp_path):
     assert message(tmp_path, **changes) == words
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_kept_model_is_the_fine_tuned_one(method, demo):
+def test_kept_model_gives_the_predictions_of_the_fine_tuned_model(method, demo):
     cell = Cell("tiny", method, "cola", 0)
     train_and_hand_over(demo, cell)
     material = keeping.load_kept(demo, cell, handover_path(demo, cell), "cpu")
@@ -74,14 +74,14 @@ def test_a_kept_model_is_the_fine_tuned_one(method, demo):
             assert material.encoder(batch.inputs).logits.numpy() == pytest.approx(expected[rows], abs=1e-5)
 
 
-def test_keeping_changes_nothing_of_the_cell_and_is_off_unless_asked_for(demo):
+def test_weights_are_handed_over_only_on_request_and_change_no_result(demo):
     cell = demo.cells[0]
     run.run_cell(demo, cell)
     assert not handover_path(demo, cell).exists()
     before = (cell_folder(demo, cell) / "predictions.parquet").read_bytes()
     assert main(["finetune", "demo.yaml", str(cell), "--hand-over"]) == 0
     assert handover_path(demo, cell).exists()
-    # Trained again without them, it has no weights to hand over: those that are there are of the record before.
+    # Retraining without --hand-over deletes the weights, because they belong to the previous record.
     assert main(["finetune", "demo.yaml", str(cell)]) == 0
     assert not handover_path(demo, cell).exists()
     assert main(["finetune", "demo.yaml", str(cell), "--hand-over"]) == 0
@@ -93,7 +93,7 @@ def train_and_hand_over(demo, cell):
 
 
 def look_inside(demo):
-    """Every command of the stage; the table."""
+    """Run every command of the stage; return the table."""
     for cell in demo.inside_cells:
         train_and_hand_over(demo, cell)
         assert main(["inside", "demo.yaml", str(cell)]) == 0
@@ -102,7 +102,7 @@ def look_inside(demo):
     return pd.read_parquet(inside_table_path(demo))
 
 
-def test_the_commands_end_in_a_table(demo):
+def test_inside_commands_produce_the_table(demo):
     table = look_inside(demo)
     cell = demo.inside_cells[0]
     after = json.loads(inside_path(demo, cell).read_text())
@@ -139,7 +139,7 @@ def test_the_commands_end_in_a_table(demo):
     assert rows(measure="churn")["value"].tolist() == [np.mean(answers[0] != answers[1])]
 
 
-def test_a_method_that_adds_modules_or_drops_layers_is_looked_into_as_it_is(demo, tmp_path):
+def test_methods_that_add_modules_or_drop_layers_are_looked_into(demo, tmp_path):
     table = look_inside(looking(tmp_path, methods=METHODS[1:], seeds=1, probes=[]))
     layers = table[table["measure"] == "cka"].groupby("method")["layer"].max()
     assert layers.to_dict() == {"lora": 2, "houlsby": 2, "layer-tune~layer=1": 1}
@@ -148,7 +148,7 @@ def test_a_method_that_adds_modules_or_drops_layers_is_looked_into_as_it_is(demo
     assert min(moved[1:]) > 0
 
 
-def test_a_cell_without_a_model_has_a_file_that_says_so_and_no_rows(demo, monkeypatch):
+def test_cell_without_a_model_is_recorded_without_measurements(demo, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(run, "fit", raising(torch.OutOfMemoryError("CUDA out of memory")))
         train_and_hand_over(demo, demo.inside_cells[0])
@@ -166,14 +166,14 @@ def test_a_cell_without_a_model_has_a_file_that_says_so_and_no_rows(demo, monkey
     assert table["other_seed"].isna().all()
 
 
-def test_what_is_not_looked_into_is_refused(demo):
+def test_cell_or_pair_outside_the_inside_block_is_refused(demo):
     with pytest.raises(SteadyTuneError, match="'tiny/lora/cola/seed-0' is not among its cells"):
         stage.write_inside(demo, Cell("tiny", "lora", "cola", 0))
     with pytest.raises(SteadyTuneError, match=r"unknown pair 'tiny col' \(did you mean 'tiny cola'"):
         stage.write_inside_before(demo, "tiny", "col")
 
 
-def test_a_suite_that_looks_into_no_cell_gets_no_empty_table(suite, capsys):  # noqa: F811
+def test_inside_table_is_refused_without_an_inside_block(suite, capsys):  # noqa: F811
     assert main(["inside-table", "demo.yaml"]) == 2
     assert "demo.yaml: inside: missing" in capsys.readouterr().err
     assert not inside_table_path(suite).exists()

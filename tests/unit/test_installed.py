@@ -1,4 +1,4 @@
-"""Outside a clone: the project's files are found, and an installed wheel runs a suite with data of one's own."""
+"""Outside a clone: the project's files are found, and an installed wheel runs a suite on the user's own data."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ SUITE = {
 }
 
 
-def test_files_of_the_project_are_found_from_any_folder(root, tmp_path, monkeypatch):
+def test_project_files_are_found_from_any_folder(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert project_file(LOCK) == root / LOCK
     assert load_suite(find_suite("mini")).path == root / "config/mini.yaml"
@@ -35,7 +35,7 @@ def test_files_of_the_project_are_found_from_any_folder(root, tmp_path, monkeypa
 
 @pytest.fixture(scope="module")
 def installed(root, tmp_path_factory) -> Path:
-    """The `bin` folder of a fresh environment with the wheel; the libraries are this environment's."""
+    """The `bin` folder of a fresh environment with the wheel; its libraries are those of this environment."""
     folder = tmp_path_factory.mktemp("installed")
     listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():
@@ -55,7 +55,7 @@ def installed(root, tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_runs_own_data_from_an_empty_folder(installed, tmp_path):
+def test_installed_wheel_runs_a_suite_on_own_data_in_an_empty_folder(installed, tmp_path):
     folder = tmp_path / "mein Ordner ü"
     folder.mkdir()
     lines = [f'"Ein Stuhl, ""{i}""",Stuhl {i % 3},{"ja" if i % 2 else "nein"}\n' for i in range(12)]

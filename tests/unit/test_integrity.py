@@ -1,4 +1,4 @@
-"""What is read is what was written: receipts, unlisted files, manifests, one suite's results."""
+"""Only files as they were written are read: receipts, unlisted files, manifests, the owner of results."""
 
 import json
 import os
@@ -38,7 +38,7 @@ from steadytune.tasks.reading import split_files
 DATA, ENCODER = "datasets/nyu-mll/glue/cola", "models/a/tiny"
 
 
-def test_files_beside_those_of_a_receipt_are_not_read(suite):  # noqa: F811
+def test_files_not_listed_in_the_receipt_are_not_read(suite):  # noqa: F811
     store = suite.file.store
     folder, task = store / ENCODER, suite.task("cola")
     words, files = len(load_tokenizer(folder)), split_files(task, "train", store)
@@ -51,7 +51,7 @@ def test_files_beside_those_of_a_receipt_are_not_read(suite):  # noqa: F811
     verify(folder)
 
 
-def test_an_edited_receipt_is_damaged(tmp_path):
+def test_edited_receipt_is_refused_as_damaged(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     write_receipt(tmp_path, Receipt("local", "a test", None, "lock", measure_all(tmp_path, ["a.txt"])))
     path = tmp_path / "receipt.json"
@@ -62,7 +62,7 @@ def test_an_edited_receipt_is_damaged(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["{outside}/x.txt", "../outside/x.txt", "a/../../outside/x.txt", "a\0b.txt", ""])
-def test_a_receipt_that_names_files_of_other_folders_is_damaged_and_deletes_none(name, tmp_path):
+def test_receipt_naming_outside_files_is_damaged_and_deletes_none(name, tmp_path):
     folder, victim = tmp_path / "folder", tmp_path / "outside/x.txt"
     write_text(victim, "mine")
     write_text(folder / "a.txt", "x")
@@ -76,7 +76,7 @@ def test_a_receipt_that_names_files_of_other_folders_is_damaged_and_deletes_none
     assert read_receipt(folder) == receipt
 
 
-def test_no_link_is_made_outside_of_a_view(tmp_path):
+def test_listed_view_makes_no_links_outside_itself(tmp_path):
     write_receipt(tmp_path / "folder", Receipt("local", "a test", None, "lock", {}))
     target = tmp_path / "outside/link.txt"
     (tmp_path / "folder/receipt.json").write_text(json.dumps({"files": {str(target): {}}}))
@@ -85,7 +85,7 @@ def test_no_link_is_made_outside_of_a_view(tmp_path):
 
 
 @pytest.mark.parametrize("mistake", [{"predict": {"cola": "tset"}}, {"empty_texts": "refuse"}])
-def test_what_one_suite_objects_to_stays_staged_for_the_others(mistake, suite):  # noqa: F811
+def test_data_refused_by_one_suite_stays_staged(mistake, suite):  # noqa: F811
     folder = suite.file.store / DATA
     table = pa.table({"sentence": ["the dog", " "], "label": [0, 1]})
     pq.write_table(table, folder / "train-00000-of-00001.parquet")
@@ -96,17 +96,17 @@ def test_what_one_suite_objects_to_stays_staged_for_the_others(mistake, suite): 
     verify(folder)
 
 
-def test_what_cannot_be_read_is_staged_no_longer(suite):  # noqa: F811
+def test_unreadable_data_is_unstaged(suite):  # noqa: F811
     folder, item = suite.file.store / DATA, Item("datasets", "nyu-mll/glue/cola")
     pq.write_table(pa.table({"sentence": ["the dog"], "label": [7]}), folder / "train-00000-of-00001.parquet")
     for _ in range(2):
-        # The second time another process has taken the receipt away.
+        # The second time the receipt is gone, as if another process had removed it.
         with pytest.raises(SteadyTuneError, match="label"):
             check_staged(suite, item)
         assert not (folder / "receipt.json").exists()
 
 
-def test_damaged_inputs_are_told_by_status(suite):  # noqa: F811
+def test_status_reports_cells_with_damaged_inputs_as_stale(suite):  # noqa: F811
     path = next((suite.file.store / DATA).glob("*.parquet"))
     from steadytune.cells.run import run_cell
 
@@ -118,7 +118,7 @@ def test_damaged_inputs_are_told_by_status(suite):  # noqa: F811
     assert path.name in found.why
 
 
-def test_two_files_with_one_suite_are_refused(suite, tmp_path):  # noqa: F811
+def test_two_files_with_the_same_suite_name_are_refused(suite, tmp_path):  # noqa: F811
     check_outputs(suite)
     shutil.copy(suite.path, tmp_path / "copy.yaml")
     with pytest.raises(SteadyTuneError, match=r"demo\.yaml.*copy\.yaml has the same name"):
@@ -128,19 +128,19 @@ def test_two_files_with_one_suite_are_refused(suite, tmp_path):  # noqa: F811
 @pytest.mark.parametrize(
     "text", ["'suite': demo", "suite : demo", "{suite: demo, title: x}", "suite: !!str demo", "\ufeffsuite: demo # x"]
 )
-def test_a_suites_name_is_known_however_it_is_spelled(text, suite, tmp_path):  # noqa: F811
+def test_same_suite_name_is_found_in_any_yaml_spelling(text, suite, tmp_path):  # noqa: F811
     (tmp_path / "other.yaml").write_text(text)
     with pytest.raises(SteadyTuneError, match=r"other\.yaml has the same name"):
         check_outputs(suite)
 
 
 @pytest.mark.parametrize("text", ["suite: demo-2", "# suite demo\nsuite: other", "suite: [demo", "- suite: demo"])
-def test_other_files_beside_a_suite_are_no_suites_of_its_name(text, suite, tmp_path):  # noqa: F811
+def test_yaml_files_with_other_names_do_not_clash_with_a_suite(text, suite, tmp_path):  # noqa: F811
     (tmp_path / "other.yaml").write_text(text)
     check_outputs(suite)
 
 
-def test_a_note_of_whose_results_they_are_may_be_damaged(own):
+def test_damaged_suite_txt_is_refused(own):
     Path("results/demo/suite.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(SteadyTuneError, match=r"suite\.txt: not UTF-8"):
         check_outputs(own)
@@ -148,14 +148,14 @@ def test_a_note_of_whose_results_they_are_may_be_damaged(own):
 
 @pytest.fixture
 def own(suite, tmp_path):  # noqa: F811
-    """A suite in a folder of its own, whose results are noted to be its own."""
+    """A suite in its own folder, recorded as the owner of its results."""
     (tmp_path / "a").mkdir()
     own = load_suite(suite.path.rename(tmp_path / "a/demo.yaml"))
     own_results(own)
     return own
 
 
-def test_two_files_with_one_suite_in_different_folders_are_refused(own, tmp_path):
+def test_same_suite_name_in_another_folder_is_refused(own, tmp_path):
     check_outputs(own)
     (tmp_path / "b").mkdir()
     other = load_suite(Path(shutil.copy(own.path, tmp_path / "b/demo.yaml")))
@@ -166,7 +166,7 @@ def test_two_files_with_one_suite_in_different_folders_are_refused(own, tmp_path
     with pytest.raises(SteadyTuneError, match=said), making(other, "metrics"):
         pass
     check_outputs(own)
-    # Each way out that the line names.
+    # Each remedy that the message suggests works.
     Path("results/demo/suite.txt").unlink()
     own_results(other)
     with pytest.raises(SteadyTuneError, match=r"holds the results of b/demo\.yaml"):
@@ -175,22 +175,22 @@ def test_two_files_with_one_suite_in_different_folders_are_refused(own, tmp_path
     own_results(own)
 
 
-def test_results_go_with_a_moved_suite_and_to_other_machines(own, tmp_path):
+def test_results_follow_a_moved_or_copied_suite(own, tmp_path):
     moved = load_suite(own.path.rename(tmp_path / "moved.yaml"))
     check_outputs(moved)
     own_results(moved)
     assert Path("results/demo/suite.txt").read_text() == "../../moved.yaml\n"
-    # A copy of everything has its own suite, beside the first.
+    # A copy of everything belongs to the copied suite file.
     copy = tmp_path / "elsewhere/copy"
     shutil.copytree(tmp_path, copy, ignore=shutil.ignore_patterns("elsewhere"))
     check_outputs(load_suite(copy / "moved.yaml", copy / "results/demo"))
-    # Results alone, where nothing lies at the place that they remember.
+    # Results copied alone: there is no suite file at the place that they record.
     shutil.copytree("results/demo", tmp_path / "far/away/results/demo")
     own_results(load_suite(copy / "moved.yaml", tmp_path / "far/away/results/demo"))
 
 
 @pytest.mark.parametrize("pretrained", [False, True])
-def test_what_is_staged_again_is_named(suite, monkeypatch, caplog, pretrained):  # noqa: F811
+def test_dry_restage_names_what_it_would_stage_again(suite, monkeypatch, caplog, pretrained):  # noqa: F811
     item = Item("models", "a/tiny", pretrained)
     monkeypatch.setattr(repair, "inventory", lambda *_: [item])
     monkeypatch.setattr(repair.InputCheck, "outdated", lambda *_: "not what the lock pins")
@@ -200,19 +200,19 @@ def test_what_is_staged_again_is_named(suite, monkeypatch, caplog, pretrained): 
     ]
 
 
-def test_an_encoder_whose_training_was_interrupted_is_trained_again_and_keeps_its_date(suite, monkeypatch):  # noqa: F811
+def test_restage_keeps_the_date_of_an_encoder_if_training_is_killed(suite, monkeypatch):  # noqa: F811
     path = suite.file.store / ENCODER / "receipt.json"
     os.utime(path, ns=(7, 7 * 10**9))
     monkeypatch.setattr(repair, "inventory", lambda *_: [Item("models", "a/tiny", True)])
     monkeypatch.setattr(repair.InputCheck, "outdated", lambda *_: "of other settings")
     assert repair.restage(suite) == {path: 7 * 10**9}
     assert not path.exists()
-    # The run that was to train it is killed: the next one finds what it has left.
+    # If the run that should train it is killed, the next run finds the same date.
     assert repair.restage(suite) == {path: 7 * 10**9}
 
 
 @pytest.mark.parametrize("place", ["record", "receipt"])
-def test_what_a_clock_that_was_ahead_has_dated_is_dated_now(place, suite, monkeypatch, caplog):  # noqa: F811
+def test_files_dated_in_the_future_are_redated_to_now(place, suite, monkeypatch, caplog):  # noqa: F811
     monkeypatch.setattr(repair, "inventory", lambda *_: [Item("models", "a/tiny", False)])
     (cell,) = suite.cells
     record, table, checkpoint = record_path(suite, cell), metrics_path(suite), checkpoint_path(suite, cell)
@@ -229,23 +229,23 @@ def test_what_a_clock_that_was_ahead_has_dated_is_dated_now(place, suite, monkey
     assert caplog.messages == [f"1 file dated in the future, {ahead} first: dated now"] * 2
     assert before <= ahead.stat().st_mtime_ns <= time.time_ns()
     dates = [path.stat().st_mtime_ns for path in (record, table, checkpoint)]
-    # The table would otherwise be older than the record that it is made from.
+    # Otherwise the table would be older than the record that it is made from.
     assert dates[0] == dates[1] and dates[2] == before - hour
     repair.redate_future(suite)
     assert len(caplog.messages) == 2
 
 
-def test_what_editors_leave_beside_a_suite_is_no_suite(suite):  # noqa: F811
+def test_editor_links_and_folders_next_to_a_suite_are_ignored(suite):  # noqa: F811
     suite.path.with_name(".#demo.yaml").symlink_to("nobody@nowhere")
     suite.path.with_name("folder.yaml").mkdir()
     check_outputs(suite)
 
 
-def test_a_manifest_tells_edited_missing_and_unknown_files(tmp_path):
+def test_manifest_check_detects_missing_edited_and_damaged_files(tmp_path):
     one, two = tmp_path / "tables/a.csv", tmp_path / "tables/b.csv"
     for path in (one, two):
         write_text(path, path.name)
-    assert "nothing says" in damage(tmp_path, "tables", [one])
+    assert "no readable manifest" in damage(tmp_path, "tables", [one])
     write_manifest(tmp_path, "tables", [one, two], {})
     assert damage(tmp_path, "tables", [one, two]) == ""
     one.write_text("b.csv")
@@ -257,7 +257,7 @@ def test_a_manifest_tells_edited_missing_and_unknown_files(tmp_path):
     assert "damaged" in damage(tmp_path, "tables", [two])
 
 
-def test_what_a_suite_asks_for_newly_is_not_made_yet_and_what_it_leaves_out_goes(world):
+def test_new_table_makes_tables_stale_and_only_user_files_are_kept(world):
     before = world.build(Grid(), tables=["main", "cost"])
     with making(before, "tables"):
         for file in products_of(before)["tables"].files:
@@ -277,13 +277,13 @@ def test_what_a_suite_asks_for_newly_is_not_made_yet_and_what_it_leaves_out_goes
 
 @pytest.fixture
 def both(suite, tmp_path):  # noqa: F811
-    """The suite with two seeds, which have run, and the paths of their records."""
+    """The suite with two seeds that have run, and the paths of their records."""
     made = trained(tmp_path, 2)
     return made, [record_path(made, cell) for cell in made.cells]
 
 
 def age(made):
-    """Other settings than those of its records."""
+    """The suite with settings that differ from those of its records."""
     return changed(made.path.parent, grid=yaml.safe_load(made.path.read_text())["grid"], protocol={"epochs": 7})
 
 
@@ -300,7 +300,7 @@ def damage_records(made):
         (damage_records, "record.json.quarantined", "quarantined", "a damaged record was set aside"),
     ],
 )
-def test_a_record_that_is_not_believed_is_kept_aside(spoil, name, state, why, both):
+def test_stale_or_damaged_record_is_set_aside(spoil, name, state, why, both):
     made, paths = both
     made = spoil(made)
     before = [path.read_bytes() for path in paths]
@@ -311,7 +311,7 @@ def test_a_record_that_is_not_believed_is_kept_aside(spoil, name, state, why, bo
     assert [(found.state, found.why) for found in statuses(made)] == [(state, why)] * 2
 
 
-def test_a_manifest_that_names_files_of_other_folders_deletes_none(world):
+def test_manifest_naming_files_in_other_folders_deletes_none_of_them(world):
     made = world.build(Grid())
     tables = products_of(made)["tables"].files
     others = [results_folder(made) / "kept.txt", results_folder(made) / "tables/more/kept.txt"]

@@ -1,4 +1,4 @@
-"""`keep`: which fine-tuned weights stay beside their records, however the run went."""
+"""`keep`: which fine-tuned weights are kept next to their records, however the run ended."""
 
 import shutil
 from dataclasses import replace
@@ -29,7 +29,7 @@ def make(suite, tmp_path):  # noqa: F811
 
 
 def give_score(made, cell, value, status="ok"):
-    """Let a cell's record say that its development score was `value`."""
+    """Set the development score in a cell's record to `value`."""
     record = read_record(record_path(made, cell))
     own = replace(record.evaluations[0], metrics={"matthews": value, "accuracy": 0.5})
     write_sealed(record_path(made, cell), replace(record, evaluations=[own], status=status))
@@ -39,7 +39,7 @@ def kept(made):
     return [cell.seed for cell in made.cells if model_path(made, cell).is_file()]
 
 
-def test_all_weights_are_kept_with_their_hash_and_change_no_prediction(make):
+def test_keep_all_stores_weights_with_hash_and_changes_no_prediction(make):
     made = make("none", seeds=1)
     (cell,) = made.cells
     run.run_cell(made, cell)
@@ -52,12 +52,12 @@ def test_all_weights_are_kept_with_their_hash_and_change_no_prediction(make):
     assert record.files["predictions.parquet"] == without.files["predictions.parquet"]
     assert record.fingerprint == without.fingerprint
     assert record.spec == without.spec
-    # Not kept any more: no weights of an earlier run stay beside a record that does not know them.
+    # With `keep: none`, a rerun deletes the weights of the earlier run, which the new record does not list.
     run.run_cell(make("none", seeds=1), cell)
     assert kept(made) == []
 
 
-def test_best_keeps_the_weights_of_one_seed_whatever_the_order(make):
+def test_keep_best_keeps_only_the_best_seed_in_any_order(make):
     made = make("best")
     for seed in (1, 2, 0):
         run.run_cell(made, made.cells[seed])
@@ -68,7 +68,7 @@ def test_best_keeps_the_weights_of_one_seed_whatever_the_order(make):
 @pytest.mark.parametrize(
     ("scores", "best"), [((0.1, 0.3, 0.2), 1), ((0.3, 0.3, 0.2), 0), ((None, 0.1, None), 1), ((0.1, None, 0.4), 2)]
 )
-def test_the_best_is_by_development_score_and_the_first_of_equals(make, scores, best):
+def test_best_cell_has_the_highest_score_and_first_seed_on_ties(make, scores, best):
     made = make("all")
     run.run_cell(made, made.cells[0])
     for cell, score in zip(made.cells, scores, strict=True):
@@ -82,7 +82,7 @@ def test_the_best_is_by_development_score_and_the_first_of_equals(make, scores, 
     assert kept(made) == [best]
 
 
-def test_a_run_that_did_not_end_ok_or_has_other_settings_is_not_the_best(make):
+def test_degenerate_or_stale_run_is_never_the_best(make):
     made = make("all", seeds=1)
     (cell,) = made.cells
     run.run_cell(made, cell)
@@ -92,7 +92,7 @@ def test_a_run_that_did_not_end_ok_or_has_other_settings_is_not_the_best(make):
     assert keeping.best_cell(make("all", seeds=1, transfer={"cola": ["mini-cola"]}), [cell]) is None
 
 
-def test_an_edited_record_is_not_the_best(make):
+def test_edited_record_is_never_the_best(make):
     made = make("all", seeds=2)
     for cell in made.cells:
         run.run_cell(made, cell)
@@ -103,7 +103,7 @@ def test_an_edited_record_is_not_the_best(make):
     assert keeping.best_cell(made, made.cells) == made.cells[0]
 
 
-def test_killed_between_record_and_removal_the_next_cell_removes(make, monkeypatch):
+def test_next_cell_removes_weights_left_by_a_killed_run(make, monkeypatch):
     made = make("best")
     with monkeypatch.context() as patch:
         patch.setattr(run, "drop_all_but_best", lambda *_: None)
@@ -114,7 +114,7 @@ def test_killed_between_record_and_removal_the_next_cell_removes(make, monkeypat
     assert len(kept(made)) == 1
 
 
-def test_a_diverged_cell_keeps_no_weights(make, monkeypatch):
+def test_diverged_cell_keeps_no_weights(make, monkeypatch):
     made = make("all", seeds=1)
 
     def diverging(*_, **__):
@@ -125,6 +125,6 @@ def test_a_diverged_cell_keeps_no_weights(make, monkeypatch):
     assert kept(made) == []
 
 
-def test_an_unknown_rule_is_refused(make):
+def test_unknown_keep_rule_is_refused(make):
     with pytest.raises(SteadyTuneError, match="keep: 'bst'"):
         make("bst")

@@ -1,4 +1,4 @@
-"""Every table as LaTeX: all of them, and the numbers for running text, in one document that fits its pages."""
+"""Every table as LaTeX: the tables and the macros for running text compile into one document that fits its pages."""
 
 import re
 import subprocess
@@ -25,28 +25,28 @@ def table(rows: int, columns: int, notes: int = 0) -> Table:
     return Table("made", "Made", "By hand.", headings, (block,), notes=("A note of some length. " * 20,) * notes)
 
 
-def test_a_table_floats_while_it_fits_a_page():
+def test_table_floats_only_if_it_fits_a_page():
     assert r"\begin{longtable}" not in to_tex(table(rows=40, columns=3))
     assert r"\begin{longtable}" in to_tex(table(rows=60, columns=3))
-    # Text in several lines and notes take room, too.
+    # Wrapped text and notes take up space too.
     long = Block((("a claim " * 30, "reproduced"),) * 15)
     assert r"\begin{longtable}" in to_tex(Table("claims", "Claims", "", ("Claim", "Verdict"), (long,), align="wl"))
     assert r"\begin{longtable}" in to_tex(table(rows=40, columns=3, notes=10))
 
 
-def test_the_document_has_every_table_and_package():
+def test_document_has_every_table_and_package():
     text = to_document(["main", "hype-table-1"])
     assert re.findall(r"\\input\{tables/(.+?)\.tex\}", text) == ["main", "hype-table-1"]
     assert all(rf"\usepackage{{{name}}}" in text for name in PACKAGES)
 
 
-def test_a_character_that_pdflatex_cannot_set_is_shown_by_its_number():
+def test_characters_that_pdflatex_cannot_set_show_their_code_point():
     text = to_tex(Table("t", "T", "", ("Claim",), (Block((("数 \N{GREEK SMALL LETTER SIGMA} Ω é e\u0301 \0",),)),)))
     assert r"{[}U+6570] $\sigma$ $\Omega$ é é {[}U+0000]" in text
 
 
 @pytest.mark.usefixtures("pdflatex")
-def test_marks_greek_letters_and_all_of_unicode_compile(tmp_path):
+def test_marks_and_large_ranges_of_unicode_compile(tmp_path):
     every = [chr(code) for code in (*range(0x20, 0x530), *range(0x1E00, 0x2C00)) if chr(code).isprintable()]
     rows = [("".join(every[start : start + 20]),) for start in range(0, len(every), 20)]
     entries = [(Entry("61.2", spread="3.0", count="2/3†", best=True),), (Entry("61.2", count="†"),)]

@@ -1,4 +1,4 @@
-"""The variability stage from a suite's settings to its file, and when it runs again."""
+"""The variability stage: from a suite's settings to the file it writes, and when it reruns."""
 
 import json
 import math
@@ -24,14 +24,14 @@ def load(folder, variability, **changes):
 
 
 def study(folder, **settings):
-    """What the stage writes of the tiny suite; NaN and Infinity are no JSON."""
+    """The JSON that the stage writes for the tiny suite; NaN and Infinity fail the test."""
     loaded = load(folder, {"encoders": ["tiny"]} | settings)
     write_variability(loaded, "tiny", "cola")
     return json.loads(variability_path(loaded, "tiny", "cola").read_text(), parse_constant=pytest.fail)
 
 
 @pytest.mark.usefixtures("suite")
-def test_a_study_has_everything_from_one_forward_pass(tmp_path, monkeypatch):
+def test_study_computes_everything_in_one_forward_pass(tmp_path, monkeypatch):
     batches = []
     forward = Encoder.__call__
     monkeypatch.setattr(Encoder, "__call__", lambda *args, **options: batches.append(1) or forward(*args, **options))
@@ -48,12 +48,12 @@ def test_a_study_has_everything_from_one_forward_pass(tmp_path, monkeypatch):
     assert {point["examples"] for point in found["robustness"]["imbalance"]} == {int(max(found["counts"]) / 0.95)}
     assert all(len(point["nu"]) == 3 for point in found["robustness"]["imbalance"])
     assert set(found["selectors"]) == {"cka", "probe", "h_score"}
-    # A linear probe finds the word that makes the label.
+    # A linear probe finds the word that determines the label.
     assert max(found["selectors"]["probe"]["scores"]) > max(found["counts"]) / 64 + 0.1
 
 
 @pytest.mark.usefixtures("suite")
-def test_a_study_repeats_and_its_parts_can_be_left_out(tmp_path):
+def test_study_is_reproducible_and_its_parts_are_optional(tmp_path):
     whole = study(tmp_path)
     assert study(tmp_path) == whole
     bare = study(tmp_path, resamples=0, draws=0, selectors=False)
@@ -61,12 +61,12 @@ def test_a_study_repeats_and_its_parts_can_be_left_out(tmp_path):
     assert [bare[name] for name in ("bands", "robustness", "selectors")] == [None] * 3
     others = [study(tmp_path, tokens=tokens, draws=0, selectors=False) for tokens in ("cls", "last", "mean")]
     assert len({tuple(found["nu"]) for found in (whole, *others)}) == 4
-    # Every text begins with the same token, whose embedding tells nothing apart.
+    # Every text begins with the same token, so its embedding cannot separate the classes.
     assert others[0]["nu"][0] is others[0]["bands"]["low"][0] is others[0]["bands"]["high"][0] is None
 
 
 @pytest.mark.usefixtures("suite")
-def test_the_corrected_choice_is_taken_where_asked_for(tmp_path):
+def test_choose_by_corrected_picks_the_layer_by_corrected_values(tmp_path):
     settings = {"resamples": 40, "draws": 0, "selectors": False}
     by_nu, corrected = (study(tmp_path, choose_by=name, **settings) for name in ("nu", "corrected"))
     assert by_nu["bands"] == corrected["bands"]
@@ -77,7 +77,7 @@ def test_the_corrected_choice_is_taken_where_asked_for(tmp_path):
 
 
 @pytest.mark.usefixtures("suite")
-def test_too_few_kept_examples_leave_nu_alone(tmp_path, caplog):
+def test_with_too_few_kept_examples_only_nu_is_measured(tmp_path, caplog):
     found = study(tmp_path, kept_examples=2)
     assert found["bands"] is found["robustness"] is found["selectors"] is None
     assert "nu alone is measured" in caplog.text
@@ -96,14 +96,14 @@ def test_too_few_kept_examples_leave_nu_alone(tmp_path, caplog):
         ({"weighting": "none"}, "variability.weighting: 'none': expected 'class' or 'size'"),
     ],
 )
-def test_a_setting_that_cannot_be_is_told_in_a_line(variability, words, tmp_path):
+def test_invalid_setting_is_refused_in_one_line(variability, words, tmp_path):
     with pytest.raises(SteadyTuneError) as error:
         load(tmp_path, variability)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_study_runs_again_when_what_it_goes_by_changes_and_only_then(tmp_path, monkeypatch):
+def test_study_reruns_only_if_settings_it_depends_on_change(tmp_path, monkeypatch):
     monkeypatch.setattr("steadytune.dag.dag.suite_lock", lambda _: None)
 
     def digest(variability=("tiny",), **changes):

@@ -25,7 +25,7 @@ READS_TWICE = {"deberta-v2-xlarge"}
 
 
 def trained(layout, tmp_path, name, epochs=3, selected=None, changes=None, **settings):
-    """A model after some epochs, its FLOPs, and what was trained."""
+    """The encoder after some epochs, the result of `fit`, and the method's frozen prefix, if any."""
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(6, 40, size=size) for size in (5, 7, 4, 6, 5, 9)]
     encoder = make(layout)
@@ -40,7 +40,7 @@ def trained(layout, tmp_path, name, epochs=3, selected=None, changes=None, **set
 
 
 @pytest.mark.parametrize("layout", CONFIGS)
-def test_the_selected_layer_ends_the_model_and_what_is_below_is_trained(layout, tmp_path):
+def test_variability_tune_keeps_and_trains_layers_up_to_the_selected(layout, tmp_path):
     encoder, fitted, _ = trained(layout, tmp_path, "variability-tune", selected=2)
     assert encoder.num_layers == 2
     frozen = {name for name, p in encoder.model.named_parameters() if not p.requires_grad}
@@ -49,8 +49,8 @@ def test_the_selected_layer_ends_the_model_and_what_is_below_is_trained(layout, 
 
 
 @pytest.mark.parametrize("layout", sorted(CONFIGS.keys() - SHARED - READS_TWICE))
-def test_a_cached_prefix_gives_the_same_numbers_for_less_work(layout, tmp_path):
-    """Dropout below the block is off with a cache, so the uncached model has it off by hand; above it stays on."""
+def test_cached_prefix_gives_the_same_results_for_fewer_flops(layout, tmp_path):
+    """The reference run is prepared alike, so in both, dropout is off below the tuned block and on above it."""
     settings = {"layer": 3, "count": 1, "cache": True}
     cached, fitted, _ = trained(layout, tmp_path / "cached", "layer-tune", **settings)
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +65,7 @@ def test_a_cached_prefix_gives_the_same_numbers_for_less_work(layout, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_cached_states_are_those_of_a_training_pass_at_its_precision(precision):
+def test_cached_states_equal_a_training_pass_at_the_same_precision(precision):
     encoder = make("bert")
     use_quick_dropout(encoder.model)
     generator = np.random.Generator(np.random.Philox(3))
@@ -84,8 +84,8 @@ def test_cached_states_are_those_of_a_training_pass_at_its_precision(precision):
 
 
 @pytest.mark.parametrize("name", ["noisytune+layer-tune", "layer-tune+noisytune"])
-def test_a_cache_has_the_states_of_the_weights_that_are_trained_on(name, tmp_path):
-    """NoisyTune changes the frozen layers too: training and evaluation must run the same ones."""
+def test_cache_is_computed_with_the_weights_used_in_training(name, tmp_path):
+    """NoisyTune changes the frozen layers too: training and evaluation must use the same weights."""
     settings = {"layer": 3, "count": 2, "cache": True}
     encoder, _, prefix = trained(
         "bert", tmp_path, name, changes={"layer-tune": settings, "noisytune": {"intensity": 1.0}}
@@ -101,7 +101,7 @@ def test_a_cache_has_the_states_of_the_weights_that_are_trained_on(name, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["hype-n+layer-tune", "layer-tune+hype-n"])
-def test_layers_are_dropped_before_other_methods_look_for_theirs(name, tmp_path, monkeypatch):
+def test_layers_are_dropped_before_other_methods_select_theirs(name, tmp_path, monkeypatch):
     seen = set()
     perturb = HyPe.perturb
 
@@ -117,7 +117,7 @@ def test_layers_are_dropped_before_other_methods_look_for_theirs(name, tmp_path,
     assert seen == {1}
 
 
-def test_what_cannot_be_cached_is_refused(tmp_path):
+def test_unsupported_caches_and_shared_layers_are_refused(tmp_path):
     with pytest.raises(SteadyTuneError, match="cache needs frozen embeddings"):
         trained("bert", tmp_path, "layer-tune", cache=True)
     with pytest.raises(SteadyTuneError, match="no other method of the cell"):

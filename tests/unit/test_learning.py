@@ -1,4 +1,4 @@
-"""Methods that have learned nothing: found, said before anything else, and never set in bold."""
+"""Methods that learned nothing: they are detected, reported first, and never set in bold there."""
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ METHODS, TASKS = ("vanilla", "hype-n", "lnsr"), ("mini-rte", "mini-cola")
 
 
 def grid(*stuck: tuple[str, str], **settings) -> Grid:
-    """Every method scores 70 to 71 points; the named ones stay at the majority class's 53."""
+    """A grid whose methods score 70 to 71 points, except at the `stuck` places: 53, as the majority class."""
     scores = {}
     for place, method in enumerate(METHODS):
         for task in TASKS:
@@ -41,9 +41,9 @@ def loaded(made: Grid, folder):
     [
         ("accuracy", 53.0, "ok ok", (53.0, 52.1), True),
         ("accuracy", 53.0, "ok ok", (53.0, 54.0), False),
-        # One answer for every example, whatever it scores.
+        # A degenerate run gives one answer for every example, so its score does not count.
         ("accuracy", 53.0, "degenerate ok", (60.0, 52.0), True),
-        # Always saying yes has F1 81: a model that has learned something may well have less.
+        # Always answering yes scores an F1 of 81; a model that has learned something may score less.
         ("f1", 81.2, "ok ok", (79.0, 80.0), False),
         ("f1", 81.2, "degenerate degenerate", (81.2, 81.2), True),
         ("matthews", 0.0, "ok ok", (0.0, -1.0), True),
@@ -51,7 +51,7 @@ def loaded(made: Grid, folder):
         ("accuracy", 53.0, "missing missing", (), False),
     ],
 )
-def test_what_counts_as_learned(metric, majority, statuses, points, found):
+def test_at_majority_detects_scores_that_show_no_learning(metric, majority, statuses, points, found):
     ends = dict(enumerate(statuses.split()))
     assert Score(metric, majority, ends, dict(enumerate(points))).at_majority is found
 
@@ -60,8 +60,8 @@ def bold(table) -> set[str]:
     return {str(line[0]) for line in table.lines for value in line if isinstance(value, Entry) and value.best}
 
 
-def test_no_number_of_a_method_that_learned_nothing_is_bold(tmp_path):
-    """On CoLA lnsr has the highest score elsewhere and the highest average, and has learned nothing at home."""
+def test_no_bold_score_average_or_transfer_if_nothing_was_learned(tmp_path):
+    """lnsr learned nothing on CoLA, but has the highest score in transfer from it and the highest average."""
     made = grid(("lnsr", "mini-cola"), transfer={"mini-cola": ("mini-sst2",)})
     made.values |= values("lnsr", "mini-rte", 99, 99, 99)
     made.value = lambda cell, name: 0.9 if (cell[1], name) == ("lnsr", "mini-sst2") else Grid.value(made, cell, name)
@@ -79,10 +79,10 @@ def test_no_number_of_a_method_that_learned_nothing_is_bold(tmp_path):
             assert not any(isinstance(line[place], Entry) and line[place].best for line in table.lines)
 
 
-def test_sentences(tmp_path):
+def test_nothing_learned_sentence_names_methods_and_tasks(tmp_path):
     assert nothing_learned(loaded(grid(), tmp_path / "none")) == ""
     some = nothing_learned(loaded(grid(("lnsr", "mini-cola"), ("hype-n", "mini-cola")), tmp_path / "some"))
-    assert some.startswith("Nothing was learned by hype-n and lnsr on mini-cola: every run gives one answer")
+    assert some.startswith("Nothing was learned by hype-n and lnsr on mini-cola: every run gives the same answer")
     assert "warm-up" in some
     of_task = grid(*((method, "mini-cola") for method in METHODS), ("lnsr", "mini-rte"))
     found = nothing_learned(loaded(of_task, tmp_path / "task"))
@@ -91,7 +91,7 @@ def test_sentences(tmp_path):
     assert nothing_learned(loaded(everything, tmp_path / "all")).startswith("Nothing was learned: every run")
 
 
-def test_random_weights_beside_pretrained_ones_are_not_expected_to_learn(tmp_path):
+def test_random_encoder_is_reported_only_if_not_used_as_a_comparison(tmp_path):
     stuck = {}
     for task in TASKS:
         stuck |= values("vanilla", task, 53, 53, 53, encoder="mini-random")
@@ -102,7 +102,7 @@ def test_random_weights_beside_pretrained_ones_are_not_expected_to_learn(tmp_pat
     assert "Nothing was learned by vanilla on" in nothing_learned(alone)
 
 
-def test_the_evidence_page_says_it_of_the_encoder_whose_methods_it_lists(tmp_path):
+def test_evidence_page_reports_nothing_learned_per_encoder(tmp_path):
     made = grid(("lnsr", "mini-cola"), encoders=("mini", "mini-random"))
     for method in METHODS:
         made.values |= {("mini-random", method, task, seed): 0.9 for task in TASKS for seed in range(3)}
@@ -111,7 +111,7 @@ def test_the_evidence_page_says_it_of_the_encoder_whose_methods_it_lists(tmp_pat
     assert "Nothing was learned" not in second.table.caption
 
 
-def test_it_is_said_first(world, capsys):
+def test_claims_compare_and_report_state_nothing_learned_first(world, capsys):
     made = grid(("lnsr", "mini-cola"))
     world.build(made)
     for command in (["claims", "demo"], ["compare", "demo", "lnsr", "vanilla"]):

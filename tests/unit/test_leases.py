@@ -1,4 +1,4 @@
-"""GPU leases, with pretend devices: an nvidia-smi on the path that lists two."""
+"""GPU leases, with a fake nvidia-smi on the PATH that lists two devices."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ with leased_gpu() as gpu:
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Two GPUs, and leases of this test alone."""
+    """Two GPUs, with leases that no other test shares."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho '0, GPU-aaa'\necho '1, GPU-bbb'\n")
     tool.chmod(0o755)
@@ -54,11 +54,11 @@ esac
 @pytest.mark.parametrize(
     ("visible", "name"),
     [("0", "NVIDIA H200"), ("1,0", "NVIDIA A100-SXM4-80GB"),
-     # As torch.cuda.get_device_name has it, and so every record.
+     # The name that torch.cuda.get_device_name gives, and so every record.
      ("MIG-a28ad590-3fda", "NVIDIA A100-SXM4-80GB MIG 1g.10gb"), ("MIG-c7", "NVIDIA A100-SXM4-80GB MIG 3g.40gb"),
      ("MIG-unknown", "MIG-unknown")],
 )  # fmt: skip
-def test_a_plan_is_for_the_first_gpu_that_cuda_shows(machine, tmp_path, visible, name):
+def test_planned_device_is_the_first_gpu_visible_to_cuda(machine, tmp_path, visible, name):
     (tmp_path / "nvidia-smi").write_text(SMI)
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert this_device(1).name == name
@@ -82,7 +82,7 @@ class Holder:
         self.process.communicate(timeout=20)
 
 
-def test_gpus_are_told_by_uuid_and_narrowed_as_cuda_would(machine):
+def test_visible_gpus_are_uuids_filtered_by_cuda_visible_devices(machine):
     assert visible_gpus() == ["GPU-aaa", "GPU-bbb"]
     machine.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert visible_gpus() == ["GPU-bbb"]
@@ -93,7 +93,7 @@ def test_gpus_are_told_by_uuid_and_narrowed_as_cuda_would(machine):
 
 
 @pytest.mark.parametrize("status", leases.WITHOUT_GPU)
-def test_a_machine_without_gpus_needs_no_setting(status, machine, tmp_path):
+def test_machine_without_gpus_has_no_slots_and_leases_none(status, machine, tmp_path):
     (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho No devices were found\nexit {status}\n")
     assert gpu_slots() == 0
     with leased_gpu() as gpu:
@@ -101,7 +101,7 @@ def test_a_machine_without_gpus_needs_no_setting(status, machine, tmp_path):
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_a_tool_that_fails_is_not_taken_for_a_machine_without_gpus(machine, tmp_path):
+def test_failing_nvidia_smi_is_an_error_unless_gpus_are_hidden(machine, tmp_path):
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'Failed to initialize NVML: Unknown Error'\necho; exit 255\n")
     with pytest.raises(SteadyTuneError, match="status 255: Failed to initialize NVML: Unknown Error: expected"):
         gpu_slots()
@@ -109,14 +109,14 @@ def test_a_tool_that_fails_is_not_taken_for_a_machine_without_gpus(machine, tmp_
     assert gpu_slots() == 0
 
 
-def test_a_tool_that_hangs_is_not_waited_for(machine, tmp_path):
+def test_hanging_nvidia_smi_times_out(machine, tmp_path):
     machine.setattr(leases, "MOST_SECONDS", 1)
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 60\n")
-    with pytest.raises(SteadyTuneError, match="nvidia-smi says nothing for 1 s: expected a list of the GPUs"):
+    with pytest.raises(SteadyTuneError, match="nvidia-smi did not answer within 1 s: expected a list of the GPUs"):
         gpu_slots()
 
 
-def test_two_processes_get_two_gpus_and_a_third_waits_for_the_first_to_end(machine):
+def test_third_process_waits_for_one_of_two_gpus(machine):
     first, second = Holder(), Holder()
     held = [first.gpu(), second.gpu()]
     assert sorted(held) == [["GPU-aaa", "GPU-aaa"], ["GPU-bbb", "GPU-bbb"]]
@@ -127,7 +127,7 @@ def test_two_processes_get_two_gpus_and_a_third_waits_for_the_first_to_end(machi
     first.end()
 
 
-def test_a_killed_process_frees_its_gpu(machine):
+def test_killed_process_frees_its_gpu(machine):
     machine.setenv("CUDA_VISIBLE_DEVICES", "0")
     first = Holder()
     assert first.gpu() == ["GPU-aaa", "GPU-aaa"]
@@ -139,15 +139,15 @@ def test_a_killed_process_frees_its_gpu(machine):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can act as two users")
 @pytest.mark.parametrize("mask", [0o022, 0o077])
-def test_users_of_a_machine_wait_for_each_other(mask, machine):
-    """Whatever they keep from others by default, and where the lock's file is the other's and closed to writing."""
+def test_gpu_can_be_leased_after_another_user_created_its_lock_file(mask, machine):
+    """This holds under any umask, and if the lock file belongs to another user and is read-only."""
     with tempfile.TemporaryDirectory(dir="/tmp") as shared:
         (Path(shared) / "nvidia-smi").write_text("#!/bin/sh\necho '0, GPU-aaa'\n")
         (Path(shared) / "nvidia-smi").chmod(0o755)
         Path(shared).chmod(0o1777)
         machine.setenv("PATH", f"{shared}{os.pathsep}{os.environ['PATH']}")
         machine.setenv("TMPDIR", shared)
-        # What is imported is read before, as root: the checkout may be closed to others.
+        # Import as root, before switching users: other users may not be able to read the checkout.
         become = "import os; from steadytune.cells.leases import leased_gpu; os.umask({}); os.setgid({}); os.setuid({})"
         first = Holder(become.format(mask, 60001, 60001))
         assert first.gpu() == ["GPU-aaa", "GPU-aaa"]
@@ -163,7 +163,7 @@ def test_users_of_a_machine_wait_for_each_other(mask, machine):
         third.end()
 
 
-def test_slots_fill_every_gpu_before_one_is_shared(machine):
+def test_slots_fill_every_gpu_before_any_is_shared(machine):
     machine.setenv(leases.SLOTS_VARIABLE, "2")
     assert gpu_slots() == 4
     holders = [Holder()]
@@ -176,7 +176,7 @@ def test_slots_fill_every_gpu_before_one_is_shared(machine):
         holder.end()
 
 
-def test_a_schedulers_job_keeps_what_it_was_given(machine):
+def test_single_gpu_scheduler_job_keeps_its_cuda_visible_devices(machine):
     machine.setenv("SLURM_JOB_ID", "7")
     machine.setenv("CUDA_VISIBLE_DEVICES", "0")
     with leased_gpu() as gpu:
@@ -184,21 +184,21 @@ def test_a_schedulers_job_keeps_what_it_was_given(machine):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 
 
-def test_the_cells_of_a_schedulers_job_share_the_gpus_that_it_was_given(machine):
+def test_cell_in_a_multi_gpu_scheduler_job_leases_one_gpu(machine):
     machine.setenv("SLURM_JOB_ID", "7")
     with leased_gpu() as gpu:
         assert gpu == "GPU-aaa"
 
 
 @pytest.mark.parametrize("text", ["many", "0", "²"])
-def test_the_setting_is_a_number(machine, text):
+def test_slots_setting_must_be_a_whole_number_above_0(machine, text):
     machine.setenv(leases.SLOTS_VARIABLE, text)
     with pytest.raises(SteadyTuneError, match=f"'{text}', expected a whole number above 0"):
         gpu_slots()
 
 
 @pytest.mark.parametrize("visible", ["", "0", "0,1"])
-def test_a_setting_that_a_cell_reads_at_its_end_is_refused_at_its_start(visible, machine):
+def test_bad_slots_setting_is_refused_before_training(visible, machine):
     machine.setenv("SLURM_JOB_ID", "7")
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
     machine.setenv(leases.SLOTS_VARIABLE, "312T")
@@ -211,7 +211,7 @@ def test_a_setting_that_a_cell_reads_at_its_end_is_refused_at_its_start(visible,
     [("GPU-b", ["GPU-bbb"]), ("0,-1,1", ["GPU-aaa"]), ("1,7,0", ["GPU-bbb"]), ("GPU-", []), ("0,0", ["GPU-aaa"]),
      ("MIG-3f,MIG-77", ["MIG-3f", "MIG-77"])],
 )  # fmt: skip
-def test_entries_are_read_as_cuda_reads_them(visible, gpus, machine):
-    """A name may be cut short while it is one GPU's; an unknown entry hides what follows."""
+def test_cuda_visible_devices_is_parsed_as_cuda_does(visible, gpus, machine):
+    """A UUID may be abbreviated if it stays unique; an unknown entry hides all entries after it."""
     machine.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert visible_gpus() == gpus

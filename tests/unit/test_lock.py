@@ -19,7 +19,7 @@ FILE = {"sha256": SHA, "bytes": 3}
 LOCAL = {"origin": "somewhere", "licence": "MIT", "files": {"train.parquet": FILE}}
 
 
-def test_the_entry_that_the_page_shows_is_one(tmp_path: Path) -> None:
+def test_lock_entry_in_docs_data_md_loads(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs/data.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^## Adding an encoder\n.*?^```yaml\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     path = tmp_path / "lock.yaml"
@@ -28,14 +28,14 @@ def test_the_entry_that_the_page_shows_is_one(tmp_path: Path) -> None:
 
 
 def write_lock(folder: Path, **pins: object) -> Path:
-    """A lock with the one data set `o/n/c`."""
+    """Write a lock whose only data set is `o/n/c`."""
     path = folder / "lock.yaml"
     path.write_text(yaml.safe_dump({"datasets": {"o/n/c": pins}}), encoding="utf-8")
     return path
 
 
 def problem(path: Path) -> str:
-    """The one line that a bad lock is refused with, without its path."""
+    """The one-line error for a bad lock, without its path."""
     with pytest.raises(SteadyTuneError) as caught:
         load_lock(path)
     message = str(caught.value)
@@ -43,7 +43,7 @@ def problem(path: Path) -> str:
     return message.removeprefix(f"{path}: ")
 
 
-def test_the_shipped_lock_has_every_data_set_of_the_task_table() -> None:
+def test_shipped_lock_has_every_data_set_of_the_task_table() -> None:
     from steadytune.tasks.table import TASKS
 
     lock = load_lock(REPOSITORY / "config/lock.yaml")
@@ -54,13 +54,13 @@ def test_the_shipped_lock_has_every_data_set_of_the_task_table() -> None:
     }
 
 
-def test_an_unknown_key_of_the_lock_names_the_nearest(tmp_path: Path) -> None:
+def test_unknown_data_set_error_suggests_the_nearest_key(tmp_path: Path) -> None:
     lock = load_lock(write_lock(tmp_path, local=LOCAL))
     with pytest.raises(SteadyTuneError, match=r"datasets: unknown data set 'o/n/d' \(did you mean 'o/n/c'\?\)"):
         lock.entry("datasets", "o/n/d")
 
 
-def test_a_misspelt_field_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+def test_misspelt_field_error_suggests_the_nearest_name(tmp_path: Path) -> None:
     pin = {**LOCAL, "files": {"train.parquet": {"sha265": SHA, "bytes": 3}}}
     said = problem(write_lock(tmp_path, local=pin))
     assert "datasets.o/n/c.local.files.train.parquet.sha265" in said and "did you mean 'sha256'" in said
@@ -96,34 +96,34 @@ def test_a_misspelt_field_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://[h/a", **FILE}}}}, "a.txt.url: expected an http(s)"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a"}}}}, "or unpinned: true"),
         ({"url": {**LOCAL, "unpinned": True, "files": {"a.txt": {"url": "https://h/a", **FILE}}}}, "no hashes"),
-        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a", **FILE, "member": "b.txt"}}}}, "a parser beside"),
+        ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a", **FILE, "member": "b.txt"}}}}, "a parser with"),
         ({"url": {**LOCAL, "files": {"a.txt": {"url": "https://h/a", **FILE, "parser": "snil"}}}}, "mean 'snli'"),
         ({}, "a pin for one of"),
     ],
 )
-def test_a_pin_that_says_too_little_or_too_much_is_refused(tmp_path: Path, pins: dict, said: str) -> None:
+def test_invalid_pin_is_refused(tmp_path: Path, pins: dict, said: str) -> None:
     assert said in problem(write_lock(tmp_path, **pins))
 
 
 @pytest.mark.parametrize("url", ["https://user:secret@h/a", "https://h/a b?key=secret"])
-def test_a_refused_address_is_not_shown(tmp_path: Path, url: str) -> None:
+def test_refused_url_error_hides_its_secret(tmp_path: Path, url: str) -> None:
     pin = {**LOCAL, "files": {"a.txt": {"url": url, **FILE}}}
     assert "secret" not in problem(write_lock(tmp_path, url=pin))
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl", "model.ckpt", "code.py", "model"])
-def test_a_file_that_can_run_code_is_refused(tmp_path: Path, name: str) -> None:
+def test_file_that_can_run_code_is_refused(tmp_path: Path, name: str) -> None:
     pin = {"repo": "o/n", "unpinned": True, "files": {name: {}}}
     assert f"'{name}': expected a file that cannot run code" in problem(write_lock(tmp_path, hub=pin))
 
 
 @pytest.mark.parametrize("name", ["../a.txt", "/a.txt", "a/../b.txt", ".hidden.txt", "a\\b.txt", "receipt.json"])
-def test_a_file_name_cannot_leave_its_folder_or_stand_for_the_receipt(tmp_path: Path, name: str) -> None:
+def test_unsafe_file_name_or_the_receipts_is_refused(tmp_path: Path, name: str) -> None:
     pin = {"repo": "o/n", "unpinned": True, "files": {name: {}}}
     assert "a relative path" in problem(write_lock(tmp_path, hub=pin))
 
 
-def test_the_digest_of_an_entry_changes_with_its_pin_and_with_nothing_else(tmp_path: Path) -> None:
+def test_entry_digest_depends_on_pin_values_not_key_order(tmp_path: Path) -> None:
     def digest(**pins: object) -> str:
         return entry_digest(load_lock(write_lock(tmp_path, **pins)), "datasets", "o/n/c")
 
@@ -139,9 +139,7 @@ def test_rows_are_hashed_as_json_lines() -> None:
     assert hash_rows(reversed(rows)) != expected
 
 
-def test_pinning_fills_the_hashes_of_generated_rows_in_and_keeps_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pin_generated_adds_row_hashes_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"text": "a", "label": 0}]
     module = types.ModuleType("minilanguage")
     monkeypatch.setattr(module, "generate", lambda config, seed: {"train": rows, config: []}, raising=False)

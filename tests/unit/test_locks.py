@@ -25,7 +25,7 @@ with hold(Path(sys.argv[1]), shared=sys.argv[2] == "shared", message="waits"):
 
 
 class Holder:
-    """A process that holds a lock, or waits for it, until it is told to end; a context that kills it."""
+    """A process that holds a lock, or waits for it, until told to end. Leaving its context kills it."""
 
     def __init__(self, path: Path, how: str = "alone"):
         command = [sys.executable, "-c", HOLD, str(path), how]
@@ -50,7 +50,7 @@ def path(tmp_path):
     return tmp_path / "folder" / "a.lock"
 
 
-def test_who_has_waited_is_known_as_the_holder_to_those_who_come_later(path):
+def test_lock_passes_to_the_waiting_process_and_excludes_later_ones(path):
     with Holder(path) as first:
         assert first.says() == "holds"
         with Holder(path) as second:
@@ -66,7 +66,7 @@ def test_who_has_waited_is_known_as_the_holder_to_those_who_come_later(path):
                 assert third.says() == "holds"
 
 
-def test_a_lock_ends_with_its_holder_and_leaves_its_file(path):
+def test_lock_is_released_with_its_holder_but_its_file_remains(path):
     with Holder(path) as holder:
         assert holder.says() == "holds"
         assert is_held(path)
@@ -77,7 +77,7 @@ def test_a_lock_ends_with_its_holder_and_leaves_its_file(path):
     assert path.exists()
 
 
-def test_any_number_share_a_lock_and_one_who_wants_it_alone_waits_for_all(path):
+def test_shared_holders_and_an_exclusive_one_exclude_each_other(path):
     with Holder(path, "shared") as first, Holder(path, "shared") as second:
         assert {first.says(), second.says()} == {"holds"}
         with Holder(path) as third:
@@ -91,7 +91,7 @@ def test_any_number_share_a_lock_and_one_who_wants_it_alone_waits_for_all(path):
                 take(path, shared=True, wait=False)
 
 
-def test_a_process_that_inherits_the_file_holds_the_lock_after_the_first_has_given_it_back(path):
+def test_child_that_inherits_the_descriptor_keeps_the_lock(path):
     with hold(path) as descriptor:
         command = [sys.executable, "-c", "import sys; sys.stdin.readline()"]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, pass_fds=(descriptor,))
@@ -100,12 +100,12 @@ def test_a_process_that_inherits_the_file_holds_the_lock_after_the_first_has_giv
     assert not is_held(path)
 
 
-def test_asking_makes_no_file(path):
+def test_is_held_creates_no_file(path):
     assert not is_held(path)
     assert not path.parent.exists()
 
 
-def test_a_lock_that_is_not_got_leaves_no_open_file(path):
+def test_failed_take_leaves_no_open_file(path):
     with hold(path):
         before = len(list(Path("/proc/self/fd").iterdir()))
         with pytest.raises(BlockingIOError):
@@ -114,7 +114,7 @@ def test_a_lock_that_is_not_got_leaves_no_open_file(path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "link to nothing", "file"])
-def test_something_else_in_the_place_of_a_lock(tmp_path, kind):
+def test_take_is_refused_if_something_else_is_in_the_locks_place(tmp_path, kind):
     path = tmp_path / "locks/a.lock"
     if kind == "folder":
         path.mkdir(parents=True)
@@ -128,14 +128,14 @@ def test_something_else_in_the_place_of_a_lock(tmp_path, kind):
     assert not is_held(path)
 
 
-def test_link_to_nothing_in_the_place_of_the_folder_of_locks(tmp_path):
+def test_take_is_refused_if_the_lock_folder_is_a_broken_link(tmp_path):
     (tmp_path / "locks").symlink_to(tmp_path / "nowhere")
     with pytest.raises(SteadyTuneError, match="locks"):
         take(tmp_path / "locks/a.lock")
     assert not is_held(tmp_path / "locks/a.lock")
 
 
-def test_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog):
+def test_file_system_without_locks_is_reported_once(tmp_path, monkeypatch, caplog):
     def refuse(descriptor, how):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -146,7 +146,7 @@ def test_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog):
     assert len([message for message in caplog.messages if str(tmp_path) in message]) == 1
 
 
-def test_a_lock_of_another_user_that_nfs_does_not_grant_is_named(path, monkeypatch):
+def test_read_only_lock_that_nfs_refuses_is_named_in_the_error(path, monkeypatch):
     def as_nfs_does(descriptor, how):
         if how & fcntl.LOCK_EX and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
             raise OSError(errno.EBADF, "Bad file descriptor")
@@ -163,19 +163,19 @@ def test_a_lock_of_another_user_that_nfs_does_not_grant_is_named(path, monkeypat
     with hold(path):
         pass
     monkeypatch.setattr("os.open", opens_to_read)
-    with pytest.raises(SteadyTuneError, match=rf"^{path}: .*may be written: NFS"):
+    with pytest.raises(SteadyTuneError, match=rf"^{path}: .*writable file: NFS"):
         take(path)
     with hold(path, shared=True):
         pass
 
 
-def test_no_new_folder_takes_the_place_of_a_link_to_nothing(tmp_path):
+def test_atomic_folder_does_not_replace_a_broken_link(tmp_path):
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(SteadyTuneError, match="link: exists already"), atomic_folder(tmp_path / "link"):
         pass
 
 
-def test_files_have_the_modes_of_the_umask(tmp_path):
+def test_atomic_files_get_the_mode_of_the_umask(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({}, tmp_path / "plain.safetensors")

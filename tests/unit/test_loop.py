@@ -1,4 +1,4 @@
-"""The loop: an interrupted cell ends in the same bits, divergence is noticed, precision and schedule hold."""
+"""The training loop: resuming gives the same bits, divergence is detected, precision and schedule are right."""
 
 import os
 import re
@@ -35,7 +35,7 @@ class Killed(Exception):
 
 def fit_tiny(tmp_path, method="hype-n", kill_after=None, fingerprint="f", model=None, interrupted=lambda: False,
              seed=1, meter=None, **protocol):  # fmt: skip
-    """Three epochs of three steps with dropout and noise; `kill_after` epochs the process dies."""
+    """Train three epochs of three steps with dropout and noise; die after `kill_after` epochs."""
     generator = np.random.Generator(np.random.Philox(3))
     encoded = Encoded([generator.integers(5, 40, 6) for _ in range(9)], None, np.arange(9) % 3, np.arange(9), 0)
     model = tiny_bert(**(model or {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2})).float()
@@ -65,7 +65,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("kill_after", [2, 3])
-def test_an_interrupted_cell_ends_in_the_same_bits(kill_after, tmp_path):
+def test_killed_cell_resumes_to_identical_weights_and_history(kill_after, tmp_path):
     whole, history = fit_tiny(tmp_path / "whole")
     with pytest.raises(Killed):
         fit_tiny(tmp_path / "cut", kill_after=kill_after)
@@ -78,7 +78,7 @@ def test_an_interrupted_cell_ends_in_the_same_bits(kill_after, tmp_path):
 
 @pytest.mark.parametrize("after", [1, 4, 6])
 @pytest.mark.parametrize("method", ["hype-n", "smart"])
-def test_asked_to_end_it_does_so_within_a_step_and_goes_on_to_the_same_bits(after, method, tmp_path):
+def test_interrupted_cell_stops_within_a_step_and_resumes_identically(after, method, tmp_path):
     whole, history = fit_tiny(tmp_path / "whole", method)
     steps = iter(range(1, 10))
     with pytest.raises(Interrupted) as ended:
@@ -91,7 +91,7 @@ def test_asked_to_end_it_does_so_within_a_step_and_goes_on_to_the_same_bits(afte
     assert (rest.steps, rest.tokens, rest.flops) == (history.steps, history.tokens, history.flops)
 
 
-def test_sigterm_only_sets_a_mark():
+def test_sigterm_only_sets_a_flag():
     with termination() as asked:
         assert not asked()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -99,10 +99,10 @@ def test_sigterm_only_sets_a_mark():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_what_earlier_attempts_took_counts_for_the_resumed_cell(tmp_path):
+def test_resumed_cell_includes_time_and_memory_of_earlier_attempts(tmp_path):
     first, second = Meter(), Meter()
     taken = {"total": 1000.0, "train": 900.0, "joules": 0.0, "memory": {"host": 1 << 60}}
-    first.resume(taken)  # far more than the rest takes
+    first.resume(taken)  # far more than the remaining epochs take
     with pytest.raises(Killed):
         fit_tiny(tmp_path, kill_after=2, meter=first)
     fit_tiny(tmp_path, meter=second)
@@ -115,7 +115,7 @@ def no_safetensors(path):
 
 
 def flip_a_number(path):
-    """A bit in the middle of the tensors, behind the header, whose length the first eight bytes are."""
+    """Flip a bit in the middle of the tensors, past the header; the first eight bytes give the header's length."""
     content = bytearray(path.read_bytes())
     start = 8 + int.from_bytes(content[:8], "little")
     content[(start + len(content)) // 2] ^= 1
@@ -130,7 +130,7 @@ def flip_a_number(path):
         ("f", flip_a_number, "unreadable"),
     ],
 )
-def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_continued(fingerprint, spoil, said, tmp_path, caplog):
+def test_mismatched_or_damaged_checkpoint_starts_over_with_a_warning(fingerprint, spoil, said, tmp_path, caplog):
     whole, _ = fit_tiny(tmp_path / "whole")
     with pytest.raises(Killed):
         fit_tiny(tmp_path / "cut", kill_after=2, fingerprint=fingerprint)
@@ -143,35 +143,35 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_continued(finger
     assert said in warning
 
 
-def test_seeds_and_methods_change_the_result(tmp_path):
+def test_seed_and_method_change_the_weights(tmp_path):
     plain, noisy = (fit_tiny(tmp_path / name, name)[0] for name in ("vanilla", "hype-n"))
     assert not same(plain, noisy)
     assert not same(plain, fit_tiny(tmp_path / "other", "vanilla", seed=2)[0])
 
 
 @pytest.mark.parametrize(("every", "step"), [(50, 3), (2, 2)])
-def test_a_loss_that_is_no_number_diverges_at_the_end_of_its_epoch_or_before(every, step, tmp_path, monkeypatch):
+def test_nan_loss_diverges_at_the_next_check_or_epoch_end(every, step, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECK_EVERY", every)
     monkeypatch.setattr(Method, "loss", lambda self, forward, batch: forward(batch).logits.sum() * float("nan"))
     with pytest.raises(Diverged, match=f"not finite by step {step}"):
         fit_tiny(tmp_path, "vanilla")
 
 
-def test_flops_are_counted_as_they_happen(tmp_path):
-    """Over one step: the matrix products of a pass, twice as many backward, and a second pass for R-Drop."""
+def test_flops_of_one_step_match_the_matrix_products(tmp_path):
+    """One step: the matrix products of the forward pass, twice as many backward, and a second pass for R-Drop."""
     counted = {name: fit_tiny(tmp_path / name, name, steps=1)[1].flops for name in ("vanilla", "r-drop", "top-k~k=1")}
     tokens, d, inner, layers = 18, 8, 16, 2
     linear = 2 * tokens * layers * (4 * d * d + 2 * d * inner) + 2 * 3 * (d * d + 3 * d)
-    # Attention's two products, 3 examples of 6 tokens.
+    # The two products of attention, for 3 examples of 6 tokens.
     attention = 2 * layers * 2 * 3 * 6 * 6 * d
-    # The embeddings' output needs a gradient, so every product has both of its backward ones.
+    # The embedding output needs a gradient, so every product has both backward products.
     assert counted["vanilla"] == pytest.approx(3 * (linear + attention))
     assert counted["r-drop"] == pytest.approx(2 * counted["vanilla"])
     assert counted["top-k~k=1"] < 0.75 * counted["vanilla"]
 
 
-def test_attention_counts_whatever_kernel_it_takes(tmp_path):
-    """Without dropout torch takes its flash kernel: the products of a pass are the same, its backward one has three."""
+def test_flash_attention_adds_one_backward_product_to_the_flops(tmp_path):
+    """Without dropout torch uses its flash kernel, whose backward pass recomputes the scores: one more product."""
     rates = {"hidden_dropout_prob": 0.0}
     with_dropout, without = (
         fit_tiny(tmp_path / str(p), "vanilla", steps=1, model=rates | {"attention_probs_dropout_prob": p})[1].flops
@@ -181,7 +181,7 @@ def test_attention_counts_whatever_kernel_it_takes(tmp_path):
     assert without - with_dropout == pytest.approx(2 * product, abs=1)
 
 
-def test_fp16_goes_on_with_its_scale_and_the_steps_behind_it(tmp_path, monkeypatch):
+def test_resumed_fp16_cell_continues_its_loss_scale_schedule(tmp_path, monkeypatch):
     monkeypatch.setattr("steadytune.training.precision.GROWTH_INTERVAL", 5)
     scales = []
     accept = Precision.accept
@@ -197,7 +197,7 @@ def test_fp16_goes_on_with_its_scale_and_the_steps_behind_it(tmp_path, monkeypat
     assert len(set(whole)) > 1
 
 
-def test_counting_changes_no_bit_and_a_resumed_cell_counts_the_same(tmp_path, monkeypatch):
+def test_counting_flops_changes_no_weights_and_survives_resuming(tmp_path, monkeypatch):
     counted, first = fit_tiny(tmp_path / "counted", "vanilla")
     with pytest.raises(Killed):
         fit_tiny(tmp_path / "cut", "vanilla", kill_after=2)
@@ -207,7 +207,7 @@ def test_counting_changes_no_bit_and_a_resumed_cell_counts_the_same(tmp_path, mo
 
 
 class Small:
-    """A device that holds so many examples at a time."""
+    """A device whose memory holds at most `size` examples at a time."""
 
     def __init__(self, monkeypatch, size):
         loss = Method.loss
@@ -223,8 +223,8 @@ class Small:
 
 
 @pytest.mark.parametrize("size", [2, 1])
-def test_out_of_memory_is_met_by_smaller_parts_with_the_same_update(size, tmp_path, monkeypatch):
-    """Without dropout the accumulated gradient is the whole batch's, to rounding."""
+def test_out_of_memory_splits_the_batch_and_gives_the_same_update(size, tmp_path, monkeypatch):
+    """Without dropout the accumulated gradient equals the whole batch's up to rounding."""
     options = {"model": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
     whole, expected = fit_tiny(tmp_path / "whole", "vanilla", **options)
     small = Small(monkeypatch, size)
@@ -237,7 +237,7 @@ def test_out_of_memory_is_met_by_smaller_parts_with_the_same_update(size, tmp_pa
 
 
 class Shift(Method):
-    """Moves what enters layer 0 in every other pass: passes differ, each example alike in every part."""
+    """Shifts the input of layer 0 in every other pass: passes differ, but an example is shifted alike in any part."""
 
     calls = 0
 
@@ -249,7 +249,7 @@ class Shift(Method):
 
 
 class Watch(Method):
-    """Keeps the gradients of all parts together, as methods see them."""
+    """Keeps the gradients accumulated over all parts, as methods see them."""
 
     def gradients(self, parameters, streams):
         self.found = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
@@ -270,7 +270,7 @@ OWN_LOSS = {
 
 
 def accumulated(name, parts):
-    """The loss of four examples of different lengths, and its gradient, from so many parts."""
+    """Loss and gradients of four examples of different lengths, accumulated over `parts` parts."""
     generator = np.random.Generator(np.random.Philox(3))
     ids = [generator.integers(5, 40, size) for size in (5, 8, 2, 6)]
     encoder = Encoder(tiny_bert().train())
@@ -288,13 +288,13 @@ def accumulated(name, parts):
     return loss.item(), watch.found
 
 
-def test_every_method_with_a_loss_of_its_own_is_cut_into_parts_here():
+def test_own_loss_settings_cover_every_method_that_overrides_loss():
     assert set(OWN_LOSS) == {name for name, (cls, _) in registry.methods().items() if overrides(cls, "loss")}
 
 
 @pytest.mark.parametrize("name", OWN_LOSS)
-def test_the_parts_of_a_batch_add_up_to_the_whole(name):
-    """Noise is drawn in the order of the examples, and no dropout is on: parts differ by their number alone."""
+def test_parts_of_a_batch_add_up_to_the_whole_loss_and_gradient(name):
+    """Noise is drawn in the order of the examples and dropout is off, so only the number of parts differs."""
     (loss, gradients), (plain, _) = accumulated(name, 1), accumulated("vanilla", 1)
     assert abs(loss - plain) > 1e-3
     for parts in (2, 3, 4):
@@ -306,13 +306,13 @@ def test_the_parts_of_a_batch_add_up_to_the_whole(name):
             )
 
 
-def test_the_probe_of_memory_trains_nothing(tmp_path, monkeypatch):
+def test_memory_probe_leaves_training_unchanged(tmp_path, monkeypatch):
     plain, _ = fit_tiny(tmp_path / "plain", "smart+hype-n")
     monkeypatch.setattr(step.Step, "probe", lambda *_: None)
     assert same(plain, fit_tiny(tmp_path / "without", "smart+hype-n")[0])
 
 
-def test_gradients_at_a_second_point_are_cut_into_parts_too(tmp_path, monkeypatch):
+def test_out_of_memory_also_splits_the_second_gradient_of_sam(tmp_path, monkeypatch):
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     whole, _ = fit_tiny(tmp_path / "whole", "sam~rho=0.3", model=no_dropout)
     Small(monkeypatch, 1)
@@ -323,17 +323,17 @@ def test_gradients_at_a_second_point_are_cut_into_parts_too(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(("rounding", "steps"), [("nearest", 8), ("up", 9), ("down", 8)])
-def test_a_share_of_warm_up_is_rounded_as_the_protocol_says(rounding, steps):
+def test_fractional_warmup_steps_follow_the_protocols_rounding(rounding, steps):
     assert Protocol(warmup=0.06, warmup_rounding=rounding).warmup_steps(140) == steps
 
 
-def test_a_single_example_that_does_not_fit_is_out_of_memory(tmp_path, monkeypatch):
+def test_out_of_memory_on_a_single_example_is_raised(tmp_path, monkeypatch):
     Small(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
         fit_tiny(tmp_path, "vanilla")
 
 
-def test_an_averaging_methods_state_is_as_if_nothing_had_failed(tmp_path, monkeypatch):
+def test_failed_attempt_does_not_count_in_smarts_weight_average(tmp_path, monkeypatch):
     """SMART averages its weights in the loss; a failed attempt must not count."""
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     whole, _ = fit_tiny(tmp_path / "whole", "smart~weight=0~momentum=0.5", model=no_dropout)
@@ -353,7 +353,7 @@ def test_an_averaging_methods_state_is_as_if_nothing_had_failed(tmp_path, monkey
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
-def test_steps_replace_epochs(tmp_path):
+def test_steps_setting_overrides_epochs(tmp_path):
     _, fitted = fit_tiny(tmp_path, steps=4)
     assert fitted.steps == 4
     assert [entry["step"] for entry in fitted.history] == [3, 4]
@@ -372,7 +372,7 @@ def test_half_precision_trains_close_to_single(precision, tmp_path):
     assert distance < 9 * 1e-3
 
 
-def test_fp16_scale_halves_on_overflow_and_the_step_is_skipped():
+def test_fp16_overflow_halves_the_scale_and_skips_the_step():
     precision = Precision("fp16", "cpu")
     assert not precision.accept(torch.tensor(float("inf")))
     assert precision.scale == FIRST_SCALE / 2
@@ -400,6 +400,6 @@ def test_biases_and_norms_are_not_decayed(layout):
 
 
 @pytest.mark.parametrize(("key", "value"), [("epochs", 0), ("batch_size", -1), ("beta1", 1.0), ("warmup", -0.1)])
-def test_protocol_bounds(key, value):
+def test_protocol_refuses_out_of_bounds_values(key, value):
     with pytest.raises(ValueError, match=f"{key} is {value}, expected"):
         Protocol(**{key: value})

@@ -1,4 +1,4 @@
-"""Hubs, mirrors and plain addresses that lie: disk use is bounded, nothing leaves the store, one line says why."""
+"""Hubs, mirrors and URLs that lie: disk use is bounded, only the store is written, errors fit in one line."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ MEBIBYTE = 1 << 20
 
 
 def disk(folder: Path) -> int:
-    """Bytes of all files."""
+    """Total size in bytes of all files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
@@ -38,7 +38,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("commit", ["../../../outside", "/tmp/outside", "main", "A" * 40, "", None, 5, ["a" * 40]])
-def test_commit_that_is_no_commit(hub: HubServer, tmp_path: Path, commit: object) -> None:
+def test_invalid_commit_from_the_hub_downloads_nothing(hub: HubServer, tmp_path: Path, commit: object) -> None:
     store = tmp_path / "a/store"
     hub.commit("datasets", REPO, FILES)
     hub.lies[INFO] = (200, {}, json.dumps({"id": REPO, "sha": commit, "siblings": []}).encode())
@@ -52,7 +52,7 @@ def test_commit_that_is_no_commit(hub: HubServer, tmp_path: Path, commit: object
 @pytest.mark.parametrize(
     "answer", [b"", b"{", b"[]", b"null", b'"text"', b'{"siblings": 5}', b"<!DOCTYPE html><p>", b"\xff"]
 )
-def test_answer_that_is_no_hubs(hub: HubServer, tmp_path: Path, answer: bytes) -> None:
+def test_malformed_hub_answer_is_refused(hub: HubServer, tmp_path: Path, answer: bytes) -> None:
     hub.lies[INFO] = (200, {}, answer)
     assert REPO in refused(lock_of(hub=hub_pin(None)), tmp_path)
 
@@ -73,21 +73,21 @@ def test_answer_that_is_no_hubs(hub: HubServer, tmp_path: Path, answer: bytes) -
         (200, {"X-Repo-Commit": "../../outside\x0bmore"}),
     ],
 )
-def test_file_with_strange_headers(
+def test_strange_file_headers_write_nothing_outside_the_store(
     hub: HubServer, tmp_path: Path, no_waiting: None, status: int, headers: dict[str, str]
 ) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     hub.lies[TRAIN_PATH.format(commit)] = (status, {"X-Repo-Commit": commit, "ETag": '"a"'} | headers, b"other")
     store = tmp_path / "a/b/c/store"
     refused(lock_of(hub=hub_pin(commit)), store)
-    # The server's word decides about a file that is not pinned: it may pass.
+    # An unpinned file cannot be checked against the lock, so staging it may succeed.
     with suppress(SteadyTuneError):
         stage_hub(lock_of(hub=hub_pin(None)), store)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(store)]
 
 
 @pytest.mark.parametrize("sized", [True, False])
-def test_pinned_file_writes_no_more_than_its_bytes(
+def test_download_of_a_pinned_file_stops_at_its_pinned_size(
     hub: HubServer, tmp_path: Path, _small_chunks: None, no_waiting: None, sized: bool
 ) -> None:
     commit = hub.commit("datasets", REPO, FILES)
@@ -99,7 +99,7 @@ def test_pinned_file_writes_no_more_than_its_bytes(
 
 
 @pytest.mark.parametrize("sized", [True, False])
-def test_unpinned_file_writes_no_more_than_the_suite_allows(
+def test_download_of_an_unpinned_file_stops_at_unpinned_limit(
     hub: HubServer, tmp_path: Path, _small_chunks: None, no_waiting: None, sized: bool
 ) -> None:
     commit = hub.commit("datasets", REPO, FILES)
@@ -112,7 +112,7 @@ def test_unpinned_file_writes_no_more_than_the_suite_allows(
 
 
 @pytest.mark.parametrize("secret", ["pass-word", "user-name"])
-def test_password_of_the_endpoint_is_in_no_message(
+def test_endpoint_credentials_appear_in_no_message(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -127,17 +127,19 @@ def test_password_of_the_endpoint_is_in_no_message(
     assert secret not in "".join(said) + caplog.text
 
 
-# Plain addresses
+# Plain URLs
 
 
 def url_lock(hub: HubServer) -> Lock:
-    """A lock whose one data set is an unpinned file at a plain address."""
+    """A lock whose only data set is an unpinned file at a URL."""
     files = {"train.parquet": {"url": f"{hub.endpoint}/train.parquet"}}
     return lock_of(url={"origin": "o", "licence": "l", "unpinned": True, "files": files})
 
 
 @pytest.mark.parametrize("length", [None, "-5", "many", str(1 << 40)])
-def test_endless_file_at_a_plain_address(hub: HubServer, tmp_path: Path, no_waiting: None, length: str | None) -> None:
+def test_endless_download_from_a_url_stops_at_unpinned_limit(
+    hub: HubServer, tmp_path: Path, no_waiting: None, length: str | None
+) -> None:
     hub.lies["/train.parquet"] = (200, {} if length is None else {"Content-Length": length}, None)
     with pytest.raises(SteadyTuneError, match="train"):
         stage("datasets", KEY, url_lock(hub), Sources(order=("url",), unpinned_limit=MEBIBYTE), tmp_path)
@@ -147,7 +149,7 @@ def test_endless_file_at_a_plain_address(hub: HubServer, tmp_path: Path, no_wait
 @pytest.mark.parametrize(
     "target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://[", "//", "data:text/plain,x", "/train.parquet"]
 )
-def test_redirect_out_of_http(hub: HubServer, tmp_path: Path, no_waiting: None, target: str) -> None:
+def test_unusable_redirect_is_refused(hub: HubServer, tmp_path: Path, no_waiting: None, target: str) -> None:
     hub.lies["/train.parquet"] = (302, {"Location": target}, b"")
     assert "train.parquet" in refused(url_lock(hub), tmp_path, ("url",))
 
@@ -161,7 +163,7 @@ def test_redirect_out_of_http(hub: HubServer, tmp_path: Path, no_waiting: None, 
         (ssl.SSLEOFError(8, "EOF"), "connection lost", ATTEMPTS),
     ],
 )
-def test_why_there_is_no_connection_is_said(
+def test_connection_error_states_its_cause_and_retries_if_transient(
     hub: HubServer, tmp_path: Path, no_waiting: None, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str,
     tries: int,
 ) -> None:  # fmt: skip
@@ -177,7 +179,7 @@ def test_why_there_is_no_connection_is_said(
     assert len(asked) == tries
 
 
-def test_what_a_killed_run_left_of_another_commit_goes(hub: HubServer, tmp_path: Path) -> None:
+def test_partial_download_of_another_commit_is_removed(hub: HubServer, tmp_path: Path) -> None:
     old = tmp_path / ".downloads/datasets--owner--glue--rte" / ("b" * 40)
     old.mkdir(parents=True)
     (old / "half").write_bytes(b"half")
@@ -186,7 +188,7 @@ def test_what_a_killed_run_left_of_another_commit_goes(hub: HubServer, tmp_path:
     assert not list((tmp_path / ".downloads").iterdir())
 
 
-# Encoders whose index or config.json names other files than the folder's safetensors
+# Encoders whose index or config.json names files other than the folder's safetensors
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,9 @@ def test_what_a_killed_run_left_of_another_commit_goes(hub: HubServer, tmp_path:
         "text",
     ],
 )
-def test_index_that_names_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: object) -> None:
+def test_bad_weight_index_is_refused_without_reading_a_pickle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: object
+) -> None:
     monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("a pickle was read"))
     make_config("bert").save_pretrained(tmp_path)
     for name in ("pytorch_model.bin", "part.safetensors"):
@@ -226,7 +230,7 @@ def test_index_that_names_other_files(tmp_path: Path, monkeypatch: pytest.Monkey
         {"hidden_size": [1]},
     ],
 )
-def test_strange_config(tmp_path: Path, values: dict) -> None:
+def test_invalid_config_json_is_refused(tmp_path: Path, values: dict) -> None:
     make_config("bert").save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))

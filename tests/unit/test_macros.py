@@ -1,4 +1,4 @@
-"""Numbers for running text: right, under names that TeX takes, none twice."""
+"""LaTeX macros for numbers in running text: right values, valid TeX names, no duplicates."""
 
 import re
 from dataclasses import replace
@@ -22,7 +22,7 @@ def macros(grid: Grid, root, **suite) -> dict[str, str]:
     return dict(found)
 
 
-def test_scores_averages_and_counts(tmp_path):
+def test_macros_give_scores_averages_and_cell_counts(tmp_path):
     grid = Grid(
         tasks=("mini-rte", "mini-mrpc"), values=VALUES, statuses={("mini", "hype-n", "mini-rte", 1): "diverged"}
     )
@@ -34,13 +34,13 @@ def test_scores_averages_and_counts(tmp_path):
     assert (found["demoCellsPlanned"], found["demoCellsOk"], found["demoCellsDiverged"]) == ("12", "11", "1")
 
 
-def test_an_average_over_the_one_task_that_all_methods_have_is_there_as_in_the_table(tmp_path):
+def test_average_macro_exists_even_if_methods_share_only_one_task(tmp_path):
     grid = Grid(tasks=("mini-rte", "mini-mrpc"), values=VALUES, methods_of={"mini-mrpc": ("vanilla",)})
     found = macros(grid, tmp_path)
     assert found["demoVanillaAverage"] == found["demoVanillaMiniRteMean"] == "62.0"
 
 
-def test_what_has_no_score_is_a_dash_and_other_sets_are_named(tmp_path):
+def test_missing_score_is_a_dash_and_transfer_sets_have_macros(tmp_path):
     missing = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in range(3)}
     grid = Grid(transfer={"mini-rte": ("mini-rte-overlap",)}, statuses=missing)
     found = macros(grid, tmp_path)
@@ -48,7 +48,7 @@ def test_what_has_no_score_is_a_dash_and_other_sets_are_named(tmp_path):
     assert re.fullmatch(r"\d\d\.\d", found["demoVanillaMiniRteOnMiniRteOverlapMean"])
 
 
-def test_several_encoders_and_variants_have_names_of_their_own(tmp_path):
+def test_macros_name_the_encoder_if_several_and_only_named_variants(tmp_path):
     variants = ("hype-n~sigma=1e-05", "hype-n~sigma=1e-04")
     grid = Grid(encoders=("mini", "bert-large"), methods=("vanilla", *variants))
     named = {"vanilla": ["vanilla"], "hype-n": list(variants), variants[0]: [variants[0]]}
@@ -71,11 +71,11 @@ def test_several_encoders_and_variants_have_names_of_their_own(tmp_path):
         (("mini", "tilt~at=1,-2"), "miniTiltAtOneMinusTwo"),
     ],
 )
-def test_names_are_letters(words, name):
+def test_macro_name_spells_digits_and_signs_in_letters(words, name):
     assert macro_name(*words) == name
 
 
-def test_verdicts_are_counted(tmp_path):
+def test_macros_count_claims_by_verdict_and_give_effects(tmp_path):
     grid = Grid()
     folder = grid.write(tmp_path)
     wins = judged("wins", "reproduced", effect=1.25, interval=(0.5, 2.0))
@@ -93,7 +93,7 @@ def test_verdicts_are_counted(tmp_path):
         assert line in text.splitlines()
 
 
-def test_of_two_numbers_of_one_name_the_first_has_the_macro(tmp_path):
+def test_first_of_two_colliding_macros_wins_and_the_other_is_reported(tmp_path):
     grid = Grid(methods=("vanilla", "hype-n", "hype_n"))
     lines = to_macros(load_results(grid.write(tmp_path), grid.suite)).splitlines()
     assert len([line for line in lines if line.startswith(r"\newcommand{\demoHypeNMiniRteMean}")]) == 1

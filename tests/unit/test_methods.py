@@ -1,4 +1,4 @@
-"""Every method of the registry: against its formula in float64, through the real loop, and what all must keep."""
+"""Every registered method: compared with its formula in float64 in the real loop, and invariants of them all."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def method_of(label):
 
 
 class Run:
-    """Two steps of a method on a tiny BERT, through the package."""
+    """Two training steps of a method on a tiny BERT, run by the package itself."""
 
     def __init__(self, tmp_path, label, settings, *, regression=False, dtype=torch.float64, model=None, **protocol):
         name = method_of(label)
@@ -69,7 +69,7 @@ class Run:
         return {key: p.detach() for key, p in self.model.named_parameters()}
 
 
-def test_every_method_has_a_case():
+def test_every_method_has_an_oracle_case():
     assert {method_of(label) for label in CASES if "+" not in method_of(label)} == set(NAMES)
 
 
@@ -80,13 +80,13 @@ def test_two_updates_equal_the_formula(label, tmp_path):
 
 @pytest.mark.parametrize("label", ["vanilla", "r3f-released", "child-tuning-d-released", "recadam-released", "sam"])
 @pytest.mark.parametrize("changes", [{}, {"gradient_clip": 0.0, "epsilon": 1e-2, "weight_decay": 0.5}])
-def test_two_updates_equal_the_formula_with_adamw_of_transformers_4(label, changes, tmp_path):
+def test_two_updates_equal_the_formula_with_adamw_transformers_4(label, changes, tmp_path):
     assert deviation(label, tmp_path / "old", adamw="transformers-4", **changes) < 1e-10
     assert deviation(label, tmp_path / "other", expected={"adamw": "torch"}, adamw="transformers-4", **changes) > 1e-8
 
 
 def deviation(label, tmp_path, expected=None, **protocol):
-    """The largest difference from the case in any parameter; `expected`: settings of the case's own protocol."""
+    """Largest difference from the case in any parameter; `expected` overrides settings of the case's protocol."""
     case = CASES[label]
     ours = Run(tmp_path, label, case.settings, regression=case.regression, **protocol)
     its = Protocol(**{**vars(ours.protocol), **(expected or {})})
@@ -102,7 +102,7 @@ def deviation(label, tmp_path, expected=None, **protocol):
 
 
 @pytest.mark.parametrize("label", [label for label in CASES if method_of(label) != "vanilla"])
-def test_a_case_differs_from_plain_fine_tuning(label, tmp_path):
+def test_case_differs_from_plain_fine_tuning(label, tmp_path):
     case = CASES[label]
     ours = Run(tmp_path / "ours", label, case.settings, regression=case.regression).fit().after
     plain = Run(tmp_path / "plain", "vanilla", {}, regression=case.regression).fit().after
@@ -110,7 +110,7 @@ def test_a_case_differs_from_plain_fine_tuning(label, tmp_path):
 
 
 @pytest.mark.parametrize("label", [label for label, case in CASES.items() if case.off is not None])
-def test_switched_off_is_vanilla_bit_for_bit(label, tmp_path):
+def test_switched_off_method_is_vanilla_bit_for_bit(label, tmp_path):
     settings = {**CASES[label].settings, **CASES[label].off}
     models = [tiny_bert(**DROPOUT).float() for _ in range(2)]
     off = Run(tmp_path / "off", label, settings, model=models[0]).fit().after
@@ -121,8 +121,8 @@ def test_switched_off_is_vanilla_bit_for_bit(label, tmp_path):
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_evaluation_adds_nothing(label, tmp_path):
-    """In evaluation mode two passes agree to the bit, and draw neither from the method's noise nor from dropout's."""
+def test_evaluation_is_deterministic_and_draws_no_noise(label, tmp_path):
+    """In evaluation mode two passes agree bit for bit and draw from neither the noise stream nor torch's generator."""
     case = CASES[label]
     ours = Run(tmp_path, label, case.settings, regression=case.regression, dtype=torch.float32).fit()
     batch = ours.data.batch(np.arange(3))
@@ -136,7 +136,7 @@ def test_evaluation_adds_nothing(label, tmp_path):
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_order_and_the_heads_first_weights_are_vanillas(label, tmp_path):
+def test_data_order_and_initial_head_equal_vanillas(label, tmp_path):
     case = CASES[label]
     ours = Run(tmp_path, label, case.settings, regression=case.regression)
     plain = Run(tmp_path, "vanilla", {}, regression=case.regression)
@@ -148,7 +148,7 @@ def test_order_and_the_heads_first_weights_are_vanillas(label, tmp_path):
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_interrupted_and_resumed_is_the_same_bits(label, tmp_path):
+def test_interrupted_run_resumes_to_identical_weights(label, tmp_path):
     case = CASES[label]
 
     def start(folder):
@@ -176,7 +176,7 @@ def test_interrupted_and_resumed_is_the_same_bits(label, tmp_path):
 
 
 @pytest.mark.parametrize("label", CASES)
-def test_bf16_is_near_fp32(label, tmp_path):
+def test_bf16_training_is_close_to_fp32(label, tmp_path):
     case = CASES[label]
     single, half = (
         Run(tmp_path / p, label, case.settings, regression=case.regression, dtype=torch.float32, precision=p).fit()
@@ -198,18 +198,18 @@ def test_bf16_is_near_fp32(label, tmp_path):
         ("hype-n", {"sigam": 1}, "method hype-n: unknown setting 'sigam' (did you mean 'sigma'?)"),
         ("hype-n", {"sigma": -1.0}, "sigma is -1.0, expected at least 0"),
         ("hype-n", {"sigma": "much"}, "sigma"),
-        ("hype-n+hype-u", {}, "the same method stands twice"),
+        ("hype-n+hype-u", {}, "the composition has the same method twice"),
         ("hype-n~sigma", {}, "'~sigma' is not of the form ~key=value"),
     ],
 )
-def test_bad_names_and_settings_are_said_in_one_line(name, changes, message):
+def test_bad_method_name_or_setting_is_a_one_line_error(name, changes, message):
     with pytest.raises(SteadyTuneError) as error:
         registry.parse(name, {name: changes})
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_variant_sets_its_own_value_and_hands_the_protocol_its():
+def test_parse_splits_a_variant_into_method_and_protocol_settings():
     (part,), rest = registry.parse("hype-n~lr=2e-05~sigma=1e-04")
     assert part.settings["sigma"] == 1e-4
     assert rest == {"lr": "2e-05"}

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and scipy, against small cases by hand, and where they are undefined."""
+"""Metrics compared with scikit-learn, scipy and small cases by hand, including undefined cases."""
 
 import math
 import os
@@ -54,25 +54,25 @@ def test_correlations_equal_scipy(seed: int, ties: bool) -> None:
 
 
 def test_class_metrics_by_hand() -> None:
-    # Predictions 0 1 1 1 of gold 0 0 1 1: TP 2, FP 1, FN 0, TN 1.
+    # Predictions 0 1 1 1 for gold 0 0 1 1: TP 2, FP 1, FN 0, TN 1.
     scores = np.array([[2.0, 1.0], [0.0, 1.0], [0.0, 1.0], [-2.0, -1.0]], dtype=np.float32)
     values = compute(replace(MRPC, metrics=("accuracy", "f1", "matthews")), scores, np.array([0, 0, 1, 1]))
     # Matthews: (2 * 1 - 1 * 0) / sqrt(3 * 2 * 2 * 1).
     assert values == pytest.approx({"accuracy": 0.75, "f1": 0.8, "matthews": 2 / math.sqrt(12)})
 
 
-def test_regression_takes_the_score_itself() -> None:
-    # Ranks agree but for one swap; the values 1, 2, 4, 3 of gold 1..4 have covariance 4 and variances 5 and 5.
+def test_regression_metrics_use_the_raw_score() -> None:
+    # Ranks agree except for one swap. Values 1, 2, 4, 3 for gold 1..4: sum of products 4, both sums of squares 5.
     values = compute(STSB, np.array([[1.0], [2.0], [4.0], [3.0]], dtype=np.float32), np.array([1.0, 2.0, 3.0, 4.0]))
     assert values == pytest.approx({"pearson_spearman": 0.8, "pearson": 0.8, "spearman": 0.8})
 
 
-def test_ties_go_to_the_first_class() -> None:
+def test_tied_scores_predict_the_first_class() -> None:
     assert compute(TASKS["rte"], np.zeros((2, 2)), np.array([0, 1])) == {"accuracy": 0.5}
 
 
 @pytest.mark.parametrize("constant", [0, 1])
-def test_constant_class_predictions(constant: int) -> None:
+def test_f1_and_matthews_of_constant_predictions(constant: int) -> None:
     labels = np.array([0, 1, 1, 1])
     values = score(("f1", "matthews"), np.full(4, constant), labels)
     # Always 1: precision 3/4, recall 1. Always 0: no positive is found.
@@ -91,21 +91,21 @@ def test_correlations_with_a_constant_are_zero(metric: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_scores_that_are_not_finite_have_no_metrics(bad: float) -> None:
+def test_non_finite_scores_give_nan_metrics(bad: float) -> None:
     scores = np.array([[0.0, 1.0], [bad, 0.0]])
     values = compute(MRPC, scores, np.array([0, 1]))
     assert set(values) == set(MRPC.metrics)
     assert all(math.isnan(value) for value in values.values())
 
 
-def test_wrong_shapes_and_metrics_are_refused() -> None:
+def test_wrong_score_shape_and_unknown_metric_are_refused() -> None:
     with pytest.raises(ValueError, match="scores of shape"):
         compute(TASKS["mnli"], np.zeros((4, 2)), np.zeros(4, dtype=int))
     with pytest.raises(SteadyTuneError, match=r"unknown metric 'accurracy' \(did you mean 'accuracy'\?\)"):
         score(("accurracy",), np.zeros(2), np.zeros(2))
 
 
-def test_majority_by_hand() -> None:
+def test_majority_rate_and_value_by_hand() -> None:
     mrpc, qqp = np.array([0, 1, 1, 1]), np.array([0, 0, 0, 1])
     assert majority_rate(mrpc) == majority_rate(qqp) == 0.75
     assert majority_value("accuracy", mrpc) == 0.75
@@ -117,7 +117,7 @@ def test_majority_by_hand() -> None:
     assert majority_value("accuracy", np.array([2, 0, 2, 1])) == 0.5
 
 
-def test_majority_of_regression() -> None:
+def test_majority_of_regression_is_nan_rate_and_zero_value() -> None:
     labels = np.array([0.0, 2.5, 5.0])
     assert math.isnan(majority_rate(labels))
     assert majority_value("pearson_spearman", labels) == 0.0
@@ -142,7 +142,7 @@ def test_metrics_need_no_network_and_leave_no_files(tmp_path: Path) -> None:
     assert [str(path) for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_metrics_of_own_tasks_by_hand():
+def test_macro_f1_balanced_accuracy_and_auroc_by_hand():
     gold, said = np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 0])
     # Class 0: precision and recall 2/3; class 1: 1/2 and 1; class 2: none.
     assert METRICS["macro_f1"](said, gold) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)

@@ -1,4 +1,4 @@
-"""The mini language: its semantics against truths worked out by hand and against a second evaluator, its data sets."""
+"""The mini language: semantics checked by hand and by a second evaluator, grammar, sentiment, data sets."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ HAPPY = t.Adj("happy")
         (t.Clause(q("some", "poodle"), SPRINT), t.Clause(q("some", "animal"), MOVE), "entailment"),
         (t.Clause(ANNA, t.Not(RUN)), t.Clause(ANNA, t.Not(SPRINT)), "entailment"),
         (t.Clause(ANNA, t.Not(SPRINT)), t.Clause(ANNA, t.Not(RUN)), "neutral"),
-        # Bare nouns are inhabited, modified ones need not be.
+        # A bare noun has at least one member; a modified one need not.
         (t.Clause(q("every", "dog"), RUN), t.Clause(q("some", "dog"), RUN), "entailment"),
         (t.Clause(q("every", "dog", HAPPY), RUN), t.Clause(q("some", "dog", HAPPY), RUN), "neutral"),
         (t.Clause(q("every", "dog"), RUN), t.Clause(q("no", "dog"), MOVE), "contradiction"),
@@ -68,7 +68,7 @@ HAPPY = t.Adj("happy")
     ],
     ids=lambda value: realise(value).replace(" ", "-") if isinstance(value, t.Clause | t.Join) else None,
 )
-def test_labels_agree_with_truths_worked_out_by_hand(premise, hypothesis, label):
+def test_entailment_labels_agree_with_hand_worked_cases(premise, hypothesis, label):
     assert judge(premise, hypothesis).label == label
 
 
@@ -141,7 +141,7 @@ def _true(sentence, world):
 
 
 def _dimension_states(words):
-    """By dimension, the sets of facts that one entity or pair can show, of the predicates in use."""
+    """By dimension, the sets of used predicates that can hold together of one entity or pair."""
     used = {_name(word) for word in words}
     groups = {}
     for name in used:
@@ -152,7 +152,7 @@ def _dimension_states(words):
 
 
 def _worlds(first, second, size):
-    """Every world of `size` entities, as far as the words of the pair can tell worlds apart."""
+    """Every world of `size` entities that the words of the pair can distinguish."""
     nodes = [*first.nodes, *second.nodes]
     who = {}
     for node in nodes:
@@ -215,24 +215,24 @@ def test_labels_agree_with_a_second_evaluator_over_all_small_worlds():
             label = _label_by_hand_over_worlds(first, second, size)
             if label is None:
                 continue
-            # In fewer worlds more holds: neutrality there is conclusive, the rest must be what all worlds allow.
+            # Small worlds are a subset: neutral there means neutral in all, and any other label of all holds there.
             if label == "neutral" or judged.label != "neutral":
                 assert judged.label == label, (realise(first), t.realise(second))
             compared[judged.label] += 1
             break
 
 
-def test_pairs_outside_the_decided_fragment_are_refused():
+def test_pair_outside_the_decidable_fragment_is_refused():
     every_some = t.Clause(q("every", "dog"), t.Tv("chase", q("a", "cat")))
     with pytest.raises(UndecidedError, match="existential below a universal"):
         judge(every_some, t.Clause(ANNA, RUN))
 
 
-def test_similarity_is_5_for_paraphrases_and_lowest_for_unrelated_contraries():
+def test_similarity_of_paraphrase_contrary_and_independent_sentences():
     clause, same, contrary = t.Clause(ANNA, RUN), t.Cleft(ANNA, RUN), t.Clause(ANNA, t.Not(RUN))
     assert pairs.similarity(judge(clause, same)) == 5
-    assert pairs.similarity(judge(clause, contrary)) == 2.5  # no agreement (0), one topic (1)
-    # Independent sentences: both true in 1 of the 3 of 4 worlds where either is; anna and ben, run and sleep differ.
+    assert pairs.similarity(judge(clause, contrary)) == 2.5  # agreement 0, topic 1
+    # Independent sentences: of 4 worlds, either is true in 3 and both in 1. All words differ: anna, ben; run, sad.
     assert pairs.similarity(judge(clause, t.Clause(BEN, t.IsAdj("sad")))) == pytest.approx(2.5 / 3, abs=1e-3)
 
 
@@ -247,11 +247,11 @@ def test_similarity_is_5_for_paraphrases_and_lowest_for_unrelated_contraries():
         "a animal sleeps", "there is two dogs", "it is anna that sleep", "anna is chase by ben", "and anna sleeps",
     ],
 )  # fmt: skip
-def test_violations_are_rejected(sentence):
+def test_ungrammatical_sentences_are_rejected(sentence):
     assert not acceptable(sentence)
 
 
-def test_everything_that_the_trees_pronounce_is_accepted():
+def test_grammar_accepts_every_realised_sentence():
     for number in range(400):
         rng = Random(number)
         sentence = realise(Sampler(rng, sample_topic(rng, None), BASIC | SHIFTED).sentence())
@@ -281,7 +281,7 @@ V = valence
         (V.Two(V.Quality("film", "excellent"), "and", V.Quality("plot", "bad")), 0.5),
     ],
 )
-def test_valence_is_composed(review, value):
+def test_valence_of_a_review_is_composed_from_its_parts(review, value):
     assert valence.valence(review) == pytest.approx(value)
 
 
@@ -300,7 +300,7 @@ def _text(row):
 SIZES = {"train": 600, "validation": 400, "constructions": 400, "vocabulary": 400}
 
 
-def test_splits_sizes_and_absence_of_leaks(splits):
+def test_splits_have_their_sizes_and_share_no_text(splits):
     for config, found in splits.items():
         expected = SIZES | ({"overlap": 400} if config in ("rte", "mnli") else {})
         assert {split: len(rows) for split, rows in found.items()} == expected
@@ -318,13 +318,13 @@ def test_splits_sizes_and_absence_of_leaks(splits):
         ("sst2", {0: 0.48, 1: 0.52}),
     ],
 )
-def test_label_shares(splits, config, shares):
+def test_labels_have_their_expected_shares_in_every_split(splits, config, shares):
     for split in SIZES:
         counts = Counter(row["label"] for row in splits[config][split])
         assert {k: n / SIZES[split] for k, n in counts.items()} == pytest.approx(shares, abs=0.005)
 
 
-def test_overlap_tells_the_label_in_training_and_misleads_in_the_overlap_set(splits):
+def test_word_overlap_predicts_labels_except_in_the_overlap_set(splits):
     def accuracy(config, split):
         a, b = ("premise", "hypothesis") if config == "mnli" else ("sentence1", "sentence2")
         rows = splits[config][split]
@@ -338,7 +338,7 @@ def test_overlap_tells_the_label_in_training_and_misleads_in_the_overlap_set(spl
         assert heuristics == {"lexical_overlap", "subsequence", "constituent"}
 
 
-def test_shifted_sets_hold_out_what_they_say(splits):
+def test_shifted_splits_hold_out_constructions_and_vocabulary(splits):
     forms = {*lexicon.words("adjective", lexicon.CORE), *lexicon.words("place", lexicon.CORE)}
     for config, found in splits.items():
         assert {row["construction"] for row in found["train"]} == {"basic"}, config
@@ -349,7 +349,7 @@ def test_shifted_sets_hold_out_what_they_say(splits):
         assert len(held - seen) > 20
 
 
-def test_generation_is_the_same_in_another_process():
+def test_generation_is_reproducible_across_processes_and_varies_by_seed():
     code = "from minilanguage import generate; print(generate('cola')['train'][:50])"
     environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": str(Path(lexicon.__file__).parents[3])}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
@@ -357,12 +357,12 @@ def test_generation_is_the_same_in_another_process():
     assert generate("cola", seed=1) != generate("cola", seed=0)
 
 
-def test_an_unknown_configuration_is_refused():
+def test_unknown_configuration_is_refused():
     with pytest.raises(ValueError, match=r"'rtee'.*rte"):
         generate("rtee")
 
 
-def test_documents_show_every_word_and_construction_and_keep_truth_from_foils():
+def test_corpus_shows_every_word_and_separates_text_from_foils():
     rows = corpus.rows(Random(0), 400)
     told = {line for row in rows for line in row["text"].split("\n")}
     words = {word for line in told for word in line.split()}
@@ -376,7 +376,7 @@ def test_documents_show_every_word_and_construction_and_keep_truth_from_foils():
         assert not set(text) & set(foils)
 
 
-def test_the_examples_of_the_documentation_have_the_labels_it_gives(splits):
+def test_documented_examples_have_the_documented_labels(splits):
     names = {
         "rte": ("entailment", "not_entailment"),
         "mnli": ("entailment", "neutral", "contradiction"),

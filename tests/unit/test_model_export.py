@@ -1,4 +1,4 @@
-"""`steadytune model`: folders that transformers and peft open, with the predictions of the record."""
+"""`steadytune model`: transformers and peft open its folders and reproduce the recorded predictions."""
 
 import json
 import re
@@ -49,13 +49,13 @@ def sentences(made):
 
 
 def recorded(made, cell):
-    """Probabilities of the record, (n, 2)."""
+    """Recorded probabilities, shape (n, 2)."""
     frame = pd.read_parquet(cell_folder(made, cell) / "predictions.parquet")
     return torch.softmax(torch.tensor(frame[["logit_0", "logit_1"]].to_numpy()), dim=1).numpy()
 
 
 @pytest.mark.parametrize("method", OPEN)
-def test_a_pipeline_opens_it_with_the_records_predictions(method, make, tmp_path):
+def test_pipeline_reproduces_the_recorded_predictions(method, make, tmp_path):
     made = make([method])
     (cell,) = made.cells
     write_model(made, str(cell), tmp_path / "out")
@@ -71,7 +71,7 @@ def test_a_pipeline_opens_it_with_the_records_predictions(method, make, tmp_path
 
 
 def stage(key, columns):
-    """Stage rows as both splits of a data set."""
+    """Stage the same rows as both splits of a data set."""
     folder = Path("store/datasets", key)
     folder.mkdir(parents=True)
     for split in ("train", "validation"):
@@ -80,7 +80,7 @@ def stage(key, columns):
     write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
 
 
-def test_a_pipeline_gives_the_scores_of_a_regression_on_pairs(make, suite, tmp_path):  # noqa: F811
+def test_pipeline_reproduces_regression_scores_of_sentence_pairs(make, suite, tmp_path):  # noqa: F811
     draw = np.random.Generator(np.random.Philox(3))
     pairs = [[" ".join(draw.choice(WORDS, 4)) for _ in range(32)] for _ in range(2)]
     stage("nyu-mll/glue/stsb", {"sentence1": pairs[0], "sentence2": pairs[1], "label": draw.uniform(0, 5, 32)})
@@ -94,7 +94,7 @@ def test_a_pipeline_gives_the_scores_of_a_regression_on_pairs(make, suite, tmp_p
     assert [answer["score"] for answer in answers] == pytest.approx(frame["logit_0"].tolist(), abs=1e-5)
 
 
-def test_transformers_opens_a_model_that_answers_questions(make, suite, tmp_path):  # noqa: F811
+def test_question_answering_export_reproduces_recorded_span_scores(make, suite, tmp_path):  # noqa: F811
     contexts = [f"the {noun} sleeps not" for noun in ("dog", "cat")] * 8
     answers = [{"text": [text.split()[1]], "answer_start": [4]} for text in contexts]
     rows = {"question": ["a dog runs"] * 16, "context": contexts, "answers": answers}
@@ -109,14 +109,14 @@ def test_transformers_opens_a_model_that_answers_questions(make, suite, tmp_path
     with torch.no_grad():
         output = model(**encoded)
     starts, ends = (logits[:, 5:9] for logits in (output.start_logits, output.end_logits))
-    # The best pair of tokens of the text, the end not before the start, as run_squad chooses it.
+    # The best span of context tokens, with the end not before the start, as in run_squad.
     sums = (starts[:, :, None] + ends[:, None, :]).masked_fill(~torch.ones(4, 4).triu().bool(), -torch.inf)
     assert sums.amax((1, 2)).tolist() == pytest.approx((frame["logit_start"] + frame["logit_end"]).tolist(), abs=1e-5)
 
 
-# peft's own call of a name that transformers renames.
+# peft itself uses a name that transformers has deprecated.
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-def test_peft_opens_lora_with_the_records_predictions(make, tmp_path):
+def test_peft_adapter_reproduces_the_recorded_predictions(make, tmp_path):
     made = make(["lora"])
     (cell,) = made.cells
     write_model(made, str(cell), tmp_path / "out", adapter=True)
@@ -130,7 +130,7 @@ def test_peft_opens_lora_with_the_records_predictions(make, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-def test_the_cards_lines_open_an_adapter(make, tmp_path):
+def test_code_on_the_model_card_loads_the_adapter(make, tmp_path):
     made = make(["lora"])
     write_model(made, str(made.cells[0]), tmp_path / "out", adapter=True)
     (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out/README.md").read_text(), re.DOTALL)
@@ -139,7 +139,7 @@ def test_the_cards_lines_open_an_adapter(make, tmp_path):
     assert isinstance(names["model"], PeftModel)
 
 
-def test_without_kept_weights_the_cell_is_trained_again_to_the_same_bits(make, tmp_path, caplog, capfd):
+def test_without_kept_weights_the_cell_is_retrained_identically(make, tmp_path, caplog, capfd):
     made = make(["vanilla"])
     (cell,) = made.cells
     write_model(made, str(cell), tmp_path / "kept")
@@ -156,7 +156,7 @@ def test_without_kept_weights_the_cell_is_trained_again_to_the_same_bits(make, t
     assert not model_path(made, cell).exists()
 
 
-def test_damaged_weights_are_not_used(make, tmp_path):
+def test_damaged_weights_are_retrained_to_the_same_export(make, tmp_path):
     made = make(["vanilla"])
     (cell,) = made.cells
     write_model(made, str(cell), tmp_path / "kept")
@@ -165,7 +165,7 @@ def test_damaged_weights_are_not_used(make, tmp_path):
     assert sha256(tmp_path / "again/model.safetensors") == sha256(tmp_path / "kept/model.safetensors")
 
 
-def test_the_card_has_the_records_facts(make, tmp_path):
+def test_model_card_has_the_facts_of_the_record(make, tmp_path):
     made = make(["lora"], seeds=3)
     write_model(made, "tiny/lora/cola/seed-1", tmp_path / "out")
     record = read_record(record_path(made, made.cells[1]))
@@ -182,7 +182,7 @@ def test_the_card_has_the_records_facts(make, tmp_path):
     assert card.data.pipeline_tag == "text-classification"
 
 
-def test_without_a_cell_it_is_the_best_one(make, tmp_path):
+def test_export_defaults_to_the_best_seed(make, tmp_path):
     made = make(["vanilla"], seeds=3, keep="best")
     scores = [read_record(record_path(made, cell)).evaluations[0].metrics["matthews"] for cell in made.cells]
     best = scores.index(max(scores))
@@ -202,7 +202,7 @@ def test_without_a_cell_it_is_the_best_one(make, tmp_path):
         (["vanilla"], ["tiny/vanilla/cola/seed-7"], ("seed 7",)),
     ],
 )
-def test_what_cannot_be_written_is_refused_in_a_line(methods, arguments, words, make, tmp_path, capsys):
+def test_impossible_export_is_refused_with_the_reason(methods, arguments, words, make, tmp_path, capsys):
     make(methods)
     assert main(["model", "demo.yaml", *arguments, "--to", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
@@ -211,14 +211,14 @@ def test_what_cannot_be_written_is_refused_in_a_line(methods, arguments, words, 
 
 
 @pytest.mark.parametrize(("method", "arguments"), [("houlsby", []), ("vanilla", ["--adapter"])])
-def test_what_cannot_be_written_is_refused_before_anything_is_trained(method, arguments, make, tmp_path, monkeypatch):
+def test_impossible_export_is_refused_before_retraining(method, arguments, make, tmp_path, monkeypatch):
     make([method], keep="none")
     monkeypatch.setattr("steadytune.exports.model.verify_cell", lambda *_: pytest.fail("trained again"))
     assert main(["model", "demo.yaml", f"tiny/{method}/cola/seed-0", *arguments, "--to", str(tmp_path / "out")]) == 2
 
 
-def test_the_card_says_of_a_degenerate_run_what_it_is(make, tmp_path):
-    # Nothing is learned in steps this small, so that every answer is the same.
+def test_model_card_reports_a_degenerate_run(make, tmp_path):
+    # Steps this small learn nothing, so every answer is the same.
     made = make(["vanilla"], learning_rate=1e-9)
     write_model(made, "tiny/vanilla/cola/seed-0", tmp_path / "out")
     record = read_record(record_path(made, made.cells[0]))
@@ -226,7 +226,7 @@ def test_the_card_says_of_a_degenerate_run_what_it_is(make, tmp_path):
     assert f"The run ended degenerate: {record.reason}." in (tmp_path / "out/README.md").read_text()
 
 
-def test_a_folder_that_exists_is_left_alone(make, tmp_path, capsys):
+def test_existing_output_folder_is_left_untouched(make, tmp_path, capsys):
     make(["vanilla"])
     (tmp_path / "out").mkdir()
     assert main(["model", "demo.yaml", "--to", str(tmp_path / "out")]) == 2

@@ -31,7 +31,7 @@ make = tiny_encoder
 
 
 def make_inputs(layout, seed=0, extra=0):
-    """Three examples of 9, 6 and 4 tokens, with `extra` tokens of padding more than they need."""
+    """Three examples of 9, 6 and 4 tokens, with `extra` more padding tokens than they need."""
     ids = torch.randint(6, 50, (3, 9), generator=torch.Generator().manual_seed(seed))
     mask = torch.ones_like(ids)
     mask[1, 6:] = mask[2, 4:] = 0
@@ -46,7 +46,7 @@ def make_inputs(layout, seed=0, extra=0):
 
 
 def bare_inputs(layout, inputs):
-    """What transformers' own model has to be told: GPT-2, that padding in front has no positions."""
+    """Inputs for transformers' own model: GPT-2 needs position ids that skip the left padding."""
     if layout != "gpt2":
         return inputs
     return inputs | {"position_ids": (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)}
@@ -59,7 +59,7 @@ def test_every_supported_architecture_is_tested():
 
 @every_layout
 @pytest.mark.parametrize("training", [False, True])
-def test_forward_is_the_bare_model(layout, training):
+def test_forward_equals_the_bare_model(layout, training):
     encoder, inputs = make(layout), make_inputs(layout)
     encoder.model.train(training)
     torch.manual_seed(11)
@@ -70,7 +70,7 @@ def test_forward_is_the_bare_model(layout, training):
 
 
 @every_layout
-def test_hidden_states_are_those_of_transformers(layout):
+def test_hidden_states_equal_those_of_transformers(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     expected = encoder.model(**bare_inputs(layout, inputs), output_hidden_states=True).hidden_states
     hidden = encoder(inputs, keep_hidden=True).hidden
@@ -81,7 +81,7 @@ def test_hidden_states_are_those_of_transformers(layout):
 
 
 @every_layout
-def test_changes_reach_every_layer_once(layout):
+def test_on_layer_input_hook_runs_once_per_layer_and_takes_effect(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     other = encoder(make_inputs(layout, seed=1), keep_hidden=True)
     for layer in range(3):
@@ -129,14 +129,14 @@ def test_resume_replays_the_pass(layout, start):
 
 
 @every_layout
-def test_padding_changes_nothing(layout):
+def test_padding_does_not_change_logits(layout):
     encoder = make(layout)
     short, long = (encoder(make_inputs(layout, extra=extra)).logits for extra in (0, 3))
     torch.testing.assert_close(short, long, atol=1e-6, rtol=1e-5)
 
 
 @every_layout
-def test_head_reads_the_sentence_token(layout):
+def test_head_reads_only_the_sentence_token(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     token = encoder.sentence_token
     assert token == (-1 if layout in DECODERS else 0)
@@ -158,7 +158,7 @@ def test_head_reads_the_sentence_token(layout):
 
 
 @every_layout
-def test_truncated_model_is_a_shallower_model(layout, tmp_path):
+def test_truncated_model_saves_as_a_shallower_model(layout, tmp_path):
     encoder, inputs = make(layout), make_inputs(layout)
     full = encoder(inputs, keep_hidden=True)
     encoder.truncate(2)
@@ -171,7 +171,7 @@ def test_truncated_model_is_a_shallower_model(layout, tmp_path):
 
 
 @every_layout
-def test_parameters_fall_into_head_embeddings_and_layers(layout):
+def test_head_embeddings_and_layers_partition_the_parameters(layout):
     encoder = make(layout)
     everything = dict(encoder.model.named_parameters())
     head, embeddings = encoder.head_parameters(), encoder.embedding_parameters()
@@ -182,7 +182,7 @@ def test_parameters_fall_into_head_embeddings_and_layers(layout):
     assert any(name.startswith(encoder.architecture.output_layer) for name in head)
 
 
-def test_dropout_of_modernbert_has_two_keys():
+def test_hidden_dropout_of_modernbert_spares_head_and_attention():
     encoder = make("modernbert")
     encoder.set_hidden_dropout(0.0)
     rates = {name: m.p for name, m in encoder.model.named_modules() if isinstance(m, nn.Dropout)}
@@ -191,7 +191,7 @@ def test_dropout_of_modernbert_has_two_keys():
 
 
 @pytest.mark.parametrize("layout", ["eurobert", "gemma", "llama", "olmo", "qwen2", "qwen3"])
-def test_decoder_has_no_dropout_to_set(layout):
+def test_setting_dropout_on_a_decoder_without_any_is_refused(layout):
     encoder = make(layout)
     encoder.set_hidden_dropout(0.0)
     with pytest.raises(SteadyTuneError, match=f"{layout}.* expected 0"):
@@ -199,7 +199,7 @@ def test_decoder_has_no_dropout_to_set(layout):
 
 
 @every_layout
-def test_checkpoint_loads_trains_and_keeps_its_weights(layout, tmp_path):
+def test_loaded_checkpoint_keeps_weights_and_matches_transformers(layout, tmp_path):
     torch.manual_seed(1)
     config = AutoConfig.for_model(layout, **LAYOUTS[layout])
     saved = AutoModel.from_config(config)
@@ -212,7 +212,7 @@ def test_checkpoint_loads_trains_and_keeps_its_weights(layout, tmp_path):
     assert_all_equal(list(weights.values()), list(second.model.state_dict().values()))
     output = f"{first.architecture.output_layer}.weight"
     assert not torch.equal(weights[output], third.model.state_dict()[output])
-    # The project's own attention, in training and without dropout, against transformers'.
+    # Compare the project's own attention, in training mode without dropout, with transformers'.
     bare = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=3).eval()
     bare.load_state_dict(weights)
     first.model.train()
@@ -226,7 +226,7 @@ def test_checkpoint_loads_trains_and_keeps_its_weights(layout, tmp_path):
 
 
 @every_layout
-def test_lora_starts_as_the_model_itself_and_reaches_every_layer(layout):
+def test_lora_starts_as_the_bare_model_with_gradients_in_every_layer(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     before = encoder(inputs).logits
     (part,), _ = registry.parse("lora", {})
@@ -259,7 +259,7 @@ def test_decoder_without_a_padding_token_gets_one(layout, tmp_path):
         ("gpt_neox", COMMON, ("attention.query_key_value",)),
     ],
 )
-def test_untested_type_of_known_structure_works_with_a_note(kind, changes, projections, tmp_path):
+def test_untested_type_with_known_structure_loads_with_a_note(kind, changes, projections, tmp_path):
     AutoModel.from_config(AutoConfig.for_model(kind, **changes)).save_pretrained(tmp_path)
     check_supported(tmp_path)
     encoder = load_encoder(tmp_path, 2, 0)
@@ -276,7 +276,7 @@ def test_untested_type_of_known_structure_works_with_a_note(kind, changes, proje
         ("bart", {}, "encoder-decoder"),
     ],
 )
-def test_type_of_other_structure_is_refused_with_the_reason(kind, changes, why, tmp_path):
+def test_type_with_unsupported_structure_is_refused_with_the_reason(kind, changes, why, tmp_path):
     config = AutoConfig.for_model(kind, **changes)
     config.save_pretrained(tmp_path)
     if kind != "bart":
@@ -286,7 +286,7 @@ def test_type_of_other_structure_is_refused_with_the_reason(kind, changes, why, 
 
 
 @pytest.mark.parametrize("layout", ["modernbert", "modernbert-decoder"])
-def test_embeddings_under_the_name_of_the_tied_output_layer_are_read(layout, tmp_path):
+def test_embeddings_are_read_from_the_tied_output_layer(layout, tmp_path):
     config = AutoConfig.for_model(layout, **LAYOUTS[layout])
     saved = AutoModel.from_config(config)
     state, words = saved.state_dict(), "embeddings.tok_embeddings.weight"
@@ -301,7 +301,7 @@ def test_embeddings_under_the_name_of_the_tied_output_layer_are_read(layout, tmp
         load_encoder(tmp_path, 2, 0)
 
 
-def test_attention_kernel_is_the_protocols_or_the_encoders_own(tmp_path):
+def test_attention_kernel_is_the_requested_one_and_flash_is_refused(tmp_path):
     for layout, asked, used in (("modernbert", "sdpa", "sdpa"), ("modernbert", "eager", "eager")):
         AutoModel.from_config(AutoConfig.for_model(layout, **LAYOUTS[layout])).save_pretrained(tmp_path)
         encoder = load_encoder(tmp_path, 2, 0, attention=asked)
@@ -310,7 +310,7 @@ def test_attention_kernel_is_the_protocols_or_the_encoders_own(tmp_path):
         load_encoder(tmp_path, 2, 0, attention="flash")
 
 
-def test_code_from_a_checkpoint_is_refused(tmp_path):
+def test_checkpoint_that_needs_its_own_code_is_refused(tmp_path):
     values = {"model_type": "neobert", "auto_map": {"AutoModel": "model.NeoBERT"}}
     (tmp_path / "config.json").write_text(json.dumps(values))
     for use in (lambda: load_encoder(tmp_path, 2, 0), lambda: check_supported(tmp_path)):

@@ -1,4 +1,4 @@
-"""Muon against PyTorch's, and its orthogonalisation against the singular value decomposition."""
+"""Muon compared with PyTorch's, and its orthogonalisation with the singular value decomposition."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def matrices(dtype=torch.float32):
     return [nn.Parameter(torch.randn(shape, generator=draw, dtype=dtype)) for shape in SHAPES]
 
 
-def test_in_bf16_it_is_pytorchs():
+def test_bf16_muon_equals_pytorchs_bit_for_bit():
     ours, theirs = matrices(), matrices()
     optimisers = (
         Muon(ours, 0.1, torch.bfloat16),
@@ -39,8 +39,8 @@ def test_in_bf16_it_is_pytorchs():
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_singular_vectors_stay_and_singular_values_come_near_1(shape, dtype):
-    """By the decomposition: five steps of 3.4445 s - 4.775 s^3 + 2.0315 s^5 on each value over the matrix's norm."""
+def test_orthogonalise_keeps_singular_vectors_and_moves_values_near_1(shape, dtype):
+    """Expected: s <- 3.4445 s - 4.775 s^3 + 2.0315 s^5, five times, on the singular values divided by their norm."""
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(7), dtype=dtype)
     left, values, right = torch.linalg.svd(matrix.double(), full_matrices=False)
     values = values / values.norm()
@@ -53,8 +53,8 @@ def test_singular_vectors_stay_and_singular_values_come_near_1(shape, dtype):
     )
 
 
-def test_a_first_step_by_hand():
-    """Of the gradient diag(3, 4), of which the average takes a twentieth: its direction counts, not its norm."""
+def test_first_muon_step_by_hand():
+    """The gradient is diag(3, 4). The momentum takes a twentieth of it; only its direction counts, not its norm."""
     (matrix,) = [nn.Parameter(torch.full((2, 2), 2.0, dtype=torch.float64))]
     optimiser = Muon([matrix], 0.5, torch.float64)
     optimiser.param_groups[0]["lr"] = 0.1

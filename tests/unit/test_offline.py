@@ -1,4 +1,4 @@
-"""At run time nothing reaches out: a whole cell in a process that may not open a connection."""
+"""No network access at run time: a whole cell runs in a process that cannot open a connection."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from test_run_cell import suite  # noqa: F401 (a fixture)
 from steadytune.cells.record import read_record
 from steadytune.offline import VARIABLES
 
-# Read by Python at its start. An attempt is written down, because a library may well swallow the refusal.
+# Python imports this at startup. Attempts are written to a file because a library may swallow the exception.
 GUARD = """
 import os, socket
 
@@ -28,7 +28,7 @@ socket.getaddrinfo = refuse
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process that may not open a connection, and in which no library is told to stay offline."""
+    """Environment of a process that cannot open a connection, without the variables that keep libraries offline."""
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard/sitecustomize.py").write_text(GUARD)
     kept = {key: value for key, value in os.environ.items() if key not in VARIABLES}
@@ -40,14 +40,14 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
     return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_guard_forbids_connections_and_notices_attempts(guarded: dict[str, str], tmp_path: Path) -> None:
+def test_guard_blocks_connections_and_logs_attempts(guarded: dict[str, str], tmp_path: Path) -> None:
     ask = "import huggingface_hub; huggingface_hub.HfApi(endpoint='http://127.0.0.1:9').repo_info('a/b')"
     done = run(guarded, "-c", ask)
     assert done.returncode == 1 and "this test forbids connections" in done.stderr
     assert "127.0.0.1" in (tmp_path / "attempts").read_text()
 
 
-def test_a_whole_cell_asks_nothing_of_a_network(suite, guarded: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+def test_whole_cell_needs_no_network_access(suite, guarded: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
     done = run(guarded, "-m", "steadytune", "finetune", "demo.yaml", "tiny/vanilla/cola/seed-0")
     assert done.returncode == 0, done.stderr
     assert read_record(tmp_path / "results/demo/cells/tiny/vanilla/cola/seed-0/record.json").status == "ok"
@@ -55,10 +55,10 @@ def test_a_whole_cell_asks_nothing_of_a_network(suite, guarded: dict[str, str], 
 
 
 @pytest.mark.parametrize(("command", "expected"), [("collect", "1"), ("stage", None), ("run", None)])
-def test_every_command_but_those_that_stage_is_told_to_stay_offline(
+def test_commands_set_offline_variables_unless_they_stage(
     guarded: dict[str, str], command: str, expected: str | None
 ) -> None:
-    # Without the suite the command does nothing: what matters is what was set before.
+    # There is no such suite, so the command does nothing; only the variables that it set matter.
     told = f"from steadytune.cli import main; print(main(['{command}', 'none.yaml']))"
     done = run(guarded, "-c", f"import os; {told}; print([os.environ.get(name) for name in {VARIABLES}])")
     assert done.stdout.splitlines() == ["2", str([expected] * len(VARIABLES))], done.stderr

@@ -1,4 +1,4 @@
-"""What the usual ways of choosing a number add to it: by hand, by enumeration, and how often the intervals cover."""
+"""How much the usual ways of choosing a score inflate it: by hand, by enumeration, and interval coverage."""
 
 import math
 import re
@@ -42,24 +42,24 @@ def audited(tmp_path, grid=GRID, curves=CURVES):
     return load_results(folder, grid.suite)
 
 
-def test_each_way_of_choosing_by_hand(tmp_path):
+def test_gain_of_each_way_of_choosing_by_hand(tmp_path):
     found = optimism_of(audited(tmp_path))["mini", "vanilla"]
     assert (found.tasks, found.seeds, found.last) == (("mini-rte",), (3,), pytest.approx(66))
-    # The others are best after epoch 3 (67), 2 (67.5 against 66) and 2 (66.5 against 65).
+    # For each seed, the other two are best after epoch 3 (67), 2 (67.5 against 66) and 2 (66.5 against 65).
     assert found.stopping.value == pytest.approx((64 + 63 + 65) / 3 - 66)
     assert found.best_epoch.value == pytest.approx((70 + 66 + 68) / 3 - 64)
     assert (found.median.value, found.best_seed.value) == (pytest.approx(0), pytest.approx(2))
     assert found.best_seed_and_epoch.value == pytest.approx(70 - 66)
     assert found.grid is None
-    # Of the last points 64, 66 and 68: a deviation of 2, and 3 / (2 sqrt(pi)) of it is the best of three's gain.
+    # The last points 64, 66 and 68 have a deviation of 2; the best of three gains 3 / (2 sqrt(pi)) of it.
     reach = [3 / math.sqrt(math.pi) * math.sqrt(2 / stats.chi2.ppf(tail, 2)) for tail in (0.975, 0.025)]
     assert (found.best_seed.low, found.best_seed.high) == pytest.approx(reach, rel=0.05)
-    # The tables' variance of the median of three beside the mean is 0.1154.
+    # Published tables: the variance of the median of three exceeds that of the mean by 0.1154.
     assert found.median.high == -found.median.low
     assert found.median.high == pytest.approx(stats.t.ppf(0.975, 2) * 2 * math.sqrt(0.1154), rel=0.02)
 
 
-def test_runs_without_every_epoch_tell_nothing_about_epochs(tmp_path):
+def test_incomplete_histories_give_no_epoch_gains(tmp_path):
     found = optimism_of(audited(tmp_path, curves={**CURVES, ("vanilla", 1): (61, 66)}))["mini", "vanilla"]
     assert (found.stopping, found.best_epoch, found.best_seed_and_epoch) == (None, None, None)
     assert found.best_seed.value == pytest.approx(2)
@@ -74,14 +74,14 @@ def rows_of(table):
     return {line[0]: line[1] for block in table.blocks for line in block.rows}
 
 
-def test_every_row_is_over_the_tasks_that_all_methods_have(tmp_path):
+def test_every_row_covers_only_tasks_that_all_methods_share(tmp_path):
     cells = values("vanilla", "mini-rte", 60, 62, 67) | values("hype-n", "mini-rte", 61, 63, 65)
     cells |= values("vanilla", "mini-cola", 20, 30, 70)
     grid = Grid(tasks=TASKS, methods_of={"mini-cola": ("vanilla",)}, values=cells)
     results = load_results(grid.write(tmp_path), grid.suite)
     found = optimism_of(results)
     assert {item.tasks for item in found.values()} == {("mini-rte",)}
-    # 67 - 63 and 65 - 63: the best of mini-cola, 30 above its mean, is in no row.
+    # 67 - 63 and 65 - 63: mini-cola, whose best seed is 30 above its mean, is in no row.
     assert [item.best_seed.value for item in found.values()] == [pytest.approx(4), pytest.approx(2)]
     table = make_table("optimism", results)
     assert rows_of(table) == {"vanilla": "63.0", "hype-n": "63.0"}
@@ -89,7 +89,7 @@ def test_every_row_is_over_the_tasks_that_all_methods_have(tmp_path):
     assert "mini-cola" not in table.notes[0]
 
 
-def test_a_method_that_lacks_runs_on_a_shared_task_is_left_out_by_name(tmp_path):
+def test_method_that_lacks_runs_on_a_shared_task_is_named_as_left_out(tmp_path):
     grid = Grid(tasks=TASKS, statuses={("mini", "hype-n", "mini-cola", seed): "missing" for seed in (1, 2)})
     table = make_table("optimism", load_results(grid.write(tmp_path), grid.suite))
     assert list(rows_of(table)) == ["vanilla"]
@@ -97,7 +97,7 @@ def test_a_method_that_lacks_runs_on_a_shared_task_is_left_out_by_name(tmp_path)
     assert "hype-n" in table.notes[0].partition("Left out")[2]
 
 
-def test_methods_without_a_task_in_common_are_said_not_to_compare(tmp_path):
+def test_methods_without_a_common_task_are_reported_as_incomparable(tmp_path):
     only = {"mini-rte": ("vanilla",), "mini-cola": ("hype-n",)}
     grid = Grid(tasks=TASKS, encoders=("mini", "mini-random"), methods_of=only)
     table = make_table("optimism", load_results(grid.write(tmp_path), grid.suite))
@@ -105,9 +105,9 @@ def test_methods_without_a_task_in_common_are_said_not_to_compare(tmp_path):
     assert "cannot be compared" in table.notes[0]
 
 
-def test_a_grid_on_some_of_the_tasks_is_no_reading_of_all(tmp_path):
+def test_grid_on_only_some_tasks_gives_no_grid_gain(tmp_path):
     weak, strong = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
-    # mini-cola has one point, and so nothing to choose.
+    # mini-cola has a single grid point, so there is nothing to choose.
     planned = [(weak, "mini-rte"), (strong, "mini-rte"), (weak, "mini-cola")]
     grid = Grid(
         methods=(weak, strong),
@@ -120,11 +120,11 @@ def test_a_grid_on_some_of_the_tasks_is_no_reading_of_all(tmp_path):
     assert (item.tasks, item.grid) == (TASKS, None)
 
 
-def test_an_epoch_is_chosen_by_the_other_runs():
+def test_epoch_is_chosen_by_the_other_seeds():
     assert by_other_seeds(np.array([[9.0, 1, 1], [0, 3, 2], [0, 3, 2]])).tolist() == [1, 0, 0]
 
 
-def test_the_grids_optimism_is_published_minus_nested(tmp_path):
+def test_grid_gain_is_published_minus_nested_selection(tmp_path):
     weak, strong = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
     reported, held_out = {weak: (70, 71, 72), strong: (66, 67, 69)}, {weak: 0.60, strong: 0.65}
     grid = Grid(
@@ -137,7 +137,7 @@ def test_the_grids_optimism_is_published_minus_nested(tmp_path):
     assert select(results).score("mini", "hype-n", "mini-rte").mean == pytest.approx((66 + 67 + 69) / 3)
 
 
-def test_a_grid_without_held_out_scores_on_some_task_has_no_honest_choice(tmp_path):
+def test_grid_gain_needs_held_out_scores_on_every_task(tmp_path):
     weak, strong, tasks = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04", ("mini-rte", "mini-cola")
     scores = {}
     for task in tasks:
@@ -148,20 +148,20 @@ def test_a_grid_without_held_out_scores_on_some_task_has_no_honest_choice(tmp_pa
     assert optimism_of(results)["mini", "hype-n"].grid is None
 
 
-def test_the_expected_best_of_k_is_the_mean_over_all_choices_of_k():
+def test_expected_best_of_k_is_the_mean_over_all_subsets_of_size_k():
     scores = np.array([3.0, 8, 1, 5, 5])
     expected = [np.mean([max(chosen) for chosen in combinations(scores, k)]) for k in range(1, 6)]
     assert expected_best(scores).tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("runs", "largest", "median"), [(2, 0.5642, 0), (3, 0.8463, 0.1154), (5, 1.1630, 0.0868)])
-def test_order_statistics_of_normal_numbers(runs, largest, median):
-    """Tables of the expected largest, and of the variance of the median minus that of the mean, 1 / n."""
+def test_normal_order_matches_published_tables(runs, largest, median):
+    """Tables of the expected maximum, and of the variance of the median minus that of the mean (1 / n)."""
     assert normal_order(runs)[0] == pytest.approx(largest, abs=1e-4)
     assert normal_order(runs)[1] == pytest.approx(median, abs=2e-3)
 
 
-def test_the_intervals_cover_in_95_of_100_suites():
+def test_gain_intervals_have_95_percent_coverage():
     generator, sd = np.random.default_rng(5), np.array([1.0, 4.0])
     truth = normal_order(4)[0] * sd.mean()
     covered = np.zeros(3)
@@ -170,12 +170,12 @@ def test_the_intervals_cover_in_95_of_100_suites():
         more = list(generator.standard_normal((2, 25)) * sd[:, None])
         gains = best_gain(runs, runs), median_gain(more), mean_gain(runs)
         covered += [gain.low <= value <= gain.high for gain, value in zip(gains, (truth, 0, 0), strict=True)]
-    # Three standard errors are 0.038; the median's interval is a little wide even of 25 runs.
+    # Three standard errors are 0.038; the median's interval is slightly too wide even with 25 runs.
     assert covered / 300 == pytest.approx([0.95, 0.96, 0.95], abs=0.038)
 
 
-def test_few_runs_never_show_that_a_median_differs_from_the_mean():
-    # Two values alone set a median as far from the mean, in deviations, as it gets.
+def test_few_runs_never_show_that_the_median_differs_from_the_mean():
+    # With only two distinct values, the median is as many deviations from the mean as possible.
     farthest = ([0.0, 0, 1], [0.0, 0, 0, 1], [0.0, 0, 0, 1, 1])
     for runs in map(np.array, farthest):
         gain = median_gain([runs])
@@ -183,12 +183,12 @@ def test_few_runs_never_show_that_a_median_differs_from_the_mean():
     assert median_gain([np.repeat([0.0, 1.0], [13, 12])]).high < 0
 
 
-def test_a_verdict_by_the_best_epoch_stands_beside_that_by_the_last(world):
+def test_readings_show_the_best_epoch_verdict_next_to_the_last_epochs(world):
     last = {"vanilla": 60.0 + np.arange(12) % 3, "hype-n": 60.5 + np.arange(12) % 3}
     cells = values("vanilla", "mini-rte", *last["vanilla"]) | values("hype-n", "mini-rte", *last["hype-n"])
     grid = Grid(seeds=12, values=cells)
     suite = world.build(grid, claim("gain", tasks=["mini-rte"], margin=0.4))
-    # At their best epochs the two are the same, up to the sign.
+    # At their best epochs the two differ by 0.1 with alternating sign, so their mean difference is 0.
     curves = {(name, seed): (value + (name == "vanilla") * (0.5 + 0.1 * (-1) ** seed), value)
               for name, points in last.items() for seed, value in enumerate(points)}  # fmt: skip
     write_curves(world.results, curves)
@@ -204,11 +204,11 @@ def test_a_verdict_by_the_best_epoch_stands_beside_that_by_the_last(world):
     assert verdict.startswith("reproduced")
     assert (mean, median, seed) == ("+0.5", "+0.5", "+0.5")
     assert "1 by best epoch of each run" in table.notes[-1]
-    # No grid is selected from: a dash on the page, nothing in the csv.
+    # There is no grid to select from: a dash on the page, an empty field in the csv.
     assert [table.data[0][name] for name in ANALYSES] == ["not reproduced", "", ""]
 
 
-def test_the_table_and_the_figures_show_every_method(tmp_path):
+def test_optimism_table_and_figures_show_the_gains(tmp_path):
     results = audited(tmp_path)
     table = make_table("optimism", results)
     ((method, last, seeds, *gains),) = table.blocks[0].rows

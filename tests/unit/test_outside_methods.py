@@ -1,4 +1,4 @@
-"""Methods from files outside the package: found, checked, fingerprinted, and held to what the registry's are."""
+"""Methods from files outside the package: loaded, checked, fingerprinted, and held to the registry's rules."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,7 @@ def write(tmp_path, old="", new="", name="noisy_words.py"):
 @pytest.mark.parametrize(
     ("file", "name", "ours"), [("noisy_words.py", "noisy-words", "neftune"), ("flat_minima.py", "flat-minima", "sam")]
 )
-def test_a_users_file_trains_as_the_projects_own_method(file, name, ours, tmp_path):
+def test_user_method_trains_like_the_equivalent_built_in_method(file, name, ours, tmp_path):
     assert registry.add(FILES / file) == [name]
     trials = Trial(name), Trial(ours)
     for place, made in enumerate(trials):
@@ -51,7 +51,7 @@ def test_a_users_file_trains_as_the_projects_own_method(file, name, ours, tmp_pa
         torch.testing.assert_close(weight, trials[1].weights()[key], atol=1e-6, rtol=0, msg=key)
 
 
-def test_every_check_of_a_good_method_passes(capsys):
+def test_good_method_passes_every_check(capsys):
     assert main(["check-method", str(FILES / "agreeing_layers.py")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "agreeing-layers"
@@ -70,13 +70,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_a_fault_is_found(fault, tmp_path):
+def test_checks_detect_a_faulty_method(fault, tmp_path):
     old, new, check = BAD[fault]
     registry.add(write(tmp_path, old, new))
     assert checking.make("", check, "noisy-words").passed is False
 
 
-def test_a_failure_names_the_innermost_line_of_the_methods_own_file(tmp_path):
+def test_failure_names_the_innermost_line_of_the_methods_file(tmp_path):
     path = write(tmp_path, "noise * real", "noise * real * words.new_ones(7)")
     registry.add(path)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if "new_ones(7)" in text)
@@ -85,23 +85,23 @@ def test_a_failure_names_the_innermost_line_of_the_methods_own_file(tmp_path):
     assert detail.endswith(f" (noisy_words.py line {line}, perturb_words)")
 
 
-def test_noise_of_its_own_is_hinted_at_if_a_resumed_run_differs(tmp_path):
+def test_private_noise_that_breaks_resuming_gives_a_hint(tmp_path):
     path = write(tmp_path, "streams.noise", "OWN")
     path.write_text(f"{path.read_text()}\n\nimport torch\n\nOWN = torch.Generator()\n")
     registry.add(path)
     passed, detail = checks.resumes("noisy-words", tmp_path)
     assert passed is False
-    assert "`state` and `restore`" in detail and "draws outside `streams.noise`" in detail
+    assert "`state` and `restore`" in detail and "random numbers come from `streams.noise`" in detail
 
 
-def test_words_that_no_example_reads_are_hinted_at(tmp_path):
+def test_failed_off_check_hints_at_moves_every_word(tmp_path):
     registry.add(write(tmp_path, "    moves_every_word = False\n", name="flat_minima.py"))
     passed, detail = checks.off_is_vanilla("flat-minima", tmp_path)
     assert passed is False
     assert "`moves_every_word`" in detail
 
 
-def test_a_loss_that_sums_over_the_batch_does_not_add_up(tmp_path):
+def test_loss_summed_over_the_batch_fails_with_a_hint_at_batch_whole(tmp_path):
     registry.add(write(tmp_path, "sum((1, 2))).mean()", "sum((1, 2))).sum()", "agreeing_layers.py"))
     passed, detail = checks.parts_add_up("agreeing-layers", tmp_path)
     assert passed is False
@@ -119,7 +119,7 @@ NOISE = """
 
 
 @pytest.mark.parametrize(("kind", "adds_up"), [("mean", True), ("sum", False)])
-def test_noise_in_several_layers_does_not_hide_whether_a_loss_adds_up(kind, adds_up, tmp_path):
+def test_noise_in_several_layers_does_not_mask_the_parts_check(kind, adds_up, tmp_path):
     path = write(tmp_path, "sum((1, 2))).mean()", f"sum((1, 2))).{kind}()", "agreeing_layers.py")
     path.write_text(path.read_text().replace("\n    @property\n    def passes", NOISE))
     registry.add(path)
@@ -136,7 +136,7 @@ grid: [{encoders: [mini], methods: [vanilla, noisy-words+hype-n], tasks: [mini-r
 """
 
 
-def test_a_suite_names_files_beside_it(tmp_path):
+def test_methods_from_paths_are_relative_to_the_suite(tmp_path):
     (tmp_path / "my methods").mkdir()
     write(tmp_path / "my methods")
     (tmp_path / "mine.yaml").write_text(SUITE)
@@ -146,7 +146,7 @@ def test_a_suite_names_files_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["lr", "learning_rate"])
-def test_a_setting_that_takes_the_protocols_grid_is_refused(key, tmp_path):
+def test_method_setting_named_like_a_protocol_grid_key_is_refused(key, tmp_path):
     (tmp_path / "my methods").mkdir()
     write(tmp_path / "my methods", "alpha", key)
     grid = f"protocol: {{grid: {{{key}: [1.0e-5, 2.0e-5]}}}}"
@@ -155,7 +155,7 @@ def test_a_setting_that_takes_the_protocols_grid_is_refused(key, tmp_path):
         load_suite(tmp_path / "mine.yaml")
 
 
-def test_the_fingerprint_holds_the_files_content_and_not_its_place(tmp_path):
+def test_fingerprint_depends_on_file_content_not_location(tmp_path):
     marks = []
     for place, old, new in (("a", "", ""), ("b", "", ""), ("c", "5.0", "6.0")):
         (tmp_path / place).mkdir()
@@ -166,7 +166,7 @@ def test_the_fingerprint_holds_the_files_content_and_not_its_place(tmp_path):
     assert marks[0] == marks[1] != marks[2]
 
 
-def test_the_fingerprint_holds_every_file_of_one_name(tmp_path):
+def test_fingerprint_covers_every_file_with_the_same_name(tmp_path):
     marks = []
     for strength in ("5.0", "6.0", "7.0"):
         outside._files.clear()
@@ -189,7 +189,7 @@ def test_the_fingerprint_holds_every_file_of_one_name(tmp_path):
         ("import steadytune.methods.sam", "steadytune.methods.sam.SAM"),
     ],
 )
-def test_the_fingerprint_holds_the_methods_that_a_file_builds_on(line, parent, tmp_path):
+def test_fingerprint_covers_the_methods_a_file_builds_on(line, parent, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(f'{line}\n\n\nclass Mine({parent}):\n    names = {{"mine": {{}}}}\n')
     registry.add(path)
@@ -200,14 +200,14 @@ def test_the_fingerprint_holds_the_methods_that_a_file_builds_on(line, parent, t
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"noisy-words"', '"hype-n"', ("noisy_words.py", "'hype-n': there is a method of this name already")),
+        ('"noisy-words"', '"hype-n"', ("noisy_words.py", "'hype-n': a method has this name already")),
         ('"noisy-words"', '"a/../b"', ("noisy_words.py", "'a/../b'", "hyphens")),
         ("class NoisyWords(Method):", "class NoisyWords:", ("noisy_words.py", "Method")),
         ("from dataclasses", "fro dataclasses", ("noisy_words.py", "SyntaxError")),
         ("setting(5.0", "setting(-5.0", ("noisy-words", "alpha", "at least 0")),
     ],
 )
-def test_a_bad_file_is_one_line(old, new, said, tmp_path):
+def test_bad_method_file_is_a_one_line_error(old, new, said, tmp_path):
     path = write(tmp_path, old, new)
     with pytest.raises(SteadyTuneError) as error:
         registry.add(path)
@@ -240,7 +240,7 @@ class Mine(Method):
 '''
 
 
-def test_the_mistakes_of_a_file_are_said_together(tmp_path, capsys):
+def test_mistakes_of_a_method_file_are_reported_together(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(MISTAKES)
     assert main(["check-method", str(path)]) == 2
@@ -254,7 +254,7 @@ def test_the_mistakes_of_a_file_are_said_together(tmp_path, capsys):
         "9: Settings.share: nothing reads it",
         "10: Settings.beta: expected a type, such as `beta: float = 0.1`",
         "14: Mine.names: 'mine': expected a mapping, such as {\"my-method\": {}}",
-        "15: Mine.off: 'sgma' is no setting (did you mean 'sigma'?)",
+        "15: Mine.off: unknown setting 'sgma' (did you mean 'sigma'?)",
         "16: Mine: def perturb_attention(self, hidden, streams): expected (self, layer, hidden, streams)",
         "17: Mine: self.settings has no 'sigm' (did you mean 'sigma'?)",
         "18: Mine: nothing calls 'pertub' (did you mean 'perturb'?)",
@@ -267,22 +267,22 @@ def test_the_mistakes_of_a_file_are_said_together(tmp_path, capsys):
     ("reading", "read"),
     [("5", False), ("self.settings.alpha", False), ("self.settings.beta", True), ("vars(self.settings)", True)],
 )
-def test_a_setting_that_nothing_reads_is_a_mistake(reading, read, tmp_path):
+def test_unread_setting_is_a_mistake(reading, read, tmp_path):
     text = (FILES / "noisy_words.py").read_text()
     text = text.replace("    alpha: float", "    beta: float = setting(0.9)\n    alpha: float")
     text = text.replace("        noise = ", f"        self.held = {reading}\n        noise = ")
     assert mistakes(text) == ([] if read else [(10, "Settings.beta: nothing reads it")])
 
 
-def test_no_file_of_the_project_has_such_mistakes(root):
-    """Whatever Python the project's methods are written in is none."""
+def test_shipped_method_files_have_no_mistakes(root):
+    """No Python that the project's own methods use is reported as a mistake."""
     files = [*(root / "src/steadytune/methods").glob("*.py"), *FILES.glob("*.py"),
              root / "src/steadytune/starting/method.txt"]  # fmt: skip
     assert len(files) > 25
     assert [mistakes(file.read_text()) for file in files] == [[]] * len(files)
 
 
-def test_an_error_that_every_check_meets_is_said_once(tmp_path, capsys, monkeypatch):
+def test_error_shared_by_all_checks_is_printed_once(tmp_path, capsys, monkeypatch):
     path = write(tmp_path, "noise * real", "noise * real * words.new_ones(7).view(2, 2)")
     kept = {layout: EVERY[layout] for layout in ("bert",)}
     monkeypatch.setattr(checking, "EVERY", kept)
@@ -293,7 +293,7 @@ def test_an_error_that_every_check_meets_is_said_once(tmp_path, capsys, monkeypa
     assert all("as in '" in line for line in failed[1:])
 
 
-def test_every_method_with_a_mistake_in_its_settings_is_named(tmp_path):
+def test_every_method_with_bad_settings_is_reported(tmp_path):
     (tmp_path / "my methods").mkdir()
     write(tmp_path / "my methods")
     wrong = "methods: {noisy-words: {alhpa: 2.0}, hipe-n: {sigma: 1}, hype-n: {sigma: -1.0}}"
@@ -304,8 +304,8 @@ def test_every_method_with_a_mistake_in_its_settings_is_named(tmp_path):
     assert [line.partition("methods.")[2].partition(":")[0] for line in lines] == ["noisy-words", "hipe-n", "hype-n"]
 
 
-def test_a_file_of_the_package_has_the_methods_that_the_registry_knows(monkeypatch):
-    # As whoever adds a method to the project checks it.
+def test_package_file_adds_the_methods_the_registry_already_has(monkeypatch):
+    # Contributors check a method that they add to the project in this way.
     source = Path(registry.__file__).with_name("r3f.py")
     before = registry.methods()
     assert add_methods(source) == ["r3f", "r3f-released", "r3f-u"]
@@ -316,7 +316,7 @@ def test_a_file_of_the_package_has_the_methods_that_the_registry_knows(monkeypat
         add_methods(Path("spelling.py"))
 
 
-def test_a_missing_file_names_the_key(tmp_path):
+def test_missing_method_file_error_names_the_suite_key(tmp_path):
     (tmp_path / "mine.yaml").write_text(SUITE)
     with pytest.raises(SteadyTuneError, match=r"mine.yaml: methods_from.0: .*noisy_words.py"):
         load_suite(tmp_path / "mine.yaml")
@@ -350,7 +350,7 @@ class Second(First):
         ),
     ],
 )
-def test_a_default_of_another_kind_or_out_of_bounds_names_the_file(old, new, said, tmp_path):
+def test_bad_default_error_names_file_and_setting(old, new, said, tmp_path):
     path = write(tmp_path, old, new)
     with pytest.raises(SteadyTuneError) as error:
         registry.add(path)
@@ -358,11 +358,11 @@ def test_a_default_of_another_kind_or_out_of_bounds_names_the_file(old, new, sai
 
 
 @pytest.mark.parametrize("status", ["0", "1"])
-def test_a_file_that_ends_python_does_not_end_as_if_all_were_well(status, tmp_path, capsys):
+def test_method_file_that_raises_system_exit_is_an_error(status, tmp_path, capsys):
     path = write(tmp_path)
     path.write_text(f"{path.read_text()}\n\nraise SystemExit({status})\n")
     assert main(["check-method", str(path)]) == 2
-    assert capsys.readouterr().err.startswith(f"steadytune: {path}: importing it ends Python: ")
+    assert capsys.readouterr().err.startswith(f"steadytune: {path}: importing it exits Python: ")
 
 
 @pytest.mark.parametrize(
@@ -380,19 +380,19 @@ def test_a_file_that_ends_python_does_not_end_as_if_all_were_well(status, tmp_pa
         ),
     ],
 )
-def test_settings_whose_bounds_nothing_would_check_are_a_mistake(old, new, said):
+def test_settings_class_not_based_on_hyperparameters_is_a_mistake(old, new, said):
     assert said in mistakes((FILES / "noisy_words.py").read_text().replace(old, new))
 
 
-def test_two_classes_of_one_name_are_refused(tmp_path):
+def test_two_classes_with_one_method_name_are_refused(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(f'{TWO}    names = {{"mine": {{}}}}\n')
     with pytest.raises(SteadyTuneError) as error:
         registry.add(path)
-    assert str(error.value) == f"{path}: method 'mine' stands twice (First, Second)"
+    assert str(error.value) == f"{path}: method 'mine' is defined twice (First, Second)"
 
 
-def test_a_subclass_without_names_does_not_take_its_parents(tmp_path):
+def test_subclass_without_names_does_not_inherit_its_parents(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(f"{TWO}    pass\n")
     assert registry.add(path) == ["mine"]
@@ -400,14 +400,14 @@ def test_a_subclass_without_names_does_not_take_its_parents(tmp_path):
 
 
 def announce(tmp_path, monkeypatch, entry):
-    """An installed package `noise` with an entry point."""
+    """Fake an installed package `noise` with an entry point."""
     (tmp_path / "noise-1.0.dist-info").mkdir()
     (tmp_path / "noise-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: noise\nVersion: 1.0\n")
     (tmp_path / "noise-1.0.dist-info/entry_points.txt").write_text(f"[steadytune.methods]\nnoise = {entry}\n")
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_installed_packages_announce_modules(tmp_path, monkeypatch):
+def test_installed_packages_add_methods_by_entry_point(tmp_path, monkeypatch):
     write(tmp_path)
     announce(tmp_path, monkeypatch, "noisy_words")
     assert "noisy-words" in registry.methods()
@@ -416,12 +416,12 @@ def test_installed_packages_announce_modules(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("broken_words", "NameError: name 'missing' is not defined; mend or uninstall it"),
-        ("no_such_words", "ModuleNotFoundError: No module named 'no_such_words'; mend or uninstall it"),
-        ("collections:Counter", "expected a module"),
+        ("broken_words", "NameError: name 'missing' is not defined; repair or uninstall it"),
+        ("no_such_words", "ModuleNotFoundError: No module named 'no_such_words'; repair or uninstall it"),
+        ("collections:Counter", "expected the name of a module"),
     ],
 )
-def test_a_broken_installed_package_is_named(entry, said, tmp_path, monkeypatch, capsys):
+def test_broken_entry_point_error_names_the_package(entry, said, tmp_path, monkeypatch, capsys):
     (tmp_path / "broken_words.py").write_text("missing\n")
     announce(tmp_path, monkeypatch, entry)
     assert main(["methods"]) == 2

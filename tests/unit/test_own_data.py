@@ -1,4 +1,4 @@
-"""A suite's own tasks and encoders: every format, all problems together, pinned, used as every other task."""
+"""A suite's own tasks and encoders: every format, problems reported together, pins, use like built-in tasks."""
 
 import json
 import os
@@ -39,7 +39,7 @@ FRAME = pd.DataFrame({"body": TEXTS, "note": "n", "label": ["no", "yes", "yes", 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a space and an umlaut, while the project's is worked in."""
+    """A folder with a space and an umlaut in its path; the working directory is the project's."""
     monkeypatch.chdir(ROOT)
     found = tmp_path / "mein Ordner ü"
     found.mkdir()
@@ -62,7 +62,7 @@ def write_suite(folder: Path, tasks: dict, **more) -> Path:
 
 
 def staged(path: Path, name: str = "t"):
-    """The training and the evaluation split of an own task, staged."""
+    """Stage an own task and return its training and evaluation splits."""
     assert main(["stage", str(path), "datasets"]) == 0
     suite = load_suite(path)
     task = suite.task(name)
@@ -80,7 +80,7 @@ def save(folder: Path, form: str) -> str:
     name = f"data.{form}"
     match form:
         case "csv":
-            # A byte order mark and Windows' line ends.
+            # With a byte order mark and Windows line endings.
             FRAME.to_csv(folder / name, index=False, encoding="utf-8-sig", lineterminator="\r\n")
         case "tsv":
             FRAME.to_csv(folder / name, index=False, sep="\t")
@@ -105,13 +105,13 @@ def test_every_format_gives_the_same_rows(folder, form):
     assert train["label"][:] == evaluation["label"][:] == [0, 1, 1, 0]
 
 
-def test_quotation_marks_in_tsv_are_characters_unless_said(folder):
+def test_tsv_quotation_marks_are_literal_by_default(folder):
     (folder / "a.tsv").write_text('body\tlabel\n"begun\tx\nend"\ty\n', encoding="utf-8")
     train, _ = staged(write_suite(folder, {"t": {"train": "a.tsv", "evaluation": "a.tsv", "text": "body"}}))
     assert train["text_a"][:] == ['"begun', 'end"']
 
 
-def test_labels_are_found_and_their_order_is_pinned(folder):
+def test_labels_are_inferred_and_their_order_is_pinned(folder):
     rows = [{"body": "a", "label": value} for value in (10, 9.0, "9", 10, None, "", 2)]
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     path = write_suite(folder, {"t": {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body"}})
@@ -120,7 +120,7 @@ def test_labels_are_found_and_their_order_is_pinned(folder):
     assert train["label"][:] == [2, 1, 1, 2, 0], "rows without a label, or with -1, are left out"
 
 
-def test_all_problems_are_reported_together(folder):
+def test_all_data_problems_are_reported_together(folder):
     rows = [{"body": ["x"], "label": "maybe"}, {"body": "b", "label": "yes"}, {"body": None, "label": "no"}]
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     good = {"train": "a.jsonl", "evaluation": "a.jsonl", "text": "body", "labels": ["no", "yes"]}
@@ -132,7 +132,7 @@ def test_all_problems_are_reported_together(folder):
     assert "did you mean 'body'" in said[-1]
 
 
-def test_names_that_nothing_has_are_told_together_with_the_data_and_nothing_is_pinned(folder):
+def test_unknown_names_and_data_problems_are_reported_together(folder):
     save(folder, "csv")
     (folder / "mine").mkdir()
     good = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
@@ -158,23 +158,23 @@ def test_settings_are_checked_before_anything_is_pinned(folder):
     assert not list(folder.glob("*.lock.yaml"))
 
 
-def test_all_columns_that_a_file_lacks_are_one_message(folder):
+def test_missing_columns_are_reported_in_one_message(folder):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": ["bdy", "note"], "label": "labl"}
     for line in refused(write_suite(folder, {"t": entry})):
         assert "no columns 'bdy' (did you mean 'body'?), 'labl' (did you mean 'label'?); it has" in line
 
 
-def test_a_misspelt_label_is_answered_with_the_nearest(folder):
+def test_misspelt_label_error_suggests_the_nearest(folder):
     (folder / "a.csv").write_text("body,label\na,positiv\nb,negativ\nc,positv\n", encoding="utf-8")
     entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body", "labels": ["negativ", "positiv"]}
     said = refused(write_suite(folder, {"t": entry}))
-    # One row, in both splits.
+    # The same row, in both splits.
     assert said[0].endswith(": 2 problems")
     assert said[1].endswith("'positv', expected one of negativ, positiv (did you mean 'positiv'?) (row 2 and 1 more)")
 
 
-def test_decimal_commas_are_one_problem_until_they_are_said(folder):
+def test_decimal_commas_need_the_decimal_setting(folder):
     scores = ["3,01", "0,7", " -1,5 ", "k.A."]
     text = "body\tlabel\n" + "".join(f"text {i}\t{score}\n" for i, score in enumerate(scores))
     (folder / "a.tsv").write_text(text, encoding="utf-8")
@@ -183,7 +183,7 @@ def test_decimal_commas_are_one_problem_until_they_are_said(folder):
     assert said[0].endswith(": 4 problems")
     assert said[1].endswith("(rows 0, 1 and 2)") and 'say `decimal: ","`' in said[1]
     assert said[2].endswith("'k.A.', expected a finite number (row 3)")
-    # A point beside decimal commas may part thousands.
+    # Next to decimal commas a point may be a thousands separator.
     (folder / "a.tsv").write_text(text.replace("k.A.", "1.234"), encoding="utf-8")
     said = refused(write_suite(folder, {"t": entry | {"decimal": ","}}))
     assert said[0].endswith(": 1 problem") and "'1.234', expected a finite number" in said[1]
@@ -209,13 +209,13 @@ def test_decimal_commas_are_one_problem_until_they_are_said(folder):
         (b"body;label\na;x\nb;y\n", 'separator: ";"'),
     ],
 )
-def test_files_that_cannot_be_read(folder, content, said):
+def test_unreadable_csv_is_refused_with_the_reason(folder, content, said):
     (folder / "a.csv").write_bytes(content)
     path = write_suite(folder, {"t": {"train": "a.csv", "evaluation": "a.csv", "text": "body"}})
     assert said in "".join(refused(path))
 
 
-def test_blank_lines_and_repeated_columns_that_nobody_asks_for_do_no_harm(folder):
+def test_blank_lines_and_unused_duplicate_columns_are_ignored(folder):
     text = "\ufeff\nid,body,label,,\n\n1,a,x,,\n  \n2,,y,,\n"
     (folder / "a.csv").write_text(text, encoding="utf-8")
     entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body", "encoding": "utf-8"}
@@ -223,7 +223,7 @@ def test_blank_lines_and_repeated_columns_that_nobody_asks_for_do_no_harm(folder
     assert (train["text_a"][:], train["label"][:]) == (["a", ""], [0, 1])
 
 
-def test_a_document_of_any_length_is_read(folder):
+def test_very_long_document_is_read(folder):
     (folder / "a.csv").write_text(f"body,label\n{'word ' * 50_000},x\nb,y\n", encoding="utf-8")
     train, _ = staged(write_suite(folder, {"t": {"train": "a.csv", "evaluation": "a.csv", "text": "body"}}))
     assert len(train["text_a"][0]) == 250_000
@@ -237,7 +237,7 @@ def test_a_document_of_any_length_is_read(folder):
         (None, "cannot be read as parquet"),
     ],
 )
-def test_a_parquet_shard_that_is_not_like_the_others_is_named(folder, second, said):
+def test_deviating_parquet_shard_is_named_in_the_error(folder, second, said):
     (folder / "data").mkdir()
     pq.write_table(pa.table({"body": ["a", "b"], "label": ["x", "y"]}), folder / "data/0.parquet")
     if second is None:
@@ -256,14 +256,14 @@ def test_a_parquet_shard_that_is_not_like_the_others_is_named(folder, second, sa
         ({"text": 5, "answer_start": 0}, "text: 5, expected a text"),
     ],
 )
-def test_an_answer_of_another_type_is_refused(folder, answer, said):
+def test_answer_of_the_wrong_type_is_refused(folder, answer, said):
     paragraph = {"context": "Bern is a city", "qas": [{"id": "1", "question": "Which?", "answers": [answer]}]}
     (folder / "q.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}), encoding="utf-8")
     entry = {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"}
     assert said in refused(write_suite(folder, {"t": entry}))[1]
 
 
-def test_a_question_or_context_that_is_no_text_is_refused(folder):
+def test_question_or_context_that_is_not_text_is_refused(folder):
     paragraph = {"context": ["Bern"], "qas": [{"id": "1", "question": {}, "answers": []}]}
     (folder / "q.json").write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}), encoding="utf-8")
     entry = {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"}
@@ -271,7 +271,7 @@ def test_a_question_or_context_that_is_no_text_is_refused(folder):
     assert "column 'question': {}, expected a text" in said[1] and "column 'context': ['Bern']" in said[2]
 
 
-def test_scores_questions_and_a_share_held_out(folder):
+def test_regression_holdout_and_squad_tasks_are_staged(folder):
     pd.DataFrame({"a": list("abcdefghij"), "b": "x", "s": [-1, 0.5, *range(8)]}).to_csv(folder / "s.csv", index=False)
     answers = [{"text": "Bern", "answer_start": 0}]
     paragraph = {"context": "Bern is a city", "qas": [{"id": "1", "question": "Which?", "answers": answers}]}
@@ -296,7 +296,7 @@ def test_scores_questions_and_a_share_held_out(folder):
     assert load_split(suite.task("qa"), "train", suite.file.store)["answers"][0]["text"] == ["Bern"]
 
 
-def test_a_changed_file_is_one_line_until_it_is_accepted(folder):
+def test_changed_file_is_refused_until_accepted(folder):
     save(folder, "csv")
     path = write_suite(folder, {"t": {"train": "data.csv", "evaluation": "data.csv", "text": "body"}})
     staged(path)
@@ -316,7 +316,7 @@ def test_a_changed_file_is_one_line_until_it_is_accepted(folder):
     assert load_suite(path).task("t").dataset_key != key
 
 
-def test_a_changed_reading_is_told_too(folder):
+def test_changed_label_order_is_refused_but_a_changed_metric_is_not(folder):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
     staged(write_suite(folder, {"t": entry}))
@@ -326,7 +326,7 @@ def test_a_changed_reading_is_told_too(folder):
     assert "metric" not in str(error.value), "the rows are the same"
 
 
-def test_suites_of_one_name_share_a_store(folder):
+def test_suites_of_one_name_can_share_a_store(folder):
     for place, body in (("a", "one"), ("b", "two")):
         (folder / place).mkdir()
         (folder / place / "data.csv").write_text(f"body,label\n{body},no\n{body}s,yes\n", encoding="utf-8")
@@ -337,7 +337,7 @@ def test_suites_of_one_name_share_a_store(folder):
     assert train["text_a"][0] == "one"
 
 
-def test_own_tasks_transfer_and_have_subsets(folder):
+def test_own_tasks_support_transfer_and_subsets(folder):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
     other = {**entry, "labels": ["yes", "no"]}
@@ -350,7 +350,7 @@ def test_own_tasks_transfer_and_have_subsets(folder):
     assert set(spec.to_dict()["own_tasks"]) == {"t@2", "other"}
 
 
-def test_claims_beside_the_suite_are_about_own_tasks(folder):
+def test_claims_can_be_about_own_tasks(folder):
     entry = {"train": save(folder, "csv"), "holdout": 0.5, "text": "body", "labels": ["not_entailment", "entailment"]}
     frame = FRAME.assign(label=["not_entailment", "entailment"] * 2)
     frame.to_csv(folder / entry["train"], index=False)
@@ -386,24 +386,24 @@ def test_claims_beside_the_suite_are_about_own_tasks(folder):
         ({"holdout": 0.5}, "holdout"),
         ({"text": ["body", "label"]}, "text"),
         ({"metric": "pearson", "labels": ["a", "b"]}, "labels"),
-        ({"decimal": ","}, "`decimal` beside a metric of numbers"),
+        ({"decimal": ","}, "`decimal` only with a metric for numbers"),
         ({"encoding": "utf9"}, "encoding: 'utf9': expected a text encoding"),
         ({"text": ["a", "b", "c"]}, "text: ['a', 'b', 'c']: expected 2 or fewer"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(folder, change, said):
+def test_invalid_task_settings_are_refused(folder, change, said):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
     assert said in "".join(refused(write_suite(folder, {"t": entry | change})))
 
 
-def test_an_id_is_not_taken_for_a_label(folder):
+def test_id_column_is_refused_as_label(folder):
     (folder / "a.csv").write_text("body,id\n" + "".join(f"a,{i}\n" for i in range(40)), encoding="utf-8")
     entry = {"train": "a.csv", "holdout": 0.5, "text": "body", "label": "id"}
     assert "40 classes in 40 rows" in refused(write_suite(folder, {"t": entry}))[0]
 
 
-def test_a_class_that_training_lacks_is_told(folder, caplog):
+def test_class_missing_from_training_is_logged(folder, caplog):
     (folder / "a.csv").write_text("body,label\na,x\nb,y\n", encoding="utf-8")
     (folder / "b.csv").write_text("body,label\na,x\nb,z\n", encoding="utf-8")
     entry = {"train": "a.csv", "evaluation": "b.csv", "text": "body"}
@@ -412,7 +412,7 @@ def test_a_class_that_training_lacks_is_told(folder, caplog):
     assert "classes of evaluation that train lacks: z" in caplog.text
 
 
-def test_a_folder_is_told_from_a_key_by_its_first_character(folder):
+def test_unknown_encoder_key_suggests_the_folder_of_that_name(folder):
     write_encoder(folder / "mine")
     grid = [{"encoders": ["mine"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}]
     path = write_suite(folder, {}, encoders={"mine": {"model": "mine"}}, grid=grid)
@@ -421,7 +421,7 @@ def test_a_folder_is_told_from_a_key_by_its_first_character(folder):
         check_lock(suite, suite_lock(suite))
 
 
-def test_equal_texts_are_on_one_side_of_a_holdout(folder):
+def test_holdout_keeps_texts_equal_up_to_punctuation_together(folder):
     rows = [f"text {i % 20}{'!' * (i // 20)},{'ab'[i % 2]}\n" for i in range(60)]
     (folder / "a.csv").write_text("body,label\n" + "".join(rows), encoding="utf-8")
     train, apart = staged(write_suite(folder, {"t": {"train": "a.csv", "holdout": 0.25, "text": "body"}}))
@@ -429,7 +429,7 @@ def test_equal_texts_are_on_one_side_of_a_holdout(folder):
     assert not {text.strip("!") for text in train["text_a"]} & {text.strip("!") for text in apart["text_a"]}
 
 
-def test_one_mistake_in_many_rows_is_one_line(folder):
+def test_repeated_label_mistake_is_reported_in_one_line(folder):
     (folder / "a.csv").write_text("body,label\n" + "a,0\n" * 30 + "b,1\n" * 2000, encoding="utf-8")
     entry = {"train": "a.csv", "holdout": 0.1, "text": "body", "labels": ["no", "yes"]}
     said = refused(write_suite(folder, {"t": entry}))
@@ -437,7 +437,7 @@ def test_one_mistake_in_many_rows_is_one_line(folder):
     assert said[1].endswith("column 'label': '0' and '1', expected one of no, yes (rows 0, 30 and 2,028 more)")
 
 
-def test_one_mistake_with_many_values_is_one_line(folder):
+def test_many_unexpected_labels_are_reported_in_one_line(folder):
     rows = "".join(f"text,{'01'[i % 2] if i < 4 else f'w{i}'}\n" for i in range(300))
     (folder / "a.csv").write_text(f"body,label\n{rows}", encoding="utf-8")
     entry = {"train": "a.csv", "holdout": 0.1, "text": "body", "labels": ["no", "yes"]}
@@ -446,13 +446,13 @@ def test_one_mistake_with_many_values_is_one_line(folder):
     assert "'0', '1', 'w4' and 295 other values, expected one of no, yes (rows 0, 1, 4 and 297 more)" in line
 
 
-def test_every_file_that_cannot_be_read_has_its_line(folder):
+def test_every_unreadable_file_has_its_own_error_line(folder):
     (folder / "a.csv").write_text("bdy,label\na,x\n", encoding="utf-8")
     said = refused(write_suite(folder, {"t": {"train": "a.csv", "evaluation": "b.csv", "text": "body"}}))
     assert "'body'" in said[0] and "b.csv: no such file" in said[1]
 
 
-def test_classes_that_differ_in_case_alone_are_one_if_they_are_named(folder):
+def test_labels_differing_only_in_case_are_merged_if_listed(folder):
     (folder / "a.csv").write_text("body,label\na,Gut\nb,gut\nc,schlecht\n", encoding="utf-8")
     entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body"}
     assert "Gut, gut" in refused(write_suite(folder, {"t": entry}))[0]
@@ -460,13 +460,13 @@ def test_classes_that_differ_in_case_alone_are_one_if_they_are_named(folder):
     assert train["label"][:] == [1, 1, 0]
 
 
-def test_f1_of_more_than_two_classes_is_refused(folder):
+def test_f1_on_more_than_two_classes_is_refused(folder):
     (folder / "a.csv").write_text("body,label\na,x\nb,y\nc,z\n", encoding="utf-8")
     entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body", "metric": "f1"}
     assert "macro_f1" in refused(write_suite(folder, {"t": entry}))[0]
 
 
-def test_an_own_encoder_is_pinned_and_copied_without_what_can_run_code(folder):
+def test_own_encoder_is_pinned_and_copied_without_pickles(folder):
     write_encoder(folder / "my bert")
     (folder / "my bert/training_args.bin").write_bytes(b"pickle")
     path = write_suite(folder, {}, encoders={"mine": {"model": "./my bert"}}, protocol={"max_length": 16},
@@ -483,14 +483,14 @@ def test_an_own_encoder_is_pinned_and_copied_without_what_can_run_code(folder):
 
 
 @pytest.mark.parametrize("name", ["$(touch X)mini", "`touch X`", "a b", "a/b", "a;b", ".hidden"])
-def test_names_that_could_reach_a_shell_are_refused(folder, name):
+def test_encoder_names_unsafe_for_a_shell_are_refused(folder, name):
     grid = [{"encoders": [name], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}]
     path = write_suite(folder, {}, encoders={name: {"model": "steadytune/tiny-en"}}, grid=grid)
     with pytest.raises(SteadyTuneError, match="encoders"):
         load_suite(path)
 
 
-def test_jobs_run_for_a_suite_whose_path_has_blanks_quotes_and_commands(folder):
+def test_jobs_run_for_suite_path_with_spaces_quotes_and_commands(folder):
     path = folder / "$(touch X) it's {a}.yaml"
     write_suite(folder, {}, grid=[{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["mini-rte"], "seeds": 1}])
     (folder / "mine.yaml").rename(path)
@@ -506,7 +506,7 @@ def test_jobs_run_for_a_suite_whose_path_has_blanks_quotes_and_commands(folder):
     assert not (folder / "X").exists()
 
 
-def test_parquet_labels_follow_the_names_in_the_file(folder):
+def test_parquet_labels_use_the_class_names_in_the_file(folder):
     features = {"label": {"names": ["yes", "no"], "_type": "ClassLabel"}}
     metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
     table = pa.table({"body": ["a", "b"], "label": [0, 1]}).replace_schema_metadata(metadata)
@@ -516,7 +516,7 @@ def test_parquet_labels_follow_the_names_in_the_file(folder):
     assert train["label"][:] == [1, 0]
 
 
-def test_staging_says_what_is_cut_and_how_long_texts_are(folder, caplog):
+def test_staging_logs_text_lengths_and_truncation(folder, caplog):
     rows = [f"{'wort ' * words},{'ja' if words % 2 else 'nein'}" for words in (1, 2, 3, 40)]
     (folder / "a.csv").write_text("\n".join(["body,label", *rows]), encoding="utf-8")
     entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body"}
@@ -527,7 +527,7 @@ def test_staging_says_what_is_cut_and_how_long_texts_are(folder, caplog):
     assert "tiny on t: max_length 32 cuts train 25.0%" in caplog.text
 
 
-def test_a_maximum_length_beyond_the_encoders_names_file_encoder_and_task(folder, capsys):
+def test_max_length_error_names_suite_encoder_and_task(folder, capsys):
     save(folder, "csv")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body"}
     path = write_suite(folder, {"t": entry}, protocol={"max_length": 5000})
@@ -537,7 +537,7 @@ def test_a_maximum_length_beyond_the_encoders_names_file_encoder_and_task(folder
 
 
 @pytest.mark.parametrize("labels", [["no", "yes"], ["no", "perhaps", "yes"]])
-def test_a_cell_that_is_scored_by_auroc_is_believed_and_resampled(folder, labels):
+def test_auroc_cell_is_fresh_and_can_be_resampled(folder, labels):
     frame = pd.DataFrame({"body": [f"{name} text {i}" for i in range(6) for name in labels], "label": 6 * labels})
     frame.to_csv(folder / "data.csv", index=False)
     write_encoder(folder / "encoder")
@@ -550,5 +550,5 @@ def test_a_cell_that_is_scored_by_auroc_is_believed_and_resampled(folder, labels
     assert [status.why for status in statuses(suite, scores=True)] == [""]
     resampled = Examples(suite, suite.results).scores(suite.cells[0], "t")
     (score,) = load_or_empty(suite).scores.values()
-    # The mean over resamples is the score, give or take what a few examples vary by.
+    # The mean over resamples equals the score up to the sampling noise of a few examples.
     assert abs(100 * resampled.mean() - score.points[0]) < 5

@@ -1,4 +1,4 @@
-"""Own data and encoders are held to the suite's own lock wherever they are read."""
+"""Own data and encoders are checked against the suite's own lock wherever they are read."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from steadytune.suite.loading import load_suite
 from steadytune.suite.own import read_own_lock
 
 
-def test_swapped_own_data_whose_receipt_agrees_are_no_input(folder):  # noqa: F811
+def test_swapped_own_data_with_a_matching_receipt_is_detected(folder):  # noqa: F811
     frame = pd.DataFrame({"body": [f"text {i}" for i in range(8)], "label": 4 * ["no", "yes"]})
     frame.to_csv(folder / "data.csv", index=False)
     write_encoder(folder / "encoder")
@@ -42,7 +42,7 @@ def test_swapped_own_data_whose_receipt_agrees_are_no_input(folder):  # noqa: F8
         run_cell(own, own.cells[0])
 
 
-def test_one_file_named_for_both_splits_is_told_when_it_is_pinned(folder, caplog):  # noqa: F811
+def test_pinning_reports_that_both_splits_have_the_same_rows(folder, caplog):  # noqa: F811
     caplog.set_level("INFO")
     for name in ("a", "b"):
         (folder / f"{name}.csv").write_text(f"body,label\n{name},no\nc,yes\n")
@@ -52,7 +52,7 @@ def test_one_file_named_for_both_splits_is_told_when_it_is_pinned(folder, caplog
     assert "the same rows" in said["one"] and "the same rows" not in said["two"]
 
 
-def test_classes_that_no_training_example_has_are_told_when_they_are_pinned(folder, caplog):  # noqa: F811
+def test_pinning_reports_classes_without_training_examples(folder, caplog):  # noqa: F811
     caplog.set_level("INFO")
     (folder / "a.csv").write_text("body,label\na,no\nb,yes\nc,maybe\n")
     (folder / "b.csv").write_text("body,label\nd,no\ne,yess\nf,maybe\ng,mybe\n")
@@ -63,7 +63,7 @@ def test_classes_that_no_training_example_has_are_told_when_they_are_pinned(fold
     assert "no training example" not in said["fine"]
 
 
-def test_status_says_which_own_file_has_changed_since_it_was_staged(folder):  # noqa: F811
+def test_status_names_own_files_changed_since_staging(folder):  # noqa: F811
     data = folder / "data.csv"
     data.write_text("body,label\na,no\nb,yes\nc,no\n")
     write_encoder(folder / "encoder")
@@ -85,7 +85,7 @@ def test_status_says_which_own_file_has_changed_since_it_was_staged(folder):  # 
     assert f"{folder / 'encoder'} is missing" in line and "config.json" in line
 
 
-def test_a_task_and_an_encoder_may_have_one_name(folder):  # noqa: F811
+def test_task_and_encoder_may_share_a_name(folder):  # noqa: F811
     (folder / "data.csv").write_text("body,label\na,no\nb,yes\nc,no\n")
     write_encoder(folder / "encoder")
     entry = {"train": "data.csv", "evaluation": "data.csv", "text": "body", "labels": ["no", "yes"]}
@@ -99,7 +99,7 @@ def test_a_task_and_an_encoder_may_have_one_name(folder):  # noqa: F811
     assert main(["pin", str(path), "--accept", "mine"]) == 0
 
 
-def test_two_that_accept_different_tasks_at_once_lose_neither(folder, monkeypatch):  # noqa: F811
+def test_concurrent_accepts_of_different_tasks_keep_both(folder, monkeypatch):  # noqa: F811
     entry = {"text": "body", "labels": ["no", "yes"]}
     for name in ("a", "b"):
         (folder / f"{name}.csv").write_text("body,label\na,no\nb,yes\n")
@@ -112,7 +112,7 @@ def test_two_that_accept_different_tasks_at_once_lose_neither(folder, monkeypatc
 
     def slowly(where, name, *rest):
         if name == "a":
-            # Meanwhile, in another shell.
+            # Meanwhile another shell accepts b.
             pinning_own.accept(path, "b")
         return pin_task(where, name, *rest)
 

@@ -1,4 +1,4 @@
-"""An own encoder is loaded and read with before it is pinned: what no cell could use is refused in a line."""
+"""An own encoder is loaded and run before it is pinned; one that no cell could use gives a one-line error."""
 
 import json
 import shutil
@@ -67,7 +67,7 @@ def stage(folder: Path) -> int:  # noqa: F811
 
 
 def assert_refused(folder: Path, capsys: pytest.CaptureFixture[str], *expected: str) -> None:  # noqa: F811
-    """`stage` says it in a line and pins nothing."""
+    """`stage` fails with a one-line error and pins nothing."""
     assert stage(folder) == 2
     said = capsys.readouterr().err.strip()
     assert len(said.splitlines()) == 1, said
@@ -86,24 +86,24 @@ def bert(folder) -> Path:  # noqa: F811
 
 
 def rewrite(bert: Path, changed) -> None:
-    """The weights as the function `changed` makes them."""
+    """Replace the weights with `changed(weights)`."""
     save_file(changed(load_file(bert / "model.safetensors")), bert / "model.safetensors", {"format": "pt"})
 
 
 @pytest.mark.parametrize(("values", "expected"), SETTINGS, ids=[json.dumps(values) for values, _ in SETTINGS])
-def test_a_setting_that_does_not_fit(folder, bert, capsys, values, expected):  # noqa: F811
+def test_encoder_config_that_does_not_fit_is_refused(folder, bert, capsys, values, expected):  # noqa: F811
     change(bert, **values)
     assert_refused(folder, capsys, expected)
 
 
-def test_weights_of_another_architecture(folder, bert, capsys):  # noqa: F811
+def test_weights_of_another_architecture_are_refused(folder, bert, capsys):  # noqa: F811
     rewrite(bert, lambda all_: {f"bert.{name}": tensor for name, tensor in all_.items()})
     change(bert, model_type="roberta", max_position_embeddings=34, architectures="absent")
     assert_refused(folder, capsys, "the weights lack")
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
-def test_an_adapter_beside_the_weights(folder, bert, capsys, name):  # noqa: F811
+def test_folder_with_an_adapter_is_refused(folder, bert, capsys, name):  # noqa: F811
     (bert / name).write_text("{}")
     assert_refused(folder, capsys, name, "merge_and_unload")
 
@@ -123,12 +123,12 @@ def test_an_adapter_beside_the_weights(folder, bert, capsys, name):  # noqa: F81
     ],
     ids=["int8", "infinite", "nan", "beyond fp32", "missing", "module", "none", "zeros", "huge"],
 )
-def test_weights_that_cannot_be_used(folder, bert, capsys, changed, expected):  # noqa: F811
+def test_unusable_weights_are_refused(folder, bert, capsys, changed, expected):  # noqa: F811
     rewrite(bert, changed)
     assert_refused(folder, capsys, expected)
 
 
-def test_a_token_beyond_the_embeddings(folder, bert, capsys):  # noqa: F811
+def test_token_beyond_the_embeddings_is_refused(folder, bert, capsys):  # noqa: F811
     path = bert / "tokenizer.json"
     value = json.loads(path.read_text())
     last = max(value["model"]["vocab"], key=value["model"]["vocab"].get)
@@ -138,30 +138,30 @@ def test_a_token_beyond_the_embeddings(folder, bert, capsys):  # noqa: F811
 
 
 @pytest.mark.parametrize("value", ["128", 0, True, [1]])
-def test_a_maximum_length_that_is_no_number(folder, bert, capsys, value):  # noqa: F811
+def test_invalid_model_max_length_is_refused(folder, bert, capsys, value):  # noqa: F811
     change(bert, "tokenizer_config.json", model_max_length=value)
     assert_refused(folder, capsys, "tokenizer_config.json: model_max_length is", "expected a number")
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "tokenizer.json"])
-def test_files_nested_too_deeply(folder, bert, capsys, name):  # noqa: F811
+def test_too_deeply_nested_json_is_refused(folder, bert, capsys, name):  # noqa: F811
     (bert / name).write_text("[" * 100_000)
     assert_refused(folder, capsys)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_other_precision_are_sound(folder, bert, kind):  # noqa: F811
+def test_weights_of_other_precisions_are_accepted(folder, bert, kind):  # noqa: F811
     rewrite(bert, lambda all_: {name: tensor.to(kind) for name, tensor in all_.items()})
     assert stage(folder) == 0
     assert read_own_lock(folder / "mine.yaml").encoders["mine"].max_length == 16
 
 
-def test_old_checkpoints_with_numbers_of_positions_are_sound(folder, bert):  # noqa: F811
+def test_old_checkpoint_with_position_ids_is_accepted(folder, bert):  # noqa: F811
     rewrite(bert, lambda all_: all_ | {"embeddings.position_ids": torch.arange(16)[None]})
     assert stage(folder) == 0
 
 
-def test_a_receipt_that_came_with_the_folder_hides_nothing(folder, bert):  # noqa: F811
+def test_receipt_found_in_an_encoder_folder_is_ignored(folder, bert):  # noqa: F811
     (bert / "receipt.json").write_text(json.dumps({"files": {"config.json": {}}}))
     assert stage(folder) == 0
     assert "receipt.json" not in read_own_lock(folder / "mine.yaml").encoders["mine"].files
@@ -186,7 +186,7 @@ def _models(size: int) -> dict[str, torch.nn.Module]:
 
 
 @pytest.mark.parametrize("kind", ["albert", "deberta-v2", "distilbert", "llama", "modernbert", "roberta", "xlnet"])
-def test_other_architectures_are_sound_and_their_cut_layers_are_found(tmp_path, kind):
+def test_other_architectures_are_accepted_unless_config_cuts_layers(tmp_path, kind):
     model = _models(write_unigram(tmp_path))[kind]
     model.save_pretrained(tmp_path)
     names = [path.name for path in tmp_path.iterdir()]
@@ -196,11 +196,11 @@ def test_other_architectures_are_sound_and_their_cut_layers_are_found(tmp_path, 
     config = json.loads((tmp_path / "config.json").read_text())
     more = {"layer_types": config["layer_types"][:1]} if config.get("layer_types") else {}
     change(tmp_path, **{key: 1}, **more)
-    # ALBERT has one layer, which it calls as often as it is told.
+    # ALBERT has one layer, which it calls as often as the config says.
     assert len(check_encoder(tmp_path, names).problems) == (kind != "albert")
 
 
-def test_the_shipped_encoder_is_sound(root, folder, tmp_path):  # noqa: F811
+def test_shipped_encoder_is_accepted(root, folder, tmp_path):  # noqa: F811
     shutil.copytree(root / "published/encoders/tiny-en", folder / "m")
     assert stage(folder) == 0
 
@@ -211,13 +211,13 @@ def test_the_shipped_encoder_is_sound(root, folder, tmp_path):  # noqa: F811
     [(b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a pointer of Git LFS"),
      (b"<!doctype html><html>Sign in</html>", "a web page")],
 )  # fmt: skip
-def test_files_that_came_without_their_content(folder, bert, capsys, name, content, expected):  # noqa: F811
+def test_git_lfs_pointer_or_web_page_is_refused(folder, bert, capsys, name, content, expected):  # noqa: F811
     (bert / name).write_bytes(content)
     assert_refused(folder, capsys, f"{name}: {expected}")
 
 
 @pytest.mark.parametrize("below", ["0_Transformer", "checkpoint-500", "snapshots/abc"])
-def test_a_folder_around_the_encoders_own(folder, bert, capsys, below):  # noqa: F811
+def test_folder_around_the_encoder_error_names_the_inner_folder(folder, bert, capsys, below):  # noqa: F811
     (bert.rename(folder / "inner") / "1_Pooling").mkdir()
     (folder / "m" / below).parent.mkdir(parents=True)
     (folder / "inner").rename(folder / "m" / below)
@@ -226,12 +226,12 @@ def test_a_folder_around_the_encoders_own(folder, bert, capsys, below):  # noqa:
     assert_refused(folder, capsys, f"as below this one: {below}")
 
 
-def test_a_tokenizer_that_pads_with_another_token(folder, bert, capsys):  # noqa: F811
+def test_pad_token_id_other_than_the_tokenizers_is_refused(folder, bert, capsys):  # noqa: F811
     change(bert, pad_token_id=3)
     assert_refused(folder, capsys, "pad_token_id is 3, but the tokenizer pads with 0 ('[PAD]')")
 
 
-def test_a_tokenizer_of_the_same_size_that_numbers_its_tokens_otherwise(folder, bert, capsys):  # noqa: F811
+def test_same_size_tokenizer_with_other_token_ids_is_refused(folder, bert, capsys):  # noqa: F811
     vocabulary = json.loads((bert / "tokenizer.json").read_text())["model"]["vocab"]
     (bert / "tokenizer.json").unlink()
     (bert / "tokenizer_config.json").unlink()
@@ -242,7 +242,7 @@ def test_a_tokenizer_of_the_same_size_that_numbers_its_tokens_otherwise(folder, 
 @pytest.mark.parametrize(
     ("texts", "share"), [(["xx yy", "xx"], "100%"), (["the dog a", "a xx"], "20%"), (["the", "a"], "")]
 )
-def test_staging_says_how_much_the_tokenizer_does_not_know(folder, bert, caplog, texts, share):  # noqa: F811
+def test_staging_logs_the_share_of_unknown_tokens(folder, bert, caplog, texts, share):  # noqa: F811
     rows = "".join(f"{text},{label}\n" for text, label in zip(texts, ("x", "y"), strict=True))
     (folder / "a.csv").write_text("body,label\n" + rows)
     task = {"train": "a.csv", "evaluation": "a.csv", "text": "body"}

@@ -1,4 +1,4 @@
-"""A user's files that are not what their names say, or not whole: refused in one line that says what they are."""
+"""User files that are incomplete or not what their names say: a one-line error says what they are."""
 
 import gzip
 import json
@@ -36,7 +36,7 @@ def write_lines(folder: Path, *lines: str) -> Path:
     return write_suite(folder, entry("a.jsonl"))
 
 
-def test_a_line_that_is_no_json_is_told_by_its_place_in_the_file(folder):
+def test_invalid_json_line_error_gives_line_and_column(folder):
     good = ['{"body": "a", "label": "x"}', '{"body": "b", "label": "y"}', ""]
     (found,) = refused(write_lines(folder, *good, '{"body": "c" "label": "y"}', *good))
     assert "line 4, column 14: Expecting ',' delimiter" in found
@@ -45,7 +45,7 @@ def test_a_line_that_is_no_json_is_told_by_its_place_in_the_file(folder):
 
 
 def write_named(path: Path, names: list[str], values: pa.Array) -> None:
-    """A parquet file with names of classes as `datasets` writes them, beside values of any type."""
+    """Write a parquet file with class names as `datasets` stores them, and label values of any type."""
     features = datasets.Features({"body": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
     table = pa.table({"body": [f"text {place}" for place in range(len(values))], "label": values})
     pq.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), path)
@@ -57,23 +57,23 @@ def write_named(path: Path, names: list[str], values: pa.Array) -> None:
         ('{"txt": "c", "label": "x"}', "line 3: no key 'body'"),
         ('{"bodi": "c", "label": "x"}', "line 3: no key 'body' (did you mean 'bodi'?)"),
         ('{"body": "c", "Label": "x"}', "line 3: no key 'label' (did you mean 'Label'?)"),
-        ('{"body": "c", "label": "x", "label": "y"}', "line 3: the key 'label' stands twice"),
+        ('{"body": "c", "label": "x", "label": "y"}', "line 3: the key 'label' is there twice"),
     ],
 )
-def test_a_key_that_a_line_lacks_or_has_twice_is_refused(folder, line, said):
+def test_missing_or_duplicate_key_in_a_json_line_is_refused(folder, line, said):
     good = ['{"body": "a", "label": "x"}', '{"body": "b", "label": "y", "note": 1}']
     (found,) = refused(write_lines(folder, *good, line))
     assert said in found
 
 
-def test_null_is_no_key_that_is_absent(folder):
+def test_null_is_not_treated_as_a_missing_key(folder):
     rows = [{"body": "a", "label": "x"}, {"body": "b", "label": "y"}, {"body": None, "label": None}]
     train, _ = staged(write_lines(folder, *map(json.dumps, rows)))
     assert train["label"][:] == [0, 1]
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-def test_an_array_is_no_file_of_lines(folder, indent):
+def test_json_array_is_refused_as_json_lines(folder, indent):
     (line,) = refused(write_lines(folder, json.dumps([{"body": "a", "label": "x"}], indent=indent)))
     assert "line 1: a JSON array" in line
 
@@ -82,7 +82,7 @@ def test_an_array_is_no_file_of_lines(folder, indent):
 @pytest.mark.parametrize(
     ("kind", "said"), [("utf-16", "UTF-16"), ("gzip", "gzip"), ("zip", "workbook of Excel"), ("parquet", "parquet")]
 )
-def test_what_is_no_text_is_named_by_its_first_bytes(folder, name, kind, said):
+def test_binary_file_error_names_the_file_type(folder, name, kind, said):
     path = folder / name
     match kind:
         case "utf-16":
@@ -98,26 +98,26 @@ def test_what_is_no_text_is_named_by_its_first_bytes(folder, name, kind, said):
     assert said in line and name in line and "byte 0x" not in line
 
 
-def test_utf_16_is_read_where_the_suite_says_so(folder):
+def test_utf_16_is_read_if_the_suite_sets_the_encoding(folder):
     (folder / "a.csv").write_text(CSV, encoding="utf-16")
     train, _ = staged(write_suite(folder, entry("a.csv", encoding="utf-16")))
     assert train["text_a"][:] == ["a", "b"]
 
 
-def test_a_header_may_begin_as_an_archive_does(folder):
+def test_csv_header_may_start_with_the_parquet_magic_bytes(folder):
     (folder / "a.csv").write_text("PAR1,body,label\n1,a,x\n2,b,y\n", encoding="utf-8")
     train, _ = staged(write_suite(folder, entry("a.csv")))
     assert train["text_a"][:] == ["a", "b"]
 
 
 @pytest.mark.parametrize("separator", ["\n", "\r", '"', ";;", ""])
-def test_a_separator_is_one_character_that_can_separate(folder, separator):
+def test_unusable_separator_is_refused(folder, separator):
     (folder / "a.csv").write_text(CSV, encoding="utf-8")
     (line,) = refused(write_suite(folder, entry("a.csv", separator=separator)))
     assert "tasks.t.separator: " in line and "expected one character" in line
 
 
-def test_a_name_is_as_long_as_a_folders_can_be(folder):
+def test_task_name_over_100_characters_is_refused(folder):
     (folder / "a.csv").write_text(CSV, encoding="utf-8")
     (line,) = refused(write_suite(folder, {"t" * 101: entry("a.csv")["t"]}, grid=[
         {"encoders": ["mini"], "methods": ["vanilla"], "tasks": ["t" * 101], "seeds": 1}]))  # fmt: skip
@@ -125,7 +125,7 @@ def test_a_name_is_as_long_as_a_folders_can_be(folder):
 
 
 @pytest.mark.parametrize("more", [{}, {"separator": ";"}])
-def test_the_separator_line_of_excel_is_named(folder, more):
+def test_excel_sep_line_is_refused_with_the_separator_setting(folder, more):
     (folder / "a.csv").write_text("sep=;\nbody;label\na;x\nb;y\n", encoding="utf-8")
     (line,) = refused(write_suite(folder, entry("a.csv", **more)))
     assert "Excel's `sep=`" in line and 'separator: ";"' in line
@@ -135,20 +135,20 @@ def test_the_separator_line_of_excel_is_named(folder, more):
     ("value", "said"),
     [({"rows": []}, "no key 'data'"), ([], "lists and objects"), ({"data": [{"x": 1}]}, "paragraphs")],
 )
-def test_questions_of_another_shape_are_told_the_one_that_is_read(folder, value, said):
+def test_wrong_question_format_error_names_squad(folder, value, said):
     (folder / "q.json").write_text(json.dumps(value), encoding="utf-8")
     task = {"train": "q.json", "evaluation": "q.json", "format": "squad", "metric": "span_f1"}
     (line,) = refused(write_suite(folder, {"t": task}))
     assert said in line and "SQuAD 1.1" in line
 
 
-def test_a_pipe_is_no_file(folder):
+def test_named_pipe_is_refused(folder):
     os.mkfifo(folder / "a.csv")
     train, evaluation = refused(write_suite(folder, entry("a.csv")))
     assert "train: " in train and all("not a regular file" in line for line in (train, evaluation))
 
 
-def test_a_name_that_is_too_long_is_one_line(folder, capsys):
+def test_too_long_file_name_is_refused(folder, capsys):
     path = write_suite(folder, entry("a" * 400 + ".csv"))
     assert main(["stage", str(path), "datasets"]) == 2
     assert not lock_path(path).exists()
@@ -156,7 +156,7 @@ def test_a_name_that_is_too_long_is_one_line(folder, capsys):
 
 
 @pytest.mark.parametrize("values", [pa.array([0.0, 1.0, -1.0]), pa.array(["0", "1", None]), pa.array(["neg", "1", ""])])
-def test_the_names_in_a_file_are_those_of_its_indices_of_any_type(folder, values):
+def test_class_names_apply_to_indices_of_any_type(folder, values):
     write_named(folder / "a.parquet", ["neg", "pos"], values)
     path = write_suite(folder, entry("a.parquet"))
     train, _ = staged(path)
@@ -165,13 +165,13 @@ def test_the_names_in_a_file_are_those_of_its_indices_of_any_type(folder, values
 
 
 @pytest.mark.parametrize("values", [pa.array([0, 1, 2]), pa.array([0.0, 1.0, 0.5]), pa.array(["0", "1", "7"])])
-def test_an_index_without_a_name_is_refused(folder, values):
+def test_class_index_without_a_name_is_refused(folder, values):
     write_named(folder / "a.parquet", ["neg", "pos"], values)
     (line,) = refused(write_suite(folder, entry("a.parquet")))
     assert "a.parquet: column 'label': row 2" in line and "neg, pos" in line
 
 
-def test_a_name_that_is_a_number_is_no_index(folder):
+def test_numeric_class_name_is_not_an_index(folder):
     write_named(folder / "a.parquet", ["1", "2"], pa.array(["1", "2"]))
     path = write_suite(folder, entry("a.parquet"))
     staged(path)
@@ -179,7 +179,7 @@ def test_a_name_that_is_a_number_is_no_index(folder):
 
 
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_its_mark_is_named_with_the_order_of_its_bytes(folder, order):
+def test_utf_16_without_bom_error_names_its_byte_order(folder, order):
     (folder / "a.csv").write_bytes(CSV.encode(order))
     (line,) = refused(write_suite(folder, entry("a.csv")))
     assert "text in UTF-16" in line and f"`encoding: {order}`" in line
@@ -187,7 +187,7 @@ def test_utf_16_without_its_mark_is_named_with_the_order_of_its_bytes(folder, or
     assert train["text_a"][:] == ["a", "b"]
 
 
-def test_a_table_in_another_binary_format_is_no_utf_16(folder):
+def test_other_binary_table_is_not_mistaken_for_utf_16(folder):
     feather.write_feather(TABLE, folder / "a.feather")
     (line,) = refused(write_suite(folder, entry("a.feather")))
     assert "say its `format`" in line
@@ -195,26 +195,26 @@ def test_a_table_in_another_binary_format_is_no_utf_16(folder):
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac-roman"])
 @pytest.mark.parametrize("text", ["\ufeffbody,label\na,x\nb,y\n", "body,label\nschön,x\nb,y\n"])
-def test_utf_8_is_not_read_as_another_encoding(folder, encoding, text):
+def test_utf_8_file_is_refused_under_another_encoding(folder, encoding, text):
     (folder / "a.csv").write_text(text, encoding="utf-8")
     (line,) = refused(write_suite(folder, entry("a.csv", encoding=encoding)))
     assert f"text in UTF-8: leave out `encoding: {encoding}`" in line
 
 
 @pytest.mark.parametrize("text", ["schön", "plain"])
-def test_what_may_be_of_the_encoding_is_read_with_it(folder, text):
+def test_file_valid_in_the_given_encoding_is_read(folder, text):
     (folder / "a.csv").write_text(f"body,label\n{text},x\nb,y\n", encoding="cp1252")
     train, _ = staged(write_suite(folder, entry("a.csv", encoding="cp1252")))
     assert train["text_a"][:] == [text, "b"]
 
 
-def test_a_header_between_rows_is_no_row(folder):
+def test_repeated_header_between_rows_is_refused(folder):
     (folder / "a.csv").write_text(CSV + "\n" + CSV, encoding="utf-8")
     (line,) = refused(write_suite(folder, entry("a.csv")))
     assert "row 2 (line 5): the header once more" in line
 
 
-def test_quotation_marks_that_enclose_fields_of_a_tsv_file_are_asked_for(folder):
+def test_quoted_tsv_fields_require_the_quoted_setting(folder):
     (folder / "a.tsv").write_text('body\tlabel\n"a ""b"" c"\tx\n"d"\ty\n', encoding="utf-8")
     (line,) = refused(write_suite(folder, entry("a.tsv")))
     assert "row 0 (line 2)" in line and "say `quoted: true`" in line and "`quoted: false`" in line
@@ -225,14 +225,14 @@ def test_quotation_marks_that_enclose_fields_of_a_tsv_file_are_asked_for(folder)
         assert train["text_a"][:] == texts
 
 
-def test_a_field_of_two_lines_in_a_tsv_file_is_told_the_key(folder):
+def test_multi_line_tsv_field_error_suggests_quoted(folder):
     (folder / "a.tsv").write_text('body\tlabel\n"a\nb"\tx\nc\ty\n', encoding="utf-8")
     (line,) = refused(write_suite(folder, entry("a.tsv")))
     assert "`quoted: true`" in line
 
 
 @pytest.mark.parametrize(("row", "kept"), [('a, "x"', 'label "x"'), (' "a",x', 'text  "a"')])
-def test_a_blank_before_a_quotation_mark_is_told(folder, row, kept):
+def test_blank_before_a_quotation_mark_needs_the_quoted_setting(folder, row, kept):
     (folder / "a.csv").write_text(f"body,label\n{row}\nb,y\n", encoding="utf-8")
     (line,) = refused(write_suite(folder, entry("a.csv")))
     assert "row 0 (line 2)" in line and "a blank before the quotation mark" in line
@@ -242,7 +242,7 @@ def test_a_blank_before_a_quotation_mark_is_told(folder, row, kept):
     assert kept in named
 
 
-def test_a_text_that_is_a_quotation_is_read(folder):
+def test_text_that_is_itself_a_quotation_is_read(folder):
     (folder / "a.csv").write_text('body,label\n"""Hello,"" he said. ""Bye.""",x\n"""b""",y\n', "utf-8")
     train, _ = staged(write_suite(folder, entry("a.csv")))
     assert train["text_a"][:] == ['"Hello," he said. "Bye."', '"b"']
@@ -258,7 +258,7 @@ def test_a_text_that_is_a_quotation_is_read(folder):
         ("hf://datasets/a/b/train.csv", "expected a path and no address"),
     ],
 )
-def test_a_path_with_nothing_there_is_told_what_is_near(folder, name, said):
+def test_missing_path_error_suggests_the_nearest_name_or_cause(folder, name, said):
     (folder / "train.csv").write_text(CSV, encoding="utf-8")
     (folder / "link.csv").symlink_to(folder / "moved.csv")
     (line,) = refused(write_suite(folder, {"t": {"train": name, "evaluation": "train.csv", "text": "body"}}))

@@ -1,4 +1,4 @@
-"""Folders of a user's data: the files of each split, and a pin that holds while other files come and go."""
+"""Folders of user data: which files belong to each split, and pins that ignore unrelated files."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def write(path: Path, *texts: str) -> None:
         ("train/0", "valid/0"),
     ],
 )
-def test_a_folder_of_several_splits_gives_each_its_files(folder, train, other, caplog):
+def test_split_gets_its_own_files_from_a_shared_folder(folder, train, other, caplog):
     caplog.set_level("INFO")
     write(folder / f"data/{train}.parquet", "a", "b", "c", "d")
     write(folder / f"data/{other}.parquet", "e", "f")
@@ -47,7 +47,7 @@ def test_a_folder_of_several_splits_gives_each_its_files(folder, train, other, c
     assert f"train from {train}.parquet; evaluation from {other}.parquet" in caplog.text
 
 
-def test_a_share_is_held_out_of_the_training_files_alone(folder):
+def test_holdout_is_taken_from_training_files_only(folder):
     write(folder / "data/train-00000-of-00002.parquet", "a", "b")
     write(folder / "data/train-00001-of-00002.parquet", "c", "d")
     write(folder / "data/test-00000-of-00001.parquet", "e", "f")
@@ -55,27 +55,27 @@ def test_a_share_is_held_out_of_the_training_files_alone(folder):
     assert sorted(text for split in found for text in split["text_a"]) == ["a", "b", "c", "d"]
 
 
-def test_splits_of_which_none_is_asked_for_are_named(folder):
+def test_folder_without_training_files_error_names_its_splits(folder):
     write(folder / "data/test.parquet", "a", "b")
     write(folder / "data/validation.parquet", "c", "d")
     (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
     assert "test, validation" in line and "`train`" in line
 
 
-def test_files_that_are_named_train_are_not_evaluated_on(folder):
+def test_train_files_are_refused_for_evaluation(folder):
     write(folder / "data/train-00000-of-00001.parquet", "a", "b")
     (line,) = refused(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert "files of train" in line and "`evaluation`" in line
 
 
-def test_files_whose_names_say_no_split_are_read_together(folder):
+def test_files_without_a_split_name_are_read_together(folder):
     write(folder / "data/a.parquet", "a", "b")
     write(folder / "data/b.parquet", "c", "d")
     train, _ = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert train["text_a"][:] == ["a", "b", "c", "d"]
 
 
-def test_the_suites_own_folder_is_pinned_by_its_data_alone(folder):
+def test_pin_of_the_suites_folder_covers_only_its_data_files(folder):
     write(folder / "a.parquet", *"abcdefgh")
     path = write_suite(folder, {"t": {"train": ".", "holdout": 0.5, "text": "body"}})
     write(folder / ".hidden/b.parquet", "hidden", "too")
@@ -90,7 +90,7 @@ def test_the_suites_own_folder_is_pinned_by_its_data_alone(folder):
         check_unchanged(load_suite(path))
 
 
-def test_a_saved_folder_is_pinned_by_all_its_files_but_hidden_ones(folder):
+def test_pin_of_a_saved_data_set_ignores_hidden_files(folder):
     name = save(folder, "datasets")
     path = write_suite(folder, {"t": {"train": name, "evaluation": name, "text": "body"}})
     staged(path)
@@ -118,21 +118,21 @@ def test_a_saved_folder_is_pinned_by_all_its_files_but_hidden_ones(folder):
         (["train-0", "train-1", "test-0"], "say test, train in a way that is not read"),
     ],
 )
-def test_a_split_that_is_not_whole_or_there_twice_is_refused(folder, files, said):
+def test_incomplete_or_ambiguous_split_is_refused(folder, files, said):
     for file in files:
         write(folder / f"data/{file}.parquet", "a", "b")
     (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
     assert said in line
 
 
-def test_the_names_of_splits_are_read_in_any_case(folder):
+def test_split_names_are_case_insensitive(folder):
     write(folder / "data/Train.parquet", "a", "b", "c", "d")
     write(folder / "data/Validation.parquet", "e", "f")
     found = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert [split["text_a"][:] for split in found] == [["a", "b", "c", "d"], ["e", "f"]]
 
 
-def test_a_validation_split_of_any_name_comes_before_the_test_split(folder):
+def test_validation_split_is_preferred_over_test(folder):
     for name, text in {"train": "a", "test": "b", "val": "c"}.items():
         write(folder / f"data/{name}.parquet", text, text + text)
     _, found = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
@@ -140,14 +140,14 @@ def test_a_validation_split_of_any_name_comes_before_the_test_split(folder):
 
 
 @pytest.mark.parametrize("files", [["imdb_train"], ["train-0", "train-1"]])
-def test_files_that_say_train_in_another_way_are_not_evaluated_on(folder, files):
+def test_unusual_train_file_names_are_refused_for_evaluation(folder, files):
     for file in files:
         write(folder / f"data/{file}.parquet", "a", "b", "c", "d")
     (line,) = refused(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert "say train in a way" in line and "`evaluation`" in line
 
 
-def test_dates_have_gaps(folder):
+def test_dated_file_names_may_have_gaps(folder):
     for file, text in {"20240101": "a", "20240301": "b"}.items():
         write(folder / f"data/{file}.parquet", text, text + text)
     found = staged(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
@@ -155,7 +155,7 @@ def test_dates_have_gaps(folder):
 
 
 @pytest.mark.parametrize("splits", [("train", "validation"), ("Training", "Dev"), ("train", "val")])
-def test_saved_splits_are_found_by_name_in_any_case(folder, splits, caplog):
+def test_saved_split_names_are_case_insensitive(folder, splits, caplog):
     caplog.set_level("INFO")
     value = datasets.Dataset.from_pandas(FRAME)
     datasets.DatasetDict(dict.fromkeys(splits, value)).save_to_disk(str(folder / "data"))
@@ -165,21 +165,21 @@ def test_saved_splits_are_found_by_name_in_any_case(folder, splits, caplog):
 
 
 @pytest.mark.parametrize("form", [{"type": "numpy"}, {"type": "torch", "columns": ["label"]}, {"type": "pandas"}])
-def test_a_saved_format_neither_hides_nor_changes_columns(folder, form):
+def test_saved_output_format_is_ignored(folder, form):
     value = datasets.Dataset.from_pandas(FRAME.assign(label=[0, 1, 1, 0]))
     value.with_format(**form).save_to_disk(str(folder / "data"))
     train, _ = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert train["text_a"][:] == FRAME["body"].tolist() and train["label"][:] == [0, 1, 1, 0]
 
 
-def test_saved_columns_that_nobody_asks_for_are_not_decoded(folder):
+def test_unused_saved_columns_are_not_decoded(folder):
     value = datasets.Dataset.from_pandas(FRAME.assign(image=[{"bytes": b"no image", "path": None}] * 4))
     value.cast_column("image", datasets.Image()).save_to_disk(str(folder / "data"))
     train, _ = staged(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
     assert train["text_a"][:] == FRAME["body"].tolist()
 
 
-def test_a_saved_column_that_is_missing_is_told_with_those_there(folder):
+def test_missing_saved_column_error_lists_the_existing_ones(folder):
     datasets.Dataset.from_pandas(FRAME).save_to_disk(str(folder / "data"))
     (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "boddy"}}))
     assert "no column 'boddy' (did you mean 'body'?); it has body, note, label" in line

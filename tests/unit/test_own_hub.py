@@ -1,4 +1,4 @@
-"""Data sets and encoders of the hub that a suite names itself: found, pinned at a commit, used as every other."""
+"""Hub data sets and encoders that a suite names itself: found, pinned at a commit, used like built-in ones."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ def parquet(tmp_path: Path, *texts: str) -> bytes:
     return (tmp_path / "one.parquet").read_bytes()
 
 
-def test_a_set_of_the_hub_is_found_pinned_and_staged(folder, hub, tmp_path):  # noqa: F811
+def test_hub_data_set_is_pinned_staged_and_reproducible_elsewhere(folder, hub, tmp_path):  # noqa: F811
     files = {
         "data/train-00000-of-00002.parquet": parquet(tmp_path, "a", "b"),
         "data/train-00001-of-00002.parquet": parquet(tmp_path, "c"),
@@ -48,7 +48,7 @@ def test_a_set_of_the_hub_is_found_pinned_and_staged(folder, hub, tmp_path):  # 
     assert (receipt.origin, receipt.revision, receipt.pinned_by) == (REPO, commit, "lock")
     assert not list(folder.glob("store/.downloads/**/*.parquet")), "what is staged needs no second copy"
 
-    # Elsewhere, with the suite and its lock: the same bytes, whatever else the hub has by then.
+    # Elsewhere the suite and its lock give the same bytes, even though the hub has a newer commit.
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     lock_path(path).rename(elsewhere / lock_path(path).name)
@@ -59,7 +59,7 @@ def test_a_set_of_the_hub_is_found_pinned_and_staged(folder, hub, tmp_path):  # 
     assert main(["stage", str(third), "datasets"]) == 2
 
 
-def test_files_can_be_named_and_another_commit_has_to_be_accepted(folder, hub):  # noqa: F811
+def test_hub_files_can_be_named_and_a_new_commit_needs_acceptance(folder, hub):  # noqa: F811
     first = hub.commit("datasets", REPO, {"en/a.csv": ROWS, "en/b.csv": ROWS, "de/a.csv": b"wrong"})
     second = hub.commit("datasets", REPO, {"en/a.csv": ROWS + b"more,yes\n", "en/b.csv": ROWS})
     entry = ENTRY | {"hub": REPO, "config": "en", "train": "a.csv", "evaluation": "b.csv"}
@@ -87,7 +87,7 @@ FILES = ["train.csv", "a/train.csv", "b/train.csv", "b/valid.jsonl", "b/dev.csv"
         ({"train": "absent.csv"}, "train", "'absent.csv'"),
     ],
 )
-def test_which_files_a_split_is(keys, split, found):
+def test_choose_files_finds_the_files_of_a_split(keys, split, found):
     entry = OwnTask(hub=REPO, revision="0" * 40, text=("body",), **keys)
     if isinstance(found, list):
         assert choose_files("here", entry, split, FILES) == found
@@ -98,7 +98,7 @@ def test_which_files_a_split_is(keys, split, found):
 
 
 @pytest.mark.parametrize("keys", [{}, {"train": "train-00000*"}])
-def test_shards_that_a_repository_lacks_are_missed_unless_files_are_named(keys):
+def test_missing_shards_are_refused_unless_files_are_named(keys):
     files = ["train-00000-of-00002.parquet", "test.csv"]
     entry = OwnTask(hub=REPO, revision="0" * 40, text=("body",), **keys)
     if keys:
@@ -109,7 +109,7 @@ def test_shards_that_a_repository_lacks_are_missed_unless_files_are_named(keys):
 
 
 @pytest.mark.parametrize("where", ["tasks", "encoders"])
-def test_a_branch_is_refused_with_the_way_to_its_commit(folder, where):  # noqa: F811
+def test_branch_as_revision_is_refused_with_the_command_for_its_commit(folder, where):  # noqa: F811
     named = {"hub": REPO, "revision": "main"}
     tasks, more = {"t": ENTRY}, {}
     if where == "tasks":
@@ -131,7 +131,7 @@ def hub_suite(folder: Path, commit: str) -> Path:  # noqa: F811
                        grid=grid, protocol={"max_length": 16})  # fmt: skip
 
 
-def test_an_encoder_of_the_hub_is_pinned_and_downloaded_once(folder, hub, tmp_path):  # noqa: F811
+def test_hub_encoder_is_pinned_and_downloaded_once(folder, hub, tmp_path):  # noqa: F811
     write_encoder(tmp_path / "bert")
     files = {path.name: path.read_bytes() for path in (tmp_path / "bert").iterdir() if path.is_file()}
     more = {"pytorch_model.bin": b"pickle", "onnx/model.json": b"{}", "README.md": b"card"}
@@ -146,7 +146,7 @@ def test_an_encoder_of_the_hub_is_pinned_and_downloaded_once(folder, hub, tmp_pa
     assert (receipt.source, receipt.revision, receipt.pinned_by) == ("hub", commit, "lock")
 
 
-def test_two_suites_pin_one_encoder_of_the_hub_at_the_same_time(folder, hub, tmp_path, monkeypatch):  # noqa: F811
+def test_two_suites_can_pin_one_hub_encoder_concurrently(folder, hub, tmp_path, monkeypatch):  # noqa: F811
     write_encoder(tmp_path / "bert")
     commit = hub.commit(
         "models", "owner/bert", {path.name: path.read_bytes() for path in (tmp_path / "bert").iterdir()}
@@ -154,7 +154,7 @@ def test_two_suites_pin_one_encoder_of_the_hub_at_the_same_time(folder, hub, tmp
     paths = [hub_suite(folder, commit), folder / "other.yaml"]
     paths[1].write_bytes(paths[0].read_bytes())
     check = pinning_own.check_encoder
-    # Long enough for the other one to come as far.
+    # Long enough for the other thread to reach this point.
     monkeypatch.setattr(pinning_own, "check_encoder", lambda *args: (check(*args), time.sleep(0.5))[0])
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(pin_new, paths))
@@ -163,7 +163,7 @@ def test_two_suites_pin_one_encoder_of_the_hub_at_the_same_time(folder, hub, tmp
     assert not list((folder / "store/.downloads").glob("hub-*")), "one copy is left, where staging finds it"
 
 
-def test_an_encoder_of_the_hub_that_cannot_be_used(folder, hub, tmp_path):  # noqa: F811
+def test_unusable_hub_encoder_is_refused(folder, hub, tmp_path):  # noqa: F811
     commit = hub.commit("models", "owner/bert", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
     with pytest.raises(SteadyTuneError, match=r"safetensors.*pytorch_model\.bin"):
         pin_new(hub_suite(folder, commit))

@@ -1,4 +1,4 @@
-"""Labels and metrics of a suite's own tasks: what goes together, and what a value in a file means as a label."""
+"""Labels and metrics of own tasks: valid combinations, and which label a value in a file means."""
 
 import json
 from pathlib import Path
@@ -49,14 +49,14 @@ def pinned(path: Path) -> tuple[str, ...]:
 
 
 def repin(path: Path, *labels: str) -> None:
-    """Other labels in the lock, as an earlier version may have pinned them."""
+    """Replace the labels in the lock, as an earlier version may have pinned them."""
     lock = yaml.safe_load(lock_path(path).read_text())
     lock["tasks"]["t"]["labels"] = list(labels)
     lock_path(path).write_text(yaml.safe_dump(lock))
 
 
 @pytest.mark.parametrize("labels", ALIKE)
-def test_labels_that_read_alike_are_refused_where_they_are_given(folder, labels):
+def test_given_labels_that_read_alike_are_refused(folder, labels):
     write(folder, *labels)
     (line,) = refused(write_suite(folder, {"t": ENTRY | {"labels": labels}}))
     first, second = (label for label in labels if [canonical(other) for other in labels].count(canonical(label)) > 1)
@@ -64,14 +64,14 @@ def test_labels_that_read_alike_are_refused_where_they_are_given(folder, labels)
 
 
 @pytest.mark.parametrize("labels", ALIKE[:4])
-def test_labels_that_read_alike_are_refused_where_they_are_found(folder, labels):
+def test_inferred_labels_that_read_alike_are_refused(folder, labels):
     write(folder, *labels)
     (line,) = refused(write_suite(folder, {"t": ENTRY}))
     first, second = sorted(label for label in labels if [canonical(x) for x in labels].count(canonical(label)) > 1)
     assert f"{first}, {second}" in line and "'label'" in line
 
 
-def test_pinned_labels_that_read_alike_are_refused_until_they_are_read_anew(folder):
+def test_pinned_labels_that_read_alike_are_refused_until_accepted(folder):
     write(folder, "x", "y")
     path = write_suite(folder, {"t": ENTRY})
     staged(path)
@@ -84,13 +84,13 @@ def test_pinned_labels_that_read_alike_are_refused_until_they_are_read_anew(fold
 
 
 @pytest.mark.parametrize("metrics", [{"metric": "f1"}, {"metrics": ["f1"]}])
-def test_f1_is_of_two_labels(folder, metrics):
+def test_f1_is_refused_for_three_labels(folder, metrics):
     write(folder, "x", "y", "z")
     path = write_suite(folder, {"t": ENTRY | metrics})
     assert "macro_f1" in refused(path)[0]
     assert "macro_f1" in refused(write_suite(folder, {"t": ENTRY | metrics | {"labels": ["x", "y", "z"]}}))[0]
     staged(write_suite(folder, {"t": ENTRY}))
-    # A change of metric needs no acceptance, so the pinned labels are held to it.
+    # Changing the metric needs no acceptance, so the pinned labels are checked against it.
     write_suite(folder, {"t": ENTRY | metrics})
     with pytest.raises(SteadyTuneError, match=r"tasks\.t.*found 3.*macro_f1"):
         load_suite(path)
@@ -108,33 +108,33 @@ def test_f1_is_of_two_labels(folder, metrics):
         ({"metrics": ["macro_f1", "pearson_spearman"]}, "pearson_spearman"),
     ],
 )
-def test_metrics_are_of_one_kind(folder, change, other):
+def test_metrics_of_different_kinds_are_refused(folder, change, other):
     write(folder, "1", "2")
     (line,) = refused(write_suite(folder, {"t": ENTRY | change}))
     assert "tasks.t" in line and f"'{other}'" in line and "`metrics`" in line
 
 
 @pytest.mark.parametrize("labels", [None, ["x", "y"]])
-def test_a_list_is_no_label(folder, labels):
+def test_list_or_object_as_label_is_refused(folder, labels):
     write_rows(folder, "x", ["x", "y"], "y", {"a": 1})
     said = refused(write_suite(folder, {"t": ROWS | ({"labels": labels} if labels else {})}))
     assert "['x', 'y'] and {'a': 1}, expected" in said[1] and "(rows 1, 3 and 2 more)" in said[1]
 
 
-def test_bytes_are_no_label(folder):
+def test_bytes_as_label_are_refused(folder):
     pq.write_table(pa.table({"body": ["a", "b"], "label": [b"x", b"y"]}), folder / "a.parquet")
     said = refused(write_suite(folder, {"t": {"train": "a.parquet", "holdout": 0.5, "text": "body"}}))
     assert "b'x' and b'y'" in said[1] and "(rows 0 and 1)" in said[1]
 
 
-def test_labels_of_one_number_have_one_order(folder):
+def test_labels_with_equal_numeric_value_have_a_fixed_order(folder):
     write(folder, "2", "001", "1", "01", "10")
     path = write_suite(folder, {"t": ENTRY})
     staged(path)
     assert pinned(path) == ("001", "01", "1", "2", "10")
 
 
-def test_digits_that_are_no_numbers_are_words(folder):
+def test_circled_digits_are_treated_as_words(folder):
     write(folder, "②", "①")
     path = write_suite(folder, {"t": ENTRY})
     staged(path)
@@ -142,26 +142,26 @@ def test_digits_that_are_no_numbers_are_words(folder):
 
 
 @pytest.mark.parametrize("labels", [[False, True], ["no", "yes"], ["No", "YES"]])
-def test_booleans_that_a_csv_file_has_as_words_are_yes_and_no(folder, labels):
+def test_boolean_words_in_a_csv_mean_yes_and_no(folder, labels):
     write(folder, "True", "False", "TRUE", "false")
     train, _ = staged(write_suite(folder, {"t": ENTRY | {"labels": labels}}))
     assert train["label"][:] == [1, 0, 1, 0]
 
 
-def test_words_that_are_labels_are_no_booleans(folder):
+def test_true_stays_a_word_if_it_is_a_label(folder):
     write(folder, "True", "yes", "no")
     train, _ = staged(write_suite(folder, {"t": ENTRY | {"labels": ["no", "yes", "true"]}}))
     assert train["label"][:] == [2, 1, 0]
 
 
-def test_true_is_yes_only_where_no_is_a_label_too(folder):
+def test_true_means_yes_only_if_no_is_also_a_label(folder):
     write(folder, "True", "yes", "perhaps")
     said = refused(write_suite(folder, {"t": ENTRY | {"labels": ["perhaps", "yes"]}}))
     assert "'True', expected one of perhaps, yes" in said[1]
 
 
 @pytest.mark.parametrize("labels", [[0.0, 1.0], ["0.0", "1.0"], [0, 1], [" 0", "1 "]])
-def test_labels_are_spelt_as_values_are(folder, labels):
+def test_given_labels_are_normalised_like_file_values(folder, labels):
     write(folder, "0.0", "1.0", "1")
     path = write_suite(folder, {"t": ENTRY | {"labels": labels}})
     train, _ = staged(path)
@@ -169,13 +169,13 @@ def test_labels_are_spelt_as_values_are(folder, labels):
 
 
 @pytest.mark.parametrize("label", [None, "", ["a"]])
-def test_what_cannot_be_a_label_is_refused_where_labels_are_given(folder, label):
+def test_invalid_entry_in_labels_is_refused(folder, label):
     write(folder, "x", "y")
     (line,) = refused(write_suite(folder, {"t": ENTRY | {"labels": ["x", label]}}))
     assert "labels.1" in line and "expected a text" in line
 
 
-def test_minus_one_is_told_where_it_leaves_one_class(folder):
+def test_minus_one_that_leaves_one_class_is_refused(folder):
     write(folder, "-1", "1", "-1")
     (line,) = refused(write_suite(folder, {"t": ENTRY}))
     assert "1 class," in line and "-1" in line and "`labels`" in line
@@ -184,15 +184,15 @@ def test_minus_one_is_told_where_it_leaves_one_class(folder):
 
 
 @pytest.mark.parametrize(("labels", "kept"), [([-1, 0, 1], [0, 1, 2, 0]), ([0, 1], [0, 1])])
-def test_minus_one_beside_other_numbers_is_asked_for(folder, labels, kept):
+def test_minus_one_among_other_numbers_needs_explicit_labels(folder, labels, kept):
     write(folder, "-1", "0", "1", "-1")
     (line,) = refused(write_suite(folder, {"t": ENTRY}))
-    assert "4 times -1 beside 0, 1" in line and "`labels`" in line
+    assert "4 rows with -1 besides 0, 1" in line and "`labels`" in line
     train, _ = staged(write_suite(folder, {"t": ENTRY | {"labels": labels}}))
     assert train["label"][:] == kept
 
 
-def test_minus_one_beside_words_is_no_label(folder):
+def test_minus_one_among_words_means_no_label(folder):
     write(folder, "no", "-1", "yes")
     path = write_suite(folder, {"t": ENTRY})
     train, _ = staged(path)

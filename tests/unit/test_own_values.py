@@ -1,4 +1,4 @@
-"""Values in a user's files that stage refuses before anything is pinned: training would make something of them."""
+"""Values in user files that `stage` refuses before pinning, because training would silently accept them."""
 
 import datetime
 import json
@@ -36,19 +36,19 @@ def test_questions_without_any_answer_are_refused(folder):
     ("text", "start", "said"),
     [("", 0, "text: '', expected a text that is not empty"), ("x", 14, "answer_start: 14, expected one within")],
 )
-def test_an_answer_that_is_nothing_or_nowhere_is_refused(folder, text, start, said):
+def test_empty_or_out_of_range_answer_is_refused(folder, text, start, said):
     assert said in refused(write_questions(folder, {"text": text, "answer_start": start}))[1]
 
 
 @pytest.mark.parametrize("labels", [None, ["a", "b"]])
-def test_a_label_with_a_control_character_is_refused_with_its_row(folder, labels):
+def test_label_with_a_control_character_is_refused_with_its_row(folder, labels):
     write_rows(folder, "a", "b", "a\x07")
     said = refused(write_suite(folder, {"t": ROWS | ({"labels": labels} if labels else {})}))
     assert "'a\\x07', expected a word without control characters" in said[1] and "(row 2" in said[1]
 
 
 @pytest.mark.parametrize("word", ["nan", "NaN", "null", "None", "NA"])
-def test_what_programs_write_for_no_value_is_a_class_only_by_name(folder, word):
+def test_missing_value_words_are_classes_only_if_listed(folder, word):
     write(folder, "0", "1", word)
     said = refused(write_suite(folder, {"t": ENTRY}))
     assert f"'{word}', expected a class: write an empty field" in said[1] and "(row 2" in said[1]
@@ -56,13 +56,13 @@ def test_what_programs_write_for_no_value_is_a_class_only_by_name(folder, word):
     assert train["label"][:] == [0, 1, 2]
 
 
-def test_a_label_that_cannot_be_seen_is_refused(folder):
+def test_invisible_label_is_refused(folder):
     write(folder, "0", "1", "\u200b")
     said = refused(write_suite(folder, {"t": ENTRY}))
     assert "'\\u200b', expected a word that can be seen" in said[1] and "(row 2" in said[1]
 
 
-def test_none_in_small_letters_is_a_class(folder):
+def test_lower_case_none_is_a_class(folder):
     write(folder, "favor", "against", "none")
     path = write_suite(folder, {"t": ENTRY})
     staged(path)
@@ -72,7 +72,7 @@ def test_none_in_small_letters_is_a_class(folder):
 @pytest.mark.parametrize(
     ("one", "other"), [("gut", "gu\u200bt"), ("\u00fc", "u\u0308"), ("-0.0", "0"), ("very good", "very  good")]
 )
-def test_one_class_in_two_spellings_is_refused_unless_both_are_named(folder, one, other):
+def test_two_spellings_of_one_class_are_refused_unless_both_listed(folder, one, other):
     write(folder, one, other, "third")
     (line,) = refused(write_suite(folder, {"t": ENTRY}))
     assert "do not look alike" in line and ascii(other) in line
@@ -82,20 +82,20 @@ def test_one_class_in_two_spellings_is_refused_unless_both_are_named(folder, one
 @pytest.mark.parametrize(
     "value", [datetime.datetime(2020, 1, 1), datetime.date(2020, 1, 1), datetime.timedelta(1), float("inf")]
 )
-def test_a_time_or_infinity_is_no_class(folder, value):
+def test_time_or_infinity_as_class_is_refused(folder, value):
     pq.write_table(pa.table({"body": ["a", "b"], "label": [value, value]}), folder / "a.parquet")
     said = refused(write_suite(folder, {"t": {"train": "a.parquet", "holdout": 0.5, "text": "body"}}))
     assert "expected a word or a number (row 0 and 1 more)" in said[1]
 
 
 @pytest.mark.parametrize("score", ["1e39", "-1e39", "1_000"])
-def test_a_score_that_training_cannot_hold_or_people_do_not_write_is_refused(folder, score):
+def test_score_beyond_fp32_or_with_underscores_is_refused(folder, score):
     write(folder, "1", "2", score)
     said = refused(write_suite(folder, {"t": SCORES}))
     assert f"'{score}', expected a" in said[1] and "(row 2)" in said[1]
 
 
-def test_an_evaluation_on_classes_that_training_lacks_is_refused_unless_they_are_named(folder):
+def test_disjoint_evaluation_classes_are_refused_unless_listed(folder):
     write(folder, "0", "1")
     (folder / "b.csv").write_text("body,label\nx,neg\ny,pos\n", encoding="utf-8")
     entry = ENTRY | {"evaluation": "b.csv"}
@@ -104,7 +104,7 @@ def test_an_evaluation_on_classes_that_training_lacks_is_refused_unless_they_are
     staged(write_suite(folder, {"t": entry | {"labels": ["0", "1", "neg", "pos"]}}))
 
 
-def test_an_evaluation_that_shares_one_class_is_read(folder):
+def test_evaluation_sharing_one_class_with_training_is_accepted(folder):
     write(folder, "0", "1")
     (folder / "b.csv").write_text("body,label\nx,1\ny,2\n", encoding="utf-8")
     path = write_suite(folder, {"t": ENTRY | {"evaluation": "b.csv"}})
@@ -112,7 +112,7 @@ def test_an_evaluation_that_shares_one_class_is_read(folder):
     assert pinned(path) == ("0", "1", "2")
 
 
-def test_a_share_held_out_leaves_answers_on_both_sides(folder):
+def test_holdout_that_leaves_one_side_without_answers_is_refused(folder):
     answers = [{"text": "Bern", "answer_start": 0}]
     paragraphs = [
         {
@@ -127,14 +127,14 @@ def test_a_share_held_out_leaves_answers_on_both_sides(folder):
     assert "holdout 0.5 leaves no question with an answer for" in line
 
 
-def test_a_share_held_out_leaves_labels_on_both_sides(folder):
+def test_holdout_that_leaves_one_side_without_labels_is_refused(folder):
     write(folder, "1", *[""] * 7)
     (line,) = refused(write_suite(folder, {"t": SCORES}))
     assert "holdout 0.5 leaves no row with a label for" in line
 
 
 def write_splits(folder: Path, train: str, evaluation: str, **more) -> Path:
-    """A suite whose splits have the labels that are given as words in a line."""
+    """A suite whose splits have the given labels, separated by blanks."""
     write(folder, *evaluation.split())
     (folder / "a.csv").rename(folder / "b.csv")
     write(folder, *train.split())
@@ -152,18 +152,18 @@ def write_splits(folder: Path, train: str, evaluation: str, **more) -> Path:
         ("x y", "y", {"metrics": ["auroc"]}, "evaluation has one class, y, on which auroc has no value"),
     ],
 )
-def test_labels_that_do_not_differ_are_refused_where_nothing_follows_from_them(folder, train, evaluation, more, said):
+def test_constant_labels_are_refused_if_nothing_can_be_learned_or_scored(folder, train, evaluation, more, said):
     (line,) = refused(write_splits(folder, train, evaluation, **more))
     assert f"tasks.t: {said}" in line
 
 
-def test_an_evaluation_of_one_class_has_an_accuracy(folder):
+def test_one_class_evaluation_is_accepted_for_accuracy(folder):
     _, evaluation = staged(write_splits(folder, "x y", "y y"))
     assert evaluation["label"][:] == [1, 1]
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\u200b"])
-def test_a_column_without_a_text_is_refused(folder, blank):
+def test_text_column_without_any_text_is_refused(folder, blank):
     (folder / "a.csv").write_text(f"body,other,label\na,{blank},x\nb,{blank},y\n", encoding="utf-8")
     said = refused(write_suite(folder, {"t": ENTRY | {"text": ["body", "other"]}}))
     assert "a.csv: column 'other': no row has a text" in said[1]
@@ -174,7 +174,7 @@ def test_a_column_without_a_text_is_refused(folder, blank):
 @pytest.mark.parametrize(
     ("kind", "number"), [(pa.date32(), 10**7), (pa.timestamp("us"), 2**62), (pa.duration("s"), 2**62)]
 )
-def test_a_time_that_python_cannot_hold_is_one_line(folder, kind, number, saved):
+def test_time_out_of_pythons_range_is_a_one_line_error(folder, kind, number, saved):
     table = pa.table({"body": ["a", "b"], "label": pa.array([number, 1], kind)})
     if saved:
         datasets.Dataset(table).save_to_disk(str(folder / "a"))
@@ -185,7 +185,7 @@ def test_a_time_that_python_cannot_hold_is_one_line(folder, kind, number, saved)
     assert f"{folder / 'a'}: " in said and ("datasets" if saved else "column 'label'") in said
 
 
-def test_bytes_of_a_parquet_file_that_are_no_text_are_told_with_their_own_column(folder):
+def test_invalid_utf_8_in_parquet_error_names_the_column(folder):
     body = pa.array([b"a", b"\xff"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"body": body, "label": ["x", "y"]}), folder / "a.parquet")
     (said,) = refused(write_suite(folder, {"t": {"train": "a.parquet", "holdout": 0.5, "text": "body"}}))

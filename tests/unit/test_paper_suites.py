@@ -1,4 +1,4 @@
-"""The suites of the papers: they hold what the papers' tables and claims are about, with the papers' settings."""
+"""The suites of the papers cover the papers' tables and claims, with the papers' settings."""
 
 import time
 
@@ -34,7 +34,7 @@ def hype(root) -> Suite:
     return loaded("hype", root)
 
 
-def test_the_grid_has_every_score_of_the_papers_tables(suite):
+def test_grid_covers_every_score_of_the_papers_tables(suite):
     planned = {(cell.encoder, cell.method, cell.task) for cell in suite.cells}
     layouts = [layout for name, layout in LAYOUTS.items() if name in suite.file.tables]
     assert {layout.paper for layout in layouts} == {suite.name.removeprefix("paper-")}
@@ -56,7 +56,7 @@ def test_every_table_of_a_paper_is_in_its_suite(suite):
     assert {name for name, layout in LAYOUTS.items() if layout.paper == paper} <= set(suite.file.tables)
 
 
-def test_every_claim_finds_its_cells(suite, root, monkeypatch):
+def test_every_claim_refers_to_planned_cells(suite, root, monkeypatch):
     monkeypatch.chdir(root)
     judged = {claim.id: claim for claim in judge(suite, load_or_empty(suite))}
     for claim in suite_claims(suite):
@@ -67,16 +67,16 @@ def test_every_claim_finds_its_cells(suite, root, monkeypatch):
             assert entry.cost == len(entry.missing)
 
 
-def test_planning_takes_seconds(suite, root, monkeypatch, capsys):
+def test_planning_takes_less_than_a_minute(suite, root, monkeypatch, capsys):
     monkeypatch.chdir(root)
     before = time.process_time()
     assert main(["plan", suite.name]) == 0
-    # Minutes, if every cell were planned by itself.
+    # Planning each cell separately would take minutes.
     assert time.process_time() - before < 60
     assert f"{len(suite.cells)} cells, " in capsys.readouterr().out
 
 
-def test_the_papers_settings(hype):
+def test_hype_protocol_settings_match_the_paper(hype):
     def protocol(encoder: str, task: str, method: str = "vanilla~lr=1e-05"):
         return hype.spec(Cell(encoder, method, task, 0)).protocol
 
@@ -94,7 +94,7 @@ def test_the_papers_settings(hype):
     assert (deberta.epochs, deberta.warmup, deberta.learning_rate) == (6, 100, 8e-6)
 
 
-def test_deberta_starts_from_mnli_where_the_paper_does(hype):
+def test_deberta_starts_from_mnli_except_on_cola(hype):
     models = {
         task: hype.spec(Cell("deberta-large", "vanilla~lr=1e-05", task, 0)).model
         for task in ("mrpc", "rte", "stsb", "cola")
@@ -104,10 +104,10 @@ def test_deberta_starts_from_mnli_where_the_paper_does(hype):
     assert {tuned, "microsoft/deberta-large"} <= set(hype.models())
 
 
-def test_grids_are_the_papers(hype):
+def test_hype_grids_match_the_paper(hype):
     assert len(hype.named["vanilla"]) == 4 + 4
     assert len([name for name in hype.named["hype-n"] if "lr=1e-05" in name]) == 2
-    # With other methods sigma is 1e-5: three values of alpha, four learning rates.
+    # Combined with other methods, sigma is 1e-5: three values of alpha, four learning rates.
     assert len(hype.named["hype-n+r-drop"]) == 12
     assert all(name.endswith("~sigma=1e-05") for name in hype.named["hype-n+r-drop"])
     assert set(hype.named["hype-n~sigma=1e-05"]) <= set(hype.named["hype-n"])

@@ -1,4 +1,4 @@
-"""The papers' tables: what is printed is the paper's, in its order; what is ours has its seeds and coverage."""
+"""The papers' tables: published numbers in the paper's order, and ours with their seeds and coverage."""
 
 import csv
 import math
@@ -50,7 +50,7 @@ def some() -> Grid:
     )
 
 
-def test_a_method_is_as_printed_as_found_and_their_difference(some, tmp_path):
+def test_method_has_published_own_and_difference_rows(some, tmp_path):
     table = made("hype-table-1", some, tmp_path)
     assert [block.title for block in table.blocks] == ["bert-large", "xlnet-large", "roberta-large", "electra-large"]
     paper, ours, difference = lines(table)[:3]
@@ -64,7 +64,7 @@ def test_a_method_is_as_printed_as_found_and_their_difference(some, tmp_path):
     assert "48 scores, 6 of them planned by this suite, 4 found" in table.caption
 
 
-def test_what_is_missing_is_said_below(some, tmp_path):
+def test_notes_list_cells_not_run_not_planned_or_failed(some, tmp_path):
     notes = made("hype-table-1", some, tmp_path).notes
     assert any(note.startswith("Not run:") for note in notes)
     assert any(note.startswith("– in our line: this suite plans no such cell") for note in notes)
@@ -72,7 +72,7 @@ def test_what_is_missing_is_said_below(some, tmp_path):
     assert not any(note.startswith("Missing:") for note in notes)
 
 
-def test_the_csv_has_every_number(some, tmp_path):
+def test_csv_has_every_published_and_own_number(some, tmp_path):
     rows = list(csv.DictReader(to_csv(made("hype-table-1", some, tmp_path)).splitlines()))
     assert len(rows) == 4 * 3 * 5
     first = rows[0]
@@ -89,7 +89,7 @@ def test_the_csv_has_every_number(some, tmp_path):
     assert (rte["mean"], rte["difference"], rte["n_planned"], rte["n_scored"]) == ("", "", "3", "0")
 
 
-def test_an_average_needs_every_score_of_its_row(tmp_path):
+def test_average_is_shown_if_every_score_of_the_row_is_there(tmp_path):
     scores = dict(zip(SMALL, (0.91, 0.65, 0.90, 0.74), strict=True))
     values = {("bert-large", m, t, s): v for m in ("vanilla", "hype-n") for t, v in scores.items() for s in range(3)}
     grid = Grid(encoders=("bert-large",), tasks=SMALL, metrics=METRICS, values=values)
@@ -98,7 +98,7 @@ def test_an_average_needs_every_score_of_its_row(tmp_path):
     assert (paper[-2], ours[-2], difference[-2]) == ("79.31", "80.00", "+0.69")
 
 
-def test_a_suite_without_any_of_it_still_shows_the_paper(tmp_path):
+def test_paper_table_shows_published_numbers_without_own_results(tmp_path):
     table = made("hype-table-2", Grid(), tmp_path)
     assert lines(table)[0][2:] == ["95.83 ± 0.30", "93.43 ± 0.77", "88.99 ± 0.12", "90.58 ± 0.07", "92.21", "3 each"]
     assert set(lines(table)[1][2:]) == {"–"}
@@ -106,7 +106,7 @@ def test_a_suite_without_any_of_it_still_shows_the_paper(tmp_path):
 
 
 @pytest.mark.parametrize("layout", COMPARED, ids=lambda layout: layout.name)
-def test_every_printed_number_of_a_table_stands_in_it_once_and_in_order(layout, tmp_path):
+def test_table_has_every_published_number_once_and_in_order(layout, tmp_path):
     rows = [row for row in load_published(layout.paper) if row.table == layout.number]
     places = [
         (group.model or group.encoder, row.printed, column.printed)
@@ -118,7 +118,7 @@ def test_every_printed_number_of_a_table_stands_in_it_once_and_in_order(layout, 
     assert Counter(printed) <= Counter(places)
     wanted = set(printed)
     assert [place for place in places if place in wanted] == printed
-    # What the copy lacks is known: HyPe-U on MNLI in Table 3, and all of the LNSR paper but one row.
+    # Only these numbers are missing from our copy: HyPe-U on MNLI in Table 3, and all but one row of the LNSR paper.
     lacking = [place for place in places if place not in wanted]
     assert lacking == ([("roberta-large", "HyPe-U", "MNLI")] if layout.name == "hype-table-3" else lacking)
     assert not lacking or layout.name in ("hype-table-3", "lnsr-tasks")
@@ -128,7 +128,7 @@ def test_every_printed_number_of_a_table_stands_in_it_once_and_in_order(layout, 
 
 
 def grown(root, **suite) -> dict[str, Table]:
-    """Tables 1 and 8 where HyPe-N has a grid of two, and names each point of it as well; the second is better."""
+    """Tables 1, 8 and main, where HyPe-N has a grid of two points, each also named; the second is better."""
     variants = ("hype-n~sigma=1e-05", "hype-n~sigma=1e-04")
     means = dict(zip(("vanilla", *variants, "hype-n~sigma=0.01"), (0.60, 0.65, 0.70, 0.90), strict=True))
     values = {("bert-large", m, t, s): v for m, v in means.items() for t in SMALL for s in range(3)}
@@ -138,9 +138,9 @@ def grown(root, **suite) -> dict[str, Table]:
     return {name: make_table(name, results) for name in ("hype-table-1", "hype-table-8", "main")}
 
 
-def test_a_plain_name_is_the_best_of_its_grid_and_a_named_variant_is_itself(tmp_path):
+def test_plain_name_is_the_best_of_its_grid_and_a_variant_is_itself(tmp_path):
     tables = grown(tmp_path)
-    # sigma 1e-2 stands for itself alone: the paper's main results choose between two sizes of noise.
+    # sigma 1e-2 is not in the grid: the paper's main results choose between two sizes of noise.
     assert lines(tables["hype-table-1"])[4][2] == "70.00 ± 0.00"
     data = {(line["encoder"], line["row"], line["column"]): line for line in tables["hype-table-1"].data}
     assert data["bert-large", "HyPe-N", "RTE"]["variant"] == "hype-n~sigma=1e-04"
@@ -164,18 +164,18 @@ def test_a_plain_name_is_the_best_of_its_grid_and_a_named_variant_is_itself(tmp_
         ("lnsr-tasks", ["(Table 5)", "(Table 5)"]),
     ],
 )
-def test_known_inconsistencies_are_noted_under_the_tables_that_they_touch(name, expected, tmp_path):
+def test_known_inconsistencies_are_noted_under_affected_tables(name, expected, tmp_path):
     notes = [note for note in made(name, Grid(), tmp_path).notes if note.startswith("Known of the paper")]
     assert [note.removeprefix("Known of the paper ").partition(":")[0] for note in notes] == expected
 
 
-def test_a_metric_that_is_not_the_papers_is_said(tmp_path):
+def test_metric_other_than_the_papers_is_noted(tmp_path):
     grid = Grid(encoders=("bert-large-uncased",), methods=("vanilla", "lnsr"), tasks=SMALL, metrics=METRICS)
     notes = made("lnsr-tasks", grid, tmp_path).notes
     assert "Other metrics: LNSR on MRPC, as reported by HyPe against our F1." in notes
 
 
-def test_out_of_domain_is_on_two_labels(tmp_path):
+def test_out_of_domain_snli_is_scored_on_two_labels(tmp_path):
     grid = Grid(
         encoders=("roberta-large",), methods=("vanilla",), tasks=("mnli@5k",), transfer={"mnli@5k": ("snli", "scitail")}
     )
@@ -194,7 +194,7 @@ def test_out_of_domain_is_on_two_labels(tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if not layout.number])
-def test_without_printed_numbers_ours_stand_alone(name, tmp_path):
+def test_table_without_published_numbers_shows_only_ours(name, tmp_path):
     table = made(name, Grid(), tmp_path)
     assert "paper" not in {line[1] for block in lines_of(table) for line in block}
     assert any("could not be read" in note for note in table.notes)
@@ -205,7 +205,7 @@ def lines_of(table: Table) -> list[list[list[str]]]:
     return [lines(table, block) for block in range(len(table.blocks))]
 
 
-def test_columns_of_every_group_stand_under_the_tables_headings():
+def test_every_group_has_equally_many_uniquely_named_columns():
     for layout in LAYOUTS.values():
         for group in layout.groups:
             assert len(layout.columns_of(group)) == len(layout.columns_of(layout.groups[0]))
@@ -214,7 +214,7 @@ def test_columns_of_every_group_stand_under_the_tables_headings():
 
 
 @pytest.mark.parametrize("name", ["hype-figure-2", "hype-figure-5"])
-def test_figures_show_both_sides(name, tmp_path):
+def test_figures_show_published_and_own_points(name, tmp_path):
     grid = Grid(
         encoders=("bert-large",), methods=("r-drop", "hype-n~sigma=1e-05"), tasks=SMALL, metrics=METRICS, seeds=2
     )
@@ -230,7 +230,7 @@ def test_figures_show_both_sides(name, tmp_path):
     assert FIGURES[name].every_variant
 
 
-def test_markdown_keeps_the_papers_line_beside_ours(some, tmp_path):
+def test_markdown_has_the_papers_row_and_ours(some, tmp_path):
     text = to_markdown(made("hype-table-1", some, tmp_path))
     assert "| Vanilla | paper | 90.07 ± 0.67 |" in text
     assert "|  | ours | 91.00 ± 1.00 |" in text

@@ -1,4 +1,4 @@
-"""Published formats -> rows, each against a few lines written as their authors do."""
+"""Parsers of published formats, each tested on a few lines in its authors' format."""
 
 import gzip
 import io
@@ -62,7 +62,7 @@ def json_lines(*rows: dict) -> str:
 
 
 def table(header: str, *rows: dict[str, str]) -> str:
-    """A table with the named fields, the others dashes."""
+    """A tab-separated table with the given fields; all others are dashes."""
     columns = header.split("\t")
     return "\n".join([header, *("\t".join(row.get(name, "-") for name in columns) for row in rows)]) + "\n"
 
@@ -142,14 +142,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_parser_gives_the_hubs_columns_and_label_numbers(name: str, tmp_path: Path) -> None:
+def test_parser_gives_the_hubs_columns_and_label_numbers(name: str, tmp_path: Path) -> None:
     text, rows = CASES[name]
     path = tmp_path / "raw"
     path.write_text(text, encoding="utf-8")
     assert parse_file(name, path, None, "validation") == rows
 
 
-def test_sick_takes_the_split_that_a_line_names(tmp_path: Path) -> None:
+def test_sick_selects_lines_by_their_split(tmp_path: Path) -> None:
     path = tmp_path / "SICK.txt"
     sentences = {"sentence_A": "A.", "sentence_B": "B.", "relatedness_score": "4.7"}
     rows = [
@@ -167,8 +167,8 @@ def test_every_parser_has_a_case() -> None:
     assert {*CASES, "sick"} == PARSERS.keys()
 
 
-def test_label_numbers_mean_what_the_task_table_says() -> None:
-    """Each parser's rows above against the labels of its task, by name."""
+def test_label_numbers_match_the_task_tables_label_names() -> None:
+    """Each parser's rows above have the labels of its task, by name."""
     words = {
         "snli": ("snli", "entailment", "neutral", "contradiction"),
         "hans": ("hans", "not_entailment", "entailment"),
@@ -183,7 +183,7 @@ def test_label_numbers_mean_what_the_task_table_says() -> None:
         assert [task.labels[task.values.index(row["label"])] for row in rows] == expected
 
 
-def test_gzip_is_known_by_its_bytes(tmp_path: Path) -> None:
+def test_gzip_is_detected_by_content_and_refused_if_truncated(tmp_path: Path) -> None:
     path = tmp_path / "MRQA2019"
     path.write_bytes(gzip.compress(json_lines(*MRQA).encode()))
     assert parse_file("mrqa", path, None, "validation") == CASES["mrqa"][1]
@@ -199,7 +199,7 @@ def damaged_gzip() -> bytes:
 
 
 def zipped(compression: int | None = None, flags: int = 0) -> bytes:
-    """An archive of `a.txt` whose headers say another compression, or other flags."""
+    """A zip archive of `a.txt` whose headers give another compression or other flags."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.txt", "text " * 100)
@@ -228,7 +228,9 @@ def spoiled_zip() -> bytes:
         ("Zürich\ta\tentails\n".encode("latin-1"), None, "byte 0xfc is not UTF-8"),
     ],
 )
-def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, content: bytes, member: str | None, said: str) -> None:
+def test_damaged_file_error_is_one_line_with_its_path(
+    tmp_path: Path, content: bytes, member: str | None, said: str
+) -> None:
     path = tmp_path / "raw"
     path.write_bytes(content)
     with pytest.raises(SteadyTuneError) as caught:
@@ -252,7 +254,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, content: bytes, mem
         ("sick", table(SICK_HEADER, {"SemEval_set": "TRIAL", "entailment_label": "NEUTRAL"}), 2),
     ],
 )
-def test_a_line_of_another_format_is_named(tmp_path: Path, name: str, text: str, line: int) -> None:
+def test_malformed_line_error_gives_its_number_and_format(tmp_path: Path, name: str, text: str, line: int) -> None:
     path = tmp_path / "raw"
     path.write_text(text)
     with pytest.raises(SteadyTuneError) as caught:
@@ -261,7 +263,7 @@ def test_a_line_of_another_format_is_named(tmp_path: Path, name: str, text: str,
     assert said.startswith(f"line {line}: not in the format" if line else "no rows") and f"'{name}'" in said
 
 
-def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
+def test_open_text_drops_the_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "raw"
     path.write_bytes(b"\xef\xbb\xbfQuality\tid\n")
     with open_text(path) as text:

@@ -1,4 +1,4 @@
-"""What methods that change or choose parameters before training must keep beyond their formulas, on every layout."""
+"""Invariants, on every layout, of methods that change or choose parameters before training."""
 
 import copy
 import math
@@ -18,7 +18,7 @@ from steadytune.methods.support.objective import Classification
 from steadytune.streams import Streams
 
 NAMES = ["noisytune", "noisytune-released", "top-k", "bitfit", "houlsby", "adapter-sequential", "lora"]
-# A method and a layout that it refuses.
+# Pairs of a method and a layout that it refuses, with the message.
 REFUSED = {
     ("top-k", "albert"): r"3 layers share their parameters, .* expected all or none",
     ("houlsby", "xlnet"): "xlnet adds the residual inside its attention module",
@@ -29,7 +29,7 @@ ADDING = ("houlsby", "adapter-sequential", "lora")
 
 
 def prepare(name, encoder, streams=None, **settings):
-    """The encoder after the method, at values that suit three layers."""
+    """Apply the method to the encoder, with settings that suit three layers."""
     if name == "top-k":
         settings.setdefault("k", 1)
     (part,), _ = registry.parse(name, {name: settings})
@@ -57,14 +57,14 @@ every_adding_pair = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize(("name", "layout"), REFUSED)
-def test_what_an_architecture_cannot_have_is_refused_in_one_line(name, layout):
+def test_unsupported_architecture_is_refused_in_one_line(name, layout):
     with pytest.raises(SteadyTuneError, match=REFUSED[name, layout]) as error:
         prepare(name, make(layout))
     assert "\n" not in str(error.value)
 
 
 @every_pair
-def test_a_cell_prepares_the_same_again_and_leaves_the_global_generator_alone(name, layout):
+def test_preparation_depends_only_on_the_seed_and_spares_global_rng(name, layout):
     first, again, other = make(layout), make(layout), make(layout)
     for encoder, seed, disturbance in ((first, SEED, 1), (again, SEED, 2), (other, SEED + 1, 1)):
         streams = Streams(seed)
@@ -78,7 +78,7 @@ def test_a_cell_prepares_the_same_again_and_leaves_the_global_generator_alone(na
 
 
 @every_pair
-def test_every_trained_parameter_is_reached_and_no_other(name, layout):
+def test_exactly_the_trained_parameters_get_gradients(name, layout):
     encoder, inputs = prepare(name, make(layout)), make_inputs(layout)
     encoder.model.train()
     encoder(inputs).logits.square().sum().backward()
@@ -93,7 +93,7 @@ def test_every_trained_parameter_is_reached_and_no_other(name, layout):
 
 
 @every_pair
-def test_what_is_frozen_keeps_its_value(name, layout):
+def test_preparation_keeps_pretrained_values_except_noisytune(name, layout):
     encoder = make(layout)
     before = snapshot(encoder)
     prepare(name, encoder)
@@ -110,7 +110,7 @@ def test_what_is_frozen_keeps_its_value(name, layout):
 
 
 @every_layout
-def test_noise_is_within_its_bounds_and_the_heads_only_where_released_code_has_it(layout):
+def test_noisytune_noise_is_bounded_and_spares_the_head_unless_released(layout):
     for name in ("noisytune", "noisytune-released"):
         encoder = make(layout)
         before = snapshot(encoder)
@@ -134,8 +134,8 @@ def test_noise_is_within_its_bounds_and_the_heads_only_where_released_code_has_i
 
 @pytest.mark.parametrize("name", ADDING)
 @pytest.mark.parametrize("order", ["noisytune+{}", "{}+noisytune"])
-def test_what_another_method_adds_is_not_perturbed_wherever_noisytune_stands(order, name):
-    """The composition leaves the weights of one method prepared after the other, drawing on from the same stream."""
+def test_noisytune_in_any_order_spares_parameters_that_methods_add(order, name):
+    """The composition gives the weights of NoisyTune followed by the other method, drawing from one stream."""
     together, apart, streams = make("bert"), make("bert"), Streams(SEED)
     parts, _ = registry.parse(order.format(name))
     setup = Setup(together, Streams(SEED), Classification(), None)
@@ -153,14 +153,14 @@ def key_of(encoder, parameter):
     return next(name for name, p in encoder.model.named_parameters() if p is parameter)
 
 
-def test_a_single_number_stays_as_it_is():
+def test_noisytune_leaves_a_single_value_unchanged():
     encoder = make("bert", num_labels=1)
     before = encoder.model.classifier.bias.detach().clone()
     prepare("noisytune-released", encoder, intensity=1.0)
     assert torch.equal(encoder.model.classifier.bias, before)
 
 
-def test_random_weights_are_perturbed_but_for_the_pooler_that_is_then_part_of_the_head():
+def test_noisytune_perturbs_random_weights_except_the_pooler():
     model = make("bert").model
     encoder = Encoder(model, [name for name, _ in model.named_parameters()])
     before = snapshot(encoder)
@@ -176,7 +176,7 @@ def test_random_weights_are_perturbed_but_for_the_pooler_that_is_then_part_of_th
 
 @every_layout
 @pytest.mark.parametrize("k", [0, 1, 2, 3])
-def test_top_k_trains_the_top_layers_and_what_lies_above(layout, k):
+def test_top_k_trains_the_top_layers_pooler_and_head(layout, k):
     if layout == "albert" and k in (1, 2):
         return
     encoder = prepare("top-k", make(layout), k=k)
@@ -197,7 +197,7 @@ def test_top_k_refuses_more_layers_than_there_are():
 
 
 @every_layout
-def test_bitfit_trains_no_weight(layout):
+def test_bitfit_trains_only_biases_and_the_head(layout):
     encoder = prepare("bitfit", make(layout))
     inside = trained(encoder) - set(encoder.head_parameters())
     kinds = {name.rpartition(".")[2] for name in encoder.encoder_parameters()}
@@ -215,7 +215,7 @@ def test_bitfit_trains_no_weight(layout):
 
 
 @every_adding_pair
-def test_hooks_act_in_every_pass_and_survive_copying(name, layout):
+def test_added_modules_change_the_output_and_survive_copying(name, layout):
     encoder, inputs = prepare(name, make(layout)), make_inputs(layout)
     for key, p in encoder.model.named_parameters():
         if "_adapter." in key or ".lora_" in key:
@@ -235,7 +235,7 @@ def test_hooks_act_in_every_pass_and_survive_copying(name, layout):
 
 
 @every_adding_pair
-def test_partial_passes_and_truncation_have_them_too(name, layout):
+def test_added_modules_act_in_partial_passes_and_after_truncation(name, layout):
     settings = {"dropout": 0.3} if name == "lora" else {"initial_std": 0.3}
     encoder, inputs = prepare(name, make(layout), **settings), make_inputs(layout)
     encoder.model.train()
@@ -260,8 +260,8 @@ LAST = {
 
 
 @pytest.mark.parametrize("layout", layouts("houlsby"))
-def test_an_adapter_stands_right_before_the_residual(layout):
-    """One that only adds a vector does what a change of the sublayer's own last bias does."""
+def test_houlsby_adapter_comes_right_before_the_residual(layout):
+    """An adapter that only adds a vector has the effect of adding it to the sublayer's last bias."""
     adapted, shifted, inputs = prepare("houlsby", make(layout)), make(layout), make_inputs(layout)
     modules = list(dict.fromkeys(shifted.layers()))
     adapters = [m for m in adapted.model.modules() if isinstance(m, Adapter)]
@@ -278,7 +278,7 @@ def test_an_adapter_stands_right_before_the_residual(layout):
 
 
 @pytest.mark.parametrize("layout", layouts("houlsby"))
-def test_adapters_train_with_the_layers_norms_and_start_near_the_identity(layout):
+def test_houlsby_starts_near_the_identity_and_trains_layer_norms(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     before = encoder(inputs).logits
     prepare("houlsby", encoder)
@@ -291,7 +291,7 @@ def test_adapters_train_with_the_layers_norms_and_start_near_the_identity(layout
     assert len(norms) == 2 * (sublayers + (layout == "deberta-v2-xlarge"))
 
 
-def test_first_weights_of_adapters():
+def test_initial_adapter_weights_have_their_width_and_deviation():
     for name, std, width, cut in (("houlsby", 1e-3, 64, True), ("adapter-sequential", 0.02, 256, False)):
         encoder = prepare(name, make("bert"))
         adapters = [m for m in encoder.model.modules() if isinstance(m, Adapter)]
@@ -299,11 +299,11 @@ def test_first_weights_of_adapters():
         assert all(not linear.bias.any() for adapter in adapters for linear in (adapter.down, adapter.up))
         values = torch.cat([w.flatten() for a in adapters for w in (a.down.weight, a.up.weight)]).detach() / std
         assert (values.abs().max() <= 2) == cut
-        # A standard normal cut at two has a deviation of 0.880.
+        # A standard normal truncated at two has a deviation of 0.880.
         assert values.std().item() == pytest.approx(0.880 if cut else 1, rel=0.03)
 
 
-def test_adapters_in_some_layers_only():
+def test_adapters_can_be_limited_to_some_layers():
     encoder = prepare("adapter-sequential", make("bert"), layer=2, count=1, head="top")
     inside = trained(encoder) - set(encoder.head_parameters())
     assert {name.split(".")[3] for name in inside} == {"1"}
@@ -319,7 +319,7 @@ def test_adapters_in_some_layers_only():
 
 
 @pytest.mark.parametrize("layout", layouts("lora"))
-def test_lora_starts_as_the_pretrained_model_and_draws_a_within_its_bounds(layout):
+def test_lora_starts_as_the_pretrained_model_and_matrix_a_is_bounded(layout):
     encoder, inputs = make(layout), make_inputs(layout)
     before = encoder(inputs).logits
     prepare("lora", encoder)
@@ -333,7 +333,7 @@ def test_lora_starts_as_the_pretrained_model_and_draws_a_within_its_bounds(layou
     assert len(found) == 2 * calls * len(encoder.architecture.projections)
 
 
-def test_lora_can_draw_a_from_a_normal_distribution():
+def test_lora_can_draw_matrix_a_from_a_normal_distribution():
     encoder = prepare("lora", make("bert"), initial="normal", rank=4)
     a = torch.cat([p.detach().flatten() for name, p in encoder.model.named_parameters() if ".lora_A." in name])
     assert a.std().item() == pytest.approx(1 / 4, rel=0.15)
@@ -358,13 +358,13 @@ def test_lora_can_draw_a_from_a_normal_distribution():
         ("lora", {"dropout": 1.0}, "dropout is 1.0, expected at least 0, below 1"),
     ],
 )
-def test_values_out_of_bounds_are_refused(name, settings, message):
+def test_settings_out_of_bounds_are_refused(name, settings, message):
     with pytest.raises(SteadyTuneError) as error:
         registry.parse(name, {name: settings})
     assert message in str(error.value)
 
 
-def test_two_choices_of_what_is_trained_contradict_each_other():
+def test_two_methods_that_choose_trained_parameters_are_refused():
     with pytest.raises(SteadyTuneError, match="top-k and lora both choose what is trained"):
         registry.parse("top-k+lora")
     assert registry.parse("noisytune+lora")

@@ -1,4 +1,4 @@
-"""Paths in a suite's file as people write them: `~`, variables, and links to the file."""
+"""Paths in a suite file: `~`, environment variables, and symbolic links to the suite file."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ claims:
 
 @pytest.fixture
 def home(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's folder with everything that a suite can name, while the project's is worked in."""
+    """A user's folder with every kind of file that a suite can name; the working directory is the project's."""
     monkeypatch.chdir(root)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SCRATCH", str(tmp_path / "home"))
@@ -53,7 +53,7 @@ def home(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_suite(path: Path, below: str, **more: object) -> Path:
-    """A suite that names every kind of file, each as a path that begins with `below`."""
+    """Write a suite whose file paths all start with `below`."""
     value = {
         "suite": "written",
         "title": "As people write",
@@ -72,7 +72,7 @@ def write_suite(path: Path, below: str, **more: object) -> Path:
 
 
 def check_all_found(path: Path, home: Path) -> None:
-    """Everything that the suite at `path` names is found in `home`."""
+    """Check that every file that the suite at `path` names is found in `home`."""
     pin_new(path)
     assert lock_path(path).is_file()
     suite = load_suite(path)
@@ -84,7 +84,7 @@ def check_all_found(path: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("below", ["~/", "$HOME/", "${SCRATCH}/", "$SCRATCH/../home/"])
-def test_home_and_variables_are_replaced(below, home, tmp_path):
+def test_tilde_and_environment_variables_in_paths_are_expanded(below, home, tmp_path):
     path = write_suite(tmp_path / "suites/written.yaml", below, claims=f"{below}claims.yaml")
     check_all_found(path, home)
     suite = load_suite(path)
@@ -94,7 +94,7 @@ def test_home_and_variables_are_replaced(below, home, tmp_path):
     assert (home / "claims.yaml").resolve() in {Path(name).resolve() for name in Targets(suite).claim_files}
 
 
-def test_what_lies_beside_a_link_is_what_lies_beside_the_suite(home, tmp_path):
+def test_paths_in_a_symlinked_suite_are_relative_to_the_link(home, tmp_path):
     real = write_suite(tmp_path / "elsewhere/written.yaml", "", claims="claims.yaml")
     link = home / "written.yaml"
     link.symlink_to(real)
@@ -107,7 +107,7 @@ def test_what_lies_beside_a_link_is_what_lies_beside_the_suite(home, tmp_path):
     "written", ["$UNSET_HERE/x.yaml", "${UNSET_HERE}/x.yaml", "$EMPTY/x.yaml", "~nobody-here/x.yaml"]
 )
 @pytest.mark.parametrize("key", ["store", "analysis_plan", "methods_from", "claims", "sources", "tasks", "encoders"])
-def test_what_stands_for_nothing_is_said_in_one_line(key, written, home, tmp_path, monkeypatch):
+def test_unset_variable_or_unknown_user_in_a_path_is_a_one_line_error(key, written, home, tmp_path, monkeypatch):
     monkeypatch.setenv("EMPTY", "")
     value = {
         "methods_from": [written],
@@ -124,11 +124,11 @@ def test_what_stands_for_nothing_is_said_in_one_line(key, written, home, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["a.csv", "./a.csv", "~backup.csv", "5$.csv", "a~b/c.csv", "/a/b.csv"])
-def test_other_names_stay_as_they_are(name):
+def test_paths_without_home_or_variable_stay_unchanged(name):
     assert expanded(name) == name
 
 
-def test_a_suite_has_one_spelling_in_jobs_also_below_a_link_to_the_working_folder(entries, root, tmp_path_factory):
+def test_dag_spells_suite_paths_relative_to_the_working_directory(entries, root, tmp_path_factory):
     (entries / "config/mini.yaml").write_bytes((root / "config/mini.yaml").read_bytes())
     home = tmp_path_factory.mktemp("elsewhere") / "home"
     home.symlink_to(entries)

@@ -1,4 +1,4 @@
-"""What a suite costs, from hand-made records; which claims a budget decides; and that planning stays light."""
+"""Cost estimates from hand-made records, the claims that a budget decides, and light imports for planning."""
 
 import json
 import math
@@ -43,7 +43,7 @@ HERE = Device("a processor", False, 2, 2)
 
 
 class Known:
-    """Sizes that are given."""
+    """Fixed sizes of the models and data sets."""
 
     def shape(self, model):
         return SHAPE
@@ -75,13 +75,13 @@ def estimate(suite, cell, *runs, device=HERE):
     return Estimator(runs, device, Known()).estimate(suite.spec(cell))
 
 
-def test_the_same_cell_on_this_device_is_taken_as_recorded(suite):
+def test_recorded_cell_on_this_device_costs_its_median_time(suite):
     runs = [run_of(suite, ONE, seconds=seconds) for seconds in (30.0, 50.0, 100.0)]
     found = estimate(suite, Cell("one", "vanilla", "rte", 2), *runs, run_of(suite, ONE, device="other", seconds=1.0))
     assert (found.seconds, found.basis) == (50.0, "recorded")
 
 
-def test_other_settings_scale_the_recorded_work(suite, tmp_path):
+def test_records_of_other_settings_are_scaled_by_work(suite, tmp_path):
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": SUITE["protocol"] | {"epochs": 4}}))
     longer = load_suite(tmp_path / "demo.yaml")
     found = estimate(longer, ONE, run_of(suite, ONE))
@@ -89,27 +89,27 @@ def test_other_settings_scale_the_recorded_work(suite, tmp_path):
     forward = 2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2
     training = 4 * 10 * 50 * 2e6
     assert found.flops == training + 30 * 4 * 50 * forward
-    # 13 seconds for 60 scored examples, and 7 besides.
+    # 13 seconds for 60 scored examples, plus 7 of overhead.
     assert found.seconds == pytest.approx(training / 1e8 + 120 * 13 / 60 + 7)
     assert found.basis == "scaled"
 
 
-def test_another_task_is_taken_to_be_as_long_as_the_recorded_one(suite, tmp_path):
+def test_unrecorded_task_is_assumed_to_have_the_recorded_text_length(suite, tmp_path):
     grid = SUITE["grid"][0] | {"tasks": ["rte", "cola"]}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"grid": [grid], "transfer": {"rte": [], "cola": []}}))
     both = load_suite(tmp_path / "demo.yaml")
-    # A tenth of the bound of 10 examples x 50 tokens a step.
+    # A tenth of the upper bound, 10 examples x 50 tokens a step.
     run = run_of(suite, ONE, tokens=1000)
     other = estimate(both, Cell("one", "vanilla", "cola", 0), run)
     assert other.basis == "scaled"
     assert other.seconds == pytest.approx(2 * 10 * 50 * 2e6 / 1e8 + 60 * 13 / 60 + 7)
-    # Of other batches nothing is known but the bound.
+    # For other batch sizes only the upper bound is known.
     wider = run_of(suite, ONE, protocol=run.protocol | {"batch_size": 20})
     bounded = estimate(both, Cell("one", "vanilla", "cola", 0), wider)
     assert bounded.seconds - other.seconds == pytest.approx(2 * 10 * (500 - 50) * 2e6 / 1e8)
 
 
-def test_an_encoder_whose_shape_nothing_tells_is_scaled_by_its_own_records(suite):
+def test_encoder_of_unknown_shape_is_scaled_from_its_own_records(suite):
     class Shapeless(Known):
         def shape(self, model):
             return None
@@ -119,19 +119,19 @@ def test_an_encoder_whose_shape_nothing_tells_is_scaled_by_its_own_records(suite
     assert (found.basis, math.isnan(found.flops)) == ("scaled", True)
 
 
-def test_a_stated_rate_and_counted_flops_are_an_assumption(suite):
+def test_stated_device_rate_gives_an_assumed_time(suite):
     device = stated_device("H100=1e9", None)
     found = estimate(suite, ONE, device=device)
     forward = 2 * 2 * (4 * 10**2 + 2 * 10 * 20) + 4 * 50 * 10 * 2
-    # One forward and one backward pass, which is two; 2 epochs of 100 examples of 50 positions; 2 evaluations.
+    # A forward pass and a backward pass, which counts as two; 2 epochs of 100 examples of 50 positions; 2 evaluations.
     assert found.flops == 3 * forward * 2 * 100 * 50 + forward * 2 * 30 * 50
     assert (found.seconds, found.basis) == (found.flops / 1e9, "assumed")
     twice = estimate(suite, Cell("one", "r-drop", "rte", 0), device=device)
     assert twice.flops == 6 * forward * 2 * 100 * 50 + forward * 2 * 30 * 50
 
 
-def test_passes_are_those_of_the_cells_own_settings(suite, tmp_path):
-    """FreeLB takes K forward and backward passes per step; one estimator is asked for both values of K."""
+def test_flops_follow_the_cells_own_method_settings(suite, tmp_path):
+    """FreeLB takes K forward and backward passes per step; one estimator estimates both values of K."""
     grid = {"encoders": ["one"], "methods": ["freelb"], "tasks": ["rte"], "seeds": 1}
     changed = SUITE | {"methods": {"freelb": {"grid": {"steps": [3, 8]}}}, "grid": [grid]}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(changed))
@@ -142,24 +142,24 @@ def test_passes_are_those_of_the_cells_own_settings(suite, tmp_path):
     assert eight - three == 5 * one
 
 
-def test_a_stated_device_is_met_by_a_part_of_its_name(suite):
+def test_stated_device_matches_records_by_part_of_the_name(suite):
     runs = [run_of(suite, ONE, device="NVIDIA H100 80GB HBM3", seconds=3.0), run_of(suite, ONE, seconds=9.0)]
     assert estimate(suite, ONE, *runs, device=stated_device("h100=1e9", None)).seconds == 3.0
 
 
-def test_without_record_and_assumption_nothing_is_known(suite):
+def test_time_is_unknown_without_a_record_or_a_stated_rate(suite):
     found = estimate(suite, ONE)
     assert math.isnan(found.seconds)
     assert found.basis == "unknown"
 
 
 @pytest.mark.parametrize("text", ["H100", "=1e9", "H100=fast", "H100=0", "H100=inf"])
-def test_a_device_without_a_rate_is_refused(text):
+def test_device_without_a_valid_rate_is_rejected(text):
     with pytest.raises(SteadyTuneError, match="expected NAME=FLOPS"):
         stated_device(text, None)
 
 
-def test_records_are_read_and_damaged_ones_passed_over(suite, tmp_path):
+def test_read_runs_skips_records_damaged_or_without_training(suite, tmp_path):
     spec = suite.spec(ONE).to_dict()
     evaluations = [{"kind": "in_domain", "n": 30}, {"kind": "transfer", "n": 12}]
     record = {"spec": spec, "timing": {"total": 9.0, "train": 4.0, "evaluate": 3.0}, "evaluations": evaluations}
@@ -171,12 +171,12 @@ def test_records_are_read_and_damaged_ones_passed_over(suite, tmp_path):
         (folder / "record.json").write_text(text)
     (folder.parent / "seed-0/model.safetensors").write_bytes(b"x" * 5000)
     (found,) = read_runs()
-    # Ten steps are two epochs of five batches of ten examples: the own set is scored twice.
+    # Ten steps are two epochs of five batches of ten examples: the task's own set is scored twice.
     assert (found.seconds, found.aside, found.rows, found.scored) == (9.0, 2.0, 42, 72)
     assert found.bytes == len(json.dumps(record))
 
 
-def test_what_a_cell_leaves_is_the_median_of_what_such_cells_left(suite, tmp_path):
+def test_disk_estimate_is_the_median_of_recorded_cell_sizes(suite, tmp_path):
     runs = []
     for seed, size in enumerate((100, 300, 900)):
         folder = tmp_path / f"results/demo/cells/one/vanilla/rte/seed-{seed}"
@@ -184,12 +184,12 @@ def test_what_a_cell_leaves_is_the_median_of_what_such_cells_left(suite, tmp_pat
         (folder / "predictions.parquet").write_bytes(b"x" * size)
         runs.append(run_of(suite, ONE, folder=folder))
     assert Estimator(runs, HERE, Known()).bytes(suite.spec(ONE)) == 300
-    # Those of other tasks tell by the row: 30 of them left 600 bytes in the median.
+    # Sizes of other tasks are scaled by rows: 15 rows took 300 bytes in the median, so 30 take 600.
     others = [replace(run, task="cola", rows=15) for run in runs]
     assert Estimator(others, HERE, Known()).bytes(suite.spec(ONE)) == 600
 
 
-def test_records_that_are_no_longer_fresh_are_counted(suite, tmp_path, capsys):
+def test_plan_counts_stale_and_damaged_records(suite, tmp_path, capsys):
     encoders = {"one": {"model": "microsoft/deberta-base"}, "two": {"model": "microsoft/deberta-large"}}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"encoders": encoders}))
     other = suite.spec(ONE).to_dict()
@@ -204,14 +204,14 @@ def test_records_that_are_no_longer_fresh_are_counted(suite, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("wrong", ["--budget=soon", "--budget=0h", "--budget=nan", "--cells-at-once=0"])
-def test_options_that_are_no_amounts_are_refused_in_a_line(wrong, capsys):
+def test_invalid_budget_or_cells_at_once_is_rejected(wrong, capsys):
     with pytest.raises(SystemExit):
         main(["plan", "mini", wrong])
     option, _, value = wrong.partition("=")
     assert f"argument {option}: '{value}', expected " in capsys.readouterr().err
 
 
-def test_cells_at_once_are_those_of_a_stated_device(suite, capsys):
+def test_cells_at_once_requires_a_stated_device(suite, capsys):
     assert main(["plan", "demo.yaml", "--cells-at-once", "2"]) == 2
     assert "--cells-at-once" in capsys.readouterr().err
 
@@ -223,7 +223,7 @@ def claim(kind=Difference, **changes):
     return kind(**(values | changes))
 
 
-def test_sign_flips_need_pairs():
+def test_fewest_seeds_give_the_sign_flip_test_enough_pairs():
     # 2^(1 - pairs) is at most 0.05 from 6 pairs on, and at most 0.01 from 8.
     assert fewest_seeds(claim(), strata=1, planned=10, alpha=0.05) == 6
     assert fewest_seeds(claim(), strata=2, planned=10, alpha=0.05) == 3
@@ -231,7 +231,7 @@ def test_sign_flips_need_pairs():
     assert fewest_seeds(claim(), strata=1, planned=7, alpha=0.01) is None
 
 
-def test_a_claim_of_spread_needs_the_chance_to_be_seen():
+def test_spread_claim_needs_enough_seeds_to_detect_its_margin():
     spread = claim(Spread, statistic="spread", margin=0.1)
     assert fewest_seeds(spread, strata=1, planned=3, alpha=0.05) is None
     few = fewest_seeds(spread, strata=1, planned=20, alpha=0.05)
@@ -244,12 +244,12 @@ def need(name, *seeds, methods=("vanilla",), lack=""):
     return Requirement(claim(id=name), cells, cells, len(seeds), lack)
 
 
-def test_the_budget_takes_what_decides_most_for_an_hour(suite):
+def test_budget_decides_as_many_claims_as_possible_per_hour(suite):
     wide = need("wide", 0, 1, 2, methods=("vanilla", "r-drop"))
     narrow, inner = need("narrow", 0, 1), need("inner", 1)
     hopeless = need("hopeless", 0, lack="no")
     choice = choose(suite, [wide, narrow, inner, hopeless], set(), lambda cell: 1.0, 3.0)
-    # Two hours decide two of them; the rest of the wide one would take four.
+    # Two hours decide the two small claims; the rest of the wide one would take four more.
     assert {need.claim.id for need in choice.decided} == {"inner", "narrow"}
     assert choice.cells == (Cell("one", "vanilla", "rte", 0), Cell("one", "vanilla", "rte", 1))
     assert choice.hours == 2.0
@@ -258,7 +258,7 @@ def test_the_budget_takes_what_decides_most_for_an_hour(suite):
     assert everything.hours == 6.0
 
 
-def test_what_has_run_costs_nothing_and_what_is_not_known_is_left_out(suite):
+def test_budget_counts_done_cells_as_free_and_skips_unknown_costs(suite):
     done = {Cell("one", "vanilla", "rte", 0)}
     choice = choose(suite, [need("done", 0), need("unknown", 1)], done, lambda cell: math.nan, 100.0)
     assert [need.claim.id for need in choice.decided] == ["done"]
@@ -266,14 +266,14 @@ def test_what_has_run_costs_nothing_and_what_is_not_known_is_left_out(suite):
 
 
 def stage_rows(folder, task):
-    """Six hundred rows of every split of a mini task, where staging would put them."""
+    """Write 600 rows for every split of a mini task, where staging would put them."""
     folder = folder / "store/datasets/steadytune/mini" / task
     folder.mkdir(parents=True)
     for split in ("train", "validation", "constructions", "vocabulary", "overlap"):
         pq.write_table(pa.table({"label": [0] * 600}), folder / f"{split}-00000-of-00001.parquet")
 
 
-def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
+def test_plan_budget_writes_the_targets_of_the_chosen_claims(suite, tmp_path, capsys):
     value = SUITE | {
         "suite": "mini",
         "encoders": {"mini": {"model": "steadytune/mini"}},
@@ -283,7 +283,7 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
                       "tasks": ["mini-rte", "mini-stsb", "mini-cola"]}]  # fmt: skip
     (tmp_path / "m.yaml").write_text(yaml.safe_dump(value | {"transfer": {}}))
     command = ["plan", "m.yaml", "--device", "D=1e12", "--budget"]
-    # Sizes of the mini tasks are not known before they are staged: nothing is claimed of them.
+    # The sizes of the mini tasks are unknown until they are staged, so nothing is estimated for them.
     assert main([*command, "1h"]) == 0
     said = capsys.readouterr().out
     assert "  mini  mini-rte   2 methods x seeds 0–2: 6/6 to run, ? (unknown)\n" in said
@@ -314,7 +314,7 @@ def test_the_command_writes_the_targets_of_its_choice(suite, tmp_path, capsys):
     assert "no claim fits" in capsys.readouterr().out
 
 
-def test_a_budget_of_a_suite_without_claims_says_so(entries, capsys):
+def test_budget_of_a_suite_without_claims_has_nothing_to_choose(entries, capsys):
     encoders = {"one": {"model": "microsoft/deberta-base"}, "two": {"model": "microsoft/deberta-large"}}
     (entries / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"encoders": encoders}))
     assert main(["plan", "demo.yaml", "--budget", "5h"]) == 0
@@ -326,13 +326,13 @@ def test_a_budget_of_a_suite_without_claims_says_so(entries, capsys):
 
 @pytest.fixture
 def planned(world, root):
-    """A world with the project's lock."""
+    """A world with the project's lock file and encoders."""
     (world.folder / "config/lock.yaml").write_bytes((root / "config/lock.yaml").read_bytes())
     (world.folder / "config/encoders").symlink_to(root / "config/encoders")
     return world
 
 
-def test_after_a_pilot_plan_and_claims_need_the_same_seeds(planned, capsys):
+def test_plan_and_claims_agree_on_the_seeds_needed_after_a_pilot(planned, capsys):
     suite = planned.build(
         shifted(0.3, sd=2.0), claim_of_hype_n("wins", margin=1.5), claim_of_hype_n("more", margin=2.5)
     )
@@ -349,40 +349,41 @@ def test_after_a_pilot_plan_and_claims_need_the_same_seeds(planned, capsys):
         assert f" {judged.finding.needs} seeds" in line
 
 
-def test_assumed_deviations_answer_before_anything_has_run(planned, capsys):
+def test_sd_and_effect_options_give_seed_counts_before_any_run(planned, capsys):
     tasks = (*TASKS, "mini-stsb")
     planned.build(Grid(methods=("vanilla", "hype-n"), tasks=tasks), claim_of_hype_n("wins", margin=1.0))
     assert main(["plan", "demo", "--sd", "2", "--effect", "1"]) == 0
     said = capsys.readouterr().out
-    # (1.96 + 0.84)^2 x 2^2 / 5 = 6.3, and one more for t in place of z.
+    # (1.96 + 0.84)^2 x 2^2 / 5 = 6.3, plus one because t replaces z.
     assert "to see 1 point on average over these 5 tasks with 80 % power: 7 seeds\n" in said
-    # A paired t test of one task: 33.4, as in tables of power.
+    # A paired t test of one task: 33.4, as in power tables.
     assert "to see 1 point on one task with 80 % power: 34 seeds\n" in said
     assert "wins  30/30 to run: an effect of its size needs 7 seeds, 3 are planned" in said
 
 
-def test_a_gain_deviates_by_two_differences(planned, capsys):
+def test_gain_claim_has_the_variance_of_two_differences(planned, capsys):
     grid = Grid(methods=("vanilla", "hype-n"), tasks=("mini-rte@100", "mini-rte"), seeds=20)
     gain = {"statistic": "gain", "tasks": ["mini-rte@100"], "reference": ["mini-rte"], "margin": 2.0}
     planned.build(grid, claim_of_hype_n("gains", **gain), claim_of_hype_n("wins", tasks=["mini-rte"], margin=2.0))
     assert main(["plan", "demo", "--sd", "2"]) == 0
-    # Tables of power have 10 for a paired t test of one deviation; of 1 / sqrt(2) of one, since variances add, 18.
+    # For a paired t test, power tables give 10 pairs for an effect of one standard deviation. Variances add, so a
+    # gain's effect is 1 / sqrt(2) of one, which takes 18.
     power = [stats.nct.sf(stats.t.isf(0.025, n - 1), n - 1, (n / 2) ** 0.5) for n in (17, 18)]
     assert power[0] < 0.8 <= power[1]
     said = capsys.readouterr().out
     assert [re.search(rf"{name} .*: (\d+) seeds for an effect", said)[1] for name in ("gains", "wins")] == ["18", "10"]
 
 
-def test_no_plan_promises_what_sign_flips_cannot_show(planned, capsys):
+def test_plan_reports_too_few_seeds_for_the_sign_flip_test(planned, capsys):
     planned.build(Grid(methods=("vanilla", "hype-n"), tasks=("mini-rte",)), claim_of_hype_n("wins", margin=1.0))
     assert main(["plan", "demo", "--sd", "0.1"]) == 0
     said = capsys.readouterr().out
-    # A t test of three pairs sees ten deviations; the sign flips of a claim need 2^(1-n) <= 0.05.
+    # With three pairs a t test detects ten standard deviations; a claim's sign flips need 2^(1-n) <= 0.05.
     assert "to see 1 point on one task with 80 % power: 3 seeds\n" in said
     assert "wins  6/6 to run: 3 seeds are too few for its test: it takes 6" in said
 
 
-def test_equal_pairs_are_counted_where_they_silence_the_test(planned, capsys):
+def test_equal_pairs_are_reported_and_raise_the_smallest_p(planned, capsys):
     plain = values("vanilla", "mini-rte", *[70.0] * 6)
     suite = planned.build(
         Grid(tasks=("mini-rte",), seeds=6, values=plain | values("hype-n", "mini-rte", 70, 70, 70, 75, 75, 75)),
@@ -396,17 +397,17 @@ def test_equal_pairs_are_counted_where_they_silence_the_test(planned, capsys):
     assert f"an effect of its size needs {judged.finding.needs} seeds, 6 are planned" in capsys.readouterr().out
 
 
-def test_pairs_at_the_bound_are_those_without_a_sign(planned):
+def test_pairs_at_the_bound_are_reported_and_have_no_sign(planned):
     scores = values("vanilla", "mini-rte", *[70.0] * 6) | values("hype-n", "mini-rte", 70, 70, 71, 71, 71, 75)
     grid = Grid(tasks=("mini-rte",), seeds=6, values=scores)
     suite = planned.build(grid, claim_of_hype_n("wins", margin=1.0, at_least=True))
     (judged,) = judge_all(suite, load_or_empty(suite)).claims
-    # Two pairs are equal and three differ by what is claimed: three signs.
+    # Two pairs are equal and three differ by exactly the margin, so three signs remain.
     assert "3 of 6 pairs at the bound" in judged.reason
     assert judged.finding.smallest_p == 0.25
 
 
-def test_pairs_that_are_all_equal_promise_nothing(planned, capsys):
+def test_plan_needs_over_1000_seeds_if_all_pairs_are_equal(planned, capsys):
     scores = values("vanilla", "mini-rte", *[70.0] * 6) | values("hype-n", "mini-rte", *[70.0] * 6)
     planned.build(Grid(tasks=("mini-rte",), seeds=6, values=scores), claim_of_hype_n("wins", margin=1.0))
     assert main(["plan", "demo"]) == 0
@@ -418,7 +419,7 @@ def test_planning_imports_no_torch(root, tmp_path):
         "import sys; from pathlib import Path; from steadytune.suite.loading import load_suite\n"
         "from steadytune.planning.page import describe\n"
         "from steadytune.planning.plan import Plan\n"
-        # Not the results of this folder: records of other code are compared with the staged data, which takes datasets.
+        # Not this folder's results: records of other code are compared with the staged data, which imports datasets.
         f"describe(Plan.make(load_suite(Path('config/mini.yaml'), results=Path({str(tmp_path)!r}))))\n"
         "sys.exit(', '.join({'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)) or 0)"
     )
@@ -427,7 +428,7 @@ def test_planning_imports_no_torch(root, tmp_path):
 
 
 @pytest.mark.parametrize(("keep", "weights"), [("all", 6), ("best", 2), ("none", 0)])
-def test_weights_that_stay_are_counted(suite, tmp_path, capsys, keep, weights):
+def test_disk_estimate_includes_the_weights_that_the_suite_keeps(suite, tmp_path, capsys, keep, weights):
     value = SUITE | {"suite": "mini", "encoders": {"mini": {"model": "steadytune/mini"}}, "keep": keep, "transfer": {}}
     value["grid"] = [{"encoders": ["mini"], "methods": ["vanilla", "lnsr"], "seeds": 3, "tasks": ["mini-rte"]}]
     (tmp_path / "m.yaml").write_text(yaml.safe_dump(value))

@@ -1,4 +1,4 @@
-"""Half precision on a processor without instructions for it: said once, before anything runs."""
+"""The warning, before anything runs, about half precision on a processor without instructions for it."""
 
 import pytest
 import yaml
@@ -24,7 +24,7 @@ AVX2 = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx avx2 fma\n"
 
 @pytest.fixture
 def processor(entries, monkeypatch):
-    """What sets the processor's description, in a folder with a suite in bf16 and no GPU."""
+    """Return a function that sets the processor's description, in a folder with a bf16 suite and no GPU."""
     (entries / "demo.yaml").write_text(yaml.safe_dump(SUITE))
     monkeypatch.setattr(precision, "PROCESSOR", entries / "cpuinfo")
     monkeypatch.setenv("PATH", "")
@@ -43,16 +43,16 @@ def processor(entries, monkeypatch):
         ("vendor_id\t: IBM/S390\n", True, True),
     ],
 )
-def test_instructions_are_read_from_the_processors_flags(processor, lines, bf16, fp16):
+def test_half_precision_support_is_read_from_the_cpu_flags(processor, lines, bf16, fp16):
     processor(lines)
     assert [precision.multiplies_in(name) for name in ("bf16", "fp16", "fp32")] == [bf16, fp16, True]
 
 
-def test_without_a_description_instructions_are_assumed(processor):
+def test_bf16_support_is_assumed_without_a_cpu_description(processor):
     assert precision.multiplies_in("bf16")
 
 
-def test_the_plan_says_it_of_this_machine_alone(processor, capsys):
+def test_plan_warns_about_this_machines_processor_only(processor, capsys):
     processor(AVX2)
     assert main(["plan", "demo.yaml"]) == 0
     said = capsys.readouterr().out
@@ -67,7 +67,7 @@ def test_the_plan_says_it_of_this_machine_alone(processor, capsys):
 
 @pytest.fixture
 def run(processor, monkeypatch, caplog):
-    """What `run` warns of on this machine, if the suite's cells are in these states; nothing is run."""
+    """Return a function that lists the warnings of `run` for cells in given states, without running anything."""
     processor(AVX2)
     monkeypatch.setattr("steadytune.dag.runner.run", lambda *_, **__: 0)
 
@@ -81,7 +81,7 @@ def run(processor, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("options", [["--executor=slurm"], ["-e", "slurm"], ["--profile", "profiles/slurm"]])
-def test_a_run_on_other_machines_says_nothing_of_this_one(run, options):
+def test_run_on_other_machines_gives_no_warning_about_this_one(run, options):
     assert run("--", *options) == []
 
 
@@ -95,5 +95,5 @@ def test_a_run_on_other_machines_says_nothing_of_this_one(run, options):
         ((FRESH, OTHER_CODE, OTHER_CODE), ["--stale"], ["2 cells"]),
     ],
 )
-def test_stale_and_damaged_records_are_trained_again_and_counted(run, states, options, said):
+def test_run_warning_counts_only_cells_that_will_be_trained(run, states, options, said):
     assert run(*options, "--", "results/demo/table", states=states) == said

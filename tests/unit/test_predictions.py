@@ -1,4 +1,4 @@
-"""From saved predictions to slices, calibration and churn, and to their tables, by hand."""
+"""Slices, calibration and churn of saved predictions, and their tables, against values computed by hand."""
 
 import math
 from pathlib import Path
@@ -33,7 +33,7 @@ SUITE = {
     "transfer": {"mnli": ["hans"]},
     "tables": ["hans", "advglue", "calibration"],
 }
-# Heuristic, subcase, gold (0: entailment), and what two seeds say.
+# Heuristic, subcase, gold (0: entailment), and the probabilities of two seeds.
 HANS = [
     ("lexical_overlap", "le_passive", 0, E, E),
     ("lexical_overlap", "ln_passive", 1, E, N),
@@ -46,7 +46,7 @@ BRIER = (0.08 + 1.28 + 0.02 + 0.72 + 1.28) / 5
 OWN = [(0, E, E), (1, N, C), (2, N, C), (2, C, C)]
 
 
-def test_calibration_error_by_hand():
+def test_expected_calibration_error_matches_hand_computed_values():
     # 0.9 lies in (13/15, 14/15], 0.95 and 1.0 above, 0.6 in (8/15, 9/15]: |1 - 0.9|, |2 - 1.95|, |0 - 0.6|.
     top = np.array([0.9, 0.95, 1.0, 0.6])
     gold = np.array([0, 0, 0, 1])
@@ -56,14 +56,14 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(np.full((2, 2), 0.5), np.array([0, 1])) == 0
 
 
-def test_a_confidence_on_a_border_is_in_the_lower_bin():
+def test_confidence_on_a_bin_border_counts_in_the_lower_bin():
     # With two bins 0.5 is in the lower one, apart from 0.7: |1 - 0.5| + |0 - 0.7|; in one bin it would be |1 - 1.2|.
     probabilities = np.array([[0.5, 0.5], [0.7, 0.3]])
     assert expected_calibration_error(probabilities, np.array([0, 1]), bins=2) == pytest.approx(1.2 / 2)
 
 
-def test_brier_score_by_hand():
-    # 0.2^2 + 0.1^2 + 0.1^2 = 0.06 where entailment is gold, 0.8^2 + 0.9^2 + 0.1^2 = 1.46 where neutral is.
+def test_brier_score_matches_hand_computed_values():
+    # 0.2^2 + 0.1^2 + 0.1^2 = 0.06 if entailment is gold, 0.8^2 + 0.9^2 + 0.1^2 = 1.46 if neutral is.
     assert brier_score(np.array([E, E]), np.array([0, 1])) == pytest.approx((0.06 + 1.46) / 2)
     assert brier_score(np.eye(3), np.array([1, 2, 0])) == 2
 
@@ -92,7 +92,7 @@ def cells(suite):
         said = min(cell.seed, 1)
         own, far = [row[1 + said] for row in OWN], [row[3 + said] for row in HANS]
         found = {"mnli": outputs([row[0] for row in OWN], own, [0, 1, 2, 3])}
-        # In another order than the files.
+        # In a different row order from the files.
         found["hans"] = outputs(gold[::-1], far[::-1], [4, 3, 2, 1, 0])
         if cell.seed == 2:
             found = {name: Outputs(item.logits * np.nan, item.rows, item.labels) for name, item in found.items()}
@@ -107,11 +107,11 @@ def analysed(suite) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.read_parquet(slices_path(suite)), pd.read_parquet(calibration_path(suite))
 
 
-def test_slices(cells):
+def test_slices_have_the_accuracy_of_each_group_and_gold_label(cells):
     slices, _ = analysed(cells)
     assert set(slices["evaluation_set"]) == {"hans"} and set(slices["seed"]) == {0, 1}
     found = {(r.seed, r.slice, r.gold): (r.n, r.accuracy) for r in slices.itertuples()}
-    # Summed, CLOSE says not entailed (0.6 against 0.4).
+    # Summed over the other labels, CLOSE says not entailed (0.6 against 0.4).
     assert found[0, "lexical_overlap", ""] == (3, pytest.approx(2 / 3))
     assert found[0, "lexical_overlap", "entailment"] == (1, 1)
     assert found[0, "lexical_overlap", "not_entailment"] == (2, 0.5)
@@ -129,12 +129,12 @@ def test_slices_follow_the_collapse_rule(cells, tmp_path):
     slices, calibration = analysed(changed)
     found = {(r.seed, r.slice): r.accuracy for r in slices.itertuples()}
     assert found[0, "ce_adverb"] == 1
-    # Calibration needs probabilities, which an arg-max does not have.
+    # Calibration still sums probabilities, because an argmax has none.
     brier = calibration.query("measure == 'brier' and evaluation_set == 'hans' and seed == 0")["value"]
     assert brier.tolist() == [pytest.approx(BRIER)]
 
 
-def test_calibration_and_churn(cells):
+def test_calibration_and_churn_match_hand_computed_values(cells):
     _, table = analysed(cells)
     found = {(r.evaluation_set, r.measure, r.seed): r.value for r in table.itertuples()}
     assert set(table["seed"]) == {0, 1}
@@ -151,7 +151,7 @@ def test_calibration_and_churn(cells):
     assert shares == {"mnli": 0.5, "hans": pytest.approx(0.2)}
 
 
-def test_a_damaged_record_has_no_part(cells):
+def test_cell_with_a_damaged_record_is_left_out(cells):
     path = record_path(cells, cells.cells[0])
     path.write_text(path.read_text()[:50])
     slices, calibration = analysed(cells)
@@ -159,7 +159,7 @@ def test_a_damaged_record_has_no_part(cells):
     assert "churn" not in set(calibration["measure"])
 
 
-def test_sets_without_the_column_and_regression_have_nothing(suite, tmp_path):
+def test_no_slices_without_their_column_and_no_calibration_of_regression(suite, tmp_path):
     folder = suite.file.store / "datasets/AI-Secure/adv_glue/adv_mnli"
     folder.mkdir(parents=True)
     pq.write_table(
@@ -180,7 +180,7 @@ def test_sets_without_the_column_and_regression_have_nothing(suite, tmp_path):
     assert set(calibration["task"]) == {"mnli"}
 
 
-def test_without_the_staged_set_there_is_one_line(cells, capsys):
+def test_evaluation_set_that_is_not_staged_is_an_error(cells, capsys):
     for path in (cells.file.store / "datasets").rglob("*.parquet"):
         path.unlink()
     assert main(["predictions", "demo.yaml"]) == 2
@@ -192,7 +192,7 @@ def tables(suite, name):
     return make_table(name, load_results(results_folder(suite), describe(suite)))
 
 
-def test_tables_of_slices(cells):
+def test_slice_table_has_a_block_per_heuristic_and_subcase(cells):
     analysed(cells)
     table = tables(cells, "hans")
     assert [block.title for block in table.blocks] == [
@@ -210,7 +210,7 @@ def test_tables_of_slices(cells):
     assert tables(cells, "advglue").notes[0] == "No cell of this suite has predictions on such a set."
 
 
-def test_table_of_calibration(cells):
+def test_calibration_table_has_a_row_per_evaluation_set(cells):
     analysed(cells)
     table = tables(cells, "calibration")
     (block,) = table.blocks
@@ -220,12 +220,12 @@ def test_table_of_calibration(cells):
     assert row["seeds"] == 2 and math.isnan(row["churn_std"])
 
 
-def test_tables_say_where_nothing_was_computed(suite):
+def test_tables_note_that_predictions_are_missing(suite):
     for name in SUITE["tables"]:
         assert tables(suite, name).notes[0].startswith("No cell of this suite has predictions ")
 
 
-def test_the_dag_computes_it_where_a_table_shows_it(suite, tmp_path, monkeypatch):
+def test_dag_studies_predictions_only_if_a_table_shows_them(suite, tmp_path, monkeypatch):
     (tmp_path / "config").symlink_to(Path(__file__).parents[2] / "config")
     assert Dag(suite).prediction_studies == [str(slices_path(suite)), str(calibration_path(suite))]
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(SUITE | {"tables": ["main"]}))

@@ -1,4 +1,4 @@
-"""`steadytune predictions SUITE CELL --to FILE.csv`: every prediction with its texts and the names of labels."""
+"""`steadytune predictions SUITE CELL --to FILE.csv`: every prediction with its texts and label names."""
 
 import csv
 from dataclasses import replace
@@ -31,7 +31,7 @@ def stage(key, split, sentences, labels):
 
 @pytest.fixture
 def trained(suite, tmp_path):  # noqa: F811
-    """A cell whose evaluation split has texts that a spreadsheet would run, and a row without a gold label."""
+    """A cell with evaluation texts that a spreadsheet would run as formulas, and a row without a gold label."""
     stage("nyu-mll/glue/cola", "validation", ["not here", *RISKY], [-1, 0, 1, 0, 1, 0, 1, 0])
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": SUITE["protocol"] | {"epochs": 1}}))
     trained = load_suite(tmp_path / "demo.yaml")
@@ -44,7 +44,7 @@ def lines():
         return list(csv.DictReader(handle))
 
 
-def test_lines_are_the_predictions_with_texts_and_names(trained):
+def test_csv_has_one_line_per_prediction_with_label_names(trained):
     assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 0
     frame, found = pd.read_parquet(predictions_path(trained, trained.cells[0])), lines()
     assert [line["evaluation_set"] for line in found] == frame["evaluation_set"].tolist()
@@ -56,13 +56,13 @@ def test_lines_are_the_predictions_with_texts_and_names(trained):
     assert [float(line["logit_1"]) for line in found] == pytest.approx(frame["logit_1"].tolist(), rel=1e-5)
 
 
-def test_no_cell_of_a_spreadsheet_is_a_formula(trained):
+def test_texts_that_look_like_formulas_are_quoted(trained):
     main(["predictions", "demo.yaml", CELL, "--to", "out.csv"])
     texts = [line["sentence"] for line in lines() if line["evaluation_set"] == "cola"]
     assert texts == [f"'{text}" for text in RISKY[:5]] + RISKY[5:]
 
 
-def test_names_of_labels_are_no_formulas(trained, monkeypatch):
+def test_label_names_that_look_like_formulas_are_quoted(trained, monkeypatch):
     spec = trained.spec(trained.cells[0])
     tasks = {name: replace(task, labels=("=1+1", "x\r@SUM(A1)")) for name, task in spec.tasks.items()}
     monkeypatch.setattr(type(trained), "spec", lambda *_: replace(spec, tasks=tasks))
@@ -70,7 +70,7 @@ def test_names_of_labels_are_no_formulas(trained, monkeypatch):
     assert {line["label"] for line in lines()} == {"'=1+1", "x\n@SUM(A1)"}
 
 
-def test_a_cell_without_predictions_is_refused(trained, tmp_path, capsys):
+def test_diverged_cell_without_predictions_is_rejected(trained, tmp_path, capsys):
     protocol = SUITE["protocol"] | {"epochs": 1, "learning_rate": 1e30}
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"protocol": protocol}))
     diverging = load_suite(tmp_path / "demo.yaml")
@@ -81,7 +81,7 @@ def test_a_cell_without_predictions_is_refused(trained, tmp_path, capsys):
     assert not Path("out.csv").exists()
 
 
-def test_data_that_changed_since_are_not_put_beside_predictions(trained, capsys):
+def test_data_that_changed_since_the_run_are_rejected(trained, capsys):
     stage("nyu-mll/glue/cola", "validation", ["other", *RISKY], [0, 0, 1, 0, 1, 0, 1, 0])
     assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 2
     assert "nyu-mll/glue/cola" in capsys.readouterr().err
@@ -89,7 +89,7 @@ def test_data_that_changed_since_are_not_put_beside_predictions(trained, capsys)
 
 
 @pytest.mark.parametrize("name", ["row", "label", "prediction", "evaluation_set", "logit_1"])
-def test_texts_in_a_column_named_like_another_are_written_beside_it(trained, monkeypatch, name):
+def test_text_column_with_the_name_of_another_column_is_renamed(trained, monkeypatch, name):
     read, spec = predictions.load_split, trained.spec(trained.cells[0])
     tasks = {key: replace(task, text=(name,)) for key, task in spec.tasks.items()}
     monkeypatch.setattr(type(trained), "spec", lambda *_: replace(spec, tasks=tasks))
@@ -103,7 +103,7 @@ def test_texts_in_a_column_named_like_another_are_written_beside_it(trained, mon
 
 
 @pytest.mark.parametrize("there", ["a file", "a folder"])
-def test_what_is_there_is_left_alone(trained, capsys, there):
+def test_existing_output_is_not_overwritten(trained, capsys, there):
     Path("out.csv").write_text("mine\n") if there == "a file" else Path("out.csv").mkdir()
     assert main(["predictions", "demo.yaml", CELL, "--to", "out.csv"]) == 2
     assert "out.csv: exists already" in capsys.readouterr().err
@@ -111,6 +111,6 @@ def test_what_is_there_is_left_alone(trained, capsys, there):
 
 
 @pytest.mark.parametrize("arguments", [[CELL], ["--to", "out.csv"]])
-def test_a_cell_and_a_file_go_together(trained, arguments, capsys):
+def test_cell_and_output_file_require_each_other(trained, arguments, capsys):
     assert main(["predictions", "demo.yaml", *arguments]) == 2
     assert "--to" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Pretraining on text: what the rows hold, what the fast forward pass computes, and how a run ends or goes on."""
+"""Pretraining on text: the training rows, the fast forward pass, and how a run ends or resumes."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def restore_threads():
 
 
 def numbered_text(documents=4, sentences=30, length=7):
-    """A text whose token says where it stands: the token at place p is FIRST + p."""
+    """A text whose tokens give their positions: the token at position p is FIRST + p."""
     count = documents * sentences * length
     return Text(
         np.arange(FIRST, FIRST + count, dtype=np.uint16),
@@ -47,7 +47,7 @@ def numbered_text(documents=4, sentences=30, length=7):
 
 
 def rows_without_masks(text, steps, rows=40, length=32, seed=0):
-    """(kind, first segment, second segment) of rows, every token that was covered put back."""
+    """Yield (kind, first segment, second segment) of each row, with the masked tokens restored."""
     pieces = Pieces(CLS, SEP, MASK, FIRST, np.zeros(FIRST + len(text.tokens), bool))
     examples = TextExamples(text, pieces, seed=seed)
     for step in range(steps):
@@ -62,7 +62,7 @@ def rows_without_masks(text, steps, rows=40, length=32, seed=0):
             yield int(kind), row[1 : ends[0]], row[ends[0] + 1 : -1]
 
 
-def test_segments_stand_to_each_other_as_their_kind_says():
+def test_segment_pairs_match_their_kind():
     text, seen, gaps, shares = numbered_text(), set(), [], []
     for kind, a, b in rows_without_masks(text, steps=10):
         seen.add(kind)
@@ -86,7 +86,7 @@ def test_segments_stand_to_each_other_as_their_kind_says():
     assert 0.75 < np.mean(shares) < 0.95
 
 
-def test_segments_begin_with_sentences_and_stay_within_a_document():
+def test_segments_start_at_a_sentence_and_stay_in_one_document():
     text = numbered_text()
     document = lambda tokens: (tokens - FIRST) // (30 * 7)  # noqa: E731
     for kind, a, b in rows_without_masks(text, steps=5):
@@ -105,10 +105,10 @@ def test_held_out_documents_are_never_drawn():
         assert examples.at(step, 40 * 32, 32, 0.01).targets.max() < last
 
 
-def test_whole_words_are_masked_in_the_asked_number():
+def test_whole_words_are_masked_at_the_requested_rate():
     text = numbered_text()
     later = np.zeros(FIRST + len(text.tokens), bool)
-    later[FIRST + 1 :: 2] = True  # words of two pieces, cut nowhere: sentences begin at any parity
+    later[FIRST + 1 :: 2] = True  # words of two pieces throughout, even across a sentence border
     examples = TextExamples(text, Pieces(CLS, SEP, MASK, FIRST, later), seed=0)
     batch = examples.at(0, 40 * 32, 32, 0.2)
     assert len(batch.places) == round(0.2 * 40 * 32) == len(np.unique(batch.places))
@@ -124,13 +124,13 @@ def test_whole_words_are_masked_in_the_asked_number():
     assert not np.isin(batch.targets, (CLS, SEP)).any()
 
 
-def test_documents_that_are_too_short_are_said(tmp_path):
+def test_documents_that_are_too_short_are_an_error(tmp_path):
     examples = TextExamples(numbered_text(sentences=2), Pieces(CLS, SEP, MASK, FIRST, np.zeros(2000, bool)), seed=0)
     with pytest.raises(SteadyTuneError, match="has 30 tokens"):
         examples.at(0, 4 * 32, 32, 0.2)
 
 
-def test_batches_are_functions_of_seed_and_step():
+def test_batches_are_reproducible_from_seed_and_step():
     text = numbered_text()
     pieces = Pieces(CLS, SEP, MASK, FIRST, np.zeros(2000, bool))
     first, again, other = (TextExamples(text, pieces, seed=seed).at(3, 8 * 32, 32, 0.2) for seed in (0, 0, 1))
@@ -138,7 +138,7 @@ def test_batches_are_functions_of_seed_and_step():
     assert not np.array_equal(first.input_ids, other.input_ids)
 
 
-def test_candidates_hold_every_target_and_meet_the_sum_over_the_vocabulary():
+def test_candidates_include_targets_and_estimate_the_vocabulary_sum():
     rng = np.random.default_rng(0)
     targets, scores = rng.integers(0, 40, 60), rng.normal(size=200)
     sums = []
@@ -152,7 +152,7 @@ def test_candidates_hold_every_target_and_meet_the_sum_over_the_vocabulary():
     assert np.array_equal(np.sort(exact.numbers), np.arange(200)) and not exact.log_weights.any()
 
 
-def test_the_fast_forward_pass_is_transformers_own():
+def test_fast_forward_pass_matches_transformers():
     settings = check(Settings, yaml.safe_load(CONFIG.read_text()) | {"width": 32, "feed_forward": 64}, CONFIG)
     model = build_model(settings, 300, 4)
     generator = torch.Generator().manual_seed(0)
@@ -173,7 +173,7 @@ def test_the_fast_forward_pass_is_transformers_own():
     torch.testing.assert_close(pair, functional.cross_entropy(their_pairs[[0, 1, 3]], judgements[[0, 1, 3]]))
 
 
-def test_next_words_are_predicted_in_rows_that_are_not_judged():
+def test_next_tokens_are_predicted_only_in_rows_without_a_judgement():
     text = numbered_text()
     pieces = Pieces(CLS, SEP, MASK, FIRST, np.zeros(FIRST + len(text.tokens), bool))
     batch = TextExamples(text, pieces, seed=0).at(0, 40 * 32, 32, None)
@@ -185,7 +185,7 @@ def test_next_words_are_predicted_in_rows_that_are_not_judged():
 
 
 @pytest.mark.parametrize(("architecture", "last"), [("modernbert", False), ("llama", True)])
-def test_other_architectures_learn_and_can_be_fine_tuned(architecture, last, config, tmp_path):
+def test_other_architectures_learn_and_load_as_encoders(architecture, last, config, tmp_path):
     value = yaml.safe_load(config.read_text()) | {"architecture": architecture, "tokens": 12288, "log_every": 4,
                                                     "candidates": 300}  # fmt: skip
     config.write_text(yaml.safe_dump(value))
@@ -216,7 +216,7 @@ def corpus(tmp_path_factory):
     return path
 
 
-def test_a_corpus_is_tokenized_once_and_reads_as_the_text(corpus, tmp_path):
+def test_corpus_is_tokenized_once_without_changing_its_text(corpus, tmp_path):
     text, tokenizer = prepare(corpus, 300, 32, tmp_path / "cache")
     assert len(text.documents) - 1 == 12
     assert len(text.sentences) - 1 == 12 * 4 * 12
@@ -251,7 +251,7 @@ def config(corpus, tmp_path, monkeypatch):
 
 
 def cut_in_the_eighth_step(monkeypatch):
-    """Have the eighth step that is taken interrupted, and no other; returns the numbers of the steps as they come."""
+    """Interrupt the eighth step taken and no other; return the list that collects the numbers of the steps."""
     step, calls = module.Training._step, []
 
     def fail_at_eight(self, number, progress):
@@ -264,7 +264,7 @@ def cut_in_the_eighth_step(monkeypatch):
     return calls
 
 
-def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkeypatch):
+def test_interrupted_run_resumes_to_the_same_weights(config, tmp_path, monkeypatch):
     module.pretrain(config, Path(), tmp_path / "whole")
     calls = cut_in_the_eighth_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -278,8 +278,8 @@ def test_a_run_that_was_cut_goes_on_to_the_same_weights(config, tmp_path, monkey
     assert [line.split(",")[0] for line in whole] == ["step", "4", "8", "12"]
 
 
-def test_a_checkpoint_of_other_word_pieces_is_not_gone_on_with(config, tmp_path, monkeypatch):
-    """Two pieces change places in the file, whose name the settings have."""
+def test_checkpoint_of_other_word_pieces_is_not_resumed(config, tmp_path, monkeypatch):
+    """Two pieces are swapped in the file of word pieces; its name in the settings stays the same."""
     calls = cut_in_the_eighth_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         module.pretrain(config, Path(), tmp_path / "cut")
@@ -289,7 +289,7 @@ def test_a_checkpoint_of_other_word_pieces_is_not_gone_on_with(config, tmp_path,
     assert calls == [*range(8), *range(12)], "it starts anew, for the checkpoint of step 5 is of other pieces"
 
 
-def test_the_clock_ends_the_schedule_where_it_is_ahead(config, tmp_path, monkeypatch):
+def test_time_limit_ends_the_schedule_early(config, tmp_path, monkeypatch):
     now, step = [0.0], module.Training._step
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     rates = []
@@ -309,7 +309,7 @@ def test_the_clock_ends_the_schedule_where_it_is_ahead(config, tmp_path, monkeyp
     assert rates[-1] < rates[-2] < rates[-3], "the cycle comes to its end all the same"
 
 
-def test_the_folder_is_small_loads_offline_and_says_what_it_is(config, tmp_path):
+def test_output_folder_is_small_loads_offline_and_has_a_model_card(config, tmp_path):
     module.pretrain(config, Path(), tmp_path / "out")
     folder = tmp_path / "out"
     verify(folder)
@@ -331,7 +331,7 @@ def test_the_folder_is_small_loads_offline_and_says_what_it_is(config, tmp_path)
     assert 2 * record["parameters"] < weights < 2 * record["parameters"] + 10_000, "two bytes a parameter"
 
 
-def test_bad_input_is_said_in_one_line(config, corpus, tmp_path, monkeypatch):
+def test_invalid_settings_and_corpora_are_rejected(config, corpus, tmp_path, monkeypatch):
     written = config.read_text()
     for old, new, said in (
         ("candidates: 200", "candidates: 20", "candidates from 51"),
@@ -357,7 +357,7 @@ def test_bad_input_is_said_in_one_line(config, corpus, tmp_path, monkeypatch):
         find_corpus(corpus.name)
 
 
-def test_the_curve_is_drawn_from_the_csv_alone(tmp_path):
+def test_curve_is_drawn_from_the_csv_alone(tmp_path):
     path = tmp_path / "curve.csv"
     path.write_text(
         "step,tokens,masked_loss,held_out_loss,held_out_accuracy,held_out_pair_accuracy\n"
@@ -379,7 +379,7 @@ def test_the_curve_is_drawn_from_the_csv_alone(tmp_path):
         read_curve(path)
 
 
-def test_the_shipped_config_is_valid():
+def test_shipped_config_is_valid():
     settings = check(Settings, yaml.safe_load(CONFIG.read_text()), CONFIG)
     assert settings.max_tokens == 128
     assert settings.rate(settings.warmup) == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""Probing: short cells of what is staged, which a plan then goes by, and a line on what is left out."""
+"""Probing: short runs of staged cells, which the plan then uses, and a line on what is left out."""
 
 import logging
 import shutil
@@ -23,7 +23,7 @@ def entry(files):
 
 @pytest.fixture
 def project(suite, tmp_path, monkeypatch, root):  # noqa: F811
-    """The suite with a method in two variants, an encoder that is not staged, and a lock of all of it."""
+    """The suite with a method in two variants, and a lock that also lists an encoder that is not staged."""
     lock = {"datasets": {}, "models": {"a/absent": entry({"config.json": b"{}"})}}
     for where in STORED:
         kind, _, key = where.partition("/")
@@ -53,11 +53,11 @@ def probed(project):
                   for path in project.glob("results/demo-probe/cells/**/record.json"))  # fmt: skip
 
 
-def test_after_a_probe_nothing_is_unknown(project, capsys, caplog):
+def test_plan_has_no_unknown_times_after_a_probe(project, capsys, caplog):
     assert main(["plan", "demo.yaml"]) == 0
     assert "steadytune plan demo --probe" in capsys.readouterr().out
     said, logged = plan(capsys, caplog)
-    # One variant stands for its method, and one seed for all.
+    # One variant represents its method, and one seed represents all.
     assert probed(project) == ["tiny/hype-n~sigma=0.001/cola/seed-0", "tiny/vanilla/cola/seed-0"]
     assert "6 cells, 0 recorded, 6 to run" in said
     assert "(scaled)" in said
@@ -68,7 +68,7 @@ def test_after_a_probe_nothing_is_unknown(project, capsys, caplog):
     assert not [line for line in logged if line.startswith("probing")]
 
 
-def test_what_is_not_staged_is_said_when_nothing_can_be_probed(project, capsys, caplog):
+def test_probe_lists_what_is_not_staged_if_nothing_can_be_probed(project, capsys, caplog):
     for where in STORED[1:]:
         shutil.rmtree(project / "store" / where)
     _, logged = plan(capsys, caplog)
@@ -79,7 +79,7 @@ def test_what_is_not_staged_is_said_when_nothing_can_be_probed(project, capsys, 
     assert probed(project) == []
 
 
-def test_the_encoder_that_is_left_out_is_named(project, capsys, caplog):
+def test_probe_names_the_encoder_that_is_not_staged(project, capsys, caplog):
     value = yaml.safe_load((project / "demo.yaml").read_text())
     value["encoders"]["absent"] = {"model": "a/absent"}
     value["grid"][0] |= {"encoders": ["absent", "tiny"], "methods": ["vanilla"]}
@@ -91,7 +91,7 @@ def test_the_encoder_that_is_left_out_is_named(project, capsys, caplog):
     assert probed(project) == ["tiny/vanilla/cola/seed-0"]
 
 
-def test_the_first_task_that_is_whole_is_taken_and_a_method_that_waits_is_not(project, tmp_path):
+def test_probe_takes_the_first_staged_task_and_skips_waiting_methods(project, tmp_path):
     value = SUITE | {"transfer": {"cola": [], "rte": []}}
     value["grid"] = [SUITE["grid"][0] | {"tasks": ["rte", "cola"], "methods": ["vanilla", "variability-tune"]}]
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(value))

@@ -1,4 +1,4 @@
-"""The project's own promises: pins that agree, no pickle, no heavy imports where there must be none."""
+"""The project's own rules: consistent pins, no pickle, and no heavy imports where start-up must be fast."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ sys.meta_path.insert(0, Blocker())
 
 
 def pins(lines):
-    """name -> version; names differ in case, hyphens and underscores between tools."""
+    """Versions by name. Names are normalised: tools differ in case, hyphens and underscores."""
     found = (re.fullmatch(r"([\w.-]+)==([\w.+!-]+)", line.strip()) for line in lines)
     return {re.sub(r"[-_.]+", "-", match[1]).lower(): match[2] for match in found if match}
 
@@ -34,7 +34,7 @@ def lock(root):
 
 
 @pytest.mark.parametrize("name", ["train", "analysis"])
-def test_conda_environments_have_the_locks_pins(name, root, lock):
+def test_conda_environments_match_the_lock_file(name, root, lock):
     environment = yaml.safe_load((root / f"workflow/envs/{name}.yaml").read_text())
     (packages,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     found = pins(packages)
@@ -42,9 +42,9 @@ def test_conda_environments_have_the_locks_pins(name, root, lock):
     assert found.items() <= lock.items()
 
 
-def test_the_lock_pins_everything_that_the_project_asks_for(root, lock):
+def test_lock_pins_every_dependency_of_the_project(root, lock):
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    # The energy of a GPU is read if there is one: the lock is for every machine. Trackers are pinned for their tests.
+    # Energy is read only from a GPU, and the lock is for every machine. Trackers are pinned for their own tests.
     optional = project["project"]["optional-dependencies"]
     trackers = {"mlflow", "trackio", "wandb"}
     assert trackers <= pins((root / "tests/consumers.lock").read_text().splitlines()).keys()
@@ -55,7 +55,7 @@ def test_the_lock_pins_everything_that_the_project_asks_for(root, lock):
     assert not any("cuda" in name or "nvidia" in name for name in lock), "the lock must not force a device"
 
 
-def test_the_package_neither_pickles_nor_trusts_remote_code(root):
+def test_package_uses_no_pickle_and_trusts_no_remote_code(root):
     forbidden = re.compile(r"^\s*(import|from) pickle|torch\.(save|load)\(|trust_remote_code=True|read_pickle")
     for path in (root / "src").rglob("*.py"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -63,12 +63,12 @@ def test_the_package_neither_pickles_nor_trusts_remote_code(root):
 
 
 def run_alone(root, code):
-    """Run Python code in a process of its own, with nothing of the environment but the package."""
+    """Run Python code in a separate process whose environment has nothing but the package."""
     return subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False,
                           env={"PYTHONPATH": str(root / "src"), "PATH": ""})  # fmt: skip
 
 
-def test_training_imports_where_datasets_evaluate_pydantic_and_snakemake_are_missing(root):
+def test_training_imports_without_datasets_pydantic_or_snakemake(root):
     code = BLOCKER.format(blocked={"datasets", "evaluate", "pydantic", "snakemake", "seaborn", "yaml"}) + (
         "import steadytune.training.loop, steadytune.training.checkpoints, steadytune.encoders.loading\n"
         "import steadytune.evaluation.predict, steadytune.methods.hype, steadytune.methods.lnsr\n"
@@ -78,7 +78,7 @@ def test_training_imports_where_datasets_evaluate_pydantic_and_snakemake_are_mis
     assert done.returncode == 0, done.stderr
 
 
-def test_help_answers_without_heavy_imports(root):
+def test_help_works_without_heavy_imports(root):
     code = (
         "import sys; from steadytune.cli import main\n"
         "try: main(['--help'])\n"
@@ -90,7 +90,7 @@ def test_help_answers_without_heavy_imports(root):
     assert not done.stderr.strip()
 
 
-def test_parsing_the_snakefile_loads_nothing_heavy(root):
+def test_loading_the_dag_imports_no_heavy_packages(root):
     code = (
         "import sys, snakemake.cli; before = set(sys.modules)\n"
         "from steadytune.dag.dag import Dag\n"
@@ -102,15 +102,15 @@ def test_parsing_the_snakefile_loads_nothing_heavy(root):
     assert done.returncode == 0, done.stderr
 
 
-def test_modules_import_each_other_in_no_circle():
+def test_modules_have_no_circular_imports():
     graph = grimp.build_graph("steadytune", "minilanguage", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     assert sum(map(len, imports.values())) > 500
-    # Raises CycleError, which names a circle.
+    # Raises CycleError, which names the cycle.
     TopologicalSorter(imports).prepare()
 
 
-def test_a_suite_is_read_without_what_renders(root):
+def test_loading_a_suite_imports_no_later_stages(root):
     code = (
         "import sys; from steadytune.suite.loading import find_suite, load_suite\n"
         "assert load_suite(find_suite('mini')).cells\n"
@@ -123,7 +123,7 @@ def test_a_suite_is_read_without_what_renders(root):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_citation_in_readme_is_that_of_citation_cff(root):
+def test_readme_citation_matches_citation_cff(root):
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     entry = (root / "README.md").read_text(encoding="utf-8").partition("@software{")[2].partition("\n}")[0]
     found = {key: value.strip("{}") for key, value in re.findall(r"(\w+)\s*= \{(.*)\}", entry)}
@@ -135,7 +135,7 @@ def test_the_citation_in_readme_is_that_of_citation_cff(root):
     assert found["version"] == steadytune.__version__
 
 
-def test_links_between_pages_lead_to_files_and_headings_that_are_there(root):
+def test_links_between_markdown_pages_resolve(root):
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=root, capture_output=True, text=True, check=True)
     pages = [root / name for name in listed.stdout.splitlines()]
     headings = {page: {anchor(line) for line in re.findall(r"^#+ (.*)$", page.read_text(), re.M)} for page in pages}

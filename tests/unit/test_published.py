@@ -1,4 +1,4 @@
-"""The papers' numbers: only what was read in a paper, digits untouched, and its known errors of addition by name."""
+"""The papers' numbers: only those read in a paper, digit for digit, and the papers' own inconsistencies listed."""
 
 import csv
 import hashlib
@@ -24,10 +24,10 @@ AVERAGES = {
     "AVG-large4": ("SST-2", "QNLI", "QQP", "MNLI"),
     "AVG-ALL": ("CoLA", "STS-B", "MRPC", "RTE", "SST-2", "QNLI", "QQP", "MNLI-m", "MNLI-mm"),
 }
-"""What each printed average is the mean of."""
+"""The tasks that each printed average is the mean of."""
 
-# Of the rows that nobody read in a paper (recalled, or second hand), the digests of "row|task|mean|std": known here
-# without the numbers being known. (One more row says what HyPe's Table 5 prints itself.)
+# Digests of "row|task|mean|std" for the rows that nobody read in a paper (recalled or second-hand), so that these
+# numbers are not repeated here. (One more such row is left out: it equals what HyPe's Table 5 prints.)
 UNVERIFIED = set(
     re.findall(
         r"\w+",
@@ -43,7 +43,7 @@ UNVERIFIED = set(
 
 @dataclass(frozen=True)
 class Average:
-    """A printed average beside that of its scores, None where not all of them are at hand."""
+    """A printed average and the one recomputed from its scores, which is None if some scores are missing."""
 
     table: str
     model: str
@@ -52,16 +52,16 @@ class Average:
     printed: Decimal
     recomputed: Decimal | None
     tolerance: Decimal
-    """How far rounding alone can take the two apart: half a unit of the average's last digit and of the scores'."""
+    """The largest difference due to rounding: half a unit of the last digit of the average plus that of the scores."""
 
     @property
     def adds_up(self) -> bool:
-        """Whether rounding explains the difference; also where there is nothing to check it with."""
+        """Whether rounding explains the difference; True if there is no recomputed average to compare."""
         return self.recomputed is None or abs(self.printed - self.recomputed) <= self.tolerance
 
 
 def recompute_averages(rows: Iterable[Row]) -> list[Average]:
-    """Every printed average beside the one that its scores give."""
+    """Return every printed average with the one recomputed from its scores."""
     found = []
     for (table, model, row), entries in groups(rows):
         scores = {entry.task: entry.mean for entry in entries}
@@ -75,7 +75,7 @@ def recompute_averages(rows: Iterable[Row]) -> list[Average]:
 
 
 def differing_repeats(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
-    """Pairs of rows of two tables that print one number differently: the mean, or a deviation that both print."""
+    """Return pairs of rows that print one result with different means or, if both have one, different deviations."""
     first: dict[tuple[str, ...], Row] = {}
     found = []
     for entry in rows:
@@ -87,7 +87,7 @@ def differing_repeats(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
 
 
 def groups(rows: Iterable[Row]) -> Iterable[tuple[tuple[str, str, str], list[Row]]]:
-    """Rows by table, model and name."""
+    """Group rows by table, model and name."""
 
     def key(entry: Row) -> tuple[str, str, str]:
         return entry.table, entry.model, entry.row
@@ -112,7 +112,7 @@ def hype(folder):
     return load_published("hype", folder)
 
 
-def test_no_number_is_from_memory_or_second_hand(folder):
+def test_numbers_come_only_from_their_primary_source(folder):
     for path in sorted(folder.glob("*.csv")):
         with path.open(newline="") as handle:
             for row in csv.DictReader(handle):
@@ -122,7 +122,7 @@ def test_no_number_is_from_memory_or_second_hand(folder):
                 assert hashlib.sha256(spelled.encode()).hexdigest()[:12] not in UNVERIFIED
 
 
-def test_every_verified_number_is_there_with_its_digits(root, folder):
+def test_every_verified_number_is_present_digit_for_digit(root, folder):
     facts = root.parent / "shared/specs/published_results.csv"
     if not facts.is_file():
         pytest.skip("the collection that these files were made from lies outside of the repository")
@@ -142,7 +142,7 @@ def test_every_verified_number_is_there_with_its_digits(root, folder):
     assert sorted(found) == sorted(wanted)
 
 
-def test_averages_that_do_not_add_up_are_the_known_ones(hype):
+def test_only_the_known_printed_average_does_not_add_up(hype):
     wrong = [average for average in recompute_averages(hype) if not average.adds_up]
     assert [(a.table, a.model, a.row, a.task, a.printed) for a in wrong] == [
         ("5", "bert-large", "Vanilla", "AVG4", Decimal("79.31"))
@@ -151,24 +151,24 @@ def test_averages_that_do_not_add_up_are_the_known_ones(hype):
     assert wrong[0].recomputed == Decimal("79.1525")
 
 
-def test_averages_without_their_scores_are_left_open(hype):
+def test_averages_with_missing_scores_are_not_recomputed(hype):
     unchecked = {(a.table, a.row) for a in recompute_averages(hype) if a.recomputed is None}
     assert unchecked == {("B.3 text", row) for row in ("Vanilla", "HyPe-N", "HyPe-U")}
 
 
-def test_rounding_alone_is_no_inconsistency(hype):
+def test_average_that_differs_only_by_rounding_adds_up(hype):
     # Table 12 has one decimal: its nine scores average 84.9333, 0.0067 off the printed 84.94.
     (average,) = [a for a in recompute_averages(hype) if (a.table, a.row, a.task) == ("12", "Vanilla", "AVG-ALL")]
     assert average.tolerance == Decimal("0.055")
     assert average.adds_up
 
 
-def test_numbers_printed_twice_differ_only_where_known(hype):
+def test_only_known_repeated_numbers_differ(hype):
     pairs = {(one.table, other.table, one.row, one.task) for one, other in differing_repeats(hype)}
     assert pairs == {("1", "5", "Vanilla", "AVG4"), ("5", "16", "R3F", "STS-B")}
 
 
-def test_the_known_inconsistencies_hold_of_the_rows(hype, folder):
+def test_known_inconsistencies_match_the_rows(hype, folder):
     for entry in load_inconsistencies(folder):
         if "of" in entry:
             difference = printed_difference(hype, **entry["of"])
@@ -178,7 +178,7 @@ def test_the_known_inconsistencies_hold_of_the_rows(hype, folder):
         if "row" in entry and "printed" in entry and entry["where"] == "Table 5":
             row = printed_means(hype, table="5", model=entry["model"], row=entry["row"])[entry["task"]]
             assert float(row.mean) == entry["printed"]
-    # "up to 13.00 / 16.97 on RTE" (sec. 4.4) does check.
+    # "up to 13.00 / 16.97 on RTE" (sec. 4.4) is right.
     for name, gain in (("HyPe-N", "13.00"), ("HyPe-U", "16.97")):
         low = {"table": "3", "model": "roberta-large", "against": "Vanilla", "tasks": ["RTE"]}
         assert printed_difference(hype, row=name, **low) == Decimal(gain)
@@ -200,13 +200,13 @@ def test_every_wrong_average_and_repeat_is_listed(hype, folder):
         ({"tasks": ["WNLI"]}, "unknown printed task 'WNLI'"),
     ],
 )
-def test_a_number_that_no_table_has_is_refused(hype, changes, said):
+def test_unknown_table_row_or_task_is_rejected(hype, changes, said):
     place = {"table": "1", "model": "bert-large", "row": "HyPe-N", "against": "Vanilla", "tasks": ["AVG4"]}
     with pytest.raises(SteadyTuneError, match=re.escape(said)):
         printed_difference(hype, **(place | changes))
 
 
-def test_damaged_files_are_refused_by_line(tmp_path, folder):
+def test_damaged_files_and_unknown_papers_are_rejected(tmp_path, folder):
     text = (folder / "lnsr.csv").read_text()
     (tmp_path / "lnsr.csv").write_text(text.replace("63.35", "63,35"))
     with pytest.raises(SteadyTuneError, match=r"lnsr\.csv: line 3"):
@@ -218,7 +218,7 @@ def test_damaged_files_are_refused_by_line(tmp_path, folder):
         load_published("hyp", folder)
 
 
-def test_glue_x_scores_are_fractions_of_the_rows_that_they_are_said_to_be_over():
+def test_glue_x_scores_are_whole_counts_out_of_their_stated_rows():
     rows = load_published("glue_x")
     accuracy = {(row.model, row.row, row.task): float(row.mean) / 100 for row in rows if row.metric == "accuracy"}
     assert len(accuracy) == 7 * (3 + 4 + 3 + 3)

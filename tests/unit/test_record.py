@@ -1,4 +1,4 @@
-"""Records: whole or absent, checked on reading, and gathered into the long table without losing a cell."""
+"""Records: checked on reading, and collected into the long table without losing a cell."""
 
 import io
 import json
@@ -57,7 +57,7 @@ def suite(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _without_predictions(monkeypatch):
-    """Records here have no predictions that could refute them: `test_status` has."""
+    """Records here have no predictions to check them against; `test_status` covers that."""
     monkeypatch.setattr(recompute, "refuted", lambda *_: "")
     monkeypatch.setattr(freshness, "contradicted", lambda *_, **__: ())
 
@@ -70,20 +70,20 @@ def written(suite, cell, **changes):
 
 
 def sealed_again(suite, cell, **changes):
-    """A record of the files that lie there."""
+    """Write a record of the files in the cell's folder, and return its path."""
     folder = cell_folder(suite, cell)
     files = {name: sha256(folder / name) for name in BESIDE}
     write_record(replace(make_record(suite, cell), **{"files": files, **changes}), folder)
     return record_path(suite, cell)
 
 
-def test_a_record_reads_as_it_was_written(suite):
+def test_record_reads_back_as_written(suite):
     cell = suite.cells[0]
     assert read_record(written(suite, cell, files={})) == make_record(suite, cell)
     assert read_record(record_path(suite, cell)).cell == cell
 
 
-def test_numbers_that_json_lacks_become_null(suite):
+def test_nan_and_infinity_are_written_as_null(suite):
     path = written(suite, suite.cells[0], timing={"total": math.nan, "load": math.inf})
     assert json.loads(path.read_text())["timing"] == {"total": None, "load": None}
 
@@ -105,7 +105,7 @@ def resealed(text):
         (lambda text: "", "not valid JSON"),
     ],
 )
-def test_a_damaged_record_is_refused_in_one_line(spoil, expected, suite):
+def test_damaged_record_is_a_one_line_error(spoil, expected, suite):
     path = written(suite, suite.cells[0])
     path.write_text(spoil(path.read_text()))
     with pytest.raises(SteadyTuneError, match=expected) as error:
@@ -114,7 +114,7 @@ def test_a_damaged_record_is_refused_in_one_line(spoil, expected, suite):
     assert "\n" not in str(error.value)
 
 
-def test_collect_loses_no_cell(suite, caplog):
+def test_collect_keeps_every_cell_with_its_status(suite, caplog):
     ok, degenerate, diverged, damaged, *missing = suite.cells
     written(suite, ok)
     written(suite, degenerate, status="degenerate", reason="one answer")
@@ -135,7 +135,7 @@ def test_collect_loses_no_cell(suite, caplog):
     assert str(broken) in caplog.text
 
 
-def test_cells_that_are_stale_for_one_reason_are_said_in_a_line(suite, caplog):
+def test_cells_stale_for_one_reason_are_logged_in_one_line(suite, caplog):
     first, *others = suite.cells
     for cell in suite.cells:
         written(suite, cell)
@@ -151,7 +151,7 @@ def test_cells_that_are_stale_for_one_reason_are_said_in_a_line(suite, caplog):
 
 @pytest.fixture
 def collected(suite):
-    """A suite whose cells are recorded and gathered."""
+    """A suite whose cells are recorded and collected."""
     for cell in suite.cells:
         written(suite, cell)
     gathered(suite)
@@ -163,7 +163,7 @@ def gathered(suite):
         collect(suite, as_recorded=True)
 
 
-def test_results_are_gathered_where_records_are_and_their_table_is_gone(collected):
+def test_results_are_read_from_records_if_their_table_is_missing(collected):
     states = {key: set(seeds.values()) for key, seeds in load_or_empty(collected).cells.items()}
     metrics_path(collected).unlink()
     found = load_or_empty(collected)
@@ -179,14 +179,14 @@ def shortened(content):
 
 
 def with_a_flipped_bit(content):
-    """As a disk would: in the last value of a column, which any bits could stand for."""
+    """Flip a bit of the last value of a column, as a faulty disk might: any bits are a valid value there."""
     column = pq.read_metadata(io.BytesIO(content)).row_group(0).column(list(COLUMNS).index("value"))
     at = column.dictionary_page_offset + column.total_compressed_size - 1
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 @pytest.mark.parametrize("spoil", [shortened, with_a_flipped_bit, lambda content: b"", lambda content: None])
-def test_a_damaged_table_is_found_and_cleared_by_the_next_run(spoil, collected, caplog, monkeypatch):
+def test_damaged_table_is_detected_and_removed_by_the_next_run(spoil, collected, caplog, monkeypatch):
     path, started = metrics_path(collected), []
     whole = path.read_bytes()
     (path.unlink if spoil(whole) is None else lambda: path.write_bytes(spoil(whole)))()
@@ -205,7 +205,7 @@ def test_a_damaged_table_is_found_and_cleared_by_the_next_run(spoil, collected, 
     assert path.read_bytes() == whole
 
 
-def test_the_table_is_the_same_bytes_again(suite):
+def test_collecting_twice_writes_identical_bytes(suite):
     for cell in suite.cells:
         written(suite, cell)
     collect(suite)

@@ -1,4 +1,4 @@
-"""Records read for thousands of cells at once."""
+"""Reading the records of thousands of cells at once."""
 
 import json
 
@@ -15,7 +15,7 @@ RECORD = {
 }
 
 
-def test_equal_parts_are_held_once_and_others_apart():
+def test_equal_parts_are_stored_once():
     reader = RecordReader()
     first = reader.read(json.dumps(RECORD))
     second = reader.read(json.dumps(RECORD))
@@ -25,24 +25,24 @@ def test_equal_parts_are_held_once_and_others_apart():
     assert first["timing"] is not second["timing"]
 
 
-def test_true_is_not_one():
+def test_equal_values_of_different_types_stay_distinct():
     reader = RecordReader()
     read = [reader.read(json.dumps({"usage": {"a": value}}))["usage"]["a"] for value in (1, True, 1.0)]
     assert [type(value) for value in read] == [int, bool, float]
 
 
-def test_keys_of_several_records_are_one_text():
+def test_records_share_their_keys():
     reader = RecordReader()
     first, second = (reader.read(json.dumps(RECORD)) for _ in range(2))
     assert all(one is other for one, other in zip(first["timing"], second["timing"], strict=True))
 
 
-def test_numbers_and_texts_are_those_of_json():
+def test_numbers_and_strings_are_parsed_as_by_json():
     value = {"float": [0.1, 1e-300, -0.0, 5e-324], "int": 2**130, "half": "\udce9", "text": "\x00é\u2028"}
     for part in (value, {key: entry for key, entry in value.items() if key != "half"}):
         assert repr(RecordReader().read(json.dumps(part))) == repr(json.loads(json.dumps(part)))
 
 
-def test_a_record_that_is_nested_too_deeply_is_damaged_as_others_are():
+def test_record_that_is_nested_too_deeply_is_a_value_error():
     with pytest.raises(ValueError, match="nested"):
         RecordReader().read(b"[" * 200_000)

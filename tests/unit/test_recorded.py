@@ -1,4 +1,4 @@
-"""The recorded runs of published/recorded: whole, planned by their suites, and what the pages say of them."""
+"""The recorded runs in published/recorded: intact, planned by their suites, and in line with the documentation."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "study-sweep": 60, "st
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_recorded_cells_are_whole_and_planned_by_their_suite(name, root, tmp_path):
+def test_recorded_cells_are_intact_and_planned_by_their_suite(name, root, tmp_path):
     planned, folder = load_suite(root / f"config/{name}.yaml").cells, root / RECORDED / name
     restored = restore(folder, tmp_path)
     assert len(restored) == len(set(restored)) == CELLS[name]
@@ -51,21 +51,21 @@ def test_recorded_cells_are_whole_and_planned_by_their_suite(name, root, tmp_pat
         assert damaged_file(record, cell_folder(tmp_path, cell)) is None
 
 
-def test_recorded_suites_are_small(root):
+def test_recorded_suites_take_less_than_12_mb(root):
     assert sum(path.stat().st_size for path in (root / RECORDED).rglob("*")) < 12e6
 
 
 @pytest.mark.parametrize(("name", "last"), [("glue-tiny", 26), ("minilm-1k", 20)])
-def test_the_study_ran_under_its_plan(name, last, root):
-    """Every cell carries the plan's hash, on seeds that neither the sweep nor the earlier run had."""
+def test_study_cells_ran_under_the_analysis_plan(name, last, root):
+    """Every cell has the plan's hash, and a seed that neither the sweep nor the earlier run used."""
     plan = sha256(root / "docs/study-plan.md")
     cells = list(map(json.loads, lines_of(root / RECORDED / name)))
     assert {cell["analysis_plan"] for cell in cells} == {plan}
     assert {cell["spec"]["seed"] for cell in cells} <= set(range(10, last + 1))
 
 
-def test_the_second_encoders_settings_are_those_that_its_sweep_chose(root):
-    """By the best mean over tasks on held-out examples, as the plan says; the page has every mean."""
+def test_minilm_settings_are_the_best_of_its_sweep(root):
+    """The plan selects by the best mean over tasks on held-out examples; the page has every mean."""
     scores = defaultdict(lambda: defaultdict(list))
     for cell in map(json.loads, lines_of(root / RECORDED / "study-sweep")):
         spec = cell["spec"]
@@ -83,7 +83,7 @@ def test_the_second_encoders_settings_are_those_that_its_sweep_chose(root):
 
 
 def points_of(folder, *names):
-    """Points in domain by seed of every combination of `names`: encoder, method, task."""
+    """Return in-domain points by seed, for every combination of `names` (encoder, method, task)."""
     points = defaultdict(dict)
     for cell in map(json.loads, lines_of(folder)):
         spec = cell["spec"]
@@ -92,7 +92,7 @@ def points_of(folder, *names):
     return points
 
 
-def test_what_the_readme_says_of_pretraining_is_in_the_records(root):
+def test_readme_pretraining_gains_match_the_records(root):
     points = points_of(root / RECORDED / "tiny-check", "encoder", "task")
     drawn = {task: mean(found.values()) for (encoder, task), found in points.items() if encoder == "tiny-en-random"}
     gains = {task: mean(points["tiny-en", task].values()) - score for task, score in drawn.items()}
@@ -101,8 +101,8 @@ def test_what_the_readme_says_of_pretraining_is_in_the_records(root):
     assert f"by {min(gains.values()):.1f} to {max(gains.values()):.1f} points with ten seeds" in page
 
 
-def test_what_the_study_says_of_its_second_encoder_is_in_the_records(root):
-    """The seeds that have run of all four arms, and the differences from plain fine-tuning, on average and by task."""
+def test_study_page_numbers_for_minilm_match_the_records(root):
+    """The number of seeds that all four arms have, and the gains over plain fine-tuning, on average and by task."""
     points = points_of(root / RECORDED / "minilm-1k", "method", "task")
     seeds = set.intersection(*map(set, points.values()))
     tasks = ["rte@1k", "mrpc@1k", "stsb@1k", "cola@1k", "sst2@1k"]
@@ -123,7 +123,7 @@ def test_what_the_study_says_of_its_second_encoder_is_in_the_records(root):
     assert max(mean(found[seed] for seed in seeds) for (_, task), found in points.items() if task == "rte@1k") < 52.7
 
 
-def test_pandas_reads_a_recorded_suite_in_a_line(root):
+def test_pandas_reads_a_recorded_suite_directly(root):
     records = pd.read_json(root / RECORDED / "mini/cells.jsonl.gz", lines=True)
     predictions = pd.read_parquet(root / RECORDED / "mini/predictions.parquet")
     own = [next(e for e in evaluations if e["kind"] == "in_domain") for evaluations in records["evaluations"]]
@@ -146,7 +146,7 @@ def packed(suite, tmp_path):  # noqa: F811
     return folder
 
 
-def test_a_suite_is_recorded_and_restored(packed, suite, tmp_path):  # noqa: F811
+def test_suite_is_recorded_and_restored_byte_for_byte(packed, suite, tmp_path):  # noqa: F811
     (cell,) = suite.cells
     assert restore(packed, tmp_path / "again") == [cell]
     first, second = (cell_folder(of, cell) for of in (suite, tmp_path / "again"))
@@ -156,7 +156,7 @@ def test_a_suite_is_recorded_and_restored(packed, suite, tmp_path):  # noqa: F81
     assert restore(packed, tmp_path / "none", lambda _: False) == []
 
 
-def test_restored_measurements_are_believed_as_recorded_until_they_are_edited(packed, tmp_path):
+def test_restored_measurements_are_accepted_until_they_are_edited(packed, tmp_path):
     other = changed(tmp_path, variability={"encoders": ["tiny"]})
     restore(packed, other.results)
     (found,) = Products(other).status(["variability"])
@@ -171,7 +171,7 @@ def test_restored_measurements_are_believed_as_recorded_until_they_are_edited(pa
     assert (found.state, found.believed) == ("damaged", False)
 
 
-def test_looks_go_with_a_recorded_suite(packed, suite, tmp_path):  # noqa: F811
+def test_looks_are_recorded_and_restored_with_the_suite(packed, suite, tmp_path):  # noqa: F811
     looks = {"wins": (Look(seeds=3, planned=5, plan="a plan", family=2, scored=(0, 1, 2)),)}
     keep_looks(suite, looks)
     write_recorded(suite, packed)
@@ -204,7 +204,7 @@ def edit_looks(suite):  # noqa: F811
         (edit_looks, r"looks\.json: damaged"),
     ],
 )
-def test_what_is_damaged_is_not_recorded_and_nothing_else_either(edit, said, suite, tmp_path):  # noqa: F811
+def test_damaged_file_stops_the_whole_recording(edit, said, suite, tmp_path):  # noqa: F811
     measured = changed(tmp_path, variability={"encoders": ["tiny"]})
     outcome(measured)
     edit(measured)
@@ -213,14 +213,14 @@ def test_what_is_damaged_is_not_recorded_and_nothing_else_either(edit, said, sui
     assert not (tmp_path / "recorded").exists()
 
 
-def test_a_cell_of_other_settings_is_not_recorded(packed, tmp_path):
+def test_cell_with_other_settings_than_the_suite_is_not_recorded(packed, tmp_path):
     (packed / "cells.jsonl.gz").unlink()
     with pytest.raises(SteadyTuneError, match=r"seed-0: stale: protocol.batch_size is 4, was 8"):
         write_recorded(changed(tmp_path, protocol=SUITE["protocol"] | {"batch_size": 4}), packed)
     assert not (packed / "cells.jsonl.gz").exists()
 
 
-def test_other_predictions_than_the_records_are_refused(packed, tmp_path):
+def test_predictions_that_differ_from_the_records_are_rejected(packed, tmp_path):
     frame = pd.read_parquet(packed / "predictions.parquet")
     frame.loc[3, "prediction"] = 1 - frame.loc[3, "prediction"]
     frame.to_parquet(packed / "predictions.parquet", index=False)
@@ -228,7 +228,7 @@ def test_other_predictions_than_the_records_are_refused(packed, tmp_path):
         restore(packed, tmp_path / "again")
 
 
-def test_a_cut_line_is_named(packed, tmp_path):
+def test_truncated_line_is_named_in_the_error(packed, tmp_path):
     (line,) = lines_of(packed)
     pack(packed, f"{line}\n{line[:100]}")
     with pytest.raises(SteadyTuneError, match=r"cells.jsonl.gz: line 2"):
@@ -238,7 +238,7 @@ def test_a_cut_line_is_named(packed, tmp_path):
 @pytest.mark.parametrize(
     "spoil", [lambda found: found[:-20], lambda found: found[:40] + bytes(20) + found[60:], lambda _: b"no archive"]
 )
-def test_records_whose_file_is_cut_or_changed_are_named(spoil, packed, tmp_path):
+def test_damaged_archive_of_records_is_named_in_the_error(spoil, packed, tmp_path):
     path = packed / "cells.jsonl.gz"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(SteadyTuneError, match=r"cells\.jsonl\.gz: damaged: ") as refused:
@@ -247,7 +247,7 @@ def test_records_whose_file_is_cut_or_changed_are_named(spoil, packed, tmp_path)
     assert not (tmp_path / "again").exists()
 
 
-def test_a_line_that_unpacks_to_more_than_memory_holds_is_refused_in_little_memory(packed, tmp_path):
+def test_line_that_unpacks_to_300_mb_is_rejected_in_little_memory(packed, tmp_path):
     with gzip.open(packed / "cells.jsonl.gz", "wb") as handle:
         for _ in range(300):
             handle.write(b" " * (1 << 20))
@@ -261,7 +261,7 @@ def test_a_line_that_unpacks_to_more_than_memory_holds_is_refused_in_little_memo
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:200])])
-def test_damaged_predictions_are_named(spoil, packed, tmp_path):
+def test_missing_or_damaged_predictions_are_named_in_the_error(spoil, packed, tmp_path):
     spoil(packed / "predictions.parquet")
     with pytest.raises(SteadyTuneError, match=r"predictions\.parquet: cannot be read"):
         restore(packed, tmp_path / "again")
@@ -272,7 +272,7 @@ def below(folder):
 
 
 def respell(packed, **names):
-    """Give the recorded cell other names, and seal its line again: whoever sends records can."""
+    """Rename the recorded cell and reseal its line, as anyone who sends records could."""
     (text,) = lines_of(packed)
     line = json.loads(text)
     line["spec"] |= names
@@ -284,7 +284,7 @@ NO_PARTS = ["", ".", "..", "../../../outside", "{outside}", "a/b", "a\\b", "a\0b
 
 @pytest.mark.parametrize("part", ["encoder", "method", "task"])
 @pytest.mark.parametrize("name", NO_PARTS)
-def test_cells_whose_names_lead_elsewhere_are_refused_before_anything_is_written(part, name, packed, tmp_path):
+def test_unsafe_cell_names_are_rejected_before_anything_is_written(part, name, packed, tmp_path):
     name = name.format(outside=tmp_path / "outside") if isinstance(name, str) else name
     respell(packed, **{part: name})
     before = below(tmp_path)
@@ -294,7 +294,7 @@ def test_cells_whose_names_lead_elsewhere_are_refused_before_anything_is_written
     assert below(tmp_path) == before
 
 
-def test_a_line_that_lacks_what_it_is_made_of_is_damaged(packed, tmp_path):
+def test_line_without_a_required_key_is_reported_as_damaged(packed, tmp_path):
     (text,) = lines_of(packed)
     line = {key: value for key, value in json.loads(text).items() if key != "history"}
     pack(packed, json.dumps(line | {SEAL: seal_of(line)}))
@@ -303,7 +303,7 @@ def test_a_line_that_lacks_what_it_is_made_of_is_damaged(packed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [True, "0/../../../../outside", 1.0, None])
-def test_seeds_that_are_no_numbers_are_refused(seed, packed, tmp_path):
+def test_seeds_that_are_not_integers_are_rejected(seed, packed, tmp_path):
     respell(packed, seed=seed)
     with pytest.raises(SteadyTuneError, match=r"cells\.jsonl\.gz: line 1: seed: "):
         restore(packed, tmp_path / "again")
@@ -312,7 +312,7 @@ def test_seeds_that_are_no_numbers_are_refused(seed, packed, tmp_path):
 
 @pytest.mark.parametrize("name", NO_PARTS[:-1])
 @pytest.mark.parametrize("of", ["encoder", "task"])
-def test_measurements_whose_names_lead_elsewhere_are_refused_before_anything_is_written(name, of, packed, tmp_path):
+def test_unsafe_measurement_names_are_rejected_before_anything_is_written(name, of, packed, tmp_path):
     name = name.format(outside=tmp_path / "outside")
     write_sealed(packed / "variability.json", {name: {"cola": {}}} if of == "encoder" else {"tiny": {name: {}}})
     before = below(tmp_path)
@@ -321,14 +321,14 @@ def test_measurements_whose_names_lead_elsewhere_are_refused_before_anything_is_
     assert below(tmp_path) == before
 
 
-def test_measurements_that_the_suite_no_longer_has_are_not_kept(packed, suite):  # noqa: F811
-    write_text(packed / "variability.json", "{}")  # of the suite as it was
+def test_measurements_that_the_suite_no_longer_has_are_removed(packed, suite):  # noqa: F811
+    write_text(packed / "variability.json", "{}")  # left over from an earlier suite
     write_recorded(suite, packed)
     assert not (packed / "variability.json").exists()
 
 
 @pytest.mark.slow
-def test_the_pages_have_the_tables_of_the_records(root):
+def test_documentation_tables_match_the_records(root):
     command = [sys.executable, root / "docs/tables.py", "--check"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr

@@ -1,4 +1,4 @@
-"""The report: built once, then read: all sections, every cell with its record, nothing from outside."""
+"""The report: all its sections, every cell with its record, and nothing loaded from elsewhere."""
 
 import base64
 import csv
@@ -39,7 +39,7 @@ SECTIONS = [
 
 
 def demo() -> Grid:
-    """Two encoders, two methods (one of them a variant), a failed cell and a diverged one."""
+    """Two encoders, two methods (one of them a variant), a missing cell and a diverged one."""
     variant = "hype-n~lr=2e-05"
     statuses = {("mini", variant, "mini-rte", 0): "diverged", ("mini", variant, "mini-rte", 1): "missing"}
     return Grid(
@@ -53,7 +53,7 @@ def demo() -> Grid:
 
 
 class Page(HTMLParser):
-    """Headings, tables' heads, identifiers and everything that a page refers to."""
+    """Collects a page's headings, table heads, identifiers and references."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def test_empty_sections_are_left_out(tmp_path):
     assert page.headings == [name for name in SECTIONS if name not in absent]
 
 
-def test_each_of_several_encoders_has_its_learning_curves(tmp_path):
+def test_each_encoder_has_its_own_learning_curves(tmp_path):
     grid = Grid(encoders=("mini", "twin"), seeds=1)
     results = load_results(grid.write(tmp_path), replace(grid.suite, compared=grid.encoders))
     build_report(results, tmp_path / "report.html")
@@ -132,7 +132,7 @@ def test_each_of_several_encoders_has_its_learning_curves(tmp_path):
 
 
 @pytest.mark.parametrize(("id", "shown"), [("figure_1", True), ("nothing-to-draw", False)])
-def test_figures_that_have_been_written_are_shown(tmp_path, id, shown):
+def test_written_figures_are_embedded_unless_they_are_empty(tmp_path, id, shown):
     grid = Grid(methods=("vanilla",), seeds=1)
     results = load_results(grid.write(tmp_path), replace(grid.suite, figures=("learning-curves",)))
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="504pt"><g id="{id}"/></svg>'.encode()
@@ -163,14 +163,14 @@ def test_page_is_accessible(page):
     assert page.tags.count("table") + len(page.images) == len(page.regions)
 
 
-def test_nothing_comes_from_outside(html, page):
+def test_page_loads_nothing_external(html, page):
     assert {"script", "link", "iframe", "object"}.isdisjoint(page.tags)
     assert all(reference.startswith(("#", "data:image/svg+xml;base64,")) for reference in page.references)
     assert "url(" not in html
     assert "@import" not in html
 
 
-def test_every_figure_is_a_drawing(page):
+def test_every_figure_is_a_nonempty_svg(page):
     images = [reference for reference in page.references if reference.startswith("data:")]
     assert len(images) == page.tags.count("img") == 4
     drawn = [ElementTree.fromstring(base64.b64decode(image.partition("base64,")[2])) for image in images]
@@ -178,16 +178,16 @@ def test_every_figure_is_a_drawing(page):
     assert all(len(list(element.iter())) > 100 for element in drawn)
 
 
-def test_text_of_the_suite_is_escaped(html):
+def test_suite_text_is_escaped(html):
     assert "<script" not in html
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;two&#34;") >= 4
 
 
-def test_shared_notes_stand_once(html, page):
+def test_notes_shared_by_tables_appear_once(html, page):
     for name in ("main", "pretraining", "transfer", "variability", "coverage"):
         assert f"table-{name}" in page.ids
     assert html.count("sample standard deviation (divisor n − 1)") == 1
-    # Beside the suite's description, and under the heading that tables link to.
+    # Next to the suite's description, and under the heading that tables link to.
     assert html.count("Handle with care.") == 2
     assert html.count('href="#reading"') >= 4
 
@@ -195,7 +195,7 @@ def test_shared_notes_stand_once(html, page):
 def test_every_cell_shows_its_status_and_record(html):
     assert "steadytune run demo -- --force RECORD" in html
     assert len(set(re.findall(r"/cells/(\S+?)/record\.json", html))) == 6
-    # Some shells take an unquoted tilde for a home directory.
+    # Some shells expand an unquoted tilde to a home directory.
     assert re.search(r"&#39;[^<&]*/cells/mini/hype-n~lr=2e-05/mini-rte/seed-0/record\.json&#39;", html)
     assert "loss is NaN at step 7" in html
     assert "4 of 6 planned cells ended ok; 1 diverged, 1 missing." in html
@@ -203,7 +203,7 @@ def test_every_cell_shows_its_status_and_record(html):
     assert re.findall(r"seed-\d(?=</th>)", not_ok) == ["seed-0", "seed-1"]
 
 
-def test_every_pretrained_encoder_is_described(tmp_path):
+def test_summary_compares_methods_on_every_pretrained_encoder(tmp_path):
     gains = {"mini": 0.02, "other": -0.03, "mini-random": 0.2}
     values = {(encoder, method, "mini-rte", seed): 0.6 + gain * (method == "hype-n")
               for encoder, gain in gains.items() for method in ("vanilla", "hype-n") for seed in range(2)}  # fmt: skip
@@ -214,7 +214,7 @@ def test_every_pretrained_encoder_is_described(tmp_path):
     assert [re.search(r"(\S+) points on average", sentence)[1] for sentence in compared] == ["+2.0", "−3.0"]
 
 
-def test_the_report_says_under_which_analysis_plans_the_cells_ran():
+def test_provenance_gaps_name_the_analysis_plans_of_the_cells():
     class Told:
         plans = ("aa", "bb", "aa", None)
         suite = Description(name="demo", analysis_plan="aa")
@@ -241,12 +241,12 @@ def test_commands_name_the_suite(html):
         assert f"<code>{line}</code>" in html
 
 
-def test_environment_and_inputs_come_from_the_records(html):
+def test_environment_and_inputs_of_the_records_are_shown(html):
     for text in ("2.9.0+cpu", "0123456789abcdef0123456789abcdef01234567", "steadytune/mini/mini-rte", "ab" * 32):
         assert text in html
 
 
-def test_sentences_of_a_hand_computed_case(tmp_path):
+def test_summary_numbers_match_a_hand_computed_case(tmp_path):
     values = {("mini", "vanilla", "mini-rte", seed): value for seed, value in enumerate((0.60, 0.64))}
     values |= {("mini", "hype-n", "mini-rte", seed): value for seed, value in enumerate((0.625, 0.635))}
     grid = Grid(values=values, seeds=2)
@@ -256,7 +256,7 @@ def test_sentences_of_a_hand_computed_case(tmp_path):
     assert numbers == [["4"], ["10.0"], ["1", "1", "+1.0", "1", "2", "1", "1"], ["2", "2", "71"]]
 
 
-def test_runs_that_are_all_alike_have_no_small_deviation(tmp_path):
+def test_summary_omits_the_deviation_of_identical_runs(tmp_path):
     values = {("mini", "hype-n", "mini-rte", seed): 0.53 for seed in range(3)}
     (found,) = [
         sentence
@@ -266,10 +266,10 @@ def test_runs_that_are_all_alike_have_no_small_deviation(tmp_path):
     assert "deviation" not in found
 
 
-def test_sentences_of_an_unfinished_suite_compare_equal_seeds_and_count_those_that_ran(tmp_path):
+def test_summary_of_an_unfinished_suite_compares_shared_seeds_only(tmp_path):
     tasks, scores = ("mini-rte", "mini-cola"), {}
     for seed in range(4):
-        # hype-n is above by 1 point on the seeds that both have on both tasks, 0 to 2; by 21 on another one of a task.
+        # hype-n is 1 point above on seeds 0 to 2, which both methods have on both tasks, and 21 above on seed 3.
         for task in tasks:
             scores["mini", "vanilla", task, seed] = 0.60 + 0.01 * seed
             scores["mini", "hype-n", task, seed] = 0.61 + 0.01 * seed + (0.20 if seed == 3 else 0)
@@ -279,25 +279,25 @@ def test_sentences_of_an_unfinished_suite_compare_equal_seeds_and_count_those_th
     found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
     (compared,) = [sentence for sentence in found if sentence.startswith("hype-n against vanilla")]
     assert re.findall(r"\d+ of \d+|[+−][\d.]+", compared) == ["2 of 2", "+1.0", "6 of 6", "0 of 2"]
-    # Of four planned seeds vanilla has three on a task, and lnsr one, which has no deviation: 1 / sqrt(2 * 2).
+    # Of four planned seeds, lnsr has one, which has no deviation, and vanilla three on one task: 1 / sqrt(2 * 2).
     assert re.findall(r"\d+", found[-1]) == ["1", "4", "3", "50"]
 
 
-def test_sentences_own_up_to_an_evaluation_that_training_has_seen(tmp_path):
+def test_summary_warns_if_half_of_an_evaluation_set_was_seen_in_training(tmp_path):
     counts = {"mini-rte": {"seen_in_training": 200}, "mini-cola": {"seen_in_training": 199}}
     grid = Grid(tasks=("mini-rte", "mini-cola"), counts=counts)
     found = [line for line in summary.sentences(load_results(grid.write(tmp_path), grid.suite)) if "has seen" in line]
     assert [re.findall(r"\d+ of \d+ examples of \S+", line) for line in found] == [["200 of 400 examples of mini-rte"]]
 
 
-def test_sentences_own_up_to_a_task_at_the_majority(tmp_path):
+def test_summary_names_tasks_on_which_no_method_beats_the_majority(tmp_path):
     grid = Grid(seeds=1, values={("mini", m, "mini-rte", 0): 0.53 for m in ("vanilla", "hype-n")})
     found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
     assert "With mini, no method's mean is above the majority class on mini-rte." in found
     assert found[-1].startswith("One seed")
 
 
-def test_the_committed_notebook_is_clean():
+def test_committed_notebook_has_no_outputs():
     node = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(node)
     code = [cell for cell in node.cells if cell.cell_type == "code"]
@@ -311,7 +311,7 @@ def write_notebook(path: Path, source: str, tags: list[str]) -> Path:
     return path
 
 
-def test_bad_notebooks_leave_nothing(tmp_path):
+def test_notebook_that_fails_leaves_no_output(tmp_path):
     output, suite = tmp_path / "report.ipynb", Path("config/mini.yaml")
     with pytest.raises(SteadyTuneError, match=r"bad\.ipynb: .*ValueError: config/mini\.yaml"):
         build_notebook(suite, output, write_notebook(tmp_path / "bad.ipynb", "raise ValueError(suite)", ["parameters"]))
@@ -323,8 +323,8 @@ def test_bad_notebooks_leave_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(tmp_path, root, monkeypatch):
-    """On the mini suite's own file, with made-up results."""
+def test_notebook_runs_and_shows_figures_and_tables(tmp_path, root, monkeypatch):
+    """Run it on the mini suite's own file with synthetic results."""
     for name in ("config", "notebooks", "published"):
         (tmp_path / name).symlink_to(root / name)
     monkeypatch.chdir(tmp_path)
@@ -336,7 +336,7 @@ def test_the_notebook_runs(tmp_path, root, monkeypatch):
     assert shown.count("text/html") == 3
 
 
-def test_cells_of_a_large_suite_are_listed_beside_the_page(tmp_path: Path, monkeypatch) -> None:
+def test_cells_of_a_large_suite_are_listed_in_a_csv_file(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("steadytune.rendering.page.MOST_CELLS", 5)
     grid = Grid(seeds=4)
     results = load_results(grid.write(tmp_path), grid.suite)
@@ -348,7 +348,7 @@ def test_cells_of_a_large_suite_are_listed_beside_the_page(tmp_path: Path, monke
     assert len(rows) == 8
 
 
-def test_a_list_of_unfinished_cells_that_is_cut_says_how_many_there_are(tmp_path: Path, monkeypatch) -> None:
+def test_shortened_list_of_unfinished_cells_shows_their_number(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("steadytune.rendering.page.MOST_CELLS", 3)
     statuses = {("mini", "hype-n", "mini-rte", seed): "diverged" for seed in range(5)}
     grid = Grid(seeds=5, statuses=statuses)

@@ -1,4 +1,4 @@
-"""The report as a browser shows it: on a phone, in the dark, printed, and by keyboard alone."""
+"""The report in a browser: on a phone, in dark mode, printed, and by keyboard alone."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PHONE, DESKTOP, A4 = 390, 1280, 680
 """Widths in CSS pixels; A4: between margins of 15 mm."""
 
 FAINTEST = 4.5
-"""The contrast that WCAG 2 asks of small text (level AA)."""
+"""The least contrast that WCAG 2 allows for small text (level AA)."""
 
 CONTRASTS = """() => {
   const rgb = text => text.match(/[\\d.]+/g).slice(0, 3).map(Number)
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium as the system has it; in CI it must be there."""
+    """The system's Chromium, which CI must have."""
     program = shutil.which("chromium") or absent("no chromium on this machine (Debian: chromium)")
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program, args=FLAGS) as started:
         yield started
@@ -48,7 +48,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> str:
-    """A report with much on it: wide tables, long names, cells of every status, claims."""
+    """A report with wide tables, long names, cells of several statuses, and claims."""
     tasks = tuple(f"mini-{name}" for name in ("rte", "stsb", "cola", "mnli", "mrpc", "sst2", "qnli", "qqp"))
     statuses = {("mini", "hype-n", "mini-rte", 0): "diverged", ("mini", "hype-n", "mini-cola", 1): "degenerate",
                 ("mini", "vanilla", "mini-rte", 1): "missing"}  # fmt: skip
@@ -62,7 +62,7 @@ def address(tmp_path_factory) -> str:
 
 
 def opened(browser: Browser, address: str, width: int = DESKTOP, **options) -> Page:
-    """The page, loaded without a word from the console."""
+    """Open the page, and check that it logs nothing to the console and requests nothing external."""
     page = browser.new_page(viewport={"width": width, "height": 844}, **options)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
@@ -75,7 +75,7 @@ def opened(browser: Browser, address: str, width: int = DESKTOP, **options) -> P
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_images_load_links_resolve_and_nothing_runs_over(browser, address, width, scheme):
+def test_images_load_links_resolve_and_nothing_overflows(browser, address, width, scheme):
     page = opened(browser, address, width, color_scheme=scheme)
     widths = page.evaluate("Promise.all([...document.images].map(async i => (await i.decode(), i.naturalWidth)))")
     assert len(widths) >= 4
@@ -89,7 +89,7 @@ def test_images_load_links_resolve_and_nothing_runs_over(browser, address, width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_and_figures_fit_the_page(browser, address, scheme):
+def test_text_has_enough_contrast_and_figures_match_the_color_scheme(browser, address, scheme):
     page = opened(browser, address, color_scheme=scheme)
     contrasts = page.evaluate(CONTRASTS)
     assert len(contrasts) > 300
@@ -98,14 +98,14 @@ def test_every_text_stands_out_and_figures_fit_the_page(browser, address, scheme
     assert set(inverted) == {scheme == "dark"}
 
 
-def test_a_phone_shows_whole_group_headings(browser, address):
+def test_group_headings_fit_a_phone(browser, address):
     page = opened(browser, address, PHONE)
     ends = page.evaluate("[...document.querySelectorAll('tr.block span')].map(e => e.getBoundingClientRect().right)")
     assert ends
     assert max(ends) <= PHONE
 
 
-def test_no_list_is_cut_off_on_a_desktop(browser, address):
+def test_lists_fit_a_desktop(browser, address):
     page = opened(browser, address)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     lists = "[...document.querySelectorAll('.scroll')].filter(e => e.querySelector('.listing'))"
@@ -113,7 +113,7 @@ def test_no_list_is_cut_off_on_a_desktop(browser, address):
     assert page.evaluate(f"{lists}.filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)") == []
 
 
-def test_the_wide_tables_of_a_recorded_suite_fit_a_desktop(browser, root, tmp_path, monkeypatch):
+def test_wide_tables_of_a_recorded_suite_fit_a_desktop(browser, root, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
     build_report(read_recorded(root / "published/recorded/mini", tmp_path).results, tmp_path / "report.html")
     page = opened(browser, (tmp_path / "report.html").as_uri())
@@ -129,7 +129,7 @@ def test_wide_tables_scroll_by_keyboard(browser, address):
     page.wait_for_function("document.querySelector('#table-main .scroll').scrollLeft > 0")
 
 
-def test_in_print_nothing_is_folded_away_or_cut_off(browser, address):
+def test_print_view_shows_folded_and_clipped_content(browser, address):
     page = opened(browser, address, A4, color_scheme="dark")
     page.emulate_media(media="print")
     assert page.evaluate("[...document.querySelectorAll('details > :last-child')].filter(e => !e.offsetHeight)") == []
@@ -138,7 +138,7 @@ def test_in_print_nothing_is_folded_away_or_cut_off(browser, address):
     assert set(page.evaluate("[...document.images].map(i => getComputedStyle(i).filter)")) == {"none"}
 
 
-def test_a_table_alone_fits_a_phone(browser, tmp_path: Path):
+def test_page_of_a_single_table_fits_a_phone(browser, tmp_path: Path):
     grid = Grid(tasks=tuple(f"mini-task-{number}" for number in range(12)), seeds=1)
     table = make_table("main", load_results(grid.write(tmp_path), grid.suite))
     write_table(table, tmp_path / "main")

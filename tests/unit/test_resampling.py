@@ -1,4 +1,4 @@
-"""nu on resamples and subsets, held against its definition on the very examples; bands against a known population."""
+"""nu on resamples and subsets against its definition on the same examples; bands against a known population."""
 
 import math
 
@@ -21,7 +21,7 @@ def kept(features, classes, size=10**6):
 
 
 def population(sizes, centres, scales, seed=0):
-    """Features (n, width) around class centres (k, width), independent, of those scales (width,); classes (n,)."""
+    """Independent features (n, width) around class centres (k, width) with scales (width,), and their classes (n,)."""
     generator = np.random.default_rng(seed)
     classes = np.repeat(np.arange(len(sizes)), sizes)
     return centres[classes] + generator.normal(size=(len(classes), len(scales))) * scales, classes
@@ -36,7 +36,7 @@ def two_classes(n, width, gap, seed=0):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("offset", [0.0, 1e3])
-def test_a_draw_has_the_nu_of_the_examples_it_repeats(variant, offset):
+def test_nu_of_a_draw_equals_nu_of_its_repeated_examples(variant, offset):
     generator = np.random.default_rng(0)
     features, classes = population((30, 9, 14), generator.normal(size=(3, 7)), np.ones(7))
     draws = bootstrap_draws(classes, 60, generator)
@@ -47,7 +47,7 @@ def test_a_draw_has_the_nu_of_the_examples_it_repeats(variant, offset):
         assert value == pytest.approx(definition(features[rows], classes[rows], **variant), rel=1e-7)
 
 
-def test_more_classes_than_dimensions_and_a_draw_that_tells_nothing_apart():
+def test_nu_with_more_classes_than_dimensions_and_of_constant_features():
     generator = np.random.default_rng(0)
     features, classes = population((4, 5, 6, 7), generator.normal(size=(4, 2)), np.ones(2))
     everything = np.ones((1, len(classes)), dtype=int)
@@ -58,7 +58,7 @@ def test_more_classes_than_dimensions_and_a_draw_that_tells_nothing_apart():
     assert nu_of_draws(constant, classes, everything, PAPER).tolist() == [math.inf]
 
 
-def test_a_sample_keeps_its_rows_whatever_the_batches():
+def test_sample_keeps_the_same_rows_for_any_batches():
     indices = np.array([0] * 60 + [1] * 39 + [2])
     features = torch.arange(200.0).reshape(2, 100, 1)
     sample = Sample(indices, 20)
@@ -71,7 +71,7 @@ def test_a_sample_keeps_its_rows_whatever_the_batches():
     assert len(Sample(indices, 1000)) == 100
 
 
-def test_a_resample_has_every_class_at_its_size():
+def test_bootstrap_draws_keep_every_class_at_its_size():
     classes = np.array([0, 1, 0, 1, 1, 2])
     draws = bootstrap_draws(classes, 4000, np.random.default_rng(0))
     for y, size in enumerate((2, 3, 1)):
@@ -80,7 +80,7 @@ def test_a_resample_has_every_class_at_its_size():
     assert set(draws[:, 0]) == {0, 1, 2}
 
 
-def test_a_half_sample_has_half_of_every_class_and_nothing_twice():
+def test_half_sample_has_half_of_every_class_without_repeats():
     classes = np.array([0, 1, 0, 1, 1, 2, 0, 0])
     draws = half_draws(classes, 500, np.random.default_rng(0))
     assert set(np.unique(draws)) == {0, 1}
@@ -89,7 +89,7 @@ def test_a_half_sample_has_half_of_every_class_and_nothing_twice():
     assert draws[:, classes == 1].mean(axis=0) == pytest.approx(np.full(3, 2 / 3), abs=0.07)
 
 
-def test_a_subset_has_its_quotas_and_lies_inside_a_larger_one():
+def test_subsets_meet_their_quotas_and_are_nested():
     classes = np.array([0, 1, 0, 1, 1, 0, 0])
     keys = np.random.default_rng(0).random((50, 7))
     small, large = (subset_draws(classes, np.array(quotas), keys) for quotas in ((1, 2), (3, 2)))
@@ -101,7 +101,7 @@ def test_a_subset_has_its_quotas_and_lies_inside_a_larger_one():
     assert len(np.unique(large, axis=0)) > 5
 
 
-def test_the_best_layer_is_never_the_embedding_output():
+def test_best_layer_is_never_the_embedding_output():
     nu = np.array([[0.1, 3, 2, 2], [0.1, math.inf, 5, 9], [0.1, math.inf, math.inf, math.inf]])
     assert best_layers(nu).tolist() == [2, 2, 0]
 
@@ -117,23 +117,23 @@ def test_the_best_layer_is_never_the_embedding_output():
         ((50, 50), 3, None),
     ],
 )
-def test_a_small_draw_has_two_of_each_class(counts, size, expected):
+def test_quotas_keep_two_examples_of_each_class_if_it_has_two(counts, size, expected):
     quotas = quotas_of(np.array(counts), np.array(counts) / sum(counts), size)
     assert (None if quotas is None else quotas.tolist()) == expected
 
 
-def test_imbalance_draws_one_size_and_scarcity_what_fits():
+def test_imbalance_draws_share_one_size_and_scarcity_sizes_must_fit():
     features, classes = two_classes(100, 3, 4.0)
     sample = kept(np.stack([features, features])[:, :90], classes[:90])
     points = imbalance(sample, 1, (0.3, 0.5, 0.8, 0.95), PAPER, 5, np.random.default_rng(0))
-    # 50 of class 0 and 40 of class 1: 0.95 n <= 50 and 0.5 n <= 40. A share of 0.3 would not be the majority's.
+    # 50 of class 0 and 40 of class 1: 0.95 n <= 50 and 0.5 n <= 40. A share of 0.3 would not be a majority.
     assert [point.examples for point in points] == [52, 52, 52]
     assert [point.share for point in points] == pytest.approx([0.5, 0.8, 0.95], abs=0.01)
     points = scarcity(sample, 1, (3, 10, 45, 90, 500), PAPER, 5, np.random.default_rng(0))
     assert [point.examples for point in points] == [10, 45]
 
 
-def test_the_other_classes_share_what_the_majority_leaves():
+def test_other_classes_share_what_the_majority_class_leaves():
     features, classes = population((60, 40, 20), np.eye(3), np.ones(3))
     sample = kept(features[None].repeat(2, 0), classes)
     points = imbalance(sample, 1, (0.35, 0.5, 0.9, 0.96), PAPER, 3, np.random.default_rng(0))
@@ -142,14 +142,14 @@ def test_the_other_classes_share_what_the_majority_leaves():
     assert [(point.examples, round(62 * point.share)) for point in points] == [(62, 31), (62, 56), (62, 58)]
 
 
-def test_a_class_of_one_example_does_not_stand_in_the_way_of_imbalance():
+def test_class_of_one_example_does_not_prevent_imbalanced_draws():
     features, classes = population((1, 60, 39), np.eye(3), np.ones(3))
     sample = kept(features[None].repeat(2, 0), classes)
     points = imbalance(sample, 1, (0.5, 0.9), PAPER, 3, np.random.default_rng(0))
     assert [point.examples for point in points] == [66, 66]
 
 
-def test_agreement_distance_and_spread_of_the_draws():
+def test_scarcity_reports_agreement_distance_and_spread_of_its_draws():
     clear, classes = two_classes(80, 4, 20.0)
     noise, _ = two_classes(80, 4, 0.0, seed=1)
     sample = kept(np.stack([clear, noise, noise[::-1], clear]), classes)
@@ -160,7 +160,7 @@ def test_agreement_distance_and_spread_of_the_draws():
     assert point.nu_low[1] < point.nu[1] < point.nu_high[1]
 
 
-def test_draws_that_tell_nothing_apart_agree_with_nothing():
+def test_draws_of_constant_features_agree_with_no_layer():
     sample = kept(np.ones((3, 40, 2)), [0, 1] * 20)
     (point,) = scarcity(sample, 1, (10,), PAPER, 5, np.random.default_rng(0))
     assert point.agreement == 0
@@ -176,7 +176,7 @@ def bands_of(features, classes, examples=None, nu=None, resampling="half"):
 
 @pytest.mark.parametrize("resampling", ["half", "bootstrap"])
 @pytest.mark.parametrize(("gap", "width"), [(1.0, 4), (0.5, 40)])
-def test_bands_hold_the_populations_nu_about_as_often_as_they_say(gap, width, resampling):
+def test_bands_cover_the_population_nu_at_about_their_nominal_rate(gap, width, resampling):
     # 0.5 along one of 40 axes: nu of 200 examples is 5 or so, far below the population's 8.
     hits, separations = [], []
     for seed in range(60):
@@ -189,7 +189,7 @@ def test_bands_hold_the_populations_nu_about_as_often_as_they_say(gap, width, re
         assert np.mean(separations) == pytest.approx(gap**2 / 2, rel=0.12)
 
 
-def test_bands_of_a_sample_are_as_narrow_as_all_data_make_them():
+def test_bands_of_a_sample_are_as_narrow_as_the_full_data_allow():
     features, classes = two_classes(200, 4, 1.0)
     small = bands_of(features[None].repeat(2, 0), classes, nu=(2.0, 2.0))
     large = bands_of(features[None].repeat(2, 0), classes, nu=(2.0, 2.0), examples=100 * 200)
@@ -197,8 +197,8 @@ def test_bands_of_a_sample_are_as_narrow_as_all_data_make_them():
     assert widths[0] == pytest.approx(10 * widths[1], rel=1e-9)
 
 
-def test_a_wide_layer_of_noise_does_not_win_by_its_width():
-    # Layer 1 separates the classes: nu = 2. Layer 2 does not, nu is infinite; of 300 examples it is near 300 / 400.
+def test_wide_layer_of_noise_is_not_chosen_for_its_width():
+    # Layer 1 separates the classes: nu = 2. Layer 2 does not: its nu is infinite, but near 300 / 400 on 300 examples.
     narrow, classes = two_classes(300, 3, 1.0, seed=2)
     narrow = np.pad(narrow, ((0, 0), (0, 197)))
     wide, _ = two_classes(300, 200, 0.0, seed=3)
@@ -215,7 +215,7 @@ def test_a_wide_layer_of_noise_does_not_win_by_its_width():
     assert sum(bands.share) == pytest.approx(1)
 
 
-def test_bands_of_layers_without_scatter_or_without_separation():
+def test_bands_are_infinite_for_constant_and_zero_for_collapsed_layers():
     generator = np.random.default_rng(0)
     classes = np.arange(40) % 2
     collapsed = generator.normal(size=(2, 5))[classes]
@@ -226,7 +226,7 @@ def test_bands_of_layers_without_scatter_or_without_separation():
     assert bands.share == (0, 1, 0)
 
 
-def test_resamples_without_scatter_leave_the_bands_defined():
+def test_bands_are_defined_for_resamples_without_scatter():
     # Two examples a class: a half-sample has one of each.
     features = np.array([[[0.0], [1.0], [5.0], [7.0]]] * 2)
     bands = bands_of(features, np.array([0, 0, 1, 1]))

@@ -1,4 +1,4 @@
-"""One cell from staged inputs to its record: statuses, resumption, and what it refuses to start with."""
+"""One cell from staged inputs to its record: statuses, resuming, and the inputs it rejects."""
 
 import json
 from dataclasses import replace
@@ -61,7 +61,7 @@ def write_encoder(folder):
 @pytest.fixture
 def suite(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # Told by its lock, the folder is the project's.
+    # The lock file marks the folder as the project's.
     (tmp_path / "config").mkdir()
     (tmp_path / "config/lock.yaml").write_text("{}")
     for key in ("nyu-mll/glue/cola", "steadytune/mini/cola"):
@@ -76,7 +76,7 @@ def suite(tmp_path, monkeypatch):
 
 
 def changed(tmp_path, **keys):
-    """The suite with other values of its keys."""
+    """The suite with other values for some keys."""
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(SUITE | keys))
     return load_suite(tmp_path / "demo.yaml")
 
@@ -96,7 +96,7 @@ def outcome(suite):
     return read_record(cell_folder(suite, cell) / "record.json")
 
 
-def test_an_ok_cell(suite):
+def test_ok_cell_has_a_complete_record(suite):
     record = outcome(suite)
     assert record.status == "ok"
     assert [evaluation.set for evaluation in record.evaluations] == ["cola", "mini-cola"]
@@ -105,7 +105,7 @@ def test_an_ok_cell(suite):
     assert own.majority["matthews"] == 0
     assert own.majority["accuracy"] == own.majority_rate
     assert record.training.steps == 48
-    # Sentences of two to five of seven words: some come again, and the shifted set is the same file.
+    # Sentences have two to five of seven words, so some repeat, and the transfer set is the same file.
     train, validation = (
         pd.read_parquet(suite.file.store / f"datasets/nyu-mll/glue/cola/{split}-00000-of-00001.parquet")["sentence"]
         for split in ("train", "validation")
@@ -120,7 +120,7 @@ def test_an_ok_cell(suite):
     assert history["matthews"].iloc[-1] == pytest.approx(own.metrics["matthews"])
 
 
-def test_a_record_has_the_hash_of_the_analysis_plan_that_the_cell_ran_under(suite, tmp_path):
+def test_record_has_the_hash_of_the_cells_analysis_plan(suite, tmp_path):
     assert outcome(suite).analysis_plan is None
     (tmp_path / "plans").mkdir()
     (tmp_path / "plans/plan.md").write_text("One claim.\n")
@@ -129,7 +129,7 @@ def test_a_record_has_the_hash_of_the_analysis_plan_that_the_cell_ran_under(suit
     assert record.analysis_plan == "400198470fcfaedae7001d6bbbb10e6417bad9462fd591f4cd3d400ae4c3f2ea"
 
 
-def test_tasks_of_one_seed_start_from_different_heads(suite, tmp_path):
+def test_initial_weights_and_order_depend_on_the_task_but_not_the_method(suite, tmp_path):
     grid = SUITE["grid"][0] | {"tasks": ["cola", "mini-cola"], "methods": ["vanilla", "hype-n"]}
     protocol = SUITE["protocol"] | {"epochs": 1}
     suite = changed(tmp_path, grid=[grid], protocol=protocol, transfer={"cola": [], "mini-cola": []})
@@ -144,7 +144,7 @@ def test_tasks_of_one_seed_start_from_different_heads(suite, tmp_path):
     assert found["cola", "vanilla"] == found["cola", "hype-n"]
 
 
-def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_it(suite, tmp_path):
+def test_variability_tuned_cell_requires_and_depends_on_its_measurement(suite, tmp_path):
     suite = changed(tmp_path, grid=[SUITE["grid"][0] | {"methods": ["variability-tune"]}])
     assert suite.layer_studies() == [("tiny", "cola")]
     with pytest.raises(SteadyTuneError, match=r"variability/tiny/cola.json: not found"):
@@ -164,7 +164,7 @@ def test_a_cell_that_tunes_by_variability_waits_for_it_reads_it_and_depends_on_i
     assert found[0].fingerprint != found[1].fingerprint
 
 
-def test_what_trains_on_held_out_data_is_scored_there(suite, tmp_path):
+def test_held_out_examples_are_scored_and_not_trained_on(suite, tmp_path):
     suite = changed(tmp_path, protocol=SUITE["protocol"] | {"holdout": 0.25, "epochs": 1})
     record = outcome(suite)
     assert record.training.examples == 48
@@ -190,7 +190,7 @@ def raising(error):
     return fail
 
 
-def test_a_device_without_memory_for_one_example_is_a_result(suite, monkeypatch):
+def test_out_of_memory_in_training_is_recorded_as_a_result(suite, monkeypatch):
     monkeypatch.setattr(run, "fit", raising(torch.OutOfMemoryError("CUDA out of memory\nin two lines")))
     record = outcome(suite)
     assert record.status == "out_of_memory"
@@ -201,7 +201,7 @@ def test_a_device_without_memory_for_one_example_is_a_result(suite, monkeypatch)
     assert (folder / "history.csv").read_text() == "epoch,step,train_loss,learning_rate\n"
 
 
-def test_inputs_that_cannot_be_read_are_an_error_and_no_result(suite, monkeypatch):
+def test_unreadable_inputs_are_an_error_and_leave_no_record(suite, monkeypatch):
     monkeypatch.setattr(run.Material, "load", raising(ValueError("Arrow type map")))
     with pytest.raises(SteadyTuneError, match="ValueError: Arrow type map"):
         run.run_cell(suite, suite.cells[0])
@@ -220,14 +220,14 @@ def test_inputs_that_cannot_be_read_are_an_error_and_no_result(suite, monkeypatc
     ],
 )
 @pytest.mark.parametrize("place", ["load", "fit"])
-def test_a_faulty_machine_leaves_no_record(place, error, suite, monkeypatch):
+def test_machine_faults_and_bugs_leave_no_record(place, error, suite, monkeypatch):
     monkeypatch.setattr(*((run.Material, "load") if place == "load" else (run, "fit")), raising(error))
     with pytest.raises((SteadyTuneError, type(error))):
         outcome(suite)
     assert not (cell_folder(suite, suite.cells[0]) / "record.json").exists()
 
 
-def test_a_cell_that_breaks_in_evaluation_has_no_score(suite, monkeypatch):
+def test_out_of_memory_in_evaluation_leaves_no_score(suite, monkeypatch):
     predicted = []
 
     def second_fails(*arguments):
@@ -243,13 +243,13 @@ def test_a_cell_that_breaks_in_evaluation_has_no_score(suite, monkeypatch):
     assert len(pd.read_parquet(cell_folder(suite, suite.cells[0]) / "predictions.parquet")) == 0
 
 
-def test_a_lack_of_memory_for_the_model_itself_is_a_result(suite, monkeypatch):
+def test_out_of_memory_while_loading_is_recorded_as_a_result(suite, monkeypatch):
     monkeypatch.setattr(run.Material, "load", raising(torch.OutOfMemoryError("CUDA out of memory")))
     assert outcome(suite).status == "out_of_memory"
 
 
 @pytest.mark.parametrize(("bias", "status"), [(100.0, "degenerate"), (float("nan"), "diverged")])
-def test_a_model_is_judged_by_its_outputs(bias, status, suite, tmp_path, monkeypatch):
+def test_outputs_decide_whether_a_cell_is_degenerate_or_diverged(bias, status, suite, tmp_path, monkeypatch):
     def spoil(encoder, *arguments, **keywords):
         fitted = fit(encoder, *arguments, **keywords)
         with torch.no_grad():
@@ -257,13 +257,13 @@ def test_a_model_is_judged_by_its_outputs(bias, status, suite, tmp_path, monkeyp
         return fitted
 
     monkeypatch.setattr(run, "fit", spoil)
-    # Else the last epoch's predictions, which were made inside `fit`, are the final ones.
+    # Otherwise the last epoch's predictions, made inside `fit`, would be the final ones.
     record = outcome(changed(tmp_path, protocol=SUITE["protocol"] | {"evaluate_epochs": False}))
     assert record.status == status
     assert len(record.evaluations) == 2
 
 
-def test_wrong_inputs_and_a_broken_disk_are_raised(suite, monkeypatch):
+def test_full_disk_and_corrupted_inputs_raise_and_leave_no_record(suite, monkeypatch):
     monkeypatch.setattr(run, "fit", raising(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         outcome(suite)
@@ -274,7 +274,7 @@ def test_wrong_inputs_and_a_broken_disk_are_raised(suite, monkeypatch):
     assert not (cell_folder(suite, suite.cells[0]) / "record.json").exists()
 
 
-def test_a_killed_cell_goes_on_to_the_same_predictions(suite, monkeypatch):
+def test_interrupted_cell_resumes_to_the_same_predictions(suite, monkeypatch):
     whole = outcome(suite)
     predictions = cell_folder(suite, suite.cells[0]) / "predictions.parquet"
     before = predictions.read_bytes()
@@ -303,7 +303,7 @@ def test_a_killed_cell_goes_on_to_the_same_predictions(suite, monkeypatch):
 
 
 def predicting(tmp_path, **changes):
-    """The suite with a split whose labels are hidden, which holds one label that must not be read."""
+    """The suite with a split of hidden labels, in which one row has a label that must not be read."""
     folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
     sentences = ["the dog sleeps", "not a cat", "the dog sleeps", "a cat runs not"]
     pq.write_table(pa.table({"sentence": sentences, "label": [-1, -1, -1, 1]}), folder / "test-00000-of-00001.parquet")
@@ -312,7 +312,7 @@ def predicting(tmp_path, **changes):
     return changed(tmp_path, **{"predict": {"cola": "test"}} | changes)
 
 
-def test_hidden_splits_are_predicted_row_by_row_and_change_no_score(suite, tmp_path):
+def test_hidden_splits_are_predicted_without_changing_scores(suite, tmp_path):
     before = outcome(suite)
     suite = predicting(tmp_path)
     record = outcome(suite)
@@ -332,11 +332,11 @@ def test_hidden_splits_are_predicted_row_by_row_and_change_no_score(suite, tmp_p
     assert "unlabelled.parquet: missing" in damaged_file(record, cell_folder(suite, cell))
 
 
-def test_a_hidden_split_that_is_not_staged_names_the_nearest(suite, tmp_path):
+def test_unknown_hidden_split_error_suggests_the_nearest(suite, tmp_path):
     with pytest.raises(SteadyTuneError, match="no split 'tset' of task 'cola' \\(did you mean 'test'"):
         outcome(predicting(tmp_path, predict={"cola": ["tset"]}))
 
 
-def test_only_trained_tasks_are_predicted(suite, tmp_path):
+def test_unknown_task_to_predict_is_rejected_with_the_nearest(suite, tmp_path):
     with pytest.raises(SteadyTuneError, match=r"predict: unknown task 'coal' \(did you mean 'cola'"):
         predicting(tmp_path, predict={"coal": "test"})

@@ -1,4 +1,4 @@
-"""`steadytune run` and a Snakemake that was started by hand, in one folder: neither clears the other's locks."""
+"""`steadytune run`: sharing a folder with a Snakemake started by hand, staging first, dry runs, and retraining."""
 
 import select
 import subprocess
@@ -18,7 +18,7 @@ BY_HAND = "import sys; from steadytune.dag.runner import share_folder; share_fol
 
 @pytest.fixture
 def by_hand(tmp_path, monkeypatch):
-    """What starts a process in the folder that shares it, until a line comes."""
+    """Return a function that starts a process which shares the folder until it reads a line."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(runner.STARTED_BY_RUN, raising=False)
     started = []
@@ -37,7 +37,7 @@ def by_hand(tmp_path, monkeypatch):
 
 @pytest.fixture
 def commands(monkeypatch, tmp_path):
-    """The commands that a run in a folder of its own would have given, in place of giving them."""
+    """The commands that a run in a temporary folder would execute; none is executed."""
     monkeypatch.chdir(tmp_path)
     given = []
     monkeypatch.setattr(
@@ -67,7 +67,7 @@ SUITE = SimpleNamespace(
 
 
 def in_background(said, line):
-    """A run in a thread, once it has said a line."""
+    """Start a run in a thread, and return the thread when the run has logged `line`."""
     thread = threading.Thread(target=runner.run, args=(SUITE, "1", ()), daemon=True)
     thread.start()
     for _ in range(1000):
@@ -77,12 +77,12 @@ def in_background(said, line):
     pytest.fail(f"not said in 20 s: {line}")
 
 
-def test_a_run_waits_for_a_snakemake_that_was_started_during_an_earlier_run(by_hand, commands, caplog):
+def test_run_waits_for_a_snakemake_started_by_hand_during_an_earlier_run(by_hand, commands, caplog):
     caplog.set_level("INFO")
     with hold(runner.LOCK):
         process = by_hand()
         assert process.stdout.readline() == "works\n", "it does not wait for the run"
-    # That run has ended; the Snakemake goes on, and has locks of its own.
+    # The earlier run has ended; the Snakemake continues and holds its own locks.
     runner.LOCKS.mkdir()
     (runner.LOCKS / "0.input.lock").touch()
     run = in_background(caplog, "started by hand works in this folder; waiting for its end")
@@ -92,7 +92,7 @@ def test_a_run_waits_for_a_snakemake_that_was_started_during_an_earlier_run(by_h
     assert ["--unlock" in command for command in commands] == [True, False]
 
 
-def test_a_snakemake_started_by_hand_waits_while_locks_are_cleared_and_no_longer(by_hand, commands, monkeypatch):
+def test_snakemake_started_by_hand_waits_only_while_locks_are_cleared(by_hand, commands, monkeypatch):
     runner.LOCKS.mkdir(parents=True)
     (runner.LOCKS / "0.input.lock").touch()
     seen = []
@@ -111,7 +111,7 @@ def test_a_snakemake_started_by_hand_waits_while_locks_are_cleared_and_no_longer
     assert seen == [(True, False), (False, True)]
 
 
-def test_a_snakemake_of_a_run_takes_no_lock_of_its_own(tmp_path, monkeypatch):
+def test_snakemake_started_by_run_takes_no_folder_lock(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(runner.STARTED_BY_RUN, "1")
     with hold(runner.BY_HAND):
@@ -119,7 +119,7 @@ def test_a_snakemake_of_a_run_takes_no_lock_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["full/cache", "full"])
-def test_a_home_that_takes_no_files_is_named_before_anything_starts(place, commands, monkeypatch, tmp_path):
+def test_unusable_cache_folder_is_reported_before_anything_starts(place, commands, monkeypatch, tmp_path):
     (tmp_path / "full").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / place))
     with pytest.raises(SteadyTuneError, match=rf"^{tmp_path / place}/snakemake: .*XDG_CACHE_HOME[^\n]*$"):
@@ -133,7 +133,7 @@ def test_a_home_that_takes_no_files_is_named_before_anything_starts(place, comma
 TARGETS = ("results/demo/metrics.parquet", "--", "collect")
 
 
-def test_inputs_of_the_targets_come_first_and_by_one_run_at_a_time(commands, monkeypatch):
+def test_inputs_are_staged_first_and_by_one_run_at_a_time(commands, monkeypatch):
     missing = [True]
     monkeypatch.setattr(runner.repair, "unstaged", lambda suite: bool(missing))
     assert runner.run(SUITE, "1", TARGETS) == 0
@@ -147,12 +147,12 @@ def test_inputs_of_the_targets_come_first_and_by_one_run_at_a_time(commands, mon
         thread.start()
         thread.join(0.3)
         assert thread.is_alive() and not commands
-        missing.clear()  # the other run has brought it
+        missing.clear()  # the other run has staged them
     thread.join(10)
     assert not thread.is_alive() and len(commands) == 1 and "--until" not in commands[0]
 
 
-def test_a_dry_run_brings_nothing(commands, monkeypatch):
+def test_dry_run_stages_nothing(commands, monkeypatch):
     monkeypatch.setattr(runner.repair, "unstaged", lambda suite: True)
     assert runner.run(SUITE, "1", ("-n", *TARGETS)) == 0
     assert len(commands) == 1
@@ -163,7 +163,7 @@ def test_a_dry_run_brings_nothing(commands, monkeypatch):
     [["--dag"], ["--rulegraph"], ["-S"], ["--list"], ["--lint"], ["--report", "jobs.html"], ["--unlock"], ["-t"],
      ["--delete-all-output", "-n"], ["--cleanup-metadata", "results/demo/n"], ["-j", "many"]],
 )  # fmt: skip
-def test_what_runs_no_job_repairs_and_stages_nothing(arguments, commands, monkeypatch):
+def test_options_that_run_no_job_repair_and_stage_nothing(arguments, commands, monkeypatch):
     asked = []
     monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: asked.append(dry) or {})
     monkeypatch.setattr(runner.repair, "unstaged", lambda suite: True)
@@ -173,7 +173,7 @@ def test_what_runs_no_job_repairs_and_stages_nothing(arguments, commands, monkey
 
 
 @pytest.mark.parametrize("arguments", [["-np"], ["-pn"], ["--dryrun"], ["--cores", "1", "--dry-run"]])
-def test_every_spelling_of_a_dry_run_changes_nothing(arguments, commands, monkeypatch):
+def test_every_spelling_of_dry_run_is_recognised(arguments, commands, monkeypatch):
     asked = []
     monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: asked.append(dry) or {})
     runner.run(SUITE, "1", arguments)
@@ -181,7 +181,7 @@ def test_every_spelling_of_a_dry_run_changes_nothing(arguments, commands, monkey
 
 
 @pytest.mark.parametrize("option", ["--set-resources", "--set-threads"])
-def test_a_target_that_an_option_takes_for_its_value_is_one_line(option, commands):
+def test_target_taken_for_an_options_value_is_a_one_line_error(option, commands):
     values = {"--set-resources": "finetune:mem_mb=9", "--set-threads": "finetune=2"}
     with pytest.raises(SteadyTuneError, match=r"^run: [^\n]*another -- before targets$"):
         runner.run(SUITE, "1", (option, values[option], "results/demo/metrics.parquet"))
@@ -190,7 +190,7 @@ def test_a_target_that_an_option_takes_for_its_value_is_one_line(option, command
 
 
 @pytest.mark.parametrize("arguments", [[], ["--forceall"], ["-p"], ["results/demo/n"]])
-def test_other_arguments_are_no_dry_run(arguments, commands, monkeypatch):
+def test_other_arguments_are_not_taken_for_a_dry_run(arguments, commands, monkeypatch):
     asked = []
     monkeypatch.setattr(runner, "own_results", lambda suite: None)
     monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: asked.append(dry) or {})
@@ -198,7 +198,7 @@ def test_other_arguments_are_no_dry_run(arguments, commands, monkeypatch):
     assert asked == [False]
 
 
-def test_an_encoder_that_cannot_be_trained_again_ends_the_run(commands, monkeypatch, tmp_path):
+def test_failed_retraining_of_an_encoder_ends_the_run(commands, monkeypatch, tmp_path):
     receipt = tmp_path / "receipt.json"
     monkeypatch.setattr(runner, "own_results", lambda suite: None)
     monkeypatch.setattr(runner.repair, "restage", lambda suite, dry=False: {receipt: 1})
@@ -220,7 +220,7 @@ def test_an_encoder_that_cannot_be_trained_again_ends_the_run(commands, monkeypa
         (["collect", "tables"], []),
     ],
 )
-def test_an_encoder_is_trained_again_with_the_options_of_the_run(arguments, options, commands, monkeypatch, tmp_path):
+def test_encoder_is_retrained_with_the_options_of_the_run(arguments, options, commands, monkeypatch, tmp_path):
     receipt = tmp_path / "receipt.json"
     receipt.touch()
     monkeypatch.setattr(runner, "own_results", lambda suite: None)

@@ -1,4 +1,4 @@
-"""Checks of values: how often what checks them is made."""
+"""Value checks: their type adapters are cached."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,13 @@ from steadytune import schema
 
 @dataclass(frozen=True)
 class Point:
-    """Something to read many of."""
+    """A value of which many are read."""
 
     x: int
 
 
-def test_what_checks_a_kind_is_made_once(monkeypatch):
-    """It takes many times as long as a check, and a suite has thousands of records."""
+def test_type_adapter_is_built_once_per_type(monkeypatch):
+    """Building one takes many times as long as a check, and a suite has thousands of records."""
     made = []
     monkeypatch.setattr(schema, "TypeAdapter", lambda kind: made.append(kind) or TypeAdapter(kind))
     assert [schema.check(Point, {"x": x}, Path("a.json")) for x in (1, 2, 3)] == [Point(1), Point(2), Point(3)]

@@ -1,4 +1,4 @@
-"""Where tables and figures stand in the report, and in the documentation."""
+"""Where tables and figures appear in the report and in the documentation."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from steadytune.rendering.tables import TABLES
 OF_PAPERS = re.compile(r"(hype|lnsr)-|variability-strategies")
 
 
-def test_no_name_has_two_places_and_every_place_has_a_name_that_there_is():
+def test_every_placed_table_or_figure_exists_and_has_one_place():
     known = {f"table {name}" for name in TABLES} | {f"figure {name}" for name in FIGURES}
     items = Counter(item for items in (*(section.items for section in SECTIONS), ELSEWHERE) for item in items)
     assert set(items.values()) == {1}
@@ -21,7 +21,7 @@ def test_no_name_has_two_places_and_every_place_has_a_name_that_there_is():
     assert items.keys() >= ALWAYS
 
 
-def test_the_documentation_lists_every_name(root):
+def test_config_readme_lists_every_table_and_figure(root):
     text = (root / "config" / "README.md").read_text(encoding="utf-8").partition("## Tables and figures")[2]
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     listed = Counter(name for row in rows for name in re.findall(r"`(.+?)`", row))

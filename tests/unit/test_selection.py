@@ -1,4 +1,4 @@
-"""Grids become variants; the one that stands for its method is chosen on the right scores, and the choice is said."""
+"""Grids expand to variants; one is chosen to stand for its method, on the right scores, and the choice is reported."""
 
 from dataclasses import replace
 
@@ -26,13 +26,13 @@ WEAK, STRONG = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
      (0.01234561, "0.01234561"), (2.34567891e-5, "2.34567891e-05"),
      (0.0, "0"), (3, "3"), (True, "true"), ("upper", "upper"), (-1e-4, "-1e-04"), (2e6, "2e+06")],
 )  # fmt: skip
-def test_values_are_spelled_shortly_and_read_back(value, text):
+def test_setting_values_have_a_short_spelling_that_reads_back(value, text):
     assert spell(value) == text
     if isinstance(value, float):
         assert float(text) == value
 
 
-def test_a_grid_multiplies_in_the_order_of_its_values():
+def test_grids_expand_to_every_combination_in_order():
     grids = {"hype-n": {"sigma": [1e-5, 1e-4]}, "lnsr": {"weight": [0.1]}}
     assert expand("vanilla", grids, {}) == ["vanilla"]
     assert expand("hype-n", grids, {"lr": [2e-5]}) == ["hype-n~lr=2e-05~sigma=1e-05", "hype-n~lr=2e-05~sigma=1e-04"]
@@ -40,7 +40,7 @@ def test_a_grid_multiplies_in_the_order_of_its_values():
         "hype-n+lnsr~sigma=1e-05~weight=0.1",
         "hype-n+lnsr~sigma=1e-04~weight=0.1",
     ]
-    # A grid is of its own method: what the first part has too is said of the second by its name.
+    # A grid applies to its own method: if the first part has the setting too, the second part's is prefixed.
     grids |= {"lnsr": {"sigma": [0.05, 0.5]}}
     assert expand("hype-n+lnsr", grids, {}) == [
         "hype-n+lnsr~lnsr.sigma=0.05~sigma=1e-05",
@@ -55,7 +55,7 @@ def test_a_grid_multiplies_in_the_order_of_its_values():
     assert point("hype-n~lr=2e-05~sigma=1e-05") == "lr=2e-05, sigma=1e-05"
 
 
-def test_a_value_is_of_the_first_part_that_has_the_setting_or_of_the_part_that_it_names():
+def test_setting_applies_to_the_first_part_that_has_it_or_the_named_part():
     changes = {"lnsr": {"sigma": 0.05}}
     parts, rest = parse("hype-n+lnsr~lr=2e-05~sigma=0.001~weight=0.3", changes)
     assert [part.settings["sigma"] for part in parts] == [0.001, 0.05]
@@ -76,7 +76,7 @@ def test_a_value_is_of_the_first_part_that_has_the_setting_or_of_the_part_that_i
         ("layer-tune", "embeddings", [None, True, False], ["null", "true", "false"]),
     ],
 )
-def test_no_value_and_lists_stand_in_grids_and_are_read_back(method, key, values, spelled, tmp_path):
+def test_null_and_list_values_in_grids_read_back(method, key, values, spelled, tmp_path):
     axis = [list(value) if isinstance(value, tuple) else value for value in values]
     suite = load(tmp_path, methods={method: {"grid": {key: axis}}}, overrides=[],
                  grid=[{"encoders": ["mini"], "tasks": ["mini-rte"], "seeds": 1, "methods": [method]}])  # fmt: skip
@@ -84,13 +84,13 @@ def test_no_value_and_lists_stand_in_grids_and_are_read_back(method, key, values
     assert [suite.spec(cell).parts[0].settings[key] for cell in suite.cells] == values
 
 
-def test_no_steps_stand_in_a_grid_of_the_protocol(tmp_path):
+def test_protocol_grid_accepts_null_steps(tmp_path):
     suite = load(tmp_path, protocol={"epochs": 2, "grid": {"steps": [None, 7]}})
     steps = {cell.method: suite.spec(cell).protocol.steps for cell in suite.cells if cell.method.startswith("vanilla")}
     assert steps == {"vanilla~steps=null": None, "vanilla~steps=7": 7}
 
 
-def test_a_suite_spans_the_grids_of_methods_and_protocol(tmp_path):
+def test_suite_crosses_method_grids_with_the_protocol_grid(tmp_path):
     suite = load(tmp_path, methods={"hype-n": {"sigma": 0.01, "grid": {"sigma": [0.001, 0.0001]}}},
                  protocol={"epochs": 2, "grid": {"lr": [2e-5, 3e-5]}})  # fmt: skip
     methods = list(dict.fromkeys(cell.method for cell in suite.cells))
@@ -102,7 +102,7 @@ def test_a_suite_spans_the_grids_of_methods_and_protocol(tmp_path):
     assert parse(spec.method)[0][0].settings["sigma"] == 1e-4
 
 
-def test_a_variant_named_in_a_grid_keeps_its_values_and_has_the_protocols_grid():
+def test_named_variant_keeps_its_values_and_gets_the_protocol_grid():
     grids, protocol = {"hype-n": {"sigma": [1e-5, 1e-4], "where": ["input", "both"]}}, {"lr": [2e-5, 3e-5]}
     assert expand("hype-n~sigma=0.01", grids, protocol) == [
         "hype-n~lr=2e-05~sigma=0.01",
@@ -111,7 +111,7 @@ def test_a_variant_named_in_a_grid_keeps_its_values_and_has_the_protocols_grid()
     assert expand("hype-n~sigma=0.01~lr=1e-05", grids, protocol) == ["hype-n~sigma=0.01~lr=1e-05"]
 
 
-def test_a_blocks_grid_replaces_the_others(tmp_path):
+def test_block_grid_replaces_the_method_and_protocol_grids(tmp_path):
     block = {"encoders": ["mini"], "tasks": ["mini-rte"], "seeds": 1}
     suite = load(
         tmp_path,
@@ -132,7 +132,7 @@ def test_a_blocks_grid_replaces_the_others(tmp_path):
     assert len(suite.cells) == 2 + 4 + 1
 
 
-def test_a_plain_name_stands_for_its_grid_and_not_for_what_is_named_beside_it():
+def test_plain_name_stands_for_its_grid_but_not_for_other_named_variants():
     variants = ["vanilla", WEAK, STRONG, "hype-n~sigma=0.01", "lnsr~weight=1"]
     named = {"vanilla": ["vanilla"], "hype-n": [WEAK, STRONG], "hype-n~sigma=0.01": ["hype-n~sigma=0.01"],
              WEAK: [WEAK], "lnsr~weight=1": ["lnsr~weight=1"]}  # fmt: skip
@@ -143,7 +143,7 @@ def test_a_plain_name_stands_for_its_grid_and_not_for_what_is_named_beside_it():
     assert stand_for([WEAK, STRONG], {}) == {"hype-n": [WEAK, STRONG]}
 
 
-def test_grids_that_make_no_sense_are_refused(tmp_path):
+def test_invalid_grids_and_selection_without_holdout_are_rejected(tmp_path):
     assert "unknown key 'sigam'" in message(tmp_path, methods={"hype-n": {"grid": {"sigam": [1.0]}}})
     assert "sigma is -1" in message(tmp_path, methods={"hype-n": {"grid": {"sigma": [-1.0]}}})
     assert "`protocol.holdout` above 0" in message(tmp_path, selection="nested")
@@ -168,7 +168,7 @@ def results(tmp_path, **suite):
 @pytest.mark.parametrize(
     ("rule", "variant", "mean"), [("published", WEAK, 71.0), ("nested", STRONG, 67.0), ("fixed", WEAK, 71.0)]
 )
-def test_the_rule_decides_which_variant_stands_for_its_method(rule, variant, mean, tmp_path):
+def test_selection_rule_decides_which_variant_stands_for_its_method(rule, variant, mean, tmp_path):
     chosen = select(results(tmp_path, selection=rule))
     assert chosen.methods == ("vanilla", "hype-n")
     assert chosen.score("mini", "hype-n", "mini-rte").mean == pytest.approx(mean)
@@ -177,7 +177,7 @@ def test_the_rule_decides_which_variant_stands_for_its_method(rule, variant, mea
     assert chosen.score("mini", "vanilla", "mini-rte").mean == pytest.approx(61.0)
 
 
-def test_a_run_that_is_lucky_on_both_sets_does_not_choose_itself(tmp_path):
+def test_nested_selection_ignores_a_seeds_own_held_out_score(tmp_path):
     """Each seed's variant is the one with the higher held-out mean over the other two."""
     held_out = {WEAK: (0.90, 0.60, 0.60), STRONG: (0.65, 0.70, 0.70)}
     reported = {WEAK: (0.95, 0.61, 0.62), STRONG: (0.71, 0.72, 0.73)}
@@ -199,7 +199,7 @@ def test_a_run_that_is_lucky_on_both_sets_does_not_choose_itself(tmp_path):
 
 
 @pytest.mark.parametrize("rule", ["published", "nested"])
-def test_nothing_is_chosen_where_nothing_has_run(rule, tmp_path):
+def test_selection_notes_omit_tasks_that_have_not_run(rule, tmp_path):
     grid = Grid(methods=(WEAK, STRONG), tasks=("mini-rte", "mini-cola"))
     grid = replace(grid, statuses={cell: "missing" for cell in grid.cells() if cell[2] == "mini-rte"})
     chosen = select(load_results(grid.write(tmp_path), replace(grid.suite, selection=rule)))
@@ -208,14 +208,14 @@ def test_nothing_is_chosen_where_nothing_has_run(rule, tmp_path):
     assert "mini-rte" not in note
 
 
-def test_a_single_seed_selects_nothing(tmp_path):
+def test_nested_selection_with_one_seed_takes_the_first_variant(tmp_path):
     held_out = {("mini", WEAK, "mini-rte", 0): 0.6, ("mini", STRONG, "mini-rte", 0): 0.9}
     grid = Grid(methods=(WEAK, STRONG), seeds=1, held_out=held_out)
     chosen = select(load_results(grid.write(tmp_path), replace(grid.suite, selection="nested")))
     assert chosen_variants(chosen, ("mini", "hype-n", "mini-rte")) == {WEAK: [0]}
 
 
-def test_the_majority_on_held_out_examples_is_their_own(tmp_path):
+def test_held_out_examples_have_their_own_majority_score(tmp_path):
     grid = Grid(held_out={("mini", "vanilla", "mini-rte", 0): 0.6})
     folder = grid.write(tmp_path)
     frame = pd.read_parquet(folder / "metrics.parquet")
@@ -226,7 +226,7 @@ def test_the_majority_on_held_out_examples_is_their_own(tmp_path):
 
 
 def chosen_of(folder, **runs):
-    """The variant, of weak and strong, chosen by the reported set: for each seed its points, or how it ended."""
+    """Return the variant, weak or strong, chosen on the reported set, given each seed's points or status."""
     scores, statuses = {}, {}
     for method, name in ((WEAK, "weak"), (STRONG, "strong")):
         for seed, end in enumerate(runs[name]):
@@ -241,26 +241,26 @@ def chosen_of(folder, **runs):
     return variant
 
 
-def test_one_lucky_run_among_diverged_ones_does_not_choose_their_setting(tmp_path):
+def test_one_lucky_run_among_diverged_ones_does_not_win_the_selection(tmp_path):
     lost = ["diverged"] * 3
     # Diverged runs count as the majority class's 53: (90 + 3 * 53) / 4 = 62.25 against 85.
     assert chosen_of(tmp_path / "lucky", weak=[90, *lost], strong=[85] * 4) == STRONG
-    # One of four is not the end of a setting that is better by more: (3 * 90 + 53) / 4 = 80.75 against 80.
+    # One diverged run of four does not rule out a setting that is better by more: (3 * 90 + 53) / 4 = 80.75 against 80.
     assert chosen_of(tmp_path / "one", weak=[90, 90, 90, "diverged"], strong=[80] * 4) == WEAK
-    # To diverge is no better than to score below the majority class: (70 + 3 * 40) / 4 = 47.5 against 50.
+    # Diverging counts no better than scoring below the majority class: (70 + 3 * 40) / 4 = 47.5 against 50.
     assert chosen_of(tmp_path / "low", weak=[70, *lost], strong=[40, 50, 55, 55]) == STRONG
     assert chosen_of(tmp_path / "none", weak=["diverged"] * 4, strong=[40] * 4) == STRONG
 
 
-def test_variants_are_compared_on_the_seeds_that_all_have_run(tmp_path):
-    # Seed by seed the strong one is better by a point; the two that it has not run are easy ones.
+def test_variants_are_compared_on_the_seeds_that_all_have(tmp_path):
+    # Seed by seed the strong variant is a point better; the two seeds that it has not run are easy.
     assert chosen_of(tmp_path / "shared", weak=[90, 90, 60, 60], strong=["missing", "out_of_memory", 61, 61]) == STRONG
-    # Without a seed in common there are only 90 and 61, of different seeds.
+    # Without a shared seed, only the means of different seeds can be compared: 90 and 61.
     apart = {"weak": [90, 90, "missing", "missing"], "strong": ["missing", "missing", 61, 61]}
     assert chosen_of(tmp_path / "apart", **apart) == WEAK
 
 
-def test_the_table_shows_both_and_what_selection_gained(tmp_path):
+def test_selection_table_shows_the_gain_from_selection(tmp_path):
     table = make_table("selection", results(tmp_path))
     gains = {line["method"]: line["gain"] for line in table.data}
     # vanilla has nothing to choose from.
@@ -268,7 +268,7 @@ def test_the_table_shows_both_and_what_selection_gained(tmp_path):
     assert any(("sigma=1e-05" in note and "published" in note.lower()) or "reported" in note for note in table.notes)
 
 
-def test_tables_and_figures_show_the_chosen_variant_and_say_so(tmp_path):
+def test_main_table_shows_the_chosen_variant_and_coverage_shows_all(tmp_path):
     table = make_table("main", results(tmp_path, selection="nested"))
     assert [row[0] for row in table.blocks[0].rows] == ["vanilla", "hype-n"]
     assert any(
@@ -278,7 +278,7 @@ def test_tables_and_figures_show_the_chosen_variant_and_say_so(tmp_path):
     assert [row[0] for row in coverage.blocks[0].rows] == ["vanilla", WEAK, STRONG]
 
 
-def test_a_named_variant_is_there_beside_the_method_that_chose_it(tmp_path):
+def test_select_every_lists_a_named_variant_next_to_its_method(tmp_path):
     named = {"vanilla": ["vanilla"], "hype-n": [WEAK, STRONG], WEAK: [WEAK]}
     found = results(tmp_path, selection="published", named=named)
     every, plain = select(found, every=True), select(found)
@@ -289,13 +289,13 @@ def test_a_named_variant_is_there_beside_the_method_that_chose_it(tmp_path):
     assert (every.choices["mini", "hype-n", "mini-rte"], every.choices["mini", WEAK, "mini-rte"]) == (2, 1)
 
 
-def test_without_a_grid_nothing_changes(tmp_path):
+def test_select_without_a_grid_returns_the_same_results(tmp_path):
     grid = Grid()
     loaded = load_results(grid.write(tmp_path), grid.suite)
     assert select(loaded, "published") is loaded
 
 
-def test_the_held_out_share_is_stratified_fixed_and_apart():
+def test_held_out_share_is_stratified_reproducible_and_disjoint():
     import datasets
 
     data = datasets.Dataset.from_dict({"label": [0] * 60 + [1] * 40, "row": list(range(100))})

@@ -1,4 +1,4 @@
-"""Other ways to choose a layer: each score against its formula, and what is chosen."""
+"""Other ways to choose a layer: each score against its formula, and the chosen layer."""
 
 import math
 
@@ -18,7 +18,7 @@ def features_of(classes, width=6, gap=1.0, seed=0):
 CLASSES = np.random.default_rng(1).integers(0, 3, size=80)
 
 
-def test_h_score_is_its_formula():
+def test_h_score_matches_its_formula():
     features = features_of(CLASSES)
     expected = np.stack([features[label == CLASSES].mean(axis=0) for label in CLASSES])
     # Ledoit and Wolf (2004), section 3: the shrinkage towards a multiple of the identity, example by example.
@@ -48,7 +48,7 @@ def chosen(features, labels, classes=None):
     return choose_layers(np.stack(features).astype(np.float32), labels, labels if classes is None else classes, seed=0)
 
 
-def test_every_selector_takes_the_layer_that_separates():
+def test_every_selector_chooses_the_layer_that_separates_the_classes():
     classes = CLASSES
     noise = np.random.default_rng(3).normal(size=(4, 80, 6))
     layers = [features_of(classes, gap=9.0), noise[1], noise[2], features_of(classes, gap=9.0), noise[3]]
@@ -59,12 +59,12 @@ def test_every_selector_takes_the_layer_that_separates():
     assert 0.15 < probe[1] < 0.55
 
 
-def test_equal_scores_leave_the_lowest_layer():
+def test_equal_scores_choose_the_lowest_layer():
     layer = features_of(CLASSES)
     assert {choice.layer for choice in chosen([layer] * 4, CLASSES).values()} == {1}
 
 
-def test_scores_are_probed_by_regression():
+def test_numeric_labels_are_probed_by_regression():
     generator = np.random.default_rng(0)
     layers = generator.normal(size=(3, 200, 5))
     labels = layers[2] @ np.array([1.0, -2.0, 0.5, 0.0, 1.0]) + 3
@@ -81,11 +81,11 @@ def test_constant_features_have_no_score_and_no_choice(caplog):
         assert choices[name].layer is None
         assert all(map(math.isnan, choices[name].scores))
         assert f"{name} scores no layer" in caplog.text
-    # A probe of nothing answers with the majority.
+    # A probe of constant features predicts the majority class.
     assert choices["probe"].scores == pytest.approx([2 / 3] * 3)
 
 
-def test_classes_with_fewer_examples_than_folds_take_no_part_in_the_probe():
+def test_probe_leaves_out_classes_with_fewer_examples_than_folds():
     classes = np.array([0] * 20 + [1] * 20 + [2] * 4)
     layer = np.eye(3)[classes] * 9 + np.random.default_rng(0).normal(size=(44, 3))
     assert chosen([layer, layer], classes)["probe"].scores == (1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Pretraining on a generated corpus: what the rows hold, and that a run that was cut ends with the same bytes."""
+"""Pretraining on a generated corpus: the training rows, and that an interrupted run ends with the same bytes."""
 
 import json
 from pathlib import Path
@@ -67,7 +67,7 @@ def change(config, **values):
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
 
 
-def test_cut_run_ends_with_the_same_bytes(config, store, tmp_path, monkeypatch):
+def test_interrupted_run_resumes_to_the_same_bytes(config, store, tmp_path, monkeypatch):
     pretrain(config, store, tmp_path / "whole")
     step, calls = Training._step, []
 
@@ -140,7 +140,7 @@ def examples(store):
 
 
 def uncovered(batch, vocabulary):
-    """(judgement, number of masks, sentences) of each row, every covered token put back."""
+    """Yield (judgement, number of masks, sentences) of each row, with the masked tokens restored."""
     ids = batch.input_ids.copy()
     ids.reshape(-1)[batch.places] = batch.targets
     masks = np.bincount(batch.places // ids.shape[1], minlength=len(ids))
@@ -150,7 +150,7 @@ def uncovered(batch, vocabulary):
         yield int(judgement), int(count), tuple(words[6:-6].split(" [SEP] "))
 
 
-def test_rows_are_neighbours_judged_truthfully(examples, rows):
+def test_rows_are_neighbouring_sentences_with_true_judgements(examples, rows):
     source, vocabulary = examples
     told = [row["text"].split("\n") for row in rows]
     foils = [row["foils"].split("\n") for row in rows]
@@ -187,7 +187,7 @@ def test_masks_lie_in_one_sentence_and_prefer_rare_words(examples):
     assert covered[rarely].sum() / total[rarely].sum() > 1.5 * covered[often].sum() / total[often].sum()
 
 
-def test_every_pair_is_equally_likely(examples):
+def test_mean_length_of_pairs_is_that_of_uniform_sampling(examples):
     source, _ = examples
     lengths = np.array([])
     for step in range(300):
@@ -199,7 +199,7 @@ def test_every_pair_is_equally_likely(examples):
     assert lengths.mean() == pytest.approx(expected, abs=0.5)
 
 
-def test_bad_input_is_reported_in_one_line(config, store, tmp_path):
+def test_missing_corpus_and_unknown_key_are_rejected(config, store, tmp_path):
     with pytest.raises(SteadyTuneError, match="corpus: not staged"):
         pretrain(config, tmp_path / "nowhere", tmp_path / "out")
     config.write_text(config.read_text() + "layres: 4\n")
@@ -223,7 +223,7 @@ def test_bad_input_is_reported_in_one_line(config, store, tmp_path):
         ("stretches", [{"until": 1.0, "length": 16}], "length: 16: expected at least "),
     ],
 )
-def test_bad_setting_is_refused(key, value, message, config, store, tmp_path):
+def test_invalid_setting_is_a_one_line_error(key, value, message, config, store, tmp_path):
     change(config, **{key: value})
     with pytest.raises(SteadyTuneError) as caught:
         pretrain(config, store, tmp_path / "out")
@@ -243,8 +243,8 @@ def test_vocabulary_is_letters_digits_and_the_most_frequent_words():
         ("out/own", "out/.own.lock"),
     ],
 )
-def test_one_process_at_a_time_pretrains_an_encoder(output, lock, tmp_path, monkeypatch):
-    """Two would work in the same folder beside it. Unpacking a bundle's encoder takes the same lock."""
+def test_pretraining_holds_the_encoders_lock(output, lock, tmp_path, monkeypatch):
+    """Two processes would share a work folder next to it. Unpacking a bundle's encoder takes the same lock."""
     monkeypatch.chdir(tmp_path)
     held = []
     monkeypatch.setattr("steadytune.pretraining.train.pretrain", lambda *_: held.append(is_held(Path(lock))))
@@ -252,7 +252,7 @@ def test_one_process_at_a_time_pretrains_an_encoder(output, lock, tmp_path, monk
     assert held == [True] and not is_held(Path(lock))
 
 
-def test_shipped_config_makes_the_same_folder_twice(config, store, tmp_path):
+def test_pretraining_twice_gives_identical_files(config, store, tmp_path):
     for name in ("one", "two"):
         pretrain(config, store, tmp_path / name)
     assert {path.name: sha256(path) for path in (tmp_path / "one").iterdir() if path.name != "README.md"} == {

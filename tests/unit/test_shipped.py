@@ -1,4 +1,4 @@
-"""An encoder that lies in the repository is staged from there, checked like any other."""
+"""An encoder shipped in the repository is staged from there and checked like any other."""
 
 import hashlib
 from pathlib import Path
@@ -36,7 +36,7 @@ def bring(project):
     return stage("models", "steadytune/one", lock, Sources(order=("hub",)), project / "store")
 
 
-def test_it_is_copied_whatever_the_order_of_sources_says(project):
+def test_shipped_encoder_is_staged_even_if_sources_list_only_the_hub(project):
     receipt = bring(project)
     assert (receipt.source, receipt.pinned_by, receipt.origin) == ("shipped", "lock", "made here")
     assert (project / "store/models/steadytune/one/config.json").read_text() == "{}"
@@ -45,7 +45,7 @@ def test_it_is_copied_whatever_the_order_of_sources_says(project):
     assert bring(project) == receipt, "what is staged needs no second copy"
 
 
-def test_what_is_shipped_is_not_pretrained_again(project):
+def test_shipped_encoder_is_not_pretrained(project):
     path = project / "config/lock.yaml"
     entries = yaml.safe_load(path.read_text())
     entry = entries["models"]["steadytune/one"] | {"pretrained": {"config": "one.yaml"}}
@@ -57,12 +57,12 @@ def test_what_is_shipped_is_not_pretrained_again(project):
     assert bring(project).source == "shipped"
 
 
-def test_a_corpus_is_a_data_set_of_the_store_or_a_file(project):
+def test_generated_corpus_is_a_store_key_or_none_for_a_file(project):
     assert generated_corpus({"corpus": "steadytune/mini/corpus"}) == "steadytune/mini/corpus"
     assert generated_corpus({"corpus": {"file": "some.txt.xz"}}) is None
 
 
-def test_another_file_or_none_is_refused_in_one_line(project):
+def test_changed_or_missing_shipped_file_is_rejected(project):
     path = project / "published/encoders/one/config.json"
     path.write_text("[]")
     with pytest.raises(SteadyTuneError, match=r"config\.json from shipped \(made here\) is not what the lock says"):

@@ -1,4 +1,4 @@
-"""The evidence page: what is read from recorded suites, where methods stand, and how the page filters in a browser."""
+"""The evidence page: reading recorded suites, the standings of methods, and the page's filters in a browser."""
 
 import html
 import re
@@ -25,7 +25,7 @@ def values(method: str, *points: float) -> dict:
     return {("mini", method, "mini-rte", seed): value for seed, value in enumerate(points)}
 
 
-def test_a_method_is_beaten_by_what_is_better_and_no_dearer(tmp_path):
+def test_method_is_off_the_front_if_a_better_one_costs_no_more(tmp_path):
     # vanilla costs 1, the others 2 each: r-drop beats lnsr in every draw, and hype-n beats vanilla in none.
     grid = Grid(methods=("vanilla", "hype-n", "lnsr", "r-drop"), seeds=2)
     grid.values = values("vanilla", 0.70, 0.72) | values("hype-n", 0.60, 0.61)
@@ -39,7 +39,7 @@ def test_a_method_is_beaten_by_what_is_better_and_no_dearer(tmp_path):
     }  # fmt: skip
 
 
-def test_the_probability_is_that_of_the_bayesian_bootstrap(tmp_path):
+def test_front_probability_is_that_of_the_bayesian_bootstrap(tmp_path):
     # Two seeds, differences +1 and -3: with weights w and 1 - w, w uniform, w - 3 (1 - w) > 0 has probability 1/4.
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), seeds=2)
     grid.values = values("vanilla", 0.5, 0.5) | values("hype-n", 0.71, 0.70) | values("lnsr", 0.70, 0.73)
@@ -48,7 +48,7 @@ def test_the_probability_is_that_of_the_bayesian_bootstrap(tmp_path):
     assert found["hype-n"].on_front + found["lnsr"].on_front == pytest.approx(1)
 
 
-def test_a_method_without_scores_on_a_task_stands_nowhere(tmp_path):
+def test_method_without_scores_on_a_task_has_no_standing(tmp_path):
     grid = Grid(tasks=("mini-rte", "mini-cola"), seeds=1)
     grid.statuses = {("mini", "hype-n", "mini-cola", 0): "missing"}
     results = load_results(grid.write(tmp_path), grid.suite)
@@ -65,7 +65,7 @@ def recorded(suite, tmp_path):  # noqa: F811
     return folder
 
 
-def test_the_page_shows_cells_machines_and_who_ran_them_escaped(recorded, tmp_path):
+def test_page_shows_cells_and_escapes_the_text_of_who_ran_them(recorded, tmp_path):
     page = write_site([recorded.parent], tmp_path / "site").read_text()
     assert re.search(r"<th[^>]*>tiny/vanilla/cola/seed-0</th>", page)
     assert (tmp_path / "site/reports/demo.html").is_file()
@@ -76,7 +76,7 @@ def test_the_page_shows_cells_machines_and_who_ran_them_escaped(recorded, tmp_pa
     assert list(tmp_path.glob("results/*/metrics.parquet")) == []
 
 
-def test_a_page_is_written_again_but_not_over_another_ones(recorded, tmp_path):
+def test_page_is_rewritten_but_never_overwrites_a_foreign_page(recorded, tmp_path):
     page = write_site([recorded], tmp_path / "site")
     first = page.read_bytes()
     assert write_site([recorded], tmp_path / "site").read_bytes() == first
@@ -86,7 +86,7 @@ def test_a_page_is_written_again_but_not_over_another_ones(recorded, tmp_path):
     assert page.read_text() == "<h1>My home page</h1>"
 
 
-def test_a_recorded_suites_methods_are_compared_like_any_others(root, tmp_path, monkeypatch):
+def test_methods_of_a_recorded_suite_are_compared(root, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
     found = read_recorded(root / "published/recorded/mini", tmp_path)
     compared = load_verdicts(found.results.folder).comparisons
@@ -94,20 +94,20 @@ def test_a_recorded_suites_methods_are_compared_like_any_others(root, tmp_path, 
     assert all(judged.finding for judged in compared)
 
 
-def test_a_cell_that_the_suite_does_not_plan_is_refused(recorded, tmp_path):
+def test_cell_that_its_suite_does_not_plan_is_rejected(recorded, tmp_path):
     (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {"grid": [SUITE["grid"][0] | {"methods": ["lnsr"]}]}))
     with pytest.raises(SteadyTuneError, match=r"cells\.jsonl\.gz: tiny/vanilla/cola/seed-0"):
         write_site([recorded], tmp_path / "site")
 
 
-def test_nothing_is_written_of_a_suite_with_a_cell_that_it_does_not_plan(recorded, tmp_path):
+def test_unplanned_cell_is_rejected_before_anything_is_written(recorded, tmp_path):
     (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {"grid": [SUITE["grid"][0] | {"methods": ["lnsr"]}]}))
     with pytest.raises(SteadyTuneError, match="plans no such cell"):
         read_recorded(recorded, tmp_path / "place")
     assert not (tmp_path / "place").exists()
 
 
-def test_nobody_elses_python_is_run(recorded, tmp_path):
+def test_python_files_of_a_recorded_suite_are_rejected_and_not_run(recorded, tmp_path):
     (recorded / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     (recorded / "suite.yaml").write_text(yaml.safe_dump(SUITE | {"methods_from": ["theirs.py"]}))
     with pytest.raises(SteadyTuneError, match=r"suite\.yaml: methods_from: 'theirs\.py': expected none"):
@@ -117,7 +117,7 @@ def test_nobody_elses_python_is_run(recorded, tmp_path):
 
 @pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("key", ["claims", "analysis_plan"])
-def test_files_outside_of_the_folder_are_not_read(key, linked, recorded, tmp_path):
+def test_files_outside_the_recorded_folder_are_not_read(key, linked, recorded, tmp_path):
     outside, named = tmp_path / "secret.yaml", "../../secret.yaml"
     outside.write_text("password: hunter2")
     if linked:
@@ -129,13 +129,13 @@ def test_files_outside_of_the_folder_are_not_read(key, linked, recorded, tmp_pat
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_folder_of_another_name_than_its_suite_is_refused(recorded, tmp_path):
+def test_folder_with_another_name_than_its_suite_is_rejected(recorded, tmp_path):
     moved = shutil.copytree(recorded, tmp_path / "other")
     with pytest.raises(SteadyTuneError, match=r"'demo', expected 'other'"):
         write_site([moved], tmp_path / "site")
 
 
-def test_folders_without_or_with_two_suites_of_a_name(recorded, tmp_path):
+def test_folders_without_a_suite_or_with_a_repeated_name_are_rejected(recorded, tmp_path):
     with pytest.raises(SteadyTuneError, match=r"store: no recorded suite"):
         recorded_folders([tmp_path / "store"])
     copy = shutil.copytree(recorded.parent, tmp_path / "again")
@@ -143,7 +143,7 @@ def test_folders_without_or_with_two_suites_of_a_name(recorded, tmp_path):
         recorded_folders([recorded, copy])
 
 
-def test_five_thousand_cells_are_less_than_five_megabytes():
+def test_page_of_5000_cells_is_smaller_than_3_mb():
     long = "hype-n~sigma=0.001+child-tuning-d"
     cells = [
         CellLine("glue-tiny", "roberta-large", long, "mnli-dev@5k", seed, "ok", "81.2", "10.5") for seed in range(5000)
@@ -175,7 +175,7 @@ def test_filters_and_links_work_in_a_browser(browser, tmp_path):  # noqa: F811
     seen.select_option("select[name=method]", "hype-n")
     assert seen.evaluate(shown) == [f"tiny/hype-n~sigma=0.1/{task}/seed-0" for task in tasks]
     assert "method=hype-n" in seen.url
-    # The counts are those of the claims that are shown.
+    # The tally counts only the claims shown.
     assert seen.evaluate(tally) == ["1 reproduced", "1 inconclusive", "0 not reproduced"]
     machines = "[...document.querySelectorAll('[data-rows=suite] tbody tr')].filter(r => r.offsetHeight).length"
     assert seen.evaluate(machines) == 2

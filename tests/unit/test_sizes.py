@@ -1,4 +1,4 @@
-"""The planner's table of encoders, against models that transformers builds of the architectures' published sizes."""
+"""The planner's table of encoder sizes, against models that transformers builds with the published sizes."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from steadytune.planning.sizes import SHAPES, Sizes
 from steadytune.store.lock import load_lock
 from steadytune.tasks.table import find_task
 
-# What architectures have beside the sizes in the table, as their models were published. Heads are 64 wide in all.
+# The architectures' published settings that the table lacks. Attention heads are 64 wide in all of them.
 RELATIVE = {"relative_attention": True, "pos_att_type": "c2p|p2c", "position_biased_input": False, "type_vocab_size": 0}
 BUCKETS = RELATIVE | {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_buckets": 256}
 CONVOLUTION = BUCKETS | {"conv_kernel_size": 3, "conv_act": "gelu"}
@@ -49,7 +49,7 @@ def architecture(name):
 
 
 def config_of(name):
-    """The configuration of an encoder of the table."""
+    """The configuration of an encoder in the table."""
     shape = SHAPES[name]
     kind, extra = CONFIGS[architecture(name)]
     heads, own = shape.width // 64, dict(extra)
@@ -64,7 +64,7 @@ def config_of(name):
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_parameters_are_those_of_the_model(name):
+def test_parameter_counts_are_within_2_percent_of_the_models(name):
     with torch.device("meta"):
         model = AutoModel.from_config(config_of(name))
     counted = sum(parameter.numel() for parameter in model.parameters())
@@ -77,18 +77,18 @@ BACKBONES = {"roberta-base": 86, "xlnet-base": 92, "electra-base": 86, "deberta-
 
 
 @pytest.mark.parametrize(("name", "millions"), BACKBONES.items())
-def test_the_backbones_are_as_large_as_their_cards_say(name, millions):
+def test_backbone_sizes_match_the_model_cards(name, millions):
     shape = SHAPES[name]
     assert shape.parameters - shape.vocabulary * shape.width == pytest.approx(1e6 * millions, rel=0.015)
 
 
-# Whose sizes are a configuration's defaults: the library's own word on them.
+# Encoders whose sizes are the defaults of a transformers configuration.
 DEFAULTS = {"bert-base": BertConfig, "roberta-base": RobertaConfig, "xlnet-large": XLNetConfig,
             "deberta-base": DebertaConfig, "deberta-v2-xlarge": DebertaV2Config}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "kind"), DEFAULTS.items())
-def test_the_sizes_are_the_librarys_and_are_read_from_a_staged_configuration(name, kind, tmp_path, root, monkeypatch):
+def test_shape_read_from_a_staged_configuration_matches_the_table(name, kind, tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     folder = tmp_path / "models/someone/else"
     folder.mkdir(parents=True)
@@ -97,13 +97,13 @@ def test_the_sizes_are_the_librarys_and_are_read_from_a_staged_configuration(nam
 
 
 @pytest.mark.parametrize(("task", "rows"), [("rte@1k", 277), ("mnli@1k", 9815), ("stsb@1k", 1500)])
-def test_a_training_subset_is_scored_on_the_whole_evaluation_split(task, rows, tmp_path):
+def test_training_subset_keeps_the_whole_evaluation_split(task, rows, tmp_path):
     sizes = Sizes(tmp_path, load_lock(LOCK))
     assert sizes.rows(find_task(task), "train") == 1000
     assert sizes.rows(find_task(task), "evaluation") == rows
 
 
-def test_a_damaged_data_set_is_named(tmp_path):
+def test_damaged_data_set_file_is_named_in_the_error(tmp_path):
     task = find_task("rte")
     file = dataset_folder(tmp_path, task.dataset_key) / "train-00000-of-00001.parquet"
     file.parent.mkdir(parents=True)

@@ -48,7 +48,7 @@ def right_padded(layout):
 
 @every_layout
 @pytest.mark.parametrize("training", [False, True])
-def test_outputs_are_transformers_own_at_real_tokens(layout, training):
+def test_outputs_match_transformers_at_real_tokens(layout, training):
     encoder, inputs = make(layout), right_padded(layout)
     encoder.model.train(training)
     torch.manual_seed(11)
@@ -61,7 +61,7 @@ def test_outputs_are_transformers_own_at_real_tokens(layout, training):
 
 
 @every_layout
-def test_outputs_do_not_depend_on_how_far_a_batch_is_padded(layout):
+def test_outputs_do_not_depend_on_padding(layout):
     encoder, inputs = make(layout), right_padded(layout)
     encoder.model.double()
     alone = encoder({name: value[1:2, :6] for name, value in inputs.items()}).logits
@@ -69,7 +69,7 @@ def test_outputs_do_not_depend_on_how_far_a_batch_is_padded(layout):
 
 
 @every_layout
-def test_the_head_is_one_linear_layer_on_every_token(layout):
+def test_span_head_is_one_linear_layer_on_every_token(layout):
     encoder, inputs = make(layout), right_padded(layout)
     assert set(encoder.head_parameters()) == {"qa_outputs.weight", "qa_outputs.bias"}
     assert not any("pooler" in name for name in encoder.encoder_parameters())
@@ -81,7 +81,7 @@ def test_the_head_is_one_linear_layer_on_every_token(layout):
 
 
 @every_layout
-def test_hooks_work_as_under_the_sentences_head(layout):
+def test_encoder_hooks_work_with_the_span_head(layout):
     encoder, inputs = make(layout), right_padded(layout)
     encoder.model.train()
     hidden = run(encoder, inputs, keep_hidden=True, resumable_from=1).hidden
@@ -99,7 +99,7 @@ def test_hooks_work_as_under_the_sentences_head(layout):
 
 
 @every_layout
-def test_a_checkpoint_gets_a_fresh_head_and_no_pooler(layout, tmp_path):
+def test_checkpoint_gets_a_fresh_span_head_and_no_pooler(layout, tmp_path):
     torch.manual_seed(3)
     base = AutoModel.from_config(make_config(layout))
     base.save_pretrained(tmp_path)
@@ -112,7 +112,7 @@ def test_a_checkpoint_gets_a_fresh_head_and_no_pooler(layout, tmp_path):
     prefix = encoders[0].model.base_model_prefix
     for name, value in base.state_dict().items():
         assert "pooler" in name or torch.equal(loaded[f"{prefix}.{name}"], value)
-    # A head that the checkpoint has is drawn anew as well.
+    # A head that the checkpoint already has is drawn again as well.
     encoders[2].model.save_pretrained(tmp_path)
     assert torch.equal(load_encoder(tmp_path, 2, 0, head="span").model.qa_outputs.weight, heads[0])
     random = load_encoder(tmp_path, 2, 5, "random", head="span")
@@ -135,7 +135,7 @@ PROTOCOL = Protocol(epochs=1, batch_size=3, learning_rate=1e-2, warmup=0)
 
 
 def train(name, folder):
-    """Two steps of a method on six windows of other lengths; its parameters and mean loss."""
+    """Train a method for two steps on six windows of different lengths; return its parameters and mean loss."""
     generator = np.random.Generator(np.random.Philox(3))
     lengths = (5, 7, 4, 6, 5, 9)
     labels = np.array([[0, 0], [3, 5], [1, 1], [2, 4], [0, 0], [6, 8]])
@@ -150,7 +150,7 @@ def train(name, folder):
 
 
 @pytest.mark.parametrize("name", sorted(registry.methods()))
-def test_every_method_trains_a_span_head_and_none_is_vanilla(name, tmp_path):
+def test_every_method_trains_a_span_head_and_differs_from_vanilla(name, tmp_path):
     parameters, loss = train(name, tmp_path)
     assert np.isfinite(loss)
     assert all(torch.isfinite(value).all() for value in parameters.values())
@@ -172,7 +172,7 @@ SUITE = {
 
 
 def questions(articles, seed):
-    """What follows the word that is asked for."""
+    """Rows whose answer is the word that follows the question's word in the text."""
     generator, rows = np.random.Generator(np.random.Philox(seed)), []
     for article in range(articles):
         words = list(generator.permutation(WORDS)) + list(generator.choice(WORDS, size=article % 5))
@@ -185,7 +185,7 @@ def questions(articles, seed):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # Told by its lock, the folder is the project's.
+    # The lock file marks the folder as the project's.
     (tmp_path / "config").mkdir()
     (tmp_path / "config/lock.yaml").write_text("{}")
     write(tmp_path / "store", TASKS["xquad-en"], "validation", questions(16, 0))
@@ -208,7 +208,7 @@ def outcome(suite):
     return read_record(cell_folder(suite, cell) / "record.json")
 
 
-def test_a_cell_is_trained_scored_and_repeats(folder):
+def test_span_cell_is_trained_scored_and_reproducible(folder):
     suite = load(folder)
     record = outcome(suite)
     assert record.status == "ok"
@@ -237,7 +237,7 @@ def test_a_cell_is_trained_scored_and_repeats(folder):
     assert (path / "predictions.parquet").read_bytes() == before
 
 
-def test_a_verification_holds_answers_against_answers(folder):
+def test_verification_compares_answers_and_counts_those_that_flip(folder):
     suite = load(folder, protocol=SUITE["protocol"] | {"epochs": 1})
     outcome(suite)
     (cell,) = suite.cells
@@ -258,13 +258,13 @@ def test_a_verification_holds_answers_against_answers(folder):
     assert verdict.detail.startswith("10 of 12 answers flip, 5 to wrong and 5 to right")
 
 
-def test_a_share_of_the_texts_can_be_held_out(folder):
+def test_holdout_sets_a_share_of_the_questions_aside(folder):
     record = outcome(load(folder, protocol=SUITE["protocol"] | {"holdout": 0.25, "epochs": 1}))
     assert record.training.examples == 27
     assert [(e.kind, e.n) for e in record.evaluations][-1] == ("held_out", 9)
 
 
-def test_a_smaller_stride_makes_more_windows_and_no_other_questions(folder):
+def test_smaller_stride_makes_more_windows_of_the_same_questions(folder):
     steps = {}
     for stride in (1, 3):
         record = outcome(load(folder, protocol=SUITE["protocol"] | {"doc_stride": stride, "epochs": 1}))
@@ -306,13 +306,13 @@ def test_a_smaller_stride_makes_more_windows_and_no_other_questions(folder):
         ),
     ],
 )  # fmt: skip
-def test_what_means_nothing_for_spans_is_refused_in_one_line(tmp_path, changes, message):
+def test_settings_that_do_not_apply_to_spans_are_one_line_errors(tmp_path, changes, message):
     with pytest.raises(SteadyTuneError) as error:
         load(tmp_path, **changes)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_layers_of_a_question_answering_task_are_not_studied(tmp_path):
+def test_question_answering_tasks_have_no_layer_studies(tmp_path):
     suite = load(tmp_path, variability={"encoders": ["tiny"]})
     assert suite.layer_studies() == []

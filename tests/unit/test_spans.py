@@ -1,4 +1,4 @@
-"""Question answering: windows of tokens, the answer's place in them, the best span, and what an answer is worth."""
+"""Question answering: windows of tokens, the answer's position in them, the best span, and the scores of answers."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ CONTEXT = " ".join(WORDS)
 
 
 def make_tokenizer(pair="<s> $A </s> $B:1 </s>:1", names=("input_ids", "token_type_ids", "attention_mask")):
-    """Words by white space."""
+    """A tokenizer of words separated by white space."""
     vocabulary = {word: i for i, word in enumerate([*SPECIAL, *WORDS, "who", "what"])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -59,7 +59,7 @@ def write(store, task, split, rows):
 
 
 def encoded(tmp_path, answers, question="who", context=CONTEXT, max_length=8, stride=2, tokenizer=None):
-    """One question with its answers, tokenized; 8 tokens leave room for 4 of the text beside a question of one."""
+    """One question with its answers, tokenized; 8 tokens leave room for 4 of the text next to a question of one."""
     write(tmp_path, SQUAD, "train", [("t", context, question, answers)])
     data = load_split(SQUAD, "train", tmp_path)
     return encode_windows(data, tokenizer or make_tokenizer(), max_length, stride)
@@ -77,11 +77,11 @@ def encoded(tmp_path, answers, question="who", context=CONTEXT, max_length=8, st
         (0, 4, 2, [(0, 0)]),
     ],
 )
-def test_windows_advance_by_the_stride_and_the_first_to_reach_the_end_is_the_last(length, room, stride, expected):
+def test_windows_advance_by_the_stride_until_one_reaches_the_end(length, room, stride, expected):
     assert window_bounds(length, room, stride) == expected
 
 
-def test_a_text_in_windows(tmp_path):
+def test_long_text_is_split_into_windows_labelled_with_the_answer(tmp_path):
     # "w3 w4": tokens 3 and 4 of the text. Windows hold tokens 0-3, 2-5, 4-7, 6-9, 8-11.
     found = encoded(tmp_path, [("w3 w4", CONTEXT.index("w3"))])
     who, word = 16, 4
@@ -107,22 +107,22 @@ def test_a_text_in_windows(tmp_path):
         ("w0 w1 w2 w3", [3, 6]),
         # A token too many.
         ("w0 w1 w2 w3 w4", [0, 0]),
-        # Parts of words belong to the whole tokens.
+        # Parts of words count as whole tokens.
         ("0 w", [3, 4]),
     ],
 )
-def test_an_answer_at_a_windows_border(tmp_path, answer, expected):
+def test_answer_at_a_window_border_is_labelled_only_if_it_fits(tmp_path, answer, expected):
     assert encoded(tmp_path, [(answer, CONTEXT.index(answer))]).labels[0].tolist() == expected
 
 
-def test_the_first_gold_answer_is_learned_and_all_are_kept(tmp_path):
+def test_first_gold_answer_is_the_label_and_all_are_kept(tmp_path):
     found = encoded(tmp_path, [("w1", 3), ("w0 w1", 0)])
     assert found.labels[0].tolist() == [4, 4]
     assert found.questions.answers == [("w1", "w0 w1")]
 
 
-def test_the_sentence_token_may_be_the_last_one(tmp_path):
-    # XLNet's form; the text holds the sentence token's name, too.
+def test_sentence_token_may_come_last(tmp_path):
+    # XLNet's form. The text itself also contains the string of the sentence token.
     tokenizer = make_tokenizer("$A </s> $B:1 </s>:1 <s>:2", names=("input_ids", "attention_mask"))
     context = "<s> w0 w1 w2 w3"
     found = encoded(tmp_path, [("w3", context.index("w3"))], context=context, tokenizer=tokenizer)
@@ -131,14 +131,14 @@ def test_the_sentence_token_may_be_the_last_one(tmp_path):
     assert found.token_type_ids is None
 
 
-def test_a_long_question_is_cut_and_counted(tmp_path, monkeypatch):
+def test_long_question_is_truncated_and_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(spans, "QUESTION_TOKENS", 2)
     found = encoded(tmp_path, [("w2", 3)], question="  who what who what", context="w1 w2")
     assert [ids.tolist() for ids in found.input_ids] == [[2, 16, 17, 3, 5, 6, 3]]
     assert (found.labels.tolist(), found.truncated) == ([[5, 5]], 1)
 
 
-def test_a_question_that_leaves_no_room_is_refused(tmp_path):
+def test_question_that_leaves_no_room_for_its_text_is_rejected(tmp_path):
     message = "max_length 6: the question of row 0 and the special tokens take 6 and leave no room for its text"
     with pytest.raises(SteadyTuneError) as error:
         encoded(tmp_path, [("w0", 0)], question="who what who", max_length=6)
@@ -147,7 +147,7 @@ def test_a_question_that_leaves_no_room_is_refused(tmp_path):
         encoded(tmp_path, [("w0", 0)], max_length=65)
 
 
-def test_questions_of_several_texts_keep_their_rows(tmp_path):
+def test_questions_of_several_texts_keep_their_row_numbers(tmp_path):
     rows = [("t", "w0 w1", "who", []), ("t", CONTEXT, "who", [("w0", 0)]), ("u", "w5", "what", [("w5", 0)])]
     write(tmp_path, SQUAD, "train", rows)
     data = load_split(SQUAD, "train", tmp_path)
@@ -159,7 +159,7 @@ def test_questions_of_several_texts_keep_their_rows(tmp_path):
     assert found.questions.rows.tolist() == [1, 2]
 
 
-def test_answers_in_another_form_or_place_are_refused(tmp_path):
+def test_misplaced_and_malformed_answers_are_rejected(tmp_path):
     write(tmp_path, SQUAD, "train", [("t", "w0 w1", "who", [("w1", 2)])])
     path = tmp_path / "datasets" / SQUAD.dataset_key / "train-00000-of-00001.parquet"
     with pytest.raises(SteadyTuneError) as error:
@@ -174,7 +174,7 @@ def articles(count, questions=3):
     return [(f"article {a}", f"w{a} w0", f"who {q}", [(f"w{a}", 0)]) for a in range(count) for q in range(questions)]
 
 
-def test_parts_share_no_article_and_are_fixed(tmp_path):
+def test_parts_share_no_article_and_are_reproducible(tmp_path):
     write(tmp_path, PARTS, "validation", articles(8))
     train, rest = (load_split(PARTS, split, tmp_path) for split in (PARTS.train, PARTS.evaluation))
     assert (len(train), len(rest)) == (18, 6)
@@ -188,7 +188,7 @@ def test_parts_share_no_article_and_are_fixed(tmp_path):
         load_split(PARTS, "validation[tran]", tmp_path)
 
 
-def test_what_is_held_out_shares_no_text(tmp_path):
+def test_held_out_questions_share_no_text_with_the_rest(tmp_path):
     write(tmp_path, SQUAD, "train", articles(8))
     kept, apart = split_off(load_split(SQUAD, "train", tmp_path), 0.25)
     # By sha256sum of "steadytune holdout/<text>", with all three questions each.
@@ -204,13 +204,13 @@ def test_what_is_held_out_shares_no_text(tmp_path):
         ("an apple a day", "apple day"),
         ("Panthers' 3-4", "panthers 34"),
         ("theatre", "theatre"),
-        # Punctuation goes before articles do, and only ASCII's.
+        # Punctuation is removed before articles, and only ASCII punctuation.
         ("the-cat", "thecat"),
         ("a.", ""),
         ("«the» 6½", "« » 6½"),
     ],
 )
-def test_normalisation(text, expected):
+def test_normalise_drops_case_articles_and_ascii_punctuation(text, expected):
     assert normalise(text) == expected
 
 
@@ -220,7 +220,7 @@ def test_normalisation(text, expected):
         ("The cat", "cat!", 1, 1),
         # One of two words, one of one: precision 1/2, recall 1.
         ("black cat", "cat", 0, 2 / 3),
-        # Two shared of three and of four, words counted as often as they stand.
+        # Two shared of three and of four: repeated words count each time.
         ("no no yes", "no no no maybe", 0, 4 / 7),
         ("dog", "cat", 0, 0),
         ("", "cat", 0, 0),
@@ -228,17 +228,17 @@ def test_normalisation(text, expected):
         ("the", "a", 1, 0),
     ],
 )
-def test_exact_match_and_f1_by_hand(prediction, gold, exact, f1):
+def test_exact_match_and_f1_match_hand_computed_values(prediction, gold, exact, f1):
     assert equals(prediction, gold) == exact
     assert overlap(prediction, gold) == pytest.approx(f1)
 
 
-def test_the_best_of_the_gold_answers_counts():
+def test_score_is_the_best_over_the_gold_answers():
     assert each(overlap, ["black cat", "x"], [["dog", "cat", "a black cat"], ["y"]]).tolist() == [1, 0]
 
 
 def brute_force(start, end, inside, best, longest):
-    """Every pair of the `best` best starts and ends."""
+    """The best of all pairs of the `best` best starts and ends, or None."""
 
     def rank(logits):
         return sorted(range(len(logits)), key=lambda i: (-logits[i], i))[:best]
@@ -253,7 +253,7 @@ def brute_force(start, end, inside, best, longest):
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize(("best", "longest"), [(100, 100), (5, 100), (100, 3), (6, 4)])
-def test_the_best_span_is_that_of_an_exhaustive_search(seed, best, longest, monkeypatch):
+def test_best_span_matches_an_exhaustive_search(seed, best, longest, monkeypatch):
     monkeypatch.setattr(evaluation, "BEST", best)
     monkeypatch.setattr(evaluation, "LONGEST", longest)
     generator = np.random.default_rng(seed)
@@ -268,7 +268,7 @@ def test_the_best_span_is_that_of_an_exhaustive_search(seed, best, longest, monk
         assert (found.start, found.end) == (start[found.first], end[found.last])
 
 
-def test_equal_spans_go_to_the_first_tokens_and_the_defaults_are_run_squads():
+def test_equal_spans_go_to_the_first_tokens_and_limits_are_run_squads():
     zeros, everywhere = np.zeros(8), np.ones(8, dtype=bool)
     assert best_span(zeros, zeros, everywhere)[:2] == (0, 0)
     assert best_span(zeros, zeros, ~everywhere) is None
@@ -297,7 +297,7 @@ def choose(found, broken=(False, False, False)):
     return evaluation._choose(windows, found, np.array(broken))
 
 
-def test_a_question_is_answered_from_its_best_window_the_first_of_equals():
+def test_question_is_answered_from_its_best_window_or_the_first_of_ties():
     found = choose([Span(1, 1, 1.0, 1.0), Span(2, 2, 2.0, 1.0), Span(1, 2, 1.0, 3.0), Span(3, 3, 3.0, 1.0), None])
     assert found.texts == ["bb", "dd ee", ""]
     assert found.spans.tolist() == [[3, 5], [0, 5], [-1, -1]]
@@ -315,7 +315,7 @@ def test_a_question_is_answered_from_its_best_window_the_first_of_equals():
     assert found.judge() == ("ok", None)
 
 
-def test_answers_are_judged():
+def test_status_is_judged_by_the_answers():
     same = Span(2, 3, 0.0, 0.0)
     other = Span(1, 1, 0.0, 0.0)
     assert choose([None] * 5).judge() == ("degenerate", "no answer to any development question")
@@ -334,7 +334,7 @@ def softmax(logits):
 
 
 def padded(rows, width):
-    """Logits of windows (B, 2, T), padding as the encoder leaves it."""
+    """Logits of windows (B, 2, T), padded as the encoder does."""
     from steadytune.encoders.architectures import NO_TOKEN
 
     return torch.tensor([[side + [NO_TOKEN] * (width - len(side)) for side in row] for row in rows],
@@ -345,7 +345,7 @@ FIRST = [[[0.5, -1.0, 2.0], [1.5, 0.0, -0.5]], [[1.0, 0.2], [-0.3, 0.7]]]
 SECOND = [[[0.1, 0.3, 1.0], [2.0, -1.0, 0.5]], [[-1.0, 0.4], [0.6, 0.7]]]
 
 
-def test_the_loss_is_the_mean_of_start_and_end_over_the_real_tokens():
+def test_loss_is_the_mean_of_start_and_end_over_real_tokens():
     labels = [[2, 1], [0, 1]]
     expected = np.mean([
         -math.log(softmax(side)[label])
@@ -359,7 +359,7 @@ def test_the_loss_is_the_mean_of_start_and_end_over_the_real_tokens():
         assert not gradient[1, :, 2:].any(), "padding gets no gradient"
 
 
-def test_divergences_leave_padding_out():
+def test_divergences_ignore_padding():
     def kl(target, logits):
         p, q = softmax(target), softmax(logits)
         return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))

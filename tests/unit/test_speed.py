@@ -1,4 +1,4 @@
-"""What is done for speed: dropout drawn by the word, attention with it, and the table of words that are trained."""
+"""Optimisations for speed: quick dropout masks, attention with them, and training only the words that occur."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,10 +33,10 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean(dtype, p):
     mask = Mask((size,), dtype, p)
     kept = mask.select(torch.ones(size, dtype=dtype)).double()
     assert set(kept.unique().tolist()) == {0.0, 1.0}
-    # Five standard deviations, and what 14 bits round p by.
+    # Five standard deviations, plus the rounding of p to 14 bits.
     assert abs(kept.mean() - (1 - p)) < 5 * (p * (1 - p) / size) ** 0.5 + 2**-15
     assert mask.scale == pytest.approx(1 / (1 - p), rel=2**-14 / (1 - p))
-    # Neighbours are independent, at every distance at which words of 64 bits could tie them together.
+    # Neighbours are independent, at every distance at which 64-bit words could correlate them.
     centred = kept - kept.mean()
     for distance in (1, 2, 3, 4, 8):
         correlation = (centred[distance:] * centred[:-distance]).mean() / centred.square().mean()
@@ -44,7 +44,7 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean(dtype, p):
 
 
 @pytest.mark.parametrize(("p", "drawn_by"), [(0.3, Mask), (0.001, TorchMask), (0.999, TorchMask)])
-def test_a_mask_follows_its_generator_alone_and_each_has_its_own(p, drawn_by):
+def test_mask_depends_only_on_its_own_generator(p, drawn_by):
     tensor, generator = torch.ones(400, 500), torch.Generator().manual_seed(3)
     state = generator.get_state()
     torch.manual_seed(0)
@@ -65,7 +65,7 @@ def test_a_mask_follows_its_generator_alone_and_each_has_its_own(p, drawn_by):
 
 
 @pytest.mark.parametrize("p", [0.3, 0.001])
-def test_a_mask_of_a_row_is_every_rows(p):
+def test_mask_of_one_row_applies_to_every_row(p):
     tensor = torch.arange(1.0, 2001).view(2, 1000)
     mask = draw_mask(tensor, p, None, tensor.shape[1:])
     kept = mask.select(torch.ones(2, 1000))
@@ -74,7 +74,7 @@ def test_a_mask_of_a_row_is_every_rows(p):
     assert torch.equal(mask.select_(tensor.clone()), tensor * kept)
 
 
-def test_the_gradient_passes_where_the_value_did():
+def test_gradient_passes_only_where_the_value_did():
     torch.manual_seed(1)
     layer, x = QuickDropout(0.3).train(), torch.ones(1000, requires_grad=True)
     y = layer(x)
@@ -83,7 +83,7 @@ def test_the_gradient_passes_where_the_value_did():
     assert 0 < (y == 0).sum() < 1000
 
 
-def test_a_state_of_torchs_generator_brings_the_masks_back_and_each_call_has_its_own():
+def test_dropout_differs_by_call_and_repeats_from_a_torch_rng_state():
     layer, x = QuickDropout(0.3).train(), torch.ones(1000)
     torch.manual_seed(2)
     state = torch.get_rng_state()
@@ -118,7 +118,7 @@ def test_attention_and_its_gradients_equal_the_formula(padded, p, monkeypatch):
 
 
 @pytest.mark.parametrize("layout", CONFIGS)
-def test_every_architecture_draws_all_of_its_dropout_here_and_resumes(layout, monkeypatch):
+def test_every_architecture_uses_only_quick_dropout_and_resumes_exactly(layout, monkeypatch):
     encoder, inputs = make(layout), make_inputs(layout)
     evaluated = encoder(inputs).logits
     use_quick_dropout(encoder.model)
@@ -139,7 +139,7 @@ def test_every_architecture_draws_all_of_its_dropout_here_and_resumes(layout, mo
 
 
 def words(method="vanilla", **changes):
-    """A tiny encoder on texts with the words 5 and 7, its narrowed table, and the table before."""
+    """A tiny encoder, batches of texts with the words 5 and 7, its narrowed table, and the weights before."""
     encoder = Encoder(tiny_bert().float())
     before = encoder.model.get_input_embeddings().weight.detach().clone()
     texts = [np.array([5, 7]), np.array([7, 7, 5])]
@@ -149,7 +149,7 @@ def words(method="vanilla", **changes):
     return encoder, batcher, train_words(encoder, composition, batcher, protocol, lambda step: 0.1), before
 
 
-def test_the_trained_table_has_the_splits_words_and_padding_and_reads_the_same():
+def test_narrowed_table_has_only_used_words_and_padding_and_widens_back():
     encoder, batcher, table, before = words()
     module = encoder.model.get_input_embeddings()
     assert type(module) is NarrowEmbedding
@@ -174,13 +174,13 @@ def test_the_trained_table_has_the_splits_words_and_padding_and_reads_the_same()
     ("method", "changes"),
     [("l2-sp", {}), ("child-tuning-d", {}), ("prior-decay", {}), ("vanilla", {"precision": "fp16"})],
 )
-def test_what_moves_every_word_trains_the_whole_table(method, changes):
+def test_settings_that_move_every_word_train_the_whole_table(method, changes):
     encoder, _, table, _ = words(method, **changes)
     assert table is None
     assert type(encoder.model.get_input_embeddings()) is torch.nn.Embedding
 
 
-def test_a_frozen_table_is_left_alone():
+def test_frozen_table_is_not_narrowed():
     encoder = Encoder(tiny_bert())
     encoder.model.get_input_embeddings().weight.requires_grad_(False)
     assert train_words(encoder, Composition([]), None, Protocol(), lambda step: 0.1) is None
@@ -188,8 +188,8 @@ def test_a_frozen_table_is_left_alone():
 
 @pytest.mark.parametrize("method", ["vanilla", "recadam", "recadam-released"])
 @pytest.mark.parametrize("adamw", ["torch", "transformers-4"])
-def test_words_that_no_example_reads_end_where_training_the_whole_table_takes_them(method, adamw, monkeypatch):
-    """Moved a little from where they began, in float64: the factor of all steps is that of the steps one by one."""
+def test_narrowed_training_ends_with_the_same_table_as_whole_training(method, adamw, monkeypatch):
+    """In float64: one factor for all steps moves unused words as the single steps would."""
     ends = []
     for whole in (False, True):
         if whole:

@@ -1,4 +1,4 @@
-"""`steadytune stage`: what a suite needs, checked, bundled, and unpacked where there is no network."""
+"""`steadytune stage`: staging, checking, bundling and unpacking what a suite needs."""
 
 import io
 import json
@@ -53,7 +53,7 @@ SUITE = {
 
 
 def write_project(folder: Path) -> None:
-    """A suite, its lock and a store elsewhere that has everything."""
+    """Write a suite, its lock, and a store elsewhere that has every file."""
     lock: dict = {"datasets": {}, "models": {}}
     for where, files in FILES.items():
         kind, _, key = where.partition("/")
@@ -69,7 +69,7 @@ def write_project(folder: Path) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project's folder, worked in."""
+    """The project's folder, as the working directory."""
     folder = tmp_path / "here"
     folder.mkdir()
     write_project(folder)
@@ -80,7 +80,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def other(tmp_path: Path, project: Path) -> Path:
-    """The same project on a machine where nothing can be had."""
+    """The same project on a machine without any source of files."""
     folder = tmp_path / "there"
     folder.mkdir()
     (folder / "config").symlink_to(project / "config")
@@ -89,7 +89,7 @@ def other(tmp_path: Path, project: Path) -> Path:
 
 
 def store_bytes(folder: Path) -> dict[str, bytes]:
-    """Every file of the store by its name, without what staging works with."""
+    """Every file of the store by name, except the hidden files that staging works with."""
     root = folder / "store"
     return {
         str(path.relative_to(root)): path.read_bytes()
@@ -98,7 +98,7 @@ def store_bytes(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_every_entry_has_a_line_with_its_bytes(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_stage_logs_a_line_with_the_bytes_of_every_entry(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert main(["stage", "demo.yaml"]) == 0
     lines = [message for message in caplog.messages if "bytes" in message]
@@ -110,12 +110,12 @@ def test_every_entry_has_a_line_with_its_bytes(project: Path, caplog: pytest.Log
     assert sum(": in place: " in message for message in caplog.messages) == 3
 
 
-def test_one_entry_alone(project: Path) -> None:
+def test_stage_of_one_entry_stages_nothing_else(project: Path) -> None:
     assert main(["stage", "demo.yaml", "models", "a/tiny"]) == 0
     assert store_bytes(project).keys() == {f"models/a/tiny/{name}" for name in (*FILES["models/a/tiny"], RECEIPT)}
 
 
-def test_one_kind_alone_wherever_it_stands(project: Path, capsys: pytest.CaptureFixture) -> None:
+def test_stage_and_check_accept_one_kind_alone(project: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["stage", "demo.yaml", "datasets"]) == 0
     assert {name.split("/")[0] for name in store_bytes(project)} == {"datasets"}
     capsys.readouterr()
@@ -133,7 +133,7 @@ def check(capsys: pytest.CaptureFixture) -> tuple[int, list[str]]:
     return status, capsys.readouterr().out.splitlines()
 
 
-def test_the_check_of_a_whole_store(project: Path, capsys: pytest.CaptureFixture) -> None:
+def test_check_of_a_complete_store_is_ok_and_changes_nothing(project: Path, capsys: pytest.CaptureFixture) -> None:
     main(["stage", "demo.yaml"])
     before = store_bytes(project)
     status, lines = check(capsys)
@@ -143,9 +143,7 @@ def test_the_check_of_a_whole_store(project: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("damage", ["missing", "damaged", "outdated", "receipt"])
-def test_the_check_finds_what_is_wrong_and_changes_nothing(
-    project: Path, capsys: pytest.CaptureFixture, damage: str
-) -> None:
+def test_check_reports_faults_and_changes_nothing(project: Path, capsys: pytest.CaptureFixture, damage: str) -> None:
     main(["stage", "demo.yaml"])
     folder = Path("store/datasets/nyu-mll/glue/rte")
     match damage:
@@ -167,7 +165,7 @@ def test_the_check_finds_what_is_wrong_and_changes_nothing(
     assert store_bytes(project) == before
 
 
-def test_the_check_takes_what_sources_order_could_not_bring_again(project: Path, capsys: pytest.CaptureFixture) -> None:
+def test_check_accepts_entries_that_no_listed_source_could_fetch(project: Path, capsys: pytest.CaptureFixture) -> None:
     main(["stage", "demo.yaml"])
     (project / "demo.yaml").write_text(yaml.safe_dump(SUITE | {"sources": {"order": ["hub"]}}))
     status, lines = check(capsys)
@@ -175,7 +173,7 @@ def test_the_check_takes_what_sources_order_could_not_bring_again(project: Path,
     assert [line.split()[0] for line in lines] == ["ok"] * len(FILES)
 
 
-def test_the_text_that_an_encoder_is_pretrained_on_is_needed_and_the_encoder_is_the_workflows(
+def test_check_reports_a_missing_corpus_and_its_encoder_as_later(
     root: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "config").symlink_to(root / "config")
@@ -189,7 +187,7 @@ def test_the_text_that_an_encoder_is_pretrained_on_is_needed_and_the_encoder_is_
     assert capsys.readouterr().out.startswith("later")
 
 
-def test_a_check_brings_nothing_and_says_so(project: Path, capsys: pytest.CaptureFixture) -> None:
+def test_check_with_an_import_option_is_rejected(project: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["stage", "demo.yaml", "--check", "--glue", "."]) == 2
     assert "stage with those first" in capsys.readouterr().err
 
@@ -203,7 +201,7 @@ def bundle(project: Path, name: str = "suite.tar") -> Path:
     return project / name
 
 
-def test_a_bundle_brings_the_same_store_to_a_machine_without_a_network(
+def test_bundle_reproduces_the_store_without_other_sources(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     path = bundle(project)
@@ -217,7 +215,7 @@ def test_a_bundle_brings_the_same_store_to_a_machine_without_a_network(
     assert not list((other / "store/.downloads").iterdir())
 
 
-def test_a_bundles_bytes_depend_on_its_files_alone(project: Path) -> None:
+def test_bundle_bytes_depend_only_on_the_contents_of_its_files(project: Path) -> None:
     first = bundle(project, "one.tar").read_bytes()
     for path in Path("store").rglob("*"):
         os.utime(path, (1, 1))
@@ -241,7 +239,7 @@ def test_unpacking_again_changes_nothing(project: Path, other: Path, monkeypatch
     assert run() == run()
 
 
-def test_a_bundle_that_lacks_something_of_the_suite_ends_with_2(
+def test_incomplete_bundle_is_unpacked_and_exits_with_2(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     value = SUITE | {"transfer": {"rte": []}}
@@ -284,7 +282,7 @@ def seal(folder: Path, source: str = "pretrained", pinned_by: str = "generated",
     write_receipt(folder, Receipt(source, "nyu-mll/glue/qnli", None, pinned_by, files, made_from))
 
 
-def test_an_encoder_that_the_workflow_trained_is_bundled_with_the_text_that_it_needs(
+def test_bundle_includes_a_pretrained_encoder_and_its_corpus(
     project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = bundle(project)
@@ -296,7 +294,7 @@ def test_an_encoder_that_the_workflow_trained_is_bundled_with_the_text_that_it_n
     assert (other / "store/datasets/nyu-mll/glue/qnli" / RECEIPT).is_file()
 
 
-def test_an_encoder_from_elsewhere_is_not_taken_for_one_that_the_workflow_trained(
+def test_bundled_encoder_from_the_hub_is_not_accepted_as_pretrained(
     project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal(trained, "hub", "stage")
@@ -305,7 +303,7 @@ def test_an_encoder_from_elsewhere_is_not_taken_for_one_that_the_workflow_traine
     assert "models/own/mini: not what the lock says" in refused_bundle(path)
 
 
-def test_weights_whose_receipt_claims_the_locks_word_are_from_a_bundle(
+def test_bundled_pretrained_weights_are_never_marked_as_pinned_by_the_lock(
     project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (trained / "model.safetensors").write_bytes(b"halved")
@@ -320,7 +318,7 @@ def test_weights_whose_receipt_claims_the_locks_word_are_from_a_bundle(
 
 
 @pytest.mark.parametrize("fault", ["settings", "minutes", "damaged", "more", "less"])
-def test_an_encoder_that_was_trained_otherwise_is_refused(
+def test_bundled_encoder_with_other_training_or_files_is_rejected(
     project: Path, other: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     record = json.loads((trained / "pretraining.json").read_text())
@@ -344,7 +342,7 @@ def test_an_encoder_that_was_trained_otherwise_is_refused(
 
 
 def unpin(where: str) -> None:
-    """Let the lock have an entry from the hub alone, without hashes."""
+    """Change an entry of the lock to come only from the hub, without hashes."""
     lock = yaml.safe_load(LOCK.read_text())
     kind, _, key = where.partition("/")
     files = {name: {} for name in lock[kind][key]["local"]["files"]}
@@ -353,7 +351,7 @@ def unpin(where: str) -> None:
 
 
 @pytest.mark.parametrize("claim", [("hub", "a/b", "c" * 40, "stage"), ("hub", "a/b", "c" * 40, "lock")])
-def test_unpinned_files_of_a_bundle_are_its_makers_word(
+def test_unpinned_files_of_a_bundle_are_marked_as_pinned_by_the_bundle(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, claim: tuple
 ) -> None:
     main(["stage", "demo.yaml"])
@@ -372,11 +370,11 @@ def test_unpinned_files_of_a_bundle_are_its_makers_word(
     receipt = read_receipt(other / "store" / RTE)
     assert (receipt.source, receipt.pinned_by) == ("bundle", "bundle")
     assert main(["stage", "demo.yaml", "datasets", "nyu-mll/glue/rte", "--check"]) == 0
-    assert main(["stage", "demo.yaml", "datasets", "nyu-mll/glue/rte"]) == 0  # asks no hub
+    assert main(["stage", "demo.yaml", "datasets", "nyu-mll/glue/rte"]) == 0  # does not contact the hub
     assert read_receipt(other / "store" / RTE) == receipt
 
 
-def test_unpinned_entry_that_the_suite_does_not_read_is_refused(
+def test_unpinned_entry_that_the_suite_does_not_read_is_rejected(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = imported(project, RTE, GLUE_FILES)
@@ -390,7 +388,7 @@ def test_unpinned_entry_that_the_suite_does_not_read_is_refused(
     assert f"{RTE}: demo.yaml does not read it" in refused_bundle(path)
 
 
-def test_rows_that_are_not_those_of_the_receipt_are_refused(
+def test_bundled_rows_that_differ_from_the_receipt_are_rejected(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config").symlink_to(root / "config")
@@ -414,10 +412,10 @@ def test_rows_that_are_not_those_of_the_receipt_are_refused(
 
 
 @pytest.mark.parametrize("claimed", [None, 1 << 30])
-def test_sparse_member_writes_nothing(
+def test_sparse_member_of_a_bundle_is_not_extracted(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, claimed: int | None
 ) -> None:
-    """A member of 1 GiB that takes a few kilobytes of the bundle, by GNU tar's format for holes."""
+    """A member of 1 GiB that takes a few kilobytes of the bundle, in GNU tar's sparse format."""
     target = project / "sparse.tar"
     size = 1 << 30
     with tarfile.open(bundle(project)) as source, tarfile.open(target, "w") as tar:
@@ -446,7 +444,7 @@ def test_sparse_member_writes_nothing(
     assert not [path for path in written if path.name == Path(TRAIN).name]
 
 
-def test_a_damaged_store_is_mended_before_it_is_bundled(project: Path) -> None:
+def test_damaged_store_is_repaired_before_it_is_bundled(project: Path) -> None:
     first = bundle(project, "one.tar").read_bytes()
     (project / "store/models/a/tiny/config.json").write_bytes(b"[]")
     assert bundle(project, "two.tar").read_bytes() == first
@@ -456,7 +454,7 @@ Change = Callable[[str, tarfile.TarInfo, bytes], list[tuple[tarfile.TarInfo, byt
 
 
 def rewrite(path: Path, change: Change, manifest: Callable[[dict], object] = lambda value: value) -> Path:
-    """The bundle with other members, and another manifest."""
+    """Write a copy of the bundle with its members and manifest changed."""
     target = path.with_name("evil.tar")
     with tarfile.open(path) as source, tarfile.open(target, "w") as tar:
         for member in source:
@@ -478,7 +476,7 @@ def keep(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarfi
 
 
 def refused_bundle(path: Path) -> str:
-    """The one line that a bundle is refused with; nothing may then lie in the store."""
+    """Return the one-line error with which a bundle is rejected, and check that the store stays empty."""
     with pytest.raises(SteadyTuneError) as caught:
         unpack(path, load_suite(Path("demo.yaml")), load_lock(LOCK), pretrained_otherwise)
     message = str(caught.value)
@@ -489,7 +487,7 @@ def refused_bundle(path: Path) -> str:
 
 @pytest.fixture
 def flat(project: Path) -> None:
-    """The demo's encoder without a file in a folder of its own."""
+    """The demo's encoder without files in subfolders."""
     lock = yaml.safe_load(LOCK.read_text())
     files = lock["models"]["a/tiny"]["local"]["files"]
     files["vocab.txt"] = files.pop("part/vocab.txt")
@@ -536,7 +534,7 @@ def climb(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarf
         (climb, "'../../outside.txt': a member that is no file of the manifest"),
     ],
 )
-def test_a_bundle_with_other_members_is_refused_before_anything_is_moved(
+def test_bundle_with_wrong_members_is_rejected_and_leaves_no_file(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, change: Change, said: str
 ) -> None:
     path = rewrite(bundle(project), change)
@@ -553,7 +551,7 @@ def test_a_bundle_with_other_members_is_refused_before_anything_is_moved(
         "models/a/b/c/receipt.json", "",
     ],
 )  # fmt: skip
-def test_a_manifest_that_names_a_file_elsewhere_is_refused(
+def test_manifest_with_a_name_that_no_store_file_has_is_rejected(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def add(value: dict) -> dict:
@@ -561,10 +559,10 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(
 
     path = rewrite(bundle(project), keep, add)
     monkeypatch.chdir(other)
-    assert f"{name!r}: a name that no file of the store has" in refused_bundle(path)
+    assert f"{name!r}: not a name of a file in the store" in refused_bundle(path)
 
 
-def test_what_is_no_bundle_is_said_so(project: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_is_no_whole_bundle_is_rejected(project: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bundle(project)
     broken = [rewrite(whole, keep, manifest).read_bytes() for manifest in (lambda _: [], lambda _: {"files": {"a": 1}})]
     monkeypatch.chdir(other)
@@ -587,7 +585,7 @@ def test_what_is_no_bundle_is_said_so(project: Path, other: Path, monkeypatch: p
     assert refused_bundle(path) == f"{path}: No such file or directory"
 
 
-def test_a_bundle_of_another_lock_is_refused(project: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundle_of_a_different_lock_is_rejected(project: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bundle(project)
     lock = yaml.safe_load(LOCK.read_text())
     lock["datasets"]["nyu-mll/glue/rte"]["local"]["files"]["validation.parquet"]["sha256"] = "a" * 64
@@ -597,7 +595,7 @@ def test_a_bundle_of_another_lock_is_refused(project: Path, other: Path, monkeyp
 
 
 def imported(project: Path, where: str, files: dict[str, bytes], pinned_by: str = "import") -> Path:
-    """A bundle in which an entry came from a user's own files, or says so."""
+    """Make a bundle with an entry that was imported from a user's own files, or claims to be."""
     assert main(["stage", "demo.yaml"]) == 0
     folder = project / "store" / where
     shutil.rmtree(folder)
@@ -623,16 +621,16 @@ WEIGHTS = {"config.json": b"{}", "model.safetensors": b"other weights"}
 @pytest.mark.parametrize(
     ("where", "files", "pinned_by", "said"),
     [
-        (RTE, GLUE_FILES, "lock", "imported by its receipt, and pinned by lock"),
+        (RTE, GLUE_FILES, "lock", "says that it was imported, and pinned by lock"),
         (RTE, {"train-00000-of-00001.parquet": rows(2490)}, "import", "it has train-00000-of-00001.parquet, not"),
         (RTE, GLUE_FILES | {"test-00000-of-00001.parquet": rows(3)}, "import", "it has test-00000"),
         (RTE, GLUE_FILES | {"train-00000-of-00001.parquet": rows(1)}, "import", "has 1 rows where GLUE has 2490"),
         (RTE, GLUE_FILES | {"train-00000-of-00001.parquet": b"text"}, "import", "has no readable rows"),
-        ("models/a/tiny", WEIGHTS, "lock", "imported by its receipt, and pinned by lock"),
+        ("models/a/tiny", WEIGHTS, "lock", "says that it was imported, and pinned by lock"),
         ("models/a/tiny", WEIGHTS, "import", "not config.json, model.safetensors, vocab.txt"),
     ],
 )
-def test_what_a_bundle_calls_imported_is_held_to_what_an_import_could_bring(
+def test_bundled_import_that_no_import_could_bring_is_rejected(
     project: Path, other: Path, flat: None, monkeypatch: pytest.MonkeyPatch, where: str, files: dict[str, bytes],
     pinned_by: str, said: str,
 ) -> None:  # fmt: skip
@@ -645,7 +643,7 @@ def test_what_a_bundle_calls_imported_is_held_to_what_an_import_could_bring(
 @pytest.mark.parametrize(
     ("where", "files"), [(RTE, GLUE_FILES), ("models/a/tiny", WEIGHTS | {"vocab.txt": b"other words"})]
 )
-def test_what_the_maker_of_a_bundle_imported_is_taken_with_a_warning(
+def test_bundled_import_is_accepted_with_a_warning(
     project: Path, other: Path, flat: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     where: str, files: dict[str, bytes],
 ) -> None:  # fmt: skip
@@ -658,9 +656,7 @@ def test_what_the_maker_of_a_bundle_imported_is_taken_with_a_warning(
     assert main(["stage", "demo.yaml", kind, key, "--check"]) == 0
 
 
-def test_a_store_in_which_something_is_imported_and_pinned_by_the_lock_is_outdated(
-    project: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_import_whose_receipt_claims_the_locks_pin_is_outdated(project: Path, capsys: pytest.CaptureFixture) -> None:
     imported(project, RTE, GLUE_FILES, "lock")
     status, lines = check(capsys)
     assert (status, lines[1].split()[0]) == (2, "outdated")

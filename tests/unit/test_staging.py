@@ -28,7 +28,7 @@ from steadytune.suite.file import Sources
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
-    """A store that was staged elsewhere."""
+    """A store staged elsewhere."""
     folder = tmp_path / "elsewhere/datasets" / KEY
     folder.mkdir(parents=True)
     for name, content in FILES.items():
@@ -36,10 +36,10 @@ def elsewhere(tmp_path: Path) -> Path:
     return tmp_path / "elsewhere"
 
 
-# The local source, and what holds for every source
+# The local source, and behaviour shared by every source
 
 
-def test_local_files_are_copied_and_the_receipt_says_what_they_are(elsewhere: Path, tmp_path: Path) -> None:
+def test_local_files_are_copied_and_described_in_the_receipt(elsewhere: Path, tmp_path: Path) -> None:
     receipt = stage("datasets", KEY, local_lock(), Sources(order=("hub", "local"), local=elsewhere), tmp_path / "store")
     folder = tmp_path / "store/datasets" / KEY
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != RECEIPT} == {
@@ -52,7 +52,7 @@ def test_local_files_are_copied_and_the_receipt_says_what_they_are(elsewhere: Pa
     assert not list((tmp_path / "store/.downloads").iterdir())
 
 
-def test_staging_again_does_nothing(elsewhere: Path, tmp_path: Path) -> None:
+def test_staging_again_rewrites_nothing(elsewhere: Path, tmp_path: Path) -> None:
     def run() -> tuple[Receipt, dict[str, int]]:
         receipt = stage("datasets", KEY, local_lock(), Sources(order=("local",), local=elsewhere), tmp_path / "store")
         folder = tmp_path / "store/datasets" / KEY
@@ -62,7 +62,7 @@ def test_staging_again_does_nothing(elsewhere: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "receipt", "nested"])
-def test_damage_is_found_before_use_and_mended_by_staging_again(elsewhere: Path, tmp_path: Path, damage: str) -> None:
+def test_verify_reports_damage_and_restaging_repairs_it(elsewhere: Path, tmp_path: Path, damage: str) -> None:
     sources, store = Sources(order=("local",), local=elsewhere), tmp_path / "store"
     whole = stage("datasets", KEY, local_lock(), sources, store)
     folder = store / "datasets" / KEY
@@ -92,31 +92,31 @@ def test_damage_is_found_before_use_and_mended_by_staging_again(elsewhere: Path,
     assert (folder / "train.parquet").read_bytes() == TRAIN
 
 
-def test_a_folder_without_receipt_names_the_command_that_stages_it(tmp_path: Path) -> None:
+def test_verify_of_an_unstaged_folder_suggests_the_stage_command(tmp_path: Path) -> None:
     with pytest.raises(SteadyTuneError, match=r"nowhere: not staged.*`steadytune stage SUITE`"):
         verify(tmp_path / "nowhere")
 
 
-def test_an_interrupted_copy_is_gone_on_with(elsewhere: Path, tmp_path: Path) -> None:
+def test_interrupted_copy_resumes(elsewhere: Path, tmp_path: Path) -> None:
     folder = tmp_path / "store/datasets" / KEY
     folder.mkdir(parents=True)
-    (folder / "train.parquet").write_bytes(TRAIN)  # as it was moved there before the interruption
+    (folder / "train.parquet").write_bytes(TRAIN)  # already moved here before the interruption
     inode = (folder / "train.parquet").stat().st_ino
-    (elsewhere / "datasets" / KEY / "train.parquet").unlink()  # so that it cannot be copied once more
+    (elsewhere / "datasets" / KEY / "train.parquet").unlink()  # so it cannot be copied again
     (folder / "validation.parquet").write_bytes(b"half")
     stage("datasets", KEY, local_lock(), Sources(order=("local",), local=elsewhere), tmp_path / "store")
     assert (folder / "train.parquet").stat().st_ino == inode
     assert (folder / "validation.parquet").read_bytes() == VALIDATION
 
 
-def test_a_local_file_that_is_not_what_the_lock_says_stays_out(elsewhere: Path, tmp_path: Path) -> None:
+def test_local_file_not_matching_the_lock_is_refused(elsewhere: Path, tmp_path: Path) -> None:
     lock = local_lock({**FILES, "rte/train.parquet": b"other rows"})
     message = refused(lock, tmp_path / "store", ("local",), elsewhere)
     assert "train.parquet" in message
     assert hashlib.sha256(b"other rows").hexdigest() in message and hashlib.sha256(TRAIN).hexdigest() in message
 
 
-def test_a_failed_restaging_leaves_the_old_files_whole(elsewhere: Path, tmp_path: Path) -> None:
+def test_failed_restaging_keeps_the_old_files(elsewhere: Path, tmp_path: Path) -> None:
     sources = Sources(order=("local",), local=elsewhere)
     old = stage("datasets", KEY, local_lock(), sources, tmp_path / "store")
     with pytest.raises(SteadyTuneError):
@@ -124,7 +124,7 @@ def test_a_failed_restaging_leaves_the_old_files_whole(elsewhere: Path, tmp_path
     assert verify(tmp_path / "store/datasets" / KEY) == old
 
 
-def test_a_changed_pin_stages_again_and_drops_what_it_no_longer_names(elsewhere: Path, tmp_path: Path) -> None:
+def test_changed_pin_restages_and_removes_files_no_longer_pinned(elsewhere: Path, tmp_path: Path) -> None:
     sources, store = Sources(order=("local",), local=elsewhere), tmp_path / "store"
     old = stage("datasets", KEY, local_lock(), sources, store)
     new = stage("datasets", KEY, local_lock({"rte/train.parquet": TRAIN}), sources, store)
@@ -132,20 +132,20 @@ def test_a_changed_pin_stages_again_and_drops_what_it_no_longer_names(elsewhere:
     assert receipt_digest(new) != receipt_digest(old)
 
 
-def test_a_missing_local_store_names_its_path_its_key_and_the_variable(tmp_path: Path) -> None:
+def test_missing_local_store_error_names_path_key_and_variable(tmp_path: Path) -> None:
     message = refused(local_lock(), tmp_path / "store", ("local",), tmp_path / "gone")
     assert all(part in message for part in (str(tmp_path / "gone"), "sources.local", "STEADYTUNE_STORE"))
     message = refused(local_lock(), tmp_path / "store", ("local",), None)
     assert "sources.local" in message
 
 
-def test_a_file_missing_from_the_local_store_is_named(elsewhere: Path, tmp_path: Path) -> None:
+def test_file_missing_from_the_local_store_is_named(elsewhere: Path, tmp_path: Path) -> None:
     (elsewhere / "datasets" / KEY / "train.parquet").unlink()
     message = refused(local_lock(), tmp_path / "store", ("local",), elsewhere)
     assert str(elsewhere / "datasets" / KEY / "train.parquet") in message
 
 
-def test_the_first_kind_of_the_order_that_has_a_pin_is_taken(elsewhere: Path, tmp_path: Path, hub: HubServer) -> None:
+def test_first_source_in_order_with_a_pin_is_used(elsewhere: Path, tmp_path: Path, hub: HubServer) -> None:
     commit = hub.commit("datasets", REPO, FILES)
     local = {"origin": "a copy", "licence": "MIT", "files": pins(FILES)}
     lock = lock_of(local=local, hub=hub_pin(commit))
@@ -155,7 +155,7 @@ def test_the_first_kind_of_the_order_that_has_a_pin_is_taken(elsewhere: Path, tm
     assert "the lock has it from hub, local" in refused(lock, tmp_path / "other", ("url",))
 
 
-def test_an_encoder_of_the_project_is_not_staged(tmp_path: Path) -> None:
+def test_staging_the_projects_own_encoder_points_to_pretraining(tmp_path: Path) -> None:
     lock = lock_of("steadytune/mini", "models", pretrained={"config": "config/encoders/mini.yaml"})
     with pytest.raises(SteadyTuneError, match=r"models/steadytune/mini: .*pretrain.* config/encoders/mini\.yaml"):
         stage("models", "steadytune/mini", lock, Sources(), tmp_path)
@@ -168,7 +168,7 @@ ROWS = [{"text": "a b", "label": 1, "score": 0.5}, {"text": "ç", "label": 0, "s
 
 @pytest.fixture
 def generator(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict]]:
-    """A generator in the place of the mini language; the splits that it gives can be changed."""
+    """Replace the mini language's generator by one whose splits a test can change."""
     splits = {"train": ROWS}
     module = types.ModuleType("minilanguage")
     vars(module)["generate"] = lambda config, seed: {"rte": splits}[config]
@@ -177,7 +177,7 @@ def generator(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict]]:
 
 
 def generated_lock(rows_sha256: str | None) -> Lock:
-    """A lock whose one data set is generated."""
+    """A lock whose only data set is generated."""
     file = {"rows_sha256": rows_sha256} if rows_sha256 else {}
     files = {"train-00000-of-00001.parquet": file}
     pin = {"generator": "mini", "unpinned": rows_sha256 is None, "files": files}
@@ -185,7 +185,7 @@ def generated_lock(rows_sha256: str | None) -> Lock:
 
 
 @pytest.mark.parametrize(("expected", "pinned_by"), [(hash_rows(ROWS), "lock"), (None, "generated")])
-def test_generated_rows_are_written_and_their_hash_kept(
+def test_generated_rows_are_written_once_with_their_hash(
     generator: dict, tmp_path: Path, expected: str | None, pinned_by: str
 ) -> None:
     lock = generated_lock(expected)
@@ -194,11 +194,11 @@ def test_generated_rows_are_written_and_their_hash_kept(
     assert pq.read_table(folder / "train-00000-of-00001.parquet").to_pylist() == ROWS
     assert (receipt.source, receipt.pinned_by) == ("generated", pinned_by)
     assert read_receipt(folder).files["train-00000-of-00001.parquet"].rows_sha256 == hash_rows(ROWS)
-    generator.clear()  # so that generating once more would fail
+    generator.clear()  # so generating again would fail
     assert stage("datasets", "steadytune/mini/rte", lock, Sources(), tmp_path) == receipt
 
 
-def test_a_generator_that_has_changed_is_noticed(generator: dict, tmp_path: Path) -> None:
+def test_changed_generator_output_is_refused(generator: dict, tmp_path: Path) -> None:
     generator["train"] = [*ROWS, {"text": "new", "label": 1, "score": 0.0}]
     message = refused(generated_lock(hash_rows(ROWS)), tmp_path, key="steadytune/mini/rte")
     assert hash_rows(ROWS) in message and hash_rows(generator["train"]) in message
@@ -206,7 +206,7 @@ def test_a_generator_that_has_changed_is_noticed(generator: dict, tmp_path: Path
     assert "test-00000-of-00001.parquet" in refused(generated_lock(None), tmp_path, key="steadytune/mini/rte")
 
 
-def test_a_damaged_generated_file_is_made_anew(generator: dict, tmp_path: Path) -> None:
+def test_damaged_generated_file_is_regenerated(generator: dict, tmp_path: Path) -> None:
     lock = generated_lock(hash_rows(ROWS))
     stage("datasets", "steadytune/mini/rte", lock, Sources(), tmp_path)
     path = tmp_path / "datasets/steadytune/mini/rte/train-00000-of-00001.parquet"
@@ -215,7 +215,7 @@ def test_a_damaged_generated_file_is_made_anew(generator: dict, tmp_path: Path) 
     assert pq.read_table(path).to_pylist() == ROWS
 
 
-def test_a_receipt_is_not_believed_about_the_hash_of_its_rows(generator: dict, tmp_path: Path) -> None:
+def test_forged_row_hash_in_a_receipt_is_detected(generator: dict, tmp_path: Path) -> None:
     lock = generated_lock(hash_rows(ROWS))
     receipt = stage("datasets", "steadytune/mini/rte", lock, Sources(), tmp_path)
     folder = tmp_path / "datasets/steadytune/mini/rte"
@@ -229,7 +229,7 @@ def test_a_receipt_is_not_believed_about_the_hash_of_its_rows(generator: dict, t
     assert pq.read_table(folder / name).to_pylist() == ROWS
 
 
-def test_the_digest_of_a_receipt_is_of_the_content_alone() -> None:
+def test_receipt_digest_depends_only_on_content() -> None:
     def digest(origin: str, file: str, rows: str | None) -> str:
         from steadytune.store.receipt import StagedFile
 

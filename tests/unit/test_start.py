@@ -59,7 +59,7 @@ def state_of(made, cell):
         ({"task": "mnli", "method": "lnsr", "seed": 3}, "hype-n@mnli,lnsr,seed-3~sigma=0.1"),
     ],
 )
-def test_names_say_where_a_cell_starts(start, name):
+def test_start_is_encoded_in_the_method_name(start, name):
     start = Start(**start)
     assert start.added_to("hype-n~sigma=0.1") == name
     assert Start.of(name) == start
@@ -68,16 +68,16 @@ def test_names_say_where_a_cell_starts(start, name):
 
 
 @pytest.mark.parametrize("text", ["", "mnli,", "mnli,a,b", "mnli,seed-x", "mnli,seed-²", "mnli,seed-" + "9" * 5000])
-def test_a_start_that_cannot_be_read_is_refused(text):
+def test_malformed_start_in_a_method_name_is_refused(text):
     with pytest.raises(SteadyTuneError, match="METHOD@TASK"):
         Start.of(f"vanilla@{text}")
 
 
-def test_grids_multiply_cells_that_start_elsewhere():
+def test_grid_expands_variants_that_have_a_start():
     assert expand("hype-n@mnli", {"hype-n": {"sigma": [0.1]}}, {"lr": [1e-5]}) == ["hype-n@mnli~lr=1e-05~sigma=0.1"]
 
 
-def test_parents_are_cells_of_the_suite(make):
+def test_parent_cells_are_added_to_the_suite(make):
     same = make(seeds=2)
     children = [Cell("tiny", "vanilla@mini-cola", "cola", seed) for seed in (0, 1)]
     assert list(same.cells) == [*children, PARENT, Cell("tiny", "vanilla", "mini-cola", 1)]
@@ -103,12 +103,12 @@ def test_parents_are_cells_of_the_suite(make):
         ({"task": "mini-cola", "seeds": 0}, r"start\.seeds.*seed"),
     ],
 )
-def test_a_start_that_cannot_be_is_refused_where_it_stands(make, start, words):
+def test_invalid_start_in_a_suite_is_refused_with_its_key(make, start, words):
     with pytest.raises(SteadyTuneError, match=rf"demo\.yaml.*{words}"):
         make(start)
 
 
-def test_encoder_is_the_parents_and_head_is_new(make):
+def test_child_starts_from_the_parents_encoder_with_a_new_head(make):
     made = make()
     with pytest.raises(SteadyTuneError, match=f"steadytune finetune .*{PARENT} --hand-over"):
         run.run_cell(made, CHILD)
@@ -127,7 +127,7 @@ def test_encoder_is_the_parents_and_head_is_new(make):
     assert changed > 10
 
 
-def test_record_names_the_parent_and_goes_stale_with_it(make):
+def test_child_record_names_its_parent_and_goes_stale_with_it(make):
     made = make()
     parent, child = train(made)
     assert child.status == "ok"
@@ -137,28 +137,28 @@ def test_record_names_the_parent_and_goes_stale_with_it(make):
     assert [status.state for status in statuses(made)] == ["fresh", "fresh"]
     longer = make(overrides=[{"task": "mini-cola", "protocol": {"epochs": 7}}])
     assert (state_of(longer, CHILD).state, state_of(longer, CHILD).cause) == ("stale", "settings")
-    # Trained again, with other settings: the child does not know these weights.
+    # The parent is trained again with other settings: the child did not start from these weights.
     run.run_cell(longer, PARENT, weights=handover_path(longer, PARENT))
     assert (state_of(longer, PARENT).state, state_of(longer, CHILD).cause) == ("fresh", "inputs")
     record_path(longer, PARENT).unlink()
     assert state_of(longer, CHILD).cause == "unstaged"
 
 
-def test_child_can_be_verified(make):
+def test_child_can_be_verified_without_handed_over_weights(make):
     made = make()
     train(made)
     handover_path(made, PARENT).unlink()
     assert verify_cell(made, CHILD, cells_folder(made)).level == "identical"
 
 
-def test_child_of_a_diverged_parent_ends_as_it_did(make):
+def test_child_of_a_diverged_parent_is_diverged(make):
     made = make(overrides=[{"task": "mini-cola", "protocol": {"learning_rate": 1e38, "warmup": 0.0}}])
     parent, child = train(made)
     assert (parent.status, child.status) == ("diverged", "diverged")
     assert str(PARENT) in child.reason
 
 
-def test_workflow_trains_the_parent_first_and_once(make):
+def test_only_an_unfinished_child_depends_on_its_parents_weights(make):
     from steadytune.dag.dag import Dag
 
     def named(cell):
@@ -174,20 +174,20 @@ def test_workflow_trains_the_parent_first_and_once(make):
     assert dag.handover_pattern == str(PARENT).replace("-", r"\-")
     longer = Dag(make(START | {"seed": 0}, seeds=2, overrides=[{"task": "mini-cola", "protocol": {"epochs": 7}}]))
     assert dag.cell_digest(named(child)) != longer.cell_digest(named(child))
-    # A finished child asks for no weights: they are gone by then.
+    # A finished child needs no weights: they have been deleted by then.
     record_path(made, child).parent.mkdir(parents=True)
     record_path(made, child).write_text(json.dumps({}))
     assert str(handover_path(made, PARENT)) not in dag.cell_inputs(named(child))
 
 
-def test_tables_say_where_cells_started_and_whether_parents_varied():
+def test_table_notes_state_the_start_and_whether_parents_varied():
     (same, one) = start_notes(SimpleNamespace(methods=("vanilla", "vanilla@mnli", "lnsr@mnli,seed-0~lr=1")))
     assert "from mnli" in same
     assert "its own parent" in same
     assert "leave out how parents vary" in one
 
 
-def test_that_a_start_helps_is_a_claim_like_any_other(make, tmp_path):
+def test_claim_can_name_a_method_with_a_start(make, tmp_path):
     claim = {"id": "start", "sentence": "It helps.", "where": "here", "statistic": "difference", "margin": 1.0,
              "encoders": ["tiny"], "method": "vanilla@mini-cola", "against": ["vanilla"],
              "tasks": ["cola"]}  # fmt: skip

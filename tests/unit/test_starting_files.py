@@ -1,4 +1,4 @@
-"""`steadytune new` writes files that work as they are."""
+"""`steadytune new` writes files that work without edits."""
 
 import re
 
@@ -16,7 +16,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["suite", "task"])
-def test_a_new_suite_can_be_planned_as_it_is(folder, kind, capsys):
+def test_new_suite_can_be_planned_unedited(folder, kind, capsys):
     assert main(["new", kind]) == 0
     path = f"my-{kind}.yaml"
     assert path in capsys.readouterr().out.splitlines()
@@ -24,7 +24,7 @@ def test_a_new_suite_can_be_planned_as_it_is(folder, kind, capsys):
     assert f"{len(load_suite(folder / path).cells)} cells" in capsys.readouterr().out
 
 
-def test_a_new_claim_is_judged_beside_a_new_task(folder, capsys):
+def test_new_claim_is_judged_with_a_new_task(folder, capsys):
     assert main(["new", "task", "reviews"]) == main(["new", "claim", "expected"]) == 0
     suite = folder / "reviews.yaml"
     with suite.open("a") as file:
@@ -39,7 +39,7 @@ def test_a_new_claim_is_judged_beside_a_new_task(folder, capsys):
     assert "did you mean 'reviews'" in capsys.readouterr().err
 
 
-def test_the_suite_of_the_page_on_own_data_can_be_planned(folder, root, capsys):
+def test_example_suite_in_the_own_data_docs_can_be_planned(folder, root, capsys):
     page = (root / "docs/own-data.md").read_text(encoding="utf-8")
     block = re.search(r"```yaml\n(# reviews\.yaml\n.+?)```", page, re.DOTALL)
     assert block
@@ -57,7 +57,7 @@ def test_the_suite_of_the_page_on_own_data_can_be_planned(folder, root, capsys):
 
 
 @pytest.mark.slow
-def test_a_new_method_passes_its_check(folder):
+def test_new_method_passes_its_check(folder):
     assert main(["new", "method", "quiet-noise"]) == 0
     from steadytune.methods import registry
 
@@ -66,7 +66,7 @@ def test_a_new_method_passes_its_check(folder):
     assert failed == []
 
 
-def test_nothing_is_written_over_and_names_are_checked(folder, capsys):
+def test_new_overwrites_no_file_and_refuses_invalid_names(folder, capsys):
     (folder / "mine-dev.csv").write_text("kept")
     assert main(["new", "task", "mine"]) == 2
     assert (folder / "mine-dev.csv").read_text() == "kept"
@@ -76,7 +76,7 @@ def test_nothing_is_written_over_and_names_are_checked(folder, capsys):
 
 
 @pytest.mark.parametrize("name", ["hype-n", "tail-", "a--b"])
-def test_a_method_that_could_not_be_used_is_not_begun(folder, name, capsys):
+def test_new_method_with_an_unusable_name_writes_nothing(folder, name, capsys):
     assert main(["new", "method", name]) == 2
     assert f"'{name}'" in capsys.readouterr().err
     assert not [*folder.iterdir()]

@@ -1,4 +1,4 @@
-"""The status of cells: fresh as long as what a record depends on is the same, and the first reason where it is not."""
+"""The status of cells: fresh if nothing that the record depends on has changed, else the first reason why not."""
 
 import json
 import shutil
@@ -48,60 +48,60 @@ def three(tmp_path, suite):  # noqa: F811
     return trained(tmp_path, 3)
 
 
-def test_missing_then_fresh(suite):  # noqa: F811
+def test_cell_is_missing_before_and_fresh_after_training(suite):  # noqa: F811
     assert states(suite) == [("missing", "no record")]
     outcome(suite)
     assert states(suite) == [("fresh", "")]
     assert describe(suite) == "1 fresh"
 
 
-def test_other_settings_are_named(finished, tmp_path):
+def test_stale_status_names_the_changed_setting(finished, tmp_path):
     other = changed(tmp_path, protocol=SUITE["protocol"] | {"epochs": 7})
     assert states(other) == [("stale", "protocol.epochs is 7, was 6")]
 
 
-def test_the_page_ends_in_the_command_that_trains_again(finished, tmp_path):
+def test_status_output_ends_with_the_retrain_command(finished, tmp_path):
     lines = describe(changed(tmp_path, protocol=SUITE["protocol"] | {"epochs": 7})).splitlines()
     assert lines[:2] == ["stale       tiny/vanilla/cola/seed-0: protocol.epochs is 7, was 6", "1 stale"]
     assert "`steadytune run demo`" in lines[2]
     assert len(lines) == 3
 
 
-def test_records_that_the_suite_no_longer_plans_are_counted(finished, tmp_path):
+def test_records_no_longer_planned_are_counted(finished, tmp_path):
     assert "does not plan" not in describe(finished)
     grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": [7]}]
     assert "1 record more of cells that the suite does not plan" in describe(changed(tmp_path, grid=grid))
 
 
-def test_a_title_changes_nothing(finished, tmp_path):
+def test_changed_title_keeps_cells_fresh(finished, tmp_path):
     assert states(changed(tmp_path, title="Another")) == [("fresh", "")]
 
 
-def test_an_edited_analysis_plan_is_told_and_makes_nothing_stale(suite, tmp_path):  # noqa: F811
+def test_edited_analysis_plan_is_reported_but_cells_stay_fresh(suite, tmp_path):  # noqa: F811
     plan = tmp_path / "plan.md"
     plan.write_text("Three seeds.")
     planned = changed(tmp_path, analysis_plan="plan.md")
     outcome(planned)
     assert describe(planned) == "1 fresh"
     plan.write_text("Four seeds.")
-    said = "1 cell ran without the present text of the analysis plan"
+    said = "1 cell ran under another version of the analysis plan"
     assert describe(changed(tmp_path, analysis_plan="plan.md")).splitlines() == ["1 fresh", said]
     assert describe(changed(tmp_path)).splitlines() == ["1 fresh", said]
 
 
-def test_other_data_is_named(finished, tmp_path):
+def test_changed_or_missing_data_makes_a_cell_stale(finished, tmp_path):
     folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
     (folder / "more.txt").write_text("x")
     names = [path.name for path in folder.iterdir() if path.name != "receipt.json"]
     write_receipt(folder, Receipt("local", "a test", None, "lock", measure_all(folder, names)))
-    assert states(finished) == [("stale", "input nyu-mll/glue/cola has other content")]
+    assert states(finished) == [("stale", "input nyu-mll/glue/cola has changed")]
     (folder / "receipt.json").unlink()
     ((state, why),) = states(finished)
     assert state == "stale"
-    assert "not there to compare" in why
+    assert "cannot be compared" in why
 
 
-def test_other_code_is_told(finished, monkeypatch):
+def test_changed_code_makes_a_cell_stale(finished, monkeypatch):
     monkeypatch.setattr(cells, "code_digest", lambda paths: "another")
     ((state, why),) = states(finished)
     assert (state, "code" in why) == ("stale", True)
@@ -128,17 +128,17 @@ def state_of(suite, **how):  # noqa: F811
     return found.state
 
 
-def test_an_edited_record_is_quarantined(finished):
+def test_edited_record_is_quarantined(finished):
     path = record_path(finished, finished.cells[0])
     edited(path, '"steps": 48', '"steps": 49')
     assert state_of(finished) == "quarantined"
 
 
 @pytest.mark.parametrize("name", ["predictions.parquet", "history.csv"])
-def test_a_flipped_bit_beside_a_record_is_found(finished, name):
+def test_changed_or_deleted_file_next_to_a_record_quarantines_it(finished, name):
     assert state_of(finished) == "fresh"
     path = record_path(finished, finished.cells[0]).with_name(name)
-    # The change time still tells.
+    # The file's change time (ctime) still reveals it.
     flip_undated(path)
     assert state_of(finished) == "quarantined"
     path.unlink()
@@ -153,27 +153,27 @@ def forge_score(suite):  # noqa: F811
 def test_predictions_refute_a_forged_score(finished):
     forge_score(finished)
     assert state_of(finished, scores=True) == "quarantined"
-    # What was found once is known from then on.
+    # The finding is remembered.
     assert state_of(finished) == "quarantined"
     assert "accuracy is 0.9575" in next(iter(statuses(finished))).why
 
 
 @pytest.mark.parametrize("gathered", [lambda of: collect(of) or pd.read_parquet(metrics_path(of)), gather])
-def test_a_forged_score_is_not_gathered(gathered, finished):
+def test_forged_score_is_collected_as_quarantined_without_a_value(gathered, finished):
     forge_score(finished)
     table = gathered(finished)
     assert set(table["status"]) == {"quarantined"}
     assert table["value"].isna().all()
 
 
-def test_a_record_that_lacks_an_evaluation_is_refuted(finished):
+def test_record_lacking_an_evaluation_is_quarantined(finished):
     path = record_path(finished, finished.cells[0])
     reseal(path, lambda record: record["evaluations"].pop())
     assert state_of(finished, deep=True) == "quarantined"
 
 
 def forge(suite, change):  # noqa: F811
-    """Change the first cell's predictions by a function of their table, and its record so that all of it agrees."""
+    """Apply `change` to the table of the first cell's predictions, and adapt its record so that everything agrees."""
     cell = suite.cells[0]
     path, spec = record_path(suite, cell), suite.spec(cell)
     frame = change(pd.read_parquet(path.with_name("predictions.parquet")))
@@ -198,22 +198,22 @@ def first_label_forged(frame):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (first_label_forged, "cola: its predictions have other gold labels"),
+        (first_label_forged, "cola: the gold labels of its predictions differ"),
         (lambda frame: frame[1:], "cola: its predictions are of other examples"),
         (lambda frame: pd.concat([frame[:1], frame]), "cola: its predictions are of other examples"),
         (lambda frame: frame.assign(prediction=1 - frame["prediction"]), "its answers are not those of its logits"),
     ],
 )  # fmt: skip
-def test_forged_predictions_are_not_of_the_data(finished, change, why):
-    """Neither their hash nor the scores in the record tell: both are forged too."""
+def test_forged_predictions_are_quarantined(finished, change, why):
+    """The hash and the scores in the record do not reveal it: both are forged too."""
     forge(finished, change)
     assert state_of(finished, scores=True) == "quarantined"
     assert why in statuses(finished)[0].why
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_finished_training_did_not_diverge(finished, training):
-    """A bad score is hidden with its predictions; the history still tells of every epoch."""
+def test_forged_divergence_is_quarantined_if_training_finished(finished, training):
+    """A bad score is hidden along with its predictions, but the history still lists every epoch."""
     path = record_path(finished, finished.cells[0])
     write_table(path.with_name("predictions.parquet"), no_predictions())
 
@@ -224,10 +224,10 @@ def test_a_finished_training_did_not_diverge(finished, training):
 
     reseal(path, hide)
     assert state_of(finished, scores=True) == "quarantined"
-    assert "says diverged, but its training came to its end" in statuses(finished)[0].why
+    assert "says diverged, but training finished" in statuses(finished)[0].why
 
 
-def test_a_cell_that_diverges_in_training_is_fresh(suite, monkeypatch):  # noqa: F811
+def test_cell_that_diverges_in_training_is_fresh(suite, monkeypatch):  # noqa: F811
     def diverge(*_, **__):
         raise Diverged("the training loss was not finite by step 9")
 
@@ -236,33 +236,33 @@ def test_a_cell_that_diverges_in_training_is_fresh(suite, monkeypatch):  # noqa:
     assert state_of(suite, scores=True) == "fresh"
 
 
-def test_a_cell_whose_outputs_are_not_finite_is_fresh(suite, tmp_path, monkeypatch):  # noqa: F811
+def test_cell_with_non_finite_outputs_is_diverged_and_fresh(suite, tmp_path, monkeypatch):  # noqa: F811
     def spoil(encoder, *arguments, **keywords):
         fitted = fit(encoder, *arguments, **keywords)
         encoder.model.classifier.bias.data[0] = np.nan
         return fitted
 
     monkeypatch.setattr(run, "fit", spoil)
-    # Else what was predicted inside `fit` is the final model's.
+    # With evaluation after each epoch, predictions made inside `fit` would count as the final model's.
     silent = changed(tmp_path, protocol=SUITE["protocol"] | {"evaluate_epochs": False})
     assert outcome(silent).status == "diverged"
     assert state_of(silent, scores=True) == "fresh"
 
 
-def test_records_of_other_code_have_the_staged_labels_too(finished, monkeypatch):
+def test_forged_labels_are_found_in_records_of_other_code(finished, monkeypatch):
     forge(finished, first_label_forged)
     monkeypatch.setattr(cells, "code_digest", lambda paths: "another")
     assert state_of(finished, scores=True) == "quarantined"
-    assert "cola: its predictions have other gold labels" in statuses(finished)[0].why
+    assert "cola: the gold labels of its predictions differ" in statuses(finished)[0].why
 
 
-def test_recorded_cells_have_the_staged_labels_if_the_data_are_staged(finished):
+def test_recorded_cells_are_checked_against_staged_labels(finished):
     forge(finished, first_label_forged)
     assert state_of(finished, scores=True, as_recorded=True) == "quarantined"
 
 
 @pytest.mark.parametrize("as_recorded", [True, False])
-def test_recorded_cells_have_the_labels_of_other_cells_if_no_data_are_staged(three, tmp_path, as_recorded):
+def test_labels_are_checked_against_other_cells_if_no_data_are_staged(three, tmp_path, as_recorded):
     (tmp_path / "store/datasets/nyu-mll/glue/cola/receipt.json").unlink()
     honest = "fresh" if as_recorded else "stale"
     assert {found.state for found in statuses(three, scores=True, as_recorded=as_recorded)} == {honest}
@@ -270,18 +270,18 @@ def test_recorded_cells_have_the_labels_of_other_cells_if_no_data_are_staged(thr
     for scores in (True, False):
         found = statuses(three, scores=scores, as_recorded=as_recorded)
         assert [each.state for each in found] == ["quarantined", honest, honest]
-    assert found[0].why == "cola: its predictions have other gold labels than those of other cells"
+    assert found[0].why == "cola: the gold labels of its predictions differ from those of other cells"
 
 
 @pytest.mark.parametrize(("key", "value"), [("majority_rate", 0.99), ("majority", {"accuracy": 0.99, "matthews": 0.0})])
-def test_a_forged_majority_is_refuted(finished, key, value):
+def test_forged_majority_is_quarantined(finished, key, value):
     path = record_path(finished, finished.cells[0])
     reseal(path, lambda record: record["evaluations"][0].update({key: value}))
     assert state_of(finished, scores=True) == "quarantined"
     assert "is 0.99, its predictions give" in statuses(finished)[0].why
 
 
-def test_a_forgotten_index_changes_nothing(finished):
+def test_damaged_file_cache_keeps_cells_fresh(finished):
     assert state_of(finished) == "fresh"
     file_cache_path(finished).write_text('{"tiny/vanilla/cola/seed-0": 3')
     assert state_of(finished) == "fresh"
@@ -289,7 +289,7 @@ def test_a_forgotten_index_changes_nothing(finished):
     assert state_of(finished) == "fresh"
 
 
-def test_a_copy_of_another_seed_is_quarantined(tmp_path, suite):  # noqa: F811
+def test_record_copied_from_another_seed_is_quarantined(tmp_path, suite):  # noqa: F811
     grid = [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 2}]
     two = changed(tmp_path, grid=grid)
     first, second = two.cells
@@ -301,14 +301,14 @@ def test_a_copy_of_another_seed_is_quarantined(tmp_path, suite):  # noqa: F811
 
 
 def copy_results(first, second):
-    """One cell's results in another's place, with the other's own spec and order of data."""
+    """Put one cell's results in another's place, but keep the other's spec and order of data."""
     for name in ("predictions.parquet", "history.csv"):
         shutil.copy(first.with_name(name), second.with_name(name))
     source = json.loads(first.read_text())
     reseal(second, lambda record: record.update({key: source[key] for key in ("status", "evaluations", "files")}))
 
 
-def test_seeds_with_the_same_predictions_are_copies_whatever_their_order_of_data(two):
+def test_seeds_with_equal_predictions_are_quarantined_as_copies(two):
     first, second = (record_path(two, cell) for cell in two.cells)
     copy_results(first, second)
     orders = {json.loads(path.read_text())["training"]["first_order"] for path in (first, second)}
@@ -317,8 +317,8 @@ def test_seeds_with_the_same_predictions_are_copies_whatever_their_order_of_data
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
-def test_seeds_whose_model_knows_nothing_are_no_copies(two, value):
-    """Every seed of a method that leaves a head at 0 has these logits, and every one whose weights became NaN."""
+def test_constant_or_nan_predictions_are_not_flagged_as_copies(two, value):
+    """Every seed has these logits if a method leaves the head at 0, or if the weights became NaN."""
     first, second = (record_path(two, cell) for cell in two.cells)
     path = first.with_name("predictions.parquet")
     frame = pd.read_parquet(path).assign(logit_0=value, logit_1=value)
@@ -328,7 +328,7 @@ def test_seeds_whose_model_knows_nothing_are_no_copies(two, value):
     assert states(two) == [("fresh", "")] * 2
 
 
-def test_a_changed_pin_is_told_whoever_staged(finished, tmp_path):
+def test_changed_pin_makes_cells_stale_and_blocks_training(finished, tmp_path):
     folder = tmp_path / "store/datasets/nyu-mll/glue/cola"
     files = {path.name: {"sha256": sha256(path), "bytes": path.stat().st_size} for path in folder.glob("*.parquet")}
     lock = {"datasets": {"nyu-mll/glue/cola": {"local": {"origin": "a test", "licence": "none", "files": files}}}}
@@ -345,14 +345,13 @@ def test_a_changed_pin_is_told_whoever_staged(finished, tmp_path):
         run_cell(local, local.cells[0])
 
 
-def test_a_cell_is_running_as_long_as_its_lock_is_held(finished):
+def test_cell_is_running_while_its_lock_is_held(finished):
     with hold(running_path(finished, finished.cells[0])):
         assert states(finished) == [("running", "")]
     assert states(finished) == [("fresh", "")]
 
 
-def test_a_cell_is_trained_by_one_process_at_a_time(finished):
-    """The command itself waits for whoever trains the cell."""
+def test_finetune_waits_for_a_process_that_trains_the_same_cell(finished):
     cell = finished.cells[0]
     command = [sys.executable, "-m", "steadytune", "finetune", str(finished.path), str(cell)]
     path = record_path(finished, cell)
@@ -376,5 +375,5 @@ def test_a_cell_is_trained_by_one_process_at_a_time(finished):
         ({"a": [1]}, {"a": [1, 2]}, "a is [1], was [1, 2]"),
     ],
 )
-def test_differences_name_the_place(now, then, said):
+def test_differences_name_the_changed_path(now, then, said):
     assert list(differences(now, then)) == ([] if said is None else [said])

@@ -1,4 +1,4 @@
-"""Seed streams are independent of each other; batches hold every example once, in near-equal lengths."""
+"""Seed streams are independent of each other; batches hold every example once and group similar lengths."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def batcher(lengths, batch_size):
     return Batcher(encoded, Encoder(tiny_bert(max_position_embeddings=64)).padding, batch_size)
 
 
-def test_seed_zero_is_a_seed_like_any_other_and_streams_differ():
+def test_derived_seeds_differ_by_seed_stream_and_step():
     seeds = {derive(seed, name, step) for seed in (0, 1) for name in ("dropout", "noise") for step in range(3)}
     assert len(seeds) == 12
     assert derive(0, "noise", 1) == derive(0, "noise", 1)
@@ -31,7 +31,7 @@ def test_tasks_of_one_seed_share_no_stream():
     assert orders[0] == orders[2] != orders[1]
 
 
-def test_drawing_noise_does_not_change_dropout_nor_the_next_step():
+def test_noise_draws_do_not_affect_dropout_in_any_step():
     def dropout_after(noise_draws):
         streams = Streams(0)
         masks = []
@@ -45,7 +45,7 @@ def test_drawing_noise_does_not_change_dropout_nor_the_next_step():
         assert torch.equal(one, other)
 
 
-def test_an_epoch_holds_every_example_once_and_epochs_differ():
+def test_epoch_holds_every_example_once_in_its_own_order():
     data = batcher(np.random.Generator(np.random.Philox(0)).integers(3, 60, 101), 8)
     orders = [data.order(Streams(seed).order(epoch)) for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0))]
     for order in orders:
@@ -56,7 +56,7 @@ def test_an_epoch_holds_every_example_once_and_epochs_differ():
     assert len(set(digests)) == 3
 
 
-def test_padding_is_a_fraction_of_what_random_batches_need():
+def test_batches_need_under_a_quarter_of_the_padding_of_random_ones():
     lengths = np.random.Generator(np.random.Philox(1)).integers(5, 60, 512)
     data = batcher(lengths, 8)
 
@@ -67,7 +67,7 @@ def test_padding_is_a_fraction_of_what_random_batches_need():
     assert padding(data.order(Streams(0).order(0))) < 0.25 * padding(random_order)
 
 
-def test_shuffled_batches_are_the_permutation_cut_into_pieces():
+def test_shuffled_batches_are_slices_of_the_permutation():
     lengths = np.random.Generator(np.random.Philox(1)).integers(5, 60, 101)
     grouped = batcher(lengths, 8)
     shuffled = Batcher(grouped.encoded, grouped.padding, 8, shuffled=True)
@@ -77,7 +77,7 @@ def test_shuffled_batches_are_the_permutation_cut_into_pieces():
     ]
 
 
-def test_the_largest_batch_holds_the_longest_examples_and_stands_nowhere_in_particular():
+def test_largest_batch_has_the_longest_examples_and_no_fixed_place():
     lengths = np.random.Generator(np.random.Philox(1)).integers(5, 60, 512)
     data = batcher(lengths, 8)
     assert sorted(lengths[data.largest().rows]) == sorted(lengths)[-8:]
@@ -87,7 +87,7 @@ def test_the_largest_batch_holds_the_longest_examples_and_stands_nowhere_in_part
     assert len(set(places)) > 5
 
 
-def test_a_batch_is_padded_to_its_own_longest_example():
+def test_batch_is_padded_to_its_longest_example():
     data = batcher([3, 9, 5], 2)
     batch = data.batch(np.array([0, 2]))
     assert batch.inputs["input_ids"].tolist() == [[5, 5, 5, 0, 0], [7, 7, 7, 7, 7]]
@@ -96,19 +96,19 @@ def test_a_batch_is_padded_to_its_own_longest_example():
     assert batch.labels.tolist() == [0, 2]
 
 
-def test_padding_goes_to_the_left_where_the_head_reads_the_last_token(monkeypatch):
+def test_padding_is_on_the_left_if_the_head_reads_the_last_token(monkeypatch):
     monkeypatch.setattr(Encoder, "sentence_token", property(lambda self: -1))
     data = batcher([2, 3], 2)
     assert data.batch(np.array([0, 1])).inputs["attention_mask"].tolist() == [[0, 1, 1], [1, 1, 1]]
 
 
-def test_evaluation_batches_are_of_a_fixed_size_longest_first():
+def test_evaluation_batches_have_a_fixed_size_and_go_longest_first():
     data = batcher([3, 9, 5, 7, 4], 2)
     assert [rows.tolist() for rows, _ in data.evaluation()] == [[1, 3], [2, 4], [0]]
 
 
 @pytest.mark.parametrize("labels", [np.array([1.5, 2.0]), np.array([1, 0])])
-def test_labels_keep_their_kind(labels):
+def test_float_labels_stay_float_and_integer_labels_integer(labels):
     encoded = Encoded([np.array([5])] * 2, None, labels, np.arange(2), 0)
     found = Batcher(encoded, Encoder(tiny_bert()).padding, 2).batch(np.array([0, 1])).labels
     assert found.dtype == (torch.float32 if labels.dtype.kind == "f" else torch.int64)

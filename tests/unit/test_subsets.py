@@ -1,4 +1,4 @@
-"""The published index lists: what they look like, and that a subset and its list are never apart unnoticed."""
+"""The published index lists: their format, and that a subset that differs from its list is noticed."""
 
 import logging
 from pathlib import Path
@@ -20,7 +20,7 @@ RTE = TASKS["rte"]
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.iterdir()), ids=lambda path: path.stem)
-def test_a_shipped_list_is_whole(path):
+def test_shipped_list_is_complete_and_sorted(path):
     task = find_task(path.stem)
     rows = read_list(path).rows
     assert task.train and task.size == len(rows) == len(set(rows))
@@ -30,21 +30,21 @@ def test_a_shipped_list_is_whole(path):
     assert f"of {task.dataset_key}, split {task.train}" in header
 
 
-def test_the_shipped_lists_are_small_and_smaller_ones_lie_in_larger_ones():
+def test_shipped_lists_are_small_and_nested():
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 200_000
     for small in SHIPPED.glob("*@1k.txt"):
         large = small.with_name(small.name.replace("@1k", "@5k"))
         if large.exists():
             outside = set(read_list(small).rows) - set(read_list(large).rows)
-            # One row or so a class of rounding.
+            # Rounding moves about one row per class.
             assert len(outside) <= 6
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Path:
-    """Forty RTE rows, two without gold, and lists of five and of a thousand to be published."""
+    """A store with forty RTE rows, two without a gold label; lists of 5 and 1000 rows are to be published."""
     monkeypatch.chdir(tmp_path)
-    # Told by its lock, the folder is the project's.
+    # The lock file marks the folder as the project's.
     (tmp_path / "config").mkdir()
     (tmp_path / "config/lock.yaml").touch()
     monkeypatch.setattr("steadytune.tasks.publish.SIZES", (5, 1000))
@@ -57,7 +57,7 @@ def write_rows(store: Path, labels: list[int]) -> None:
     write(store, RTE, "train", sentence1=texts, sentence2=texts, label=labels)
 
 
-def test_what_is_published_is_what_is_trained_on(store):
+def test_published_list_matches_the_training_subset(store):
     (path,) = publish(store)
     assert path == list_path(RTE, 5) == Path("published/subsets/rte@5.txt")
     rows = load_split(RTE, "train", store, subset=5)["row"][:]
@@ -70,30 +70,30 @@ def test_what_is_published_is_what_is_trained_on(store):
     assert lines[1:] == [*map(str, rows), ""]
 
 
-def test_the_command_writes_them(store, capsys):
+def test_subsets_command_writes_and_prints_the_lists(store, capsys):
     assert main(["subsets", "--store", str(store)]) == 0
     assert capsys.readouterr().out == "published/subsets/rte@5.txt\n"
 
 
-def test_the_command_says_that_there_is_nothing_to_write(tmp_path, capsys):
+def test_subsets_command_reports_an_empty_or_missing_store(tmp_path, capsys):
     assert main(["subsets", "--store", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}: no list written: it has no data set that one is published for\n"
+    assert capsys.readouterr().out == f"{tmp_path}: no list written: none of its data sets has a published subset\n"
     assert main(["subsets", "--store", f"{tmp_path}/nope"]) == 2
     assert capsys.readouterr().err == (
         f"steadytune: --store: '{tmp_path}/nope': expected a folder with data sets, as `steadytune stage` makes\n"
     )
 
 
-def test_a_rule_that_draws_other_rows_is_noticed(store, monkeypatch):
+def test_sampling_rule_that_contradicts_the_list_is_refused(store, monkeypatch):
     publish(store)
     monkeypatch.setattr(subsets.subset_rows, "__defaults__", ("another stream",))
     with pytest.raises(SteadyTuneError, match=r"published/subsets/rte@5\.txt: the rule draws other rows"):
         load_split(RTE, "train", store, subset=5)
-    # The evaluation split and other sizes have no list.
+    # Other sizes have no list.
     load_split(RTE, "train", store, subset=6)
 
 
-def test_other_rows_are_another_matter(store, caplog):
+def test_list_for_other_rows_only_causes_a_warning(store, caplog):
     (path,) = publish(store)
     write_rows(store, [0, 1] * 20)
     with caplog.at_level(logging.WARNING):
@@ -101,7 +101,7 @@ def test_other_rows_are_another_matter(store, caplog):
     assert f"{path} is for rows in another order or of another copy" in caplog.text
 
 
-def test_evaluation_subsets_are_not_held_against_training_lists(store, caplog):
+def test_evaluation_subsets_are_not_checked_against_training_lists(store, caplog):
     publish(store)
     columns = {"sentence1": list("abcdefgh"), "sentence2": list("abcdefgh"), "label": [0, 1] * 4}
     write(store, RTE, "validation", **columns)
@@ -113,7 +113,7 @@ def test_evaluation_subsets_are_not_held_against_training_lists(store, caplog):
     "text",
     ["", "1\n2\n", "# no digest\n1\n", "# x SHA-256 ab\n2\n1\n", "# x SHA-256 ab\n1\n1\n", "# x SHA-256 ab\nx\n"],
 )
-def test_a_file_that_is_no_list_is_told_in_a_line(text, tmp_path):
+def test_malformed_list_gives_a_one_line_error(text, tmp_path):
     path = tmp_path / "rte@2.txt"
     path.write_text(text)
     with pytest.raises(SteadyTuneError) as error:
@@ -121,7 +121,7 @@ def test_a_file_that_is_no_list_is_told_in_a_line(text, tmp_path):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_digest_is_of_the_rows_in_their_order():
+def test_content_digest_depends_on_rows_and_their_order():
     first = content_digest([["a", "b"], [0, 1]])
     assert first == content_digest(iter([("a", "b"), np.array([0, 1])]))
     others = ([["b", "a"], [0, 1]], [["a", "b"], [1, 1]], [["ab", ""], [0, 1]], [["a"], ["b", 0, 1]])

@@ -1,4 +1,4 @@
-"""A suite's file: what it spans, and one clear line for everything that can be wrong in it."""
+"""Suite files: the cells they expand to, and a clear one-line error for every mistake."""
 
 import re
 import shlex
@@ -40,7 +40,7 @@ def load(tmp_path, changes=None, **more):
 
 
 def message(tmp_path, changes=None, **more):
-    """What is said of a suite, without its path."""
+    """The error message for a suite, without the suite's path."""
     with pytest.raises(SteadyTuneError) as error:
         load(tmp_path, changes, **more)
     path, _, said = str(error.value).partition(": ")
@@ -57,7 +57,7 @@ def grid(**changes):
     [("demo.yaml", "demo"), ("config/demo.yaml", "demo"), ("exp.yaml", "exp.yaml"), ("sub/demo.yaml", "sub/demo.yaml"),
      ("my suites/demo.yml", "'my suites/demo.yml'")],
 )  # fmt: skip
-def test_the_commands_that_are_printed_find_the_suite(file, argument, tmp_path, monkeypatch):
+def test_printed_suite_argument_finds_the_suite_again(file, argument, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("config").mkdir()
     Path("config/lock.yaml").write_text("{}")  # the folder is the project's
@@ -66,13 +66,13 @@ def test_the_commands_that_are_printed_find_the_suite(file, argument, tmp_path, 
     suite = load_suite(Path(file))
     assert suite.argument == argument
     assert find_suite(*shlex.split(argument)).samefile(file)
-    # Another file may have the name, here or in config/.
+    # Another file may have the same name, here or in config/.
     if file != "demo.yaml":
         Path("demo.yaml").write_text("suite: demo")
         assert find_suite(*shlex.split(load_suite(Path(file)).argument)).samefile(file)
 
 
-def test_the_grid_spans_every_combination_once_in_order(tmp_path):
+def test_grid_expands_every_combination_once_in_order(tmp_path):
     suite = load(tmp_path, grid=[*SUITE["grid"], *grid(seeds=[2, 7])])
     assert [str(cell) for cell in suite.cells][:4] == [
         "mini/vanilla/mini-rte/seed-0", "mini/vanilla/mini-rte/seed-1", "mini/vanilla/mini-rte/seed-2",
@@ -81,7 +81,7 @@ def test_the_grid_spans_every_combination_once_in_order(tmp_path):
     assert {cell.seed for cell in suite.cells} == {0, 1, 2, 7}
 
 
-def test_an_analysis_plan_has_to_be_there(tmp_path):
+def test_missing_analysis_plan_is_an_error(tmp_path):
     assert message(tmp_path, analysis_plan="plan.md") == f"analysis_plan: {tmp_path / 'plan.md'}: no such file"
 
 
@@ -94,7 +94,7 @@ def test_an_analysis_plan_has_to_be_there(tmp_path):
         ("my-bert", "encoders", {"mini": {"model": "./my-bret"}}),
     ],
 )
-def test_a_file_that_is_not_there_is_told_with_the_key_and_the_nearest_one(tmp_path, capsys, there, key, value):
+def test_missing_file_error_names_the_key_and_the_closest_file(tmp_path, capsys, there, key, value):
     (tmp_path / there).mkdir() if key == "encoders" else (tmp_path / there).touch()
     path = tmp_path / "demo.yaml"
     path.write_text(yaml.safe_dump(SUITE | {key: value}))
@@ -103,20 +103,20 @@ def test_a_file_that_is_not_there_is_told_with_the_key_and_the_nearest_one(tmp_p
     assert re.search(rf"demo\.yaml: {key}.*: no such (file|folder) \(did you mean '{re.escape(there)}'\?\)", said)
 
 
-def test_the_name_of_a_suite_with_another_ending_is_told_with_the_one_that_is_there(tmp_path, monkeypatch):
+def test_suite_name_with_wrong_extension_suggests_the_existing_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").touch()
     with pytest.raises(SteadyTuneError, match=r"mine\.yml: no such file \(did you mean 'mine\.yaml'\?\)"):
         load_suite(Path("mine.yml"))
 
 
-def test_claims_in_a_file_named_without_its_ending(tmp_path):
+def test_claims_file_named_without_extension_gets_a_hint(tmp_path):
     (tmp_path / "expected.yaml").touch()
     said = message(tmp_path, claims=["expected"])
     assert said == "claims: unknown claim 'expected'; for the file beside the suite write `expected.yaml`"
 
 
-def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path):
+def test_spec_resolves_defaults_overrides_and_variant_values(tmp_path):
     suite = load(tmp_path, grid=grid(methods=["vanilla", "hype-n", "hype-n~lr=3e-05~sigma=1e-04"]))
     vanilla, hype, variant = (suite.spec(cell) for cell in suite.cells if cell.seed == 0)
     assert (vanilla.protocol.epochs, hype.protocol.epochs) == (2, 5)
@@ -130,7 +130,7 @@ def test_a_spec_resolves_defaults_overrides_and_the_variants_own_values(tmp_path
     assert all(suite.spec(cell).cell == cell for cell in suite.cells)
 
 
-def test_the_digest_of_a_cell_is_its_specs_whatever_it_shares_with_others(tmp_path):
+def test_suite_digest_of_a_cell_equals_the_digest_of_its_spec(tmp_path):
     started = grid(seeds=[0, 11], start={"task": "mini-mnli", "seed": 1})
     suite = load(tmp_path, grid=[*grid(methods=["vanilla", "hype-n", "hype-n~lr=3e-05"], seeds=[0, 1, 11]), *started])
     digests = {cell: suite.digest(cell) for cell in suite.cells}
@@ -191,16 +191,16 @@ def test_the_digest_of_a_cell_is_its_specs_whatever_it_shares_with_others(tmp_pa
          "methods.hype-n.grid: method hype-n: sigma: 'null': expected a number"),
         ({"protocol": {"grid": {"steps": [100, 200]}}, "grid": grid(methods=["vanilla", "freelb"])},
          "protocol.grid: 'steps' is a setting of method 'freelb' too, which would take it for its own; expected no "
-         "grid of it beside that method"),
+         "expected no such grid for that method"),
         ({"grid": grid(methods=["hype-n+smart", "vanilla"], grid={"epsilon": [1e-6]})},
          "grid.0.grid: 'epsilon' is a setting of method 'smart' too, which would take it for its own; expected no "
-         "grid of it beside that method"),
+         "expected no such grid for that method"),
         ({"grid": grid(methods=["hype-n~r-drop.sigma=1"])},
          "grid.0.methods: method 'hype-n~r-drop.sigma=1': '~r-drop.sigma=1': unknown part 'r-drop'; known: hype-n"),
         ({"grid": grid(methods=["hype-n+r-drop~r-drop.sigma=1"])},
          "grid.0.methods: method r-drop: unknown setting 'sigma'; known: alpha, form, hidden_dropout"),
         ({"grid": grid(methods=["hype-n+r-drop~sigma=1~hype-n.sigma=2"])},
-         "grid.0.methods: method 'hype-n+r-drop~sigma=1~hype-n.sigma=2': 'sigma' stands twice"),
+         "grid.0.methods: method 'hype-n+r-drop~sigma=1~hype-n.sigma=2': 'sigma' is set twice"),
         ({"methods": {"hype-n": {"grid": {"sigma": [-1]}}}},
          "methods.hype-n.grid: method hype-n: sigma is -1.0, expected at least 0"),
         ({"grid": []}, "grid: []: expected 1 or more"),
@@ -245,19 +245,19 @@ def test_the_digest_of_a_cell_is_its_specs_whatever_it_shares_with_others(tmp_pa
         ({"figures": ["seedspread"]}, "figures: unknown figure 'seedspread' (did you mean 'seed-spread'?)"),
     ],
 )  # fmt: skip
-def test_bad_input_is_said_in_one_line(changes, expected, tmp_path):
+def test_each_mistake_gives_a_one_line_error(changes, expected, tmp_path):
     assert message(tmp_path, changes) == expected
 
 
 def places(tmp_path, changes):
-    """Where the lines about a suite say that a mistake is."""
+    """The keys that the lines of a suite's error message name."""
     with pytest.raises(SteadyTuneError) as error:
         load(tmp_path, changes)
     lines = [line.removeprefix(f"{tmp_path / 'demo.yaml'}: ") for line in str(error.value).splitlines()]
     return [line.partition(": ")[0] for line in lines]
 
 
-def test_mistakes_in_all_settings_are_said_together(tmp_path):
+def test_mistakes_in_all_settings_are_reported_together(tmp_path):
     changes = {
         "protocol": {"epochs": 0, "lr": 1, "grid": {"zzz": [1]}},
         "methods": {"hype-n": {"sgma": 1}, "vanila": {}},
@@ -273,7 +273,7 @@ def test_mistakes_in_all_settings_are_said_together(tmp_path):
         "analysis_plan"])  # fmt: skip
 
 
-def test_mistakes_that_only_cells_show_are_said_together(tmp_path):
+def test_mistakes_found_from_the_cells_are_reported_together(tmp_path):
     changes = {
         "overrides": [{"task": "rt*", "protocol": {"epochs": 1}}, {"encoder": "x", "protocol": {"epochs": 1}}],
         "transfer": {"mini-rt": ["mini-mnli"]},
@@ -286,12 +286,12 @@ def test_mistakes_that_only_cells_show_are_said_together(tmp_path):
         "overrides.0", "overrides.1", "transfer", "predict", "variability", "inside.tasks", "selection"]  # fmt: skip
 
 
-def test_outputs_with_wrong_names_are_said_together(tmp_path):
+def test_unknown_claims_tables_and_figures_are_reported_together(tmp_path):
     assert places(tmp_path, {"claims": "nobodys", "tables": ["mian", "x"], "figures": ["y"]}) == [
         "claims", "tables", "tables", "figures"]  # fmt: skip
 
 
-def test_mistakes_in_the_form_are_said_together_and_then_those_in_the_grid(tmp_path):
+def test_schema_errors_and_unknown_grid_names_are_reported_together(tmp_path):
     changes = {"keep": "bst", "titel": "x", "grid": grid(seeds=[0, 0], methods="vanilla"), "encoders": {"mini": {}}}
     with pytest.raises(SteadyTuneError) as error:
         load(tmp_path, changes)
@@ -314,19 +314,19 @@ def test_mistakes_in_the_form_are_said_together_and_then_those_in_the_grid(tmp_p
     ("changes", "known"),
     [
         ({"xyz": 1}, set(SuiteFile.model_fields)),
-        # The names `model` and `hub` are an entry's, which has these keys too.
+        # Here the encoder itself is named `model`, which is also a key of its entry.
         ({"encoders": {"model": {"model": "a/b", "xyz": 1}}}, set(EncoderEntry.model_fields)),
         ({"encoders": {"mini": {"model": "a/b", "xyz": 1}}}, set(EncoderEntry.model_fields)),
         ({"grid": [SUITE["grid"][0] | {"start": {"task": "rte", "xyz": 1}}]}, {"task", "method", "seed"}),
         ({"inside": SUITE["grid"][0] | {"xyz": 1}}, set(Inside.model_fields)),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_keys_of_its_place(changes, known, tmp_path):
+def test_unknown_key_error_lists_the_known_keys_of_that_level(changes, known, tmp_path):
     said = message(tmp_path, changes)
     assert set(said.partition("; known: ")[2].split(", ")) == known
 
 
-def test_entries_that_are_wrong_in_one_way_are_one_line_and_hide_no_other_mistake(tmp_path):
+def test_repeated_mistakes_share_a_line_and_hide_no_others(tmp_path):
     with pytest.raises(SteadyTuneError) as error:
         load(tmp_path, grid=grid(seeds=[*map(str, "abcdefghijklmnopqrstuvwxyz"), -1]), title=3)
     said = [line.removeprefix(f"{tmp_path / 'demo.yaml'}: ") for line in str(error.value).splitlines()]
@@ -337,13 +337,13 @@ def test_entries_that_are_wrong_in_one_way_are_one_line_and_hide_no_other_mistak
     ]
 
 
-def test_a_key_of_another_place_is_no_hint(tmp_path):
+def test_keys_of_another_level_are_not_suggested(tmp_path):
     assert "'seeds'?" not in message(tmp_path, seeds=3), "the grid's blocks have it"
 
 
 @pytest.mark.parametrize("blank", ["", " "])
 @pytest.mark.parametrize("key", ["store", "analysis_plan", "methods_from", "sources.local", "tasks.t.evaluation"])
-def test_an_empty_path_is_not_the_current_folder(key, blank, tmp_path):
+def test_blank_path_is_refused(key, blank, tmp_path):
     value = {
         "methods_from": {"methods_from": [blank]},
         "sources.local": {"sources": {"local": blank}},
@@ -353,13 +353,13 @@ def test_an_empty_path_is_not_the_current_folder(key, blank, tmp_path):
     assert said.startswith(key) and f"{blank!r}: expected a path" in said
 
 
-def test_a_setting_that_is_no_other_name_is_answered_with_all(tmp_path):
+def test_unknown_setting_without_a_close_match_lists_all(tmp_path):
     said = message(tmp_path, protocol={"zzz": 1})
     assert said.startswith("protocol: unknown key 'zzz'; known: adamw, attention, ")
     assert "learning_rate, max_length" in said
 
 
-def test_weights_that_the_lock_does_not_have_are_said_where_the_suite_names_them(tmp_path, root):
+def test_weights_missing_from_the_lock_are_reported_with_the_suite_key(tmp_path, root):
     encoders = {"mini": {"model": "steadytune/mini", "models": {"mini-rte": "steadytune/minni"}}}
     lock = load_lock(root / "config/lock.yaml")
     check_lock(load(tmp_path), lock)
@@ -371,7 +371,7 @@ def test_weights_that_the_lock_does_not_have_are_said_where_the_suite_names_them
     )
 
 
-def test_an_encoder_starts_from_other_weights_on_some_tasks(tmp_path):
+def test_encoder_can_use_other_weights_for_some_tasks(tmp_path):
     encoders = {"mini": {"model": "steadytune/mini", "models": {"mini-rte": "steadytune/tuned"}}}
     suite = load(tmp_path, encoders=encoders, grid=grid(tasks=["mini-rte", "mini-cola"]))
     assert {cell.task: suite.spec(cell).model for cell in suite.cells} == {
@@ -383,7 +383,7 @@ def test_an_encoder_starts_from_other_weights_on_some_tasks(tmp_path):
         "mini": {"model": "steadytune/mini", "models": {"mini-cola": "steadytune/tuned"}}})  # fmt: skip
 
 
-def test_files_that_are_no_suite(tmp_path):
+def test_missing_or_invalid_suite_files_are_refused(tmp_path):
     with pytest.raises(SteadyTuneError, match="no such file"):
         load_suite(tmp_path / "absent.yaml")
     (tmp_path / "broken.yaml").write_text("suite: [unclosed\ntitle: x\n")
@@ -404,7 +404,7 @@ def test_files_that_are_no_suite(tmp_path):
         ("suite: a\ntitle: HyPe: again\n", 2, "quotation marks.*': '"),
     ],
 )
-def test_what_yaml_reads_otherwise_than_people_do_is_said_with_its_cure(tmp_path, text, line, cure):
+def test_yaml_error_names_the_line_and_the_fix(tmp_path, text, line, cure):
     (tmp_path / "a.yaml").write_bytes(text.encode())
     with pytest.raises(SteadyTuneError, match=f"a.yaml: not valid YAML at line {line}, .*{cure}"):
         load_suite(tmp_path / "a.yaml")
@@ -418,14 +418,14 @@ def test_what_yaml_reads_otherwise_than_people_do_is_said_with_its_cure(tmp_path
         ("mni/vanilla/mini-rte/seed-0", "unknown encoder 'mni' (did you mean 'mini'?)"),
     ],
 )
-def test_a_cell_outside_the_grid_names_the_nearest(cell, expected, tmp_path):
+def test_error_for_a_cell_outside_the_grid_says_what_is_wrong(cell, expected, tmp_path):
     with pytest.raises(SteadyTuneError, match="no cell") as error:
         load(tmp_path).spec(Cell.parse(cell))
     assert expected in str(error.value)
 
 
 @pytest.mark.parametrize("last", ["", "/0", "/seed-x", "/seed-²", "/seed-" + "9" * 5000])
-def test_a_cells_name_has_one_form(last):
+def test_malformed_cell_name_is_refused(last):
     with pytest.raises(SteadyTuneError, match="expected encoder/method/task/seed-<n>"):
         Cell.parse(f"mini/vanilla/rte{last}")
 
@@ -441,17 +441,17 @@ def test_every_shipped_suite_loads_and_is_found_by_name(root, monkeypatch):
         find_suite("xyz")
 
 
-def test_the_suite_of_every_method_has_them_all(root, monkeypatch):
+def test_mini_methods_suite_names_every_method(root, monkeypatch):
     monkeypatch.chdir(root)
     assert set(load_suite(find_suite("mini-methods")).named) >= methods().keys()
 
 
-def test_the_environment_variable_replaces_the_local_store(tmp_path, monkeypatch):
+def test_environment_variable_overrides_the_local_store(tmp_path, monkeypatch):
     monkeypatch.setenv("STEADYTUNE_STORE", "/elsewhere")
     assert load(tmp_path, sources={"order": ["local"], "local": "here"}).sources.local == Path("/elsewhere")
 
 
-def test_planning_needs_no_torch(root):
+def test_planning_imports_no_heavy_packages(root):
     code = (
         "import sys; from pathlib import Path; from steadytune.dag.dag import Dag; Dag.load([], {}).tables;"
         "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'pandas', 'matplotlib'} & set(sys.modules);"
@@ -462,5 +462,5 @@ def test_planning_needs_no_torch(root):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_path_keeps_its_braces_in_a_command_of_snakemake():
+def test_quoted_path_keeps_its_braces_when_formatted():
     assert quoted("/home/u {x}/src").format(x="another") == "'/home/u {x}/src'"

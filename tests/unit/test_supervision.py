@@ -1,4 +1,4 @@
-"""A signal to a run ends the whole run: Snakemake and every job are asked to end, or killed the second time."""
+"""A signal to a run asks Snakemake and every job to end; a second signal kills them."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ import pytest
 
 from steadytune.dag.supervision import ENDING
 
-# A run whose Snakemake is a process with two jobs; all write down what they are asked.
+# A run whose Snakemake is a process with one job; both print that they are asked to end.
 RUN = """
 import os, sys
 from steadytune.dag.supervision import supervise
 print(supervise([sys.executable, "-c", sys.argv[1]], os.environ, os.open(os.devnull, os.O_RDONLY)), flush=True)
 """
-# The second signal comes while the first one is handled.
+# The second signal arrives while the first one is being handled.
 AT_ONCE = """
 import os, signal
 killpg, sent = os.killpg, []
@@ -57,7 +57,7 @@ def start(tmp_path):
         code = f"STUBBORN = {stubborn}\n{SNAKEMAKE}"
 
         def dispose():
-            # Tests in the background of a shell would hand on that SIGINT is ignored.
+            # If the tests run in a shell's background, the run would inherit that SIGINT is ignored.
             for number in ENDING:
                 signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
@@ -88,7 +88,7 @@ def wait_for(condition):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_asks_all_of_a_run_to_end(start, tmp_path, number):
+def test_first_signal_asks_snakemake_and_jobs_to_end(start, tmp_path, number):
     process = start()
     process.send_signal(number)
     assert process.wait(20) == 0
@@ -98,7 +98,7 @@ def test_one_signal_asks_all_of_a_run_to_end(start, tmp_path, number):
     assert f"({128 + number}, True)" in text
 
 
-def test_the_second_one_kills(start, tmp_path):
+def test_second_signal_kills_snakemake_and_jobs(start, tmp_path):
     process = start(stubborn=True)
     process.terminate()
     wait_for(lambda: said(tmp_path).count("asked") == 2)
@@ -109,13 +109,13 @@ def test_the_second_one_kills(start, tmp_path):
     wait_for(lambda: not any(alive(pid) for pid in pids))
 
 
-def test_a_second_one_right_after_the_first_kills_too(start):
+def test_second_signal_during_the_first_ends_a_stubborn_run(start):
     process = start(stubborn=True, before=AT_ONCE)
     process.terminate()
     assert process.wait(20) == 0
 
 
-def test_what_is_ignored_stays_ignored(start, tmp_path):
+def test_ignored_signal_stays_ignored(start, tmp_path):
     process = start(ignored=[signal.SIGHUP])
     process.send_signal(signal.SIGHUP)
     before = said(tmp_path).count("works")
@@ -125,7 +125,7 @@ def test_what_is_ignored_stays_ignored(start, tmp_path):
     process.wait(20)
 
 
-def test_a_pause_holds_all_of_a_run(start, tmp_path):
+def test_sigtstp_pauses_the_whole_run_until_sigcont(start, tmp_path):
     process = start()
     process.send_signal(signal.SIGTSTP)
     wait_for(lambda: state(process.pid) == "T")
@@ -149,7 +149,7 @@ def alive(pid):
         return False
 
 
-# As the Snakemake inside a cluster's job: it handles SIGTERM itself and waits. Its job is started through a shell.
+# Like the Snakemake inside a cluster job: it handles SIGTERM itself and waits. It starts its job through a shell.
 INSIDE = """
 import os, signal, subprocess, sys
 from steadytune.dag.termination import pass_on_termination
@@ -170,7 +170,7 @@ time.sleep(60)
 """
 
 
-def test_a_snakemake_inside_a_job_passes_termination_on_and_its_shells_wait_for_the_checkpoint():
+def test_inner_snakemake_forwards_sigterm_and_waits_for_checkpoints():
     process = subprocess.Popen([sys.executable, "-c", INSIDE, JOB], stdout=subprocess.PIPE, text=True,
                                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
     assert process.stdout is not None

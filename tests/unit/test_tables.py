@@ -1,4 +1,4 @@
-"""Tables: what they print of hand-computed scores, what they never hide, and that equal results give equal bytes."""
+"""Tables: hand-computed values, nothing hidden, and identical bytes for equal results."""
 
 import csv
 import io
@@ -53,7 +53,7 @@ def made(grid: Grid, root: Path, name: str = "main", **suite) -> Table:
 
 
 def printed(result: Table, block: int = 0) -> dict[str, list[str]]:
-    """First cell of a row -> the rest as text."""
+    """The first cell of each row -> the rest as text."""
     lines = (*result.blocks[block].rows, *result.blocks[block].reference)
     return {str(line[0]): [str(value) for value in line[1:]] for line in lines}
 
@@ -74,19 +74,19 @@ def test_main_prints_mean_deviation_and_counts(small, tmp_path):
     assert rows["majority class"] == ["53.0", "53.0", "53.0"]
 
 
-def test_main_marks_ties_and_leaves_incomplete_methods_out_of_the_race(small, tmp_path):
-    # On mini-rte lnsr lacks a seed, so the equal means of the other two win; its average is out for the same reason.
+def test_main_marks_ties_and_never_incomplete_methods_as_best(small, tmp_path):
+    # On mini-rte lnsr lacks a seed, so the equal means of the other two win; its average is left out as well.
     # On mini-mrpc lnsr wins; the degenerate seed of hype-n has a score, so hype-n competes and loses.
     assert bold(made(small, tmp_path)) == {("vanilla", 1), ("hype-n", 1), ("lnsr", 2), ("vanilla", 3)}
 
 
-def test_bold_is_explained_as_the_highest_mean_of_a_block_if_there_are_several(small, tmp_path):
+def test_bold_note_says_within_a_block_if_there_are_several_blocks(small, tmp_path):
     several = replace(small, name="several", encoders=("mini", "mini-random"))
     said = [[note for note in made(grid, tmp_path).notes if note.startswith("Bold:")] for grid in (small, several)]
     assert [["within a block" in note for note in notes] for notes in said] == [[False], [True]]
 
 
-def test_a_lone_method_is_not_best(tmp_path):
+def test_single_method_is_not_marked_best(tmp_path):
     assert bold(made(Grid(methods=("vanilla",)), tmp_path)) == set()
 
 
@@ -96,17 +96,17 @@ def test_notes_name_every_seed_that_is_not_ok(small, tmp_path):
     assert "Degenerate: mini, hype-n, mini-mrpc (seed 2)." in notes
 
 
-def test_a_note_names_the_first_places_and_counts_the_others(tmp_path):
+def test_long_note_names_20_places_and_counts_the_rest(tmp_path):
     methods = ("vanilla", *(f"hype-n~sigma={n}" for n in range(2, 24)))
     gone = {("mini", method, "mini-rte", 0): "failed" for method in methods}
     notes = made(Grid(methods=methods, tasks=("mini-rte",), seeds=1, statuses=gone), tmp_path, "variants").notes
     (note,) = [note for note in notes if note.startswith("Failed: ")]
     assert note.count("(seed 0)") == 20
-    # Variants of hype-n are 22; the table has no row for a method that stands in the grid once.
+    # hype-n has 22 variants; the table has no row for a method with only one.
     assert note.endswith("; and in 2 more places, see the table `cells`.")
 
 
-def test_means_over_other_seeds_than_most_are_named(tmp_path):
+def test_note_names_means_over_other_seeds_than_the_majority(tmp_path):
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=("mini-rte", "mini-mrpc"), seeds=5)
     assert not [note for note in made(grid, tmp_path).notes if note.startswith("Seeds:")]
     fewer = replace(grid, name="fewer")
@@ -115,7 +115,7 @@ def test_means_over_other_seeds_than_most_are_named(tmp_path):
     assert note.startswith("Seeds: 0–2, but 0–4 for mini, vanilla on mini-rte and mini-mrpc.")
 
 
-def test_verdicts_are_counted_in_one_order_everywhere(small, tmp_path):
+def test_verdict_counts_have_the_same_order_in_caption_and_tally(small, tmp_path):
     folder = small.write(tmp_path)
     found = [judged("first", "not reproduced"), judged("second", "reproduced"), judged("third", "not reproduced")]
     write_verdicts(folder, Verdicts("demo", claims=tuple(found)))
@@ -124,7 +124,7 @@ def test_verdicts_are_counted_in_one_order_everywhere(small, tmp_path):
     assert list(verdicts.tally(results).counts.items()) == [("reproduced", 1), ("not reproduced", 2)]
 
 
-def test_runs_of_seeds_and_unheard_of_statuses_are_named(tmp_path):
+def test_unknown_status_is_shown_with_its_seed_ranges(tmp_path):
     gone = {("mini", "vanilla", "mini-rte", seed): "vanished" for seed in (0, 2, 3, 4, 6)}
     grid = Grid(seeds=8, statuses=gone)
     assert "Vanished: mini, vanilla, mini-rte (seeds 0, 2–4, 6)." in made(grid, tmp_path).notes
@@ -136,7 +136,7 @@ def test_runs_of_seeds_and_unheard_of_statuses_are_named(tmp_path):
         ("mini", "vanilla", "8", "3", "5"), ("mini", "hype-n", "8", "8", "0")]  # fmt: skip
 
 
-def test_a_method_without_any_score_stays_in_every_format(tmp_path):
+def test_method_without_scores_is_kept_in_every_format(tmp_path):
     grid = Grid(statuses={("mini", "hype-n", "mini-rte", seed): "missing" for seed in range(3)})
     result = made(grid, tmp_path)
     assert printed(result)["hype-n"] == ["no score (0/3)"]
@@ -149,12 +149,12 @@ def test_a_method_without_any_score_stays_in_every_format(tmp_path):
     assert (row["n_planned"], row["n_ok"], row["n_scored"], row["mean"], row["std"]) == ("3", "0", "0", "", "")
 
 
-def test_one_seed_has_no_deviation(tmp_path):
+def test_single_seed_shows_no_deviation(tmp_path):
     grid = Grid(seeds=1, values=scores("vanilla", "mini-rte", 0.6) | scores("hype-n", "mini-rte", 0.7))
     assert printed(made(grid, tmp_path))["vanilla"] == ["60.0"]
 
 
-def test_average_covers_the_tasks_that_all_methods_share(tmp_path):
+def test_average_covers_only_tasks_shared_by_all_methods(tmp_path):
     values = (
         scores("vanilla", "mini-rte", 0.6) | scores("hype-n", "mini-rte", 0.7) | scores("vanilla", "mini-mnli", 0.8)
     )
@@ -165,7 +165,7 @@ def test_average_covers_the_tasks_that_all_methods_share(tmp_path):
     assert any("(mini: mini-rte)" in note for note in result.notes)
 
 
-def test_pretraining_difference_and_its_error(tmp_path):
+def test_pretraining_table_shows_the_difference_and_its_error(tmp_path):
     # Differences 20, 22, 27: mean 23, standard deviation sqrt 13, its error sqrt(13 / 3) = 2.08.
     values = scores("vanilla", "mini-rte", 0.7, 0.74, 0.8)
     values |= scores("vanilla", "mini-rte", 0.5, 0.52, 0.53, encoder="mini-random")
@@ -185,8 +185,8 @@ def test_variability_marks_the_best_layer(tmp_path):
 
 
 @pytest.mark.parametrize(("chosen_by", "corrected"), [("nu", False), ("corrected", True)])
-def test_the_note_on_the_chosen_layer_is_true_where_it_is_not_that_of_least_nu(chosen_by, corrected, tmp_path):
-    """The embedding output has the least nu, and by corrected nu another layer may be chosen."""
+def test_layer_note_says_corrected_only_if_chosen_by_corrected_nu(chosen_by, corrected, tmp_path):
+    """The embedding output has the least nu but is no candidate; corrected nu may choose yet another layer."""
     grid = Grid(layers=3)
     folder = grid.write(tmp_path)
     content = layer_study("mini", "mini-rte", [1, 7, 3, 4], 3 if corrected else 2)
@@ -198,7 +198,7 @@ def test_the_note_on_the_chosen_layer_is_true_where_it_is_not_that_of_least_nu(c
     assert "no candidate" in make_table("variability", load_results(folder, grid.suite)).notes[0]
 
 
-def test_selectors_name_the_layer_that_each_chooses(tmp_path):
+def test_selectors_table_shows_the_layer_each_selector_chooses(tmp_path):
     grid = Grid(layers=3, tasks=("mini-rte", "mini-cola"))
     folder = grid.write(tmp_path)
     path = folder / "variability" / "mini" / "mini-rte.json"
@@ -215,7 +215,7 @@ def test_selectors_name_the_layer_that_each_chooses(tmp_path):
     assert (row["cka"], row["cka_chooses"], row["nu_chooses"], row["share"]) == (1, True, False, pytest.approx(0.2))
 
 
-def test_cells_lists_every_planned_cell_and_no_seconds(small, tmp_path):
+def test_cells_table_lists_every_planned_cell_without_durations(small, tmp_path):
     result = made(small, tmp_path, "cells")
     assert len(result.lines) == 18
     assert ("mini", "lnsr", "mini-rte", "2", "failed", "accuracy", "–") in result.lines
@@ -223,7 +223,7 @@ def test_cells_lists_every_planned_cell_and_no_seconds(small, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["transfer", "pretraining", "variability", "selectors"])
-def test_what_a_suite_does_not_have_is_said(name, tmp_path):
+def test_table_without_data_says_what_the_suite_lacks(name, tmp_path):
     grid = Grid()
     shutil.rmtree(grid.write(tmp_path) / "variability")
     result = make_table(name, load_results(tmp_path / "demo", grid.suite))
@@ -232,11 +232,11 @@ def test_what_a_suite_does_not_have_is_said(name, tmp_path):
     assert result.notes[0] in write_table(result, tmp_path / name)[2].read_text()
 
 
-def test_notes_of_the_suite_stand_below_every_table(tmp_path):
+def test_suite_notes_come_last_below_a_table(tmp_path):
     assert made(Grid(), tmp_path, notes=("Handle with care.",)).notes[-1] == "Handle with care."
 
 
-def test_equal_results_give_equal_bytes_whatever_the_order_of_rows(small, tmp_path):
+def test_tables_are_byte_identical_for_reordered_results(small, tmp_path):
     grid = replace(small, transfer={"mini-rte": ("mini-rte-overlap",)})
     folder = grid.write(tmp_path / "a")
     shutil.copytree(folder, tmp_path / "b" / "demo")
@@ -251,13 +251,13 @@ def test_equal_results_give_equal_bytes_whatever_the_order_of_rows(small, tmp_pa
 
 @pytest.fixture
 def registered():
-    """Takes back what a test registers."""
+    """Undo what a test registers."""
     with patch.dict(TABLES):
         yield
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_new_table_is_one_function(tmp_path):
+def test_new_table_needs_only_one_function(tmp_path):
 
     @table("seeds")
     def seeds(results):
@@ -271,7 +271,7 @@ def test_a_new_table_is_one_function(tmp_path):
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_module_with_a_new_table_is_found(monkeypatch, tmp_path):
+def test_table_in_a_new_module_is_discovered(monkeypatch, tmp_path):
     (tmp_path / "ours.py").write_text(
         "from steadytune.rendering.tables.registry import table\n"
         "table('ours', reads_predictions=True)(lambda results: None)\n"
@@ -287,12 +287,12 @@ def test_a_module_with_a_new_table_is_found(monkeypatch, tmp_path):
     assert TABLES["ours"].reads_predictions
 
 
-def test_an_unknown_table_is_named_with_the_nearest(tmp_path):
+def test_unknown_table_error_suggests_the_closest_name(tmp_path):
     with pytest.raises(SteadyTuneError, match=r"suite 'demo': unknown table 'mian' \(did you mean 'main'\?\)"):
         made(Grid(), tmp_path, "mian")
 
 
-def test_bad_metrics_are_refused_in_one_line(tmp_path):
+def test_bad_or_missing_metrics_file_is_refused(tmp_path):
     grid = Grid()
     path = grid.write(tmp_path) / "metrics.parquet"
     frame = pd.read_parquet(path)
@@ -334,7 +334,7 @@ def test_tex_is_well_formed(name, small, tmp_path):
 
 
 def check_tex(text: str, columns: int) -> None:
-    """Braces and environments close in order, every row has its columns, and nothing is outside ASCII."""
+    """Check that braces and environments nest, that every row has its columns, and that the text is ASCII."""
     assert text.isascii(), sorted(set(filter(lambda character: not character.isascii(), text)))
     depth = 0
     for brace in re.findall(r"(?<!\\)[{}]", text):
@@ -353,14 +353,14 @@ def check_tex(text: str, columns: int) -> None:
         assert "multicolumn" in row or len(re.findall(r"(?<!\\)&", row)) == columns - 1, row
 
 
-def test_markdown_escapes_what_would_be_markup():
+def test_markdown_escapes_markup_characters():
     text = to_markdown(AWKWARD)
-    # Two variants in a row would otherwise strike the text between their tildes out.
+    # Otherwise two variants in a row would strike out the text between their tildes.
     assert r"| hype-n\~lr=2e-05 | −1.0 |" in text
     assert r"| a\|b | \<1 |" in text
 
 
-def test_markdown_keeps_the_blank_between_a_bold_mean_and_its_deviation():
+def test_markdown_keeps_the_space_between_bold_mean_and_deviation():
     best = Entry("61.2", spread="3.0", count="2/3", best=True)
     text = to_markdown(Table("t", "T", "", ("a", "b"), (Block((("x", best), ("y", Entry("60.0", best=True)))),)))
     assert "| x | **61.2** ± 3.0 (2/3) |" in text
@@ -371,38 +371,38 @@ HOSTILE = "# $(rm -rf) <script>&lt;\n\\end{table}"
 
 
 def hostile() -> Table:
-    """Every text of it comes from a suite's file or its data."""
+    """A table whose every text is hostile, as a suite's file or data can make it."""
     rows = (("=1+1", "+3.0"), ("@SUM(A1)", "-x"))
     return Table("t", HOSTILE, HOSTILE, (HOSTILE, HOSTILE), (Block(rows, title=HOSTILE),), notes=(HOSTILE,))
 
 
-def test_csv_holds_no_formula():
+def test_csv_neutralises_spreadsheet_formulas():
     lines = list(csv.reader(io.StringIO(to_csv(hostile()))))
     assert lines[1:] == [["'=1+1", "+3.0"], ["'@SUM(A1)", "'-x"]]
     data = replace(hostile(), data=({"reason": "=cmd()", "value": -1.5, "id": "a-b"},))
     assert to_csv(data).splitlines()[1] == "'=cmd(),-1.5,a-b"
 
 
-def test_csv_columns_are_those_of_all_rows():
+def test_csv_has_the_columns_of_all_rows():
     rows = ({"method": "lost", "seconds_load": 1}, {"method": "sound", "seconds_evaluate": 50, "seconds_load": 2})
     table = Table("t", "T", "", (), (), "", (), data=rows)
     assert to_csv(table).splitlines() == ["method,seconds_load,seconds_evaluate", "lost,1,", "sound,2,50"]
 
 
-def test_markdown_keeps_text_on_its_line():
+def test_markdown_keeps_hostile_text_on_its_line():
     text = to_markdown(hostile())
     assert len(text.splitlines()) == 9
     assert text.splitlines()[-1].startswith(r"- \# \$(rm -rf) \<script>&amp;lt; ")
 
 
-def test_tex_keeps_text_on_its_line_and_runs_nothing():
+def test_tex_escapes_hostile_text():
     text = to_tex(hostile())
     check_tex(text, 2)
     assert text.count(r"\end{") == 2 + 1
     assert r"\# \$(rm -rf)" in text
 
 
-def test_html_escapes_everything():
+def test_html_escapes_hostile_text():
     text = to_page(hostile())
     assert "<script" not in text
     assert text.count("&lt;script&gt;&amp;lt;") >= 6
@@ -420,11 +420,11 @@ def test_html_escapes_everything():
         (1e6, "1000000.0"),
     ],
 )
-def test_number(value, text):
+def test_number_formats_points_to_one_decimal(value, text):
     assert number(value, sign=text.startswith("+")) == text
 
 
-def test_one_number_computed_in_two_ways_prints_alike():
+def test_number_rounds_alike_despite_float_error():
     # Both are 0.15, of which the sum is 0.15000000000000002 and the literal just below 0.15.
     assert number(0.1 + 0.05) == number(0.15) == "0.2"
 
@@ -433,18 +433,18 @@ def test_one_number_computed_in_two_ways_prints_alike():
     ("numbers", "text"),
     [([], ""), ([3], "3"), ({1, 0}, "0, 1"), ([2, 0, 1], "0–2"), ([0, 1, 4, 5, 6, 9], "0, 1, 4–6, 9")],
 )
-def test_ranges(numbers, text):
+def test_ranges_joins_consecutive_numbers(numbers, text):
     assert ranges(numbers) == text
 
 
-def test_names_are_known_without_heavy_imports():
+def test_table_and_figure_packages_import_nothing_heavy():
     code = "import sys, steadytune.rendering.tables, steadytune.rendering.figures\n"
     code += "print(*({'torch', 'pandas', 'matplotlib', 'numpy', 'seaborn'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
-def test_cost_is_a_multiple_of_the_baselines(tmp_path):
+def test_cost_is_relative_to_the_baseline(tmp_path):
     result = made(Grid(), tmp_path, "cost")
     rows = {(line["encoder"], line["method"], line["task"]): line for line in result.data}
     assert rows["mini", "hype-n", "mini-rte"]["flops_ratio"] == 2
@@ -453,7 +453,7 @@ def test_cost_is_a_multiple_of_the_baselines(tmp_path):
     assert line[2:] == ("3", "25.0", "3.0", "1.00", "2.00", "1.00", "700")
 
 
-def test_times_are_compared_within_a_seed_and_a_model_of_device(tmp_path):
+def test_time_ratio_pairs_seeds_run_on_the_same_device_model(tmp_path):
     grid = Grid()
     folder = grid.write(tmp_path)
     ran = {
@@ -468,11 +468,11 @@ def test_times_are_compared_within_a_seed_and_a_model_of_device(tmp_path):
             path.write_text(json.dumps(record))
     data = make_table("cost", load_results(folder, grid.suite)).data
     rows = {(line["method"], line["task"]): line for line in data}
-    # Of 120 / 100 and 260 / 200; seed 0 ran on two devices.
+    # The mean of 120 / 100 and 260 / 200; seed 0 ran on two different devices.
     assert rows["hype-n", "mini-rte"]["seconds_ratio"] == pytest.approx(1.25)
 
 
-def test_the_record_of_a_quarantined_or_missing_cell_is_not_read(tmp_path):
+def test_record_of_a_quarantined_cell_is_not_read(tmp_path):
     grid = Grid(statuses={("mini", "vanilla", "mini-rte", 0): "quarantined"})
     folder = grid.write(tmp_path)
     found = load_results(folder, grid.suite)
@@ -481,7 +481,7 @@ def test_the_record_of_a_quarantined_or_missing_cell_is_not_read(tmp_path):
     assert found.record("mini", "vanilla", "mini-rte", 1)["seed"] == 1
 
 
-def test_the_caption_says_that_seeds_are_planned_until_all_have_run(tmp_path):
+def test_caption_says_planned_seeds_until_all_have_run(tmp_path):
     def caption(name: str, status: str) -> str:
         grid = Grid(statuses={("mini", "vanilla", "mini-rte", 0): status})
         return make_table("main", load_results(grid.write(tmp_path / name), grid.suite)).caption
@@ -490,20 +490,20 @@ def test_the_caption_says_that_seeds_are_planned_until_all_have_run(tmp_path):
     assert caption("ended", "failed").startswith("Encoder mini, 3 seeds each, ")
 
 
-def test_cost_says_how_many_seeds_are_behind_it(tmp_path):
+def test_cost_shows_the_number_of_seeds_behind_it(tmp_path):
     statuses = {("mini", "hype-n", "mini-rte", 1): "failed"}
     result = made(Grid(statuses=statuses), tmp_path, "cost")
     counts = {row[:2]: row[2] for row in result.blocks[0].rows}
     assert (counts["hype-n", "mini-rte"], counts["vanilla", "mini-rte"]) == ("2/3", "3")
 
 
-def test_resources_are_sums_and_what_one_cell_does_not_know_no_sum_knows(tmp_path):
+def test_resources_table_shows_sums_and_unknown_energy(tmp_path):
     grid = Grid(
         statuses={("mini", "vanilla", "mini-rte", 0): "diverged", ("mini", "vanilla", "mini-rte", 1): "missing"}
     )
     result = made(grid, tmp_path, "resources")
     rows = {line[0]: line for line in result.lines}
-    # Of 3 seeds one has no record and one no training: 2 x 12.5 s in all; 1e9 FLOPs in 9 s.
+    # One of the 3 seeds has no record and one no training: 2 x 12.5 s in total; 1e9 FLOPs in 9 s.
     assert rows["vanilla"][1:3] == ("2", "0.01")
     assert rows["all cells"][1] == "5"
     data = {line["method"]: line for line in result.data}
@@ -515,7 +515,7 @@ def test_resources_are_sums_and_what_one_cell_does_not_know_no_sum_knows(tmp_pat
     assert "unknown: no GPU" in result.notes[1]
 
 
-def test_energy_and_utilisation_add_up():
+def test_total_sums_energy_and_derives_utilisation():
     def record(joules, flops, seconds):
         usage = {"joules": joules, "without_joules": None, "peak_flops_per_second": 100.0}
         return {"usage": usage, "timing": {"train": seconds, "total": seconds + 1}, "memory": {"host": 5, "device": 7},

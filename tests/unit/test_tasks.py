@@ -19,7 +19,7 @@ DOCUMENTATION = REPOSITORY / "docs/tasks.md"
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_entry_is_consistent(task: Task) -> None:
+def test_task_entry_is_consistent(task: Task) -> None:
     assert len(task.text) in (1, 2)
     assert len(task.values) == len(task.labels) == len(set(task.values))
     assert task.num_labels == (1 if task.regression else len(task.labels))
@@ -33,7 +33,7 @@ def test_entry_is_consistent(task: Task) -> None:
         _, part = split_name(split or "")
         assert not part or (part in PARTS and task.group)
     if "f1" in task.metrics:
-        # F1 is that of class 1.
+        # F1 is computed for class 1.
         assert len(task.labels) == 2 and task.labels[1] in ("equivalent", "duplicate")
     assert all((task.citation, task.licence, task.description, task.dataset, task.config))
 
@@ -44,7 +44,7 @@ def test_transfer_sets_exist_and_share_labels(task: Task) -> None:
     assert len(set(task.transfer)) == len(task.transfer)
     for name in task.transfer:
         shared_space(task.labels, TASKS[name].labels)
-        # A set must never be the data that the model was trained on, or have a part of it.
+        # A set must not be the data that the model was trained on, or a part of it.
         other = TASKS[name]
         trained_on = split_name(task.train or "")[0]
         assert (other.dataset_key, split_name(other.evaluation)[0]) != (task.dataset_key, trained_on)
@@ -53,7 +53,7 @@ def test_transfer_sets_exist_and_share_labels(task: Task) -> None:
 @pytest.mark.parametrize(
     "task", [task for task in TASKS.values() if task.dataset != "steadytune/mini"], ids=lambda task: task.name
 )
-def test_the_documentation_has_the_entry(task: Task) -> None:
+def test_documentation_lists_the_task(task: Task) -> None:
     splits = f"`{task.train}` / `{task.evaluation}`" if task.train else f"– / `{task.evaluation}`"
     labels = ", ".join(task.labels) or "a number"
     cells = (f"`{task.name}`", f"`{task.dataset_key}`", splits, ", ".join(task.text), labels, task.metric)
@@ -61,20 +61,20 @@ def test_the_documentation_has_the_entry(task: Task) -> None:
     assert row in DOCUMENTATION.read_text(encoding="utf-8").split("\n")
 
 
-def test_every_task_of_the_field_is_there() -> None:
+def test_table_includes_glue_nli_and_adversarial_tasks() -> None:
     glue = {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "mnli-mm", "qnli", "rte", "wnli"}
     inference = {"snli", "sick", "scitail", "hans", "anli-r1", "anli-r2", "anli-r3", "cb", "breaking-nli"}
     adversarial = {f"adv-{name}" for name in ("sst2", "qqp", "mnli", "mnli-mm", "qnli", "rte")}
     assert glue | inference | adversarial <= set(TASKS)
 
 
-def test_the_lock_has_every_data_set() -> None:
+def test_lock_has_every_data_set() -> None:
     lock = load_lock(REPOSITORY / "config/lock.yaml")
     for task in TASKS.values():
         lock.entry("datasets", task.dataset_key)
 
 
-def test_headline_metrics_are_those_of_hype_table_10() -> None:
+def test_headline_metrics_match_hype_table_10() -> None:
     expected = {
         "mrpc": "f1",
         "rte": "accuracy",
@@ -110,7 +110,7 @@ def test_mini_tasks_copy_their_originals() -> None:
     ("name", "base", "size"),
     [("rte", "rte", None), ("rte@1k", "rte", 1000), ("mnli-mm@50", "mnli-mm", 50), ("snli@12k", "snli", 12000)],
 )
-def test_find_task(name: str, base: str, size: int | None) -> None:
+def test_find_task_parses_the_base_task_and_size(name: str, base: str, size: int | None) -> None:
     assert find_task(name) == replace(TASKS[base], size=size)
 
 
@@ -127,7 +127,7 @@ def test_find_task(name: str, base: str, size: int | None) -> None:
         ("rte@0500", "task 'rte@0500': write rte@500"),
     ],
 )
-def test_find_task_refuses(name: str, message: str) -> None:
+def test_find_task_refuses_a_bad_name_with_a_hint(name: str, message: str) -> None:
     with pytest.raises(SteadyTuneError) as error:
         find_task(name)
     assert str(error.value) == message

@@ -1,4 +1,4 @@
-"""The figures of transfer and of training-set sizes."""
+"""The figures on transfer and on training-set sizes."""
 
 import statistics
 
@@ -9,7 +9,7 @@ from test_figures import curves, drawn, labels, lines, loaded, points
 from steadytune.rendering import style
 
 
-def test_transfer_has_seeds_and_means_by_method_the_mean_over_sets_first(tmp_path):
+def test_transfer_plots_seeds_and_means_with_the_mean_over_sets_first(tmp_path):
     statuses = {("mini", "lnsr", "mini-rte", seed): "failed" for seed in range(3)}
     sets = ("mini-hans", "mini-snli")
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), transfer={"mini-rte": sets}, statuses=statuses)
@@ -26,7 +26,7 @@ def test_transfer_has_seeds_and_means_by_method_the_mean_over_sets_first(tmp_pat
     assert labels(plot)[2] != "lnsr"
 
 
-def test_both_axes_of_transfer_are_the_same_and_the_line_of_no_drop_crosses_them(tmp_path):
+def test_transfer_axes_are_equal_and_show_the_no_drop_diagonal(tmp_path):
     # Far apart: 30 points are lost.
     values = {("mini", m, "mini-rte", seed): 0.9 + 0.01 * seed for m in ("vanilla", "hype-n") for seed in range(3)}
     (axes,) = drawn("transfer", loaded(Grid(transfer={"mini-rte": ("mini-hans",)}, values=values), tmp_path)).axes
@@ -38,7 +38,7 @@ def test_both_axes_of_transfer_are_the_same_and_the_line_of_no_drop_crosses_them
     assert diagonal.get_xy1() == (low, low)
 
 
-def test_transfer_has_twelve_panels_at_most_and_says_how_many_more_sets_there_are(tmp_path):
+def test_transfer_shows_at_most_12_panels_and_counts_the_other_sets(tmp_path):
     tasks = tuple(f"task-{n}" for n in range(4))
     sets = {task: tuple(f"{task}-set-{n}" for n in range(4)) for task in tasks}
     plot = drawn("transfer", loaded(Grid(tasks=tasks, transfer=sets, seeds=2), tmp_path))
@@ -49,7 +49,7 @@ def test_transfer_has_twelve_panels_at_most_and_says_how_many_more_sets_there_ar
     assert "8 more sets" in plot.legends[0].get_title().get_text()
 
 
-def test_size_curves_have_a_line_for_every_method_and_a_panel_for_every_task(tmp_path):
+def test_size_curves_draw_each_method_for_tasks_with_several_sizes(tmp_path):
     tasks = ("mini-rte@50", "mini-rte@200", "mini-rte", "mini-mrpc")
     counts = {"mini-rte@50": {"train_examples": 50}, "mini-rte@200": {"train_examples": 200}}
     counts["mini-rte"] = {"train_examples": 600}
@@ -60,7 +60,7 @@ def test_size_curves_have_a_line_for_every_method_and_a_panel_for_every_task(tmp
     assert list(axes.get_xticks()) == [50, 200, 600]
     vanilla, hype = (line.get_xdata() for line in lines(axes)[:2])
     assert len(vanilla) == 3
-    # A little to either side of the true sizes, by the same factor.
+    # Points are shifted to either side of the true sizes by the same factor.
     assert [a * b for a, b in zip(vanilla[1:], hype, strict=True)] == pytest.approx([200**2, 600**2])
     for place, names in ((0, tasks[:3]), (1, tasks[1:3])):
         method = grid.methods[place]

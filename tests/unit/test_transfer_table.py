@@ -17,7 +17,7 @@ SETS = ("hans", "snli")
 
 
 class Fixed(Grid):
-    """A grid whose scores on other sets are given, too."""
+    """A grid whose scores on other sets are given too."""
 
     far: dict
 
@@ -55,10 +55,10 @@ def rows(table: Table, block: int) -> dict[str, list[str]]:
     return {str(line[0]): [str(value) for value in line[1:]] for line in lines}
 
 
-def test_a_trained_task_has_its_mean_over_the_other_sets(grid, tmp_path):
+def test_transfer_table_shows_the_mean_over_the_other_sets(grid, tmp_path):
     table = made(grid, tmp_path)
     assert [block.title for block in table.blocks] == ["trained on mini-rte, mean of 2 sets (accuracy)"]
-    # hans and snli by seed: means 54, 57, 60 of 62 on average; drops 6, 5, 4. The majority class has 53 everywhere:
+    # The means of hans and snli by seed are 54, 57, 60, so the drops are 6, 5, 4. The majority class has 53 everywhere:
     # (1, 4, 7) of (7, 9, 11) points are retained.
     assert rows(table, 0)["vanilla"] == ["62.0 ± 2.0", "57.0 ± 3.0", "+5.0 ± 1.0", "40.8 ± 24.9"]
     assert rows(table, 0)["majority class"] == ["53.0", "53.0", "–", "–"]
@@ -66,7 +66,7 @@ def test_a_trained_task_has_its_mean_over_the_other_sets(grid, tmp_path):
     assert (row["sets"], row["mean"], row["own_mean"], row["drop"]) == ("hans snli", *map(pytest.approx, (57, 62, 5)))
 
 
-def test_one_set_needs_no_mean(grid, tmp_path):
+def test_single_set_is_named_instead_of_a_mean(grid, tmp_path):
     grid.transfer = {"mini-rte": ("hans",)}
     table = made(grid, tmp_path)
     assert [block.title for block in table.blocks] == ["trained on mini-rte, tested on hans (accuracy)"]
@@ -74,7 +74,7 @@ def test_one_set_needs_no_mean(grid, tmp_path):
     assert rows(table, 0)["vanilla"] == ["62.0 ± 2.0", "54.0 ± 3.5", "+8.0 ± 2.0", "5.9 ± 42.3"]
 
 
-def test_every_set_has_a_row_below_the_own_one(grid, tmp_path):
+def test_transfer_sets_table_lists_every_set_below_the_own_task(grid, tmp_path):
     grid.metrics = {"snli": "matthews"}
     table = made(grid, tmp_path, "transfer-sets")
     assert table.columns == ("Set", "Metric", "Majority", "vanilla", "hype-n")
@@ -93,11 +93,11 @@ def test_every_set_has_a_row_below_the_own_one(grid, tmp_path):
     assert math.isnan(data["snli", "vanilla"]["drop"])
 
 
-def test_a_drop_needs_one_metric_and_pairs_of_seeds(grid, tmp_path):
+def test_drop_needs_a_common_metric_and_paired_seeds(grid, tmp_path):
     grid.statuses = {("mini", "hype-n", "mini-rte", 2): "failed"}
     grid.far |= {("hype-n", name): (*values[:2], math.nan) for (m, name), values in grid.far.items() if m == "hype-n"}
     table = made(grid, tmp_path / "one")
-    # hans and snli: 53 and 60 for both seeds, whose scores on their own task are 63 and 63.
+    # hans and snli: 53 and 60 for both seeds, which score 63 on their own task.
     assert rows(table, 0)["hype-n"] == ["63.0 ± 0.0 (2/3)", "56.5 ± 0.0 (2/3)", "+6.5 ± 0.0", "35.0 ± 0.0"]
     grid.metrics = {"snli": "matthews"}
     table = made(grid, tmp_path / "two")
@@ -109,22 +109,22 @@ def score(points: dict[int, float], majority: float = 50.0, metric: str = "accur
     return Score(metric, majority, dict.fromkeys(range(3), "ok"), points)
 
 
-def test_a_share_of_next_to_nothing_is_not_printed():
+def test_retained_needs_a_margin_over_the_majority_and_one_metric():
     far = score({0: 60.0, 1: 60.0})
     assert retained(score({0: 70.0, 1: 55.0}), far) == [50.0, 200.0]
     assert retained(score({0: 70.0, 1: 54.9}), far) == []
     assert retained(score({0: 70.0}, majority=math.nan), far) == []
-    # Points of F1 are no share of points of accuracy.
+    # Points of F1 and of accuracy are not comparable.
     assert retained(score({0: 70.0, 1: 55.0}, metric="f1"), far) == []
 
 
-def test_a_mean_over_sets_has_the_seeds_that_have_them_all():
+def test_mean_over_sets_uses_seeds_with_scores_on_all_sets():
     mean = mean_over([score({0: 60.0, 1: 70.0, 2: 80.0}), score({0: 40.0, 2: 60.0}, majority=30.0)])
     assert (mean.points, mean.majority, mean.metric, mean.complete) == ({0: 50.0, 2: 70.0}, 40.0, "accuracy", False)
     assert drops(score({0: 75.0, 1: 75.0, 2: 75.0}), mean) == (25.0, 5.0)
 
 
-def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
+def test_notes_report_truncation_and_examples_seen_in_training(grid, tmp_path):
     grid.counts = {
         "mini-rte": {"n": 1000, "truncated": 10, "train_truncated": 300, "seen_in_training": 2},
         "hans": {"truncated": 5},
@@ -138,7 +138,7 @@ def test_notes_say_what_was_cut_and_what_training_had_seen(grid, tmp_path):
     assert sets.notes[-2:] == (f"{cut}; hans 1.3 %.", f"{seen}; snli, trained on mini-rte: 7 of 400.")
 
 
-def test_notes_on_examples_name_encoders_only_where_they_differ(tmp_path):
+def test_notes_on_examples_name_encoders_only_if_they_differ(tmp_path):
     grid = Grid(encoders=("mini", "twin"), counts={"mini-rte": {"seen_in_training": 2, "train_truncated": 300}})
     results = load_results(grid.write(tmp_path), grid.suite)
     assert not [note for note in make_table("main", results).notes if "mini, mini-rte" in note]
@@ -149,17 +149,17 @@ def test_notes_on_examples_name_encoders_only_where_they_differ(tmp_path):
     assert seen.endswith("mini-rte: 2 of 400.")
 
 
-def test_a_suite_without_other_sets_says_so(grid, tmp_path):
+def test_transfer_table_without_other_sets_says_so(grid, tmp_path):
     grid.transfer = {}
     assert made(grid, tmp_path).notes[0] == "This suite names no other evaluation sets."
 
 
-def test_glue_x_stands_beside_the_same_weights_task_set_and_metric(grid, tmp_path):
+def test_glue_x_score_is_shown_only_for_matching_weights_and_sets(grid, tmp_path):
     grid = Fixed(tasks=("rte",), transfer={"rte": SETS}, encoders=("mini", "other"))
     grid.far = {(method, name): (0.5, 0.5, 0.5) for method in grid.methods for name in SETS}
     suite = replace(grid.suite, models={"mini": "FacebookAI/roberta-large"})
     table = make_table("transfer-sets", load_results(grid.write(tmp_path), suite))
     printed = [[(line[0], line[-1]) for line in block.rows] for block in table.blocks]
-    # GLUE-X trains on RTE and evaluates on HANS, and on no SNLI; the other encoder is none of its.
+    # GLUE-X trains on RTE and evaluates on HANS, but not on SNLI; it does not cover the other encoder.
     assert printed == [[("rte", "–"), ("hans", "73.8"), ("snli", "–")], [("rte", "–"), ("hans", "–"), ("snli", "–")]]
     assert table.headings[-1][0] == "GLUE-X"

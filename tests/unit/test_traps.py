@@ -1,4 +1,4 @@
-"""The traps of the field, each with its guard: labels, their order, the order of pairs, duplicates."""
+"""The traps of the field and their guards: labels, their order, the order of pairs, duplicates."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from steadytune.tasks.data import encode, load_split
 from steadytune.tasks.duplicates import count_seen, fold, text_keys
 from steadytune.tasks.table import TASKS
 
-# What a model reads first, and what second: an NLI model that reads the hypothesis first is wrong without a warning.
+# The texts in the order that a model reads them: an NLI model that reads the hypothesis first is silently wrong.
 ORDER = {
     "cola": ("sentence",),
     "sst2": ("sentence",),
@@ -31,7 +31,7 @@ ORDER = {
     "adv-qqp": ("question1", "question2"),
     "adv-rte": ("sentence1", "sentence2"),
 }
-# What 0, 1, 2 mean in the files, as the hub's cards say; SciTail writes words.
+# What 0, 1, 2 mean in the files according to the hub's dataset cards; SciTail uses words.
 LABELS = {
     "rte": {0: "entailment", 1: "not_entailment"},
     "qnli": {0: "entailment", 1: "not_entailment"},
@@ -49,16 +49,16 @@ LABELS |= {name: {0: "entailment", 1: "neutral", 2: "contradiction"} for name in
 
 
 @pytest.mark.parametrize("name", ORDER)
-def test_order_of_a_pair(name):
+def test_text_columns_are_in_the_expected_order(name):
     assert TASKS[name].text == ORDER[name]
 
 
 @pytest.mark.parametrize("name", LABELS)
-def test_what_a_label_number_means(name):
+def test_label_values_have_the_documented_meaning(name):
     assert dict(zip(TASKS[name].values, TASKS[name].labels, strict=True)) == LABELS[name]
 
 
-def test_a_pair_is_not_read_the_other_way_round(tmp_path, tokenizer):  # noqa: F811
+def test_premise_is_encoded_before_the_hypothesis(tmp_path, tokenizer):  # noqa: F811
     write(tmp_path, TASKS["snli"], "validation", hypothesis=["c d"], premise=["a b"], label=[0])
     encoded = encode(load_split(TASKS["snli"], "validation", tmp_path), tokenizer, max_length=16)
     words = tokenizer.convert_ids_to_tokens(encoded.input_ids[0].tolist())
@@ -73,7 +73,7 @@ def test_snli_rows_without_a_gold_label_are_dropped(tmp_path):
     assert (split["text_a"][:], split["label"][:], split["row"][:]) == (["p", "r"], [2, 0], [0, 2])
 
 
-def test_contradiction_is_not_neutral_where_a_set_numbers_them_otherwise():
+def test_labels_are_matched_by_name_if_sets_number_them_differently():
     # CB's class 1 is contradiction, MNLI's is neutral. By index, all three answers would be right.
     logits = np.log([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
     gold = np.array([0, 1, 2])
@@ -81,7 +81,7 @@ def test_contradiction_is_not_neutral_where_a_set_numbers_them_otherwise():
     assert evaluate_transfer(TASKS["cb"], TASKS["snli"], logits, gold)["metrics"]["accuracy"] == pytest.approx(1 / 3)
 
 
-def test_the_label_order_of_a_checkpoint_has_no_part_in_anything(tmp_path):
+def test_checkpoint_label_order_does_not_affect_loaded_weights(tmp_path):
     # Two copies of one NLI-tuned checkpoint whose output layers and label names are in opposite orders.
     names = ["entailment", "neutral", "contradiction"]
     torch.manual_seed(0)
@@ -107,18 +107,18 @@ def test_the_label_order_of_a_checkpoint_has_no_part_in_anything(tmp_path):
         ("...", "!!!", False),
     ],
 )
-def test_texts_are_the_same_by_letters_and_digits(one, other, same):
+def test_fold_compares_texts_by_letters_and_digits(one, other, same):
     assert (fold(one) == fold(other)) == same
 
 
-def test_duplicates_are_counted_once_each_and_in_either_order(tmp_path):
+def test_seen_pairs_are_counted_in_either_order_and_if_repeated(tmp_path):
     task = TASKS["rte"]
     write(tmp_path, task, "train", sentence1=["A b.", "c", "x"], sentence2=["d", "e f", "y"], label=[0, 1, 1])
     write(
         tmp_path,
         task,
         "validation",
-        # The first pair; the second one turned round; the first text alone; the first pair again; neither.
+        # The first pair; the second one swapped; only the first text of a pair; the first pair again; neither.
         sentence1=["a b", "E, f", "a b", "A B!", "g"],
         sentence2=["D", "C", "y", "d", "h"],
         label=[0, 1, 0, 1, 0],
@@ -128,13 +128,13 @@ def test_duplicates_are_counted_once_each_and_in_either_order(tmp_path):
     assert count_seen(load_split(task, "validation", tmp_path), training) == 3
 
 
-def test_two_texts_are_not_one(tmp_path):
+def test_pairs_with_equal_concatenation_have_different_keys(tmp_path):
     # "ab" + "c" is not "a" + "bc".
     write(tmp_path, TASKS["rte"], "train", sentence1=["ab", "a"], sentence2=["c", "bc"], label=[0, 1])
     assert len(set(text_keys(load_split(TASKS["rte"], "train", tmp_path)))) == 2
 
 
-def test_single_texts(tmp_path):
+def test_seen_single_texts_are_counted(tmp_path):
     write(tmp_path, TASKS["cola"], "train", sentence=["He left.", "She left."], label=[0, 1])
     write(tmp_path, TASKS["cola"], "validation", sentence=["he left", "They left."], label=[0, 1])
     training = frozenset(text_keys(load_split(TASKS["cola"], "train", tmp_path)))

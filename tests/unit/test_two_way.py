@@ -1,4 +1,4 @@
-"""The table of HyPe's Table 7: two labels everywhere."""
+"""The table that corresponds to HyPe's Table 7: two labels everywhere."""
 
 import statistics
 
@@ -13,7 +13,7 @@ THREE_WAY = ("mnli", "snli")
 
 
 def table(grid, root, seeds=(0.7, 0.8, 0.9)):
-    """The table where every cell has these accuracies on two labels, wherever it has three."""
+    """The table for a grid whose cells have these two-label accuracies, by seed, on every three-label set."""
     folder = grid.write(root)
     frame = pd.read_parquet(folder / "metrics.parquet")
     rows = frame[frame["evaluation_set"].isin(THREE_WAY) & frame["headline"] & (frame["task"] != "qqp")].copy()
@@ -27,7 +27,7 @@ def printed(result, block=0):
     return {str(row[0]): [str(value) for value in row[1:]] for row in result.blocks[block].rows}
 
 
-def test_three_labels_are_collapsed_and_two_are_as_they_are(tmp_path):
+def test_three_label_sets_are_collapsed_and_two_label_sets_kept(tmp_path):
     grid = Grid(methods=("vanilla",), tasks=("mnli",), transfer={"mnli": ("hans", "snli")})
     result = table(grid, tmp_path)
     assert [block.title for block in result.blocks] == ["trained on mnli"]
@@ -37,14 +37,14 @@ def test_three_labels_are_collapsed_and_two_are_as_they_are(tmp_path):
     hans = [100 * grid.value(("mini", "vanilla", "mnli", seed), "hans") for seed in range(3)]
     assert rows["hans"][0] == "53.0"
     assert rows["hans"][1].startswith(f"{sum(hans) / 3:.1f} ± ")
-    # By seed: the means of 70, 80 and 90 with what HANS gave.
+    # By seed: the means of 70, 80, 90 and the scores on HANS.
     means = [(own + far) / 2 for own, far in zip((70, 80, 90), hans, strict=True)]
     spread = f"{statistics.fmean(means):.1f} ± {statistics.stdev(means):.1f}"
     assert rows["mean of the others"] == ["59.5", spread]
     assert {row["evaluation_set"] for row in result.data} == {"mnli", "hans", "snli"}
 
 
-def test_a_model_of_two_labels_needs_no_collapse_and_sentiment_has_no_part(tmp_path):
+def test_two_label_model_is_kept_and_sentiment_task_left_out(tmp_path):
     grid = Grid(methods=("vanilla",), tasks=("qqp", "sst2"), transfer={"qqp": ("snli",), "sst2": ("adv-sst2",)})
     result = table(grid, tmp_path)
     assert [block.title for block in result.blocks] == ["trained on qqp"]
@@ -52,11 +52,11 @@ def test_a_model_of_two_labels_needs_no_collapse_and_sentiment_has_no_part(tmp_p
     assert printed(result)["snli"][1].startswith(f"{sum(values) / 3:.1f} ± ")
 
 
-def test_a_suite_without_entailment_says_so(tmp_path):
+def test_two_way_table_without_entailment_says_so(tmp_path):
     assert table(Grid(tasks=("sst2",)), tmp_path).notes[0].startswith("No cell of this suite has a score")
 
 
-def test_a_method_whose_cells_all_failed_stands_there_without_a_score(tmp_path):
+def test_method_with_only_failed_cells_is_shown_without_a_score(tmp_path):
     statuses = {("mini", "hype-n", "mnli", seed): "failed" for seed in range(3)}
     grid = Grid(tasks=("mnli",), transfer={"mnli": ("snli",)}, statuses=statuses)
     folder = grid.write(tmp_path)
@@ -65,7 +65,7 @@ def test_a_method_whose_cells_all_failed_stands_there_without_a_score(tmp_path):
     assert "Failed: mini, hype-n, mnli (seeds 0–2)." in result.notes
 
 
-def test_the_best_method_is_marked_only_among_complete_ones(tmp_path):
+def test_incomplete_methods_are_not_marked_best(tmp_path):
     statuses = {("mini", "hype-n", "mnli", 2): "failed"}
     grid = Grid(tasks=("mnli",), transfer={"mnli": ("snli",)}, statuses=statuses)
     result = table(grid, tmp_path, seeds=(0.7, 0.8, float("nan")))
@@ -73,7 +73,7 @@ def test_the_best_method_is_marked_only_among_complete_ones(tmp_path):
     assert not any(getattr(value, "best", False) for row in result.blocks[0].rows for value in row)
 
 
-def test_it_is_of_the_table_that_was_gathered_and_not_of_an_older_file(tmp_path):
+def test_two_way_scores_use_the_gathered_table_not_the_file(tmp_path):
     grid = Grid(methods=("vanilla",), tasks=("mnli",), transfer={"mnli": ("hans",)})
     folder = grid.write(tmp_path)
     gathered = pd.read_parquet(folder / "metrics.parquet")

@@ -1,4 +1,4 @@
-"""Plain addresses as a source: whole files, and rows that are read from archives."""
+"""URLs as a source: whole files, and rows read from archives."""
 
 import hashlib
 import io
@@ -17,16 +17,14 @@ from steadytune.suite.file import Sources
 
 
 def url_lock(hub: HubServer, content: bytes, expected: bytes | None = None) -> Lock:
-    """A lock whose one data set is one plain file."""
+    """A lock whose only data set is a single plain file."""
     hub.plain["/train.parquet"] = content
     files = pins({"train.parquet": expected or content})
     files["train.parquet"]["url"] = f"{hub.endpoint}/train.parquet?key=secret"
     return lock_of(url={"origin": "an archive", "licence": "MIT", "files": files})
 
 
-def test_a_plain_file_goes_on_where_it_broke_even_in_another_run(
-    hub: HubServer, tmp_path: Path, no_waiting: None
-) -> None:
+def test_plain_download_resumes_even_in_another_run(hub: HubServer, tmp_path: Path, no_waiting: None) -> None:
     lock = url_lock(hub, TRAIN)
     hub.drops["/train.parquet"] = [100, 200, 300, 400]
     message = refused(lock, tmp_path, ("url",))
@@ -38,7 +36,7 @@ def test_a_plain_file_goes_on_where_it_broke_even_in_another_run(
     assert ranges == [None, "bytes=100-", "bytes=300-", "bytes=600-", "bytes=1000-"]
 
 
-def test_a_server_without_ranges_sends_the_file_again(hub: HubServer, tmp_path: Path, no_waiting: None) -> None:
+def test_download_restarts_if_the_server_has_no_ranges(hub: HubServer, tmp_path: Path, no_waiting: None) -> None:
     lock = url_lock(hub, TRAIN)
     hub.ranges = False
     hub.drops["/train.parquet"] = [100]
@@ -47,7 +45,7 @@ def test_a_server_without_ranges_sends_the_file_again(hub: HubServer, tmp_path: 
 
 
 @pytest.mark.parametrize("served", [b"wrong rows", b"right rows and more", b"right"])
-def test_a_plain_file_that_is_not_what_the_lock_says_stays_out(
+def test_plain_file_not_matching_the_lock_is_refused(
     hub: HubServer, tmp_path: Path, no_waiting: None, served: bytes
 ) -> None:
     right = b"right rows"
@@ -57,14 +55,14 @@ def test_a_plain_file_that_is_not_what_the_lock_says_stays_out(
     assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == right
 
 
-def test_a_plain_file_that_is_gone_is_said_in_one_line(hub: HubServer, tmp_path: Path) -> None:
+def test_missing_plain_file_error_gives_the_status_code(hub: HubServer, tmp_path: Path) -> None:
     lock = url_lock(hub, TRAIN)
     hub.plain.clear()
     assert "the server answered 404" in refused(lock, tmp_path, ("url",))
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_an_unpinned_file_is_pinned_at_its_first_download(
+def test_unpinned_file_is_pinned_at_its_first_download(
     hub: HubServer, tmp_path: Path, no_waiting: None, caplog: pytest.LogCaptureFixture, ranges: bool
 ) -> None:
     hub.plain["/train.parquet"] = TRAIN
@@ -78,13 +76,11 @@ def test_an_unpinned_file_is_pinned_at_its_first_download(
     said = "\n".join(caplog.messages)
     assert "unpinned in the lock" in said and hashlib.sha256(TRAIN).hexdigest() in said and "secret" not in said
 
-    hub.plain["/train.parquet"] = b"newer"  # what is pinned stays
+    hub.plain["/train.parquet"] = b"newer"  # the pinned file is kept
     assert stage("datasets", KEY, lock, Sources(order=("url",)), tmp_path) == receipt
 
 
-def test_an_unpinned_file_is_not_pieced_together_from_two_runs(
-    hub: HubServer, tmp_path: Path, no_waiting: None
-) -> None:
+def test_unpinned_file_is_not_assembled_from_two_runs(hub: HubServer, tmp_path: Path, no_waiting: None) -> None:
     hub.plain["/train.parquet"] = TRAIN
     hub.drops["/train.parquet"] = [1000] * 4
     files = {"train.parquet": {"url": f"{hub.endpoint}/train.parquet"}}
@@ -95,7 +91,7 @@ def test_an_unpinned_file_is_not_pieced_together_from_two_runs(
     assert (tmp_path / "datasets" / KEY / "train.parquet").read_bytes() == TRAIN[::-1]
 
 
-# Rows that are read from archives
+# Rows read from archives
 
 LINES = {"train": ["a dog\tan animal\tentails", 'a "cat\ta dog\tneutral'], "test": ["a\tb\tentails"]}
 ROWS = {
@@ -120,7 +116,7 @@ ARCHIVE = archive(**{split: "\n".join(lines) + "\n" for split, lines in LINES.it
 
 
 def archive_lock(hub: HubServer, pinned: bytes | None = ARCHIVE, member: str = "set/{}.tsv", **more: str) -> Lock:
-    """A lock whose data set is read from an archive, with the hash of `pinned` or none."""
+    """A lock whose data set is read from an archive, pinned to the hash of `pinned` unless that is None."""
     known = {} if pinned is None else {"sha256": hashlib.sha256(pinned).hexdigest(), "bytes": len(pinned)}
     files = {
         f"{split}-00000-of-00001.parquet": {
@@ -132,7 +128,7 @@ def archive_lock(hub: HubServer, pinned: bytes | None = ARCHIVE, member: str = "
 
 
 @pytest.mark.parametrize("pinned_by", ["lock", "stage"])
-def test_rows_are_read_from_a_checked_archive_that_is_fetched_once(
+def test_rows_are_read_from_a_verified_archive_fetched_once(
     hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, pinned_by: str
 ) -> None:
     hub.plain["/set.zip"] = ARCHIVE
@@ -149,12 +145,14 @@ def test_rows_are_read_from_a_checked_archive_that_is_fetched_once(
         assert file.rows_sha256 == hash_rows(rows)
         assert (file.raw_sha256, file.raw_bytes) == (hashlib.sha256(ARCHIVE).hexdigest(), len(ARCHIVE))
     assert ("unpinned in the lock" in caplog.text) == (pinned_by == "stage")
-    # Whoever copies the hash that was said into the lock need not fetch anything again.
+    # Copying the reported hash into the lock causes no new download.
     assert stage("datasets", KEY, archive_lock(hub), Sources(order=("url",)), tmp_path).files == receipt.files
     assert hub.downloads() == ["/set.zip"]
 
 
-def test_a_wrong_archive_is_not_parsed(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archive_not_matching_the_lock_is_not_parsed(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("steadytune.store.url.parse_file", lambda *_: pytest.fail("parsed"))
     hub.plain["/set.zip"] = ARCHIVE[:-1] + b"!"
     message = refused(archive_lock(hub), tmp_path, ("url",))
@@ -162,13 +160,13 @@ def test_a_wrong_archive_is_not_parsed(hub: HubServer, tmp_path: Path, monkeypat
     assert hashlib.sha256(ARCHIVE).hexdigest() in message
 
 
-def test_rows_that_are_not_what_the_lock_says_stay_out(hub: HubServer, tmp_path: Path) -> None:
+def test_rows_not_matching_the_lock_are_refused(hub: HubServer, tmp_path: Path) -> None:
     hub.plain["/set.zip"] = ARCHIVE
     message = refused(archive_lock(hub, rows_sha256="a" * 64), tmp_path, ("url",))
     assert hash_rows(ROWS["train"]) in message and "a" * 64 in message
 
 
-def test_another_archive_in_the_lock_stages_again(hub: HubServer, tmp_path: Path) -> None:
+def test_new_archive_in_the_lock_is_staged_again(hub: HubServer, tmp_path: Path) -> None:
     hub.plain["/set.zip"] = ARCHIVE
     stage("datasets", KEY, archive_lock(hub), Sources(order=("url",)), tmp_path)
     newer = hub.plain["/set.zip"] = archive(train="a\tb\tneutral\n", test="a\tb\tneutral\n")
@@ -187,7 +185,7 @@ def test_another_archive_in_the_lock_stages_again(hub: HubServer, tmp_path: Path
         (archive(train="", test="a\tb\tneutral\n"), "set/{}.tsv", "no rows of split 'train'"),
     ],
 )
-def test_an_archive_of_another_format_is_said_in_one_line(
+def test_unreadable_archive_error_names_the_cause(
     hub: HubServer, tmp_path: Path, content: bytes, member: str, said: str
 ) -> None:
     hub.plain["/set.zip"] = content
@@ -195,7 +193,7 @@ def test_an_archive_of_another_format_is_said_in_one_line(
     assert said in message and "/set.zip" in message
 
 
-def test_an_archive_that_an_interrupted_run_brought_is_not_asked_for_again(
+def test_archive_from_an_interrupted_run_is_not_fetched_again(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.plain["/set.zip"] = ARCHIVE

@@ -1,4 +1,4 @@
-"""What a cell takes: phases inside phases, attempts that add up, energy and utilisation only where they are known."""
+"""What a cell uses: nested phases, sums over attempts, and energy and utilisation only if they are known."""
 
 import sys
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from steadytune.training.usage import Meter
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that passes when it is told to."""
+    """A clock that only a test advances."""
     now = [100.0]
     monkeypatch.setattr(usage.time, "monotonic", lambda: now[0])
 
@@ -31,13 +31,13 @@ def spend(meter, clock, train, evaluate):
     clock(1)
 
 
-def test_an_inner_phase_interrupts_the_outer_one(clock):
+def test_inner_phase_pauses_the_outer_one(clock):
     meter = Meter()
     spend(meter, clock, 2, 5)
     assert meter.timing() == {"train": 4, "evaluate": 5, "total": 10}
 
 
-def test_attempts_add_up_to_their_checkpoints(clock, monkeypatch):
+def test_resumed_attempt_adds_usage_up_to_the_checkpoint(clock, monkeypatch):
     monkeypatch.setattr(usage, "peak_memory", lambda device: {"host": 70})
     first = Meter()
     with first.phase("train"):
@@ -53,7 +53,7 @@ def test_attempts_add_up_to_their_checkpoints(clock, monkeypatch):
     assert second.usage(flops=21.0).flops_per_second == 3
 
 
-def test_no_end_no_rate(clock):
+def test_usage_without_flops_has_no_rate(clock):
     meter = Meter()
     spend(meter, clock, 2, 5)
     found = meter.usage(None)
@@ -61,7 +61,7 @@ def test_no_end_no_rate(clock):
     assert "no GPU" in found.without_joules
 
 
-def test_utilisation_needs_the_machines_peak(clock, monkeypatch):
+def test_utilisation_is_known_only_if_the_peak_is_set(clock, monkeypatch):
     meter = Meter()
     spend(meter, clock, 2, 0)
     assert meter.usage(8.0).utilisation is None
@@ -73,14 +73,14 @@ def test_utilisation_needs_the_machines_peak(clock, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["fast", "0", "-1", "inf", "nan", ""])
-def test_a_peak_that_is_none_is_refused_before_anything_is_trained(text, monkeypatch):
+def test_invalid_peak_is_refused_when_the_meter_is_created(text, monkeypatch):
     monkeypatch.setenv(usage.PEAK_VARIABLE, text)
     with pytest.raises(SteadyTuneError, match=r"STEADYTUNE_PEAK_FLOPS is '.*', expected FLOP/s above 0"):
         Meter()
 
 
 class NVMLError(Exception):
-    """As pynvml's."""
+    """Stands in for pynvml's error."""
 
 
 def nvml(readings, fails=False):
@@ -100,8 +100,8 @@ def gpu(monkeypatch):
     monkeypatch.setattr(usage, "peak_memory", lambda device: {"host": 1})
 
 
-def test_energy_is_what_the_counter_has_grown_by(gpu, monkeypatch):
-    # Millijoules: a look whether it can be read, the start, and two readings.
+def test_energy_is_the_increase_of_the_counter(gpu, monkeypatch):
+    # Millijoules: a trial reading, the start, and two readings.
     monkeypatch.setitem(sys.modules, "pynvml", nvml(iter([5000, 6000, 8500, 9000])))
     meter = Meter()
     meter.watch("cuda")
@@ -110,7 +110,7 @@ def test_energy_is_what_the_counter_has_grown_by(gpu, monkeypatch):
     assert (found.joules, found.without_joules) == (3.0, None)
 
 
-def test_energy_of_attempts_adds_up_or_is_not_known(gpu, monkeypatch):
+def test_energy_of_attempts_is_summed_or_unknown(gpu, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", nvml(iter([0, 1000, 3000])))
     meter = Meter()
     meter.watch("cuda")
@@ -123,7 +123,7 @@ def test_energy_of_attempts_adds_up_or_is_not_known(gpu, monkeypatch):
 @pytest.mark.parametrize(
     ("module", "why"), [(None, "nvidia-ml-py is not installed"), (nvml(iter([]), fails=True), "NVML: Not Supported")]
 )
-def test_why_energy_cannot_be_read(module, why, gpu, monkeypatch):
+def test_usage_says_why_energy_cannot_be_read(module, why, gpu, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", module)
     meter = Meter()
     meter.watch("cuda")
@@ -131,7 +131,7 @@ def test_why_energy_cannot_be_read(module, why, gpu, monkeypatch):
     assert (found.joules, found.without_joules) == (None, why)
 
 
-def test_the_peak_of_this_process_is_at_least_what_it_holds():
+def test_peak_memory_is_at_least_what_the_process_holds():
     held = bytearray(64 * 2**20)
     held[:: 2**12] = b"x" * len(held[:: 2**12])
     assert usage.peak_memory("cpu")["host"] > len(held)

@@ -1,4 +1,4 @@
-"""nu against its definition written out, and its behaviour at the edges."""
+"""nu compared with its written-out definition, and edge cases."""
 
 import math
 
@@ -38,13 +38,13 @@ def sample(sizes, width=12, layers=3, offset=0.0, seed=0):
 
 @pytest.mark.parametrize("sizes", [(40, 11), (5, 30, 18), (9, 1, 14, 2, 6, 20)])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_streamed_value_is_the_definition(sizes, offset):
+def test_streamed_nu_matches_the_definition(sizes, offset):
     features, labels = sample(sizes, offset=offset)
     expected = [definition(layer, labels) for layer in features]
     assert accumulate(features, labels) == pytest.approx(expected, rel=1e-9)
 
 
-def test_value_does_not_depend_on_batches_order_or_axes():
+def test_nu_is_invariant_to_batches_order_rotation_shift_and_scale():
     features, labels = sample((20, 13, 8))
     expected = accumulate(features, labels)
     assert accumulate(features, labels, batch=41) == pytest.approx(expected, rel=1e-9)
@@ -55,13 +55,13 @@ def test_value_does_not_depend_on_batches_order_or_axes():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_variants_are_their_definitions(variant):
+def test_variants_of_nu_match_their_definitions(variant):
     features, labels = sample((5, 30, 18, 1))
     expected = [definition(layer, labels, **variant) for layer in features]
     assert accumulate(features, labels, **variant) == pytest.approx(expected, rel=1e-9)
 
 
-def test_two_classes_are_the_closed_form_whatever_their_sizes():
+def test_two_unequal_classes_match_the_closed_form():
     features, labels = sample((31, 9), width=40, layers=2)
     closed = []
     for layer in features:
@@ -72,7 +72,7 @@ def test_two_classes_are_the_closed_form_whatever_their_sizes():
     assert accumulate(features, labels) == pytest.approx(closed, rel=1e-9)
 
 
-def test_two_classes_by_hand():
+def test_two_classes_match_hand_calculation():
     # Means (+-2, 0), one unit of scatter along each axis: nu = d' Sigma_w d / (2 |d|^4) = 4 / (2 * 16).
     cross = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     mean = np.array([2.0, 0.0])
@@ -80,7 +80,7 @@ def test_two_classes_by_hand():
     assert accumulate(features, np.repeat([0, 1], 4)) == pytest.approx((1 / 8,), rel=1e-12)
 
 
-def test_a_class_weighs_the_same_whatever_its_size():
+def test_classes_weigh_equally_regardless_of_size():
     features, labels = sample((10, 10))
     repeated = np.concatenate([np.arange(20), *[np.flatnonzero(labels == 1)] * 5])
     expected = accumulate(features, labels)
@@ -93,7 +93,7 @@ def test_single_precision_features_are_accumulated_in_double_precision():
     assert accumulate(single, labels, 64) == pytest.approx((definition(single[0].astype(float), labels),), rel=1e-9)
 
 
-def test_a_single_example_adds_no_scatter_and_an_empty_class_is_no_class():
+def test_single_example_adds_no_scatter_and_empty_class_is_ignored():
     features = np.array([[[0.0], [2.0], [5.0]]])
     # Means 1 and 5, Sigma_w = (1 + 0) / 2, Sigma_b = 4.
     assert accumulate(features, [0, 0, 1]) == pytest.approx((0.5 / 4 / 2,), rel=1e-12)
@@ -101,7 +101,7 @@ def test_a_single_example_adds_no_scatter_and_an_empty_class_is_no_class():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_layers_that_do_not_tell_classes_apart_are_infinitely_variable(dtype):
+def test_nu_is_infinite_if_class_means_coincide(dtype):
     labels = np.array([0, 1, 0, 1, 0, 1])
     constant = np.full((6, 4), 0.1)
     same_means = np.random.default_rng(0).normal(size=(3, 4)).repeat(2, axis=0) + 9
@@ -110,19 +110,19 @@ def test_layers_that_do_not_tell_classes_apart_are_infinitely_variable(dtype):
     assert accumulate(features, labels, batch=2) == (math.inf,) * 3
 
 
-def test_collapsed_classes_have_no_variability():
+def test_nu_is_zero_for_collapsed_classes():
     centres = np.random.default_rng(0).normal(size=(20, 4, 6))
     assert all(0 <= value < 1e-12 for value in accumulate(centres[:, np.arange(40) % 4], np.arange(40) % 4))
 
 
 @pytest.mark.parametrize("gap", [0.0, 1e-9])
-def test_two_equal_classes_of_three_leave_one_direction(gap):
+def test_two_coinciding_classes_of_three_match_the_definition(gap):
     features, labels = sample((6, 6, 6), layers=1)
     features[0, labels == 2] = features[0, labels == 1] + gap
     assert accumulate(features, labels) == pytest.approx((definition(features[0], labels),), rel=1e-9)
 
 
-def test_what_has_no_value_is_refused():
+def test_undefined_nu_is_refused():
     for counts, message in [([5], "at least 2 classes, got 1"), ([3, 0], "got 1"), ([1, 1], "one example a class")]:
         with pytest.raises(SteadyTuneError, match=message):
             VariabilityAccumulator(counts)
@@ -152,19 +152,19 @@ SPECIAL = torch.tensor([[1, 0, 0, 1, 1], [1, 0, 1, 0, 1]])
         ("last", 0, [8.0, 11.0]),
     ],
 )
-def test_token_choices(tokens, sentence_token, expected):
+def test_token_choices_pool_the_expected_tokens(tokens, sentence_token, expected):
     pooled = pool_tokens(HIDDEN, INPUTS, SPECIAL, tokens, sentence_token)
     assert pooled.tolist() == [[pytest.approx(value)] for value in expected]
     both_layers = pool_tokens(torch.stack([HIDDEN, 2 * HIDDEN]), INPUTS, SPECIAL, tokens, sentence_token)
     assert torch.equal(both_layers, torch.stack([pooled, 2 * pooled]))
 
 
-def test_the_last_token_of_a_text_padded_at_its_head():
+def test_last_token_is_found_with_left_padding():
     hidden, mask = HIDDEN.flip(1), {"attention_mask": INPUTS["attention_mask"].flip(1)}
     assert pool_tokens(hidden, mask, SPECIAL, "last", -1).tolist() == [[1.0], [3.0]]
 
 
-def test_token_choices_that_cannot_be():
+def test_invalid_token_choice_or_no_token_left_is_refused():
     with pytest.raises(SteadyTuneError, match=r"token choice 'cl' .*'cls'"):
         pool_tokens(HIDDEN, INPUTS, SPECIAL, "cl")
     with pytest.raises(SteadyTuneError, match="no token left"):
@@ -182,7 +182,7 @@ def test_regression_targets_become_classes():
         class_indices(scores, "rounded")
 
 
-def test_special_tokens_are_those_that_frame_a_text():
+def test_special_tokens_exclude_unk_and_mask():
     class Tokenizer:
         cls_token_id, sep_token_id, pad_token_id, unk_token_id, mask_token_id = 2, 3, 0, 1, 4
         bos_token_id = eos_token_id = None
@@ -203,7 +203,7 @@ def tiny_data(labels):
     return Encoded(input_ids=ids, token_type_ids=None, labels=labels, rows=np.arange(len(ids)), truncated=0)
 
 
-def test_variability_of_an_encoder_is_the_definition_on_its_hidden_states():
+def test_variability_of_an_encoder_matches_the_definition():
     encoder, labels = tiny_encoder(), np.array([0, 1, 2, 2, 0, 1, 0, 0, 2, 1, 0])
     encoder.model.train()
     encoded = tiny_data(labels)
@@ -220,7 +220,7 @@ def test_variability_of_an_encoder_is_the_definition_on_its_hidden_states():
     assert result.counts == (5, 3, 3)
 
 
-def test_the_sentence_token_of_the_embedding_layer_tells_nothing_apart(caplog):
+def test_embedding_layer_has_infinite_nu_on_the_sentence_token(caplog):
     encoder = tiny_encoder()
     batcher = Batcher(tiny_data(np.array([0, 1] * 6)), encoder.padding, 4)
     result = variability(encoder, batcher, {0, 2, 3}, NuSettings(tokens="cls"))
@@ -230,7 +230,7 @@ def test_the_sentence_token_of_the_embedding_layer_tells_nothing_apart(caplog):
     assert "layers [0]" in caplog.text
 
 
-def test_an_encoder_without_any_separating_layer_is_refused():
+def test_encoder_without_a_separating_layer_is_refused():
     encoded = tiny_data(np.array([0, 1, 0, 1]))
     encoded.input_ids[:] = [encoded.input_ids[0]] * 4
     encoder = tiny_encoder()

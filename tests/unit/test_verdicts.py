@@ -1,4 +1,4 @@
-"""Verdicts: every rule, and claims judged on made-up results whose answer is known by hand."""
+"""Verdicts: every rule, and claims judged on made-up results whose verdict is known by hand."""
 
 import json
 import math
@@ -55,7 +55,7 @@ FINDING = Finding(
         ({"p_adjusted": 0.05}, "reproduced"),
         ({"p_adjusted": 0.05, "p_size": 0.001}, "reproduced"),
         ({"p_adjusted": 0.051}, "inconclusive"),
-        # The opposite, an effect below the claim's size, or a mean on the other side: at the family's share of 0.05.
+        # An opposite effect, one below the claimed size or a mean on the other side: at the family's share of 0.05.
         ({"p_adjusted": 1.0, "favours": False, "p_against": 0.025}, "not reproduced"),
         ({"p_adjusted": 1.0, "favours": False, "p_against": 0.026}, "inconclusive"),
         ({"p_adjusted": 0.2, "p_size": 0.025}, "not reproduced"),
@@ -65,16 +65,16 @@ FINDING = Finding(
         ({"p_adjusted": 0.01, "favours": False}, "inconclusive"),
     ],
 )
-def test_the_rules_of_a_verdict(changes, verdict):
+def test_decide_follows_the_rules_of_a_verdict(changes, verdict):
     assert decide(replace(FINDING, **changes), alpha=0.025) == verdict
     assert decide(None, alpha=0.025) == "not evaluated"
 
 
-def test_a_clear_difference_is_reproduced(world):
+def test_clear_difference_is_reproduced(world):
     grid = shifted(3.0)
     found = world.judge(grid, claim("wins"))["wins"]
     assert found.verdict == "reproduced"
-    # All of 12 pairs are above: 2 of 2^12 sign patterns.
+    # All 12 pairs are positive: 2 of 2^12 sign patterns.
     assert found.finding.p == found.finding.p_adjusted == found.finding.smallest_p == pytest.approx(2 / 4096)
     pairs = [[grid.values["mini", m, t, s] for m in ("hype-n", "vanilla")] for t in TASKS for s in range(3)]
     assert found.finding.effect == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
@@ -87,25 +87,25 @@ def test_a_clear_difference_is_reproduced(world):
     assert details["mini, mini-rte"].second.runs == 3
 
 
-def test_a_finished_claim_is_tested_by_ranks_and_by_seed_too(world):
+def test_finished_claim_is_also_tested_by_ranks_and_by_seed(world):
     found = world.judge(shifted(3.0), claim("wins"), claim("alone", tasks=["mini-rte"]))
     assert {"ranks", "by seed"} <= set(found["wins"].sensitivity)
-    # On one task a seed's mean is its only pair.
+    # With one task, a seed's mean is its only pair.
     assert set(found["alone"].sensitivity) & {"ranks", "by seed"} == {"ranks"}
 
 
-def test_three_pairs_on_one_task_are_inconclusive_however_large_the_effect(world):
+def test_three_pairs_are_inconclusive_however_large_the_effect(world):
     found = world.judge(shifted(9.0, tasks=("mini-rte",)), claim("alone"))["alone"]
     assert found.verdict == "inconclusive"
     assert found.finding.p == found.finding.smallest_p == 0.25
-    # The noise is small beside the margin: six pairs, for 2^-5 below 0.05, are all that is needed.
+    # The noise is small compared with the margin, so six pairs suffice: 2^-5 is below 0.05.
     assert found.finding.needs == 6
     assert "0.25" in found.reason
     assert found.finding.interval == (-math.inf, math.inf)
 
 
-def test_what_sign_flips_of_few_pairs_need_depends_on_the_other_claims_of_a_family(world):
-    """Holm: the least p of two is held to 0.025 and the other to 0.05; six pairs have 2 / 2^6 = 0.031 at least."""
+def test_verdict_on_six_pairs_depends_on_the_other_claims_in_the_family(world):
+    """Holm compares the smaller of two p-values with 0.025, the other with 0.05; six pairs reach 2 / 2^6 = 0.031."""
     scores = values("vanilla", "mini-rte", *[60] * 6) | values("hype-n", "mini-rte", 69, 70, 71, 72, 73, 74)
     scores |= values("vanilla", "mini-mrpc", *[60] * 6) | values("hype-n", "mini-mrpc", 69, 70, 71, 72, 73, 74)
     grid = Grid(tasks=("mini-rte", "mini-mrpc"), seeds=6, values=scores)
@@ -118,7 +118,7 @@ def test_what_sign_flips_of_few_pairs_need_depends_on_the_other_claims_of_a_fami
     assert all(said in found["other"].reason for said in ("0.031", "0.025", "2 tests", "others of its family"))
 
 
-def test_an_effect_below_the_claimed_size_is_not_reproduced(world):
+def test_insignificant_effect_below_the_claimed_size_is_not_reproduced(world):
     scores = {}
     for task in TASKS:
         scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 70.4, 71.8, 74.1)
@@ -131,15 +131,15 @@ def test_an_effect_below_the_claimed_size_is_not_reproduced(world):
     assert found.finding.detectable < 2.0
 
 
-def test_an_effect_that_is_there_and_smaller_than_claimed(world):
+def test_significant_effect_below_the_claimed_size_is_marked_smaller(world):
     found = world.judge(shifted(1.0, sd=0.1), claim("wins", margin=2.0))["wins"]
     assert (found.verdict, found.smaller_than_claimed) == ("reproduced", True)
     assert "smaller" in found.reason
     assert verdict_text(found) == "reproduced, smaller than claimed"
 
 
-def test_a_look_before_the_planned_seeds_is_interim(world):
-    """Nine pairs of a point each are 1 of 2^9 outcomes, and at any time weaker evidence."""
+def test_look_before_all_planned_seeds_is_interim(world):
+    """Nine pairs of one point each are 1 of 2^9 outcomes; the anytime-valid test finds weaker evidence."""
     statuses = {("mini", "hype-n", task, seed): "missing" for task in TASKS[:3] for seed in (3, 4)}
     grid = shifted(1.0, sd=0.1, seeds=5, tasks=TASKS[:3], statuses=statuses)
     suite = world.build(grid, claim("wins"))
@@ -151,9 +151,9 @@ def test_a_look_before_the_planned_seeds_is_interim(world):
     assert found.finding.p > 2 / 2**9
     assert all(said in found.reason for said in ("Interim", "more seeds are planned"))
     assert verdict_text(found).endswith("interim, 3 of 5 seeds")
-    # One test at interim, so that no other is another analysis; other scores are, and leaving a task out.
+    # An interim look allows only one test, so the other analyses change the scores or leave out a task.
     assert list(found.sensitivity) == ["best epoch of each run", *(f"without {task}" for task in TASKS[:3])]
-    # The planned number is reached: the exact test decides, whatever was looked at on the way.
+    # With all planned seeds, the exact test decides, regardless of earlier looks.
     shutil.rmtree(world.results)
     replace(grid, statuses={}).write(world.folder / "results")
     mark_current(suite)
@@ -200,36 +200,36 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("change", [*CHANGES, *HARMLESS])
-def test_after_a_look_a_changed_plan_is_judged_as_at_any_time(world, change):
+def test_plan_changed_after_a_look_is_judged_by_the_anytime_test(world, change):
     again = judged_after(world, (CHANGES | HARMLESS)[change])
     assert (again.interim, again.test == "anytime") == (change in CHANGES, change in CHANGES)
     assert len(again.looks) == (1 if change in ("nothing", "other words") else 2)
-    # All planned seeds have a score: none is waited for.
+    # All planned seeds have a score, so none is missing.
     assert again.missing == ()
     assert verdict_text(again).endswith("; interim, the plan was changed") == (change in CHANGES)
     assert ("the plan was changed" in again.reason) == (change in CHANGES)
 
 
 @pytest.mark.parametrize("change", PICKED)
-def test_seeds_that_were_picked_after_a_look_are_no_evidence(world, change):
-    """Of ten seeds without any effect, the best five are plainly above 0: no p-value holds for them."""
+def test_seeds_picked_after_a_look_are_not_evaluated(world, change):
+    """The best five of ten seeds without any effect are clearly above 0: no p-value is valid for them."""
     found = judged_after(world, PICKED[change])
     assert (found.verdict, found.finding) == ("not evaluated", None)
     assert "seed 4," in found.reason
 
 
-def test_seeds_that_no_look_had_are_a_study_of_their_own(world):
+def test_seeds_outside_every_look_are_judged_separately(world):
     found = judged_after(world, lambda suite, claims: reseed(suite, claims, [5, 6, 7]), seeds=8)
     assert (found.verdict, found.interim, found.seeds) == ("reproduced", True, (5, 6, 7))
 
 
-def test_a_claim_with_a_new_name_beside_the_old_one_is_a_new_claim(world):
+def test_claim_added_next_to_the_old_one_is_a_new_claim(world):
     added = claim("more", family="more", margin=0.5)
     assert not judged_after(world, lambda suite, claims: claims.insert(0, added)).interim
 
 
 def judged_after(world, change, seeds=6):
-    """The first of two claims after a look at five seeds, and after a change of the suite or the claims."""
+    """The first of two claims, judged after a look at five seeds and then a change of the suite or the claims."""
     both = claim("wins", family="both"), claim("keeps", statistic="not-worse", margin=1.0, family="both")
     suite = world.build(shifted(1.0, sd=0.1, seeds=seeds), *both)
     written = world.folder / "config/demo.yaml", world.folder / "config/claims/demo.yaml"
@@ -248,14 +248,14 @@ def judged_after(world, change, seeds=6):
 
 
 def collected(every: pd.DataFrame) -> Suite:
-    """The suite as its file is now, with the scores of the seeds that it plans."""
+    """Load the suite as its file is now, and give it the scores of the seeds that it plans."""
     suite = load_suite(Path("config/demo.yaml"))
     every[every["seed"].isin({cell.seed for cell in suite.cells})].to_parquet(metrics_path(suite))
     mark_current(suite)
     return suite
 
 
-def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
+def test_looks_of_a_removed_claim_are_kept_and_damage_is_refused(world):
     suite = world.build(shifted(1.0, seeds=3), claim("wins"), claim("rest", family="rest"))
     looks = Verdicts("demo", claims=judge(suite, load_or_empty(suite))).looks()
     keep_looks(suite, looks)
@@ -267,7 +267,7 @@ def test_a_claim_that_is_taken_out_and_put_back_has_kept_its_looks(world):
         read_looks(suite)
 
 
-def test_damaged_looks_are_set_aside(tmp_path):
+def test_damaged_looks_file_is_set_aside(tmp_path):
     wins, rest = (Look(seeds=seeds, planned=5, plan="a plan", family=1) for seeds in (2, 3))
     keep_looks(tmp_path, {"wins": (wins,)})
     damaged = looks_path(tmp_path).read_text().replace('"seeds": 2', '"seeds": 1')
@@ -277,7 +277,7 @@ def test_damaged_looks_are_set_aside(tmp_path):
     assert looks_path(tmp_path).with_name("looks.json.damaged").read_text() == damaged
 
 
-def test_looks_that_are_taken_at_once_are_both_kept(world, monkeypatch):
+def test_concurrent_looks_are_both_kept(world, monkeypatch):
     suite = world.build(shifted(3.0), claim("wins"), claim("rest"))
     found = Verdicts("demo", claims=judge(suite, load_or_empty(suite))).looks()
     both_have_read = Barrier(2)
@@ -298,14 +298,14 @@ def test_looks_that_are_taken_at_once_are_both_kept(world, monkeypatch):
     assert len(found) == 2
 
 
-def test_what_suggested_an_exploratory_claim_is_left_out(world):
+def test_seeds_that_suggested_an_exploratory_claim_are_left_out(world):
     claims = (claim("seen", exploratory=True, suggested_by=[0, 1]), claim("told", family="other"))
     found = world.judge(shifted(3.0, seeds=5), *claims)
     assert (found["seen"].seeds, found["seen"].planned, found["told"].seeds) == ((2, 3, 4), 3, (0, 1, 2, 3, 4))
     assert verdict_text(found["seen"]) == "reproduced; exploratory"
 
 
-def test_too_few_seeds_are_left_beside_those_that_suggested_a_claim(world):
+def test_reason_counts_seeds_left_without_the_suggesting_ones(world):
     claims = (claim("seen", exploratory=True, suggested_by=[0, 1]), claim("told", family="other"))
     missing = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (2, 3, 4)}
     seen, told = world.judge(shifted(3.0, seeds=5, statuses=missing), *claims).values()
@@ -313,7 +313,7 @@ def test_too_few_seeds_are_left_beside_those_that_suggested_a_claim(world):
     assert ["suggested" in found.reason for found in (seen, told)] == [True, False]
 
 
-def test_the_reason_of_a_bound_counts_the_runs_that_collapsed(world):
+def test_reason_of_a_bound_counts_degenerate_runs(world):
     degenerate = {("mini", method, "mini-rte", 4): "degenerate" for method in ("vanilla", "hype-n")}
     keeps = {"statistic": "not-worse", "margin": 1.0}
     found = world.judge(shifted(0.5, seeds=5, statuses=degenerate), claim("keeps", **keeps), claim("wins"))
@@ -322,7 +322,7 @@ def test_the_reason_of_a_bound_counts_the_runs_that_collapsed(world):
     assert "one answer" not in found["wins"].reason
 
 
-def test_a_verdict_that_hangs_on_one_task(world):
+def test_sensitivity_shows_an_effect_due_to_one_task(world):
     scores = {}
     for place, task in enumerate(TASKS):
         base = 70 + noise(place, 3, size=4)
@@ -333,7 +333,7 @@ def test_a_verdict_that_hangs_on_one_task(world):
 
 
 def answer_ten_examples(world, suite, *sets):
-    """Predictions of every cell on its own set, or on these: vanilla has six of ten right, hype-n them and two more."""
+    """Write every cell's predictions, on its own set or on `sets`: vanilla gets six of ten right, hype-n two more."""
     right = {"vanilla": [1] * 6 + [0] * 4, "hype-n": [1] * 8 + [0] * 2}
     for cell in suite.cells:
         said = np.array(right[cell.method])
@@ -344,16 +344,16 @@ def answer_ten_examples(world, suite, *sets):
 
 
 OF_TEN = 100 * math.sqrt(0.2 * 0.8 / 10)
-"""The standard error over ten examples of two more that are right: differences of 0 eight times and of 1 twice."""
+"""The standard error over ten examples of getting two more right: eight differences of 0 and two of 1."""
 
 
 def error_over_examples(found) -> float:
-    """Of a finding without any error over seeds."""
+    """The standard error over examples of a finding that has no error over seeds."""
     low, high = found.finding.interval_examples
     return (high - low) / 2 / stats.norm.ppf(0.975)
 
 
-def test_a_verdict_over_other_examples(world):
+def test_sensitivity_over_examples_can_overturn_the_verdict(world):
     """Ten examples, of which hype-n gets two more right at every seed: certain over seeds, not over examples."""
     tasks = ("mini-rte",)
     scores = values("vanilla", tasks[0], *[60] * 6) | values("hype-n", tasks[0], *[80] * 6)
@@ -368,7 +368,7 @@ def test_a_verdict_over_other_examples(world):
 
 
 @pytest.mark.parametrize("status", ["ok", "missing"])
-def test_an_interim_look_has_no_interval_that_holds_for_one_look_alone(world, status):
+def test_interim_look_has_no_interval_over_examples(world, status):
     scores = values("vanilla", "mini-rte", 60, 61, 60) | values("hype-n", "mini-rte", 80, 80, 81)
     last = {("mini", method, "mini-rte", 3): status for method in ("vanilla", "hype-n")}
     suite = world.build(Grid(tasks=("mini-rte",), seeds=4, values=scores, statuses=last), claim("wins"))
@@ -378,7 +378,7 @@ def test_an_interim_look_has_no_interval_that_holds_for_one_look_alone(world, st
     assert bool(found.finding.interval_examples) == (status == "ok")
 
 
-def test_encoders_on_the_same_examples_share_their_luck(world):
+def test_encoders_on_the_same_examples_share_the_error_over_examples(world):
     """Two encoders that answer alike are as uncertain over examples as one."""
     encoders, task = ("mini", "twin"), "mini-rte"
     scores = {}
@@ -393,7 +393,7 @@ def test_encoders_on_the_same_examples_share_their_luck(world):
     assert error_over_examples(found) == pytest.approx(OF_TEN, rel=0.1)
 
 
-def test_tasks_and_sets_of_other_examples_have_luck_of_their_own(world):
+def test_tasks_and_sets_have_independent_errors_over_examples(world):
     tasks, sets = ("mini-rte", "mini-sst2"), ("mini-rte-constructions", "mini-rte-vocabulary")
     grid = Grid(tasks=tasks, seeds=6, transfer={"mini-rte": sets})
     suite = world.build(grid, claim("tasks"), claim("sets", tasks=["mini-rte"], sets=list(sets)))
@@ -403,11 +403,11 @@ def test_tasks_and_sets_of_other_examples_have_luck_of_their_own(world):
     mark_current(suite)
     answer_ten_examples(world, suite, *tasks, *sets)
     for found in judge(suite, load_or_empty(suite)):
-        # Of a mean of two, each with this error.
+        # A mean of two, each with this error.
         assert error_over_examples(found) == pytest.approx(OF_TEN / math.sqrt(2), rel=0.1)
 
 
-def test_a_gain_over_the_same_answers_to_the_same_examples_has_no_error_over_them(world):
+def test_gain_with_equal_answers_on_both_tasks_has_no_example_error(world):
     scores = values("vanilla", "mini-rte@100", *[60] * 4) | values("hype-n", "mini-rte@100", 65, 67, 69, 66)
     scores |= values("vanilla", "mini-rte", *[60] * 4) | values("hype-n", "mini-rte", *[61] * 4)
     suite = world.build(
@@ -420,7 +420,7 @@ def test_a_gain_over_the_same_answers_to_the_same_examples_has_no_error_over_the
     assert found.finding.interval_examples == pytest.approx((over_seeds.low, over_seeds.high))
 
 
-def test_no_effect_and_a_contrary_one_are_not_reproduced(world):
+def test_no_effect_and_an_opposite_effect_are_not_reproduced(world):
     scores = {}
     for task in TASKS:
         scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 70.4, 71.8, 73.6)
@@ -435,7 +435,7 @@ def test_no_effect_and_a_contrary_one_are_not_reproduced(world):
     assert found["lower"].finding.effect == found["worse"].finding.effect < 0
 
 
-def test_only_seeds_that_every_side_and_task_has_are_judged(world):
+def test_only_seeds_present_on_every_side_and_task_are_judged(world):
     grid = shifted(3.0, seeds=5, statuses={("mini", "hype-n", "mini-cola", 1): "failed",
                                            ("mini", "vanilla", "mini-rte", 3): "missing"})  # fmt: skip
     found = world.judge(grid, claim("wins"))["wins"]
@@ -443,20 +443,20 @@ def test_only_seeds_that_every_side_and_task_has_are_judged(world):
     assert found.ends == {"ok": 38, "failed": 1, "missing": 1}
     pairs = [[grid.values["mini", m, t, s] for m in ("hype-n", "vanilla")] for t in TASKS for s in (0, 2, 4)]
     assert found.finding.effect == pytest.approx(100 * np.mean([one - other for one, other in pairs]))
-    # What failed has run; what is missing can be.
+    # Failed cells have run; missing cells still can.
     assert found.missing == ("results/demo/cells/mini/vanilla/mini-rte/seed-3/record.json",)
     assert found.command == ("steadytune run demo -- $(steadytune claims demo --missing wins)")
 
 
 @pytest.mark.parametrize("tasks", [["mini-rte"], "*"])
 @pytest.mark.parametrize("wrong", [{"encoders": ["minni"]}, {"baseline_encoders": ["minni"]}])
-def test_a_misspelt_encoder_is_named(world, tasks, wrong):
+def test_misspelt_encoder_gets_a_suggestion(world, tasks, wrong):
     (found,) = world.judge(shifted(3.0, tasks=("mini-rte",)), claim("wrong", tasks=tasks, **wrong)).values()
     assert found.verdict == "not evaluated"
     assert "'minni' (did you mean 'mini'?)" in found.reason
 
 
-def test_what_has_not_run_is_named(world, capsys):
+def test_unevaluated_claims_name_what_is_missing_and_the_command(world, capsys):
     statuses = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (0, 1)}
     grid = shifted(3.0, tasks=("mini-rte",), statuses=statuses)
     away = claim("away", tasks=["mini-rte@100"], seeds=4)
@@ -467,7 +467,7 @@ def test_what_has_not_run_is_named(world, capsys):
     assert found["partly"].command.endswith("$(steadytune claims demo --missing partly)")
     assert "8 of its 8 cells" in found["away"].reason
     assert found["away"].outside[:2] == tuple(f"mini/hype-n/mini-rte@100/seed-{seed}" for seed in (0, 1))
-    # The claim's own suite is this one, which does not plan them: no command would.
+    # The claim belongs to this suite, which does not plan these cells: no command would run them.
     assert found["away"].command is None
     assert "nobody has the labels" in found["never"].reason.lower()
     assert cli.main(["claims", "demo", "--missing", "partly"]) == 0
@@ -476,7 +476,7 @@ def test_what_has_not_run_is_named(world, capsys):
     ]
 
 
-def test_a_claim_of_another_suite_names_its_command(world):
+def test_claim_of_another_suite_names_that_suites_command(world):
     suite = world.build(shifted(3.0), claim("away", tasks=["mini-rte@100"], suite="other"))
     (found,) = judge(suite, load_or_empty(suite))
     assert found.command is None, "there is no such suite"
@@ -485,14 +485,14 @@ def test_a_claim_of_another_suite_names_its_command(world):
     assert found.command == ("steadytune run other -- $(steadytune claims other --missing away)")
 
 
-def test_nothing_has_run_yet(world):
+def test_claim_without_results_lists_every_cell_as_missing(world):
     suite = world.build(shifted(3.0), claim("wins"))
     (world.results / "metrics.parquet").unlink()
     (found,) = judge(suite, load_or_empty(suite))
     assert (found.verdict, len(found.missing), found.cost) == ("not evaluated", 24, 24)
 
 
-def test_against_several_the_least_favourable_speaks(world):
+def test_claim_against_several_uses_the_least_favourable_baseline(world):
     scores = {}
     for task in TASKS:
         scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 73, 75.5, 77.2)
@@ -504,7 +504,7 @@ def test_against_several_the_least_favourable_speaks(world):
     assert found["both"].finding.effect == pytest.approx(0.1 / 3)
 
 
-def test_a_gain_is_a_difference_of_differences(world):
+def test_gain_is_a_difference_of_differences(world):
     # hype-n gains 5, 6, 7 points on the small task and 1, 1, 1 on the large one.
     scores = values("vanilla", "mini-rte@100", 60, 61, 62) | values("hype-n", "mini-rte@100", 65, 67, 69)
     scores |= values("vanilla", "mini-rte", 80, 81, 82) | values("hype-n", "mini-rte", 81, 82, 83)
@@ -514,7 +514,7 @@ def test_a_gain_is_a_difference_of_differences(world):
     assert (found.finding.p, found.verdict) == (0.25, "inconclusive")
 
 
-def test_a_run_is_the_unit_however_many_sets_it_is_evaluated_on(world):
+def test_more_evaluation_sets_per_run_add_no_pairs(world):
     grid = replace(shifted(3.0, tasks=("mini-rte",)), transfer={"mini-rte": ("mini-mnli", "mini-mrpc")})
     found = world.judge(grid, claim("away", sets="*"), claim("named", sets=["mini-mrpc"]))
     # Three runs a side: no p-value below 0.25, though there are six scores.
@@ -535,7 +535,7 @@ def steadier(world, times: float, margin: float):
     return world.judge(Grid(tasks=TASKS, seeds=12, values=scores), spread)["steadier"]
 
 
-def test_spread_and_what_it_needs(world):
+def test_clearly_smaller_spread_is_reproduced(world):
     found = steadier(world, 4, margin=0.5)
     assert found.verdict == "reproduced"
     assert (found.finding.effect, found.unit) == (pytest.approx(0.25), "ratio")
@@ -543,27 +543,27 @@ def test_spread_and_what_it_needs(world):
     assert "median" not in found.sensitivity
 
 
-def test_a_ratio_that_is_about_its_size_can_be_written(world):
+def test_smaller_than_claimed_is_json_serialisable_for_a_spread(world):
     found = steadier(world, 1.8, margin=0.5)
     assert (found.verdict, found.smaller_than_claimed) == ("reproduced", False)
     assert json.loads(json.dumps(plain(found)))["smaller_than_claimed"] is False
 
 
-def test_a_spread_that_is_hardly_smaller_has_a_ratio_above_the_claimed_one(world):
+def test_hardly_smaller_spread_is_not_reproduced(world):
     found = steadier(world, 1.1, margin=0.25)
     assert (found.verdict, found.finding.effect) == ("not reproduced", pytest.approx(1 / 1.1))
     assert "ratio is above" in found.reason
     assert "0.25" in found.reason
 
 
-def test_three_seeds_say_nothing_about_spread(world):
+def test_spread_claim_on_three_seeds_is_inconclusive(world):
     found = world.judge(shifted(0.0, sd=4), claim("steadier", statistic="spread", margin=0.5))["steadier"]
     assert found.verdict == "inconclusive"
     assert "nor that the ratio is above 0.5" in found.reason
     assert 3 < found.finding.needs < 20
 
 
-def test_a_side_that_does_not_vary_has_no_spread_to_compare(world):
+def test_spread_claim_is_not_evaluated_if_a_side_does_not_vary(world):
     """One task on which all runs of a side collapse would make the ratio 0, infinite or undefined."""
     scores = {}
     for place, task in enumerate(TASKS):
@@ -583,7 +583,7 @@ def test_a_side_that_does_not_vary_has_no_spread_to_compare(world):
         assert found[name].verdict == "not evaluated"
         assert re.findall(r"mini/[\w/-]+", found[name].reason) == ["mini/lnsr/mini-cola"]
     assert found["neither"].finding.effect > 0
-    # Always one class, though not always the same one: two scores, and nothing that was learned.
+    # Each run gives one class, but not always the same one: the scores vary, though nothing was learned.
     path = world.results / "metrics.parquet"
     frame = pd.read_parquet(path)
     frame.loc[(frame["method"] == "hype-n") & (frame["task"] == "mini-rte"), "status"] = "degenerate"
@@ -593,7 +593,7 @@ def test_a_side_that_does_not_vary_has_no_spread_to_compare(world):
     assert re.findall(r"mini/[\w/-]+", neither.reason) == ["mini/hype-n/mini-rte"]
 
 
-def test_bounds_and_their_tests(world):
+def test_not_worse_and_equivalent_claims_use_one_sided_t_tests(world):
     differences = [-0.4, 0.3, 0.2, -0.1, 0.3, 0.2]
     base = [70, 71, 74, 69, 72, 73]
     scores = values("vanilla", "mini-rte", *base)
@@ -624,7 +624,7 @@ def test_bounds_and_their_tests(world):
     assert found["too-close"].finding.needs > 6
 
 
-def test_costs_are_ratios_from_the_records(world):
+def test_cost_claims_compare_ratios_from_the_records(world):
     # Records have 1e9 FLOPs for vanilla and 2e9 for the others, in 9 seconds each.
     found = world.judge(
         shifted(1.0),
@@ -638,11 +638,11 @@ def test_costs_are_ratios_from_the_records(world):
         "half": (pytest.approx(0.5), "reproduced"),
     }
     assert found["half"].sensitivity == {}
-    # Equal ratios have no spread: what would have been shown is the bound itself, from above and from below.
+    # Equal ratios have no spread, so any distance from the bound is detectable.
     assert [found[name].finding.detectable for name in ("same-time", "half")] == pytest.approx([1, 0.6])
 
 
-def test_time_on_two_machines_is_not_compared(world):
+def test_times_on_different_devices_are_not_compared(world):
     suite = world.build(shifted(1.0), claim("same-time", statistic="cost", measure="seconds", margin=1.05))
     path = world.results / "cells/mini/hype-n/mini-rte/seed-0/record.json"
     record = json.loads(path.read_text())
@@ -653,8 +653,8 @@ def test_time_on_two_machines_is_not_compared(world):
     assert all(device in found.reason for device in ("A processor", "Another"))
 
 
-def test_a_quarantined_record_has_no_cost(world):
-    """It may be another cell's, or lack what a cost is read from: its seed is left out of all sides."""
+def test_seed_with_a_quarantined_record_is_left_out_of_cost(world):
+    """The record may be another cell's or lack the cost, so its seed is left out on all sides."""
     cell = ("mini", "hype-n", "mini-rte", 1)
     costly = claim("answers", statistic="cost", measure="inference", margin=1.05)
     suite = world.build(shifted(1.0, seeds=4, statuses={cell: "quarantined"}), costly)
@@ -666,7 +666,7 @@ def test_a_quarantined_record_has_no_cost(world):
         assert (found.seeds, found.left_out, found.finding.effect) == ((0, 2, 3), (1,), pytest.approx(1))
 
 
-def test_a_cost_of_nothing_has_no_ratio(world):
+def test_seed_with_zero_cost_is_left_out(world):
     suite = world.build(shifted(1.0, seeds=4), claim("half", statistic="cost", measure="trainable", margin=0.6))
     path = world.results / "cells/mini/hype-n/mini-rte/seed-1/record.json"
     record = json.loads(path.read_text())
@@ -682,7 +682,7 @@ def layer_claims() -> list[dict[str, Any]]:
 
 
 def measure_layers(world, **agreements: float) -> None:
-    """Write, by task, the share of 40 draws of a hundred examples that choose the layer that all data choose."""
+    """Write, by task, the share of 40 draws of 100 examples that choose the same layer as all data."""
     for task, agreement in agreements.items():
         path = world.results / f"variability/mini/{task.replace('_', '-')}.json"
         point = {"examples": 100, "share": 0.5, "agreement": agreement, "distance": 0.1}
@@ -691,7 +691,7 @@ def measure_layers(world, **agreements: float) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"robustness": robustness}))
 
 
-def test_stability_of_the_chosen_layer(world):
+def test_layer_stability_is_judged_by_a_binomial_test_of_the_draws(world):
     suite = world.build(Grid(tasks=("mini-rte", "mini-cola")), *layer_claims(), variability=["mini"])
     measure_layers(world, mini_rte=0.95, mini_cola=0.85)
     scarce, unequal = judge(suite, load_or_empty(suite))
@@ -706,18 +706,18 @@ def test_stability_of_the_chosen_layer(world):
     assert scarce.verdict == "not evaluated"
 
 
-def test_a_layer_that_few_draws_choose_is_not_stable(world):
+def test_stability_of_a_layer_few_draws_choose_is_not_reproduced(world):
     scarce = layer_claims()[0]
     suite = world.build(Grid(tasks=("mini-rte", "mini-cola")), scarce, variability=["mini"])
     measure_layers(world, mini_rte=0.3, mini_cola=0.2)
     (found,) = judge(suite, load_or_empty(suite))
     assert (found.finding.effect, found.draws, found.verdict) == (pytest.approx(0.25), 80, "not reproduced")
     assert found.finding.p_against == pytest.approx(2 * stats.binomtest(20, 80, 0.6, "less").pvalue)
-    # Draws that all agree: 0.6^7 is 0.028 and 0.6^8 is 0.017, of which 0.025 lies between.
+    # If all draws agree: 0.6^7 is 0.028 and 0.6^8 is 0.017, and 0.025 lies between them.
     assert found.finding.needs == 8
 
 
-def test_a_layer_that_is_not_to_be_measured_is_no_test_of_its_family(world):
+def test_unmeasured_layer_does_not_count_in_its_family(world):
     scarce = layer_claims()[0]
     elsewhere = scarce | {"id": "elsewhere", "encoders": ["mini-random"]}
     suite = world.build(Grid(encoders=("mini", "mini-random")), scarce, elsewhere, variability=["mini"])
@@ -727,7 +727,7 @@ def test_a_layer_that_is_not_to_be_measured_is_no_test_of_its_family(world):
     assert found.finding.p_adjusted == found.finding.p
 
 
-def test_an_old_measurement_without_draws_is_no_error(world):
+def test_measurement_without_draws_is_not_evaluated(world):
     suite = world.build(Grid(tasks=("mini-rte",)), *layer_claims(), variability=["mini"])
     path = world.results / "variability/mini/mini-rte.json"
     content = json.loads(path.read_text())
@@ -736,7 +736,7 @@ def test_an_old_measurement_without_draws_is_no_error(world):
         assert [entry.verdict for entry in judge(suite, load_or_empty(suite))] == ["not evaluated"] * 2
 
 
-def test_a_damaged_measurement_is_named_with_its_key(world):
+def test_damaged_measurement_error_names_file_and_key(world):
     suite = world.build(Grid(tasks=("mini-rte",)), *layer_claims(), variability=["mini"])
     path = world.results / "variability/mini/mini-rte.json"
     robustness = {"draws": 20, "scarcity": [{"examples": 100}], "imbalance": []}
@@ -756,10 +756,10 @@ def test_p_values_are_corrected_within_a_family(world):
         claim("a", family="pair"),
         claim("b", family="pair", method="lnsr"),
         claim("c", family="single"),
-        # Not judged: it takes nothing from its family.
+        # Not judged, so it does not count in its family.
         claim("d", family="single", tasks=["mini-stsb"]),
     )
-    # All 6 pairs are above: 2 / 64 each.
+    # All 6 pairs are positive: 2 / 64 each.
     assert {name: entry.finding.p for name, entry in alone.items() if name != "d"} == dict.fromkeys("abc", 2 / 64)
     assert [alone[name].finding.p_adjusted for name in "abc"] == [4 / 64, 4 / 64, 2 / 64]
     assert alone["d"].finding is None
@@ -767,11 +767,11 @@ def test_p_values_are_corrected_within_a_family(world):
     assert alone["a"].verdict == "inconclusive"
 
 
-def test_a_family_is_as_large_before_its_other_claims_have_run(world):
+def test_family_size_includes_claims_that_have_not_run(world):
     tasks, scores = TASKS[:2], {}
     for task in tasks:
         scores |= values("vanilla", task, 70, 72, 74, 71) | values("hype-n", task, 73, 75.5, 77.2, 74.1)
-    # hype-n has one degenerate run; all of lnsr's are, but one, and r-drop has not run.
+    # hype-n has one degenerate run, lnsr has all but one on each task, and r-drop has not run.
     statuses = {("mini", "hype-n", "mini-rte", 3): "degenerate"}
     statuses |= {("mini", "lnsr", task, seed): "degenerate" for task in tasks for seed in range(3)}
     statuses |= {("mini", "r-drop", task, seed): "missing" for task in tasks for seed in range(4)}
@@ -781,21 +781,21 @@ def test_a_family_is_as_large_before_its_other_claims_have_run(world):
     found = world.judge(grid, claim("wins", family="three"), *others, never)
     assert [found[name].family_size for name in ("wins", "lnsr", "r-drop", "never")] == [3] * 4
     without = found["wins"].sensitivity["without degenerate runs"]
-    # Seven of eight pairs are left, all above: 2 of 2^7, three times, although lnsr has too few runs left.
+    # Seven of eight pairs are left, all positive: 2 of 2^7, times three although lnsr has too few runs left.
     assert (without.finding.p, without.finding.p_adjusted) == (2 / 128, 6 / 128)
 
 
-def test_a_plan_and_the_verdicts_have_the_same_families(world):
+def test_plan_and_verdicts_use_the_same_family_size(world):
     away = claim("away", family="pair", tasks=["mini-stsb"])
     suite = world.build(shifted(3.0, seeds=5, tasks=TASKS[:2]), claim("wins", family="pair"), away)
     (wins,) = [need for need in requirements(suite) if need.claim.id == "wins"]
-    # Alone at 0.05: 2^(1 - 6) for three seeds on two tasks. Two tests would ask for seven pairs, and so four seeds.
+    # Alone at 0.05, three seeds on two tasks suffice: 2^(1 - 6). Two tests would need seven pairs, so four seeds.
     assert wins.seeds == 3
     assert judge(suite, load_or_empty(suite))[0].family_size == 1
 
 
-def test_a_verdict_that_hangs_on_degenerate_runs(world):
-    # Two of vanilla's seeds give one answer for all (0.53, the majority); the others are equal.
+def test_sensitivity_shows_a_verdict_due_to_degenerate_runs(world):
+    # Two of vanilla's seeds always give one answer (0.53, the majority); on the other seeds both methods are equal.
     degenerate = {("mini", "vanilla", task, seed): "degenerate" for task in TASKS for seed in (0, 1)}
     scores = {}
     for place, task in enumerate(TASKS):
@@ -810,7 +810,7 @@ def test_a_verdict_that_hangs_on_degenerate_runs(world):
     assert "diverged runs as majority class" not in found.sensitivity
 
 
-def test_a_verdict_that_hangs_on_leaving_diverged_runs_out(world):
+def test_sensitivity_shows_a_verdict_due_to_leaving_out_diverged_runs(world):
     diverged = {("mini", "hype-n", task, 5): "diverged" for task in TASKS}
     found = world.judge(shifted(1.5, sd=0.3, seeds=6, statuses=diverged), claim("wins"))["wins"]
     assert (found.verdict, found.left_out) == ("reproduced", (5,))
@@ -819,7 +819,7 @@ def test_a_verdict_that_hangs_on_leaving_diverged_runs_out(world):
     assert not counted.survives
 
 
-def test_a_verdict_that_hangs_on_selection(world):
+def test_sensitivity_shows_a_verdict_due_to_variant_selection(world):
     # sigma 0.1 is better on the reported set by 3 points and worse on held-out data.
     scores, held_out = {}, {}
     for place, task in enumerate(TASKS):
@@ -843,7 +843,7 @@ def test_a_verdict_that_hangs_on_selection(world):
     assert abs(found["variant"].finding.effect) < 0.5
 
 
-def test_the_choice_among_variants_waits_for_all_of_them(world):
+def test_claim_stays_interim_until_every_variant_has_run(world):
     scores, missing = {}, {("mini", "hype-n~sigma=0.2", task, 2): "missing" for task in TASKS}
     for task in TASKS:
         scores |= values("vanilla", task, 70, 72, 74) | values("hype-n~sigma=0.1", task, 73.5, 75, 76.5)
@@ -851,13 +851,13 @@ def test_the_choice_among_variants_waits_for_all_of_them(world):
     methods = ("vanilla", "hype-n~sigma=0.1", "hype-n~sigma=0.2")
     grid = Grid(methods=methods, tasks=TASKS, values=scores, statuses=missing)
     found = world.judge(grid, claim("wins"), selection="published")["wins"]
-    # The variant that is best so far has all seeds, and yet cells are to come.
+    # The best variant so far has all seeds, but cells of another variant are missing.
     assert (found.seeds, found.planned, len(found.missing)) == ((0, 1, 2), 3, 4)
     assert verdict_text(found).endswith("; interim, cells are missing")
 
 
-def test_a_rule_that_is_the_suites_own_is_no_other_view(world):
-    """What selection on held-out data found is looked at by the reported set, where sigma 0.1 is better by 3 points."""
+def test_suites_own_selection_rule_is_not_a_sensitivity_analysis(world):
+    """Selection on held-out data is compared with selection on the reported set, where sigma 0.1 is 3 points better."""
     scores, held_out = {}, {}
     for task in TASKS:
         scores |= values("vanilla", task, 70, 72, 74) | values("hype-n~sigma=0.1", task, 73.5, 75, 76.5)
@@ -873,8 +873,8 @@ def test_a_rule_that_is_the_suites_own_is_no_other_view(world):
     assert (reported.finding.effect, reported.verdict) == (pytest.approx(3), "reproduced")
 
 
-def test_two_labels_are_read_where_a_claim_is_about_them(world):
-    """The headline, on three labels, says 1 point and chooses sigma 0.1; accuracy on two labels says 10 for it."""
+def test_two_way_claim_uses_accuracy_on_two_labels(world):
+    """The headline, on three labels, gives 1 point and selects sigma 0.1, which has 10 points on two labels."""
     variants = {"vanilla": (0.60, 0.70), "hype-n~sigma=0.1": (0.61, 0.80), "hype-n~sigma=0.2": (0.55, 0.95)}
     scores = {("mini", m, "mini-mnli", seed): three for m, (three, _) in variants.items() for seed in range(3)}
     grid = Grid(methods=tuple(variants), tasks=("mini-mnli",), values=scores)
@@ -900,7 +900,7 @@ def test_another_encoder_can_be_the_baseline(world):
     assert (found.verdict, found.finding.effect) == ("reproduced", pytest.approx(20))
 
 
-def test_wilcoxon_is_another_test_of_the_same(world):
+def test_wilcoxon_claim_gets_the_exact_signed_rank_p_value(world):
     differences = [3.0, -9.0, 2.0, 1.2, 1.9, 4.1, 0.8]
     scores = values("vanilla", "mini-rte", *[70] * 7) | values("hype-n", "mini-rte", *(70 + np.array(differences)))
     grid = Grid(tasks=("mini-rte",), seeds=7, values=scores)
@@ -913,7 +913,7 @@ def test_wilcoxon_is_another_test_of_the_same(world):
 
 @pytest.fixture
 def judged(world):
-    """A suite with every verdict but one, and its table."""
+    """A suite whose claims have every verdict, the judged claims, and the world."""
     scores = {}
     for task in TASKS:
         scores |= values("vanilla", task, 70, 72, 74) | values("hype-n", task, 73, 75.5, 77.2)
@@ -931,20 +931,20 @@ def judged(world):
     return suite, judge(suite, load_or_empty(suite)), world
 
 
-def test_every_verdict_occurs_and_is_written(judged):
+def test_every_verdict_survives_writing_and_reading(judged):
     suite, claims, _ = judged
     assert {entry.verdict for entry in claims} == set(VERDICTS)
     folder = results_folder(suite)
     write_verdicts(folder, Verdicts(suite.name, claims=claims))
     first = claims_path(suite).read_bytes()
     json.loads(first, parse_constant=lambda name: pytest.fail(name))
-    # What is read is what was written, numbers that JSON cannot hold aside.
+    # Reading gives back what was written, except for numbers that JSON cannot hold.
     assert plain(list(load_verdicts(folder).claims)) == plain(list(claims))
     write_verdicts(folder, load_verdicts(folder))
     assert claims_path(suite).read_bytes() == first
 
 
-def test_a_damaged_claims_file_names_the_key(judged):
+def test_damaged_claims_file_error_names_the_key(judged):
     suite, claims, _ = judged
     folder, path = results_folder(suite), claims_path(suite)
     write_verdicts(folder, Verdicts(suite.name, claims=claims))
@@ -953,7 +953,7 @@ def test_a_damaged_claims_file_names_the_key(judged):
         load_verdicts(folder)
 
 
-def test_the_table_has_a_row_a_claim_in_every_format(judged, tmp_path):
+def test_claims_table_has_a_row_per_claim_in_every_format(judged, tmp_path):
     suite, claims, world = judged
     write_verdicts(results_folder(suite), Verdicts(suite.name, claims=claims))
     table = make_table("claims", load_results(world.results, describe(suite)))
@@ -973,14 +973,14 @@ def test_the_table_has_a_row_a_claim_in_every_format(judged, tmp_path):
     assert all(path.stat().st_size for path in paths)
 
 
-def test_a_table_without_claims_says_so(world):
+def test_claims_table_without_claims_says_so(world):
     world.build(Grid(), claim("wins"))
     table = make_table("claims", load_results(world.results, Description(name="demo")))
     assert table.caption == "This suite judges no claims."
     assert table.lines == []
 
 
-def test_claims_that_no_suite_can_judge_promise_no_error_rate(world):
+def test_unreachable_claims_alone_get_no_note_on_families(world):
     suite = world.build(Grid(), claim("never", unreachable="The data are not public."))
     claims = judge(suite, load_or_empty(suite))
     write_verdicts(results_folder(suite), Verdicts(suite.name, claims=claims))
@@ -992,7 +992,7 @@ def test_claims_that_no_suite_can_judge_promise_no_error_rate(world):
     assert text.splitlines()[1:3] == ["", "never: not evaluated"]
 
 
-def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
+def test_claims_command_prints_verdicts_and_keeps_each_look_once(judged, capsys):
     suite, claims, _ = judged
     text = to_text(suite.name, claims)
     assert "wins: reproduced" in text
@@ -1001,13 +1001,13 @@ def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
     assert cli.main(["claims", "demo"]) == 0
     assert capsys.readouterr().out == text + "\n"
     assert not claims_path(suite).exists()
-    # The look is kept, and the same one again is none.
+    # The look is kept; taking the same one again adds none.
     kept = looks_path(suite).read_bytes()
     assert [look.seeds for look in read_looks(suite)["wins"]] == [3]
     assert cli.main(["claims", "demo", "--write"]) == 0
     assert looks_path(suite).read_bytes() == kept
     assert claims_path(suite).exists()
-    # What is written goes by the looks that there were: another one since makes it again.
+    # The written verdicts depend on the looks, so a later look makes them stale.
     assert [status.state for status in Products(suite).status(["claims"])] == ["fresh"]
     keep_looks(suite, {"wins": (replace(read_looks(suite)["wins"][0], plan="another"),)})
     (status,) = Products(suite).status(["claims"])
@@ -1017,7 +1017,7 @@ def test_the_terminal_has_verdict_effect_and_command(judged, capsys):
     assert "unknown claim 'win' (did you mean 'wins'?)" in capsys.readouterr().err
 
 
-def test_runs_that_all_learned_nothing_show_no_equality(world):
+def test_claims_are_not_evaluated_if_every_run_is_degenerate(world):
     grid = shifted(0.0)
     grid.statuses = dict.fromkeys(grid.cells(), "degenerate")
     claims = [claim("wins"), claim("keeps", statistic="not-worse", margin=1.0)]

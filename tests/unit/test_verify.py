@@ -1,4 +1,4 @@
-"""A cell run again: each rung of the ladder, and what is named as the cause."""
+"""Running a cell again: every level of agreement, and the cause that is named."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def edit_record(folder, **changes):
     reseal(folder / "record.json", change)
 
 
-def test_a_record_of_code_that_did_not_keep_held_out_predictions_is_compared_on_the_rest(recorded):
+def test_record_without_held_out_predictions_is_compared_on_the_rest(recorded):
     folder, again = recorded
 
     def add(frame):
@@ -65,7 +65,7 @@ def test_a_record_of_code_that_did_not_keep_held_out_predictions_is_compared_on_
     assert compare(folder, again, []).level == "same logits"
 
 
-def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recorded, suite):  # noqa: F811
+def test_rerun_on_the_same_machine_is_identical_and_keeps_the_record(recorded, suite):  # noqa: F811
     folder, _ = recorded
     before = (folder / "record.json").read_bytes()
     verdict = verify_cell(suite, suite.cells[0], cells_folder(suite))
@@ -74,8 +74,8 @@ def test_the_same_machine_gives_the_same_bytes_and_leaves_the_record_alone(recor
     assert main(["verify", "demo.yaml", "--sample", "1"]) == 0
 
 
-def test_two_do_not_verify_a_cell_at_once(recorded, suite, monkeypatch):  # noqa: F811
-    """Both would write the same files."""
+def test_verify_holds_a_lock_on_the_cell(recorded, suite, monkeypatch):  # noqa: F811
+    """Two processes that verify the same cell would write the same files."""
     held = []
 
     def watched(suite, cell, *rest):
@@ -88,7 +88,7 @@ def test_two_do_not_verify_a_cell_at_once(recorded, suite, monkeypatch):  # noqa
     assert not is_held(running_path(suite, f"verify/{suite.cells[0]}"))
 
 
-def test_what_lies_beside_the_same_predictions_is_compared_too(recorded):
+def test_history_and_training_are_compared_besides_predictions(recorded):
     folder, copy = recorded
     path = copy / "history.csv"
     whole = path.read_text()
@@ -101,7 +101,7 @@ def test_what_lies_beside_the_same_predictions_is_compared_too(recorded):
 
 
 @pytest.mark.parametrize("count", ["flops", "inference_flops"])
-def test_counted_flops_are_those_of_the_record_if_the_same_torch_counts(recorded, count):
+def test_counted_flops_are_compared_only_under_the_same_torch(recorded, count):
     folder, copy = recorded
     edit_record(copy, **{f"training__{count}": 1.0})
     verdict = compare(copy, folder, [])
@@ -111,8 +111,8 @@ def test_counted_flops_are_those_of_the_record_if_the_same_torch_counts(recorded
     assert compare(copy, folder, []).level == "identical"
 
 
-def test_labels_are_those_of_the_data(recorded):
-    """The logits are the same, but a score of other labels is no score of the model."""
+def test_record_with_other_labels_is_different_due_to_an_edited_file(recorded):
+    """The logits are the same, but a score on other labels is not the model's score."""
     folder, copy = recorded
 
     def forge(frame):
@@ -125,14 +125,14 @@ def test_labels_are_those_of_the_data(recorded):
     assert verdict.causes == ("an edited file",)
 
 
-def test_a_record_that_its_predictions_refute_verifies_nothing(recorded, suite):  # noqa: F811
+def test_verify_refuses_a_record_refuted_by_its_predictions(recorded, suite):  # noqa: F811
     _, copy = recorded
     edit_record(copy, evaluations__0__metrics__accuracy=0.9575)
     with pytest.raises(SteadyTuneError, match=r"accuracy is 0\.9575, its predictions give"):
         verify_cell(suite, suite.cells[0], copy.parents[3])
 
 
-def test_small_differences_of_logits(recorded):
+def test_small_logit_differences_give_same_logits_and_a_likely_cause(recorded):
     folder, copy = recorded
     nudge(copy)
     edit_record(copy, environment__threads=8, environment__torch="2.0")
@@ -143,7 +143,7 @@ def test_small_differences_of_logits(recorded):
 
 
 def nudge(folder, first=None):
-    """Move a column of logits by less than the tolerance; `first`: put this in its first place."""
+    """Move a column of logits by less than the tolerance, and set its first value to `first` if given."""
 
     def change(frame):
         frame["logit_0"] += 1e-6
@@ -154,7 +154,7 @@ def nudge(folder, first=None):
 
 
 @pytest.mark.parametrize("broken", [0, 1])
-def test_a_logit_that_is_a_number_in_one_run_alone_is_another_one(broken, recorded):
+def test_nan_logit_in_only_one_run_differs(broken, recorded):
     nudge(recorded[broken], first=np.nan)
     verdict = compare(*recorded, [])
     assert verdict.level == "same metric"
@@ -162,14 +162,14 @@ def test_a_logit_that_is_a_number_in_one_run_alone_is_another_one(broken, record
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
-def test_logits_that_are_no_numbers_in_both_runs_agree(value, recorded):
+def test_equal_non_finite_logits_in_both_runs_agree(value, recorded):
     for folder in recorded:
         nudge(folder, first=value)
     nudge(recorded[0])
     assert compare(*recorded, []).level == "same logits"
 
 
-def test_a_history_that_lacks_an_epoch_is_another_one(recorded):
+def test_history_lacking_an_epoch_is_different(recorded):
     folder, copy = recorded
     path = copy / "history.csv"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
@@ -178,7 +178,7 @@ def test_a_history_that_lacks_an_epoch_is_another_one(recorded):
     assert (verdict.level, verdict.detail) == ("different", said)
 
 
-def test_another_input_or_other_code_is_the_cause(recorded):
+def test_changed_input_or_code_is_named_as_the_cause(recorded):
     folder, copy = recorded
     key = read_record(copy / "record.json").inputs[1].key
     edit_record(copy, inputs__1__digest="0" * 64)
@@ -188,7 +188,7 @@ def test_another_input_or_other_code_is_the_cause(recorded):
 
 
 def flip(folder, to_wrong, to_right):
-    """Turn right answers wrong and wrong ones right, with logits to match."""
+    """Make right answers wrong and wrong answers right, with matching logits."""
 
     def change(frame):
         own = (frame["evaluation_set"] == "cola").to_numpy()
@@ -200,20 +200,20 @@ def flip(folder, to_wrong, to_right):
     edit(folder, change)
 
 
-def test_flips_that_chance_explains_and_those_that_it_does_not(recorded):
+def test_flips_count_as_same_metric_only_if_chance_explains_them(recorded):
     folder, copy = recorded
     flip(copy, 3, 0)
     verdict = compare(folder, copy, [])
     assert verdict.level == "same metric"
-    # Of three flips, even all to one side have p = 1/4.
+    # Three flips have p = 1/4 even if all go one way.
     assert "3 of 40 answers flip, 3 to wrong and 0 to right" in verdict.detail and "up to 3 one way" in verdict.detail
     flip(copy, 9, 0)
-    # All of 12 one way: p = 2 / 2^12.
+    # All 12 go one way: p = 2 / 2^12.
     assert stats.binomtest(12, 12).pvalue < 0.05
     assert compare(folder, copy, []).level == "different"
 
 
-def test_the_recorded_seeds_give_the_last_interval(recorded):
+def test_rerun_within_the_interval_of_recorded_seeds_has_same_spread(recorded):
     folder, copy = recorded
     flip(copy, 15, 0)
     value = json.loads((copy / "record.json").read_text())["evaluations"][0]["metrics"]["matthews"]
@@ -224,7 +224,7 @@ def test_the_recorded_seeds_give_the_last_interval(recorded):
     assert "± 0.4968" in verdict.detail
 
 
-def test_other_settings_come_before_the_machine_as_the_cause(recorded):
+def test_changed_settings_are_named_before_the_machine_as_cause(recorded):
     folder, copy = recorded
     nudge(copy)
     edit_record(folder, spec__protocol__precision="bf16", environment__device_name="another")
@@ -232,7 +232,7 @@ def test_other_settings_come_before_the_machine_as_the_cause(recorded):
 
 
 def again(suite, tmp_path, **protocol):  # noqa: F811
-    """The finished cell of the suite, run again under other settings."""
+    """Run the suite's finished cell again with other settings, and verify it."""
     outcome(suite)
     recorded = tmp_path / "recorded"
     shutil.copytree("results/demo", recorded)
@@ -241,25 +241,25 @@ def again(suite, tmp_path, **protocol):  # noqa: F811
     return verify_cell(changed, changed.cells[0], cells_folder(recorded))
 
 
-def test_another_precision_is_found_and_named(suite, tmp_path):  # noqa: F811
+def test_changed_precision_is_named_as_the_cause(suite, tmp_path):  # noqa: F811
     verdict = again(suite, tmp_path, precision="bf16")
     assert verdict.level != "identical"
     assert verdict.causes == ('protocol.precision is "bf16", was "fp32"',)
     assert 'likely cause: protocol.precision is "bf16", was "fp32"' in str(verdict)
 
 
-def test_another_number_of_threads_is_named_once(suite, tmp_path):  # noqa: F811
+def test_changed_thread_count_is_named_once(suite, tmp_path):  # noqa: F811
     threads = torch.get_num_threads()
     try:
         verdict = again(suite, tmp_path, threads=2)
     finally:
         torch.set_num_threads(threads)
-    # Sums of so small a model need not be split among threads.
+    # The sums of such a small model may not be split among threads.
     assert verdict.level in ("identical", "same logits")
     assert verdict.causes == ("protocol.threads is 2, was 1",)
 
 
-def test_the_first_thing_that_differs_is_named(recorded):
+def test_first_difference_is_named(recorded):
     folder, copy = recorded
     edit(copy, lambda frame: frame.__setitem__("logit_0", frame["logit_0"] + 1e-4))
     said = str(compare(folder, copy, []))
@@ -267,7 +267,7 @@ def test_the_first_thing_that_differs_is_named(recorded):
     assert said.endswith("; no setting, environment or code differs")
 
 
-def test_a_damaged_record_verifies_nothing(recorded, suite):  # noqa: F811
+def test_verify_refuses_damaged_predictions(recorded, suite):  # noqa: F811
     folder, _ = recorded
     with (folder / "predictions.parquet").open("ab") as handle:
         handle.write(b"x")
@@ -275,7 +275,7 @@ def test_a_damaged_record_verifies_nothing(recorded, suite):  # noqa: F811
         verify_cell(suite, suite.cells[0], cells_folder(suite))
 
 
-def test_a_published_cell_is_verified(recorded, suite):  # noqa: F811
+def test_published_cell_can_be_verified(recorded, suite):  # noqa: F811
     write_recorded(suite, recorded_folder(suite))
     shutil.rmtree("results")
     assert main(["verify", "demo.yaml", "--published", "--sample", "1"]) == 0
@@ -283,13 +283,13 @@ def test_a_published_cell_is_verified(recorded, suite):  # noqa: F811
         assert read_record(folder / str(suite.cells[0]) / "record.json").status == "ok"
 
 
-def test_another_status_is_different(recorded):
+def test_different_final_status_is_reported(recorded):
     folder, copy = recorded
     edit_record(copy, status="diverged")
     assert compare(folder, copy, []).detail == "ended diverged, the record says ok"
 
 
-def test_what_is_not_recorded_cannot_be_verified(recorded, suite, tmp_path):  # noqa: F811
+def test_unrecorded_cells_cannot_be_verified(recorded, suite, tmp_path):  # noqa: F811
     with pytest.raises(SteadyTuneError, match=r"no recorded cell of suite 'demo'$"):
         verify_cell(suite, suite.cells[0], tmp_path)
     with pytest.raises(SteadyTuneError, match=r"'tiny/vanilla/cola/seed-1'.*(did you mean|known:).*seed-0"):
@@ -299,7 +299,7 @@ def test_what_is_not_recorded_cannot_be_verified(recorded, suite, tmp_path):  # 
     assert main(["verify", "demo.yaml"]) == 2
 
 
-def test_cells_and_options_stand_in_any_order_and_each_is_said_before_the_next(recorded, tmp_path, capsys):
+def test_verify_takes_arguments_in_any_order_and_reports_cell_by_cell(recorded, tmp_path, capsys):
     copy = tmp_path / "theirs"
     shutil.copytree("results/demo", copy)
     cell, absent = "tiny/vanilla/cola/seed-0", "tiny/vanilla/cola/seed-1"
@@ -311,7 +311,7 @@ def test_cells_and_options_stand_in_any_order_and_each_is_said_before_the_next(r
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "two"])
-def test_a_sample_is_a_number_of_cells(wrong, capsys):
+def test_sample_must_be_a_positive_whole_number(wrong, capsys):
     with pytest.raises(SystemExit):
         main(["verify", "demo.yaml", "--sample", wrong])
     assert f"argument --sample: '{wrong}', expected a whole number above 0" in capsys.readouterr().err

@@ -1,6 +1,6 @@
-"""The warm worker: jobs fork from it and still look like processes of their own, and it ends with its run.
+"""The warm worker: jobs fork from it but behave like separate processes, and it ends with its run.
 
-Run on a package whose commands are a few lines, so that nothing heavy is imported.
+The tests use a copy of the package whose commands are a few lines, so nothing heavy is imported.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ from steadytune.worker.request import ADDRESS
 from steadytune.worker.server import MODULES
 
 SOURCE = Path(__file__).resolve().parents[2] / "src/steadytune"
-# It starts a worker, says its process and address, and lives until its input closes.
+# Starts a worker, prints its process id and address, and lives until its own input closes.
 RUN = """
 import os, sys
 from steadytune.worker.launch import ADDRESS, start_worker
@@ -84,7 +84,7 @@ socket.socket.bind = full
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
-    """Of a run and its jobs, with the small package and a temporary folder of their own."""
+    """The environment of a run and its jobs, with the small package and a separate temporary folder."""
     package = tmp_path / "src/steadytune"
     shutil.copytree(SOURCE / "worker", package / "worker", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "cells").mkdir()
@@ -96,7 +96,7 @@ def environment(tmp_path, monkeypatch):
     (package / "results/collect.py").write_text("import os\nIMPORTED_BY = os.getpid()\n")
     monkeypatch.chdir(tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # pytest's own temporary paths can be longer than the address of a socket may be.
+    # pytest's temporary paths can be too long for a socket's address.
     with tempfile.TemporaryDirectory(prefix="st-") as temporary:
         yield {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "TMPDIR": temporary, "PATH": path}
 
@@ -113,21 +113,21 @@ class Run:
         self.jobs = []
 
     def start(self, *arguments, **options):
-        """Start a job of it."""
+        """Start a job of the run."""
         command = [sys.executable, "-m", "steadytune", "collect", *arguments]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self.jobs.append(subprocess.Popen(command, text=True, **{"env": self.environment, **pipes, **options}))
         return self.jobs[-1]
 
     def describe(self, *arguments, **options):
-        """What a job says of itself."""
+        """What a job reports about itself."""
         job = self.start("describe", *arguments, **options)
         said, errors = job.communicate("some input", timeout=60)
         assert (job.returncode, errors) == (3, "an error\n")
         return json.loads(said)
 
     def waiting(self):
-        """A job that waits, and the process in which it does."""
+        """Start a job that waits; return its client and the id of the process that waits."""
         job = self.start("wait")
         return job, int(job.stdout.readline())
 
@@ -137,7 +137,7 @@ class Run:
         self.process.wait(60)
 
     def clear(self):
-        """Leave nothing behind."""
+        """Kill every process and close its pipes."""
         for process in (self.process, *self.jobs):
             process.kill()
             process.wait()
@@ -148,7 +148,7 @@ class Run:
 
 @pytest.fixture
 def start(environment):
-    """What starts a run."""
+    """A function that starts a run."""
     started = []
 
     def run():
@@ -167,7 +167,7 @@ def run(start):
 
 
 def gone(pid):
-    """Whether a process ends within some seconds."""
+    """Whether a process ends within ten seconds."""
     for _ in range(500):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -178,7 +178,7 @@ def gone(pid):
     return False
 
 
-def test_a_job_is_a_fork_with_everything_of_its_client(run, tmp_path):
+def test_job_is_forked_with_its_clients_environment_and_arguments(run, tmp_path):
     folder = tmp_path / "elsewhere ü"
     folder.mkdir()
     variables = run.environment | {"STEADYTUNE_PEAK_FLOPS": "7=7\n"}
@@ -191,12 +191,12 @@ def test_a_job_is_a_fork_with_everything_of_its_client(run, tmp_path):
     assert found["input"] == "some input"
     other = run.describe()
     assert other["variable"] is None, "it is another job's"
-    # What started the tests may have had them ignore some.
+    # The tests may have been started with some signals ignored.
     assert other["ignored"] == [n for n in (1, 2, 15) if signal.getsignal(n) == signal.SIG_IGN]
 
 
-def test_a_job_ignores_what_its_client_ignores(run):
-    """`nohup` has a client ignore the terminal's hangup, and a shell its interrupt in the background."""
+def test_job_ignores_the_signals_its_client_ignores(run):
+    """`nohup` makes a client ignore SIGHUP, and a shell makes its background jobs ignore SIGINT."""
 
     def ignore():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -208,14 +208,14 @@ def test_a_job_ignores_what_its_client_ignores(run):
     assert found["ignored"] == [signal.SIGHUP, signal.SIGINT]
 
 
-def test_without_a_worker_a_job_is_its_own_process(run):
+def test_job_without_a_worker_runs_in_its_own_process(run):
     variables = {name: value for name, value in run.environment.items() if name != ADDRESS}
     found = run.describe("x", env=variables)
     assert found["parent"] == os.getpid()
     assert found["arguments"] == found["own"] == ["x"]
 
 
-def test_a_command_that_is_not_for_the_worker(run, tmp_path):
+def test_command_not_handled_by_the_worker_runs_in_its_own_process(run, tmp_path):
     (tmp_path / "src/steadytune/results/collect.py").write_text("IMPORTED_BY = None\n")
     done = subprocess.run([sys.executable, "-m", "steadytune", "stage", "describe"], env=run.environment, input="",
                           capture_output=True, text=True, check=False)  # fmt: skip
@@ -230,14 +230,14 @@ def test_changed_code_is_not_run_by_an_old_worker(run, tmp_path):
     assert found["parent"] == os.getpid()
 
 
-def test_another_interpreter_does_its_own_work(run, tmp_path):
+def test_job_from_another_source_tree_runs_in_its_own_process(run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "src", copy)
     found = run.describe(env=run.environment | {"PYTHONPATH": str(copy)})
     assert found["parent"] == os.getpid()
 
 
-def test_errors_end_as_in_a_process_of_its_own(run):
+def test_job_errors_and_kills_set_the_usual_exit_status(run):
     job = run.start("no such")
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 1
@@ -247,7 +247,7 @@ def test_errors_end_as_in_a_process_of_its_own(run):
     assert job.returncode == 128 + signal.SIGKILL
 
 
-def test_signals_reach_the_job_and_its_status_comes_back(run):
+def test_signal_reaches_the_job_and_its_exit_status_returns(run):
     job, process = run.waiting()
     job.send_signal(signal.SIGTERM)
     said, _ = job.communicate(timeout=60)
@@ -256,7 +256,7 @@ def test_signals_reach_the_job_and_its_status_comes_back(run):
     assert gone(process)
 
 
-def test_a_killed_client_takes_its_job_along(run):
+def test_killing_a_client_ends_its_job(run):
     job, process = run.waiting()
     job.kill()
     job.communicate(timeout=60)
@@ -264,14 +264,14 @@ def test_a_killed_client_takes_its_job_along(run):
     assert run.describe()["parent"] == run.worker
 
 
-def test_a_killed_job_ends_its_client(run):
+def test_killing_a_job_ends_its_client(run):
     job, process = run.waiting()
     os.kill(process, signal.SIGKILL)
     job.communicate(timeout=60)
     assert job.returncode == 128 + signal.SIGKILL
 
 
-def test_a_killed_worker_leaves_its_jobs_to_their_clients(run):
+def test_clients_take_over_the_jobs_of_a_killed_worker(run):
     job, process = run.waiting()
     os.kill(run.worker, signal.SIGKILL)
     lines = {job.stdout.readline() for _ in range(2)}
@@ -284,7 +284,7 @@ def test_a_killed_worker_leaves_its_jobs_to_their_clients(run):
 
 
 @pytest.mark.parametrize("how", ["killed", "at its end"])
-def test_the_worker_ends_with_its_run(run, how, environment):
+def test_worker_and_jobs_end_with_the_run(run, how, environment):
     job, process = run.waiting()
     if how == "killed":
         run.process.kill()
@@ -297,7 +297,7 @@ def test_the_worker_ends_with_its_run(run, how, environment):
     assert not list(Path(environment["TMPDIR"]).iterdir())
 
 
-def test_two_runs_have_workers_of_their_own(run, start):
+def test_two_runs_have_separate_workers(run, start):
     other = start()
     assert {run.describe()["parent"], other.describe()["parent"]} == {run.worker, other.worker}
     other.end()
@@ -305,7 +305,7 @@ def test_two_runs_have_workers_of_their_own(run, start):
     assert run.describe()["parent"] == run.worker
 
 
-def test_jobs_side_by_side(run):
+def test_concurrent_jobs_run_in_separate_processes(run):
     jobs = [run.waiting() for _ in range(4)]
     assert len({process for _, process in jobs}) == 4
     for job, _ in jobs:
@@ -314,14 +314,14 @@ def test_jobs_side_by_side(run):
         job.communicate()
 
 
-def test_only_its_user_reaches_the_socket(run):
+def test_socket_folder_is_private_to_its_user(run):
     folder = Path(run.address).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     assert folder.stat().st_uid == os.getuid()
 
 
 @pytest.mark.parametrize("lacking", ["a folder", "space in it", "a short path"])
-def test_no_room_for_a_socket(start, environment, tmp_path, lacking):
+def test_jobs_run_without_a_worker_if_no_socket_can_be_made(start, environment, tmp_path, lacking):
     (tmp_path / "src/sitecustomize.py").write_text(FULL.get(lacking, ""))
     if lacking == "a short path":
         long = tmp_path / ("long" * 50)
@@ -335,7 +335,7 @@ def test_no_room_for_a_socket(start, environment, tmp_path, lacking):
     assert not list(Path(environment["TMPDIR"]).iterdir())
 
 
-def test_forks_lease_gpus_of_their_own(run, tmp_path):
+def test_forked_jobs_lease_separate_gpus(run, tmp_path):
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho '0, GPU-aaa'\necho '1, GPU-bbb'\n")
     tool.chmod(0o755)
@@ -350,7 +350,7 @@ def test_forks_lease_gpus_of_their_own(run, tmp_path):
     third = run.start("lease", env=variables)
     with pytest.raises(subprocess.TimeoutExpired):
         third.wait(1)
-    # However a job ends, its lease is free: neither the worker nor another fork holds it.
+    # However a job ends, its lease becomes free: neither the worker nor another fork holds it.
     first.kill()
     assert third.stdout.readline().split()[0] == held[first][0]
     for job in (second, third):
@@ -358,7 +358,7 @@ def test_forks_lease_gpus_of_their_own(run, tmp_path):
         assert job.returncode == 0
 
 
-def test_memory_that_ends_in_a_job(run):
+def test_job_out_of_memory_leaves_the_worker_running(run):
     job = run.start("fill memory")
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 1
@@ -366,7 +366,7 @@ def test_memory_that_ends_in_a_job(run):
     assert run.describe()["parent"] == run.worker
 
 
-def test_memory_that_does_not_hold_a_fork(start, tmp_path):
+def test_job_runs_in_its_own_process_if_the_worker_cannot_fork(start, tmp_path):
     code = """
 import errno, os, sys
 def fork():
@@ -381,7 +381,7 @@ if "steadytune.worker.server" in sys.orig_argv:
     os.kill(run.worker, 0)
 
 
-def test_half_a_request_does_no_harm(run):
+def test_incomplete_requests_do_not_break_the_worker(run):
     for sent in (b"", b"\0", b"\0\0\0\xffabc"):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(run.address)
@@ -389,12 +389,12 @@ def test_half_a_request_does_no_harm(run):
     assert run.describe()["parent"] == run.worker
 
 
-def test_the_client_imports_little():
+def test_client_avoids_slow_imports():
     code = "import sys, steadytune.worker.client; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"argparse", "logging", "json", "subprocess", "pydantic", "torch"} & set(done.stdout.split())
 
 
-def test_every_module_that_it_preloads_is_there():
+def test_every_preloaded_module_exists():
     missing = [name for names in MODULES.values() for name in names if importlib.util.find_spec(name) is None]
     assert not missing

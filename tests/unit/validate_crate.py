@@ -1,6 +1,6 @@
-"""What is wrong with an RO-Crate 1.1, by roc-validator, as JSON: `python validate_crate.py CRATE`.
+"""Print the issues that roc-validator finds in an RO-Crate 1.1, as JSON: `python validate_crate.py CRATE`.
 
-Runs in the environment of `make validator`, which is not the project's, and without a network.
+Runs in the environment made by `make validator`, which is not the project's, and needs no network access.
 """
 
 import json
@@ -18,11 +18,11 @@ TERMS = """Dataset CreativeWork Organization Person ScholarlyArticle SoftwareApp
     softwareVersion"""
 CONTEXT = {term: f"http://schema.org/{term}" for term in TERMS.split()}
 CONTEXT |= {"File": "http://schema.org/MediaObject", "conformsTo": "http://purl.org/dc/terms/conformsTo"}
-"""The terms of RO-Crate's context that an export may use; any other one is an error."""
+"""The terms of RO-Crate's context that an export may use; any other term is an error."""
 
 
 def context(_: HttpRequester, url: str, **__: object) -> Response:
-    """The context where the validator would fetch it."""
+    """Return the context in place of the one that the validator would fetch."""
     response = Response()
     response.url, response.status_code = url, 200
     response.headers["Content-Type"] = "application/ld+json"

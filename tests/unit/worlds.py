@@ -1,4 +1,4 @@
-"""A suite of its own in an empty folder, with made-up scores and claims about them."""
+"""A suite in an empty folder, with made-up scores and claims about them."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def claim(name: str, **settings) -> dict[str, Any]:
 
 
 class World:
-    """A suite of its own in an empty folder."""
+    """An empty folder in which a test builds a suite and judges its claims."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

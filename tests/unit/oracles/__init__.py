@@ -1,7 +1,7 @@
-"""One module a family of methods, each with `CASES`: what the method's formula gives, written out plainly.
+"""One module per family of methods, each with `CASES`: what the methods' formulas give, written out plainly.
 
-A case computes with numpy or naive torch on dictionaries of float64 tensors and shares no code with the package but the
-seeds of the named streams, so that both sides draw the same noise.
+A case computes with numpy or naive torch on dictionaries of float64 tensors. It shares only the random draws with the
+package, such as the seeds of the named streams, so that both sides draw the same noise.
 """
 
 import importlib
@@ -9,7 +9,7 @@ import pkgutil
 
 
 def all_cases() -> dict:
-    """Every case by its label: a method's name, or name/what for more cases of one method."""
+    """Every case by its label: a method's name, or name/variation for further cases of the method."""
     found = {}
     for info in pkgutil.iter_modules(__path__):
         cases = getattr(importlib.import_module(f"{__name__}.{info.name}"), "CASES", {})

@@ -15,8 +15,7 @@ def in_head(name):
 
 
 def kept(like, p, generator):
-    """What the package draws for a tensor of this shape: 0 with probability p, else 1. The formulas take it from there;
-    test_speed.py tests the draws."""
+    """The package's mask for a tensor of this shape: 0 with probability p, else 1. test_speed.py tests the draws."""
     return draw_mask(like.detach(), p, generator).select(torch.ones_like(like))
 
 
@@ -72,7 +71,7 @@ class RecAdam(Anchored):
 
 
 class RecAdamReleased(Anchored):
-    """Adam's part, then the pull on what it leaves, then the decay on what the pull leaves."""
+    """Adam's update, then the pull on its result, then weight decay on the result of both."""
 
     def step(self, adamw, gradients, rate, step):
         q, before = adamw.protocol, dict(adamw.parameters)
@@ -89,7 +88,7 @@ class RecAdamReleased(Anchored):
 
 
 class MixedBert(PlainBert):
-    """BERT whose linear layers mix their weights as they are called."""
+    """BERT whose linear layers mix their weights at each call."""
 
     def __init__(self, parameters, case, step):
         super().__init__(parameters, 2, 2)
@@ -118,7 +117,7 @@ class Mixout(Anchored):
 
 
 class MixoutAndHyPe(Mixout):
-    """HyPe's noise on what enters a layer is drawn before the layer's masks; sigma is HyPe's default."""
+    """HyPe's noise on a layer's input is drawn before the layer's masks; sigma is HyPe's default."""
 
     def loss(self, bert, ids, mask, labels, step):
         mixed = MixedBert(bert.p, self, step)
@@ -130,7 +129,7 @@ class MixoutAndHyPe(Mixout):
 
 
 class ChildTuningF(Case):
-    """Words that no batch has have no gradient to mask, and nothing is drawn for them; padding is a word."""
+    """Words in no batch have no gradient to mask, so no mask is drawn for them; padding counts as a word."""
 
     def prepare(self, parameters, batches):
         self.words = torch.cat([torch.zeros(1, dtype=torch.int64), *(ids.flatten() for ids, *_ in batches)]).unique()

@@ -1,4 +1,4 @@
-"""The frame of a plain fine-tuning: two steps of a case's formula, to be met by the package's loop."""
+"""Plain fine-tuning by a case's formula, whose result the package's training loop has to match."""
 
 import torch
 
@@ -9,14 +9,14 @@ SEED = 7
 
 
 class Case:
-    """A method by its formula; override what the method changes. As it stands: plain fine-tuning.
+    """A method by its formula; override what the method changes. This base class is plain fine-tuning.
 
-    settings: the method's settings for this case, large enough to make a difference of more than 1e-6.
-    off: settings at which the method must equal vanilla bit for bit, or None where it has no such limit.
+    settings: the method's settings for this case, large enough to change the result by more than 1e-6.
+    off: settings at which the method must equal vanilla bit for bit, or None if there are none.
     trained: whether a parameter of this name is trained (by default all).
-    adds_parameters: whether `prepare` adds parameters to the model: the runner then hands their first values over.
+    adds_parameters: whether the method adds parameters to the model; `run` then gets their initial values too.
     regression: the task is a regression (one output, float labels).
-    perturbs_head: whether `prepare` changes the fresh head.
+    perturbs_head: whether `prepare` changes the freshly initialised head.
     """
 
     settings: dict = {}
@@ -34,7 +34,7 @@ class Case:
         return True
 
     def prepare(self, parameters, batches):
-        """Before the first step: change `parameters` in place. `batches` are the epoch's, in order."""
+        """Change `parameters` in place before the first step. `batches` are the epoch's, in order."""
 
     def task_loss(self, logits, labels):
         return mean_squared_error(logits, labels) if self.regression else cross_entropy(logits, labels)
@@ -49,11 +49,11 @@ class Case:
         return self.task_loss(logits, labels)
 
     def gradients(self, gradients, parameters, step):
-        """The gradients after the method has changed them; before clipping."""
+        """The gradients after the method has changed them, before clipping."""
         return gradients
 
     def step(self, adamw, gradients, rate, step):
-        """One update of `adamw.parameters`; clipping included."""
+        """Update `adamw.parameters` once, including the clipping."""
         adamw.step(gradients, rate)
 
     def noise(self, step):
@@ -62,9 +62,9 @@ class Case:
 
 
 def run(case, parameters, batches, protocol):
-    """The case's fine-tuning over the batches, one step each, with linear decay and no warm-up.
+    """Fine-tune a case over the batches, one step each, with linear decay and no warm-up.
 
-    parameters: name -> float64 tensor, all of the model's. Returns the parameters after it and each step's loss.
+    parameters: name -> float64 tensor, all of the model's. Returns the final parameters and the loss of each step.
     """
     case.prepare(parameters, batches)
     trained = {name: value for name, value in parameters.items() if case.trained(name)}

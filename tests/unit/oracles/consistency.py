@@ -1,4 +1,4 @@
-"""R3F, R-Drop, SMART and FreeLB: what several passes over one batch add to its loss."""
+"""R3F, R-Drop, SMART, NEFTune, SAM and FreeLB: perturbed or repeated passes over one batch."""
 
 import math
 
@@ -16,14 +16,14 @@ def kl(p_logits, q_logits):
 
 
 def symmetric(case, first, second):
-    """Of each example."""
+    """The symmetric KL divergence of each example; in regression, the squared difference."""
     if case.regression:
         return (first - second)[:, 0].square()
     return kl(first, second) + kl(second, first)
 
 
 def hype_noise(case, generator, ids):
-    """What HyPe-N at sigma 0.1 adds in one pass, layer after layer."""
+    """The noise that HyPe-N with sigma 0.1 adds in one pass, layer by layer."""
     return [torch.empty(*ids.shape, 8, dtype=torch.float64).normal_(0, 0.1, generator=generator) for _ in range(2)]
 
 
@@ -44,7 +44,7 @@ class R3F(Case):
 
 
 class HyPeR3F(Case):
-    """HyPe's noise in the place of R3F's: on the layers of the second pass alone."""
+    """HyPe's noise in place of R3F's, on the layers of the second pass only."""
 
     settings = {"sigma": 0.1}
 
@@ -111,7 +111,7 @@ class SMART(Case):
 
     def loss(self, bert, ids, mask, labels, step):
         s, real = self.settings, mask[..., None]
-        # Released: the whole embedding output is perturbed, and embedded a second time.
+        # Released: the embedding output is perturbed, and then passes through the embedding layer a second time.
         words = bert.embed(ids) if self.released else bert.words(ids)
         proximal = 0.0 if self.released else self.proximal(bert, ids, mask, step)
         clean, _ = bert.forward(ids, mask)
@@ -131,7 +131,7 @@ class SMART(Case):
         return total + s["weight"] * symmetric(self, moved, clean).mean()
 
     def proximal(self, bert, ids, mask, step):
-        """How far the outputs are from those of the weights' average, which starts at the first weights."""
+        """Distance of the outputs from those of the averaged weights; the average starts at the initial weights."""
         beta, now = self.settings["momentum"], {name: value.detach() for name, value in bert.p.items()}
         before = self.average if step else now
         self.average = {name: beta * before[name] + (1 - beta) * now[name] for name in now}
@@ -146,7 +146,7 @@ class SMART(Case):
         return (2 * p * (log_odds[0] - log_odds[1])).sum()
 
     def climbed(self, delta, g):
-        """One example's (T, d)."""
+        """Take one ascent step on one example's perturbation, of shape (T, d)."""
         eta, epsilon = self.settings["eta"], self.settings["epsilon"]
         if not self.released:
             return (delta + eta * g / g.abs().max()).clamp(-epsilon, epsilon)
@@ -155,7 +155,7 @@ class SMART(Case):
 
 
 class HyPeSMART(Case):
-    """The average's pass has the noise of the clean one; every other pass draws its own."""
+    """The pass with averaged weights has the same noise as the clean one; every other pass draws its own."""
 
     settings = {"sigma": 0.1}
 
@@ -194,7 +194,7 @@ class NEFTune(Case):
 
 
 class NEFTuneAndRDrop(Case):
-    """Both passes have noise of their own; without dropout nothing else tells them apart."""
+    """Each pass draws its own noise, which without dropout is the only difference between them."""
 
     settings = {"alpha": 3.0}
 
@@ -209,7 +209,7 @@ class NEFTuneAndRDrop(Case):
 
 
 class SAM(Case):
-    """The gradient at w + rho g / ||g||, which the step then takes from w; `loss` is the one at w."""
+    """The gradient at w + rho g / ||g||, with which the step then updates w; `loss` is the loss at w."""
 
     def loss(self, bert, ids, mask, labels, step):
         self.batch = ids, mask, labels
@@ -255,7 +255,7 @@ class FreeLB(Case):
         return sum(losses) / len(losses)
 
     def climbed(self, delta, g):
-        """One example's (T, d)."""
+        """Take one ascent step on one example's perturbation, of shape (T, d)."""
         delta = delta + self.settings["adv_lr"] * g / g.square().sum().sqrt()
         size, bound = delta.square().sum().sqrt(), self.settings["max_norm"]
         return delta * bound / size if bound and size > bound else delta

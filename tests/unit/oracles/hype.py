@@ -1,4 +1,4 @@
-"""HyPe: fresh noise on what enters the layers, or leaves their self-attention."""
+"""HyPe: fresh noise on the input of the layers or on the output of their self-attention, or both."""
 
 import torch
 

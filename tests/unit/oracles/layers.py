@@ -5,7 +5,10 @@ from oracles.plain import PlainBert
 
 
 class LayerTuning(Case):
-    """Two layers: `block` is trained (0-based), `depth` are kept, the embeddings where said."""
+    """Of two layers, those in `block` (0-based) are trained and the lowest `depth` are kept.
+
+    embeddings: whether the embeddings are trained too.
+    """
 
     def __init__(self, settings, block, depth=2, embeddings=False, off=None):
         super().__init__(settings, off)

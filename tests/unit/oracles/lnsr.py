@@ -1,4 +1,4 @@
-"""LNSR: the squared change that noise at one layer makes in the layers above."""
+"""LNSR: the squared change that noise at one layer causes in the layers above."""
 
 import torch
 
@@ -30,7 +30,7 @@ class LNSR(Case):
 
 
 class HyPeLNSR(Case):
-    """LNSR at its defaults, where HyPe perturbs both passes alike: by one draw for each place."""
+    """LNSR at its defaults, with HyPe adding the same noise to both passes: one draw for each place."""
 
     def loss(self, bert, ids, mask, labels, step):
         generator, where = self.noise(step), self.settings.get("where", "input")

@@ -49,7 +49,7 @@ class BitFit(Case):
 
 
 class WithUpdates(PlainBert):
-    """A BERT some of whose linear maps are followed by what `change(name, x, output)` says."""
+    """A BERT in which `change(self, name, x, output)` may change the output of a linear map."""
 
     def __init__(self, parameters, change):
         super().__init__(parameters, 2, 2)
@@ -60,7 +60,7 @@ class WithUpdates(PlainBert):
 
 
 class Adapters(Case):
-    """Bottlenecks behind the sublayers of `layers`, before the residual is added."""
+    """Bottlenecks after the sublayers of `layers`, before the residual is added."""
 
     adds_parameters = True
 
@@ -95,7 +95,7 @@ def relu(x):
 
 
 class LoRA(Case):
-    """Low-rank updates beside the query and value projections, by peft's names."""
+    """Low-rank updates of the query and value projections, under peft's parameter names."""
 
     adds_parameters = True
 
@@ -113,7 +113,7 @@ class LoRA(Case):
 
 
 class WithHyPe(Case):
-    """The same under HyPe's noise at its default scale: once it is prepared, each method leaves the other alone."""
+    """A method with HyPe's noise at its default scale; after `prepare`, neither method affects the other."""
 
     def loss(self, bert, ids, mask, labels, step):
         generator = self.noise(step)
@@ -125,7 +125,7 @@ class WithHyPe(Case):
 class NoisyTuneAndHyPe(WithHyPe, NoisyTune):
     def __init__(self, intensity):
         super().__init__(intensity, head=False)
-        # Without NoisyTune, HyPe is left.
+        # With NoisyTune off, HyPe remains: it never equals vanilla.
         self.off = None
 
 

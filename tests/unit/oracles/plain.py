@@ -1,6 +1,6 @@
-"""Plain computations that tests hold the package against: BERT, AdamW and the schedule, written from their formulas.
+"""Plain computations that tests compare the package with: BERT, its losses and AdamW, written from their formulas.
 
-Nothing here calls the package or transformers' modelling code; parameters go by the names of transformers' BERT.
+Nothing here calls the package, and only `tiny_bert` calls transformers, whose parameter names are used throughout.
 """
 
 import math
@@ -42,7 +42,7 @@ class PlainBert:
         return self.p["bert.embeddings.word_embeddings.weight"][input_ids]
 
     def embed(self, input_ids, words=None):
-        """Embedding output, of the word embeddings `words` (B, T, d) where given."""
+        """The embedding output, computed from the word embeddings `words` (B, T, d) if given."""
         prefix = "bert.embeddings"
         positions = torch.arange(input_ids.shape[1])
         total = self.words(input_ids) if words is None else words
@@ -77,7 +77,7 @@ class PlainBert:
         return self.linear("classifier", self.linear("bert.pooler.dense", x[:, 0]).tanh())
 
     def forward(self, input_ids, mask, noise=None, words=None):
-        """Logits (B, C) and the L + 1 hidden states, with `noise[l]` added to what enters layer l."""
+        """Logits (B, C) and the L + 1 hidden states, with `noise[l]` added to the input of layer l."""
         hidden = [self.embed(input_ids, words)]
         for number in range(self.layers):
             entering = hidden[-1] if noise is None else hidden[-1] + noise[number]
@@ -96,7 +96,7 @@ def mean_squared_error(logits, labels):
 class PlainAdamW:
     """AdamW with bias correction, decoupled decay on matrices, gradient clipping, and a rate given at each step.
 
-    `transformers-4`: epsilon joins the root of the raw moment, and the decay takes its share of what the step leaves.
+    `transformers-4`: epsilon is added to the root of the uncorrected moment, and the updated parameter is decayed.
     """
 
     def __init__(self, parameters, protocol) -> None:
@@ -122,7 +122,7 @@ class PlainAdamW:
             self.parameters[name] = (moved - rate * decay * (moved if q.adamw == "transformers-4" else p)).detach()
 
     def direction(self, name):
-        """What the last step moved a parameter by, but for rate and decay."""
+        """The last step's update of a parameter, before the rate and without the decay."""
         q, corrected = self.protocol, math.sqrt(1 - self.protocol.beta2**self.t)
         m = self.m[name] / (1 - q.beta1**self.t)
         if q.adamw == "transformers-4":

@@ -1,4 +1,4 @@
-"""nu by its definition: covariances as matrices, and the pseudo-inverse by torch.linalg.pinv."""
+"""nu by its definition, with covariance matrices and the pseudo-inverse of torch.linalg.pinv."""
 
 import numpy as np
 import torch

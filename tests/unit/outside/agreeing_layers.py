@@ -1,4 +1,4 @@
-"""Two dropout passes whose hidden states are to agree, as a user's file."""
+"""Two dropout passes whose hidden states should agree, as a user's file."""
 
 from dataclasses import dataclass
 
