@@ -246,7 +246,7 @@ def test_claims_of_a_suite_load_without_heavy_imports(root):
         ),
         (
             {"against": ["hype-n"], "baseline_encoders": ["mini"]},
-            "claim 'hype-wins': against: 'hype-n' is its `method` too",
+            "claim 'hype-wins': against: 'hype-n' is also its `method`",
         ),
     ],
 )

@@ -178,9 +178,18 @@ def test_tracker_runs_cover_each_cell_each_mean_and_the_verdicts(suite):
     mean = found["tiny/vanilla/cola"]
     assert mean.summary["cola/matthews"] == pytest.approx(np.mean(matthews(suite, "vanilla")))
     assert mean.summary["cola/matthews/seeds"] == 2
-    assert "seed" not in mean.config
+    # Only what its seeds share.
+    assert mean.config["protocol/epochs"] == 3
+    assert not {"seed", "seed of dropout", "fingerprint"} & mean.config.keys()
     assert found["claims"].notes["mini-gain/verdict"] == "reproduced"
     assert found["claims"].summary["mini-gain/effect"] == 2.4
+
+
+def test_aggregate_of_an_unfinished_suite_counts_planned_seeds(suite):
+    first, *others = [cell for cell in suite.cells if cell.method == "vanilla"]
+    found = Content.of_cells(suite, [first]).aggregates
+    assert {(len(score.values), score.planned) for score in found} == {(1, 1 + len(others))}
+    assert others
 
 
 def test_glue_submission_has_every_row_of_the_best_cell_in_order(suite, tmp_path):

@@ -41,6 +41,7 @@ def test_hype_noise_is_fresh_for_every_layer_and_step():
     values = torch.cat(draws).flatten()
     assert values.min() < -0.45
     assert values.max() > 0.45
+    assert values.abs().max() <= 0.5
     assert abs(values.mean()) < 0.02
 
 

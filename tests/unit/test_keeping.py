@@ -1,5 +1,6 @@
 """`keep`: which fine-tuned weights are kept next to their records, however the run ended."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -94,10 +95,13 @@ def test_degenerate_or_stale_run_is_never_the_best(make):
 
 def test_edited_record_is_never_the_best(make):
     made = make("all", seeds=2)
-    for cell in made.cells:
+    for cell, score in zip(made.cells, (0.4, 0.3), strict=True):
         run.run_cell(made, cell)
+        give_score(made, cell, score)
     path = record_path(made, made.cells[1])
-    path.write_text(path.read_text().replace('"status": "ok"', '"status":  "ok"').replace("0.", "0.9", 1))
+    edited = re.sub(r'("matthews":\s*)0\.3', r"\g<1>0.9", path.read_text())
+    assert edited != path.read_text()
+    path.write_text(edited)
     assert keeping.best_cell(made, made.cells) == made.cells[0]
     path.write_text("{}")
     assert keeping.best_cell(made, made.cells) == made.cells[0]

@@ -82,7 +82,7 @@ def test_no_bold_score_average_or_transfer_if_nothing_was_learned(tmp_path):
 def test_nothing_learned_sentence_names_methods_and_tasks(tmp_path):
     assert nothing_learned(loaded(grid(), tmp_path / "none")) == ""
     some = nothing_learned(loaded(grid(("lnsr", "mini-cola"), ("hype-n", "mini-cola")), tmp_path / "some"))
-    assert some.startswith("Nothing was learned by hype-n and lnsr on mini-cola: every run gives the same answer")
+    assert some.startswith("Nothing was learned by hype-n and lnsr on mini-cola: every run gives one answer")
     assert "warm-up" in some
     of_task = grid(*((method, "mini-cola") for method in METHODS), ("lnsr", "mini-rte"))
     found = nothing_learned(loaded(of_task, tmp_path / "task"))

@@ -151,7 +151,7 @@ def test_method_setting_named_like_a_protocol_grid_key_is_refused(key, tmp_path)
     write(tmp_path / "my methods", "alpha", key)
     grid = f"protocol: {{grid: {{{key}: [1.0e-5, 2.0e-5]}}}}"
     (tmp_path / "mine.yaml").write_text(SUITE.replace("alpha", key) + grid)
-    with pytest.raises(SteadyTuneError, match=f"protocol.grid: '{key}' is a setting of method 'noisy-words' too"):
+    with pytest.raises(SteadyTuneError, match=f"protocol.grid: '{key}' is also a setting of method 'noisy-words'"):
         load_suite(tmp_path / "mine.yaml")
 
 

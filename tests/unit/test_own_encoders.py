@@ -55,6 +55,7 @@ SETTINGS = [
     ({"_attn_implementation": "flash_attention_2"}, "_attn_implementation is 'flash_attention_2': expected eager"),
     ({"vocab_size": "many"}, "vocab_size is 'many': expected a whole number"),
     ({"max_position_embeddings": "many"}, "max_position_embeddings is 'many': expected a whole number"),
+    ({"max_position_embeddings": 0}, "max_position_embeddings is 0: expected a whole number of at least 1"),
     ({"hidden_size": None}, "hidden_size is null: expected a whole number"),
 ]
 TENSOR = "encoder.layer.1.output.dense.weight"
@@ -134,7 +135,7 @@ def test_token_beyond_the_embeddings_is_refused(folder, bert, capsys):  # noqa: 
     last = max(value["model"]["vocab"], key=value["model"]["vocab"].get)
     value["model"]["vocab"][last] = 5000
     path.write_text(json.dumps(value))
-    assert_refused(folder, capsys, "tokenizer.json", "5000", last)
+    assert_refused(folder, capsys, "tokenizer", "5000", last)
 
 
 @pytest.mark.parametrize("value", ["128", 0, True, [1]])

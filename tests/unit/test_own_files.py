@@ -133,7 +133,7 @@ def test_excel_sep_line_is_refused_with_the_separator_setting(folder, more):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [({"rows": []}, "no key 'data'"), ([], "lists and objects"), ({"data": [{"x": 1}]}, "paragraphs")],
+    [({"rows": []}, "no key 'data'"), ([], "another structure"), ({"data": [{"x": 1}]}, "paragraphs")],
 )
 def test_wrong_question_format_error_names_squad(folder, value, said):
     (folder / "q.json").write_text(json.dumps(value), encoding="utf-8")

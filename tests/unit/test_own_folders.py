@@ -113,9 +113,9 @@ def test_pin_of_a_saved_data_set_ignores_hidden_files(folder):
         (["data-00000-of-00002", "other"], "not whole"),
         (["train/0", "train/1", "train/3"], "not whole: expected files 0 to 3"),
         (["1", "2", "02"], "not whole: expected files 1 to 2, each once"),
-        (["imdb_train", "imdb_test"], "say test, train in a way that is not read"),
-        (["my-train-00000-of-00001", "my-test-00000-of-00001"], "say test, train in a way that is not read"),
-        (["train-0", "train-1", "test-0"], "say test, train in a way that is not read"),
+        (["imdb_train", "imdb_test"], "mention test, train"),
+        (["my-train-00000-of-00001", "my-test-00000-of-00001"], "mention test, train"),
+        (["train-0", "train-1", "test-0"], "mention test, train"),
     ],
 )
 def test_incomplete_or_ambiguous_split_is_refused(folder, files, said):
@@ -144,7 +144,14 @@ def test_unusual_train_file_names_are_refused_for_evaluation(folder, files):
     for file in files:
         write(folder / f"data/{file}.parquet", "a", "b", "c", "d")
     (line,) = refused(write_suite(folder, {"t": {"train": "data", "evaluation": "data", "text": "body"}}))
-    assert "say train in a way" in line and "`evaluation`" in line
+    assert "mention train" in line and "`evaluation`" in line
+
+
+@pytest.mark.parametrize("file", ["test", "dev", "imdb_test"])
+def test_folder_of_evaluation_files_is_refused_for_training(folder, file):
+    write(folder / f"data/{file}.parquet", "a", "b", "c", "d")
+    (line,) = refused(write_suite(folder, {"t": {"train": "data", "holdout": 0.5, "text": "body"}}))
+    assert file.removeprefix("imdb_") in line and "name one with `train`" in line
 
 
 def test_dated_file_names_may_have_gaps(folder):

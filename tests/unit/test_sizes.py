@@ -1,6 +1,7 @@
 """The planner's table of encoder sizes, against models that transformers builds with the published sizes."""
 
 import json
+import math
 import re
 
 import pytest
@@ -94,6 +95,15 @@ def test_shape_read_from_a_staged_configuration_matches_the_table(name, kind, tm
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(kind().to_dict()))
     assert Sizes(tmp_path, load_lock(LOCK)).shape("someone/else") == SHAPES[name]
+
+
+def test_downloads_are_those_of_the_first_source_in_order(tmp_path):
+    sizes = Sizes(tmp_path, load_lock(LOCK))
+    train, validation, hidden = sizes.downloads("datasets", "nyu-mll/glue/rte", ("hub", "local"))
+    assert (train, validation) == (583976, 69020)
+    assert math.isnan(hidden), "the lock does not state its size"
+    assert sizes.downloads("datasets", "nyu-mll/glue/rte", ("local", "hub")) == []
+    assert sizes.downloads("models", "steadytune/tiny-en", ("hub",)) == [], "it comes with the project"
 
 
 @pytest.mark.parametrize(("task", "rows"), [("rte@1k", 277), ("mnli@1k", 9815), ("stsb@1k", 1500)])

@@ -371,7 +371,7 @@ def test_finetune_waits_for_a_process_that_trains_the_same_cell(finished):
         ({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b is 1, was 2"),
         ({"a": [1, {"b": None}]}, {"a": [1, {"b": 3}]}, "a.1.b is null, was 3"),
         ({"a": 1, "b": 2}, {"a": 1}, "b is new"),
-        ({"a": 1}, {"a": 1, "b": 2}, "b is gone"),
+        ({"a": 1}, {"a": 1, "b": 2}, "b was removed"),
         ({"a": [1]}, {"a": [1, 2]}, "a is [1], was [1, 2]"),
     ],
 )

@@ -147,7 +147,7 @@ def test_suite_digest_of_a_cell_equals_the_digest_of_its_spec(tmp_path):
         ({"encoders": {"größe": {"model": "a/b"}}},
          "encoders.größe: 'größe': expected letters from a to z, digits, _ . and -, a letter or digit first"),
         ({"store": 3}, "store: 3: expected a path"),
-        ({"encoders": {"mini": {}}}, "encoders.mini: expected `model`, or `hub` and `revision`: one of the two"),
+        ({"encoders": {"mini": {}}}, "encoders.mini: expected either `model`, or `hub` with `revision`"),
         ({"encoders": {"mini": "a/b"}}, "encoders.mini: 'a/b': expected a mapping of keys to values"),
         ({"encoders": {"mini": {"model": "a/b", "weights": "rand"}}},
          "encoders.mini.weights: 'rand': expected 'pretrained' or 'random' (did you mean 'random'?)"),
@@ -190,10 +190,10 @@ def test_suite_digest_of_a_cell_equals_the_digest_of_its_spec(tmp_path):
         ({"methods": {"hype-n": {"grid": {"sigma": [None]}}}},
          "methods.hype-n.grid: method hype-n: sigma: 'null': expected a number"),
         ({"protocol": {"grid": {"steps": [100, 200]}}, "grid": grid(methods=["vanilla", "freelb"])},
-         "protocol.grid: 'steps' is a setting of method 'freelb' too, which would take it for its own; expected no "
+         "protocol.grid: 'steps' is also a setting of method 'freelb', which would take the values; "
          "expected no such grid for that method"),
         ({"grid": grid(methods=["hype-n+smart", "vanilla"], grid={"epsilon": [1e-6]})},
-         "grid.0.grid: 'epsilon' is a setting of method 'smart' too, which would take it for its own; expected no "
+         "grid.0.grid: 'epsilon' is also a setting of method 'smart', which would take the values; "
          "expected no such grid for that method"),
         ({"grid": grid(methods=["hype-n~r-drop.sigma=1"])},
          "grid.0.methods: method 'hype-n~r-drop.sigma=1': '~r-drop.sigma=1': unknown part 'r-drop'; known: hype-n"),
@@ -297,7 +297,7 @@ def test_schema_errors_and_unknown_grid_names_are_reported_together(tmp_path):
         load(tmp_path, changes)
     said = [line.removeprefix(f"{tmp_path / 'demo.yaml'}: ") for line in str(error.value).splitlines()]
     assert sorted(said) == [
-        "encoders.mini: expected `model`, or `hub` and `revision`: one of the two",
+        "encoders.mini: expected either `model`, or `hub` with `revision`",
         "grid.0.methods: 'vanilla': expected a list",
         "grid.0.seeds: [0, 0]: expected each seed once",
         "keep: 'bst': expected 'best', 'all' or 'none' (did you mean 'best'?)",

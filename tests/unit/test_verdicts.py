@@ -215,7 +215,7 @@ def test_seeds_picked_after_a_look_are_not_evaluated(world, change):
     """The best five of ten seeds without any effect are clearly above 0: no p-value is valid for them."""
     found = judged_after(world, PICKED[change])
     assert (found.verdict, found.finding) == ("not evaluated", None)
-    assert "seed 4," in found.reason
+    assert "Seed 4 left out" in found.reason
 
 
 def test_seeds_outside_every_look_are_judged_separately(world):
@@ -275,6 +275,9 @@ def test_damaged_looks_file_is_set_aside(tmp_path):
     keep_looks(tmp_path, {"rest": (rest,)})
     assert read_looks(tmp_path) == {"rest": (rest,)}
     assert looks_path(tmp_path).with_name("looks.json.damaged").read_text() == damaged
+    looks_path(tmp_path).write_text("{}")
+    keep_looks(tmp_path, {"rest": (rest,)})
+    assert looks_path(tmp_path).with_name("looks.json.damaged").read_text() == damaged, "the first copy stays"
 
 
 def test_concurrent_looks_are_both_kept(world, monkeypatch):

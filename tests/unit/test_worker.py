@@ -215,8 +215,7 @@ def test_job_without_a_worker_runs_in_its_own_process(run):
     assert found["arguments"] == found["own"] == ["x"]
 
 
-def test_command_not_handled_by_the_worker_runs_in_its_own_process(run, tmp_path):
-    (tmp_path / "src/steadytune/results/collect.py").write_text("IMPORTED_BY = None\n")
+def test_command_not_handled_by_the_worker_runs_in_its_own_process(run):
     done = subprocess.run([sys.executable, "-m", "steadytune", "stage", "describe"], env=run.environment, input="",
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert json.loads(done.stdout)["parent"] == os.getpid()

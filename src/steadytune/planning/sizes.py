@@ -5,6 +5,7 @@ the models that transformers builds with these sizes; `tests/unit/test_sizes.py`
 which allocates no weights. `ROWS` has the numbers of examples given in the data sets' cards.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -158,16 +159,15 @@ class Sizes:
         share = PARTS[part] if part else (0.0, 1.0)
         return None if rows is None else round(rows * (share[1] - share[0]))
 
-    def download(self, kind: Kind, key: str, order: Sequence[str]) -> int | None:
-        """Bytes that staging an entry downloads, from the first pin in `order`; None if the pin does not state them."""
+    def downloads(self, kind: Kind, key: str, order: Sequence[str]) -> list[float]:
+        """Bytes of each file to download for an entry, from the first source in `order`; NaN for unknown sizes."""
         match self._lock.entry(kind, key).first_pin(order):
             case HubPin(files=files) | UrlPin(files=files):
-                sizes = [file.bytes for file in files.values()]
-                return None if None in sizes else sum(filter(None, sizes))
+                return [math.nan if file.bytes is None else file.bytes for file in files.values()]
             case OwnTaskPin(entry=entry) if entry.hub:
-                return None
+                return [math.nan]
         # Read from this machine, or made on it.
-        return 0
+        return []
 
 
 def _staged_rows(path: Path) -> int:

@@ -55,13 +55,12 @@ def downloads(plan: Plan) -> list[str]:
         if not (plan.suite.file.store / item.where / RECEIPT).is_file()
     ]
     sizes, order = plan.estimator.sizes, plan.suite.file.sources.order
-    known = {item.key: sizes.download(item.kind, item.key, order) for item in items}
-    wanted = {key: count for key, count in known.items() if count != 0}
-    if not wanted:
+    files = {item.key: sizes.downloads(item.kind, item.key, order) for item in items}
+    if not any(files.values()):
         return ["downloads: none"]
-    unknown = [key for key, count in wanted.items() if count is None]
+    unknown = [key for key, found in files.items() if any(map(math.isnan, found))]
     more = f" ({len(unknown)} of unknown size: {_some(unknown)})" if unknown else ""
-    return [f"downloads: {total([count or math.nan for count in wanted.values()], size)}{more}"]
+    return [f"downloads: {total([count for found in files.values() for count in found], size)}{more}"]
 
 
 def _some(names: Sequence[str]) -> str:
