@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 
 CONFIG = Path("/etc/slurm/slurm.conf")
+GPUS = CONFIG.with_name("gres.conf")
+FILES = (CONFIG, GPUS)
 MARK = "# Written by tests/cluster/slurm.py, which removes it again."
 DAEMONS = ("munged", "slurmctld", "slurmd")
 
@@ -62,15 +64,16 @@ class Slurm:
         self.nodes = [f"node{number}" for number in range(1, nodes + 1)]
 
     def __enter__(self) -> "Slurm":
-        if CONFIG.exists() and not CONFIG.read_text().startswith(MARK):
-            raise RuntimeError(f"{CONFIG}: this machine has a SLURM already, expected none")
+        for file in FILES:
+            if file.exists() and not file.read_text().startswith(MARK):
+                raise RuntimeError(f"{file}: this machine has a SLURM already, expected none")
         for name in ("state", *(f"spool-{node}" for node in self.nodes)):
             (self.folder / name).mkdir(parents=True)
         nodes, first = f"node[1-{len(self.nodes)}]", _free_ports(len(self.nodes) + 1)
         ports = (first, first + 1, first + len(self.nodes))
         CONFIG.parent.mkdir(exist_ok=True)
         CONFIG.write_text(TEMPLATE.format(mark=MARK, folder=self.folder, nodes=nodes, ports=ports))
-        CONFIG.with_name("gres.conf").write_text(f"{MARK}\nNodeName={nodes} Name=gpu File=/dev/null\n")
+        GPUS.write_text(f"{MARK}\nNodeName={nodes} Name=gpu File=/dev/null\n")
         try:
             self._start()
         except BaseException:
@@ -101,7 +104,7 @@ class Slurm:
             self._cancel()
         for file in sorted(self.folder.glob("*.pid"), key=lambda path: path.name == "munged.pid"):
             _end(int(file.read_text()))
-        for file in (CONFIG, CONFIG.with_name("gres.conf")):
+        for file in FILES:
             file.unlink(missing_ok=True)
 
     def _cancel(self) -> None:
