@@ -232,7 +232,8 @@ def summary(outcomes: list[Outcome]) -> str:
 def main() -> None:
     """Run the attacks that the command line selects."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--finished", type=Path, metavar="FOLDER", help="a project whose suite mini has run; it is attacked in place and restored, so give a copy")
+    said = "a project whose suite mini has run, better a copy: it is attacked in place, and restored"
+    parser.add_argument("--finished", type=Path, metavar="FOLDER", help=said)
     parser.add_argument("--only", default="", metavar="TEXT", help="attacks with this in their file or name")
     parser.add_argument("--page", type=Path, help="a Markdown page whose table of attacks is written again")
     options = parser.parse_args()
