@@ -11,7 +11,7 @@ import pandas as pd
 
 from steadytune.claims.judged import Finding, Judged, Sensitivity, Verdicts, write_verdicts
 from steadytune.dag.products import making
-from steadytune.results.description import Comparison, Description
+from steadytune.results.description import Description, PretrainingPair
 from steadytune.suite.suite import Suite
 
 Key = tuple[str, str, str, int]
@@ -46,14 +46,14 @@ class Grid:
     @property
     def suite(self) -> Description:
         """The description that rendering takes."""
-        compared = (Comparison("mini", "mini-random"),) if "mini-random" in self.encoders else ()
+        compared = (PretrainingPair("mini", "mini-random"),) if "mini-random" in self.encoders else ()
         return Description(
             name=self.name,
             title="A demonstration suite",
             encoders=self.encoders,
             methods=self.methods,
             tasks=self.tasks,
-            comparisons=compared,
+            pretraining_pairs=compared,
         )
 
     def cells(self) -> list[Key]:

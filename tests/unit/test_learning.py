@@ -98,7 +98,7 @@ def test_random_encoder_is_reported_only_if_not_used_as_a_comparison(tmp_path):
     found = loaded(Grid(encoders=("mini", "mini-random"), tasks=TASKS, values=stuck), tmp_path)
     assert found.stuck == {("mini-random", "vanilla", task) for task in TASKS}
     assert nothing_learned(found) == ""
-    alone = replace(found, suite=replace(found.suite, comparisons=()))
+    alone = replace(found, suite=replace(found.suite, pretraining_pairs=()))
     assert "Nothing was learned by vanilla on" in nothing_learned(alone)
 
 

@@ -172,7 +172,7 @@ def test_read_runs_skips_records_damaged_or_without_training(suite, tmp_path):
     (folder.parent / "seed-0/model.safetensors").write_bytes(b"x" * 5000)
     (found,) = read_runs()
     # Ten steps are two epochs of five batches of ten examples: the task's own set is scored twice.
-    assert (found.seconds, found.aside, found.rows, found.scored) == (9.0, 2.0, 42, 72)
+    assert (found.seconds, found.other_seconds, found.rows, found.scored) == (9.0, 2.0, 42, 72)
     assert found.bytes == len(json.dumps(record))
 
 

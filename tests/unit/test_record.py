@@ -59,7 +59,7 @@ def suite(tmp_path, monkeypatch):
 def _without_predictions(monkeypatch):
     """Records here have no predictions to check them against; `test_status` covers that."""
     monkeypatch.setattr(recompute, "refuted", lambda *_: "")
-    monkeypatch.setattr(freshness, "contradicted", lambda *_, **__: ())
+    monkeypatch.setattr(freshness, "outvoted_cells", lambda *_, **__: ())
 
 
 def written(suite, cell, **changes):

@@ -160,7 +160,7 @@ def test_restored_measurements_are_accepted_until_they_are_edited(packed, tmp_pa
     other = changed(tmp_path, variability={"encoders": ["tiny"]})
     restore(packed, other.results)
     (found,) = Products(other).status(["variability"])
-    assert (found.state, found.believed) == ("recorded", True)
+    assert (found.state, found.usable) == ("recorded", True)
     assert found.why.endswith(
         "cola.json: restored as it was recorded: it cannot be compared with what it was made from"
     )
@@ -168,7 +168,7 @@ def test_restored_measurements_are_accepted_until_they_are_edited(packed, tmp_pa
     assert variability_path(other, "tiny", "cola").exists(), "to measure again takes long"
     write_json(variability_path(other, "tiny", "cola"), {"nu": [2.0, 1.0]})
     (found,) = Products(other).status(["variability"])
-    assert (found.state, found.believed) == ("damaged", False)
+    assert (found.state, found.usable) == ("damaged", False)
 
 
 def test_looks_are_recorded_and_restored_with_the_suite(packed, suite, tmp_path):  # noqa: F811

@@ -14,7 +14,7 @@ from steadytune.methods.spelling import spell
 from steadytune.rendering.tables import make_table
 from steadytune.results.loading import load_results
 from steadytune.results.selection import chosen_variants, select, selection_notes
-from steadytune.suite.variants import base, expand, point, stand_for
+from steadytune.suite.variants import base, expand, point, variants_by_name
 from steadytune.tasks.data import split_off
 
 WEAK, STRONG = "hype-n~sigma=1e-05", "hype-n~sigma=1e-04"
@@ -137,10 +137,10 @@ def test_plain_name_stands_for_its_grid_but_not_for_other_named_variants():
     named = {"vanilla": ["vanilla"], "hype-n": [WEAK, STRONG], "hype-n~sigma=0.01": ["hype-n~sigma=0.01"],
              WEAK: [WEAK], "lnsr~weight=1": ["lnsr~weight=1"]}  # fmt: skip
     plain = {"vanilla": ["vanilla"], "hype-n": [WEAK, STRONG], "lnsr": ["lnsr~weight=1"]}
-    assert stand_for(variants, named) == plain
+    assert variants_by_name(variants, named) == plain
     others = {"hype-n~sigma=0.01": ["hype-n~sigma=0.01"], WEAK: [WEAK], "lnsr~weight=1": ["lnsr~weight=1"]}
-    assert stand_for(variants, named, every=True) == plain | others
-    assert stand_for([WEAK, STRONG], {}) == {"hype-n": [WEAK, STRONG]}
+    assert variants_by_name(variants, named, every=True) == plain | others
+    assert variants_by_name([WEAK, STRONG], {}) == {"hype-n": [WEAK, STRONG]}
 
 
 def test_invalid_grids_and_selection_without_holdout_are_rejected(tmp_path):

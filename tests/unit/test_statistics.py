@@ -336,7 +336,7 @@ def test_detectable_effect_has_80_percent_power_in_simulation(generator):
 
 def test_careful_variance_estimate_suffices_in_80_percent_of_cases(generator):
     """Variances estimated from 4 seeds are too small in about half of the cases, careful estimates in a fifth."""
-    estimates = [power.careful(generator.normal(size=(1, 4)).var(axis=1, ddof=1), 4)[0] for _ in range(1500)]
+    estimates = [power.upper_variances(generator.normal(size=(1, 4)).var(axis=1, ddof=1), 4)[0] for _ in range(1500)]
     assert np.mean(np.array(estimates) < 1) == pytest.approx(0.2, abs=0.04)
 
 

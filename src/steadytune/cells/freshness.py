@@ -19,7 +19,7 @@ from steadytune.cells.gold import StagedGold
 from steadytune.cells.input_check import InputCheck
 from steadytune.cells.inputs import input_folders
 from steadytune.cells.record import BESIDE, damaged_file, read_record
-from steadytune.cells.together import contradicted, copies
+from steadytune.cells.together import copies, outvoted_cells
 from steadytune.cells.wanted import Cause, Wanted
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import (
@@ -66,7 +66,7 @@ class CellStatus:
         """Whether its scores may be shown; if it is not fresh, they are marked."""
         return self.state == "fresh" or self.cause in ("code", "unstaged")
 
-    def is_left(self, *, stale: bool = False) -> bool:
+    def needs_training(self, *, stale: bool = False) -> bool:
         """Whether `steadytune run` would train it; `stale`: with `--stale`, which also retrains cells of other code."""
         return not self.shown or (stale and self.cause == "code")
 
@@ -86,9 +86,9 @@ def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recor
     judges = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
     found = [judges.judge(cell) for cell in suite.cells]
     whys = dict(copies(suite, {status.cell: status.record for status in found if status.record}))
-    if judges.by_each_other:
+    if judges.some_not_comparable:
         shown = [status.cell for status in found if status.shown]
-        whys |= dict(contradicted(suite, shown, judges.file_cache, read=judges.scores))
+        whys |= dict(outvoted_cells(suite, shown, judges.file_cache, read=judges.scores))
     judges.file_cache.save()
     judges.inputs.file_cache.save()
     return [CellStatus(s.cell, "quarantined", whys[s.cell]) if s.cell in whys else s for s in found]
@@ -112,7 +112,7 @@ class _Judge:
         self.gold = StagedGold(suite.file.store)
         self.judge = cache(self._judge)
         self.reader = RecordReader()
-        self.by_each_other = False
+        self.some_not_comparable = False
         """Whether some predictions could not be compared with staged data, only with those of other cells."""
 
     def _judge(self, cell: Cell) -> CellStatus:
@@ -139,10 +139,10 @@ class _Judge:
             return CellStatus(cell, "quarantined", refuted)
         outdated = (spec.start and self._started_otherwise(spec.start, record)) or self.wanted.outdated(spec, record)
         if not outdated or self._reads_what_is_staged(spec, record):
-            if foreign := self._foreign(cell, path, folder, spec):
-                return CellStatus(cell, "quarantined", foreign)
+            if data_mismatch := self._data_mismatch(cell, path, folder, spec):
+                return CellStatus(cell, "quarantined", data_mismatch)
         else:
-            self.by_each_other = True
+            self.some_not_comparable = True
         if outdated and not self.as_recorded:
             cause, why = outdated
             return CellStatus(cell, "stale", why, cause, record)
@@ -190,13 +190,13 @@ class _Judge:
             f"{cell} scores", paths, compute if self.scores else None, code_digest(SCORING_CODE)
         )
 
-    def _foreign(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
+    def _data_mismatch(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
         """Which predictions do not match the staged data sets, which the record names too; None if unknown."""
 
         def compute() -> str:
-            from steadytune.cells.recompute import foreign
+            from steadytune.cells.recompute import data_mismatch
 
-            return foreign(folder, spec, self.gold)
+            return data_mismatch(folder, spec, self.gold)
 
         paths = [path, folder / BESIDE[0]]
         return self.file_cache.find(f"{cell} gold", paths, compute if self.scores else None, code_digest(READING_CODE))

@@ -59,7 +59,7 @@ def _came_to_an_end(record: Record, folder: Path, columns: Mapping[str, np.ndarr
     return not any(broken(values).any() for values in logits) and (epochs > 0 or record.training is not None)
 
 
-def foreign(folder: Path, spec: Spec, gold: StagedGold) -> str:
+def data_mismatch(folder: Path, spec: Spec, gold: StagedGold) -> str:
     """Which predictions do not match the staged examples and labels; empty if all do."""
     columns = read_predictions(folder / PREDICTIONS)
     for name in dict.fromkeys(columns["evaluation_set"]):

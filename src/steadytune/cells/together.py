@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 Records = Mapping[Cell, dict[str, Any]]
-Whys = Iterator[tuple[Cell, str]]
+Reasons = Iterator[tuple[Cell, str]]
 """The cells to reject, and why."""
 
 
-def copies(of: Of, records: Records) -> Whys:
+def copies(of: Of, records: Records) -> Reasons:
     """Cells of one encoder, method and task with identical predictions: two different seeds never give equal logits."""
     alike: dict[tuple[str, ...], list[Cell]] = {}
     for cell, record in records.items():
@@ -41,7 +41,7 @@ def _are_telling(of: Of, cell: Cell) -> bool:
     return any(np.unique(values).size > 1 for values in logits)
 
 
-def contradicted(of: Of, cells: Iterable[Cell], cache: FileCache, *, read: bool) -> Whys:
+def outvoted_cells(of: Of, cells: Iterable[Cell], cache: FileCache, *, read: bool) -> Reasons:
     """Cells with a gold label, for some example, that at most half of the cells share.
 
     This finds forged labels if the data are not staged for comparison.
@@ -64,7 +64,7 @@ def contradicted(of: Of, cells: Iterable[Cell], cache: FileCache, *, read: bool)
             yield from _outvoted(of, name, list(groups.values()))
 
 
-def _outvoted(of: Of, name: str, groups: list[list[Cell]]) -> Whys:
+def _outvoted(of: Of, name: str, groups: list[list[Cell]]) -> Reasons:
     """From groups of cells with equal labels on a set, the cells with a label that at most half of all cells share."""
     told = [_labels(_columns(of, cells[0]))[name] for cells in groups]
     votes: defaultdict[int, Counter[str]] = defaultdict(Counter)

@@ -13,7 +13,7 @@ from steadytune.looks import NONE, Looks
 from steadytune.results.loading import empty_results
 from steadytune.results.model import Results
 from steadytune.suite.suite import Suite
-from steadytune.suite.variants import base, stand_for
+from steadytune.suite.variants import base, variants_by_name
 
 RELEASED = "-released"
 """The suffix of a method's name if it follows the authors' released code."""
@@ -39,7 +39,7 @@ def judge_all(suite: Suite, results: Results, looks: Looks = NONE) -> Verdicts:
 def against_baseline(suite: Suite, margin: float = POINT) -> tuple[Differs, ...]:
     """Questions that compare each method with the suite's first one, on every encoder planned for both."""
     planned = {(cell.encoder, base(cell.method)) for cell in suite.cells}
-    methods = list(stand_for(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
+    methods = list(variants_by_name(dict.fromkeys(cell.method for cell in suite.cells), suite.named))
     return tuple(
         Differs.between(encoder, method, methods[0], margin)
         for encoder in suite.file.encoders

@@ -41,11 +41,11 @@ def power_of(
     variances, runs = _variances(differences), _runs(differences)
 
     def needed(confidence: float) -> int | None:
-        careful = power.careful(variances, runs, confidence)
-        return power.seeds_for_mean(size, careful, design.alpha, chance=design.chance, both=both, unequal=unequal)
+        upper = power.upper_variances(variances, runs, confidence)
+        return power.seeds_for_mean(size, upper, design.alpha, chance=design.chance, both=both, unequal=unequal)
 
-    careful = power.careful(variances, runs)
-    reach = power.detectable_effect(careful, runs, design.alpha, chance=design.chance, both=both)
+    upper = power.upper_variances(variances, runs)
+    reach = power.detectable_effect(upper, runs, design.alpha, chance=design.chance, both=both)
     return needed(power.POWER), (needed(0.1), needed(0.9)) if design.test == "its own" else None, reach
 
 

@@ -22,7 +22,7 @@ from steadytune.results.model import Key, Results
 from steadytune.results.scores import ABSENT
 from steadytune.suite.cell import Cell, canonical_digest
 from steadytune.suite.suite import Suite
-from steadytune.suite.variants import stand_for
+from steadytune.suite.variants import variants_by_name
 
 PRIMARY = Analysis("as run")
 
@@ -203,7 +203,7 @@ def _planned(suite: Suite) -> dict[Key, list[Cell]]:
     found: dict[Key, list[Cell]] = {}
     variants = dict.fromkeys(cell.method for cell in suite.cells)
     standing: dict[str, set[str]] = {variant: {variant} for variant in variants}
-    for method, spanned in stand_for(variants, suite.named, every=True).items():
+    for method, spanned in variants_by_name(variants, suite.named, every=True).items():
         for variant in spanned:
             standing[variant].add(method)
     for cell in suite.cells:

@@ -40,7 +40,7 @@ def smallest_p(seeds: int, tasks: int = 1) -> float:
     return 2.0 ** (1 - pairs) if pairs <= EXACT else 2 / (DRAWS + 1)
 
 
-def careful(variances: np.ndarray, seeds: int, confidence: float = POWER) -> np.ndarray:
+def upper_variances(variances: np.ndarray, seeds: int, confidence: float = POWER) -> np.ndarray:
     """Upper confidence limits of variances, 80 % by default, so a plan holds in 80 % of cases.
 
     Variances estimated from few seeds are too low more than half of the time; the factor

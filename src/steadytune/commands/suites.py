@@ -49,7 +49,7 @@ def _warn_of_slow_precisions(suite: "Suite", passed: "Sequence[str]", *, stale: 
     # Read the records only if some cell's precision is slow here: there may be thousands.
     if elsewhere or visible_gpus() or not slow_precisions(suite, suite.cells):
         return
-    left = [found.cell for found in statuses(suite) if found.is_left(stale=stale)]
+    left = [found.cell for found in statuses(suite) if found.needs_training(stale=stale)]
     for line in slow_precisions(suite, left):
         log.warning("%s", line)
 

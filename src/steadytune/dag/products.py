@@ -34,7 +34,7 @@ class ProductStatus:
     why: str = ""
 
     @property
-    def believed(self) -> bool:
+    def usable(self) -> bool:
         """Whether other products may be made from it."""
         return self.state in ("fresh", "missing", "other code", "recorded")
 
@@ -66,7 +66,7 @@ class Products:
             SteadyTuneError: a product is damaged, or would be made from something else now; one line.
         """
         for status in self.status(stages):
-            if not status.believed:
+            if not status.usable:
                 again = f"`steadytune run {self.suite.argument}` makes it again"
                 raise SteadyTuneError(f"{status.why}; {again}")
 

@@ -111,7 +111,7 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
             continue
         if asked and status.cell not in asked:
             continue
-        if status.is_left(stale=code):
+        if status.needs_training(stale=code):
             _rename(suite, status, dry=dry)
         elif status.cause == "code":
             # A record whose inputs are not available for comparison is judged after they are staged.

@@ -42,7 +42,7 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     again = f"steadytune run {suite.argument}"
     if counts.keys() & {"missing", "quarantined"} or causes & {"settings", "inputs"}:
         lines.append(f"`{again}` trains what is missing, damaged, or has other settings or inputs")
-    if any(not status.believed for status in old):
+    if any(not status.usable for status in old):
         lines.append(f"`{again}` makes files again that are damaged or stale")
     if "code" in causes or any(status.state == "other code" for status in old):
         lines.append(f"`{again} --stale` also trains what was trained by other code; until then tables mark it")

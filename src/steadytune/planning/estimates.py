@@ -93,7 +93,7 @@ class Estimator:
         pace = self._pace(spec.model, composition(spec.method))
         if pace is None:
             return math.nan
-        return flops / pace.flops_per_second + self._scored_rows(spec) * pace.seconds_per_row + pace.aside
+        return flops / pace.flops_per_second + self._scored_rows(spec) * pace.seconds_per_row + pace.other_seconds
 
     def _pace(self, model: str, method: str) -> "_Pace | None":
         """The pace on this device of cells with the same encoder and method, else with the same encoder.
@@ -185,7 +185,7 @@ class _Pace:
     """FLOP/s of training."""
     seconds_per_row: float
     """Seconds per example of evaluation."""
-    aside: float
+    other_seconds: float
 
     @classmethod
     def of(cls, runs: list[Run]) -> "_Pace | None":
@@ -194,7 +194,8 @@ class _Pace:
         scoring = [run.evaluate / run.scored for run in runs if run.scored]
         if not (rates and scoring):
             return None
-        return cls(statistics.median(rates), statistics.median(scoring), statistics.median(run.aside for run in runs))
+        other_seconds = statistics.median(run.other_seconds for run in runs)
+        return cls(statistics.median(rates), statistics.median(scoring), other_seconds)
 
 
 def _some(runs: list[Run]) -> list[Run]:

@@ -32,7 +32,7 @@ class Plan:
     @cached_property
     def done(self) -> frozenset[Cell]:
         """Cells that `steadytune run` does not train: fresh, trained by other code, or with inputs no longer staged."""
-        return frozenset(status.cell for status in self.found if not status.is_left())
+        return frozenset(status.cell for status in self.found if not status.needs_training())
 
     @property
     def device(self) -> Device:

@@ -36,7 +36,7 @@ class Run:
     folder: Path
 
     @property
-    def aside(self) -> float:
+    def other_seconds(self) -> float:
         """Seconds spent on neither training nor evaluation."""
         return self.seconds - self.train - self.evaluate
 

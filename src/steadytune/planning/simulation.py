@@ -102,7 +102,7 @@ def needed_holds(design: Design, pilots: int = 200) -> float:
     variances = np.full(design.tasks, design.sd**2)
     held = []
     for estimate in draw.pairs(0.0).var(axis=-1, ddof=1):
-        needs = power.seeds_for_mean(design.effect / 2, power.careful(estimate, design.seeds), ALPHA)
+        needs = power.seeds_for_mean(design.effect / 2, power.upper_variances(estimate, design.seeds), ALPHA)
         true = power.power_of_mean(design.effect / 2, variances, needs or power.MOST_SEEDS, ALPHA)
         held.append(true >= power.POWER)
     return float(np.mean(held))

@@ -9,7 +9,7 @@ HELP = "What usually helps: more epochs or steps, another learning rate, a warm-
 def nothing_learned(results: Results) -> str:
     """A sentence on the methods and tasks of which every run learned nothing (see `Results.stuck`); empty if none."""
     # Skip encoders with random weights: a suite includes them to show how little can be learned from them.
-    drawn = {compared.random for compared in results.suite.comparisons}
+    drawn = {compared.random for compared in results.suite.pretraining_pairs}
     scored = [
         key[:3] for key, score in results.scores.items() if key[2] == key[3] and score.points and key[0] not in drawn
     ]

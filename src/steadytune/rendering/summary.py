@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator
 
 from steadytune.rendering.table import number
-from steadytune.results.description import Comparison
+from steadytune.results.description import PretrainingPair
 from steadytune.results.model import Results
 from steadytune.results.scores import ABSENT, Score, in_order, paired
 from steadytune.results.selection import select
@@ -26,13 +26,13 @@ def sentences(results: Results) -> list[str]:
         *_mostly_seen(results),
         *(sentence for encoder in _described(results) for sentence in _of_encoder(results, encoder)),
     ]
-    found += [_pretraining(results, comparison) for comparison in results.suite.comparisons]
+    found += [_pretraining(results, pair) for pair in results.suite.pretraining_pairs]
     return [sentence for sentence in (*found, _caution(results)) if sentence]
 
 
 def _described(results: Results) -> list[str]:
     """The encoders to describe: all pretrained ones that have begun, or one if that would be too long."""
-    random = {comparison.random for comparison in results.suite.comparisons}
+    random = {pair.random for pair in results.suite.pretraining_pairs}
     found = [encoder for encoder in results.encoders_begun if encoder not in random]
     methods = sum(len(results.methods_of(encoder)) for encoder in found)
     return found if found and methods <= MOST_METHODS else [results.primary]
@@ -108,10 +108,10 @@ def _without_pairs(results: Results, encoder: str, methods: list[str]) -> str:
     return f"No task and seed in common with {results.baseline}: {', '.join(found)}." if found else ""
 
 
-def _pretraining(results: Results, comparison: Comparison) -> str:
+def _pretraining(results: Results, pair: PretrainingPair) -> str:
     method = results.baseline
-    pairs = _pairs(results, (comparison.pretrained, method), (comparison.random, method))
-    sides = f"{comparison.pretrained} (pretrained) against {comparison.random} (random weights), {method}"
+    pairs = _pairs(results, (pair.pretrained, method), (pair.random, method))
+    sides = f"{pair.pretrained} (pretrained) against {pair.random} (random weights), {method}"
     return f"{sides}: {_compared(pairs)}." if pairs else f"{sides}: no task and seed for which both have a score."
 
 

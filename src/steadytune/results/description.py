@@ -11,7 +11,7 @@ from steadytune.suite.suite import Suite
 from steadytune.tasks.task import Task
 
 
-class Comparison(NamedTuple):
+class PretrainingPair(NamedTuple):
     """Two encoders of one architecture, with pretrained and with random weights."""
 
     pretrained: str
@@ -43,7 +43,7 @@ class Description:
     """Encoders that are measured inside; None for every encoder with measurements."""
     compared: tuple[str, ...] = ()
     """Encoders with several methods, or all if none has: single-encoder figures are drawn for each of them."""
-    comparisons: tuple[Comparison, ...] = ()
+    pretraining_pairs: tuple[PretrainingPair, ...] = ()
     own_tasks: Mapping[str, Task] = field(default_factory=dict)
     """Tasks that are not in the task table, by name."""
     selection: str = "fixed"
@@ -76,8 +76,8 @@ def describe(suite: Suite) -> Description:
         claims=bool(file.claims),
         inside=_unique(cell.encoder for cell in suite.inside_cells),
         compared=tuple(encoder for encoder in encoders if methods[encoder] > 1) or encoders,
-        comparisons=tuple(
-            Comparison(name, other)
+        pretraining_pairs=tuple(
+            PretrainingPair(name, other)
             for name, entry in file.encoders.items()
             for other, drawn in file.encoders.items()
             if entry.weights == "pretrained" and drawn.weights == "random" and entry.model == drawn.model

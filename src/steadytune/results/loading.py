@@ -10,7 +10,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.files import read_parquet
 from steadytune.layout import metrics_path, record_path, results_folder
 from steadytune.results.description import Description, describe
-from steadytune.results.model import Accuracies, Examples, Key, Results, SeedKey, SetKey, ordered, to_float
+from steadytune.results.model import Accuracies, ExampleCounts, Key, Results, SeedKey, SetKey, ordered, to_float
 from steadytune.results.scores import Score
 from steadytune.results.variability import load_variability
 from steadytune.suite.suite import Suite
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from steadytune.cells.freshness import CellStatus
 
-COUNTS = tuple(field.name for field in fields(Examples))
+COUNTS = tuple(field.name for field in fields(ExampleCounts))
 COLUMNS = (
     "encoder",
     "method",
@@ -149,7 +149,7 @@ class _Gathered:
         self.seconds: dict[SeedKey, float] = {}
         self.stale: dict[SeedKey, str] = {}
         self.accuracies: Accuracies = {}
-        self.examples: dict[Key, Examples] = {}
+        self.examples: dict[Key, ExampleCounts] = {}
         self.headlines, self.held_out = _Headlines(), _Headlines()
 
     def add(self, row: Mapping[str, Any], path: Path) -> None:
@@ -171,7 +171,7 @@ class _Gathered:
         if row["headline"]:
             self.headlines.add(key, seed, row, path)
             if math.isfinite(to_float(row["n"])):
-                self.examples[row["encoder"], row["task"], row["evaluation_set"]] = Examples(
+                self.examples[row["encoder"], row["task"], row["evaluation_set"]] = ExampleCounts(
                     *(int(row[name]) for name in COUNTS)
                 )
 

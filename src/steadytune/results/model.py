@@ -29,7 +29,7 @@ Accuracies = dict[SetKey, dict[str, dict[int, tuple[float, float]]]]
 
 
 @dataclass(frozen=True)
-class Examples:
+class ExampleCounts:
     """How many examples an encoder was trained on, and evaluated on in one set."""
 
     n: int
@@ -61,7 +61,7 @@ class Results:
     """Scores on the share of the training split that was held out."""
     variants: dict[SeedKey, str] = field(default_factory=dict, repr=False)
     """(encoder, method, task, seed) -> the variant that stands for the method, if `selection.select` has chosen."""
-    examples: dict[Key, Examples] = field(default_factory=dict, repr=False)
+    examples: dict[Key, ExampleCounts] = field(default_factory=dict, repr=False)
     """(encoder, task, evaluation set) -> counts, if any cell was evaluated on the set."""
     choices: dict[Key, int] = field(default_factory=dict, repr=False)
     """(encoder, method, task) -> the number of variants to choose from."""

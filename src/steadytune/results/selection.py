@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from steadytune.results.model import Key, Results, SetKey
 from steadytune.results.scores import ABSENT, Score
-from steadytune.suite.variants import point, stand_for
+from steadytune.suite.variants import point, variants_by_name
 
 RULES = {
     "published": "by the mean on the reported evaluation split itself, as HyPe did: the score is the best of several",
@@ -32,7 +32,7 @@ def select(results: Results, rule: str | None = None, *, every: bool = False) ->
         every: whether to include variants that the suite's grid names (`hype-n~sigma=1e-05`), under their own names.
     """
     rule = rule or results.suite.selection
-    names = stand_for(results.methods, results.suite.named, every=every)
+    names = variants_by_name(results.methods, results.suite.named, every=every)
     groups: dict[Key, list[str]] = {}
     for method, variants in names.items():
         for encoder in results.encoders:

@@ -45,7 +45,7 @@ def expand(method: str, grids: Mapping[str, Axes], protocol: Axes, block: Axes |
     ]
 
 
-def stand_for(
+def variants_by_name(
     variants: Iterable[str], named: Mapping[str, Sequence[str]], *, every: bool = False
 ) -> dict[str, list[str]]:
     """Name -> the variants that it represents, one of which is selected.

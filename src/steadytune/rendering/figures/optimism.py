@@ -9,7 +9,7 @@ from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import COMPARED, figure
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
-from steadytune.suite.variants import stand_for
+from steadytune.suite.variants import variants_by_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ def best_by_tries(results: Results) -> Figure:
 
     from steadytune.claims.optimism import expected_best
 
-    encoder, names = results.primary, stand_for(results.methods, results.suite.named)
+    encoder, names = results.primary, variants_by_name(results.methods, results.suite.named)
     methods = [method for method in names if any(name in results.methods_of(encoder) for name in names[method])]
     rows: panels.Rows = []
     for task in results.compared_tasks([results.primary]):

@@ -14,7 +14,7 @@ from steadytune.rendering import style
 from steadytune.rendering.figures.words import LONGEST, note
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
-from steadytune.suite.variants import stand_for
+from steadytune.suite.variants import variants_by_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,7 +181,7 @@ def looks(results: Results, names: Sequence[str] = ()) -> dict[str, dict[str, An
 
     names: the methods of the figure; by default those of `results`.
     """
-    shown = stand_for(results.suite.methods, results.suite.named)
+    shown = variants_by_name(results.suite.methods, results.suite.named)
     return style.looks(list(dict.fromkeys([*shown, *(names or results.methods)])))
 
 

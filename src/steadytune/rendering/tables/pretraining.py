@@ -12,7 +12,7 @@ def pretraining(results: Results) -> Table:
     """Pretrained against random encoder weights with the same method, task by task."""
     blocks, data, shown = [], [], []
     method = results.baseline
-    for names in results.suite.comparisons:
+    for names in results.suite.pretraining_pairs:
         rows: list[Line] = []
         for task in results.tasks:
             first, second = (results.score(encoder, method, task) for encoder in names)
