@@ -231,5 +231,5 @@ def test_imported_task_is_kept_until_different_rows_are_imported(folder: Path, t
 
 
 def test_folder_without_glue_tasks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SteadyTuneError, match=r"no GLUE folder: expected one of CoLA, SST-2, MRPC"):
+    with pytest.raises(SteadyTuneError, match=r"not a GLUE folder: expected one of CoLA, SST-2, MRPC"):
         Imports(glue=tmp_path)

@@ -235,7 +235,7 @@ def test_comparing_a_method_with_its_only_variant_is_refused(world, capsys):
     scores = values("vanilla", "mini-rte", 70, 71, 72) | values("hype-n~sigma=0.1", "mini-rte", 60, 61, 62)
     world.build(Grid(methods=("vanilla", "hype-n~sigma=0.1"), values=scores))
     assert cli.main(["compare", "demo", "hype-n", "hype-n~sigma=0.1"]) == 2
-    assert "name two that differ" in capsys.readouterr().err
+    assert "expected two that differ" in capsys.readouterr().err
 
 
 def test_comparison_without_runs_shows_the_run_command(world, capsys):
@@ -251,10 +251,10 @@ def test_comparison_without_runs_shows_the_run_command(world, capsys):
 @pytest.mark.parametrize(
     ("names", "message"),
     [(("hype-m", "vanilla"), "unknown method 'hype-m'.*'hype-n'"), (("lnsr", "hype-n"), "unknown method 'lnsr'"),
-     (("hype-n", "hype-n"), "hype-n against hype-n: name two that differ"),
+     (("hype-n", "hype-n"), "hype-n against hype-n: expected two that differ"),
      (("minni/hype-n", "vanilla"), "unknown encoder 'minni'.*'mini'"), (("mini/", "vanilla"), "unknown method ''"),
      (("mini", "vanilla"), "'mini' is an encoder: expected mini/METHOD"),
-     (("mini/hype-n", "hype-n"), "mini/hype-n against hype-n: name two that differ")],
+     (("mini/hype-n", "hype-n"), "mini/hype-n against hype-n: expected two that differ")],
 )  # fmt: skip
 def test_uncomparable_names_are_refused_with_the_reason(world, capsys, names, message):
     world.build(shifted(3.0))

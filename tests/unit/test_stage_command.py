@@ -529,9 +529,9 @@ def climb(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarf
     [
         (spoil, f"{TRAIN}: damaged"),
         (lose, f"not a whole bundle: no {TRAIN}"),
-        (repeat, f"'{TRAIN}': a member that is no file of the manifest"),
-        (link, f"'{TRAIN}': a member that is no file of the manifest"),
-        (climb, "'../../outside.txt': a member that is no file of the manifest"),
+        (repeat, f"'{TRAIN}': a member that the manifest does not list"),
+        (link, f"'{TRAIN}': a member that the manifest does not list"),
+        (climb, "'../../outside.txt': a member that the manifest does not list"),
     ],
 )
 def test_bundle_with_wrong_members_is_rejected_and_leaves_no_file(

@@ -51,7 +51,7 @@ def test_example_suite_in_the_own_data_docs_can_be_planned(folder, root, capsys)
     assert main(["plan", "reviews"]) == 0
     said = capsys.readouterr().out
     assert "16 cells" in said
-    assert "expected-average  16/16 to run: 7 seeds enough for its test to speak if all pairs differ" in said
+    assert "expected-average  16/16 to run: 7 seeds enough to reach significance if all pairs differ" in said
     assert "expected-spread   16/16 to run: 8 seeds are too few for its test" in said
     assert main(["claims", "reviews"]) == 0
 

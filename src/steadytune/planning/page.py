@@ -144,7 +144,7 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
     for need in wanted:
         missing = [cell for cell in need.planned if cell not in plan.done]
         price = sum(plan.hours(cell) for cell in need.cells if cell not in plan.done)
-        why = "for an effect of its size" if need.powered else "enough for its test to be significant"
+        why = "for an effect of its size" if need.powered else "enough to reach significance"
         if not need.powered and isinstance(need.claim, MeanDifference):
             # Equal pairs have no sign, so the smallest attainable p-value may be larger than planned.
             why += " if all pairs differ"
