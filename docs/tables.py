@@ -91,7 +91,10 @@ def changes(suite: str, folder: Path) -> list[str]:
     """The lines of a table with every claim's verdict by the first rule and by today's, and why it changed."""
     earlier = json.loads((ROOT / "docs/earlier-verdicts.json").read_text(encoding="utf-8"))[suite]
     found = json.loads((tables(suite, folder).parent / "analysis/claims.json").read_text(encoding="utf-8"))["claims"]
-    lines = ["| Claim | First rule | p | Current rule | p | Why the verdict changed |", "| :-- | :-- | --: | :-- | --: | :-- |"]
+    lines = [
+        "| Claim | First rule | p | Current rule | p | Why the verdict changed |",
+        "| :-- | :-- | --: | :-- | --: | :-- |",
+    ]
     for claim in found:
         p = claim["finding"] and claim["finding"]["p_adjusted"]
         now = "–" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"
