@@ -25,7 +25,7 @@ SIGNS = {"+": " plus ", "@": " at ", ".": " point ", "*": " star "}
 
 def to_macros(results: Results) -> str:
     """The content of the file `macros.tex`."""
-    lines = [f"% Numbers of the suite {results.name}, in points unless named otherwise; -- where there is none yet."]
+    lines = [f"% Numbers of the suite {results.name}, in points unless named otherwise; -- if there is none yet."]
     seen: dict[str, str] = {}
     for words, value in (*_counts(results), *_scores(results), *_averages(results), *_verdicts(results)):
         name, spelled = macro_name(results.name, *words), " ".join(words)

@@ -23,7 +23,7 @@ FEW_CELLS = 12
 
 PINNED_LATER = {
     "stage": "Pinned by their first download only, not by the lock",
-    "commit": "The lock has their commit, and hashes that it lacks are those of the first download",
+    "commit": "The lock has their commit; missing hashes are those of the first download",
     "import": "Pinned by what was imported only, not by the lock",
     "bundle": "From a bundle: only its maker vouches for them",
 }

@@ -96,7 +96,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "selectors",
         "Which layer to keep?",
-        "The layer that hidden-state variability chooses, beside other ways of choosing one from the same features.",
+        "The layer that hidden-state variability chooses, compared with other choices from the same features.",
         ("table selectors",),
     ),
     Section(

@@ -94,7 +94,7 @@ def _draw(axes: Axes, frame: Any, item: Variability) -> None:
     "variability-robustness",
     "How often l* from few examples is l* of all data. Above: draws of one size in which the most frequent class has a "
     "growing share. Below: draws of growing size, with classes as in the data. Dotted: a layer chosen blindly. A "
-    "stable choice need not be a right one: ν of few examples favours wide layers, in every draw.",
+    "stable choice need not be right: with few examples, ν favours layers of many effective dimensions in every draw.",
 )
 def variability_robustness(results: Results) -> Figure:
     """Agreement against imbalance above agreement against size for each task, with a line for each encoder."""

@@ -57,7 +57,7 @@ def optimism(results: Results) -> Figure:
 
 @figure(
     "expected-best",
-    "The expected best score of so many tries, where a try is one run at one point of a method's grid: what a number "
+    "The expected best score over a number of tries, each one run at one point of a method's grid: what a number "
     "chosen on the reported set owes to the number of runs behind it (Dodge et al. 2019).",
     every_variant=True,
     encoder=COMPARED,

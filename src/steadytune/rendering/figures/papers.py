@@ -26,7 +26,7 @@ POINTS = (
     "deviation over seeds, if anything has run."
 )
 FIGURES_OF = {
-    "hype-figure-2": ("hype-table-16", "HyPe-N with other methods, and these alone: HyPe's Figure 2 by its Table 16."),
+    "hype-figure-2": ("hype-table-16", "HyPe-N with other methods, and those alone: HyPe's Figure 2 by its Table 16."),
     "hype-figure-5": ("hype-table-17", "Noise between layers, inside them, or in both places: HyPe's Table 17, to go "
                       "with its Figure 5."),
 }  # fmt: skip

@@ -23,7 +23,7 @@ SHORTEST = 1.4
 
 @figure(
     "seed-spread",
-    "Every seed is a point; below each cloud its mean and sample standard deviation. Beside a row: how many of the "
+    "Every seed is a point; below each cloud its mean and sample standard deviation. Next to a row: how many of the "
     "planned seeds ended ok, unless all did. Dotted: the score of always predicting the most frequent class.",
     named_variants=True,
 )

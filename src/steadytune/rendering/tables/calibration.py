@@ -19,7 +19,7 @@ NOTES = (
     "ECE: expected calibration error, 15 bins of equal width by the probability of the predicted class. Brier: squared "
     "distance from the gold class's 1 and 0s, summed over classes, from 0 to 2. Lower is better.",
     "Churn: share of the examples that two seeds of one method answer differently.",
-    "Where a set has coarser labels than the model, the probabilities of the finer ones are added.",
+    "If a set has coarser labels than the model, the probabilities of the model's finer labels are added.",
 )
 
 

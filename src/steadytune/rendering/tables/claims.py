@@ -20,15 +20,15 @@ from steadytune.text import counted
 NOTES = (
     "Reproduced: p at most 0.05 after Holm's correction in the claim's family; smaller than claimed: the effect is "
     "shown to be below the claim's size. Not reproduced: the opposite, or an effect below the claim's size, is shown. "
-    "Inconclusive: neither. Interim: cells are missing or the plan was changed after a look; p is valid however often "
-    "one looks. docs/claims.md has the rules.",
+    "Inconclusive: neither. Interim: cells are missing or the plan was changed after a look; p is valid no matter how "
+    "often you look. docs/claims.md has the rules.",
     "Effect: a difference in points, a ratio (×), or a share of draws (below 1), with the 95 % interval over other "
     "seeds on the same tasks and the same evaluation examples: for a difference, the shifts that the sign-flip test "
     "does not reject; it widens if tasks disagree. With examples: a t interval over other examples too, each task's "
-    "mean taken as fixed; it can be the narrower one. For a spread, interval and test differ and can disagree.",
+    "mean taken as fixed; it can be the narrower one. For a spread, interval and test can disagree.",
     "p: twice the one-sided p in the claimed direction, at most 1.",
-    "Seeds: those that every side has a score for on every task; k of n: of n planned. Needed: seeds for a chance of "
-    "80 %, or cells to run; unplanned: cells that this suite does not have.",
+    "Seeds: those with a score for every side on every task; k of n: of n planned. Needed: seeds for a chance of 80 %, "
+    "or cells to run; unplanned: cells that this suite does not have.",
 )
 COLUMNS: tuple[str | tuple[str, str], ...] = (
     *("Claim", "In words", "Verdict", ("Effect", "95 % interval"), ("95 % interval,", "with examples")),

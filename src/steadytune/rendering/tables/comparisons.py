@@ -18,11 +18,12 @@ NOTES = (
     "examples: over other examples too. Intervals are not corrected for the number of methods.",
     "p: two-sided, after Holm's correction over the methods of this table. On average: higher or lower if p is at most "
     "0.05; less than 1 point apart if that is shown; undecided otherwise. Interim: cells are missing or the "
-    "plan was changed after a look; p is valid however often one looks.",
+    "plan was changed after a look; p is valid no matter how often you look.",
     "On every task: yes if each task alone shows the same direction at 0.05; no if some task shows the opposite, at "
-    "0.05 over the number of tasks; open otherwise.",
+    "0.05 divided by the number of tasks; open otherwise.",
     "Changed: answers on the task's own set that the method and the baseline give differently at one seed, on average "
-    "over tasks; numbers are rounded to whole ones. Below 1 % a method is as good as off: its settings are too weak.",
+    "over tasks; numbers are rounded to whole ones. Below 1 %, a method has practically no effect: its settings are "
+    "too weak.",
     "Needed: seeds to see 1 point on average with a chance of 80 %, from the deviations so far. `steadytune compare` "
     "prints one pair task by task; docs/claims.md has the rules.",
 )

@@ -22,11 +22,11 @@ def cost(results: Results) -> Table:
     notes = (
         "Medians over the seeds whose training finished (k/n: k of n planned); ×: as a multiple of "
         f"{results.baseline}'s, in the same suite.",
-        "Seconds: of training, what a method prepares for it included and evaluations left out, on machines that may "
-        "have differed and run other jobs. × time: within a seed that both trained on one model of device.",
-        "FLOPs: of the first step's passes, forward and backward, as torch's FlopCounterMode counts them, a position "
-        "times all positions; at inference: of one example of median length.",
-        "MiB: peak memory of the device where there is one, else of the process.",
+        "Seconds: of training, including a method's preparation and without evaluations, on machines that may have "
+        "differed and run other jobs. × time: seed by seed, if both ran on the same model of device.",
+        "FLOPs: counted by torch's FlopCounterMode in the first step, forward and backward, per position, times all "
+        "positions; at inference: of one example of median length.",
+        "MiB: peak memory of the device if there is one, otherwise of the process.",
     )
     return Table(
         name="cost",

@@ -34,7 +34,7 @@ def churn(results: Results) -> Table:
         blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
     notes = (
         "Churn: share of the evaluation split on which two seeds answer differently; regression scores are rounded to "
-        "the nearest integer first. One right: only where one of the two answers is right.",
+        "the nearest integer first. One right: the share where exactly one of the two answers is right.",
         "CKA: similarity of the two seeds' last layers on the same examples (linear, unbiased estimate); 1 is equal "
         "but for rotation and scale.",
     )

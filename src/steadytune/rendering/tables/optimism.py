@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 NOTES = (
     "Differences in points with their 95 % interval over other seeds, on the same tasks and evaluation examples. "
-    "A dash: not known on every one of the tasks.",
+    "A dash: unknown on some task.",
     "Last epoch: the mean over seeds after the last epoch, which the other tables report. Epoch by other seeds: what "
-    "is gained if each run stops at the epoch that is best for the other seeds; another run would gain it too.",
-    "Best epoch: each run at its own best epoch, above that: optimism. Median and best seed: that run minus the mean "
-    "of the seeds. Best seed and epoch: the best run at its best epoch, above the last epoch's mean.",
-    "Best grid point: chosen on the reported set, above the point that the other seeds choose on held-out data.",
+    "is gained if each run stops at the epoch that is best for the other seeds; a new run would gain it too.",
+    "Best epoch: each run at its own best epoch, minus that score: optimism. Median and best seed: that run minus the "
+    "mean of the seeds. Best seed and epoch: the best run at its best epoch, minus the last epoch's mean.",
+    "Best grid point: chosen on the reported set, minus the point that the other seeds choose on held-out data.",
     "Intervals for the best seed are for the expected gain with normally distributed scores; the observed gain can lie "
     "outside. docs/selection.md has more.",
 )
@@ -50,7 +50,7 @@ def optimism(results: Results) -> Table:
     return Table(
         name="optimism",
         title="What is a chosen number worth?",
-        caption="The same runs, printed in the usual ways: how far each is above what another run would have.",
+        caption="The same runs, printed in the usual ways: how far each lies above what a new run would give.",
         columns=("Method", ("Last epoch", "mean"), "Seeds", *(way[:1].upper() + way[1:] for way in WAYS.values())),
         blocks=tuple(blocks),
         notes=(*_over(shown, found), *NOTES),

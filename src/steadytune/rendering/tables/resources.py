@@ -78,5 +78,5 @@ def _notes(records: list[dict[str, Any]]) -> tuple[str, ...]:
         "Interrupted attempts count up to the checkpoint from which the next one resumed. GiB: the highest peak of one "
         "cell. GFLOP/s: counted FLOPs of training over its seconds, evaluations left out.",
         f"Wh: of the whole device while a cell ran{', unknown: ' + '; '.join(why) if why else ''}. "
-        "% of peak: where the machine's STEADYTUNE_PEAK_FLOPS was set.",
+        "% of peak: if the machine's STEADYTUNE_PEAK_FLOPS was set.",
     )

@@ -23,15 +23,15 @@ def selectors(results: Results) -> Table:
             blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
         data += [row for item in found for row in _numbers(item)]
     notes = (
-        f"Layers 1 to L, before fine-tuning. ν: that of {least(results)}; share: of all resamples of the examples, "
-        "corrected for ν's bias, those that choose it.",
+        f"Layers 1 to L, before fine-tuning. ν: the layer of {least(results)}; share: how many of the bias-corrected "
+        "resamples of the examples choose that layer.",
         "CKA: linear centred kernel alignment with the labels. Probe: cross-validated accuracy of a linear classifier, "
-        "explained variance of a ridge regression for scores. H-score: with shrunk covariance. Each takes its highest.",
+        "explained variance of a ridge regression for scores. H-score: with shrunk covariance. Each takes its maximum.",
     )
     return Table(
         name="selectors",
         title="Which layer?",
-        caption="The layer that hidden-state variability chooses, and those that other scores of the same features do.",
+        caption="The layer that hidden-state variability chooses, and the choices of other scores on the same data.",
         columns=("Task", "L", "ν", ("ν", "share, %"), *NAMES.values()),
         blocks=tuple(blocks),
         notes=notes,

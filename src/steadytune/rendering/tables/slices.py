@@ -20,8 +20,8 @@ from steadytune.results.predictions import ALL, Slice, Slices, load_slices
 from steadytune.results.scores import Score
 
 GOLD = (
-    "The heuristics say entailment throughout: a model that follows one is right where that is the gold label, and "
-    "wrong elsewhere."
+    "The heuristics always predict entailment: a model that follows one is right if that is the gold label, and "
+    "wrong otherwise."
 )
 
 

@@ -29,11 +29,11 @@ from steadytune.results.scores import Score, mean_over, metric_name, paired
 LEAST_MARGIN = 5.0
 """Smallest in-domain margin over the majority class, in points, at which `retained` is meaningful (our choice)."""
 
-DROP = "Drop: in domain minus out of domain, seed by seed, in points; a dash where the two have different metrics."
+DROP = "Drop: in domain minus out of domain, seed by seed, in points; a dash if their metrics differ."
 RETAINED = (
     "Retained: the score above the majority class out of domain as a share of that in domain, seed by seed, in %; a "
-    f"dash where a seed is less than {LEAST_MARGIN:g} points above it in domain, or the two have different metrics. "
-    "Below 0: worse than the majority class."
+    f"dash if a seed is less than {LEAST_MARGIN:g} points above it in domain, or if the metrics differ. Below 0: worse "
+    "than the majority class."
 )
 GLUE_X = ("GLUE-X", "recorded")
 PRINTED = (
@@ -42,7 +42,7 @@ PRINTED = (
 )
 NO_SETS = "This suite names no other evaluation sets."
 SUMMARY = (
-    "Mean of sets: unweighted, whatever their metrics, for every seed that has a score on all of them; its spread is "
+    "Mean of sets: unweighted, even across metrics, for every seed that has a score on all of them; its spread is "
     "that of these means."
 )
 
