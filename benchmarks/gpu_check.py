@@ -144,7 +144,10 @@ def check_generators(of: Plan) -> str:
 
 @contextmanager
 def memory_for(of: Plan, rows: int) -> Iterator[None]:
-    """Let a batch fit into memory only in parts (`rows` > 0) or not at all (0): by the GPU's limit, else simulated."""
+    """Let a batch fit into memory only in parts, or not at all if `rows` is 0.
+
+    On a GPU by its allocator's limit; else simulated, so that a part with at most `rows` examples fits.
+    """
     if of.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

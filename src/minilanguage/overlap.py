@@ -30,7 +30,7 @@ def heuristic(premise: t.Sentence, pair: Pair) -> str:
 
 
 def _reattach(sentence: t.Sentence, sampler: Sampler) -> t.Sentence | None:
-    """Turn `the dog near the cat sleeps` into `the cat sleeps`, or make a clause of a relative clause about the dog."""
+    """Turn `the dog near the cat sleeps` into `the cat sleeps`, or a subject and its relative clause into a clause."""
 
     def change(node: t.Node) -> t.Node | None:
         if not isinstance(node, t.Clause) or not isinstance(node.np, t.The | t.Quant) or not node.np.mods:

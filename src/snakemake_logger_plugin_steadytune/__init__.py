@@ -132,7 +132,7 @@ class LogHandler(LogHandlerBase):
             waiting = planned - self.finished[rule]
             if waiting and not self.finished[rule]:
                 # Rules of one or two jobs (collect, tables, report) are short and do not count. There is no estimate
-                # before a larger rule has finished a job, nor while any rule runs for the first time: a pretraining
+                # before every larger rule has finished a job, nor while any rule runs for the first time: a pretraining
                 # takes minutes.
                 if planned > 2 or rule in {self.names.get(job, ("", ""))[0] for job in self.started}:
                     return None

@@ -26,8 +26,8 @@ REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    It is 0 for success, 2 for bad input or a failing disk (the message is on stderr), 130 after Ctrl-C, and 141 if the
-    reader of stdout has closed the pipe.
+    It is the command's own (0 for success), 2 for bad input or a failing disk (the message is on stderr), 130 after
+    Ctrl-C, and 141 if the reader of stdout has closed the pipe.
     """
     own, passed = _split(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(own)

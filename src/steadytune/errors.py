@@ -42,7 +42,7 @@ def suggestion(name: str, names: Iterable[str]) -> str:
 
 
 def short(value: object) -> str:
-    """A value from a user's file as messages show it: at most 60 characters, `null` and `true` as in YAML and JSON."""
+    """A value from a user's file as messages show it: one line, at most 60 characters, `null` and `true` as in YAML."""
     text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -148,7 +148,7 @@ def model_path(of: Of, cell: object) -> Path:
 
 
 def handover_path(of: Of, cell: object) -> Path:
-    """A cell's fine-tuned weights, kept until their layers are measured and other cells have started from them."""
+    """A cell's fine-tuned weights, kept until its encoder is measured inside and other cells have started from them."""
     return results_folder(of) / "handover" / f"{cell}.safetensors"
 
 
@@ -178,7 +178,7 @@ def manifest_path(of: Of, product: str) -> Path:
 
 
 def checkpoint_path(of: Of, cell: object) -> Path:
-    """The checkpoint of an unfinished cell's last epoch, outside its folder, which Snakemake clears before a job."""
+    """The latest checkpoint of an unfinished cell, outside its folder, which Snakemake clears before a job."""
     return results_folder(of) / "checkpoints" / f"{cell}.safetensors"
 
 

@@ -98,7 +98,7 @@ def keep_looks(of: Of, looks: Looks) -> None:
             kept, path = NONE, looks_path(of)
             aside = path.with_name(f"{path.name}{DAMAGED}")
             while aside.exists():
-                # What was damaged before is somebody's evidence too.
+                # Keep the files that were set aside before: they are evidence too.
                 aside = aside.with_name(f"{aside.name}{DAMAGED}")
             path.replace(aside)
             log.warning("%s: damaged: it is kept as %s, and new looks are written", path, aside.name)

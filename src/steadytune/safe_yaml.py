@@ -104,7 +104,7 @@ def _spelled(error: yaml.MarkedYAMLError, text: str) -> str:
     if said == CANNOT_BEGIN and character == "\t":
         return "a tab, expected blanks"
     if said == CANNOT_BEGIN and character:
-        return f"'{character}' cannot begin a value: expected quotation marks around it"
+        return f"'{character}' cannot begin a value: expected quotation marks around the value"
     if said == SECOND_COLON:
         return f"{said}: expected quotation marks around a value with ': ', or another indentation"
     return said

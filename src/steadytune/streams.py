@@ -53,5 +53,5 @@ class Streams:
 
     @staticmethod
     def seeds(seed: int) -> dict[str, int]:
-        """The seed of every stream without a counter, for the record."""
+        """Every stream's seed, derived without a counter, for the record."""
         return {name: derive(seed, name) for name in STREAMS}

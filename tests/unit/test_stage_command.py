@@ -529,9 +529,9 @@ def climb(name: str, member: tarfile.TarInfo, content: bytes) -> list[tuple[tarf
     [
         (spoil, f"{TRAIN}: damaged"),
         (lose, f"not a whole bundle: no {TRAIN}"),
-        (repeat, f"'{TRAIN}': a member that the manifest does not list"),
-        (link, f"'{TRAIN}': a member that the manifest does not list"),
-        (climb, "'../../outside.txt': a member that the manifest does not list"),
+        (repeat, f"'{TRAIN}': expected plain files that the manifest lists"),
+        (link, f"'{TRAIN}': expected plain files that the manifest lists"),
+        (climb, "'../../outside.txt': expected plain files that the manifest lists"),
     ],
 )
 def test_bundle_with_wrong_members_is_rejected_and_leaves_no_file(

@@ -191,7 +191,7 @@ class _Judge:
         )
 
     def _data_mismatch(self, cell: Cell, path: Path, folder: Path, spec: Spec) -> str | None:
-        """Which predictions do not match the staged data sets, which the record names too; None if unknown."""
+        """Which predictions do not match the staged data that the record names; empty if all do, None if unknown."""
 
         def compute() -> str:
             from steadytune.cells.recompute import data_mismatch

@@ -47,7 +47,7 @@ def drop_all_but_best(suite: Suite, cell: Cell) -> None:
     """Remove the weights of every recorded cell of `cell`'s encoder, method and task, except those of the best.
 
     Each cell calls this after writing its record. The cell that finishes last sees all records, so the best weights
-    remain in whatever order cells run, even concurrently. A cell that is killed before this call runs again.
+    remain in whatever order cells run, even concurrently. A cell that is killed before this call is run again.
     """
     alike = [other for other in suite.cells if _group(other) == _group(cell)]
     best = best_cell(suite, alike)

@@ -19,7 +19,7 @@ BESIDE = (PREDICTIONS, HISTORY)
 """The files that lie next to a record."""
 
 TRAINED: tuple[Status, ...] = ("ok", "degenerate")
-"""Statuses with usable weights: with any other status, the weights are NaN or do not exist."""
+"""Statuses with usable weights: with any other status, there are no weights, or they may not be finite."""
 
 EvaluationKind = Literal["in_domain", "transfer", "held_out"]
 

@@ -121,7 +121,7 @@ def _find_parent(suite: Suite, spec: Spec, *, verified: bool) -> tuple[records.P
 
 @contextmanager
 def _input_errors(cell: Cell) -> Iterator[None]:
-    """While a cell's inputs are read, report any failure as bad input, because it is not a result of training."""
+    """While a cell's inputs are read, report any failure but lack of memory as bad input, not as a result."""
     try:
         yield
     except (SteadyTuneError, OSError):

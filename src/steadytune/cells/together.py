@@ -48,7 +48,7 @@ def outvoted_cells(of: Of, cells: Iterable[Cell], cache: FileCache, *, read: boo
 
     Args:
         of: the suite of the cells, or the folder of its results.
-        cells: the cells that passed all other checks.
+        cells: the cells whose scores the other checks allow to be shown.
         cache: caches digests of labels.
         read: read the predictions of cells whose digests are not cached; otherwise, skip these cells.
     """

@@ -1,4 +1,4 @@
-"""The p-values of a mean difference: for a claim, against it, against its size, and against the sign of the mean."""
+"""The p-values of a mean difference: for a claim, against it, against its size, and, by a t test, of its mean."""
 
 from typing import Any, NamedTuple
 
@@ -32,8 +32,8 @@ def difference_p(
 ) -> PValues:
     """The p-values of a difference.
 
-    Sign flips test whether the two sides can be told apart at all. If tasks disagree, they miss a clear mean, which a
-    t test detects. The t test counts against a claim with a direction, and for a claim without one.
+    Sign flips test whether the two sides can be told apart at all. If tasks disagree, they can miss a clear mean, which
+    a t test detects. The t test counts against a claim with a direction, and for a claim without one.
 
     Args:
         test: the claim's own test.

@@ -32,7 +32,7 @@ def look_at(claim: Comparison, evidence: Evidence, family: int) -> Look:
 
 
 def sides_of(claim: Comparison) -> str:
-    """Digest of a claim's sides and statistic, which recognises it under another id."""
+    """Digest of a claim's sides and statistic, by which it is recognised under another id."""
     return canonical_digest(claim.model_dump(mode="json", include=SIDES))
 
 

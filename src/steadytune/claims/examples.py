@@ -115,7 +115,7 @@ class Examples:
         return means[0] - means[1]
 
     def changed(self, pairs: Sequence[tuple[Cell, Cell]]) -> float | None:
-        """The mean share of answers on the own set that differ between the cells of a pair; None if unknown."""
+        """The mean share of answers on a task's own set that differ within pairs of its cells; None if unknown."""
         shares = []
         for pair in pairs:
             own = [found for cell in pair if (found := self.answers(cell))]
@@ -180,7 +180,7 @@ def _matthews(said: np.ndarray, true: np.ndarray, both: np.ndarray) -> np.ndarra
 
 
 def _auroc(scores: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """AUROC of the second of two classes, or the mean over more of them.
+    """AUROC of the second of two classes, or the mean over all classes if there are more.
 
     A class without positives or without negatives in a resample is left out; 0.5 if no class remains.
     """

@@ -115,7 +115,7 @@ def suite_claims(suite: Suite) -> tuple[Claim, ...]:
 
 
 def _check_names(claim: Claim, own: Tasks) -> None:
-    """Check that the methods, tasks and printed rows a claim names exist, and that its size fits its direction."""
+    """Check that the methods, tasks and printed rows that a claim names exist, and that its keys fit each other."""
     for method in claim.methods:
         parse(method)
         if start := Start.of(method):
@@ -150,7 +150,7 @@ def _check_names(claim: Claim, own: Tasks) -> None:
 
 
 def _check_reading(claim: Difference, own: Tasks) -> None:
-    """Check that every set a claim names can be read as entailment or not; what `*` means is not known here."""
+    """Check that every set a claim names can be read as entailment against the rest; `*` is refused."""
     if "*" in (claim.tasks, claim.sets):
         raise SteadyTuneError("reading: 'two-way': expected named `tasks` and `sets`, and not `*`")
     for task in claim.tasks:

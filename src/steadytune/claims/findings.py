@@ -153,7 +153,7 @@ def _bounded(claim: NotWorse | Equivalent, differences: np.ndarray, design: Desi
     )
     effect, low, high = mean_of_tasks(differences), test(differences + margin), test(margin - differences)
     too_low, too_high = test(-margin - differences), test(differences - margin)
-    # If all pairs agree, only their signs count, and few pairs have few sign patterns.
+    # If all pairs of each task are equal, only their signs count, and few pairs have few sign patterns.
     signs = not design.extra and bool(constant(differences).all())
     needs, needs_range, detectable = power_of(
         margin, differences, design, both=both, unequal=Fraction(1) if signs else None

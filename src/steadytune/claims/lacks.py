@@ -47,7 +47,7 @@ def lack_of(
     collapsed = {key: all(side(key[1]).cells[key][seed] == "degenerate" for seed in seeds) for key in columns}
     if not isinstance(claim, Cost) and all(collapsed.values()):
         # Equal scores of degenerate runs do not show that the methods are equal.
-        return "nothing was learned: every run gives the same answer for every example"
+        return "nothing was learned: every run gives one answer for every example"
     if isinstance(claim, Spread):
         # One such stratum would dominate the geometric mean of ratios, yet it shows nothing about spread over seeds.
         still = [key for key, column in columns.items() if collapsed[key] or _is_constant(column, seeds)]

@@ -107,7 +107,7 @@ def _of_epochs(curves: Sequence[np.ndarray]) -> dict[str, Gain]:
 
 
 def _choices(published: Results, nested: Results | None, key: Key) -> np.ndarray:
-    """Published minus nested score, (seeds,); empty without held-out scores, two seeds and a grid of two points."""
+    """Published minus nested score, (seeds,); empty if held-out scores, a second seed or a second point is lacking."""
     if nested is None or key not in nested.held_out or published.choices.get(key, 1) < 2:
         return np.array([])
     sides = [published.score(*key), nested.score(*key)]

@@ -169,7 +169,7 @@ def seeds_for_ratio(ratio: float, tasks: int, alpha: float, *, chance: float = P
 
 
 def fewest(enough: Callable[[int], bool], least: int, most: int = MOST_SEEDS) -> int | None:
-    """The smallest number from `least` to `most` that is enough, if larger numbers are too; None if none is."""
+    """The smallest number from `least` to `most` that is enough, assuming larger ones are too; None if none is."""
     low, high = least - 1, least
     while high > most or not enough(high):
         if high >= most:

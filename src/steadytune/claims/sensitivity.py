@@ -51,7 +51,7 @@ def touches(claim: Claim, runs: PairedRuns) -> bool:
 
 
 def _has_epochs(claim: Comparison, runs: PairedRuns, strata: Iterable[Stratum]) -> bool:
-    """Whether a claim is about headline scores on the own set, and every scored run recorded its epochs."""
+    """Whether a claim is about headline scores on each task's own set, and every scored run recorded its epochs."""
     if isinstance(claim, Difference) and (claim.sets or claim.reading != "headline"):
         return False
     found = [(runs.sides.best_epochs(key), runs.sides.results_of(key[1]).score(*key)) for key in keys_of(claim, strata)]

@@ -169,7 +169,7 @@ def add_to(commands: Commands) -> None:
         "cell",
         nargs="?",
         metavar="CELL",
-        help="ENCODER/METHOD/TASK/seed-N; without seed-N, the best seed; with one task, nothing: the best cell",
+        help="ENCODER/METHOD/TASK/seed-N; without seed-N, the best seed; without CELL (one task only), the best cell",
     )
     command.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
     command.add_argument(

@@ -87,7 +87,7 @@ class Origins:
             return None
 
     def _content(self, product: Product) -> str:
-        """Digest of a product's files, from its manifest; "none" without a manifest."""
+        """Digest of a product's files, from its manifest; "none" without a readable manifest."""
         try:
             return canonical_digest(read_manifest(self._suite, product.name).files)
         except SteadyTuneError:

@@ -37,7 +37,7 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
         lines.append(f"from a bundle, for which only its maker vouches: {', '.join(bundled)}")
     plans = [status.record.get("analysis_plan") for status in found if status.record]
     if other := sum(plan != suite.analysis_plan for plan in plans):
-        lines.append(f"{counted(other, 'cell')} ran under another version of the analysis plan")
+        lines.append(f"{counted(other, 'cell')} ran under another version of the analysis plan, or none")
     causes = {status.cause for status in found}
     again = f"steadytune run {suite.argument}"
     if counts.keys() & {"missing", "quarantined"} or causes & {"settings", "inputs"}:

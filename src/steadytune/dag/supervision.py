@@ -39,7 +39,7 @@ def supervise(command: Sequence[str], environment: Mapping[str, str], lock: int)
         asked.append(number)
         send(signal.SIGKILL if len(asked) > 1 else signal.SIGTERM)
         if len(asked) == 1:
-            log.info("stopping every job with a checkpoint; a second signal kills them")
+            log.info("stopping every job, with a checkpoint; a second signal kills them")
 
     def pause(*_: object) -> None:
         send(signal.SIGSTOP)

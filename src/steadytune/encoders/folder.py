@@ -41,7 +41,7 @@ class FolderReport:
     facts: str = ""
     """Facts for a person to check, on one line."""
     max_length: int | None = None
-    """Maximum number of tokens that it reads; None if there is no limit."""
+    """Maximum number of tokens that the encoder reads; None if there is no limit."""
 
 
 def examine(folder: Path) -> FolderReport:

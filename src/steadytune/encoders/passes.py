@@ -149,7 +149,7 @@ def change_attention(architecture: Architecture, change: LayerInput, layer: int,
 
 @contextmanager
 def changed_output(module: nn.Module, change: Callable[[Any], Any] | None) -> Iterator[None]:
-    """Apply `change` to the output of `module` inside the `with` block; do nothing if it is None."""
+    """Apply `change` to the output of `module` inside the `with` block; do nothing if `change` is None."""
     if change is None:
         yield
         return

@@ -54,7 +54,7 @@ def balanced_accuracy(predictions: np.ndarray, references: np.ndarray) -> float:
 
 
 def auroc(probabilities: np.ndarray, references: np.ndarray) -> float:
-    """Area under the ROC curve for probabilities (n, C): of class 1 if C = 2, else averaged over one class vs the rest.
+    """Area under the ROC curve for probabilities (n, C): of class 1 if C = 2, else the mean of each class vs the rest.
 
     Only classes that occur count; 0.5 if only one class occurs.
     """

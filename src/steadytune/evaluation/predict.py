@@ -48,7 +48,7 @@ class Outputs:
         return evaluate_transfer(source, target, self.logits, self.labels, rule)
 
     def judge(self) -> tuple[Status, str | None]:
-        """Diverged if an output is not finite; degenerate if all classes, or scores to six decimals, are the same."""
+        """Diverged if an output is not finite; degenerate if all examples get one class, or one score to 6 decimals."""
         if not np.isfinite(self.logits).all():
             return "diverged", "the outputs on the development set are not all finite"
         answers = self.logits.argmax(axis=1) if self.logits.shape[1] > 1 else self.logits[:, 0].round(6)
@@ -65,7 +65,7 @@ class Outputs:
 
 
 def predict(encoder: Encoder, batcher: Batcher, precision: Precision) -> Predictions:
-    """Predict a split in its own order, without dropout and noise.
+    """Predict a split in its own order, without dropout or noise.
 
     Args:
         encoder: the model, which is left in evaluation mode.

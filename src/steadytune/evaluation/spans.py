@@ -52,7 +52,7 @@ class Answers:
     spans: np.ndarray
     """(n, 2) int64: start and end (exclusive) of each answer in its text, in characters; -1, -1 for no answer."""
     tokens: np.ndarray
-    """(n, 2) int64: first and last token of each answer, from the window's first text token; -1, -1 for no answer."""
+    """(n, 2) int64: first and last token of each answer, from the text's first token in the window; -1, -1 for none."""
     logits: np.ndarray
     """(n, 2) float32: of each answer's start and end; -inf for no answer, NaN if the outputs were not finite."""
 
@@ -94,7 +94,7 @@ class Answers:
 
 
 def answer(encoder: Encoder, batcher: Batcher, precision: Precision) -> Answers:
-    """The model's answer to every question of a split of windows, without dropout and noise."""
+    """The model's answer to every question of a split of windows, without dropout or noise."""
     windows = batcher.encoded
     assert isinstance(windows, Windows), "a split of a task whose answers are spans"
     found: list[Span | None] = [None] * len(windows)
@@ -104,7 +104,7 @@ def answer(encoder: Encoder, batcher: Batcher, precision: Precision) -> Answers:
         for rows, batch in batcher.evaluation():
             logits = encoder(batch.inputs).logits.double().cpu().numpy()
             for row, outputs in zip(rows, logits, strict=True):
-                # Drop the padding, which is on the right for models that read every token.
+                # Drop the padding, which is on the right because a span head reads every token.
                 start, end = outputs[:, : len(windows.offsets[row])]
                 found[row] = best_span(start, end, windows.offsets[row][:, 0] >= 0)
                 broken[windows.question[row]] |= not np.isfinite(outputs).all()

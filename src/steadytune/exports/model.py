@@ -42,8 +42,8 @@ def write_model(suite: Suite, name: str | None, target: Path, *, adapter: bool =
         adapter: write only LoRA's matrices and the head, as peft does, instead of merging them.
 
     Raises:
-        SteadyTuneError: no such cell or record, a model that transformers cannot open, or a retrained model that
-            differs from the record.
+        SteadyTuneError: no such cell or record, a model that transformers cannot open or opens with other outputs, or a
+            retrained model that differs from the record.
     """
     cell = choose_cell(suite, name)
     record, spec = _record(suite, cell), suite.spec(cell)

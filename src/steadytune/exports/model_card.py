@@ -1,6 +1,6 @@
 """Model cards built from records: for one fine-tuned model, or for every encoder, method and task of a suite.
 
-The front matter is the hub's `model-index`; each metric's `args` hold its seeds, spread and interval.
+The front matter is the hub's metadata with a `model-index`; each metric's `args` hold its seeds, spread and interval.
 """
 
 from collections.abc import Iterable, Sequence

@@ -35,7 +35,7 @@ def imbalance(
 
     All draws have one size, the largest at which every share can be drawn, so that imbalance is not confounded with
     scarcity. Every class keeps two examples even if this changes the share; results report the actual share. With more
-    than two classes, a small share may leave another class the most frequent; it is then left out.
+    than two classes, a small share may leave another class the most frequent; such a share is left out.
     """
     if not shares:
         return ()

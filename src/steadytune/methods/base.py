@@ -150,7 +150,8 @@ class Method:
     def narrow_words(self, name: str, rows: "Tensor") -> None:
         """Adapt to a smaller table of words: parameter `name` is trained without the rows that no example reads.
 
-        Called once before training, if at all, for methods that keep copies of parameters. rows: the rows that remain.
+        Called at most once, before training; override it in a method that keeps copies of parameters. rows: the indices
+        of the rows that remain.
         """
 
     def unread_words(self, kept: float, update: "Update", decay: float) -> float:
@@ -207,7 +208,7 @@ class Composition:
         self.methods = methods
 
     def prepare(self, setup: Setup) -> None:
-        """Prepare every method: those that change pretrained values, those that choose layers and parameters, the rest.
+        """Prepare methods that change pretrained values, then those that choose layers and parameters, then the rest.
 
         A method that adds parameters, or runs layers in advance, thus sees the values that training starts from, and a
         method that looks up layers sees those that remain. Within each group, methods run in the order of the name.

@@ -84,7 +84,7 @@ class FreeLB(Method):
         import torch
 
         assert delta.grad is not None
-        # A gradient that vanishes or overflows gives no direction, so its delta stays.
+        # A gradient that vanishes or overflows gives no direction (after an fp16 overflow, the step is not taken).
         direction = torch.nan_to_num(delta.grad / _norm(delta.grad), nan=0.0)
         moved = delta.detach() + self.settings.adv_lr * direction
         return moved * (self.settings.max_norm / _norm(moved)).clamp(max=1) if self.settings.max_norm else moved

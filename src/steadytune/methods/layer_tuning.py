@@ -17,7 +17,7 @@ from steadytune.methods.top_k import check_separable
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSettings(Hyperparameters):
-    """A block of layers, given as in the released code by its last layer, the head's position and its size."""
+    """A block of layers, given as in the released code by its last layer, its size and the head's position."""
 
     layer: int | Literal["selected", "top"] = setting("selected")
     """The last layer of the block, 1 to L; `selected` is l*, as the variability stage measured it; `top` is L."""

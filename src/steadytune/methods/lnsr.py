@@ -75,7 +75,7 @@ class LNSR(Method):
         """Task loss plus penalty; only the layers from b upwards run twice."""
         if self.settings.weight == 0:
             return super().loss(forward, batch)
-        # First, because `resume` reruns layers of the pass right before it, which has to be the next one.
+        # First, because `resume` reruns layers of the latest pass, which has to be the clean one below.
         partner = self._partner(forward, batch)
         output = forward(batch, keep_hidden=True, resumable_from=self.start)
         clean, mask = output.hidden, batch.inputs["attention_mask"]

@@ -19,7 +19,7 @@ class MixoutSettings(Hyperparameters):
     """Mixout's hyper-parameters."""
 
     p: float = setting(0.9, at_least=0, below=1)
-    """Probability of an entry's pretrained value; the default is that of the released example for transformers."""
+    """Probability that an entry is the pretrained one; default from the released example for transformers."""
     mask: Literal["elements", "columns"] = "elements"
     """`elements`: draw m for every entry of a weight matrix. `columns`: draw one m per input column and repeat it over
     the output dimension, as in the released code."""

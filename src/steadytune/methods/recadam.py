@@ -8,7 +8,7 @@ weights theta0 falls from 1 to 0. The pull is kept out of Adam's moments. For th
     theta <- theta - lr * lambda(t) * adam(g) - lr * (1 - lambda(t)) * gamma * (theta - theta0)
 
 where every theta on the right is the value before the step. The head is updated by Adam alone. The protocol's decay
-towards zero is added to both as in AdamW, not scaled by lambda.
+towards zero is added to both updates as in AdamW, not scaled by lambda.
 
 The released code applies the same parts one after the other, each to the result of the previous part: Adam's part, the
 pull, and the decay of all parameters.

@@ -75,7 +75,10 @@ class SMART(Method):
 
     @property
     def passes(self) -> tuple[float, float]:
-        """Clean, perturbed, averaged-weights and ascent passes; ascent computes no weight gradients, so counts half."""
+        """Clean, perturbed, averaged-weights and ascent passes.
+
+        An ascent step computes no gradients of weights, so its backward pass counts half.
+        """
         return 2 + self.settings.steps + bool(self.settings.proximal_weight), 2 + self.settings.steps / 2
 
     def __init__(self, settings: SMARTSettings) -> None:

@@ -189,7 +189,7 @@ class _Pace:
 
     @classmethod
     def of(cls, runs: list[Run]) -> "_Pace | None":
-        """The pace of some runs; None if no run has the figures for it."""
+        """The pace of some runs; None if they lack the figures for either rate."""
         rates = [run.flops / run.train for run in runs if run.train and run.flops]
         scoring = [run.evaluate / run.scored for run in runs if run.scored]
         if not (rates and scoring):

@@ -25,14 +25,14 @@ REASONS = {
     "later": "not trained yet",
     MEASURED: "not probed where the layer is measured first",
 }
-"""Why a cell is left out, by state; states that explain themselves are missing. `MEASURED`: the method reads l*."""
+"""Why a cell is left out, by state; words that explain themselves are not listed. `MEASURED`: the method reads l*."""
 
 
 def probe(suite: Suite) -> None:
     """Run one cell of each encoder and method for a few steps, on the first task whose data are staged.
 
-    Pairs that cannot be probed are logged with the reason; methods that read l* never can. The records belong to the
-    suite `<name>-probe`.
+    Pairs that cannot be probed are logged with the reason; methods that read l* never can be. The records belong to
+    the suite `<name>-probe`.
     """
     short = Override(protocol={"steps": STEPS, "evaluate_epochs": False})
     changes = {"suite": f"{suite.name}-probe", "overrides": (*suite.file.overrides, short)}

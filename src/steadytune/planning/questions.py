@@ -120,7 +120,7 @@ def tasks_together(suite: Suite, asked: Sequence[Differs]) -> set[int]:
 
 
 def _in_deviations(suite: Suite) -> list[str]:
-    """What each number of seeds can show about two methods, on one task and on the most tasks with that many seeds."""
+    """What each number of seeds can show about two methods, on one task and on all where a method has that many."""
     counts = Counter((cell.encoder, cell.method, cell.task) for cell in suite.cells)
     lines = ["", "what the seeds can show of two methods (p < 0.05, chance 80 %; sd: of a pair's difference):"]
     for seeds in sorted(set(counts.values())):

@@ -54,7 +54,7 @@ class Settings(StrictModel):
     dropout: float = Field(ge=0, lt=1)
     """Dropout for fine-tuning, written to the encoder's config.json. Pretraining has none: it sees little twice."""
     initializer_range: PositiveFloat
-    """Standard deviation of the initial weights; BERT's 0.02 suits a width of 768, but a narrow model starts slowly."""
+    """Standard deviation of the initial weights; BERT's 0.02 suits a width of 768, but starts a narrow model slowly."""
     seed: int
     threads: PositiveInt
     """PyTorch threads. Their number sets the order of sums, so changing it changes the bits."""

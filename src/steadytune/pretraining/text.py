@@ -28,8 +28,8 @@ _ALPHABET = 120
 """Number of characters that get a piece. A word with a rarer character, mostly from a foreign script, is unknown."""
 _SENTENCES = 4096
 """Minimum number of sentences tokenized at once; a batch ends at the end of a document."""
-# Punctuation ends a sentence if a capital, a digit or an opening quotation mark or bracket follows, unless it follows a
-# single initial.
+# Punctuation ends a sentence if a capital or a digit follows, perhaps after an opening quotation mark or bracket, and
+# no single initial comes before.
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?][\"')\]])|(?<=[\w)][\w)][.!?]))\s+(?=[\"'(\[]?[A-Z0-9])")
 
 

@@ -56,7 +56,7 @@ class TextExamples(Examples):
         wish = rng.uniform(0.25, 0.75, rows) * content
         sentences = self.text.sentences
         cut = sentences[np.searchsorted(sentences, window + wish.astype(np.int64), "right") - 1] - window
-        # If the last sentence boundary before the drawn place is too early, cut at that place.
+        # If the last sentence boundary before the drawn place is too early, cut at the drawn place.
         cut = np.where(cut < 0.15 * content, wish, cut).astype(np.int64)
         a, b = window.copy(), window + cut
         swapped = kinds == SWAPPED

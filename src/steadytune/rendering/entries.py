@@ -26,7 +26,9 @@ BOLD, BOLD_IN_BLOCKS = (
     "something, if there are two or more; equal means share it."
     for where in ("", " within a block")
 )
-MAJORITY = "Majority class: the score of always predicting the set's most frequent class; a dash if undefined."
+MAJORITY = (
+    "Majority class: the score of always predicting the evaluation set's most frequent class; a dash if undefined."
+)
 
 SHARED = (SPREAD, MAJORITY, BOLD, BOLD_IN_BLOCKS, COUNTS)
 """Notes that many tables have; the report prints each only once."""

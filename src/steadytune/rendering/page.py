@@ -22,7 +22,7 @@ from steadytune.results.selection import select
 from steadytune.text import counted
 
 MOST_SVG = 1_000_000
-"""In bytes. A larger SVG, with a mark for each of thousands of runs, is replaced by its PNG."""
+"""In bytes. A larger SVG, with a mark for each of thousands of runs, is replaced by its PNG if there is one."""
 
 
 @dataclass(frozen=True)

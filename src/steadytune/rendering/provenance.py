@@ -163,7 +163,7 @@ def _doubts(records: list[dict[str, Any]]) -> list[str]:
         for holds, sentence in (
             (dirty, f"{dirty} of {len(records)} records come from code with uncommitted changes."),
             (len(commits) > 1, f"The records come from {len(commits)} commits: see steadytune status."),
-            (resumed, f"{resumed} of {len(records)} cells were interrupted and resumed after a finished epoch."),
+            (resumed, f"{resumed} of {len(records)} cells were interrupted and resumed from a checkpoint."),
         )
         if holds
     ]

@@ -31,7 +31,9 @@ def sentences(results: Results) -> list[str]:
 
 
 def _described(results: Results) -> list[str]:
-    """The encoders to describe: all pretrained ones that have begun, or one if that would be too long."""
+    """The encoders to describe: all pretrained ones that have begun; only the primary one if there are none or too
+    many methods.
+    """
     random = {pair.random for pair in results.suite.pretraining_pairs}
     found = [encoder for encoder in results.encoders_begun if encoder not in random]
     methods = sum(len(results.methods_of(encoder)) for encoder in found)

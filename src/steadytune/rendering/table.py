@@ -78,7 +78,7 @@ class Table:
 
 
 def prose_and_code(note: str) -> list[str]:
-    """Split a note, put on one line, into prose and code in turns: ``see `a b` `` -> `see `, `a b`, and no text."""
+    """A note on one line, split into prose and code by turns: ``see `a b` `` -> `see `, `a b`, and the empty string."""
     return CODE.split(" ".join(note.split()))
 
 

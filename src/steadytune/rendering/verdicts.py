@@ -77,7 +77,7 @@ def _facts(claim: Judged) -> list[tuple[str, str, bool]]:
 
 
 def _size(claim: Judged) -> str:
-    """The margin, who set it, and the difference that the paper prints."""
+    """The margin, whose it is, and the effect that the paper prints."""
     printed, unit = claim.published, claim.unit
     paper = f"; the paper prints {unit_text(number(printed, 2, sign=True), unit)}" if printed is not None else ""
     return f"{unit_text(f'{claim.margin:g}', unit)} ({claim.margin_is}){paper}"

@@ -138,7 +138,7 @@ class Results:
         return [task for task in self.tasks if all((encoder, method, task) in self.cells for method in methods)]
 
     def compared_tasks(self, encoders: Sequence[str]) -> list[str]:
-        """The tasks on which one of these encoders has several methods; else with several encoders; else all."""
+        """The tasks with several methods of one of these encoders; else with several encoders; else all of theirs."""
         planned = {
             task: [sum((encoder, method, task) in self.cells for method in self.methods) for encoder in encoders]
             for task in self.tasks
@@ -217,7 +217,7 @@ class Results:
 
 
 def ordered(listed: Any, found: set[str], *, only_found: bool = False) -> tuple[str, ...]:
-    """`listed` in its order (`only_found`: if found), then whatever else was `found`, sorted."""
+    """`listed` in its order (`only_found`: without names not in `found`), then the other names in `found`, sorted."""
     listed = tuple(name for name in listed if not only_found or name in found)
     return (*listed, *sorted(found - set(listed)))
 

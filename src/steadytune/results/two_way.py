@@ -1,4 +1,4 @@
-"""Scores read as entailment or not: accuracy on two labels, collapsed from three if there are three."""
+"""Scores read as entailment against the rest: accuracy on two labels, collapsed from three if there are three."""
 
 from steadytune.results.model import Results, SetKey
 from steadytune.results.scores import Score

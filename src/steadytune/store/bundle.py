@@ -4,7 +4,7 @@ The same files give the same bytes: members are sorted by name and have no times
 manifest, a JSON object with the SHA-256 and size of every other member.
 
 Only the bundle's maker vouches for its receipts. What the lock pins is checked against the lock. Everything else gets a
-receipt marked `bundle`, and so do the records and the report that depend on it.
+receipt marked `bundle`, and the records and the report that depend on it say so too.
 """
 
 import io
@@ -127,7 +127,7 @@ def _extract(path: Path, private: Path) -> list[str]:
             plain = member.type in tarfile.REGULAR_TYPES and not member.issparse()
             handle = tar.extractfile(member) if plain else None
             if expected is None or handle is None or member.name in seen:
-                raise SteadyTuneError(f"{path}: {member.name!r}: a member that the manifest does not list")
+                raise SteadyTuneError(f"{path}: {member.name!r}: expected plain files that the manifest lists, each once")
             seen.add(member.name)
             if member.size != expected["bytes"] or _copy(handle, private / member.name) != expected["sha256"]:
                 raise SteadyTuneError(f"{path}: {member.name}: damaged: not what the bundle's manifest says")

@@ -71,7 +71,7 @@ def _hidden_problems(suite: "Suite", task: Task) -> Iterator[str]:
 
 
 def describe_cuts(suite: "Suite") -> Iterator[str]:
-    """For each staged encoder and task, say how many inputs `max_length` truncates and how many tokens are unknown.
+    """For each staged encoder and task, say which share of inputs `max_length` truncates, and report unknown tokens.
 
     For long splits, a fixed sample of rows is tokenized. Tasks with span answers are left out: their long texts are
     read in windows, so nothing is truncated.

@@ -82,7 +82,7 @@ MRPC_TEST = ("msr_paraphrase_test.txt", 1725)
 
 
 def row_counts(config: str) -> dict[str, int]:
-    """GLUE's number of rows in every split that `read_splits` can return, which may lack `test`."""
+    """GLUE's number of rows in every split that `read_splits` can return; it may return none for `test`."""
     counts = {split: rows for split, (_, rows) in LAYOUTS[config].files.items()}
     return counts | {"test": MRPC_TEST[1]} if config == "mrpc" else counts
 
@@ -146,7 +146,8 @@ def _counted(path: Path, rows: list[Row], expected: int) -> list[Row]:
 def _read_mrpc(folder: Path, layout: Layout) -> dict[str, list[Row]]:
     """Read MRPC, whose training file GLUE divides into train and dev by a list of ids.
 
-    Without the original training file or the list, read the files that GLUE's download script has already split.
+    Without the original training file or the list, read the files that GLUE's download script has already split. The
+    test file is read too if there is one.
     """
     whole, ids = folder / MRPC_WHOLE, folder / "dev_ids.tsv"
     if whole.is_file() and ids.is_file():

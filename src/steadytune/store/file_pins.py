@@ -113,7 +113,7 @@ class UrlFile(FilePin):
 
     @property
     def reusable(self) -> bool:
-        """As in `FilePin`; rows are parsed again, because the hash of their parquet file is not pinned."""
+        """As in `FilePin`, but False for rows: they are parsed again, because their parquet file has no pinned hash."""
         return self.known and self.parser is None
 
     def fits(self, found: StagedFile) -> bool:

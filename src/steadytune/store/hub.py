@@ -11,7 +11,7 @@ from steadytune.store.sources import Source
 
 
 class HubSource(Source):
-    """The files of a hub repository that the lock names.
+    """The files that the lock names in a hub repository, and no others.
 
     A data set's files are stored without their folder on the hub, because the store has its own: `rte/train-….parquet`
     of `nyu-mll/glue` becomes `datasets/nyu-mll/glue/rte/train-….parquet`.

@@ -93,8 +93,8 @@ def lock_problems(suite: "Suite", lock: Lock) -> list[str]:
 def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> str:
     """Why a staged folder is not what the lock pins; empty if it is, or if they cannot be compared.
 
-    An encoder that the workflow trains is compared by its settings and corpus. They cannot be compared if the receipt
-    is unreadable, or if the lock has no pin for any of the suite's sources.
+    An encoder that the workflow trains is compared by its settings and corpus. Nothing is compared if the receipt is
+    unreadable, or if the lock has no pin for any of the suite's sources.
     """
     try:
         receipt = read_receipt(folder)

@@ -18,7 +18,7 @@ SEPARATORS = {"csv": ",", "tsv": "\t"}
 BYTE_ORDER_MARK = "\ufeff"
 EXCEL_SEPARATOR = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([\x09\x20-\x7e])"?\r?\n?', re.IGNORECASE)
 MOST_CHARACTERS = 2**31 - 1
-"""Maximum length of a field."""
+"""Maximum length of a field, in characters."""
 
 
 def read_delimited(path: Path, wanted: Sequence[str], entry: OwnTask, form: str) -> Columns:

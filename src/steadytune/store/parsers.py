@@ -1,6 +1,6 @@
 """Parsers that read data sets' original files into rows with the hub's columns and label numbers.
 
-They need only the standard library, because the lock is checked whenever the Snakefile is read. No format here has
+They need only the standard library, because the lock is checked wherever the Snakefile is read. No format here has
 quoting; a quotation mark is a character of a sentence. (Read with quoting, SciTail's training set loses 499 of its
 23,596 rows.)
 """

@@ -52,7 +52,7 @@ class Cell:
 
 def parse_seed(text: str) -> int | None:
     """The seed in `seed-7`; None for any other form."""
-    # `int` reads neither non-ASCII digits such as `²` nor thousands of digits.
+    # ASCII digits only (`int` reads those of other scripts too), and at most 18 (`int` refuses thousands of digits).
     match = re.fullmatch(r"seed-(\d{1,18})", text, re.ASCII)
     return int(match[1]) if match else None
 

@@ -31,7 +31,10 @@ def _check_override(suite: Suite, place: int) -> None:
 
 
 def _check_tasks(suite: Suite) -> None:
-    """Check that mappings by task name trained tasks, transfer labels are comparable, and `predict` has no spans."""
+    """Check that the keys of mappings by task are tasks that cells are trained on.
+
+    Labels of transfer sets must be comparable with the task's, and tasks in `predict` must not have spans for answers.
+    """
     tasks, file = {cell.task for cell in suite.cells}, suite.file
     mappings = {"transfer": file.transfer, "predict": file.predict}
     mappings |= {f"encoders.{name}.models": entry.models for name, entry in file.encoders.items()}

@@ -57,8 +57,9 @@ def _check_protocol(suite: Suite) -> None:
 
 
 def _check_own_names(suite: Suite) -> None:
-    """Refuse own tasks named like one of the task table, and names that differ only in case, which share a folder on
-    some disks.
+    """Refuse own tasks with a name from the task table, and encoder or task names that differ only in case.
+
+    Such names share a folder on some disks.
     """
     raise_all(
         f"{suite.path}: tasks.{name}: the task table has a task '{name}': choose another name"

@@ -140,7 +140,7 @@ class Inside(Grid):
     probes: tuple[str, ...] = ()
     """Tasks on which a new linear head is trained at every layer; a cell skips its own task."""
     examples: int = Field(256, ge=8)
-    """Most examples of the task's evaluation split to measure on: a fixed stratified subset."""
+    """Maximum number of examples of the task's evaluation split to measure on: a fixed stratified subset."""
     forgetting: str | None = None
     """A task whose evaluation texts the masked-word loss is measured on; its labels are not read."""
 

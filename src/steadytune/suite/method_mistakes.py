@@ -138,7 +138,7 @@ class _MethodClass:
         return found if found and [_name(parent) for parent in found.bases] == [Hyperparameters.__name__] else None
 
     def _fields(self) -> dict[str, int] | None:
-        """The line of each setting by name; None if the file does not define the settings."""
+        """The line of each setting by name; empty if there are no settings, None if the file does not define them."""
         found = self._settings()
         if found is None:
             return {} if self._assigned("Settings") is None else None

@@ -179,7 +179,7 @@ class EncoderPin(StrictModel):
     hub: Repo | None = None
     revision: str | None = None
     max_length: int | None = None
-    """Most tokens that the encoder can read; None if there is no limit."""
+    """Maximum number of tokens that the encoder can read; None if there is no limit."""
     files: dict[str, OwnFile]
 
     @property
@@ -244,6 +244,6 @@ def to_task(where: str, name: str, entry: OwnTask, pin: TaskPin) -> Task:
         metric=entry.metric,
         metrics=tuple(dict.fromkeys(logged)),
         citation=f"{entry.hub} on the hub, commit {entry.revision}" if entry.hub else "the user's own data",
-        licence="see the hub" if entry.hub else "not stated",
+        licence="see the hub" if entry.hub else "the user's to say",
         description=f"The suite's own task '{name}'.",
     )

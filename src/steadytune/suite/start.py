@@ -20,7 +20,7 @@ def _parent_seed(value: Any) -> int | None:
 
 
 class Start(StrictModel):
-    """The parent cell whose fine-tuned encoder another cell starts from; that cell's head is newly initialised."""
+    """The parent: the cell whose fine-tuned encoder a cell starts from. The cell's own head is newly initialised."""
 
     task: Annotated[str, matching("[^~,]+", "a task's name")]
     """The task that the parent is trained on."""

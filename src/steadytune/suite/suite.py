@@ -81,7 +81,7 @@ class Suite:
 
     @cached_property
     def named(self) -> dict[str, tuple[str, ...]]:
-        """The variants of each method, by the method's name as written in the grid's blocks."""
+        """The variants of each method, by the method's name in the grid's blocks, including a block's start."""
         found: dict[str, dict[str, None]] = {}
         for block in self.file.grid:
             for method in block.named_methods:
@@ -151,7 +151,7 @@ class Suite:
         return self._specs[cell]
 
     def digest(self, cell: Cell) -> str:
-        """`spec(cell).digest()`, computed once for cells that differ only in their seed."""
+        """`spec(cell).digest()`; cells that differ only in their seed share the work."""
         spec, key = self.spec(cell), (cell.encoder, cell.method, cell.task)
         if spec.start:
             return spec.digest()

@@ -52,10 +52,10 @@ class VariabilitySettings(NuSettings):
     tasks: tuple[str, ...] = ()
     """Further tasks to measure these encoders on."""
     kept_examples: int = Field(default=2000, ge=2)
-    """Most examples kept in memory for everything below: a fixed stratified subset."""
+    """Maximum number of examples kept in memory for everything below: a fixed stratified subset."""
     resampling: Literal["half", "bootstrap"] = "half"
-    """A resample is half of each class, drawn without replacement; or, for `bootstrap`, all of each class, drawn with
-    replacement, which leaves some bias if the width is close to the number of examples."""
+    """A resample is half of each class, drawn without replacement; or, for `bootstrap`, as many examples as each class
+    has, drawn with replacement, which leaves some bias if the width is close to the number of examples."""
     resamples: int = Field(default=200, ge=0)
     """Number of resamples for the confidence bands; 0 for no bands."""
     choose_by: Literal["nu", "corrected"] = "nu"

@@ -11,7 +11,7 @@ from steadytune.methods.spelling import spell
 
 Axes = Mapping[str, Sequence[Any]]
 MOST_CELLS = 1_000_000
-"""Most cells that a suite may have: more than any cluster trains, but few enough to list."""
+"""Maximum number of cells of a suite: more than any cluster trains, but few enough to list."""
 SHORT_NAMES = {"lr": "learning_rate"}
 """Short names of protocol settings in a variant's name: `hype-n~lr=2e-05`."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from steadytune.errors import unknown
 
 # From which to which share of the groups. Changing a share, or the string below, changes the training data. `larger` is
-# slightly more than half, to have 5,000 of the 9,815 rows of MNLI's matched development set.
+# slightly more than half, to have at least 5,000 of the 9,815 rows of MNLI's matched development set.
 PARTS = {"train": (0.0, 0.75), "rest": (0.75, 1.0), "larger": (0.0, 0.52), "smaller": (0.52, 1.0)}
 STREAM = "steadytune part"
 
@@ -35,7 +35,10 @@ def part_rows(groups: Sequence[str], part: str) -> np.ndarray:
 
 
 def rows_between(groups: Sequence[str], start: float, end: float, stream: str = STREAM) -> np.ndarray:
-    """The rows whose group is between two shares of all groups, ordered by the SHA-256 of `stream` and group name."""
+    """The rows, as sorted indices, of the groups between the shares `start` and `end` of all groups.
+
+    Groups are ordered by the SHA-256 of `stream` and their name.
+    """
     names = sorted(set(groups), key=lambda name: hashlib.sha256(f"{stream}/{name}".encode()).digest())
     chosen = set(names[round(start * len(names)) : round(end * len(names))])
     return np.flatnonzero([group in chosen for group in groups])

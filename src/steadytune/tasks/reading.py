@@ -78,7 +78,7 @@ class Split:
             self._add(path)
 
     def check(self) -> None:
-        """Raise all problems as one line; do nothing without any."""
+        """Raise all problems as one line; do nothing if there are none."""
         if self.problems:
             more = len(self.problems) - SHOWN_PROBLEMS
             said = [*self.problems[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]

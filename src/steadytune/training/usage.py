@@ -188,7 +188,7 @@ def processor_name() -> str:
 
 
 def _peak_of_host() -> int:
-    # On Linux, ru_maxrss keeps the peak of the parent process across `exec`; VmHWM is the program's own.
+    # On Linux, ru_maxrss survives `exec`, so it includes the peak of the process that called it; VmHWM does not.
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text(encoding="ascii", errors="replace").splitlines())

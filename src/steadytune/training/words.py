@@ -1,4 +1,4 @@
-"""Train only the word embeddings that occur in the training split, instead of the whole table.
+"""Train only the embeddings of words that occur in the training split, instead of the whole table.
 
 A row of the table that no example reads gets no gradient: AdamW only decays it, and RecAdam pulls it back. In most
 cells most rows are unread, and for a small encoder their zero gradients, moments and updates are half of the work of an

@@ -21,7 +21,7 @@ TIMED: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "num_atte
 NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 ROUNDS = 15
 LEFT_BEHIND = (
-    "`state` and `restore` must keep what a step leaves for the next, and random numbers come from `streams.noise`"
+    "`state` and `restore` must keep what a step leaves for the next; all draws must come from `streams.noise`"
 )
 
 Check = Callable[[str, Path], tuple[bool | None, str]]

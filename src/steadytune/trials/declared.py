@@ -37,7 +37,7 @@ def does_something(name: str, folder: Path) -> tuple[bool, str]:
     if ours.keys() != plain.keys() or not all(torch.equal(p, plain[key]) for key, p in ours.items()):
         return True, ""
     steps = trial.epochs * len(trial.data)
-    said = "its settings switch it off, or it begins later; give it settings that have an effect within these steps"
+    said = "its settings switch it off, or it begins later; give it a name with settings that act within these steps"
     return False, f"{steps} steps end at vanilla's weights: {said}"
 
 

@@ -31,7 +31,7 @@ from steadytune.worker.request import ENDING, STATUS, Request, interpreter
 
 log = logging.getLogger("steadytune.worker")
 
-# transformers imports its modules on first use; BERT's import nearly everything that any encoder needs.
+# transformers imports its modules on first use; BERT's modules import nearly everything that any encoder needs.
 TRAINING = (
     "steadytune.cells.run",
     "steadytune.evaluation.glue_metrics",

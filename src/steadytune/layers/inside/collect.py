@@ -44,7 +44,7 @@ Row = dict[str, Any]
 def collect_inside(suite: Suite) -> None:
     """Write `inside.parquet`.
 
-    Every cell has a row `looked_into`: 1, or 0 if it left no model worth measuring, which then is its only row.
+    Every cell has a row `looked_into`: 1, or 0 if it left no model worth measuring and so has no other row.
     """
     rows: list[Row] = []
     for encoder, task in suite.inside_pairs():

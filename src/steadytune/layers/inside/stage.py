@@ -166,7 +166,8 @@ def write_inside_before(suite: Suite, encoder_name: str, task_name: str) -> None
     Random weights are those of seed 0, because there is no cell whose seed they could use.
 
     Raises:
-        SteadyTuneError: the encoder and task are not a pair of the suite's `inside` cells, or inputs are corrupted.
+        SteadyTuneError: the encoder and task are not a pair of the suite's `inside` cells, or inputs are missing or
+            corrupted.
     """
     pairs = suite.inside_pairs()
     if (encoder_name, task_name) not in pairs:
@@ -188,7 +189,7 @@ def _block(suite: Suite) -> Inside:
 
 
 def _start(protocol: Protocol) -> str:
-    """Set up deterministic numerics for this process; return the device."""
+    """Fix this process's numerics at the protocol's determinism level; return the device."""
     device = pick_device()
     set_determinism(protocol.determinism, protocol.threads, device)
     return device

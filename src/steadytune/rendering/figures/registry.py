@@ -27,7 +27,10 @@ INSIDE = OneEncoder(lambda suite: suite.inside or (), inside_encoder)
 
 
 def versions(names: Iterable[str], suite: Description) -> list[str]:
-    """The names under which figures are drawn; a single-encoder figure has one per encoder: `transfer@minilm`."""
+    """The names under which figures are drawn.
+
+    If there are several encoders, a single-encoder figure has a name for each: `transfer@minilm`.
+    """
     found = []
     for name in names:
         shown = FIGURES[name].encoder

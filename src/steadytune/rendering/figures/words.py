@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SMALLEST = 5
 """Smallest font size of a title, in points."""
 SHORTEST, LONGEST = 7, 36
-"""In letters: the least a title's line is cut to, and the longest name of a row or in a legend."""
+"""In letters: a line of a title is not cut below the first; names of rows and in legends are cut to the second."""
 
 
 def note(axes: Axes, text: str) -> Any:

@@ -23,8 +23,9 @@ NOTES = (
     "A dash: unknown on some task.",
     "Last epoch: the mean over seeds after the last epoch, which the other tables report. Epoch by other seeds: what "
     "is gained if each run stops at the epoch that is best for the other seeds; a new run would gain it too.",
-    "Best epoch: each run at its own best epoch, minus that score: optimism. Median and best seed: that run minus the "
-    "mean of the seeds. Best seed and epoch: the best run at its best epoch, minus the last epoch's mean.",
+    "Best epoch: each run at its own best epoch, minus its score at the epoch by other seeds: optimism. Median and "
+    "best seed: that run minus the mean of the seeds. Best seed and epoch: the best run at its best epoch, minus the "
+    "last epoch's mean.",
     "Best grid point: chosen on the reported set, minus the point that the other seeds choose on held-out data.",
     "Intervals for the best seed are for the expected gain with normally distributed scores; the observed gain can lie "
     "outside. docs/selection.md has more.",
