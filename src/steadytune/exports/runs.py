@@ -42,8 +42,11 @@ def runs(content: Content) -> Iterator[Run]:
     groups: dict[str, list[Aggregate]] = {}
     for found in content.aggregates:
         groups.setdefault(found.name, []).append(found)
+    records: dict[str, list[Record]] = {}
+    for cell, record in content.records.items():
+        records.setdefault(cell.group, []).append(record)
     for name, scores in groups.items():
-        first, *others = [_config(record) for cell, record in content.records.items() if cell.group == name]
+        first, *others = map(_config, records[name])
         config = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
         yield Run(name, name, "mean over seeds", config, [], _means(scores), {})
     if content.claims:

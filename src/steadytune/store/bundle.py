@@ -127,7 +127,9 @@ def _extract(path: Path, private: Path) -> list[str]:
             plain = member.type in tarfile.REGULAR_TYPES and not member.issparse()
             handle = tar.extractfile(member) if plain else None
             if expected is None or handle is None or member.name in seen:
-                raise SteadyTuneError(f"{path}: {member.name!r}: expected plain files that the manifest lists, each once")
+                raise SteadyTuneError(
+                    f"{path}: {member.name!r}: expected plain files that the manifest lists, each once"
+                )
             seen.add(member.name)
             if member.size != expected["bytes"] or _copy(handle, private / member.name) != expected["sha256"]:
                 raise SteadyTuneError(f"{path}: {member.name}: damaged: not what the bundle's manifest says")
