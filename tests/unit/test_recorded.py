@@ -37,7 +37,7 @@ def pack(folder, text):
     (folder / "cells.jsonl.gz").write_bytes(gzip.compress(text.encode()))
 
 
-CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "study-sweep": 60, "start": 28, "minilm-1k": 120}
+CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "study-sweep": 60, "start": 28, "minilm-1k": 160}
 
 
 @pytest.mark.parametrize("name", CELLS)
