@@ -91,7 +91,7 @@ def test_private_noise_that_breaks_resuming_gives_a_hint(tmp_path):
     registry.add(path)
     passed, detail = checks.resumes("noisy-words", tmp_path)
     assert passed is False
-    assert "`state` and `restore`" in detail and "random numbers come from `streams.noise`" in detail
+    assert "`state` and `restore`" in detail and "must come from `streams.noise`" in detail
 
 
 def test_failed_off_check_hints_at_moves_every_word(tmp_path):
