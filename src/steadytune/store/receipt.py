@@ -127,7 +127,7 @@ def read_receipt(folder: Path) -> Receipt:
         files = {check_file_name(name): StagedFile(**entry) for name, entry in value.pop("files").items()}
         return Receipt(files=files, **value)
     except (FileNotFoundError, NotADirectoryError):
-        raise SteadyTuneError(f"{folder}: not staged, for it has no {RECEIPT}: {HOW_TO_STAGE}") from None
+        raise SteadyTuneError(f"{folder}: not staged (no {RECEIPT}): {HOW_TO_STAGE}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise SteadyTuneError(f"{path}: damaged receipt: {HOW_TO_STAGE}") from None
 
