@@ -146,8 +146,8 @@ def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: boo
             # Include files that the suite no longer asks for, but not files in other folders that the manifest names.
             root = results_folder(suite)
             folders = {file.parent for file in product.files} - {root}
-            made = [root / name for name in find_manifest(suite, product.name).files]
-            made = [path for path in made if path.parent in folders]
+            names = find_manifest(suite, product.name).files
+            made = [path for name in names if (path := root / name).parent in folders]
             for path in (manifest_path(suite, product.name), *product.files, *made):
                 path.unlink(missing_ok=True)
 
