@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,24 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def aside_path(path: Path, reason: str) -> Path:
+    """Where `keep_aside` renames a file to."""
+    return path.with_name(f"{path.name}.{reason}")
+
+
+def keep_aside(path: Path, reason: str) -> Path:
+    """Rename a file that no longer counts; a file set aside before for the same reason is numbered and stays.
+
+    Returns:
+        The new path, as from `aside_path`.
+    """
+    aside = aside_path(path, reason)
+    if aside.exists():
+        numbered = (aside.with_name(f"{aside.name}.{number}") for number in count(1))
+        aside.rename(next(place for place in numbered if not place.exists()))
+    return path.rename(aside)
 
 
 def leftovers(folder: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from steadytune.errors import SteadyTuneError
+from steadytune.files import keep_aside
 from steadytune.layout import Of, looks_path, running_path
 from steadytune.locks import hold
 from steadytune.schema import check
@@ -55,8 +56,6 @@ class Kept:
     """The distinct looks at each question, by its id; the latest is last."""
 
 
-DAMAGED = ".damaged"
-"""The suffix under which looks that cannot be read are set aside."""
 Looks = Mapping[str, tuple[Look, ...]]
 NONE: Looks = {}
 
@@ -96,11 +95,7 @@ def keep_looks(of: Of, looks: Looks) -> None:
             kept = read_looks(of)
         except SteadyTuneError:
             kept, path = NONE, looks_path(of)
-            aside = path.with_name(f"{path.name}{DAMAGED}")
-            while aside.exists():
-                # Keep the files that were set aside before: they are evidence too.
-                aside = aside.with_name(f"{aside.name}{DAMAGED}")
-            path.replace(aside)
+            aside = keep_aside(path, "damaged")
             log.warning("%s: damaged: it is kept as %s, and new looks are written", path, aside.name)
         joined = {name: join(kept.get(name, ()), looks.get(name, ())) for name in (*kept, *looks)}
         if joined != kept:

@@ -309,6 +309,10 @@ def test_stale_or_damaged_record_is_set_aside(spoil, name, state, why, both):
     repair.set_aside(made)
     assert [path.with_name(name).read_bytes() for path in paths] == before
     assert [(found.state, found.why) for found in statuses(made)] == [(state, why)] * 2
+    paths[0].write_text("another damaged record")
+    repair.set_aside(made)
+    assert paths[0].with_name("record.json.quarantined").read_text() == "another damaged record"
+    assert before[0] in [path.read_bytes() for path in paths[0].parent.glob("record.json.*")], "the first one stays"
 
 
 def test_manifest_naming_files_in_other_folders_deletes_none_of_them(world):

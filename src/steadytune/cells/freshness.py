@@ -22,6 +22,7 @@ from steadytune.cells.record import BESIDE, damaged_file, read_record
 from steadytune.cells.together import copies, outvoted_cells
 from steadytune.cells.wanted import Cause, Wanted
 from steadytune.errors import SteadyTuneError
+from steadytune.files import aside_path
 from steadytune.layout import (
     LOCK,
     RECORD,
@@ -46,8 +47,6 @@ READING_CODE = ("cells/gold.py", "cells/recompute.py", "tasks/data.py", "tasks/r
 """The code that recomputes scores, and the code that reads gold labels: changing it invalidates cached checks."""
 
 NEW = " is new"
-ASIDE = {"quarantined": f"{RECORD}.quarantined", "stale": f"{RECORD}.stale"}
-"""The name under which `steadytune run` keeps a rejected record."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class _Judge:
             return CellStatus(cell, "running")
         if not path.exists():
             for state in ("quarantined", "stale"):
-                if (folder / ASIDE[state]).exists():
+                if aside_path(path, state).exists():
                     said = {"quarantined": "a damaged record", "stale": "a stale record"}[state]
                     return CellStatus(cell, "missing" if state == "stale" else state, f"{said} was set aside")
             return CellStatus(cell, "missing", "no record")

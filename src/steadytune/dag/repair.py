@@ -13,12 +13,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from steadytune.cells.freshness import ASIDE, CellStatus, statuses
+from steadytune.cells.freshness import CellStatus, statuses
 from steadytune.cells.input_check import InputCheck
 from steadytune.cells.inputs import input_folders
 from steadytune.dag.product_list import products_of
 from steadytune.dag.products import Products, ProductStatus
-from steadytune.files import leftovers
+from steadytune.files import aside_path, keep_aside, leftovers
 from steadytune.layout import (
     manifest_path,
     partial_folder,
@@ -126,11 +126,11 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
 def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> None:
     path = record_path(suite, status.cell)
     if path.exists():
-        aside = path.with_name(ASIDE[status.state])
+        aside = aside_path(path, status.state)
         log.warning("%s: %s: %s; the record is kept as %s, and the cell is trained again", status.cell, status.state,
                     status.why, aside.name)  # fmt: skip
         if not dry:
-            path.rename(aside)
+            keep_aside(path, status.state)
 
 
 def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: bool) -> None:

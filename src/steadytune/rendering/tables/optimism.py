@@ -129,7 +129,7 @@ def readings(results: Results) -> Table:
             "points of a grid were chosen on the reported set; and on held-out data. A dash: no influence.",
             "Points: the difference of the two sides' means, medians and best seeds, on average over tasks, as a paper "
             "prints it without a test.",
-            f"Other verdicts: {', '.join(verdict_flips) or 'none'}. Another sign than that of the mean: "
+            f"Verdicts that flip: {', '.join(verdict_flips) or 'none'}. Signs opposite to the mean's: "
             f"{', '.join(sign_flips) or 'none'}.",
         ),
         data=tuple(data),
