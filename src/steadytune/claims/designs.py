@@ -35,14 +35,22 @@ class Design:
 
 
 def power_of(
-    size: float, differences: np.ndarray, design: Design, *, both: bool = False, unequal: Fraction | None = None
+    size: float,
+    differences: np.ndarray,
+    design: Design,
+    *,
+    both: bool = False,
+    unequal: Fraction | None = None,
+    either: bool = False,
 ) -> tuple[int | None, tuple[int | None, int | None] | None, float]:
     """(seeds needed, their 80 % range, what these seeds detect) for an effect, or a distance to a bound, of `size`."""
     variances, runs = _variances(differences), _runs(differences)
 
     def needed(confidence: float) -> int | None:
         upper = power.upper_variances(variances, runs, confidence)
-        return power.seeds_for_mean(size, upper, design.alpha, chance=design.chance, both=both, unequal=unequal)
+        return power.seeds_for_mean(
+            size, upper, design.alpha, chance=design.chance, both=both, unequal=unequal, either=either
+        )
 
     upper = power.upper_variances(variances, runs)
     reach = power.detectable_effect(upper, runs, design.alpha, chance=design.chance, both=both)

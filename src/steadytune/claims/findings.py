@@ -113,7 +113,7 @@ def _difference(claim: MeanDifference, differences: np.ndarray, design: Design) 
     from_bound = gains - bound
     signs = Fraction(int(np.count_nonzero(np.nan_to_num(from_bound))), int(np.isfinite(gains).sum()))
     # A true effect equal to the bound would be shown by chance alone, so power is for an effect of bound + size.
-    needs, needs_range, detectable = power_of(size, differences, design, unequal=None if t_speaks else signs)
+    needs, needs_range, detectable = power_of(size, differences, design, unequal=signs, either=t_speaks)
     return Finding(
         effect=effect,
         interval=interval,

@@ -2,10 +2,11 @@
 
 Everything is about a mean over tasks; `variances` (tasks,) are the variances of a paired difference on each task. The
 power of the sign-flip test is approximated by the t test's, to which it converges. In addition, its smallest attainable
-p-value must be small enough; if no other attainable p-value is, the chance of attaining it limits the power too. All
-tests are one-sided at alpha / 2, that is, two-sided at alpha.
+p-value must be small enough; if few others are, the power is also limited by what simulated sign flips find. All tests
+are one-sided at alpha / 2, that is, two-sided at alpha, of a study that looks once, at all the seeds it has planned.
 """
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -13,7 +14,7 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy import optimize, special, stats
 
-from steadytune.claims.sign_flips import DRAWS, EXACT
+from steadytune.claims.sign_flips import DRAWS, EXACT, sign_flips
 from steadytune.claims.spread import Deviations, spread_p
 from steadytune.claims.statistics import combined
 
@@ -22,6 +23,8 @@ POWER = 0.8
 MOST_SEEDS = 1000
 """Upper limit of the search for a number of seeds."""
 SIMULATIONS = 2000
+FEW_PATTERNS = 8
+"""With fewer sign patterns than this below alpha / 2, sign flips have clearly less power than a t test."""
 SLICE = 200
 """Simulations at a time, few enough for many strata with many seeds to fit in memory."""
 
@@ -50,7 +53,9 @@ def upper_variances(variances: np.ndarray, seeds: int, confidence: float = POWER
     return variances * df / stats.chi2.ppf(1 - confidence, df)
 
 
-def power_of_mean(effect: float, variances: np.ndarray, seeds: int, alpha: float, *, both: bool = False) -> float:
+def power_of_mean(
+    effect: float, variances: np.ndarray, seeds: int, alpha: float, *, both: bool = False, cautious: bool = False
+) -> float:
     """The power of a one-sided t test at alpha / 2, with Welch's degrees of freedom.
 
     Args:
@@ -59,12 +64,15 @@ def power_of_mean(effect: float, variances: np.ndarray, seeds: int, alpha: float
         seeds: pairs on each task.
         alpha: significance level, two-sided.
         both: whether two bounds at this distance must be shown (equivalence).
+        cautious: whether the test has only the degrees of freedom of a single task, as in `cautious_mean`.
     """
     if seeds < 2:
         return 0.0
     error, df = combined(np.asarray(variances) / seeds, np.full(len(variances), seeds - 1.0))
     if error == 0:
         return 1.0
+    if cautious:
+        df = seeds - 1.0
     # Equals `stats.t.isf`, whose argument checks take a hundred times as long.
     shift, threshold = effect / error, -float(special.stdtrit(df, alpha / 2))
     chance = float(stats.nct.sf(threshold, df, shift))
@@ -99,32 +107,61 @@ def seeds_for_mean(
     chance: float = POWER,
     both: bool = False,
     unequal: Fraction | None = None,
+    either: bool = False,
 ) -> int | None:
     """The fewest seeds that detect the effect with this chance; None above 1,000.
 
     unequal: for sign flips, the share of pairs whose sides differ: only those enter the test.
+    either: whether a t test of the mean can show the effect too, as for a claim without a direction.
     """
 
     def enough(seeds: int) -> bool:
-        signs = 1.0 if unequal is None else _chance_of_signs(effect, variances, seeds * unequal, alpha)
-        return min(signs, power_of_mean(effect, variances, seeds, alpha, both=both)) >= chance
+        if either and power_of_mean(effect, variances, seeds, alpha, cautious=True) >= chance:
+            return True
+        # Sign flips last, because they may have to be simulated.
+        return power_of_mean(effect, variances, seeds, alpha, both=both) >= chance and (
+            unequal is None or _power_of_signs(effect, variances, seeds * unequal, alpha) >= chance
+        )
 
     return fewest(enough, 3)
 
 
-def _chance_of_signs(effect: float, variances: np.ndarray, seeds: Fraction, alpha: float) -> float:
-    """The limit that sign flips set on power: 0 with too few pairs, the chance that all signs agree if they have to.
+def _power_of_signs(effect: float, variances: np.ndarray, seeds: Fraction, alpha: float) -> float:
+    """The limit that the number of sign patterns sets on power: 0 with too few pairs, 1 if there are plenty.
 
     seeds: pairs on each task whose sides differ.
     """
-    smallest = smallest_p(int(seeds * len(variances)))
+    pairs = int(seeds * len(variances))
+    smallest = smallest_p(pairs)
     if smallest > alpha:
         return 0.0
-    # The next p-value is twice the smallest.
-    if 2 * smallest <= alpha:
+    if FEW_PATTERNS * smallest <= alpha:
         return 1.0
     with np.errstate(divide="ignore"):
-        return float(np.prod(special.ndtr(effect / np.sqrt(variances))) ** float(seeds))
+        effects = effect / np.sqrt(variances)
+    # The next p-value is twice the smallest: all signs have to agree.
+    if 2 * smallest > alpha:
+        return float(np.prod(special.ndtr(effects)) ** float(seeds))
+    return _simulated_signs(tuple(effects), pairs, alpha)
+
+
+@lru_cache(maxsize=500)
+def _simulated_signs(effects: tuple[float, ...], pairs: int, alpha: float) -> float:
+    """The power of sign flips, simulated with normal scores.
+
+    Args:
+        effects: the true effect on each task, in standard deviations.
+        pairs: on all tasks together, spread over them as evenly as possible.
+        alpha: significance level, two-sided.
+    """
+    generator = np.random.default_rng(pairs)
+    tasks = len(effects)
+    shape = (SLICE, tasks, math.ceil(pairs / tasks))
+    absent = np.arange(math.prod(shape[1:])).reshape(shape[1:], order="F") >= pairs
+    # A difference without any spread has an infinite effect.
+    shifts = np.where(absent, np.nan, np.minimum(effects, 1e6)[:, None])
+    found = [2 * sign_flips(generator.standard_normal(shape) + shifts) <= alpha for _ in range(SIMULATIONS // SLICE)]
+    return float(np.mean(found))
 
 
 def power_of_ratio(ratio: float, seeds: int, tasks: int, alpha: float) -> float:

@@ -43,8 +43,11 @@ def reason(
             "an earlier look came before the plan was changed" if not evidence.missing else "more seeds are planned"
         )
         why += f" Interim: {planned}, so p is the anytime-valid one."
-    if bounded and (collapsed := evidence.ends.get("degenerate", 0)):
+    # A run that collapses now and then makes differences asymmetric, which no test here allows for.
+    if collapsed := evidence.ends.get("degenerate", 0):
         why += f" {collapsed} of its runs gave one answer for every example."
+    if diverged := evidence.ends.get("diverged", 0):
+        why += f" {diverged} of its runs diverged, and their seeds do not count."
     return why
 
 

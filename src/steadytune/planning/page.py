@@ -153,7 +153,17 @@ def _claims(plan: Plan, wanted: Sequence[Requirement]) -> list[str]:
         )
         counts = f"{len(missing)}/{len(need.planned)} to run: " if need.planned else ""
         lines.append(f"  {need.claim.id.ljust(width)}  {counts}{outlook}")
-    return lines
+    return [*lines, *_fewer(wanted)]
+
+
+def _fewer(wanted: Sequence[Requirement]) -> list[str]:
+    """What it takes for fewer seeds than planned to decide a claim; empty if no claim can be decided by fewer."""
+    if not any(0 < need.seeds < len({cell.seed for cell in need.planned}) for need in wanted):
+        return []
+    return [
+        "  fewer seeds than the suite plans decide a claim if `seeds` names only them before the first look at scores;",
+        "  otherwise the verdict is interim, and an interim p takes two to three times as many seeds",
+    ]
 
 
 def _priced(hours: float) -> str:

@@ -50,10 +50,13 @@ class Questions:
         """Seeds needed to detect an effect of the claim's size; infinite above 1,000, None if unknown."""
         if self.sd is not None and isinstance(claim, ScoreComparison):
             chance = chance_of_each(len(claim.against))
-            both, unequal = isinstance(claim, Equivalent), ALL if isinstance(claim, MeanDifference) else None
+            both, either = isinstance(claim, Equivalent), claim.direction == "either"
+            unequal = ALL if isinstance(claim, MeanDifference) else None
             # A gain is the difference between two paired differences, on tasks whose runs are independent.
             variances = self._variances(tasks) * (2 if isinstance(claim, Gain) else 1)
-            found = seeds_for_mean(abs(claim.size()), variances, alpha, chance=chance, both=both, unequal=unequal)
+            found = seeds_for_mean(
+                abs(claim.size()), variances, alpha, chance=chance, both=both, unequal=unequal, either=either
+            )
             return found or math.inf
         judged = self.claims.get(claim.id)
         known = isinstance(claim, Comparison) and not isinstance(claim, Cost)
@@ -83,7 +86,10 @@ class Questions:
         lines = ["", f"seeds needed if the difference of a pair has a standard deviation of {sd:g} points (p < 0.05):"]
         family = max(len(self.asked), 1)
         for tasks in sorted(tasks_together(self.suite, self.asked)):
-            one, all_ = (seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size) for size in (1, family))
+            one, all_ = (
+                seeds_for_mean(self.effect, self._variances(tasks), ALPHA / size, unequal=ALL, either=True)
+                for size in (1, family)
+            )
             more = f"; {_spelled(all_)} {_corrected(family)}" if family > 1 else ""
             lines.append(f"  {self._to_see(tasks)}: {_spelled(one)} seeds{more}")
         return lines

@@ -63,6 +63,8 @@ def simulate(design: Design, replicates: int) -> Iterator[Row]:
     ratio = power.detectable_ratio(design.seeds, design.tasks, ALPHA) or 0.5
     for truth, true in (("equal spread", 1.0), (f"spread {ratio:.2g} times as large", ratio)):
         yield _row(truth, _spread(true * draw.pairs(0.0), draw.pairs(0.0), ratio))
+    differences = draw.collapsing(0.0)
+    yield _row(f"no effect, {COLLAPSE:.0%} collapse", _difference(differences, size), _covers(differences, 0.0))
 
 
 def describe(suite: Suite, design: Design, replicates: int) -> str:

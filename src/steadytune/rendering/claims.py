@@ -75,18 +75,19 @@ def seeds_text(claim: Judged) -> str:
 
 
 def needs_text(found: Finding, what: str = "seeds") -> str:
-    """Number of seeds needed to detect an effect of the size in question: `11 seeds`, `over 1,000 seeds`."""
+    """Number of seeds that a study has to plan to detect an effect of the size in question, as in `11 seeds`."""
     return f"{found.needs} {what}" if found.needs else f"over 1,000 {what}"
 
 
 def needed_text(claim: Judged) -> str:
-    """What an undecided claim needs: a total number of seeds, or cells to run; empty if the claim is decided."""
-    if claim.verdict == "inconclusive" and claim.finding:
-        return needs_text(claim.finding, "draws" if claim.unit == "share" else "seeds")
-    if claim.verdict != "not evaluated":
+    """What an undecided claim needs: cells to run, or seeds of a new study; empty if the claim is decided."""
+    if claim.verdict not in ("inconclusive", "not evaluated"):
         return ""
     counts = ((len(claim.missing), "to run"), (len(claim.outside), "unplanned"))
-    return ", ".join(f"{count} {what}" for count, what in counts if count)
+    cells = ", ".join(f"{count} {what}" for count, what in counts if count)
+    if cells or claim.finding is None:
+        return cells
+    return needs_text(claim.finding, "draws" if claim.unit == "share" else "seeds")
 
 
 def changes_text(claim: Judged) -> str:

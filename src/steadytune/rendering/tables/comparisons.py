@@ -24,8 +24,8 @@ NOTES = (
     "Changed: answers on the task's own set that the method and the baseline give differently at one seed, on average "
     "over tasks; numbers are rounded to whole ones. Below 1 %, a method has practically no effect: its settings are "
     "too weak.",
-    "Needed: seeds to see 1 point on average with a chance of 80 %, from the deviations so far. `steadytune compare` "
-    "prints one pair task by task; docs/claims.md has the rules.",
+    "Needed: the seeds that a new study would have to plan to see 1 point on average with a chance of 80 %, from the "
+    "deviations so far. `steadytune compare` prints one pair task by task; docs/claims.md has the rules.",
 )
 COLUMNS: tuple[str | tuple[str, str], ...] = (
     *("Method", ("Difference", "95 % interval"), ("95 % interval,", "with examples"), ("p", "Holm")),
