@@ -29,6 +29,7 @@ class LogHandler(LogHandlerBase):
         self.begin = time.monotonic()
         self.written = 0.0
         self.width = 0
+        self.failed = False
 
     @property
     def writes_to_stream(self) -> bool:
@@ -85,9 +86,10 @@ class LogHandler(LogHandlerBase):
                 self._finish(record.__dict__["job_id"])
             case LogEvent.JOB_ERROR:
                 self.started.pop(record.__dict__["jobid"], None)
+                self.failed = True
                 self._show(self._failure(record), keep=True)
-            case LogEvent.ERROR if record.__dict__.get("exception") == "RuleException":
-                # The failure of a JOB_ERROR again, at greater length.
+            case LogEvent.ERROR if self.failed and record.__dict__.get("exception") == "RuleException":
+                # The failure of a JOB_ERROR again, at greater length; without one, the rules themselves are wrong.
                 pass
             case LogEvent.ERROR if record.__dict__.get("exception") == "LockException":
                 self._show("another run works on files of this suite: wait for its end, or stop it", keep=True)

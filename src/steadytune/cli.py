@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 from steadytune import __version__
 from steadytune.cells.leases import leased_gpu
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     It is the command's own (0 for success), 2 for bad input or a failing disk (the message is on stderr), 130 after
     Ctrl-C, and 141 if the reader of stdout has closed the pipe.
     """
+    _open_closed_streams()
     own, passed = _split(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(own)
     options.passed = passed
@@ -59,6 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"steadytune: {where}{error.strerror or error}\n")
         return 2
+
+
+def _open_closed_streams() -> None:
+    """Let a program whose output somebody has closed (`>&-`), as some batch systems do, write to nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
 
 
 def _nobody_reads() -> bool:

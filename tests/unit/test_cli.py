@@ -25,6 +25,11 @@ from steadytune.locks import hold
             "steadytune pretrain",
             "argument --minutes: '0', expected a number above 0",
         ),
+        (
+            ["run", "mini", "--cores", "0"],
+            "steadytune run",
+            "argument --cores: '0', expected all or a whole number above 0",
+        ),
     ],
 )
 def test_usage_error_is_one_line_that_points_to_help(arguments, command, said, capsys):
@@ -63,6 +68,13 @@ def test_command_exits_quietly_when_its_reader_closes_the_pipe(tmp_path, command
     done = subprocess.run(arguments, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(("command", "status"), [(["methods"], 0), (["status", "no-such-suite"], 2)])
+def test_closed_output_streams_do_not_change_the_exit_status(tmp_path, command, status):
+    line = 'exec "$@" >&- 2>&-'
+    arguments = ["sh", "-c", line, "sh", sys.executable, "-m", "steadytune", *command]
+    assert subprocess.run(arguments, cwd=tmp_path, check=False).returncode == status
 
 
 def test_interrupting_a_waiting_run_prints_one_line(tmp_path):

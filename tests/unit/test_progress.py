@@ -91,6 +91,11 @@ def test_failed_job_is_one_line_with_the_last_line_of_its_log(handler, capsys, t
     assert lines[-1] == f"failed: finetune mini/0: steadytune: store/x: corrupted (see {log})"
 
 
+def test_error_in_the_rules_before_any_job_is_shown(handler, capsys):
+    tell(handler, LogEvent.ERROR, logging.ERROR, "rule stage_dataset: wildcards", exception="RuleException")
+    assert last_line(capsys) == "rule stage_dataset: wildcards"
+
+
 def test_other_errors_are_shown_and_info_messages_are_not(handler, capsys):
     tell(handler, LogEvent.ERROR, logging.ERROR, "WorkflowError: bad suite", exception="WorkflowError")
     assert last_line(capsys) == "WorkflowError: bad suite"

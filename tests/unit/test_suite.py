@@ -143,6 +143,7 @@ def test_suite_digest_of_a_cell_equals_the_digest_of_its_spec(tmp_path):
     [
         ({"protocl": {}}, "unknown key 'protocl' (did you mean 'protocol'?)"),
         ({3: 4}, "3: 3: expected a word"),
+        ({"store": "st{o}re"}, "store: 'st{o}re': expected a path without { or }"),
         ({"suite": "My Suite"}, "suite: 'My Suite': expected lower-case letters, digits and -, such as my-suite"),
         ({"encoders": {"größe": {"model": "a/b"}}},
          "encoders.größe: 'größe': expected letters from a to z, digits, _ . and -, a letter or digit first"),

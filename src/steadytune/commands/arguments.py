@@ -33,6 +33,13 @@ def count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"'{text}', expected a whole number above 0")
 
 
+def cores(text: str) -> str:
+    """Parse a number of cores, or `all`."""
+    if text == "all" or (text.isdecimal() and int(text) > 0):
+        return text
+    raise argparse.ArgumentTypeError(f"'{text}', expected all or a whole number above 0")
+
+
 class Parser(argparse.ArgumentParser):
     """Reports a wrong argument in one line, with the nearest valid name."""
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steadytune.commands.arguments import Commands, amount, count, hours
+from steadytune.commands.arguments import Commands, amount, cores, count, hours
 from steadytune.commands.loading import load, load_checked, load_pinned
 from steadytune.commands.results import warn_if_nothing_learned
 from steadytune.errors import SteadyTuneError
@@ -119,7 +119,7 @@ def record(options: argparse.Namespace) -> None:
 def add_to(commands: Commands) -> None:
     """Add the commands on a whole suite to the command line."""
     command = commands.add("run", run)
-    command.add_argument("--cores", default="all", help="cores to use (default: all)")
+    command.add_argument("--cores", type=cores, default="all", help="cores to use (default: all)")
     command.add_argument("--stale", action="store_true", help="also train again what was trained by other code")
     command.epilog = "What follows -- goes to snakemake: targets, or more options."
     command = commands.add("plan", plan)

@@ -15,7 +15,7 @@ from steadytune.dag import repair
 from steadytune.dag.ownership import own_results
 from steadytune.dag.supervision import supervise
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import SOURCE, first_on_path, project_file, report_path, store_lock_path
+from steadytune.layout import SOURCE, first_on_path, project_file, project_folder, report_path, store_lock_path
 from steadytune.locks import hold, take
 from steadytune.suite.suite import Suite
 
@@ -55,8 +55,10 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         stale: also make again what was made by other code.
 
     Raises:
-        SteadyTuneError: Snakemake's cache is not writable, or inputs cannot be staged.
+        SteadyTuneError: Snakemake's cache is not writable, it cannot work in the project's folder, or inputs cannot be
+            staged.
     """
+    _check_folder()
     _check_cache()
     with hold(LOCK, message="another run works in this folder; waiting for its end") as lock:
         snakemake = _Snakemake(suite, cores, lock)
@@ -80,6 +82,16 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
     elif not status and not arguments and report_path(suite).is_file():
         log.info("%s", report_path(suite))
     return status
+
+
+def _check_folder() -> None:
+    """Check that the project's path has no braces: Snakemake takes those in the paths of environments for wildcards.
+
+    Raises:
+        SteadyTuneError: it has.
+    """
+    if set("{}") & set(folder := str(project_folder().absolute())):
+        raise SteadyTuneError(f"{folder}: Snakemake cannot work there; expected a path without {{ or }}")
 
 
 def _check_cache() -> None:

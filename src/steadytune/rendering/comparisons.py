@@ -58,7 +58,8 @@ NOTE = (
     "Differences in points with 95 % intervals over other seeds, and over other seeds and evaluation examples. "
     "p is two-sided and for this comparison alone: the report corrects its own. Every task: yes if each "
     "task alone shows the same direction at p 0.05, no if one shows the opposite at 0.05 over their number. Needs: "
-    "seeds that a new study would have to plan to see a difference of --effect with a chance of 80 %. Changed: answers that the two give differently."
+    "seeds that a new study would have to plan to see a difference of --effect with a chance of 80 %. Changed: answers "
+    "that the two give differently."
 )
 
 

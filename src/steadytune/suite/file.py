@@ -45,6 +45,13 @@ def is_file_name(name: str) -> bool:
     return Path(name).suffix in (".yaml", ".yml")
 
 
+def _without_braces(path: Path) -> Path:
+    # Snakemake would take them for wildcards.
+    if set("{}") & set(str(path)):
+        raise ValueError("a path without { or }")
+    return path
+
+
 def _file_expanded(name: str) -> str:
     return expanded(name) if is_file_name(name) else name
 
@@ -189,7 +196,7 @@ class SuiteFile(StrictModel):
     description: str = ""
     notes: tuple[str, ...] = ()
     """Sentences printed in the report wherever it shows this suite's numbers."""
-    store: UserPath = Path("store")
+    store: Annotated[UserPath, AfterValidator(_without_braces)] = Path("store")
     empty_texts: Literal["count", "refuse"] = "count"
     """Whether staging counts or refuses texts without a visible character."""
     sources: Sources = Sources()

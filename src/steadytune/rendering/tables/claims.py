@@ -28,8 +28,8 @@ NOTES = (
     "mean taken as fixed; it can be the narrower one. For a spread, interval and test can disagree.",
     "p: twice the one-sided p in the claimed direction, at most 1.",
     "Seeds: those with a score for every side on every task; k of n: of n planned. Needed: cells to run "
-    "(unplanned: cells that this suite does not have), or the seeds that a new study would have to plan for a chance of "
-    "80 %; adding seeds to this one takes two to three times as many.",
+    "(unplanned: cells that this suite does not have), or the seeds that a new study would have to plan for a chance "
+    "of 80 %; adding seeds to this one takes two to three times as many.",
 )
 COLUMNS: tuple[str | tuple[str, str], ...] = (
     *("Claim", "In words", "Verdict", ("Effect", "95 % interval"), ("95 % interval,", "with examples")),
