@@ -12,7 +12,7 @@ from synthetic import Grid
 from worlds import claim, values
 
 from steadytune.claims.judged import Verdicts, write_verdicts
-from steadytune.claims.optimism import best_gain, expected_best, mean_gain, median_gain, normal_order, optimism_of
+from steadytune.claims.optimism import best_gain, expected_best, jackknife_gain, median_gain, normal_order, optimism_of
 from steadytune.claims.verdicts import judge
 from steadytune.layout import history_path
 from steadytune.rendering.figures import draw
@@ -133,7 +133,10 @@ def test_grid_gain_is_published_minus_nested_selection(tmp_path):
         held_out={("mini", name, "mini-rte", seed): held_out[name] for name in reported for seed in range(3)},
     )
     results = load_results(grid.write(tmp_path), replace(grid.suite, selection="nested"))
-    assert optimism_of(results)["mini", "hype-n"].grid.value == pytest.approx((4 + 4 + 3) / 3)
+    found = optimism_of(results)["mini", "hype-n"].grid
+    # Both choices are the same without any one seed, so the differences of seeds are independent here.
+    reach = stats.ttest_1samp([4, 4, 3], 0).confidence_interval()
+    assert (found.value, found.low, found.high) == pytest.approx(((4 + 4 + 3) / 3, reach.low, reach.high))
     assert select(results).score("mini", "hype-n", "mini-rte").mean == pytest.approx((66 + 67 + 69) / 3)
 
 
@@ -168,10 +171,30 @@ def test_gain_intervals_have_95_percent_coverage():
     for _ in range(300):
         runs = list(generator.standard_normal((2, 4)) * sd[:, None])
         more = list(generator.standard_normal((2, 25)) * sd[:, None])
-        gains = best_gain(runs, runs), median_gain(more), mean_gain(runs)
+        gains = best_gain(runs, runs), median_gain(more), jackknife_gain(lambda values: values, runs)
         covered += [gain.low <= value <= gain.high for gain, value in zip(gains, (truth, 0, 0), strict=True)]
     # Three standard errors are 0.038; the median's interval is slightly too wide even with 25 runs.
     assert covered / 300 == pytest.approx([0.95, 0.96, 0.95], abs=0.038)
+
+
+def test_jackknife_of_plain_means_is_the_t_interval():
+    runs = np.array([1.0, 4, 2, 9])
+    found, expected = jackknife_gain(lambda values: values, [runs]), stats.ttest_1samp(runs, 0).confidence_interval()
+    assert (found.value, found.low, found.high) == pytest.approx((4, expected.low, expected.high))
+
+
+def test_interval_of_the_epoch_that_other_seeds_choose_has_its_coverage():
+    """Curves of 3 tasks x 5 runs x 10 epochs; a t interval of the runs' values would cover 0.8 and 0.87."""
+    generator = np.random.default_rng(3)
+
+    def curves():
+        return list(generator.normal(size=(3, 5, 1)) + 0.7 * generator.normal(size=(3, 5, 10)))
+
+    ways = [lambda curve: curve.max(axis=1) - by_other_seeds(curve), lambda curve: by_other_seeds(curve) - curve[:, -1]]
+    found = [[jackknife_gain(way, study) for way in ways] for study in (curves() for _ in range(500))]
+    for gains in zip(*found, strict=True):
+        truth = np.mean([gain.value for gain in gains])
+        assert np.mean([gain.low <= truth <= gain.high for gain in gains]) >= 0.93
 
 
 def test_few_runs_never_show_that_the_median_differs_from_the_mean():

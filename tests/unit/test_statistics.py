@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from steadytune.claims import power
+from steadytune.claims.differences import difference_p
 from steadytune.claims.examples import resampled_counts, resampled_metric
 from steadytune.claims.sign_flips import flip_interval, sign_flips, signed_ranks
 from steadytune.claims.significance import (
@@ -325,6 +326,19 @@ def test_sign_flips_need_more_seeds_than_a_t_test_at_six_pairs(generator):
     assert found < 0.7
     assert power.seeds_for_mean(effect, one, 0.05, **flips) == 7
     assert power.seeds_for_mean(1.001 * stats.norm.ppf(0.8 ** (1 / 6)), one, 0.05, **flips) == 6
+
+
+@pytest.mark.parametrize(
+    ("tasks", "effect", "alpha", "either"),
+    [(1, 1.5, 0.05 / 5, False), (1, 1.5, 0.05 / 10, False), (2, 1.2, 0.05, False),
+     (3, 3.0, 0.05 / 20, True), (2, 4.0, 0.05 / 20, True), (2, 2.5, 0.05 / 5, True)],
+)  # fmt: skip
+def test_seeds_needed_with_few_sign_patterns_really_give_the_power(tasks, effect, alpha, either, generator):
+    needed = power.seeds_for_mean(effect, np.ones(tasks), alpha, unequal=Fraction(1), either=either)
+    differences = generator.normal(effect, size=(1500, tasks, needed))
+    p = difference_p(sign_flips, differences, effect, 0.0, by_mean=True, either=either)
+    # Two standard errors below 0.8.
+    assert (p.for_it <= alpha).mean() > 0.78
 
 
 def test_detectable_effect_has_80_percent_power_in_simulation(generator):

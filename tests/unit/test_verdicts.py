@@ -29,7 +29,7 @@ from steadytune.files import plain
 from steadytune.layout import claims_path, looks_path, metrics_path, predictions_path, results_folder
 from steadytune.looks import Look, keep_looks, read_looks
 from steadytune.planning.budget import requirements
-from steadytune.rendering.claims import to_text, verdict_text
+from steadytune.rendering.claims import needed_text, to_text, verdict_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.tables import make_table
 from steadytune.results.description import Description, describe
@@ -317,13 +317,27 @@ def test_reason_counts_seeds_left_without_the_suggesting_ones(world):
     assert ["suggested" in found.reason for found in (seen, told)] == [True, False]
 
 
-def test_reason_of_a_bound_counts_degenerate_runs(world):
+def test_reason_counts_degenerate_and_diverged_runs(world):
     degenerate = {("mini", method, "mini-rte", 4): "degenerate" for method in ("vanilla", "hype-n")}
+    degenerate["mini", "hype-n", "mini-mrpc", 0] = "diverged"
     keeps = {"statistic": "not-worse", "margin": 1.0}
     found = world.judge(shifted(0.5, seeds=5, statuses=degenerate), claim("keeps", **keeps), claim("wins"))
     assert (found["keeps"].verdict, found["keeps"].degenerate) == ("reproduced", 2)
-    assert "2 of its runs gave one answer" in found["keeps"].reason
-    assert "one answer" not in found["wins"].reason
+    for judged in found.values():
+        assert "2 of its runs gave one answer" in judged.reason
+        assert "1 of its runs diverged" in judged.reason
+        assert judged.seeds == (1, 2, 3, 4)
+
+
+def test_interim_claim_needs_its_cells_and_a_finished_one_seeds_of_a_new_study(world):
+    missing = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (4, 5)}
+    grid = shifted(0.3, sd=3.0, seeds=6, tasks=("mini-rte",), statuses=missing)
+    suite = world.build(grid, claim("wins", margin=2.0))
+    (interim,) = judge(suite, load_or_empty(suite))
+    assert (interim.verdict, interim.interim, needed_text(interim)) == ("inconclusive", True, "2 to run")
+    replace(grid, statuses={}).write(world.folder / "results")
+    (whole,) = judge(suite, load_or_empty(suite))
+    assert needed_text(whole) == f"{whole.finding.needs} seeds"
 
 
 def test_sensitivity_shows_an_effect_due_to_one_task(world):

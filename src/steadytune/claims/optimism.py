@@ -2,26 +2,29 @@
 
 The ways are the best epoch of each run, the best of the seeds, their median, and the best point of a grid, all computed
 from the same runs. Tasks count equally. Intervals are 95 %, over other seeds on the same tasks and evaluation examples.
-For a mean they are t intervals; for a best run they are exact if scores are normal. For a median of few runs they are
-wider than necessary: with 3 to 5 runs of one task they always contain 0.
+Where the other runs choose for each run, runs are not independent, and the interval is a jackknife's. For a best run it
+is exact if scores are normal. For a median of few runs it is wider than necessary: with 3 to 5 runs of one task it
+always contains 0.
 
 All methods of an encoder are compared on the tasks that are planned for every method; if there is no such task, each
 method uses its own tasks.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from scipy import integrate, special, stats
 
-from steadytune.claims.statistics import LEVEL, combined, stratified_mean
+from steadytune.claims.statistics import LEVEL, combined
 from steadytune.results.epochs import by_other_seeds, epoch_scores
 from steadytune.results.model import Key, Results
 from steadytune.results.selection import select
 
 DRAWS = 20_000
+LEAST_RUNS = 3
+"""Without one of them, each run must still have another one to choose for it."""
 WAYS = {
     "stopping": "epoch by other seeds",
     "best_epoch": "best epoch",
@@ -44,7 +47,10 @@ class Gain:
 
 @dataclass(frozen=True)
 class Optimism:
-    """One method on one encoder, with at least two runs on each task. A gain is None unless every task provides it."""
+    """One method on one encoder, with at least two runs on each task.
+
+    A gain is None unless every task provides it; `stopping`, `best_epoch` and `grid` need three runs on each.
+    """
 
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -70,8 +76,7 @@ def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
 
     A method with fewer than two scored runs on some task shared by all methods is left out.
     """
-    shown, published = select(results), select(results, "published")
-    nested = select(results, "nested") if results.held_out else None
+    shown, choices = select(results), _Choices(results)
     found = {}
     for encoder in shown.encoders:
         shared = shown.shared_tasks(encoder)
@@ -82,14 +87,13 @@ def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
                 continue
             curves = [np.array(list(epoch_scores(shown, encoder, method, task).values())) for task in points]
             whole = all(len(curve) == len(runs) for curve, runs in zip(curves, points.values(), strict=True))
-            choices = [_choices(published, nested, (encoder, method, task)) for task in points]
             found[encoder, method] = Optimism(
                 tasks=tuple(points),
                 seeds=tuple(map(len, points.values())),
                 last=float(np.mean([runs.mean() for runs in points.values()])),
                 median=median_gain(list(points.values())),
                 best_seed=best_gain(list(points.values()), list(points.values())),
-                grid=mean_gain(choices) if all(map(len, choices)) else None,
+                grid=choices.gain([(encoder, method, task) for task in points]),
                 **(_of_epochs(curves) if whole else {}),
             )
     return found
@@ -98,34 +102,84 @@ def optimism_of(results: Results) -> dict[tuple[str, str], Optimism]:
 def _of_epochs(curves: Sequence[np.ndarray]) -> dict[str, Gain]:
     """The gains that need scores by epoch; each curve is (runs, epochs), for one task."""
     last, best = [curve[:, -1] for curve in curves], [curve.max(axis=1) for curve in curves]
-    honest = [by_other_seeds(curve) for curve in curves]
-    return {
-        "stopping": mean_gain([one - other for one, other in zip(honest, last, strict=True)]),
-        "best_epoch": mean_gain([one - other for one, other in zip(best, honest, strict=True)]),
-        "best_seed_and_epoch": best_gain(best, last),
-    }
+    found = {"best_seed_and_epoch": best_gain(best, last)}
+    if min(map(len, curves)) >= LEAST_RUNS:
+        found["stopping"] = jackknife_gain(lambda curve: by_other_seeds(curve) - curve[:, -1], curves)
+        found["best_epoch"] = jackknife_gain(lambda curve: curve.max(axis=1) - by_other_seeds(curve), curves)
+    return found
 
 
-def _choices(published: Results, nested: Results | None, key: Key) -> np.ndarray:
-    """Published minus nested score, (seeds,); empty if held-out scores, a second seed or a second point is lacking."""
-    if nested is None or key not in nested.held_out or published.choices.get(key, 1) < 2:
-        return np.array([])
-    sides = [published.score(*key), nested.score(*key)]
-    if not all(sides):
-        return np.array([])
-    one, other = (side.points for side in sides if side)
-    found = np.array([one[seed] - other[seed] for seed in one if seed in other])
-    return found if len(found) > 1 else np.array([])
+class _Choices:
+    """What choosing a grid's point on the reported set adds, with all seeds and without each of them."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.selected = cache(self._selected)
+
+    def gain(self, keys: Sequence[Key]) -> Gain | None:
+        """The mean over tasks; None if a task lacks held-out scores, a third run or a second point."""
+        whole = [self._differences(key) for key in keys]
+        if not all(len(found) >= LEAST_RUNS for found in whole):
+            return None
+        without = [
+            np.array([np.mean(list(self._differences(key, seed).values())) for seed in found])
+            for key, found in zip(keys, whole, strict=True)
+        ]
+        return _jackknifed([float(np.mean(list(found.values()))) for found in whole], without)
+
+    def _selected(self, left_out: int | None) -> tuple[Results, Results]:
+        results = self.results if left_out is None else _without(self.results, left_out)
+        return select(results, "published"), select(results, "nested")
+
+    def _differences(self, key: Key, left_out: int | None = None) -> Mapping[int, float]:
+        """Seed -> published minus nested score; empty if there is nothing to choose, or nothing to choose by."""
+        if not self.results.held_out:
+            return {}
+        published, nested = self.selected(left_out)
+        if key not in nested.held_out or published.choices.get(key, 1) < 2:
+            return {}
+        sides = [published.score(*key), nested.score(*key)]
+        if not all(sides):
+            return {}
+        one, other = (side.points for side in sides if side)
+        return {seed: value - other[seed] for seed, value in one.items() if seed in other}
 
 
-def mean_gain(differences: Iterable[np.ndarray]) -> Gain:
-    """The mean over tasks of paired differences; each task has an array (runs,), with at least two runs."""
-    rows = list(differences)
-    table = np.full((len(rows), max(map(len, rows))), np.nan)
-    for place, row in enumerate(rows):
-        table[place, : len(row)] = row
-    found = stratified_mean(table)
-    return Gain(found.mean, *found.interval())
+def _without(results: Results, seed: int) -> Results:
+    """The results as if a seed had never been planned."""
+    return replace(
+        results,
+        cells={key: {at: status for at, status in cells.items() if at != seed} for key, cells in results.cells.items()},
+        scores={key: score.on(score.points.keys() - {seed}) for key, score in results.scores.items()},
+        held_out={key: score.on(score.points.keys() - {seed}) for key, score in results.held_out.items()},
+    )
+
+
+def jackknife_gain(of_runs: Callable[[np.ndarray], np.ndarray], tables: Sequence[np.ndarray]) -> Gain:
+    """The mean over tasks of a mean over runs, in which the value of a run depends on the others.
+
+    Args:
+        of_runs: values of a task's runs, (runs,), from a table, (runs, ...), of at least two runs.
+        tables: one table for each task, of at least three runs.
+    """
+    without = [
+        np.array([of_runs(np.delete(table, run, axis=0)).mean() for run in range(len(table))]) for table in tables
+    ]
+    return _jackknifed([float(of_runs(table).mean()) for table in tables], without)
+
+
+def _jackknifed(values: Sequence[float], without: Sequence[np.ndarray]) -> Gain:
+    """The mean over tasks with its jackknife interval (Tukey 1958), with the degrees of freedom of a single task.
+
+    Args:
+        values: the statistic of each task, with all its runs.
+        without: the statistic of each task without each of its runs in turn, (runs,).
+    """
+    variances = [(len(left) - 1) * left.var() for left in without]
+    error = float(np.sum(variances)) ** 0.5 / len(values)
+    value = float(np.mean(values))
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, min(map(len, without)) - 1)) * error
+    return Gain(value, value - reach, value + reach)
 
 
 def median_gain(runs: Sequence[np.ndarray]) -> Gain:
