@@ -335,7 +335,9 @@ def test_interim_claim_needs_its_cells_and_a_finished_one_seeds_of_a_new_study(w
     suite = world.build(grid, claim("wins", margin=2.0))
     (interim,) = judge(suite, load_or_empty(suite))
     assert (interim.verdict, interim.interim, needed_text(interim)) == ("inconclusive", True, "2 to run")
+    shutil.rmtree(world.results)
     replace(grid, statuses={}).write(world.folder / "results")
+    mark_current(suite)
     (whole,) = judge(suite, load_or_empty(suite))
     assert needed_text(whole) == f"{whole.finding.needs} seeds"
 
