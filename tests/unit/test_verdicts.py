@@ -331,7 +331,7 @@ def test_reason_counts_degenerate_and_diverged_runs(world):
 
 def test_interim_claim_needs_its_cells_and_a_finished_one_seeds_of_a_new_study(world):
     missing = {("mini", "hype-n", "mini-rte", seed): "missing" for seed in (4, 5)}
-    grid = shifted(0.3, sd=3.0, seeds=6, tasks=("mini-rte",), statuses=missing)
+    grid = shifted(1.0, sd=4.0, seeds=6, tasks=("mini-rte",), statuses=missing)
     suite = world.build(grid, claim("wins", margin=2.0))
     (interim,) = judge(suite, load_or_empty(suite))
     assert (interim.verdict, interim.interim, needed_text(interim)) == ("inconclusive", True, "2 to run")
