@@ -37,7 +37,7 @@ def pack(folder, text):
     (folder / "cells.jsonl.gz").write_bytes(gzip.compress(text.encode()))
 
 
-CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "study-sweep": 60, "start": 28, "minilm-1k": 160}
+CELLS = {"mini": 63, "tiny-check": 100, "glue-tiny": 599, "study-sweep": 60, "start": 28, "minilm-1k": 180}
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -118,8 +118,9 @@ def test_study_page_numbers_for_minilm_match_the_records(root):
         in page
     )
     assert f"HyPe-N {mean(hype.values()):.1f} (" in page
-    assert f"by {off['cola@1k']:.1f} points on CoLA, below it by {-off['mrpc@1k']:.1f} on MRPC" in page
-    assert all(abs(off[task]) < 1 for task in ("rte@1k", "stsb@1k", "sst2@1k"))
+    above = f"by {off['cola@1k']:.1f} points on CoLA and {off['stsb@1k']:.1f} on STS-B"
+    assert f"{above}, below it by {-off['mrpc@1k']:.1f} on MRPC" in page
+    assert all(abs(off[task]) < 1 for task in ("rte@1k", "sst2@1k"))
     assert max(mean(found[seed] for seed in seeds) for (_, task), found in points.items() if task == "rte@1k") < 52.7
 
 
