@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -453,6 +456,33 @@ def test_cost_is_relative_to_the_baseline(tmp_path):
     assert line[2:] == ("3", "25.0", "3.0", "1.00", "2.00", "1.00", "700")
 
 
+@contextmanager
+def changed_record(folder: Path, method: str, seed: int) -> Iterator[dict]:
+    """A record of mini-rte to change; it is written back after the block."""
+    path = folder / "cells/mini" / method / f"mini-rte/seed-{seed}/record.json"
+    record = json.loads(path.read_text())
+    yield record
+    path.write_text(json.dumps(record))
+
+
+def test_ratios_of_counted_costs_pair_seeds(tmp_path):
+    # Every method costs a fixed multiple of vanilla's at each seed, but methods have other seeds than vanilla.
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), seeds=4)
+    grid.statuses = {("mini", method, "mini-rte", seed): "missing" for method, seed in
+                     (("hype-n", 0), ("hype-n", 1), ("lnsr", 0), ("lnsr", 1), ("lnsr", 2), ("vanilla", 3))}  # fmt: skip
+    folder = grid.write(tmp_path)
+    for method, factor in (("vanilla", 1), ("hype-n", 1.5), ("lnsr", 2)):
+        for seed, flops in enumerate((1e9, 2e9, 4e9, 8e9)):
+            if ("mini", method, "mini-rte", seed) not in grid.statuses:
+                with changed_record(folder, method, seed) as record:
+                    record["training"] |= {"flops": factor * flops, "inference_flops": factor * flops / 1000}
+    rows = {line["method"]: line for line in make_table("cost", load_results(folder, grid.suite)).data}
+    for name in ("flops_ratio", "inference_ratio"):
+        assert [rows[method][name] for method in ("vanilla", "hype-n")] == [1, 1.5]
+        assert math.isnan(rows["lnsr"][name]), "it has no seed in common with vanilla"
+    assert rows["hype-n"]["flops"] == 9e9, "the median over its own seeds"
+
+
 def test_time_ratio_pairs_seeds_run_on_the_same_device_model(tmp_path):
     grid = Grid()
     folder = grid.write(tmp_path)
@@ -462,10 +492,8 @@ def test_time_ratio_pairs_seeds_run_on_the_same_device_model(tmp_path):
     }
     for method, seeds in ran.items():
         for seed, (device, seconds) in enumerate(seeds):
-            path = folder / "cells/mini" / method / f"mini-rte/seed-{seed}/record.json"
-            record = json.loads(path.read_text())
-            record["environment"]["device_name"], record["timing"]["train"] = device, seconds
-            path.write_text(json.dumps(record))
+            with changed_record(folder, method, seed) as record:
+                record["environment"]["device_name"], record["timing"]["train"] = device, seconds
     data = make_table("cost", load_results(folder, grid.suite)).data
     rows = {(line["method"], line["task"]): line for line in data}
     # The mean of 120 / 100 and 260 / 200; seed 0 ran on two different devices.

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +19,15 @@ MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "memory": lambda record: float(record["memory"].get("device", record["memory"]["host"])),
 }
 COUNTED = ("flops", "inference")
-"""Costs that are the same on every machine; also given as multiples of the baseline's, as `<name>_ratio`."""
+"""Costs that are the same on every machine."""
 
 
 def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, float]:
     """Each measure's median over the seeds that finished training; empty if none did.
 
-    `seconds_ratio`, the multiple of the baseline's time, is the median ratio over the seeds that both sides trained on
-    the same device model; NaN if there is none.
+    `flops_ratio`, `inference_ratio` and `seconds_ratio`, multiples of the baseline's cost, are the median ratio over
+    the seeds that finished training on both sides; for seconds, only those trained on the same device model. NaN if
+    there is none.
 
     Units: parameters, seconds of training and of one training epoch, FLOPs of training and of inference on one example,
     bytes.
@@ -34,9 +35,11 @@ def costs(results: Results, encoder: str, method: str, task: str) -> dict[str, f
     records, baseline = (_trained(results, encoder, name, task) for name in (method, results.baseline))
     if not records:
         return {}
-    found, base = _medians(records), _medians(baseline)
-    ratios = {f"{name}_ratio": found[name] / base[name] if base else math.nan for name in COUNTED}
-    ratios["seconds_ratio"] = _times(records, baseline)
+    found = {name: statistics.median(map(measure, records.values())) for name, measure in MEASURES.items()}
+    # Seeds draw other batches, whose padding and cost differ: compare each seed with the same seed.
+    pairs = [(records[seed], baseline[seed]) for seed in records if seed in baseline]
+    ratios = {f"{name}_ratio": _ratio(name, pairs) for name in COUNTED}
+    ratios["seconds_ratio"] = _ratio("seconds", [pair for pair in pairs if _on_same_device(*pair)])
     return found | ratios | {"trained_share": found["trainable"] / found["total"]}
 
 
@@ -108,17 +111,11 @@ def _trained(results: Results, encoder: str, method: str, task: str) -> dict[int
     return {seed: record for seed, record in records.items() if record.get("training")}
 
 
-def _medians(records: dict[int, dict[str, Any]]) -> dict[str, float]:
-    if not records:
-        return {}
-    return {name: statistics.median(map(measure, records.values())) for name, measure in MEASURES.items()}
+def _ratio(name: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> float:
+    """The median over pairs of records of how many times as much the first costs; NaN without a pair."""
+    measure = MEASURES[name]
+    return statistics.median(measure(one) / measure(other) for one, other in pairs) if pairs else math.nan
 
 
-def _times(records: dict[int, dict[str, Any]], baseline: dict[int, dict[str, Any]]) -> float:
-    pairs = [(records[seed], baseline[seed]) for seed in records if seed in baseline]
-    ratios = [
-        one["timing"]["train"] / other["timing"]["train"]
-        for one, other in pairs
-        if one["environment"]["device_name"] == other["environment"]["device_name"]
-    ]
-    return statistics.median(ratios) if ratios else math.nan
+def _on_same_device(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one["environment"]["device_name"] == other["environment"]["device_name"]

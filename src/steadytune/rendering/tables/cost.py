@@ -20,10 +20,10 @@ def cost(results: Results) -> Table:
                     data.append({"encoder": encoder, "method": method, "task": task, **found})
         blocks.append(Block(tuple(rows), title=block_title(encoder, results)))
     notes = (
-        "Medians over the seeds whose training finished (k/n: k of n planned); ×: as a multiple of "
-        f"{results.baseline}'s, in the same suite.",
+        "Medians over the seeds whose training finished (k/n: k of n planned); ×: the median over "
+        f"seeds of the multiple of {results.baseline}'s cost at the same seed.",
         "Seconds: of training, including a method's preparation and without evaluations, on machines that may have "
-        "differed and run other jobs. × time: seed by seed, if both ran on the same model of device.",
+        "differed and run other jobs. × time: only of seeds that both ran on the same model of device.",
         "FLOPs: counted by torch's FlopCounterMode in the first step, forward and backward, per position, times all "
         "positions; at inference: of one example of median length.",
         "MiB: peak memory of the device if there is one, otherwise of the process.",
