@@ -1,9 +1,11 @@
 """The evidence page: reading recorded suites, the standings of methods, and the page's filters in a browser."""
 
 import html
+import math
 import re
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 from synthetic import Grid, judged
@@ -13,12 +15,13 @@ from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 from steadytune.cells.recorded import write_recorded
 from steadytune.claims.judged import load_verdicts
 from steadytune.errors import SteadyTuneError
-from steadytune.exports.evidence import read_recorded, recorded_folders
-from steadytune.exports.site import CellLine, Voice, contents, write_site
+from steadytune.exports.evidence import About, Recorded, read_recorded, recorded_folders
+from steadytune.exports.site import CellLine, Voice, contents, methods_of, write_site
 from steadytune.rendering.verdicts import shown as shown_as
 from steadytune.rendering.web import Listing, fill
-from steadytune.results.fronts import standings
+from steadytune.results.fronts import DRAWS, drawn_gaps, standings
 from steadytune.results.loading import load_results
+from steadytune.results.scores import Score
 
 
 def values(method: str, *points: float) -> dict:
@@ -39,13 +42,65 @@ def test_method_is_off_the_front_if_a_better_one_costs_no_more(tmp_path):
     }  # fmt: skip
 
 
-def test_front_probability_is_that_of_the_bayesian_bootstrap(tmp_path):
-    # Two seeds, differences +1 and -3: with weights w and 1 - w, w uniform, w - 3 (1 - w) > 0 has probability 1/4.
+def test_front_probability_is_that_of_the_stretched_bayesian_bootstrap(tmp_path):
+    # Two seeds, differences +1 and -3: the draws are -1 + sqrt(3) (4 w - 2), w uniform, so they are positive if
+    # w > 1/2 + 1 / (4 sqrt(3)).
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), seeds=2)
     grid.values = values("vanilla", 0.5, 0.5) | values("hype-n", 0.71, 0.70) | values("lnsr", 0.70, 0.73)
     found = standings(load_results(grid.write(tmp_path), grid.suite), "mini", ["mini-rte"])
-    assert found["hype-n"].on_front == pytest.approx(0.25, abs=0.03)
+    assert found["hype-n"].on_front == pytest.approx(0.5 - 1 / (4 * 3**0.5), abs=0.03)
     assert found["hype-n"].on_front + found["lnsr"].on_front == pytest.approx(1)
+
+
+def score(points) -> Score:
+    return Score("accuracy", 50, {}, dict(enumerate(points)))
+
+
+def draws(seeds: int, generator: np.random.Generator) -> dict[int, np.ndarray]:
+    return dict(enumerate(generator.exponential(size=(seeds, DRAWS))))
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 20])
+def test_spread_of_drawn_gaps_is_the_standard_error_of_the_mean(seeds):
+    generator = np.random.default_rng(0)
+    first, second = generator.normal(size=(2, seeds))
+    gaps = drawn_gaps([score(first)], [score(second)], draws(seeds, generator))
+    assert gaps.std() == pytest.approx(np.std(first - second, ddof=1) / seeds**0.5, rel=0.08)
+    assert gaps.mean() == pytest.approx(np.mean(first - second), abs=4 * gaps.std() / DRAWS**0.5)
+
+
+@pytest.mark.parametrize(("seeds", "share"), [(3, 0.25), (5, 0.18), (10, 0.14)])
+def test_page_states_how_often_equal_methods_seem_to_differ(seeds, share, root):
+    generator = np.random.default_rng(1)
+    found = []
+    for _ in range(400):
+        first, second = generator.normal(size=(2, seeds))
+        found.append((drawn_gaps([score(first)], [score(second)], draws(seeds, generator)) > 0).mean())
+    assert np.mean([not 0.05 <= probability <= 0.95 for probability in found]) == pytest.approx(share, abs=0.06)
+    for page in ("src/steadytune/rendering/templates/site.html.j2", "docs/evidence.md"):
+        assert f"{share * 100:.0f} %" in (root / page).read_text()
+
+
+def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
+    # hype-n has seeds 2 to 4, on which it is 1 point above vanilla, which is 10 points better on seeds 0 and 1.
+    grid = Grid(tasks=("mini-rte", "mini-cola"), seeds=5)
+    for task in grid.tasks:
+        for seed, value in enumerate((0.80, 0.81, 0.70, 0.71, 0.72)):
+            grid.values |= {("mini", "vanilla", task, seed): value, ("mini", "hype-n", task, seed): value + 0.01}
+        grid.statuses |= {("mini", "hype-n", task, seed): "missing" for seed in (0, 1)}
+    results = load_results(grid.write(tmp_path), grid.suite)
+    found = standings(results, "mini", grid.tasks)["hype-n"]
+    assert (found.score, found.gain, found.on_front) == pytest.approx((72, 1, 1))
+    (made,) = methods_of(Recorded(tmp_path, About(), results, (), {}))
+    assert {line[0]: line[2] for line in made.table.lines} == {"vanilla": "", "hype-n": "+1.0"}
+
+
+def test_front_probability_is_unknown_with_one_shared_seed(tmp_path):
+    grid = Grid(seeds=2, statuses={("mini", "hype-n", "mini-rte", 1): "missing"})
+    results = load_results(grid.write(tmp_path), grid.suite)
+    found = standings(results, "mini", grid.tasks)
+    assert math.isnan(found["hype-n"].on_front)
+    assert found["vanilla"].on_front == 1, "it costs less than any other method"
 
 
 def test_method_without_scores_on_a_task_has_no_standing(tmp_path):

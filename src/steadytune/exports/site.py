@@ -137,14 +137,15 @@ def methods_of(recorded: Recorded) -> list[Methods]:
 def _methods(results: Results, encoder: str) -> Table:
     tasks = results.shared_tasks(encoder)
     rows = []
-    found = standings(results, encoder, tasks)
-    baseline = found.get(results.baseline)
-    for method, standing in found.items():
-        gain = number(standing.score - baseline.score, sign=True) if baseline and method != results.baseline else ""
+    for method, standing in standings(results, encoder, tasks).items():
+        gain = "" if method == results.baseline else number(standing.gain, sign=True)
         seeds = [len(score.points) for task in tasks if (score := results.score(encoder, method, task))]
-        probability = f"{number(100 * standing.on_front, 0)} %"
+        probability = number(100 * standing.on_front, 0)
         rows.append((method, number(standing.score), gain, number(standing.cost, 2), probability, min(seeds)))
-    mean = f"Mean over {counted(len(tasks), 'task')} ({', '.join(tasks)}), all recorded seeds."
+    mean = (
+        f"Mean over {counted(len(tasks), 'task')} ({', '.join(tasks)}). Score: all recorded seeds. Gain: over "
+        f"{results.baseline}, on the seeds that both have."
+    )
     return Table(
         name=f"methods-{results.name}-{encoder}",
         title=f"{results.name}, {encoder}",
@@ -154,7 +155,7 @@ def _methods(results: Results, encoder: str) -> Table:
             ("Score", "points"),
             ("Gain", "points"),
             ("Cost", "× FLOPs"),
-            ("On the front", "probability"),
+            ("On the front", "probability, %"),
             ("Seeds", "at least"),
         ),
         blocks=(Block(tuple(rows)),) if rows else (),
