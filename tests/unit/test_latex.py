@@ -59,6 +59,24 @@ def test_marks_and_large_ranges_of_unicode_compile(tmp_path):
     assert "invalid in math mode" not in done.stdout
 
 
+@pytest.mark.usefixtures("pdflatex")
+@pytest.mark.parametrize("own", [0, 15], ids=["article", "class-with-space"])
+def test_space_separates_a_caption_from_the_table_below_it(own, tmp_path):
+    """From the caption's baseline to the top rule; a class that has space there gets no more."""
+    text = to_tex(table(rows=2, columns=3)).replace("By hand.", r"By hand.\protect\pdfsavepos\protect\place{caption}")
+    text = text.replace(r"\toprule", r"\noalign{\pdfsavepos\place{rule}}\toprule")
+    place = r"\newcommand\place[1]{\write-1{#1 at \the\pdflastypos}}"
+    source = (
+        rf"\documentclass{{article}}\usepackage{{{','.join(PACKAGES)}}}{place}\setlength\belowcaptionskip{{{own}pt}}"
+    )
+    (tmp_path / "t.tex").write_text(rf"{source}\begin{{document}}{text}\end{{document}}")
+    subprocess.run(["pdflatex", "-interaction=batchmode", "t.tex"], cwd=tmp_path, capture_output=True, check=True)
+    places = dict(re.findall(r"^(caption|rule) at (\d+)", (tmp_path / "t.log").read_text(), re.MULTILINE))
+    gap = (int(places["caption"]) - int(places["rule"])) / 65536
+    # The descent of the caption's line is 2 to 4 points.
+    assert max(own, 6) + 1 < gap < max(own, 6) + 6
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Every registered table of a suite with the papers' names, long variants, failures and nine seeds."""

@@ -13,6 +13,8 @@ LETTERS = 105
 """Approximate number of letters in a line of the page."""
 FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
 """Shrinks a box that is wider than the line."""
+SKIP = r"\addvspace{\medskipamount}"
+"""Separates a caption from the table below it: classes such as `article` put space only above captions."""
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -86,7 +88,7 @@ def _row_height(table: Table, line: Line) -> int:
 
 def _float(table: Table) -> list[str]:
     """A floating table, scaled down if it is wider than the line."""
-    lines = [r"\begin{table}[tbp]", rf"\centering\small{_spacing(table, 4)}", _caption(table), FIT + "{%"]
+    lines = [r"\begin{table}[tbp]", rf"\centering\small{_spacing(table, 4)}", _caption(table, SKIP), FIT + "{%"]
     lines += [rf"\begin{{tabular}}{_columns(table)}", *_head(table), *_body(table), r"\bottomrule", r"\end{tabular}}"]
     if table.notes:
         lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
@@ -107,8 +109,9 @@ def _long(table: Table) -> list[str]:
     return [*lines, r"\end{longtable}", r"\footnotesize\raggedright", *_notes(table), r"\endgroup"]
 
 
-def _caption(table: Table) -> str:
-    return rf"\caption{{\textbf{{{tex(table.lead)}}} {tex(table.caption)}}}\label{{tab:{table.name}}}"
+def _caption(table: Table, skip: str = "") -> str:
+    """The caption; `skip` must come before the label, which would hide the space that a class puts below captions."""
+    return rf"\caption{{\textbf{{{tex(table.lead)}}} {tex(table.caption)}}}{skip}\label{{tab:{table.name}}}"
 
 
 def _notes(table: Table) -> list[str]:
