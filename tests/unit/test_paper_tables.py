@@ -68,7 +68,7 @@ def test_notes_list_cells_not_run_not_planned_or_failed(some, tmp_path):
     notes = made("hype-table-1", some, tmp_path).notes
     assert any(note.startswith("Not run:") for note in notes)
     assert any(note.startswith("– in our line: this suite plans no such cell") for note in notes)
-    assert "Failed: bert-large, Vanilla, MRPC (seed 2)." in notes
+    assert "Failed: Vanilla on MRPC (seed 2)." in notes
     assert not any(note.startswith("Missing:") for note in notes)
 
 

@@ -83,30 +83,66 @@ def test_main_marks_ties_and_never_incomplete_methods_as_best(small, tmp_path):
     assert bold(made(small, tmp_path)) == {("vanilla", 1), ("hype-n", 1), ("lnsr", 2), ("vanilla", 3)}
 
 
-def test_bold_note_says_within_a_block_if_there_are_several_blocks(small, tmp_path):
-    several = replace(small, name="several", encoders=("mini", "mini-random"))
-    said = [[note for note in made(grid, tmp_path).notes if note.startswith("Bold:")] for grid in (small, several)]
-    assert [["within a block" in note for note in notes] for notes in said] == [[False], [True]]
-
-
 def test_single_method_is_not_marked_best(tmp_path):
     assert bold(made(Grid(methods=("vanilla",)), tmp_path)) == set()
 
 
 def test_notes_name_every_seed_that_is_not_ok(small, tmp_path):
     notes = made(small, tmp_path).notes
-    assert "Failed: mini, lnsr, mini-rte (seed 2)." in notes
-    assert "Degenerate: mini, hype-n, mini-mrpc (seed 2)." in notes
+    assert "Failed: lnsr on mini-rte (seed 2)." in notes
+    assert "Degenerate: hype-n on mini-mrpc (seed 2)." in notes
 
 
-def test_long_note_names_20_places_and_counts_the_rest(tmp_path):
-    methods = ("vanilla", *(f"hype-n~sigma={n}" for n in range(2, 24)))
-    gone = {("mini", method, "mini-rte", 0): "failed" for method in methods}
-    notes = made(Grid(methods=methods, tasks=("mini-rte",), seeds=1, statuses=gone), tmp_path, "variants").notes
-    (note,) = [note for note in notes if note.startswith("Failed: ")]
-    assert note.count("(seed 0)") == 20
-    # hype-n has 22 variants; the table has no row for a method with only one.
-    assert note.endswith("; and in 2 more places, see the table `cells`.")
+def failed(root: Path, *cells: tuple[str, str, str, int], **grid) -> str:
+    """The note of the main table on failed cells."""
+    made_up = Grid(statuses=dict.fromkeys(cells, "failed"), **grid)
+    (note,) = [note for note in made(made_up, root).notes if note.startswith("Failed: ")]
+    return note
+
+
+def test_note_groups_runs_by_method(tmp_path):
+    """Both methods lack seeds 1 and 2 of all tasks of theirs, of which lnsr has one less."""
+    tasks, methods = ("mini-rte", "mini-mrpc", "mini-cola"), ("vanilla", "hype-n", "lnsr", "lora")
+    gone = [("mini", m, t, seed) for m in ("hype-n", "lnsr") for t in tasks for seed in (1, 2)]
+    gone += [("mini", "lora", task, seed) for task in tasks[:2] for seed in range(3)]
+    only = {"mini-cola": ("vanilla", "hype-n", "lora")}
+    note = failed(tmp_path, *gone, tasks=tasks, methods=methods, methods_of=only)
+    assert note == ("Failed: hype-n and lnsr on every task (seeds 1, 2); lora on mini-rte and mini-mrpc (every seed).")
+
+
+def test_note_names_encoders_only_if_there_are_several(tmp_path):
+    encoders = ("mini", "twin", "third")
+    gone = [(encoder, "hype-n", "mini-rte", 0) for encoder in encoders[:2]] + [("third", "vanilla", "mini-rte", 2)]
+    note = failed(tmp_path, *gone, encoders=encoders)
+    assert note == "Failed: mini and twin: hype-n on mini-rte (seed 0); third: vanilla on mini-rte (seed 2)."
+
+
+def test_note_says_every_run_if_all_are_concerned(tmp_path):
+    grid = Grid()
+    assert failed(tmp_path, *grid.cells()) == "Failed: every run."
+
+
+def test_long_note_names_20_groups_and_counts_the_rest(tmp_path):
+    """In 21 tasks another seed of vanilla is missing, so none of them can be named together."""
+    tasks = tuple(f"task-{n}" for n in range(21))
+    gone = [("mini", "vanilla", task, n) for n, task in enumerate(tasks)]
+    note = failed(tmp_path, *gone, tasks=tasks, seeds=21)
+    assert note.count("(seed ") == 20
+    assert "vanilla on task-19 (seed 19); and 1 more, which the report lists under “Cell by cell”." in note
+
+
+def test_dagger_note_names_methods_or_says_every_record(tmp_path):
+    results = load_results(Grid(tasks=("mini-rte", "mini-cola")).write(tmp_path), Grid().suite)
+
+    def note(old) -> str:
+        scores = {
+            key: replace(score, stale=frozenset(score.points)) if old(key) else score
+            for key, score in results.scores.items()
+        }
+        return next(n for n in make_table("main", replace(results, scores=scores)).notes if n.startswith("†"))
+
+    assert note(lambda key: key[1] == "hype-n").endswith(": hype-n on every task (every seed).")
+    assert note(lambda key: True).endswith(": every record.")
 
 
 def test_note_names_means_over_other_seeds_than_the_majority(tmp_path):
@@ -115,7 +151,7 @@ def test_note_names_means_over_other_seeds_than_the_majority(tmp_path):
     fewer = replace(grid, name="fewer")
     fewer.cells = lambda: [cell for cell in Grid.cells(fewer) if cell[1] == "vanilla" or cell[3] < 3]
     (note,) = (note for note in made(fewer, tmp_path).notes if note.startswith("Seeds:"))
-    assert note.startswith("Seeds: 0–2, but 0–4 for mini, vanilla on mini-rte and mini-mrpc.")
+    assert note.startswith("Seeds: 0–2, but 0–4 for vanilla on every task.")
 
 
 def test_verdict_counts_have_the_same_order_in_caption_and_tally(small, tmp_path):
@@ -130,7 +166,7 @@ def test_verdict_counts_have_the_same_order_in_caption_and_tally(small, tmp_path
 def test_unknown_status_is_shown_with_its_seed_ranges(tmp_path):
     gone = {("mini", "vanilla", "mini-rte", seed): "vanished" for seed in (0, 2, 3, 4, 6)}
     grid = Grid(seeds=8, statuses=gone)
-    assert "Vanished: mini, vanilla, mini-rte (seeds 0, 2–4, 6)." in made(grid, tmp_path).notes
+    assert "Vanished: vanilla on mini-rte (seeds 0, 2–4, 6)." in made(grid, tmp_path).notes
     coverage = make_table("coverage", load_results(tmp_path / "demo", grid.suite))
     assert [str(column) for column in coverage.columns] == ["Method", "Planned", "ok", "vanished"]
     assert printed(coverage) == {"vanilla": ["8", "3", "5"], "hype-n": ["8", "8", "·"]}

@@ -8,9 +8,10 @@ import pytest
 from synthetic import Grid
 
 from steadytune.rendering.table import Table
-from steadytune.rendering.tables import make_table
+from steadytune.rendering.tables import make_table, slices
 from steadytune.rendering.tables.transfer import drops, retained
 from steadytune.results.loading import load_results
+from steadytune.results.predictions import Slice, Slices
 from steadytune.results.scores import Score, mean_over
 
 SETS = ("hans", "snli")
@@ -83,7 +84,8 @@ def test_transfer_sets_table_lists_every_set_below_the_own_task(grid, tmp_path):
         ["hans", "accuracy", "53.0", "54.0 ± 3.5", "53.0 ± 0.0"],
         ["snli", "Matthews corr.", "53.0", "60.0 ± 3.5", "60.0 ± 0.0"],
     ]
-    assert [line[3].best for line in table.blocks[0].rows] == [True, True, True]
+    # On HANS hype-n scores what the majority class does, so vanilla has no competitor there.
+    assert [line[3].best for line in table.blocks[0].rows] == [True, False, True]
     assert [line[4].best for line in table.blocks[0].rows] == [True, False, True]
     data = {(row["evaluation_set"], row["method"]): row for row in table.data}
     assert set(data) == {(name, method) for name in SETS for method in ("vanilla", "hype-n")}
@@ -91,6 +93,78 @@ def test_transfer_sets_table_lists_every_set_below_the_own_task(grid, tmp_path):
     assert (row["mean"], row["own_mean"], row["drop"]) == pytest.approx((54, 62, 8))
     assert row["retained"] == pytest.approx(100 * (-3 / 7 + 3 / 9 + 3 / 11) / 3)
     assert math.isnan(data["snli", "vanilla"]["drop"])
+
+
+def many(**far: tuple[float, ...]) -> Fixed:
+    """Nine methods that score 70 to 78 points on their own task, and by set what their three seeds score there."""
+    methods = ("vanilla", "hype-n", "hype-u", "lnsr", "l2-sp", "mixout", "smart", "r3f", "sam")
+    own = {(method, n): 0.70 + n / 100 for n, method in enumerate(methods)}
+    made = Fixed(
+        methods=methods,
+        tasks=("mini-rte",),
+        transfer={"mini-rte": SETS},
+        values={("mini", method, "mini-rte", seed): value for (method, _), value in own.items() for seed in range(3)},
+    )
+    made.far = {(method, name): far.get(name, (0.53,) * 3) for method in methods for name in SETS}
+    made.far["sam", "hans"] = (0.60, 0.62, 0.64)
+    return made
+
+
+def test_many_methods_are_rows_of_the_sets_table(tmp_path):
+    grid = many(snli=(0.55, 0.55, 0.55))
+    table = made(grid, tmp_path, "transfer-sets")
+    assert len(table.columns) == 4
+    shown = rows(table, 0)
+    assert shown["Set"] == ["mini-rte", "hans", "snli"]
+    assert shown["Metric"] == ["accuracy"] * 3
+    assert list(shown)[2:-1] == list(grid.methods)
+    assert shown["hype-n"] == ["71.0 ± 0.0", "53.0 ± 0.0", "55.0 ± 0.0"]
+    assert shown["sam"] == ["78.0 ± 0.0", "62.0 ± 2.0", "55.0 ± 0.0"]
+    assert shown["majority class"] == ["53.0"] * 3
+    best = {(line[0], at) for line in table.blocks[0].rows for at, v in enumerate(line) if getattr(v, "best", False)}
+    # On HANS only sam is above the majority class, and on SNLI all are equal.
+    assert best == {("sam", 1), *((method, 3) for method in grid.methods)}
+
+
+def test_sets_table_has_at_most_six_other_sets_across(tmp_path):
+    sets = tuple(f"set-{n}" for n in range(8))
+    grid = replace(Grid(), methods=many().methods, transfer={"mini-rte": sets})
+    table = made(grid, tmp_path, "transfer-sets")
+    assert [rows(table, n)["Set"] for n in (0, 1)] == [
+        ["mini-rte", *sets[:6]],
+        ["mini-rte", *sets[6:], "", "", "", ""],
+    ]
+    assert {len(line) for line in table.lines} == {len(table.columns)} == {8}
+
+
+def test_sets_table_leaves_out_methods_without_a_score_only_if_there_are_many(grid, tmp_path):
+    def gone(*methods: str) -> dict:
+        return {("mini", method, "mini-rte", seed): "missing" for method in methods for seed in range(3)}
+
+    wide = many()
+    wide.statuses = gone(*wide.methods[2:])
+    wide.far |= {(method, name): (math.nan,) * 3 for method in wide.methods[2:] for name in SETS}
+    table = made(wide, tmp_path / "many", "transfer-sets")
+    assert table.columns == ("Set", "Metric", "Majority", "vanilla", "hype-n")
+    (note,) = (note for note in table.notes if note.startswith("Left out"))
+    assert note.endswith(": hype-u, lnsr, l2-sp, mixout, smart, r3f and sam.")
+    grid.statuses = gone("hype-n")
+    grid.far |= {("hype-n", name): (math.nan,) * 3 for name in SETS}
+    table = made(grid, tmp_path / "few", "transfer-sets")
+    assert [str(line[4]) for line in table.blocks[0].rows] == ["no score (0/3)"] * 3
+    assert not [note for note in table.notes if note.startswith("Left out")]
+
+
+def test_slices_of_a_set_at_the_majority_class_are_not_bold(monkeypatch, tmp_path):
+    """hype-n always answers entailment on HANS: right on every such example, and no better than the majority class."""
+    grid = many(snli=(0.55, 0.55, 0.55))
+    grid.far["lnsr", "hans"] = grid.far["sam", "hans"]
+    part = Slice("hans", "heuristic", "lexical_overlap", "entailment", 500)
+    points = {"hype-n": 100.0, "lnsr": 90.0, "sam": 80.0}
+    found = {("mini", m, "mini-rte"): score(dict.fromkeys(range(3), v), majority=math.nan) for m, v in points.items()}
+    monkeypatch.setattr(slices, "load_slices", lambda results: Slices({part: found}))
+    (line,) = made(grid, tmp_path, "hans").lines
+    assert {grid.methods[at] for at, value in enumerate(line[3:]) if getattr(value, "best", False)} == {"lnsr"}
 
 
 def test_drop_needs_a_common_metric_and_paired_seeds(grid, tmp_path):

@@ -62,7 +62,7 @@ def test_method_with_only_failed_cells_is_shown_without_a_score(tmp_path):
     folder = grid.write(tmp_path)
     result = make_table("two-way", load_results(folder, grid.suite))
     assert printed(result)["snli"][2] == "no score (0/3)"
-    assert "Failed: mini, hype-n, mnli (seeds 0–2)." in result.notes
+    assert "Failed: hype-n on mnli (every seed)." in result.notes
 
 
 def test_incomplete_methods_are_not_marked_best(tmp_path):

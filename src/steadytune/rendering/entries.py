@@ -4,12 +4,12 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from steadytune.rendering.table import NOTHING, Block, Entry, Line, number, rounded
+from steadytune.rendering.table import NOTHING, Entry, Line, number, rounded
 from steadytune.results.model import Key, Results
-from steadytune.results.scores import ABSENT, Score, in_order
+from steadytune.results.scores import ABSENT, Score
 from steadytune.suite.start import Start
 from steadytune.suite.variants import base
-from steadytune.text import extent, listed, ranges
+from steadytune.text import extent, listed
 
 SPREAD = "Mean ± sample standard deviation (divisor n − 1) over seeds, in points (metric × 100); none for one seed."
 COUNTS = (
@@ -17,27 +17,21 @@ COUNTS = (
     "example) still counts in the mean; a diverged, out-of-memory, missing, stale or quarantined seed has no score."
 )
 STALE = "†"
-NOT_FRESH = (
-    "from records that are not fresh (the code changed, or inputs are no longer staged); `steadytune status` says why, "
-    "`steadytune run SUITE --stale` trains them again:"
-)
-BOLD, BOLD_IN_BLOCKS = (
-    f"Bold: highest mean as printed{where}, among the methods with a score for every planned seed that have learned "
-    "something, if there are two or more; equal means share it."
-    for where in ("", " within a block")
+BOLD = (
+    "Bold: highest mean as printed, in a column of a block if methods are rows, in a row if they are columns; equal "
+    "means share it. Two or more methods must compete. A method does not compete if a planned seed has no score, or if "
+    "every run gives one answer or, except in F1, scores no more than the majority class, on its own task or on the "
+    "set shown."
 )
 MAJORITY = (
     "Majority class: the score of always predicting the evaluation set's most frequent class; a dash if undefined."
 )
 
-SHARED = (SPREAD, MAJORITY, BOLD, BOLD_IN_BLOCKS, COUNTS)
+SHARED = (SPREAD, MAJORITY, BOLD, COUNTS)
 """Notes that many tables have; the report prints each only once."""
 
 CUT_SHARE = 0.01
 """If more than this share of examples is truncated to the maximum length, a note says so."""
-
-NAMED_PLACES = 20
-"""Most entries that one note names: in a suite that has just begun, a note may apply to hundreds."""
 
 
 def scored(score: Score | None, *, best: bool = False) -> Entry:
@@ -60,14 +54,24 @@ def mean_entry(values: Sequence[float], decimals: int = 1, *, sign: bool = False
     return Entry(number(statistics.fmean(values), decimals, sign=sign), spread=spread, count=count)
 
 
-def set_line(results: Results, trained: tuple[str, str], names: Sequence[str], scores: Mapping[str, Score]) -> Line:
-    """A row: `names`, the majority class's score, then the score of each method, with the best in bold.
+def set_line(
+    results: Results,
+    trained: tuple[str, str],
+    names: Sequence[str],
+    scores: Mapping[str, Score],
+    methods: Sequence[str],
+) -> Line:
+    """A row: `names`, the majority class's score, then the score of each of `methods`, with the best in bold.
 
     `trained`: the encoder and the task that the methods were trained on.
     """
     best = leaders(contenders(results, *trained, scores))
-    majority = next((number(score.majority) for score in scores.values()), NOTHING)
-    return (*names, majority, *(scored(scores.get(method), best=method in best) for method in results.methods))
+    return (*names, majority_of(scores), *(scored(scores.get(method), best=method in best) for method in methods))
+
+
+def majority_of(scores: Mapping[str, Score]) -> str:
+    """The majority class's score as printed, from the scores of some methods on one set."""
+    return next((number(score.majority) for score in scores.values()), NOTHING)
 
 
 def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:
@@ -82,11 +86,14 @@ def numbers(key: Mapping[str, object], score: Score) -> dict[str, object]:
 
 
 def contenders(results: Results, encoder: str, task: str, scores: Mapping[str, Score | None]) -> dict[str, float]:
-    """Means by method that may be set in bold: every planned seed has a score and the method learned something."""
+    """Means by method that may be set in bold, from scores on one set, of methods trained on `task`.
+
+    Every planned seed has a score, and some run does better than the majority class, on its own task and on the set.
+    """
     return {
         method: score.mean
         for method, score in scores.items()
-        if score and score.complete and (encoder, method, task) not in results.stuck
+        if score and score.complete and not score.at_majority and (encoder, method, task) not in results.stuck
     }
 
 
@@ -96,71 +103,9 @@ def leaders(means: dict[str, float]) -> set[str]:
     return {name for name, mean in printed.items() if mean == max(printed.values())} if len(printed) > 1 else set()
 
 
-def bold_note(blocks: Sequence[Block]) -> str:
-    """The note on bold for a table whose rows compete within their block."""
-    return BOLD_IN_BLOCKS if len(blocks) > 1 else BOLD
-
-
 def plain_mean(values: list[float]) -> float:
     """Unweighted mean; NaN if any value is NaN or there are none."""
     return sum(values) / len(values) if values else math.nan
-
-
-def run_notes(shown: list[tuple[str, Score]]) -> list[str]:
-    """Notes on the seeds and outcomes of the runs behind a table's scores. shown: (place, score) pairs."""
-    return [*_seed_notes(shown), *status_notes(shown)]
-
-
-def _seed_notes(shown: list[tuple[str, Score]]) -> list[str]:
-    """A note on the places whose planned seeds differ from the majority's; empty if all agree."""
-    places: dict[tuple[int, ...], list[str]] = {}
-    for place, score in shown:
-        places.setdefault(tuple(score.statuses), []).append(place)
-    if len(places) < 2:
-        return []
-    usual = max(places, key=lambda seeds: len(places[seeds]))
-    others = [
-        f"{ranges(seeds)} for {_first(_by_last_part(found))}" for seeds, found in places.items() if seeds != usual
-    ]
-    return [
-        f"Seeds: {ranges(usual)}, but {', and '.join(others)}. Means over different seeds differ for that reason too."
-    ]
-
-
-def _by_last_part(places: Sequence[str]) -> list[str]:
-    """Merge places `x, y, task` that differ only in their last part."""
-    tasks: dict[str, list[str]] = {}
-    for place in places:
-        before, _, task = place.rpartition(", ")
-        tasks.setdefault(before, []).append(task)
-    alike: dict[str, list[str]] = {}
-    for before, names in tasks.items():
-        alike.setdefault(listed(names), []).append(before)
-    return [f"{'; '.join(before)} on {names}" for names, before in alike.items()]
-
-
-def status_notes(shown: list[tuple[str, Score]]) -> list[str]:
-    """Notes on the counts, on the seeds with each status other than ok, and on records that are not fresh."""
-    notes = []
-    ends = {status for _, score in shown for status in score.statuses.values()}
-    for status in in_order(ends - {"ok"}):
-        places = []
-        for place, score in shown:
-            seeds = [seed for seed, found in score.statuses.items() if found == status]
-            if seeds:
-                places.append(f"{place} (seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)})")
-        notes.append(f"{status.replace('_', ' ').capitalize()}: {_first(places)}.")
-    old = sorted({place for place, score in shown if score.stale & score.points.keys()})
-    marked = [f"{STALE}: {NOT_FRESH} {_first(old)}."] if old else []
-    return [*([COUNTS] if notes else []), *notes, *marked]
-
-
-def _first(places: list[str]) -> str:
-    """The places, joined; if there are many, only the first and the number of others."""
-    more = len(places) - NAMED_PLACES
-    return "; ".join(places[:NAMED_PLACES]) + (
-        f"; and in {more} more places, see the table `cells`" if more > 0 else ""
-    )
 
 
 def data_notes(results: Results, keys: Iterable[Key]) -> list[str]:

@@ -4,9 +4,10 @@ import math
 import re
 
 from steadytune.claims.published import load_inconsistencies
-from steadytune.rendering.entries import COUNTS, status_notes
+from steadytune.rendering.entries import COUNTS
 from steadytune.rendering.papers.filled import ABSENT, Filled, Place
 from steadytune.rendering.papers.layout import Average, Column, Layout, Row
+from steadytune.rendering.run_notes import status_notes
 from steadytune.rendering.table import NOTHING, Block, Entry, Line, Table, number
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
@@ -128,7 +129,7 @@ def _notes(filled: Filled) -> tuple[str, ...]:
 def _ends(scores: list[Place]) -> list[str]:
     """Notes on every recorded seed that did not end ok."""
     shown = [
-        (f"{place.group.encoder}, {place.row.printed}, {place.column.printed}", place.score)
+        ((place.group.encoder, place.row.printed, place.column.printed), place.score)
         for place in scores
         if place.score and not place.not_run
     ]

@@ -3,10 +3,11 @@
 import math
 import statistics
 
-from steadytune.rendering.entries import block_title, mean_entry, run_notes, scope
+from steadytune.rendering.entries import block_title, mean_entry, scope
+from steadytune.rendering.run_notes import run_notes
 from steadytune.rendering.table import Block, Entry, Line, Table
 from steadytune.rendering.tables.registry import table
-from steadytune.results.model import Results
+from steadytune.results.model import Key, Results
 from steadytune.results.predictions import Calibration, load_calibration
 from steadytune.results.scores import Score
 
@@ -29,7 +30,7 @@ def calibration(results: Results) -> Table:
     found = load_calibration(results)
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
-    shown: dict[str, Score] = {}
+    shown: list[tuple[Key, Score]] = []
     for encoder in results.encoders:
         for task in results.tasks_of(encoder):
             rows: list[Line] = []
@@ -42,7 +43,7 @@ def calibration(results: Results) -> Table:
                     measured = found.get((encoder, method, task, evaluation_set), Calibration({}, {}, []))
                     score = Score("ece", math.nan, results.cells[encoder, method, task], measured.ece)
                     rows.append((evaluation_set, method, *_entries(measured, score)))
-                    shown[f"{encoder}, {method}, {task}"] = score
+                    shown.append(((encoder, method, task), score))
                     key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": evaluation_set}
                     data.append(key | _numbers(measured))
             if rows:
@@ -54,7 +55,7 @@ def calibration(results: Results) -> Table:
         columns=("Set", "Method", ("ECE", "%"), "Brier", ("Churn", "% of examples")),
         blocks=tuple(blocks),
         align="llrrr",
-        notes=(*NOTES, *run_notes(list(shown.items()))),
+        notes=(*NOTES, *run_notes(shown)),
         data=tuple(data),
     )
 

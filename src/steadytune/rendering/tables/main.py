@@ -3,19 +3,19 @@
 import math
 
 from steadytune.rendering.entries import (
+    BOLD,
     MAJORITY,
     SPREAD,
     block_title,
-    bold_note,
     contenders,
     data_notes,
     leaders,
     numbers,
     plain_mean,
-    run_notes,
     scope,
     scored,
 )
+from steadytune.rendering.run_notes import run_notes
 from steadytune.rendering.table import Block, Entry, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -29,7 +29,7 @@ def main(results: Results) -> Table:
     shown, data = [], []
     for (encoder, method, task), _ in results.planned():
         if score := results.score(encoder, method, task):
-            shown.append((f"{encoder}, {method}, {task}", score))
+            shown.append(((encoder, method, task), score))
             data.append(numbers({"encoder": encoder, "method": method, "task": task}, score))
     about_data = data_notes(results, ((e, t, t) for e in results.encoders for t in results.tasks_of(e)))
     average = [("Average", "of tasks")] if len(tasks) > 1 else []
@@ -39,7 +39,7 @@ def main(results: Results) -> Table:
     if any(len(found) < len(tasks) for found in shared.values()):
         spelled = [f"{encoder}: {', '.join(found) or 'none'}" for encoder, found in shared.items()]
         average_note += f" ({'; '.join(spelled)})"
-    notes = [SPREAD, MAJORITY, bold_note(blocks), *([f"{average_note}."] if average else [])]
+    notes = [SPREAD, MAJORITY, BOLD, *([f"{average_note}."] if average else [])]
     return Table(
         name="main",
         title="Fine-tuning results",

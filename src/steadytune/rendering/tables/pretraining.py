@@ -1,6 +1,7 @@
 """How much pretraining improves scores."""
 
-from steadytune.rendering.entries import MAJORITY, SPREAD, scored, status_notes
+from steadytune.rendering.entries import MAJORITY, SPREAD, scored
+from steadytune.rendering.run_notes import status_notes
 from steadytune.rendering.table import Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -33,9 +34,7 @@ def pretraining(results: Results) -> Table:
             means = {"pretrained_mean": first.mean, "random_mean": second.mean}
             gaps = {"difference": gap.mean, "standard_error": gap.error, "pairs": len(gap.differences)}
             data.append(key | {"metric": first.metric, "majority": first.majority} | means | gaps)
-            shown += [
-                (f"{encoder}, {method}, {task}", score) for encoder, score in zip(names, (first, second), strict=True)
-            ]
+            shown += [((encoder, method, task), score) for encoder, score in zip(names, (first, second), strict=True)]
         if rows:
             blocks.append(
                 Block(tuple(rows), title=f"{method}: {names[0]} (pretrained) against {names[1]} (random weights)")

@@ -9,13 +9,13 @@ from steadytune.rendering.entries import (
     contenders,
     leaders,
     numbers,
-    run_notes,
     scope,
     scored,
 )
+from steadytune.rendering.run_notes import run_notes
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
-from steadytune.results.model import Results
+from steadytune.results.model import Key, Results
 from steadytune.results.predictions import ALL, Slice, Slices, load_slices
 from steadytune.results.scores import Score
 
@@ -63,7 +63,7 @@ def _table(
     slices = load_slices(results)
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
-    shown: dict[str, Score] = {}
+    shown: list[tuple[Key, Score]] = []
     for encoder in results.encoders:
         for task in results.tasks_of(encoder):
             for column in columns:
@@ -75,7 +75,7 @@ def _table(
                     for part, scores in rows:
                         for method, score in scores.items():
                             data.append(_numbers((encoder, method, task), part, score))
-                            shown[f"{encoder}, {method}, {task}"] = score
+                            shown.append(((encoder, method, task), score))
     return Table(
         name=name,
         title=title,
@@ -83,7 +83,7 @@ def _table(
         columns=("Slice", "Gold", "n", *results.methods),
         blocks=tuple(blocks),
         align="ll" + "r" * (1 + len(results.methods)),
-        notes=(SPREAD, note, BOLD, *run_notes(list(shown.items()))),
+        notes=(SPREAD, note, BOLD, *run_notes(shown)),
         data=tuple(data),
     )
 
@@ -111,8 +111,12 @@ def _rows(results: Results, slices: Slices, trained: tuple[str, str], parts: Ite
 def _block(results: Results, trained: tuple[str, str], evaluation_set: str, column: str, rows: list[Row]) -> Block:
     encoder, task = trained
     lines: list[Line] = []
+    # One answer for every example is right on all examples of a gold label: the whole set shows what it is worth.
+    whole = {method: results.score(encoder, method, task, evaluation_set) for method in results.methods}
+    above = contenders(results, encoder, task, whole)
     for part, scores in rows:
-        best = leaders(contenders(results, encoder, task, scores))
+        candidates = contenders(results, encoder, task, scores)
+        best = leaders({method: mean for method, mean in candidates.items() if method in above})
         entries = [scored(scores.get(method), best=method in best) for method in results.methods]
         lines.append((part.value, part.gold.replace("_", " ") or "all", part.n, *entries))
     by = column.removeprefix("data_").replace("_", " ")

@@ -4,23 +4,19 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from steadytune.claims.published import load_published
 from steadytune.rendering.entries import (
     BOLD,
     MAJORITY,
     SPREAD,
     block_title,
-    bold_note,
     contenders,
-    data_notes,
     leaders,
     mean_entry,
     numbers,
-    run_notes,
     scope,
     scored,
-    set_line,
 )
+from steadytune.rendering.run_notes import run_notes
 from steadytune.rendering.table import NOTHING, Block, Line, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -35,11 +31,6 @@ RETAINED = (
     f"dash if a seed is less than {LEAST_MARGIN:g} points above it in domain, or if the metrics differ. Below 0: worse "
     "than the majority class."
 )
-GLUE_X = ("GLUE-X", "recorded")
-PRINTED = (
-    "GLUE-X: plain fine-tuning by Yang et al. (2023), from the authors' recorded results: one run, on all rows of each "
-    "set's splits, and so not on the rows that are scored here."
-)
 NO_SETS = "This suite names no other evaluation sets."
 SUMMARY = (
     "Mean of sets: unweighted, even across metrics, for every seed that has a score on all of them; its spread is "
@@ -52,82 +43,32 @@ def transfer(results: Results) -> Table:
     """Every method's score on its own task, and its mean over the sets that it was not trained on."""
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
-    for encoder, task, sets in _trained(results):
-        if both := _both(results, encoder, task, sets):
+    for encoder, task, sets in trained_pairs(results):
+        if both := both_scores(results, encoder, task, sets):
             blocks.append(_block(results, encoder, task, sets, both))
-            data += _data({"encoder": encoder, "task": task, "sets": " ".join(sets)}, both)
+            data += data_rows({"encoder": encoder, "task": task, "sets": " ".join(sets)}, both)
     return Table(
         name="transfer",
         title="Beyond the training task",
         caption=scope(results, "own task and the mean of the sets never trained on"),
         columns=("Method", "In domain", "Out of domain", "Drop", ("Retained", "% above majority")),
         blocks=tuple(blocks),
-        notes=(SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, bold_note(blocks), *_status(results)),
+        notes=(SPREAD, DROP, RETAINED, SUMMARY, MAJORITY, BOLD, *notes_on_runs(results)),
         data=tuple(data),
     )
 
 
-@table("transfer-sets", empty=NO_SETS)
-def transfer_sets(results: Results) -> Table:
-    """Scores set by set: a row for each set, starting with the task's own, and a column for each method."""
-    blocks: list[Block] = []
-    data: list[dict[str, object]] = []
-    keys = []
-    printed = _printed(results)
-    for encoder, task, sets in _trained(results):
-        lines: list[Line] = []
-        for name in (task, *sets):
-            found = {m: s for m in results.methods if (s := results.score(encoder, m, task, name))}
-            metric = next((metric_name(score.metric) for score in found.values()), NOTHING)
-            other = [number(printed.get((encoder, task, name), math.nan))] if printed else []
-            lines.append((*set_line(results, (encoder, task), (name, metric), found), *other))
-        blocks.append(Block(tuple(lines), title=block_title(encoder, results, task)))
-        keys += [(encoder, task, name) for name in (task, *sets)]
-        for name in sets:
-            data += _data(
-                {"encoder": encoder, "task": task, "evaluation_set": name}, _both(results, encoder, task, [name])
-            )
-    return Table(
-        name="transfer-sets",
-        title="Set by set",
-        caption=scope(results, "each set that a model was not trained on, below its own"),
-        columns=("Set", "Metric", "Majority", *results.methods, *([GLUE_X] if printed else [])),
-        blocks=tuple(blocks),
-        align="llr" + "r" * len(results.methods) + "r" * bool(printed),
-        notes=(
-            SPREAD,
-            MAJORITY,
-            BOLD,
-            *([PRINTED] if printed else []),
-            *_status(results),
-            *data_notes(results, keys),
-        ),
-        data=tuple(data),
-    )
-
-
-def _printed(results: Results) -> dict[tuple[str, str, str], float]:
-    """(encoder, task, set) -> what GLUE-X's authors recorded for the same weights, task, set and metric."""
-    found = {(row.model, row.row, row.task, row.metric): float(row.mean) for row in load_published("glue_x")}
-    scores = ((key, score.metric) for key, score in results.scores.items() if key[0] in results.suite.models)
-    return {
-        (encoder, task, name): found[printed]
-        for (encoder, _, task, name), metric in scores
-        if (printed := (results.suite.models[encoder], task, name, metric)) in found
-    }
-
-
-def _trained(results: Results) -> list[tuple[str, str, list[str]]]:
+def trained_pairs(results: Results) -> list[tuple[str, str, list[str]]]:
     """(encoder, task, other evaluation sets) for every pair that has such sets."""
     pairs = [(encoder, task) for encoder in results.encoders for task in results.tasks_of(encoder)]
     return [(*pair, sets) for pair in pairs if (sets := results.transfer_sets(*pair))]
 
 
-def _status(results: Results) -> list[str]:
+def notes_on_runs(results: Results) -> list[str]:
     """Notes on the runs behind every set's score."""
     shown = [
-        (f"{encoder}, {method}, {task} on {name}", score)
-        for encoder, task, sets in _trained(results)
+        ((encoder, method, task), score)
+        for encoder, task, sets in trained_pairs(results)
         for name in sets
         for method in results.methods_of(encoder)
         if (score := results.score(encoder, method, task, name))
@@ -153,7 +94,7 @@ def drops(own: Score, far: Score) -> tuple[float, ...]:
     return paired(own, far).differences if own.metric == far.metric else ()
 
 
-def _both(results: Results, encoder: str, task: str, sets: list[str]) -> dict[str, tuple[Score, Score]]:
+def both_scores(results: Results, encoder: str, task: str, sets: list[str]) -> dict[str, tuple[Score, Score]]:
     """Method -> its score in domain and its mean over `sets`, for methods that have a score on all of them."""
     both = {}
     for method in results.methods_of(encoder):
@@ -178,7 +119,7 @@ def _block(results: Results, encoder: str, task: str, sets: list[str], both: dic
     return Block(tuple(rows), title=f"{block_title(encoder, results, task)}, {where}", reference=(reference,))
 
 
-def _data(key: dict[str, object], both: dict[str, tuple[Score, Score]]) -> list[dict[str, object]]:
+def data_rows(key: dict[str, object], both: dict[str, tuple[Score, Score]]) -> list[dict[str, object]]:
     """The numbers behind a block."""
     rows = []
     for method, (own, far) in both.items():

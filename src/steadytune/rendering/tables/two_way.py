@@ -1,9 +1,10 @@
 """Accuracy on two labels, entailment or not, on every set, as in HyPe's Table 7 (arXiv 2212.08853)."""
 
-from steadytune.rendering.entries import BOLD, SPREAD, block_title, numbers, run_notes, scope, set_line
+from steadytune.rendering.entries import BOLD, SPREAD, block_title, numbers, scope, set_line
+from steadytune.rendering.run_notes import run_notes
 from steadytune.rendering.table import Block, Table
 from steadytune.rendering.tables.registry import table
-from steadytune.results.model import Results
+from steadytune.results.model import Key, Results
 from steadytune.results.scores import Score, mean_over
 from steadytune.results.two_way import two_way_scores
 from steadytune.tasks.labels import has_reading
@@ -21,7 +22,7 @@ def two_way(results: Results) -> Table:
     scores = two_way_scores(results)
     blocks: list[Block] = []
     data: list[dict[str, object]] = []
-    shown: dict[str, Score] = {}
+    shown: list[tuple[Key, Score]] = []
     for encoder in results.encoders:
         for task in results.tasks_of(encoder):
             sets = (task, *results.transfer_sets(encoder, task))
@@ -37,25 +38,25 @@ def two_way(results: Results) -> Table:
                 for method, score in by_method.items():
                     key = {"encoder": encoder, "method": method, "task": task, "evaluation_set": name}
                     data.append(numbers(key, score))
-                    shown[f"{encoder}, {method}, {task}"] = score
+                    shown.append(((encoder, method, task), score))
     return Table(
         name="two-way",
         title="Entailment on two labels",
         caption=scope(results, "accuracy on entailment against the rest"),
         columns=("Set", "Majority", *results.methods),
         blocks=tuple(blocks),
-        notes=(SPREAD, COLLAPSED, BOLD, *run_notes(list(shown.items()))),
+        notes=(SPREAD, COLLAPSED, BOLD, *run_notes(shown)),
         data=tuple(data),
     )
 
 
 def _block(results: Results, encoder: str, task: str, found: dict[str, dict[str, Score]]) -> Block:
     """The block of one training task: a row for each set, and one for the mean over the other sets."""
-    lines = [set_line(results, (encoder, task), [name], scores) for name, scores in found.items()]
+    lines = [set_line(results, (encoder, task), [name], scores, results.methods) for name, scores in found.items()]
     others = [scores for name, scores in found.items() if name != task]
     if len(others) > 1:
         means = {m: mean_over([scores[m] for scores in others]) for m in others[0] if all(m in s for s in others)}
-        lines.append(set_line(results, (encoder, task), ["mean of the others"], means))
+        lines.append(set_line(results, (encoder, task), ["mean of the others"], means, results.methods))
     return Block(tuple(lines), title=block_title(encoder, results, task))
 
 

@@ -1,6 +1,7 @@
 """All variants of a method side by side, to show what each setting contributes."""
 
-from steadytune.rendering.entries import SPREAD, bold_note, contenders, leaders, numbers, run_notes, scope, scored
+from steadytune.rendering.entries import BOLD, SPREAD, contenders, leaders, numbers, scope, scored
+from steadytune.rendering.run_notes import run_notes
 from steadytune.rendering.table import Block, Line, Table
 from steadytune.rendering.tables.registry import table
 from steadytune.results.model import Results
@@ -36,7 +37,7 @@ def variants(results: Results) -> Table:
             rows.append((point(variant) or f"{method}, suite settings", *entries))
         for (variant, task), score in scores.items():
             if score:
-                shown.append((f"{encoder}, {variant}, {task}", score))
+                shown.append(((encoder, variant, task), score))
                 data.append(numbers({"encoder": encoder, "method": method, "variant": variant, "task": task}, score))
         title = method if len(results.encoders) == 1 else f"{encoder}, {method}"
         blocks.append(Block(tuple(rows), title=title))
@@ -48,6 +49,6 @@ def variants(results: Results) -> Table:
         caption=scope(results, "evaluation split of each task"),
         columns=("Variant", *((task, metric_name(results.metric(task))) for task in tasks)),
         blocks=tuple(blocks),
-        notes=(SPREAD, bold_note(blocks), *stands, *run_notes(shown)),
+        notes=(SPREAD, BOLD, *stands, *run_notes(shown)),
         data=tuple(data),
     )
