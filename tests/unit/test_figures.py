@@ -375,6 +375,18 @@ def test_learning_curves_of_many_methods_are_split_by_colour(tmp_path):
     assert pytest.approx(expected) in list(curves(found["mini-rte, 2 of 2"]).values())
 
 
+def test_task_with_few_of_many_methods_has_one_panel_of_learning_curves(tmp_path):
+    """Also if they are far apart in the suite's order."""
+    others = ["hype-n", "hype-u", "lnsr", "l2-sp", "mixout", "smart", "r3f", "r-drop"]
+    few = ("vanilla", "hype-n", "lnsr", "r-drop")
+    grid = Grid(methods=("vanilla", *others), tasks=("mini-rte", "mini-cola"), methods_of={"mini-cola": few})
+    plot = drawn("learning-curves", loaded(grid, tmp_path))
+    titles = [axes.get_title(loc="left") for axes in plot.axes if axes.get_title(loc="left")]
+    assert titles == ["mini-rte, 1 of 2", "mini-rte, 2 of 2", "mini-cola"]
+    legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in plot.axes if axes.get_legend()]
+    assert list(few) in legends
+
+
 @pytest.mark.parametrize(("steps", "apart"), [(4, True), (40, False)])
 def test_short_curves_are_shifted_apart_and_long_ones_have_bands(steps, apart):
     rows = [{"x": x, "y": seed, "method": m} for m in ("a", "b") for x in range(steps) for seed in (0, 2)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_TOGETHER = 1 + len(HUES)
-"""Most methods in a panel of learning curves: the baseline and one per colour."""
+"""Most methods in a panel of learning curves: the baseline and as many as there are colours."""
 LINES = (
     "mean over seeds and one sample standard deviation to either side. Methods are shifted sideways a little, so that "
     "none hides another. Seeds without a score are left out"
@@ -35,15 +35,14 @@ def learning_curves(results: Results) -> Figure:
     """Loss above score for each task, with a line for each method; many methods are spread over several panels."""
     methods, tasks = results.methods_of(results.primary), results.tasks_of(results.primary)
     lines, names = _logged(results, methods, tasks)
-    groups = _together(methods)
     rows: panels.Rows = []
     for task in tasks:
-        # The baseline is in every group: if there are several, skip groups in which no other method has a curve.
-        shown = [group for group in groups if any(lines[method, task] for method in group[len(groups) > 1 :])]
-        for place, group in enumerate(shown, start=1):
-            name = f"{task}, {place} of {len(shown)}" if len(shown) > 1 else task
+        groups = _together([method for method in methods if lines[method, task]], results.baseline)
+        for place, group in enumerate(groups, start=1):
+            name = f"{task}, {place} of {len(groups)}" if len(groups) > 1 else task
             rows += [row | {"panel": name} for method in group for row in lines[method, task]]
-    height = 1.65 if len(groups) == 1 else 2.05
+    one_legend = len(methods) <= MOST_TOGETHER
+    height = 1.65 if one_legend else 2.05
     plot, parts = panels.facets(rows, "panel", "no training was logged in this suite", stack="level", height=height)
     look = panels.looks(results)
     for axes, _, level, frame in parts:
@@ -52,7 +51,7 @@ def learning_curves(results: Results) -> Figure:
         axes.set_ylabel(score if level == "score" else "training loss")
     panels.label_below(parts, "epoch")
     entries = panels.handles(look, methods)
-    if len(groups) == 1:
+    if one_legend:
         panels.legend(plot, {names[name]: entry for name, entry in entries.items()})
     else:
         panels.legends_below(parts, "method", {name: (names[name], entry) for name, entry in entries.items()})
@@ -78,12 +77,14 @@ def _logged(
     return lines, {name: name + short.get(name, "") for name in methods}
 
 
-def _together(methods: list[str]) -> list[list[str]]:
-    """The methods of each panel: few enough for distinct colours, and always with the baseline first."""
+def _together(methods: list[str], baseline: str) -> list[list[str]]:
+    """The methods of each panel, among those with a curve on a task: few enough to tell apart, the baseline first."""
     if len(methods) <= MOST_TOGETHER:
         return [methods]
-    (baseline, *others), size = methods, MOST_TOGETHER - 1
-    return [[baseline, *others[at : at + size]] for at in range(0, len(others), size)]
+    first = [method for method in methods if method == baseline]
+    others = [method for method in methods if method != baseline]
+    size = MOST_TOGETHER - 1
+    return [[*first, *others[at : at + size]] for at in range(0, len(others), size)]
 
 
 @figure(
