@@ -2,7 +2,9 @@
 
 import statistics
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from synthetic import Grid
 from test_figures import curves, drawn, labels, lines, loaded, points
 
@@ -36,6 +38,31 @@ def test_transfer_axes_are_equal_and_show_the_no_drop_diagonal(tmp_path):
     assert all(low < at < high for spot in points(axes) for at in spot)
     (diagonal,) = [line for line in lines(axes) if getattr(line, "get_slope", lambda: 0)() == 1]
     assert diagonal.get_xy1() == (low, low)
+
+
+@pytest.mark.parametrize("own", [0.55, 0.9], ids=["near", "far"])
+def test_no_transfer_marker_is_cut_at_the_edge(own, tmp_path):
+    """Even if scores spread over many points on one axis and hardly on the other."""
+    values = {("mini", m, "mini-rte", seed): own + 0.001 * seed for m in ("vanilla", "hype-n") for seed in range(3)}
+    plot = drawn("transfer", loaded(Grid(transfer={"mini-rte": ("mini-hans",)}, values=values), tmp_path))
+    plot.draw_without_rendering()
+    (axes,) = plot.axes
+    box = axes.get_window_extent()
+    for cloud in axes.collections:
+        # Markers are squares and circles whose area in square points is the size.
+        radius = max(cloud.get_sizes()) ** 0.5 / 2 * plot.dpi / 72
+        for x, y in axes.transData.transform(np.asarray(cloud.get_offsets())):
+            assert box.x0 + radius <= x <= box.x1 - radius
+            assert box.y0 + radius <= y <= box.y1 - radius
+
+
+def test_baselines_mean_is_drawn_last_and_hides_no_other(tmp_path):
+    values = {("mini", m, "mini-rte", seed): 0.8 for m in ("vanilla", "hype-n") for seed in range(3)}
+    (axes,) = drawn("transfer", loaded(Grid(transfer={"mini-rte": ("mini-hans",)}, values=values), tmp_path)).axes
+    other, baseline = [cloud for cloud in axes.collections if len(cloud.get_offsets()) == 1]
+    assert to_hex(baseline.get_facecolors()[0]) == style.BASELINE
+    assert baseline.get_zorder() >= other.get_zorder()
+    assert baseline.get_sizes()[0] < other.get_sizes()[0]
 
 
 def test_transfer_shows_at_most_12_panels_and_counts_the_other_sets(tmp_path):

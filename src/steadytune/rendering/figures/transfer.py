@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
@@ -19,8 +19,8 @@ MOST_PANELS = 12
 @figure(
     "transfer",
     "Score on a set that the model was not trained on, against the score on its own task; first the mean over all of a "
-    "task's other sets. Small points: seeds; large ones: means. Both axes of a panel are the same, so a point's "
-    "distance below the dashed line is the drop.",
+    "task's other sets. Small points: seeds; large ones: means, the baseline's smaller and on top. Both axes of a "
+    "panel are the same, so a point's distance below the dashed line is the drop.",
     encoder=COMPARED,
 )
 def transfer(results: Results) -> Figure:
@@ -51,9 +51,12 @@ def transfer(results: Results) -> Figure:
         drawn |= set(means["method"])
         cloud = {"x": "own", "y": "far", "hue": "method", "style": "method", "legend": False, "ax": axes, **marks}
         sns.scatterplot(frame, s=11, alpha=0.6, linewidth=0, **cloud)
-        sns.scatterplot(means, s=36, edgecolor=style.PAPER, linewidth=0.8, zorder=3, **cloud)
-        ends = [*axes.get_xlim(), *axes.get_ylim()]
-        low, high = min(ends), max(ends)
+        # The baseline is on top and smaller, so that neither it nor a method with nearly the same scores is hidden.
+        on_top = means["method"] == results.baseline
+        for part, size in ((means[~on_top], 40), (means[on_top], 20)):
+            if len(part):
+                sns.scatterplot(part, s=size, edgecolor=style.PAPER, linewidth=0.6, zorder=3, **cloud)
+        low, high = _limits(frame)
         axes.axline((low, low), slope=1, color=style.MUTED, linewidth=0.8, dashes=(4, 3))
         if low < (level := frame["majority"].iloc[0]) < high:
             axes.axhline(level, color=style.MUTED, linewidth=1, linestyle=":")
@@ -70,3 +73,10 @@ def transfer(results: Results) -> Figure:
     if (left_out := len(pairs) - MOST_PANELS) > 0:
         plot.legends[0].set_title(f"{left_out} more sets are in the table transfer-sets")
     return plot
+
+
+def _limits(frame: Any) -> tuple[float, float]:
+    """The limits of both axes, in points: all scores in and out of domain, with room for whole markers around them."""
+    low, high = frame[["own", "far"]].min().min(), frame[["own", "far"]].max().max()
+    room = max(0.06 * (high - low), 0.5)
+    return low - room, high + room
