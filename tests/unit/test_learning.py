@@ -1,6 +1,7 @@
 """Methods that learned nothing: they are detected, reported first, and never set in bold there."""
 
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -89,6 +90,27 @@ def test_nothing_learned_sentence_names_methods_and_tasks(tmp_path):
     assert "by any method on mini-cola; lnsr on mini-rte:" in found
     everything = grid(*((method, task) for method in METHODS for task in TASKS))
     assert nothing_learned(loaded(everything, tmp_path / "all")).startswith("Nothing was learned: every run")
+
+
+def test_runs_that_fit_their_training_set_get_other_advice(tmp_path):
+    """lnsr ends at exactly half of its first epoch's training loss on both tasks, hype-n at a little more."""
+    results = loaded(grid(*((method, task) for method in ("hype-n", "lnsr") for task in TASKS)), tmp_path)
+    for method, end in (("hype-n", 0.351), ("lnsr", 0.35)):
+        for path in results.folder.glob(f"cells/mini/{method}/*/*/history.csv"):
+            path.write_text(f"epoch,step,train_loss\n1,1,0.7\n2,2,0.8\n3,3,{end}\n")
+    first, second = re.split(r"(?<=warm-up\.) ", nothing_learned(results))
+    assert first.startswith("Nothing was learned by hype-n on mini-rte and mini-cola: ")
+    assert "by lnsr on mini-rte and mini-cola: every run fits its training set" in second
+    assert "epochs" not in second
+    assert "more training examples" in second
+    # One run that does not fit is enough for the usual advice.
+    path = next(results.folder.glob("cells/mini/lnsr/mini-rte/*/history.csv"))
+    path.write_text("epoch,step,train_loss\n1,1,0.7\n3,3,0.6\n")
+    found = nothing_learned(results)
+    assert "by hype-n on mini-rte and mini-cola; lnsr on mini-rte: every run gives one answer" in found
+    assert "by lnsr on mini-cola: every run fits" in found
+    path.unlink()
+    assert nothing_learned(results) == found
 
 
 def test_random_encoder_is_reported_only_if_not_used_as_a_comparison(tmp_path):
