@@ -75,7 +75,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "transfer",
         "Beyond the training task",
-        "Each fine-tuned model is also evaluated on sets that it was not trained on. Labels are matched by name.",
+        "Scores of fine-tuned models on sets that they were not trained on. Labels are matched by name.",
         (
             "table transfer",
             "figure transfer",
@@ -119,8 +119,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "coverage",
         "Coverage",
-        "A cell is one encoder, method, task and seed. A run that collapses, diverges or fails is a result: it is "
-        "counted here and marked wherever a mean lacks it.",
+        "A cell is one encoder, method, task and seed. A run that collapses, diverges or runs out of memory is a "
+        "result and is counted here. Means include collapsed runs, which give one answer for every example, but not "
+        "the others; a count such as 2/3 next to a mean shows that there are runs of either kind.",
         ("table coverage",),
     ),
     Section(
@@ -129,7 +130,11 @@ SECTIONS: tuple[Section, ...] = (
         "Seconds are those of the machine named under Environment, with whatever else it was running.",
         ("table cost", "figure score-cost"),
     ),
-    Section("reading", "How to read the tables", "These notes hold for every table above that links here."),
+    Section(
+        "reading",
+        "How to read the tables",
+        "Each note holds for the tables above that link here and show what it explains.",
+    ),
     Section("environment", "Environment", "As the cells recorded it."),
     Section("inputs", "Inputs", "The data sets and encoders that the cells read, and what pins each of them."),
     Section("again", "Run it again", "From the same folder, in the same environment."),
