@@ -116,7 +116,7 @@ def test_empty_sections_are_left_out(tmp_path):
     grid = Grid(methods=("vanilla",), seeds=1)
     folder = grid.write(tmp_path)
     shutil.rmtree(folder / "variability")
-    build_report(load_results(folder, grid.suite), tmp_path / "report.html")
+    build_report(load_results(folder, replace(grid.suite, claims=False)), tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     absent = {"Does it hold?", "Does pretraining help?", "Beyond the training task", "Hidden-state variability"}
     assert page.headings == [name for name in SECTIONS if name not in absent]
@@ -129,6 +129,13 @@ def test_each_encoder_has_its_own_learning_curves(tmp_path):
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     for encoder in grid.encoders:
         assert len(re.findall(rf"<figcaption><b>Learning curves\.</b>[^<]* Encoder: {encoder}\.", text)) == 1
+
+
+def test_report_before_the_verdicts_says_how_to_write_them(tmp_path):
+    grid = Grid(seeds=1)
+    build_report(load_results(grid.write(tmp_path), grid.suite), tmp_path / "report.html")
+    section = (tmp_path / "report.html").read_text(encoding="utf-8").partition('<h2 id="claims">')[2]
+    assert "<code>steadytune claims demo --write</code>" in section.partition("<h2")[0]
 
 
 @pytest.mark.parametrize(("id", "shown"), [("figure_1", True), ("nothing-to-draw", False)])

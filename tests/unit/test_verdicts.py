@@ -32,6 +32,7 @@ from steadytune.planning.budget import requirements
 from steadytune.rendering.claims import needed_text, to_text, verdict_text
 from steadytune.rendering.formats import to_csv, to_markdown, to_tex, write_table
 from steadytune.rendering.tables import make_table
+from steadytune.rendering.verdicts import not_judged
 from steadytune.results.description import Description, describe
 from steadytune.results.loading import load_or_empty, load_results
 from steadytune.suite.loading import load_suite
@@ -995,9 +996,31 @@ def test_claims_table_has_a_row_per_claim_in_every_format(judged, tmp_path):
 
 def test_claims_table_without_claims_says_so(world):
     world.build(Grid(), claim("wins"))
-    table = make_table("claims", load_results(world.results, Description(name="demo")))
+    table = make_table("claims", load_results(world.results, Description(name="demo", claims=False)))
     assert table.caption == "This suite judges no claims."
     assert table.lines == []
+
+
+def test_tables_rendered_before_the_verdicts_name_the_command_that_writes_them(world):
+    suite = world.build(Grid(), claim("wins"))
+    results = load_results(world.results, describe(suite))
+    command = f"`steadytune claims {results.suite.argument} --write`"
+    for name in ("claims", "readings", "comparisons"):
+        table = make_table(name, results)
+        assert any(command in note for note in table.notes), name
+        assert not any("judges no claim" in text or "no two methods" in text for text in (*table.notes, table.caption))
+        assert "\\caption" in to_tex(table)
+    write_verdicts(world.results, Verdicts(suite.name, claims=judge(suite, results)))
+    for name in ("claims", "readings", "comparisons"):
+        assert not any(command in note for note in make_table(name, results).notes), name
+
+
+def test_command_that_writes_verdicts_exists(world):
+    suite = world.build(Grid(), claim("wins"))
+    command, _, name, option = not_judged(load_results(world.results, describe(suite))).split("`")[1].split()
+    assert (command, name, option) == ("steadytune", "demo", "--write")
+    assert cli.main(["claims", name, option]) == 0
+    assert not_judged(load_results(world.results, describe(suite))) == ""
 
 
 def test_unreachable_claims_alone_get_no_note_on_families(world):

@@ -52,11 +52,12 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
     """Everything the report shows about a suite, by variable name in its template. drawn: see `figure_of`."""
     groups = provenance.cells(results)
     sentences, tally, claims = summary.sentences(results), verdicts.tally(results), verdicts.by_source(results)
+    waiting = verdicts.not_judged(results)
     sizes = ((results.encoders, "encoder"), (results.methods, "method"), (results.tasks, "task"))
     grid = [*(counted(len(names), word) for names, word in sizes), counted(len(results.seeds), "seed")]
     cells, unfinished = sum(map(len, results.cells.values())), provenance.unfinished(results)
     shown = [_shown(section, results, drawn) for section in SECTIONS]
-    own = {"short", "reading", "again", *(["claims"] if claims else [])}
+    own = {"short", "reading", "again", *(["claims"] if claims or waiting else [])}
     used = {
         note for made in shown for item in made.tables_and_figures if isinstance(item, Table) for note in item.notes
     }
@@ -69,6 +70,7 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
         "sentences": sentences,
         "tally": tally,
         "claims": claims,
+        "not_judged": waiting,
         "shared": [note for note in (*SHARED, *results.suite.notes) if note in used],
         "gaps": provenance.gaps(results),
         "unfinished": unfinished[:MOST_CELLS],

@@ -6,7 +6,6 @@ import math
 import shlex
 import statistics
 from collections import Counter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from steadytune.layout import record_path
@@ -88,9 +87,7 @@ def cells_csv(groups: list[Group]) -> str:
 
 def commands(results: Results) -> list[tuple[str, str]]:
     """(purpose, command line) for the whole suite and for one cell."""
-    config = results.suite.configfile
-    known = config is None or config == Path("config", f"{results.name}.yaml")
-    suite = shlex.quote(results.name if known else str(config))
+    suite = results.suite.argument
     return [
         ("Run the whole suite; finished cells stay", f"steadytune run {suite}"),
         ("Show which cells are fresh, missing or stale, and why", f"steadytune status {suite}"),

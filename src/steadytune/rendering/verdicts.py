@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from steadytune.claims.judged import Judged, Verdict, count_verdicts, judged_of
+from steadytune.layout import claims_path
 from steadytune.rendering.claims import (
     effect_text,
     examples_text,
@@ -17,6 +18,21 @@ from steadytune.rendering.comparisons import every_task_text
 from steadytune.rendering.table import number
 from steadytune.results.model import Results
 from steadytune.text import counted
+
+
+def not_judged(results: Results) -> str:
+    """How to judge the suite's claims, if it names some and none has a verdict yet; else empty."""
+    return _how(results) if results.suite.claims and not judged_of(results) else ""
+
+
+def not_compared(results: Results) -> str:
+    """How to compare the suite's methods if this has not been done yet; else empty."""
+    several = any(len(results.methods_of(encoder)) > 1 for encoder in results.encoders)
+    return _how(results) if several and not claims_path(results.folder).is_file() else ""
+
+
+def _how(results: Results) -> str:
+    return f"Not judged yet: `steadytune claims {results.suite.argument} --write` writes the verdicts."
 
 
 class Tally(NamedTuple):

@@ -1,5 +1,6 @@
 """What results need to know about their suite: its names in the file's order, and which encoders to compare."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,12 @@ class Description:
     figures: tuple[str, ...] = ()
     configfile: Path | None = None
     """The suite's file, unless it is the one that a run without `--configfile` uses."""
+
+    @property
+    def argument(self) -> str:
+        """The suite as commands name it, quoted for a shell."""
+        known = self.configfile is None or self.configfile == Path("config", f"{self.name}.yaml")
+        return shlex.quote(self.name if known else str(self.configfile))
 
 
 def describe(suite: Suite) -> Description:

@@ -11,6 +11,7 @@ from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import COMPARED, figure
 from steadytune.rendering.figures.words import note
 from steadytune.rendering.table import number
+from steadytune.rendering.verdicts import not_compared
 from steadytune.results.model import Results
 
 if TYPE_CHECKING:
@@ -37,9 +38,8 @@ def forms(results: Results) -> Figure:
         for place, found in enumerate(judged)
         for detail in found.on_tasks()
     ]  # fmt: skip
-    plot, parts = panels.facets(
-        rows, "task", "no method has two forms here", height=0.2 * len(names) + 0.75, sharey=True
-    )
+    nothing = not_compared(results).replace("`", "") or "no method has two forms here"
+    plot, parts = panels.facets(rows, "task", nothing, height=0.2 * len(names) + 0.75, sharey=True)
     for axes, _, _, frame in parts:
         # With few seeds, the widest interval would make all others too small to see.
         reach = 2.5 * max(frame["value"].abs().max(), 0.4)

@@ -14,6 +14,7 @@ from steadytune.rendering.claims import (
 )
 from steadytune.rendering.table import NOTHING, Block, Table
 from steadytune.rendering.tables.registry import table
+from steadytune.rendering.verdicts import not_judged
 from steadytune.results.model import Results
 from steadytune.text import counted
 
@@ -47,16 +48,16 @@ def claims(results: Results) -> Table:
         groups.setdefault(claim.source, []).append(claim)
     blocks = [Block(tuple(map(_row, group)), title=source) for source, group in groups.items()]
     views = [f"In other analyses, {claim.id} is {text}." for claim in judged if (text := changes_text(claim))]
+    counts = f"{counted(len(judged), 'claim')}: {counts_text(judged)}." if judged else ""
+    waiting = not_judged(results)
     return Table(
         name="claims",
         title="Does it hold?",
-        caption=f"{counted(len(judged), 'claim')}: {counts_text(judged)}."
-        if judged
-        else "This suite judges no claims.",
+        caption=counts or ("Not judged yet." if waiting else "This suite judges no claims."),
         columns=COLUMNS,
         blocks=tuple(blocks),
         align="wwlrrrrl",
-        notes=(*NOTES, *filter(None, [error_text(judged)]), *views) if judged else (),
+        notes=(*NOTES, *filter(None, [error_text(judged)]), *views) if judged else (waiting,) if waiting else (),
         data=tuple(map(_data, judged)),
     )
 

@@ -8,6 +8,7 @@ from steadytune.rendering.comparisons import average_text, every_task_text
 from steadytune.rendering.entries import block_title, over_tasks, plain_mean
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.rendering.verdicts import not_compared
 from steadytune.results.model import Results
 from steadytune.suite.variants import base
 from steadytune.text import extent
@@ -27,6 +28,7 @@ NOTES = (
     "Needed: the seeds that a new study would have to plan to see 1 point on average with a chance of 80 %, from the "
     "deviations so far. `steadytune compare` prints one pair task by task; docs/claims.md has the rules.",
 )
+NO_METHODS = "This suite has no two methods to compare."
 COLUMNS: tuple[str | tuple[str, str], ...] = (
     *("Method", ("Difference", "95 % interval"), ("95 % interval,", "with examples"), ("p", "Holm")),
     *("On average", "On every task", ("Answers", "changed, %"), "Seeds", ("Needed for", "1 point")),
@@ -45,14 +47,15 @@ def comparisons(results: Results) -> Table:
     baseline = found[0].family.removeprefix("against ") if found else "the baseline"
     counts = {len(compared.strata) for compared in found if compared.finding}
     tasks = f", over {extent(counts)} task{'' if counts == {1} else 's'}" if counts else ""
+    waiting = not_compared(results)
     return Table(
         name="comparisons",
         title=f"Each method against {baseline}",
-        caption=f"Mean differences in points{tasks}." if found else "This suite has no two methods to compare.",
+        caption=f"Mean differences in points{tasks}." if found else "Not compared yet." if waiting else NO_METHODS,
         columns=COLUMNS,
         blocks=tuple(blocks),
         align="lrrrllrrr",
-        notes=(*NOTES, *_different_tasks(found, results)) if found else (),
+        notes=(*NOTES, *_different_tasks(found, results)) if found else (waiting,) if waiting else (),
         data=tuple(map(_data, found)),
     )
 

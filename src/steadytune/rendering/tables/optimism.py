@@ -9,6 +9,7 @@ from steadytune.rendering.claims import verdict_text
 from steadytune.rendering.entries import block_title, over_tasks
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
+from steadytune.rendering.verdicts import not_judged
 from steadytune.results.model import Results
 from steadytune.results.selection import select
 from steadytune.text import extent, listed
@@ -98,7 +99,7 @@ ANALYSES = ("best epoch of each run", "selection on the reported set", "nested s
 RUNS = {"mean": "Mean", "median": "Median", "best": "Best seed"}
 
 
-@table("readings", every_variant=True, empty="This suite judges no claim about a difference.")
+@table("readings", every_variant=True)
 def readings(results: Results) -> Table:
     """Every claim about a difference, judged on scores chosen in each of the usual ways."""
     rows, data, flips = [], [], dict.fromkeys((*ANALYSES, "median", "best"), 0)
@@ -117,6 +118,14 @@ def readings(results: Results) -> Table:
         )
     verdict_flips = [f"{count} by {name}" for name, count in flips.items() if name in ANALYSES and count]
     sign_flips = [f"{flips[name]} by the {RUNS[name].lower()}" for name in ("median", "best") if flips[name]]
+    notes = (
+        "Verdicts: by the last epoch and the suite's own selection; if every run counted with its best epoch; if "
+        "points of a grid were chosen on the reported set; and on held-out data. A dash: no influence.",
+        "Points: the difference of the two sides' means, medians and best seeds, on average over tasks, as a paper "
+        "prints it without a test.",
+        f"Verdicts that flip: {', '.join(verdict_flips) or 'none'}. Signs opposite to the mean's: "
+        f"{', '.join(sign_flips) or 'none'}.",
+    )
     return Table(
         name="readings",
         title="Which verdicts would flip?",
@@ -124,14 +133,7 @@ def readings(results: Results) -> Table:
         columns=("Claim", "Verdict", *(name[:1].upper() + name[1:] for name in ANALYSES), *RUNS.values()),
         blocks=(Block(tuple(rows)),) if rows else (),
         align="wwwwwrrr",
-        notes=(
-            "Verdicts: by the last epoch and the suite's own selection; if every run counted with its best epoch; if "
-            "points of a grid were chosen on the reported set; and on held-out data. A dash: no influence.",
-            "Points: the difference of the two sides' means, medians and best seeds, on average over tasks, as a paper "
-            "prints it without a test.",
-            f"Verdicts that flip: {', '.join(verdict_flips) or 'none'}. Signs opposite to the mean's: "
-            f"{', '.join(sign_flips) or 'none'}.",
-        ),
+        notes=notes if rows else (not_judged(results) or "No claim about a difference was evaluated.",),
         data=tuple(data),
     )
 
