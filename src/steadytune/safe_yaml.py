@@ -19,9 +19,11 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\ud
 """Characters that break a line of LaTeX, a spreadsheet, or a path."""
 
 
-CANNOT_BEGIN = "found character that cannot start any token"
+CANNOT_BEGIN = re.compile("found character .*that cannot start any token")
 SECOND_COLON = "mapping values are not allowed in this context"
-"""libyaml's messages for a tab before a key, and for a value that needs quotation marks."""
+"""Messages for a tab between values, and for a value that needs quotation marks."""
+KEY_INSIDE = re.compile(r"expected ',' or '[]}]', but got '\?'")
+"""PyYAML's message for a question mark in a plain value inside braces or brackets."""
 
 
 # libyaml's loader, which PyYAML's wheels include, is ten times as fast. Every cluster job reads the suite again.
@@ -61,8 +63,11 @@ class _Loader(_Safe):
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, *, for_snakemake: bool = False) -> Any:
     """The value of a YAML file.
+
+    for_snakemake: also refuse what only PyYAML refuses, such as a tab after a colon: Snakemake reads suites with it,
+        and its message names neither file nor line.
 
     Raises:
         SteadyTuneError: no such file, not YAML (with line and column), nested too deeply, with control characters, or
@@ -81,6 +86,8 @@ def read_yaml(path: Path) -> Any:
         if node is None:
             return None
         _check_nodes(node, {})
+        for _ in yaml.parse(text, Loader=yaml.SafeLoader) if for_snakemake else ():
+            pass
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -97,13 +104,15 @@ def read_yaml(path: Path) -> Any:
 
 
 def _spelled(error: yaml.MarkedYAMLError, text: str) -> str:
-    """The error's message, with a fix for common mistakes that libyaml's own messages do not explain."""
+    """The error's message, with a fix for common mistakes that YAML's own messages do not explain."""
     mark, said = error.problem_mark, str(error.problem)
     line = text.removeprefix("\ufeff").splitlines()[mark.line : mark.line + 1] if mark else []
     character = line[0][mark.column : mark.column + 1] if mark and line else ""
-    if said == CANNOT_BEGIN and character == "\t":
+    if CANNOT_BEGIN.fullmatch(said) and character == "\t":
         return "a tab, expected blanks"
-    if said == CANNOT_BEGIN and character:
+    if KEY_INSIDE.fullmatch(said):
+        return "'?' inside {} or []: expected quotation marks around the text with it"
+    if CANNOT_BEGIN.fullmatch(said) and character:
         return f"'{character}' cannot begin a value: expected quotation marks around the value"
     if said == SECOND_COLON:
         return f"{said}: expected quotation marks around a value with ': ', or another indentation"

@@ -403,6 +403,10 @@ def test_missing_or_invalid_suite_files_are_refused(tmp_path):
         ("\ufefftitle: @b\n", 1, "'@'.*quotation marks"),
         ("suite: a\ntitle: %b\n", 2, "'%'.*quotation marks"),
         ("suite: a\ntitle: HyPe: again\n", 2, "quotation marks.*': '"),
+        ("suite: a\ntitle: \tb\n", 2, "a tab"),
+        ("suite: a\ntasks: {a: {text: x,\tlabel: y}}\n", 2, "a tab"),
+        ("suite: a\n\ntasks: {a: {label: gleich?, text: x}}\n", 3, "'\\?'.*quotation marks"),
+        ("suite: a\ntasks: {a: {text: [x?, y]}}\n", 2, "'\\?'.*quotation marks"),
     ],
 )
 def test_yaml_error_names_the_line_and_the_fix(tmp_path, text, line, cure):

@@ -18,10 +18,10 @@ from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
 from steadytune.safe_yaml import read_yaml
-from steadytune.schema import StrictModel, check, check_all
+from steadytune.schema import StrictModel, check
 from steadytune.suite.cell import Cell
-from steadytune.suite.file import SuiteFile, is_file_name
-from steadytune.suite.loading import find_suite, load_suite
+from steadytune.suite.file import is_file_name
+from steadytune.suite.loading import find_suite, load_suite, read_suite_file
 
 ABOUT, SUITE = "about.yaml", "suite.yaml"
 OURS = "SteadyTune"
@@ -116,7 +116,7 @@ def _check_alone(path: Path) -> None:
 
     Its own tasks and encoders may lie anywhere: only what is pinned next to the suite file is read.
     """
-    file = check_all(SuiteFile, read_yaml(path), path)
+    file = read_suite_file(path)
     if file.methods_from:
         what = f"methods_from: '{file.methods_from[0]}'"
         raise SteadyTuneError(f"{path}: {what}: expected none: this page runs no Python from recorded suites")

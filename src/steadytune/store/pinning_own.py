@@ -11,8 +11,6 @@ from steadytune.files import nearest_file, write_text
 from steadytune.layout import LOCK, Kind, project_file, store_lock_path
 from steadytune.locks import hold
 from steadytune.places import beside
-from steadytune.safe_yaml import read_yaml
-from steadytune.schema import check_all
 from steadytune.staged import ALLOWED_SUFFIXES, RECEIPT
 from steadytune.store.inventory import lock_problems
 from steadytune.store.lock import load_lock
@@ -26,7 +24,7 @@ from steadytune.store.repository import Repository
 from steadytune.store.staging import downloads_of
 from steadytune.suite.checks import setting_problems
 from steadytune.suite.file import EncoderEntry, SuiteFile
-from steadytune.suite.loading import read_suite
+from steadytune.suite.loading import read_suite, read_suite_file
 from steadytune.suite.own import EncoderPin, OwnFile, OwnLock, TaskPin, lock_path, model_key, read_own_lock
 from steadytune.text import listed
 
@@ -58,7 +56,7 @@ def accept(path: Path, name: str) -> None:
     Raises:
         SteadyTuneError: the suite has no own task or encoder of this name, or something is wrong with its files.
     """
-    file = check_all(SuiteFile, read_yaml(path), path)
+    file = read_suite_file(path)
     known = [("tasks", key) for key in file.tasks]
     known += [("encoders", key) for key, entry in file.encoders.items() if entry.own]
     named = [(kind, key) for kind, key in known if key == name]

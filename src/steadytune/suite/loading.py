@@ -42,10 +42,19 @@ def read_suite(path: Path, results: Path | None = None) -> Suite:
     Raises:
         SteadyTuneError: one line per mistake.
     """
-    file = check_all(SuiteFile, read_yaml(path), path)
+    file = read_suite_file(path)
     named = {f"{path}: methods_from.{place}": path.parent / source for place, source in enumerate(file.methods_from)}
     raise_all(problems_of(partial(add_methods, source, where) for where, source in named.items()))
     return Suite(file, path, results)
+
+
+def read_suite_file(path: Path) -> SuiteFile:
+    """Read a suite's file alone, and check its form.
+
+    Raises:
+        SteadyTuneError: one line per mistake.
+    """
+    return check_all(SuiteFile, read_yaml(path, for_snakemake=True), path)
 
 
 def find_suite(name: str) -> Path:
