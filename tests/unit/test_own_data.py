@@ -350,6 +350,54 @@ def test_own_tasks_support_transfer_and_subsets(folder):
     assert set(spec.to_dict()["own_tasks"]) == {"t@2", "other"}
 
 
+def own_grid(*tasks: str) -> list[dict]:
+    return [{"encoders": ["tiny"], "methods": ["vanilla"], "tasks": list(tasks), "seeds": 1}]
+
+
+@pytest.mark.parametrize("command", ["stage", "plan", "run"])
+@pytest.mark.parametrize(
+    ("change", "place", "said"),
+    [
+        ({"grid": own_grid("t", "t@5k")}, "grid.0.tasks", ["'t@5k'", "train", "4 rows"]),
+        ({"grid": own_grid("t@5000")}, "grid.0.tasks", ["t@5k"]),
+        ({"grid": own_grid("rte@3k", "t")}, "grid.0.tasks", ["'rte@3k'", "2,490 rows"]),
+        ({"transfer": {"t": ["t@5"]}}, "transfer.t", ["'t@5'", "evaluation", "4 rows"]),
+        ({"figures": ["sizecurves"]}, "figures", ["'sizecurves'", "'size-curves'"]),
+        ({"tables": ["mian"]}, "tables", ["'mian'", "'main'"]),
+        ({"claims": ["nobodys"]}, "claims", ["'nobodys'"]),
+        ({"predict": {"t": "data/new.csv"}}, "predict.t", ["docs/own-data.md"]),
+        ({"predict": {"t": "train"}}, "predict.t", ["docs/own-data.md"]),
+        ({"grid": own_grid("rte", "t"), "predict": {"rte": "validation"}}, "predict.rte", ["'validation' has labels"]),
+        ({"grid": own_grid("rte", "t"), "predict": {"rte": "tset"}}, "predict.rte", ["'tset'", "'test'"]),
+        ({"encoders": {"tiny": {"model": "./encoder"}}, "protocol": {"max_length": 512}}, "protocol.max_length",
+         ["512", "tokens at most"]),
+    ],
+)  # fmt: skip
+def test_every_command_checks_the_whole_file_before_pinning(folder, capsys, command, change, place, said):
+    save(folder, "csv")
+    write_encoder(folder / "encoder")
+    path = write_suite(folder, {"t": {"train": "data.csv", "evaluation": "data.csv", "text": "body"}}, **change)
+    capsys.readouterr()
+    assert main([command, str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"steadytune: {path}: {place}: ")
+    assert all(part in line for part in said)
+    assert not lock_path(path).exists() and not (folder / "store").exists()
+
+
+def test_subsets_are_compared_with_the_rows_left_for_training(folder, capsys):
+    rows = "".join(f"text number {n},{'yes' if n % 2 else 'no'}\n" for n in range(10))
+    (folder / "a.csv").write_text(f"body,label\n{rows}no label,\n")
+    entry = {"train": "a.csv", "holdout": 0.2, "text": "body"}
+    assert main(["plan", str(write_suite(folder, {"t": entry}, grid=own_grid("t@10")))]) == 2
+    assert "'t@10': the train split has 9 rows" in capsys.readouterr().err
+    # Only staged data show how many rows have a label.
+    entry = {"train": "a.csv", "evaluation": "a.csv", "text": "body"}
+    assert main(["stage", str(write_suite(folder, {"t": entry}, grid=own_grid("t@11")))]) == 2
+    assert "'t@11': the train split has 10 rows with a label" in capsys.readouterr().err
+    assert main(["stage", str(write_suite(folder, {"t": entry}, grid=own_grid("t@10")))]) == 0
+
+
 def test_claims_can_be_about_own_tasks(folder):
     entry = {"train": save(folder, "csv"), "holdout": 0.5, "text": "body", "labels": ["not_entailment", "entailment"]}
     frame = FRAME.assign(label=["not_entailment", "entailment"] * 2)

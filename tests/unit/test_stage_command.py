@@ -242,7 +242,7 @@ def test_unpacking_again_changes_nothing(project: Path, other: Path, monkeypatch
 def test_incomplete_bundle_is_unpacked_and_exits_with_2(
     project: Path, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    value = SUITE | {"transfer": {"rte": []}}
+    value = SUITE | {"suite": "less", "transfer": {"rte": []}}
     (project / "less.yaml").write_text(yaml.safe_dump(value))
     assert main(["stage", "less.yaml", "--bundle", "less.tar"]) == 0
     monkeypatch.chdir(other)

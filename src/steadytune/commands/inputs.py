@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from steadytune.commands.arguments import Commands, amount
-from steadytune.commands.loading import load
+from steadytune.commands.loading import load_pinned
 from steadytune.errors import SteadyTuneError
 
 log = logging.getLogger(__name__)
@@ -22,15 +22,10 @@ def stage(options: argparse.Namespace) -> int:
     from steadytune.store.imports import Imports
     from steadytune.store.inventory import Item, inspect, inventory
     from steadytune.store.lock import suite_lock
-    from steadytune.store.own_changes import check_unchanged
-    from steadytune.store.pinning_own import pin_new
     from steadytune.store.staging import stage
-    from steadytune.suite.loading import find_suite
 
-    pin_new(find_suite(options.suite))
-    suite = load(options)
+    suite = load_pinned(options)
     lock = suite_lock(suite)
-    check_unchanged(suite)
     if options.key:
         trained = options.kind == "models" and lock.pretraining(options.key) is not None
         items = [Item(options.kind, options.key, trained)]

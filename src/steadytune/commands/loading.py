@@ -24,12 +24,16 @@ def load_checked(options: argparse.Namespace) -> "Suite":
 
 
 def load_pinned(options: argparse.Namespace) -> "Suite":
-    """Load and check the suite; pin its own tasks and encoders if they are new, refuse them if they have changed."""
+    """Load the suite and check its whole file; pin its own tasks and encoders if they are new, refuse changed ones."""
+    from steadytune.dag.checks import file_problems
+    from steadytune.errors import raise_all
     from steadytune.store.own_changes import check_unchanged
     from steadytune.store.pinning_own import pin_new
-    from steadytune.suite.loading import find_suite
+    from steadytune.suite.loading import find_suite, read_suite
 
-    pin_new(find_suite(options.suite))
-    suite = load_checked(options)
+    path = find_suite(options.suite)
+    pin_new(path, file_problems)
+    suite = read_suite(path)
+    raise_all(file_problems(suite))
     check_unchanged(suite)
     return suite

@@ -59,9 +59,9 @@ def plan(options: argparse.Namespace) -> None:
     from steadytune.planning.page import describe
     from steadytune.planning.plan import Plan
 
-    suite = load_pinned(options)
     if options.cells_at_once and not options.device_stated:
         raise SteadyTuneError("--cells-at-once needs --device: for this machine the number is known")
+    suite = load_pinned(options)
     if options.probe:
         from steadytune.planning.probe import probe
 

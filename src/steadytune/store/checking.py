@@ -11,7 +11,8 @@ from steadytune.layout import staged_folder
 from steadytune.staged import RECEIPT
 from steadytune.store.inventory import Item
 from steadytune.store.staging import alone
-from steadytune.tasks.data import load_unlabelled
+from steadytune.suite.subset_sizes import size_problems
+from steadytune.tasks.data import load_split, load_unlabelled
 from steadytune.tasks.summary import EmptyTexts, summarise
 from steadytune.tasks.task import OWN, Task
 
@@ -36,7 +37,7 @@ def check_staged(suite: "Suite", item: Item) -> None:
 
     Raises:
         SteadyTuneError: everything wrong with the files of each task, including violations of `empty_texts` and
-            `predict`.
+            `predict`, and subsets larger than their split.
     """
     store, damaged, problems = suite.file.store, False, []
     for task in suite.read_tasks() if item.kind == "datasets" else ():
@@ -51,6 +52,8 @@ def check_staged(suite: "Suite", item: Item) -> None:
                 damaged |= not isinstance(error, EmptyTexts)
                 problems.append(str(error))
             problems += _hidden_problems(suite, task)
+    if not problems and item.kind == "datasets":
+        problems += _size_problems(suite, item)
     if item.kind == "models" and item.key.startswith(f"{OWN}/"):
         logger.info("%s: %s", item.key, examine(staged_folder(store, item.kind, item.key)).facts)
     if damaged:
@@ -70,6 +73,15 @@ def _hidden_problems(suite: "Suite", task: Task) -> Iterator[str]:
                 yield str(error)
 
 
+def _size_problems(suite: "Suite", item: Item) -> Iterator[str]:
+    """Problems with subsets of a data set: only now is it known how many rows have a label."""
+
+    def count(task: Task, split: str) -> int | None:
+        return len(load_split(task, split, suite.file.store)) if task.dataset_key == item.key else None
+
+    return size_problems(suite, count, "rows with a label")
+
+
 def describe_cuts(suite: "Suite") -> Iterator[str]:
     """For each staged encoder and task, say which share of inputs `max_length` truncates, and report unknown tokens.
 
@@ -82,7 +94,7 @@ def describe_cuts(suite: "Suite") -> Iterator[str]:
     import numpy as np
 
     from steadytune.encoders.loading import load_tokenizer
-    from steadytune.tasks.data import check_length, encode, load_split
+    from steadytune.tasks.data import check_length, encode
 
     store, done = suite.file.store, set()
     for cell in suite.cells:

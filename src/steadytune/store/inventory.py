@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steadytune.errors import SteadyTuneError, raise_all
-from steadytune.layout import Kind, staged_folder
+from steadytune.errors import SteadyTuneError, raise_all, unknown
+from steadytune.layout import LOCK, Kind, project_file, staged_folder
 from steadytune.safe_yaml import read_yaml
-from steadytune.store.lock import Lock, generated_corpus, suite_lock
+from steadytune.store.file_pins import store_name
+from steadytune.store.lock import Lock, generated_corpus, load_lock, suite_lock
+from steadytune.store.pins import GeneratedPin, HubPin, LocalPin, UrlPin
 from steadytune.store.receipt import RECEIPT, read_receipt, receipt_digest, verify
 from steadytune.store.staging import choose, describe, objection
 from steadytune.suite.cell import canonical_digest
+from steadytune.suite.checks import setting_problems
+from steadytune.suite.loading import suite_problems
+from steadytune.tasks.reading import split_of
+from steadytune.tasks.table import TASKS
 from steadytune.tasks.task import OWN
 
 if TYPE_CHECKING:
@@ -67,10 +73,10 @@ def inventory(suite: "Suite", lock: Lock) -> list[Item]:
 
 
 def check_lock(suite: "Suite", lock: Lock) -> None:
-    """Check that the lock has the weights of every encoder.
+    """Check that the lock has the weights of every encoder, and every split to predict.
 
     Raises:
-        SteadyTuneError: one line per key of the suite that the lock lacks, with the nearest that it has.
+        SteadyTuneError: one line per name in the suite that the lock lacks, with the nearest that it has.
     """
     raise_all(lock_problems(suite, lock))
 
@@ -87,7 +93,29 @@ def lock_problems(suite: "Suite", lock: Lock) -> list[str]:
                 folder = (suite.path.parent / model).is_dir()
                 hint = f"; for the folder beside the suite write `./{model}`" if folder else ""
                 problems.append(f"{suite.path}: encoders.{name}.{key}: {error}{hint}")
-    return problems
+    return [*problems, *_split_problems(suite, lock)]
+
+
+def _split_problems(suite: "Suite", lock: Lock) -> Iterator[str]:
+    """One line per split in `predict` that the pinned files of its task do not include."""
+    for name, predicted in suite.file.predict.items():
+        task = TASKS.get(name.partition("@")[0])
+        entry = lock.datasets.get(task.dataset_key) if task else None
+        match entry and entry.first_pin(suite.sources.order):
+            case HubPin(files=files) | UrlPin(files=files) | LocalPin(files=files) | GeneratedPin(files=files):
+                splits = {split_of(Path(store_name(file))) for file in files}
+                for split in predicted:
+                    if split not in splits:
+                        yield str(unknown("split", split, splits, f"{suite.path}: predict.{name}"))
+
+
+def name_problems(suite: "Suite", *, pinned: bool = True) -> list[str]:
+    """One line per mistake in a suite's names and settings, those that only the lock reveals among them.
+
+    pinned: whether its own tasks and encoders are pinned; if not, checks that depend on them are skipped.
+    """
+    own = suite_problems(suite) if pinned else setting_problems(suite, pinned=False)
+    return [*own, *lock_problems(suite, load_lock(project_file(LOCK)))]
 
 
 def outdated(kind: Kind, key: str, folder: Path, lock: Lock, suite: "Suite") -> str:

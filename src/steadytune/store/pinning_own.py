@@ -2,18 +2,17 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from steadytune.errors import SteadyTuneError, raise_all, unknown
 from steadytune.files import nearest_file, write_text
-from steadytune.layout import LOCK, Kind, project_file, store_lock_path
+from steadytune.layout import Kind, store_lock_path
 from steadytune.locks import hold
 from steadytune.places import beside
 from steadytune.staged import ALLOWED_SUFFIXES, RECEIPT
-from steadytune.store.inventory import lock_problems
-from steadytune.store.lock import load_lock
+from steadytune.store.inventory import name_problems
 from steadytune.store.own import OwnData
 from steadytune.store.own_encoders import check_encoder
 from steadytune.store.own_folders import read_from, shown_files
@@ -22,32 +21,42 @@ from steadytune.store.pinning import to_yaml
 from steadytune.store.receipt import measure_all
 from steadytune.store.repository import Repository
 from steadytune.store.staging import downloads_of
-from steadytune.suite.checks import setting_problems
 from steadytune.suite.file import EncoderEntry, SuiteFile
 from steadytune.suite.loading import read_suite, read_suite_file
 from steadytune.suite.own import EncoderPin, OwnFile, OwnLock, TaskPin, lock_path, model_key, read_own_lock
+from steadytune.suite.suite import Suite
 from steadytune.text import listed
 
 logger = logging.getLogger(__name__)
 
 HEAD = "# What the suite's own tasks and encoders were when they were first read. Commit it together with the suite.\n"
 MODELS: Kind = "models"
+Pins = dict[tuple[str, str], TaskPin | EncoderPin]
+"""Pins by kind (`tasks` or `encoders`) and name."""
 
 
-def pin_new(path: Path) -> None:
+def pin_new(path: Path, check: Callable[..., list[str]] = name_problems) -> None:
     """Read and pin every own task and encoder of the suite at `path` that is not yet in the lock next to it.
 
+    check: the problems of a suite, as `name_problems`. It sees the new pins before they are written.
+
     Raises:
-        SteadyTuneError: everything that is wrong with their files, and with the suite's names and settings.
+        SteadyTuneError: everything that is wrong with their files, and with the suite's names and settings; then
+            nothing is written.
     """
     suite = read_suite(path)
-    file, lock = suite.file, read_own_lock(path)
+    file, lock = suite.file, suite.own_lock
     new = [("tasks", name) for name in file.tasks if name not in lock.tasks]
     new += [("encoders", name) for name, entry in file.encoders.items() if entry.own and name not in lock.encoders]
-    if new:
-        # If nothing is new, loading the suite reports these problems.
-        known = load_lock(project_file(LOCK))
-        _pin(path, file, new, [*setting_problems(suite, pinned=False), *lock_problems(suite, known)])
+    if not new:
+        return
+    pins, facts, problems = _read(path, file, new)
+    if problems:
+        raise_all([*check(suite, pinned=False), *problems])
+    suite = Suite(file, path)
+    suite.own_lock = OwnLock.model_validate(_added(lock, pins))
+    raise_all(check(suite, pinned=True))
+    _write(path, pins, facts)
 
 
 def accept(path: Path, name: str) -> None:
@@ -62,35 +71,45 @@ def accept(path: Path, name: str) -> None:
     named = [(kind, key) for kind, key in known if key == name]
     if not named:
         raise unknown("own task or encoder", name, [key for _, key in known], str(path))
-    _pin(path, file, named)
+    pins, facts, problems = _read(path, file, named)
+    raise_all(problems)
+    _write(path, pins, facts)
 
 
-def _pin(path: Path, file: SuiteFile, names: list[tuple[str, str]], problems: Sequence[str] = ()) -> None:
-    """Pin own tasks and encoders, given by kind and name; raise `problems` and their own problems instead, if any."""
-    folder, problems, facts = path.parent, list(problems), []
-    pins: list[tuple[str, str, TaskPin | EncoderPin]] = []
+def _read(path: Path, file: SuiteFile, names: list[tuple[str, str]]) -> tuple[Pins, list[str], list[str]]:
+    """Read own tasks and encoders, given by kind and name: their pins, facts about them, and their problems."""
+    pins, facts, problems = Pins(), [], []
     for kind, name in names:
         where = f"{path}: {kind}.{name}"
         try:
             if kind == "tasks":
-                pin, said = _pin_task(where, name, file, folder)
+                pin, said = _pin_task(where, name, file, path.parent)
             elif file.encoders[name].hub:
                 pin, said = _pin_hub_encoder(where, name, file)
             else:
-                pin, said = _pin_own_folder(where, beside(folder, file.encoders[name].model, f"{where}.model"))
+                pin, said = _pin_own_folder(where, beside(path.parent, file.encoders[name].model, f"{where}.model"))
             facts.append(f"{name}: pinned: {said}")
-            pins.append((kind, name, pin))
+            pins[kind, name] = pin
         except SteadyTuneError as error:
             problems.append(str(error))
-    raise_all(problems)
+    return pins, facts, problems
+
+
+def _write(path: Path, pins: Pins, facts: Sequence[str]) -> None:
+    """Add pins to the lock next to the suite at `path`, and log what is known about them."""
     # Lock the suite's file and read its lock again: another process may have pinned something else in the meantime.
     with hold(path):
-        value = _plain(read_own_lock(path))
-        for kind, name, pin in pins:
-            value.setdefault(kind, {})[name] = _plain(pin)
-        write_text(lock_path(path), HEAD + to_yaml(value))
+        write_text(lock_path(path), HEAD + to_yaml(_added(read_own_lock(path), pins)))
     for said in facts:
         logger.info("%s", said)
+
+
+def _added(lock: OwnLock, pins: Pins) -> dict[str, Any]:
+    """The content of a lock with further pins."""
+    value = _plain(lock)
+    for (kind, name), pin in pins.items():
+        value.setdefault(kind, {})[name] = _plain(pin)
+    return value
 
 
 def _plain(model: OwnLock | TaskPin | EncoderPin) -> dict[str, Any]:

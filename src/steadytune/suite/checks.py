@@ -15,7 +15,7 @@ from steadytune.suite.protocols import spelled_out
 from steadytune.suite.start import Start
 from steadytune.suite.suite import Suite
 from steadytune.suite.variants import SHORT_NAMES, Axes, base, expand
-from steadytune.tasks.table import TASKS
+from steadytune.tasks.table import TASKS, split_size
 from steadytune.tasks.task import Task
 
 
@@ -31,8 +31,9 @@ def setting_problems(suite: Suite, *, pinned: bool = True) -> list[str]:
     alone += [partial(_check_method, suite, name) for name in suite.file.methods]
     alone.append(partial(_check_own_names, suite))
     alone += [partial(_check_names, suite, block, where) for where, block in blocks.items()]
-    for name, targets in suite.file.transfer.items() if pinned else ():
-        alone += [partial(task_of, suite, target, f"{suite.path}: transfer.{name}") for target in targets]
+    for name, targets in suite.file.transfer.items():
+        alone += [partial(_check_task_name, suite, target, f"{suite.path}: transfer.{name}") for target in targets]
+    alone += [partial(_check_predicted, suite, name) for name in suite.file.predict]
     together = [partial(_check_block, suite, block, where, pinned) for where, block in blocks.items()]
     return problems_of(alone) or problems_of(together)
 
@@ -100,12 +101,39 @@ def _check_names(suite: Suite, block: Grid, where: str) -> None:
     named = {
         "encoder": (block.encoders, suite.file.encoders),
         "method": ([part for method in block.methods for part in registry.part_names(method)], registry.methods()),
-        "task": ([name.partition("@")[0] for name in block.tasks], {**TASKS, **suite.file.tasks}),
     }
     checks = [partial(all_known, names, known, kind, f"{where}.{kind}s") for kind, (names, known) in named.items()]
+    tasks = [(name, f"{where}.tasks") for name in block.tasks]
+    tasks += [(block.start.task, f"{where}.start.task")] if block.start else []
+    checks += [partial(_check_task_name, suite, name, place) for name, place in tasks]
     raise_all(problems_of([*checks, partial(check_axes, block.grid, f"{where}.grid")]))
     # Without the suite's settings, whose mistakes are reported in their own place.
     raise_all(problems_of(partial(_check_variant, suite, method, f"{where}.methods", {}) for method in block.methods))
+
+
+def _check_task_name(suite: Suite, name: str, where: str) -> None:
+    """Check that there is a task of this name, and the spelling of a subset's size. Own tasks need not be pinned."""
+    with prefixed(where):
+        base, _ = split_size(name)
+    all_known([base], {**TASKS, **suite.file.tasks}, "task", where)
+
+
+def _check_predicted(suite: Suite, name: str) -> None:
+    """Check that the splits to predict for a task do not have known labels, as every split of an own task has."""
+    where, base = f"{suite.path}: predict.{name}", name.partition("@")[0]
+    if base in suite.file.tasks:
+        raise SteadyTuneError(
+            f"{where}: all splits of an own task have labels: expected a task of the task table; for new rows without "
+            "labels, see 'Label new texts' in docs/own-data.md"
+        )
+    if base in TASKS:
+        alike = [task for task in TASKS.values() if task.dataset_key == TASKS[base].dataset_key]
+        labelled = {split.partition("[")[0] for task in alike for split in (task.train, task.evaluation) if split}
+        raise_all(
+            f"{where}: '{split}' has labels, and cells are scored on them: expected a split with hidden labels"
+            for split in suite.file.predict[name]
+            if split.partition("[")[0] in labelled
+        )
 
 
 def _check_grid(suite: Suite, block: Grid, where: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from steadytune.errors import problems_of, raise_all, unknown
+from steadytune.errors import SteadyTuneError, problems_of, raise_all, unknown
 from steadytune.layout import project_file
 from steadytune.safe_yaml import read_yaml
 from steadytune.schema import check_all
@@ -26,14 +26,24 @@ def load_suite(path: Path, results: Path | None = None) -> Suite:
 
     Raises:
         SteadyTuneError: one line per mistake: the file, the key, the value, what was expected and the nearest valid
-            name. Mistakes of form come first; if there are none, mistakes in single settings, then in combinations of
-            settings, then in the resolved cells.
+            name. Mistakes of form come first, then those of `suite_problems`.
     """
     suite = read_suite(path, results)
-    raise_all(setting_problems(suite))
-    raise_all(problems_of(partial(suite.spec, cell) for cell in suite.cells))
-    raise_all(cell_problems(suite))
+    raise_all(suite_problems(suite))
     return suite
+
+
+def suite_problems(suite: Suite) -> list[str]:
+    """One line per mistake in single settings; if there are none, in their combinations, then in the resolved cells."""
+    try:
+        return (
+            setting_problems(suite)
+            or problems_of(partial(suite.spec, cell) for cell in suite.cells)
+            or cell_problems(suite)
+        )
+    except SteadyTuneError as error:
+        # The grid has too many cells.
+        return str(error).splitlines()
 
 
 def read_suite(path: Path, results: Path | None = None) -> Suite:
