@@ -102,6 +102,15 @@ def test_loading_the_dag_imports_no_heavy_packages(root):
     assert done.returncode == 0, done.stderr
 
 
+def test_judging_products_imports_no_packages_for_tables(root):
+    code = (
+        "import sys, steadytune.dag.status, steadytune.dag.repair\n"
+        "sys.exit(', '.join({'torch', 'datasets', 'numpy', 'pandas', 'pyarrow', 'scipy'} & set(sys.modules)) or 0)"
+    )
+    done = run_alone(root, code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_modules_have_no_circular_imports():
     graph = grimp.build_graph("steadytune", "minilanguage", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}

@@ -3,7 +3,10 @@
 The tests use a copy of the package whose commands are a few lines, so nothing heavy is imported.
 """
 
+import argparse
+import ast
 import importlib.util
+import inspect
 import json
 import os
 import shutil
@@ -12,12 +15,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from steadytune.commands import inputs, jobs, results
+from steadytune.commands.arguments import Commands, Parser
 from steadytune.worker.request import ADDRESS
 from steadytune.worker.server import MODULES
 
@@ -92,8 +98,10 @@ def environment(tmp_path, monkeypatch):
     for name in own:
         shutil.copy(SOURCE / name, package / name)
     (package / "cli.py").write_text(CLI)
-    (package / "results").mkdir()
-    (package / "results/collect.py").write_text("import os\nIMPORTED_BY = os.getpid()\n")
+    for name in MODULES["collect"]:
+        path = tmp_path / "src" / f"{name.replace('.', '/')}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("import os\nIMPORTED_BY = os.getpid()\n")
     monkeypatch.chdir(tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     # pytest's temporary paths can be too long for a socket's address.
@@ -397,3 +405,32 @@ def test_client_avoids_slow_imports():
 def test_every_preloaded_module_exists():
     missing = [name for names in MODULES.values() for name in names if importlib.util.find_spec(name) is None]
     assert not missing
+
+
+@pytest.mark.parametrize("command", MODULES)
+def test_modules_that_a_command_imports_are_preloaded(command):
+    parser = Parser()
+    commands = Commands(parser)
+    for module in (inputs, jobs, results):
+        module.add_to(commands)
+    (added,) = (action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    function = ast.parse(textwrap.dedent(inspect.getsource(added[command].get_default("run"))))
+    preloaded = set()
+    waiting = list(MODULES[command])
+    while waiting:
+        if (name := waiting.pop()) not in preloaded:
+            preloaded.add(name)
+            if name.startswith("steadytune"):
+                path = Path(importlib.util.find_spec(name).origin)
+                waiting += imported(ast.parse(path.read_text(encoding="utf-8")).body)
+    # No job of the workflow writes predictions as csv.
+    assert imported(ast.walk(function)) - {"steadytune.exports.predictions"} <= preloaded
+
+
+def imported(nodes):
+    """The package's modules that are imported by `from … import …`."""
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module.startswith("steadytune.")]
+    below = {f"{node.module}.{alias.name}" for node in found for alias in node.names}
+    return {node.module for node in found} | {
+        name for name in below if (SOURCE.parent / f"{name.replace('.', '/')}.py").is_file()
+    }

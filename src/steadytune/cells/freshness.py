@@ -46,6 +46,9 @@ SCORING_CODE = ("cells/recompute.py", "evaluation", "tasks/labels.py")
 READING_CODE = ("cells/gold.py", "cells/recompute.py", "tasks/data.py", "tasks/reading.py", "tasks/subsets.py")
 """The code that recomputes scores, and the code that reads gold labels: changing it invalidates cached checks."""
 
+AS_RECORDED, NOW = "as recorded", "now"
+"""How cells were judged, as kept in the manifest of `metrics.parquet`; a recorded suite belongs to its own code."""
+
 NEW = " is new"
 
 

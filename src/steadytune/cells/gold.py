@@ -1,13 +1,15 @@
 """The staged examples of evaluation sets with their gold labels, with which recorded predictions are compared."""
 
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from steadytune.evaluation.outputs import HELD_OUT
 from steadytune.suite.cell import Spec
 
-Gold = tuple[np.ndarray, np.ndarray]
+if TYPE_CHECKING:
+    import numpy as np
+
+Gold: TypeAlias = "tuple[np.ndarray, np.ndarray]"
 """For each example of an evaluation set, the number of its row in the files, and its label; both (n,)."""
 
 
@@ -32,6 +34,8 @@ class StagedGold:
         return self._found[key]
 
     def _read(self, spec: Spec, name: str) -> Gold:
+        import numpy as np
+
         # Imports `datasets`, which takes a second.
         from steadytune.tasks.data import load_split, split_off
 

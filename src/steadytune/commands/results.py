@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim that a suite names, and record the look."""
+    from steadytune.cells.freshness import NOW
     from steadytune.claims.comparisons import judge_all
     from steadytune.claims.judged import write_verdicts
     from steadytune.claims.verdicts import missing_of
@@ -27,7 +28,6 @@ def claims(options: argparse.Namespace) -> None:
     from steadytune.layout import results_folder
     from steadytune.looks import keep_looks
     from steadytune.rendering.claims import to_text
-    from steadytune.results.collect import NOW
     from steadytune.results.loading import load_or_empty
     from steadytune.results.selection import select
 

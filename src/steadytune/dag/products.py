@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steadytune.cells.file_cache import FileCache
-from steadytune.cells.freshness import statuses
+from steadytune.cells.freshness import AS_RECORDED, NOW, statuses
 from steadytune.dag.origins import Origins, looks_now
 from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import MEASUREMENTS, SOURCES, Product, Stages, products_of
 from steadytune.errors import SteadyTuneError
 from steadytune.layout import file_cache_path, manifest_path, results_folder
 from steadytune.manifests import damage, find_manifest, write_manifest
-from steadytune.results.collect import AS_RECORDED, NOW
 from steadytune.store.own_changes import check_unchanged
 from steadytune.suite.suite import Suite
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from steadytune.cells.freshness import CellStatus, digest, statuses
+from steadytune.cells.freshness import AS_RECORDED, CellStatus, digest, statuses
 from steadytune.cells.record import Record
 from steadytune.evaluation.transfer import headline_metric
 from steadytune.files import write_parquet
@@ -19,9 +19,6 @@ from steadytune.suite.suite import Suite
 from steadytune.text import counted
 
 log = logging.getLogger(__name__)
-
-AS_RECORDED, NOW = "as recorded", "now"
-"""How cells were judged, as kept in the table's manifest: a recorded suite belongs to the code that it names."""
 
 COLUMNS = {
     "suite": "string",

@@ -39,17 +39,21 @@ TRAINING = (
     "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert",
 )
+# What judges a product before and after it is made.
+MAKING = ("steadytune.dag.products", "steadytune.suite.loading")
+# What is imported only when a suite's names are checked and its results loaded.
+SHOWING = ("steadytune.dag.checks", "steadytune.results.collect")
 MODULES = {
-    "finetune": TRAINING,
+    "finetune": (*TRAINING, "steadytune.cells.attempts", "steadytune.dag.ownership"),
     "pretrain": (*TRAINING, "steadytune.pretraining.train"),
-    "variability": (*TRAINING, "steadytune.layers.stage"),
-    "inside": (*TRAINING, "steadytune.layers.inside.stage"),
-    "inside-before": (*TRAINING, "steadytune.layers.inside.stage"),
-    "inside-table": ("steadytune.layers.inside.collect",),
-    "collect": ("steadytune.results.collect",),
-    "predictions": ("steadytune.results.prediction_tables",),
-    "claims": ("steadytune.dag.checks", "steadytune.claims.verdicts", "steadytune.rendering.claims"),
-    "render": ("steadytune.dag.checks", "steadytune.rendering.stage", "seaborn"),
+    "variability": (*TRAINING, *MAKING, "steadytune.layers.stage"),
+    "inside": (*TRAINING, *MAKING, "steadytune.layers.inside.stage"),
+    "inside-before": (*TRAINING, *MAKING, "steadytune.layers.inside.stage"),
+    "inside-table": (*MAKING, "steadytune.layers.inside.collect"),
+    "collect": (*MAKING, "steadytune.results.collect"),
+    "predictions": (*MAKING, "steadytune.results.prediction_tables"),
+    "claims": (*MAKING, *SHOWING, "steadytune.claims.comparisons", "steadytune.rendering.claims"),
+    "render": (*MAKING, *SHOWING, "steadytune.rendering.stage", "seaborn"),
 }
 """The modules that each command needs. Staging is missing: it needs the network, and this process imports offline."""
 REQUEST_SECONDS = 10
