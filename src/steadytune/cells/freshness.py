@@ -7,7 +7,7 @@ A record is fresh if its files are intact and training its cell now would use th
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -73,20 +73,28 @@ class CellStatus:
         return not self.shown or (stale and self.cause == "code")
 
 
-def statuses(suite: Suite, *, deep: bool = False, scores: bool = False, as_recorded: bool = False) -> list[CellStatus]:
+def statuses(
+    suite: Suite,
+    cells: Iterable[Cell] | None = None,
+    *,
+    deep: bool = False,
+    scores: bool = False,
+    as_recorded: bool = False,
+) -> list[CellStatus]:
     """The status of every cell, in the suite's order.
 
     Hashes are cached by file size and times, so checking 10,000 cells takes seconds.
 
     Args:
         suite: the suite as it is now.
+        cells: judge, and compare with each other, only these cells.
         deep: ignore the caches: read and hash everything again, and recompute all scores.
         scores: recompute scores from the predictions if the result is not cached; cached results always count.
         as_recorded: do not compare code, inputs, new settings and `evaluate_epochs`, because a recorded suite belongs
             to the code that it names.
     """
     judges = _Judge(suite, deep=deep, scores=scores or deep, as_recorded=as_recorded)
-    found = [judges.judge(cell) for cell in suite.cells]
+    found = [judges.judge(cell) for cell in (suite.cells if cells is None else cells)]
     whys = dict(copies(suite, {status.cell: status.record for status in found if status.record}))
     if judges.some_not_comparable:
         shown = [status.cell for status in found if status.shown]

@@ -58,7 +58,7 @@ def inside(options: argparse.Namespace) -> None:
     from steadytune.suite.cell import Cell
 
     suite, cell = load(options), Cell.parse(options.cell)
-    with making(suite, f"inside/{cell}"):
+    with making(suite, f"inside/{cell}", cells=[cell]):
         write_inside(suite, cell)
 
 

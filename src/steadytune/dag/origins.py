@@ -1,9 +1,10 @@
 """Digests of what each product of a suite would be made from now: settings, inputs, code, records, other products."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from steadytune.cells.fingerprint import PACKAGE, code_digest
 from steadytune.cells.freshness import CellStatus, digest
@@ -31,15 +32,23 @@ class Origins:
     Args:
         suite: the suite that asks for the products.
         products: all of its products, by name.
-        found: the statuses of its cells.
+        found: gives the statuses of its cells; called only for products that depend on them.
         judged: how the statuses were determined, as in the manifest of `metrics.parquet`.
     """
 
-    def __init__(self, suite: Suite, products: Mapping[str, Product], found: Sequence[CellStatus], judged: str) -> None:
-        self._suite, self._products, self._judged = suite, products, judged
-        self._cells = digest(list(found))
-        self._records = {status.cell: status.record for status in found}
+    def __init__(
+        self, suite: Suite, products: Mapping[str, Product], found: Callable[[], list[CellStatus]], judged: str
+    ) -> None:
+        self._suite, self._products, self._found, self._judged = suite, products, found, judged
         self._receipt_digest = cache(self._read_receipt_digest)
+
+    @cached_property
+    def _cells(self) -> str:
+        return digest(self._found())
+
+    @cached_property
+    def _records(self) -> dict[Cell, dict[str, Any] | None]:
+        return {status.cell: status.record for status in self._found()}
 
     def now(self, product: Product) -> dict[str, str | None]:
         """Digests of what a product would be made from now, by name; None for what is not available for comparison."""

@@ -4,13 +4,14 @@ Every product has a manifest (`manifests.py`) with the hashes of its files and t
 product is fresh if its files match and it would be made from the same now: settings, inputs, code and other products.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from steadytune.cells.file_cache import FileCache
-from steadytune.cells.freshness import AS_RECORDED, NOW, statuses
+from steadytune.cells.freshness import AS_RECORDED, NOW, CellStatus, statuses
 from steadytune.dag.origins import Origins, looks_now
 from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import MEASUREMENTS, SOURCES, Product, Stages, products_of
@@ -18,6 +19,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.layout import file_cache_path, manifest_path, results_folder
 from steadytune.manifests import damage, find_manifest, write_manifest
 from steadytune.store.own_changes import check_unchanged
+from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 
 State = Literal["fresh", "missing", "damaged", "stale", "other code", "recorded"]
@@ -41,15 +43,39 @@ class ProductStatus:
 class Products:
     """The products that a suite asks for, in the order in which they are made."""
 
-    def __init__(self, suite: Suite, *, deep: bool = False, as_recorded: bool | None = None) -> None:
-        """`as_recorded`: as for `statuses`; by default, the value with which `metrics.parquet` was collected."""
+    def __init__(
+        self,
+        suite: Suite,
+        *,
+        cells: Sequence[Cell] | None = None,
+        deep: bool = False,
+        as_recorded: bool | None = None,
+        found: list[CellStatus] | None = None,
+    ) -> None:
+        """Find out nothing yet.
+
+        Args:
+            suite: the suite that asks for the products.
+            cells: judge only these cells, for products that depend on no others.
+            deep: as for `statuses`.
+            as_recorded: as for `statuses`; by default, the value with which `metrics.parquet` was collected.
+            found: the result of `statuses` with `scores`, and code and inputs compared, if the caller has it.
+        """
         self.suite, self.all = suite, products_of(suite)
         if as_recorded is None:
             as_recorded = find_manifest(suite, "metrics").made_from.get("judged") == AS_RECORDED
         self.judged = AS_RECORDED if as_recorded else NOW
-        self.found = statuses(suite, deep=deep, scores=True, as_recorded=as_recorded)
-        self.origins = Origins(suite, self.all, self.found, self.judged)
+        self._cells, self._deep, self._found = cells, deep, None if as_recorded else found
+        self.origins = Origins(suite, self.all, lambda: self.found, self.judged)
         self._file_cache = FileCache(file_cache_path(suite, "products"), forget=deep)
+
+    @cached_property
+    def found(self) -> list[CellStatus]:
+        """The statuses of the cells; judged on first use, because that takes long and not every product needs them."""
+        if self._found is not None:
+            return self._found
+        as_recorded = self.judged == AS_RECORDED
+        return statuses(self.suite, self._cells, deep=self._deep, scores=True, as_recorded=as_recorded)
 
     def status(self, stages: Stages | None = None) -> list[ProductStatus]:
         """The status of every product that has files, in all stages or in `stages`."""
@@ -126,16 +152,30 @@ class Products:
 
 
 @contextmanager
-def making(suite: Suite, name: str, *, as_recorded: bool = False, products: Products | None = None) -> Iterator[None]:
+def making(
+    suite: Suite,
+    name: str,
+    *,
+    cells: Sequence[Cell] | None = None,
+    as_recorded: bool = False,
+    products: Products | None = None,
+) -> Iterator[None]:
     """Around the job that makes a product: check what the job reads first, and write the product's manifest last.
 
-    A product that the suite does not ask for gets no manifest. `products`: the products, if already loaded.
+    A product that the suite does not ask for gets no manifest.
+
+    Args:
+        suite: the suite.
+        name: the product.
+        cells: the cells that it depends on, if not on all.
+        as_recorded: for `metrics`, as for `statuses`.
+        products: the products, if already loaded.
 
     Raises:
         SteadyTuneError: a product that the job reads is damaged or stale; one line.
     """
     own_results(suite)
-    products = products or Products(suite, as_recorded=as_recorded if name == "metrics" else None)
+    products = products or Products(suite, cells=cells, as_recorded=as_recorded if name == "metrics" else None)
     product = products.all.get(name)
     # The notebook reads what the report reads.
     stage = "report" if name == "notebook" else product.stage if product else None
