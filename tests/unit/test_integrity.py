@@ -17,7 +17,7 @@ from synthetic import Grid
 from test_run_cell import SUITE, changed, suite, trained  # noqa: F401 (a fixture)
 
 from steadytune.cells.freshness import statuses
-from steadytune.dag import repair
+from steadytune.dag import products, repair
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import products_of
@@ -313,6 +313,52 @@ def test_stale_or_damaged_record_is_set_aside(spoil, name, state, why, both):
     repair.set_aside(made)
     assert paths[0].with_name("record.json.quarantined").read_text() == "another damaged record"
     assert before[0] in [path.read_bytes() for path in paths[0].parent.glob("record.json.*")], "the first one stays"
+
+
+def test_measurements_judge_only_the_cells_that_they_depend_on(both, monkeypatch):
+    made, _ = both
+    inside = {"encoders": ["tiny"], "methods": ["vanilla"], "tasks": ["cola"], "seeds": 2}
+    grid = yaml.safe_load(made.path.read_text())["grid"]
+    made = changed(made.path.parent, grid=grid, inside=inside, variability={"encoders": ["tiny"]})
+    first, second = made.cells
+    judged = note_judged(monkeypatch, products)
+    for name, cells in (
+        ("variability/tiny/cola", None),
+        ("inside/tiny/before/cola", None),
+        (f"inside/{first}", [first]),
+    ):
+        with making(made, name, cells=cells):
+            for path in products_of(made)[name].files:
+                write_text(path, "made")
+    assert judged == [(first,)]
+    states = {status.product.name: status.state for status in Products(made).status(["variability", "inside"])}
+    assert states.pop(f"inside/{second}") == "missing"
+    assert set(states.values()) == {"fresh"}, "what all cells together would give"
+
+
+def test_cells_are_judged_again_only_if_a_record_was_set_aside(both, monkeypatch):
+    made, _ = both
+    with making(made, "metrics"):
+        write_text(metrics_path(made), "made")
+    judged = note_judged(monkeypatch, repair, products)
+    repair.set_aside(made)
+    assert judged == [made.cells]
+    repair.set_aside(age(made))
+    assert judged == [made.cells] * 3
+
+
+def note_judged(monkeypatch, *modules):
+    """The cells of each later call of `statuses` from some modules."""
+    judged = []
+
+    def note(*args, **kwargs):
+        found = statuses(*args, **kwargs)
+        judged.append(tuple(status.cell for status in found))
+        return found
+
+    for module in modules:
+        monkeypatch.setattr(module, "statuses", note)
+    return judged
 
 
 def test_manifest_naming_files_in_other_folders_deletes_none_of_them(world):

@@ -105,14 +105,14 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
     # If another target in the results, such as a table, is asked for too, all products are checked.
     folder = f"{results_folder(suite)}{os.sep}"
     more = any(target.startswith(folder) and target not in records for target in targets)
-    marked = []
+    marked, renamed = [], False
     for status in found:
         if status.record is None and status.state != "quarantined":
             continue
         if asked and status.cell not in asked:
             continue
         if status.needs_training(stale=code):
-            _rename(suite, status, dry=dry)
+            renamed |= _rename(suite, status, dry=dry)
         elif status.cause == "code":
             # A record whose inputs are not available for comparison is judged after they are staged.
             marked.append(status)
@@ -120,17 +120,21 @@ def set_aside(suite: Suite, targets: Sequence[str] = (), *, code: bool = False, 
         log.warning("%d cells were trained by other code and stay: %s: %s; tables mark them, and `steadytune run %s "
                     "--stale` trains them again",
                     len(marked), marked[0].cell, marked[0].why, suite.argument)  # fmt: skip
-    _clear(suite, Products(suite).status(("variability",) if asked and not more else None), code=code, dry=dry)
+    products = Products(suite, found=None if renamed else found)
+    _clear(suite, products.status(("variability",) if asked and not more else None), code=code, dry=dry)
 
 
-def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> None:
+def _rename(suite: Suite, status: CellStatus, *, dry: bool) -> bool:
+    """Whether the record existed and was renamed."""
     path = record_path(suite, status.cell)
-    if path.exists():
-        aside = aside_path(path, status.state)
-        log.warning("%s: %s: %s; the record is kept as %s, and the cell is trained again", status.cell, status.state,
-                    status.why, aside.name)  # fmt: skip
-        if not dry:
-            keep_aside(path, status.state)
+    if not path.exists():
+        return False
+    aside = aside_path(path, status.state)
+    log.warning("%s: %s: %s; the record is kept as %s, and the cell is trained again", status.cell, status.state,
+                status.why, aside.name)  # fmt: skip
+    if not dry:
+        keep_aside(path, status.state)
+    return not dry
 
 
 def _clear(suite: Suite, found: Sequence[ProductStatus], *, code: bool, dry: bool) -> None:
