@@ -199,12 +199,29 @@ def _auroc(scores: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarr
 
 
 def _correlation(name: str, predictions: np.ndarray, gold: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    one, other = (_ranks(values, counts) if name == "spearman" else values for values in (predictions, gold))
-    weights = counts / counts.shape[1]
-    means = [(weights * values).sum(axis=1, keepdims=True) for values in (one, other)]
-    one, other = one - means[0], other - means[1]
-    scale = np.sqrt((weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1))
-    return np.divide((weights * one * other).sum(axis=1), scale, out=np.zeros(len(counts)), where=scale > 0)
+    of_ranks = name == "spearman"
+    covariance, *variances = (_rank_moments if of_ranks else _moments)(predictions, gold, counts)
+    # Rounding may leave a variance of 0 slightly below it.
+    scale = np.sqrt(np.maximum(variances, 0).prod(axis=0))
+    return np.divide(covariance, scale, out=np.zeros(len(counts)), where=scale > 0)
+
+
+def _moments(one: np.ndarray, other: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The covariance of two columns in every resample, and both variances; each (resamples,) float64."""
+    # Centred, so that the squares of the means are small compared with the means of the squares.
+    one, other = one - one.mean(), other - other.mean()
+    columns = np.stack([one, other, one * other, one**2, other**2], axis=1)
+    mean, other_mean, product, square, other_square = (counts.astype(np.float64) @ columns).T / len(one)
+    return product - mean * other_mean, square - mean**2, other_square - other_mean**2
+
+
+def _rank_moments(one: np.ndarray, other: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_moments`, of the columns' ranks, times the number of examples."""
+    # Whatever is drawn, the ranks minus one half have the mean n / 2.
+    one, other = (_ranks(values, counts) - len(values) / 2 for values in (one, other))
+    weighted = counts * one
+    products = [np.einsum("ij,ij->i", *pair) for pair in ((weighted, other), (weighted, one), (counts * other, other))]
+    return products[0], products[1], products[2]
 
 
 def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
