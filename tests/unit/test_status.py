@@ -73,6 +73,23 @@ def test_records_no_longer_planned_are_counted(finished, tmp_path):
     assert "1 record more of cells that the suite does not plan" in describe(changed(tmp_path, grid=grid))
 
 
+def test_status_counts_cells_without_a_record_by_encoder_and_method(suite, tmp_path):  # noqa: F811
+    methods = ["vanilla", "noisytune~intensity=0.1", "noisytune~intensity=0.2", "hype-n"]
+    grid = [{"encoders": ["tiny"], "methods": methods, "tasks": ["cola"], "seeds": [0, 1]}]
+    made = changed(tmp_path, grid=grid)
+    vanilla, noisy = made.cells[:2], made.cells[2:6]
+    run_cell(made, noisy[-1])
+    damaged = record_path(made, vanilla[1])
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
+    lines = describe(made).splitlines()
+    assert lines[0].startswith(f"quarantined {vanilla[1]}: ")
+    assert lines[1] == f"missing     {vanilla[0]}: no record"
+    assert lines[2].startswith("missing     tiny/noisytune: 3 of 4 cells") and str(noisy[0]) in lines[2]
+    assert lines[3].startswith("missing     tiny/hype-n: none of 2 cells")
+    assert lines[4] == "6 missing, 1 quarantined, 1 fresh"
+
+
 def test_changed_title_keeps_cells_fresh(finished, tmp_path):
     assert states(changed(tmp_path, title="Another")) == [("fresh", "")]
 

@@ -49,6 +49,8 @@ READING_CODE = ("cells/gold.py", "cells/recompute.py", "tasks/data.py", "tasks/r
 AS_RECORDED, NOW = "as recorded", "now"
 """How cells were judged, as kept in the manifest of `metrics.parquet`; a recorded suite belongs to its own code."""
 
+NO_RECORD = "no record"
+"""Why a cell is missing that has never been trained."""
 NEW = " is new"
 
 
@@ -135,7 +137,7 @@ class _Judge:
                 if aside_path(path, state).exists():
                     said = {"quarantined": "a damaged record", "stale": "a stale record"}[state]
                     return CellStatus(cell, "missing" if state == "stale" else state, f"{said} was set aside")
-            return CellStatus(cell, "missing", "no record")
+            return CellStatus(cell, "missing", NO_RECORD)
         if damage := self._damage(cell, path, folder):
             return CellStatus(cell, "quarantined", damage)
         # No schema check: the check for damage, whose result is cached, includes it.

@@ -1,24 +1,32 @@
 """`steadytune status`: which parts of a suite are fresh, why the rest are not, and how to make them again."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
+from steadytune.cells.freshness import NO_RECORD, CellStatus
 from steadytune.dag.products import Products
 from steadytune.layout import RECORD, cells_folder, record_path
+from steadytune.methods.registry import composition
 from steadytune.store.own_changes import changes
 from steadytune.store.receipt import BUNDLE
+from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 from steadytune.text import counted
 
 
 def describe(suite: Suite, *, deep: bool = False) -> str:
-    """One line for each cell, product and own file that is not fresh, then the counts and the commands that help."""
+    """The cells, products and own files that are not fresh, then the counts and the commands that help.
+
+    One line for each, except for cells without a record: these have one line for each encoder and method.
+    """
     products = Products(suite, deep=deep)
     found, made = products.found, products.status()
     lines = [
         f"{status.state:<12}{status.cell}{f': {status.why}' if status.why else ''}"
         for status in found
-        if status.state != "fresh"
+        if status.state != "fresh" and status.why != NO_RECORD
     ]
+    lines += _missing_lines(found)
     inputs = (item for status in found for item in (status.record or {}).get("inputs", ()))
     bundled = sorted({item["key"] for item in inputs if item["pinned_by"] == BUNDLE})
     old = [status for status in made if status.state not in ("fresh", "missing")]
@@ -49,6 +57,27 @@ def describe(suite: Suite, *, deep: bool = False) -> str:
     if "unstaged" in causes:
         lines.append(f"`steadytune stage {suite.argument}` stages the inputs that cannot be compared")
     return "\n".join(lines)
+
+
+def _missing_lines(found: Sequence[CellStatus]) -> Iterator[str]:
+    """The cells that have no record, as counts by encoder and method; variants count as their method."""
+    planned = Counter(_group(status.cell) for status in found)
+    missing: dict[str, list[Cell]] = {}
+    for status in found:
+        if status.why == NO_RECORD:
+            missing.setdefault(_group(status.cell), []).append(status.cell)
+    for group, cells in missing.items():
+        if len(cells) == 1:
+            said = f"{cells[0]}: {NO_RECORD}"
+        elif len(cells) == planned[group]:
+            said = f"{group}: none of {len(cells)} cells has a record"
+        else:
+            said = f"{group}: {len(cells)} of {planned[group]} cells have no record, {cells[0]} first"
+        yield f"{'missing':<12}{said}"
+
+
+def _group(cell: Cell) -> str:
+    return f"{cell.encoder}/{composition(cell.method)}"
 
 
 def _count_unplanned(suite: Suite) -> int:
