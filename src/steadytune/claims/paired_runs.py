@@ -81,16 +81,24 @@ class PairedRuns:
                 counts[status] = counts.get(status, 0) + 1
         return counts
 
+    def is_outside(self, claim: Comparison) -> bool:
+        """Whether the suite does not plan some cell of a claim."""
+        strata = self.strata(claim)
+        return bool(_bare(claim, strata) or self._not_planned(keys_of(claim, strata)))
+
+    def _not_planned(self, keys: Iterable[Key]) -> list[Key]:
+        return [key for key in keys if key not in self.planned]
+
     def gather(self, claim: Comparison) -> Evidence:
         """The evidence on a claim: its runs on the seeds that all sides have, and what is missing."""
         strata = self.strata(claim)
         keys = keys_of(claim, strata)
         cells = list(dict.fromkeys(cell for key in keys for cell in self.planned.get(key, ())))
-        if bare := set(claim.encoders) - {stratum.encoder for stratum in strata}:
-            sides = [f"{encoder}/{method}/*" for encoder in sorted(bare) for method in claim.methods]
-            lack = f"the suite has no task with all sides of the claim on {', '.join(sorted(bare))}"
+        if bare := _bare(claim, strata):
+            sides = [f"{encoder}/{method}/*" for encoder in bare for method in claim.methods]
+            lack = f"the suite has no task with all sides of the claim on {', '.join(bare)}"
             return Evidence(outside=tuple(sides), lack=lack + self._unknown_encoder(claim))
-        outside = [Cell(*key, seed) for key in keys if key not in self.planned for seed in range(claim.seeds)]
+        outside = [Cell(*key, seed) for key in self._not_planned(keys) for seed in range(claim.seeds)]
         shared = set.intersection(*({cell.seed for cell in self.planned.get(key, ())} for key in keys))
         # A seed that only some sides plan forms no pair, so its cells are not waited for.
         cells = [cell for cell in cells if cell.seed in shared or not shared]
@@ -187,6 +195,11 @@ class PairedRuns:
         first_reference = np.array([row(s.encoder, claim.method, task) for s, task in references])
         second_reference = np.array([row(s.baseline_encoder, baseline, task) for s, task in references])
         return first - second, first_reference - second_reference
+
+
+def _bare(claim: Comparison, strata: Iterable[Stratum]) -> list[str]:
+    """The encoders of a claim for which the suite has no task with all sides."""
+    return sorted(set(claim.encoders) - {stratum.encoder for stratum in strata})
 
 
 def keys_of(claim: Comparison, strata: Iterable[Stratum]) -> list[Key]:

@@ -120,7 +120,7 @@ def is_unplanned(claim: Claim, runs: PairedRuns) -> bool:
     """Whether the suite lacks some cell of a claim, or some measurement of layers."""
     if isinstance(claim, LayerStability):
         return any(pair not in runs.suite.layer_studies() for pair in pairs_of(claim, runs.suite))
-    return bool(runs.gather(claim).outside)
+    return runs.is_outside(claim)
 
 
 def _gather(claim: Claim, runs: PairedRuns) -> Evidence:
