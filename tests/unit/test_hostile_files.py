@@ -12,7 +12,7 @@ import pytest
 from test_own_data import write_suite
 
 from steadytune.cells.verify import verifying
-from steadytune.dag.repair import clear_leftovers
+from steadytune.dag.leftovers import clear_leftovers
 from steadytune.errors import SteadyTuneError
 from steadytune.files import atomic_path, read_json, write_text
 from steadytune.layout import (

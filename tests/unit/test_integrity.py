@@ -17,7 +17,7 @@ from synthetic import Grid
 from test_run_cell import SUITE, changed, suite, trained  # noqa: F401 (a fixture)
 
 from steadytune.cells.freshness import statuses
-from steadytune.dag import products, repair
+from steadytune.dag import dates, products, repair
 from steadytune.dag.checks import check_outputs
 from steadytune.dag.ownership import own_results
 from steadytune.dag.product_list import products_of
@@ -213,7 +213,7 @@ def test_restage_keeps_the_date_of_an_encoder_if_training_is_killed(suite, monke
 
 @pytest.mark.parametrize("place", ["record", "receipt"])
 def test_files_dated_in_the_future_are_redated_to_now(place, suite, monkeypatch, caplog):  # noqa: F811
-    monkeypatch.setattr(repair, "inventory", lambda *_: [Item("models", "a/tiny", False)])
+    monkeypatch.setattr(dates, "inventory", lambda *_: [Item("models", "a/tiny", False)])
     (cell,) = suite.cells
     record, table, checkpoint = record_path(suite, cell), metrics_path(suite), checkpoint_path(suite, cell)
     receipt, hour = suite.file.store / ENCODER / "receipt.json", 3600 * 10**9
@@ -223,15 +223,15 @@ def test_files_dated_in_the_future_are_redated_to_now(place, suite, monkeypatch,
         os.utime(path, ns=(before - hour, before - hour))
     ahead = {"record": record, "receipt": receipt}[place]
     os.utime(ahead, ns=(before + hour, before + hour))
-    repair.redate_future(suite, dry=True)
+    dates.redate_future(suite, dry=True)
     assert ahead.stat().st_mtime_ns == before + hour
-    repair.redate_future(suite)
+    dates.redate_future(suite)
     assert caplog.messages == [f"1 file dated in the future, {ahead} first: dated now"] * 2
     assert before <= ahead.stat().st_mtime_ns <= time.time_ns()
-    dates = [path.stat().st_mtime_ns for path in (record, table, checkpoint)]
+    dated = [path.stat().st_mtime_ns for path in (record, table, checkpoint)]
     # Otherwise the table would be older than the record that it is made from.
-    assert dates[0] == dates[1] and dates[2] == before - hour
-    repair.redate_future(suite)
+    assert dated[0] == dated[1] and dated[2] == before - hour
+    dates.redate_future(suite)
     assert len(caplog.messages) == 2
 
 

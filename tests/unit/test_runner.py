@@ -44,14 +44,13 @@ def commands(monkeypatch, tmp_path):
         runner,
         "repair",
         SimpleNamespace(
-            redate_future=lambda *_, **__: None,
             restage=lambda suite, dry=False: {},
             unstaged=lambda suite: False,
             set_aside=lambda *_, **__: None,
-            keep_dates=lambda *_, **__: None,
-            clear_leftovers=lambda suite: None,
         ),
     )
+    for name in ("redate_future", "keep_dates", "clear_leftovers"):
+        monkeypatch.setattr(runner, name, lambda *_, **__: None)
     monkeypatch.setattr(runner, "subprocess", SimpleNamespace(run=lambda command, **_: given.append(command)))
     monkeypatch.setattr(runner, "supervise", lambda command, *_: given.append(command) or (0, False))
     return given

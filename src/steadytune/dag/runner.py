@@ -12,6 +12,8 @@ from typing import Literal
 from snakemake.common import get_appdirs
 
 from steadytune.dag import repair
+from steadytune.dag.dates import keep_dates, redate_future
+from steadytune.dag.leftovers import clear_leftovers
 from steadytune.dag.ownership import own_results
 from steadytune.dag.supervision import supervise
 from steadytune.errors import SteadyTuneError
@@ -74,7 +76,7 @@ def run(suite: Suite, cores: str, arguments: Sequence[str], *, stale: bool = Fal
         # If only this process is killed, Snakemake still holds the lock, and the next run waits for it.
         if kind == "run" and not status:
             status, stopped = _stage_inputs(snakemake, arguments, stale=stale)
-            repair.keep_dates(suite)
+            keep_dates(suite)
         if not status:
             status, stopped = snakemake.run(arguments)
     if stopped:
@@ -177,10 +179,10 @@ def _options(arguments: Sequence[str]) -> Sequence[str]:
 
 def _log_repairs(suite: Suite, arguments: Sequence[str], *, stale: bool) -> None:
     """Log what `_repair` would do."""
-    repair.redate_future(suite, dry=True)
+    redate_future(suite, dry=True)
     repair.restage(suite, dry=True)
     repair.set_aside(suite, arguments, code=stale, dry=True)
-    repair.keep_dates(suite, dry=True)
+    keep_dates(suite, dry=True)
 
 
 def _repair(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> tuple[int, bool]:
@@ -191,14 +193,14 @@ def _repair(snakemake: _Snakemake, arguments: Sequence[str], *, stale: bool) -> 
     """
     suite = snakemake.suite
     own_results(suite)
-    repair.redate_future(suite)
+    redate_future(suite)
     for receipt, made in repair.restage(suite).items():
         status, stopped = snakemake.run([*_options(arguments), "--until", *STAGING, "--", str(receipt)])
         if status:
             return status, stopped
         os.utime(receipt, ns=(made, made))
     repair.set_aside(suite, arguments, code=stale)
-    repair.clear_leftovers(suite)
+    clear_leftovers(suite)
     return 0, False
 
 
