@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from steadytune.rendering.entries import (
     BOLD,
@@ -119,11 +119,11 @@ def _block(results: Results, encoder: str, task: str, sets: list[str], both: dic
     return Block(tuple(rows), title=f"{block_title(encoder, results, task)}, {where}", reference=(reference,))
 
 
-def data_rows(key: dict[str, object], both: dict[str, tuple[Score, Score]]) -> list[dict[str, object]]:
+def data_rows(key: Mapping[str, object], both: dict[str, tuple[Score, Score]]) -> list[dict[str, object]]:
     """The numbers behind a block."""
     rows = []
     for method, (own, far) in both.items():
-        row = numbers(key | {"method": method}, far) | {"own_mean": own.mean, "own_std": own.std}
+        row = numbers({**key, "method": method}, far) | {"own_mean": own.mean, "own_std": own.std}
         for name, values in (("drop", drops(own, far)), ("retained", retained(own, far))):
             row |= {name: statistics.fmean(values) if values else math.nan, f"{name}_std": _deviation(values)}
         rows.append(row)

@@ -91,7 +91,8 @@ def _shown_methods(results: Results) -> tuple[list[str], list[str]]:
     planned, with_score = {method for method, _ in scores}, {method for method, score in scores if score.points}
     if len(planned) <= MOST_COLUMNS or not with_score:
         with_score = planned
-    return tuple([m for m in results.methods if m in names] for names in (with_score, planned - with_score))
+    ordered = [method for method in results.methods if method in planned]
+    return [m for m in ordered if m in with_score], [m for m in ordered if m not in with_score]
 
 
 def _sets_in_rows(
