@@ -21,6 +21,7 @@ from steadytune.errors import SteadyTuneError
 from steadytune.rendering import style
 from steadytune.rendering.figures import FIGURES, caption, draw, figure, panels, versions
 from steadytune.rendering.report import write_figures
+from steadytune.rendering.tables import make_table
 from steadytune.results.description import describe
 from steadytune.results.loading import load_results
 from steadytune.results.model import Results
@@ -189,7 +190,34 @@ def test_one_encoder_caption_names_the_encoders_not_drawn(tmp_path):
     grid = Grid(encoders=("mini", "twin"), methods_of={"twin": ("vanilla",)})
     results = load_results(grid.write(tmp_path), replace(grid.suite, compared=("mini",)))
     assert caption("score-cost", results).endswith("Encoder: mini. Not drawn: twin, with one method.")
-    assert "Not drawn" not in caption("seed-spread", results)
+    assert "ot drawn" not in caption("seed-spread", results)
+
+
+def test_seed_spread_draws_tasks_on_which_only_encoders_differ(tmp_path):
+    """mini-rte has two methods of one encoder, mini-mrpc one method of two, and mini-cola one run in all."""
+    tasks = ("mini-rte", "mini-mrpc", "mini-cola")
+    grid = Grid(encoders=("mini", "mini-random"), tasks=tasks)
+    planned = {("mini", "vanilla", task) for task in tasks}
+    planned |= {("mini", "hype-n", "mini-rte"), ("mini-random", "vanilla", "mini-mrpc")}
+    grid.cells = lambda: [cell for cell in Grid.cells(grid) if cell[:3] in planned]
+    results = loaded(grid, tmp_path)
+    plot = drawn("seed-spread", results)
+    assert [axes.get_title(loc="left") for axes in plot.axes] == ["mini-rte", "mini-mrpc"]
+    assert caption("seed-spread", results).endswith(" Tasks with one method, not drawn: mini-cola.")
+    assert "not drawn: mini-mrpc and mini-cola." in caption("score-cost", results)
+    # The two rows of mini-mrpc are further apart than those of mini-rte, but caps are equally high.
+    for axes in plot.axes:
+        bars_and_caps = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 8]
+        assert [np.nanmax(y) - np.nanmin(y) for y in bars_and_caps] == pytest.approx([0.12, 0.12])
+
+
+def test_count_of_curves_is_never_cut_from_a_long_name(tmp_path):
+    long = "my-own-method-of-noise-on-every-layer-1"
+    grid = Grid(methods=("vanilla", long), statuses={("mini", long, "mini-rte", 0): "failed"})
+    label = labels(drawn("learning-curves", loaded(grid, tmp_path)))[1]
+    assert label.startswith("my-own-")
+    assert label.endswith("-layer-1 (2/3 curves)")
+    assert "…" in label
 
 
 def test_single_row_has_room_and_names_its_encoder_if_several_exist(tmp_path):
@@ -214,14 +242,18 @@ def test_encoders_with_one_method_each_have_a_panel_for_every_task(tmp_path):
 
 
 def test_variants_listed_by_a_suite_have_their_own_rows(tmp_path):
+    """A method's only variant has the plain name, as in the tables."""
     listed, alone = "hype-n~sigma=0", "layer-tune~count=1"
     grid = Grid(methods=("vanilla", "hype-n", listed, alone))
     named = {name: (name,) for name in grid.methods}
     results = load_results(grid.write(tmp_path), replace(grid.suite, named=named))
     (axes,) = drawn("seed-spread", results).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["vanilla", "hype-n", listed, alone]
-    own = [100 * grid.value(("mini", listed, "mini-rte", seed), "mini-rte") for seed in range(3)]
-    assert sorted(x for x, y in points(axes) if round(y) == 2) == pytest.approx(sorted(own))
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows == ["vanilla", "hype-n", "layer-tune", listed]
+    assert "layer-tune" in [line[0] for line in make_table("main", results).lines]
+    for row, variant in ((2, alone), (3, listed)):
+        own = [100 * grid.value(("mini", variant, "mini-rte", seed), "mini-rte") for seed in range(3)]
+        assert sorted(x for x, y in points(axes) if round(y) == row) == pytest.approx(sorted(own))
 
 
 def test_seed_spread_marks_methods_not_planned_on_a_task(tmp_path):

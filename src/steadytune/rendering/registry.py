@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -10,6 +10,7 @@ from steadytune.errors import unknown
 from steadytune.results.description import Description
 from steadytune.results.model import Results
 from steadytune.results.selection import select
+from steadytune.suite.variants import base
 
 Made = TypeVar("Made")
 
@@ -32,6 +33,7 @@ class Item(Generic[Made]):
     every_variant: bool
     named_variants: bool
     reads_predictions: bool
+    compares: bool
     empty: str
     encoder: OneEncoder | None
 
@@ -51,6 +53,7 @@ class Registry(dict[str, Item[Made]]):
         every_variant: bool = False,
         named_variants: bool = False,
         reads_predictions: bool = False,
+        compares: bool = False,
         empty: str = "",
         encoder: OneEncoder | None = None,
     ) -> Callable[[Callable[[Results], Made]], Callable[[Results], Made]]:
@@ -63,6 +66,7 @@ class Registry(dict[str, Item[Made]]):
             named_variants: show the variants that the suite lists by name as separate methods.
             reads_predictions: use data computed from single predictions (`results/predictions.py`); the workflow
                 computes them only for suites that name such an item.
+            compares: for figures that draw only `Results.compared_tasks`; the caption names the others.
             empty: for tables, the note that replaces the table's other notes if it has no rows.
             encoder: for single-encoder figures, the encoders to draw.
         """
@@ -70,7 +74,7 @@ class Registry(dict[str, Item[Made]]):
         def add(make: Callable[[Results], Made]) -> Callable[[Results], Made]:
             if name in self:
                 raise ValueError(f"{self.kind} '{name}' is registered twice")
-            self[name] = Item(make, caption, every_variant, named_variants, reads_predictions, empty, encoder)
+            self[name] = Item(make, caption, every_variant, named_variants, reads_predictions, compares, empty, encoder)
             return make
 
         return add
@@ -81,16 +85,35 @@ class Registry(dict[str, Item[Made]]):
         Raises:
             SteadyTuneError: no table or figure has that name.
         """
+        shown = self.shown(name, results)
+        return self[name].make(shown), shown
+
+    def shown(self, name: str, results: Results) -> Results:
+        """The results with the variants that a table or figure shows.
+
+        Raises:
+            SteadyTuneError: no table or figure has that name.
+        """
         if name not in self:
             raise unknown(self.kind, name, self, where=f"suite '{results.name}'")
         item = self[name]
-        shown = results if item.every_variant else select(results, every=item.named_variants)
-        if item.named_variants and (named := results.suite.named):
-            # Drop plain names that the suite does not list: their variants are shown individually.
-            shown = shown.only(lambda key: key[1] in named)
-        return item.make(shown), shown
+        if item.every_variant:
+            return results
+        shown = select(results, every=item.named_variants)
+        if item.named_variants and results.suite.named:
+            names = _listed_names(results.suite.named)
+            shown = shown.only(lambda key: key[1] in names)
+        return shown
 
     def import_modules(self, package: str) -> None:
         """Import every module of a package, so that its decorators register their tables or figures."""
         for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
             importlib.import_module(f"{package}.{found.name}")
+
+
+def _listed_names(named: Iterable[str]) -> set[str]:
+    """The methods and variants that the suite lists. A method's only variant has the plain name, as in other tables."""
+    names: dict[str, list[str]] = {}
+    for name in named:
+        names.setdefault(base(name), []).append(name)
+    return {method if len(found) == 1 else name for method, found in names.items() for name in found}

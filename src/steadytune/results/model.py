@@ -5,6 +5,7 @@ Scores are in points (metric x 100): see `Score.in_points`.
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -138,14 +139,10 @@ class Results:
         return [task for task in self.tasks if all((encoder, method, task) in self.cells for method in methods)]
 
     def compared_tasks(self, encoders: Sequence[str]) -> list[str]:
-        """The tasks with several methods of one of these encoders; else with several encoders; else all of theirs."""
-        planned = {
-            task: [sum((encoder, method, task) in self.cells for method in self.methods) for encoder in encoders]
-            for task in self.tasks
-        }
-        tasks = [task for task in self.tasks if any(planned[task])]
-        compared = ([task for task in tasks if count(planned[task]) > 1] for count in (max, sum))
-        return next(filter(None, compared), tasks)
+        """The tasks that have several methods or several of these encoders; if there are none, all of theirs."""
+        planned = Counter(task for encoder, _, task in self.cells if encoder in encoders)
+        tasks = [task for task in self.tasks if planned[task]]
+        return [task for task in tasks if planned[task] > 1] or tasks
 
     def transfer_sets(self, encoder: str, task: str) -> list[str]:
         """Evaluation sets other than `task` itself of models of `encoder` trained on `task`."""

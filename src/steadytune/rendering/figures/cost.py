@@ -27,6 +27,7 @@ CROWDED = 5
     "Mean score and sample standard deviation over seeds against the FLOPs of training, a point for each method, with "
     "the best method first in each list. Methods that cost the same stand side by side, between grey lines.",
     every_variant=True,
+    compares=True,
     encoder=COMPARED,
 )
 def score_cost(results: Results) -> Figure:

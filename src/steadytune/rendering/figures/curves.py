@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import COMPARED, figure
+from steadytune.rendering.figures.words import with_remark
 from steadytune.rendering.style import HUES
 from steadytune.results.model import Results
 from steadytune.results.scores import metric_name
@@ -74,7 +75,7 @@ def _logged(
                 row = {"task": task, "level": level, "method": method}
                 found += [row | {"epoch": epoch, "value": scale * value} for epoch, value in history.get(column, ())]
     short = {name: f" ({logged[name]}/{planned[name]} curves)" for name in methods if logged[name] < planned[name]}
-    return lines, {name: name + short.get(name, "") for name in methods}
+    return lines, {name: with_remark(name, short.get(name, "")) for name in methods}
 
 
 def _together(methods: list[str], baseline: str) -> list[list[str]]:

@@ -60,6 +60,7 @@ def optimism(results: Results) -> Figure:
     "The expected best score over a number of tries, each one run at one point of a method's grid: what a number "
     "chosen on the reported set owes to the number of runs behind it (Dodge et al. 2019).",
     every_variant=True,
+    compares=True,
     encoder=COMPARED,
 )
 def best_by_tries(results: Results) -> Figure:

@@ -40,15 +40,31 @@ def versions(names: Iterable[str], suite: Description) -> list[str]:
 
 
 def caption(version: str, results: Results) -> str:
-    """A figure's caption; if the suite has several encoders, it names the one that a single-encoder figure shows."""
+    """A figure's caption; if the suite has several encoders, it names the one that a single-encoder figure shows.
+
+    It also names what has only one method and is not drawn.
+    """
     name, _, encoder = version.partition("@")
     shown = FIGURES[name]
+    text = f"{shown.caption}{_tasks_not_drawn(name, replace(results, focus=encoder)) if shown.compares else ''}"
     if not shown.encoder or len(results.encoders) == 1:
-        return shown.caption
+        return text
     compared = results.suite.compared if shown.encoder is COMPARED else ()
     others = [name for name in results.encoders if compared and name not in compared]
     without = f" Not drawn: {listed(others)}, with one method." if others else ""
-    return f"{shown.caption} Encoder: {encoder or shown.encoder.found(results)}.{without}"
+    return f"{text} Encoder: {encoder or shown.encoder.found(results)}.{without}"
+
+
+def _tasks_not_drawn(name: str, results: Results) -> str:
+    """A sentence on the tasks that a figure leaves out, because they have nothing to compare; empty if there are none.
+
+    Tasks that have not begun have no panel either, but are not named.
+    """
+    shown = FIGURES.shown(name, results.begun())
+    encoders = [shown.primary] if FIGURES[name].encoder else shown.encoders_begun
+    tasks = [task for task in shown.tasks if any(task in shown.tasks_of(encoder) for encoder in encoders)]
+    left_out = [task for task in tasks if task not in shown.compared_tasks(encoders)]
+    return f" Tasks with one method, not drawn: {listed(left_out)}." if left_out else ""
 
 
 def draw(version: str, results: Results) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from steadytune.rendering import style
@@ -26,6 +27,7 @@ SHORTEST = 1.4
     "Every seed is a point; below each cloud its mean and sample standard deviation. Next to a row: how many of the "
     "planned seeds ended ok, unless all did. Dotted: the score of always predicting the most frequent class.",
     named_variants=True,
+    compares=True,
 )
 def seed_spread(results: Results) -> Figure:
     """A panel for each task that has something to compare, a row for each encoder's methods, a point for each seed."""
@@ -90,9 +92,11 @@ def _draw(axes: Axes, frame: Any, palette: dict[str, str]) -> None:
     for (method, hollow), part in frame.groupby(["method", "degenerate"], sort=False):
         face = {"facecolor": "none", "edgecolor": palette[method]} if hollow else {"color": palette[method]}
         sns.scatterplot(part, linewidth=0.8 if hollow else 0, **face, **cloud)
-    bar = {"linestyle": "none", "marker": "D", "markersize": 3.4, "capsize": 0.12, "err_kws": {"linewidth": 0.9}}
+    # Seaborn's unit for the height of caps is the smallest distance between two rows that are drawn.
+    apart = min((after - row for row, after in pairwise(sorted(set(frame["row"])))), default=1)
+    bar = {"linestyle": "none", "marker": "D", "markersize": 3.4, "err_kws": {"linewidth": 0.9}}
     means = {"x": "points", "y": "row", "orient": "y", "native_scale": True, "color": style.INK, "errorbar": "sd"}
-    sns.pointplot(frame.assign(row=frame["row"] + 0.27), ax=axes, **means, **bar)
+    sns.pointplot(frame.assign(row=frame["row"] + 0.27), ax=axes, capsize=0.12 / apart, **means, **bar)
 
 
 def _annotate(axes: Axes, row: int, score: Score | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from steadytune.rendering import style
 from steadytune.rendering.figures import panels
 from steadytune.rendering.figures.registry import COMPARED, figure
+from steadytune.rendering.figures.words import with_remark
 from steadytune.results.model import Results
 from steadytune.results.scores import mean_over
 
@@ -21,6 +22,7 @@ MOST_PANELS = 12
     "Score on a set that the model was not trained on, against the score on its own task; first the mean over all of a "
     "task's other sets. Small points: seeds; large ones: means, the baseline's smaller and on top. Both axes of a "
     "panel are the same, so a point's distance below the dashed line is the drop.",
+    compares=True,
     encoder=COMPARED,
 )
 def transfer(results: Results) -> Figure:
@@ -67,7 +69,7 @@ def transfer(results: Results) -> Figure:
         axes.locator_params(nbins=5)
         axes.grid(True)
     entries = panels.handles(look, methods, lines=False)
-    entries = {name if name in drawn else f"{name} (no score)": entry for name, entry in entries.items()}
+    entries = {name if name in drawn else with_remark(name, " (no score)"): entry for name, entry in entries.items()}
     entries["no drop"] = panels.handle(dashes=(4, 3))
     panels.legend(plot, entries, majority=majority)
     if (left_out := len(pairs) - MOST_PANELS) > 0:

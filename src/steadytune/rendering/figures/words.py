@@ -57,6 +57,11 @@ def shorten_names(figure: Figure) -> None:
             text.set_text(shortened(text.get_text(), LONGEST))
 
 
+def with_remark(name: str, remark: str) -> str:
+    """A name in a legend with a remark, such as ` (2/3 curves)`; a long name is cut, never the remark."""
+    return shortened(name, LONGEST - len(remark)) + remark
+
+
 def shortened(text: str, length: int) -> str:
     """The text, without its middle if it is longer than `length`: names differ from each other at both ends."""
     if len(text) <= length:
