@@ -16,7 +16,7 @@ from synthetic import Grid, write_claims
 
 from steadytune.errors import SteadyTuneError
 from steadytune.rendering import summary
-from steadytune.rendering.provenance import gaps
+from steadytune.rendering.provenance import cells, commands, gaps
 from steadytune.rendering.report import NOTEBOOK, build_notebook, build_report
 from steadytune.results.description import Description
 from steadytune.results.loading import load_results
@@ -91,7 +91,7 @@ AWKWARD = '<script>alert(1)</script> & "two"\nlines'
 def html(tmp_path_factory) -> str:
     """The report of the demo suite."""
     root, grid = tmp_path_factory.mktemp("report"), demo()
-    suite = replace(grid.suite, tables=("main", "cells"), figures=("seed-spread",), configfile=Path("config/demo.yaml"))
+    suite = replace(grid.suite, tables=("main", "cells"), figures=("seed-spread",))
     suite = replace(suite, title=AWKWARD, description=AWKWARD, notes=("Handle with care.", AWKWARD))
     folder = grid.write(root)
     write_claims(folder)
@@ -246,6 +246,17 @@ def test_commands_name_the_suite(html):
     for line in ("steadytune run demo", "steadytune status demo",
                  "steadytune verify demo --sample 2", "steadytune claims demo"):  # fmt: skip
         assert f"<code>{line}</code>" in html
+
+
+def test_report_of_a_recorded_suite_first_prepares_its_reader(tmp_path):
+    grid = Grid(name="demo", seeds=1)
+    results = load_results(grid.write(tmp_path), replace(grid.suite, recorded=True, argument="own/demo.yaml"))
+    first = [line for _, line in commands(results)[:3]]
+    pretrain = "steadytune run own/demo.yaml -- store/models/steadytune/mini/receipt.json"
+    assert first == ["steadytune stage own/demo.yaml", pretrain, "steadytune record own/demo.yaml --restore"]
+    assert "results/demo/cells/mini/vanilla/mini-rte/seed-0/record.json" in [
+        row.record for group in cells(results) for row in group.rows
+    ]
 
 
 def test_environment_and_inputs_of_the_records_are_shown(html):

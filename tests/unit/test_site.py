@@ -14,6 +14,7 @@ from test_run_cell import SUITE, outcome, suite  # noqa: F401 (a fixture)
 
 from steadytune.cells.recorded import write_recorded
 from steadytune.claims.judged import load_verdicts
+from steadytune.cli import main
 from steadytune.errors import SteadyTuneError
 from steadytune.exports.evidence import About, Recorded, read_recorded, recorded_folders
 from steadytune.exports.site import CellLine, Voice, contents, methods_of, write_site
@@ -129,6 +130,36 @@ def test_page_shows_cells_and_escapes_the_text_of_who_ran_them(recorded, tmp_pat
     assert page.count("</script>") == 1
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", html.unescape(page))
     assert list(tmp_path.glob("results/*/metrics.parquet")) == []
+
+
+def test_pages_do_not_depend_on_where_they_were_made(recorded, tmp_path, monkeypatch):
+    made = []
+    for name in ("one", "two"):
+        place = tmp_path / f"place-{name}"
+        place.mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(place))
+        folder = shutil.copytree(recorded, tmp_path / name / "demo")
+        write_site([folder], tmp_path / f"site-{name}")
+        made.append({path.name: path.read_bytes() for path in (tmp_path / f"site-{name}").rglob("*.html")})
+    assert made[0].keys() == {"index.html", "demo.html"}
+    assert made[0] == made[1]
+    assert not any(str(tmp_path).encode() in page for page in made[0].values())
+
+
+def test_commands_of_a_recorded_suites_report_work_in_a_clone(recorded, suite, tmp_path, monkeypatch, capsys):  # noqa: F811
+    write_site([recorded], tmp_path / "site")
+    report = html.unescape((tmp_path / "site/reports/demo.html").read_text())
+    clone = tmp_path / "clone"
+    shutil.copytree(recorded, clone / "published/recorded/demo")
+    monkeypatch.chdir(clone)
+    (restore,) = re.findall(r"<code>steadytune (record .+?)</code>", report)
+    assert main(restore.split()) == 0
+    (path,) = set(re.findall(r"results/demo/cells/[^<\s]+record\.json", report))
+    assert (clone / path).is_file()
+    (status,) = re.findall(r"<code>steadytune (status .+?)</code>", report)
+    capsys.readouterr()
+    assert main(status.split()) == 0
+    assert "tiny/vanilla/cola/seed-0" in capsys.readouterr().out
 
 
 def test_page_is_rewritten_but_never_overwrites_a_foreign_page(recorded, tmp_path):

@@ -1,6 +1,7 @@
 """Read recorded suites: validate their records, recompute their scores and judge their claims."""
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from steadytune.claims.comparisons import judge_all
 from steadytune.claims.files import suite_claims
 from steadytune.claims.judged import Judged, write_verdicts
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import project_folder
+from steadytune.layout import project_folder, recorded_folder
 from steadytune.looks import read_looks
 from steadytune.results.collect import collect
 from steadytune.results.description import describe
@@ -102,7 +103,10 @@ def read_recorded(folder: Path, place: Path) -> Recorded:
 
     restore(folder, suite.results, is_planned)
     collect(suite, as_recorded=True)
-    results = load_results(suite.results, describe(suite))
+    # Once the folder is in the project, as docs/evidence.md asks, commands find the suite's own file there.
+    argument = shlex.quote(str(recorded_folder(suite) / SUITE)) if own.is_file() else suite.argument
+    about_suite = replace(describe(suite), recorded=True, argument=argument)
+    results = load_results(suite.results, about_suite)
     claims = {claim.id: claim for claim in suite_claims(suite)}
     verdicts = judge_all(suite, results, read_looks(suite))
     write_verdicts(suite.results, verdicts)

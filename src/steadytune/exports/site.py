@@ -101,6 +101,7 @@ def contents(found: list[Recorded]) -> dict[str, object]:
             if (plot := figure_of(version, recorded.results))
         ],
         "cells": cells,
+        "arguments": {recorded.name: recorded.results.suite.argument for recorded in found},
         "machines": machines(found),
         "choices": {key: sorted({base(getattr(line, key)) for line in cells}) for key in FILTERS},
         "base": base,

@@ -75,6 +75,7 @@ def contents(results: Results, drawn: Path | None = None) -> dict[str, Any]:
         "gaps": provenance.gaps(results),
         "unfinished": unfinished[:MOST_CELLS],
         "unfinished_count": len(unfinished),
+        "whence": provenance.whence(results),
         "commands": provenance.commands(results),
         "cells": groups,
         "cell_count": cells,

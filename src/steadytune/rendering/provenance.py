@@ -6,15 +6,17 @@ import math
 import shlex
 import statistics
 from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from steadytune.layout import record_path
+from steadytune.layout import RECORDED, RESULTS, model_folder, record_path
 from steadytune.rendering.formats import csv_field
 from steadytune.rendering.table import NOTHING, number
 from steadytune.rendering.web import Listing
 from steadytune.results.costs import total
 from steadytune.results.model import Key, Results
 from steadytune.results.scores import Score, in_order
+from steadytune.staged import RECEIPT
 from steadytune.text import counted
 
 FEW_CELLS = 12
@@ -86,15 +88,29 @@ def cells_csv(groups: list[Group]) -> str:
 
 
 def commands(results: Results) -> list[tuple[str, str]]:
-    """(purpose, command line) for the whole suite and for one cell."""
-    suite = results.suite.argument
+    """(purpose, command line) for the whole suite and for one cell; what a recorded suite's reader needs comes first."""
+    suite = results.suite.argument or results.name
     return [
+        *(_preparations(results, suite) if results.suite.recorded else []),
         ("Run the whole suite; finished cells stay", f"steadytune run {suite}"),
         ("Show which cells are fresh, missing or stale, and why", f"steadytune status {suite}"),
         ("Train two recorded cells again and compare", f"steadytune verify {suite} --sample 2"),
         ("Show the verdicts and what they still need", f"steadytune claims {suite}"),
         ("Train one cell again; RECORD is its path, listed below", f"steadytune run {suite} -- --force RECORD"),
     ]
+
+
+def whence(results: Results) -> str:
+    """A sentence on where the commands work."""
+    if results.suite.recorded:
+        folder = RECORDED / results.name
+        return f"In the folder that holds {folder}, such as a clone of the project."
+    return "From the same folder, in the same environment."
+
+
+def _place(results: Results) -> Path:
+    """The folder of the results for whoever reads the report; those of recorded suites are in it once restored."""
+    return RESULTS / results.name if results.suite.recorded else results.folder
 
 
 def environment(results: Results) -> Listing:
@@ -135,6 +151,20 @@ def inputs(results: Results) -> Listing:
     }
     head = ("Key", "Kind", "Source", "Revision", "Pinned by", "SHA-256")
     return Listing("Inputs", head, tuple(sorted(found)), "klwklk")
+
+
+def _preparations(results: Results, suite: str) -> list[tuple[str, str]]:
+    """The commands that give the reader of a recorded suite what the others need."""
+    inputs = [item for record in _records(results) for item in record.get("inputs", ())]
+    made = sorted({item["key"] for item in inputs if (item["kind"], item["source"]) == ("models", "pretrained")})
+    receipts = shlex.join((model_folder(results.suite.store, key) / RECEIPT).as_posix() for key in made)
+    pretrain = ("Pretrain the encoders that the project makes", f"steadytune run {suite} -- {receipts}")
+    restore = f"Restore the recorded cells to {_place(results)}, over any that are there"
+    return [
+        ("Stage its data and encoders", f"steadytune stage {suite}"),
+        *([pretrain] if made else []),
+        (restore, f"steadytune record {suite} --restore"),
+    ]
 
 
 def _unpinned(records: list[dict[str, Any]]) -> list[str]:
@@ -199,7 +229,7 @@ def _row(results: Results, cell: tuple[str, str, str, int], status: str, score: 
         reason=str(record.get("reason") or ""),
         score=number(score.points.get(seed, math.nan) if score else math.nan),
         seconds=number(results.seconds.get(cell, math.nan)),
-        record=shlex.quote(record_path(results.folder, results.cell(*cell)).as_posix()),
+        record=shlex.quote(record_path(_place(results), results.cell(*cell)).as_posix()),
     )
 
 

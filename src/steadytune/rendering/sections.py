@@ -137,7 +137,7 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section("environment", "Environment", "As the cells recorded it."),
     Section("inputs", "Inputs", "The data sets and encoders that the cells read, and what pins each of them."),
-    Section("again", "Run it again", "From the same folder, in the same environment."),
+    Section("again", "Run it again"),
 )
 """In the report's order."""
 

@@ -32,7 +32,7 @@ def not_compared(results: Results) -> str:
 
 
 def _how(results: Results) -> str:
-    return f"Not judged yet: `steadytune claims {results.suite.argument} --write` writes the verdicts."
+    return f"Not judged yet: `steadytune claims {results.suite.argument or results.name} --write` writes the verdicts."
 
 
 class Tally(NamedTuple):

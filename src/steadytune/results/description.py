@@ -1,13 +1,11 @@
 """What results need to know about their suite: its names in the file's order, and which encoders to compare."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from steadytune.suite.loading import DEFAULT_SUITE
 from steadytune.suite.suite import Suite
 from steadytune.tasks.task import Task
 
@@ -53,14 +51,12 @@ class Description:
     """SHA-256 of the analysis plan's current text."""
     tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
-    configfile: Path | None = None
-    """The suite's file, unless it is the one that a run without `--configfile` uses."""
-
-    @property
-    def argument(self) -> str:
-        """The suite as commands name it, quoted for a shell."""
-        known = self.configfile is None or self.configfile == Path("config", f"{self.name}.yaml")
-        return shlex.quote(self.name if known else str(self.configfile))
+    argument: str = ""
+    """The suite as a command-line argument; its name if empty."""
+    store: Path = Path("store")
+    """The folder of the staged data sets and encoders."""
+    recorded: bool = False
+    """Whether the results are those of a recorded suite, which its readers have to restore first."""
 
 
 def describe(suite: Suite) -> Description:
@@ -94,7 +90,8 @@ def describe(suite: Suite) -> Description:
         analysis_plan=suite.analysis_plan,
         tables=tuple(file.tables),
         figures=tuple(file.figures),
-        configfile=None if suite.path == DEFAULT_SUITE else suite.path,
+        argument=suite.argument,
+        store=suite.file.store,
     )
 
 

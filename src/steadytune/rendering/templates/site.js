@@ -31,7 +31,7 @@ function show() {
 
 function choose(row) {
   const cell = row.cells[0].textContent
-  command.textContent = `steadytune verify ${row.dataset.suite} --published ${cell}`
+  command.textContent = `steadytune verify ${row.dataset.argument || row.dataset.suite} --published ${cell}`
   for (const other of document.querySelectorAll("#list tr.chosen")) other.classList.remove("chosen")
   row.classList.add("chosen")
   return `cell=${encodeURIComponent(`${row.dataset.suite}:${cell}`)}`
