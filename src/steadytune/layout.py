@@ -8,9 +8,11 @@ Files of the project (the lock, suites, claims, published numbers, the Snakefile
 repository; `project_file` finds them in a clone or in an installed package.
 """
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
+
+from steadytune.source import SOURCE
 
 Kind = Literal["datasets", "models"]
 """The kinds of entries in the lock and in the store."""
@@ -44,13 +46,8 @@ PRETRAINING = "pretraining.json"
 RESULTS = Path("results")
 LOCK = Path("config/lock.yaml")
 RECORDED = Path("published/recorded")
-SOURCE = Path(__file__).resolve().parents[1]
-"""The folder that makes this package importable: `src` of a clone, or the site-packages it is installed in."""
-
-
-def first_on_path(folder: Path, variable: str) -> str:
-    """The value of a path variable of the environment (`PATH`, `PYTHONPATH`) with `folder` put first."""
-    return os.pathsep.join(filter(None, (str(folder), os.environ.get(variable))))
+CHECKPOINTS, HANDOVER, LOGS, RUNNING, VERIFY = "checkpoints", "handover", "logs", "running", "verify"
+"""Folders of the results with files that are no product."""
 
 
 def project_folder() -> Path:
@@ -132,6 +129,16 @@ def record_path(of: Of, cell: object) -> Path:
     return results_folder(of).joinpath(CELLS, str(cell), RECORD)
 
 
+def record_files(of: Of) -> Iterator[Path]:
+    """The records that exist, of cells that the suite plans or not."""
+    return (path for group in cells_folder(of).glob("*/*/*") for path in seed_records(group))
+
+
+def seed_records(group: Path) -> Iterator[Path]:
+    """The records of all seeds in the folder of an encoder, method and task."""
+    return group.glob(f"seed-*/{RECORD}")
+
+
 def predictions_path(of: Of, cell: object) -> Path:
     """A cell's outputs for every evaluated example."""
     return cell_folder(of, cell) / PREDICTIONS
@@ -149,22 +156,41 @@ def model_path(of: Of, cell: object) -> Path:
 
 def handover_path(of: Of, cell: object) -> Path:
     """A cell's fine-tuned weights, kept until its encoder is measured inside and other cells have started from them."""
-    return results_folder(of) / "handover" / f"{cell}.safetensors"
+    return results_folder(of) / HANDOVER / f"{cell}.safetensors"
 
 
 def verification_folder(of: Of, cell: object) -> Path:
     """Where a recorded cell is rerun for comparison with its record."""
-    return results_folder(of) / "verify" / str(cell)
+    return results_folder(of) / VERIFY / str(cell)
 
 
 def running_path(of: Of, cell: object) -> Path:
     """The lock that a process holds while it trains or verifies a cell, or adds to the suite's `looks`."""
-    return results_folder(of) / "running" / f"{cell}.lock"
+    return results_folder(of) / RUNNING / f"{cell}.lock"
+
+
+def lock_of(of: Of, path: Path) -> Path:
+    """The lock that the writer of a temporary file in the results holds; the inverse of `running_path`."""
+    place, *parts = path.relative_to(results_folder(of)).parent.parts or ("",)
+    name = path.name[1:].partition(".")[0]
+    if not parts or place == VERIFY:
+        return running_path(of, "/".join([place, *parts]) or name)
+    return running_path(of, "/".join([*parts, name] if place in (CHECKPOINTS, HANDOVER) else parts))
+
+
+def logs_folder(of: Of) -> Path:
+    """The logs of the workflow's jobs."""
+    return results_folder(of) / LOGS
+
+
+def plan_path(of: Of) -> Path:
+    """The record paths of the cells that `steadytune plan` chose for a budget."""
+    return results_folder(of) / "plan.txt"
 
 
 def file_cache_path(of: Of, what: str = "cells") -> Path:
     """The cache of what checking files has found (`cells`, `products`, `store`); it may be deleted at any time."""
-    return results_folder(of) / "running" / f"checked-{what}.json"
+    return results_folder(of) / RUNNING / f"checked-{what}.json"
 
 
 def manifests_folder(of: Of) -> Path:
@@ -177,9 +203,14 @@ def manifest_path(of: Of, product: str) -> Path:
     return manifests_folder(of) / f"{product}.json"
 
 
+def checkpoints_folder(of: Of) -> Path:
+    """The checkpoints of unfinished cells, one file each, below their encoder, method and task."""
+    return results_folder(of) / CHECKPOINTS
+
+
 def checkpoint_path(of: Of, cell: object) -> Path:
     """The latest checkpoint of an unfinished cell, outside its folder, which Snakemake clears before a job."""
-    return results_folder(of) / "checkpoints" / f"{cell}.safetensors"
+    return checkpoints_folder(of) / f"{cell}.safetensors"
 
 
 # Measurements inside encoders, before and after fine-tuning.

@@ -24,8 +24,18 @@ from steadytune.dag.product_list import products_of
 from steadytune.dag.products import Products, making
 from steadytune.encoders.loading import load_tokenizer
 from steadytune.errors import SteadyTuneError
-from steadytune.files import write_text
-from steadytune.layout import checkpoint_path, metrics_path, record_path, results_folder
+from steadytune.files import atomic_path, write_text
+from steadytune.layout import (
+    checkpoint_path,
+    handover_path,
+    history_path,
+    lock_of,
+    metrics_path,
+    record_path,
+    results_folder,
+    running_path,
+    verification_folder,
+)
 from steadytune.manifests import damage, write_manifest
 from steadytune.staged import listed_view
 from steadytune.store.checking import check_staged
@@ -34,6 +44,12 @@ from steadytune.store.receipt import Receipt, measure_all, read_receipt, verify,
 from steadytune.store.staging import install
 from steadytune.suite.loading import load_suite
 from steadytune.tasks.reading import split_files
+
+
+def verified(of, cell):
+    """A file of a cell that is verified."""
+    return verification_folder(of, cell) / "record.json"
+
 
 DATA, ENCODER = "datasets/nyu-mll/glue/cola", "models/a/tiny"
 
@@ -233,6 +249,16 @@ def test_files_dated_in_the_future_are_redated_to_now(place, suite, monkeypatch,
     assert dated[0] == dated[1] and dated[2] == before - hour
     dates.redate_future(suite)
     assert len(caplog.messages) == 2
+
+
+@pytest.mark.parametrize("path_of", [record_path, history_path, checkpoint_path, handover_path, verified])
+def test_temporary_files_of_a_cell_are_guarded_by_the_lock_of_its_writer(path_of, tmp_path):
+    cell = "tiny/vanilla/cola/seed-0"
+    path = path_of(tmp_path, cell)
+    with atomic_path(path) as temporary:
+        temporary.write_text("")
+        found = lock_of(tmp_path, temporary)
+    assert found == running_path(tmp_path, f"verify/{cell}" if path_of is verified else cell)
 
 
 def test_editor_links_and_folders_next_to_a_suite_are_ignored(suite):  # noqa: F811

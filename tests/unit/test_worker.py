@@ -94,7 +94,16 @@ def environment(tmp_path, monkeypatch):
     package = tmp_path / "src/steadytune"
     shutil.copytree(SOURCE / "worker", package / "worker", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "cells").mkdir()
-    own = ("__init__.py", "__main__.py", "errors.py", "layout.py", "locks.py", "offline.py", "cells/leases.py")
+    own = (
+        "__init__.py",
+        "__main__.py",
+        "errors.py",
+        "layout.py",
+        "locks.py",
+        "offline.py",
+        "source.py",
+        "cells/leases.py",
+    )
     for name in own:
         shutil.copy(SOURCE / name, package / name)
     (package / "cli.py").write_text(CLI)

@@ -9,7 +9,7 @@ rule claims:
     output:
         dag.claims_path,
     log:
-        f"{dag.folder}/logs/claims.log",
+        f"{dag.logs}/claims.log",
     conda:
         "../envs/analysis.yaml"
     params:

@@ -7,7 +7,7 @@ rule collect:
     output:
         dag.metrics,
     log:
-        f"{dag.folder}/logs/collect.log",
+        f"{dag.logs}/collect.log",
     conda:
         "../envs/analysis.yaml"
     params:

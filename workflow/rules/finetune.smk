@@ -9,7 +9,7 @@ rule finetune:
     output:
         **dag.cell_outputs(),
     log:
-        f"{dag.folder}/logs/finetune/{{encoder}}/{{method}}/{{task}}/seed-{{seed}}.log",
+        f"{dag.logs}/finetune/{{encoder}}/{{method}}/{{task}}/seed-{{seed}}.log",
     conda:
         "../envs/train.yaml"
     threads: dag.cell_threads

@@ -8,7 +8,7 @@ use rule finetune as finetune_kept with:
         **dag.cell_outputs("{cell}"),
         model=temp(dag.handover),
     log:
-        f"{dag.folder}/logs/finetune/{{cell}}.log",
+        f"{dag.logs}/finetune/{{cell}}.log",
     wildcard_constraints:
         cell=dag.handover_pattern,
 
@@ -22,7 +22,7 @@ rule inside:
     output:
         dag.inside_outputs(),
     log:
-        f"{dag.folder}/logs/inside/{{cell}}.log",
+        f"{dag.logs}/inside/{{cell}}.log",
     wildcard_constraints:
         cell=dag.handover_pattern,
     conda:
@@ -45,7 +45,7 @@ rule inside_before:
     output:
         dag.inside_before,
     log:
-        f"{dag.folder}/logs/inside/{{encoder}}/before/{{task}}.log",
+        f"{dag.logs}/inside/{{encoder}}/before/{{task}}.log",
     conda:
         "../envs/train.yaml"
     threads: dag.suite.protocols.base.threads
@@ -66,7 +66,7 @@ rule inside_table:
     output:
         dag.inside_table_path,
     log:
-        f"{dag.folder}/logs/inside.log",
+        f"{dag.logs}/inside.log",
     conda:
         "../envs/analysis.yaml"
     params:

@@ -7,7 +7,7 @@ rule predictions:
     output:
         dag.prediction_paths,
     log:
-        f"{dag.folder}/logs/predictions.log",
+        f"{dag.logs}/predictions.log",
     conda:
         "../envs/analysis.yaml"
     params:

@@ -7,7 +7,7 @@ rule pretrain:
     output:
         dag.receipt("models", "{key}"),
     log:
-        f"{dag.folder}/logs/pretrain/{{key}}.log",
+        f"{dag.logs}/pretrain/{{key}}.log",
     wildcard_constraints:
         key=dag.pretrained_pattern,
     conda:

@@ -14,7 +14,7 @@ rule tables:
         [path for path in dag.tables if path not in dag.shown_tables],
         [report(path, **report_options("table", path)) for path in dag.shown_tables],
     log:
-        f"{dag.folder}/logs/tables.log",
+        f"{dag.logs}/tables.log",
     conda:
         "../envs/analysis.yaml"
     params:
@@ -34,7 +34,7 @@ rule figures:
         [path for path in dag.figures if path not in dag.shown_figures],
         [report(path, **report_options("figure", path)) for path in dag.shown_figures],
     log:
-        f"{dag.folder}/logs/figures.log",
+        f"{dag.logs}/figures.log",
     conda:
         "../envs/analysis.yaml"
     threads: 2
@@ -58,7 +58,7 @@ rule report:
         # Not part of Snakemake's own report: in its frame, browsers show nothing larger than 2 MB.
         dag.report,
     log:
-        f"{dag.folder}/logs/report.log",
+        f"{dag.logs}/report.log",
     conda:
         "../envs/analysis.yaml"
     params:

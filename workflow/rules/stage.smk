@@ -6,7 +6,7 @@ rule stage_dataset:
     output:
         dag.receipt("datasets", "{key}"),
     log:
-        f"{dag.folder}/logs/stage/datasets/{{key}}.log",
+        f"{dag.logs}/stage/datasets/{{key}}.log",
     wildcard_constraints:
         key=r"[^/]+/[^/]+/[^/]+",
     retries: 1
@@ -22,7 +22,7 @@ rule stage_encoder:
     output:
         dag.receipt("models", "{key}"),
     log:
-        f"{dag.folder}/logs/stage/models/{{key}}.log",
+        f"{dag.logs}/stage/models/{{key}}.log",
     wildcard_constraints:
         key=r"[^/]+/[^/]+",
     retries: 1

@@ -7,7 +7,7 @@ rule variability:
     output:
         dag.layer_study,
     log:
-        f"{dag.folder}/logs/variability/{{encoder}}/{{task}}.log",
+        f"{dag.logs}/variability/{{encoder}}/{{task}}.log",
     conda:
         "../envs/train.yaml"
     threads: dag.suite.protocols.base.threads

@@ -11,7 +11,15 @@ from steadytune.cells.recompute import refuted
 from steadytune.cells.record import damaged_file, read_record
 from steadytune.cells.recorded import CELLS, restore
 from steadytune.errors import SteadyTuneError, unknown
-from steadytune.layout import MODEL, RECORD, cells_folder, recorded_folder, running_path, verification_folder
+from steadytune.layout import (
+    MODEL,
+    RECORD,
+    cells_folder,
+    recorded_folder,
+    running_path,
+    seed_records,
+    verification_folder,
+)
 from steadytune.locks import hold
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
@@ -92,6 +100,6 @@ def _others(recorded: Path, cell: Cell) -> list[float]:
         SteadyTuneError: one of their records is damaged.
     """
     found = []
-    for path in sorted((recorded / str(cell)).parent.glob(f"seed-*/{RECORD}")):
+    for path in sorted(seed_records((recorded / str(cell)).parent)):
         found.append(headline(read_record(path)))
     return [value for value in found if value is not None]

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from steadytune.cells.inputs import input_folders
 from steadytune.dag.product_list import products_of
-from steadytune.layout import record_path, results_folder, staged_folder, variability_path
+from steadytune.layout import (
+    CHECKPOINTS,
+    LOGS,
+    RUNNING,
+    record_path,
+    results_folder,
+    staged_folder,
+    variability_path,
+)
 from steadytune.store.inventory import inventory
 from steadytune.store.lock import suite_lock
 from steadytune.store.receipt import RECEIPT
@@ -22,7 +30,7 @@ from steadytune.text import counted
 
 log = logging.getLogger(__name__)
 
-UNDATED = ("checkpoints", "logs", "running")
+UNDATED = (CHECKPOINTS, LOGS, RUNNING)
 """Folders of the results whose dates Snakemake does not compare."""
 
 

@@ -3,10 +3,11 @@
 import logging
 import shutil
 from contextlib import suppress
-from pathlib import Path
 
 from steadytune.files import leftovers
 from steadytune.layout import (
+    checkpoints_folder,
+    lock_of,
     partial_folder,
     record_path,
     results_folder,
@@ -29,14 +30,14 @@ def clear_leftovers(suite: Suite) -> None:
     Files that a live process is writing stay: the process holds the lock of its cell or of its folder in the store.
     Tables, figures and pages are written without a lock, but only by Snakemake's jobs, and none is running now.
     """
-    results, store, freed = results_folder(suite), suite.file.store, 0
-    found = [(path, running_path(suite, _lock_of(path.relative_to(results)))) for path in leftovers(results)]
+    store, freed = suite.file.store, 0
+    found = [(path, lock_of(suite, path)) for path in leftovers(results_folder(suite))]
     for item in inventory(suite, suite_lock(suite)):
         folder = staged_folder(store, item.kind, item.key)
         for place in (folder, partial_folder(folder)):
             found += [(path, store_lock_path(store, item.where)) for path in leftovers(place)]
     found += [(path, store_lock_path(store, BUNDLE)) for path in (store / ".downloads").glob("bundle-*")]
-    checkpoints = results / "checkpoints"
+    checkpoints = checkpoints_folder(suite)
     for path in checkpoints.rglob("[!.]*.safetensors"):
         cell = path.relative_to(checkpoints).with_suffix("")
         if record_path(suite, cell).exists():
@@ -50,12 +51,3 @@ def clear_leftovers(suite: Suite) -> None:
                 freed += size
     if freed:
         log.info("removed %.1f MB that killed processes had left", freed / 1e6)
-
-
-def _lock_of(path: Path) -> str:
-    """The name of the lock that the writer of a temporary file holds, by the file's path below the results."""
-    place, *parts = path.parent.parts or ("",)
-    name = path.name[1:].partition(".")[0]
-    if not parts or place == "verify":
-        return "/".join([place, *parts]) or name
-    return "/".join([*parts, name] if place in ("checkpoints", "handover") else parts)

@@ -17,8 +17,9 @@ from steadytune.dag.leftovers import clear_leftovers
 from steadytune.dag.ownership import own_results
 from steadytune.dag.supervision import supervise
 from steadytune.errors import SteadyTuneError
-from steadytune.layout import SOURCE, first_on_path, project_file, project_folder, report_path, store_lock_path
+from steadytune.layout import project_file, project_folder, report_path, store_lock_path
 from steadytune.locks import hold, take
+from steadytune.source import SOURCE, first_on_path
 from steadytune.suite.suite import Suite
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from steadytune.cells.freshness import NO_RECORD, CellStatus
 from steadytune.dag.products import Products
-from steadytune.layout import RECORD, cells_folder, record_path
+from steadytune.layout import record_files, record_path
 from steadytune.methods.registry import composition
 from steadytune.store.own_changes import changes
 from steadytune.store.receipt import BUNDLE
@@ -82,4 +82,4 @@ def _group(cell: Cell) -> str:
 
 def _count_unplanned(suite: Suite) -> int:
     planned = {record_path(suite, cell) for cell in suite.cells}
-    return sum(path not in planned for path in cells_folder(suite).glob(f"*/*/*/seed-*/{RECORD}"))
+    return sum(path not in planned for path in record_files(suite))

@@ -18,6 +18,7 @@ from steadytune.layout import (
     inside_before_path,
     inside_path,
     inside_table_path,
+    logs_folder,
     macros_path,
     metrics_path,
     predictions_path,
@@ -45,6 +46,7 @@ class Targets:
     def __init__(self, suite: Suite) -> None:
         self.suite = suite
         self.folder = str(results_folder(suite))
+        self.logs = str(logs_folder(suite))
 
     def receipt(self, kind: Kind, key: str) -> str:
         """The receipt of a data set or an encoder, which exists if it is staged."""

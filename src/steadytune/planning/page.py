@@ -8,7 +8,7 @@ from typing import NamedTuple
 from steadytune.claims.claim import MeanDifference
 from steadytune.claims.question import POINT
 from steadytune.files import write_text
-from steadytune.layout import record_path, results_folder
+from steadytune.layout import plan_path, record_path
 from steadytune.planning.amounts import duration, total
 from steadytune.planning.budget import Choice, Requirement, choose, requirements
 from steadytune.planning.estimates import BASES
@@ -19,9 +19,6 @@ from steadytune.planning.space import disk, downloads
 from steadytune.suite.cell import Cell
 from steadytune.suite.suite import Suite
 from steadytune.text import counted, ranges
-
-TARGETS = "plan.txt"
-"""The file in the suite's results that lists the cells chosen for a budget."""
 
 
 class Page(NamedTuple):
@@ -35,7 +32,7 @@ class Page(NamedTuple):
         """Write the chosen cells' record paths to `plan.txt` in the suite's results; nothing if none are chosen."""
         if self.chosen:
             lines = (f"{record_path(suite, cell)}\n" for cell in self.chosen)
-            write_text(results_folder(suite) / TARGETS, "".join(lines))
+            write_text(plan_path(suite), "".join(lines))
 
 
 def describe(plan: Plan, budget: float | None = None, *, effect: float = POINT, sd: float | None = None) -> Page:
@@ -174,7 +171,7 @@ def _choice(plan: Plan, wanted: Sequence[Requirement], choice: Choice, budget: f
     """The claims that a budget can decide, and the commands that run the cells."""
     if not wanted:
         return ["", f"with {budget:g} h of a device: nothing to choose, since {plan.suite.path} names no claims"]
-    path = results_folder(plan.suite) / TARGETS
+    path = plan_path(plan.suite)
     could = sum(not need.lack for need in wanted)
     lines = ["", f"with {budget:g} h of a device: {len(choice.decided)} of {could} claims that can be decided"]
     lines += [

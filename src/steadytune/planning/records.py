@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steadytune.layout import RECORD, RESULTS
+from steadytune.layout import RESULTS, record_files
 from steadytune.methods.registry import composition
 from steadytune.record_reader import RecordReader
 
@@ -49,7 +49,7 @@ class Run:
 def read_runs() -> Iterator[Run]:
     """Read the records of cells whose training finished, skipping damaged ones (`steadytune status` reports them)."""
     reader = RecordReader()
-    for path in sorted(RESULTS.glob(f"*/cells/*/*/*/seed-*/{RECORD}")):
+    for path in sorted(path for results in RESULTS.glob("*") for path in record_files(results)):
         try:
             yield _run(reader.read(path.read_bytes()), path.parent)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):

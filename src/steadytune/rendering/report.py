@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from steadytune.errors import SteadyTuneError
 from steadytune.files import write_text
-from steadytune.layout import SOURCE, first_on_path, project_file
+from steadytune.layout import project_file
 from steadytune.rendering.figures import draw
 from steadytune.rendering.formats import write_table
 from steadytune.rendering.page import contents
@@ -22,6 +22,7 @@ from steadytune.rendering.style import write_figure
 from steadytune.rendering.tables import make_table
 from steadytune.rendering.web import fill
 from steadytune.results.model import Results
+from steadytune.source import SOURCE, first_on_path
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

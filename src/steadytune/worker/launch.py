@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from steadytune.layout import SOURCE, first_on_path
+from steadytune.source import SOURCE, first_on_path
 from steadytune.worker.request import ADDRESS
 
 log = logging.getLogger(__name__)

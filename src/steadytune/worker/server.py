@@ -25,8 +25,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
 
-from steadytune.layout import SOURCE
 from steadytune.offline import go_offline
+from steadytune.source import SOURCE
 from steadytune.worker.request import ENDING, STATUS, Request, interpreter
 
 log = logging.getLogger("steadytune.worker")
