@@ -85,7 +85,9 @@ class Commands:
             title="commands", required=True, metavar="COMMAND", parser_class=CommandParser
         )
 
-    def add(self, name: str, function: Command, *, suite: bool = True, device: bool = False) -> argparse.ArgumentParser:
+    def add(
+        self, name: str, function: Command, *, suite: bool = True, device: bool = False, network: bool = False
+    ) -> argparse.ArgumentParser:
         """Add a command, whose help is its function's docstring.
 
         Args:
@@ -93,12 +95,13 @@ class Commands:
             function: runs the command.
             suite: whether its first argument is a suite.
             device: whether it computes, and so leases a GPU.
+            network: whether it needs the network: it stages, starts jobs that stage, or reads a suite's new own tasks
+                from the hub.
         """
         doc = function.__doc__ or ""
         summary = doc[:1].lower() + doc[1:].removesuffix(".")
         added = self._added.add_parser(name, help=summary, description=summary)
-        # These need the network: they stage, start jobs that stage, or read a suite's new own tasks from the hub.
-        added.set_defaults(run=function, device=device, offline=name not in ("run", "stage", "plan", "pin"))
+        added.set_defaults(run=function, device=device, offline=not network)
         if suite:
             added.add_argument("suite", metavar="SUITE", help="a suite's file, or its name here or under config/")
         return added

@@ -110,7 +110,7 @@ def subsets(options: argparse.Namespace) -> None:
 
 def add_to(commands: Commands) -> None:
     """Add the commands on the inputs of cells to the command line."""
-    command = commands.add("stage", stage)
+    command = commands.add("stage", stage, network=True)
     command.add_argument("kind", nargs="?", choices=("datasets", "models"), help="only these")
     command.add_argument("key", nargs="?", help="only this one: its key in the lock")
     command.add_argument("--glue", type=Path, metavar="FOLDER", help="import GLUE's tasks from its classic folder")
@@ -119,7 +119,7 @@ def add_to(commands: Commands) -> None:
     instead.add_argument("--check", action="store_true", help="only check what is staged (exit 2: something is wrong)")
     instead.add_argument("--bundle", type=Path, metavar="FILE", help="then write everything to one tar file")
     instead.add_argument("--from", dest="source", type=Path, metavar="FILE", help="unpack such a file, then check")
-    command = commands.add("pin", pin)
+    command = commands.add("pin", pin, network=True)
     command.add_argument(
         "--accept", required=True, metavar="NAME", help="a task or encoder that the suite brings itself"
     )

@@ -118,11 +118,11 @@ def record(options: argparse.Namespace) -> None:
 
 def add_to(commands: Commands) -> None:
     """Add the commands on a whole suite to the command line."""
-    command = commands.add("run", run)
+    command = commands.add("run", run, network=True)
     command.add_argument("--cores", type=cores, default="all", help="cores to use (default: all)")
     command.add_argument("--stale", action="store_true", help="also train again what was trained by other code")
     command.epilog = "What follows -- goes to snakemake: targets, or more options."
-    command = commands.add("plan", plan)
+    command = commands.add("plan", plan, network=True)
     command.add_argument(
         "--device",
         dest="device_stated",
