@@ -108,7 +108,7 @@ def test_study_reruns_only_if_settings_it_depends_on_change(tmp_path, monkeypatc
 
     def digest(variability=("tiny",), **changes):
         loaded = load(tmp_path, list(variability) if isinstance(variability, tuple) else variability, **changes)
-        return Dag(loaded).layer_digest(SimpleNamespace(encoder="tiny", task="cola"))
+        return Dag(loaded).variability_digest(SimpleNamespace(encoder="tiny", task="cola"))
 
     random = {"tiny": {"model": "a/tiny", "weights": "random"}}
     protocol = SUITE["protocol"]

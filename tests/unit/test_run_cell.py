@@ -146,7 +146,7 @@ def test_initial_weights_and_order_depend_on_the_task_but_not_the_method(suite, 
 
 def test_variability_tuned_cell_requires_and_depends_on_its_measurement(suite, tmp_path):
     suite = changed(tmp_path, grid=[SUITE["grid"][0] | {"methods": ["variability-tune"]}])
-    assert suite.layer_studies() == [("tiny", "cola")]
+    assert suite.variability_pairs() == [("tiny", "cola")]
     with pytest.raises(SteadyTuneError, match=r"variability/tiny/cola.json: not found"):
         outcome(suite)
     found = []

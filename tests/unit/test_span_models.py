@@ -313,6 +313,6 @@ def test_settings_that_do_not_apply_to_spans_are_one_line_errors(tmp_path, chang
     assert "\n" not in str(error.value)
 
 
-def test_question_answering_tasks_have_no_layer_studies(tmp_path):
+def test_question_answering_tasks_have_no_variability(tmp_path):
     suite = load(tmp_path, variability={"encoders": ["tiny"]})
-    assert suite.layer_studies() == []
+    assert suite.variability_pairs() == []

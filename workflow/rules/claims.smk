@@ -4,7 +4,7 @@
 rule claims:
     input:
         dag.metrics,
-        dag.layer_studies,
+        dag.variability_outputs,
         dag.claim_files,
     output:
         dag.claims_path,

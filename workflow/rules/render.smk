@@ -5,7 +5,7 @@ from steadytune.rendering.sections import report_options
 rule tables:
     input:
         dag.metrics,
-        dag.layer_studies,
+        dag.variability_outputs,
         dag.inside_table,
         dag.prediction_studies,
         dag.claims,
@@ -27,7 +27,7 @@ rule tables:
 rule figures:
     input:
         dag.metrics,
-        dag.layer_studies,
+        dag.variability_outputs,
         dag.inside_table,
         dag.claims,
     output:
@@ -48,7 +48,7 @@ rule figures:
 rule report:
     input:
         dag.metrics,
-        dag.layer_studies,
+        dag.variability_outputs,
         dag.inside_table,
         dag.prediction_studies,
         dag.claims,

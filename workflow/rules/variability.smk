@@ -3,9 +3,9 @@
 
 rule variability:
     input:
-        dag.layer_inputs,
+        dag.variability_inputs,
     output:
-        dag.layer_study,
+        dag.variability_output,
     log:
         f"{dag.logs}/variability/{{encoder}}/{{task}}.log",
     conda:
@@ -17,6 +17,6 @@ rule variability:
         runtime=60,
     params:
         suite=dag.suite_parameter,
-        settings=dag.layer_digest,
+        settings=dag.variability_digest,
     shell:
         "python -m steadytune variability {params.suite:q} {wildcards.encoder:q} {wildcards.task:q} >{log:q} 2>&1"

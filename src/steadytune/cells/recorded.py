@@ -67,7 +67,7 @@ def write_recorded(suite: Suite, folder: Path) -> int:
         line = read_json(path) | dict(zip(ADDED, added, strict=True))
         lines.append(json.dumps(line | {SEAL: seal_of(line)}, sort_keys=True, separators=(",", ":")))
     studies: dict[str, dict[str, Any]] = {}
-    for encoder, task in suite.layer_studies():
+    for encoder, task in suite.variability_pairs():
         if (path := variability_path(suite, encoder, task)).exists():
             if damaged := damage(suite, f"variability/{encoder}/{task}", [path]):
                 raise SteadyTuneError(f"{damaged}; {again}")

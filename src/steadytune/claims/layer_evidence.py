@@ -14,7 +14,7 @@ from steadytune.suite.suite import Suite
 
 def pairs_of(claim: LayerStability, suite: Suite) -> list[tuple[str, str]]:
     """The (encoder, task) pairs of a claim; the task is `*` if the claim is about all and the suite measures none."""
-    studies = suite.layer_studies()
+    studies = suite.variability_pairs()
     return [
         (encoder, task)
         for encoder in claim.encoders
@@ -24,7 +24,7 @@ def pairs_of(claim: LayerStability, suite: Suite) -> list[tuple[str, str]]:
 
 def gather_draws(claim: LayerStability, suite: Suite) -> Evidence:
     """The draws of every encoder and task of the claim; if its tasks are `*`, of the tasks that have any."""
-    studies, pairs = suite.layer_studies(), pairs_of(claim, suite)
+    studies, pairs = suite.variability_pairs(), pairs_of(claim, suite)
     paths = {pair: variability_path(suite, *pair) for pair in pairs if pair in studies}
     facts: dict[str, Any] = {
         "strata": tuple(Stratum(encoder, encoder, task) for encoder, task in pairs),

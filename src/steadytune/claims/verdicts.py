@@ -119,7 +119,7 @@ def family_sizes(suite: Suite, claims: Sequence[Claim]) -> Counter[str]:
 def is_unplanned(claim: Claim, runs: PairedRuns) -> bool:
     """Whether the suite lacks some cell of a claim, or some measurement of layers."""
     if isinstance(claim, LayerStability):
-        return any(pair not in runs.suite.layer_studies() for pair in pairs_of(claim, runs.suite))
+        return any(pair not in runs.suite.variability_pairs() for pair in pairs_of(claim, runs.suite))
     return runs.is_outside(claim)
 
 

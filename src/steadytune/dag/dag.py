@@ -140,7 +140,7 @@ class Dag(Targets):
         return read_yaml(self.pretraining_config(wildcards))
 
     @_workflow_errors
-    def layer_inputs(self, wildcards: Any) -> list[str]:
+    def variability_inputs(self, wildcards: Any) -> list[str]:
         """The inputs of a measurement of layers."""
         if wildcards.encoder not in self.suite.file.encoders:
             raise WorkflowError(f"{self.file}: no encoder '{wildcards.encoder}'")
@@ -149,9 +149,9 @@ class Dag(Targets):
         receipts = [self.receipt("models", model), self.receipt("datasets", task.dataset_key)]
         return self._needed(receipts, variability_path(self.suite, wildcards.encoder, wildcards.task))
 
-    def layer_digest(self, wildcards: Any) -> str:
+    def variability_digest(self, wildcards: Any) -> str:
         """The digest of the settings of a measurement of layers; if they change, it is made again."""
-        return digests.layer_digest(self.suite, wildcards.encoder, wildcards.task)
+        return digests.variability_digest(self.suite, wildcards.encoder, wildcards.task)
 
     @_workflow_errors
     def cell_inputs(self, wildcards: Any) -> list[str]:

@@ -66,7 +66,7 @@ def keep_dates(suite: Suite, *, dry: bool = False) -> None:
     """
     store = suite.file.store
     read = {record_path(suite, cell): [*input_folders(suite.spec(cell), store).values()] for cell in suite.cells}
-    for encoder, task in suite.layer_studies():
+    for encoder, task in suite.variability_pairs():
         model, dataset = suite.model(encoder, task), suite.task(task).dataset_key
         folders = [staged_folder(store, "models", model), staged_folder(store, "datasets", dataset)]
         read[variability_path(suite, encoder, task)] = folders

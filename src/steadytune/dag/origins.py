@@ -16,7 +16,7 @@ from steadytune.layout import Kind, looks_path, staged_folder
 from steadytune.manifests import read_manifest
 from steadytune.store.receipt import read_receipt, receipt_digest
 from steadytune.suite.cell import Cell, canonical_digest
-from steadytune.suite.digests import inside_digest, layer_digest, suite_digest
+from steadytune.suite.digests import inside_digest, suite_digest, variability_digest
 from steadytune.suite.suite import Suite
 
 MEASURING_CODE = ("cells/keeping.py", "cells/material.py", "encoders", "evaluation", "layers", "methods/support",
@@ -55,7 +55,7 @@ class Origins:
         match product.stage:
             case "variability":
                 encoder, task = Path(product.name).parts[1:]
-                found = {"settings": layer_digest(self._suite, encoder, task)}
+                found = {"settings": variability_digest(self._suite, encoder, task)}
                 return found | self._inputs(encoder, task) | {"code": code_digest(MEASURING_CODE)}
             case "inside":
                 return self._inside_from(product)

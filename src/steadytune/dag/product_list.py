@@ -39,7 +39,7 @@ def products_of(suite: Suite) -> dict[str, Product]:
 
 
 def _all(suite: Suite, targets: Targets) -> Iterator[Product]:
-    for path in targets.layer_studies:
+    for path in targets.variability_outputs:
         yield _product(_below(path, targets.folder), "variability", [path])
     for path in targets.inside_before_studies:
         yield _product(_below(path, targets.folder), "inside", [path])

@@ -58,12 +58,12 @@ class Targets:
         return [str(record_path(self.suite, cell)) for cell in self.suite.cells]
 
     @cached_property
-    def layer_studies(self) -> list[str]:
+    def variability_outputs(self) -> list[str]:
         """Every measurement of an encoder's layers."""
-        return [str(variability_path(self.suite, *pair)) for pair in self.suite.layer_studies()]
+        return [str(variability_path(self.suite, *pair)) for pair in self.suite.variability_pairs()]
 
     @property
-    def layer_study(self) -> str:
+    def variability_output(self) -> str:
         """A measurement of an encoder's layers, with wildcards."""
         return str(variability_path(self.suite, "{encoder}", "{task}"))
 

@@ -90,7 +90,7 @@ def _is_named(path: Path, suite: Suite) -> bool:
     if path.parent == figures_folder(suite):
         return path.stem in versions(suite.file.figures, describe(suite))
     if path.is_relative_to(variability_folder(suite)):
-        return path in {variability_path(suite, *pair) for pair in suite.layer_studies()}
+        return path in {variability_path(suite, *pair) for pair in suite.variability_pairs()}
     if path.is_relative_to(inside_folder(suite)):
         studies = [inside_before_path(suite, *pair) for pair in suite.inside_pairs()]
         studies += [inside_path(suite, cell) for cell in suite.inside_cells]

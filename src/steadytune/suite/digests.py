@@ -17,7 +17,7 @@ def suite_digest(suite: Suite) -> str:
     return canonical_digest(suite.file.model_dump(mode="json"))
 
 
-def layer_digest(suite: Suite, encoder: str, task: str) -> str:
+def variability_digest(suite: Suite, encoder: str, task: str) -> str:
     """The digest of the settings for measuring an encoder's layers before fine-tuning."""
     entry = {"model": suite.model(encoder, task), "weights": suite.file.encoders[encoder].weights}
     settings = suite.file.variability.measured()

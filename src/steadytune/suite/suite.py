@@ -208,9 +208,9 @@ class Suite:
     def models(self) -> list[str]:
         """Lock keys of all encoder weights that the suite reads."""
         started = {self.spec(cell).model for cell in self.cells}
-        return sorted(started | {self.model(*pair) for pair in self.layer_studies()})
+        return sorted(started | {self.model(*pair) for pair in self.variability_pairs()})
 
-    def layer_studies(self) -> list[tuple[str, str]]:
+    def variability_pairs(self) -> list[tuple[str, str]]:
         """(encoder, task) pairs for which the variability of layers is measured, in the order of the file."""
         wanted = self.file.variability
         pairs = [
