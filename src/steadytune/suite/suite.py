@@ -33,7 +33,7 @@ class Suite:
         self.name = file.suite
         self.results = results or RESULTS / file.suite
         self._specs: dict[Cell, Spec] = {}
-        self._specs_of_first_seeds: dict[tuple[str, str, str], Spec] = {}
+        self._specs_by_group: dict[tuple[str, str, str], Spec] = {}
         self._digests: dict[tuple[str, str, str], Callable[[int], str]] = {}
         self._parsed = cache(lambda method: registry.parse(method, self.settings))
         self.protocols = Protocols(file, path)
@@ -146,9 +146,10 @@ class Suite:
         Raises:
             SteadyTuneError: the cell is outside the grid, or has an invalid name or value.
         """
-        if cell not in self._specs:
-            self._specs[cell] = self._resolve(cell)
-        return self._specs[cell]
+        # Asked for each cell again and again: hash it only once if it is known.
+        if (found := self._specs.get(cell)) is None:
+            found = self._specs[cell] = self._resolve(cell)
+        return found
 
     def digest(self, cell: Cell) -> str:
         """`spec(cell).digest()`; cells that differ only in their seed share the work."""
@@ -165,11 +166,11 @@ class Suite:
             raise SteadyTuneError(f"{self.path}: no cell '{cell}' in suite '{self.name}'{hint}")
         # Cells that differ only in their seed share everything else.
         key = (cell.encoder, cell.method, cell.task)
-        if key not in self._specs_of_first_seeds:
-            self._specs_of_first_seeds[key] = self._resolve_first(cell)
-        return replace(self._specs_of_first_seeds[key], seed=cell.seed, start=self.parent(cell))
+        if key not in self._specs_by_group:
+            self._specs_by_group[key] = self._resolve_group(cell)
+        return replace(self._specs_by_group[key], seed=cell.seed, start=self.parent(cell))
 
-    def _resolve_first(self, cell: Cell) -> Spec:
+    def _resolve_group(self, cell: Cell) -> Spec:
         parts, rest = self._parsed(cell.method)
         encoder, task = self.file.encoders[cell.encoder], self.task(cell.task)
         start, key = Start.of(cell.method), (cell.encoder, cell.method, cell.task)
