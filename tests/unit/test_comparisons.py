@@ -115,6 +115,19 @@ def test_rows_averaging_over_different_tasks_list_their_tasks(world):
     assert named == {"hype-n": list(TASKS), "lnsr": list(TASKS[:3])}
 
 
+def test_rows_that_leave_out_seeds_of_some_tasks_are_noted(world):
+    # Both methods have five seeds on three tasks and three on the fourth; lnsr has three on every task.
+    grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=TASKS, seeds=5)
+    short = {("lnsr", task) for task in TASKS} | {("vanilla", TASKS[3]), ("hype-n", TASKS[3])}
+    grid.cells = lambda: [cell for cell in Grid.cells(grid) if cell[1:3] not in short or cell[3] < 3]
+    found = compared(world, grid)
+    assert [found[method].seeds for method in ("hype-n", "lnsr")] == [(0, 1, 2)] * 2
+    write_verdicts(world.results, Verdicts("demo", comparisons=tuple(found.values())))
+    results = load_results(world.results, describe(load_suite(Path("config/demo.yaml"))))
+    (note,) = (note for note in make_table("comparisons", results).notes if "hype-n" in note)
+    assert "hype-n (3 of up to 5 seeds)" in note and "lnsr" not in note
+
+
 def test_comparison_does_not_wait_for_extra_baseline_seeds(world):
     grid = shifted(3.0, seeds=5, statuses={("mini", "vanilla", task, 4): "missing" for task in TASKS})
     grid.cells = lambda: [cell for cell in Grid.cells(grid) if cell[1] == "vanilla" or cell[3] < 3]

@@ -27,7 +27,6 @@ from transformers import (
 from steadytune.encoders.folder import examine
 from steadytune.errors import SteadyTuneError
 from steadytune.store.pinning_own import pin_new
-from steadytune.suite.loading import load_suite
 from steadytune.suite.own import lock_path
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -177,6 +176,5 @@ def test_max_length_beyond_the_encoder_is_refused_before_training(folder, good):
     shutil.copytree(good, folder / "one")
     grid = [{"encoders": ["one"], "methods": ["vanilla"], "tasks": ["rte"], "seeds": 1}]
     path = write_suite(folder, {}, encoders={"one": {"model": "./one"}}, grid=grid, protocol={"max_length": 17})
-    pin_new(path)
     with pytest.raises(SteadyTuneError, match=r"max_length: 17.*16"):
-        load_suite(path)
+        pin_new(path)

@@ -284,10 +284,11 @@ def test_summary_omits_the_deviation_of_identical_runs(tmp_path):
     assert "deviation" not in found
 
 
-def test_summary_of_an_unfinished_suite_compares_shared_seeds_only(tmp_path):
+def test_summary_of_an_unfinished_suite_compares_each_task_on_its_shared_seeds(tmp_path):
     tasks, scores = ("mini-rte", "mini-cola"), {}
     for seed in range(4):
-        # hype-n is 1 point above on seeds 0 to 2, which both methods have on both tasks, and 21 above on seed 3.
+        # hype-n is 1 point above on seeds 0 to 2, which both methods have, and 21 above on seed 3 of mini-rte: 6 and 1
+        # on average.
         for task in tasks:
             scores["mini", "vanilla", task, seed] = 0.60 + 0.01 * seed
             scores["mini", "hype-n", task, seed] = 0.61 + 0.01 * seed + (0.20 if seed == 3 else 0)
@@ -296,7 +297,8 @@ def test_summary_of_an_unfinished_suite_compares_shared_seeds_only(tmp_path):
     grid = Grid(methods=("vanilla", "hype-n", "lnsr"), tasks=tasks, seeds=4, values=scores, statuses=missing)
     found = summary.sentences(load_results(grid.write(tmp_path), grid.suite))
     (compared,) = [sentence for sentence in found if sentence.startswith("hype-n against vanilla")]
-    assert re.findall(r"\d+ of \d+|[+−][\d.]+", compared) == ["2 of 2", "+1.0", "6 of 6", "0 of 2"]
+    assert re.findall(r"\d+ of \d+|[+−][\d.]+", compared) == ["2 of 2", "+3.5", "7 of 7", "0 of 2"]
+    assert "(3 to 4 seeds a task)" in compared
     # Of four planned seeds, lnsr has one, which has no deviation, and vanilla three on one task: 1 / sqrt(2 * 2).
     assert re.findall(r"\d+", found[-1]) == ["1", "4", "3", "50"]
 

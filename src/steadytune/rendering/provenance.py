@@ -88,7 +88,7 @@ def cells_csv(groups: list[Group]) -> str:
 
 
 def commands(results: Results) -> list[tuple[str, str]]:
-    """(purpose, command line) for the whole suite and for one cell, after what a recorded suite first needs."""
+    """(purpose, command line) for the whole suite and for one cell; for a recorded suite, preparations come first."""
     suite = results.suite.argument or results.name
     return [
         *(_preparations(results, suite) if results.suite.recorded else []),

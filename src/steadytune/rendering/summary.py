@@ -136,14 +136,21 @@ def _transfer(results: Results, encoder: str) -> str:
 def _caution(results: Results) -> str:
     """The relative standard error of a standard deviation from n normal draws: about 1 / sqrt(2 (n - 1)).
 
-    n is the smallest number of scored seeds, two or more, behind any deviation.
+    n is the smallest number of seeds, two or more, behind any deviation that was compared, or else behind any score.
     """
     counts = {len(score.points) for key, score in results.scores.items() if key[2] == key[3]} - {0}
     if not counts:
         return ""
     if counts == {1}:
         return "One seed of each method says nothing about the spread over seeds: any difference here could be chance."
-    fewest = min(counts - {1})
+    compared = {
+        len(one.points)
+        for encoder in _described(results)
+        for method in results.methods_of(encoder)
+        if method != results.baseline
+        for one, _ in _pairs(results, (encoder, method), (encoder, results.baseline))
+    }
+    fewest = min(compared - {1} or counts - {1})
     share = round(100 / math.sqrt(2 * (fewest - 1)))
     return (
         f"These sentences describe {extent(counts)} seeds of each method, untested: a standard deviation over {fewest} "
@@ -152,21 +159,21 @@ def _caution(results: Results) -> str:
 
 
 def _pairs(results: Results, first: tuple[str, str], second: tuple[str, str]) -> list[tuple[Score, Score]]:
-    """Scores of two (encoder, method) on each task with shared seeds, restricted to seeds shared on all such tasks.
-
-    If no seed is shared on all of these tasks, each task uses its own shared seeds.
-    """
+    """Scores of two (encoder, method) on each task that has shared seeds, restricted to these."""
     both = [(results.score(*first, task), results.score(*second, task)) for task in results.tasks]
-    found = [(one, other, one.points.keys() & other.points.keys()) for one, other in both if one and other]
-    found = [(one, other, seeds) for one, other, seeds in found if seeds]
-    everywhere = set.intersection(*(seeds for *_, seeds in found)) if found else set()
-    return [(one.on(everywhere or seeds), other.on(everywhere or seeds)) for one, other, seeds in found]
+    found = [(one.on(other.points), other.on(one.points)) for one, other in both if one and other]
+    return [(one, other) for one, other in found if one.points]
 
 
 def _compared(pairs: list[tuple[Score, Score]]) -> str:
-    """`higher mean on 2 of 3 tasks, +0.4 points on average; higher on 5 of 9 pairs with the same seed`."""
+    """`higher mean on 2 of 3 tasks, +0.4 points on average; higher on 5 of 9 pairs with the same seed`.
+
+    If some tasks have more seeds than others, the numbers of seeds follow.
+    """
     gaps = [one.mean - other.mean for one, other in pairs]
     seeds = [difference for one, other in pairs for difference in paired(one, other).differences]
+    counts = {len(one.points) for one, _ in pairs}
     tasks = f"{sum(gap > 0 for gap in gaps)} of {counted(len(gaps), 'task')}"
     shared = f"higher on {sum(gap > 0 for gap in seeds)} of {len(seeds)} pairs with the same seed"
-    return f"higher mean on {tasks}, {number(statistics.fmean(gaps), sign=True)} points on average; {shared}"
+    unequal = f" ({extent(counts)} seeds a task)" if len(counts) > 1 else ""
+    return f"higher mean on {tasks}, {number(statistics.fmean(gaps), sign=True)} points on average; {shared}{unequal}"

@@ -9,7 +9,7 @@ from steadytune.rendering.entries import block_title, over_tasks, plain_mean
 from steadytune.rendering.table import NOTHING, Block, Table, number
 from steadytune.rendering.tables.registry import table
 from steadytune.rendering.verdicts import not_compared
-from steadytune.results.model import Results
+from steadytune.results.model import Key, Results
 from steadytune.suite.variants import base
 from steadytune.text import extent
 
@@ -48,6 +48,7 @@ def comparisons(results: Results) -> Table:
     counts = {len(compared.strata) for compared in found if compared.finding}
     tasks = f", over {extent(counts)} task{'' if counts == {1} else 's'}" if counts else ""
     waiting = not_compared(results)
+    notes = (*NOTES, *_different_tasks(found, results), *_unused_seeds(found, results))
     return Table(
         name="comparisons",
         title=f"Each method against {baseline}",
@@ -55,7 +56,7 @@ def comparisons(results: Results) -> Table:
         columns=COLUMNS,
         blocks=tuple(blocks),
         align="lrrrllrrr",
-        notes=(*NOTES, *_different_tasks(found, results)) if found else (waiting,) if waiting else (),
+        notes=notes if found else tuple(filter(None, [waiting])),
         data=tuple(map(_data, found)),
     )
 
@@ -75,6 +76,32 @@ def _different_tasks(found: list[Judged], results: Results) -> list[str]:
             rows[name] = [detail.stratum.partition(", ")[2] for detail in compared.on_tasks()]
     different = over_tasks(rows)
     return [f"Averages over different tasks cannot be compared with one another: {different}."] if different else []
+
+
+def _unused_seeds(found: list[Judged], results: Results) -> list[str]:
+    """A note on the rows that leave out seeds that both sides have on some of their tasks."""
+    scored: dict[Key, set[int]] = {}
+    for (encoder, method, task, on), score in results.scores.items():
+        if task == on:
+            scored.setdefault((encoder, base(method), task), set()).update(score.points)
+    rows = []
+    for compared in found:
+        encoder, method = _sides(compared)
+        baseline, used = compared.family.removeprefix("against "), len(compared.seeds)
+        tasks = [detail.stratum.partition(", ")[2] for detail in compared.on_tasks()]
+        counts = [
+            len(scored.get((encoder, method, task), set()) & scored.get((encoder, baseline, task), set()))
+            for task in tasks
+        ]
+        if max(counts, default=0) > used:
+            name = f"{method} ({encoder})" if len(results.encoders) > 1 else method
+            rows.append(f"{name} ({used} of up to {max(counts)} seeds)")
+    if not rows:
+        return []
+    return [
+        f"Some tasks have more seeds than the ones that all tasks of the row share: {', '.join(rows)}. The report's "
+        "summary compares each task on all seeds that both sides have there, so its numbers can differ."
+    ]
 
 
 def _row(compared: Judged) -> tuple[str, ...]:
