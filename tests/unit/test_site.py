@@ -124,6 +124,8 @@ def recorded(suite, tmp_path):  # noqa: F811
 def test_page_shows_cells_and_escapes_the_text_of_who_ran_them(recorded, tmp_path):
     page = write_site([recorded.parent], tmp_path / "site").read_text()
     assert re.search(r"<th[^>]*>tiny/vanilla/cola/seed-0</th>", page)
+    # No name finds a suite's own file, so the cell's command has its path.
+    assert 'data-argument="published/recorded/demo/suite.yaml"' in page
     assert (tmp_path / "site/reports/demo.html").is_file()
     assert "A &lt;b&gt;guest&lt;/b&gt;" in page
     assert "<b>guest" not in page
