@@ -17,14 +17,13 @@ from functools import cache
 import numpy as np
 from scipy import integrate, special, stats
 
+from steadytune.claims.jackknife import LEAST_RUNS, halves, variance
 from steadytune.claims.statistics import LEVEL, combined
 from steadytune.results.epochs import by_other_seeds, epoch_scores
 from steadytune.results.model import Key, Results
 from steadytune.results.selection import select
 
 DRAWS = 20_000
-LEAST_RUNS = 3
-"""Without one of them, each run must still have another one to choose for it."""
 WAYS = {
     "stopping": "epoch by other seeds",
     "best_epoch": "best epoch",
@@ -121,17 +120,19 @@ class _Choices:
         whole = [self._differences(key) for key in keys]
         if not all(len(found) >= LEAST_RUNS for found in whole):
             return None
-        without = [
-            np.array([np.mean(list(self._differences(key, seed).values())) for seed in found])
-            for key, found in zip(keys, whole, strict=True)
-        ]
-        return _jackknifed([float(np.mean(list(found.values()))) for found in whole], without)
+        found = []
+        for key, differences in zip(keys, whole, strict=True):
+            seeds = sorted(differences)
+            parts = [frozenset(seeds) - {seeds[place] for place in half} for half in halves(len(seeds))]
+            of_parts = np.array([np.mean(list(self._differences(key, part).values())) for part in parts])
+            found.append((float(np.mean(list(differences.values()))), variance(of_parts, len(seeds)), len(seeds)))
+        return _gain(found)
 
-    def _selected(self, left_out: int | None) -> tuple[Results, Results]:
-        results = self.results if left_out is None else _without(self.results, left_out)
+    def _selected(self, left_out: frozenset[int]) -> tuple[Results, Results]:
+        results = _without(self.results, left_out) if left_out else self.results
         return select(results, "published"), select(results, "nested")
 
-    def _differences(self, key: Key, left_out: int | None = None) -> Mapping[int, float]:
+    def _differences(self, key: Key, left_out: frozenset[int] = frozenset()) -> Mapping[int, float]:
         """Seed -> published minus nested score; empty if there is nothing to choose, or nothing to choose by."""
         if not self.results.held_out:
             return {}
@@ -145,40 +146,37 @@ class _Choices:
         return {seed: value - other[seed] for seed, value in one.items() if seed in other}
 
 
-def _without(results: Results, seed: int) -> Results:
-    """The results as if a seed had never been planned."""
+def _without(results: Results, seeds: frozenset[int]) -> Results:
+    """The results as if these seeds had never been planned."""
     return replace(
         results,
-        cells={key: {at: status for at, status in cells.items() if at != seed} for key, cells in results.cells.items()},
-        scores={key: score.on(score.points.keys() - {seed}) for key, score in results.scores.items()},
-        held_out={key: score.on(score.points.keys() - {seed}) for key, score in results.held_out.items()},
+        cells={key: {at: status for at, status in of.items() if at not in seeds} for key, of in results.cells.items()},
+        scores={key: score.on(score.points.keys() - seeds) for key, score in results.scores.items()},
+        held_out={key: score.on(score.points.keys() - seeds) for key, score in results.held_out.items()},
     )
 
 
 def jackknife_gain(of_runs: Callable[[np.ndarray], np.ndarray], tables: Sequence[np.ndarray]) -> Gain:
     """The mean over tasks of a mean over runs, in which the value of a run depends on the others.
 
+    A t interval of the runs' values would cover only about 80 %; the jackknife's covers 97 % or more.
+
     Args:
         of_runs: values of a task's runs, (runs,), from a table, (runs, ...), of at least two runs.
         tables: one table for each task, of at least three runs.
     """
-    without = [
-        np.array([of_runs(np.delete(table, run, axis=0)).mean() for run in range(len(table))]) for table in tables
-    ]
-    return _jackknifed([float(of_runs(table).mean()) for table in tables], without)
+    found = []
+    for table in tables:
+        of_parts = np.array([of_runs(table[half]).mean() for half in halves(len(table))])
+        found.append((float(of_runs(table).mean()), variance(of_parts, len(table)), len(table)))
+    return _gain(found)
 
 
-def _jackknifed(values: Sequence[float], without: Sequence[np.ndarray]) -> Gain:
-    """The mean over tasks with its jackknife interval (Tukey 1958), with the degrees of freedom of a single task.
-
-    Args:
-        values: the statistic of each task, with all its runs.
-        without: the statistic of each task without each of its runs in turn, (runs,).
-    """
-    variances = [(len(left) - 1) * left.var() for left in without]
-    error = float(np.sum(variances)) ** 0.5 / len(values)
-    value = float(np.mean(values))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, min(map(len, without)) - 1)) * error
+def _gain(found: Sequence[tuple[float, float, int]]) -> Gain:
+    """The mean over tasks, with the degrees of freedom of a single task; of each: the value, its variance and runs."""
+    values, variances, runs = zip(*found, strict=True)
+    value, error = float(np.mean(values)), float(np.sum(variances)) ** 0.5 / len(found)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, min(runs) - 1)) * error
     return Gain(value, value - reach, value + reach)
 
 
