@@ -61,6 +61,12 @@ def test_good_method_passes_every_check(capsys):
 
 
 BAD = {
+    "draws from the default generator in prepare": (
+        "    def perturb_words", "    def prepare(self, setup):\n        next(setup.encoder.model.parameters()).data."
+        "normal_(0, 0.02)\n\n    def perturb_words", checks.common_numbers),
+    "draws from numpy's generator in prepare": (
+        "    def perturb_words", "    def prepare(self, setup):\n        import numpy\n\n        setup.encoder.model."
+        "get_input_embeddings().weight.data *= numpy.random.rand()\n\n    def perturb_words", checks.common_numbers),
     "draws from the default generator": ("generator=streams.noise", "", checks.common_numbers),
     "is never off": ("self.settings.alpha /", "(1 + self.settings.alpha) /", checks.off_is_vanilla),
     "has noise that becomes NaN": ("real.sum(1, keepdim=True)", "0 * real", checks.in_half_precision),
@@ -355,6 +361,67 @@ def test_bad_default_error_names_file_and_setting(old, new, said, tmp_path):
     with pytest.raises(SteadyTuneError) as error:
         registry.add(path)
     assert str(error.value) == f"{path}: method noisy-words: {said}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ('"noisy-words": {}', '"hype-n": {}', 16, "method 'hype-n': a method has this name already"),
+        ('"noisy-words": {}', '"Noisy": {}', 16, "method 'Noisy': expected lower-case letters"),
+        ("setting(5.0", "setting(-5.0", 10, "method noisy-words: alpha is -5.0"),
+        ('"noisy-words": {}', '"noisy-words": {"alpha": -1}', 16, "method noisy-words: alpha is -1.0"),
+        ("setting(5.0", "setting(5.0 / 0", 10, "ZeroDivisionError"),
+    ],
+)
+def test_errors_of_importing_give_the_line_and_the_path_as_given(old, new, line, said, tmp_path, monkeypatch):
+    write(tmp_path, old, new)
+    monkeypatch.chdir(tmp_path)
+    for where, prefix in {"": "", "mine.yaml: methods_from.0": "mine.yaml: methods_from.0: "}.items():
+        with pytest.raises(SteadyTuneError) as error:
+            add_methods(Path("noisy_words.py"), where)
+        assert str(error.value).startswith(f"{prefix}noisy_words.py: line {line}: {said}")
+
+
+HOOK = """from steadytune.methods.base import Method
+class M(Method):
+    def perturb(self, {}):
+        {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return torch.rand_like(hidden)", ["write `import torch` inside the function"]),
+        ("return math.pi * hidden", ["write `import math` at the top"]),
+        ("return hiden", ["did you mean 'hidden'?"]),
+    ],
+)
+def test_undefined_names_that_have_to_be_imported_say_so(body, said):
+    text = HOOK.format("layer, hidden, streams", body)
+    ((line, message),) = mistakes(text)
+    assert line == 4
+    assert all(part in message for part in said)
+
+
+def test_arguments_that_a_hook_lacks_are_reported_once():
+    text = HOOK.format("hidden", "return hidden + streams.noise")
+    assert [line for line, _ in mistakes(text)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("setup.encoder.layer_paramters(0)", "did you mean 'layer_parameters'?"),
+        ("self.extra = nn.Linear(16, 16); self.extra(setup.encoder.model.get_input_embeddings().weight)", "dtype"),
+    ],
+)
+def test_failed_checks_advise_on_frequent_mistakes(line, hint, tmp_path):
+    prepare = f"    def prepare(self, setup):\n        from torch import nn\n\n        {line}\n\n    def perturb_words"
+    registry.add(write(tmp_path, "    def perturb_words", prepare))
+    found = checking.make("", lambda name, folder: (bool(Trial(name, double=True)), ""), "noisy-words")
+    assert found.passed is False
+    assert hint in found.detail
 
 
 @pytest.mark.parametrize("status", ["0", "1"])

@@ -324,6 +324,9 @@ def test_changed_label_order_is_refused_but_a_changed_metric_is_not(folder):
     with pytest.raises(SteadyTuneError, match=r"labels: \['no', 'yes'\] is pinned, \['yes', 'no'\]") as error:
         check_unchanged(load_suite(path))
     assert "metric" not in str(error.value), "the rows are the same"
+    path = write_suite(folder, {"t": {key: value for key, value in entry.items() if key != "labels"}})
+    with pytest.raises(SteadyTuneError, match=r"labels: \['no', 'yes'\] is pinned, and the suite names none now"):
+        check_unchanged(load_suite(path))
 
 
 def test_suites_of_one_name_can_share_a_store(folder):

@@ -58,8 +58,13 @@ def _changed_folder(suite: Path, name: str, folder: Path, pin: EncoderPin) -> It
 
 def _changed_keys(pinned: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for key in dict.fromkeys((*pinned, *now)):
-        if pinned.get(key) != now.get(key):
-            yield f"{key}: {pinned.get(key)!r} is pinned, {now.get(key)!r} is in the suite"
+        before, after = pinned.get(key), now.get(key)
+        if before is None and after is not None:
+            yield f"{key}: the suite named none when its data were pinned, and now names {after!r}"
+        elif before is not None and after is None:
+            yield f"{key}: {before!r} is pinned, and the suite names none now"
+        elif before != after:
+            yield f"{key}: {before!r} is pinned, {after!r} is in the suite"
 
 
 def _changed_file(suite: Path, name: str, path: Path, pinned: str | None) -> Iterator[str]:

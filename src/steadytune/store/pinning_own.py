@@ -127,7 +127,9 @@ def _pin_task(where: str, name: str, file: SuiteFile, folder: Path) -> tuple[Tas
     if len({found.rows_sha256 for found in pin.splits.values()}) < len(pin.splits):
         facts.append("both splits have the same rows, so that scores will say nothing about new texts")
     facts += [f"{split} from {part}" for split, part in parts.items() if part]
-    facts += [f"labels in order: {', '.join(pin.labels)}"] if pin.labels else []
+    # With their numbers and in quotes, because names may contain commas and spaces.
+    labels = ", ".join(f"{place} {label!r}" for place, label in enumerate(pin.labels))
+    facts += [f"labels in order: {labels}"] if labels else []
     facts += [f"no training example has {listed(named)}"] if (named := data.untrained()) else []
     return pin, "; ".join(facts)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from steadytune.errors import SteadyTuneError
 from steadytune.files import nearest_file, read_text
 from steadytune.methods import base, registry
+from steadytune.suite.method_lines import line_of
 from steadytune.suite.method_mistakes import mistakes
 
 
@@ -25,10 +26,23 @@ def add_methods(path: Path, where: str = "") -> list[str]:
         return own
     try:
         return registry.add(path, where)
+    except SteadyTuneError as error:
+        raise SteadyTuneError(_located(error, path, prefix)) from None
     except SystemExit:
         # SystemExit would end the command, perhaps with exit status 0.
         said = 'importing it exits Python: put code that runs by itself under `if __name__ == "__main__":`'
         raise SteadyTuneError(f"{prefix}{path}: {said}") from None
+
+
+def _located(error: SteadyTuneError, path: Path, prefix: str) -> str:
+    """An error's message with the file's path as the user gave it, and the line if it is known."""
+    said = str(error).removeprefix(prefix)
+    for shown in (f"{path.absolute()}: ", f"{path}: "):
+        if said.startswith(shown):
+            said = said.removeprefix(shown)
+            line = line_of(error, path, said)
+            return f"{prefix}{path}: {f'line {line}: ' if line else ''}{said}"
+    return str(error)
 
 
 def _of_package(path: Path) -> list[str]:

@@ -10,12 +10,17 @@ from typing import TypeGuard
 from steadytune.errors import nearest
 from steadytune.methods import base
 from steadytune.methods.base import Hyperparameters, Method
+from steadytune.suite.method_lines import assigned
 
 Problem = tuple[int, str]
 """A line number, and what is wrong there."""
 
 # Names that every module or class has without an assignment.
 GIVEN = {*dir(builtins), *(name for name in vars(ast) if name.startswith("__")), "__class__", "__qualname__"}
+IMPORTS = {"F": "from torch.nn import functional as F", "math": "import math",
+           "nn": "from torch import nn", "np": "import numpy as np", "numpy": "import numpy", "random": "import random",
+           "torch": "import torch"}  # fmt: skip
+"""What defines the names that methods use most often."""
 HOOKS: dict[str, Callable] = {name: hook for name, hook in vars(Method).items() if inspect.isfunction(hook)}
 DATACLASS = "@dataclass(frozen=True, kw_only=True)"
 
@@ -70,10 +75,33 @@ def _names(tree: ast.Module) -> Iterator[Problem]:
                 bound.add(name)
             case ast.MatchMapping(rest=str(name)):
                 bound.add(name)
+    # A hook that lacks an argument is reported as a whole.
+    lacking = {id(node) for hook in nodes if isinstance(hook, ast.FunctionDef) and (expected := _expected(hook))
+               for node in ast.walk(hook) if isinstance(node, ast.Name) and node.id in expected}  # fmt: skip
     for node in nodes:
-        if isinstance(node, ast.Name) and node.id not in bound:
-            where = f": import it from {base.__name__}" if hasattr(base, node.id) else nearest(node.id, bound)
-            yield node.lineno, f"'{node.id}' is not defined{where}"
+        if isinstance(node, ast.Name) and node.id not in bound and id(node) not in lacking:
+            yield node.lineno, f"'{node.id}' is not defined{_cure(node.id, bound)}"
+
+
+def _cure(name: str, bound: set[str]) -> str:
+    """How to define a name; empty if there is no idea."""
+    if name in IMPORTS:
+        # Every cluster job reads the registry, and these take seconds to import.
+        heavy = "torch" in IMPORTS[name] or "numpy" in IMPORTS[name]
+        return f": write `{IMPORTS[name]}`{' inside the function' if heavy else ' at the top'}"
+    return f": import it from {base.__name__}" if hasattr(base, name) else nearest(name, bound)
+
+
+def _expected(function: ast.FunctionDef) -> list[str] | None:
+    """The arguments that a hook is called with, if it cannot take them; else None."""
+    given = function.args
+    if function.name not in HOOKS or function.decorator_list:
+        return None
+    expected = list(inspect.signature(HOOKS[function.name]).parameters)
+    taken = [*given.posonlyargs, *given.args]
+    most = len(taken) if given.vararg is None else len(expected)
+    fits = len(taken) - len(given.defaults) <= len(expected) <= most
+    return None if fits and None not in given.kw_defaults else expected
 
 
 def _settings_problems(cls: ast.ClassDef) -> Iterator[Problem]:
@@ -112,13 +140,7 @@ class _MethodClass:
         yield from self._unread()
 
     def _assigned(self, name: str) -> ast.expr | None:
-        for line in self.cls.body:
-            match line:
-                case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
-                    return value
-                case ast.AnnAssign(target=ast.Name(id=found), value=value) if found == name:
-                    return value
-        return None
+        return assigned(self.cls, name)
 
     def _kind_of_settings(self) -> Iterator[Problem]:
         """Check that the settings class inherits from `Hyperparameters`, which checks bounds."""
@@ -160,16 +182,10 @@ class _MethodClass:
 
     def _hook(self, function: ast.FunctionDef) -> Iterator[Problem]:
         """Check that a hook takes the arguments it is called with, and that no unused method is a misspelt hook."""
-        name, given = function.name, function.args
-        if name in HOOKS and not function.decorator_list:
-            expected = list(inspect.signature(HOOKS[name]).parameters)
-            taken = [arg.arg for arg in (*given.posonlyargs, *given.args)]
-            most = len(taken) if given.vararg is None else len(expected)
-            if not len(taken) - len(given.defaults) <= len(expected) <= most or any(
-                default is None for default in given.kw_defaults
-            ):
-                said = f"def {name}({', '.join(taken)}): expected ({', '.join(expected)})"
-                yield function.lineno, f"{self.cls.name}: {said}"
+        name = function.name
+        if expected := _expected(function):
+            taken = ", ".join(arg.arg for arg in (*function.args.posonlyargs, *function.args.args))
+            yield function.lineno, f"{self.cls.name}: def {name}({taken}): expected ({', '.join(expected)})"
         elif not hasattr(Method, name) and name not in self._read() and (hint := nearest(name, HOOKS, cutoff=0.8)):
             yield function.lineno, f"{self.cls.name}: nothing calls '{name}'{hint}"
 

@@ -52,7 +52,7 @@ class Summary:
 
     def __str__(self) -> str:
         labelled = self.rows - self.unlabelled
-        shares = [f"{name} {count / labelled:.1%}" for name, count in self.classes.items()]
+        shares = [f"{name!r} {count / labelled:.1%}" for name, count in self.classes.items()]
         more = [f"… and {len(shares) - SHOWN_CLASSES} more classes"] if len(shares) > SHOWN_CLASSES else []
         facts = [
             f"{self.rows:,} rows",

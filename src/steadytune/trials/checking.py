@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from steadytune.errors import nearest
 from steadytune.methods import registry
 from steadytune.trials import checks, declared
 from steadytune.trials.tiny import EVERY
@@ -71,7 +72,16 @@ def make(label: str, check: checks.Check, name: str) -> Finding:
             return Finding(label, *check(name, Path(folder)))
         except Exception as error:
             said = f"{type(error).__name__}: {error}".splitlines()[0]
-            return Finding(label, False, said + _line_of(name, error))
+            return Finding(label, False, said + _hint(error) + _line_of(name, error))
+
+
+def _hint(error: Exception) -> str:
+    """Advice on a frequent mistake; empty if there is none."""
+    if isinstance(error, AttributeError) and error.name:
+        return nearest(error.name, [name for name in dir(error.obj) if not name.startswith("_")])
+    if "must have the same dtype" in str(error):
+        return ": create parameters with the device and dtype of the encoder's"
+    return ""
 
 
 def _line_of(name: str, error: Exception) -> str:

@@ -23,6 +23,7 @@ ROUNDS = 15
 LEFT_BEHIND = (
     "`state` and `restore` must keep what a step leaves for the next; all draws must come from `streams.noise`"
 )
+DRAWN = "`prepare` must draw from `setup.streams.noise`, also the weights of new modules"
 
 Check = Callable[[str, Path], tuple[bool | None, str]]
 """Takes a method's name and an empty folder; returns whether the method passes (None: does not apply), and a detail."""
@@ -76,6 +77,11 @@ def common_numbers(name: str, folder: Path) -> tuple[bool, str]:
     for trial, place in ((ours, "ours"), (plain, "plain")):
         trial.first_passes.clear()
         trial.fit(folder / place)
+    again = Trial(name, default_seed=1)
+    again.fit(folder / "again")
+    same, detail = _equal(ours.weights(), again.weights())
+    if not same:
+        return False, f"{detail} with the state of a global generator: {DRAWN}"
     step = quiet.stepper()
     quiet.streams.at_step(0)
     undrawn = torch.get_rng_state()

@@ -54,9 +54,12 @@ class Trial:
         also: tuple[Method, ...] = (),
         longest: int = 9,
         epochs: int = 2,
+        default_seed: int | None = None,
         **changes: Any,
     ) -> None:
-        """settings: override the method's. also: methods to add to it. changes: overrides of the configuration."""
+        """settings: override the method's. also: methods to add to it. default_seed: of torch's default generator
+        in `prepare`. changes: overrides of the configuration.
+        """
         draw = np.random.Generator(np.random.Philox(3))
         ids = [draw.integers(6, 50, size) for size in draw.integers(5, longest + 1, 12)]
         self.encoder = tiny_encoder(layout, num_labels=3, **changes)
@@ -72,6 +75,8 @@ class Trial:
         steps = epochs * len(self.data)
         selected = 2 if any(each.reads_selection for each in self.method.methods) else None
         setup = Setup(self.encoder, self.streams, Classification(), self.data, selected_layer=selected, steps=steps)
+        if default_seed is not None:
+            torch.manual_seed(default_seed)
         self.method.prepare(setup)
         self.head = {key: p.detach().clone() for key, p in self.encoder.head_parameters().items()}
         self.order = order_digest(self.data.order(self.streams.order(0)))
