@@ -172,7 +172,7 @@ def test_summary_reports_labels_empty_texts_and_duplicates(tmp_path):
     write(tmp_path, train=table(first=["a", " ", "\u200b\x00", "a"], second=["e", "f", "g", "E."], label=[0, 1, -1, 0]))
     write(tmp_path, validation=table(second=["e", "x", "y", "z"]))
     (train, validation, both), warnings = summarise(RTE, tmp_path)
-    assert "4 rows; entailment 66.7%, not_entailment 33.3%" in train
+    assert "4 rows; 'entailment' 66.7%, 'not_entailment' 33.3%" in train
     assert "1 without a label" in train
     assert "sentence1 2" in train
     assert "1 duplicate;" in train
